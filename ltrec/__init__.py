@@ -1,0 +1,6 @@
+"""ltrec: train sequential recommenders that serve tail users well and keep the head.
+
+Importing the package gives the version and nothing else: neither torch nor Lightning is loaded until a command needs it.
+"""
+
+__version__ = "0.1.0"

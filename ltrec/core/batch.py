@@ -1,0 +1,94 @@
+"""SequenceBatch: the record that travels loader -> stage -> backbone. Jagged: nothing is padded before a kernel asks for it.
+
+    row 0: a b c        items_T   = [a b c | d e]        offsets = [0 3 5]
+    row 1: d e          targets_T = [b c x | e y]        (the item that came next)
+
+Letters: B rows, T positions of all rows together, K strata.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceBatch:
+    """Rows of item sequences with one target per position.
+
+    Attributes:
+        items_T: int64 [T], input items 1..V of all rows, oldest first within a row.
+        targets_T: int64 [T], the item that followed; 0 where there is none (histories to be scored).
+        offsets: int64 [B+1], row b owns positions offsets[b]:offsets[b+1].
+        stratum_B: int64 [B], the user's stratum; -1 = none.
+        user_key_B: int64 [B], the user's 64-bit key.
+        window_targets_K: int64 [K], targets per stratum in this *rank's* whole accumulation window (all its micro-batches of
+            the step), known before the first forward pass; empty for histories.
+        step: global step (optimiser steps since the start of training); -1 for histories.
+        micro: micro-batch number within the step.
+    """
+
+    items_T: Tensor
+    targets_T: Tensor
+    offsets: Tensor
+    stratum_B: Tensor
+    user_key_B: Tensor
+    window_targets_K: Tensor
+    step: int = -1
+    micro: int = 0
+
+    @staticmethod
+    def of_histories(items_T: Tensor, offsets: Tensor, stratum_B: Tensor, user_key_B: Tensor) -> SequenceBatch:
+        """A batch without targets, for scoring."""
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return SequenceBatch(items_T, torch.zeros_like(items_T), offsets, stratum_B, user_key_B, nothing)
+
+    @property
+    def num_rows(self) -> int:
+        """B."""
+        return self.offsets.numel() - 1
+
+    @property
+    def lengths_B(self) -> Tensor:
+        """Positions per row [B]."""
+        return self.offsets[1:] - self.offsets[:-1]
+
+    def row_of_position(self) -> Tensor:
+        """Row number of every position [T]."""
+        rows = torch.arange(self.num_rows, device=self.offsets.device)
+        return torch.repeat_interleave(rows, self.lengths_B, output_size=self.items_T.numel())
+
+    def index_in_row(self) -> Tensor:
+        """Distance from the row's first position [T]: 0, 1, 2, ..."""
+        positions = torch.arange(self.items_T.numel(), device=self.offsets.device)
+        return positions - self.offsets[self.row_of_position()]
+
+    def select(self, rows: Tensor) -> SequenceBatch:
+        """The sub-batch of the given row numbers [b], in that order; step and window counts stay those of the whole."""
+        lengths = self.lengths_B[rows]
+        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        shift = torch.repeat_interleave(self.offsets[rows] - offsets[:-1], lengths)
+        take = torch.arange(shift.numel(), device=shift.device) + shift
+        return replace(
+            self,
+            items_T=self.items_T[take],
+            targets_T=self.targets_T[take],
+            offsets=offsets,
+            stratum_B=self.stratum_B[rows],
+            user_key_B=self.user_key_B[rows],
+        )
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> SequenceBatch:
+        """A copy whose tensors live on `device`."""
+        return self._map(lambda t: t.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> SequenceBatch:
+        """A copy in page-locked memory, for asynchronous transfers."""
+        return self._map(lambda t: t.pin_memory())
+
+    def _map(self, change: Any) -> SequenceBatch:
+        tensors = {f.name: change(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
+        return replace(self, **tensors)

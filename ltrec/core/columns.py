@@ -1,0 +1,20 @@
+"""Every column name of the on-disk format, once."""
+
+# Shard rows: one row per user.
+USER_ID = "user_id"  # raw id, string
+USER_KEY = "user_key"  # 64-bit hash of the raw id, int64, unique in a data set
+STRATUM = "stratum"  # activity stratum by training events, int8; -1 = no training event
+ACTIVITY = "activity"  # training events before the history cap, int32
+TRAIN_EVENTS = "train_events"  # how many of the stored events may be trained on, int32: always a prefix
+VALID_AT = "valid_at"  # position of the validation target in `items`, int32; -1 = none, 0 = cold (no history)
+TEST_AT = "test_at"  # position of the test target in `items`, int32; -1 = none, 0 = cold (no history)
+ITEMS = "items"  # list<int32>, item ids 1..V, oldest first
+TIMES = "times"  # list<int64>, seconds since the epoch, never decreasing
+
+# Vocabulary rows: one row per item, ordered by id.
+ITEM_ID = "item_id"  # raw id, string
+ITEM = "item"  # dense id, int32, 1..V
+TRAIN_COUNT = "train_count"  # training events of the item, int64
+
+NO_STRATUM = -1
+PAD = 0  # item id that stands for "no item"

@@ -1,0 +1,44 @@
+"""Arrow schemas of the on-disk format, version 1. All fields are required: no null bitmaps, zero-copy reads (data-layer §3).
+
+    DIR/manifest.json                          commit point, written last
+    DIR/vocab/items.parquet                    raw item id -> dense id, by falling training count
+    DIR/stratum=0/part-00000-<sha>.parquet     users with something to train on (>= 2 training events)
+    DIR/stratum=0/rest-00000-<sha>.parquet     users of the stratum with a single training event: evaluated, never trained on
+    DIR/stratum=none/rest-00000-<sha>.parquet  users without training events (cold users)
+    DIR/_rejects/rejects.parquet               malformed rows with file, row and reason
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from ltrec.core import columns as c
+
+FORMAT_VERSION = 1
+
+
+def _required_list(value_type: pa.DataType) -> pa.DataType:
+    return pa.list_(pa.field("element", value_type, nullable=False))
+
+
+SHARD_SCHEMA = pa.schema(
+    [
+        pa.field(c.USER_ID, pa.string(), nullable=False),
+        pa.field(c.USER_KEY, pa.int64(), nullable=False),
+        pa.field(c.STRATUM, pa.int8(), nullable=False),
+        pa.field(c.ACTIVITY, pa.int32(), nullable=False),
+        pa.field(c.TRAIN_EVENTS, pa.int32(), nullable=False),
+        pa.field(c.VALID_AT, pa.int32(), nullable=False),
+        pa.field(c.TEST_AT, pa.int32(), nullable=False),
+        pa.field(c.ITEMS, _required_list(pa.int32()), nullable=False),
+        pa.field(c.TIMES, _required_list(pa.int64()), nullable=False),
+    ]
+)
+
+VOCAB_SCHEMA = pa.schema(
+    [
+        pa.field(c.ITEM, pa.int32(), nullable=False),
+        pa.field(c.ITEM_ID, pa.string(), nullable=False),
+        pa.field(c.TRAIN_COUNT, pa.int64(), nullable=False),
+    ]
+)
