@@ -42,7 +42,8 @@ class Strata:
         """Readable ranges such as ``5-8`` and ``21+``."""
         ends = [*(b - 1 for b in self.lower_bounds[1:]), None]
         return tuple(
-            f"{lo}+" if hi is None else (f"{lo}" if lo == hi else f"{lo}-{hi}") for lo, hi in zip(self.lower_bounds, ends, strict=True)
+            f"{lo}+" if hi is None else (f"{lo}" if lo == hi else f"{lo}-{hi}")
+            for lo, hi in zip(self.lower_bounds, ends, strict=True)
         )
 
     def user_shares(self) -> tuple[float, ...]:

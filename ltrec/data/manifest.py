@@ -107,7 +107,9 @@ class Manifest:
         if not intact:
             raise UserError(f"{path} is damaged: its contents do not match its digest; prepare the data again")
         if body["format_version"] != FORMAT_VERSION:
-            raise UserError(f"{path} has format version {body['format_version']}, this ltrec reads {FORMAT_VERSION}; prepare the data again")
+            raise UserError(
+                f"{path} has format version {body['format_version']}, this ltrec reads {FORMAT_VERSION}; prepare the data again"
+            )
         strata = {k: tuple(v) if isinstance(v, list) else v for k, v in body.pop("strata").items()}
         return Manifest(
             strata=Strata(**strata), vocab=Vocab(**body.pop("vocab")), shards=tuple(Shard(**s) for s in body.pop("shards")), **body

@@ -1,0 +1,1 @@
+"""Lightning modules, data modules and callbacks: the only floor below the roof that knows Lightning's loops."""

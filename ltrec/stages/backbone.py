@@ -1,0 +1,115 @@
+"""The backbone stage: a backbone, an objective, and the one line that joins their losses into a step.
+
+Per-example losses come from `losses` and are reduced here, never below: the step's loss is the sum over every target of the *global*
+batch (all ranks, all micro-batches) divided by their global count. Averaging per-rank means would weigh a target by how few its rank
+happens to hold.
+
+    loss_N = objective(encode(batch), targets)          one number per target
+    loss   = D * sum(loss_N) / N,   N = targets of the whole step, all-reduced before the first micro-batch
+
+D undoes the stack's own averaging: x world size (DDP averages gradients over ranks) x micro-batches (Lightning divides by them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.hashing import mix, mix_tensor
+from ltrec.core.sumcount import SumCount
+from ltrec.data.stream.histories import HistoryChunk
+from ltrec.distributed.collectives import all_reduce_sum
+from ltrec.models.backbones import Encoder
+from ltrec.objectives import Draw, Objective
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleLosses:
+    """One loss and one stratum per example, both [N]."""
+
+    loss_N: Tensor
+    stratum_N: Tensor
+
+
+class BackboneStage(pl.LightningModule):
+    """Train an encoder with one objective on the targets of the global batch.
+
+    Args:
+        backbone: the encoder with its tied item table.
+        objective: per-example loss.
+        num_strata: K of the data set.
+        seed: root of dropout and negative draws, which are keyed by (seed, step, ...) and need no saved generator state.
+        make_optimizer: parameters -> optimiser.
+        rate: optimiser step -> factor of the peak learning rate.
+        evaluator: receives every validation chunk and gives metrics at the end.
+    """
+
+    def __init__(
+        self,
+        backbone: Encoder,
+        objective: Objective,
+        *,
+        num_strata: int,
+        seed: int,
+        make_optimizer: Callable[[nn.Module], Optimizer],
+        rate: Callable[[int], float],
+        evaluator: Any,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.objective = objective
+        self.num_strata = num_strata
+        self.seed = seed
+        self.make_optimizer = make_optimizer
+        self.rate = rate
+        self.evaluator = evaluator
+        self.step_losses: SumCount | None = None
+        self._window_targets: Tensor | None = None
+
+    def losses(self, batch: SequenceBatch) -> ExampleLosses:
+        """The loss of every target in `batch`, in position order."""
+        states_TD = self.backbone.encode(batch)
+        row_T = batch.row_of_position()
+        # A target's identity is its user and its distance from the row's start: the same in any batch layout.
+        key_T = mix_tensor(self.seed, batch.user_key_B[row_T] + batch.index_in_row())
+        draw = Draw(seed=self.seed, step=batch.step, key_N=key_T)
+        loss_T = self.objective(states_TD, batch.targets_T, self.backbone.item_table, draw)
+        return ExampleLosses(loss_T, batch.stratum_B[row_T])
+
+    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+        """The micro-batch's share of the step's loss."""
+        torch.manual_seed(mix(self.seed, batch.step, self.global_rank, batch.micro) >> 1)
+        if batch.micro == 0:
+            self._window_targets = all_reduce_sum(batch.window_targets_K).sum()
+            self.step_losses = None
+        assert self._window_targets is not None
+        example = self.losses(batch)
+        self._remember(example)
+        undo = self.trainer.world_size * self.trainer.accumulate_grad_batches
+        return example.loss_N.sum() * (undo / self._window_targets)
+
+    def _remember(self, example: ExampleLosses) -> None:
+        part = SumCount.of(example.loss_N.detach().double(), example.stratum_N, self.num_strata)
+        self.step_losses = part if self.step_losses is None else self.step_losses + part
+
+    def validation_step(self, chunk: HistoryChunk, batch_idx: int) -> None:
+        """Rank one chunk of validation users."""
+        self.evaluator.add(self.backbone.scores(chunk.batch.to(self.device)), chunk)
+
+    def on_validation_epoch_end(self) -> None:
+        """Gather the ranks of all users and publish the metrics, equal on every rank."""
+        for name, value in self.evaluator.finish().items():
+            self.log(name, value, logger=False, prog_bar=name == self.evaluator.monitor, batch_size=1, rank_zero_only=False)
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser with its per-step schedule."""
+        optimizer = self.make_optimizer(self)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,0 +1,171 @@
+"""Callbacks: the cursor moves, telemetry is written, checkpoints are kept. Their order in the list matters and is fixed in `callbacks`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, EarlyStopping
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.errors import UserError
+from ltrec.core.sumcount import SumCount
+from ltrec.distributed.collectives import all_reduce_sum, current_world
+from ltrec.stages.backbone import BackboneStage
+from ltrec.stages.datamodule import StreamDataModule
+from ltrec.tracking.jsonl import JsonlLogger
+
+
+def callbacks(
+    *, folder: Path, metrics: JsonlLogger, monitor: str, patience: int, log_every: int, save_every: int
+) -> list[Callback]:
+    """The run's callbacks in the order they must act: move the cursor, write telemetry, judge, save."""
+    stop = [EarlyStopping(monitor, mode="max", patience=patience, strict=False)] if patience else []
+    return [Cursor(), Telemetry(log_every), *stop, Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every)]
+
+
+def step_ended(trainer: pl.Trainer, batch: SequenceBatch) -> bool:
+    """Whether `batch` was the last micro-batch of its optimiser step."""
+    return batch.micro + 1 == trainer.accumulate_grad_batches
+
+
+class Cursor(Callback):
+    """Moves the stream's counter after the optimiser stepped, so that a checkpoint never runs ahead of training."""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Advance once per optimiser step."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, StreamDataModule) and data.loader is not None
+        if step_ended(trainer, batch):
+            assert batch.step == trainer.global_step - 1, f"batch of step {batch.step} trained as step {trainer.global_step - 1}"
+            data.loader.advance(batch.step)
+
+
+class Telemetry(Callback):
+    """Writes reduced losses, learning rate and throughput every n steps, and the metrics of every validation."""
+
+    def __init__(self, every_steps: int) -> None:
+        self.every_steps = every_steps
+        self._since: float | None = None
+        self._sums: SumCount | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._since = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the step's losses; write a line when it is due."""
+        assert isinstance(pl_module, BackboneStage)
+        if not step_ended(trainer, batch) or pl_module.step_losses is None:
+            return
+        self._sums = pl_module.step_losses if self._sums is None else self._sums + pl_module.step_losses
+        if trainer.global_step % self.every_steps == 0:
+            self._write(trainer, self._sums)
+            self._sums, self._since = None, time.monotonic()
+
+    def _write(self, trainer: pl.Trainer, local: SumCount) -> None:
+        total = SumCount(all_reduce_sum(local.sum_K), all_reduce_sum(local.count_K))
+        loss = float(total.mean())
+        if loss != loss or abs(loss) == float("inf"):
+            raise UserError(
+                f"the loss became {loss} before step {trainer.global_step}: lower optim.lr or set optim.clip_norm; "
+                "the last checkpoint is untouched"
+            )
+        elapsed = time.monotonic() - (self._since or 0.0)
+        line: dict[str, float] = {
+            "epoch": epoch_of(trainer),
+            "train/loss": loss,
+            **{f"train/loss/{z}": float(mean) for z, mean in enumerate(total.mean_K()) if mean == mean},
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "throughput/targets_per_s": float(total.count_K.sum()) / max(elapsed, 1e-9),
+        }
+        log(trainer, line)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the validation's metrics."""
+        values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        if values and not trainer.sanity_checking:
+            log(trainer, {"epoch": epoch_of(trainer), **values})
+        self._since = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Losses of all ranks since the last line, so that a resumed run writes the same next line. Called on every rank."""
+        if self._sums is None:
+            return {}
+        return {"sum": all_reduce_sum(self._sums.sum_K), "count": all_reduce_sum(self._sums.count_K)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the sums again: rank 0 holds everyone's, the others start empty."""
+        held = state_dict and current_world().rank == 0
+        self._sums = SumCount(state_dict["sum"], state_dict["count"]) if held else None
+
+
+def epoch_of(trainer: pl.Trainer) -> float:
+    """Passes over the data so far, as a fraction."""
+    steps = max(1, int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
+    return round(trainer.global_step / steps, 4)
+
+
+def log(trainer: pl.Trainer, line: dict[str, float]) -> None:
+    """Send one line to every logger under the current optimiser step."""
+    for logger in trainer.loggers:
+        logger.log_metrics(line, step=trainer.global_step)
+
+
+class Checkpoints(Callback):
+    """Keeps checkpoints/last.ckpt (every n steps and every epoch) and checkpoints/best.ckpt (highest monitored metric).
+
+    The last step of an epoch is saved only after its validation: a checkpoint between the two would skip the validation on resume.
+    """
+
+    def __init__(self, folder: Path, metrics: JsonlLogger, *, monitor: str, every_steps: int) -> None:
+        self.folder, self.metrics, self.monitor, self.every_steps = folder, metrics, monitor, every_steps
+        self.best: float | None = None
+        self._saved_step = -1
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save `last` in mid-epoch when it is due."""
+        last_of_epoch = batch_idx + 1 >= trainer.num_training_batches
+        due = self.every_steps and trainer.global_step % self.every_steps == 0
+        if due and step_ended(trainer, batch) and not last_of_epoch:
+            self._save(trainer, "last")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save `best` when the monitored metric rose."""
+        value = trainer.callback_metrics.get(self.monitor)
+        if trainer.sanity_checking or value is None:
+            return
+        if self.best is None or float(value) > self.best:
+            self.best = float(value)
+            self._save(trainer, "best")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save `last` after the epoch's validation."""
+        self._save(trainer, "last")
+
+    def _save(self, trainer: pl.Trainer, name: str) -> None:
+        trainer.save_checkpoint(self.folder / f"{name}.ckpt")
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remember how long metrics.jsonl was."""
+        checkpoint["metrics_bytes"] = self.metrics.size()
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Cut metrics.jsonl back to the checkpoint."""
+        self.metrics.truncate(checkpoint["metrics_bytes"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on judging against the best value so far."""
+        self.best = state_dict["best"]

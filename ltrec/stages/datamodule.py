@@ -1,0 +1,71 @@
+"""The data module: hands Lightning the stream and the validation chunks, and keeps the stream's cursor in the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from ltrec.core.world import World
+from ltrec.data.stream.histories import Histories, HistoryChunk
+from ltrec.data.stream.loader import StreamLoader
+from ltrec.distributed.collectives import current_world
+
+
+@dataclass(frozen=True, slots=True)
+class RankChunks:
+    """This rank's validation chunks: every W-th, so that chunk borders do not depend on W."""
+
+    histories: Histories
+    world: World
+
+    def __len__(self) -> int:
+        return len(range(self.world.rank, len(self.histories), self.world.size))
+
+    def __iter__(self) -> Iterator[HistoryChunk]:
+        return (self.histories.chunk(i) for i in range(self.world.rank, len(self.histories), self.world.size))
+
+
+class StreamDataModule(pl.LightningDataModule):
+    """Streams training batches; validates on fixed chunks of users.
+
+    Args:
+        make_loader: world -> training loader. Called once the process group exists: the one place where the world is detected.
+        validation: histories of the validation split, or None when the split has no validation target.
+    """
+
+    def __init__(self, make_loader: Callable[[World], StreamLoader], validation: Histories | None) -> None:
+        super().__init__()
+        self._make_loader = make_loader
+        self._validation = validation
+        self._restored: dict[str, Any] | None = None
+        self.loader: StreamLoader | None = None
+
+    def train_dataloader(self) -> StreamLoader:
+        """The stream, standing where the checkpoint left it."""
+        if self.loader is None:
+            self.loader = self._make_loader(current_world())
+            if self._restored is not None:
+                self.loader.load_state_dict(self._restored)
+        return self.loader
+
+    def val_dataloader(self) -> RankChunks | list[HistoryChunk]:
+        """This rank's validation chunks."""
+        return [] if self._validation is None else RankChunks(self._validation, current_world())
+
+    def state_dict(self) -> dict[str, Any]:
+        """The stream's cursor and digests."""
+        return {} if self.loader is None else self.loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember the cursor until the loader exists."""
+        self._restored = state_dict
+        if self.loader is not None:
+            self.loader.load_state_dict(state_dict)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move training batches; validation chunks stay on the host, the stage moves what it scores."""
+        return batch if isinstance(batch, HistoryChunk) else batch.to(device, non_blocking=True)

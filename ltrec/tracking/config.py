@@ -1,0 +1,25 @@
+"""What a user may say about tracking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingConfig:
+    """Where metrics go besides the run folder's metrics.jsonl (which is always written)."""
+
+    wandb: str = "off"
+    """Weights & Biases: off, offline (files only, sync later) or online."""
+    project: str = "ltrec"
+    """W&B project."""
+    entity: str | None = None
+    """W&B team or user; None = the account's default."""
+    group: str | None = None
+    """W&B group, to gather the seeds of one experiment."""
+    tags: tuple[str, ...] = ()
+    """W&B tags."""
+
+    def __post_init__(self) -> None:
+        if self.wandb not in ("off", "offline", "online"):
+            raise ValueError(f"wandb must be off, offline or online; got {self.wandb!r}")

@@ -1,0 +1,82 @@
+"""Where a run came from: versions, code, data, hardware, command. Written once, before the first step."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import ltrec
+from ltrec.data.manifest import Manifest
+
+LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pyarrow", "duckdb", "omegaconf", "wandb")
+
+
+def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> dict[str, Any]:
+    """Everything needed to repeat a run, as JSON values. No environment variable is recorded, so no secret is."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": _command(),
+        "seed": seed,
+        "versions": {"ltrec": ltrec.__version__, "python": platform.python_version(), **_versions()},
+        "git": git_state(Path(ltrec.__file__).parent),
+        "hardware": _hardware(world_size),
+        "data": {
+            "path": str(data),
+            "name": manifest.name,
+            "digest": manifest.digest,
+            "split": manifest.split,
+            "strata": {
+                "names": manifest.strata.names(),
+                "lower_bounds": manifest.strata.lower_bounds,
+                "users": manifest.strata.users,
+                "events": manifest.strata.events,
+                "head_from": manifest.strata.head_from,
+            },
+            "items": manifest.vocab.items,
+            "summary": manifest.summary,
+        },
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and cleanliness of the repository that holds `folder`; None outside one or without git."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+
+    def ask(*words: str) -> str | None:
+        done = subprocess.run([git, "-C", str(folder), *words], capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = ask("rev-parse", "HEAD")
+    return None if commit is None else {"commit": commit, "dirty": bool(ask("status", "--porcelain", "--untracked-files=no"))}
+
+
+def _command() -> str:
+    # A key given on the command line (it should not be) must not reach the run folder.
+    return " ".join("key=***" if "key=" in word.lower() or "token=" in word.lower() else word for word in ["ltrec", *sys.argv[1:]])
+
+
+def _versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in LIBRARIES}
+
+
+def _hardware(world_size: int) -> dict[str, Any]:
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "machine": platform.machine(),
+        "system": platform.platform(terse=True),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "gpus": gpus,
+        "processes": world_size,
+    }

@@ -1,0 +1,45 @@
+"""SequenceBatch: jagged selection agrees with plain lists."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ltrec.core.batch import SequenceBatch
+
+rows_of_items = st.lists(st.lists(st.integers(1, 99), max_size=5), min_size=1, max_size=6)
+
+
+def batch_of(rows):
+    lengths = torch.tensor([len(r) for r in rows])
+    flat = torch.tensor([i for r in rows for i in r], dtype=torch.int64)
+    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
+    keys = torch.arange(len(rows)) * 10
+    return SequenceBatch(flat, flat + 1, offsets, torch.arange(len(rows)) % 3, keys, torch.tensor([1, 2, 3]), step=4, micro=1)
+
+
+def rows_in(batch):
+    return [r.tolist() for r in torch.tensor_split(batch.items_T, batch.offsets[1:-1])]
+
+
+@given(rows_of_items, st.data())
+def test_select_equals_list_indexing(rows, data):
+    batch = batch_of(rows)
+    take = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=8))
+    part = batch.select(torch.tensor(take))
+    assert rows_in(part) == [rows[i] for i in take]
+    assert part.targets_T.tolist() == [i + 1 for t in take for i in rows[t]]
+    assert part.user_key_B.tolist() == [t * 10 for t in take]
+    assert (part.step, part.micro) == (4, 1)
+
+
+@given(rows_of_items)
+def test_positions(rows):
+    batch = batch_of(rows)
+    assert batch.row_of_position().tolist() == [b for b, r in enumerate(rows) for _ in r]
+    assert batch.index_in_row().tolist() == [i for r in rows for i in range(len(r))]
+
+
+def test_to_moves_every_tensor():
+    moved = batch_of([[1, 2], [3]]).to("meta")
+    assert moved.items_T.device.type == moved.window_targets_K.device.type == "meta"
+    assert moved.step == 4
