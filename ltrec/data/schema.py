@@ -1,11 +1,11 @@
 """Arrow schemas of the on-disk format, version 1. All fields are required: no null bitmaps, zero-copy reads (data-layer §3).
 
-    DIR/manifest.json                          commit point, written last
-    DIR/vocab/items.parquet                    raw item id -> dense id, by falling training count
-    DIR/stratum=0/part-00000-<sha>.parquet     users with something to train on (>= 2 training events)
-    DIR/stratum=0/rest-00000-<sha>.parquet     users of the stratum with a single training event: evaluated, never trained on
-    DIR/stratum=none/rest-00000-<sha>.parquet  users without training events (cold users)
-    DIR/_rejects/rejects.parquet               malformed rows with file, row and reason
+DIR/manifest.json                          commit point, written last
+DIR/vocab/items.parquet                    raw item id -> dense id, by falling training count
+DIR/stratum=0/part-00000-<sha>.parquet     users with something to train on (>= 2 training events)
+DIR/stratum=0/rest-00000-<sha>.parquet     users of the stratum with a single training event: evaluated, never trained on
+DIR/stratum=none/rest-00000-<sha>.parquet  users without training events (cold users)
+DIR/_rejects/rejects.parquet               malformed rows with file, row and reason
 """
 
 from __future__ import annotations

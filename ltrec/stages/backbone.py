@@ -1,8 +1,8 @@
 """The backbone stage: a backbone, an objective, and the one line that joins their losses into a step.
 
-Per-example losses come from `losses` and are reduced here, never below: the step's loss is the sum over every target of the *global*
-batch (all ranks, all micro-batches) divided by their global count. Averaging per-rank means would weigh a target by how few its rank
-happens to hold.
+Per-example losses come from `losses` and are reduced here, never below: the step's loss is the sum over every target of the
+*global* batch (all ranks, all micro-batches) divided by their global count. Averaging per-rank means would weigh a target by
+how few its rank happens to hold.
 
     loss_N = objective(encode(batch), targets)          one number per target
     loss   = D * sum(loss_N) / N,   N = targets of the whole step, all-reduced before the first micro-batch

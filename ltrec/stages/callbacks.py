@@ -1,4 +1,4 @@
-"""Callbacks: the cursor moves, telemetry is written, checkpoints are kept. Their order in the list matters and is fixed in `callbacks`."""
+"""Callbacks: the cursor moves, telemetry is written, checkpoints are kept, in the order that `callbacks` fixes."""
 
 from __future__ import annotations
 

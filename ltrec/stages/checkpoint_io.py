@@ -43,7 +43,7 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         state = torch.load(path, map_location=map_location or "cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path} not found: the run has no such checkpoint") from None
-    except Exception as error:  # noqa: BLE001 - torch raises anything from KeyError to UnpicklingError on damaged files
+    except Exception as error:
         raise UserError(f"{path} is damaged or no checkpoint ({type(error).__name__}); resume from another one") from error
     assert isinstance(state, dict)
     return state

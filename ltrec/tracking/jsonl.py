@@ -1,7 +1,7 @@
 """metrics.jsonl: one JSON object per line, append-only, cut back to the checkpoint on resume.
 
-A run that was killed and resumed leaves the same file as one that was not: the checkpoint remembers how many bytes were written when
-it was saved, and resuming drops what came after.
+A run that was killed and resumed leaves the same lines as one that was not: the checkpoint remembers how many bytes were written
+when it was saved, and resuming drops what came after.
 """
 
 from __future__ import annotations
