@@ -28,6 +28,7 @@ from ltrec.data.stream.histories import HistoryChunk
 from ltrec.distributed.collectives import all_reduce_sum
 from ltrec.models.backbones import Encoder
 from ltrec.objectives import Draw, Objective
+from ltrec.stages.validation import Validator
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class BackboneStage(pl.LightningModule):
         seed: root of dropout and negative draws, which are keyed by (seed, step, ...) and need no saved generator state.
         make_optimizer: parameters -> optimiser.
         rate: optimiser step -> factor of the peak learning rate.
-        evaluator: receives every validation chunk and gives metrics at the end.
+        validator: receives every validation chunk and gives metrics at the end.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class BackboneStage(pl.LightningModule):
         seed: int,
         make_optimizer: Callable[[nn.Module], Optimizer],
         rate: Callable[[int], float],
-        evaluator: Any,
+        validator: Validator,
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -69,7 +70,7 @@ class BackboneStage(pl.LightningModule):
         self.seed = seed
         self.make_optimizer = make_optimizer
         self.rate = rate
-        self.evaluator = evaluator
+        self.validator = validator
         self.step_losses: SumCount | None = None
         self._window_targets: Tensor | None = None
 
@@ -101,12 +102,12 @@ class BackboneStage(pl.LightningModule):
 
     def validation_step(self, chunk: HistoryChunk, batch_idx: int) -> None:
         """Rank one chunk of validation users."""
-        self.evaluator.add(self.backbone.scores(chunk.batch.to(self.device)), chunk)
+        self.validator.add(self.backbone.scores(chunk.batch.to(self.device)), chunk)
 
     def on_validation_epoch_end(self) -> None:
         """Gather the ranks of all users and publish the metrics, equal on every rank."""
-        for name, value in self.evaluator.finish().items():
-            self.log(name, value, logger=False, prog_bar=name == self.evaluator.monitor, batch_size=1, rank_zero_only=False)
+        for name, value in self.validator.finish().items():
+            self.log(name, value, logger=False, prog_bar=name == self.validator.monitor, batch_size=1, rank_zero_only=False)
 
     def configure_optimizers(self) -> Any:
         """The optimiser with its per-step schedule."""

@@ -1,0 +1,134 @@
+"""The composition root: a RunConfig and a World go in, wired objects come out. The only place where names become objects."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.core.hashing import mix
+from ltrec.core.world import World
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.histories import Histories
+from ltrec.data.stream.loader import StreamLoader
+from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.vocabulary import Vocabulary
+from ltrec.distributed.collectives import all_gather_ids
+from ltrec.models.backbones import BACKBONES, Encoder
+from ltrec.objectives import OBJECTIVES, Objective
+from ltrec.optim.build import adamw
+from ltrec.optim.schedule import schedule
+from ltrec.stages.backbone import BackboneStage
+from ltrec.stages.datamodule import StreamDataModule
+from ltrec.stages.validation import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A prepared data set, opened."""
+
+    folder: Path
+    manifest: Manifest
+    vocabulary: Vocabulary
+
+
+def open_data(config: RunConfig) -> Data:
+    """Open the data set that `data.path` names.
+
+    Raises:
+        UserError: when it is missing or damaged.
+    """
+    folder = Path(config.data.path)
+    manifest = Manifest.load(folder)
+    return Data(folder, manifest, Vocabulary.load(folder, manifest))
+
+
+def options_of(variant: Any) -> dict[str, Any]:
+    """A variant's config as keyword arguments: every field but its name."""
+    return {f.name: getattr(variant, f.name) for f in dataclasses.fields(variant) if f.name != "name"}
+
+
+def build_backbone(config: RunConfig, num_items: int) -> Encoder:
+    """The backbone, initialised from the run's seed alone."""
+    torch.manual_seed(mix(config.seed, 0) >> 1)
+    return BACKBONES[config.model.name](num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
+
+
+def build_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
+    """The loss, with the training popularity that its negatives and corrections need."""
+    make = OBJECTIVES[config.objective.name]
+    return make(**options_of(config.objective), train_count=vocabulary.train_count, gather=all_gather_ids)
+
+
+def build_plan(config: RunConfig, data: Data) -> Plan:
+    """The order of all training batches."""
+    return Plan.of(data.manifest, config.seed, config.stream)
+
+
+def total_steps(config: RunConfig, plan: Plan) -> int:
+    """Optimiser steps of the whole run."""
+    by_epochs = config.trainer.max_epochs * plan.steps_per_epoch
+    return by_epochs if config.trainer.max_steps < 0 else min(by_epochs, config.trainer.max_steps)
+
+
+def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneStage:
+    """The Lightning module."""
+    optim = config.optim
+    rate = schedule(
+        optim.schedule, warmup_steps=optim.warmup_steps, total_steps=total_steps(config, plan), final_ratio=optim.final_ratio
+    )
+    return BackboneStage(
+        build_backbone(config, data.manifest.vocab.items),
+        build_objective(config, data.vocabulary),
+        num_strata=data.manifest.strata.count,
+        seed=config.seed,
+        make_optimizer=optimizer_of(config),
+        rate=rate,
+        validator=Validator(data.manifest.strata, filter_seen=config.evaluation.filter_seen, monitor=config.trainer.monitor),
+    )
+
+
+def optimizer_of(config: RunConfig) -> Callable[[nn.Module], torch.optim.Optimizer]:
+    """Model -> AdamW with the run's options."""
+    optim = config.optim
+
+    def make(model: nn.Module) -> torch.optim.Optimizer:
+        return adamw(model, lr=optim.lr, weight_decay=optim.weight_decay, betas=(optim.beta1, optim.beta2), eps=optim.eps)
+
+    return make
+
+
+def build_datamodule(config: RunConfig, data: Data, plan: Plan) -> StreamDataModule:
+    """The data module; the world is passed in by whoever calls it back."""
+
+    def make_loader(world: World) -> StreamLoader:
+        return StreamLoader(data.folder, data.manifest, plan, world=world, accumulate=config.trainer.accumulate)
+
+    has_validation = data.manifest.split["kind"] != "none"
+    return StreamDataModule(make_loader, build_histories(config, data, "valid") if has_validation else None)
+
+
+def build_histories(config: RunConfig, data: Data, split: str) -> Histories:
+    """The users of one evaluation split, in fixed chunks."""
+    return Histories(data.folder, data.manifest, split, max_len=config.stream.max_len, chunk_rows=config.evaluation.chunk_rows)
+
+
+def check_world(config: RunConfig, size: int) -> None:
+    """Refuse a world size that cannot share the lanes, before anything is built.
+
+    Raises:
+        UserError: naming the sizes that can.
+    """
+    World(0, size).share(config.stream.lanes, "lanes (stream.lanes)")
+    if config.stream.batch_rows % (size * config.trainer.accumulate):
+        raise UserError(
+            f"stream.batch_rows={config.stream.batch_rows} does not split into {size} processes x "
+            f"{config.trainer.accumulate} micro-batches (trainer.accumulate)"
+        )

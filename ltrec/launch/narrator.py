@@ -1,0 +1,39 @@
+"""One line per validation, for logs that are read hours later."""
+
+from __future__ import annotations
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from rich.console import Console
+
+from ltrec.stages.callbacks import epoch_of
+
+
+class Narrator(Callback):
+    """Prints what a person would ask: how far, how good, for whom."""
+
+    def __init__(self) -> None:
+        self.console = Console()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say what is about to happen, or go on."""
+        if trainer.is_global_zero:
+            size = sum(p.numel() for p in pl_module.parameters())
+            verb = "resuming at" if trainer.global_step else "starting at"
+            self.console.print(
+                f"{verb} step {trainer.global_step}: {trainer.num_training_batches} batches an epoch, {size:,} parameters, "
+                f"{trainer.world_size} process(es), {trainer.precision}",
+                highlight=False,
+            )
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Print the validation's headline."""
+        metrics = trainer.callback_metrics
+        if not trainer.is_global_zero or "val/ndcg@10" not in metrics:
+            return
+        parts = [f"epoch {epoch_of(trainer):6.1f}", f"step {trainer.global_step:7d}"]
+        for label, key in (("NDCG@10", ""), ("head", "/head"), ("tail", "/tail")):
+            value = metrics.get(f"val/ndcg@10{key}")
+            parts += [] if value is None else [f"{label} {float(value):.4f}"]
+        parts.append(f"HR@10 {float(metrics['val/hr@10']):.4f}")
+        self.console.print("  ".join(parts), highlight=False)

@@ -1,0 +1,125 @@
+"""The run folder: its places, and the rule that one folder holds one run.
+
+runs/<name>/  config.yaml  provenance.json  metrics.jsonl  checkpoints/  eval/  report/  wandb/
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ltrec.config.load import dump, load
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.core.files import atomic_write_text
+
+# Changing these does not make another run: how long, where, and how it is shown.
+FREE_TO_CHANGE = ("trainer.max_", "trainer.patience", "trainer.progress", "trainer.threads", "trainer.accelerator", "trainer.log_")
+FREE_TO_CHANGE += ("trainer.checkpoint_every_steps", "tracking.", "resume", "out", "prepare.", "evaluation.")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Where the run came from."""
+        return self.path / "provenance.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object per line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """best.ckpt and last.ckpt."""
+        return self.path / "checkpoints"
+
+    @property
+    def eval(self) -> Path:
+        """Per-user ranks, one Parquet file per split and scorer."""
+        return self.path / "eval"
+
+    def checkpoint(self, which: str) -> Path:
+        """Path of `best` or `last`; `best` falls back to `last` when nothing was validated.
+
+        Raises:
+            UserError: when the run has no checkpoint.
+        """
+        for name in dict.fromkeys((which, "last")):
+            if (found := self.checkpoints / f"{name}.ckpt").exists():
+                return found
+        raise UserError(f"{self.checkpoints} holds no checkpoint: train the run first with 'ltrec train {self.config}'")
+
+    def read_config(self) -> RunConfig:
+        """The config the run was made with.
+
+        Raises:
+            UserError: when the folder is no run folder.
+        """
+        if not self.config.exists():
+            raise UserError(f"{self.path} is no run folder: it has no config.yaml")
+        return load([self.config], [])
+
+
+def open_run(config: RunConfig, provenance: dict[str, Any], *, writer: bool) -> tuple[RunFolder, Path | None]:
+    """Make or reopen the run's folder; return it with the checkpoint to resume from, if any.
+
+    Only the `writer` (rank 0) writes; every rank takes the same decision.
+
+    Raises:
+        UserError: when the folder holds another run, or the checkpoint asked for is missing.
+    """
+    run = RunFolder(Path(config.out) / config.name)
+    last = run.checkpoints / "last.ckpt"
+    resume = _checkpoint_to_resume(config, run, last)
+    if run.config.exists() and resume is not None:
+        _refuse_other_run(config, run)
+    elif run.config.exists() and last.exists():
+        raise UserError(f"{run.path} holds a run already: choose another name=..., or resume=auto to go on with it")
+    if writer:
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        atomic_write_text(run.config, dump(config))
+        if resume is None:
+            run.metrics.unlink(missing_ok=True)
+            atomic_write_text(run.provenance, json.dumps(provenance, indent=2) + "\n")
+    return run, resume
+
+
+def _checkpoint_to_resume(config: RunConfig, run: RunFolder, last: Path) -> Path | None:
+    if config.resume == "auto":
+        return last if last.exists() else None
+    if config.resume == "never":
+        return None
+    asked = Path(config.resume)
+    if not asked.exists():
+        raise UserError(
+            f"resume={config.resume}: no such checkpoint; use auto, never or a path such as {run.checkpoints}/last.ckpt"
+        )
+    return asked
+
+
+def _refuse_other_run(config: RunConfig, run: RunFolder) -> None:
+    mine, theirs = _flat(asdict(config)), _flat(asdict(run.read_config()))
+    changed = [k for k in sorted(mine.keys() | theirs.keys()) if mine.get(k) != theirs.get(k) and not k.startswith(FREE_TO_CHANGE)]
+    if changed:
+        shown = ", ".join(f"{k}={theirs.get(k)!r} there, {mine.get(k)!r} here" for k in changed[:3])
+        raise UserError(f"{run.path} holds a run with another config ({shown}); choose another name=... or repeat its config")
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

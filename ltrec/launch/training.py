@@ -1,0 +1,147 @@
+"""Train: open the data, open the run folder, hand both to Lightning."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, RichProgressBar
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
+from ltrec.launch.narrator import Narrator
+from ltrec.launch.processes import Processes, detect
+from ltrec.launch.run_folder import RunFolder, open_run
+from ltrec.stages.callbacks import callbacks
+from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from ltrec.tracking.jsonl import JsonlLogger
+from ltrec.tracking.provenance import provenance
+from ltrec.tracking.wandb import wandb_logger
+
+# True of our own design, so not worth a user's attention.
+_EXPECTED = (
+    "It is recommended to use `self.log",  # metrics are equal on every rank before they are logged
+    "The number of training batches",  # we log by our own counter
+    "Detected KeyboardInterrupt",
+)
+
+
+def train(config: RunConfig, *, steps_per_epoch: int | None = None) -> RunFolder:
+    """Train a run to its end, resuming when its folder holds a checkpoint. Returns the run folder.
+
+    Args:
+        config: the resolved run.
+        steps_per_epoch: cut epochs to so many steps (the smoke test).
+
+    Raises:
+        UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
+    """
+    processes = detect()
+    check_world(config, processes.world.size)
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+    data = open_data(config)
+    plan = build_plan(config, data)
+    origin = provenance(data.folder, data.manifest, config.seed, processes.world.size)
+    run, resume = open_run(config, origin, writer=processes.world.rank == 0)
+    if resume is not None:
+        _refuse_other_data(resume, data.manifest.digest)
+    trainer = make_trainer(config, run, processes, limit=steps_per_epoch)
+    with warnings.catch_warnings():
+        for message in _EXPECTED:
+            warnings.filterwarnings("ignore", message=message)
+        trainer.fit(
+            build_stage(config, data, plan),
+            datamodule=build_datamodule(config, data, plan),
+            ckpt_path=resume,
+            weights_only=True,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return run
+
+
+def make_trainer(config: RunConfig, run: RunFolder, processes: Processes, *, limit: int | None) -> pl.Trainer:
+    """The Lightning trainer, wired to the run folder."""
+    loop, metrics = config.trainer, JsonlLogger(run.metrics)
+    loggers = [metrics, wandb_logger(config.tracking, run.path, config.name, asdict(config))]
+    return pl.Trainer(
+        accelerator=accelerator_of(config),
+        devices=processes.local_size,
+        num_nodes=processes.num_nodes,
+        strategy=strategy_of(processes),
+        precision=loop.precision,  # type: ignore[arg-type]
+        max_epochs=loop.max_epochs,
+        max_steps=loop.max_steps,
+        limit_train_batches=None if limit is None else limit * loop.accumulate,
+        accumulate_grad_batches=loop.accumulate,
+        gradient_clip_val=config.optim.clip_norm or None,
+        check_val_every_n_epoch=loop.validate_every_epochs,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        logger=[logger for logger in loggers if logger is not None],
+        callbacks=[*_display(config), *_working_callbacks(config, run, metrics)],
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=_shows_bar(config),
+        plugins=[AtomicCheckpointIO()],
+        default_root_dir=run.path,
+    )
+
+
+def _working_callbacks(config: RunConfig, run: RunFolder, metrics: JsonlLogger) -> list[Callback]:
+    return callbacks(
+        folder=run.checkpoints,
+        metrics=metrics,
+        monitor=config.trainer.monitor,
+        patience=config.trainer.patience,
+        log_every=config.trainer.log_every_steps,
+        save_every=config.trainer.checkpoint_every_steps,
+    )
+
+
+def _shows_bar(config: RunConfig) -> bool:
+    return config.trainer.progress and sys.stdout.isatty()
+
+
+def _display(config: RunConfig) -> list[Callback]:
+    return [RichProgressBar(leave=False), Narrator()] if _shows_bar(config) else [Narrator()]
+
+
+def accelerator_of(config: RunConfig) -> str:
+    """The Lightning accelerator: a GPU when there is one, unless told otherwise.
+
+    Raises:
+        UserError: when a GPU, or a precision that needs one, is asked for and there is none.
+    """
+    has_gpu = torch.cuda.is_available()
+    wanted = config.trainer.accelerator
+    if wanted == "gpu" and not has_gpu:
+        raise UserError("trainer.accelerator=gpu: torch sees no CUDA device here; use auto or cpu")
+    use_gpu = has_gpu and wanted != "cpu"
+    if config.trainer.precision == "16-mixed" and not use_gpu:
+        raise UserError("trainer.precision=16-mixed needs a GPU; use bf16-mixed or 32-true on a CPU")
+    return "gpu" if use_gpu else "cpu"
+
+
+def strategy_of(processes: Processes) -> str | Strategy:
+    """Plain DDP for several processes."""
+    if processes.world.size == 1:
+        return "auto"
+    return DDPStrategy(gradient_as_bucket_view=True, broadcast_buffers=False)
+
+
+def _refuse_other_data(checkpoint: Path, digest: str) -> None:
+    state: dict[str, Any] = read_checkpoint(checkpoint).get("StreamDataModule", {})
+    if state and state["manifest_digest"] != digest:
+        raise UserError(
+            f"{checkpoint} was trained on another data set (digest {state['manifest_digest'][:12]}, here {digest[:12]}); "
+            "choose another name=... or the data it was trained on"
+        )
