@@ -1,0 +1,103 @@
+"""What `ltrec prepare` can be asked for. One flat table of options; defaults fit a log of user, item and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ltrec.core.errors import UserError
+
+# Options that decide how the work is done but not one byte of the result; they are left out of the manifest.
+WITHOUT_EFFECT = ("sources", "memory_limit", "threads")
+
+_AT_LEAST = {
+    "history_cap": 3,
+    "min_user_events": 1,
+    "min_item_events": 1,
+    "strata": 1,
+    "block_rows": 1,
+    "shard_events": 1,
+    "threads": 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareConfig:
+    """Options of `ltrec prepare`."""
+
+    name: str = ""
+    """What to call the data set; empty = the name of the output folder."""
+    sources: tuple[str, ...] = ()
+    """Event logs: files, glob patterns or folders, read in this order (which breaks ties in time)."""
+    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
+    """Format of the logs; auto = by file name (.csv .tsv .inter .data .jsonl .ndjson .parquet, text also .gz .bz2 .zst)."""
+    delimiter: str = ""
+    """Field separator of csv and tsv, one character; empty = the format's own."""
+    columns: tuple[str, ...] = ()
+    """Column names of csv and tsv files *without* a header line, in order; empty = the first line names them."""
+    user: str = "user_id"
+    """Column with the user id."""
+    item: str = "item_id"
+    """Column with the item id."""
+    time: str = "timestamp"
+    """Column with the time of the event."""
+    time_unit: Literal["auto", "s", "ms", "us", "ns", "iso", "order"] = "auto"
+    """Unit of the times: since 1970, ISO 8601 text or typed timestamps, or `order`: whole numbers of which only the order counts.
+    auto = the one unit that fits most rows; rows that do not fit it are rejected."""
+    earliest: str = "1990-01-01"
+    """Times before this date are rejected as implausible (not for `order`)."""
+    latest: str = "2100-01-01"
+    """Times from this date on are rejected as implausible (not for `order`)."""
+    reject_budget: float = 0.001
+    """Largest share of rows that may be rejected before prepare refuses the log."""
+    duplicates: Literal["keep", "drop_exact", "keep_first", "keep_last"] = "drop_exact"
+    """drop_exact: of rows with the same user, item and time the first stays; keep_first, keep_last: one event per user and item."""
+    min_user_events: int = 1
+    """Users with fewer events are dropped."""
+    min_item_events: int = 1
+    """Items with fewer events are dropped."""
+    iterate: bool = True
+    """Repeat both minimums until nothing changes (k-core); false = items once, then users once."""
+    history_cap: int = 10_000
+    """Most recent events kept per user, at least 3."""
+    split: Literal["leave_one_out", "global_time"] = "leave_one_out"
+    """leave_one_out: last event = test, last but one = validation; global_time: two cuts in time, the same for all users."""
+    valid_from: str = "0.8"
+    """global_time: start of validation; a share of the events (0.8), a date (2014-07-01) or seconds since 1970."""
+    test_from: str = "0.9"
+    """global_time: start of test, later than valid_from."""
+    cold_users: float = 0.0
+    """Share of users kept out of training altogether (chosen by a hash of the id) and used in test only."""
+    cold_seed: int = 0
+    """Another number chooses other cold users."""
+    strata: int = 5
+    """Number of activity strata to aim for; ties in activity may leave fewer."""
+    strata_bounds: tuple[int, ...] = ()
+    """Explicit smallest activity of each stratum, such as [1, 5, 20], instead of equal user shares."""
+    head_share: float = 0.2
+    """The head is the most active share of users nearest to this."""
+    block_rows: int = 4096
+    """Users per row group."""
+    shard_events: int = 20_000_000
+    """Events per shard file, about 80 MB."""
+    memory_limit: str = "1GB"
+    """Memory of the sort engine; more is spilled to disk beside the output."""
+    threads: int = 0
+    """Threads of the sort engine; 0 = all cores, at most 8."""
+
+    def __post_init__(self) -> None:
+        for key, least in _AT_LEAST.items():
+            if getattr(self, key) < least:
+                raise UserError(f"prepare.{key} must be at least {least}; got {getattr(self, key)}")
+        for key in ("reject_budget", "cold_users", "head_share"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise UserError(f"prepare.{key} is a share between 0 and 1; got {getattr(self, key)}")
+        bounds = self.strata_bounds
+        if bounds and (bounds[0] != 1 or list(bounds) != sorted(set(bounds))):
+            raise UserError(f"prepare.strata_bounds must start at 1 and rise; got {list(bounds)}")
+        if max(self.strata, len(bounds)) > 100:
+            raise UserError(f"prepare.strata must be at most 100; got {max(self.strata, len(bounds))}")
+        if self.delimiter and len(self.delimiter.encode()) != 1:
+            raise UserError(f"prepare.delimiter must be one ASCII character; got {self.delimiter!r}")
+        if len({self.user, self.item, self.time}) < 3:
+            raise UserError(f"user, item and time must be three columns; got {self.user!r}, {self.item!r}, {self.time!r}")
