@@ -1,0 +1,196 @@
+"""Figures along the activity axis: who the users are, and how well each stratum is served."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from ltrec.core.strata import Strata
+from ltrec.evaluation.plots import Image, Theme, render
+
+MAX_BINS = 28
+MARKERS = ("s", "^", "D", "v", "P", "X")
+"""One shape per baseline, so that a series is known by shape as well as by grey."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One scorer's metric by stratum; a stratum without users is NaN. Arrays [K]."""
+
+    label: str
+    value_K: npt.NDArray[np.float64]
+    low_K: npt.NDArray[np.float64]
+    high_K: npt.NDArray[np.float64]
+
+
+def positions(strata: Strata) -> tuple[str, ...]:
+    """Where each stratum lies: ``tail`` or ``head`` of the head cut, or ``both`` when the cut runs through it."""
+    ends = [*strata.lower_bounds[1:], None]
+    return tuple(
+        "head" if low >= strata.head_from else ("tail" if end is not None and end <= strata.head_from else "both")
+        for low, end in zip(strata.lower_bounds, ends, strict=True)
+    )
+
+
+def activity_edges(activity: npt.NDArray[np.int64], strata: Strata) -> npt.NDArray[np.int64]:
+    """Integer bin edges, about even on a log axis; every stratum bound and the head cut is an edge, so no bar mixes two sides."""
+    low, high = int(activity.min()), int(activity.max()) + 1
+    grid = np.rint(np.geomspace(low, high, MAX_BINS + 1)).astype(np.int64)
+    cuts = np.array([b for b in (*strata.lower_bounds, strata.head_from) if low < b < high], dtype=np.int64)
+    # A grid edge closer to a cut than a third of a bin would leave a sliver beside it: the cut takes its place.
+    third = (np.log(high) - np.log(low)) / MAX_BINS / 3
+    near = (np.abs(np.log(grid)[:, None] - np.log(cuts)[None, :]) < third).any(axis=1)
+    near[[0, -1]] = False
+    return np.unique(np.concatenate([grid[~near], cuts]))
+
+
+def activity_histogram(activity: npt.NDArray[np.int64], strata: Strata) -> Image:
+    """Users by number of training events (log axis); area stands for users. `activity` holds one positive entry per user."""
+    counts_K = np.bincount(strata.of(activity).clip(0), minlength=strata.count)
+    head = int((activity >= strata.head_from).sum())
+    parts = ", ".join(f"{name} events {_count(n)}" for name, n in zip(strata.names(), counts_K, strict=True))
+    return render(
+        "activity",
+        partial(_paint_activity, activity=activity, strata=strata),
+        alt=f"Histogram of {len(activity):,} users by number of training events. Users per stratum: {parts}. "
+        f"The head begins at {strata.head_from} events and holds {head:,} users ({head / len(activity):.0%}).",
+        caption="Area stands for users; the axis is logarithmic. Dotted lines part the strata, the solid line is the head cut.",
+        inches=(5.2, 3.5),
+    )
+
+
+def metric_by_stratum(metric: str, strata: Strata, users_K: Sequence[int], model: Series, baselines: Sequence[Series]) -> Image:
+    """The model's metric per stratum with 95 % intervals, baselines in grey beside it."""
+    told = "; ".join(
+        f"{name} events: {value:.4f} ({low:.4f} to {high:.4f})"
+        for name, value, low, high in zip(strata.names(), model.value_K, model.low_K, model.high_K, strict=True)
+        if np.isfinite(value)
+    )
+    greys = "".join(f" Grey: {', '.join(s.label for s in baselines)}." for _ in range(1) if baselines)
+    return render(
+        "by-stratum",
+        partial(_paint_strata, metric=metric, strata=strata, users_K=tuple(users_K), model=model, baselines=tuple(baselines)),
+        alt=f"{metric} of {model.label} by stratum, with 95 % intervals. {told}.{greys}",
+        caption="Points are means over the users of a stratum, bars 95 % bootstrap intervals over users." + greys,
+        inches=(5.2, 3.5),
+    )
+
+
+def _paint_activity(figure: Figure, theme: Theme, *, activity: npt.NDArray[np.int64], strata: Strata) -> None:
+    axes = figure.add_subplot()
+    edges = activity_edges(activity, strata)
+    users, _ = np.histogram(activity, bins=edges)
+    heights = users / np.diff(np.log2(edges))
+    colours = [theme.head if low >= strata.head_from else theme.tail for low in edges[:-1]]
+    axes.bar(edges[:-1], heights, width=np.diff(edges), align="edge", color=colours, edgecolor=theme.paper, linewidth=0.7)
+    axes.set(xscale="log", xlim=(edges[0], edges[-1]), xlabel="training events per user", title="Users by activity")
+    top = float(heights.max())
+    axes.set_ylim(0, top * 1.30)
+    axes.set_yticks([])
+    axes.grid(False)
+    _log_ticks(axes, int(edges[0]), int(edges[-1]))
+    _mark_strata(axes, theme, activity, strata, top)
+    _mark_head(axes, theme, strata.head_from, top, int(edges[0]), int(edges[-1]))
+
+
+def _mark_strata(axes: Axes, theme: Theme, activity: npt.NDArray[np.int64], strata: Strata, top: float) -> None:
+    low, high = int(activity.min()), int(activity.max()) + 1
+    ends = [*strata.lower_bounds[1:], high]
+    member = strata.of(activity)
+    for index, (start, end, name) in enumerate(zip(strata.lower_bounds, ends, strata.names(), strict=True)):
+        left, right = max(start, low), min(end, high)
+        if right <= left:
+            continue
+        if left > low and start != strata.head_from:
+            axes.plot([left, left], [0, top * 1.12], color=theme.muted, linewidth=0.8, linestyle=(0, (1, 2)))
+        share = float((member == index).mean())
+        axes.text((left * right) ** 0.5, top * 1.10, f"{name}\n{share:.0%}", ha="center", va="top", fontsize=7.5, color=theme.muted)
+
+
+def _mark_head(axes: Axes, theme: Theme, head_from: int, top: float, low: int, high: int) -> None:
+    if not low < head_from < high:
+        return
+    axes.plot([head_from, head_from], [0, top * 1.27], color=theme.ink, linewidth=1.1)
+    axes.text(head_from, top * 1.27, "tail  ", ha="right", va="top", color=theme.tail, fontweight="bold")
+    axes.text(head_from, top * 1.27, "  head", ha="left", va="top", color=theme.head, fontweight="bold")
+
+
+def _log_ticks(axes: Axes, low: int, high: int) -> None:
+    ticks = [m * 10**e for e in range(9) for m in (1, 2, 5) if low <= m * 10**e <= high]
+    axes.set_xticks(ticks, labels=[f"{t:,}" for t in ticks])
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _paint_strata(
+    figure: Figure,
+    theme: Theme,
+    *,
+    metric: str,
+    strata: Strata,
+    users_K: tuple[int, ...],
+    model: Series,
+    baselines: tuple[Series, ...],
+) -> None:
+    axes = figure.add_subplot()
+    where_K = np.arange(strata.count, dtype=np.float64)
+    for order, series in enumerate(baselines):
+        shift = 0.16 * (order + 1)
+        _points(
+            axes, series, where_K + shift, [theme.muted] * strata.count, MARKERS[order % len(MARKERS)], hollow=True, theme=theme
+        )
+    _points(axes, model, where_K, [theme.accent(p) for p in positions(strata)], "o", hollow=False, theme=theme)
+    axes.set_xticks(
+        where_K + 0.08 * len(baselines),
+        labels=[f"{name}\n{_count(n)}" for name, n in zip(strata.names(), users_K, strict=True)],
+        fontsize=8,
+    )
+    axes.set(title=f"{metric} by stratum", xlabel="training events per user, and users evaluated", xlim=(-0.5, strata.count - 0.2))
+    axes.set_ylim(bottom=0)
+    _legend(axes, theme, model, baselines)
+
+
+def _points(
+    axes: Axes, series: Series, where_K: npt.NDArray[np.float64], colours: list[str], marker: str, *, hollow: bool, theme: Theme
+) -> None:
+    for x, value, low, high, colour in zip(where_K, series.value_K, series.low_K, series.high_K, colours, strict=True):
+        if not np.isfinite(value):
+            continue
+        axes.plot([x, x], [low, high], color=colour, linewidth=1.0 if hollow else 2.2, solid_capstyle="round")
+        face = theme.paper if hollow else colour
+        axes.plot(x, value, marker=marker, markersize=4.5 if hollow else 7, color=colour, markerfacecolor=face, markeredgewidth=1.0)
+
+
+def _legend(axes: Axes, theme: Theme, model: Series, baselines: tuple[Series, ...]) -> None:
+    handles = [axes.plot([], [], "o", color=theme.ink, markersize=6, label=model.label)[0]]
+    for order, series in enumerate(baselines):
+        handles += axes.plot(
+            [],
+            [],
+            MARKERS[order % len(MARKERS)],
+            color=theme.muted,
+            markerfacecolor=theme.paper,
+            markersize=4.5,
+            label=series.label,
+        )
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0, 0.99),
+        ncols=3,
+        frameon=False,
+        fontsize=8,
+        handletextpad=0.2,
+        columnspacing=1.2,
+    )
+    axes.set_title(axes.get_title("left"), pad=22)
+
+
+def _count(n: int) -> str:
+    return f"{int(n):,} user" + ("" if n == 1 else "s")
