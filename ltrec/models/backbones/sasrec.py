@@ -1,0 +1,171 @@
+"""SASRec: self-attentive sequential recommendation (Kang & McAuley, ICDM 2018), computed without padding.
+
+    items_T -> item vector * sqrt(D) + position vector -> blocks x (attention, feed-forward) -> norm -> states_TD
+    score(item) = <state, item vector>          the same table at both ends
+
+Differences from the paper, each for a reason: blocks are pre-norm with plain residual sums (the paper norms only the queries);
+heads may be more than one; the loss is not part of the model. Positions are counted from the end of the row, 0 = the last: that is
+what the paper's left padding amounts to, since there the latest item always sits in the same place.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.columns import PAD
+from ltrec.core.errors import UserError, nearest
+from ltrec.models.attention import CausalSelfAttention
+from ltrec.models.layout import AttentionLayout, attention_layout
+from ltrec.models.scoring import all_scores
+
+NORMS = ("pre", "post")
+
+
+@dataclass(frozen=True, slots=True)
+class SASRecConfig:
+    """Shape and regularisation of SASRec."""
+
+    name: str = "sasrec"
+    """Key in BACKBONES."""
+    width: int = 64
+    """D, the length of item vectors and states."""
+    blocks: int = 2
+    """Transformer blocks."""
+    heads: int = 2
+    """Attention heads; they divide the width."""
+    dropout: float = 0.2
+    """Share dropped after the embedding, of attention weights, and at the end of each branch."""
+    expansion: int = 1
+    """Width of the feed-forward layer's middle, in multiples of `width`."""
+    norm: str = "pre"
+    """`pre`: branches see normed states, one norm at the end; `post`: sums are normed (Vaswani et al., 2017)."""
+    init_std: float = 0.02
+    """Standard deviation of the initial item and position vectors."""
+
+
+class SASRec(nn.Module):
+    """An Encoder; see `ltrec.models.backbones`.
+
+    Initial values: item and position vectors normal with `init_std`, projections Xavier-uniform, biases 0, norms 1. No layer
+    couples rows.
+
+    Args:
+        num_items: V; ids run from 1 to V, 0 is padding.
+        max_len: longest row that can be encoded.
+        width, blocks, heads, dropout, expansion, norm, init_std: see `SASRecConfig`.
+
+    Raises:
+        UserError: when `heads` does not divide `width`, or `norm` is unknown.
+    """
+
+    def __init__(
+        self,
+        num_items: int,
+        max_len: int,
+        *,
+        width: int = 64,
+        blocks: int = 2,
+        heads: int = 2,
+        dropout: float = 0.2,
+        expansion: int = 1,
+        norm: str = "pre",
+        init_std: float = 0.02,
+    ) -> None:
+        super().__init__()
+        if norm not in NORMS:
+            raise UserError(f"model.norm={norm!r} is unknown{nearest(norm, NORMS)}; choose from {', '.join(NORMS)}")
+        self.max_len = max_len
+        self.dropout = dropout
+        self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)
+        self.positions = nn.Embedding(max_len, width)
+        kind = _PreNormBlock if norm == "pre" else _PostNormBlock
+        self.blocks = nn.ModuleList(kind(width, heads=heads, dropout=dropout, expansion=expansion) for _ in range(blocks))
+        self.final_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
+        self._initialise(init_std)
+
+    @torch.no_grad()
+    def _initialise(self, std: float) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+            elif isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=std)
+        self.items.weight[PAD].zero_()
+
+    @property
+    def item_table(self) -> Tensor:
+        """[V+1, D]; row 0 is padding, always zero."""
+        return self.items.weight
+
+    def encode(self, batch: SequenceBatch) -> Tensor:
+        """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
+        layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len)
+        states_TD = self.items(batch.items_T) * math.sqrt(self.items.embedding_dim) + self.positions(_from_end(batch))
+        states_TD = F.dropout(states_TD, self.dropout, self.training)
+        for block in self.blocks:
+            states_TD = block(states_TD, layout)
+        final_TD: Tensor = self.final_norm(states_TD)
+        return final_TD
+
+    def final_states(self, batch: SequenceBatch) -> Tensor:
+        """States after the last position of every row: [B, D]; zero for an empty row."""
+        if not batch.items_T.numel():
+            return self.item_table.new_zeros(batch.num_rows, self.items.embedding_dim)
+        last_BD = self.encode(batch)[batch.offsets[1:].clamp(min=1) - 1]
+        return torch.where((batch.lengths_B > 0)[:, None], last_BD, 0.0)
+
+    def scores(self, batch: SequenceBatch) -> Tensor:
+        """Scores after the last position of every row: [B, V+1], column 0 = -inf."""
+        return all_scores(self.final_states(batch), self.item_table)
+
+    def forward(self, batch: SequenceBatch) -> Tensor:
+        """`encode`, so that wrappers which hook the forward pass (DDP) see it."""
+        return self.encode(batch)
+
+
+def _from_end(batch: SequenceBatch) -> Tensor:
+    """Distance of every position from the last one of its row [T]."""
+    last_B = batch.offsets[1:] - 1
+    num_positions = batch.items_T.numel()
+    last_T = torch.repeat_interleave(last_B, batch.lengths_B, output_size=num_positions)
+    return last_T - torch.arange(num_positions, device=last_T.device)
+
+
+class _Block(nn.Module):
+    """Parts of a block; the two kinds differ in where the norms sit."""
+
+    def __init__(self, width: int, *, heads: int, dropout: float, expansion: int) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.attention = CausalSelfAttention(width, heads=heads, dropout=dropout)
+        self.attention_norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, expansion * width)
+        self.down = nn.Linear(expansion * width, width)
+        self.feed_norm = nn.LayerNorm(width)
+
+    def attend(self, states_TD: Tensor, layout: AttentionLayout) -> Tensor:
+        return F.dropout(self.attention(states_TD, layout), self.dropout, self.training)
+
+    def feed(self, states_TD: Tensor) -> Tensor:
+        inner = F.dropout(F.relu(self.up(states_TD)), self.dropout, self.training)
+        return F.dropout(self.down(inner), self.dropout, self.training)
+
+
+class _PreNormBlock(_Block):
+    def forward(self, states_TD: Tensor, layout: AttentionLayout) -> Tensor:
+        states_TD = states_TD + self.attend(self.attention_norm(states_TD), layout)
+        return states_TD + self.feed(self.feed_norm(states_TD))
+
+
+class _PostNormBlock(_Block):
+    def forward(self, states_TD: Tensor, layout: AttentionLayout) -> Tensor:
+        states_TD = self.attention_norm(states_TD + self.attend(states_TD, layout))
+        normed: Tensor = self.feed_norm(states_TD + self.feed(states_TD))
+        return normed

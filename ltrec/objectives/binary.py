@@ -1,0 +1,84 @@
+"""Binary losses: BCE as SASRec had it, and gBCE, which undoes the overconfidence that few negatives cause.
+
+    l_n = -( beta log sigmoid(s_t) + sum_k log(1 - sigmoid(s_k)) ) / (M + 1)
+    beta = alpha ( t (1 - 1/alpha) + 1/alpha ),     alpha = M / (V - 1), the sampling rate
+
+(gSASRec, Petrov & Macdonald, RecSys 2023, eqs. 11-13; sigmoid^beta is beta in front of the logarithm.) t = 0 is BCE; t = 1 gives
+scores that sigmoid turns into calibrated probabilities. Negatives are uniform, drawn per position; those that hit the target are
+left out of the sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ltrec.core.errors import UserError
+from ltrec.objectives.candidates import in_full_precision, negative_logits, target_logits
+from ltrec.objectives.draw import Draw
+from ltrec.objectives.negatives import UniformProposal, negatives_per_example
+
+
+@dataclass(frozen=True, slots=True)
+class BCEConfig:
+    """Binary cross-entropy with sampled negatives; the loss of the SASRec paper, kept as a weak baseline."""
+
+    name: str = "bce"
+    """Key in OBJECTIVES."""
+    negatives: int = 1
+    """M, negatives per position."""
+
+
+@dataclass(frozen=True, slots=True)
+class GBCEConfig:
+    """Generalised binary cross-entropy of gSASRec."""
+
+    name: str = "gbce"
+    """Key in OBJECTIVES."""
+    negatives: int = 256
+    """M, negatives per position."""
+    calibration: float = 0.75
+    """t: 0 = plain BCE, 1 = fully calibrated."""
+
+
+class GBCE(nn.Module):
+    """gBCE; with `calibration` 0 it is BCE. An `Objective`.
+
+    Args:
+        train_count: int64 [V+1]; its length gives V.
+        negatives, calibration: see `GBCEConfig`.
+
+    Raises:
+        UserError: for a calibration outside [0, 1].
+    """
+
+    coupled = False
+
+    def __init__(self, *, train_count: Tensor, negatives: int = 256, calibration: float = 0.75) -> None:
+        super().__init__()
+        if not 0 <= calibration <= 1:
+            raise UserError(f"objective.calibration={calibration} lies outside [0, 1]")
+        self.negatives = negatives
+        self.proposal = UniformProposal(train_count)
+        rate = negatives / max(1, self.proposal.num_items - 1)
+        self.beta = rate * (calibration * (1 - 1 / rate) + 1 / rate)
+
+    def forward(self, states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, draw: Draw) -> Tensor:
+        """Loss of every example [N]."""
+        negatives_NM = negatives_per_example(self.proposal, draw, self.negatives)
+        with torch.autocast(states_ND.device.type, enabled=False):
+            states_ND, table_VD = in_full_precision(states_ND, table_VD)
+            target_N = target_logits(states_ND, targets_N, table_VD)
+            negative_NM = negative_logits(states_ND, targets_N, table_VD, negatives_NM)
+            # softplus(-x) = -log sigmoid(x); softplus(-inf) = 0 leaves hits out
+            return (self.beta * F.softplus(-target_N) + F.softplus(negative_NM).sum(1)) / (self.negatives + 1)
+
+
+class BCE(GBCE):
+    """gBCE without calibration."""
+
+    def __init__(self, *, train_count: Tensor, negatives: int = 1) -> None:
+        super().__init__(train_count=train_count, negatives=negatives, calibration=0.0)

@@ -1,0 +1,47 @@
+"""What a loss is asked: the Objective protocol, and the coordinates of its random draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+Gather = Callable[[Tensor], Tensor]
+"""Ids of this rank [N] -> ids of all ranks, concatenated by rank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Coordinates of a step's negatives: the same draws on any rank, in any batch layout, before and after a resume.
+
+    Attributes:
+        seed: the run's seed.
+        step: optimiser step.
+        key_N: int64 [N], a number that identifies each example (user and position), whatever batch it is in.
+    """
+
+    seed: int
+    step: int
+    key_N: Tensor
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """A loss per example.
+
+    `coupled` says that an example's loss depends on the other examples of the batch, so that a sub-batch has another loss.
+    """
+
+    coupled: bool
+
+    def __call__(self, states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, draw: Draw) -> Tensor:
+        """Loss of every example [N], float32 (float64 for float64 states), never reduced.
+
+        Args:
+            states_ND: states of N examples.
+            targets_N: int64, the item 1..V that came next; never 0.
+            table_VD: [V+1, D] item vectors; row 0, padding, is no candidate and gets no gradient.
+            draw: coordinates of random draws.
+        """

@@ -1,0 +1,58 @@
+"""In-batch softmax: the other targets of the global micro-batch are the negatives.
+
+    l_n = log( exp(s_t) + sum_j exp(s_j) / (M q_j) ) - s_t,        j over the M targets of all ranks, those equal to t left out
+
+Targets come up as often as they are popular, so q is the training popularity; without the correction popular items are pushed down
+(Yi et al., RecSys 2019). A target's own duplicates in the batch are no negatives. Ids alone are gathered from the other ranks:
+every rank holds the item table and looks the vectors up itself, so gradients need no gathering.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ltrec.objectives.candidates import in_full_precision, negative_logits, softmax_loss, target_logits
+from ltrec.objectives.draw import Draw, Gather
+from ltrec.objectives.negatives import PopularityProposal
+
+
+@dataclass(frozen=True, slots=True)
+class InBatchConfig:
+    """Softmax over the targets of the global micro-batch."""
+
+    name: str = "in_batch"
+    """Key in OBJECTIVES."""
+    logq: bool = True
+    """Correct the negatives' scores by their expected count in the batch."""
+
+
+class InBatchSoftmax(nn.Module):
+    """Softmax cross-entropy among the batch's targets; an `Objective` whose examples depend on each other.
+
+    Args:
+        train_count: int64 [V+1], training events per item.
+        gather: ids of this rank -> ids of all ranks.
+        logq: see `InBatchConfig`.
+    """
+
+    coupled = True
+
+    def __init__(self, *, train_count: Tensor, gather: Gather, logq: bool = True) -> None:
+        super().__init__()
+        self.gather = gather
+        self.logq = logq
+        self.popularity = PopularityProposal(train_count, alpha=1.0)
+
+    def forward(self, states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, draw: Draw) -> Tensor:  # noqa: ARG002
+        """Loss of every example [N]."""
+        candidates_M = self.gather(targets_N)
+        with torch.autocast(states_ND.device.type, enabled=False):
+            states_ND, table_VD = in_full_precision(states_ND, table_VD)
+            negative_NM = negative_logits(states_ND, targets_N, table_VD, candidates_M)
+            if self.logq:
+                negative_NM = negative_NM - (self.popularity.log_prob(candidates_M) + math.log(candidates_M.numel()))
+            return softmax_loss(target_logits(states_ND, targets_N, table_VD), negative_NM)

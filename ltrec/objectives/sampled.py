@@ -1,0 +1,84 @@
+"""Sampled softmax with logQ correction: full softmax at the price of a few hundred items.
+
+    l_n = log( exp(s_t) + sum_k exp(s_k) / (M q_k) ) - s_t,        M negatives k drawn from q, those that hit the target left out
+
+The sum in the logarithm is an unbiased estimate of the full softmax's normaliser, because the target itself is always counted
+exactly once; with many negatives loss and gradient approach full cross-entropy. (Correcting the target's own score too, as Bengio
+& Senécal, 2008, do, answers another question: which of the candidates was not sampled. With hits left out it has another limit.)
+`logq: false` leaves all scores as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ltrec.core.errors import UserError, nearest
+from ltrec.objectives.candidates import in_full_precision, negative_logits, softmax_loss, target_logits
+from ltrec.objectives.draw import Draw
+from ltrec.objectives.negatives import make_proposal, negatives_per_example, negatives_per_step
+
+SCOPES = {"position": negatives_per_example, "shared": negatives_per_step}
+
+
+@dataclass(frozen=True, slots=True)
+class SampledSoftmaxConfig:
+    """Softmax over the target and sampled negatives."""
+
+    name: str = "sampled_softmax"
+    """Key in OBJECTIVES."""
+    negatives: int = 256
+    """M, negatives per position."""
+    scope: str = "position"
+    """`position`: own negatives for every position; `shared`: one set for a whole step, much cheaper."""
+    proposal: str = "uniform"
+    """`uniform` over the catalogue, or `popularity`: training count ** alpha."""
+    alpha: float = 0.75
+    """Exponent of the popularity proposal."""
+    logq: bool = True
+    """Correct the negatives' scores by log(M q)."""
+
+
+class SampledSoftmax(nn.Module):
+    """Softmax cross-entropy among sampled items; an `Objective`.
+
+    Args:
+        train_count: int64 [V+1], training events per item.
+        negatives, scope, proposal, alpha, logq: see `SampledSoftmaxConfig`.
+
+    Raises:
+        UserError: for an unknown scope or proposal.
+    """
+
+    coupled = False
+
+    def __init__(
+        self,
+        *,
+        train_count: Tensor,
+        negatives: int = 256,
+        scope: str = "position",
+        proposal: str = "uniform",
+        alpha: float = 0.75,
+        logq: bool = True,
+    ) -> None:
+        super().__init__()
+        if scope not in SCOPES:
+            raise UserError(f"objective.scope={scope!r} is unknown{nearest(scope, SCOPES)}; choose from {', '.join(SCOPES)}")
+        self.negatives = negatives
+        self.scope = scope
+        self.logq = logq
+        self.proposal = make_proposal(proposal, train_count, alpha)
+
+    def forward(self, states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, draw: Draw) -> Tensor:
+        """Loss of every example [N]."""
+        negatives = SCOPES[self.scope](self.proposal, draw, self.negatives)
+        with torch.autocast(states_ND.device.type, enabled=False):
+            states_ND, table_VD = in_full_precision(states_ND, table_VD)
+            negative_NM = negative_logits(states_ND, targets_N, table_VD, negatives)
+            if self.logq:
+                negative_NM = negative_NM - (self.proposal.log_prob(negatives) + math.log(self.negatives))
+            return softmax_loss(target_logits(states_ND, targets_N, table_VD), negative_NM)
