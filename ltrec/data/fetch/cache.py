@@ -1,0 +1,72 @@
+"""The per-user cache of downloads: one file per content hash, re-hashed whenever it is read.
+
+    Linux    $XDG_CACHE_HOME/ltrec, else ~/.cache/ltrec
+    macOS    ~/Library/Caches/ltrec
+    Windows  %LOCALAPPDATA%/ltrec
+
+A cache is a convenience: one that cannot be read or written costs a download, never the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltrec.core.files import atomic_path
+
+
+def user_cache() -> Path:
+    """The folder of this user's cache, by the custom of the platform; it need not exist."""
+    if relocated := os.environ.get("XDG_CACHE_HOME"):
+        return Path(relocated) / "ltrec"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "ltrec"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "ltrec"
+    return Path.home() / ".cache" / "ltrec"
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Files named by the sha256 of their content.
+
+    Attributes:
+        folder: where they lie.
+        on_note: hears one line about anything that did not work.
+    """
+
+    folder: Path
+    on_note: Callable[[str], None]
+
+    def path(self, sha256: str) -> Path:
+        """Where content with this hash would lie."""
+        return self.folder / "downloads" / sha256
+
+    def read(self, sha256: str) -> bytes | None:
+        """The content with this hash, or None where it is absent, unreadable or no longer matches its name."""
+        path = self.path(sha256)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.on_note(f"cached file {path} cannot be read ({error.strerror}); downloading again")
+            return None
+        if hashlib.sha256(content).hexdigest() == sha256:
+            return content
+        self.on_note(f"cached file {path} is damaged; downloading again")
+        return None
+
+    def write(self, sha256: str, content: bytes) -> None:
+        """Keep `content`, whose hash the caller has checked; replaces a damaged file."""
+        try:
+            with atomic_path(self.path(sha256)) as temporary:
+                temporary.write_bytes(content)
+        except OSError as error:
+            self.on_note(
+                f"the download cannot be cached in {self.folder} ({error.strerror or error}); it will be needed again next time"
+            )

