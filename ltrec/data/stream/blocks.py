@@ -1,0 +1,80 @@
+"""Blocks: the row groups of the shards, the smallest thing that is read. Pure bookkeeping from the manifest.
+
+A block has exactly `manifest.block_rows` rows, the last one of a shard may have fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.core.hashing import mix, mix_array
+from ltrec.data.manifest import Manifest
+
+I64 = npt.NDArray[np.int64]
+
+_DEAL = 0x4445414C  # keeps these hashes apart from those of other purposes
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """N blocks in some order: number of the shard in the manifest, row group within it, rows; all int64 [N]."""
+
+    shard: I64
+    group: I64
+    rows: I64
+
+    @property
+    def count(self) -> int:
+        """N."""
+        return self.rows.size
+
+    @property
+    def starts(self) -> I64:
+        """Rows before each block, and the total: [N+1]."""
+        return prefix_sums(self.rows)
+
+    def take(self, order: I64) -> Blocks:
+        """The blocks of the given numbers, in that order."""
+        return Blocks(self.shard[order], self.group[order], self.rows[order])
+
+
+def prefix_sums(counts: I64) -> I64:
+    """Exclusive running sums and the total: one longer than `counts`."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+
+
+def blocks_of(manifest: Manifest, shards: Iterable[int]) -> Blocks:
+    """All blocks of the shards of the given numbers, in file order."""
+    shard, group, rows = [], [], []
+    for number in shards:
+        total, size = manifest.shards[number].rows, manifest.block_rows
+        groups = np.arange(-(-total // size))
+        shard.append(np.full(groups.size, number))
+        group.append(groups)
+        rows.append(np.minimum(size, total - groups * size))
+    if not shard:
+        shard = group = rows = [np.zeros(0, np.int64)]
+    return Blocks(*(np.concatenate(column).astype(np.int64) for column in (shard, group, rows)))
+
+
+def deal(blocks: Blocks, manifest: Manifest, seed: int) -> Blocks:
+    """Order the blocks so that any contiguous part of them holds every stratum in proportion, and few shards.
+
+    Within a stratum the shards are shuffled and each keeps its blocks together; then the strata are merged by the share of
+    their own rows that lies before a block. Lanes are cut from this order by rows, hence every lane (and so every process) gets the
+    same mix of short and long users, and opens few files.
+    """
+    stratum_of_shard = np.array([s.stratum for s in manifest.shards], np.int64)
+    stratum = stratum_of_shard[blocks.shard]
+    shuffled = np.lexsort((blocks.group, blocks.shard, mix_array(mix(seed, _DEAL), blocks.shard), stratum))
+    blocks, stratum = blocks.take(shuffled), stratum[shuffled]
+    position = np.empty(blocks.count, np.float64)
+    for z in np.unique(stratum):
+        mine = stratum == z
+        starts = prefix_sums(blocks.rows[mine])
+        position[mine] = (starts[:-1] + starts[1:]) / (2 * starts[-1])
+    return blocks.take(np.lexsort((stratum, position)))

@@ -1,0 +1,173 @@
+"""Loader: the rank's micro-batches of every step, prepared by threads, delivered in order.
+
+Threads, not processes: decoding and gathering happen in C without the interpreter's lock, nothing is pickled, and an error is an
+exception in the consumer. The order never depends on them: whole steps are the unit of work and are handed out by number.
+
+The state is a counter that only `advance` moves. Whoever runs the optimiser calls it after the step; batches that were prepared or
+fetched ahead but not trained on leave no trace.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.errors import UserError
+from ltrec.core.world import World
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.assemble import Step, assemble
+from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.state import StreamState, add_digests, rows_digest
+from ltrec.data.stream.training_rows import TrainingRows
+
+
+class StreamLoader:
+    """Iterates over the rank's micro-batches from the next step to the end of its epoch.
+
+    Args:
+        folder: the prepared data set.
+        manifest: its manifest.
+        plan: the order.
+        world: this process among all.
+        accumulate: micro-batches per step.
+        prefetch: steps prepared ahead.
+        threads: threads that prepare them.
+        memory_mib: most MiB of rows this process may hold.
+        check: `hash` or `size`, how a shard is checked when it is first opened.
+
+    Raises:
+        UserError: the world does not divide the lanes, `accumulate` does not divide the rank's rows, memory would not suffice, or
+            a shard is missing or has another size.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        plan: Plan,
+        *,
+        world: World,
+        accumulate: int = 1,
+        prefetch: int = 2,
+        threads: int = 2,
+        memory_mib: int = 4096,
+        check: str = "hash",
+    ) -> None:
+        self._plan, self._accumulate = plan, accumulate
+        self._lanes = world.share(plan.lanes, "lanes (stream.lanes)")
+        _check_accumulate(accumulate, plan.batch_rows // world.size)
+        _check_memory(plan, len(self._lanes), memory_mib)
+        self._prefetch, self._threads = max(1, prefetch), max(1, threads)
+        self._num_strata = manifest.strata.count
+        self._rows = TrainingRows(folder, manifest, plan, check)
+        self._state = StreamState(manifest.digest, plan.digest, plan.seed)
+        self._own_digest = 0  # of this rank, since the state was made or loaded
+        self._step_digests: dict[int, int] = {}  # of steps handed out but not yet trained on
+
+    def __len__(self) -> int:
+        """Micro-batches of a whole epoch, also when a resumed iteration delivers only the rest of it."""
+        return self._plan.steps_per_epoch * self._accumulate
+
+    @property
+    def next_step(self) -> int:
+        """The first step that has not been trained on."""
+        return self._state.next_step
+
+    def __iter__(self) -> Iterator[SequenceBatch]:
+        # A generator: the cursor is read at the first batch, so a state may still be loaded after iter().
+        first, epoch = self.next_step, self._plan.steps_per_epoch
+        self._step_digests.clear()
+        for number, step in self._steps(range(first, (first // epoch + 1) * epoch)):
+            self._step_digests[number] = rows_digest(number, step.user_key, step.stratum)
+            yield from step.micro_batches
+
+    def advance(self, step: int) -> None:
+        """Say that `step`, the next one, has been trained on: its rows are consumed."""
+        assert step == self.next_step, f"step {step} was trained on, but {self.next_step} is next"
+        self._own_digest = add_digests(self._own_digest, self._step_digests.pop(step))
+        self._state = replace(self._state, next_step=step + 1)
+
+    def state_dict(self, sum_over_ranks: Callable[[int], int] = lambda own: own) -> dict[str, Any]:
+        """The state of the whole run as plain values.
+
+        Args:
+            sum_over_ranks: adds this rank's digest of consumed rows (64 unsigned bits) over all ranks mod 2^64. It is a collective,
+                so either every rank calls this method or none does; with `state.as_signed` an int64 all-reduce is all it takes.
+                The default is right for a single process.
+        """
+        total = add_digests(int(self._state.data_digest, 16), sum_over_ranks(self._own_digest))
+        return replace(self._state, data_digest=f"{total:016x}").to_dict()
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Continue where a saved state ended; any allowed number of processes may have saved it.
+
+        Raises:
+            UserError: it belongs to another data set, seed or order.
+        """
+        self._state = self._state.continued_from(saved)
+        self._own_digest = 0
+        self._step_digests.clear()
+
+    def _steps(self, numbers: range) -> Iterator[tuple[int, Step]]:
+        """The steps in order, `prefetch` of them under way; threads end when the iterator does, however that happens."""
+        waiting: deque[tuple[int, Future[Step]]] = deque()
+        todo = iter(numbers)
+        with _threads(self._threads, "ltrec-steps") as workers, _threads(1, "ltrec-windows") as reader:
+            try:
+                while True:
+                    while len(waiting) <= self._prefetch and (number := next(todo, None)) is not None:
+                        waiting.append((number, workers.submit(self._build, number)))
+                        self._look_ahead(reader, number)
+                    if not waiting:
+                        return
+                    number, future = waiting.popleft()
+                    yield number, future.result()
+            finally:
+                for _, future in waiting:
+                    future.cancel()
+
+    def _build(self, step: int) -> Step:
+        try:
+            return assemble(
+                self._plan, step, self._lanes, accumulate=self._accumulate, num_strata=self._num_strata, rows_of=self._rows.of
+            )
+        except UserError as error:
+            raise UserError(f"step {step}: {error}") from None
+
+    def _look_ahead(self, reader: ThreadPoolExecutor, step: int) -> None:
+        """Every few steps ask for the windows of a later step, so that they are there in time."""
+        ahead = self._plan.ahead()
+        if ahead and step % ahead == 0:
+            for take in self._plan.slots(step + 2 * ahead, self._lanes):
+                reader.submit(self._rows.of, take.window)
+
+
+@contextmanager
+def _threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """A thread pool that drops what has not begun when it is left."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _check_accumulate(accumulate: int, rank_rows: int) -> None:
+    if accumulate < 1 or rank_rows % accumulate:
+        allowed = ", ".join(str(a) for a in range(1, rank_rows + 1) if rank_rows % a == 0)
+        raise UserError(f"accumulate={accumulate} does not divide the {rank_rows} rows of a process per step; allowed: {allowed}")
+
+
+def _check_memory(plan: Plan, lanes: int, memory_mib: int) -> None:
+    needed = -(-plan.memory_bytes(lanes) >> 20)
+    if needed > memory_mib:
+        raise UserError(
+            f"{lanes} lanes of this process may hold {needed} MiB of rows, stream.memory_mib={memory_mib}; use more processes, "
+            "a smaller stream.window_blocks, or raise the limit"
+        )

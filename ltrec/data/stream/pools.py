@@ -1,0 +1,96 @@
+"""Pools: sets of users that are shuffled on their own, and whether each one fits in memory. Also checks the options of the
+order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ltrec.core.errors import UserError, nearest
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.blocks import Blocks, blocks_of, deal
+from ltrec.data.stream.config import COMPOSITIONS, WINDOWS, StreamConfig
+from ltrec.data.stream.quotas import resolve_quotas
+
+_ROW_BYTES = 32  # key, offset, stratum and slack of a row in memory, besides its items
+_ITEM_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Users that are shuffled on their own.
+
+    Attributes:
+        name: for messages.
+        blocks: the row groups.
+        quota: rows per step.
+        bytes: estimate of all its rows in memory.
+        resident: whether they are all held in memory.
+    """
+
+    name: str
+    blocks: Blocks
+    quota: int
+    bytes: int
+    resident: bool
+
+    @property
+    def rows(self) -> int:
+        """Users."""
+        return int(self.blocks.rows.sum())
+
+
+def make_pools(manifest: Manifest, seed: int, config: StreamConfig) -> tuple[Pool, ...]:
+    """One pool of all users (`natural`) or one for every stratum with a quota (`quota`).
+
+    Raises:
+        UserError: impossible quotas, or a pool that must stream and has fewer blocks than lanes.
+    """
+    shards = [n for n, shard in enumerate(manifest.shards) if shard.trainable]
+    if config.composition == "natural":
+        return (_pool("all users", shards, config.batch_rows, manifest, seed, config),)
+    by_stratum = [[n for n in shards if manifest.shards[n].stratum == z] for z in range(manifest.strata.count)]
+    rows_K = [sum(manifest.shards[n].rows for n in numbers) for numbers in by_stratum]
+    quotas = resolve_quotas(config.quotas, rows_K, config.batch_rows)
+    return tuple(
+        _pool(f"stratum {z}", numbers, quota, manifest, seed, config)
+        for z, (numbers, quota) in enumerate(zip(by_stratum, quotas, strict=True))
+        if quota
+    )
+
+
+def _pool(name: str, shards: list[int], quota: int, manifest: Manifest, seed: int, config: StreamConfig) -> Pool:
+    blocks = deal(blocks_of(manifest, shards), manifest, seed)
+    rows, events = int(blocks.rows.sum()), sum(manifest.shards[n].events for n in shards)
+    kept = events if config.window == "random" else min(events, rows * (config.max_len + 1))
+    size = kept * _ITEM_BYTES + rows * _ROW_BYTES
+    resident = size <= config.resident_mib << 20
+    if not resident and blocks.count < config.lanes:
+        raise UserError(
+            f"{name}: {blocks.count} blocks are too few for stream.lanes={config.lanes}; prepare with block_rows <= "
+            f"{max(1, rows // config.lanes)}, or set stream.resident_mib >= {-(-size >> 20)} to keep them in memory"
+        )
+    return Pool(name, blocks, quota, size, resident)
+
+
+def check_options(config: StreamConfig) -> None:
+    """Refuse options that cannot be right whatever the data.
+
+    Raises:
+        UserError: naming the option and what would be right.
+    """
+    for name, least in {"batch_rows": 1, "lanes": 1, "max_len": 1, "window_blocks": 1, "resident_mib": 0}.items():
+        if getattr(config, name) < least:
+            raise UserError(f"stream.{name}={getattr(config, name)} must be at least {least}")
+    for name, known in {"composition": COMPOSITIONS, "window": WINDOWS}.items():
+        value = getattr(config, name)
+        if value not in known:
+            raise UserError(f"stream.{name}={value!r} is not one of {', '.join(known)}{nearest(value, known)}")
+    rest = config.batch_rows % config.lanes
+    if rest:
+        below, above = config.batch_rows - rest, config.batch_rows - rest + config.lanes
+        offers = f"{below} or {above}" if below else f"{above}"
+        raise UserError(f"stream.batch_rows={config.batch_rows} is not a multiple of stream.lanes={config.lanes}; try {offers}")
+    if config.quotas and config.composition != "quota":
+        raise UserError(
+            f"stream.quotas is given but stream.composition is {config.composition!r}; set composition to 'quota' or drop quotas"
+        )

@@ -1,0 +1,88 @@
+"""State of the stream: one counter, and digests that prove it is continued on the same data in the same order.
+
+The data digest is a sum over consumed rows, mod 2^64, of a hash of (stratum, user key, step). A sum knows no order and adds over
+ranks, so a resumed or re-scaled run has the same digest as an undisturbed one if and (but for hash collisions) only if it saw
+the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ltrec.core.errors import UserError
+from ltrec.core.hashing import mix_array
+from ltrec.data.stream.blocks import I64
+
+STATE_VERSION = 1
+_MASK = (1 << 64) - 1
+_ROW = 0x524F57  # keeps these hashes apart from those of other purposes
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    """What a checkpoint keeps of the stream; the same on every rank.
+
+    Attributes:
+        manifest_digest: identity of the data.
+        order_digest: identity of the options that decide the order.
+        seed: of the order.
+        next_step: the first step that has not been trained on.
+        data_digest: 16 hex digits, over all rows of all ranks consumed in steps before `next_step`.
+        version: of this record.
+    """
+
+    manifest_digest: str
+    order_digest: str
+    seed: int
+    next_step: int = 0
+    data_digest: str = "0" * 16
+    version: int = STATE_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return asdict(self)
+
+    def continued_from(self, saved: Mapping[str, Any]) -> StreamState:
+        """This stream at the place that a saved state names.
+
+        Raises:
+            UserError: when the saved state belongs to other data or another order.
+        """
+        if saved.get("version") != STATE_VERSION:
+            raise UserError(f"checkpoint has stream state version {saved.get('version')}, this ltrec reads {STATE_VERSION}")
+        if saved["manifest_digest"] != self.manifest_digest:
+            raise UserError(
+                f"checkpoint from another data set: it was trained on manifest {saved['manifest_digest'][:12]}, "
+                f"this is {self.manifest_digest[:12]}; point data.path to that data set or start a new run"
+            )
+        if saved["seed"] != self.seed:
+            raise UserError(
+                f"checkpoint has seed {saved['seed']}, this run has {self.seed}; set seed={saved['seed']} or start a new run"
+            )
+        if saved["order_digest"] != self.order_digest:
+            theirs = saved["order_digest"][:12]
+            raise UserError(
+                f"checkpoint has batch order {theirs}, this run has {self.order_digest[:12]}: an option of "
+                "stream (batch_rows, lanes, composition, quotas, max_len, window, ...) differs; restore it or start a new run"
+            )
+        return StreamState(**saved)
+
+
+def rows_digest(step: int, user_key: I64, stratum: I64) -> int:
+    """Digest of the rows that one rank consumed in one step: 64 unsigned bits, to be added mod 2^64."""
+    keyed = mix_array(step, user_key) + stratum.astype(np.uint64)
+    return int(mix_array(_ROW, keyed).sum(dtype=np.uint64))
+
+
+def add_digests(*digests: int) -> int:
+    """Sum mod 2^64 of digests of steps or ranks."""
+    return sum(digests) & _MASK
+
+
+def as_signed(digest: int) -> int:
+    """The same 64 bits as a signed number, for an int64 tensor: a sum all-reduce wraps around as the digest does."""
+    return digest - (1 << 64) if digest >> 63 else digest

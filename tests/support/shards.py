@@ -1,0 +1,124 @@
+"""A small writer of valid prepared data sets, straight with pyarrow: what the stream's tests read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ltrec.core.files import sha256_file
+from ltrec.core.hashing import mix_array
+from ltrec.core.strata import Strata
+from ltrec.data.manifest import Manifest, Shard, Vocab
+from ltrec.data.schema import SHARD_SCHEMA, VOCAB_SCHEMA
+
+
+@dataclass(frozen=True)
+class User:
+    """One row of a shard."""
+
+    name: str
+    items: list[int]
+    stratum: int
+    train_events: int
+    valid_at: int
+    test_at: int
+
+    @property
+    def key(self) -> int:
+        return int(mix_array(7, np.array([int(self.name[1:])])).view(np.int64)[0])
+
+
+def leave_one_out(number: int, items: list[int], stratum: int) -> User:
+    """A user split as the format says: the last two events are targets when there are at least three."""
+    n = len(items)
+    cut = (n - 2, n - 2, n - 1) if n >= 3 else (n, -1, -1)
+    return User(f"u{number}", items, stratum, *cut)
+
+
+def fake_manifest(rows: Sequence[Sequence[int]], block_rows: int, events_per_row: int = 5) -> Manifest:
+    """A manifest without files: rows[z] are the rows of the trainable shards of stratum z."""
+    shards = [
+        Shard(f"stratum={z}/part-{i:05}.parquet", z, True, 1, "", count, count * events_per_row)
+        for z, counts in enumerate(rows)
+        for i, count in enumerate(counts)
+    ]
+    return _manifest("fake", [sum(counts) for counts in rows], shards, Vocab("vocab/items.parquet", 9, 1, ""), block_rows)
+
+
+def random_users(counts: Sequence[int], *, num_items: int = 50, longest: int = 12, seed: int = 0) -> list[User]:
+    """counts[z] users of stratum z with 4..longest events, higher strata longer; numbered through."""
+    draw = np.random.default_rng(seed)
+    users: list[User] = []
+    for z, count in enumerate(counts):
+        for _ in range(count):
+            length = int(draw.integers(4, longest + 1)) + z
+            users.append(leave_one_out(len(users), draw.integers(1, num_items + 1, length).tolist(), z))
+    return users
+
+
+def write_dataset(
+    folder: Path, users: Sequence[User], *, num_items: int = 50, block_rows: int = 4, shard_rows: int = 30
+) -> Manifest:
+    """Write shards, vocabulary and manifest; users of a stratum keep their order. Returns the manifest."""
+    shards: list[Shard] = []
+    strata = sorted({u.stratum for u in users if u.stratum >= 0})
+    for z in [*strata, -1]:
+        for kind in ("part", "rest"):
+            chosen = [u for u in users if u.stratum == z and (u.train_events >= 2) == (kind == "part")]
+            for i in range(0, len(chosen), shard_rows):
+                path = f"stratum={'none' if z < 0 else z}/{kind}-{i // shard_rows:05}.parquet"
+                shards.append(_write_shard(folder, path, chosen[i : i + shard_rows], block_rows))
+    vocab = _write_vocab(folder, num_items)
+    counts = [sum(u.stratum == z for u in users) for z in range(max(strata, default=0) + 1)]
+    manifest = _manifest("tiny", counts, sorted(shards, key=lambda s: s.path), vocab, block_rows)
+    manifest.save(folder)
+    return manifest
+
+
+def _write_shard(folder: Path, path: str, users: Sequence[User], block_rows: int) -> Shard:
+    table = pa.table(
+        [
+            [u.name for u in users],
+            [u.key for u in users],
+            [u.stratum for u in users],
+            [u.train_events for u in users],
+            [u.train_events for u in users],
+            [u.valid_at for u in users],
+            [u.test_at for u in users],
+            [u.items for u in users],
+            [list(range(len(u.items))) for u in users],
+        ],
+        schema=SHARD_SCHEMA,
+    )
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(
+        table,
+        folder / path,
+        row_group_size=block_rows,
+        compression="zstd",
+        use_dictionary=False,
+        write_page_checksum=True,
+        column_encoding={"items.list.element": "DELTA_BINARY_PACKED", "times.list.element": "DELTA_BINARY_PACKED"},
+    )
+    events = sum(len(u.items) for u in users)
+    size = (folder / path).stat().st_size
+    return Shard(path, users[0].stratum, users[0].train_events >= 2, size, sha256_file(folder / path), len(users), events)
+
+
+def _write_vocab(folder: Path, num_items: int) -> Vocab:
+    path = folder / "vocab" / "items.parquet"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ids = list(range(1, num_items + 1))
+    table = pa.table([ids, [f"i{n}" for n in ids], [num_items - n for n in ids]], schema=VOCAB_SCHEMA)
+    pq.write_table(table, path, write_page_checksum=True)
+    return Vocab("vocab/items.parquet", num_items, path.stat().st_size, sha256_file(path))
+
+
+def _manifest(name: str, users: Sequence[int], shards: Sequence[Shard], vocab: Vocab, block_rows: int) -> Manifest:
+    strata = Strata(tuple(range(1, len(users) + 1)), tuple(users), tuple(users), len(users))
+    return Manifest(name, {}, {}, {}, {"kind": "leave_one_out"}, {}, strata, vocab, block_rows, tuple(shards))
