@@ -54,5 +54,5 @@ class InBatchSoftmax(nn.Module):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
             negative_NM = negative_logits(states_ND, targets_N, table_VD, candidates_M)
             if self.logq:
-                negative_NM = negative_NM - (self.popularity.log_prob(candidates_M) + math.log(candidates_M.numel()))
+                negative_NM = negative_NM - (self.popularity.log_prob(candidates_M) + math.log(max(1, candidates_M.numel())))
             return softmax_loss(target_logits(states_ND, targets_N, table_VD), negative_NM)

@@ -50,13 +50,15 @@ class FullSoftmax(nn.Module):
     def forward(self, states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, draw: Draw) -> Tensor:  # noqa: ARG002
         """Loss of every example [N]."""
         dtype = torch.promote_types(states_ND.dtype, torch.float32)
-        row_bytes = table_VD.shape[0] * dtype.itemsize
-        chunk = max(1, self.chunk_mib * 2**20 // row_bytes)
         with torch.autocast(states_ND.device.type, enabled=False):
             loss_N: Tensor = _FullSoftmax.apply(  # type: ignore[no-untyped-call]
-                states_ND.to(dtype), targets_N, table_VD.to(dtype), chunk
+                states_ND.to(dtype), targets_N, table_VD.to(dtype), self.rows_per_chunk(table_VD.shape[0] - 1, dtype)
             )
         return loss_N
+
+    def rows_per_chunk(self, num_items: int, dtype: torch.dtype) -> int:
+        """Positions whose logits fit into a chunk's memory; at least one."""
+        return max(1, self.chunk_mib * 2**20 // (num_items * dtype.itemsize))
 
 
 class _FullSoftmax(torch.autograd.Function):
