@@ -1,0 +1,79 @@
+"""The catalogue as evaluation sees it: how often each item occurs in training, in a form small enough for a file's metadata.
+
+Dense item ids are given by falling training count, so counts over ids are a falling staircase: a few (count, number of items) steps
+say it all, however many items there are. Item popularity classes are cut on this staircase, between distinct counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+Ints = npt.NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Items 1..V by falling training count.
+
+    Attributes:
+        counts: the distinct training counts, falling.
+        items: number of items with each count.
+    """
+
+    counts: tuple[int, ...]
+    items: tuple[int, ...]
+
+    @staticmethod
+    def of(train_count: Tensor) -> Catalogue:
+        """From the vocabulary's training counts [V+1], entry 0 being padding."""
+        count_V = train_count[1:].cpu().numpy()
+        assert (count_V[1:] <= count_V[:-1]).all(), "item ids must be ordered by falling training count"
+        counts, items = np.unique(count_V, return_counts=True)
+        return Catalogue(tuple(counts[::-1].tolist()), tuple(items[::-1].tolist()))
+
+    @property
+    def num_items(self) -> int:
+        """V."""
+        return sum(self.items)
+
+    def count_of(self, items: Ints) -> npt.NDArray[np.int64]:
+        """Training count of each item id (1..V). Shape kept."""
+        step = np.searchsorted(np.cumsum(self.items), items, side="left")
+        return np.asarray(self.counts, dtype=np.int64)[step]
+
+    def class_bounds(self, shares: Sequence[float]) -> tuple[int, ...]:
+        """Smallest training count of each popularity class, rarest class first; the first bound is 0.
+
+        A class ends at the distinct count whose cumulative share of the training events, most popular items first, is nearest to a
+        wanted share. Items that training never saw are a class of their own when there are any. Ties may leave fewer classes.
+        """
+        cuts = {self._cut(share) for share in shares}
+        lowest = min((n for n in self.counts if n), default=0)
+        seen = {n for n in cuts if n > lowest}
+        return (0, *sorted(seen | {1} if self.counts[-1] == 0 and lowest else seen))
+
+    def _cut(self, share: float) -> int:
+        """The distinct count at which the cumulative share of events, most popular first, is nearest to `share`."""
+        counts = np.asarray(self.counts)
+        events = np.cumsum(counts * np.asarray(self.items))
+        return int(counts[np.abs(events - share * events[-1]).argmin()])
+
+    def tail_below(self, shares: Sequence[float]) -> int:
+        """Items with fewer training events than this are tail items: those beyond the last cut."""
+        return max(1, self._cut(max(shares)))
+
+    def class_names(self, shares: Sequence[float]) -> tuple[str, ...]:
+        """Readable ranges of training counts, such as ``0``, ``1-7``, ``8-30``, ``31+``, rarest first."""
+        bounds = self.class_bounds(shares)
+        lows = (bounds[0] if 0 in self.counts else max(1, min(self.counts)), *bounds[1:])
+        ends = [*(b - 1 for b in bounds[1:]), None]
+        return tuple(f"{lo}+" if hi is None else (f"{lo}" if lo == hi else f"{lo}-{hi}") for lo, hi in zip(lows, ends, strict=True))
+
+    def class_of(self, counts: Ints, shares: Sequence[float]) -> npt.NDArray[np.int64]:
+        """Popularity class of each training count, 0 = rarest. Shape kept."""
+        return np.searchsorted(np.asarray(self.class_bounds(shares)), counts, side="right") - 1

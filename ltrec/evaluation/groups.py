@@ -1,0 +1,58 @@
+"""Groups of users that are reported on: everyone, tail and head, the activity strata, and the two kinds of strangers.
+
+all      users with a history            = the strata + new
+tail     trained users below the head cut      head  the others
+stratum=i                                      by training events, as in training
+new      users with a history who were kept out of training (their stratum is none)
+cold     users without any history: ranked by popularity, never part of `all`
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.core import columns as c
+from ltrec.evaluation.table import HISTORY_LENGTH, EvalTable
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Users under one heading: `key` is what metrics are logged under, `label` is for people, `mask_N` picks the rows."""
+
+    key: str
+    label: str
+    mask_N: Mask
+
+    @property
+    def users(self) -> int:
+        """How many."""
+        return int(self.mask_N.sum())
+
+
+def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
+    """The groups in the order of a report; `new` and `cold` only where there are any.
+
+    Args:
+        table: the users.
+        head_from: smallest activity of a head user; None = the data set's own cut.
+    """
+    cut = table.strata.head_from if head_from is None else head_from
+    stratum, activity = table.column(c.STRATUM), table.column(c.ACTIVITY)
+    warm = table.column(HISTORY_LENGTH) > 0
+    trained = warm & (stratum >= 0)
+    fixed = [
+        Group("all", "all users", warm),
+        Group("tail", f"tail (under {cut} events)", trained & (activity < cut)),
+        Group("head", f"head ({cut}+ events)", trained & (activity >= cut)),
+        *(Group(f"stratum={i}", f"{name} events", trained & (stratum == i)) for i, name in enumerate(table.strata.names())),
+    ]
+    strangers = [
+        Group("new", "new users (not in training)", warm & (stratum < 0)),
+        Group("cold", "cold users (no history)", ~warm),
+    ]
+    return [*fixed, *(g for g in strangers if g.users)]

@@ -1,0 +1,67 @@
+"""What the recommended lists look like as a whole: how much of the catalogue they show, how unevenly, and how popular it is.
+
+Accuracy can rise while every user is shown the same few items; these numbers tell. All of them are taken over the first k
+recommendations of a group of users. They are no means over users: coverage grows with the size of the group, so compare it between
+scorers on the same group, never between groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.evaluation.catalogue import Catalogue
+
+
+def list_metrics(
+    items: npt.NDArray[np.integer],
+    lengths_N: npt.NDArray[np.integer],
+    keep_N: npt.NDArray[np.bool_],
+    *,
+    cutoffs: Sequence[int],
+    catalogue: Catalogue,
+    shares: Sequence[float],
+) -> dict[str, float]:
+    """Metrics of the lists of the users kept.
+
+    Args:
+        items: recommendations of all users end to end, best first within a user.
+        lengths_N: recommendations per user.
+        keep_N: the group.
+        cutoffs: list lengths k.
+        catalogue: popularity of the items.
+        shares: cuts of the popularity classes; everything below the last cut counts as tail.
+
+    Returns:
+        Per k: ``coverage@k`` share of the catalogue recommended to somebody; ``gini@k`` inequality of how often items are
+        recommended (0 = all alike, towards 1 = a single item); ``popularity@k`` mean training count of what is recommended;
+        ``tail_share@k`` share of recommendations that are tail items. NaN where nothing was recommended.
+    """
+    place = np.arange(len(items)) - np.repeat(np.cumsum(lengths_N) - lengths_N, lengths_N)
+    kept = np.repeat(keep_N, lengths_N)
+    tail_below = catalogue.tail_below(shares)
+    values: dict[str, float] = {}
+    for k in cutoffs:
+        times_V = np.bincount(items[kept & (place < k)], minlength=catalogue.num_items + 1)[1:]
+        total = int(times_V.sum())
+        count_V = catalogue.count_of(np.arange(1, catalogue.num_items + 1))
+        values[f"coverage@{k}"] = int(np.count_nonzero(times_V)) / catalogue.num_items if total else np.nan
+        values[f"gini@{k}"] = gini(times_V)
+        values[f"popularity@{k}"] = float(times_V @ count_V) / total if total else np.nan
+        values[f"tail_share@{k}"] = float(times_V[count_V < tail_below].sum()) / total if total else np.nan
+    return values
+
+
+def gini(amount_V: npt.NDArray[np.integer]) -> float:
+    """Gini coefficient of non-negative amounts; NaN when all are zero.
+
+    With amounts sorted rising and i = 1..V it is  sum_i (2 i - V - 1) x_i / (V sum_i x_i):  the mean absolute difference of two
+    amounts over twice their mean.
+    """
+    total = float(amount_V.sum())
+    if not total:
+        return float("nan")
+    rising, size = np.sort(amount_V).astype(np.float64), len(amount_V)
+    return float((2 * np.arange(1, size + 1) - size - 1) @ rising) / (size * total)

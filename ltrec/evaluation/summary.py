@@ -1,0 +1,187 @@
+"""The summary of one evaluation table: every metric for every group of users with its interval, and the user x item grid.
+
+Groups are those of `groups`; an interval is a 95 % bootstrap interval over the group's users. The grid crosses activity strata with
+the popularity of the target item, since a tail user may be a tail user who wants a popular item.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.core import columns as c
+from ltrec.evaluation.bootstrap import interval, key_of, rank_classes, resampled_means
+from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.groups import Group, groups
+from ltrec.evaluation.lists import list_metrics
+from ltrec.evaluation.metrics import Values, nearest_cutoff, per_user
+from ltrec.evaluation.table import NUM_CANDIDATES, RANK, REPEAT, TARGET_COUNT, EvalTable, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over users and the ends of its 95 % interval; NaN where there are no users."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupSummary:
+    """One group of users.
+
+    Attributes:
+        key: ``all``, ``tail``, ``head``, ``stratum=0``, ..., ``new``, ``cold``.
+        label: for people.
+        users: how many.
+        metrics: by name (``ndcg@10``, ...).
+        lists: ``coverage@10``, ``gini@10``, ``popularity@10``, ``tail_share@10``, ...; no means over users, so no interval.
+    """
+
+    key: str
+    label: str
+    users: int
+    metrics: dict[str, Estimate]
+    lists: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Activity stratum x popularity class of the target.
+
+    Attributes:
+        metric: what the cells hold.
+        rows: strata by training events of the user, least active first [K].
+        columns: classes by training events of the item, rarest first [P].
+        users_KP: users per cell.
+        mean_KP, low_KP, high_KP: the metric and its 95 % interval; NaN where there are no users.
+    """
+
+    metric: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    users_KP: npt.NDArray[np.int64]
+    mean_KP: npt.NDArray[np.float64]
+    low_KP: npt.NDArray[np.float64]
+    high_KP: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one scorer achieved on one split.
+
+    Attributes:
+        name: the scorer.
+        protocol: what makes the numbers comparable.
+        groups: by key, in the order of a report.
+        grid: of the headline metric.
+        headline: the metric to look at first, ``ndcg@10`` unless 10 is no cutoff.
+        repeat_share: share of users (with a history) whose target was in it; NaN without users.
+        rivals: mean number of items a target had to beat.
+    """
+
+    name: str
+    protocol: Protocol
+    groups: dict[str, GroupSummary]
+    grid: Grid
+    headline: str
+    repeat_share: float
+    rivals: float
+
+    def strata(self) -> list[GroupSummary]:
+        """The activity strata, least active first."""
+        return [g for key, g in self.groups.items() if key.startswith("stratum=")]
+
+    def worst(self, metric: str) -> GroupSummary | None:
+        """The stratum served worst; None when every stratum is empty."""
+        return min((g for g in self.strata() if g.users), key=lambda g: g.metrics[metric].mean, default=None)
+
+    def gap(self, metric: str) -> float:
+        """Best minus worst stratum; NaN when every stratum is empty."""
+        means = [g.metrics[metric].mean for g in self.strata() if g.users]
+        return max(means) - min(means) if means else math.nan
+
+    def scalars(self, prefix: str = "") -> dict[str, float]:
+        """Flat means for loggers: ``ndcg@10``, ``ndcg@10/head``, ``coverage@10``, ...; empty groups left out."""
+        flat: dict[str, float] = {}
+        for key, group in self.groups.items():
+            suffix = "" if key == "all" else f"/{key}"
+            values = {name: e.mean for name, e in group.metrics.items()} | group.lists
+            flat |= {f"{prefix}{name}{suffix}": v for name, v in values.items() if not math.isnan(v)}
+        return flat
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values only; NaN becomes null."""
+        body = asdict(self)
+        body["grid"] |= {k: v.tolist() for k, v in body["grid"].items() if isinstance(v, np.ndarray)}
+        clean: dict[str, Any] = _without_nan(body)
+        return clean
+
+
+def summarise(table: EvalTable, config: EvaluationConfig | None = None) -> Summary:
+    """Metrics, intervals and grid of a table. Pure: the same table and options give the same summary."""
+    config = config or EvaluationConfig()
+    values = per_user(table.column(RANK), table.column(NUM_CANDIDATES), config.cutoffs)
+    classes = rank_classes(table.column(RANK), exact=max(config.cutoffs))
+    parts = groups(table, config.head_from)
+    headline = f"ndcg@{nearest_cutoff(config.cutoffs)}"
+    warm = parts[0].mask_N
+    return Summary(
+        name=table.name,
+        protocol=table.protocol,
+        groups={g.key: _summarise_group(table, g, values, classes, config) for g in parts},
+        grid=_grid(table, headline, values[headline], config),
+        headline=headline,
+        repeat_share=float(table.column(REPEAT)[warm].mean()) if warm.any() else math.nan,
+        rivals=float(table.column(NUM_CANDIDATES)[warm].mean() - 1) if warm.any() else math.nan,
+    )
+
+
+def _summarise_group(
+    table: EvalTable, group: Group, values: Values, classes: npt.NDArray[np.int64], config: EvaluationConfig
+) -> GroupSummary:
+    kept = {name: value[group.mask_N] for name, value in values.items()}
+    items, lengths = table.top_items()
+    lists = list_metrics(items, lengths, group.mask_N, cutoffs=config.cutoffs, catalogue=table.catalogue, shares=config.item_shares)
+    return GroupSummary(
+        group.key, group.label, group.users, _estimates(kept, classes[group.mask_N], config, "group", group.key), lists
+    )
+
+
+def _estimates(values: Values, classes: npt.NDArray[np.int64], config: EvaluationConfig, *names: str) -> dict[str, Estimate]:
+    """Mean and interval of every metric, all from one resampling of the users."""
+    if not len(classes):
+        return {name: Estimate(math.nan, math.nan, math.nan) for name in values}
+    value_NM = np.stack(list(values.values()), axis=1)
+    means = resampled_means(value_NM, classes, samples=config.bootstrap_samples, seed=key_of(config.seed, *names))
+    rows = zip(values, value_NM.mean(axis=0).tolist(), *(end.tolist() for end in interval(means)), strict=True)
+    return {name: Estimate(mean, low, high) for name, mean, low, high in rows}
+
+
+def _grid(table: EvalTable, metric: str, value_N: npt.NDArray[np.float64], config: EvaluationConfig) -> Grid:
+    rows = table.strata.names()
+    columns = table.catalogue.class_names(config.item_shares)
+    class_N = table.catalogue.class_of(table.column(TARGET_COUNT), config.item_shares)
+    stratum_N, warm_N = table.column(c.STRATUM), groups(table, config.head_from)[0].mask_N
+    shape = (len(rows), len(columns))
+    users_KP, estimate_KP3 = np.zeros(shape, dtype=np.int64), np.full((*shape, 3), np.nan)
+    for k, p in np.ndindex(shape):
+        cell = value_N[warm_N & (stratum_N == k) & (class_N == p)]
+        users_KP[k, p] = len(cell)
+        codes = np.unique(cell, return_inverse=True)[1].astype(np.int64)
+        estimate = _estimates({metric: cell}, codes, config, "cell", str(k), str(p))[metric]
+        estimate_KP3[k, p] = estimate.mean, estimate.low, estimate.high
+    return Grid(metric, rows, columns, users_KP, estimate_KP3[..., 0], estimate_KP3[..., 1], estimate_KP3[..., 2])
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(v) for v in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,177 @@
+"""The evaluation table: one row per user, with the rank of the target and the top of the list. Reports read nothing else.
+
+What the numbers mean travels in the file: the protocol (two tables may be compared only when it agrees), where the scores came
+from, the strata, and the catalogue's popularity. Rows follow the fixed chunks of users, warm ones first and cold ones last, so the
+file is byte for byte the same however many processes scored it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ltrec.core import columns as c
+from ltrec.core.errors import UserError
+from ltrec.core.files import atomic_path, canonical_json
+from ltrec.core.strata import Strata
+from ltrec.evaluation.catalogue import Catalogue
+
+HISTORY_LENGTH = "history_length"  # events before the target, int32; 0 = cold
+TARGET = "target"  # dense item id, int32
+TARGET_COUNT = "target_count"  # training events of the target, int64
+REPEAT = "repeat"  # the target is already in the history, bool
+RANK = "rank"  # 1 = best; ties count against the target, int32
+NUM_CANDIDATES = "candidates"  # items ranked, the target among them, int32
+TOP_ITEMS = "top_items"  # list<int32>, best first; shorter where fewer items were left
+
+TABLE_SCHEMA = pa.schema(
+    [
+        pa.field(c.USER_ID, pa.string(), nullable=False),
+        pa.field(c.USER_KEY, pa.int64(), nullable=False),
+        pa.field(c.STRATUM, pa.int8(), nullable=False),
+        pa.field(c.ACTIVITY, pa.int32(), nullable=False),
+        pa.field(HISTORY_LENGTH, pa.int32(), nullable=False),
+        pa.field(TARGET, pa.int32(), nullable=False),
+        pa.field(TARGET_COUNT, pa.int64(), nullable=False),
+        pa.field(REPEAT, pa.bool_(), nullable=False),
+        pa.field(RANK, pa.int32(), nullable=False),
+        pa.field(NUM_CANDIDATES, pa.int32(), nullable=False),
+        pa.field(TOP_ITEMS, pa.list_(pa.field("element", pa.int32(), nullable=False)), nullable=False),
+    ]
+)
+_META = b"ltrec.evaluation"
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """What makes two results comparable.
+
+    Attributes:
+        manifest: digest of the prepared data (and with it the source, filters, tie-break, split cuts and strata).
+        split: ``valid`` or ``test``.
+        candidates: ``full``, or a phrase that begins with ``sampled``.
+        filter_seen: whether items of the history were left out.
+        ties: how equal scores are ranked; ``pessimistic`` puts the target last among its equals.
+        version: of the table's format.
+    """
+
+    manifest: str
+    split: str
+    candidates: str = "full"
+    filter_seen: bool = True
+    ties: str = "pessimistic"
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one chunk of users; `index` counts warm chunks first, then cold ones."""
+
+    index: int
+    rows: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class EvalTable:
+    """The result of ranking one split with one scorer.
+
+    Attributes:
+        rows: the users, `TABLE_SCHEMA`.
+        protocol: what makes it comparable.
+        source: where the scores came from: ``scorer``, ``name``, ``checkpoint_sha256``, ``seed`` (absent or None where nothing is
+            drawn, as in a baseline), ...
+        strata: activity strata of the data set.
+        catalogue: popularity of the items.
+    """
+
+    rows: pa.Table
+    protocol: Protocol
+    source: dict[str, Any]
+    strata: Strata
+    catalogue: Catalogue
+
+    @property
+    def num_users(self) -> int:
+        """Rows, cold users among them."""
+        return int(self.rows.num_rows)
+
+    @property
+    def name(self) -> str:
+        """What to call the scorer."""
+        return str(self.source.get("name") or self.source.get("scorer") or "unnamed")
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """A flat column as an array [N]."""
+        return np.asarray(self.rows.column(name).to_numpy())
+
+    def top_items(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """All recommendations end to end, and how many each user has [N]."""
+        lists = self.rows.column(TOP_ITEMS).combine_chunks()
+        return np.asarray(lists.flatten()), np.diff(np.asarray(lists.offsets)).astype(np.int64)
+
+    def write(self, path: Path) -> None:
+        """Write the table atomically."""
+        meta = {
+            "protocol": asdict(self.protocol),
+            "source": self.source,
+            "strata": asdict(self.strata),
+            "catalogue": asdict(self.catalogue),
+        }
+        rows = self.rows.replace_schema_metadata({_META: canonical_json(meta)})
+        with atomic_path(path) as temporary:
+            pq.write_table(rows, temporary, compression="zstd", write_page_checksum=True, row_group_size=1 << 17)
+
+    @staticmethod
+    def read(path: Path) -> EvalTable:
+        """Read and check a table.
+
+        Raises:
+            UserError: when the file is missing, damaged, or not an evaluation table of this version.
+        """
+        try:
+            rows = pq.read_table(path, page_checksum_verification=True)
+        except FileNotFoundError:
+            raise UserError(f"{path} not found; make it with 'ltrec evaluate'") from None
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}); evaluate again") from None
+        meta = _meta(path, rows)
+        return EvalTable(
+            rows.replace_schema_metadata(None),
+            Protocol(**meta["protocol"]),
+            meta["source"],
+            Strata(**_tuples(meta["strata"])),
+            Catalogue(**_tuples(meta["catalogue"])),
+        )
+
+
+def assemble(
+    parts: Iterable[Part], *, protocol: Protocol, source: dict[str, Any], strata: Strata, catalogue: Catalogue
+) -> EvalTable:
+    """Join the parts of all processes, given in any order, in chunk order. No part may be missing or double."""
+    ordered = sorted(parts, key=lambda part: part.index)
+    assert [p.index for p in ordered] == list(range(len(ordered))), "chunks are missing or double"
+    rows = pa.concat_tables([TABLE_SCHEMA.empty_table(), *(p.rows for p in ordered)]).combine_chunks()
+    return EvalTable(rows, protocol, source, strata, catalogue)
+
+
+def _meta(path: Path, rows: pa.Table) -> dict[str, Any]:
+    text = (rows.schema.metadata or {}).get(_META)
+    if text is None:
+        raise UserError(f"{path} is no evaluation table of ltrec; make one with 'ltrec evaluate'")
+    meta: dict[str, Any] = json.loads(text)
+    version = meta["protocol"]["version"]
+    if version != Protocol.__dataclass_fields__["version"].default or not rows.schema.remove_metadata().equals(TABLE_SCHEMA):
+        raise UserError(f"{path} was written by another version of ltrec (format {version}); evaluate again")
+    return meta
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
