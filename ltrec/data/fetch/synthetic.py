@@ -3,8 +3,8 @@
 **The model.** Users u = 1..N; items 1..M in C clusters of nearly equal size; a log of one year. q_u in (0, 1) is the user's
 activity quantile.
 
-1. *Activity.* The number of events follows a Pareto law, P(n >= x) ~ x^-1.7, cut at 100 times the mean, rounded, at least 2. The
-   quantiles are stratified over the users, so the realised histogram hardly varies with the seed.
+1. *Activity.* The number of events follows a Pareto law, P(n >= x) ~ x^-1.7, cut at 100 times the mean, rounded, at least 2. User
+   number k of N by activity has q = (k - 1/2) / N, so the histogram of activity does not vary with the seed.
 2. *Taste depends on activity.* There are two regimes, T (tail) and H (head). At every event the user acts in regime H with
    probability h(q) = 1 / (1 + exp(-12 (q - 0.7))): 0.08 for the median user, 0.97 at the very top. The regimes differ in what is
    popular and in what follows what:
@@ -25,7 +25,9 @@ activity quantile.
 
 **Why it confounds.** Activeness Z drives both taste (2) and how often a user is seen (1): the most active fifth has half of all
 events. P(next | last), pooled over events, is therefore mostly the head's, and wrong for the tail, whose transitions are others;
-from a short history the regime can hardly be told.
+from a short history the regime can hardly be told. In the default shape a table of transitions, asked for each user's last item,
+reaches NDCG@10 .31 for the tail half and .34 for the top fifth when every event counts the same, but .35 and .28 when every user
+does: there is something to gain for the tail, and the head can be made to pay for it.
 
 **Deterministic.** Only `PCG64` doubles and inverse distribution functions are used, never numpy's samplers, whose streams may
 change between versions. A user may meet an item again (one event in ten in the default shape); nothing here removes repeats.
@@ -73,7 +75,7 @@ def generate(config: SyntheticConfig) -> pa.Table:
     """The log: `EVENT_SCHEMA` rows in order of time. A million events take about a second."""
     rng = np.random.Generator(np.random.PCG64(config.seed))
     catalogue = make_catalogue(config.items, rng)
-    quantile_N, length_N = _activity(config.users, config.events_per_user, rng)
+    quantile_N, length_N = _activity(config.users, config.events_per_user)
     user_T = np.repeat(np.arange(config.users), length_N)
     offset_N = np.cumsum(length_N) - length_N
     time_T = _times(user_T, offset_N, length_N, rng)
@@ -108,23 +110,21 @@ def _labels(prefix: str, number_T: Ints, count: int) -> pa.DictionaryArray:
     return names.take(pa.array(number_T))
 
 
-def _activity(users: int, mean: float, rng: np.random.Generator) -> tuple[Floats, Ints]:
-    """Activity quantile and number of events of every user, most active first."""
-    quantile_N = (np.arange(users)[::-1] + rng.random(users)) / users
-    cap = _CAP_IN_MEANS * mean
-    low, high = 0.1, mean  # the smallest activity that gives the mean, by bisection: the mean grows with it
-    for _ in range(60):
+def _activity(users: int, mean: float) -> tuple[Floats, Ints]:
+    """Activity quantile and number of events of every user, most active first; no randomness is in them."""
+    quantile_N = (np.arange(users)[::-1] + 0.5) / users
+    low, high = 0.1, mean  # the smallest activity whose log has the wanted mean, by bisection: the mean grows with it
+    for _ in range(40):
         least = (low + high) / 2
-        low, high = (least, high) if _pareto_mean(least, cap) < mean else (low, least)
-    kept = 1.0 - (least / cap) ** _TAIL_INDEX
+        low, high = (least, high) if _pareto(quantile_N, least, mean).mean() < mean else (low, least)
+    return quantile_N, _pareto(quantile_N, high, mean)
+
+
+def _pareto(quantile_N: Floats, least: float, mean: float) -> Ints:
+    kept = 1.0 - (least / (_CAP_IN_MEANS * mean)) ** _TAIL_INDEX
     length_N = np.floor(least * (1.0 - quantile_N * kept) ** (-1 / _TAIL_INDEX) + 0.5).astype(np.int64)
-    return quantile_N, np.maximum(length_N, 2)
-
-
-def _pareto_mean(least: float, cap: float) -> float:
-    a, ratio = _TAIL_INDEX, least / cap
-    mean: float = a / (a - 1) * least * (1 - ratio ** (a - 1)) / (1 - ratio**a)
-    return mean
+    whole_N: Ints = np.maximum(length_N, 2)
+    return whole_N
 
 
 def _times(user_T: Ints, offset_N: Ints, length_N: Ints, rng: np.random.Generator) -> Floats:
