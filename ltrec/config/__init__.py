@@ -1,0 +1,17 @@
+"""Config floor: every component's dataclass gathered into one `RunConfig`; the only folder that knows OmegaConf.
+
+    dataclass defaults  <-  YAML files, left to right  <-  key=value words of the command line  ->  RunConfig (frozen)
+
+    tree.py       RunConfig and the tables of variants (model.name, objective.name)
+    files.py      which file a name means: as given, else the one shipped with the package
+    yaml_core.py  YAML by the 1.2 core rules
+    source.py     text -> settings: dotted key, value and the place it was written
+    variants.py   model.name and objective.name choose the dataclass of their section
+    settle.py     settings + defaults -> dataclasses, strictly: unknown keys and wrong types are errors
+    convert.py    one value -> the type of its field
+    dump.py       a config as YAML
+    load.py       the door: load(files, words) and dump(config)
+
+A config is data, not a program: no interpolation, no environment variables (a secret could end up in a run folder), no import
+paths. What is written is what runs.
+"""

@@ -1,0 +1,33 @@
+"""A config as YAML: every setting, defaults included, so that it means the same after a default has changed."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ltrec.core.errors import UserError
+
+
+def dump(config: Any) -> str:
+    """The whole tree of dataclasses as YAML that `load` reads back to an equal tree.
+
+    Raises:
+        UserError: a text that no config file may hold (`${...}`, `???`).
+    """
+    return OmegaConf.to_yaml(OmegaConf.create(_plain(config, "")))
+
+
+def _plain(value: Any, key: str) -> Any:
+    """Dataclasses -> dicts, tuples -> lists, paths -> text."""
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name), f"{key}.{f.name}".lstrip(".")) for f in fields(value)}
+    if isinstance(value, tuple | list):
+        return [_plain(element, key) for element in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, str) and ("${" in value or value == "???"):
+        raise UserError(f"{key!r} is {value!r}, which a config file cannot hold")
+    return value

@@ -1,0 +1,35 @@
+"""The door of the config floor: files and words -> RunConfig, and back to text.
+
+    load(["conf/experiment/beauty.yaml"], ["optim.lr=5e-4"])     defaults <- files left to right <- words left to right
+
+`dump(config)` is its inverse: the whole tree as YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ltrec.config.dump import dump
+from ltrec.config.files import find
+from ltrec.config.settle import resolve
+from ltrec.config.source import read_file, read_words
+from ltrec.config.tree import VARIANTS, RunConfig
+
+__all__ = ["dump", "load", "split_arguments"]
+
+
+def load(files: Sequence[Path | str], dotlist: Sequence[str]) -> RunConfig:
+    """Defaults <- YAML files, left to right <- `key=value` words.
+
+    Raises:
+        UserError: a missing file, bad YAML, an unknown key (with the nearest one), a wrong type, a refused value.
+    """
+    settings = [setting for name in files for setting in read_file(find(name), str(name))] + read_words(dotlist)
+    return resolve(RunConfig(), settings, VARIANTS)
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Command-line arguments as (config files, `key=value` words), each in its order; `a=b.yaml` is a file when it exists."""
+    words = [argument for argument in arguments if "=" in argument and not Path(argument).is_file()]
+    return [argument for argument in arguments if argument not in words], words

@@ -1,0 +1,1 @@
+"""Roof: the command line and the composition root. The only place that prints, reads the environment and turns names into objects."""

@@ -1,0 +1,62 @@
+"""A small tree of config dataclasses, so that the rules are tested apart from what ltrec happens to configure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Optim:
+    lr: float = 1e-3
+    warmup_steps: int = 0
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip: float | None = None
+    fused: bool = False
+
+    def __post_init__(self) -> None:
+        if self.lr <= 0:
+            raise ValueError(f"lr must be positive; got {self.lr}")
+
+
+@dataclass(frozen=True, slots=True)
+class Wide:
+    name: str = "wide"
+    width: int = 64
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Deep:
+    name: str = "deep"
+    blocks: int = 2
+    dropout: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    depth: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    path: Path = Path("data")
+    time: str = "timestamp"
+    unit: Literal["s", "ms"] = "s"
+    cutoffs: tuple[int, ...] = (5, 10)
+    tags: tuple[str, ...] = ()
+    inner: Inner = field(default_factory=Inner)
+    entity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    name: str = "run"
+    seed: int = 0
+    data: Data = field(default_factory=Data)
+    model: Wide | Deep = field(default_factory=Wide)
+    optim: Optim = field(default_factory=Optim)
+
+
+TABLES: dict[str, dict[str, type]] = {"model": {"wide": Wide, "deep": Deep}}

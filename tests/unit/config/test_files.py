@@ -1,0 +1,60 @@
+"""Which file a config's name means, in a checkout and in an installed wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ltrec.config.files import find, shipped_conf
+from ltrec.core.errors import UserError
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A shipped conf folder, while the working folder is another, empty one."""
+    folder = tmp_path / "site" / "ltrec" / "share" / "conf"
+    (folder / "experiment").mkdir(parents=True)
+    (folder / "experiment" / "beauty.yaml").write_text("seed: 1\n")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return folder
+
+
+def test_a_file_as_given_wins(shipped: Path) -> None:
+    mine = Path("conf/experiment")
+    mine.mkdir(parents=True)
+    (mine / "beauty.yaml").write_text("seed: 2\n")
+    assert find("conf/experiment/beauty.yaml", shipped) == mine / "beauty.yaml"
+
+
+def test_a_shipped_file_is_found_from_anywhere(shipped: Path) -> None:
+    assert find("conf/experiment/beauty.yaml", shipped) == shipped / "experiment" / "beauty.yaml"
+
+
+@pytest.mark.parametrize(
+    "name", ["experiment/beauty.yaml", "beauty.yaml", "/conf/experiment/beauty.yaml", "conf", "other/conf/experiment/beauty.yaml"]
+)
+def test_only_names_that_begin_with_conf_mean_shipped_files(shipped: Path, name: str) -> None:
+    if name == "conf":
+        assert find(name, shipped) == shipped  # refused later, as a folder
+    else:
+        with pytest.raises(UserError, match="no config file"):
+            find(name, shipped)
+
+
+@pytest.mark.parametrize("name", ["conf/experiment/buaty.yaml", "conf/experiment/beauty.yml", "conf/experiment/beauty"])
+def test_a_missing_file_is_answered_with_the_nearest_in_its_folder(shipped: Path, name: str) -> None:
+    with pytest.raises(UserError, match=rf"^no config file '{name}' \(did you mean 'conf/experiment/beauty\.yaml'\?\)$"):
+        find(name, shipped)
+
+
+def test_a_missing_file_in_a_missing_folder(shipped: Path) -> None:
+    with pytest.raises(UserError, match=r"^no config file 'nowhere/x\.yaml'$"):
+        find("nowhere/x.yaml", shipped)
+
+
+def test_shipped_conf_is_inside_a_wheel_and_beside_a_checkout(shipped: Path, tmp_path: Path) -> None:
+    assert shipped_conf(tmp_path / "site" / "ltrec") == shipped
+    assert shipped_conf(tmp_path / "repo" / "ltrec") == tmp_path / "repo" / "conf"
+    assert shipped_conf().name == "conf"
