@@ -1,0 +1,1 @@
+"""Using a trained model: recommendations for known users (`predict`)."""

@@ -1,0 +1,119 @@
+"""Recommendations for known users: their whole stored history in, their k best items out, in one Parquet file of raw ids.
+
+One row per recommendation, one row group per chunk of users. Memory is that of one chunk (users x items scores, users x k rows),
+whatever the number of users. The file appears when it is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from ltrec.core import columns as c
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.errors import UserError
+from ltrec.core.files import atomic_path
+from ltrec.data.stream.histories import HistoryChunk
+from ltrec.models.scoring import mask_seen
+from ltrec.models.top_items import top_items
+
+Score = Callable[[SequenceBatch], Tensor]
+"""Histories -> scores of all items [B, V+1]; the tensor is handed over."""
+
+RANK = "rank"  # 1 = best, int16
+SCORE = "score"  # the model's score, float32; comparable within a user only
+PREDICTION_SCHEMA = pa.schema(
+    [
+        pa.field(c.USER_ID, pa.string(), nullable=False),
+        pa.field(RANK, pa.int16(), nullable=False),
+        pa.field(c.ITEM_ID, pa.string(), nullable=False),
+        pa.field(SCORE, pa.float32(), nullable=False),
+    ]
+)
+MOST = int(np.iinfo(np.int16).max)
+
+
+class Chunks(Protocol):
+    """Users in chunks, as `Histories` gives them."""
+
+    def __len__(self) -> int: ...
+
+    def chunk(self, index: int) -> HistoryChunk:
+        """Chunk number `index`."""
+
+
+def predict(
+    score: Score,
+    histories: Chunks,
+    item_id: list[str],
+    *,
+    k: int,
+    filter_seen: bool,
+    out: Path,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+) -> int:
+    """Write the k best items of every user.
+
+    Args:
+        score: histories -> scores.
+        histories: the users.
+        item_id: raw ids [V+1], entry 0 unused.
+        k: recommendations per user; a user with fewer items left gets fewer rows.
+        filter_seen: never recommend what is in the user's history.
+        out: the file.
+        on_progress: hears chunks done and chunks in all.
+
+    Returns:
+        Rows written.
+
+    Raises:
+        UserError: when k is out of range or a score is not a number.
+    """
+    if not 1 <= k <= MOST:
+        raise UserError(f"k is {k}; ask for 1 to {MOST} recommendations per user")
+    names, written = pa.array(item_id, pa.string()), 0
+    with (
+        atomic_path(out) as temporary,
+        pq.ParquetWriter(temporary, PREDICTION_SCHEMA, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for done, rows in enumerate(_predicted(score, histories, names, k, filter_seen), 1):
+            writer.write_table(rows, row_group_size=max(1, rows.num_rows))
+            written += rows.num_rows
+            on_progress(done, len(histories))
+    return written
+
+
+def _predicted(score: Score, histories: Chunks, names: pa.Array, k: int, filter_seen: bool) -> Iterator[pa.Table]:
+    for index in range(len(histories)):
+        chunk = histories.chunk(index)
+        with torch.inference_mode():
+            yield _rows(score(chunk.batch), chunk, names, k, filter_seen)
+
+
+def _rows(scores_BV: Tensor, chunk: HistoryChunk, names: pa.Array, k: int, filter_seen: bool) -> pa.Table:
+    """The chunk's recommendations, users in order, best first."""
+    scores_BV[:, 0] = -torch.inf
+    bad_B = scores_BV.amax(dim=1).isnan()
+    if bad_B.any():
+        user = chunk.user_id[int(bad_B.nonzero()[0, 0])]
+        raise UserError(
+            f"chunk {chunk.index}: the scores of user {user!r} are not numbers; the checkpoint has diverged, take another"
+        )
+    if filter_seen:
+        mask_seen(scores_BV, chunk.seen_T.to(scores_BV.device), chunk.seen_offsets.to(scores_BV.device))
+    value_BK, item_BK = (t.cpu() for t in top_items(scores_BV, k))
+    row_R, place_R = (value_BK > -torch.inf).nonzero(as_tuple=True)
+    columns = [
+        pa.array(chunk.user_id, pa.string()).take(pa.array(row_R.numpy())),
+        pa.array((place_R + 1).to(torch.int16).numpy()),
+        names.take(pa.array(item_BK[row_R, place_R].numpy())),
+        pa.array(value_BK[row_R, place_R].to(torch.float32).numpy()),
+    ]
+    return pa.Table.from_arrays(columns, schema=PREDICTION_SCHEMA)

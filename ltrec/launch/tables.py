@@ -1,0 +1,192 @@
+"""Evaluation in the terminal: a summary, a comparison, the gate's verdict in one readable sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from ltrec.evaluation.compare import Comparison, Difference
+from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side
+from ltrec.evaluation.power import POWER
+from ltrec.evaluation.summary import Estimate, Summary
+
+COLOURS = {PASS: "bold green", FAIL: "bold red", INCONCLUSIVE: "bold yellow"}
+
+
+def print_summary(console: Console, summary: Summary, baselines: Sequence[Summary] = ()) -> None:
+    """Groups with intervals, the grid, and what one must know to read them."""
+    print_table(console, group_table(summary))
+    if baselines:
+        print_table(console, baseline_table([summary, *baselines]))
+    print_table(console, grid_table(summary))
+    console.print(protocol_line(summary), style="dim", highlight=False, soft_wrap=not console.is_terminal)
+
+
+def print_comparison(console: Console, comparison: Comparison, gate: Gate | None = None) -> None:
+    """The differences, and the verdict if there is one."""
+    print_table(console, comparison_table(comparison))
+    if gate is not None:
+        console.print(gate_line(gate), highlight=False, soft_wrap=not console.is_terminal)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table; into a file or pipe at its full width, whatever the width of the terminal that is not there."""
+    if console.is_terminal:
+        console.print(table)
+    else:
+        console.print(table, width=Measurement.get(console, console.options.update(width=1000), table).maximum, crop=False)
+
+
+def group_table(summary: Summary) -> Table:
+    """One row per group of users: HR, NDCG, MRR at the headline cutoff with 95 % intervals, AUC, coverage."""
+    k = summary.headline.partition("@")[2]
+    table = _table(
+        f"{summary.name}, {summary.protocol.split} split", ["users", "", "HR@" + k, "NDCG@" + k, "MRR@" + k, "AUC", "coverage@" + k]
+    )
+    for key, group in summary.groups.items():
+        cells = [estimate(group.metrics[f"{name}@{k}"]) for name in ("hr", "ndcg", "mrr")]
+        auc, coverage = group.metrics["auc"].mean, group.lists[f"coverage@{k}"]
+        table.add_row(
+            group.label, f"{group.users:,}", *cells, number(auc, 3), number(coverage, 3), end_section=key in ("all", "head")
+        )
+    return table
+
+
+def baseline_table(summaries: Sequence[Summary]) -> Table:
+    """The headline metric of the model and the baselines, for everyone, tail and head."""
+    headline = summaries[0].headline
+    table = _table(f"{pretty(headline)} beside the baselines", ["scorer", "all", "tail", "head"])
+    for summary in summaries:
+        filtered = "" if summary.protocol.filter_seen == summaries[0].protocol.filter_seen else " (seen items not filtered)"
+        table.add_row(summary.name + filtered, *(estimate(summary.groups[g].metrics[headline]) for g in ("all", "tail", "head")))
+    return table
+
+
+def grid_table(summary: Summary) -> Table:
+    """Activity stratum x popularity of the target item; each cell has the mean and the number of users."""
+    grid = summary.grid
+    table = _table(
+        f"{pretty(grid.metric)} by training events of the user (rows) and of the target item (columns)",
+        ["user \\ item", *grid.columns],
+    )
+    for k, row in enumerate(grid.rows):
+        cells = zip(grid.mean_KP[k].tolist(), grid.users_KP[k].tolist(), strict=True)
+        table.add_row(row, *(f"{number(mean)} ({users:,})" if users else "-" for mean, users in cells))
+    return table
+
+
+def protocol_line(summary: Summary) -> str:
+    """What the numbers mean."""
+    protocol = summary.protocol
+    seen = "seen items filtered" if protocol.filter_seen else "seen items kept"
+    repeats = "" if math.isnan(summary.repeat_share) else f", {summary.repeat_share:.1%} of the targets are repeats"
+    rivals = "" if math.isnan(summary.rivals) else f", {summary.rivals:,.0f} rivals on average"
+    return (
+        f"{protocol.candidates} ranking, {seen}, ties {protocol.ties}{rivals}{repeats}; "
+        f"brackets: 95 % bootstrap over users; data {protocol.manifest[:12]}"
+    )
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Per group and metric: the other's mean, its change against the base with interval, one-sided p."""
+    seeds = f", mean of {len(comparison.seeds)} seeds" if len(comparison.seeds) > 1 else ""
+    table = _table(
+        f"{comparison.other} against {comparison.base}, {comparison.protocol.split} split{seeds}",
+        ["users", "", "metric", comparison.base, comparison.other, "change", "relative", "p (gain)", "seed sd"],
+    )
+    for group in comparison.groups.values():
+        rows = list(group.metrics.items())
+        for i, (name, found) in enumerate(rows):
+            lead = (group.label, f"{group.users:,}") if i == 0 else ("", "")
+            table.add_row(*lead, pretty(name), *_difference(found), end_section=i == len(rows) - 1)
+    return table
+
+
+def _difference(found: Difference) -> list[str | Text]:
+    change = found.change
+    colour = "green" if change.low > 0 else ("red" if change.high < 0 else "")
+    relative = "-" if math.isnan(found.relative) else f"{found.relative:+.1%}"
+    moved = f"{change.mean:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
+    return [
+        number(found.base),
+        number(found.other),
+        Text(moved, colour),
+        relative,
+        f"{found.p_gain:.4f}",
+        number(found.seed_spread),
+    ]
+
+
+def gate_line(gate: Gate) -> Text:
+    """The verdict, and why, as a sentence per data set."""
+    line = Text.assemble("Gate: ", (gate.verdict.upper(), COLOURS[gate.verdict]))
+    if len(gate.datasets) > 1:
+        line.append(f" over {len(gate.datasets)} data sets, p-values adjusted by Holm.")
+    for verdict in gate.datasets:
+        lead = f"\n{verdict.dataset}: {verdict.verdict}. " if len(gate.datasets) > 1 else ". "
+        line.append(lead + gate_sentence(gate, verdict))
+    return line
+
+
+def gate_sentence(gate: Gate, verdict: DatasetVerdict) -> str:
+    """Did the tail gain, did the head pay, and what would decide it?"""
+    tail, head, metric = verdict.tail, verdict.head, pretty(gate.metric)
+    size = _share(abs(tail.change), tail.base).lstrip("+")
+    told = {
+        PASS: f"gained {size} {metric}",
+        FAIL: f"lost {size} {metric}",
+        INCONCLUSIVE: f"changed by {_share(tail.change, tail.base)} {metric}, which may be chance",
+    }[tail.verdict]
+    paid = {
+        PASS: f"the head kept within the allowed {gate.margin:.0%}",
+        FAIL: f"the head lost more than the allowed {gate.margin:.0%}",
+        INCONCLUSIVE: f"a head loss beyond the allowed {gate.margin:.0%} is neither shown nor ruled out",
+    }[head.verdict]
+    seeds = "one training seed" if verdict.seeds == 1 else f"{verdict.seeds} training seeds"
+    return (
+        f"With {verdict.other} instead of {verdict.base} the tail {told} "
+        f"(p = {tail.p:.4f}, {tail.users:,} users), and {paid} ({_share(head.change, head.base)}, at worst {_share(head.low, head.base)}, "
+        f"{head.users:,} users; {seeds}).{_needs('tail', tail)}{_needs('head', head)}"
+    )
+
+
+def _needs(name: str, side: Side) -> str:
+    if side.verdict != INCONCLUSIVE:
+        return ""
+    if side.users_to_decide is None:
+        return f" No number of users would decide the {name}: there is no difference to find."
+    seeds = "" if side.seeds_to_decide is None else f" or {side.seeds_to_decide:,} seeds"
+    needed = f"{side.users_to_decide:,} users in all{seeds}"
+    return f" To decide the {name} takes about {needed} (power {POWER:.0%}, if the effect is as seen)."
+
+
+def _share(change: float, base: float) -> str:
+    return f"{change / base:+.1%}" if base else f"{change:+.4f}"
+
+
+def estimate(value: Estimate) -> str:
+    """``0.1234 [0.1200, 0.1270]``."""
+    return "-" if math.isnan(value.mean) else f"{value.mean:.4f} [{value.low:.4f}, {value.high:.4f}]"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Fixed digits; a dash for nothing."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def pretty(metric: str) -> str:
+    """``ndcg@10`` -> ``NDCG@10``."""
+    return metric.upper()
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i == 0 else "right")
+    return table
