@@ -37,10 +37,13 @@ def print_comparison(console: Console, comparison: Comparison, gate: Gate | None
 
 def print_table(console: Console, table: Table) -> None:
     """Print a table; into a file or pipe at its full width, whatever the width of the terminal that is not there."""
-    if console.is_terminal:
+    before = console.width
+    if not console.is_terminal:
+        console.width = max(before, Measurement.get(console, console.options.update(width=1000), table).maximum)
+    try:
         console.print(table)
-    else:
-        console.print(table, width=Measurement.get(console, console.options.update(width=1000), table).maximum, crop=False)
+    finally:
+        console.width = before
 
 
 def group_table(summary: Summary) -> Table:
@@ -98,13 +101,24 @@ def comparison_table(comparison: Comparison) -> Table:
     seeds = f", mean of {len(comparison.seeds)} seeds" if len(comparison.seeds) > 1 else ""
     table = _table(
         f"{comparison.other} against {comparison.base}, {comparison.protocol.split} split{seeds}",
-        ["users", "", "metric", comparison.base, comparison.other, "change", "relative", "p (gain)", "seed sd"],
+        [
+            "users",
+            "",
+            "metric",
+            comparison.base,
+            comparison.other,
+            "change",
+            "relative",
+            "p (gain)",
+            *(["seed sd"] if seeds else []),
+        ],
     )
     for group in comparison.groups.values():
         rows = list(group.metrics.items())
         for i, (name, found) in enumerate(rows):
             lead = (group.label, f"{group.users:,}") if i == 0 else ("", "")
-            table.add_row(*lead, pretty(name), *_difference(found), end_section=i == len(rows) - 1)
+            cells = _difference(found) if seeds else _difference(found)[:-1]
+            table.add_row(*lead, pretty(name), *cells, end_section=i == len(rows) - 1)
     return table
 
 
@@ -151,8 +165,8 @@ def gate_sentence(gate: Gate, verdict: DatasetVerdict) -> str:
     seeds = "one training seed" if verdict.seeds == 1 else f"{verdict.seeds} training seeds"
     return (
         f"With {verdict.other} instead of {verdict.base} the tail {told} "
-        f"(p = {tail.p:.4f}, {tail.users:,} users), and {paid} ({_share(head.change, head.base)}, at worst {_share(head.low, head.base)}, "
-        f"{head.users:,} users; {seeds}).{_needs('tail', tail)}{_needs('head', head)}"
+        f"(p = {tail.p:.4f}, {tail.users:,} users), and {paid} ({_share(head.change, head.base)}, "
+        f"at worst {_share(head.low, head.base)}, {head.users:,} users; {seeds}).{_needs('tail', tail)}{_needs('head', head)}"
     )
 
 
@@ -188,5 +202,5 @@ def pretty(metric: str) -> str:
 def _table(title: str, columns: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i == 0 else "right")
+        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
     return table
