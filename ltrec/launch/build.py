@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
-
 from ltrec.config.tree import RunConfig
-from ltrec.core.errors import UserError
-from ltrec.core.hashing import mix
-from ltrec.core.world import World
-from ltrec.data.manifest import Manifest
 from ltrec.data.stream.histories import Histories
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.plan import Plan
 from ltrec.data.stream.vocabulary import Vocabulary
+from torch import nn
+
+from ltrec.core.errors import UserError
+from ltrec.core.hashing import mix
+from ltrec.core.world import World
+from ltrec.data.manifest import Manifest
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.models.backbones import BACKBONES, Encoder
 from ltrec.objectives import OBJECTIVES, Objective
@@ -58,7 +58,9 @@ def options_of(variant: Any) -> dict[str, Any]:
 def build_backbone(config: RunConfig, num_items: int) -> Encoder:
     """The backbone, initialised from the run's seed alone."""
     torch.manual_seed(mix(config.seed, 0) >> 1)
-    return BACKBONES[config.model.name](num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
+    backbone = BACKBONES[config.model.name](num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
+    assert isinstance(backbone, Encoder)
+    return backbone
 
 
 def build_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
@@ -109,10 +111,19 @@ def build_datamodule(config: RunConfig, data: Data, plan: Plan) -> StreamDataMod
     """The data module; the world is passed in by whoever calls it back."""
 
     def make_loader(world: World) -> StreamLoader:
-        return StreamLoader(data.folder, data.manifest, plan, world=world, accumulate=config.trainer.accumulate)
+        return StreamLoader(
+            data.folder,
+            data.manifest,
+            plan,
+            world=world,
+            accumulate=config.trainer.accumulate,
+            prefetch=config.stream.prefetch,
+            threads=config.stream.threads,
+            memory_mib=config.stream.memory_mib,
+            check=config.stream.check,
+        )
 
-    has_validation = data.manifest.split["kind"] != "none"
-    return StreamDataModule(make_loader, build_histories(config, data, "valid") if has_validation else None)
+    return StreamDataModule(make_loader, build_histories(config, data, "valid"))
 
 
 def build_histories(config: RunConfig, data: Data, split: str) -> Histories:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ltrec.config.load import dump, load
 from ltrec.config.tree import RunConfig
+
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_write_text
 

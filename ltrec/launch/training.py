@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from dataclasses import asdict
@@ -10,10 +11,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from ltrec.config.tree import RunConfig
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
-from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
 from ltrec.launch.narrator import Narrator
@@ -29,8 +30,12 @@ from ltrec.tracking.wandb import wandb_logger
 _EXPECTED = (
     "It is recommended to use `self.log",  # metrics are equal on every rank before they are logged
     "The number of training batches",  # we log by our own counter
-    "Detected KeyboardInterrupt",
+    ".*treespec, LeafSpec",  # inside Lightning, about torch
+    "You're resuming from a checkpoint that ended before the epoch ended",  # our cursor is the data module's
 )
+
+# Lightning's device report, tips and "fit stopped": the narrator says what matters.
+_CHATTY = ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda")
 
 
 def train(config: RunConfig, *, steps_per_epoch: int | None = None) -> RunFolder:
@@ -53,18 +58,17 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None) -> RunFolder
     run, resume = open_run(config, origin, writer=processes.world.rank == 0)
     if resume is not None:
         _refuse_other_data(resume, data.manifest.digest)
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     trainer = make_trainer(config, run, processes, limit=steps_per_epoch)
+    stage, datamodule = build_stage(config, data, plan), build_datamodule(config, data, plan)
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
-        trainer.fit(
-            build_stage(config, data, plan),
-            datamodule=build_datamodule(config, data, plan),
-            ckpt_path=resume,
-            weights_only=True,
-        )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(stage, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+        except SystemExit:  # how Lightning ends after Ctrl-C
+            raise KeyboardInterrupt from None
     return run
 
 
@@ -76,7 +80,7 @@ def make_trainer(config: RunConfig, run: RunFolder, processes: Processes, *, lim
         accelerator=accelerator_of(config),
         devices=processes.local_size,
         num_nodes=processes.num_nodes,
-        strategy=strategy_of(processes),
+        strategy=strategy_of(processes, accelerator_of(config)),
         precision=loop.precision,  # type: ignore[arg-type]
         max_epochs=loop.max_epochs,
         max_steps=loop.max_steps,
@@ -131,11 +135,12 @@ def accelerator_of(config: RunConfig) -> str:
     return "gpu" if use_gpu else "cpu"
 
 
-def strategy_of(processes: Processes) -> str | Strategy:
-    """Plain DDP for several processes."""
+def strategy_of(processes: Processes, accelerator: str) -> str | Strategy:
+    """Plain DDP for several processes; control values (cursors, results) always travel over gloo."""
     if processes.world.size == 1:
         return "auto"
-    return DDPStrategy(gradient_as_bucket_view=True, broadcast_buffers=False)
+    backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
+    return DDPStrategy(process_group_backend=backend, gradient_as_bucket_view=True, broadcast_buffers=False)
 
 
 def _refuse_other_data(checkpoint: Path, digest: str) -> None:

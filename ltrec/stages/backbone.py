@@ -107,7 +107,8 @@ class BackboneStage(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Gather the ranks of all users and publish the metrics, equal on every rank."""
         for name, value in self.validator.finish().items():
-            self.log(name, value, logger=False, prog_bar=name == self.validator.monitor, batch_size=1, rank_zero_only=False)
+            exact = torch.tensor(value, dtype=torch.float64)  # a float would be rounded to float32
+            self.log(name, exact, logger=False, prog_bar=name == self.validator.monitor, batch_size=1)
 
     def configure_optimizers(self) -> Any:
         """The optimiser with its per-step schedule."""

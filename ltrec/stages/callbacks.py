@@ -152,7 +152,7 @@ class Checkpoints(Callback):
         self._save(trainer, "last")
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
-        trainer.save_checkpoint(self.folder / f"{name}.ckpt")
+        trainer.save_checkpoint(self.folder / f"{name}.ckpt", weights_only=False)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remember how long metrics.jsonl was."""

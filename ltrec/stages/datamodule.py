@@ -9,10 +9,17 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from ltrec.core.batch import SequenceBatch
 from ltrec.core.world import World
 from ltrec.data.stream.histories import Histories, HistoryChunk
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.distributed.collectives import current_world
+from ltrec.data.stream.state import as_signed
+from ltrec.distributed.collectives import all_reduce_sum, current_world
+
+
+def sum_over_ranks(own: int) -> int:
+    """Add a 64-bit digest over all ranks, mod 2^64."""
+    return int(all_reduce_sum(torch.tensor([as_signed(own)]))) & ((1 << 64) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,36 +36,50 @@ class RankChunks:
         return (self.histories.chunk(i) for i in range(self.world.rank, len(self.histories), self.world.size))
 
 
+@dataclass(frozen=True, slots=True)
+class TrainBatches:
+    """The stream as Lightning may see it: batches and their number. Its state is the data module's business alone (Lightning would
+    restore rank 0's on every rank)."""
+
+    loader: StreamLoader
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[SequenceBatch]:
+        return iter(self.loader)
+
+
 class StreamDataModule(pl.LightningDataModule):
     """Streams training batches; validates on fixed chunks of users.
 
     Args:
         make_loader: world -> training loader. Called once the process group exists: the one place where the world is detected.
-        validation: histories of the validation split, or None when the split has no validation target.
+        validation: histories of the validation split.
     """
 
-    def __init__(self, make_loader: Callable[[World], StreamLoader], validation: Histories | None) -> None:
+    def __init__(self, make_loader: Callable[[World], StreamLoader], validation: Histories) -> None:
         super().__init__()
         self._make_loader = make_loader
         self._validation = validation
         self._restored: dict[str, Any] | None = None
         self.loader: StreamLoader | None = None
 
-    def train_dataloader(self) -> StreamLoader:
+    def train_dataloader(self) -> TrainBatches:
         """The stream, standing where the checkpoint left it."""
         if self.loader is None:
             self.loader = self._make_loader(current_world())
             if self._restored is not None:
                 self.loader.load_state_dict(self._restored)
-        return self.loader
+        return TrainBatches(self.loader)
 
-    def val_dataloader(self) -> RankChunks | list[HistoryChunk]:
+    def val_dataloader(self) -> RankChunks:
         """This rank's validation chunks."""
-        return [] if self._validation is None else RankChunks(self._validation, current_world())
+        return RankChunks(self._validation, current_world())
 
     def state_dict(self) -> dict[str, Any]:
-        """The stream's cursor and digests."""
-        return {} if self.loader is None else self.loader.state_dict()
+        """The stream's cursor and digests, equal on every rank; every rank calls this."""
+        return {} if self.loader is None else self.loader.state_dict(sum_over_ranks)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remember the cursor until the loader exists."""

@@ -1,0 +1,61 @@
+"""`ltrec train CONF.yaml... key=value...`: alone, or one process of several under torchrun."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ltrec.config.load import dump, load, split_arguments
+from ltrec.config.tree import RunConfig
+from ltrec.launch.evaluating import evaluate_run
+from ltrec.launch.processes import detect
+from ltrec.launch.training import train as train_run
+
+SMOKE_STEPS = 3
+
+
+def train(
+    conf: Annotated[list[str], typer.Argument(help="Config files, left to right, then key=value words.", show_default=False)],
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved config and stop.")] = False,
+    smoke: Annotated[bool, typer.Option("--smoke", help="3 steps of everything into a throw-away run: does it all work?")] = False,
+    resume: Annotated[str | None, typer.Option(help="auto, never, or a checkpoint: short for resume=...")] = None,
+) -> None:
+    """Train a run; repeat the same command after an interruption and it goes on where it stopped."""
+    files, words = split_arguments(conf)
+    config = load(files, words + ([] if resume is None else [f"resume={resume}"]))
+    if print_config:
+        typer.echo(dump(config), nl=False)
+        return
+    if smoke:
+        _smoke(config)
+        return
+    run = train_run(config)
+    if detect().world.rank == 0:
+        Console().print(f"run folder: {run.path}\nnext: ltrec evaluate {run.path}", highlight=False, markup=False)
+
+
+def _smoke(config: RunConfig) -> None:
+    """Three steps, a validation, a checkpoint, a resume, and the evaluation of that checkpoint."""
+    processes = detect()
+    short = replace(
+        config,
+        name=f"{config.name}-smoke",
+        resume="auto",
+        trainer=replace(config.trainer, max_epochs=1, max_steps=-1, log_every_steps=1, checkpoint_every_steps=2),
+    )
+    folder = Path(short.out) / short.name
+    if processes.world.rank == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    run = train_run(short, steps_per_epoch=SMOKE_STEPS)
+    again = replace(short, trainer=replace(short.trainer, max_epochs=2))
+    train_run(again, steps_per_epoch=SMOKE_STEPS)
+    if processes.world.size == 1:
+        evaluate_run(run, "valid", "last", processes)
+    if processes.world.rank == 0:
+        shutil.rmtree(folder)
+        Console().print("smoke test passed: training, validation, checkpoint, resume, evaluation", highlight=False)

@@ -1,0 +1,167 @@
+"""Evaluate: a checkpoint ranks every user of a split; the baselines rank them too; each leaves one Parquet file in eval/.
+
+Chunks of users are fixed by the protocol. Process r of W ranks every W-th of them and rank 0 writes the file, so the file does not
+depend on W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.files import sha256_file
+from ltrec.data.stream.histories import Histories
+from ltrec.distributed.collectives import all_gather_parts, current_world
+from ltrec.evaluation.baselines import BASELINES, last_item, popularity
+from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.ranking import Negatives, Score, num_parts, rank_split
+from ltrec.evaluation.table import EvalTable, Protocol, assemble
+from ltrec.launch.build import Data, build_backbone, build_histories, open_data
+from ltrec.launch.processes import Processes, device_of
+from ltrec.launch.run_folder import RunFolder
+from ltrec.models.backbones import Scorer
+from ltrec.stages.checkpoint_io import read_checkpoint
+
+Progress = Callable[[str, int, int], None]
+"""What is ranked, chunks done, chunks in all (of this process)."""
+
+
+def evaluate_run(
+    run: RunFolder, split: str, which: str, processes: Processes, on_progress: Progress = lambda *_: None
+) -> dict[str, Path]:
+    """Rank a split with the run's checkpoint and the baselines. Existing results of the same checkpoint and protocol are kept.
+
+    Args:
+        run: the run folder.
+        split: `valid` or `test`.
+        which: `best` or `last` checkpoint.
+        processes: this process among all; a process group of that size must exist.
+        on_progress: hears how far it is.
+
+    Returns:
+        Result files by scorer name, the model first.
+
+    Raises:
+        UserError: when the run, its checkpoint or its data is missing or damaged.
+    """
+    config, checkpoint = run.read_config(), run.checkpoint(which)
+    data = open_data(config)
+    histories = build_histories(config, data, split)
+    sha, protocol = sha256_file(checkpoint), protocol_of(config, data, split)
+    files = {config.model.name: run.eval / f"{split}.parquet"}
+    source = {"name": config.name, "scorer": config.model.name, "checkpoint": which, "checkpoint_sha256": sha, "seed": config.seed}
+    scorers: dict[str, tuple[Callable[[], Score], dict[str, object], Protocol]] = {
+        config.model.name: (lambda: load_score(config, data, checkpoint, processes), source, protocol)
+    }
+    for name in BASELINES:
+        files[name] = run.eval / f"baseline-{name}-{split}.parquet"
+        scorers[name] = (
+            lambda name=name: baseline_score(name, data),
+            {"name": name, "scorer": name},
+            baseline_protocol(protocol, name),
+        )
+    for name, (make, origin, its_protocol) in scorers.items():
+        if not _is_current(files[name], its_protocol, origin):
+            table = _rank(make(), origin, its_protocol, config, data, histories, lambda d, n, name=name: on_progress(name, d, n))
+            if processes.world.rank == 0:
+                table.write(files[name])
+    return files
+
+
+def protocol_of(config: RunConfig, data: Data, split: str) -> Protocol:
+    """The run's evaluation protocol."""
+    negatives = negatives_of(config)
+    return Protocol(
+        manifest=data.manifest.digest,
+        split=split,
+        candidates="full" if negatives is None else negatives.phrase,
+        filter_seen=config.evaluation.filter_seen,
+    )
+
+
+def baseline_protocol(protocol: Protocol, name: str) -> Protocol:
+    """A baseline's protocol: the run's, but some baselines have nothing to say with seen items filtered."""
+    return Protocol(protocol.manifest, protocol.split, protocol.candidates, protocol.filter_seen and BASELINES[name])
+
+
+def negatives_of(config: RunConfig) -> Negatives | None:
+    """Sampled candidates, when asked for."""
+    evaluation = config.evaluation
+    return Negatives(evaluation.sampled_negatives, evaluation.seed) if evaluation.candidates == "sampled" else None
+
+
+def load_scorer(config: RunConfig, num_items: int, checkpoint: Path) -> Scorer:
+    """The run's backbone with a checkpoint's weights, ready to score."""
+    state = read_checkpoint(checkpoint)["state_dict"]
+    prefix = "backbone."
+    backbone = build_backbone(config, num_items)
+    assert isinstance(backbone, torch.nn.Module)
+    backbone.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    return backbone.eval()  # type: ignore[return-value]
+
+
+def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Processes) -> Score:
+    """Histories -> scores with the run's checkpoint, on this process's device."""
+    device = device_of(processes, config.trainer.accelerator)
+    scorer = load_scorer(config, data.manifest.vocab.items, checkpoint)
+    scorer.to(device)  # type: ignore[attr-defined]
+
+    def score(batch: SequenceBatch) -> Tensor:
+        with torch.inference_mode():
+            return scorer.scores(batch.to(device))
+
+    return score
+
+
+def baseline_score(name: str, data: Data) -> Score:
+    """A baseline's scores."""
+    makers: dict[str, Callable[[], Score]] = {
+        "popularity": lambda: popularity(data.vocabulary.train_count),
+        "last-item": lambda: last_item(data.manifest.vocab.items),
+    }
+    return makers[name]()
+
+
+def _rank(
+    score: Score,
+    source: dict[str, object],
+    protocol: Protocol,
+    config: RunConfig,
+    data: Data,
+    histories: Histories,
+    on_progress: Callable[[int, int], None],
+) -> EvalTable:
+    world, parts = current_world(), []
+    mine = range(world.rank, num_parts(histories), world.size)
+    ranked = rank_split(
+        score,
+        histories,
+        data.vocabulary.train_count,
+        parts=mine,
+        filter_seen=protocol.filter_seen,
+        top_k=config.evaluation.top_k,
+        negatives=negatives_of(config),
+    )
+    for part in ranked:
+        parts.append(part)
+        on_progress(len(parts), len(mine))
+    every = [part for rank in all_gather_parts(parts) for part in rank]
+    return assemble(
+        every,
+        protocol=protocol,
+        source=source,
+        strata=data.manifest.strata,
+        catalogue=Catalogue.of(data.vocabulary.train_count),
+    )
+
+
+def _is_current(path: Path, protocol: Protocol, source: dict[str, object]) -> bool:
+    if not path.exists():
+        return False
+    table = EvalTable.read(path)
+    return table.protocol == protocol and table.source == source
