@@ -70,6 +70,7 @@ class Comparison:
 
 
 def compare(
+    *,
     base: Sequence[EvalTable],
     other: Sequence[EvalTable],
     config: EvaluationConfig | None = None,
@@ -89,7 +90,7 @@ def compare(
     config = config or EvaluationConfig()
     k = nearest_cutoff(config.cutoffs)
     names = [f"hr@{k}", f"ndcg@{k}", f"mrr@{k}"] if metrics is None else list(metrics)
-    paired = pair(base, other)
+    paired = pair(base=base, other=other)
     values = {name: paired.values(name) for name in names}
     compared = {}
     for group in groups(paired.base[0], config.head_from):

@@ -93,7 +93,7 @@ def gate(pairs: Mapping[str, Paired], config: EvaluationConfig | None = None, me
     """Judge a scorer against its base on one or more data sets.
 
     Args:
-        pairs: paired runs by name of the data set.
+        pairs: paired runs (`pair`) by name of the data set.
         config: margin, resamples, seed.
         metric: None takes NDCG at the cutoff nearest to 10.
 

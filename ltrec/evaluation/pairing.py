@@ -51,7 +51,7 @@ class Paired:
         return _metric(self.base, metric), _metric(self.other, metric)
 
 
-def pair(base: Sequence[EvalTable], other: Sequence[EvalTable]) -> Paired:
+def pair(*, base: Sequence[EvalTable], other: Sequence[EvalTable]) -> Paired:
     """Check that the tables may be compared and line them up.
 
     Args:

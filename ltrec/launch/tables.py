@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -19,23 +19,27 @@ from ltrec.evaluation.summary import Estimate, Summary
 COLOURS = {PASS: "bold green", FAIL: "bold red", INCONCLUSIVE: "bold yellow"}
 
 
-def print_summary(console: Console, summary: Summary, baselines: Sequence[Summary] = ()) -> None:
-    """Groups with intervals, the grid, and what one must know to read them."""
-    print_table(console, group_table(summary))
-    if baselines:
-        print_table(console, baseline_table([summary, *baselines]))
-    print_table(console, grid_table(summary))
-    console.print(protocol_line(summary), style="dim", highlight=False, soft_wrap=not console.is_terminal)
+def print_summaries(summaries: Mapping[str, Summary], console: Console) -> None:
+    """The first summary in full: groups with intervals, the grid, and what one must know to read them; the others beside it."""
+    first = next(iter(summaries.values()))
+    print_table(group_table(first), console)
+    if len(summaries) > 1:
+        print_table(baseline_table(list(summaries.values())), console)
+    print_table(grid_table(first), console)
+    console.print(protocol_line(first), style="dim", highlight=False, soft_wrap=not console.is_terminal)
 
 
-def print_comparison(console: Console, comparison: Comparison, gate: Gate | None = None) -> None:
-    """The differences, and the verdict if there is one."""
-    print_table(console, comparison_table(comparison))
-    if gate is not None:
-        console.print(gate_line(gate), highlight=False, soft_wrap=not console.is_terminal)
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """The differences."""
+    print_table(comparison_table(comparison), console)
 
 
-def print_table(console: Console, table: Table) -> None:
+def print_gate(gate: Gate, console: Console) -> None:
+    """The verdict and its reasons."""
+    console.print(gate_line(gate), highlight=False, soft_wrap=not console.is_terminal)
+
+
+def print_table(table: Table, console: Console) -> None:
     """Print a table; into a file or pipe at its full width, whatever the width of the terminal that is not there."""
     before = console.width
     if not console.is_terminal:
