@@ -1,0 +1,29 @@
+"""A full disk, a quota or too little memory is the user's to mend: one line, whoever of the libraries noticed it first."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from ltrec.core.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_WORDS = ("No space left", "File too large", "quota exceeded", "max_temp_directory_size", "not enough disk space")
+
+
+@contextmanager
+def clear_errors(out: Path) -> Iterator[None]:
+    """Turn exhausted disk or memory into a UserError; anything else passes."""
+    try:
+        yield
+    except (OSError, duckdb.Error) as error:
+        text = str(error)
+        if getattr(error, "errno", None) in _FULL or any(words.lower() in text.lower() for words in _FULL_WORDS):
+            raise UserError(f"no space left on the disk of {out}; nothing was written, free some space and run again") from error
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise UserError("the sort engine ran out of memory; raise prepare.memory_limit or lower prepare.threads") from error
+        raise

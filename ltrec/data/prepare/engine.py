@@ -1,0 +1,57 @@
+"""The sort engine: one DuckDB database inside the work folder, bounded in memory, spilling beside the output.
+
+Insertion order is preserved throughout: with the option off, DuckDB 2.0 hands out ORDER BY results out of order in some paths.
+No extension is ever fetched from the network.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from ltrec.core.errors import UserError
+
+MOST_THREADS = 8
+
+
+@contextmanager
+def engine(folder: Path, memory_limit: str, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An open database in `folder`; closed at the end, its files are the caller's to remove.
+
+    Raises:
+        UserError: `memory_limit` is no amount of memory.
+    """
+    connection = duckdb.connect(str(folder / "engine.duckdb"), config={"autoinstall_known_extensions": False})
+    try:
+        connection.execute(f"SET memory_limit = {quoted(memory_limit)}")
+    except duckdb.ParserException:
+        connection.close()
+        raise UserError(f"prepare.memory_limit is an amount such as 1GB or 500MB; got {memory_limit!r}") from None
+    try:
+        connection.execute(f"SET threads = {threads or min(MOST_THREADS, os.cpu_count() or 1)}")
+        connection.execute(f"SET temp_directory = {quoted(folder / 'spill')}")
+        connection.execute("SET preserve_insertion_order = true; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        yield connection
+    finally:
+        connection.close()
+
+
+def one_row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+    """The single row of whole numbers that `query` gives; NULL counts as 0."""
+    (row,) = connection.execute(query).fetchall()  # a lone fetchone() would leave the connection busy (DuckDB 2.0)
+    return tuple(int(value or 0) for value in row)
+
+
+def quoted(value: object) -> str:
+    """An SQL string literal."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def user_key(column: str) -> str:
+    """SQL: the last eight bytes of the id's MD5, little-endian, read as signed: the key of a user in the shards."""
+    number = f"md5_number_lower({column})::HUGEINT"
+    return f"(CASE WHEN {number} >= {1 << 63} THEN {number} - {1 << 64} ELSE {number} END)::BIGINT"

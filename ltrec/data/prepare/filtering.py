@@ -1,0 +1,96 @@
+"""Judged rows to kept events: table `events`, and the two name tables `names` and `items`.
+
+    events   user_key, code (of the item), seconds, sub_second (rest of the time, for order only), source (file and row, for ties)
+    names    user_key, user_id
+    items    item_id, code
+
+Filters work on counts: users and items that fall below their minimum are listed as dead, and the events are rewritten once.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from ltrec.core.errors import UserError
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.engine import one_row, user_key
+from ltrec.data.prepare.times import PER_SECOND
+
+ROW_BITS = 40
+"""source = file << 40 | row: 8 million files of 10^12 rows."""
+
+_ALIVE = "(FROM events ANTI JOIN dead_users USING (user_key) ANTI JOIN dead_items USING (code))"
+
+
+def make_events(connection: duckdb.DuckDBPyConnection, unit: str) -> None:
+    """Fill `items`, `names` and `events` from `judged`, and drop the staged rows.
+
+    Raises:
+        UserError: two user ids share a 64-bit key (expected once in 6 * 10^8 users or more).
+    """
+    scale = PER_SECOND[unit]
+    connection.execute(
+        "CREATE TABLE items AS SELECT item_id, row_number() OVER (ORDER BY item_id)::INTEGER - 1 AS code"
+        " FROM (SELECT DISTINCT item_id FROM judged WHERE reason IS NULL)"
+    )
+    connection.execute(
+        f"CREATE TABLE names AS SELECT {user_key('user_id')} AS user_key, user_id"
+        " FROM (SELECT DISTINCT user_id FROM judged WHERE reason IS NULL)"
+    )
+    users, keys = one_row(connection, "SELECT (SELECT count(*) FROM names), count(*) FROM (SELECT DISTINCT user_key FROM names)")
+    if users != keys:
+        raise UserError(f"{users - keys} user ids share their 64-bit hash with another; prefix the ids to change their hashes")
+    connection.execute(
+        f"""CREATE TABLE events AS
+        SELECT {user_key("user_id")} AS user_key, code, (number - rest) // {scale} AS seconds,
+               rest * 1000000 + fraction AS sub_second,
+               (file::BIGINT << {ROW_BITS}) | row AS source
+        FROM (SELECT *, ((number % {scale}) + {scale}) % {scale} AS rest FROM judged WHERE reason IS NULL)
+        JOIN items USING (item_id)"""
+    )
+    connection.execute("DROP VIEW judged; DROP TABLE staged")
+
+
+def drop_duplicates(connection: duckdb.DuckDBPyConnection, policy: str) -> int:
+    """Apply the policy to `events`; return how many events went."""
+    when = "{'seconds': seconds, 'sub_second': sub_second, 'source': source}"
+    queries = {
+        "keep": "FROM events",
+        "drop_exact": "SELECT user_key, code, seconds, sub_second, min(source) AS source FROM events GROUP BY ALL",
+        "keep_first": f"SELECT user_key, code, unnest(min({when})) FROM events GROUP BY user_key, code",
+        "keep_last": f"SELECT user_key, code, unnest(max({when})) FROM events GROUP BY user_key, code",
+    }
+    (before,) = one_row(connection, "SELECT count(*) FROM events")
+    if policy != "keep":
+        connection.execute(f"CREATE TABLE single AS {queries[policy]}; DROP TABLE events; ALTER TABLE single RENAME TO events")
+    (after,) = one_row(connection, "SELECT count(*) FROM events")
+    return before - after
+
+
+def keep_frequent(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> dict[str, int]:
+    """Drop rare items and short users, once or until nothing changes; return what went, and the rounds it took."""
+    connection.execute("CREATE TABLE dead_users (user_key BIGINT); CREATE TABLE dead_items (code INTEGER)")
+    (before,) = one_row(connection, "SELECT count(*) FROM events")
+    rounds, changed = 0, max(config.min_user_events, config.min_item_events) > 1
+    while changed:
+        rounds += 1
+        items = _bury(connection, "dead_items", "code", config.min_item_events)
+        users = _bury(connection, "dead_users", "user_key", config.min_user_events)
+        changed = config.iterate and items + users > 0
+    dead_users, dead_items = one_row(connection, "SELECT (SELECT count(*) FROM dead_users), (SELECT count(*) FROM dead_items)")
+    if dead_users + dead_items:
+        connection.execute(f"CREATE TABLE frequent AS {_ALIVE}; DROP TABLE events; ALTER TABLE frequent RENAME TO events")
+    (after,) = one_row(connection, "SELECT count(*) FROM events")
+    return {
+        "filtered_events": before - after,
+        "filtered_users": dead_users,
+        "filtered_items": dead_items,
+        "filter_rounds": rounds,
+    }
+
+
+def _bury(connection: duckdb.DuckDBPyConnection, dead: str, column: str, minimum: int) -> int:
+    (count,) = one_row(connection, f"SELECT count(*) FROM {dead}")
+    if minimum > 1:
+        connection.execute(f"INSERT INTO {dead} SELECT {column} FROM {_ALIVE} GROUP BY {column} HAVING count(*) < {minimum}")
+    return one_row(connection, f"SELECT count(*) FROM {dead}")[0] - count

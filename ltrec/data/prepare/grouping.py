@@ -1,0 +1,128 @@
+"""Sorted flat events to blocks of users, streamed: memory is one block's stored events plus one batch, whatever a user's length.
+
+The users file says how many events each user has; the events file must then hold exactly those runs, in that order. Every batch is
+checked against it (key of every event, times never falling), so an engine that sorts or counts wrongly cannot pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ltrec.data.prepare.layout import Layout, Part
+
+Ints = npt.NDArray[np.int64]
+PIECE_EVENTS = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Users of one part with their stored events.
+
+    Attributes:
+        part: number of the part in the layout.
+        users: table of B users, as in the users file.
+        offsets: int64 [B+1]; user b owns events offsets[b]:offsets[b+1].
+        codes: item codes [N].
+        times: seconds [N].
+    """
+
+    part: int
+    users: pa.Table
+    offsets: Ints
+    codes: npt.NDArray[np.int32]
+    times: Ints
+
+
+def blocks(layout: Layout, block_rows: int) -> Iterator[Block]:
+    """All blocks, part by part; every block but the last of a part has exactly `block_rows` users.
+
+    Raises:
+        RuntimeError: the files are not sorted, or do not hold the same users; a fault of the sort, never of the input.
+    """
+    with pq.ParquetFile(layout.users, pre_buffer=False) as user_file, pq.ParquetFile(layout.events, pre_buffer=False) as event_file:
+        users, events = Users(user_file), Events(event_file)
+        for number, part in enumerate(layout.parts):
+            last_key = None
+            for start in range(0, part.rows, block_rows):
+                table = users.take(min(block_rows, part.rows - start))
+                last_key = _check(table, part, last_key)
+                yield _block(number, table, events)
+        if not (users.finished() and events.finished()):
+            raise RuntimeError("the sorted files hold more rows than were counted")
+
+
+class Users:
+    """Rows of the users file in slices of any size."""
+
+    def __init__(self, file: pq.ParquetFile) -> None:
+        self.batches = file.iter_batches(1 << 14, use_threads=False)
+        self.waiting: list[pa.RecordBatch] = []
+
+    def take(self, rows: int) -> pa.Table:
+        """The next `rows` rows."""
+        while sum(b.num_rows for b in self.waiting) < rows:
+            self.waiting.append(next(self.batches))
+        table = pa.Table.from_batches(self.waiting)
+        self.waiting = table.slice(rows).to_batches()
+        return table.slice(0, rows).combine_chunks()
+
+    def finished(self) -> bool:
+        """Whether every row was taken."""
+        return not any(b.num_rows for b in self.waiting) and next(self.batches, None) is None
+
+
+class Events:
+    """The events file as numpy pieces (key, code, time) of bounded size."""
+
+    def __init__(self, file: pq.ParquetFile) -> None:
+        self.batches = file.iter_batches(PIECE_EVENTS, use_threads=False)
+        self.waiting = pa.RecordBatch.from_pydict({"user_key": [], "code": [], "seconds": []})
+
+    def take(self, count: int) -> Iterator[tuple[Ints, npt.NDArray[np.int32], Ints]]:
+        """The next `count` events in pieces."""
+        while count:
+            if self.waiting.num_rows == 0:
+                self.waiting = next(self.batches)
+            piece, self.waiting = self.waiting.slice(0, count), self.waiting.slice(count)
+            count -= piece.num_rows
+            yield tuple(column.to_numpy(zero_copy_only=True) for column in piece.columns)
+
+    def finished(self) -> bool:
+        """Whether every event was taken."""
+        return self.waiting.num_rows == 0 and next(self.batches, None) is None
+
+
+def _check(table: pa.Table, part: Part, last_key: int | None) -> int:
+    """Keys rise strictly, over block borders too: this is what makes users unique within a part."""
+    keys = table["user_key"].to_numpy()
+    if (np.diff(keys) <= 0).any() or (last_key is not None and keys[0] <= last_key):
+        raise RuntimeError("the sort returned users out of order")
+    if (table["stratum"].to_numpy() != part.stratum).any() or (table["trainable"].to_numpy() != part.trainable).any():
+        raise RuntimeError("the sort returned users in the wrong part")
+    return int(keys[-1])
+
+
+def _block(number: int, table: pa.Table, events: Events) -> Block:
+    key, count, first, last = (table[name].to_numpy() for name in ("user_key", "count", "first", "last"))
+    ends = np.cumsum(count)
+    codes, times, position, previous = [], [], 0, (-1, 0)
+    for piece_key, piece_code, piece_time in events.take(int(ends[-1])):
+        at = np.arange(position, position + len(piece_key))
+        position += len(piece_key)
+        user = np.searchsorted(ends, at, side="right")
+        falls = (np.diff(piece_time) < 0) & (np.diff(user) == 0)
+        if (key[user] != piece_key).any() or falls.any() or (previous[0] == user[0] and piece_time[0] < previous[1]):
+            raise RuntimeError("the sort returned events out of order")
+        previous = (int(user[-1]), int(piece_time[-1]))
+        index = at - (ends - count)[user]
+        stored = (index >= first[user]) & (index < last[user])
+        codes.append(piece_code[stored])
+        times.append(piece_time[stored])
+    offsets = np.concatenate([[0], np.cumsum(last - first)])
+    return Block(number, table, offsets, np.concatenate(codes), np.concatenate(times))

@@ -1,0 +1,83 @@
+"""The flat, sorted form of the data: one file of users and one of events, both ordered by (part, user key), from one external sort.
+
+A *part* is what shards are made of: the users of one stratum that are trainable, or those that are not. Inside a part users are
+ordered by their hash, so every range of it is a random sample. The history cap is a window [first, last) of a user's events:
+
+    the last `cap` events up to and including the test target, and as many after it (leave_one_out: nothing comes after it)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from ltrec.core.columns import NO_STRATUM
+from ltrec.core.strata import Strata
+from ltrec.data.prepare.engine import quoted
+
+ROW_GROUP = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`rows` users with `events` stored events; stratum -1 = none."""
+
+    stratum: int
+    trainable: bool
+    rows: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The sorted files and the parts in them, in file order."""
+
+    users: Path
+    events: Path
+    parts: tuple[Part, ...]
+
+
+def sort(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int, folder: Path) -> Layout:
+    """Write `users.parquet` and `events.parquet` into `folder` and drop the table of events."""
+    _window(connection, strata, cap)
+    layout = Layout(folder / "users.parquet", folder / "events.parquet", _parts(connection))
+    connection.execute(_copy("SELECT * EXCLUDE (train, cold) FROM stored ORDER BY stratum, trainable DESC, user_key", layout.users))
+    connection.execute(
+        _copy(
+            "SELECT user_key, code, seconds FROM events JOIN (SELECT user_key, stratum, trainable FROM stored) USING (user_key)"
+            " ORDER BY stratum, trainable DESC, user_key, seconds, sub_second, source",
+            layout.events,
+        )
+    )
+    connection.execute("DROP TABLE events")
+    return layout
+
+
+def _window(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int) -> None:
+    """Table `stored`: users with their stratum and their positions after the cap. A validation target loses its place when no
+    history is left before it."""
+    stratum = " + ".join(f"(train >= {bound})::TINYINT" for bound in strata.lower_bounds) + " - 1"
+    connection.execute(
+        f"""CREATE TABLE stored AS
+        SELECT user_key, user_id, count, cold, train, ({stratum})::TINYINT AS stratum, train::INTEGER AS activity,
+               train_events >= 2 AS trainable, train_events, first, last,
+               (CASE WHEN valid_at >= first + (first > 0)::INTEGER THEN valid_at - first ELSE -1 END)::INTEGER AS valid_at,
+               (CASE WHEN test_at >= 0 THEN test_at - first ELSE -1 END)::INTEGER AS test_at
+        FROM (SELECT *, greatest(least(train, last) - first, 0)::INTEGER AS train_events
+              FROM (SELECT *, greatest(stop - {cap}, 0) AS first, least(stop + {cap}, count) AS last
+                    FROM (SELECT *, CASE WHEN test_at >= 0 THEN test_at + 1 ELSE count END AS stop FROM users)))"""
+    )
+
+
+def _parts(connection: duckdb.DuckDBPyConnection) -> tuple[Part, ...]:
+    rows = connection.execute(
+        "SELECT stratum, trainable, count(*), sum(last - first) FROM stored GROUP BY ALL ORDER BY stratum, trainable DESC"
+    ).fetchall()
+    assert all(stratum > NO_STRATUM or not trainable for stratum, trainable, _, _ in rows)
+    return tuple(Part(int(stratum), bool(trainable), int(users), int(events)) for stratum, trainable, users, events in rows)
+
+
+def _copy(query: str, path: Path) -> str:
+    return f"COPY ({query}) TO {quoted(path)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})"

@@ -1,0 +1,180 @@
+"""Prepare, step by step. Each step leaves tables or files for the next; only `publish` touches what a reader of OUT can see.
+
+stage       read every source into one table; malformed rows carry a reason
+filter      one unit of time, the reject budget, duplicates, minimum counts
+split       per-user counts, where training ends, strata
+sort        one external sort by (part, user, time, source) into flat files
+count       first pass over the sorted events: training counts, hence item ids
+write       second pass: shards
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+import ltrec
+from ltrec.core.errors import UserError
+from ltrec.data.manifest import Manifest
+from ltrec.data.prepare import filtering, rejects, splits, staging, summary, vocabulary
+from ltrec.data.prepare.config import WITHOUT_EFFECT, PrepareConfig
+from ltrec.data.prepare.disk import clear_errors
+from ltrec.data.prepare.engine import engine, one_row
+from ltrec.data.prepare.grouping import blocks
+from ltrec.data.prepare.layout import sort
+from ltrec.data.prepare.progress import UNCHANGED, Progress, silent
+from ltrec.data.prepare.shards import write_shards
+from ltrec.data.prepare.sources import Source, describe, find_sources
+from ltrec.data.prepare.strata import find_strata
+from ltrec.data.prepare.times import choose_unit
+from ltrec.data.prepare.workspace import existing, publish, workspace
+
+TIE_BREAK = "time in full resolution, then file, then row"
+Connection = duckdb.DuckDBPyConnection
+
+
+def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, overwrite: bool = False) -> Manifest:
+    """Build the data set in `out` and return its manifest; do nothing when it is already there, unchanged.
+
+    Raises:
+        UserError: anything a user can mend: sources, columns, too many rejects, another data set in `out`, a full disk.
+    """
+    found = find_sources(config.sources, config.format)
+    with clear_errors(out), workspace(out) as work:
+        identity = _identity(config, found, out, on_progress)
+        if not overwrite and (old := existing(out)) is not None:
+            _refuse_other(old, identity, out)
+            on_progress(UNCHANGED, 1, 1)
+            return old
+        with engine(work, config.memory_limit, config.threads) as connection:
+            manifest = _build(connection, config, found, identity, work, out, on_progress)
+        publish(work, out, manifest)
+    return manifest
+
+
+def _identity(config: PrepareConfig, found: list[Source], out: Path, on_progress: Progress) -> dict[str, Any]:
+    """What makes two runs the same: name, options that change the result, and the bytes of the sources."""
+    total = sum(source.path.stat().st_size for source in found)
+    options = {key: value for key, value in asdict(config).items() if key not in (*WITHOUT_EFFECT, "name")}
+    return {
+        "name": config.name or out.resolve().name,
+        "options": json.loads(json.dumps(options)),
+        "files": describe(found, _counter("hash", total, on_progress)),
+    }
+
+
+def _refuse_other(old: Manifest, identity: dict[str, Any], out: Path) -> None:
+    if old.name != identity["name"]:
+        raise UserError(f"{out} holds the data set {old.name!r}; use --overwrite to replace it by {identity['name']!r}")
+    changed = [key for key, value in identity["options"].items() if old.options.get(key) != value]
+    if changed:
+        was, now = old.options.get(changed[0]), identity["options"][changed[0]]
+        raise UserError(f"{out} was prepared with {changed[0]}={was!r}, not {now!r}; use --overwrite to replace it")
+    if old.source["files"] != identity["files"]:
+        raise UserError(f"{out} was prepared from other source files; use --overwrite to replace it")
+
+
+def _build(
+    connection: Connection,
+    config: PrepareConfig,
+    found: list[Source],
+    identity: dict[str, Any],
+    work: Path,
+    out: Path,
+    on_progress: Progress,
+) -> Manifest:
+    """All steps from staging to finished files in `work`."""
+    account = _filter(connection, config, found, work, out, on_progress)
+    first, latest = one_row(connection, "SELECT min(seconds), max(seconds) FROM events")
+    cuts = splits.find_cuts(connection, config, latest)
+    splits.make_users(connection, config, cuts)
+    strata = find_strata(connection, config)
+    codes = vocabulary.keep_items(connection)
+    on_progress("sort", 0, 0)
+    layout = sort(connection, strata, config.history_cap, work)
+    counted = summary.count_users(connection)
+    if not counted["trainable_users"]:
+        raise UserError("no user has two training events, so there is no pair of events to learn from; nothing was written")
+    on_progress("count", 0, 0)
+    counts = vocabulary.count_training(blocks(layout, config.block_rows), codes)
+    vocab, id_of_code = vocabulary.write_vocabulary(connection, counts, work)
+    on_users = _counter("write", counted["users"], on_progress)
+    stream = blocks(layout, config.block_rows)
+    shards = write_shards(stream, layout.parts, id_of_code, work, config.block_rows, config.shard_events, on_users)
+    unit = account.pop("time_unit")
+    account |= {**counted, "items": vocab.items, "first_time": first, "last_time": latest}
+    summary.check_account(account, shards, int(counts.sum()))
+    return Manifest(
+        name=identity["name"],
+        created_by={"ltrec": ltrec.__version__, "duckdb": duckdb.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},
+        source={
+            "files": identity["files"],
+            "columns": {"user": config.user, "item": config.item, "time": config.time},
+            "time_unit": unit,
+            "tie_break": TIE_BREAK,
+        },
+        options=identity["options"],
+        split=splits.describe(config, cuts),
+        summary=account,
+        strata=strata,
+        vocab=vocab,
+        block_rows=config.block_rows,
+        shards=shards,
+    )
+
+
+def _filter(
+    connection: Connection, config: PrepareConfig, found: list[Source], work: Path, out: Path, on_progress: Progress
+) -> dict[str, Any]:
+    """Read and filter; return the account of what went, with the unit of time under `time_unit`."""
+    rows = staging.stage(connection, found, config, on_progress)
+    if rows == 0:
+        raise UserError(f"{', '.join(str(s.path) for s in found[:3])}: no events, only headers")
+    unit, fits = choose_unit(connection, config)
+    reasons = rejects.judge(connection, fits, unit)
+    rejects_file = None
+    if reasons:
+        over = sum(reasons.values()) > config.reject_budget * rows
+        rejects_file = rejects.write(connection, found, out / rejects.OVER_BUDGET if over else work / rejects.REJECTS)
+        rejects.check_budget(reasons, rows, config.reject_budget, out / rejects.OVER_BUDGET)
+    on_progress("filter", 0, 0)
+    filtering.make_events(connection, unit)
+    duplicates = filtering.drop_duplicates(connection, config.duplicates)
+    gone = filtering.keep_frequent(connection, config)
+    _refuse_trivial(connection, config)
+    return {
+        "rows": rows,
+        "rejected": sum(reasons.values()),
+        "rejects": reasons,
+        "rejects_file": rejects_file,
+        "duplicates": duplicates,
+        **gone,
+        "time_unit": unit,
+    }
+
+
+def _refuse_trivial(connection: Connection, config: PrepareConfig) -> None:
+    users = connection.execute("SELECT user_id FROM names SEMI JOIN events USING (user_key) LIMIT 2").fetchall()
+    if not users:
+        limits = f"min_user_events={config.min_user_events}, min_item_events={config.min_item_events}"
+        raise UserError(f"no event passes the filters {limits}; lower them")
+    if len(users) == 1:
+        raise UserError(f"only one user is left ({users[0][0]!r}), at least two are needed; is {config.user!r} the user column?")
+
+
+def _counter(stage: str, total: int, on_progress: Progress) -> Callable[[int], None]:
+    done = 0
+
+    def add(count: int) -> None:
+        nonlocal done
+        done += count
+        on_progress(stage, done, total)
+
+    return add

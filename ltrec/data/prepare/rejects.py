@@ -1,0 +1,62 @@
+"""Malformed rows: counted, kept for inspection, and too many of them stop the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ltrec.core.errors import UserError
+from ltrec.core.files import atomic_path, sha256_file
+from ltrec.data.prepare.sources import Source
+
+REJECTS = Path("_rejects", "rejects.parquet")
+OVER_BUDGET = Path("_rejects", "over-budget.parquet")
+"""Rejects of a run that stopped; another name, so that it never touches the rejects of a finished data set."""
+
+
+def judge(connection: duckdb.DuckDBPyConnection, fits: str, unit: str) -> dict[str, int]:
+    """Make the view `judged`: `staged` with the last reason added, a time that does not fit. Return rejects by reason."""
+    connection.execute(
+        f"CREATE VIEW judged AS SELECT * REPLACE (CASE WHEN reason IS NOT NULL THEN reason"
+        f" WHEN NOT {fits} THEN 'time not plausible in unit {unit}' END AS reason) FROM staged"
+    )
+    query = "SELECT reason, count(*) FROM judged WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
+    return {reason: int(count) for reason, count in connection.execute(query).fetchall()}
+
+
+def write(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], path: Path) -> dict[str, Any]:
+    """Write all rejects, in source order; return what the manifest says about the file."""
+    connection.register("labels", pa.table({"file": range(len(sources)), "label": [s.label for s in sources]}))
+    content = "coalesce(content, concat('user=', user_id, ' item=', item_id, ' time=', number))"
+    reader = connection.sql(
+        f"SELECT label AS file, row, reason, {content} AS content FROM judged JOIN labels USING (file)"
+        " WHERE reason IS NOT NULL ORDER BY judged.file, row, reason"
+    ).to_arrow_reader(1 << 16)
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, reader.schema, compression="zstd", write_page_checksum=True) as file,
+    ):
+        for batch in reader:
+            file.write_batch(batch)
+    connection.unregister("labels")
+    return {"path": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+
+
+def check_budget(rejects: dict[str, int], rows: int, budget: float, kept_at: Path) -> None:
+    """Stop when too large a share was rejected.
+
+    Raises:
+        UserError: over budget; names the reasons and the file that holds the rows.
+    """
+    rejected = sum(rejects.values())
+    if rejected > budget * rows:
+        reasons = ", ".join(f"{count} x {reason}" for reason, count in sorted(rejects.items(), key=lambda r: (-r[1], r[0]))[:4])
+        raise UserError(
+            f"{rejected} of {rows} rows rejected ({rejected / rows:.2%}, budget {budget:.2%}): {reasons}; see {kept_at},"
+            f" then mend the log or raise prepare.reject_budget"
+        )

@@ -1,0 +1,105 @@
+"""Which files to read, in which order, and what they are. Order matters: it breaks ties in time.
+
+A file's label is its path relative to the argument that named it, so a data set does not depend on where its log happened to lie.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltrec.core.errors import UserError, nearest
+from ltrec.core.files import sha256_file
+
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".inter": "tsv",
+    ".data": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+COMPRESSIONS = (".gz", ".bz2", ".zst")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One input file; `format` is csv, tsv, jsonl or parquet."""
+
+    path: Path
+    label: str
+    format: str
+
+
+def find_sources(arguments: Sequence[str], log_format: str) -> list[Source]:
+    """Expand files, globs and folders, each sorted by name, in the order given.
+
+    Raises:
+        UserError: nothing to read, a missing or empty file, an unknown format, or a file named twice.
+    """
+    if not arguments:
+        raise UserError("no event log named; give files, globs or folders, or prepare.sources in a config file")
+    found = [source for argument in arguments for source in _expand(argument, log_format)]
+    seen: set[Path] = set()
+    for source in found:
+        if source.path.stat().st_size == 0:
+            raise UserError(f"{source.path} is empty (0 bytes)")
+        if source.path.resolve() in seen:
+            raise UserError(f"{source.path} is named twice; its events would count twice")
+        seen.add(source.path.resolve())
+    return found
+
+
+def describe(sources: Sequence[Source], on_bytes: Callable[[int], None]) -> list[dict[str, Any]]:
+    """Label, size and sha256 of every file: the identity of the input."""
+    return [{"path": s.label, "bytes": s.path.stat().st_size, "sha256": sha256_file(s.path, on_bytes)} for s in sources]
+
+
+def _expand(argument: str, log_format: str) -> list[Source]:
+    path = Path(argument)
+    if "://" in argument:
+        raise UserError(f"{argument}: remote logs cannot be read yet; copy them to a local disk first")
+    if path.is_file():
+        return [Source(path, path.name, _format(path, log_format))]
+    if path.is_dir():
+        return _files(path, [p for p in path.rglob("*") if p.is_file()], log_format, argument)
+    if glob.has_magic(argument):
+        base = Path(*_plain_prefix(path.parts))
+        return _files(base, [Path(p) for p in glob.glob(argument, recursive=True) if Path(p).is_file()], log_format, argument)
+    known = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    raise UserError(f"{argument} not found{nearest(path.name, known)}")
+
+
+def _files(base: Path, candidates: list[Path], log_format: str, argument: str) -> list[Source]:
+    """Files below `base` sorted by name; hidden files and markers such as _SUCCESS are not logs."""
+    files = []
+    for path in sorted(candidates):
+        parts = path.relative_to(base).parts
+        if any(part.startswith((".", "_")) for part in parts) or (log_format == "auto" and not _known_format(path)):
+            continue
+        files.append(Source(path, "/".join(parts), _format(path, log_format)))
+    if not files:
+        raise UserError(f"{argument} holds no event log; known file names end in {', '.join(FORMATS)}")
+    return files
+
+
+def _plain_prefix(parts: tuple[str, ...]) -> tuple[str, ...]:
+    magic = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return parts[:magic]
+
+
+def _known_format(path: Path) -> str | None:
+    name = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
+    return FORMATS.get(name.suffix.lower())
+
+
+def _format(path: Path, log_format: str) -> str:
+    known = _known_format(path) if log_format == "auto" else log_format
+    if known is None:
+        raise UserError(f"{path}: cannot tell the format from the name; say prepare.format=csv, tsv, jsonl or parquet")
+    return known

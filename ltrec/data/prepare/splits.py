@@ -1,0 +1,102 @@
+"""Where training ends for a user: per-user counts to positions in the user's history. One row serves every split.
+
+leave_one_out   last event = test, last but one = validation; needs three events, shorter users are train-only
+global_time     target = first event after the cut, history = everything before it; no history = cold, position 0
+cold users      kept out of training altogether; only their test target remains (the setting of LTP)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from ltrec.core.errors import UserError
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.engine import quoted
+from ltrec.data.prepare.times import parse_date
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Seconds at which validation and test begin, for all users."""
+
+    valid: int
+    test: int
+
+
+def find_cuts(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, latest: int) -> Cuts | None:
+    """The realised cuts of a global_time split, None for leave_one_out.
+
+    Raises:
+        UserError: a cut is neither share, date nor number, or validation does not come before test.
+    """
+    if config.split == "leave_one_out":
+        return None
+    cuts = Cuts(_cut(connection, config.valid_from, "valid_from"), _cut(connection, config.test_from, "test_from"))
+    if not cuts.valid < cuts.test <= latest:
+        raise UserError(
+            f"prepare.valid_from={config.valid_from} and test_from={config.test_from} fall on {cuts.valid} and {cuts.test};"
+            f" they must rise and the last event ({latest}) must not lie before test"
+        )
+    return cuts
+
+
+def _cut(connection: duckdb.DuckDBPyConnection, text: str, key: str) -> int:
+    """A time as such, or for a share the distinct time that leaves the nearest share of events before it (ties: the earlier)."""
+    try:
+        number = float(text)
+    except ValueError:
+        return parse_date(text, key)
+    if not 0 < number < 1:
+        return int(number)
+    (row,) = connection.execute(
+        f"""SELECT seconds FROM (
+          SELECT seconds, sum(count) OVER (ORDER BY seconds) - count AS before, sum(count) OVER () AS total
+          FROM (SELECT seconds, count(*) AS count FROM events GROUP BY seconds))
+        ORDER BY abs(before - {number!r} * total), seconds LIMIT 1"""
+    ).fetchall()
+    return int(row[0])
+
+
+def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cuts: Cuts | None) -> None:
+    """Fill table `users`: one row per user with the counts that every later choice rests on.
+
+    user_key, user_id, count (all events), cold (kept out of training)
+    train, valid_at, test_at   as in the shards, before the history cap
+    """
+    threshold = int(config.cold_users * 2**64)
+    counts = "count(*) AS count"
+    if cuts:
+        counts += f", count(*) FILTER (WHERE seconds < {cuts.valid}) AS before_valid"
+        counts += f", count(*) FILTER (WHERE seconds < {cuts.test}) AS before_test"
+    train, valid, test = _leave_one_out() if cuts is None else _global_time()
+    connection.execute(
+        f"""CREATE TABLE users AS
+        SELECT user_key, user_id, count, cold, {train} AS train, {valid} AS valid_at, {test} AS test_at
+        FROM (SELECT user_key, {counts} FROM events GROUP BY user_key)
+        JOIN (SELECT *, md5_number_upper(concat({quoted(f"{config.cold_seed}:")}, user_id))::HUGEINT < {threshold}::HUGEINT AS cold
+              FROM names) USING (user_key);
+        DROP TABLE names"""
+    )
+
+
+def _leave_one_out() -> tuple[str, str, str]:
+    train = "CASE WHEN cold THEN 0 WHEN count >= 3 THEN count - 2 ELSE count END"
+    valid = "CASE WHEN NOT cold AND count >= 3 THEN count - 2 ELSE -1 END"
+    test = "CASE WHEN count >= 3 OR (cold AND count = 2) THEN count - 1 ELSE -1 END"
+    return train, valid, test
+
+
+def _global_time() -> tuple[str, str, str]:
+    train = "CASE WHEN cold THEN 0 ELSE before_valid END"
+    valid = "CASE WHEN NOT cold AND before_test > before_valid THEN before_valid ELSE -1 END"
+    test = "CASE WHEN count > before_test THEN before_test ELSE -1 END"
+    return train, valid, test
+
+
+def describe(config: PrepareConfig, cuts: Cuts | None) -> dict[str, Any]:
+    """The manifest's split section."""
+    found = {"valid_time": cuts.valid, "test_time": cuts.test} if cuts else {}
+    return {"kind": config.split, "cold_users": config.cold_users, **found}

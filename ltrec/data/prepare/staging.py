@@ -1,0 +1,101 @@
+"""Sources to one table of typed rows, `staged`; a row with a `reason` is a reject.
+
+file, row          where it came from (file = position among the sources)
+user_id, item_id   raw ids
+number             the time as a whole number in its own unit; seconds when it was a date (`iso`)
+fraction           millionths of that unit
+content            what a rejected row looked like
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import duckdb
+import pyarrow as pa
+from pyarrow import types
+
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.progress import Progress
+from ltrec.data.prepare.readers import OnFault, read
+from ltrec.data.prepare.sources import Source
+
+INSERT_ROWS = 1 << 18
+LONGEST_CONTENT = 500
+
+_TABLE = """
+CREATE TABLE staged (file INTEGER, row BIGINT, user_id VARCHAR, item_id VARCHAR, number BIGINT, fraction INTEGER, iso BOOLEAN,
+                     reason VARCHAR, content VARCHAR)"""
+
+# Decimals hold seconds with a fraction and nanoseconds alike; a double would round the latter. Dates without a zone are UTC.
+_INSERT = """
+INSERT INTO staged
+SELECT {file}, row, user_id, item_id,
+       CASE WHEN micros IS NULL THEN TRY_CAST(floor(amount) AS BIGINT) ELSE (micros - sub_second) // 1000000 END AS number,
+       CASE WHEN micros IS NULL THEN TRY_CAST((amount - floor(amount)) * 1000000 AS INTEGER) ELSE sub_second END AS fraction,
+       micros IS NOT NULL AS iso,
+       CASE WHEN coalesce(user_id, '') = '' THEN 'null user' WHEN coalesce(item_id, '') = '' THEN 'null item'
+            WHEN coalesce(time::VARCHAR, '') = '' THEN 'null time' WHEN number IS NULL THEN 'bad time' END AS reason,
+       CASE WHEN reason IS NOT NULL THEN left(
+           concat('user=', user_id, ' item=', item_id, ' time=', time), {longest}) END AS content
+FROM (SELECT *, {amount} AS amount, {micros} AS micros, ((micros % 1000000) + 1000000) % 1000000 AS sub_second FROM batch)"""
+
+_FAULTS = pa.schema({"row": pa.int64(), "reason": pa.string(), "content": pa.string()})
+
+
+def stage(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], config: PrepareConfig, on_progress: Progress) -> int:
+    """Read every source into `staged`; return how many rows there were, good and bad."""
+    connection.execute(_TABLE)
+    faults = Faults()
+    count = 0
+    for number, source in enumerate(sources):
+        for batch in _large_batches(source, config, faults):
+            _insert(connection, number, batch)
+            count += batch.num_rows + faults.flush(connection, number)
+            on_progress("read", count, 0)
+        count += faults.flush(connection, number)
+    return count
+
+
+class Faults:
+    """Rows that the reader could not make sense of, on their way to `staged`."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, object]] = []
+
+    def __call__(self, row: int, reason: str, content: str | None) -> None:
+        """Keep one."""
+        self.rows.append({"row": row, "reason": reason, "content": content and content[:LONGEST_CONTENT]})
+
+    def flush(self, connection: duckdb.DuckDBPyConnection, file: int) -> int:
+        """Move them to the table; return how many there were."""
+        count = len(self.rows)
+        if count:
+            connection.register("batch", pa.Table.from_pylist(self.rows, schema=_FAULTS))
+            connection.execute(f"INSERT INTO staged (file, row, reason, content) SELECT {file}, row, reason, content FROM batch")
+            connection.unregister("batch")
+            self.rows = []
+        return count
+
+
+def _large_batches(source: Source, config: PrepareConfig, on_fault: OnFault) -> Iterator[pa.Table]:
+    pending: list[pa.RecordBatch] = []
+    for batch in read(source, config, on_fault):
+        pending.append(batch)
+        if sum(b.num_rows for b in pending) >= INSERT_ROWS:
+            yield pa.Table.from_batches(pending)
+            pending = []
+    if pending:
+        yield pa.Table.from_batches(pending)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, file: int, batch: pa.Table) -> None:
+    kind = batch.schema.field("time").type
+    amount, micros = "TRY_CAST(time AS DECIMAL(38, 6))", "NULL::BIGINT"
+    if types.is_timestamp(kind):
+        amount, micros = "NULL::DECIMAL(38, 6)", "epoch_us(time)"
+    elif types.is_string(kind):
+        micros = "CASE WHEN amount IS NULL THEN epoch_us(TRY_CAST(time AS TIMESTAMPTZ)) END"
+    connection.register("batch", batch)
+    connection.execute(_INSERT.format(file=file, longest=LONGEST_CONTENT, amount=amount, micros=micros))
+    connection.unregister("batch")

@@ -1,0 +1,65 @@
+"""Activity strata from per-user training counts: cuts between distinct values, nearest to equal user shares."""
+
+from __future__ import annotations
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.core.errors import UserError
+from ltrec.core.strata import Strata
+from ltrec.data.prepare.config import PrepareConfig
+
+Ints = npt.NDArray[np.int64]
+
+
+def find_strata(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> Strata:
+    """Strata over the users with training events.
+
+    Raises:
+        UserError: nobody has one.
+    """
+    histogram = connection.sql(
+        "SELECT train::BIGINT AS activity, count(*)::BIGINT AS users FROM users WHERE train > 0 GROUP BY train ORDER BY train"
+    ).fetchnumpy()
+    activity, users = (np.asarray(histogram[name], dtype=np.int64) for name in ("activity", "users"))
+    if len(activity) == 0:
+        raise UserError("no user has a training event; check prepare.split, valid_from and cold_users")
+    bounds = np.array(config.strata_bounds or equal_bounds(activity, users, config.strata), dtype=np.int64)
+    index = np.searchsorted(bounds, activity, side="right") - 1
+    return Strata(
+        lower_bounds=tuple(bounds.tolist()),
+        users=tuple(np.bincount(index, users, len(bounds)).astype(np.int64).tolist()),
+        events=tuple(np.bincount(index, users * activity, len(bounds)).astype(np.int64).tolist()),
+        head_from=head_bound(activity, users, config.head_share),
+    )
+
+
+def equal_bounds(activity: Ints, users: Ints, count: int) -> list[int]:
+    """Smallest activity of each stratum; the first is 1. Ties in activity may leave fewer than `count`.
+
+    A cut before value v puts all users below v on its lower side; for each of the shares 1/K, ..., (K-1)/K the nearest cut is taken
+    (equally near: the lower one), and cuts that coincide are merged.
+    """
+    below = np.cumsum(users)[:-1]
+    if len(below) == 0:
+        return [1]
+    total = int(users.sum())
+    cuts = {int(activity[1 + nearest_cut(below * count, total * k)]) for k in range(1, count)}
+    return [1, *sorted(cuts)]
+
+
+def head_bound(activity: Ints, users: Ints, share: float) -> int:
+    """Smallest activity of the head: the cut with the user share above it nearest to `share` (equally near: the larger head).
+
+    When all users are equally active there is no head, and the bound lies above them.
+    """
+    below = np.cumsum(users)[:-1]
+    if len(below) == 0:
+        return int(activity[-1]) + 1
+    return int(activity[1 + nearest_cut(below, (1 - share) * int(users.sum()))])
+
+
+def nearest_cut(below: Ints, target: float) -> int:
+    """Index of the first entry of `below` (users under each cut, rising) that is nearest to `target`."""
+    return int(np.argmin(np.abs(below - target)))

@@ -1,0 +1,60 @@
+"""What happened to every row of the log: the numbers of the manifest's summary, and the account that must balance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from ltrec.data.manifest import Shard
+from ltrec.data.prepare.engine import one_row
+
+QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
+
+_COUNTS = {
+    "users": "count(*)",
+    "events": "sum(last - first)",
+    "train_events": "sum(train_events)",
+    "trainable_users": "count(*) FILTER (WHERE trainable)",
+    "short_users": "count(*) FILTER (WHERE count < 3)",
+    "held_out_users": "count(*) FILTER (WHERE cold)",
+    "capped_users": "count(*) FILTER (WHERE last - first < count)",
+    "capped_events": "sum(count - (last - first))",
+    "valid_targets": "count(*) FILTER (WHERE valid_at >= 0)",
+    "test_targets": "count(*) FILTER (WHERE test_at >= 0)",
+    "cold_valid_targets": "count(*) FILTER (WHERE valid_at = 0)",
+    "cold_test_targets": "count(*) FILTER (WHERE test_at = 0)",
+}
+
+
+def count_users(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """Counts over the table `stored`, and quantiles of the users' event counts before the history cap."""
+    values = one_row(connection, f"SELECT {', '.join(_COUNTS.values())} FROM stored")
+    histogram = connection.sql(
+        "SELECT count::BIGINT AS length, count(*)::BIGINT AS users FROM stored GROUP BY 1 ORDER BY 1"
+    ).fetchnumpy()
+    below = np.cumsum(histogram["users"])
+    lengths = {
+        name: int(histogram["length"][np.searchsorted(below, max(1, np.ceil(q * below[-1])))]) for name, q in QUANTILES.items()
+    }
+    return {**dict(zip(_COUNTS, values, strict=True)), "length_quantiles": lengths}
+
+
+def check_account(summary: dict[str, Any], shards: Sequence[Shard], train_events: int) -> None:
+    """Every row read is in a shard or counted among those that went; the passes over the data agree.
+
+    Raises:
+        RuntimeError: rows were lost or made up; a fault of ours.
+    """
+    gone = sum(summary[name] for name in ("rejected", "duplicates", "filtered_events", "capped_events"))
+    pairs = {
+        "rows": (summary["rows"], gone + summary["events"]),
+        "events": (summary["events"], sum(shard.events for shard in shards)),
+        "users": (summary["users"], sum(shard.rows for shard in shards)),
+        "training events": (summary["train_events"], train_events),
+    }
+    for what, (expected, found) in pairs.items():
+        if expected != found:
+            raise RuntimeError(f"the account of {what} does not balance: {expected} expected, {found} found")

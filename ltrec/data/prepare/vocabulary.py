@@ -1,0 +1,70 @@
+"""Dense item ids 1..V by falling training count, ties by raw id: frequent items get small numbers, which pack well.
+
+Counted are the stored training events (after the history cap), so the counts can be recomputed from the shards alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ltrec.core import columns as c
+from ltrec.core.files import atomic_path, sha256_file
+from ltrec.data.manifest import Vocab
+from ltrec.data.prepare.engine import one_row
+from ltrec.data.prepare.grouping import Block
+from ltrec.data.schema import VOCAB_SCHEMA
+
+VOCAB_PATH = Path("vocab", "items.parquet")
+ROW_GROUP = 1 << 16
+
+
+def keep_items(connection: duckdb.DuckDBPyConnection) -> int:
+    """Reduce `items` to those that still have events; return the largest code + 1."""
+    connection.execute(
+        "CREATE TABLE kept AS FROM items SEMI JOIN (SELECT DISTINCT code FROM events) USING (code); DROP TABLE items;"
+        " ALTER TABLE kept RENAME TO items"
+    )
+    return one_row(connection, "SELECT max(code) + 1 FROM items")[0]
+
+
+def count_training(stream: Iterable[Block], codes: int) -> npt.NDArray[np.int64]:
+    """Training events per item code [codes]."""
+    total = np.zeros(codes, dtype=np.int64)
+    for block in stream:
+        index = np.arange(len(block.codes)) - np.repeat(block.offsets[:-1], np.diff(block.offsets))
+        trained = index < np.repeat(block.users["train_events"].to_numpy(), np.diff(block.offsets))
+        seen, counts = np.unique(block.codes[trained], return_counts=True)
+        total[seen] += counts
+    return total
+
+
+def write_vocabulary(
+    connection: duckdb.DuckDBPyConnection, counts: npt.NDArray[np.int64], folder: Path
+) -> tuple[Vocab, npt.NDArray[np.int32]]:
+    """Write the vocabulary file; return its entry and the map from code to id (0 where an item was filtered out)."""
+    connection.register("counted", pa.table({"code": np.arange(len(counts), dtype=np.int32), "train_count": counts}))
+    reader = connection.sql(
+        f"SELECT code, item_id AS {c.ITEM_ID}, train_count AS {c.TRAIN_COUNT} FROM items JOIN counted USING (code)"
+        " ORDER BY train_count DESC, item_id"
+    ).to_arrow_reader(ROW_GROUP)
+    id_of_code = np.zeros(len(counts), dtype=np.int32)
+    written = 0
+    with (
+        atomic_path(folder / VOCAB_PATH) as temporary,
+        pq.ParquetWriter(temporary, VOCAB_SCHEMA, compression="zstd", use_dictionary=False, write_page_checksum=True) as file,
+    ):
+        for batch in reader:
+            ids = np.arange(written + 1, written + 1 + batch.num_rows, dtype=np.int32)
+            id_of_code[batch["code"].to_numpy()] = ids
+            file.write_batch(pa.record_batch([pa.array(ids), batch[c.ITEM_ID], batch[c.TRAIN_COUNT]], schema=VOCAB_SCHEMA))
+            written += batch.num_rows
+    connection.unregister("counted")
+    path = folder / VOCAB_PATH
+    return Vocab(VOCAB_PATH.as_posix(), written, path.stat().st_size, sha256_file(path)), id_of_code
