@@ -1,1 +1,1 @@
-"""Roof: the command line and the composition root. The only place that prints, reads the environment and turns names into objects."""
+"""Roof: the command line and the composition root. The only place that prints, reads the environment and makes objects of names."""

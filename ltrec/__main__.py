@@ -1,0 +1,10 @@
+"""`python -m ltrec`, as torchrun wants it: `torchrun --nproc-per-node 2 -m ltrec train conf/...`."""
+
+from __future__ import annotations
+
+import sys
+
+from ltrec.launch.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+"""The command line: `ltrec COMMAND ...`.
+
+A command is the function of its name in `ltrec/launch/commands/<name>.py`. Its module is imported only when it is called, so
+that `ltrec --help` answers at once. Typer turns the words into the function's arguments; the function then runs outside Typer, so
+that every way it can end is dealt with in one place (`failures.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+
+from ltrec import __version__
+from ltrec.core.errors import UserError, nearest
+from ltrec.launch.failures import ENDINGS, exit_code_of
+
+COMMANDS = {
+    "quickstart": "all of it on a small public data set: a report in minutes",
+    "fetch": "get a public data set, or make a synthetic one",
+    "prepare": "event logs (CSV, TSV, JSONL, Parquet) -> shards with strata and splits",
+    "verify": "check every byte of a prepared data set again",
+    "train": "train a run from YAML files and key=value words; repeat to resume",
+    "evaluate": "full ranking by activity stratum, with intervals; --compare runs",
+    "predict": "top-k items per user, as Parquet",
+    "report": "one HTML page with plots, for one run or several",
+}
+"""Every command with what it is for, in the order of the work."""
+
+HELP = f"""\
+ltrec {__version__}: sequential recommenders that serve tail users well and keep the head
+
+usage: ltrec COMMAND [ARGUMENTS]        ltrec COMMAND --help shows its options
+
+start here
+{{first}}
+
+the work, in order
+{{rest}}
+
+examples
+  ltrec quickstart
+  ltrec fetch ml-100k --out data/raw/ml-100k
+  ltrec prepare data/raw/ml-100k/events.parquet --out data/ml-100k
+  ltrec train conf/experiment/ml-100k.yaml name=mine optim.lr=5e-4
+  ltrec train conf/experiment/ml-100k.yaml --print-config
+  torchrun --nproc-per-node 2 -m ltrec train conf/experiment/ml-100k.yaml
+  ltrec evaluate runs/mine --compare runs/other
+  ltrec report runs/mine runs/other
+
+Every setting of a run: defaults <- YAML files, left to right <- key=value words. Shipped files are found from any folder.
+Exit code 2 means that input or settings need a change; one line says which (LTREC_DEBUG=1 adds the traceback). 130 = interrupted.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; `arguments` default to those of the process."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = dispatch(words)
+        sys.stdout.flush()  # a reader that went away is noticed here, not in the interpreter's last breath
+        return code
+    except ENDINGS as error:
+        return exit_code_of(error, words)
+
+
+def dispatch(words: Sequence[str]) -> int:
+    """Answer `--help` and `--version`, or run a command.
+
+    Raises:
+        UserError: for a word that is no command; and whatever the command raises.
+    """
+    first = words[0] if words else ""
+    if not first:
+        sys.stderr.write(help_text())
+        return 2
+    if first in ("-h", "--help", "help"):
+        sys.stdout.write(help_text())
+        return 0
+    if first in ("-V", "--version"):
+        sys.stdout.write(f"ltrec {__version__}\n")
+        return 0
+    if first not in COMMANDS:
+        raise UserError(f"unknown command {first!r}{nearest(first, COMMANDS)}; known: {', '.join(COMMANDS)}")
+    return run(first, words[1:])
+
+
+def help_text() -> str:
+    """The front page."""
+    rows = [f"  {name:<12}{what}" for name, what in COMMANDS.items()]
+    return HELP.format(first=rows[0], rest="\n".join(rows[1:]))
+
+
+def run(name: str, words: Sequence[str]) -> int:
+    """Parse the words for a command and call it."""
+    function = getattr(importlib.import_module(f"ltrec.launch.commands.{name}"), name)
+    code, options = parse(name, function, words)
+    if options is None:
+        return code
+    function(**options)
+    return 0
+
+
+def parse(name: str, function: Callable[..., None], words: Sequence[str]) -> tuple[int, dict[str, Any] | None]:
+    """Words -> the function's arguments; None with an exit code when Typer answered itself (`--help`: 0, wrong usage: 2)."""
+    calls: list[dict[str, Any]] = []
+
+    @functools.wraps(function)
+    def remember(**options: Any) -> None:
+        calls.append(options)
+
+    app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+    app.command(name)(remember)
+    try:
+        typer.main.get_command(app).main(list(words), prog_name=f"ltrec {name}")
+    except SystemExit as stop:
+        if not calls:
+            return (stop.code if isinstance(stop.code, int) else 2), None
+    return 0, calls[0]
