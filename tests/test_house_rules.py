@@ -1,0 +1,170 @@
+"""House rules of the code: size, names, imports, start-up. Each rule lists its offenders, so a failure says what to do."""
+
+import ast
+import graphlib
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.support.source_tree import ROOT, committed, functions, imports, module_name, parsed, python_files
+
+LAZY = {
+    "ltrec/launch/cli.py": "loads a command's module when it is called, so that --help needs no torch",
+}
+"""Files that may import inside a function, with the reason."""
+
+IMPORT_NAMES = {"pytorch-lightning": "pytorch_lightning", "pyyaml": "yaml"}
+"""Distributions whose import name differs."""
+
+LARGEST_FILE_BYTES = 500_000
+
+
+def body_lines(function):
+    """Lines of a function without its docstring."""
+    lines = function.end_lineno - function.lineno + 1
+    if ast.get_docstring(function) is not None:
+        lines -= function.body[0].end_lineno - function.body[0].lineno + 1
+    return lines
+
+
+def test_no_file_is_longer_than_300_lines():
+    lengths = {str(path): len((ROOT / path).read_text().splitlines()) for path in python_files("ltrec", "tests", "benchmarks")}
+    assert {path: n for path, n in lengths.items() if n > 300} == {}
+
+
+def test_no_function_is_longer_than_50_lines():
+    found = {
+        f"{path}:{function.lineno} {function.name}": body_lines(function)
+        for path in python_files("ltrec", "benchmarks", "tests")
+        for function in functions(parsed(path))
+    }
+    assert {name: n for name, n in found.items() if n > 50} == {}
+
+
+def test_no_drawer_modules():
+    drawers = {"util", "utils", "helper", "helpers", "common", "misc", "tools"}
+    assert [str(path) for path in python_files("ltrec", "tests", "benchmarks") if drawers & {*path.parts, path.stem}] == []
+
+
+def test_everything_is_annotated_documented_and_formatted():
+    """ruff holds the rules (ANN, D1, BLE, T20, ...); see pyproject.toml."""
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *command, "."], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_rule_is_switched_off_for_a_whole_file():
+    whole = re.compile(r"^\s*#\s*(ruff|flake8|mypy|type):\s*(noqa|ignore)", re.MULTILINE)
+    assert [str(path) for path in python_files("ltrec") if whole.search((ROOT / path).read_text())] == []
+
+
+def test_floors_and_borders_hold():
+    """import-linter: floors of the house, prepare and stream apart, one contract per outside library (pyproject.toml)."""
+    run = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True, no_logo=True))"
+    done = subprocess.run([sys.executable, "-c", run], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_plot_file_and_no_other_may_import_matplotlib():
+    """The contract lists files by name, because import-linter knows no partial wildcard."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    [contract] = [c for c in contracts if c.get("forbidden_modules") == ["matplotlib"]]
+    allowed = {line.split(" -> ")[0] for line in contract["ignore_imports"]}
+    users = {
+        module_name(p) for p in python_files("ltrec") if any(m.split(".")[0] == "matplotlib" for _, m, _ in imports(parsed(p)))
+    }
+    assert users == allowed
+
+
+def test_no_import_hides_in_a_function():
+    found = {
+        f"{path}:{line} {module}"
+        for path in python_files("ltrec")
+        if str(path) not in LAZY
+        for function in functions(parsed(path))
+        for line, module, _ in imports(function)
+    }
+    assert found == set()
+
+
+def test_no_import_cycle():
+    """Over modules; `from package import name` is an import of the module `package.name` where there is one, else of `package`."""
+    modules = {module_name(path): path for path in python_files("ltrec")}
+    graph = {name: set() for name in modules}
+    for name, path in modules.items():
+        for _, module, names in imports(parsed(path)):
+            targets = {f"{module}.{n}" if f"{module}.{n}" in modules else module for n in names} or {module}
+            graph[name] |= targets & set(modules)
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_only_the_roof_prints():
+    """Rooms return values and call back; `launch` speaks to the user."""
+    talks = {"print", "input", "breakpoint"}
+    found = [
+        f"{path}:{node.lineno}"
+        for path in python_files("ltrec")
+        if path.parts[1] != "launch"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in talks
+    ]
+    assert found == []
+
+
+def test_the_package_imports_only_itself_and_what_it_declares():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {Requirement(line).name.lower() for line in project["dependencies"]}
+    allowed = {IMPORT_NAMES.get(name, name) for name in declared} | {"ltrec"} | sys.stdlib_module_names
+    found = {
+        f"{path}:{line} {module}"
+        for path in python_files("ltrec")
+        for line, module, _ in imports(parsed(path))
+        if module.split(".")[0] not in allowed
+    }
+    assert found == set()
+
+
+def test_a_todo_names_its_issue():
+    words = "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK"))
+    lonely = re.compile(rf"\b({words})\b(?! \(#\d+\))")
+    found = [f"{path}:{n}" for path, n, line in text_lines(".py", ".yaml", ".toml", ".md", ".sh", ".j2") if lonely.search(line)]
+    assert found == []
+
+
+def test_no_file_names_a_path_of_somebodys_machine():
+    """The words are cut in two here so that this file obeys its own rule."""
+    machines = (r"(?<![\w.])/wo" + r"rk(?![\w-])", "/opt/" + "(pypi|wheels)", r"/ho" + r"me/(?!u/)\w+/", "/Us" + "ers/")
+    paths = re.compile("|".join(machines))
+    found = [f"{path}:{n} {line.strip()}" for path, n, line in text_lines("") if paths.search(line)]
+    assert found == []
+
+
+def test_no_large_file():
+    large = [str(path) for path in committed() if (ROOT / path).stat().st_size > LARGEST_FILE_BYTES]
+    assert large == []
+
+
+def text_lines(*suffixes):
+    """(path, line number, line) of every committed text file with one of the suffixes."""
+    for path in committed():
+        if path.name.endswith(suffixes) and b"\0" not in (content := (ROOT / path).read_bytes()):
+            yield from ((path, n, line) for n, line in enumerate(content.decode("utf-8").splitlines(), 1))
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["import ltrec", "from ltrec.launch.cli import main; main(['--help'])", "from ltrec.launch.cli import main; main([])"],
+    ids=["import ltrec", "ltrec --help", "ltrec"],
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(start):
+    heavy = {"torch", "pytorch_lightning", "wandb", "matplotlib", "duckdb", "pyarrow", "numpy", "omegaconf"}
+    script = f"import sys\ntry:\n    {start}\nexcept SystemExit:\n    pass\nprint('LOADED', sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED []"
