@@ -1,0 +1,90 @@
+# Everything a developer does, by name. `make` alone lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+
+# The interpreter that makes .venv; only used when there is none yet.
+PYTHON ?= python3
+# Where to take torch from instead of the usual index: make install TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+# Threads per test process: many small tensors and several processes run best with one each.
+TEST_THREADS ?= 1
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
+PYTEST := OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/python -m pytest
+SOURCES := ltrec tests benchmarks
+
+##@ Start here
+
+.PHONY: install
+install: $(STAMP) ## Make .venv with the tested versions; does nothing when it is up to date
+
+# torch goes first and alone: resolved together with the rest, an unpinned torch may pull gigabytes of CUDA libraries.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "ltrec needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." \
+	       "Name another one: make install PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+.PHONY: quickstart
+quickstart: install ## Fetch, prepare, train, evaluate and report on MovieLens-100K: minutes on a laptop
+	$(BIN)/ltrec quickstart
+
+##@ Checks
+
+.PHONY: test
+test: check ## All checks and every test that takes seconds (CI runs this)
+	$(PYTEST) -m "not slow and not gpu"
+
+.PHONY: test-slow
+test-slow: install ## The tests that take minutes
+	$(PYTEST) -m "slow and not gpu"
+
+.PHONY: test-gpu
+test-gpu: install ## The tests that need a CUDA device
+	$(PYTEST) -m gpu
+
+.PHONY: check
+check: install ## Format, lint, types, floors of the house, spelling
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+.PHONY: format
+format: install ## Put the code into its form
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+##@ Measurements
+
+.PHONY: bench
+bench: bench-epoch ## All benchmarks that take minutes
+
+.PHONY: bench-epoch
+bench-epoch: install ## One training epoch against the floor of its matrix products; last line JSON
+	$(BIN)/python benchmarks/epoch.py
+
+##@ Housekeeping
+
+.PHONY: clean
+clean: ## Remove caches and build products; .venv, data/ and runs/ stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
