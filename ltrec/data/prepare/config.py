@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ltrec.core.errors import UserError
-
 # Options that decide how the work is done but not one byte of the result; they are left out of the manifest.
 WITHOUT_EFFECT = ("sources", "memory_limit", "threads")
 
+MOST_STRATA = 100
 _AT_LEAST = {
     "history_cap": 3,
     "min_user_events": 1,
@@ -23,7 +22,11 @@ _AT_LEAST = {
 
 @dataclass(frozen=True, slots=True)
 class PrepareConfig:
-    """Options of `ltrec prepare`."""
+    """Options of `ltrec prepare`.
+
+    Raises:
+        ValueError: a value out of range, or values that contradict each other.
+    """
 
     name: str = ""
     """What to call the data set; empty = the name of the output folder."""
@@ -88,16 +91,16 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         for key, least in _AT_LEAST.items():
             if getattr(self, key) < least:
-                raise UserError(f"prepare.{key} must be at least {least}; got {getattr(self, key)}")
+                raise ValueError(f"{key} is {getattr(self, key)}; it must be at least {least}")
         for key in ("reject_budget", "cold_users", "head_share"):
             if not 0 <= getattr(self, key) <= 1:
-                raise UserError(f"prepare.{key} is a share between 0 and 1; got {getattr(self, key)}")
+                raise ValueError(f"{key} is {getattr(self, key)}; it is a share between 0 and 1")
         bounds = self.strata_bounds
         if bounds and (bounds[0] != 1 or list(bounds) != sorted(set(bounds))):
-            raise UserError(f"prepare.strata_bounds must start at 1 and rise; got {list(bounds)}")
-        if max(self.strata, len(bounds)) > 100:
-            raise UserError(f"prepare.strata must be at most 100; got {max(self.strata, len(bounds))}")
-        if self.delimiter and len(self.delimiter.encode()) != 1:
-            raise UserError(f"prepare.delimiter must be one ASCII character; got {self.delimiter!r}")
+            raise ValueError(f"strata_bounds is {list(bounds)}; it must start at 1 and rise")
+        if max(self.strata, len(bounds)) > MOST_STRATA:
+            raise ValueError(f"{max(self.strata, len(bounds))} strata; at most {MOST_STRATA} fit the shards")
+        if self.delimiter and (len(self.delimiter.encode()) != 1 or self.delimiter in '\r\n"'):
+            raise ValueError(f"delimiter is {self.delimiter!r}; it must be one ASCII character and no quote")
         if len({self.user, self.item, self.time}) < 3:
-            raise UserError(f"user, item and time must be three columns; got {self.user!r}, {self.item!r}, {self.time!r}")
+            raise ValueError(f"user, item and time must be three columns; got {self.user!r}, {self.item!r}, {self.time!r}")

@@ -99,7 +99,7 @@ def _build(
     codes = vocabulary.keep_items(connection)
     on_progress("sort", 0, 0)
     layout = sort(connection, strata, config.history_cap, work)
-    counted = summary.count_users(connection)
+    counted = summary.count_users(connection, strata.head_from)
     if not counted["trainable_users"]:
         raise UserError("no user has two training events, so there is no pair of events to learn from; nothing was written")
     on_progress("count", 0, 0)

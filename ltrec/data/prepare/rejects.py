@@ -44,7 +44,7 @@ def write(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], path
         for batch in reader:
             file.write_batch(batch)
     connection.unregister("labels")
-    return {"path": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
+    return {"path": REJECTS.as_posix(), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
 
 
 def check_budget(rejects: dict[str, int], rows: int, budget: float, kept_at: Path) -> None:

@@ -29,9 +29,10 @@ _COUNTS = {
 }
 
 
-def count_users(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def count_users(connection: duckdb.DuckDBPyConnection, head_from: int) -> dict[str, Any]:
     """Counts over the table `stored`, and quantiles of the users' event counts before the history cap."""
-    values = one_row(connection, f"SELECT {', '.join(_COUNTS.values())} FROM stored")
+    counts = {**_COUNTS, "head_users": f"count(*) FILTER (WHERE activity >= {head_from})"}
+    values = one_row(connection, f"SELECT {', '.join(counts.values())} FROM stored")
     histogram = connection.sql(
         "SELECT count::BIGINT AS length, count(*)::BIGINT AS users FROM stored GROUP BY 1 ORDER BY 1"
     ).fetchnumpy()
@@ -39,7 +40,7 @@ def count_users(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     lengths = {
         name: int(histogram["length"][np.searchsorted(below, max(1, np.ceil(q * below[-1])))]) for name, q in QUANTILES.items()
     }
-    return {**dict(zip(_COUNTS, values, strict=True)), "length_quantiles": lengths}
+    return {**dict(zip(counts, values, strict=True)), "length_quantiles": lengths}
 
 
 def check_account(summary: dict[str, Any], shards: Sequence[Shard], train_events: int) -> None:

@@ -1,0 +1,139 @@
+"""What must hold for every row of a shard, whatever wrote it. Vectorised over one row group.
+
+Letters: B rows, N events of all rows together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ltrec.core import columns as c
+from ltrec.data.manifest import Manifest, Shard
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A row group as arrays: [B] for columns of users, [N] for events and their `index` in the row; `lengths` is [B]."""
+
+    user_key: Array
+    stratum: Array
+    activity: Array
+    train_events: Array
+    valid_at: Array
+    test_at: Array
+    lengths: Array
+    time_lengths: Array
+    items: Array
+    times: Array
+    index: Array
+
+    @staticmethod
+    def of(table: pa.Table) -> Rows:
+        """From a table in the shard schema."""
+        items, times = (table[name].combine_chunks() for name in (c.ITEMS, c.TIMES))
+        lengths = items.value_lengths().to_numpy()
+        return Rows(
+            user_key=table[c.USER_KEY].to_numpy(),
+            stratum=table[c.STRATUM].to_numpy(),
+            activity=table[c.ACTIVITY].to_numpy(),
+            train_events=table[c.TRAIN_EVENTS].to_numpy(),
+            valid_at=table[c.VALID_AT].to_numpy(),
+            test_at=table[c.TEST_AT].to_numpy(),
+            lengths=lengths,
+            time_lengths=times.value_lengths().to_numpy(),
+            items=items.flatten().to_numpy(),
+            times=times.flatten().to_numpy(),
+            index=np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths),
+        )
+
+    def of_row(self, values_B: Array) -> Array:
+        """Each event's value of its row [N]."""
+        return np.repeat(values_B, self.lengths)
+
+    def count_before(self, second: int) -> Array:
+        """Events per row before a time [B]; rows are not empty."""
+        return np.add.reduceat((self.times < second).astype(np.int64), np.cumsum(self.lengths) - self.lengths)
+
+
+def check_rows(rows: Rows, shard: Shard, manifest: Manifest, last_key: int | None) -> str | None:
+    """The first fault in words, or None. `last_key` is the key of the row before, if any."""
+    faults = _form(rows, shard, manifest, last_key) or _positions(rows, manifest)
+    if faults is None:
+        faults = _leave_one_out(rows) if manifest.split["kind"] == "leave_one_out" else _global_time(rows, manifest)
+    return faults
+
+
+def _first(conditions: dict[str, Array]) -> str | None:
+    """The first condition that does not hold everywhere, with the user key it fails for."""
+    return next((text for text, holds in conditions.items() if not holds.all()), None)
+
+
+def _form(rows: Rows, shard: Shard, manifest: Manifest, last_key: int | None) -> str | None:
+    if (rows.lengths != rows.time_lengths).any():
+        return "items and times differ in length"
+    rises = np.diff(rows.user_key) > 0
+    within = rows.index[1:] == 0
+    return _first(
+        {
+            "a user without events": rows.lengths > 0,
+            "users are not ordered by their key": np.append(rises, last_key is None or rows.user_key[0] > last_key),
+            "an item id outside the vocabulary": (rows.items >= 1) & (rows.items <= manifest.vocab.items),
+            "times fall within a user": (np.diff(rows.times) >= 0) | within,
+            "a stratum that does not match the activity": rows.stratum == manifest.strata.of(rows.activity),
+            "a user of another stratum": rows.stratum == shard.stratum,
+            "trainable and other users in one shard": (rows.train_events >= 2) == shard.trainable,
+        }
+    )
+
+
+def _positions(rows: Rows, manifest: Manifest) -> str | None:
+    """True for every split: training is a prefix, targets come after it and exist."""
+    whole = rows.lengths < manifest.options["history_cap"]
+    return _first(
+        {
+            "more training events than events": (rows.train_events >= 0) & (rows.train_events <= rows.lengths),
+            "activity that is not the number of training events": (rows.activity == rows.train_events)
+            | (~whole & (rows.activity > rows.train_events)),
+            "a validation target outside of the history": (rows.valid_at >= -1) & (rows.valid_at < rows.lengths),
+            "a test target outside of the history": (rows.test_at >= -1) & (rows.test_at < rows.lengths),
+            "a validation target among the training events": (rows.valid_at == -1) | (rows.valid_at == rows.train_events),
+            "a test target among the training events": (rows.test_at == -1) | (rows.test_at >= rows.train_events),
+            "a test target that does not come after validation": (rows.test_at == -1) | (rows.test_at > rows.valid_at),
+        }
+    )
+
+
+def _leave_one_out(rows: Rows) -> str | None:
+    n, held_out = rows.lengths, rows.activity == 0
+    long = (n >= 3) & ~held_out
+    return _first(
+        {
+            "training events that do not leave one out": rows.train_events == np.where(held_out, 0, np.where(long, n - 2, n)),
+            "a validation target that is not the last but one": rows.valid_at == np.where(long, n - 2, -1),
+            "a test target that is not the last": rows.test_at == np.where(long | (held_out & (n >= 2)), n - 1, -1),
+        }
+    )
+
+
+def _global_time(rows: Rows, manifest: Manifest) -> str | None:
+    """Exact for users below the history cap; a cold user (no activity) may have been kept out of training."""
+    before_valid, before_test = (rows.count_before(manifest.split[cut]) for cut in ("valid_time", "test_time"))
+    capped = rows.lengths >= manifest.options["history_cap"]
+    cold = (rows.activity == 0) & (manifest.split["cold_users"] > 0)
+    valid = np.where(before_test > before_valid, before_valid, -1)
+    test = np.where(rows.lengths > before_test, before_test, -1)
+    return _first(
+        {
+            "training events that do not end at the cut": (rows.train_events == before_valid) | (cold & (rows.train_events == 0)),
+            "a validation target that is not the first after the cut": (rows.valid_at == valid)
+            | ((cold | capped) & (rows.valid_at == -1)),
+            "a test target that is not the first after the cut": rows.test_at == test,
+        }
+    )

@@ -1,0 +1,110 @@
+"""A prepared data set in the terminal: what it holds, what went, and the strata with their realised shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+
+from ltrec.data.manifest import Manifest
+
+_ORDER = ("min", "p25", "median", "p75", "p95", "p99", "max")
+
+
+def print_data(manifest: Manifest, console: Console) -> None:
+    """The account of events, then the strata."""
+    console.print(Group(_account(manifest), _strata(manifest)))
+    strata = manifest.strata
+    head = f"head: {strata.head_from} training events or more, {_head_share(manifest):.1%} of the training users"
+    console.print(f"  {head}", style="dim", highlight=False, soft_wrap=True)
+
+
+def _account(manifest: Manifest) -> Table:
+    table = Table(title=f"data set {manifest.name}", title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD, show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column()
+    for name, value, remark in _lines(manifest):
+        table.add_row(name, value, remark)
+    return table
+
+
+def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
+    """(what, number, remark); what did not happen is left out."""
+    s = manifest.summary
+    yield "rows read", f"{s['rows']:,}", f"{len(manifest.source['files'])} file(s), times in {manifest.source['time_unit']}"
+    if s["rejected"]:
+        yield "rejected", f"{s['rejected']:,}", "; ".join(f"{n:,} x {why}" for why, n in s["rejects"].items())
+    if s["duplicates"]:
+        yield "duplicates", f"{s['duplicates']:,}", f"dropped ({manifest.options['duplicates']})"
+    if s["filtered_events"]:
+        minimum = (
+            f"{s['filtered_users']:,} users and {s['filtered_items']:,} items below the minimum, {s['filter_rounds']} round(s)"
+        )
+        yield "filtered", f"{s['filtered_events']:,}", minimum
+    if s["capped_events"]:
+        yield (
+            "capped",
+            f"{s['capped_events']:,}",
+            f"of {s['capped_users']:,} user(s) with more than {manifest.options['history_cap']:,}",
+        )
+    yield "events", f"{s['events']:,}", f"{s['train_events']:,} to train on" + _period(manifest)
+    yield "users", f"{s['users']:,}", _users(s)
+    yield "items", f"{s['items']:,}", ""
+    yield "targets", f"{s['test_targets']:,}", _split(manifest)
+    lengths = sorted(s["length_quantiles"].items(), key=lambda pair: _ORDER.index(pair[0]))
+    yield "events per user", "", ", ".join(f"{name} {value:,}" for name, value in lengths)
+
+
+def _users(s: dict[str, Any]) -> str:
+    parts = [f"{s['trainable_users']:,} with two training events or more"]
+    parts += [f"{s['short_users']:,} with fewer than three events"] if s["short_users"] else []
+    parts += [f"{s['held_out_users']:,} kept out of training"] if s["held_out_users"] else []
+    return ", ".join(parts)
+
+
+def _split(manifest: Manifest) -> str:
+    s, split = manifest.summary, manifest.split
+    cuts = (
+        f", validation from {_moment(split['valid_time'])}, test from {_moment(split['test_time'])}" if "test_time" in split else ""
+    )
+    cold = f", {s['cold_test_targets']:,} of users without history" if s["cold_test_targets"] else ""
+    return f"test, {s['valid_targets']:,} validation ({split['kind']}{cuts}){cold}"
+
+
+def _period(manifest: Manifest) -> str:
+    if manifest.source["time_unit"] == "order":
+        return ""
+    first, last = (_moment(manifest.summary[key]) for key in ("first_time", "last_time"))
+    return f", {first} to {last}"
+
+
+def _moment(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+    except (OverflowError, ValueError, OSError):
+        return str(seconds)
+
+
+def _strata(manifest: Manifest) -> Table:
+    strata = manifest.strata
+    table = Table(title="strata by training events", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("stratum", "training events", "users", "share", "events", "share "):
+        table.add_column(name, justify="right")
+    users, events = sum(strata.users), sum(strata.events)
+    for index, name in enumerate(strata.names()):
+        u, e = strata.users[index], strata.events[index]
+        table.add_row(str(index), name, f"{u:,}", f"{u / users:.1%}", f"{e:,}", f"{e / events:.1%}")
+    table.caption = (
+        f"head: users with {strata.head_from} training events or more ({_head_share(manifest):.1%} of the training users)"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def _head_share(manifest: Manifest) -> float:
+    return float(manifest.summary["head_users"] / sum(manifest.strata.users))
