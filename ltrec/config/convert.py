@@ -27,7 +27,7 @@ def convert(owner: type, field: str, setting: Setting) -> Any:
         if not _is_flat(value):
             raise ValueError("OmegaConf would let some nested values through")
         merged: Any = OmegaConf.to_container(OmegaConf.merge(_typed(owner, field), {"value": value}))
-        return merged["value"]
+        return _without_nan(merged["value"])
     except (OmegaConfBaseException, ValueError, OverflowError):
         shown = repr(setting.value) if len(repr(setting.value)) <= 80 else repr(setting.value)[:77] + "..."
         raise UserError(f"{setting.key!r} {setting.where} must be {describe(hint)}; got {shown}") from None
@@ -49,6 +49,13 @@ def _is_flat(value: Any) -> bool:
     """Whether it is a scalar or a list of scalars: no field holds more."""
     elements = value if isinstance(value, list) else [value]
     return not any(isinstance(element, list | dict) for element in elements)
+
+
+def _without_nan(value: Any) -> Any:
+    """The value; NaN would slip through every range check and make a config unequal to itself."""
+    if any(element != element for element in (value if isinstance(value, tuple | list) else [value])):
+        raise ValueError("not a number")
+    return value
 
 
 def describe(hint: Any) -> str:

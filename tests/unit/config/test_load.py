@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from ltrec.config.convert import describe
 from ltrec.config.load import dump, load, split_arguments
@@ -144,8 +145,6 @@ def test_arguments_are_split_into_files_and_words(tmp_path: Path, monkeypatch: p
     )
 )
 def test_what_words_say_survives_the_run_folder(words: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> None:
-    from omegaconf import OmegaConf
-
     dotted = OmegaConf.create({})
     for key, value in words.items():
         OmegaConf.update(dotted, key, value)

@@ -15,6 +15,7 @@ import pytest
 import typer
 
 from ltrec import __version__
+from ltrec.config.files import find
 from ltrec.core.errors import UserError
 from ltrec.launch import cli
 from ltrec.launch.failures import exit_code_of
@@ -60,6 +61,16 @@ def test_every_example_of_the_help_is_a_command() -> None:
     examples = [line.split() for line in cli.help_text().splitlines() if line.startswith(("  ltrec ", "  torchrun"))]
     assert len(examples) > 5
     assert {words[words.index("ltrec") + 1] for words in examples} <= set(cli.COMMANDS)
+    configs = {word for words in examples for word in words if word.startswith("conf/")}
+    assert configs and all(find(name).is_file() for name in configs)
+
+
+def test_every_command_has_its_module_and_every_module_its_command() -> None:
+    """Read, not imported: importing them all takes seconds."""
+    folder = Path(cli.__file__).parent / "commands"
+    modules = {path.stem: path.read_text(encoding="utf-8") for path in folder.glob("[!_]*.py")}
+    assert set(modules) == set(cli.COMMANDS)
+    assert [name for name, text in modules.items() if f"\ndef {name}(" not in text] == []
 
 
 def test_no_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
