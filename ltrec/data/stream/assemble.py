@@ -16,14 +16,14 @@ import torch
 from ltrec.core.batch import SequenceBatch
 from ltrec.data.stream.blocks import I64, prefix_sums
 from ltrec.data.stream.plan import Plan
-from ltrec.data.stream.rows import Rows, ragged
+from ltrec.data.stream.rows import I32, Rows, ragged
 from ltrec.data.stream.takes import Take, Window
 from ltrec.data.stream.training_rows import window_starts
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rank's share of one step: its micro-batches, and the keys and strata of its rows in slot order."""
+    """A rank's share of one step: its micro-batches, and the keys and strata of all its rows."""
 
     micro_batches: list[SequenceBatch]
     user_key: I64
@@ -34,33 +34,30 @@ def assemble(plan: Plan, step: int, lanes: range, *, accumulate: int, num_strata
     """Build the rank's share of a step; `rows_of` gives the rows of a window."""
     takes = plan.slots(step, lanes)
     sources = [rows_of(take.window) for take in takes]
-    slots = len(lanes) * plan.batch_rows // plan.lanes
-    key, stratum, start, length = (np.empty(slots, np.int64) for _ in range(4))
-    for take, rows in zip(takes, sources, strict=True):
-        events = rows.offsets[take.rows + 1] - rows.offsets[take.rows]
-        key[take.slots], stratum[take.slots] = rows.user_key[take.rows], rows.stratum[take.rows]
-        shift = window_starts(events, key[take.slots], max_len=plan.max_len, kind=plan.window, seed=plan.seed, step=step)
-        start[take.slots] = rows.offsets[take.rows] + shift
-        length[take.slots] = np.minimum(events, plan.max_len + 1) - 1
-    slot = np.arange(slots)
+    slot = np.concatenate([take.slots for take in takes])
+    begin = np.concatenate([rows.offsets[take.rows] for take, rows in zip(takes, sources, strict=True)])
+    events = np.concatenate([rows.offsets[take.rows + 1] for take, rows in zip(takes, sources, strict=True)]) - begin
+    key = np.concatenate([rows.user_key[take.rows] for take, rows in zip(takes, sources, strict=True)])
+    stratum = np.concatenate([rows.stratum[take.rows] for take, rows in zip(takes, sources, strict=True)])
+    start = begin + window_starts(events, key, max_len=plan.max_len, kind=plan.window, seed=plan.seed, step=step)
+    length = np.minimum(events, plan.max_len + 1) - 1
+    pool, start = _one_source(takes, sources, start, length + 1)
     order = np.lexsort((slot, -length, slot % accumulate))
-    offsets = prefix_sums(length[order])
-    home = np.empty(slots, np.int64)
-    home[order] = offsets[:-1]
-    items, targets = _gather(takes, sources, start, length, home, int(offsets[-1]))
+    offsets, read = prefix_sums(length[order]), ragged(start[order], length[order])
+    items, targets = pool[read].astype(np.int64), pool[read + 1].astype(np.int64)
     window_targets = np.bincount(stratum, weights=length, minlength=num_strata).astype(np.int64)
     micro_batches = _cut(items, targets, offsets, key[order], stratum[order], window_targets, step, accumulate)
     return Step(micro_batches, key, stratum)
 
 
-def _gather(takes: list[Take], sources: list[Rows], start: I64, length: I64, home: I64, total: int) -> tuple[I64, I64]:
-    """Items and targets [T]: slot j reads length[j] positions from start[j] of its source and puts them at home[j]."""
-    items, targets = np.empty(total, np.int64), np.empty(total, np.int64)
-    for take, rows in zip(takes, sources, strict=True):
-        lengths = length[take.slots]
-        read, write = ragged(start[take.slots], lengths), ragged(home[take.slots], lengths)
-        items[write], targets[write] = rows.items[read], rows.items[read + 1]
-    return items, targets
+def _one_source(takes: list[Take], sources: list[Rows], start: I64, length: I64) -> tuple[I32, I64]:
+    """Items of all sources in one array, and where each row now starts in it. Several are gathered, one is used as it is."""
+    if len(sources) == 1:
+        return sources[0].items, start
+    ends, read = prefix_sums(length), ragged(start, length)
+    edges = ends[prefix_sums(np.array([take.rows.size for take in takes]))].tolist()
+    parts = [rows.items[read[low:high]] for rows, low, high in zip(sources, edges, edges[1:], strict=False)]
+    return np.concatenate(parts), ends[:-1]
 
 
 def _cut(

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,16 +30,17 @@ class _LaneEpoch:
     """Shuffled pieces; window w has pieces edges[w]:edges[w+1] and rows bounds[w]:bounds[w+1] of the lane-epoch."""
 
     pieces: Pieces
-    edges: I64
-    bounds: I64
+    edges: list[int]
+    bounds: list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """A pool-epoch by lane [V]: draws of earlier epochs, and [V+1] where its rows lie in the dealt order."""
+    """A pool-epoch by lane: draws of earlier epochs, draws in it, and [V+1] where the lane's rows lie in the dealt order."""
 
-    earlier: I64
-    rows: I64
+    earlier: list[int]
+    share: list[int]
+    rows: list[int]
 
 
 class LaneOrder:
@@ -48,6 +50,7 @@ class LaneOrder:
         self._pool, self._blocks, self._schedule = pool, blocks, schedule
         self._seed, self._window_blocks = seed, window_blocks
         self._starts = blocks.starts
+        self._total = int(self._starts[-1])
         self._cut: Recent[int, _Cut] = Recent(self._cut_epoch, keep=3)
         self._lane_epoch: Recent[tuple[int, int], _LaneEpoch] = Recent(self._shuffle_pieces, keep=2, group=lambda key: key[0])
         self._shuffled: Recent[Window, I64] = Recent(self._shuffle_rows, keep=2, group=lambda window: window.lane)
@@ -55,10 +58,11 @@ class LaneOrder:
     def takes(self, step: int, lanes: range) -> list[Take]:
         """A take per lane, more where a window or an epoch ends within the step."""
         found = []
-        draws = self._schedule.first_draws(step, self._pool)
-        slots = self._schedule.first_slots(step, self._pool, lanes)
-        for lane, slot in zip(lanes, slots.tolist(), strict=True):
-            for window, rows in self._draw(lane, int(draws[lane]), int(draws[lane + 1])):
+        draws = self._schedule.first_draws(step, self._pool).tolist()
+        drawn = self._schedule.drawn_in_earlier_steps(step, self._pool).tolist()
+        slots = self._schedule.first_slots(step, self._pool, lanes).tolist()
+        for lane, slot in zip(lanes, slots, strict=True):
+            for window, rows in self._draw(lane, draws[lane], draws[lane + 1] - draws[lane], drawn[lane]):
                 found.append(Take(window, rows, np.arange(slot, slot + rows.size)))
                 slot += rows.size
         return found
@@ -66,35 +70,33 @@ class LaneOrder:
     def pieces(self, window: Window) -> Pieces:
         """The shuffled pieces of the lane-epoch that the window covers."""
         epoch = self._lane_epoch((window.lane, window.epoch))
-        return epoch.pieces.part(int(epoch.edges[window.number]), int(epoch.edges[window.number + 1]))
+        return epoch.pieces.part(epoch.edges[window.number], epoch.edges[window.number + 1])
 
-    def _draw(self, lane: int, first: int, stop: int) -> Iterator[tuple[Window, I64]]:
-        """Windows and rows of the pool's draws first:stop, all of them of one lane-step."""
-        epoch = first // int(self._starts[-1])
-        wanted = stop - first
-        at = int(self._schedule.drawn_before(first, self._pool)[lane] - self._cut(epoch).earlier[lane]) if wanted else 0
-        while wanted:
-            share = int(np.diff(self._cut(epoch).rows[lane : lane + 2])[0])
-            count = min(wanted, share - at)
-            yield from self._run(lane, epoch, at, at + count)
-            wanted, epoch, at = wanted - count, epoch + 1, 0
+    def _draw(self, lane: int, draw: int, count: int, drawn: int) -> Iterator[tuple[Window, I64]]:
+        """Windows and rows of `count` draws of one lane-step; `draw` is the number of the first, the lane has `drawn` before."""
+        epoch = draw // self._total
+        at = drawn - self._cut(epoch).earlier[lane]
+        while count:
+            taken = min(count, self._cut(epoch).share[lane] - at)
+            yield from self._run(lane, epoch, at, at + taken)
+            count, epoch, at = count - taken, epoch + 1, 0
 
     def _run(self, lane: int, epoch: int, at: int, stop: int) -> Iterator[tuple[Window, I64]]:
         """Rows at:stop of a lane-epoch, window by window."""
         if at == stop:
             return
         bounds = self._lane_epoch((lane, epoch)).bounds
-        number = int(np.searchsorted(bounds, at, side="right")) - 1
+        number = bisect_right(bounds, at) - 1
         while at < stop:
             window = Window(self._pool, lane, epoch, number)
-            low, high = int(bounds[number]), min(stop, int(bounds[number + 1]))
+            low, high = bounds[number], min(stop, bounds[number + 1])
             yield window, self._shuffled(window)[at - low : high - low]
             at, number = high, number + 1
 
     def _cut_epoch(self, epoch: int) -> _Cut:
-        rows = int(self._starts[-1])
-        earlier = self._schedule.drawn_before(epoch * rows, self._pool)
-        return _Cut(earlier, prefix_sums(self._schedule.drawn_before((epoch + 1) * rows, self._pool) - earlier))
+        earlier = self._schedule.drawn_before(epoch * self._total, self._pool)
+        share = self._schedule.drawn_before((epoch + 1) * self._total, self._pool) - earlier
+        return _Cut(earlier.tolist(), share.tolist(), prefix_sums(share).tolist())
 
     def _shuffle_pieces(self, key: tuple[int, int]) -> _LaneEpoch:
         lane, epoch = key
@@ -106,10 +108,10 @@ class LaneOrder:
         starts = self._starts[order]
         pieces = Pieces(blocks, np.maximum(low - starts, 0), np.minimum(high - starts, blocks.rows))
         opening = 1 + lane * self._window_blocks // self._schedule.lanes
-        edges = np.concatenate([[0], np.arange(opening, order.size, self._window_blocks), [order.size]])
-        return _LaneEpoch(pieces, edges, prefix_sums(pieces.high - pieces.low)[edges])
+        edges = [0, *range(opening, order.size, self._window_blocks), order.size]
+        return _LaneEpoch(pieces, edges, prefix_sums(pieces.high - pieces.low)[edges].tolist())
 
     def _shuffle_rows(self, window: Window) -> I64:
         bounds = self._lane_epoch((window.lane, window.epoch)).bounds
-        rows = int(bounds[window.number + 1] - bounds[window.number])
+        rows = bounds[window.number + 1] - bounds[window.number]
         return permutation(mix(self._seed, self._pool, _ROWS, window.lane, window.epoch, window.number), rows)

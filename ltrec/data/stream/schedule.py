@@ -52,12 +52,18 @@ class Schedule:
         per_lane = sum(self.quotas) // self.lanes
         return np.arange(len(lanes)) * per_lane + self._in_lane[step % self.lanes, lanes.start : lanes.stop, pool]
 
+    def drawn_in_earlier_steps(self, step: int, pool: int) -> I64:
+        """How many of the pool's draws in the steps before this one belong to each lane [V]."""
+        cycles, k = divmod(step, self.lanes)
+        earlier: I64 = cycles * self.quotas[pool] + self._earlier[k, :, pool]
+        return earlier
+
     def drawn_before(self, draw: int, pool: int) -> I64:
         """How many of the pool's draws with a number below `draw` belong to each lane [V]."""
         step, within = divmod(draw, self.quotas[pool])
-        cycles, k = divmod(step, self.lanes)
-        partial = np.clip(within - self._first[k, :-1, pool], 0, self._counts[k, :, pool])
-        return cycles * self.quotas[pool] + self._earlier[k, :, pool] + partial
+        k = step % self.lanes
+        partial: I64 = np.clip(within - self._first[k, :-1, pool], 0, self._counts[k, :, pool])
+        return self.drawn_in_earlier_steps(step, pool) + partial
 
 
 def _exclusive(counts: I64, axis: int) -> I64:
