@@ -23,7 +23,7 @@ Classes = npt.NDArray[np.int64]
 
 
 def rank_classes(rank_N: npt.NDArray[np.integer], exact: int, bins: int = 48) -> Classes:
-    """Classes of users by rank: one per rank up to `exact`, the rest in `bins` classes of about equal size."""
+    """Classes of users by rank: one per rank up to `exact`, the rest in `bins` narrow ones."""
     classes = np.minimum(rank_N.astype(np.int64), exact + 1) - 1
     rest = classes == exact
     classes[rest] += value_classes(rank_N[rest].astype(np.float64), bins)
@@ -31,15 +31,18 @@ def rank_classes(rank_N: npt.NDArray[np.integer], exact: int, bins: int = 48) ->
 
 
 def value_classes(value_N: Floats, limit: int = 96) -> Classes:
-    """Classes of users by value: one per distinct value when there are at most `limit`, else about `limit` runs of neighbours.
+    """Classes of users by value: one per distinct value when there are at most `limit`, else at most `limit` runs of neighbours.
 
-    A run holds users of about equal number, and a value that many users share is never cut apart.
+    A run is bounded in users and in width (twice the fair share of both), so neither a crowd nor a long thin tail is smoothed over;
+    users of equal value are never parted.
     """
     distinct, index_N, size = np.unique(value_N, return_inverse=True, return_counts=True)
     if len(distinct) <= limit:
         return index_N.astype(np.int64)
-    middle = np.cumsum(size) - size / 2
-    return (middle * (limit / len(value_N))).astype(np.int64)[index_N]
+    crowd = (np.cumsum(size) - size) / len(value_N)
+    width = (distinct - distinct[0]) / (distinct[-1] - distinct[0])
+    class_D: Classes = np.minimum((crowd + width) / 2 * limit, limit - 1).astype(np.int64)
+    return class_D[index_N]
 
 
 def resampled_means(value_NM: Floats, class_N: Classes, *, samples: int, seed: int) -> Floats:

@@ -143,13 +143,15 @@ class EvalTable:
         except (pa.ArrowException, OSError) as error:
             raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}); evaluate again") from None
         meta = _meta(path, rows)
-        return EvalTable(
-            rows.replace_schema_metadata(None),
-            Protocol(**meta["protocol"]),
-            meta["source"],
-            Strata(**_tuples(meta["strata"])),
-            Catalogue(**_tuples(meta["catalogue"])),
-        )
+        try:
+            protocol, strata, catalogue = (
+                Protocol(**meta["protocol"]),
+                Strata(**_tuples(meta["strata"])),
+                Catalogue(**_tuples(meta["catalogue"])),
+            )
+            return EvalTable(rows.replace_schema_metadata(None), protocol, meta["source"], strata, catalogue)
+        except (KeyError, TypeError, AttributeError):
+            raise UserError(f"{path} is damaged (its metadata is not whole); evaluate again") from None
 
 
 def assemble(
@@ -166,8 +168,11 @@ def _meta(path: Path, rows: pa.Table) -> dict[str, Any]:
     text = (rows.schema.metadata or {}).get(_META)
     if text is None:
         raise UserError(f"{path} is no evaluation table of ltrec; make one with 'ltrec evaluate'")
-    meta: dict[str, Any] = json.loads(text)
-    version = meta["protocol"]["version"]
+    try:
+        meta: dict[str, Any] = json.loads(text)
+        version = meta["protocol"]["version"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is damaged (its metadata cannot be read); evaluate again") from None
     if version != Protocol.__dataclass_fields__["version"].default or not rows.schema.remove_metadata().equals(TABLE_SCHEMA):
         raise UserError(f"{path} was written by another version of ltrec (format {version}); evaluate again")
     return meta

@@ -1,0 +1,92 @@
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from ltrec.evaluation.compare import compare
+from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.gate import gate
+from ltrec.evaluation.pairing import pair
+from ltrec.evaluation.summary import summarise
+from ltrec.launch.tables import print_comparison, print_gate, print_summaries
+from tests.support.evaluation import eval_table
+
+QUICK = EvaluationConfig(bootstrap_samples=200)
+
+
+def shown(show, *values) -> str:
+    console = Console(file=io.StringIO(), width=60)
+    show(*values, console)
+    return console.file.getvalue()
+
+
+def tables(users: int = 400, lift: float = 0.3, seeds: int = 1):
+    activity = np.where(np.arange(users) % 5 == 0, 12, 3)
+    made: list[list] = [[], []]
+    for seed in range(seeds):
+        draw = np.random.default_rng(seed)
+        base = draw.integers(1, 60, users)
+        other = np.where(draw.random(users) < lift, 1, base)
+        made[0].append(eval_table(base, activity, seed=seed, name="sasrec"))
+        made[1].append(eval_table(other, activity, seed=seed, name="pin"))
+    return made
+
+
+def test_summary_shows_groups_grid_and_protocol():
+    table = tables()[0][0]
+    summary = summarise(table, QUICK)
+    text = shown(print_summaries, {"sasrec": summary})
+    assert "tail (under 9 events)" in text and "head (9+ events)" in text and "5-8 events" in text
+    ndcg = summary.groups["head"].metrics["ndcg@10"]
+    assert f"{ndcg.mean:.4f} [{ndcg.low:.4f}, {ndcg.high:.4f}]" in text
+    assert "full ranking, seen items filtered, ties pessimistic" in text
+    assert "beside the baselines" not in text
+    assert max(map(len, text.splitlines())) > 60  # a pipe gets the whole table
+
+
+def test_baselines_stand_beside_the_model():
+    base, other = tables()
+    text = shown(print_summaries, {"pin": summarise(other[0], QUICK), "sasrec": summarise(base[0], QUICK)})
+    assert "NDCG@10 beside the baselines" in text
+
+
+def test_a_table_without_users_is_dashes():
+    text = shown(print_summaries, {"none": summarise(eval_table([]), QUICK)})
+    assert "nan" not in text and "-" in text
+
+
+def test_comparison_shows_changes_and_seed_spread_only_with_seeds():
+    base, other = tables(seeds=2)
+    text = shown(print_comparison, compare(base=base, other=other, config=QUICK))
+    assert "pin against sasrec, test split, mean of 2 seeds" in text and "seed sd" in text
+    assert "seed sd" not in shown(print_comparison, compare(base=base[:1], other=other[:1], config=QUICK))
+
+
+@pytest.mark.parametrize(
+    ("users", "lift", "told"),
+    [
+        (
+            2000,
+            0.3,
+            ["Gate: PASS. With pin instead of sasrec the tail gained", "the head kept within the allowed 5%", "one training seed"],
+        ),
+        (60, 0.01, ["Gate: INCONCLUSIVE.", "which may be chance"]),
+        (60, 0.0, ["Gate: INCONCLUSIVE.", "No number of users would decide the tail: there is no difference to find."]),
+    ],
+)
+def test_the_verdict_is_a_sentence(users, lift, told):
+    base, other = tables(users, lift)
+    text = shown(print_gate, gate({"toy": pair(base=base, other=other)}, QUICK))
+    assert all(part in text for part in told), text
+
+
+def test_a_failure_and_what_would_decide():
+    base, other = tables(2000, 0.3)
+    text = shown(print_gate, gate({"toy": pair(base=other, other=base)}, QUICK))
+    assert "Gate: FAIL." in text and "the tail lost" in text and "the head lost more than the allowed 5%" in text
+    few = tables(120, 0.02)
+    found = gate({"a": pair(base=few[0], other=few[1]), "b": pair(base=few[0], other=few[1])}, QUICK)
+    text = shown(print_gate, found)
+    assert "over 2 data sets, p-values adjusted by Holm" in text and "\na: inconclusive. " in text
+    assert "users in all (power 80%, if the effect is as seen)" in text
