@@ -139,7 +139,6 @@ def style(theme: Theme) -> Any:
         "ytick.minor.size": 0,
         "lines.solid_capstyle": "round",
         "lines.linewidth": 1.6,
-        "hatch.linewidth": 0.5,
         "text.parse_math": False,
         "text.usetex": False,
     }

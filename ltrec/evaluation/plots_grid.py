@@ -50,7 +50,7 @@ def popularity_grid(
             users_KP=users_KP,
         ),
         alt=f"{metric} by user stratum and popularity of the target item. {told}.",
-        caption=f"Mean {metric} in each cell, users below it. Hatched cells have fewer than {FEW_USERS} users, too few for a tone.",
+        caption=f"Mean {metric} in each cell, users below it. Cells of fewer than {FEW_USERS} users are left without a tone.",
         inches=(5.6, 0.62 * len(row_names) + 1.2),
     )
 
@@ -72,11 +72,7 @@ def _paint_grid(
     for k in range(len(rows)):
         for p in range(len(columns)):
             tone = to_rgb(heat(value_KP[k, p] / top)) if enough[k, p] and top > 0 else to_rgb(theme.paper)
-            axes.add_patch(
-                Rectangle((p, k), 1, 1, facecolor=tone, edgecolor=theme.paper, linewidth=2)
-                if enough[k, p]
-                else Rectangle((p, k), 1, 1, facecolor=tone, edgecolor=theme.hairline, linewidth=0, hatch="////")
-            )
+            axes.add_patch(Rectangle((p + 0.02, k + 0.03), 0.96, 0.94, facecolor=tone, edgecolor=theme.hairline, linewidth=0.6))
             ink = readable(tone) if enough[k, p] else theme.muted
             if users_KP[k, p]:
                 axes.text(p + 0.5, k + 0.58, f"{value_KP[k, p]:.3f}", ha="center", va="center", color=ink, fontsize=10)

@@ -73,7 +73,7 @@ def metric_by_stratum(metric: str, strata: Strata, users_K: Sequence[int], model
         for name, value, low, high in zip(strata.names(), model.value_K, model.low_K, model.high_K, strict=True)
         if np.isfinite(value)
     )
-    greys = "".join(f" Grey: {', '.join(s.label for s in baselines)}." for _ in range(1) if baselines)
+    greys = f" Grey: {', '.join(s.label for s in baselines)}." if baselines else ""
     return render(
         "by-stratum",
         partial(_paint_strata, metric=metric, strata=strata, users_K=tuple(users_K), model=model, baselines=tuple(baselines)),
@@ -162,13 +162,13 @@ def _points(
     for x, value, low, high, colour in zip(where_K, series.value_K, series.low_K, series.high_K, colours, strict=True):
         if not np.isfinite(value):
             continue
-        axes.plot([x, x], [low, high], color=colour, linewidth=1.0 if hollow else 2.2, solid_capstyle="round")
+        axes.plot([x, x], [low, high], color=colour, linewidth=1.0 if hollow else 2.2, clip_on=False)
         face = theme.paper if hollow else colour
         axes.plot(x, value, marker=marker, markersize=4.5 if hollow else 7, color=colour, markerfacecolor=face, markeredgewidth=1.0)
 
 
 def _legend(axes: Axes, theme: Theme, model: Series, baselines: tuple[Series, ...]) -> None:
-    handles = [axes.plot([], [], "o", color=theme.ink, markersize=6, label=model.label)[0]]
+    handles = [axes.plot([], [], "o", color=theme.ink, markersize=6, label=_short(model.label))[0]]
     for order, series in enumerate(baselines):
         handles += axes.plot(
             [],
@@ -177,7 +177,7 @@ def _legend(axes: Axes, theme: Theme, model: Series, baselines: tuple[Series, ..
             color=theme.muted,
             markerfacecolor=theme.paper,
             markersize=4.5,
-            label=series.label,
+            label=_short(series.label),
         )
     axes.legend(
         handles=handles,
@@ -190,6 +190,10 @@ def _legend(axes: Axes, theme: Theme, model: Series, baselines: tuple[Series, ..
         columnspacing=1.2,
     )
     axes.set_title(axes.get_title("left"), pad=22)
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 24 else label[:23] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _count(n: int) -> str:

@@ -1,0 +1,75 @@
+"""From summaries and histories to panels: a figure each, or the sentence that says why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ltrec.core import columns as c
+from ltrec.evaluation.plots_grid import popularity_grid
+from ltrec.evaluation.plots_strata import Series, activity_histogram, metric_by_stratum
+from ltrec.evaluation.plots_training import loss_curves, validation_curves
+from ltrec.evaluation.report_run import History
+from ltrec.evaluation.report_view import Panel, missing, shown
+from ltrec.evaluation.report_words import metric_name
+from ltrec.evaluation.summary import Summary
+from ltrec.evaluation.table import EvalTable
+
+NO_METRICS = "No metrics.jsonl was found in the run folder, so there are no curves."
+
+
+def activity_panel(table: EvalTable) -> Panel:
+    """Histogram of the evaluated users that were trained on."""
+    activity = table.column(c.ACTIVITY).astype(np.int64)
+    trained = activity[activity > 0]
+    return shown(activity_histogram(trained, table.strata)) if len(trained) else missing("No evaluated user took part in training.")
+
+
+def strata_panel(summary: Summary, table: EvalTable, baselines: Mapping[str, Summary]) -> Panel:
+    """The headline metric by stratum, model and baselines."""
+    users = [g.users for g in summary.strata()]
+    if not any(users):
+        return missing("No evaluated user belongs to a stratum.")
+    model, *others = (_series(name, s, summary.headline) for name, s in ((summary.name, summary), *baselines.items()))
+    return shown(metric_by_stratum(metric_name(summary.headline), table.strata, users, model, others))
+
+
+def grid_panel(summary: Summary) -> Panel:
+    """User stratum x item popularity."""
+    grid = summary.grid
+    if not grid.users_KP.any():
+        return missing("No evaluated user belongs to a stratum.")
+    return shown(popularity_grid(metric_name(grid.metric), grid.rows, grid.columns, grid.mean_KP, grid.users_KP))
+
+
+def loss_panel(history: History | None, strata_names: tuple[str, ...]) -> Panel:
+    """Training loss, overall and by stratum."""
+    if history is None:
+        return missing(NO_METRICS)
+    axis = history.axis()
+    overall = history.curve("train/loss", axis)
+    if not len(overall.x):
+        return missing("metrics.jsonl holds no train/loss, so there is no curve of it.")
+    prefix = "train/loss/"
+    found = {key for line in history.lines for key in line if key.startswith(prefix) and key.removeprefix(prefix).isdecimal()}
+    strata = {int(key.removeprefix(prefix)): history.curve(key, axis) for key in found}
+    names = strata_names or tuple(f"stratum {i}" for i in range(max(strata, default=-1) + 1))
+    return shown(loss_curves(overall, {i: curve for i, curve in strata.items() if i < len(names)}, names, axis))
+
+
+def validation_panel(history: History | None) -> Panel:
+    """Validation NDCG@10, overall, tail and head."""
+    if history is None:
+        return missing(NO_METRICS)
+    key = next((k for line in history.lines for k in line if k.startswith("val/ndcg@") and k.count("/") == 1), None)
+    axis = history.axis()
+    if key is None or not len(history.curve(key, axis).x):
+        return missing("metrics.jsonl holds no val/ndcg, so there is no validation curve.")
+    overall, tail, head = (history.curve(key + part, axis) for part in ("", "/tail", "/head"))
+    return shown(validation_curves(metric_name(key.removeprefix("val/")), overall, tail, head, axis))
+
+
+def _series(label: str, summary: Summary, metric: str) -> Series:
+    estimates = [g.metrics[metric] for g in summary.strata()]
+    return Series(label, *(np.array([getattr(e, end) for e in estimates]) for end in ("mean", "low", "high")))

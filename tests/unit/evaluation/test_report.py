@@ -1,0 +1,349 @@
+"""The report: self-contained, escaped, honest about what is missing, clear about what is broken."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ltrec.core.errors import UserError
+from ltrec.core.strata import Strata
+from ltrec.evaluation import plots
+from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.report import write_report
+from ltrec.evaluation.report_run import read_history, read_run
+from ltrec.evaluation.report_versus import experiments
+from ltrec.evaluation.report_words import DASH, headline, lede, metric_name, people
+from ltrec.evaluation.summary import Summary, summarise
+from ltrec.evaluation.table import EvalTable
+from tests.support.fake_run import fake_run
+
+CONFIG = EvaluationConfig(bootstrap_samples=200)
+VOID = {"meta", "img", "source", "br", "link", "hr", "input"}
+
+
+class Reader(HTMLParser):
+    """Collects tags and text, and checks that every tag is closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    def attributes(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(autouse=True)
+def blank_figures(request, monkeypatch):
+    """Drawing is tested in test_plots.py; here a blank stands for every figure, except where a test asks for `drawn`."""
+    blank = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABc3UBGAAAAABJRU5ErkJggg==")
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr(plots, "_png", lambda painter, theme, inches: blank)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    monkeypatch.setattr(plots, "DPI", 40)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    return fake_run(tmp_path_factory.mktemp("runs") / "plain", users=260)
+
+
+@pytest.fixture
+def run(original, tmp_path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "plain"))
+
+
+def read(index: Path) -> Reader:
+    return Reader(index.read_text(encoding="utf-8"))
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_the_page_is_one_file_that_needs_nothing_else(run):
+    index = write_report([run], CONFIG)
+    assert index == run / "report" / "index.html"
+    page = read(index)
+    assert page.attributes("script") == page.attributes("link") == []
+    images = [a["src"] for a in page.attributes("img")] + [a["srcset"] for a in page.attributes("source")]
+    assert len(images) == 12
+    assert all(uri.startswith("data:image/png;base64,iVBOR") for uri in images)
+    assert all(not name.startswith("on") for _, attrs in page.tags for name in attrs)
+    addresses = re.findall(r"(?:https?:)?//[\w.]+|url\(|@import", re.sub(r"base64,[^\"]+", "", index.read_text(encoding="utf-8")))
+    assert addresses == []
+    [policy] = [a["content"] for a in page.attributes("meta") if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+
+
+def test_the_embedded_images_are_the_files_beside_the_page(run, drawn):
+    index = write_report([run], CONFIG)
+    embedded = {base64.b64decode(a["src"].partition(",")[2]) for a in read(index).attributes("img")}
+    files = {p.name: p.read_bytes() for p in index.parent.glob("*.png")}
+    assert {n for n in files if not n.endswith("-dark.png")} == {
+        "activity.png", "by-stratum.png", "loss.png", "validation.png", "grid.png", "against-1.png"
+    }  # fmt: skip
+    assert embedded == {b for n, b in files.items() if not n.endswith("-dark.png")}
+
+
+def test_every_image_is_told_in_words_and_every_section_is_titled(run):
+    page = read(write_report([run], CONFIG))
+    assert all(len(a["alt"]) > 60 for a in page.attributes("img"))
+    ids = [a["id"] for a in page.attributes("h2")]
+    order = ["metrics", "activity", "training", "grid", "coverage", "against-1", "cold", "protocol", "provenance", "limits"]
+    assert ids == order
+
+
+def test_the_numbers_are_those_of_the_summary(run):
+    summary = summarise(EvalTable.read(run / "eval" / "test.parquet"), CONFIG)
+    text = squeezed(read(write_report([run], CONFIG)).text)
+    for key in ("all", "tail", "head", "stratum=0", "stratum=4"):
+        estimate = summary.groups[key].metrics["ndcg@10"]
+        assert f"{estimate.mean:.4f} {estimate.low:.4f}{DASH}{estimate.high:.4f}" in text
+    tail, head = (summary.groups[k].metrics["ndcg@10"].mean for k in ("tail", "head"))
+    assert f"Tail users get NDCG@10 {tail:.4f}, head users {head:.4f}" in text
+
+
+def test_the_facts_are_on_the_page(run):
+    text = squeezed(read(write_report([run], CONFIG)).text)
+    for fact in ("5f2c0a9be1d34c77", "ml-100k", "leave one out", "266", "4bb5b43c0ffe, with uncommitted changes", "torch 2.13.0"):
+        assert fact in text
+    assert "ltrec train conf/experiment/quickstart.yaml seed=1" in text
+    assert "6 users had no history before their target" in text
+    assert "another training seed: this page rests on one." in text
+
+
+def test_the_same_run_gives_the_same_page(run):
+    assert write_report([run], CONFIG).read_bytes() == write_report([run], CONFIG).read_bytes()
+
+
+def test_an_interrupted_write_leaves_the_old_page(run, monkeypatch):
+    index = write_report([run], CONFIG)
+    before = index.read_bytes()
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space left"):
+        write_report([run], CONFIG)
+    assert index.read_bytes() == before
+    assert list(index.parent.glob(".*")) == []
+
+
+HOSTILE = "<script>alert('x')<\N{DIVISION SLASH}script>\"&{{7*7}}"
+
+
+def test_hostile_names_are_text(original, tmp_path):
+    run = Path(shutil.copytree(original, tmp_path / HOSTILE))
+    recorded = json.loads((run / "provenance.json").read_text())
+    recorded["command"] = recorded["data"]["name"] = recorded["git"]["commit"] = HOSTILE
+    (run / "provenance.json").write_text(json.dumps(recorded))
+    (run / "config.yaml").write_text(f"name: {HOSTILE}\n</pre><img src=x onerror=alert(1)>\n")
+    for file in (run / "eval").glob("*.parquet"):
+        table = EvalTable.read(file)
+        replace(table, source=table.source | {"name": HOSTILE}).write(file)
+    index = write_report([run], CONFIG)
+    page = read(index)
+    assert page.attributes("script") == []
+    assert all(a["src"].startswith("data:") for a in page.attributes("img"))
+    assert "49" not in page.attributes("title")
+    assert page.text.count(HOSTILE) > 6
+    assert "<img src=x onerror=alert(1)>" in page.text
+
+
+def test_a_run_that_was_not_evaluated_shows_its_training(run):
+    shutil.rmtree(run / "eval")
+    index = write_report([run], CONFIG)
+    text = squeezed(read(index).text)
+    assert f"This run has not been evaluated yet. What follows is its training alone. Run 'ltrec evaluate {run}'" in text
+    assert {p.name for p in index.parent.glob("*.png")} == {f"{n}{s}.png" for n in ("loss", "validation") for s in ("", "-dark")}
+
+
+def test_a_run_without_test_results_shows_the_validation_split(run):
+    for file in (run / "eval").glob("*test.parquet"):
+        file.unlink()
+    assert "valid split" in squeezed(read(write_report([run], CONFIG)).text)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("metrics.jsonl", "No metrics.jsonl was found in the run folder, so there are no curves."),
+        ("provenance.json", "provenance.json is missing, so this run cannot be repeated from this page"),
+        ("config.yaml", "What this page does not say"),
+        ("eval/baseline-popularity-test.parquet", "What the lists look like"),
+    ],
+)
+def test_what_is_missing_is_said_and_the_rest_is_shown(run, name, sentence):
+    (run / name).unlink()
+    assert sentence in squeezed(read(write_report([run], CONFIG)).text)
+
+
+def test_metrics_without_the_wanted_keys_are_said_to_lack_them(run):
+    (run / "metrics.jsonl").write_text('{"step": 1, "lr": 0.1}\n')
+    text = squeezed(read(write_report([run], CONFIG)).text)
+    assert "metrics.jsonl holds no train/loss" in text
+    assert "metrics.jsonl holds no val/ndcg" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("provenance.json", b"{", "provenance.json is damaged: not JSON"),
+        ("provenance.json", b"[1]", "provenance.json is damaged: a JSON object is expected"),
+        ("metrics.jsonl", b'{"step": 1}\nrubbish\n{"step": 2}\n', "metrics.jsonl line 2 is damaged: not JSON"),
+        ("metrics.jsonl", b"\xff\xfe\n", "metrics.jsonl is damaged: byte 0 is not UTF-8"),
+        ("eval/test.parquet", b"PAR1 no", "test.parquet is damaged"),
+    ],
+)
+def test_what_is_corrupt_is_named_and_nothing_is_written(run, name, content, complaint):
+    (run / name).write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(complaint)) as caught:
+        write_report([run], CONFIG)
+    assert "\n" not in str(caught.value)
+    assert not (run / "report").exists()
+
+
+def test_provenance_of_another_shape_is_shown_as_far_as_it_goes(run):
+    (run / "provenance.json").write_text('{"data": 3, "git": null, "hardware": {"gpus": "x"}, "seed": 0}')
+    text = squeezed(read(write_report([run], CONFIG)).text)
+    assert "no repository" in text
+    assert "not recorded" in text
+
+
+def test_a_killed_runs_last_line_is_left_out_and_said_so(run):
+    with open(run / "metrics.jsonl", "a") as handle:
+        handle.write('{"step": 9999, "train/lo')
+    assert "The last line of metrics.jsonl is incomplete" in squeezed(read(write_report([run], CONFIG)).text)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda p: None, lambda p: p.mkdir(), lambda p: p.write_text("x")], ids=["absent", "empty", "file"]
+)
+def test_what_is_no_run_folder_is_refused(tmp_path, make):
+    make(tmp_path / "x")
+    with pytest.raises(UserError, match=r"is not a folder|holds no run"):
+        write_report([tmp_path / "x"], CONFIG)
+
+
+def other_run(run: Path, name: str, **options) -> Path:
+    other = fake_run(run.parent / name, users=260, **options)
+    (other / "config.yaml").write_text(f"name: {name}\nseed: {options.get('seed', 1)}\nmodel:\n  name: other\n")
+    return other
+
+
+def test_two_runs_stand_side_by_side_and_are_compared_in_pairs(run):
+    other = other_run(run, "lifted", seed=2, lift=2.0)
+    page = read(write_report([other, run], CONFIG))
+    text = squeezed(page.text)
+    assert [a["id"] for a in page.attributes("h2")][1] == "runs"
+    assert "Against plain" in text
+    assert "Did the tail gain, and did the head pay, against plain?" in text
+    assert "the tail gained" in text
+
+
+def test_the_same_ranks_are_inconclusive_not_passed(run):
+    other = Path(shutil.copytree(run, run.parent / "twin"))
+    (other / "config.yaml").write_text("name: twin\nmodel:\n  name: other\n")
+    text = squeezed(read(write_report([other, run], CONFIG)).text)
+    assert "Pass" not in text
+    assert "Tail: NDCG@10 +0.0000" in text
+
+
+def test_seeds_of_one_experiment_are_found_and_paired(run):
+    plain = [run, fake_run(run.parent / "plain-2", users=260, seed=2)]
+    lifted = [other_run(run, f"lifted-{s}", seed=s, lift=2.0) for s in (1, 2)]
+    found = experiments([read_run(p) for p in (*lifted, *plain)])
+    assert [[r.name for r in e] for e in found] == [["lifted-1", "lifted-2"], ["plain", "plain-2"]]
+    text = squeezed(read(write_report([*lifted, *plain], CONFIG)).text)
+    assert "against plain and 1 more seed?" in text
+    assert "Paired by seed (1, 2)" in text
+    assert "Spread over seeds" in text
+
+
+def test_runs_of_other_data_are_refused(run):
+    other = other_run(run, "elsewhere")
+    table = EvalTable.read(other / "eval" / "test.parquet")
+    replace(table, protocol=replace(table.protocol, manifest="0" * 64)).write(other / "eval" / "test.parquet")
+    with pytest.raises(UserError, match="prepared data"):
+        write_report([run, other], CONFIG)
+
+
+def test_a_run_without_an_evaluation_cannot_be_compared(run):
+    other = other_run(run, "raw")
+    shutil.rmtree(other / "eval")
+    with pytest.raises(UserError, match=r"raw has no eval/test\.parquet to compare; make it with 'ltrec evaluate"):
+        write_report([run, other], CONFIG)
+    with pytest.raises(UserError, match="has no evaluation to compare with"):
+        write_report([other, run], CONFIG)
+
+
+def test_an_epoch_counter_that_stands_still_gives_way_to_steps():
+    moving = read_history("".join(f'{{"step": {i}, "epoch": {i / 4}, "train/loss": 1.0}}\n' for i in range(4)), Path("m"))
+    still = read_history("".join(f'{{"step": {i}, "epoch": 0, "train/loss": 1.0}}\n' for i in range(4)), Path("m"))
+    assert (moving.axis(), still.axis()) == ("epoch", "step")
+
+
+def test_values_that_json_cannot_hold_leave_no_point():
+    history = read_history(
+        '{"step": 0, "a": 1.5}\n{"step": 2, "a": null}\n{"step": 3, "a": true}\n{"step": 3, "a": 2}\n', Path("m")
+    )
+    curve = history.curve("a", "step")
+    np.testing.assert_array_equal(curve.x, [0, 3])
+    np.testing.assert_array_equal(curve.y, [1.5, 2])
+    assert len(history.curve("b", "step").x) == 0
+
+
+def one_sided(run: Path, activity: int, **strata) -> Summary:
+    """The fake table with every user at one activity."""
+    table = EvalTable.read(run / "eval" / "test.parquet")
+    rows = table.rows.slice(0, 20)
+    column = rows.schema.get_field_index("activity")
+    rows = rows.set_column(column, rows.schema.field(column), [np.full(20, activity, dtype=np.int32)])
+    return summarise(replace(table, rows=rows, strata=Strata(**strata)), CONFIG)
+
+
+def test_sentences_hold_when_one_side_is_empty(run):
+    everyone = {"lower_bounds": (1,), "users": (20,), "events": (100,)}
+    tail_only = one_sided(run, 5, **everyone, head_from=99)
+    said = "".join(p.text for p in headline(tail_only))
+    assert said.startswith("20 users reach NDCG@10 0.")
+    assert said.endswith("all of them are tail users.")
+    assert lede(tail_only, {}) == ()
+    empty = replace(tail_only, groups={k: replace(g, users=0) for k, g in tail_only.groups.items()})
+    assert "Nobody with a history was evaluated" in headline(empty)[0].text
+
+
+def test_words_for_metrics_and_people():
+    assert [metric_name(k) for k in ("ndcg@10", "hr@5", "mrr", "auc", "tail_share@10")] == [
+        "NDCG@10",
+        "HR@5",
+        "MRR",
+        "AUC",
+        "Tail share@10",
+    ]
+    assert [people(n) for n in (0, 1, 1024)] == ["0 users", "1 user", "1,024 users"]
