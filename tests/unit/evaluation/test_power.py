@@ -41,7 +41,7 @@ def test_one_seed_says_nothing_about_seeds():
 
 
 def test_seeds_that_are_needed_bring_the_error_down():
-    """SE^2 = U / n + B / S, from the components that were drawn, meets the wanted error at the answer and misses it one seed earlier."""
+    """SE^2 = U / n + B / S, from what was drawn, meets the wanted error at the answer and misses it one seed earlier."""
     draw = np.random.default_rng(2)
     num_seeds, users, effect = 40, 20_000, 0.02
     of_user, of_seed = draw.normal(0, 0.2, users), draw.normal(0, 0.05, num_seeds)
