@@ -22,6 +22,9 @@ from ltrec.data.stream.recent import Recent
 CHECKS = ("hash", "size")
 _FOOTERS_KEPT = 1024
 
+UNREADABLE = (OSError, ValueError, pa.ArrowException)
+"""What pyarrow raises for damaged bytes: bad pages and truncation, names in the footer that are no UTF-8, everything else."""
+
 
 class ShardFiles:
     """The shards of a prepared data set.
@@ -61,8 +64,8 @@ class ShardFiles:
                 self.path(shard), metadata=footer, memory_map=True, pre_buffer=False, page_checksum_verification=True
             ) as file:
                 table = file.read_row_group(group, columns=columns, use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            raise self.fault(shard, group, str(error).split("\n")[0]) from None
+        except UNREADABLE as error:
+            raise self.fault(shard, group, first_line(error)) from None
         if table.num_rows != self._rows(shard, group):
             raise self.fault(shard, group, f"{table.num_rows} rows instead of {self._rows(shard, group)}")
         return table.combine_chunks()
@@ -86,10 +89,8 @@ class ShardFiles:
         try:
             with pq.ParquetFile(path, memory_map=True) as file:
                 footer, schema = file.metadata, file.schema_arrow
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(
-                f"{path} cannot be read: {str(error).splitlines()[0]}; the data set is damaged, prepare it again"
-            ) from None
+        except UNREADABLE as error:
+            raise UserError(f"{path} cannot be read: {first_line(error)}; the data set is damaged, prepare it again") from None
         groups = -(-expected.rows // self._manifest.block_rows)
         if (footer.num_rows, footer.num_row_groups) != (expected.rows, groups) or not schema.equals(SHARD_SCHEMA):
             raise UserError(
@@ -120,3 +121,8 @@ def check_hash(path: Path, expected: str) -> None:
     """
     if sha256_file(path) != expected:
         raise UserError(f"{path} is damaged: its sha256 differs from the manifest's; copy the data set again or prepare it again")
+
+
+def first_line(error: Exception) -> str:
+    """A library's message without its stack notes."""
+    return str(error).partition("\n")[0]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from ltrec.core import columns as c
 from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.schema import VOCAB_SCHEMA
-from ltrec.data.stream.shards import check_hash, check_size
+from ltrec.data.stream.shards import UNREADABLE, check_hash, check_size, first_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +42,8 @@ class Vocabulary:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 table = file.read(use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{path} cannot be read: {str(error).splitlines()[0]}; prepare the data again") from None
+        except UNREADABLE as error:
+            raise UserError(f"{path} cannot be read: {first_line(error)}; prepare the data again") from None
         dense = np.arange(1, manifest.vocab.items + 1)
         if not table.schema.equals(VOCAB_SCHEMA) or not np.array_equal(table.column(c.ITEM).to_numpy(), dense):
             raise UserError(f"{path} does not hold the items 1..{manifest.vocab.items} of the manifest; prepare the data again")

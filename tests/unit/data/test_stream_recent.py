@@ -1,0 +1,49 @@
+"""The small memory: computes once, keeps a few per group, remembers no failure."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from ltrec.data.stream.recent import Recent
+
+
+def test_threads_that_ask_together_compute_once():
+    calls = []
+
+    def slow(key):
+        calls.append(key)
+        time.sleep(0.02)
+        return key * 10
+
+    recent = Recent(slow, keep=4)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(recent, [1, 2] * 8)) == [10, 20] * 8
+    assert sorted(calls) == [1, 2]
+
+
+def test_keeps_the_most_recently_asked_of_each_group():
+    calls = []
+    recent = Recent(lambda key: calls.append(key) or len(calls), keep=2, group=lambda key: key[0])
+    for key in ["a1", "a2", "b1", "a1", "a3", "a1", "b1", "a2"]:
+        recent(key)
+    assert calls == ["a1", "a2", "b1", "a3", "a2"]
+    assert len(recent.values()) == 3
+
+
+def test_a_failure_is_raised_and_tried_again():
+    answers = [ValueError("first"), 7]
+
+    def compute(_):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    recent = Recent(compute, keep=1)
+    with pytest.raises(ValueError, match="first"):
+        recent("k")
+    assert recent.values() == []
+    assert recent("k") == recent("k") == 7
