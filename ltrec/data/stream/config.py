@@ -48,5 +48,5 @@ class StreamConfig:
     """Refuse to start when the lanes of one process may hold more than this. Refusal only."""
 
     check: str = "hash"
-    """`hash`: a shard's sha256 is compared when it is first opened. `size`: sizes and page checksums only, for a faster start; a bit
-    flipped in a footer may then pass."""
+    """`hash`: a shard's sha256 is compared when it is first opened. `size`: sizes and page checksums only, for a faster start; a
+    bit flipped in a footer may then pass."""
