@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.errors import UserError
-from ltrec.objectives.candidates import in_full_precision, negative_logits, target_logits
+from ltrec.objectives.candidates import candidate_logits, in_full_precision
 from ltrec.objectives.draw import Draw
 from ltrec.objectives.negatives import UniformProposal, negatives_per_example
 
@@ -71,8 +71,7 @@ class GBCE(nn.Module):
         negatives_NM = negatives_per_example(self.proposal, draw, self.negatives)
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
-            target_N = target_logits(states_ND, targets_N, table_VD)
-            negative_NM = negative_logits(states_ND, targets_N, table_VD, negatives_NM)
+            target_N, negative_NM = candidate_logits(states_ND, targets_N, table_VD, negatives_NM)
             # softplus(-x) = -log sigmoid(x); softplus(-inf) = 0 leaves hits out
             return (self.beta * F.softplus(-target_N) + F.softplus(negative_NM).sum(1)) / (self.negatives + 1)
 

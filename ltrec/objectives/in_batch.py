@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ltrec.objectives.candidates import in_full_precision, negative_logits, softmax_loss, target_logits
+from ltrec.objectives.candidates import candidate_logits, in_full_precision, softmax_loss
 from ltrec.objectives.draw import Draw, Gather
 from ltrec.objectives.negatives import PopularityProposal
 
@@ -52,7 +52,7 @@ class InBatchSoftmax(nn.Module):
         candidates_M = self.gather(targets_N)
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
-            negative_NM = negative_logits(states_ND, targets_N, table_VD, candidates_M)
+            target_N, negative_NM = candidate_logits(states_ND, targets_N, table_VD, candidates_M)
             if self.logq:
                 negative_NM = negative_NM - (self.popularity.log_prob(candidates_M) + math.log(max(1, candidates_M.numel())))
-            return softmax_loss(target_logits(states_ND, targets_N, table_VD), negative_NM)
+            return softmax_loss(target_N, negative_NM)

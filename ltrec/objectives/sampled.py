@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ltrec.core.errors import UserError, nearest
-from ltrec.objectives.candidates import in_full_precision, negative_logits, softmax_loss, target_logits
+from ltrec.objectives.candidates import candidate_logits, in_full_precision, softmax_loss
 from ltrec.objectives.draw import Draw
 from ltrec.objectives.negatives import make_proposal, negatives_per_example, negatives_per_step
 
@@ -78,7 +78,7 @@ class SampledSoftmax(nn.Module):
         negatives = SCOPES[self.scope](self.proposal, draw, self.negatives)
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
-            negative_NM = negative_logits(states_ND, targets_N, table_VD, negatives)
+            target_N, negative_NM = candidate_logits(states_ND, targets_N, table_VD, negatives)
             if self.logq:
                 negative_NM = negative_NM - (self.proposal.log_prob(negatives) + math.log(self.negatives))
-            return softmax_loss(target_logits(states_ND, targets_N, table_VD), negative_NM)
+            return softmax_loss(target_N, negative_NM)

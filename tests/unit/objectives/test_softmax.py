@@ -1,5 +1,7 @@
 """Chunked full softmax against torch's own cross-entropy, its gradients against finite differences, its memory against a tally."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ltrec.objectives import Draw
-from ltrec.objectives.softmax import FullSoftmax
+from ltrec.objectives.softmax import LEAST_ROWS, FullSoftmax
 
 
 def problem(examples=12, items=30, width=5, dtype=torch.float64, scale=1.0):
@@ -20,20 +22,25 @@ def problem(examples=12, items=30, width=5, dtype=torch.float64, scale=1.0):
     return states, targets, table.requires_grad_(), Draw(0, 0, torch.arange(examples))
 
 
-def in_chunks_of(objective, rows, monkeypatch):
-    monkeypatch.setattr(objective, "rows_per_chunk", lambda *_: rows)
+def in_blocks_of(rows, keep_mib, monkeypatch):
+    """The objective with blocks of a few rows, its probabilities kept or computed again."""
+    objective = FullSoftmax(keep_mib=keep_mib)
+    monkeypatch.setattr(objective, "_block_rows", lambda *_: rows)
     return objective
+
+
+BLOCKS = pytest.mark.parametrize(("rows", "keep_mib"), [(1, 0), (5, 0), (5, 1), (12, 0), (12, 1)])
 
 
 def reference(states, targets, table):
     return F.cross_entropy(states @ table[1:].T, targets - 1, reduction="none")
 
 
-@pytest.mark.parametrize("rows", [1, 5, 12, 100])
-def test_loss_and_gradients_equal_cross_entropy(rows, monkeypatch):
+@BLOCKS
+def test_loss_and_gradients_equal_cross_entropy(rows, keep_mib, monkeypatch):
     states, targets, table, draw = problem()
     weights = torch.randn(12, dtype=torch.float64)  # examples are weighted differently by whoever reduces
-    loss = in_chunks_of(FullSoftmax(), rows, monkeypatch)(states, targets, table, draw)
+    loss = in_blocks_of(rows, keep_mib, monkeypatch)(states, targets, table, draw)
     expected = reference(states, targets, table)
     assert_close(loss, expected, rtol=1e-12, atol=1e-12)
     for a, b in zip(
@@ -44,18 +51,18 @@ def test_loss_and_gradients_equal_cross_entropy(rows, monkeypatch):
         assert_close(a, b, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("rows", [3, 100])
-def test_gradcheck(rows, monkeypatch):
+@BLOCKS
+def test_gradcheck(rows, keep_mib, monkeypatch):
     states, targets, table, draw = problem(examples=7, items=6, width=3)
-    objective = in_chunks_of(FullSoftmax(), rows, monkeypatch)
+    objective = in_blocks_of(rows, keep_mib, monkeypatch)
     # The padding row is no candidate, so its numeric gradient is zero like ours.
     assert torch.autograd.gradcheck(lambda s, t: objective(s, targets, t, draw), (states, table))
 
 
-@pytest.mark.parametrize("rows", [5, 100])
-def test_backward_can_run_twice(rows, monkeypatch):
+@BLOCKS
+def test_backward_can_run_twice(rows, keep_mib, monkeypatch):
     states, targets, table, draw = problem()
-    loss = in_chunks_of(FullSoftmax(), rows, monkeypatch)(states, targets, table, draw)
+    loss = in_blocks_of(rows, keep_mib, monkeypatch)(states, targets, table, draw)
     first = torch.autograd.grad(loss[:6].sum(), (states, table), retain_graph=True)
     second = torch.autograd.grad(loss[6:].sum(), (states, table), retain_graph=True)
     whole = torch.autograd.grad(loss.sum(), (states, table))
@@ -63,7 +70,7 @@ def test_backward_can_run_twice(rows, monkeypatch):
         assert_close(a + b, c)
 
 
-def test_two_graphs_may_live_at_once(monkeypatch):
+def test_two_graphs_may_live_at_once():
     objective = FullSoftmax()
     one, two = problem(examples=12), problem(examples=9)
     losses = [objective(*one), objective(*two)]
@@ -110,16 +117,33 @@ class LargestTensor(TorchDispatchMode):
         return out
 
 
-def largest_tensor(examples):
-    states, targets, table, draw = problem(examples=examples, items=2000, width=4, dtype=torch.float32)
+def largest_tensor(examples, keep_mib):
+    states, targets, table, draw = problem(examples=examples, items=50_000, width=4, dtype=torch.float32)
     with LargestTensor() as tally:
-        FullSoftmax(chunk_mib=1)(states, targets, table, draw).sum().backward()
+        FullSoftmax(keep_mib=keep_mib)(states, targets, table, draw).sum().backward()
     return tally.elements
 
 
 def test_memory_does_not_grow_with_positions():
-    chunk = 2**20 // 4
-    assert chunk / 2 < largest_tensor(500) <= chunk
-    assert largest_tensor(2000) == largest_tensor(500)
-    naive = 2000 * 2000
-    assert naive > 10 * chunk
+    block = LEAST_ROWS * 50_000
+    assert block <= largest_tensor(300, keep_mib=0) <= 1.25 * block
+    assert largest_tensor(1200, keep_mib=0) == largest_tensor(300, keep_mib=0)
+    assert largest_tensor(300, keep_mib=64) >= 300 * 50_000  # kept while it fits
+    assert largest_tensor(1200, keep_mib=64) == largest_tensor(300, keep_mib=0)
+
+
+def test_the_buffer_is_used_again_once_it_is_free():
+    objective = FullSoftmax()
+    states, targets, table, draw = problem()
+    first = objective(states, targets, table, draw)
+    second = objective(states, targets, table, draw)  # while the first graph lives
+    assert not objective.workspace._free
+    first.sum().backward()
+    (buffer,) = objective.workspace._free
+    third = objective(states[:10], targets[:10], table, draw)
+    assert not objective.workspace._free
+    del third  # without a backward pass
+    assert objective.workspace._free[0] is buffer
+    second.sum().backward()
+    assert len(objective.workspace._free) == 2
+    assert not copy.deepcopy(objective).workspace._free
