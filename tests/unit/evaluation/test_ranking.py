@@ -183,3 +183,16 @@ def test_a_missing_or_double_part_is_noticed():
         assemble(
             parts, protocol=Protocol("m", "test"), source={}, strata=Strata((1,), (1,), (1,), 1), catalogue=Catalogue((1,), (10,))
         )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("negatives", [None, Negatives(10, 3)])
+def test_the_device_ranks_like_the_host(negatives):
+    chunk = random_histories(200, 60, chunk_rows=200).chunk(0)
+    scores = torch.randint(0, 20, (200, 61), generator=torch.Generator().manual_seed(0)).float()
+    host, device = (
+        rank_chunk(scores.clone().to(where), chunk, filter_seen=True, top_k=7, negatives=negatives) for where in ("cpu", "cuda")
+    )
+    for name in ("rank", "candidates", "repeat", "top_items", "top_lengths"):
+        assert np.array_equal(getattr(host, name), getattr(device, name)), name
