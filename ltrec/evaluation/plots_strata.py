@@ -92,7 +92,7 @@ def _paint_activity(figure: Figure, theme: Theme, *, activity: npt.NDArray[np.in
     axes.bar(edges[:-1], heights, width=np.diff(edges), align="edge", color=colours, edgecolor=theme.paper, linewidth=0.7)
     axes.set(xscale="log", xlim=(edges[0], edges[-1]), xlabel="training events per user", title="Users by activity")
     top = float(heights.max())
-    axes.set_ylim(0, top * 1.30)
+    axes.set_ylim(0, top * 1.36)
     axes.set_yticks([])
     axes.grid(False)
     _log_ticks(axes, int(edges[0]), int(edges[-1]))
@@ -109,17 +109,17 @@ def _mark_strata(axes: Axes, theme: Theme, activity: npt.NDArray[np.int64], stra
         if right <= left:
             continue
         if left > low and start != strata.head_from:
-            axes.plot([left, left], [0, top * 1.12], color=theme.muted, linewidth=0.8, linestyle=(0, (1, 2)))
+            axes.plot([left, left], [0, top * 1.17], color=theme.muted, linewidth=0.8, linestyle=(0, (1, 2)))
         share = float((member == index).mean())
-        axes.text((left * right) ** 0.5, top * 1.10, f"{name}\n{share:.0%}", ha="center", va="top", fontsize=7.5, color=theme.muted)
+        axes.text((left * right) ** 0.5, top * 1.17, f"{name}\n{share:.0%}", ha="center", va="top", fontsize=7.5, color=theme.muted)
 
 
 def _mark_head(axes: Axes, theme: Theme, head_from: int, top: float, low: int, high: int) -> None:
     if not low < head_from < high:
         return
-    axes.plot([head_from, head_from], [0, top * 1.27], color=theme.ink, linewidth=1.1)
-    axes.text(head_from, top * 1.27, "tail  ", ha="right", va="top", color=theme.tail, fontweight="bold")
-    axes.text(head_from, top * 1.27, "  head", ha="left", va="top", color=theme.head, fontweight="bold")
+    axes.plot([head_from, head_from], [0, top * 1.33], color=theme.ink, linewidth=1.1)
+    axes.text(head_from, top * 1.33, "tail  ", ha="right", va="top", color=theme.tail, fontweight="bold")
+    axes.text(head_from, top * 1.33, "  head", ha="left", va="top", color=theme.head, fontweight="bold")
 
 
 def _log_ticks(axes: Axes, low: int, high: int) -> None:

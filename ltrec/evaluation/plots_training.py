@@ -107,7 +107,7 @@ def _paint_validation(
 
 def _end_labels(axes: Axes, labels: list[Label], x: float) -> None:
     """Name each line at its end, pushed apart where they would overlap."""
-    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     bottom, top = axes.get_ylim()
     gap = (top - bottom) * 0.062
     heights = spread([y for y, _, _ in labels], gap, floor=bottom + gap / 2)

@@ -13,7 +13,7 @@ from ltrec.evaluation.report_facts import protocol_facts, provenance_facts
 from ltrec.evaluation.report_figures import activity_panel, grid_panel, loss_panel, strata_panel, validation_panel
 from ltrec.evaluation.report_run import RunFolder
 from ltrec.evaluation.report_tables import coverage_table, full_table, group_table, runs_table
-from ltrec.evaluation.report_versus import FLOOR, experiments, tables_of, title_of, verdict, versus
+from ltrec.evaluation.report_versus import FLOOR, SAME, experiments, tables_of, title_of, verdict, versus
 from ltrec.evaluation.report_view import Evaluated, Page, Part, Sentence, Table, Verdict, Versus
 from ltrec.evaluation.report_words import cold_users, grid_notes, headline, lede, limits, tiles
 from ltrec.evaluation.summary import Summary, summarise
@@ -54,7 +54,7 @@ def build_page(runs: Sequence[RunFolder], config: EvaluationConfig) -> Page:
         protocol=protocol_facts(judged.summary, judged.table, run.provenance, config) if judged else (("Evaluated", "no"),),
         provenance=provenance_facts(run.provenance),
         config=run.config,
-        limits=limits(judged.summary if judged else None, max(len(e) for e in experiments(runs))),
+        limits=limits(judged.summary if judged else None, _seeds_a_side(runs)),
         footer=f"Made by ltrec {ltrec.__version__} from {run.path}. One file, no scripts, nothing loaded from elsewhere.",
     )
 
@@ -91,14 +91,20 @@ def _evaluated(runs: Sequence[RunFolder], judged: _Judged, config: EvaluationCon
 def _compared(
     runs: Sequence[RunFolder], judged: _Judged, config: EvaluationConfig
 ) -> tuple[tuple[Verdict, ...], tuple[Versus, ...]]:
-    """Against every other experiment; a run alone is held against the popularity baseline, the floor."""
+    """Against every other experiment; else against its other seeds, one by one; a run alone against the popularity baseline."""
     mine, *others = experiments(runs)
-    other = tables_of(mine, judged.split)
+    other = tables_of(mine if others else mine[:1], judged.split)
     bases = [(title_of(e), tables_of(e, judged.split)) for e in others]
+    bases = bases or [(run.name + SAME, tables_of([run], judged.split)) for run in mine[1:]]
     if not bases and "popularity" in judged.baseline_tables:
         bases = [(FLOOR, [judged.baseline_tables["popularity"]])]
     verdicts = tuple(verdict(base, other, name, config) for name, base in bases)
     return verdicts, tuple(versus(base, other, name, i, config) for i, (name, base) in enumerate(bases, 1))
+
+
+def _seeds_a_side(runs: Sequence[RunFolder]) -> int:
+    sides = experiments(runs)
+    return max(len(side) for side in sides) if len(sides) > 1 else 1
 
 
 def _side_by_side(runs: Sequence[RunFolder], judged: _Judged, config: EvaluationConfig) -> Table | None:

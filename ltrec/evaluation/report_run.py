@@ -44,7 +44,8 @@ class History:
 
     def axis(self) -> str:
         """``epoch`` where every training line has its own, else ``step`` (an epoch counter that stands still draws no curve)."""
-        epochs = [line.get("epoch") for line in self.lines if "train/loss" in line]
+        trained = [line for line in self.lines if "train/loss" in line] or self.lines
+        epochs = [line.get("epoch") for line in trained]
         moving = all(_number(e) for e in epochs) and len(set(epochs)) == len(epochs)
         return "epoch" if epochs and moving else "step"
 

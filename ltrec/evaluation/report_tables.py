@@ -55,7 +55,7 @@ def coverage_table(summary: Summary, baselines: Mapping[str, Summary]) -> Table:
     cutoff = summary.headline.partition("@")[2]
     keys = [f"{stem}@{cutoff}" for stem in LIST_METRICS]
     rows = [
-        Row(name, tuple(Cell(_list_value(k, s.groups["all"].lists[k])) for k in keys))
+        Row(name, tuple(Cell(_list_value(k, s.groups["all"].lists[k])) for k in keys), note=_other_filter(s, summary))
         for name, s in ((summary.name, summary), *baselines.items())
     ]
     return Table(f"Lists of {cutoff} over all users.", ("", *LIST_METRICS.values()), tuple(rows))
@@ -70,6 +70,13 @@ def runs_table(runs: Mapping[str, Summary]) -> Table:
         for key, group in groups.items()
     ]
     return Table(f"{metric_name(first.headline)} of each run. Small print: 95 % intervals over users.", ("", *runs), tuple(rows))
+
+
+def _other_filter(scorer: Summary, model: Summary) -> str:
+    """A word of warning where a baseline was ranked under another rule than the model."""
+    if scorer.protocol.filter_seen == model.protocol.filter_seen:
+        return ""
+    return "seen items left out" if scorer.protocol.filter_seen else "seen items stay in"
 
 
 def _cell(group: GroupSummary | None, metric: str) -> Cell:

@@ -1,7 +1,8 @@
 """This run against others: the gate's verdict in a box, the paired differences in a figure and a table.
 
 Runs whose configs are equal but for name and seed are seeds of one experiment; seeds are paired with seeds. The first run given is
-in question, the others are what it is compared with. Runs that must not be compared are refused (`pairing`), not set side by side.
+in question, the others are what it is compared with; when all are seeds of one experiment, the first is held against each other one.
+Runs that must not be compared are refused (`pairing`), not set side by side.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ltrec.evaluation.summary import Estimate
 from ltrec.evaluation.table import EvalTable
 
 FLOOR = "popularity baseline"
+SAME = " (the same config, another seed)"
 WORDS = {PASS: "Pass", FAIL: "Fail", INCONCLUSIVE: "Inconclusive"}
 _OWN = re.compile(r"^(name|seed|out|resume):.*$", re.MULTILINE)
 """Top-level keys that may differ between seeds of one experiment."""
@@ -77,7 +79,7 @@ def versus(base: Sequence[EvalTable], other: Sequence[EvalTable], against: str, 
     where = {"tail": "tail", "head": "head", **{f"stratum={i}": p for i, p in enumerate(positions(base[0].strata))}}
     differences = [_difference(g, metric, where) for g in groups]
     figure = shown(forest(f"against-{index}", metric_name(metric), differences, against)) if differences else _nobody()
-    return Versus(f"against-{index}", f"Against {_the(against)}", _notes(found), _table(groups, metric, against), figure)
+    return Versus(f"against-{index}", f"Against {_the(against)}", _notes(found, against), _table(groups, metric, against), figure)
 
 
 def _the(against: str) -> str:
@@ -88,10 +90,12 @@ def _nobody() -> Panel:
     return missing("Nobody with a history was evaluated, so there is nothing to compare.")
 
 
-def _notes(found: Comparison) -> tuple[str, ...]:
+def _notes(found: Comparison, against: str) -> tuple[str, ...]:
     seeds = ", ".join(str(s) for s in found.seeds if s is not None)
     if len(found.seeds) > 1:
         return (f"Paired by seed ({seeds}); a user's difference is the mean over seeds. The parts above show the first run alone.",)
+    if against.endswith(SAME):
+        return ("Config and data are the same, so these differences are chance: the yardstick for a comparison that is not.",)
     return ("One training seed: another one may move these differences by more than the intervals say.",)
 
 
@@ -112,7 +116,8 @@ def _table(groups: Sequence[GroupComparison], metric: str, against: str) -> Tabl
             cells.append(Cell(number(d.seed_spread)))
         accent = group.key if group.key in ("tail", "head") else ""
         rows.append(Row(group.label[:1].upper() + group.label[1:], tuple(cells), accent=accent, rule=group.key == "stratum=0"))
-    columns = ("", "Users", against[:1].upper() + against[1:], "This run", "Change", "Relative", "Spread over seeds")
+    base = FLOOR.capitalize() if against == FLOOR else against.removesuffix(SAME)
+    columns = ("", "Users", base, "This run", "Change", "Relative", "Spread over seeds")
     width = len(rows[0].cells) + 1
     return Table(f"{metric_name(metric)}. Small print: 95 % intervals over users.", columns[:width], tuple(rows))
 

@@ -137,6 +137,7 @@ def test_the_facts_are_on_the_page(run):
         assert fact in text
     assert "ltrec train conf/experiment/quickstart.yaml seed=1" in text
     assert "6 users had no history before their target" in text
+    assert "last item seen items stay in" in text
     assert "another training seed: this page rests on one." in text
 
 
@@ -283,6 +284,14 @@ def test_seeds_of_one_experiment_are_found_and_paired(run):
     assert "against plain and 1 more seed?" in text
     assert "Paired by seed (1, 2)" in text
     assert "Spread over seeds" in text
+
+
+def test_seeds_alone_are_held_against_each_other(run):
+    again = fake_run(run.parent / "again", users=260, seed=2)
+    text = squeezed(read(write_report([run, again], CONFIG)).text)
+    assert "Did the tail gain, and did the head pay, against again (the same config, another seed)?" in text
+    assert "these differences are chance" in text
+    assert "this page rests on one" in text
 
 
 def test_runs_of_other_data_are_refused(run):
