@@ -17,7 +17,6 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input -c constraints.txt
 PYTEST := OMP_NUM_THREADS=$(TEST_THREADS) $(BIN)/python -m pytest
-SOURCES := ltrec tests benchmarks
 
 ##@ Start here
 
@@ -56,16 +55,16 @@ test-gpu: install ## The tests that need a CUDA device
 
 .PHONY: check
 check: install ## Format, lint, types, floors of the house, spelling
-	$(BIN)/ruff format --check $(SOURCES)
-	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
 .PHONY: format
 format: install ## Put the code into its form
-	$(BIN)/ruff check --fix $(SOURCES)
-	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 ##@ Measurements
 
@@ -81,7 +80,7 @@ bench-epoch: install ## One training epoch against the floor of its matrix produ
 .PHONY: clean
 clean: ## Remove caches and build products; .venv, data/ and runs/ stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
-	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help
 help: ## This list
