@@ -47,7 +47,7 @@ def test_batches_equal_the_naive_ones(tiny, config, accumulate):
             n = user.train_events
             start = max(n - 7, 0)
             if config.window == "random" and start:
-                start = _mix_once(mix(5, batch.step), user.key) % (start + 1)
+                start = mix(mix(5, batch.step), user.key) % (start + 1)
             run = user.items[:n][start : start + 7]
             expected.append((user.key, user.stratum, tuple(run[:-1]), tuple(run[1:])))
         assert rows(batch) == sorted(expected, key=lambda row: -len(row[2]))
@@ -55,11 +55,6 @@ def test_batches_equal_the_naive_ones(tiny, config, accumulate):
         for row in slots:
             counts[user_of[row].stratum] += min(user_of[row].train_events, 7) - 1
         assert batch.window_targets_K.tolist() == [counts[z] for z in range(3)]
-
-
-def _mix_once(seed: int, value: int) -> int:
-    """`mix_array` of one value: mix(seed) is the first state."""
-    return mix(seed, value)
 
 
 @every_variant
