@@ -63,7 +63,7 @@ def validation_curves(metric: str, overall: Curve, tail: Curve | None, head: Cur
         partial(_paint_validation, metric=metric, overall=overall, tail=tail, head=head, x_label=x_label),
         alt=f"Validation {metric} over {x_label}s, overall, tail and head. Overall is best, {overall.y[best]:.4f}, "
         f"at {x_label} {overall.x[best]:g} and ends at {overall.y[-1]:.4f}.",
-        caption="The ring marks the best overall value: the checkpoint that is evaluated.",
+        caption="The ring marks the best overall value: that checkpoint is best.ckpt.",
         inches=(5.2, 3.5),
     )
 

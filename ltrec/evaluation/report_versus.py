@@ -1,7 +1,7 @@
 """This run against others: the gate's verdict in a box, the paired differences in a figure and a table.
 
 Runs whose configs are equal but for name and seed are seeds of one experiment; seeds are paired with seeds. The first run given is
-in question, the others are what it is compared with; when all are seeds of one experiment, the first is held against each other one.
+in question, the others are what it is compared with; when all are seeds of one experiment, the first is held against each other.
 Runs that must not be compared are refused (`pairing`), not set side by side.
 """
 
