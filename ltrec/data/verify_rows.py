@@ -78,7 +78,7 @@ def _first(conditions: dict[str, Array]) -> str | None:
 def _form(rows: Rows, shard: Shard, manifest: Manifest, last_key: int | None) -> str | None:
     if (rows.lengths != rows.time_lengths).any():
         return "items and times differ in length"
-    rises = np.diff(rows.user_key) > 0
+    rises = rows.user_key[1:] > rows.user_key[:-1]  # not a difference: it would overflow
     within = rows.index[1:] == 0
     return _first(
         {

@@ -99,10 +99,6 @@ def _strata(manifest: Manifest) -> Table:
     for index, name in enumerate(strata.names()):
         u, e = strata.users[index], strata.events[index]
         table.add_row(str(index), name, f"{u:,}", f"{u / users:.1%}", f"{e:,}", f"{e / events:.1%}")
-    table.caption = (
-        f"head: users with {strata.head_from} training events or more ({_head_share(manifest):.1%} of the training users)"
-    )
-    table.caption_justify = "left"
     return table
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import duckdb
 import numpy as np
 import numpy.typing as npt
@@ -41,12 +43,8 @@ def equal_bounds(activity: Ints, users: Ints, count: int) -> list[int]:
     A cut before value v puts all users below v on its lower side; for each of the shares 1/K, ..., (K-1)/K the nearest cut is taken
     (equally near: the lower one), and cuts that coincide are merged.
     """
-    below = np.cumsum(users)[:-1]
-    if len(below) == 0:
-        return [1]
-    total = int(users.sum())
-    cuts = {int(activity[1 + nearest_cut(below * count, total * k)]) for k in range(1, count)}
-    return [1, *sorted(cuts)]
+    cuts = {nearest_cut(activity, users, Fraction(k, count)) for k in range(1, count)}
+    return [1, *sorted(cut for cut in cuts if cut is not None)]
 
 
 def head_bound(activity: Ints, users: Ints, share: float) -> int:
@@ -54,12 +52,17 @@ def head_bound(activity: Ints, users: Ints, share: float) -> int:
 
     When all users are equally active there is no head, and the bound lies above them.
     """
-    below = np.cumsum(users)[:-1]
-    if len(below) == 0:
-        return int(activity[-1]) + 1
-    return int(activity[1 + nearest_cut(below, (1 - share) * int(users.sum()))])
+    cut = nearest_cut(activity, users, 1 - Fraction(str(share)).limit_denominator(1000))
+    return int(activity[-1]) + 1 if cut is None else cut
 
 
-def nearest_cut(below: Ints, target: float) -> int:
-    """Index of the first entry of `below` (users under each cut, rising) that is nearest to `target`."""
-    return int(np.argmin(np.abs(below - target)))
+def nearest_cut(activity: Ints, users: Ints, below: Fraction) -> int | None:
+    """The value to cut before so that the share of users under the cut is nearest to `below`; None when there is a single value.
+
+    In whole numbers, so that equal distances are equal; the lowest of equally near cuts.
+    """
+    under = np.cumsum(users)
+    if len(under) < 2:
+        return None
+    distance = np.abs(under[:-1] * below.denominator - int(under[-1]) * below.numerator)
+    return int(activity[1 + int(np.argmin(distance))])

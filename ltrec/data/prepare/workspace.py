@@ -20,7 +20,7 @@ from ltrec.core.files import fsync_folder
 from ltrec.data.manifest import MANIFEST, Manifest
 
 WORK = ".preparing"
-_OWN = (MANIFEST, "vocab", "_rejects", "stratum=*")
+_OWN = (MANIFEST, f".{MANIFEST}.*.tmp", "vocab", "_rejects", "stratum=*")
 
 
 @contextmanager

@@ -1,0 +1,109 @@
+"""`ltrec prepare` and `ltrec verify` as a user meets them: exit codes, one line per mistake, tables."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.logs import START, some_events, write_csv
+
+from ltrec.launch.cli import main
+from ltrec.launch.commands.prepare import sort_arguments
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_prepare_then_verify(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "logs" / "1.csv", [("bot", f"i{n % 7}", START + n) for n in range(50)], ("uid", "item_id", "timestamp"))
+    write_csv(
+        tmp_path / "logs" / "2.csv", [*some_events(), *some_events()[:3], (None, "i", START)], ("uid", "item_id", "timestamp")
+    )
+    words = [
+        "prepare",
+        "logs/*.csv",
+        "--out",
+        "data",
+        "--user",
+        "uid",
+        "history_cap=20",
+        "prepare.reject_budget=0.1",
+        "cold_users=0.1",
+    ]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert "rejected" in shown and "1 x null user" in shown and "duplicates" in shown and "capped" in shown and "head: " in shown
+    assert main(words) == 0
+    assert "up to date" in capsys.readouterr().err
+    assert main(["verify", "data"]) == 0
+    assert "is intact" in capsys.readouterr().err
+    shard = next(Path("data").glob("stratum=*/part-*"))
+    shard.write_bytes(shard.read_bytes()[:-9] + b"x" + shard.read_bytes()[-8:])
+    assert main(["verify", "data"]) == 2
+    assert shard.name in capsys.readouterr().err
+
+
+def test_a_config_file_names_sources_and_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "log.csv", some_events())
+    (tmp_path / "my.yaml").write_text("prepare:\n  sources: [log.csv]\n  strata: 2\ndata:\n  path: there\n")
+    assert main(["prepare", "my.yaml", "strata=3"]) == 0
+    assert main(["prepare", "--config", "my.yaml", "prepare.strata=3"]) == 0
+    assert "up to date" in capsys.readouterr().err
+    assert (tmp_path / "there" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["prepare", "log.csv"], "where to?"),
+        (["prepare", "--out", "o"], "no event log named"),
+        (["prepare", "lok.csv", "--out", "o"], "lok.csv not found (did you mean 'log.csv'?)"),
+        (["prepare", "log.csv", "--out", "o", "--item", "item"], "no column 'item' (did you mean 'item_id'?)"),
+        (["prepare", "log.csv", "--out", "o", "histroy_cap=3"], "did you mean 'prepare.history_cap'?"),
+        (["prepare", "log.csv", "--out", "o", "history_cap=many"], "history_cap"),
+        (["prepare", "log.csv", "--out", "o", "history_cap=2"], "it must be at least 3"),
+        (["prepare", "log.csv", "--out", "o", "--split", "random"], "leave_one_out"),
+        (["prepare", "empty.csv", "--out", "o"], "empty.csv is empty"),
+        (["verify", "o"], "is no prepared data set"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "log.csv", some_events())
+    (tmp_path / "empty.csv").touch()
+    assert main(words) == 2
+    shown = capsys.readouterr().err
+    assert message in shown and shown.count("\n") == 1
+    assert not (tmp_path / "o").exists()
+
+
+def test_settings_and_sources_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dt=2020").mkdir()
+    (tmp_path / "dt=2020" / "x.csv").touch()
+    words = ["a.csv", "dt=2020", "dt=*/x.csv", "strata=2", "prepare.time=t", "data.path=d", "conf.yaml"]
+    assert sort_arguments(words) == (
+        [Path("conf.yaml")],
+        ["prepare.strata=2", "prepare.time=t", "data.path=d"],
+        ["a.csv", "dt=2020", "dt=*/x.csv"],
+    )
+
+
+@pytest.mark.parametrize("kib", [1, 100, 300])
+def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path, kib):
+    """A limit on the size of any file stands in for the disk; the smallest stops the first table, the larger ones later steps."""
+    rows = [(f"user {n % 997}", f"item {n % 1009}", START + n * 7919 % 100_000) for n in range(30_000)]
+    log = write_csv(tmp_path / "log.csv", rows)
+    command = [sys.executable, "-m", "ltrec", "prepare", str(log), "--out", str(tmp_path / "out"), "threads=1"]
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (kib << 10, kib << 10))
+
+    done = subprocess.run(command, cwd=ROOT, preexec_fn=limit, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "no space left" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,34 @@
+"""Small event logs on disk, and preparing them, in one line each."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+
+from ltrec.data.manifest import Manifest
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.pipeline import prepare
+
+START = 1_400_000_000
+
+
+def write_csv(path: Path, rows: Iterable[tuple], header: tuple[str, ...] = ("user_id", "item_id", "timestamp")) -> Path:
+    """A CSV log; None is an empty field."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+    return path
+
+
+def some_events(users: int = 12, most: int = 9) -> list[tuple[str, str, int]]:
+    """Users u0, u1, ... with 1, 2, ..., `most`, 1, 2, ... events on seven items, newest first, many tied times."""
+    return [(f"u{u}", f"i{(u * 3 + n * n) % 7}", START + 1000 - n // 2) for u in range(users) for n in range(u % most + 1)]
+
+
+def prepared(folder: Path, rows: Iterable[tuple] | None = None, **options) -> Manifest:
+    """Prepare `rows` (or `some_events`) into folder/out."""
+    source = write_csv(folder / "log.csv", some_events() if rows is None else rows)
+    return prepare(PrepareConfig(**{"name": "x", "sources": (str(source),), "threads": 1, **options}), folder / "out")

@@ -1,0 +1,158 @@
+"""What prepare means, in plain Python over lists: the reference that the real pipeline is compared with. Slow and obvious."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from ltrec.data.manifest import Manifest
+from ltrec.data.prepare.config import PrepareConfig
+
+
+@dataclass(frozen=True)
+class NaiveRow:
+    stratum: int
+    activity: int
+    train_events: int
+    valid_at: int
+    test_at: int
+    items: tuple[str, ...]
+    times: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class NaiveData:
+    rows: dict[str, NaiveRow]
+    vocabulary: list[tuple[str, int]]
+    lower_bounds: tuple[int, ...]
+    head_from: int
+    duplicates: int
+    filtered: int
+    capped: int
+
+
+def naive_prepare(log: list[tuple[str, str, int]], config: PrepareConfig) -> NaiveData | None:
+    """`log` holds (user, item, seconds) in source order. None = prepare must refuse."""
+    events = [(user, item, time, order) for order, (user, item, time) in enumerate(log)]
+    single = _duplicates(events, config.duplicates)
+    kept = _frequent(single, config)
+    histories = defaultdict(list)
+    for event in sorted(kept, key=lambda e: (e[2], e[3])):
+        histories[event[0]].append(event)
+    if len(histories) < 2:
+        return None
+    cuts = None
+    if config.split == "global_time":
+        cuts = tuple(_cut(kept, Fraction(text)) for text in (config.valid_from, config.test_from))
+        if not cuts[0] < cuts[1]:
+            return None
+    places = {user: _places(user, history, config, cuts) for user, history in histories.items()}
+    activity = [train for train, _, _ in places.values() if train > 0]
+    if not activity:
+        return None
+    bounds = tuple(config.strata_bounds) or (
+        1,
+        *sorted({c for k in range(1, config.strata) if (c := _cut_activity(activity, Fraction(k, config.strata)))}),
+    )
+    head = _cut_activity(activity, 1 - Fraction(str(config.head_share))) or max(activity) + 1
+    rows, capped, counts = {}, 0, Counter()
+    for user, history in histories.items():
+        rows[user] = _row(history, *places[user], bounds, config.history_cap)
+        capped += len(history) - len(rows[user].items)
+        counts.update({item: 0 for _, item, _, _ in history})
+        counts.update(rows[user].items[: rows[user].train_events])
+    if all(row.train_events < 2 for row in rows.values()):
+        return None
+    vocabulary = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0].encode()))
+    return NaiveData(rows, vocabulary, bounds, head, len(events) - len(single), len(single) - len(kept), capped)
+
+
+def _duplicates(events: list, policy: str) -> list:
+    if policy == "keep":
+        return events
+    chosen: dict = {}
+    for event in events:
+        user, item, time, order = event
+        key = (user, item, time) if policy == "drop_exact" else (user, item)
+        before = chosen.setdefault(key, event)
+        if (policy == "keep_first" and (time, order) < before[2:]) or (policy == "keep_last" and (time, order) > before[2:]):
+            chosen[key] = event
+    return list(chosen.values())
+
+
+def _frequent(events: list, config: PrepareConfig) -> list:
+    while True:
+        items = Counter(item for _, item, _, _ in events)
+        fewer = [e for e in events if items[e[1]] >= config.min_item_events]
+        users = Counter(user for user, _, _, _ in fewer)
+        fewer = [e for e in fewer if users[e[0]] >= config.min_user_events]
+        if len(fewer) == len(events) or not config.iterate:
+            return fewer
+        events = fewer
+
+
+def _cut(events: list, share: Fraction) -> int:
+    times = sorted({time for _, _, time, _ in events})
+    return min(times, key=lambda t: (abs(Fraction(sum(e[2] < t for e in events)) - share * len(events)), t))
+
+
+def _cut_activity(activity: list[int], share: Fraction) -> int | None:
+    values = sorted(set(activity))[1:]
+    return min(values, key=lambda v: (abs(Fraction(sum(a < v for a in activity), len(activity)) - share), v)) if values else None
+
+
+def is_cold(user: str, config: PrepareConfig) -> bool:
+    first_half = int.from_bytes(hashlib.md5(f"{config.cold_seed}:{user}".encode()).digest()[:8], "little")
+    return first_half < int(config.cold_users * 2**64)
+
+
+def _places(user: str, history: list, config: PrepareConfig, cuts: tuple[int, int] | None) -> tuple[int, int, int]:
+    n, cold = len(history), is_cold(user, config)
+    if cuts is None:
+        if cold:
+            return 0, -1, n - 1 if n >= 2 else -1
+        return (n - 2, n - 2, n - 1) if n >= 3 else (n, -1, -1)
+    times = [time for _, _, time, _ in history]
+    before_valid, before_test = (sum(t < cut for t in times) for cut in cuts)
+    valid = before_valid if before_test > before_valid else -1
+    test = before_test if n > before_test else -1
+    return (0, -1, test) if cold else (before_valid, valid, test)
+
+
+def _row(history: list, train: int, valid: int, test: int, bounds: tuple[int, ...], cap: int) -> NaiveRow:
+    stop = test + 1 if test >= 0 else len(history)
+    first, last = max(0, stop - cap), min(len(history), stop + cap)
+    stored = history[first:last]
+    return NaiveRow(
+        stratum=sum(train >= bound for bound in bounds) - 1,
+        activity=train,
+        train_events=max(0, min(train, last) - first),
+        valid_at=valid - first if valid > first or (valid == 0 == first) else -1,
+        test_at=test - first if test >= 0 else -1,
+        items=tuple(item for _, item, _, _ in stored),
+        times=tuple(time for _, _, time, _ in stored),
+    )
+
+
+def read_back(folder: Path) -> tuple[dict[str, NaiveRow], list[tuple[str, int]]]:
+    """A prepared data set in the reference's terms: rows by user, vocabulary by id. Fails on a user that occurs twice."""
+    manifest = Manifest.load(folder)
+    vocab = pq.read_table(folder / manifest.vocab.path).to_pylist()
+    names = {row["item"]: row["item_id"] for row in vocab}
+    rows: dict[str, NaiveRow] = {}
+    for shard in manifest.shards:
+        for row in pq.ParquetFile(folder / shard.path).read().to_pylist():
+            assert row["user_id"] not in rows
+            digest = hashlib.md5(row["user_id"].encode()).digest()
+            assert row["user_key"] == int.from_bytes(digest[8:], "little", signed=True)
+            rows[row["user_id"]] = NaiveRow(
+                *(row[name] for name in ("stratum", "activity", "train_events", "valid_at", "test_at")),
+                items=tuple(names[i] for i in row["items"]),
+                times=tuple(row["times"]),
+            )
+    return rows, [(row["item_id"], row["train_count"]) for row in vocab]

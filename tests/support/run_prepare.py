@@ -1,0 +1,51 @@
+"""Run prepare in a process of its own and stop for ever at one place, so that a test can kill it exactly there.
+
+python -m tests.support.run_prepare SOURCE OUT PLACE      prints "here" once PLACE is reached
+
+A place is a stage that prepare reports, or `module.function` of the prepare package: before its n-th call with `#n`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from pathlib import Path
+
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.pipeline import prepare
+
+OPTIONS = {"name": "x", "threads": 1, "block_rows": 16, "shard_events": 500, "reject_budget": 0.5}
+
+
+def main(source: str, out: str, place: str) -> None:
+    if "." in place:
+        _stop_before(place)
+    prepare(PrepareConfig(sources=(source,), **OPTIONS), Path(out), lambda stage, done, total: _stop() if stage == place else None)
+    print("finished", flush=True)
+
+
+def _stop_before(place: str) -> None:
+    target, _, number = place.partition("#")
+    module_name, *owner, name = target.split(".")
+    holder = importlib.import_module(f"ltrec.data.prepare.{module_name}")
+    for part in owner:
+        holder = getattr(holder, part)
+    original, calls = getattr(holder, name), []
+
+    def stop_or_call(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == int(number or 1):
+            _stop()
+        return original(*args, **kwargs)
+
+    setattr(holder, name, stop_or_call)
+
+
+def _stop() -> None:
+    print("here", flush=True)
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import fcntl
+import os
+
+import pytest
+from tests.support.logs import prepared
+
+from ltrec.core.errors import UserError
+from ltrec.data.prepare.workspace import WORK, workspace
+from ltrec.data.verify import verify
+
+
+def test_other_peoples_files_are_safe(tmp_path):
+    (tmp_path / "out" / "vocab").mkdir(parents=True)
+    (tmp_path / "out" / "vocab" / "mine.txt").write_text("precious")
+    (tmp_path / "out" / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match=r"already holds other files \(thesis\.tex\)"):
+        prepared(tmp_path)
+    assert (tmp_path / "out" / "vocab" / "mine.txt").exists()
+
+
+def test_what_a_killed_run_left_is_cleared(tmp_path):
+    (tmp_path / "out" / WORK / "spill").mkdir(parents=True)
+    (tmp_path / "out" / WORK / "engine.duckdb").write_text("torn")
+    (tmp_path / "out" / "stratum=0").mkdir()
+    (tmp_path / "out" / "stratum=0" / "part-00000-0.parquet").write_text("torn")
+    prepared(tmp_path)
+    verify(tmp_path / "out")
+    assert not (tmp_path / "out" / WORK).exists()
+
+
+def test_two_at_once_are_refused(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    holder = os.open(out, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    with pytest.raises(UserError, match="another ltrec prepare is writing"):
+        prepared(tmp_path)
+    os.close(holder)
+    prepared(tmp_path)
+
+
+def test_an_error_leaves_no_trace_and_no_new_folder(tmp_path):
+    with pytest.raises(KeyError), workspace(tmp_path / "a" / "b" / "out") as work:
+        (work / "x").write_text("x")
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(UserError, match="cannot make the folder"):
+        prepared(tmp_path)
+
+
+def test_a_data_set_with_a_missing_shard_is_not_up_to_date(tmp_path):
+    manifest = prepared(tmp_path)
+    (tmp_path / "out" / manifest.shards[0].path).unlink()
+    with pytest.raises(UserError, match="is missing or has another size; prepare again with --overwrite"):
+        prepared(tmp_path)
