@@ -110,7 +110,7 @@ class Manifest:
             raise UserError(
                 f"{path} has format version {body['format_version']}, this ltrec reads {FORMAT_VERSION}; prepare the data again"
             )
-        strata = {k: tuple(v) if isinstance(v, list) else v for k, v in body.pop("strata").items()}
+        strata: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in body.pop("strata").items()}
         return Manifest(
             strata=Strata(**strata), vocab=Vocab(**body.pop("vocab")), shards=tuple(Shard(**s) for s in body.pop("shards")), **body
         )

@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from ltrec.config.tree import RunConfig
-from ltrec.data.stream.histories import Histories
-from ltrec.data.stream.loader import StreamLoader
-from ltrec.data.stream.plan import Plan
-from ltrec.data.stream.vocabulary import Vocabulary
 from torch import nn
 
+from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
+from ltrec.data.stream.histories import Histories
+from ltrec.data.stream.loader import StreamLoader
+from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.models.backbones import BACKBONES, Encoder
 from ltrec.objectives import OBJECTIVES, Objective

@@ -7,7 +7,10 @@ depend on W.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,15 +23,24 @@ from ltrec.distributed.collectives import all_gather_parts, current_world
 from ltrec.evaluation.baselines import BASELINES, last_item, popularity
 from ltrec.evaluation.catalogue import Catalogue
 from ltrec.evaluation.ranking import Negatives, Score, num_parts, rank_split
-from ltrec.evaluation.table import EvalTable, Protocol, assemble
+from ltrec.evaluation.table import EvalTable, Part, Protocol, assemble
 from ltrec.launch.build import Data, build_backbone, build_histories, open_data
 from ltrec.launch.processes import Processes, device_of
 from ltrec.launch.run_folder import RunFolder
-from ltrec.models.backbones import Scorer
 from ltrec.stages.checkpoint_io import read_checkpoint
 
 Progress = Callable[[str, int, int], None]
 """What is ranked, chunks done, chunks in all (of this process)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One scorer to rank with, and what its table must say."""
+
+    name: str
+    make_score: Callable[[], Score]
+    source: dict[str, Any]
+    protocol: Protocol
 
 
 def evaluate_run(
@@ -54,22 +66,25 @@ def evaluate_run(
     histories = build_histories(config, data, split)
     sha, protocol = sha256_file(checkpoint), protocol_of(config, data, split)
     files = {config.model.name: run.eval / f"{split}.parquet"}
-    source = {"name": config.name, "scorer": config.model.name, "checkpoint": which, "checkpoint_sha256": sha, "seed": config.seed}
-    scorers: dict[str, tuple[Callable[[], Score], dict[str, object], Protocol]] = {
-        config.model.name: (lambda: load_score(config, data, checkpoint, processes), source, protocol)
+    lists = {"top_k": config.evaluation.top_k}
+    source = {
+        "name": config.name,
+        "scorer": config.model.name,
+        "seed": config.seed,
+        "checkpoint": which,
+        "checkpoint_sha256": sha,
+        **lists,
     }
+    jobs = [_Job(config.model.name, partial(load_score, config, data, checkpoint, processes), source, protocol)]
     for name in BASELINES:
         files[name] = run.eval / f"baseline-{name}-{split}.parquet"
-        scorers[name] = (
-            lambda name=name: baseline_score(name, data),
-            {"name": name, "scorer": name},
-            baseline_protocol(protocol, name),
-        )
-    for name, (make, origin, its_protocol) in scorers.items():
-        if not _is_current(files[name], its_protocol, origin):
-            table = _rank(make(), origin, its_protocol, config, data, histories, lambda d, n, name=name: on_progress(name, d, n))
+        origin = {"name": name, "scorer": name, **lists}
+        jobs.append(_Job(name, partial(baseline_score, name, data), origin, baseline_protocol(protocol, name)))
+    for job in jobs:
+        if not _is_current(files[job.name], job):
+            table = _rank(job, config, data, histories, partial(on_progress, job.name))
             if processes.world.rank == 0:
-                table.write(files[name])
+                table.write(files[job.name])
     return files
 
 
@@ -95,25 +110,18 @@ def negatives_of(config: RunConfig) -> Negatives | None:
     return Negatives(evaluation.sampled_negatives, evaluation.seed) if evaluation.candidates == "sampled" else None
 
 
-def load_scorer(config: RunConfig, num_items: int, checkpoint: Path) -> Scorer:
-    """The run's backbone with a checkpoint's weights, ready to score."""
+def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Processes) -> Score:
+    """Histories -> scores with the run's backbone and a checkpoint's weights, on this process's device."""
     state = read_checkpoint(checkpoint)["state_dict"]
-    prefix = "backbone."
-    backbone = build_backbone(config, num_items)
+    prefix, device = "backbone.", device_of(processes, config.trainer.accelerator)
+    backbone = build_backbone(config, data.manifest.vocab.items)
     assert isinstance(backbone, torch.nn.Module)
     backbone.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
-    return backbone.eval()  # type: ignore[return-value]
-
-
-def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Processes) -> Score:
-    """Histories -> scores with the run's checkpoint, on this process's device."""
-    device = device_of(processes, config.trainer.accelerator)
-    scorer = load_scorer(config, data.manifest.vocab.items, checkpoint)
-    scorer.to(device)  # type: ignore[attr-defined]
+    backbone.eval().to(device)
 
     def score(batch: SequenceBatch) -> Tensor:
         with torch.inference_mode():
-            return scorer.scores(batch.to(device))
+            return backbone.scores(batch.to(device))
 
     return score
 
@@ -127,23 +135,15 @@ def baseline_score(name: str, data: Data) -> Score:
     return makers[name]()
 
 
-def _rank(
-    score: Score,
-    source: dict[str, object],
-    protocol: Protocol,
-    config: RunConfig,
-    data: Data,
-    histories: Histories,
-    on_progress: Callable[[int, int], None],
-) -> EvalTable:
-    world, parts = current_world(), []
+def _rank(job: _Job, config: RunConfig, data: Data, histories: Histories, on_progress: Callable[[int, int], None]) -> EvalTable:
+    world, parts = current_world(), list[Part]()
     mine = range(world.rank, num_parts(histories), world.size)
     ranked = rank_split(
-        score,
+        job.make_score(),
         histories,
         data.vocabulary.train_count,
         parts=mine,
-        filter_seen=protocol.filter_seen,
+        filter_seen=job.protocol.filter_seen,
         top_k=config.evaluation.top_k,
         negatives=negatives_of(config),
     )
@@ -153,15 +153,15 @@ def _rank(
     every = [part for rank in all_gather_parts(parts) for part in rank]
     return assemble(
         every,
-        protocol=protocol,
-        source=source,
+        protocol=job.protocol,
+        source=job.source,
         strata=data.manifest.strata,
         catalogue=Catalogue.of(data.vocabulary.train_count),
     )
 
 
-def _is_current(path: Path, protocol: Protocol, source: dict[str, object]) -> bool:
+def _is_current(path: Path, job: _Job) -> bool:
     if not path.exists():
         return False
     table = EvalTable.read(path)
-    return table.protocol == protocol and table.source == source
+    return table.protocol == job.protocol and table.source == job.source

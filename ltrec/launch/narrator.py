@@ -36,4 +36,4 @@ class Narrator(Callback):
             value = metrics.get(f"val/ndcg@10{key}")
             parts += [] if value is None else [f"{label} {float(value):.4f}"]
         parts.append(f"HR@10 {float(metrics['val/hr@10']):.4f}")
-        self.console.print("  ".join(parts), highlight=False)
+        self.console.print("  ".join(parts), highlight=False, soft_wrap=True)

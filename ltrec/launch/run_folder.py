@@ -12,13 +12,24 @@ from typing import Any
 
 from ltrec.config.load import dump, load
 from ltrec.config.tree import RunConfig
-
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_write_text
 
 # Changing these does not make another run: how long, where, and how it is shown.
-FREE_TO_CHANGE = ("trainer.max_", "trainer.patience", "trainer.progress", "trainer.threads", "trainer.accelerator", "trainer.log_")
-FREE_TO_CHANGE += ("trainer.checkpoint_every_steps", "tracking.", "resume", "out", "prepare.", "evaluation.")
+FREE_TO_CHANGE: tuple[str, ...] = (
+    "trainer.max_",
+    "trainer.patience",
+    "trainer.progress",
+    "trainer.threads",
+    "trainer.accelerator",
+    "trainer.log_",
+    "trainer.checkpoint_every_steps",
+    "tracking.",
+    "evaluation.",
+    "prepare.",
+    "resume",
+    "out",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from ltrec.config.tree import RunConfig
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
+from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
 from ltrec.launch.narrator import Narrator

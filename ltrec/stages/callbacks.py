@@ -50,7 +50,8 @@ class Telemetry(Callback):
 
     def __init__(self, every_steps: int) -> None:
         self.every_steps = every_steps
-        self._since: float | None = None
+        self._since = 0.0
+        self._seconds = 0.0  # trained since the last line; validation does not count
         self._sums: SumCount | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -67,7 +68,7 @@ class Telemetry(Callback):
         self._sums = pl_module.step_losses if self._sums is None else self._sums + pl_module.step_losses
         if trainer.global_step % self.every_steps == 0:
             self._write(trainer, self._sums)
-            self._sums, self._since = None, time.monotonic()
+            self._sums, self._seconds, self._since = None, 0.0, time.monotonic()
 
     def _write(self, trainer: pl.Trainer, local: SumCount) -> None:
         total = SumCount(all_reduce_sum(local.sum_K), all_reduce_sum(local.count_K))
@@ -77,7 +78,7 @@ class Telemetry(Callback):
                 f"the loss became {loss} before step {trainer.global_step}: lower optim.lr or set optim.clip_norm; "
                 "the last checkpoint is untouched"
             )
-        elapsed = time.monotonic() - (self._since or 0.0)
+        elapsed = self._seconds + time.monotonic() - self._since
         line: dict[str, float] = {
             "epoch": epoch_of(trainer),
             "train/loss": loss,
@@ -87,8 +88,12 @@ class Telemetry(Callback):
         }
         log(trainer, line)
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop the clock."""
+        self._seconds += time.monotonic() - self._since
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the validation's metrics."""
+        """Write the validation's metrics; start the clock again."""
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         if values and not trainer.sanity_checking:
             log(trainer, {"epoch": epoch_of(trainer), **values})

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ltrec.core.errors import UserError
 from ltrec.evaluation.compare import compare as compare_tables
 from ltrec.evaluation.gate import gate
+from ltrec.evaluation.pairing import pair
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.launch.evaluating import evaluate_run
@@ -48,8 +49,8 @@ def _show(runs: list[Path], rivals: list[Path], tables: dict[Path, dict[str, Eva
     if rivals:
         ours, theirs = ([next(iter(tables[folder].values())) for folder in side] for side in (runs, rivals))
         config = RunFolder(runs[0]).read_config().evaluation
-        print_comparison(compare_tables(ours, theirs, config), console)
-        print_gate(gate({"": (ours, theirs)}, config), console)
+        print_comparison(compare_tables(base=theirs, other=ours, config=config), console)
+        print_gate(gate({RunFolder(runs[0]).read_config().data.path: pair(base=theirs, other=ours)}, config), console)
 
 
 def _evaluated(folder: Path, split: str, checkpoint: str, processes: Processes) -> dict[str, EvalTable]:

@@ -1,0 +1,45 @@
+"""`ltrec predict RUN`: the top k of every known user, in raw ids, as one Parquet file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from ltrec.core.errors import UserError
+from ltrec.inference.predict import predict as write_predictions
+from ltrec.launch.build import build_histories, open_data
+from ltrec.launch.evaluating import load_score
+from ltrec.launch.processes import detect
+from ltrec.launch.run_folder import RunFolder
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Parquet file to write; default RUN/predictions/top-k.parquet.")] = None,
+    k: Annotated[int, typer.Option("--k", "-k", help="Items per user.")] = 10,
+    checkpoint: Annotated[str, typer.Option(help="best or last.")] = "best",
+) -> None:
+    """Recommend to every known user from the whole stored history: user_id, rank, item_id, score."""
+    processes = detect()
+    if processes.world.size > 1:
+        raise UserError("ltrec predict runs in one process; start it without torchrun")
+    folder = RunFolder(run)
+    config = folder.read_config()
+    data = open_data(config)
+    path = out or run / "predictions" / "top-k.parquet"
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("ranking users", total=None)
+        rows = write_predictions(
+            load_score(config, data, folder.checkpoint(checkpoint), processes),
+            build_histories(config, data, "all"),
+            data.vocabulary.item_id,
+            k=k,
+            filter_seen=config.evaluation.filter_seen,
+            out=path,
+            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    Console().print(f"{rows:,} recommendations: {path}", highlight=False, markup=False, soft_wrap=True)

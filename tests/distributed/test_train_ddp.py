@@ -1,0 +1,102 @@
+"""Two torchrun processes train like one: same global batches, same losses; and any number of processes evaluates alike."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ltrec.stages.checkpoint_io import read_checkpoint
+from tests.support.shards import random_users, write_dataset
+
+COMMON = [
+    "stream.batch_rows=24",
+    "stream.lanes=12",
+    "stream.max_len=8",
+    "stream.window=random",
+    "model.width=16",
+    "model.dropout=0",
+    "objective.negatives=8",
+    "trainer.max_epochs=8",
+    "trainer.log_every_steps=1",
+    "trainer.accelerator=cpu",
+    "trainer.threads=1",
+    "evaluation.chunk_rows=16",
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_dataset(folder, random_users([40, 30, 20], num_items=40), num_items=40)
+    return folder
+
+
+def ltrec(processes, *words, check=True):
+    """Run the command line under torchrun."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    start = torchrun if processes > 1 else [sys.executable]
+    done = subprocess.run([*start, "-m", "ltrec", *words], capture_output=True, text=True, timeout=240, env=environment)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def train(processes, data, out, name, *words):
+    ltrec(processes, "train", f"data.path={data}", f"out={out}", f"name={name}", *COMMON, *words)
+    return out / name
+
+
+def losses(run: Path):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line["train/loss"] for line in lines if "train/loss" in line], [line["val/ndcg@10"] for line in lines if "val/ndcg@10" in line]
+
+
+@pytest.fixture(scope="module")
+def alone(data, tmp_path_factory):
+    return train(1, data, tmp_path_factory.mktemp("alone"), "one")
+
+
+@pytest.mark.parametrize("words", [[], ["trainer.accumulate=2"]], ids=["plain", "accumulate"])
+def test_two_ranks_train_like_one(data, alone, tmp_path, words):
+    together = train(2, data, tmp_path, "two", *words)
+    mine, expected = losses(together), losses(alone)
+    assert len(mine[0]) == len(expected[0]) == 32
+    assert mine[0][:30] == pytest.approx(expected[0][:30], rel=1e-4)
+    assert mine[1] == pytest.approx(expected[1], abs=0.05)
+    one, two = (read_checkpoint(run / "checkpoints" / "last.ckpt") for run in (alone, together))
+    assert two["StreamDataModule"] == one["StreamDataModule"], "the digest proves that the same rows were seen"
+    for name, weight in one["state_dict"].items():
+        assert (two["state_dict"][name] - weight).abs().max() < 1e-3, name
+
+
+def test_in_batch_negatives_are_gathered_over_ranks(data, tmp_path):
+    words = ["objective.name=in_batch"]
+    words_common = [w for w in COMMON if not w.startswith("objective.")]
+    runs = []
+    for size in (1, 2):
+        name = f"r{size}"
+        ltrec(size, "train", f"data.path={data}", f"out={tmp_path}", f"name={name}", *words_common, *words, "trainer.max_epochs=2")
+        runs.append(losses(tmp_path / name)[0])
+    assert runs[1] == pytest.approx(runs[0], rel=1e-4)
+
+
+def test_evaluation_does_not_depend_on_the_number_of_processes(alone):
+    files = {}
+    for size in (1, 2, 3):
+        for old in (alone / "eval").glob("*.parquet"):
+            old.unlink()
+        ltrec(size, "evaluate", str(alone))
+        files[size] = {p.name: p.read_bytes() for p in sorted((alone / "eval").glob("*.parquet"))}
+    assert set(files[1]) == {"test.parquet", "baseline-popularity-test.parquet", "baseline-last-item-test.parquet"}
+    assert files[1] == files[2] == files[3]
+
+
+def test_world_that_does_not_divide_the_lanes_is_refused(data, tmp_path):
+    words = ["stream.lanes=15", "stream.batch_rows=30"]
+    done = ltrec(2, "train", f"data.path={data}", f"out={tmp_path}", "name=odd", *COMMON, *words, check=False)
+    assert done.returncode != 0
+    assert "2 processes do not divide 15 lanes" in done.stderr
+    assert not (tmp_path / "odd").exists()
