@@ -45,10 +45,11 @@ the work, in order
 examples
   ltrec quickstart
   ltrec fetch ml-100k --out data/raw/ml-100k
-  ltrec prepare data/raw/ml-100k/events.parquet --out data/ml-100k
-  ltrec train conf/experiment/quickstart.yaml name=mine optim.lr=5e-4
-  ltrec train conf/experiment/quickstart.yaml --print-config
-  torchrun --nproc-per-node 2 -m ltrec train conf/experiment/quickstart.yaml
+  ltrec prepare conf/data/ml-100k.yaml
+  ltrec prepare 'logs/*.csv' --out data/mine user=customer min_item_events=5
+  ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml name=mine optim.lr=5e-4
+  ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml --print-config
+  torchrun --nproc-per-node 2 -m ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml
   ltrec evaluate runs/mine --compare runs/other
   ltrec report runs/mine runs/other
 
