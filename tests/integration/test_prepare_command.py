@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.logs import START, some_events, write_csv
 
 from ltrec.launch.cli import main
 from ltrec.launch.commands.prepare import sort_arguments
+from tests.support.logs import START, some_events, write_csv
 
 ROOT = Path(__file__).parents[2]
 

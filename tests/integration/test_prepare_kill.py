@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.logs import START, write_csv
-from tests.support.run_prepare import OPTIONS
 
 from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.verify import verify
+from tests.support.logs import START, write_csv
+from tests.support.run_prepare import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 PLACES = [
@@ -30,10 +30,11 @@ PLACES = [
     "shards.ShardWriter.write#6",
     "shards.ShardWriter.close#2",
     "pipeline.publish",
-    "workspace.fsync_folder",
-    "workspace.fsync_folder#3",
-    "workspace.fsync_folder#5",
     "workspace.Manifest.save",
+    "workspace.fsync_folder",
+    "workspace.Path.rename",
+    "workspace.Path.rename#3",
+    "workspace.Path.rename#5",
 ]
 
 

@@ -64,18 +64,32 @@ def _claim(out: Path, lock: int) -> None:
 
 
 def publish(work: Path, out: Path, manifest: Manifest) -> None:
-    """Replace what `out` held by the finished files in `work`, then commit with the manifest."""
+    """Replace what `out` held by the finished files in `work`; the manifest goes in last.
+
+    All that needs space is written before the old data set goes: what is left are renames.
+    """
+    manifest.save(work)
+    finished = sorted(path for own in _OWN for path in work.glob(own) if path.name != MANIFEST)
+    for folder in finished:
+        fsync_folder(folder)
     (out / MANIFEST).unlink(missing_ok=True)
     fsync_folder(out)
+    _clear(out)
+    try:
+        for folder in finished:
+            folder.rename(out / folder.name)
+        fsync_folder(out)
+        (work / MANIFEST).rename(out / MANIFEST)
+        fsync_folder(out)
+    except OSError:
+        _clear(out)
+        raise
+
+
+def _clear(out: Path) -> None:
     for own in _OWN:
         for old in out.glob(own):
             shutil.rmtree(old) if old.is_dir() else old.unlink()
-    for new in sorted(p for own in _OWN for p in work.glob(own)):
-        for folder in (new, *(p for p in new.rglob("*") if p.is_dir())):
-            fsync_folder(folder)
-        new.rename(out / new.name)
-    fsync_folder(out)
-    manifest.save(out)
 
 
 def existing(out: Path) -> Manifest | None:

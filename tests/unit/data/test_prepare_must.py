@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.support.logs import START, prepared, some_events, write_csv
-from tests.support.naive_prepare import is_cold, read_back
 
 from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.verify import verify
+from tests.support.logs import START, prepared, some_events, write_csv
+from tests.support.naive_prepare import is_cold, read_back
 
 
 def test_a_user_with_a_million_events_is_capped_and_counted(tmp_path):

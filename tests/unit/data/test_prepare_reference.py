@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.support.naive_prepare import naive_prepare, read_back
 
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.verify import verify
+from tests.support.naive_prepare import naive_prepare, read_back
 
 START = 1_400_000_000
 USERS = ["u1", "10", "9", "Ünï", 'quo"te, comma', "two words"]

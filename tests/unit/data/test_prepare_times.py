@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pyarrow.parquet as pq
 import pytest
-from tests.support.logs import START, prepared
-from tests.support.naive_prepare import read_back
 
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.times import parse_date
+from tests.support.logs import START, prepared
+from tests.support.naive_prepare import read_back
 
 
 def log(*times):
@@ -44,11 +44,10 @@ def test_dates_as_text(tmp_path, text):
 
 
 def test_parts_of_a_second_order_events_and_are_then_dropped(tmp_path):
-    rows = [
-        (u, i, t) for u in "ab" for i, t in zip("dcba", (f"{START}.75", f"{START}.250001", f"{START}.25", f"{START - 1}.999999"))
-    ]
+    times = {"d": f"{START}.75", "c": f"{START}.250001", "b": f"{START}.25", "a": f"{START - 1}.999999"}
+    rows = [(user, item, time) for user in "uv" for item, time in times.items()]
     prepared(tmp_path, rows)
-    row = read_back(tmp_path / "out")[0]["a"]
+    row = read_back(tmp_path / "out")[0]["u"]
     assert (row.items, row.times) == (("a", "b", "c", "d"), (START - 1, START, START, START))
 
 

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+from pathlib import Path
 
 import pytest
-from tests.support.logs import prepared
 
 from ltrec.core.errors import UserError
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.prepare.workspace import WORK, workspace
 from ltrec.data.verify import verify
+from tests.support.logs import prepared, some_events, write_csv
 
 
 def test_other_peoples_files_are_safe(tmp_path):
@@ -59,3 +63,45 @@ def test_a_data_set_with_a_missing_shard_is_not_up_to_date(tmp_path):
     (tmp_path / "out" / manifest.shards[0].path).unlink()
     with pytest.raises(UserError, match="is missing or has another size; prepare again with --overwrite"):
         prepared(tmp_path)
+
+
+def full(*args, **kwargs):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "place", ["shards.pq.ParquetWriter.write_table", "vocabulary.atomic_path", "workspace.Manifest.save", "shards.os.fsync"]
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_a_disk_that_fills_up_late_leaves_what_was_there(tmp_path, monkeypatch, place, before):
+    if before:
+        old = prepared(tmp_path, history_cap=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"ltrec.data.prepare.{place}", full)
+        with pytest.raises(UserError, match="no space left on the disk of .*out; nothing was written"):
+            prepare(
+                PrepareConfig(name="x", sources=(str(write_csv(tmp_path / "log.csv", some_events())),)),
+                tmp_path / "out",
+                overwrite=True,
+            )
+    if before:
+        assert verify(tmp_path / "out") == old
+    else:
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_rename_that_fails_leaves_nothing_half_done(tmp_path, monkeypatch):
+    moved = []
+
+    def fail_at_third_move(self, target):
+        if Path(target).parent == tmp_path / "out":
+            moved.append(target)
+            if len(moved) == 3:
+                full()
+        os.rename(self, target)
+        return Path(target)
+
+    monkeypatch.setattr("ltrec.data.prepare.workspace.Path.rename", fail_at_third_move)
+    with pytest.raises(UserError, match="no space left"):
+        prepared(tmp_path)
+    assert len(moved) == 3 and not (tmp_path / "out").exists()

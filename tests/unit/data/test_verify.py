@@ -11,12 +11,12 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.support.logs import START, prepared, some_events
 
 from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.schema import SHARD_SCHEMA
 from ltrec.data.verify import verify
+from tests.support.logs import START, prepared, some_events
 
 OPTIONS = {"block_rows": 4, "cold_users": 0.2, "reject_budget": 0.1}
 
