@@ -78,7 +78,7 @@ def test_a_disk_that_fills_up_late_leaves_what_was_there(tmp_path, monkeypatch, 
         old = prepared(tmp_path, history_cap=4)
     with monkeypatch.context() as patch:
         patch.setattr(f"ltrec.data.prepare.{place}", full)
-        with pytest.raises(UserError, match="no space left on the disk of .*out; nothing was written"):
+        with pytest.raises(UserError, match=r"no space left on the disk of .*out; nothing was written"):
             prepare(
                 PrepareConfig(name="x", sources=(str(write_csv(tmp_path / "log.csv", some_events())),)),
                 tmp_path / "out",
