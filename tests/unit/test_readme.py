@@ -19,11 +19,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b")
 
 
+def blocks(text: str, language: str) -> list[str]:
+    """Fenced blocks of a language; the empty string for those without."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [block for name, block in found if name == language]
+
+
 def fenced(text: str) -> list[str]:
     """Lines of the bash blocks."""
-    return [
-        line.strip() for block in re.findall(r"^```bash\n(.*?)^```", text, re.MULTILINE | re.DOTALL) for line in block.splitlines()
-    ]
+    return [line.strip() for block in blocks(text, "bash") for line in block.splitlines()]
 
 
 def spoken(text: str) -> list[str]:
