@@ -16,6 +16,8 @@ from ltrec.core.strata import Strata
 from ltrec.evaluation.plots import Image, Theme, render
 
 MAX_BINS = 28
+LABEL_ROOM = 0.1
+"""Share of the axis that a stratum's label takes."""
 MARKERS = ("s", "^", "D", "v", "P", "X")
 """One shape per baseline, so that a series is known by shape as well as by grey."""
 
@@ -92,34 +94,49 @@ def _paint_activity(figure: Figure, theme: Theme, *, activity: npt.NDArray[np.in
     axes.bar(edges[:-1], heights, width=np.diff(edges), align="edge", color=colours, edgecolor=theme.paper, linewidth=0.7)
     axes.set(xscale="log", xlim=(edges[0], edges[-1]), xlabel="training events per user", title="Users by activity")
     top = float(heights.max())
-    axes.set_ylim(0, top * 1.36)
     axes.set_yticks([])
     axes.grid(False)
     _log_ticks(axes, int(edges[0]), int(edges[-1]))
-    _mark_strata(axes, theme, activity, strata, top)
-    _mark_head(axes, theme, strata.head_from, top, int(edges[0]), int(edges[-1]))
+    ceiling = _mark_strata(axes, theme, activity, strata, top)
+    axes.set_ylim(0, ceiling + top * 0.18)
+    _mark_head(axes, theme, strata.head_from, ceiling + top * 0.15, int(edges[0]), int(edges[-1]))
 
 
-def _mark_strata(axes: Axes, theme: Theme, activity: npt.NDArray[np.int64], strata: Strata, top: float) -> None:
+def _mark_strata(axes: Axes, theme: Theme, activity: npt.NDArray[np.int64], strata: Strata, top: float) -> float:
+    """Dotted lines between strata and a label above each, on as many levels as it takes; returns the height reached."""
     low, high = int(activity.min()), int(activity.max()) + 1
     ends = [*strata.lower_bounds[1:], high]
+    spans = [(k, max(start, low), min(end, high)) for k, (start, end) in enumerate(zip(strata.lower_bounds, ends, strict=True))]
+    spans = [span for span in spans if span[1] < span[2]]
+    rows = levels([np.log(left * right) / 2 / np.log(high / low) for _, left, right in spans], LABEL_ROOM)
+    ceiling = top * (1.18 + 0.16 * max(rows))
     member = strata.of(activity)
-    for index, (start, end, name) in enumerate(zip(strata.lower_bounds, ends, strata.names(), strict=True)):
-        left, right = max(start, low), min(end, high)
-        if right <= left:
-            continue
-        if left > low and start != strata.head_from:
-            axes.plot([left, left], [0, top * 1.17], color=theme.muted, linewidth=0.8, linestyle=(0, (1, 2)))
-        share = float((member == index).mean())
-        axes.text((left * right) ** 0.5, top * 1.17, f"{name}\n{share:.0%}", ha="center", va="top", fontsize=7.5, color=theme.muted)
+    for (k, left, right), row in zip(spans, rows, strict=True):
+        if left > low and left != strata.head_from:
+            axes.plot([left, left], [0, ceiling], color=theme.muted, linewidth=0.8, linestyle=(0, (1, 2)))
+        label = f"{strata.names()[k]}\n{(member == k).mean():.0%}"
+        height = ceiling - 0.16 * top * row
+        axes.text((left * right) ** 0.5, height, label, ha="center", va="top", fontsize=7.5, color=theme.muted, zorder=3)
+    return ceiling
 
 
-def _mark_head(axes: Axes, theme: Theme, head_from: int, top: float, low: int, high: int) -> None:
+def levels(places: Sequence[float], room: float) -> list[int]:
+    """For labels at rising places, the lowest level on which each is at least `room` away from the one before it there."""
+    last: list[float] = []
+    chosen = []
+    for place in places:
+        level = next((i for i, before in enumerate(last) if place - before >= room), len(last))
+        last[level : level + 1] = [place]
+        chosen.append(level)
+    return chosen
+
+
+def _mark_head(axes: Axes, theme: Theme, head_from: int, height: float, low: int, high: int) -> None:
     if not low < head_from < high:
         return
-    axes.plot([head_from, head_from], [0, top * 1.33], color=theme.ink, linewidth=1.1)
-    axes.text(head_from, top * 1.33, "tail  ", ha="right", va="top", color=theme.tail, fontweight="bold")
-    axes.text(head_from, top * 1.33, "  head", ha="left", va="top", color=theme.head, fontweight="bold")
+    axes.plot([head_from, head_from], [0, height], color=theme.ink, linewidth=1.1)
+    axes.text(head_from, height, "tail  ", ha="right", va="top", color=theme.tail, fontweight="bold")
+    axes.text(head_from, height, "  head", ha="left", va="top", color=theme.head, fontweight="bold")
 
 
 def _log_ticks(axes: Axes, low: int, high: int) -> None:

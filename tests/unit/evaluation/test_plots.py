@@ -17,7 +17,7 @@ from ltrec.core.strata import Strata
 from ltrec.evaluation.plots import DARK, LIGHT, Image
 from ltrec.evaluation.plots_compare import Difference, forest
 from ltrec.evaluation.plots_grid import contrast, popularity_grid, readable
-from ltrec.evaluation.plots_strata import Series, activity_edges, activity_histogram, metric_by_stratum, positions
+from ltrec.evaluation.plots_strata import Series, activity_edges, activity_histogram, levels, metric_by_stratum, positions
 from ltrec.evaluation.plots_training import Curve, averaged, loss_curves, spread, validation_curves
 
 STRATA = Strata((1, 4, 9), (5, 5, 5), (9, 30, 90), 9)
@@ -65,6 +65,19 @@ def test_labels_keep_their_order_and_distance_and_stay_above_the_floor(heights, 
 def test_labels_with_room_stay_where_their_lines_end():
     assert spread([0.9, 0.1, 0.5], 0.2, floor=0.0) == [0.9, 0.1, 0.5]
     assert spread([0.5, 0.5], 0.2, floor=0.0) == pytest.approx([0.4, 0.6])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0, 1), max_size=8), st.floats(0.01, 0.5))
+def test_labels_on_one_level_have_room(places, room):
+    places = sorted(places)
+    chosen = levels(places, room)
+    for level in set(chosen):
+        mine = [p for p, c in zip(places, chosen, strict=True) if c == level]
+        assert all(b - a >= room for a, b in pairwise(mine))
+    for i, level in enumerate(chosen):  # and none is higher than it must be
+        for lower in range(level):
+            assert any(places[i] - p < room for p, c in zip(places[:i], chosen[:i], strict=True) if c == lower)
 
 
 def test_averaging_keeps_short_curves_and_the_mean_of_long_ones():
