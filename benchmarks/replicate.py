@@ -1,9 +1,9 @@
 """Replicate published SASRec figures on the S3Rec files: `python benchmarks/replicate.py --logs DIR [--cell NAME ...]`.
 
 DIR holds NAME/events.parquet with user_id, item_id, timestamp (Beauty: 22,363 users, 12,101 items, 198,502 events; Sports:
-35,598, 18,357, 296,337). Protocol of the figures: last item = test, last but one = validation, full ranking, seen items filtered, length 50.
-A cell is trained, evaluated once with its best validation checkpoint, and written to benchmarks/results/replicate.jsonl; finished
-cells are skipped and interrupted ones go on, so the command may be repeated until all are done.
+35,598, 18,357, 296,337). Protocol of the figures: last item = test, last but one = validation, full ranking, seen items filtered,
+length 50. A cell is trained, evaluated once with its best validation checkpoint, and written to benchmarks/results/replicate.jsonl;
+finished cells are skipped and interrupted ones go on, so the command may be repeated until all are done.
 """
 
 from __future__ import annotations
