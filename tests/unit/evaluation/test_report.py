@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,77 +14,14 @@ import pytest
 
 from ltrec.core.errors import UserError
 from ltrec.core.strata import Strata
-from ltrec.evaluation import plots
-from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.report import write_report
-from ltrec.evaluation.report_run import read_history, read_run
-from ltrec.evaluation.report_versus import experiments
+from ltrec.evaluation.report_run import read_history
 from ltrec.evaluation.report_words import DASH, headline, lede, metric_name, people
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
-from tests.support.fake_run import fake_run
+from tests.support.report_page import CONFIG, read, squeezed
 
-CONFIG = EvaluationConfig(bootstrap_samples=200)
-VOID = {"meta", "img", "source", "br", "link", "hr", "input"}
-
-
-class Reader(HTMLParser):
-    """Collects tags and text, and checks that every tag is closed in order."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
-            self.text += data
-
-    def attributes(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
-
-
-@pytest.fixture(autouse=True)
-def blank_figures(request, monkeypatch):
-    """Drawing is tested in test_plots.py; here a blank stands for every figure, except where a test asks for `drawn`."""
-    blank = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABc3UBGAAAAABJRU5ErkJggg==")
-    if "drawn" not in request.fixturenames:
-        monkeypatch.setattr(plots, "_png", lambda painter, theme, inches: blank)
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    monkeypatch.setattr(plots, "DPI", 40)
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    return fake_run(tmp_path_factory.mktemp("runs") / "plain", users=260)
-
-
-@pytest.fixture
-def run(original, tmp_path) -> Path:
-    return Path(shutil.copytree(original, tmp_path / "plain"))
-
-
-def read(index: Path) -> Reader:
-    return Reader(index.read_text(encoding="utf-8"))
-
-
-def squeezed(text: str) -> str:
-    return " ".join(text.split())
+pytestmark = pytest.mark.usefixtures("blank_figures")
 
 
 def test_the_page_is_one_file_that_needs_nothing_else(run):
@@ -249,66 +185,6 @@ def test_what_is_no_run_folder_is_refused(tmp_path, make):
     make(tmp_path / "x")
     with pytest.raises(UserError, match=r"is not a folder|holds no run"):
         write_report([tmp_path / "x"], CONFIG)
-
-
-def other_run(run: Path, name: str, **options) -> Path:
-    other = fake_run(run.parent / name, users=260, **options)
-    (other / "config.yaml").write_text(f"name: {name}\nseed: {options.get('seed', 1)}\nmodel:\n  name: other\n")
-    return other
-
-
-def test_two_runs_stand_side_by_side_and_are_compared_in_pairs(run):
-    other = other_run(run, "lifted", seed=2, lift=2.0)
-    page = read(write_report([other, run], CONFIG))
-    text = squeezed(page.text)
-    assert [a["id"] for a in page.attributes("h2")][1] == "runs"
-    assert "Against plain" in text
-    assert "Did the tail gain, and did the head pay, against plain?" in text
-    assert "the tail gained" in text
-
-
-def test_the_same_ranks_are_inconclusive_not_passed(run):
-    other = Path(shutil.copytree(run, run.parent / "twin"))
-    (other / "config.yaml").write_text("name: twin\nmodel:\n  name: other\n")
-    text = squeezed(read(write_report([other, run], CONFIG)).text)
-    assert "Pass" not in text
-    assert "Tail: NDCG@10 +0.0000" in text
-
-
-def test_seeds_of_one_experiment_are_found_and_paired(run):
-    plain = [run, fake_run(run.parent / "plain-2", users=260, seed=2)]
-    lifted = [other_run(run, f"lifted-{s}", seed=s, lift=2.0) for s in (1, 2)]
-    found = experiments([read_run(p) for p in (*lifted, *plain)])
-    assert [[r.name for r in e] for e in found] == [["lifted-1", "lifted-2"], ["plain", "plain-2"]]
-    text = squeezed(read(write_report([*lifted, *plain], CONFIG)).text)
-    assert "against plain and 1 more seed?" in text
-    assert "Paired by seed (1, 2)" in text
-    assert "Spread over seeds" in text
-
-
-def test_seeds_alone_are_held_against_each_other(run):
-    again = fake_run(run.parent / "again", users=260, seed=2)
-    text = squeezed(read(write_report([run, again], CONFIG)).text)
-    assert "Did the tail gain, and did the head pay, against again (the same config, another seed)?" in text
-    assert "these differences are chance" in text
-    assert "this page rests on one" in text
-
-
-def test_runs_of_other_data_are_refused(run):
-    other = other_run(run, "elsewhere")
-    table = EvalTable.read(other / "eval" / "test.parquet")
-    replace(table, protocol=replace(table.protocol, manifest="0" * 64)).write(other / "eval" / "test.parquet")
-    with pytest.raises(UserError, match="prepared data"):
-        write_report([run, other], CONFIG)
-
-
-def test_a_run_without_an_evaluation_cannot_be_compared(run):
-    other = other_run(run, "raw")
-    shutil.rmtree(other / "eval")
-    with pytest.raises(UserError, match=r"raw has no eval/test\.parquet to compare; make it with 'ltrec evaluate"):
-        write_report([run, other], CONFIG)
-    with pytest.raises(UserError, match="has no evaluation to compare with"):
-        write_report([other, run], CONFIG)
 
 
 def test_an_epoch_counter_that_stands_still_gives_way_to_steps():
