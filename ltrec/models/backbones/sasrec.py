@@ -21,6 +21,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.columns import PAD
 from ltrec.core.errors import UserError, nearest
 from ltrec.models.attention import CausalSelfAttention
+from ltrec.models.dropout import Dropout
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores
 
@@ -61,7 +62,7 @@ class SASRec(nn.Module):
         width, blocks, heads, dropout, expansion, norm, init_std: see `SASRecConfig`.
 
     Raises:
-        UserError: when `heads` does not divide `width`, or `norm` is unknown.
+        UserError: when `heads` does not divide `width`, `dropout` is no share, or `norm` is unknown.
     """
 
     def __init__(
@@ -78,10 +79,12 @@ class SASRec(nn.Module):
         init_std: float = 0.02,
     ) -> None:
         super().__init__()
+        if not 0 <= dropout < 1:
+            raise UserError(f"model.dropout={dropout} lies outside [0, 1)")
         if norm not in NORMS:
             raise UserError(f"model.norm={norm!r} is unknown{nearest(norm, NORMS)}; choose from {', '.join(NORMS)}")
         self.max_len = max_len
-        self.dropout = dropout
+        self.drop = Dropout(dropout)
         self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)
         self.positions = nn.Embedding(max_len, width)
         kind = _PreNormBlock if norm == "pre" else _PostNormBlock
@@ -108,7 +111,7 @@ class SASRec(nn.Module):
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
         layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len)
         states_TD = self.items(batch.items_T) * math.sqrt(self.items.embedding_dim) + self.positions(_from_end(batch))
-        states_TD = F.dropout(states_TD, self.dropout, self.training)
+        states_TD = self.drop(states_TD)
         for block in self.blocks:
             states_TD = block(states_TD, layout)
         final_TD: Tensor = self.final_norm(states_TD)
@@ -143,7 +146,7 @@ class _Block(nn.Module):
 
     def __init__(self, width: int, *, heads: int, dropout: float, expansion: int) -> None:
         super().__init__()
-        self.dropout = dropout
+        self.drop = Dropout(dropout)
         self.attention = CausalSelfAttention(width, heads=heads, dropout=dropout)
         self.attention_norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, expansion * width)
@@ -151,11 +154,12 @@ class _Block(nn.Module):
         self.feed_norm = nn.LayerNorm(width)
 
     def attend(self, states_TD: Tensor, layout: AttentionLayout) -> Tensor:
-        return F.dropout(self.attention(states_TD, layout), self.dropout, self.training)
+        attended_TD: Tensor = self.drop(self.attention(states_TD, layout))
+        return attended_TD
 
     def feed(self, states_TD: Tensor) -> Tensor:
-        inner = F.dropout(F.relu(self.up(states_TD)), self.dropout, self.training)
-        return F.dropout(self.down(inner), self.dropout, self.training)
+        fed_TD: Tensor = self.drop(self.down(self.drop(F.relu(self.up(states_TD)))))
+        return fed_TD
 
 
 class _PreNormBlock(_Block):

@@ -199,11 +199,13 @@ def test_the_tables_agree_with_the_protocols_and_configs():
     config = BACKBONE_CONFIGS["sasrec"]()
     assert config == SASRecConfig()
     assert config.name == "sasrec"
-    assert (model.items.embedding_dim, len(model.blocks), model.dropout) == (config.width, config.blocks, config.dropout)
+    assert (model.items.embedding_dim, len(model.blocks), model.drop.share) == (config.width, config.blocks, config.dropout)
 
 
 def test_impossible_shapes_are_refused_in_one_line():
     with pytest.raises(UserError, match=r"model\.heads=3 does not divide model\.width=64"):
         SASRec(5, 5, heads=3)
+    with pytest.raises(UserError, match=r"model\.dropout=1\.0 lies outside \[0, 1\)"):
+        SASRec(5, 5, dropout=1.0)
     with pytest.raises(UserError, match=r"model\.norm='psot' is unknown \(did you mean 'post'\?\)"):
         SASRec(5, 5, norm="psot")

@@ -1,0 +1,35 @@
+"""Dropout whose random numbers cost little on the CPU.
+
+The library draws one Bernoulli variable per element there, 8 ns each, serially: with full softmax a tenth of a training step, with
+sampled softmax a fifth. Here one 64-bit draw serves eight elements, a byte each, four times faster. The share is thereby rounded
+to a multiple of 1/256, and the scale is that of the rounded share, so that the expectation is exact.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Dropout(nn.Module):
+    """Zero about `share` of the values in training and scale the others so that the expectation stays.
+
+    Draws from torch's global generator of the values' device.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, values: Tensor) -> Tensor:
+        """The values, thinned in training; shape kept."""
+        dropped = round(self.share * 256)
+        if not self.training or dropped == 0:
+            return values
+        if values.device.type != "cpu":
+            return F.dropout(values, self.share)
+        count = values.numel()
+        draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None)
+        keep = draws.view(torch.uint8)[:count].view(values.shape) >= dropped
+        return values * keep.to(values.dtype).mul_(256 / (256 - dropped))
