@@ -31,7 +31,7 @@ from ltrec.data.prepare.grouping import blocks
 from ltrec.data.prepare.layout import sort
 from ltrec.data.prepare.progress import UNCHANGED, Progress, silent
 from ltrec.data.prepare.shards import write_shards
-from ltrec.data.prepare.sources import Source, describe, find_sources
+from ltrec.data.prepare.sources import Source, describe, find_sources, stamps
 from ltrec.data.prepare.strata import find_strata
 from ltrec.data.prepare.times import choose_unit
 from ltrec.data.prepare.workspace import existing, publish, workspace
@@ -48,6 +48,7 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
     """
     found = find_sources(config.sources, config.format)
     with clear_errors(out), workspace(out) as work:
+        before = stamps(found)
         identity = _identity(config, found, out, on_progress)
         if not overwrite and (old := existing(out)) is not None:
             _refuse_other(old, identity, out)
@@ -55,6 +56,8 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
             return old
         with engine(work, config.memory_limit, config.threads) as connection:
             manifest = _build(connection, config, found, identity, work, out, on_progress)
+        if changed := [str(path) for path, stamp in stamps(found).items() if before[path] != stamp]:
+            raise UserError(f"{changed[0]} changed while it was read; nothing was written, run again once the log is complete")
         publish(work, out, manifest)
     return manifest
 

@@ -60,6 +60,11 @@ def describe(sources: Sequence[Source], on_bytes: Callable[[int], None]) -> list
     return [{"path": s.label, "bytes": s.path.stat().st_size, "sha256": sha256_file(s.path, on_bytes)} for s in sources]
 
 
+def stamps(sources: Sequence[Source]) -> dict[Path, tuple[int, int]]:
+    """Size and time of change of every file; a log that is still being written has another one later."""
+    return {s.path: (s.path.stat().st_size, s.path.stat().st_mtime_ns) for s in sources}
+
+
 def _expand(argument: str, log_format: str) -> list[Source]:
     path = Path(argument)
     if "://" in argument:

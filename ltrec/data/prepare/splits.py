@@ -47,10 +47,10 @@ def _cut(connection: duckdb.DuckDBPyConnection, text: str, key: str) -> int:
     """A time as such, or for a share the distinct time that leaves the nearest share of events before it (ties: the earlier)."""
     try:
         number = float(text)
-    except ValueError:
+        if not 0 < number < 1:
+            return int(number)
+    except (ValueError, OverflowError):
         return parse_date(text, key)
-    if not 0 < number < 1:
-        return int(number)
     (row,) = connection.execute(
         f"""SELECT seconds FROM (
           SELECT seconds, sum(count) OVER (ORDER BY seconds) - count AS before, sum(count) OVER () AS total

@@ -15,6 +15,7 @@ from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import one_row
 
 PER_SECOND = {"s": 1, "iso": 1, "order": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+_ALSO = dict.fromkeys(("valid_from", "test_from"), ", a share of the events such as 0.8 or seconds since 1970")
 _NUMERIC = ("s", "ms", "us", "ns")
 
 
@@ -27,7 +28,7 @@ def parse_date(text: str, key: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UserError(f"prepare.{key} must be an ISO date such as 2014-07-01; got {text!r}") from None
+        raise UserError(f"prepare.{key} must be an ISO date such as 2014-07-01{_ALSO.get(key, '')}; got {text!r}") from None
     return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
 
 

@@ -108,6 +108,8 @@ def test_over_the_budget_nothing_is_written_but_the_rejects(tmp_path):
         (None, {"memory_limit": "lots"}, r"memory_limit is an amount such as 1GB or 500MB; got 'lots'"),
         (None, {"split": "global_time", "valid_from": "0.9", "test_from": "0.5"}, r"valid_from=0\.9 and test_from=0\.5"),
         (None, {"split": "global_time", "valid_from": "2013-01-01", "test_from": "2030-01-01"}, "must not lie before test"),
+        (None, {"split": "global_time", "valid_from": "nan"}, "valid_from"),
+        (None, {"split": "global_time", "valid_from": "inf"}, "valid_from"),
         (None, {"split": "global_time", "valid_from": "later"}, r"valid_from must be .* got 'later'"),
     ],
 )
@@ -168,3 +170,16 @@ def test_a_failed_overwrite_leaves_the_old_data_set_whole(tmp_path):
     with pytest.raises(UserError, match="rejected"):
         prepare(PrepareConfig(name="x", sources=(str(tmp_path / "log.csv"),)), tmp_path / "out", overwrite=True)
     assert verify(tmp_path / "out") == first
+
+
+def test_a_log_that_grows_while_it_is_read_stops(tmp_path):
+    path = write_csv(tmp_path / "log.csv", some_events())
+
+    def grow(stage, done, total):
+        if stage == "read":
+            with open(path, "a") as file:
+                file.write("late,i1,1400000000\n")
+
+    with pytest.raises(UserError, match=r"log\.csv changed while it was read"):
+        prepare(PrepareConfig(sources=(str(path),)), tmp_path / "out", grow)
+    assert not (tmp_path / "out").exists()
