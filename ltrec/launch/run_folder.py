@@ -17,7 +17,7 @@ from ltrec.core.files import atomic_write_text
 
 # Changing these does not make another run: how long, where, and how it is shown.
 FREE_TO_CHANGE: tuple[str, ...] = (
-    "trainer.max_",
+    "trainer.max_epochs",
     "trainer.patience",
     "trainer.progress",
     "trainer.threads",

@@ -22,8 +22,10 @@ def callbacks(
     *, folder: Path, metrics: JsonlLogger, monitor: str, patience: int, log_every: int, save_every: int
 ) -> list[Callback]:
     """The run's callbacks in the order they must act: move the cursor, write telemetry, judge, save."""
-    stop = [EarlyStopping(monitor, mode="max", patience=patience, strict=False)] if patience else []
-    return [Cursor(), Telemetry(log_every), *stop, Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every)]
+    # Judged at the end of validation: at the end of the epoch it would act after the checkpoint was written.
+    stop = EarlyStopping(monitor, mode="max", patience=patience, strict=False, check_on_train_epoch_end=False)
+    judges = [stop, StayStopped(stop)] if patience else []
+    return [Cursor(), Telemetry(log_every), *judges, Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every)]
 
 
 def step_ended(trainer: pl.Trainer, batch: SequenceBatch) -> bool:
@@ -109,6 +111,18 @@ class Telemetry(Callback):
         """Take up the sums again: rank 0 holds everyone's, the others start empty."""
         held = state_dict and current_world().rank == 0
         self._sums = SumCount(state_dict["sum"], state_dict["count"]) if held else None
+
+
+class StayStopped(Callback):
+    """Repeating the command of a run that had stopped early changes nothing; Lightning would train another epoch."""
+
+    def __init__(self, stop: EarlyStopping) -> None:
+        self.stop = stop
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Stop again, before the first batch."""
+        if self.stop.wait_count >= self.stop.patience:
+            trainer.should_stop = True
 
 
 def epoch_of(trainer: pl.Trainer) -> float:

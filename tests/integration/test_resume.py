@@ -115,15 +115,19 @@ def test_killed_and_resumed_equals_undisturbed(data, undisturbed, tmp_path, monk
     state, lines, best = outcome(tmp_path / "r")
     good_state, good_lines, good_best = undisturbed
     assert state["global_step"] == STEPS_PER_EPOCH * EPOCHS
-    for key in ("state_dict", "optimizer_states", "lr_schedulers", "StreamDataModule"):
+    for key in ("state_dict", "optimizer_states", "lr_schedulers", "StreamDataModule", "callbacks"):
         assert same(state[key], good_state[key]), key
     assert lines == good_lines
     assert same(best, good_best)
 
 
-def test_finished_run_is_left_alone(data, tmp_path):
-    configuration = config(data, tmp_path)
+@pytest.mark.parametrize(
+    "words", [[], ["trainer.max_epochs=50", "trainer.patience=1", "optim.lr=1e-9"]], ids=["finished", "stopped early"]
+)
+def test_finished_run_is_left_alone(data, tmp_path, words):
+    configuration = config(data, tmp_path, *words)
     training.train(configuration)
+    assert read_checkpoint(tmp_path / "r" / "checkpoints" / "last.ckpt")["epoch"] < 10
     before = (tmp_path / "r" / "checkpoints" / "last.ckpt").read_bytes()
     training.train(configuration)
     assert (tmp_path / "r" / "checkpoints" / "last.ckpt").read_bytes() == before
