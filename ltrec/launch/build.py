@@ -43,8 +43,10 @@ def open_data(config: RunConfig) -> Data:
     """Open the data set that `data.path` names.
 
     Raises:
-        UserError: when it is missing or damaged.
+        UserError: when it is not named, missing or damaged.
     """
+    if not config.data.path:
+        raise UserError("data.path is not set: name the folder that 'ltrec prepare' wrote, data.path=DIR, or a conf/data/*.yaml")
     folder = Path(config.data.path)
     manifest = Manifest.load(folder)
     return Data(folder, manifest, Vocabulary.load(folder, manifest))

@@ -26,7 +26,7 @@ from ltrec.core.errors import UserError
 ENDINGS = (UserError, KeyboardInterrupt, typer.Exit, typer.Abort, OSError)
 """What `exit_code_of` is asked about; any other exception is a bug and keeps its traceback."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 

@@ -17,4 +17,8 @@ def adamw(model: nn.Module, *, lr: float, weight_decay: float, betas: tuple[floa
     decayed = [p for p in trainable if p.ndim >= 2 and id(p) not in tables]
     kept = [p for p in trainable if p.ndim < 2 or id(p) in tables]
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    return AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps, fused=True)
+    optimizer = AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps, fused=True)
+    # Fused AdamW offers to divide by the loss scale itself; then nobody could clip or measure the true gradient before. Leave it
+    # to the scaler, as for any other optimiser.
+    optimizer._step_supports_amp_scaling = False
+    return optimizer

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,10 @@ from pytorch_lightning.plugins.io import CheckpointIO
 
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_path
+
+
+# What damaged or foreign bytes lead to, in the archive, its compression and the restricted unpickler.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, NotImplementedError)
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -30,7 +36,9 @@ class AtomicCheckpointIO(CheckpointIO):
                 with open(temporary, "wb") as handle:
                     torch.save(checkpoint, handle)
             except (OSError, RuntimeError) as error:
-                raise _disk_error(error, Path(path)) or error from error
+                if (cause := _system_error(error)) is None:
+                    raise
+                raise OSError(cause.errno, cause.strerror, str(path)) from error
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Callable[..., Any] | None = None, weights_only: bool | None = None
@@ -43,12 +51,11 @@ class AtomicCheckpointIO(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-def _disk_error(error: BaseException, path: Path) -> OSError | None:
-    """What the system said when torch's writer failed: torch reports its own confusion and keeps the cause as context."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, OSError):
-        cause = cause.__context__
-    return None if cause is None else OSError(cause.errno, cause.strerror, str(path))
+def _system_error(error: BaseException | None) -> OSError | None:
+    """What the system said: torch reports how its own writer was upset and keeps the cause as context."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
@@ -62,10 +69,12 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         state = torch.load(path, map_location=map_location or "cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path} not found: the run has no such checkpoint") from None
-    except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, NotImplementedError) as error:
-        raise UserError(f"{path} is damaged or no checkpoint ({type(error).__name__}); resume from another one") from error
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a damaged offset is an invalid argument to seek
+            raise
+        raise UserError(f"{path} is damaged or no checkpoint ({type(error).__name__}); use another one") from error
     if not isinstance(state, dict):
-        raise UserError(f"{path} is no checkpoint: it holds a {type(state).__name__}; resume from another one")
+        raise UserError(f"{path} is no checkpoint: it holds a {type(state).__name__}; use another one")
     return state
 
 
