@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
+from torch.optim import Optimizer
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.errors import UserError
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import all_reduce_sum, current_world
 from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.datamodule import StreamDataModule
+from ltrec.stages.divergence import diverged, refuse_divergence
 from ltrec.tracking.jsonl import JsonlLogger
 
 
@@ -48,17 +50,24 @@ class Cursor(Callback):
 
 
 class Telemetry(Callback):
-    """Writes reduced losses, learning rate and throughput every n steps, and the metrics of every validation."""
+    """Writes reduced losses, learning rate, gradient norm and throughput every n steps, and the metrics of every validation."""
 
     def __init__(self, every_steps: int) -> None:
         self.every_steps = every_steps
         self._since = 0.0
         self._seconds = 0.0  # trained since the last line; validation does not count
         self._sums: SumCount | None = None
+        self._step: dict[str, float] = {}  # what only the moment of the step knows
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._since = time.monotonic()
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
+        """Note the rate and the norm of the gradient, unscaled and not yet clipped, of a step that will be written."""
+        if (trainer.global_step + 1) % self.every_steps == 0:
+            gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+            self._step = {"lr": optimizer.param_groups[0]["lr"], "grad_norm": float(torch.nn.utils.get_total_norm(gradients))}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -76,16 +85,13 @@ class Telemetry(Callback):
         total = SumCount(all_reduce_sum(local.sum_K), all_reduce_sum(local.count_K))
         loss = float(total.mean())
         if loss != loss or abs(loss) == float("inf"):
-            raise UserError(
-                f"the loss became {loss} before step {trainer.global_step}: lower optim.lr or set optim.clip_norm; "
-                "the last checkpoint is untouched"
-            )
+            raise diverged(f"the loss is {loss}", trainer.global_step)
         elapsed = self._seconds + time.monotonic() - self._since
         line: dict[str, float] = {
             "epoch": epoch_of(trainer),
             "train/loss": loss,
             **{f"train/loss/{z}": float(mean) for z, mean in enumerate(total.mean_K()) if mean == mean},
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            **self._step,
             "throughput/targets_per_s": float(total.count_K.sum()) / max(elapsed, 1e-9),
         }
         log(trainer, line)
@@ -157,6 +163,10 @@ class Checkpoints(Callback):
         if due and step_ended(trainer, batch) and not last_of_epoch:
             self._save(trainer, "last")
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse to rank with weights that are no numbers."""
+        refuse_divergence(pl_module, trainer.global_step)
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save `best` when the monitored metric rose."""
         value = trainer.callback_metrics.get(self.monitor)
@@ -171,6 +181,7 @@ class Checkpoints(Callback):
         self._save(trainer, "last")
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
+        refuse_divergence(trainer.lightning_module, trainer.global_step)
         trainer.save_checkpoint(self.folder / f"{name}.ckpt", weights_only=False)
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:

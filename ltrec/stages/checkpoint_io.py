@@ -17,7 +17,6 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_path
 
-
 # What damaged or foreign bytes lead to, in the archive, its compression and the restricted unpickler.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, NotImplementedError)
 
