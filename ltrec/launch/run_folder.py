@@ -63,6 +63,10 @@ class RunFolder:
         """Per-user ranks, one Parquet file per split and scorer."""
         return self.path / "eval"
 
+    def run_id(self) -> str:
+        """Identity of the run, drawn when it was started and kept when it is resumed."""
+        return str(json.loads(self.provenance.read_text(encoding="utf-8"))["run_id"])
+
     def checkpoint(self, which: str) -> Path:
         """Path of `best` or `last`; `best` falls back to `last` when nothing was validated.
 
@@ -85,10 +89,8 @@ class RunFolder:
         return load([self.config], [])
 
 
-def open_run(config: RunConfig, provenance: dict[str, Any], *, writer: bool) -> tuple[RunFolder, Path | None]:
-    """Make or reopen the run's folder; return it with the checkpoint to resume from, if any.
-
-    Only the `writer` (rank 0) writes; every rank takes the same decision.
+def find_run(config: RunConfig) -> tuple[RunFolder, Path | None]:
+    """The run's folder, with the checkpoint to resume from, if any. Nothing is written yet; every rank decides alike.
 
     Raises:
         UserError: when the folder holds another run, or the checkpoint asked for is missing.
@@ -100,13 +102,20 @@ def open_run(config: RunConfig, provenance: dict[str, Any], *, writer: bool) -> 
         _refuse_other_run(config, run)
     elif run.config.exists() and last.exists():
         raise UserError(f"{run.path} holds a run already: choose another name=..., or resume=auto to go on with it")
-    if writer:
-        run.checkpoints.mkdir(parents=True, exist_ok=True)
-        atomic_write_text(run.config, dump(config))
-        if resume is None:
-            run.metrics.unlink(missing_ok=True)
-            atomic_write_text(run.provenance, json.dumps(provenance, indent=2) + "\n")
     return run, resume
+
+
+def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, fresh: bool) -> None:
+    """Make or reopen the folder and say whose it is; rank 0 alone does this. A fresh run forgets what an attempt before it left."""
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    for folder in (run.path, run.checkpoints):
+        for torn in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+            torn.unlink()
+    atomic_write_text(run.config, dump(config))
+    if fresh:
+        run.metrics.unlink(missing_ok=True)
+    if fresh or not run.provenance.exists():
+        atomic_write_text(run.provenance, json.dumps(provenance, indent=2) + "\n")
 
 
 def _checkpoint_to_resume(config: RunConfig, run: RunFolder, last: Path) -> Path | None:

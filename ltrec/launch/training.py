@@ -6,22 +6,23 @@ import logging
 import sys
 import warnings
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, RichProgressBar
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import DDPStrategy, Strategy
+from rich.console import Console
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
 from ltrec.launch.narrator import Narrator
 from ltrec.launch.processes import Processes, detect
-from ltrec.launch.run_folder import RunFolder, open_run
+from ltrec.launch.resuming import refuse_foreign
+from ltrec.launch.run_folder import RunFolder, begin_run, find_run
 from ltrec.stages.callbacks import callbacks
-from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from ltrec.stages.checkpoint_io import AtomicCheckpointIO
 from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.tracking.provenance import provenance
 from ltrec.tracking.wandb import wandb_logger
@@ -50,18 +51,21 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None) -> RunFolder
     """
     processes = detect()
     check_world(config, processes.world.size)
+    accelerator_of(config)
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     data = open_data(config)
     plan = build_plan(config, data)
-    origin = provenance(data.folder, data.manifest, config.seed, processes.world.size)
-    run, resume = open_run(config, origin, writer=processes.world.rank == 0)
+    stage, datamodule = build_stage(config, data, plan), build_datamodule(config, data, plan)
+    run, resume = find_run(config)
     if resume is not None:
-        _refuse_other_data(resume, data.manifest.digest)
+        refuse_foreign(resume, data.manifest.digest, stage)
+    if processes.world.rank == 0:
+        origin = provenance(data.folder, data.manifest, config.seed, processes.world.size)
+        begin_run(run, config, origin, fresh=resume is None)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     trainer = make_trainer(config, run, processes, limit=steps_per_epoch)
-    stage, datamodule = build_stage(config, data, plan), build_datamodule(config, data, plan)
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
@@ -75,7 +79,6 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None) -> RunFolder
 def make_trainer(config: RunConfig, run: RunFolder, processes: Processes, *, limit: int | None) -> pl.Trainer:
     """The Lightning trainer, wired to the run folder."""
     loop, metrics = config.trainer, JsonlLogger(run.metrics)
-    loggers = [metrics, wandb_logger(config.tracking, run.path, config.name, asdict(config))]
     return pl.Trainer(
         accelerator=accelerator_of(config),
         devices=processes.local_size,
@@ -90,7 +93,7 @@ def make_trainer(config: RunConfig, run: RunFolder, processes: Processes, *, lim
         check_val_every_n_epoch=loop.validate_every_epochs,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        logger=[logger for logger in loggers if logger is not None],
+        logger=[metrics, *_guests(config, run, processes)],
         callbacks=[*_display(config), *_working_callbacks(config, run, metrics)],
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -98,6 +101,19 @@ def make_trainer(config: RunConfig, run: RunFolder, processes: Processes, *, lim
         plugins=[AtomicCheckpointIO()],
         default_root_dir=run.path,
     )
+
+
+def _guests(config: RunConfig, run: RunFolder, processes: Processes) -> list[Logger]:
+    """Trackers outside the run folder, on rank 0."""
+
+    def say(note: str) -> None:
+        Console(stderr=True).print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+    if processes.world.rank or config.tracking.wandb == "off":
+        return []
+    run_id = f"{config.name[:48]}-{run.run_id()}"
+    logger = wandb_logger(config.tracking, run.path, name=config.name, run_id=run_id, config=asdict(config), on_note=say)
+    return [] if logger is None else [logger]
 
 
 def _working_callbacks(config: RunConfig, run: RunFolder, metrics: JsonlLogger) -> list[Callback]:
@@ -141,12 +157,3 @@ def strategy_of(processes: Processes, accelerator: str) -> str | Strategy:
         return "auto"
     backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
     return DDPStrategy(process_group_backend=backend, gradient_as_bucket_view=True, broadcast_buffers=False)
-
-
-def _refuse_other_data(checkpoint: Path, digest: str) -> None:
-    state: dict[str, Any] = read_checkpoint(checkpoint).get("StreamDataModule", {})
-    if state and state["manifest_digest"] != digest:
-        raise UserError(
-            f"{checkpoint} was trained on another data set (digest {state['manifest_digest'][:12]}, here {digest[:12]}); "
-            "choose another name=... or the data it was trained on"
-        )

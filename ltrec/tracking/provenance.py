@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -17,14 +19,22 @@ import torch
 import ltrec
 from ltrec.data.manifest import Manifest
 
+# A setting or option whose name speaks of a secret, with its value; a password inside an address; an API key of W&B.
+_SECRETS = (
+    (re.compile(r"(?i)([\w.-]*(?:key|token|secret|passw|credential)[\w.-]*[= ])\S+"), r"\1***"),
+    (re.compile(r"://[^/@\s]*@"), "://***@"),
+    (re.compile(r"\b[0-9a-fA-F]{40}\b"), "***"),
+)
+
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pyarrow", "duckdb", "omegaconf", "wandb")
 
 
 def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON values. No environment variable is recorded, so no secret is."""
     return {
+        "run_id": secrets.token_hex(4),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": _command(),
+        "command": masked(" ".join(["ltrec", *sys.argv[1:]])),
         "seed": seed,
         "versions": {"ltrec": ltrec.__version__, "python": platform.python_version(), **_versions()},
         "git": git_state(Path(ltrec.__file__).parent),
@@ -61,9 +71,11 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     return None if commit is None else {"commit": commit, "dirty": bool(ask("status", "--porcelain", "--untracked-files=no"))}
 
 
-def _command() -> str:
-    # A key given on the command line (it should not be) must not reach the run folder.
-    return " ".join("key=***" if "key=" in word.lower() or "token=" in word.lower() else word for word in ["ltrec", *sys.argv[1:]])
+def masked(command: str) -> str:
+    """A command line without what looks like a secret: it should not be there, but it must not reach the run folder."""
+    for pattern, stars in _SECRETS:
+        command = pattern.sub(stars, command)
+    return command
 
 
 def _versions() -> dict[str, str]:
