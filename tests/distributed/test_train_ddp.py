@@ -1,15 +1,13 @@
 """Two torchrun processes train like one: same global batches, same losses; and any number of processes evaluates alike."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ltrec.stages.checkpoint_io import read_checkpoint
+from tests.support.commands import ltrec
 from tests.support.shards import random_users, write_dataset
+from tests.support.tiny_run import column
 
 COMMON = [
     "stream.batch_rows=24",
@@ -34,24 +32,13 @@ def data(tmp_path_factory):
     return folder
 
 
-def ltrec(processes, *words, check=True):
-    """Run the command line under torchrun."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
-    start = torchrun if processes > 1 else [sys.executable]
-    done = subprocess.run([*start, "-m", "ltrec", *words], capture_output=True, text=True, timeout=240, env=environment)
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
 def train(processes, data, out, name, *words):
-    ltrec(processes, "train", f"data.path={data}", f"out={out}", f"name={name}", *COMMON, *words)
+    ltrec("train", f"data.path={data}", f"out={out}", f"name={name}", *COMMON, *words, processes=processes)
     return out / name
 
 
 def losses(run: Path):
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [line["train/loss"] for line in lines if "train/loss" in line], [line["val/ndcg@10"] for line in lines if "val/ndcg@10" in line]
+    return column(run, "train/loss"), column(run, "val/ndcg@10")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +65,8 @@ def test_in_batch_negatives_are_gathered_over_ranks(data, tmp_path):
     runs = []
     for size in (1, 2):
         name = f"r{size}"
-        ltrec(size, "train", f"data.path={data}", f"out={tmp_path}", f"name={name}", *words_common, *words, "trainer.max_epochs=2")
+        here = [f"data.path={data}", f"out={tmp_path}", f"name={name}"]
+        ltrec("train", *here, *words_common, *words, "trainer.max_epochs=2", processes=size)
         runs.append(losses(tmp_path / name)[0])
     assert runs[1] == pytest.approx(runs[0], rel=1e-4)
 
@@ -88,7 +76,7 @@ def test_evaluation_does_not_depend_on_the_number_of_processes(alone):
     for size in (1, 2, 3):
         for old in (alone / "eval").glob("*.parquet"):
             old.unlink()
-        ltrec(size, "evaluate", str(alone))
+        ltrec("evaluate", alone, processes=size)
         files[size] = {p.name: p.read_bytes() for p in sorted((alone / "eval").glob("*.parquet"))}
     assert set(files[1]) == {"test.parquet", "baseline-popularity-test.parquet", "baseline-last-item-test.parquet"}
     assert files[1] == files[2] == files[3]
@@ -96,7 +84,7 @@ def test_evaluation_does_not_depend_on_the_number_of_processes(alone):
 
 def test_world_that_does_not_divide_the_lanes_is_refused(data, tmp_path):
     words = ["stream.lanes=15", "stream.batch_rows=30"]
-    done = ltrec(2, "train", f"data.path={data}", f"out={tmp_path}", "name=odd", *COMMON, *words, check=False)
+    done = ltrec("train", f"data.path={data}", f"out={tmp_path}", "name=odd", *COMMON, *words, processes=2, check=False)
     assert done.returncode != 0
     assert "2 processes do not divide 15 lanes" in done.stderr
     assert not (tmp_path / "odd").exists()

@@ -43,5 +43,5 @@ def _enter(function, rank, world_size, rendezvous, queue, args):
         value = function(rank, *args)
         queue.put((rank, True, value))
         dist.destroy_process_group()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - whatever it is, it is told to the parent
         queue.put((rank, False, traceback.format_exc()))
