@@ -36,7 +36,7 @@ _EXPECTED = (
 )
 
 # Lightning's device report, tips and "fit stopped": the narrator says what matters.
-_CHATTY = ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda")
+_CHATTY = ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda", "lightning_fabric.utilities.distributed")
 
 
 def train(config: RunConfig, *, steps_per_epoch: int | None = None) -> RunFolder:
@@ -156,4 +156,4 @@ def strategy_of(processes: Processes, accelerator: str) -> str | Strategy:
     if processes.world.size == 1:
         return "auto"
     backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
-    return DDPStrategy(process_group_backend=backend, gradient_as_bucket_view=True, broadcast_buffers=False)
+    return DDPStrategy(process_group_backend=backend, gradient_as_bucket_view=True, forward_sync_buffers=False)

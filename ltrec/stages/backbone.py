@@ -100,9 +100,10 @@ class BackboneStage(pl.LightningModule):
         part = SumCount.of(example.loss_N.detach().double(), example.stratum_N, self.num_strata)
         self.step_losses = part if self.step_losses is None else self.step_losses + part
 
-    def validation_step(self, chunk: HistoryChunk, batch_idx: int) -> None:
-        """Rank one chunk of validation users."""
-        self.validator.add(self.backbone.scores(chunk.batch.to(self.device)), chunk)
+    def validation_step(self, chunk: HistoryChunk | None, batch_idx: int) -> None:
+        """Rank one chunk of validation users; None when the last chunks went to other ranks."""
+        if chunk is not None:
+            self.validator.add(self.backbone.scores(chunk.batch.to(self.device)), chunk)
 
     def on_validation_epoch_end(self) -> None:
         """Gather the ranks of all users and publish the metrics, equal on every rank."""

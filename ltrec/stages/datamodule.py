@@ -24,16 +24,22 @@ def sum_over_ranks(own: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RankChunks:
-    """This rank's validation chunks: every W-th, so that chunk borders do not depend on W."""
+    """This rank's validation chunks: every W-th, so that chunk borders do not depend on W.
+
+    Every rank takes part in every round, with None when no chunk is left for it: a rank that sat out would leave the others waiting
+    when the ranks are gathered.
+    """
 
     histories: Histories
     world: World
 
     def __len__(self) -> int:
-        return len(range(self.world.rank, len(self.histories), self.world.size))
+        return -(-len(self.histories) // self.world.size)
 
-    def __iter__(self) -> Iterator[HistoryChunk]:
-        return (self.histories.chunk(i) for i in range(self.world.rank, len(self.histories), self.world.size))
+    def __iter__(self) -> Iterator[HistoryChunk | None]:
+        for turn in range(len(self)):
+            index = turn * self.world.size + self.world.rank
+            yield self.histories.chunk(index) if index < len(self.histories) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,4 +95,4 @@ class StreamDataModule(pl.LightningDataModule):
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move training batches; validation chunks stay on the host, the stage moves what it scores."""
-        return batch if isinstance(batch, HistoryChunk) else batch.to(device, non_blocking=True)
+        return batch.to(device, non_blocking=True) if isinstance(batch, SequenceBatch) else batch

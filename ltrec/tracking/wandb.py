@@ -95,6 +95,7 @@ def wandb_logger(
             reason = "no API key is configured (wandb login, or WANDB_API_KEY)"
         except wandb.Error as error:
             reason = str(error).partition("\n")[0]
+            wandb.teardown()  # its service still holds the run's id
         on_note(f"tracking.wandb=online: {reason}; going on offline")
     on_note(f"Weights & Biases: offline, files in {folder / 'wandb'}; 'wandb sync' sends them")
     return WandbLogger(start("offline"))
