@@ -35,13 +35,13 @@ class SASRecConfig:
     name: str = "sasrec"
     """Key in BACKBONES."""
     width: int = 64
-    """D, the length of item vectors and states."""
+    """D, the length of item vectors and states. On sparse shopping logs 128 ranks better than 64, at twice the softmax's price."""
     blocks: int = 2
     """Transformer blocks."""
     heads: int = 2
     """Attention heads; they divide the width."""
-    dropout: float = 0.2
-    """Share dropped after the embedding, of attention weights, and at the end of each branch."""
+    dropout: float = 0.5
+    """Share dropped after the embedding, of attention weights, and inside and at the end of each branch. Sparse logs want much."""
     expansion: int = 1
     """Width of the feed-forward layer's middle, in multiples of `width`."""
     norm: str = "pre"
@@ -73,7 +73,7 @@ class SASRec(nn.Module):
         width: int = 64,
         blocks: int = 2,
         heads: int = 2,
-        dropout: float = 0.2,
+        dropout: float = 0.5,
         expansion: int = 1,
         norm: str = "pre",
         init_std: float = 0.02,
