@@ -25,6 +25,10 @@ class Narrator(Callback):
                 f"{trainer.world_size} process(es), {trainer.precision}",
                 highlight=False,
             )
+            if not sum(trainer.num_val_batches):
+                self.console.print(
+                    "no user has a validation target: nothing stops the run early, and its best checkpoint is the last"
+                )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Print the validation's headline."""

@@ -32,6 +32,7 @@ _EXPECTED = (
     "It is recommended to use `self.log",  # metrics are equal on every rank before they are logged
     "The number of training batches",  # we log by our own counter
     ".*treespec, LeafSpec",  # inside Lightning, about torch
+    "Total length of `RankChunks` across ranks is zero",  # the narrator says what follows from that
     "You're resuming from a checkpoint that ended before the epoch ended",  # our cursor is the data module's
 )
 

@@ -24,9 +24,7 @@ def callbacks(
     *, folder: Path, metrics: JsonlLogger, monitor: str, patience: int, log_every: int, save_every: int
 ) -> list[Callback]:
     """The run's callbacks in the order they must act: move the cursor, write telemetry, judge, save."""
-    # Judged at the end of validation: at the end of the epoch it would act after the checkpoint was written.
-    stop = EarlyStopping(monitor, mode="max", patience=patience, strict=False, check_on_train_epoch_end=False)
-    judges = [stop, StayStopped(stop)] if patience else []
+    judges = [Patience(monitor, patience)] if patience else []
     return [Cursor(), Telemetry(log_every), *judges, Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every)]
 
 
@@ -119,16 +117,23 @@ class Telemetry(Callback):
         self._sums = SumCount(state_dict["sum"], state_dict["count"]) if held else None
 
 
-class StayStopped(Callback):
-    """Repeating the command of a run that had stopped early changes nothing; Lightning would train another epoch."""
+class Patience(EarlyStopping):
+    """Stops after so many validations without a rise. A stopped run that is started again does nothing, unless given more patience.
 
-    def __init__(self, stop: EarlyStopping) -> None:
-        self.stop = stop
+    Judged at the end of validation: at the end of the epoch it would act after the checkpoint was written.
+    """
+
+    def __init__(self, monitor: str, patience: int) -> None:
+        super().__init__(monitor, mode="max", patience=patience, strict=False, check_on_train_epoch_end=False)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop again, before the first batch."""
-        if self.stop.wait_count >= self.stop.patience:
+        if self.wait_count >= self.patience:
             trainer.should_stop = True
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting, up to the patience of this run's config and not of the one before."""
+        super().load_state_dict({**state_dict, "patience": self.patience})
 
 
 def epoch_of(trainer: pl.Trainer) -> float:

@@ -1,0 +1,69 @@
+"""Validation inside training and `ltrec evaluate --split valid` are the same measurement."""
+
+import shutil
+
+import pytest
+
+from ltrec.config.load import load
+from ltrec.evaluation.summary import summarise
+from ltrec.evaluation.table import EvalTable
+from ltrec.launch.evaluating import evaluate_run
+from ltrec.launch.processes import detect
+from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.training import train
+from ltrec.stages.validation import Validator
+from tests.support.shards import leave_one_out, write_dataset
+from tests.support.tiny_run import checkpoint, lines_of, tiny_config, tiny_data
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.mark.parametrize("which", ["best", "last"])
+@pytest.mark.parametrize(
+    "words", [[], ["evaluation.filter_seen=false", "evaluation.chunk_rows=7"]], ids=["filtered", "small chunks"]
+)
+def test_metrics_of_a_checkpoint_equal_those_of_training_exactly(data, tmp_path, which, words):
+    run = train(tiny_config(data, tmp_path, "trainer.max_epochs=4", "optim.lr=1e-2", *words))
+    files = evaluate_run(run, "valid", which, detect())
+    table = EvalTable.read(files["sasrec"])
+    step = checkpoint(run.path, which)["global_step"]
+    [line] = [line for line in lines_of(run.path) if line["step"] == step and "val/ndcg@10" in line]
+    trained = {key: value for key, value in line.items() if key.startswith("val/")}
+    validator = Validator(table.strata, filter_seen=True, monitor="")
+    assert validator.metrics(table.column("rank"), table.column("stratum"), table.column("activity")) == trained
+    groups = summarise(table, load([run.config], []).evaluation).groups
+    names = {"": "all", "/head": "head", "/tail": "tail", **{f"/stratum={z}": f"stratum={z}" for z in range(3)}}
+    shown = {f"val/{m}{end}": groups[key].metrics[m].mean for end, key in names.items() for m in ("ndcg@10", "hr@10")}
+    assert shown == pytest.approx(trained, rel=1e-12), "the same ranks, summed in another order"
+
+
+def test_without_validation_users_training_still_works(tmp_path, capsys):
+    users = [leave_one_out(n, [1 + (n + k) % 9 for k in range(3 + n % 4)], 0) for n in range(48)]
+    users = [type(u)(u.name, u.items, u.stratum, u.train_events + 1, -1, u.test_at) for u in users]
+    write_dataset(tmp_path / "data", users, num_items=9)
+    run = train(tiny_config(tmp_path / "data", tmp_path, "trainer.patience=1"))
+    assert "no user has a validation target" in capsys.readouterr().out
+    assert not [line for line in lines_of(run.path) if "val/ndcg@10" in line]
+    assert RunFolder(run.path).checkpoint("best").name == "last.ckpt"
+    assert set(evaluate_run(run, "test", "best", detect())) == {"sasrec", "popularity", "last-item"}
+
+
+def test_current_results_are_kept_and_stale_ones_are_not(data, tmp_path):
+    run = train(tiny_config(data, tmp_path, "trainer.max_epochs=1"))
+    done = []
+    files = evaluate_run(run, "test", "last", detect(), lambda name, *_: done.append(name))
+    assert set(done) == set(files)
+    first = {name: path.read_bytes() for name, path in files.items()}
+    done.clear()
+    evaluate_run(run, "test", "last", detect(), lambda name, *_: done.append(name))
+    assert done == []
+    train(tiny_config(data, tmp_path, "trainer.max_epochs=2"))
+    evaluate_run(run, "test", "last", detect(), lambda name, *_: done.append(name))
+    assert set(done) == {"sasrec"}, "another checkpoint: its own table only"
+    assert files["sasrec"].read_bytes() != first["sasrec"]
+    shutil.rmtree(run.eval)
+    evaluate_run(run, "test", "last", detect())
+    assert files["popularity"].read_bytes() == first["popularity"]
