@@ -1,8 +1,8 @@
 """Paired comparison of two scorers: what the other one gains or loses against the base, user by user.
 
 Both are judged on the same users, so the user is his own control: his two values are subtracted first and only the differences are
-resampled. With several seeds a user's difference is the mean over seeds; the interval over users then says what other *users* would
-do to the result, and the spread over seeds, told beside it, what other *seeds* would.
+resampled. With several seeds a user's difference is the mean over seeds, and intervals and p-values hold the luck of the seeds as
+well as that of the users (`seeds`); with one seed they know of other *users* only.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ltrec.evaluation.bootstrap import interval, key_of, resampled_means, value_classes
+from ltrec.evaluation.bootstrap import interval
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.metrics import nearest_cutoff
 from ltrec.evaluation.pairing import pair
+from ltrec.evaluation.seeds import resampled
 from ltrec.evaluation.summary import Estimate
 from ltrec.evaluation.table import EvalTable, Protocol
 
@@ -30,9 +31,9 @@ class Difference:
     Attributes:
         base: mean of the base scorer.
         other: mean of the other.
-        change: other - base with its 95 % interval over users.
+        change: other - base with its 95 % interval: over users and seeds, over users alone with a single seed.
         relative: change as a share of the base; NaN where the base is 0.
-        p_gain: one-sided bootstrap p-value of "no gain" against "the other is better".
+        p_gain: one-sided p-value of "no gain" against "the other is better", over what the interval is over.
         seed_spread: standard deviation of the change over seeds; NaN with a single seed.
     """
 
@@ -105,29 +106,22 @@ def difference(
     """Paired difference of one metric in one group that has users; rows are seeds, columns users."""
     base_Sn, other_Sn = base_SN[:, group.mask_N], other_SN[:, group.mask_N]
     change_Sn = other_Sn - base_Sn
-    change_n = change_Sn.mean(axis=0)
-    means_S = resampled(change_n, config, "difference", group.key, metric)
-    low, high = interval(means_S[:, None])
-    base, change = float(base_Sn.mean()), float(change_n.mean())
+    means_R = resampled(change_Sn, config, "difference", group.key, metric)
+    low, high = interval(means_R[:, None])
+    base, change = float(base_Sn.mean()), float(change_Sn.mean())
     return Difference(
         base=base,
         other=float(other_Sn.mean()),
         change=Estimate(change, float(low[0]), float(high[0])),
         relative=change / base if base else float("nan"),
-        p_gain=p_not_above_zero(means_S),
+        p_gain=p_not_above_zero(means_R),
         seed_spread=float(change_Sn.mean(axis=1).std(ddof=1)) if len(change_Sn) > 1 else float("nan"),
     )
 
 
-def resampled(value_n: npt.NDArray[np.float64], config: EvaluationConfig, *names: str) -> npt.NDArray[np.float64]:
-    """Resampled means of one value per user, with a seed of their own."""
-    seed = key_of(config.seed, *names)
-    return resampled_means(value_n[:, None], value_classes(value_n), samples=config.bootstrap_samples, seed=seed)[:, 0]
-
-
-def p_not_above_zero(means_S: npt.NDArray[np.float64]) -> float:
-    """One-sided bootstrap p-value of a mean that is not above 0: the share of resamples at or below it, never exactly 0.
+def p_not_above_zero(means_R: npt.NDArray[np.float64]) -> float:
+    """One-sided p-value of a mean that is not above 0: the share of resamples at or below it, never exactly 0.
 
     Rounding decides nothing: what is 0 up to rounding counts as 0, so two equal runs have p = 1.
     """
-    return float((1 + np.count_nonzero(means_S <= 1e-12)) / (1 + len(means_S)))
+    return float((1 + np.count_nonzero(means_R <= 1e-12)) / (1 + len(means_R)))

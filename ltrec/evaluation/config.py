@@ -30,9 +30,11 @@ class EvaluationConfig:
     item_shares: tuple[float, ...] = (0.2, 0.5, 0.8)
     """Item popularity classes: cuts at these shares of the training events, most popular items first."""
     bootstrap_samples: int = 10_000
-    """Resamples of the users behind every interval."""
+    """Resamples behind every interval."""
     head_margin: float = 0.05
     """The gate: how much of the head's metric may be lost, as a share of it."""
+    min_seeds: int = 3
+    """The gate: with fewer pairs of training seeds it is inconclusive, at least 2. More seeds make sharper intervals."""
     seed: int = 0
     """Root of the bootstrap and of sampled candidates; has nothing to do with the seed of training."""
 
@@ -52,3 +54,7 @@ class EvaluationConfig:
             raise UserError(f"evaluation.item_shares is {shares}; it must rise between 0 and 1")
         if not 0 < self.head_margin < 1:
             raise UserError(f"evaluation.head_margin is {self.head_margin}; it is a share between 0 and 1, for example 0.05")
+        if self.min_seeds < 2:
+            raise UserError(
+                f"evaluation.min_seeds is {self.min_seeds}; it must be at least 2, for one cannot tell a method from luck"
+            )

@@ -1,6 +1,6 @@
 """The gate: did the tail gain, and did the head pay?
 
-Two tests per data set, on paired differences, users resampled (see `compare`):
+Two tests per data set, on paired differences, over users and training seeds (see `seeds`):
 
     tail    H0: the tail's metric did not rise          one-sided; p-values adjusted over data sets by Holm (1979)
     head    H0: the head lost more than the margin      one-sided 95 %; the margin is a share m of the base's head metric, and the
@@ -10,7 +10,9 @@ Two tests per data set, on paired differences, users resampled (see `compare`):
     fail            the contrary of one is shown: the tail lost (one-sided 95 %), or the head lost more than the margin
     inconclusive    neither: the data cannot tell, and the verdict says how many users or seeds could
 
-Absence of evidence never passes. Over several data sets: pass if all pass, fail if any fails.
+With fewer pairs of seeds than `min_seeds` the verdict is inconclusive whatever the numbers: one training seed a side cannot tell
+the method from luck, for two runs of one method differ too, and by more than users explain. Absence of evidence never passes.
+Over several data sets: pass if all pass, fail if any fails.
 """
 
 from __future__ import annotations
@@ -23,12 +25,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core.errors import UserError
-from ltrec.evaluation.compare import p_not_above_zero, resampled
+from ltrec.evaluation.compare import p_not_above_zero
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.metrics import nearest_cutoff
 from ltrec.evaluation.pairing import Paired
 from ltrec.evaluation.power import seeds_needed, users_needed
+from ltrec.evaluation.seeds import resampled
 
 Floats = npt.NDArray[np.float64]
 ALPHA = 0.05
@@ -46,9 +49,10 @@ class Side:
         low: one-sided 95 % lower bound of the change.
         high: one-sided 95 % upper bound of it.
         p: p-value of the null hypothesis; of the tail adjusted over data sets.
+            With one seed it knows, like the bounds, of users only.
         verdict: of this side alone.
-        users_to_decide: users of *all* kinds that would decide it, or None when no number would (or it is decided).
-        seeds_to_decide: seeds that would, or None.
+        users_to_decide: users of *all* kinds that would decide it, or None when no number would alone (or it is decided).
+        seeds_to_decide: seeds that would, or None likewise, and when there is but one to tell by.
     """
 
     users: int
@@ -64,12 +68,13 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class DatasetVerdict:
-    """The gate on one data set; `seeds` is how many were paired."""
+    """The gate on one data set; `seeds` is how many were paired, `seeds_missing` how many more it takes to be judged at all."""
 
     dataset: str
     base: str
     other: str
     seeds: int
+    seeds_missing: int
     tail: Side
     head: Side
     verdict: str
@@ -94,7 +99,7 @@ def gate(pairs: Mapping[str, Paired], config: EvaluationConfig | None = None, me
 
     Args:
         pairs: paired runs (`pair`) by name of the data set.
-        config: margin, resamples, seed.
+        config: margin, least number of seeds, resamples, root seed.
         metric: None takes NDCG at the cutoff nearest to 10.
 
     Raises:
@@ -109,11 +114,19 @@ def gate(pairs: Mapping[str, Paired], config: EvaluationConfig | None = None, me
     for name, paired in pairs.items():
         tail_values, head_values = sides[name]
         users = paired.base[0].num_users
-        tail = _tail(tail_values, tails[name], adjusted[name], ALPHA / len(pairs), users)
+        tail = _tail(tail_values, tails[name], adjusted[name], ALPHA / len(pairs), users, config)
         head = _head(head_values, config, name, users)
-        verdict = _both([tail.verdict, head.verdict])
-        judged.append(DatasetVerdict(name, paired.base[0].name, paired.other[0].name, len(paired.seeds), tail, head, verdict))
+        verdict, seeds = _both([tail.verdict, head.verdict]), len(paired.seeds)
+        missing = max(0, config.min_seeds - seeds)
+        judged.append(DatasetVerdict(name, paired.base[0].name, paired.other[0].name, seeds, missing, tail, head, verdict))
     return Gate(metric, config.head_margin, tuple(judged), _both([d.verdict for d in judged]))
+
+
+def too_few_seeds(verdict: DatasetVerdict) -> str:
+    """Why a data set with `seeds_missing` is not judged, and the way out."""
+    have = "One training seed" if verdict.seeds == 1 else f"{verdict.seeds} training seeds"
+    more = f"{verdict.seeds_missing} more seed{'s' if verdict.seeds_missing > 1 else ''}"
+    return f"{have} a side cannot tell the method from luck; train {more}."
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -147,7 +160,7 @@ def _values(
 
 
 def _means(contrast_Sn: Floats, config: EvaluationConfig, *names: str) -> Floats:
-    return resampled(contrast_Sn.mean(axis=0), config, "gate", *names)
+    return resampled(contrast_Sn, config, "gate", *names)
 
 
 def _bounds(means: Floats) -> tuple[float, float]:
@@ -155,12 +168,18 @@ def _bounds(means: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _tail(values: tuple[Floats, Floats], means: Floats, p: float, alpha: float, users: int) -> Side:
+def _verdict(shown: bool, contrary: bool, seeds: int, config: EvaluationConfig) -> str:
+    if seeds < config.min_seeds:
+        return INCONCLUSIVE
+    return PASS if shown else (FAIL if contrary else INCONCLUSIVE)
+
+
+def _tail(values: tuple[Floats, Floats], means: Floats, p: float, alpha: float, users: int, config: EvaluationConfig) -> Side:
     base_Sn, other_Sn = values
     change_Sn = other_Sn - base_Sn
     low, high = _bounds(means)
-    verdict = PASS if p < ALPHA else (FAIL if high < -1e-12 else INCONCLUSIVE)
-    needs = _needs(change_Sn, alpha, users) if verdict == INCONCLUSIVE else (None, None)
+    verdict = _verdict(p < ALPHA, high < -1e-12, len(base_Sn), config)
+    needs = _needs(change_Sn, alpha, users, config) if verdict == INCONCLUSIVE else (None, None)
     return Side(change_Sn.shape[1], float(base_Sn.mean()), float(change_Sn.mean()), low, high, p, verdict, *needs)
 
 
@@ -170,18 +189,20 @@ def _head(values: tuple[Floats, Floats], config: EvaluationConfig, name: str, us
     contrast_Sn = other_Sn - (1 - config.head_margin) * base_Sn
     means = _means(contrast_Sn, config, name, "head")
     low, high = _bounds(means)
-    verdict = PASS if low > 1e-12 else (FAIL if high < -1e-12 else INCONCLUSIVE)
-    needs = _needs(contrast_Sn, ALPHA, users) if verdict == INCONCLUSIVE else (None, None)
+    verdict = _verdict(low > 1e-12, high < -1e-12, len(base_Sn), config)
+    needs = _needs(contrast_Sn, ALPHA, users, config) if verdict == INCONCLUSIVE else (None, None)
     allowed = config.head_margin * base  # the contrast is the change plus what may be lost
     change = float((other_Sn - base_Sn).mean())
     return Side(base_Sn.shape[1], base, change, low - allowed, high - allowed, p_not_above_zero(means), verdict, *needs)
 
 
-def _needs(contrast_Sn: Floats, alpha: float, users: int) -> tuple[int | None, int | None]:
+def _needs(contrast_Sn: Floats, alpha: float, users: int, config: EvaluationConfig) -> tuple[int | None, int | None]:
     """Users of all kinds (the group's share staying as it is) and seeds that would decide: at least one more than there are."""
     num_seeds, group = contrast_Sn.shape
     needed, seeds = users_needed(contrast_Sn, alpha), seeds_needed(contrast_Sn, alpha)
+    if num_seeds < config.min_seeds:
+        needed = None  # no number of users makes up for seeds that are missing
     return (
         None if needed is None else -(-max(group + 1, needed) * users // group),
-        None if seeds is None else max(num_seeds + 1, seeds),
+        None if seeds is None else max(num_seeds + 1, config.min_seeds, seeds),
     )

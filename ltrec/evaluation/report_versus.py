@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from ltrec.core.errors import UserError
 from ltrec.evaluation.compare import Comparison, GroupComparison, compare
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side, gate
+from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side, gate, too_few_seeds
 from ltrec.evaluation.pairing import pair
 from ltrec.evaluation.plots_compare import Difference, forest
 from ltrec.evaluation.plots_strata import positions
@@ -67,6 +67,9 @@ def verdict(base: Sequence[EvalTable], other: Sequence[EvalTable], against: str,
     except UserError as error:
         return Verdict("No verdict", title, (f"{error}.",))
     found = judged.datasets[0]
+    if found.seeds_missing:
+        seen = tuple(f"{_seen(name, side, judged)}." for name, side in (("Tail", found.tail), ("Head", found.head)))
+        return Verdict(WORDS[judged.verdict], title, (too_few_seeds(found), *seen))
     lines = (_tail_line(found.tail, judged), _head_line(found.head, judged), *_deciding(found, base[0].num_users))
     return Verdict(WORDS[judged.verdict], title, lines, tone="" if judged.verdict == INCONCLUSIVE else judged.verdict)
 
@@ -93,7 +96,10 @@ def _nobody() -> Panel:
 def _notes(found: Comparison, against: str) -> tuple[str, ...]:
     seeds = ", ".join(str(s) for s in found.seeds if s is not None)
     if len(found.seeds) > 1:
-        return (f"Paired by seed ({seeds}); a user's difference is the mean over seeds. The parts above show the first run alone.",)
+        return (
+            f"Paired by seed ({seeds}); a user's difference is the mean over seeds, and its intervals hold their luck too. "
+            "The parts above show the first run alone.",
+        )
     if against.endswith(SAME):
         return ("Config and data are the same, so these differences are chance: the yardstick for a comparison that is not.",)
     return ("One training seed: another one may move these differences by more than the intervals say.",)
@@ -119,18 +125,23 @@ def _table(groups: Sequence[GroupComparison], metric: str, against: str) -> Tabl
     base = FLOOR.capitalize() if against == FLOOR else against.removesuffix(SAME)
     columns = ("", "Users", base, "This run", "Change", "Relative", "Spread over seeds")
     width = len(rows[0].cells) + 1
-    return Table(f"{metric_name(metric)}. Small print: 95 % intervals over users.", columns[:width], tuple(rows))
+    over = "users and seeds" if width == len(columns) else "users"
+    return Table(f"{metric_name(metric)}. Small print: 95 % intervals over {over}.", columns[:width], tuple(rows))
 
 
 def _signed(estimate: Estimate) -> str:
     return f"{estimate.low:+.4f} to {estimate.high:+.4f}"
 
 
+def _seen(name: str, side: Side, judged: Gate) -> str:
+    return f"{name}: {metric_name(judged.metric)} {side.change:+.4f} on {side.base:.4f} over {people(side.users)}"
+
+
 def _tail_line(side: Side, judged: Gate) -> str:
     said = {PASS: "the tail gained", FAIL: "the tail lost", INCONCLUSIVE: "neither a gain nor a loss is shown"}[side.verdict]
     return (
-        f"Tail: {metric_name(judged.metric)} {side.change:+.4f} on {side.base:.4f} over {people(side.users)}, one-sided 95 % "
-        f"bounds {side.low:+.4f} and {side.high:+.4f}, p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{side.p:.4f}: {said}."
+        f"{_seen('Tail', side, judged)}, one-sided 95 % bounds {side.low:+.4f} and {side.high:+.4f}, "
+        f"p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{side.p:.4f}: {said}."
     )
 
 
@@ -141,8 +152,8 @@ def _head_line(side: Side, judged: Gate) -> str:
         INCONCLUSIVE: "whether the head paid more than that is not shown",
     }[side.verdict]
     return (
-        f"Head: {metric_name(judged.metric)} {side.change:+.4f} on {side.base:.4f} over {people(side.users)}, one-sided 95 % "
-        f"bounds {side.low:+.4f} and {side.high:+.4f}. Allowed loss: {judged.margin:.0%} ({judged.margin * side.base:.4f}): {said}."
+        f"{_seen('Head', side, judged)}, one-sided 95 % bounds {side.low:+.4f} and {side.high:+.4f}. "
+        f"Allowed loss: {judged.margin:.0%} ({judged.margin * side.base:.4f}): {said}."
     )
 
 

@@ -116,7 +116,7 @@ def limits(summary: Summary | None, seeds: int) -> tuple[str, ...]:
     """What the page does not say. `seeds` is the largest number of training seeds behind one side of it."""
     said = [
         "An interval says how far a mean would move had other users been drawn. It says nothing about another training seed"
-        + (": this page rests on one." if seeds < 2 else ".")
+        + (": this page rests on one." if seeds < 2 else ", except where seeds are paired.")
     ]
     if summary is not None:
         if summary.protocol.candidates != "full":

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ltrec.evaluation.compare import Comparison, Difference
-from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side
+from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side, too_few_seeds
 from ltrec.evaluation.power import POWER
 from ltrec.evaluation.summary import Estimate, Summary
 
@@ -102,9 +102,10 @@ def protocol_line(summary: Summary) -> str:
 
 def comparison_table(comparison: Comparison) -> Table:
     """Per group and metric: the other's mean, its change against the base with interval, one-sided p."""
-    seeds = f", mean of {len(comparison.seeds)} seeds" if len(comparison.seeds) > 1 else ""
+    several = len(comparison.seeds) > 1
+    told = f"mean of {len(comparison.seeds)} seeds" if several else "one training seed: intervals know of users only"
     table = _table(
-        f"{comparison.other} against {comparison.base}, {comparison.protocol.split} split{seeds}",
+        f"{comparison.other} against {comparison.base}, {comparison.protocol.split} split, {told}",
         [
             "users",
             "",
@@ -114,14 +115,14 @@ def comparison_table(comparison: Comparison) -> Table:
             "change",
             "relative",
             "p (gain)",
-            *(["seed sd"] if seeds else []),
+            *(["seed sd"] if several else []),
         ],
     )
     for group in comparison.groups.values():
         rows = list(group.metrics.items())
         for i, (name, found) in enumerate(rows):
             lead = (group.label, f"{group.users:,}") if i == 0 else ("", "")
-            cells = _difference(found) if seeds else _difference(found)[:-1]
+            cells = _difference(found) if several else _difference(found)[:-1]
             table.add_row(*lead, pretty(name), *cells, end_section=i == len(rows) - 1)
     return table
 
@@ -155,6 +156,12 @@ def gate_line(gate: Gate) -> Text:
 def gate_sentence(gate: Gate, verdict: DatasetVerdict) -> str:
     """Did the tail gain, did the head pay, and what would decide it?"""
     tail, head, metric = verdict.tail, verdict.head, pretty(gate.metric)
+    if verdict.seeds_missing:
+        return (
+            f"{too_few_seeds(verdict)} So far, with {verdict.other} instead of {verdict.base}, the tail changed by "
+            f"{_share(tail.change, tail.base)} {metric} ({tail.users:,} users) and the head by {_share(head.change, head.base)} "
+            f"({head.users:,} users)."
+        )
     size = _share(abs(tail.change), tail.base).lstrip("+")
     told = {
         PASS: f"gained {size} {metric}",
@@ -166,22 +173,22 @@ def gate_sentence(gate: Gate, verdict: DatasetVerdict) -> str:
         FAIL: f"the head lost more than the allowed {gate.margin:.0%}",
         INCONCLUSIVE: f"a head loss beyond the allowed {gate.margin:.0%} is neither shown nor ruled out",
     }[head.verdict]
-    seeds = "one training seed" if verdict.seeds == 1 else f"{verdict.seeds} training seeds"
-    return (
+    judged = (
         f"With {verdict.other} instead of {verdict.base} the tail {told} "
         f"(p = {tail.p:.4f}, {tail.users:,} users), and {paid} ({_share(head.change, head.base)}, "
-        f"at worst {_share(head.low, head.base)}, {head.users:,} users; {seeds}).{_needs('tail', tail)}{_needs('head', head)}"
+        f"at worst {_share(head.low, head.base)}, {head.users:,} users; {verdict.seeds} training seeds)."
     )
+    return judged + _needs("tail", tail) + _needs("head", head)
 
 
 def _needs(name: str, side: Side) -> str:
     if side.verdict != INCONCLUSIVE:
         return ""
-    if side.users_to_decide is None:
-        return f" No number of users would decide the {name}: there is no difference to find."
-    seeds = "" if side.seeds_to_decide is None else f" or {side.seeds_to_decide:,} seeds"
-    needed = f"{side.users_to_decide:,} users in all{seeds}"
-    return f" To decide the {name} takes about {needed} (power {POWER:.0%}, if the effect is as seen)."
+    ways = [f"{side.users_to_decide:,} users in all"] if side.users_to_decide else []
+    ways += [f"{side.seeds_to_decide:,} seeds"] if side.seeds_to_decide else []
+    if not ways:
+        return f" More users alone or more seeds alone would not decide the {name}: what is seen is too near the line."
+    return f" To decide the {name} takes about {' or '.join(ways)} (power {POWER:.0%}, if the effect is as seen)."
 
 
 def _share(change: float, base: float) -> str:

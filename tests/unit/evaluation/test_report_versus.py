@@ -32,7 +32,8 @@ def test_two_runs_stand_side_by_side_and_are_compared_in_pairs(run):
     assert [a["id"] for a in page.attributes("h2")][1] == "runs"
     assert "Against plain" in text
     assert "Did the tail gain, and did the head pay, against plain?" in text
-    assert "the tail gained" in text
+    assert "One training seed a side cannot tell the method from luck; train 2 more seeds." in text
+    assert "the tail gained" not in text
 
 
 def test_the_same_ranks_are_inconclusive_not_passed(run):
@@ -44,14 +45,15 @@ def test_the_same_ranks_are_inconclusive_not_passed(run):
 
 
 def test_seeds_of_one_experiment_are_found_and_paired(run):
-    plain = [run, fake_run(run.parent / "plain-2", users=260, seed=2)]
-    lifted = [other_run(run, f"lifted-{s}", seed=s, lift=2.0) for s in (1, 2)]
+    plain = [run, *(fake_run(run.parent / f"plain-{s}", users=260, seed=s) for s in (2, 3))]
+    lifted = [other_run(run, f"lifted-{s}", seed=s, lift=2.0) for s in (1, 2, 3)]
     found = experiments([read_run(p) for p in (*lifted, *plain)])
-    assert [[r.name for r in e] for e in found] == [["lifted-1", "lifted-2"], ["plain", "plain-2"]]
+    assert [[r.name for r in e] for e in found] == [["lifted-1", "lifted-2", "lifted-3"], ["plain", "plain-2", "plain-3"]]
     text = squeezed(read(write_report([*lifted, *plain], CONFIG)).text)
-    assert "against plain and 1 more seed?" in text
-    assert "Paired by seed (1, 2)" in text
-    assert "Spread over seeds" in text
+    assert "against plain and 2 more seeds?" in text
+    assert "Paired by seed (1, 2, 3)" in text
+    assert "Spread over seeds" in text and "95 % intervals over users and seeds" in text
+    assert "the tail gained" in text
 
 
 def test_seeds_alone_are_held_against_each_other(run):

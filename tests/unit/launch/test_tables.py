@@ -21,7 +21,7 @@ def shown(show, *values) -> str:
     return console.file.getvalue()
 
 
-def tables(users: int = 400, lift: float = 0.3, seeds: int = 1):
+def tables(users: int = 400, lift: float = 0.3, seeds: int = 3):
     activity = np.where(np.arange(users) % 5 == 0, 12, 3)
     made: list[list] = [[], []]
     for seed in range(seeds):
@@ -60,7 +60,8 @@ def test_comparison_shows_changes_and_seed_spread_only_with_seeds():
     base, other = tables(seeds=2)
     text = shown(print_comparison, compare(base=base, other=other, config=QUICK))
     assert "pin against sasrec, test split, mean of 2 seeds" in text and "seed sd" in text
-    assert "seed sd" not in shown(print_comparison, compare(base=base[:1], other=other[:1], config=QUICK))
+    single = shown(print_comparison, compare(base=base[:1], other=other[:1], config=QUICK))
+    assert "seed sd" not in single and "one training seed: intervals know of users only" in single
 
 
 @pytest.mark.parametrize(
@@ -69,10 +70,10 @@ def test_comparison_shows_changes_and_seed_spread_only_with_seeds():
         (
             2000,
             0.3,
-            ["Gate: PASS. With pin instead of sasrec the tail gained", "the head kept within the allowed 5%", "one training seed"],
+            ["Gate: PASS. With pin instead of sasrec the tail gained", "the head kept within the allowed 5%", "3 training seeds"],
         ),
         (60, 0.01, ["Gate: INCONCLUSIVE.", "which may be chance"]),
-        (60, 0.0, ["Gate: INCONCLUSIVE.", "No number of users would decide the tail: there is no difference to find."]),
+        (60, 0.0, ["Gate: INCONCLUSIVE.", "More users alone or more seeds alone would not decide the tail"]),
     ],
 )
 def test_the_verdict_is_a_sentence(users, lift, told):
@@ -85,8 +86,15 @@ def test_a_failure_and_what_would_decide():
     base, other = tables(2000, 0.3)
     text = shown(print_gate, gate({"toy": pair(base=other, other=base)}, QUICK))
     assert "Gate: FAIL." in text and "the tail lost" in text and "the head lost more than the allowed 5%" in text
-    few = tables(120, 0.02)
+    few = tables(60, 0.02)
     found = gate({"a": pair(base=few[0], other=few[1]), "b": pair(base=few[0], other=few[1])}, QUICK)
     text = shown(print_gate, found)
     assert "over 2 data sets, p-values adjusted by Holm" in text and "\na: inconclusive. " in text
-    assert "users in all (power 80%, if the effect is as seen)" in text
+    assert "takes about" in text and "seeds (power 80%, if the effect is as seen)" in text
+
+
+def test_one_seed_is_told_so_and_no_p_value_tempts():
+    base, other = tables(2000, 0.3, seeds=1)
+    text = shown(print_gate, gate({"toy": pair(base=base, other=other)}, QUICK))
+    assert "Gate: INCONCLUSIVE. One training seed a side cannot tell the method from luck; train 2 more seeds. So far, with" in text
+    assert "p = " not in text and "gained" not in text
