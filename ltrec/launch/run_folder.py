@@ -133,7 +133,8 @@ def _checkpoint_to_resume(config: RunConfig, run: RunFolder, last: Path) -> Path
 
 def _refuse_other_run(config: RunConfig, run: RunFolder) -> None:
     mine, theirs = _flat(asdict(config)), _flat(asdict(run.read_config()))
-    changed = [k for k in sorted(mine.keys() | theirs.keys()) if mine.get(k) != theirs.get(k) and not k.startswith(FREE_TO_CHANGE)]
+    keys = sorted(mine.keys() | theirs.keys(), key=lambda key: (not key.endswith(".name"), key))  # a variant before its options
+    changed = [k for k in keys if mine.get(k) != theirs.get(k) and not k.startswith(FREE_TO_CHANGE)]
     if changed:
         shown = ", ".join(f"{k}={theirs.get(k)!r} there, {mine.get(k)!r} here" for k in changed[:3])
         raise UserError(f"{run.path} holds a run with another config ({shown}); choose another name=... or repeat its config")
