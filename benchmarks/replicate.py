@@ -47,7 +47,13 @@ CELLS = {
     "sports-sampled": Cell("sports", SAMPLED, 0.0569, 0.0314, "eSASRec table, SASRec + sampled softmax (256 negatives)"),
     "beauty-softmax": Cell("beauty", ("objective.name=softmax",), 0.083, 0.0416, "a RecBole user's run with full cross-entropy"),
     "sports-softmax": Cell("sports", ("objective.name=softmax",), 0.048, 0.0227, "a RecBole user's run with full cross-entropy"),
-    "beauty-bce": Cell("beauty", ("objective.name=bce", "objective.negatives=1"), 0.0605, 0.0318, "SASRec with one negative, as quoted by other papers"),
+    "beauty-bce": Cell(
+        "beauty",
+        ("objective.name=bce", "objective.negatives=1"),
+        0.0605,
+        0.0318,
+        "SASRec with one negative, as quoted by other papers",
+    ),
 }
 
 
