@@ -25,7 +25,8 @@ def quickstart(
     """From nothing to a report: how well are head and tail users of MovieLens-100K served by a properly trained SASRec?
 
     Two seeds are trained and held against each other: what the gate says of two runs that differ by nothing but chance is
-    the first thing to know about it. Everything lands in data/ and runs/ of the current folder; a second call goes on where the first stopped.
+    the first thing to know about it. Everything lands in data/ and runs/ of the current folder; a second call goes on where
+    the first stopped.
     """
     if dataset not in DATASETS:
         raise UserError(f"--dataset {dataset!r} is unknown{nearest(dataset, DATASETS)}; choose from {', '.join(DATASETS)}")
