@@ -100,7 +100,7 @@ class Manifest:
             body = json.loads(text)
             written = body.pop("digest")
             intact = written == _digest(body) and text == canonical_json({**body, "digest": written})
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{path} not found: {folder} is no prepared data set; make one with 'ltrec prepare'") from None
         except (ValueError, KeyError, AttributeError, TypeError):
             intact = False

@@ -109,23 +109,20 @@ def optimizer_of(config: RunConfig) -> Callable[[nn.Module], torch.optim.Optimiz
     return make
 
 
-def build_datamodule(config: RunConfig, data: Data, plan: Plan) -> StreamDataModule:
-    """The data module; the world is passed in by whoever calls it back."""
-
-    def make_loader(world: World) -> StreamLoader:
-        return StreamLoader(
-            data.folder,
-            data.manifest,
-            plan,
-            world=world,
-            accumulate=config.trainer.accumulate,
-            prefetch=config.stream.prefetch,
-            threads=config.stream.threads,
-            memory_mib=config.stream.memory_mib,
-            check=config.stream.check,
-        )
-
-    return StreamDataModule(make_loader, build_histories(config, data, "valid"))
+def build_datamodule(config: RunConfig, data: Data, plan: Plan, world: World) -> StreamDataModule:
+    """The data module of one process among all."""
+    loader = StreamLoader(
+        data.folder,
+        data.manifest,
+        plan,
+        world=world,
+        accumulate=config.trainer.accumulate,
+        prefetch=config.stream.prefetch,
+        threads=config.stream.threads,
+        memory_mib=config.stream.memory_mib,
+        check=config.stream.check,
+    )
+    return StreamDataModule(loader, build_histories(config, data, "valid"))
 
 
 def build_histories(config: RunConfig, data: Data, split: str) -> Histories:

@@ -26,6 +26,7 @@ from ltrec.evaluation.ranking import Negatives, Score, num_parts, rank_split
 from ltrec.evaluation.table import EvalTable, Part, Protocol, assemble
 from ltrec.launch.build import Data, build_backbone, build_histories, open_data
 from ltrec.launch.processes import Processes, device_of
+from ltrec.launch.resuming import refuse_foreign
 from ltrec.launch.run_folder import RunFolder
 from ltrec.stages.checkpoint_io import read_checkpoint
 
@@ -111,12 +112,16 @@ def negatives_of(config: RunConfig) -> Negatives | None:
 
 
 def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Processes) -> Score:
-    """Histories -> scores with the run's backbone and a checkpoint's weights, on this process's device."""
-    state = read_checkpoint(checkpoint)["state_dict"]
-    prefix, device = "backbone.", device_of(processes, config.trainer.accelerator)
-    backbone = build_backbone(config, data.manifest.vocab.items)
+    """Histories -> scores with the run's backbone and a checkpoint's weights, on this process's device.
+
+    Raises:
+        UserError: when the checkpoint is damaged, or of another data set or model.
+    """
+    backbone, device = build_backbone(config, data.manifest.vocab.items), device_of(processes, config.trainer.accelerator)
     assert isinstance(backbone, torch.nn.Module)
-    backbone.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    state, named = read_checkpoint(checkpoint), torch.nn.ModuleDict({"backbone": backbone})
+    refuse_foreign(checkpoint, state, data.manifest.digest, named)
+    named.load_state_dict(state["state_dict"])
     backbone.eval().to(device)
 
     def score(batch: SequenceBatch) -> Tensor:

@@ -1,24 +1,29 @@
-"""Is this checkpoint one that this run may go on from? Asked before Lightning opens it, so that the answer is one line."""
+"""Does this checkpoint belong to this data and this model? Asked before it is resumed or scored with; the answer is one line."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from ltrec.core.errors import UserError
-from ltrec.stages.checkpoint_io import read_checkpoint
 
 
-def refuse_foreign(checkpoint: Path, manifest_digest: str, stage: nn.Module) -> None:
+def refuse_foreign(checkpoint: Path, state: dict[str, Any], manifest_digest: str, stage: nn.Module) -> None:
     """Refuse a checkpoint of another program, another data set or another model.
+
+    Args:
+        checkpoint: its path, for the message.
+        state: its contents.
+        manifest_digest: of the data set at hand.
+        stage: the model at hand, as it was saved: a module whose state is named like the checkpoint's.
 
     Raises:
         UserError: naming what differs.
     """
-    state = read_checkpoint(checkpoint)
     if "state_dict" not in state or "StreamDataModule" not in state:
-        raise UserError(f"{checkpoint} was not written by 'ltrec train'; choose another with resume=...")
+        raise UserError(f"{checkpoint} was not written by 'ltrec train'; choose another checkpoint")
     digest = state["StreamDataModule"]["manifest_digest"]
     if digest != manifest_digest:
         raise UserError(

@@ -17,6 +17,7 @@ from ltrec.core.files import atomic_write_text
 
 # Changing these does not make another run: how long, where, and how it is shown.
 FREE_TO_CHANGE: tuple[str, ...] = (
+    "data.path",  # a data set may move; what it is says the checkpoint's digest
     "trainer.max_epochs",
     "trainer.patience",
     "trainer.progress",
@@ -71,8 +72,10 @@ class RunFolder:
         """Path of `best` or `last`; `best` falls back to `last` when nothing was validated.
 
         Raises:
-            UserError: when the run has no checkpoint.
+            UserError: when there is no such name, or the run has no checkpoint.
         """
+        if which not in ("best", "last"):
+            raise UserError(f"--checkpoint {which}: it must be best or last")
         for name in dict.fromkeys((which, "last")):
             if (found := self.checkpoints / f"{name}.ckpt").exists():
                 return found

@@ -22,7 +22,7 @@ from ltrec.launch.processes import Processes, detect
 from ltrec.launch.resuming import refuse_foreign
 from ltrec.launch.run_folder import RunFolder, begin_run, find_run
 from ltrec.stages.callbacks import callbacks
-from ltrec.stages.checkpoint_io import AtomicCheckpointIO
+from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.tracking.provenance import provenance
 from ltrec.tracking.wandb import wandb_logger
@@ -57,10 +57,10 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None) -> RunFolder
         torch.set_num_threads(config.trainer.threads)
     data = open_data(config)
     plan = build_plan(config, data)
-    stage, datamodule = build_stage(config, data, plan), build_datamodule(config, data, plan)
+    stage, datamodule = build_stage(config, data, plan), build_datamodule(config, data, plan, processes.world)
     run, resume = find_run(config)
     if resume is not None:
-        refuse_foreign(resume, data.manifest.digest, stage)
+        refuse_foreign(resume, read_checkpoint(resume), data.manifest.digest, stage)
     if processes.world.rank == 0:
         origin = provenance(data.folder, data.manifest, config.seed, processes.world.size)
         begin_run(run, config, origin, fresh=resume is None)

@@ -41,7 +41,7 @@ class Cursor(Callback):
     ) -> None:
         """Advance once per optimiser step."""
         data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, StreamDataModule) and data.loader is not None
+        assert isinstance(data, StreamDataModule)
         if step_ended(trainer, batch):
             assert batch.step == trainer.global_step - 1, f"batch of step {batch.step} trained as step {trainer.global_step - 1}"
             data.loader.advance(batch.step)

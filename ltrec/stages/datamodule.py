@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,23 +60,17 @@ class StreamDataModule(pl.LightningDataModule):
     """Streams training batches; validates on fixed chunks of users.
 
     Args:
-        make_loader: world -> training loader. Called once the process group exists: the one place where the world is detected.
+        loader: this rank's part of the stream.
         validation: histories of the validation split.
     """
 
-    def __init__(self, make_loader: Callable[[World], StreamLoader], validation: Histories) -> None:
+    def __init__(self, loader: StreamLoader, validation: Histories) -> None:
         super().__init__()
-        self._make_loader = make_loader
+        self.loader = loader
         self._validation = validation
-        self._restored: dict[str, Any] | None = None
-        self.loader: StreamLoader | None = None
 
     def train_dataloader(self) -> TrainBatches:
         """The stream, standing where the checkpoint left it."""
-        if self.loader is None:
-            self.loader = self._make_loader(current_world())
-            if self._restored is not None:
-                self.loader.load_state_dict(self._restored)
         return TrainBatches(self.loader)
 
     def val_dataloader(self) -> RankChunks:
@@ -85,13 +79,11 @@ class StreamDataModule(pl.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """The stream's cursor and digests, equal on every rank; every rank calls this."""
-        return {} if self.loader is None else self.loader.state_dict(sum_over_ranks)
+        return self.loader.state_dict(sum_over_ranks)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember the cursor until the loader exists."""
-        self._restored = state_dict
-        if self.loader is not None:
-            self.loader.load_state_dict(state_dict)
+        """Stand where the checkpoint stood."""
+        self.loader.load_state_dict(state_dict)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move training batches; validation chunks stay on the host, the stage moves what it scores."""

@@ -32,8 +32,6 @@ def evaluate(
     """Rank every user's target, report by activity stratum, and compare runs under the gate."""
     if split not in ("test", "valid"):
         raise UserError(f"--split {split}: it must be test or valid")
-    if checkpoint not in ("best", "last"):
-        raise UserError(f"--checkpoint {checkpoint}: it must be best or last")
     processes = detect()
     with process_group(processes):
         tables = {folder: _evaluated(folder, split, checkpoint, processes) for folder in [*runs, *(compare or [])]}
@@ -56,7 +54,9 @@ def _show(runs: list[Path], rivals: list[Path], tables: dict[Path, dict[str, Eva
 def _evaluated(folder: Path, split: str, checkpoint: str, processes: Processes) -> dict[str, EvalTable]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=processes.world.rank > 0) as progress:
+    console = Console(stderr=True)
+    quiet = processes.world.rank > 0 or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
 
         def on_progress(what: str, done: int, total: int) -> None:
             if what not in tasks:

@@ -31,7 +31,8 @@ def predict(
     config = folder.read_config()
     data = open_data(config)
     path = out or run / "predictions" / "top-k.parquet"
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("ranking users", total=None)
         rows = write_predictions(
             load_score(config, data, folder.checkpoint(checkpoint), processes),

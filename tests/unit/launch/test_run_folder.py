@@ -91,7 +91,6 @@ def test_resuming_keeps_where_the_run_came_from(tmp_path):
         "model.width=32",
         "stream.batch_rows=96",
         "objective.name=softmax",
-        "data.path=e",
         "trainer.accumulate=2",
         "trainer.max_steps=7",
     ],
@@ -105,6 +104,7 @@ def test_another_config_is_another_run(tmp_path, word):
 @pytest.mark.parametrize(
     "word",
     [
+        "data.path=moved",
         "trainer.max_epochs=7",
         "trainer.patience=3",
         "trainer.progress=false",
@@ -148,6 +148,8 @@ def test_last_never_means_best(tmp_path):
     run = begun(tmp_path, checkpoints=("best",))
     with pytest.raises(UserError, match="holds no checkpoint"):
         run.checkpoint("last")
+    with pytest.raises(UserError, match="--checkpoint first: it must be best or last"):
+        run.checkpoint("first")
 
 
 def test_a_folder_without_a_config_is_no_run(tmp_path):
