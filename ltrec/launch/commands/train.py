@@ -46,6 +46,7 @@ def _smoke(config: RunConfig) -> None:
         config,
         name=f"{config.name}-smoke",
         resume="auto",
+        tracking=replace(config.tracking, wandb="off" if config.tracking.wandb == "off" else "offline"),
         trainer=replace(config.trainer, max_epochs=1, max_steps=-1, log_every_steps=1, checkpoint_every_steps=2),
     )
     folder = Path(short.out) / short.name

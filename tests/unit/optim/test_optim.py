@@ -47,3 +47,36 @@ def test_groups():
 def test_bad_values_are_refused(bad):
     with pytest.raises(ValueError):
         OptimConfig(**bad)
+
+
+def linear(scaler, poison=1.0):
+    """Weights after one clipped AdamW step with or without a loss scale."""
+    torch.manual_seed(0)
+    model, x = torch.nn.Linear(4, 3), torch.arange(8.0).reshape(2, 4)
+    optimizer = adamw(model, lr=0.1, weight_decay=0.0, betas=(0.9, 0.99), eps=1e-3)
+    (scaler.scale(model(x).square().sum() * poison) if scaler else model(x).square().sum()).backward()
+    if scaler:
+        scaler.unscale_(optimizer)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+    if scaler:
+        scaler.step(optimizer)
+        scaler.update()
+    else:
+        optimizer.step()
+    return model.weight.detach(), norm
+
+
+def test_with_a_loss_scale_the_true_gradient_is_clipped():
+    """The fused AdamW leaves the scale to the scaler, or nobody could clip between the two."""
+    plain, norm = linear(None)
+    scaled, its_norm = linear(torch.amp.GradScaler("cpu", init_scale=1024))
+    torch.testing.assert_close(its_norm, norm)
+    torch.testing.assert_close(scaled, plain)
+
+
+def test_an_overflow_skips_the_step_and_lowers_the_scale():
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024)
+    torch.manual_seed(0)
+    untouched = torch.nn.Linear(4, 3).weight.detach()
+    weight, _ = linear(scaler, poison=float("inf"))
+    assert torch.equal(weight, untouched) and scaler.get_scale() == 512
