@@ -12,8 +12,9 @@ from rich.console import Console
 
 from ltrec.config.load import dump, load, split_arguments
 from ltrec.config.tree import RunConfig
+from ltrec.distributed.collectives import all_gather_parts
 from ltrec.launch.evaluating import evaluate_run
-from ltrec.launch.processes import detect
+from ltrec.launch.processes import detect, process_group
 from ltrec.launch.training import train as train_run
 
 SMOKE_STEPS = 3
@@ -50,8 +51,10 @@ def _smoke(config: RunConfig) -> None:
         trainer=replace(config.trainer, max_epochs=1, max_steps=-1, log_every_steps=1, checkpoint_every_steps=2),
     )
     folder = Path(short.out) / short.name
-    if processes.world.rank == 0:
-        shutil.rmtree(folder, ignore_errors=True)
+    with process_group(processes):
+        if processes.world.rank == 0:
+            shutil.rmtree(folder, ignore_errors=True)  # what a failed attempt left
+        all_gather_parts("gone")  # no rank may look for a checkpoint before that
     run = train_run(short, steps_per_epoch=SMOKE_STEPS)
     again = replace(short, trainer=replace(short.trainer, max_epochs=2))
     train_run(again, steps_per_epoch=SMOKE_STEPS)
