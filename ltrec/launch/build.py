@@ -95,8 +95,16 @@ def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneStage:
         seed=config.seed,
         make_optimizer=optimizer_of(config),
         rate=rate,
-        validator=Validator(data.manifest.strata, filter_seen=config.evaluation.filter_seen, monitor=config.trainer.monitor),
+        validator=build_validator(config, data),
     )
+
+
+def build_validator(config: RunConfig, data: Data) -> Validator:
+    """What measures in training as `ltrec evaluate` does afterwards: the same filter, the same cut between head and tail."""
+    strata, head_from = data.manifest.strata, config.evaluation.head_from
+    if head_from is not None:
+        strata = dataclasses.replace(strata, head_from=head_from)
+    return Validator(strata, filter_seen=config.evaluation.filter_seen, monitor=config.trainer.monitor)
 
 
 def optimizer_of(config: RunConfig) -> Callable[[nn.Module], torch.optim.Optimizer]:

@@ -7,11 +7,11 @@ import pytest
 from ltrec.config.load import load
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
+from ltrec.launch.build import build_validator, open_data
 from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.processes import detect
 from ltrec.launch.run_folder import RunFolder
 from ltrec.launch.training import train
-from ltrec.stages.validation import Validator
 from tests.support.shards import leave_one_out, write_dataset
 from tests.support.tiny_run import checkpoint, lines_of, tiny_config, tiny_data
 
@@ -23,7 +23,9 @@ def data(tmp_path_factory):
 
 @pytest.mark.parametrize("which", ["best", "last"])
 @pytest.mark.parametrize(
-    "words", [[], ["evaluation.filter_seen=false", "evaluation.chunk_rows=7"]], ids=["filtered", "small chunks"]
+    "words",
+    [[], ["evaluation.filter_seen=false", "evaluation.chunk_rows=7"], ["evaluation.head_from=5"]],
+    ids=["filtered", "small chunks", "own head"],
 )
 def test_metrics_of_a_checkpoint_equal_those_of_training_exactly(data, tmp_path, which, words):
     run = train(tiny_config(data, tmp_path, "trainer.max_epochs=4", "optim.lr=1e-2", *words))
@@ -32,9 +34,10 @@ def test_metrics_of_a_checkpoint_equal_those_of_training_exactly(data, tmp_path,
     step = checkpoint(run.path, which)["global_step"]
     [line] = [line for line in lines_of(run.path) if line["step"] == step and "val/ndcg@10" in line]
     trained = {key: value for key, value in line.items() if key.startswith("val/")}
-    validator = Validator(table.strata, filter_seen=True, monitor="")
+    config = load([run.config], [])
+    validator = build_validator(config, open_data(config))
     assert validator.metrics(table.column("rank"), table.column("stratum"), table.column("activity")) == trained
-    groups = summarise(table, load([run.config], []).evaluation).groups
+    groups = summarise(table, config.evaluation).groups
     names = {"": "all", "/head": "head", "/tail": "tail", **{f"/stratum={z}": f"stratum={z}" for z in range(3)}}
     shown = {f"val/{m}{end}": groups[key].metrics[m].mean for end, key in names.items() for m in ("ndcg@10", "hr@10")}
     assert shown == pytest.approx(trained, rel=1e-12), "the same ranks, summed in another order"
