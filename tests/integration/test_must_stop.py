@@ -1,6 +1,5 @@
 """What a user can get wrong in train, evaluate, predict and report: one line, exit code 2, and nothing changed on disk."""
 
-import resource
 import shutil
 from pathlib import Path
 
@@ -202,16 +201,11 @@ def test_no_permission_is_one_line(place, capsys, monkeypatch):
     assert f"Permission denied: {place / 'runs' / 'new'}" in refused(train(), capsys)
 
 
-def limit_files(size):
-    """No file may grow beyond `size` bytes: a full disk, as far as a writer can tell."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
 def test_a_full_disk_while_training_keeps_the_last_checkpoint_and_the_run_goes_on_later(place, tmp_path):
     run, words = place / "runs" / "r", tiny_words(place / "data", place / "runs", "trainer.max_epochs=3")
     shutil.copytree(place / "runs", tmp_path / "undisturbed")
     before, size = checkpoint(run), (run / "checkpoints" / "last.ckpt").stat().st_size
-    done = ltrec("train", *words, check=False, preexec_fn=limit_files(size // 2), env={"PYTHONDONTWRITEBYTECODE": "1"})
+    done = ltrec("train", *words, check=False, file_limit=size // 2)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: no space left on the disk of ") and done.stderr.count("\n") == 1, done.stderr
     assert "last.ckpt" in done.stderr

@@ -9,6 +9,21 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
+# Becomes the command: with Ctrl-C heard even when the tests run in the background, and with a limit on the size of any file it
+# writes, which is a full disk as far as a writer can tell. (A preexec_fn is not for programs with threads.)
+_BECOME = """
+import os, resource, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+if limit := int(sys.argv[1]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def limited(file_limit, *words):
+    """An argument list that runs `words`, where no file may grow beyond `file_limit` bytes (0 = no limit)."""
+    return [sys.executable, "-c", _BECOME, str(file_limit), *map(str, words)]
+
 
 def command(*words, processes=1):
     """The argument list of `ltrec WORDS...`."""
@@ -19,27 +34,19 @@ def command(*words, processes=1):
 def environment(**more):
     """This process's environment without W&B, GPUs or more than one thread."""
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "LTREC_"))}
-    return {**plain, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT), **more}
+    fixed = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**plain, **fixed, **more}
 
 
-def ltrec(*words, processes=1, check=True, timeout=240, cwd=None, env=None, **options):
-    """Run to the end; `options` go to subprocess.run."""
-    done = subprocess.run(
-        command(*words, processes=processes),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        cwd=cwd,
-        env=environment(**(env or {})),
-        check=False,
-        **options,
-    )
+def ltrec(*words, processes=1, check=True, timeout=240, file_limit=0, **variables):
+    """Run to the end, with these environment variables besides."""
+    arguments = limited(file_limit, *command(*words, processes=processes))
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=timeout, env=environment(**variables), check=False)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
 
 def start(*words, processes=1, output=subprocess.DEVNULL):
-    """Start and do not wait; a process group of its own, so that everything below it can be ended together."""
-    return subprocess.Popen(
-        command(*words, processes=processes), env=environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-    )
+    """Start and do not wait; in a session of its own."""
+    arguments = limited(0, *command(*words, processes=processes))
+    return subprocess.Popen(arguments, env=environment(), stdout=output, stderr=subprocess.STDOUT, start_new_session=True)

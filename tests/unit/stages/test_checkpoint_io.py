@@ -5,7 +5,6 @@ import io
 import os
 import pickle
 import random
-import resource
 import subprocess
 import sys
 
@@ -15,7 +14,7 @@ import torch
 from ltrec.core.errors import UserError
 from ltrec.stages import checkpoint_io
 from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
-from tests.support.commands import ROOT, environment
+from tests.support.commands import ROOT, environment, limited
 from tests.support.tiny_run import same
 
 STATE = {
@@ -147,11 +146,8 @@ def test_a_limit_of_the_system_leaves_the_old_checkpoint(saved):
         "except OSError as error: print(error.strerror, error.filename)"
     )
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))
-
-    words = [sys.executable, "-c", code, str(saved)]
-    done = subprocess.run(words, cwd=ROOT, env=environment(), preexec_fn=limit, capture_output=True, text=True, check=True)
+    words = limited(10**6, sys.executable, "-c", code, saved)
+    done = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=True)
     assert done.stdout == f"File too large {saved}\n"
     assert saved.read_bytes() == before and names(saved.parent) == ["last.ckpt"]
 

@@ -88,7 +88,7 @@ def test_a_wrong_mode_is_refused():
 def test_online_without_a_server_goes_on_offline(data, tmp_path):
     words = tiny_words(data, tmp_path, "tracking.wandb=online", "trainer.max_epochs=1")
     server = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
-    done = ltrec("train", *words, env=server, timeout=200)
+    done = ltrec("train", *words, timeout=200, **server)
     assert "going on offline" in done.stderr
     assert checkpoint(tmp_path / "r")["global_step"] == 4
     assert history(files(tmp_path / "r")[-1])
