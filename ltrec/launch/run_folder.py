@@ -92,13 +92,18 @@ class RunFolder:
         return load([self.config], [])
 
 
+def folder_of(config: RunConfig) -> RunFolder:
+    """Where the run lives."""
+    return RunFolder(Path(config.out) / config.name)
+
+
 def find_run(config: RunConfig) -> tuple[RunFolder, Path | None]:
     """The run's folder, with the checkpoint to resume from, if any. Nothing is written yet; every rank decides alike.
 
     Raises:
         UserError: when the folder holds another run, or the checkpoint asked for is missing.
     """
-    run = RunFolder(Path(config.out) / config.name)
+    run = folder_of(config)
     last = run.checkpoints / "last.ckpt"
     resume = _checkpoint_to_resume(config, run, last)
     if run.config.exists() and resume is not None:
@@ -116,7 +121,8 @@ def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, 
             torn.unlink()
     atomic_write_text(run.config, dump(config))
     if fresh:
-        run.metrics.unlink(missing_ok=True)
+        for old in (run.metrics, *run.checkpoints.glob("*.ckpt")):
+            old.unlink(missing_ok=True)
     if fresh or not run.provenance.exists():
         atomic_write_text(run.provenance, json.dumps(provenance, indent=2) + "\n")
 

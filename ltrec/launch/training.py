@@ -20,7 +20,7 @@ from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_
 from ltrec.launch.narrator import Narrator
 from ltrec.launch.processes import Processes, detect
 from ltrec.launch.resuming import refuse_foreign
-from ltrec.launch.run_folder import RunFolder, begin_run, find_run
+from ltrec.launch.run_folder import RunFolder, begin_run, find_run, folder_of
 from ltrec.stages.callbacks import callbacks
 from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from ltrec.tracking.jsonl import JsonlLogger
@@ -40,12 +40,13 @@ _EXPECTED = (
 _CHATTY = ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda", "lightning_fabric.utilities.distributed")
 
 
-def train(config: RunConfig, *, steps_per_epoch: int | None = None) -> RunFolder:
+def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool = False) -> RunFolder:
     """Train a run to its end, resuming when its folder holds a checkpoint. Returns the run folder.
 
     Args:
         config: the resolved run.
         steps_per_epoch: cut epochs to so many steps (the smoke test).
+        afresh: forget what the folder holds, and do not even look, so that ranks need not agree on it.
 
     Raises:
         UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
@@ -58,7 +59,7 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None) -> RunFolder
     data = open_data(config)
     plan = build_plan(config, data)
     stage, datamodule = build_stage(config, data, plan), build_datamodule(config, data, plan, processes.world)
-    run, resume = find_run(config)
+    run, resume = (folder_of(config), None) if afresh else find_run(config)
     if resume is not None:
         refuse_foreign(resume, read_checkpoint(resume), data.manifest.digest, stage)
     if processes.world.rank == 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +11,8 @@ from rich.console import Console
 
 from ltrec.config.load import dump, load, split_arguments
 from ltrec.config.tree import RunConfig
-from ltrec.distributed.collectives import all_gather_parts
 from ltrec.launch.evaluating import evaluate_run
-from ltrec.launch.processes import detect, process_group
+from ltrec.launch.processes import detect
 from ltrec.launch.training import train as train_run
 
 SMOKE_STEPS = 3
@@ -50,16 +48,11 @@ def _smoke(config: RunConfig) -> None:
         tracking=replace(config.tracking, wandb="off" if config.tracking.wandb == "off" else "offline"),
         trainer=replace(config.trainer, max_epochs=1, max_steps=-1, log_every_steps=1, checkpoint_every_steps=2),
     )
-    folder = Path(short.out) / short.name
-    with process_group(processes):
-        if processes.world.rank == 0:
-            shutil.rmtree(folder, ignore_errors=True)  # what a failed attempt left
-        all_gather_parts("gone")  # no rank may look for a checkpoint before that
-    run = train_run(short, steps_per_epoch=SMOKE_STEPS)
+    run = train_run(short, steps_per_epoch=SMOKE_STEPS, afresh=True)  # whatever a failed attempt left
     again = replace(short, trainer=replace(short.trainer, max_epochs=2))
     train_run(again, steps_per_epoch=SMOKE_STEPS)
     if processes.world.size == 1:
         evaluate_run(run, "valid", "last", processes)
     if processes.world.rank == 0:
-        shutil.rmtree(folder)
+        shutil.rmtree(run.path)
         Console().print("smoke test passed: training, validation, checkpoint, resume, evaluation", highlight=False)

@@ -46,11 +46,11 @@ def test_auto_goes_on_from_the_last_checkpoint(tmp_path):
 
 
 def test_a_run_that_died_before_its_first_checkpoint_is_begun_again(tmp_path):
-    run = begun(tmp_path, "optim.lr=9", checkpoints=())
+    run = begun(tmp_path, "optim.lr=9", checkpoints=("best",))
     config = configured(tmp_path)
     found, resume = find_run(config)
     begin_run(found, config, {"run_id": "2"}, fresh=resume is None)
-    assert not run.metrics.exists()
+    assert not run.metrics.exists() and list(run.checkpoints.iterdir()) == []
     assert (run.read_config(), run.run_id()) == (config, "2")
 
 
