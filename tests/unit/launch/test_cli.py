@@ -208,8 +208,8 @@ def test_a_write_to_a_full_device_is_told_with_code_2(install: Install, capsys: 
 
 
 def test_a_forbidden_path_is_told(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ends_with(PermissionError(errno.EACCES, "no", "/root/x"), install) == 2
-    assert capsys.readouterr().err == "error: Permission denied: /root/x\n"
+    assert ends_with(PermissionError(errno.EACCES, "no", "/locked/x"), install) == 2
+    assert capsys.readouterr().err == "error: Permission denied: /locked/x\n"
 
 
 @pytest.mark.parametrize("size", [1, 1_000_000])
