@@ -106,15 +106,6 @@ class Summary:
         means = [g.metrics[metric].mean for g in self.strata() if g.users]
         return max(means) - min(means) if means else math.nan
 
-    def scalars(self, prefix: str = "") -> dict[str, float]:
-        """Flat means for loggers: ``ndcg@10``, ``ndcg@10/head``, ``coverage@10``, ...; empty groups left out."""
-        flat: dict[str, float] = {}
-        for key, group in self.groups.items():
-            suffix = "" if key == "all" else f"/{key}"
-            values = {name: e.mean for name, e in group.metrics.items()} | group.lists
-            flat |= {f"{prefix}{name}{suffix}": v for name, v in values.items() if not math.isnan(v)}
-        return flat
-
     def to_json(self) -> dict[str, Any]:
         """JSON values only; NaN becomes null."""
         body = asdict(self)

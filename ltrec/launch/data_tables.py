@@ -95,10 +95,10 @@ def _strata(manifest: Manifest) -> Table:
     table = Table(title="strata by training events", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("stratum", "training events", "users", "share", "events", "share "):
         table.add_column(name, justify="right")
-    users, events = sum(strata.users), sum(strata.events)
-    for index, name in enumerate(strata.names()):
-        u, e = strata.users[index], strata.events[index]
-        table.add_row(str(index), name, f"{u:,}", f"{u / users:.1%}", f"{e:,}", f"{e / events:.1%}")
+    events = sum(strata.events)
+    rows = zip(strata.names(), strata.users, strata.user_shares(), strata.events, strict=True)
+    for index, (name, users, share, e) in enumerate(rows):
+        table.add_row(str(index), name, f"{users:,}", f"{share:.1%}", f"{e:,}", f"{e / events:.1%}")
     return table
 
 

@@ -6,7 +6,15 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 
+from ltrec.data.stream.plan import Plan
 from ltrec.stages.callbacks import epoch_of
+
+
+def say_visits(plan: Plan) -> None:
+    """Under quotas: how often an epoch visits a user of each stratum, so that over-sampling is seen."""
+    if len(plan.pools) > 1:
+        visits = ", ".join(f"{name} {times:.2f}" for name, times in plan.visits_per_epoch.items())
+        Console().print(f"visits per user and epoch: {visits}", highlight=False, soft_wrap=True)
 
 
 class Narrator(Callback):
@@ -24,6 +32,7 @@ class Narrator(Callback):
                 f"{verb} step {trainer.global_step}: {trainer.num_training_batches} batches an epoch, {size:,} parameters, "
                 f"{trainer.world_size} process(es), {trainer.precision}",
                 highlight=False,
+                soft_wrap=True,
             )
             if not sum(trainer.num_val_batches):
                 self.console.print(

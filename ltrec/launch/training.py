@@ -17,7 +17,7 @@ from rich.console import Console
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
-from ltrec.launch.narrator import Narrator
+from ltrec.launch.narrator import Narrator, say_visits
 from ltrec.launch.processes import Processes, detect
 from ltrec.launch.resuming import refuse_foreign
 from ltrec.launch.run_folder import RunFolder, begin_run, find_run, folder_of
@@ -65,6 +65,7 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
     if processes.world.rank == 0:
         origin = provenance(data.folder, data.manifest, config.seed, processes.world.size)
         begin_run(run, config, origin, fresh=resume is None)
+        say_visits(plan)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     trainer = make_trainer(config, run, processes, limit=steps_per_epoch)

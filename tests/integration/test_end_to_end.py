@@ -120,6 +120,19 @@ def test_the_report_names_both_runs_and_needs_no_other_file(work):
     assert 'src="http' not in page and 'href="http' not in page
 
 
+def test_metrics_and_verdict_are_left_as_json(work):
+    left = work / "runs" / "a" / "eval"
+    table = EvalTable.read(left / "test.parquet")
+    summary = json.loads((left / "test.json").read_text())
+    assert set(summary) == {"sasrec", "popularity", "last-item"}
+    assert summary["sasrec"]["groups"]["all"]["users"] == table.num_users
+    against = json.loads((left / "test-against-b.json").read_text())
+    assert against["gate"]["verdict"] == "inconclusive"
+    assert against["comparison"]["groups"]["tail"]["metrics"]["ndcg@10"]["other"] == pytest.approx(
+        summary["sasrec"]["groups"]["tail"]["metrics"]["ndcg@10"]["mean"]
+    )
+
+
 def test_evaluating_again_changes_nothing_and_tells_the_verdict(work, capsys):
     before = content(work / "runs")
     ltrec("evaluate", work / "runs" / "a", "--compare", work / "runs" / "b")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ltrec.core.errors import UserError
+from ltrec.core.files import atomic_write_text, canonical_json
 from ltrec.evaluation.compare import compare as compare_tables
 from ltrec.evaluation.gate import gate
 from ltrec.evaluation.pairing import pair
@@ -36,19 +37,35 @@ def evaluate(
     with process_group(processes):
         tables = {folder: _evaluated(folder, split, checkpoint, processes) for folder in [*runs, *(compare or [])]}
     if processes.world.rank == 0:
-        _show(runs, compare or [], tables, Console())
+        console = Console()
+        for folder in runs:
+            _show(RunFolder(folder), split, tables[folder], console)
+        if compare:
+            _show_comparison(runs, compare, split, tables, console)
 
 
-def _show(runs: list[Path], rivals: list[Path], tables: dict[Path, dict[str, EvalTable]], console: Console) -> None:
-    for folder in runs:
-        config = RunFolder(folder).read_config().evaluation
-        print_summaries({name: summarise(table, config) for name, table in tables[folder].items()}, console)
-        console.print(f"results: {RunFolder(folder).eval}", highlight=False, markup=False, soft_wrap=True)
-    if rivals:
-        ours, theirs = ([next(iter(tables[folder].values())) for folder in side] for side in (runs, rivals))
-        config = RunFolder(runs[0]).read_config().evaluation
-        print_comparison(compare_tables(base=theirs, other=ours, config=config), console)
-        print_gate(gate({RunFolder(runs[0]).read_config().data.path: pair(base=theirs, other=ours)}, config), console)
+def _show(run: RunFolder, split: str, tables: dict[str, EvalTable], console: Console) -> None:
+    """Print a run's metrics and leave them as JSON beside the tables."""
+    config = run.read_config().evaluation
+    summaries = {name: summarise(table, config) for name, table in tables.items()}
+    atomic_write_text(run.eval / f"{split}.json", canonical_json({name: s.to_json() for name, s in summaries.items()}))
+    print_summaries(summaries, console)
+    console.print(f"results: {run.eval}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _show_comparison(
+    runs: list[Path], rivals: list[Path], split: str, tables: dict[Path, dict[str, EvalTable]], console: Console
+) -> None:
+    """Print the paired differences and the gate's verdict, and leave them as JSON in the first run's folder."""
+    ours, theirs = ([next(iter(tables[folder].values())) for folder in side] for side in (runs, rivals))
+    run = RunFolder(runs[0])
+    settings = run.read_config()
+    found = compare_tables(base=theirs, other=ours, config=settings.evaluation)
+    verdict = gate({settings.data.path: pair(base=theirs, other=ours)}, settings.evaluation)
+    path = run.eval / f"{split}-against-{rivals[0].name}.json"
+    atomic_write_text(path, canonical_json({"comparison": found.to_json(), "gate": verdict.to_json()}))
+    print_comparison(found, console)
+    print_gate(verdict, console)
 
 
 def _evaluated(folder: Path, split: str, checkpoint: str, processes: Processes) -> dict[str, EvalTable]:

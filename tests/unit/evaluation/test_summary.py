@@ -109,21 +109,12 @@ def test_an_empty_stratum_has_no_numbers_and_harms_nobody():
     empty = summary.groups["stratum=1"]
     assert empty.users == 0 and isnan(empty.metrics["hr@10"].mean) and isnan(empty.lists["coverage@10"])
     assert summary.worst("hr@10").users
-    assert "hr@10/stratum=1" not in summary.scalars()
 
 
 def test_a_table_without_users():
     summary = summarise(eval_table([]), QUICK)
     assert summary.groups["all"].users == 0 and isnan(summary.repeat_share)
     assert summary.worst("hr@10") is None and isnan(summary.gap("hr@10"))
-    assert summary.scalars() == {}
-
-
-def test_scalars_are_named_for_loggers(summary):
-    flat = summary.scalars("test/")
-    assert flat["test/ndcg@10/head"] == summary.groups["head"].metrics["ndcg@10"].mean
-    assert flat["test/hr@10"] == summary.groups["all"].metrics["hr@10"].mean
-    assert flat["test/coverage@10/stratum=2"] == 3 / 100
 
 
 def test_json_is_plain_and_the_same_twice(table):
