@@ -61,11 +61,11 @@ def _show_comparison(
     run = RunFolder(runs[0])
     settings = run.read_config()
     found = compare_tables(base=theirs, other=ours, config=settings.evaluation)
+    print_comparison(found, console)  # before the gate, which refuses groups too small to judge
     verdict = gate({settings.data.path: pair(base=theirs, other=ours)}, settings.evaluation)
+    print_gate(verdict, console)
     path = run.eval / f"{split}-against-{rivals[0].name}.json"
     atomic_write_text(path, canonical_json({"comparison": found.to_json(), "gate": verdict.to_json()}))
-    print_comparison(found, console)
-    print_gate(verdict, console)
 
 
 def _evaluated(folder: Path, split: str, checkpoint: str, processes: Processes) -> dict[str, EvalTable]:
