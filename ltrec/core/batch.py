@@ -26,7 +26,7 @@ class SequenceBatch:
         stratum_B: int64 [B], the user's stratum; -1 = none.
         user_key_B: int64 [B], the user's 64-bit key.
         window_targets_K: int64 [K], targets per stratum in this *rank's* whole accumulation window (all its micro-batches of
-            the step), known before the first forward pass; empty for histories.
+            the step), known before the first forward pass; empty for histories. Stays on the CPU, where decisions are taken.
         step: global step (optimiser steps since the start of training); -1 for histories.
         micro: micro-batch number within the step.
     """
@@ -82,7 +82,7 @@ class SequenceBatch:
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> SequenceBatch:
-        """A copy whose tensors live on `device`."""
+        """A copy whose tensors live on `device`, but for the window's counts."""
         return self._map(lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> SequenceBatch:
@@ -91,4 +91,4 @@ class SequenceBatch:
 
     def _map(self, change: Any) -> SequenceBatch:
         tensors = {f.name: change(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
-        return replace(self, **tensors)
+        return replace(self, **tensors | {"window_targets_K": self.window_targets_K})

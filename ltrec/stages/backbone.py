@@ -13,7 +13,6 @@ D undoes the stack's own averaging: x world size (DDP averages gradients over ra
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytorch_lightning as pl
@@ -23,20 +22,13 @@ from torch.optim import Optimizer
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.hashing import mix, mix_tensor
+from ltrec.core.losses import ExampleLosses
 from ltrec.core.sumcount import SumCount
 from ltrec.data.stream.histories import HistoryChunk
 from ltrec.distributed.collectives import all_reduce_sum
 from ltrec.models.backbones import Encoder
 from ltrec.objectives import Draw, Objective
 from ltrec.stages.validation import Validator
-
-
-@dataclass(frozen=True, slots=True)
-class ExampleLosses:
-    """One loss and one stratum per example, both [N]."""
-
-    loss_N: Tensor
-    stratum_N: Tensor
 
 
 class BackboneStage(pl.LightningModule):
@@ -84,9 +76,19 @@ class BackboneStage(pl.LightningModule):
         loss_T = self.objective(states_TD, batch.targets_T, self.backbone.item_table, draw)
         return ExampleLosses(loss_T, batch.stratum_B[row_T])
 
+    @property
+    def couples_rows(self) -> bool:
+        """Whether a row's loss depends on the other rows of its micro-batch, so that no stratum may be run alone."""
+        return self.objective.coupled
+
+    def seed_dropout(self, batch: SequenceBatch, stratum: int | None = None) -> None:
+        """Key dropout by (seed, step, rank, micro-batch), and by the stratum when it is run alone: a resume needs no saved generator."""
+        key = (batch.step, self.global_rank, batch.micro) if stratum is None else (batch.step, self.global_rank, batch.micro, stratum)
+        torch.manual_seed(mix(self.seed, *key) >> 1)
+
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """The micro-batch's share of the step's loss."""
-        torch.manual_seed(mix(self.seed, batch.step, self.global_rank, batch.micro) >> 1)
+        self.seed_dropout(batch)
         if batch.micro == 0:
             self._window_targets = all_reduce_sum(batch.window_targets_K).sum()
             self.step_losses = None

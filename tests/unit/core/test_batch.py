@@ -39,7 +39,8 @@ def test_positions(rows):
     assert batch.index_in_row().tolist() == [i for r in rows for i in range(len(r))]
 
 
-def test_to_moves_every_tensor():
+def test_to_moves_every_tensor_but_the_counts_that_decisions_need():
     moved = batch_of([[1, 2], [3]]).to("meta")
-    assert moved.items_T.device.type == moved.window_targets_K.device.type == "meta"
+    assert moved.items_T.device.type == moved.user_key_B.device.type == "meta"
+    assert moved.window_targets_K.device.type == "cpu"
     assert moved.step == 4

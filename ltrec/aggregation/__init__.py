@@ -1,0 +1,1 @@
+"""Rules that turn strata into weights: one visible table."""

@@ -1,0 +1,1 @@
+"""Backdoor adjustment: priors, weights and estimators of P(G|do(D))."""

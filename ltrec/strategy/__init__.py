@@ -1,0 +1,1 @@
+"""Lightning strategies that form and combine per-stratum gradients."""
