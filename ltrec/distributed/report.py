@@ -1,0 +1,24 @@
+"""What one optimiser step says about its strata, for telemetry and for tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """Numbers of one window, float64 on the CPU, equal on every rank.
+
+    Attributes:
+        step: global step.
+        counts_K: examples per stratum over all ranks and micro-batches.
+        weights_K: weight of each stratum's mean gradient; 0 for an empty stratum. All NaN for a rule that works by coordinate.
+        gram_KK: <G_y, G_z> of the strata's mean gradients over the trunk; rows of empty strata are 0. None when the step formed none.
+    """
+
+    step: int
+    counts_K: Tensor
+    weights_K: Tensor
+    gram_KK: Tensor | None
