@@ -1,0 +1,54 @@
+"""What a user may say about the adjustment for activity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ltrec.causal.empty import EMPTY_POLICIES
+from ltrec.causal.prior import PRIORS
+from ltrec.core.errors import nearest
+
+ESTIMATORS = ("hajek", "horvitz_thompson")
+
+
+@dataclass(frozen=True, slots=True)
+class CausalConfig:
+    """P(G|do(D)) = sum_z P(G|D, z) P(z): which population P, and how the sum is estimated from a window."""
+
+    prior: str = "user"
+    """P(z), the share of each activity stratum: `user` (of the training users), `event` (of the training events, as joint training
+    has it), `uniform`, `tempered` or `explicit`."""
+    temperature: float = 1.0
+    """T of `tempered`, P(z) proportional to users^(1/T): 1 is `user`, larger is closer to uniform."""
+    shares: tuple[float, ...] = ()
+    """P(z) of `explicit`: one number per stratum, least active first, with the sum 1."""
+    empty: str = "renormalize"
+    """When a step holds no example of a stratum: `renormalize` the others' weights, `drop` its share, `inverse_presence` (drop, and
+    divide each weight by how often its stratum is there: unbiased, noisier), or `error`."""
+    estimator: str = "hajek"
+    """`hajek`: means over the examples that came. `horvitz_thompson`: sums over the number expected: unbiased, noisier."""
+
+    def __post_init__(self) -> None:
+        _check_name("prior", self.prior, PRIORS)
+        _check_name("empty", self.empty, EMPTY_POLICIES)
+        _check_name("estimator", self.estimator, ESTIMATORS)
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be positive; got {self.temperature}")
+        if self.temperature != 1.0 and self.prior != "tempered":
+            raise ValueError(f"temperature is {self.temperature}, which only prior=tempered uses; prior is {self.prior!r}")
+        if bool(self.shares) != (self.prior == "explicit"):
+            raise ValueError(
+                f"shares must be given with prior=explicit and with no other; got {list(self.shares)} with {self.prior!r}"
+            )
+        if self.shares and not (min(self.shares) >= 0 and math.isclose(sum(self.shares), 1.0, abs_tol=1e-6)):
+            raise ValueError(f"shares must not be negative and must sum to 1; got {list(self.shares)}, sum {sum(self.shares):g}")
+        if self.estimator == "horvitz_thompson" and self.empty != "renormalize":
+            raise ValueError(f"empty={self.empty} has no effect with estimator=horvitz_thompson; leave it out")
+
+
+def _check_name(key: str, value: str, known: Iterable[str]) -> None:
+    known = list(known)
+    if value not in known:
+        raise ValueError(f"{key} must be one of {', '.join(known)}; got {value!r}{nearest(value, known)}")

@@ -1,0 +1,81 @@
+"""What a window of the training stream holds on average, per stratum: rows, targets, and whether any. Exact, from the plan.
+
+A pool of n rows with quota q gives each of its rows q / n visits per step: draws are whole permutations one after the other, so
+over whole passes that is no expectation but the plain average. A row of e training events makes min(e, max_len + 1) - 1 targets
+wherever its window lies, so both compositions and both kinds of window are covered by
+
+    E[N_z] = sum over pools of (q / n) * sum over the stratum's rows of targets
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltrec.causal.presence import presence
+from ltrec.core import columns as c
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.blocks import I64
+from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.pools import Pool
+from ltrec.data.stream.rows import int_column
+from ltrec.data.stream.shards import ShardFiles
+
+
+def expected_rows_K(manifest: Manifest, plan: Plan) -> Tensor:
+    """Average users of each stratum in a step of all ranks, float64 [K]. Reads no file."""
+    return _per_step(plan, [_rows_by_stratum(manifest, pool) for pool in plan.pools])
+
+
+def expected_targets_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
+    """E[N_z]: average training targets of each stratum in a step of all ranks, float64 [K].
+
+    Reads one integer column of the trainable shards, a row group at a time; sizes and page checksums are verified, hashes of whole
+    files are left to the stream. The result does not depend on the seed.
+
+    Raises:
+        UserError: a shard is missing or damaged.
+    """
+    files = ShardFiles(folder, manifest, check="size")
+    return _per_step(plan, [_targets_by_stratum(files, manifest, pool, plan.max_len) for pool in plan.pools])
+
+
+def expected_presence_K(manifest: Manifest, plan: Plan) -> Tensor:
+    """Share of the steps that hold each stratum at all, float64 [K]: 1 for a stratum with a quota, 0 for one that is never drawn.
+
+    Reads no file. Exact for a pool that is shuffled as a whole; in one that streams through lanes the few blocks of a rare stratum
+    come in runs, and it is there somewhat less often.
+    """
+    each = [presence(torch.from_numpy(_rows_by_stratum(manifest, pool)), pool.quota) for pool in plan.pools]
+    return torch.stack(each).sum(0)
+
+
+def _per_step(plan: Plan, totals: list[I64]) -> Tensor:
+    """Totals of each pool [K] at the rate of its visits."""
+    return torch.stack(
+        [torch.from_numpy(t).double() * pool.quota / pool.rows for pool, t in zip(plan.pools, totals, strict=True)]
+    ).sum(0)
+
+
+def _rows_by_stratum(manifest: Manifest, pool: Pool) -> I64:
+    rows_K = np.zeros(manifest.strata.count, np.int64)
+    np.add.at(rows_K, _strata(manifest)[pool.blocks.shard], pool.blocks.rows)
+    return rows_K
+
+
+def _targets_by_stratum(files: ShardFiles, manifest: Manifest, pool: Pool, max_len: int) -> I64:
+    """Targets of one visit to every row of the pool. In file order, so that disks read ahead."""
+    targets_K, stratum = np.zeros(manifest.strata.count, np.int64), _strata(manifest)
+    order = np.lexsort((pool.blocks.group, pool.blocks.shard))
+    for shard, group in zip(pool.blocks.shard[order].tolist(), pool.blocks.group[order].tolist(), strict=True):
+        events = int_column(files.read(shard, group, [c.TRAIN_EVENTS]), c.TRAIN_EVENTS)
+        targets_K[stratum[shard]] += (np.minimum(events, max_len + 1) - 1).sum()
+    return targets_K
+
+
+def _strata(manifest: Manifest) -> I64:
+    """Stratum of each shard."""
+    return np.array([shard.stratum for shard in manifest.shards], np.int64)
