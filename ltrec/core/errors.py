@@ -14,3 +14,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the closest known name, or an empty string when nothing is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def diverged(what: str, step: int) -> UserError:
+    """The one line about a training run that has left the numbers."""
+    return UserError(
+        f"training diverged: {what} after step {step}; start again under another name=... with a lower optim.lr or with "
+        "optim.clip_norm=1. The checkpoints on disk are from before"
+    )

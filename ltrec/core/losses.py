@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleLosses:
-    """One loss and one stratum per example, both [N]."""
+class ExampleLosses(NamedTuple):
+    """One loss and one stratum per example, both [N]. A tuple, so that wrappers of modules find the tensors in it."""
 
     loss_N: Tensor
     stratum_N: Tensor

@@ -1,8 +1,15 @@
-"""Collectives with a null form for a single process, so that callers never ask how many ranks there are."""
+"""Collectives with a null form for a single process, so that callers never ask how many ranks there are.
+
+`Collectives` is what the step uses: asynchronous, over buffers that the caller owns, and counted. The counters hold what a ring
+would send from each rank, so that a budget can be checked on any backend:
+
+    all_reduce 2 r n     reduce_scatter r n     all_gather r n     broadcast r n        r = (W - 1) / W, n = bytes of the tensor
+"""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections import Counter
+from typing import Protocol, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -11,6 +18,81 @@ from torch import Tensor
 from ltrec.core.world import World
 
 Part = TypeVar("Part")
+
+
+class Pending(Protocol):
+    """A collective under way."""
+
+    def wait(self) -> object:
+        """Block until the result is in its buffer (on a GPU: until the stream may use it)."""
+
+
+class _Done:
+    """What has nothing to wait for."""
+
+    def wait(self) -> None:
+        """Return at once."""
+
+
+DONE: Pending = _Done()
+
+# torch 2.13 renamed both; the old names warn.
+_reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+_all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+
+
+class Collectives:
+    """Counted, asynchronous collectives over the default group. CPU tensors travel over gloo, CUDA tensors over NCCL.
+
+    Attributes:
+        world: this rank among how many.
+        calls: collectives begun, by name.
+        sent: bytes that a ring sends from one rank (see above), by name.
+    """
+
+    def __init__(self) -> None:
+        self.world = current_world()
+        self.calls: Counter[str] = Counter()
+        self.sent: Counter[str] = Counter()
+
+    def all_reduce(self, tensor: Tensor) -> Pending:
+        """Sum over ranks, in place."""
+        if not self._count("all_reduce", tensor, times=2):
+            return DONE
+        return _under_way(dist.all_reduce(tensor, async_op=True))
+
+    def reduce_scatter(self, shard: Tensor, whole: Tensor) -> Pending:
+        """shard [n / W] = this rank's part of the sum of `whole` [n] over ranks."""
+        if not self._count("reduce_scatter", whole):
+            shard.copy_(whole)
+            return DONE
+        return _under_way(_reduce_scatter(shard, whole, async_op=True))
+
+    def all_gather(self, whole: Tensor, shard: Tensor) -> Pending:
+        """whole [n] = the shards [n / W] of all ranks, in rank order."""
+        if not self._count("all_gather", whole):
+            whole.copy_(shard)
+            return DONE
+        return _under_way(_all_gather(whole, shard, async_op=True))
+
+    def broadcast(self, tensor: Tensor) -> Pending:
+        """Rank 0's values, in place."""
+        if not self._count("broadcast", tensor):
+            return DONE
+        return _under_way(dist.broadcast(tensor, 0, async_op=True))
+
+    def _count(self, name: str, whole: Tensor, times: int = 1) -> bool:
+        """Count a collective; False when there is no one to talk to."""
+        size = self.world.size
+        if size > 1:
+            self.calls[name] += 1
+            self.sent[name] += times * whole.nbytes * (size - 1) // size
+        return size > 1
+
+
+def _under_way(work: Pending | None) -> Pending:
+    assert work is not None
+    return work
 
 
 def current_world() -> World:

@@ -15,7 +15,8 @@ class StepReport:
         step: global step.
         counts_K: examples per stratum over all ranks and micro-batches.
         weights_K: weight of each stratum's mean gradient; 0 for an empty stratum. All NaN for a rule that works by coordinate.
-        gram_KK: <G_y, G_z> of the strata's mean gradients over the trunk; rows of empty strata are 0. None when the step formed none.
+        gram_KK: <G_y, G_z> of the strata's mean gradients over the trunk; rows of empty strata are 0.
+            None when the step formed none.
     """
 
     step: int

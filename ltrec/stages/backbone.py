@@ -83,8 +83,14 @@ class BackboneStage(pl.LightningModule):
 
     def seed_dropout(self, batch: SequenceBatch, stratum: int | None = None) -> None:
         """Key dropout by (seed, step, rank, micro-batch), and by the stratum when it is run alone: a resume needs no saved generator."""
-        key = (batch.step, self.global_rank, batch.micro) if stratum is None else (batch.step, self.global_rank, batch.micro, stratum)
+        key = (
+            (batch.step, self.global_rank, batch.micro) if stratum is None else (batch.step, self.global_rank, batch.micro, stratum)
+        )
         torch.manual_seed(mix(self.seed, *key) >> 1)
+
+    def plugin_of(self, name: str) -> int | None:
+        """The stratum whose plugin owns the parameter: a backbone is all trunk."""
+        return None
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """The micro-batch's share of the step's loss."""

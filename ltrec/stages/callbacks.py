@@ -12,11 +12,13 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch.optim import Optimizer
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.errors import diverged
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import all_reduce_sum, current_world
 from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.datamodule import StreamDataModule
-from ltrec.stages.divergence import diverged, refuse_divergence
+from ltrec.stages.divergence import refuse_divergence
+from ltrec.stages.strata_telemetry import ReportsStrata, StrataMeter
 from ltrec.tracking.jsonl import JsonlLogger
 
 
@@ -48,13 +50,14 @@ class Cursor(Callback):
 
 
 class Telemetry(Callback):
-    """Writes reduced losses, learning rate, gradient norm and throughput every n steps, and the metrics of every validation."""
+    """Writes losses, strata, learning rate, gradient norm and throughput every n steps, and the metrics of every validation."""
 
     def __init__(self, every_steps: int) -> None:
         self.every_steps = every_steps
         self._since = 0.0
         self._seconds = 0.0  # trained since the last line; validation does not count
         self._sums: SumCount | None = None
+        self._strata = StrataMeter()
         self._step: dict[str, float] = {}  # what only the moment of the step knows
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -72,11 +75,15 @@ class Telemetry(Callback):
     ) -> None:
         """Add the step's losses; write a line when it is due."""
         assert isinstance(pl_module, BackboneStage)
-        if not step_ended(trainer, batch) or pl_module.step_losses is None:
+        owner = trainer.strategy if isinstance(trainer.strategy, ReportsStrata) else pl_module
+        if not step_ended(trainer, batch) or owner.step_losses is None:
             return
-        self._sums = pl_module.step_losses if self._sums is None else self._sums + pl_module.step_losses
+        self._sums = owner.step_losses if self._sums is None else self._sums + owner.step_losses
+        if isinstance(owner, ReportsStrata) and owner.report is not None:
+            self._strata.add(owner.report)
         if trainer.global_step % self.every_steps == 0:
             self._write(trainer, self._sums)
+            self._strata.reset()
             self._sums, self._seconds, self._since = None, 0.0, time.monotonic()
 
     def _write(self, trainer: pl.Trainer, local: SumCount) -> None:
@@ -89,6 +96,7 @@ class Telemetry(Callback):
             "epoch": epoch_of(trainer),
             "train/loss": loss,
             **{f"train/loss/{z}": float(mean) for z, mean in enumerate(total.mean_K()) if mean == mean},
+            **self._strata.line(),
             **self._step,
             "throughput/targets_per_s": float(total.count_K.sum()) / max(elapsed, 1e-9),
         }
@@ -106,13 +114,15 @@ class Telemetry(Callback):
         self._since = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """Losses of all ranks since the last line, so that a resumed run writes the same next line. Called on every rank."""
+        """Losses of all ranks and strata since the last line: a resumed run writes the same next line. Called on every rank."""
         if self._sums is None:
             return {}
-        return {"sum": all_reduce_sum(self._sums.sum_K), "count": all_reduce_sum(self._sums.count_K)}
+        losses = {"sum": all_reduce_sum(self._sums.sum_K), "count": all_reduce_sum(self._sums.count_K)}
+        return {**losses, "strata": self._strata.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the sums again: rank 0 holds everyone's, the others start empty."""
+        """Take up the sums again: rank 0 holds everyone's losses, the others start empty; what strata did is equal on all."""
+        self._strata.load_state_dict(state_dict.get("strata", {}))
         held = state_dict and current_world().rank == 0
         self._sums = SumCount(state_dict["sum"], state_dict["count"]) if held else None
 

@@ -1,1 +1,25 @@
-"""Lightning strategies that form and combine per-stratum gradients."""
+"""Lightning strategies that form and combine per-stratum gradients. Importing this package registers their names:
+
+Trainer(strategy="stratified")        one device
+Trainer(strategy="stratified_ddp")    several processes, replicated parameters
+"""
+
+from __future__ import annotations
+
+from pytorch_lightning.strategies import StrategyRegistry
+
+from ltrec.strategy.ddp import StratifiedDDPStrategy
+from ltrec.strategy.single import StratifiedSingleDeviceStrategy
+from ltrec.strategy.stratified import Stratified
+from ltrec.strategy.stratify import Stratify
+
+STRATEGIES = {
+    "stratified": StratifiedSingleDeviceStrategy,
+    "stratified_ddp": StratifiedDDPStrategy,
+}
+"""name -> strategy."""
+
+for _name, _strategy in STRATEGIES.items():
+    StrategyRegistry.register(_name, _strategy, description=(_strategy.__doc__ or "").splitlines()[0], override=True)
+
+__all__ = ["STRATEGIES", "Stratified", "StratifiedDDPStrategy", "StratifiedSingleDeviceStrategy", "Stratify"]

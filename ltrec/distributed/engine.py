@@ -1,0 +1,220 @@
+"""StratifiedEngine: gradients per stratum over the global window, one update. Plain torch; strategies adapt it to Lightning.
+
+    S_z = sum of the losses of stratum z over ranks and micro-batches     N_z = their number     G_z = (1 / N_z) grad S_z
+
+Three modes share the pieces below.
+
+per_stratum   open, `gather` every micro-batch, `finish`. The literal method: rows of G_z, their Gram matrix, weights, one update.
+weighted      open, `decide`, back-propagate `weighted_loss` of every micro-batch. One ordinary backward pass: for linear rules
+              sum_z w_z G_z is the gradient of sum_i (w_z(i) / N_z(i)) l_i (inverse propensity weighting).
+replay        open, `gather`, `gram`, `decide`, back-propagate `weighted_loss`. The Gram matrix first, then one ordinary pass: for
+              Gram rules where the update belongs to somebody else (DeepSpeed).
+
+Every decision is taken on float64 numbers that are equal on all ranks, so no rank ever waits for another one's opinion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ltrec.aggregation.rule import CoordinateRule, GramRule, LinearRule
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.hashing import mix
+from ltrec.core.losses import ExampleLosses
+from ltrec.core.sumcount import SumCount
+from ltrec.distributed.collectives import DONE, Collectives, Pending
+from ltrec.distributed.gram import gram, pack, unpack
+from ltrec.distributed.report import StepReport
+from ltrec.distributed.sources import Losses, Source
+from ltrec.distributed.store import Store
+
+Rule = LinearRule | GramRule | CoordinateRule
+
+
+class StratifiedEngine:
+    """Form and combine the gradients of K strata.
+
+    Args:
+        rule: strata -> weights.
+        prior_K: P(z), float64; the weight of each plugin's own gradient, in every mode.
+        collectives: W ranks.
+        source: how a micro-batch yields a loss per stratum.
+        store: where the rows live; None when no mode of this run forms them.
+        seed: root of the rules' randomness.
+        expected_K: expected N_z of a window (Horvitz-Thompson) to divide by instead of the realised one.
+    """
+
+    def __init__(
+        self,
+        *,
+        rule: Rule,
+        prior_K: Tensor,
+        collectives: Collectives,
+        source: Source,
+        store: Store | None,
+        seed: int = 0,
+        expected_K: Tensor | None = None,
+    ) -> None:
+        self.rule = rule
+        self.prior_K = prior_K.double().cpu()
+        self.collectives = collectives
+        self.source = source
+        self.store = store
+        self.seed = seed
+        self.expected_K = None if expected_K is None else expected_K.double().cpu()
+        self.report: StepReport | None = None
+        self.step_losses: SumCount | None = None
+        self._counts_K = torch.zeros(self.num_strata, dtype=torch.int64)
+        self._counted: Pending = DONE
+        self._weights_K: Tensor | None = None
+
+    @property
+    def num_strata(self) -> int:
+        """K."""
+        return len(self.prior_K)
+
+    # -- the window -------------------------------------------------------------------------------------------------------------
+
+    def open(self, batch: SequenceBatch, *, rows: bool) -> None:
+        """Begin a window with its first micro-batch: add up the counts that the loader published for the whole of it.
+
+        Args:
+            batch: the first micro-batch.
+            rows: whether this window's gradients will be gathered.
+        """
+        assert batch.micro == 0
+        self.step_losses, self.report, self._weights_K = None, None, None
+        self._counts_K = batch.window_targets_K.clone()
+        self._counted = self.collectives.all_reduce(self._counts_K)
+        if rows:
+            assert self.store is not None
+            self.store.open()
+
+    @property
+    def counts_K(self) -> Tensor:
+        """N_z of the window, float64."""
+        self._counted.wait()
+        self._counted = DONE
+        return self._counts_K.double()
+
+    @property
+    def denominators_K(self) -> Tensor:
+        """What the strata's sums are divided by, float64; 1 for an empty stratum, whose sum is 0."""
+        counts = self.counts_K if self.expected_K is None else self.expected_K
+        return torch.where(counts > 0, counts, 1.0)
+
+    def remember(self, example: ExampleLosses) -> None:
+        """Add a micro-batch's losses to the window's."""
+        part = SumCount.of(example.loss_N.detach().double(), example.stratum_N, self.num_strata)
+        self.step_losses = part if self.step_losses is None else self.step_losses + part
+
+    def gather(
+        self,
+        losses: Losses,
+        batch: SequenceBatch,
+        *,
+        scale: Callable[[Tensor], Tensor] | None = None,
+        remember: bool = True,
+    ) -> None:
+        """Add one micro-batch's gradients to the rows. Strata that are empty everywhere are passed by on every rank alike.
+
+        Args:
+            losses: runs the stage.
+            batch: one micro-batch.
+            scale: what an AMP scaler does to a loss.
+            remember: add the losses to the window's; not when another pass does.
+        """
+        assert self.store is not None
+        denominators = self.denominators_K.tolist()
+        present = [z for z, count in enumerate(self.counts_K.tolist()) if count]
+        for stratum, loss_N, again in self.source(losses, batch, present):
+            loss = None
+            if loss_N is not None:
+                if remember:
+                    self.remember(ExampleLosses(loss_N, torch.full_like(loss_N, stratum, dtype=torch.int64)))
+                loss = loss_N.sum() / denominators[stratum]
+                loss = loss if scale is None else scale(loss)
+            self.store.add(stratum, loss, retain_graph=again)
+
+    def gram(self, loss_scale: float = 1.0) -> Tensor:
+        """<G_y, G_z> over the trunk, float64 [K, K] on the CPU. One small all-reduce."""
+        assert self.store is not None
+        self.store.settle()
+        triangle = pack(gram(self.store.rows[:, : self.store.trunk])).cpu()
+        self.collectives.all_reduce(triangle).wait()
+        return unpack(triangle, self.num_strata) / loss_scale**2
+
+    # -- weights ----------------------------------------------------------------------------------------------------------------
+
+    def decide(self, step: int, gram_KK: Tensor | None = None) -> Tensor:
+        """The strata's weights w_z, float64 [K] on the CPU. A Gram rule is asked on rank 0 alone and its answer is broadcast."""
+        counts = self.counts_K
+        if self.rule.kind == "gram":
+            assert gram_KK is not None
+            weights = torch.zeros(self.num_strata, dtype=torch.float64)
+            if self.collectives.world.rank == 0:
+                weights.copy_(self.rule.weights(gram_KK, counts, mix(self.seed, step)))
+            self.collectives.broadcast(weights).wait()
+        elif self.rule.kind == "linear":
+            weights = self.rule.weights(counts)
+        else:
+            weights = torch.full((self.num_strata,), torch.nan, dtype=torch.float64)
+        self._weights_K = weights
+        self.report = StepReport(step, counts, weights, gram_KK)
+        return weights
+
+    def weighted_loss(self, example: ExampleLosses, *, times: float = 1.0) -> Tensor:
+        """sum_i (w_z(i) / N_z(i)) l_i over this micro-batch: its gradients *sum* over ranks and micro-batches to the update.
+
+        Args:
+            example: losses of a micro-batch.
+            times: undoes what the stack divides gradients by (DDP: W).
+        """
+        assert self._weights_K is not None
+        coefficient_K = (times * self._weights_K / self.denominators_K).to(example.loss_N)
+        mine = example.stratum_N >= 0
+        return (coefficient_K[example.stratum_N[mine]] * example.loss_N[mine]).sum()
+
+    def plugin_factors_K(self) -> list[float]:
+        """What turns a plugin's gradient w_z G_z, as `weighted_loss` yields it, into P(z) G_z."""
+        assert self._weights_K is not None
+        return torch.where(self._weights_K > 0, self.prior_K / self._weights_K, 1.0).tolist()
+
+    # -- the end of the window --------------------------------------------------------------------------------------------------
+
+    def combine(self, step: int, gram_KK: Tensor) -> None:
+        """Turn the rows into every parameter's gradient."""
+        assert self.store is not None
+        weights = self.decide(step, gram_KK)
+        if self.rule.kind == "coordinate":
+            trunk = self.rule.combine(self.store.rows[:, : self.store.trunk], self.counts_K)
+            self.store.publish_trunk(trunk, self.prior_K.tolist())
+        else:
+            self.store.publish(weights.tolist(), self.prior_K.tolist())
+
+    def total_losses(self) -> SumCount:
+        """The window's losses over all ranks, float64 on the CPU. One small all-reduce."""
+        sums = torch.zeros(self.num_strata, dtype=torch.float64)
+        if self.step_losses is not None:
+            sums.copy_(self.step_losses.sum_K)
+        self.collectives.all_reduce(sums).wait()
+        return SumCount(sums, self.counts_K)
+
+    def observe(self, losses: SumCount) -> None:
+        """Show a finished window's losses to a rule that watches them."""
+        if self.rule.kind == "linear" and self.rule.watches_losses:
+            self.rule.observe(losses)
+
+    # -- state ------------------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rule's state."""
+        return {"rule": self.rule.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.rule.load_state_dict(state["rule"])

@@ -1,0 +1,32 @@
+"""The Gram matrix of K gradients, from whatever part of them a rank holds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_COLUMNS = 1 << 15  # at a time in float64: a few megabytes, not a second copy of the gradients
+
+
+def gram(rows_KN: Tensor) -> Tensor:
+    """rows @ rows^T, float64 on the rows' device, accumulated over blocks of columns."""
+    total = torch.zeros(len(rows_KN), len(rows_KN), dtype=torch.float64, device=rows_KN.device)
+    for block in rows_KN.split(_COLUMNS, dim=1):
+        exact = block.double()
+        total.addmm_(exact, exact.T)
+    return total
+
+
+def pack(matrix_KK: Tensor) -> Tensor:
+    """The upper triangle of a symmetric matrix, as a vector: half the bytes to send."""
+    row, column = torch.triu_indices(*matrix_KK.shape, device=matrix_KK.device)
+    return matrix_KK[row, column]
+
+
+def unpack(triangle: Tensor, size: int) -> Tensor:
+    """The symmetric matrix again."""
+    row, column = torch.triu_indices(size, size, device=triangle.device)
+    matrix = triangle.new_empty(size, size)
+    matrix[row, column] = triangle
+    matrix[column, row] = triangle
+    return matrix

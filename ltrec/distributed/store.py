@@ -1,0 +1,175 @@
+"""Where K gradients live between their backward passes and the one update: sharded, one row per stratum.
+
+A stratum's gradient is written into a flat buffer, summed over ranks by a reduce-scatter while the next stratum computes, and stays
+as a row of [K, n / W]. Two buffers take turns; one of them holds the combined gradient in the end, as DDP's would. So what a
+step needs beyond an ordinary gradient is one buffer and the rows: n + K n / W numbers.
+
+    add(0): buffer A -> rows[0]   ||   add(1): buffer B -> rows[1]   ||   add(2): buffer A -> rows[2] ...
+    combine: rows -> this rank's shard of the update -> all-gather -> parameters' .grad
+
+Micro-batches accumulate without more memory: before the reduce-scatter each rank adds its old row to its own part of the buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ltrec.distributed.collectives import DONE, Collectives, Pending
+from ltrec.distributed.layout import FlatLayout
+
+
+class Store(Protocol):
+    """K gradients of one window, wherever their pieces lie. `rows` is [K, columns of this rank], trunk columns first."""
+
+    rows: Tensor
+
+    @property
+    def trunk(self) -> int:
+        """Leading columns of `rows` that are trunk."""
+
+    def open(self) -> None:
+        """Forget the last window."""
+
+    def add(self, stratum: int, loss: Tensor | None, *, retain_graph: bool) -> None:
+        """Add the gradient of `loss`, summed over ranks, to the stratum's row. All ranks call it for the same strata in one order.
+
+        Args:
+            stratum: z.
+            loss: scalar with a graph; None where this rank holds no example of the stratum.
+            retain_graph: whether the graph is needed again.
+        """
+
+    def settle(self) -> None:
+        """Wait until `rows` hold everything."""
+
+    def publish(self, trunk_weights_K: Sequence[float], plugin_weights_K: Sequence[float]) -> None:
+        """Set every parameter's gradient: the weighted sum of the rows on the trunk, its own stratum's row on a plugin."""
+
+    def publish_trunk(self, trunk_N: Tensor, plugin_weights_K: Sequence[float]) -> None:
+        """The same with the trunk's gradient given, [trunk]."""
+
+    def discard(self) -> None:
+        """Leave every parameter without a gradient: the optimiser then passes it by."""
+
+
+class FlatStore:
+    """A `Store` for replicated parameters: a single device, or DDP without its wrapper.
+
+    Args:
+        parameters: all trainable parameters, in the order of the layout.
+        layout: their places.
+        collectives: W ranks.
+        num_strata: K.
+        aside: form gradients with `torch.autograd.grad`, leaving every `.grad` and every hook of a wrapper alone. Costs one more
+            gradient for a moment; without it autograd writes straight into the buffers.
+    """
+
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        layout: FlatLayout,
+        collectives: Collectives,
+        num_strata: int,
+        *,
+        aside: bool = False,
+    ) -> None:
+        first = parameters[0]
+        assert all(p.dtype == first.dtype and p.device == first.device for p in parameters), "one dtype, one device"
+        self.parameters = list(parameters)
+        self.layout = layout
+        self.collectives = collectives
+        self.aside = aside
+        self.rows = first.new_zeros(num_strata, layout.shard_size)
+        count = 0 if collectives.world.size == 1 else (1 if aside else 2)
+        self._buffers = [first.new_zeros(layout.size) for _ in range(count)]
+        self._free: list[Pending] = [DONE] * count
+        self._row_done: list[Pending] = [DONE] * num_strata
+        self._turn = 0
+
+    @property
+    def trunk(self) -> int:
+        """Leading columns of `rows` that are trunk."""
+        return self.layout.trunk_of_shard(self.collectives.world.rank)
+
+    @property
+    def extra_bytes(self) -> int:
+        """Bytes held beyond the gradient that any training holds."""
+        return self.rows.nbytes + sum(b.nbytes for b in self._buffers[(0 if self.aside else 1) :])
+
+    def open(self) -> None:
+        """Forget the last window."""
+        self.rows.zero_()
+
+    def add(self, stratum: int, loss: Tensor | None, *, retain_graph: bool) -> None:
+        """Form the gradient in a buffer and begin its reduce-scatter; alone, form it in the row itself."""
+        if not self._buffers:
+            self._form(self.rows[stratum], loss, retain_graph)
+            return
+        turn, self._turn = self._turn, (self._turn + 1) % len(self._buffers)
+        buffer, row = self._buffers[turn], self.rows[stratum]
+        self._free[turn].wait()
+        self._row_done[stratum].wait()
+        buffer.zero_()
+        self._form(buffer, loss, retain_graph)
+        rank, size = self.collectives.world.rank, self.layout.shard_size
+        buffer[rank * size : (rank + 1) * size].add_(row)
+        self._free[turn] = self._row_done[stratum] = self.collectives.reduce_scatter(row, buffer)
+
+    def _form(self, flat: Tensor, loss: Tensor | None, retain_graph: bool) -> None:
+        """Add the gradient of `loss` to `flat`."""
+        if loss is None:
+            return
+        views = self.layout.views(flat)
+        if self.aside:
+            found = torch.autograd.grad(loss, self.parameters, retain_graph=retain_graph, allow_unused=True)
+            for view, gradient in zip(views, found, strict=True):
+                if gradient is not None:
+                    view.add_(gradient)
+            return
+        self._point(views)
+        loss.backward(retain_graph=retain_graph)  # type: ignore[no-untyped-call]
+        self.discard()
+
+    def _point(self, views: Sequence[Tensor]) -> None:
+        for parameter, view in zip(self.parameters, views, strict=True):
+            parameter.grad = view
+
+    def settle(self) -> None:
+        """Wait until `rows` hold everything."""
+        for pending in self._row_done:
+            pending.wait()
+        self._row_done = [DONE] * len(self._row_done)
+        self._free = [DONE] * len(self._free)
+
+    def publish(self, trunk_weights_K: Sequence[float], plugin_weights_K: Sequence[float]) -> None:
+        """Combine this rank's columns in place, into row 0, and gather."""
+        trunk = self.rows[:, : self.trunk]
+        trunk[0].mul_(trunk_weights_K[0])
+        for row, weight in zip(trunk[1:], trunk_weights_K[1:], strict=True):
+            trunk[0].add_(row, alpha=weight)
+        self._publish_row(plugin_weights_K)
+
+    def publish_trunk(self, trunk_N: Tensor, plugin_weights_K: Sequence[float]) -> None:
+        """The same with the trunk's gradient given, [trunk]."""
+        self.rows[0, : self.trunk] = trunk_N
+        self._publish_row(plugin_weights_K)
+
+    def _publish_row(self, plugin_weights_K: Sequence[float]) -> None:
+        """Add the plugins to row 0, gather it, and make it the parameters' gradient."""
+        for stratum, weight in enumerate(plugin_weights_K):
+            own = self.layout.plugin_of_shard(self.collectives.world.rank, stratum)
+            self.rows[0, own] = weight * self.rows[stratum, own]
+        whole = self.rows[0]
+        if self._buffers:
+            whole = self._buffers[0]
+            self.collectives.all_gather(whole, self.rows[0]).wait()
+        self._point(self.layout.views(whole))
+
+    def discard(self) -> None:
+        """Leave every parameter without a gradient."""
+        for parameter in self.parameters:
+            parameter.grad = None

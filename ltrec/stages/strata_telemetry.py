@@ -1,0 +1,132 @@
+"""What the strata did since the last line of metrics.jsonl: how often they came, what they weighed, how their gradients agreed.
+
+Everything kept is a float64 sum over optimiser steps, divided only when a line is written; two sums are one sum, so a resumed run
+goes on where the checkpoint stopped and writes the same next line bit for bit. A report is equal on every rank, and so is a line:
+nothing here communicates.
+
+    strata/count/<z>        examples per step, over all ranks
+    strata/missing/<z>      share of the steps without the stratum
+    strata/weight/<z>       mean weight of the stratum's mean gradient; a step without the stratum counts as 0
+    strata/ess              mean effective sample size of a step's weighting, in examples
+    strata/grad_norm/<z>    mean of |G_z|                   } over the steps that formed a Gram matrix and held the stratum (both
+    strata/cosine/<y>-<z>   mean of cos(G_y, G_z), y < z    } strata): every step, or the probes of `weighted`; no Gram since the
+    strata/conflict         share of the pairs with cos < 0 } last line, no key
+
+Means, not the last step's values: one step's cosine is noise of the size of what is looked for. A mean of cosines is not the
+cosine of mean gradients; it says how steps agree, not whether the strata's minima do.
+
+The effective sample size is Kish's (Survey Sampling, 1965, sec. 11.7), (sum_i c_i)^2 / sum_i c_i^2 with the examples' coefficients
+c_i = w_z / N_z, so (sum_z w_z)^2 / sum_z (w_z^2 / N_z): the number of equally weighted examples with the same variance. It equals
+the batch when every w_z is N_z / N and falls as the weights lean on strata with few examples.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from ltrec.core.sumcount import SumCount
+from ltrec.distributed.report import StepReport
+
+
+@runtime_checkable
+class ReportsStrata(Protocol):
+    """A strategy that owns the loss and says after every window what its strata did.
+
+    Attributes:
+        report: the last window's; None before the first.
+        step_losses: this rank's losses of the window so far; None before the first.
+    """
+
+    report: StepReport | None
+    step_losses: SumCount | None
+
+
+MEANS = (
+    ("count", "examples_K", "steps"),
+    ("missing", "missing_K", "steps"),
+    ("weight", "weight_K", "weighted"),
+    ("ess", "size", "sized"),
+    ("grad_norm", "norm_K", "normed_K"),
+    ("cosine", "cosine_P", "paired_P"),
+    ("conflict", "conflicts", "pairs"),
+)
+"""Key of the line, sum above, sum below. Suffix K: one per stratum, P: one per pair of strata (y < z, row by row)."""
+
+
+class StrataMeter:
+    """Sums of reports since the last line."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, report: StepReport) -> None:
+        """Count one optimiser step."""
+        for name, value in {**_presence(report), **_weighting(report), **_agreement(report)}.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
+
+    def line(self) -> dict[str, float]:
+        """The keys above, finite values only; empty when nothing was added."""
+        if not self._sums:
+            return {}
+        strata = range(self._sums["examples_K"].numel())
+        suffixes = {"": [""], "K": [f"/{z}" for z in strata], "P": [f"/{y}-{z}" for y, z in combinations(strata, 2)]}
+        values: dict[str, float] = {}
+        for key, total, count in MEANS:
+            if total in self._sums:
+                means = (self._sums[total] / self._sums[count]).reshape(-1).tolist()
+                names = suffixes[total.partition("_")[2]]  # a sum's last letter is its shape
+                values |= {f"strata/{key}{name}": mean for name, mean in zip(names, means, strict=True) if mean == mean}
+        return values
+
+    def reset(self) -> None:
+        """Begin the next line."""
+        self._sums = {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The sums, by name."""
+        return dict(self._sums)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from them."""
+        self._sums = dict(state)
+
+
+def _presence(report: StepReport) -> dict[str, Tensor]:
+    counts_K = report.counts_K.double()
+    return {"steps": torch.ones((), dtype=torch.float64), "examples_K": counts_K, "missing_K": (counts_K == 0).double()}
+
+
+def _weighting(report: StepReport) -> dict[str, Tensor]:
+    """Weights and effective sample size; nothing for a rule that has no weights, or a step whose gradients were no numbers."""
+    weights_K, present_K = report.weights_K.double(), report.counts_K > 0
+    if not weights_K.isfinite().all():
+        return {}
+    spread = (weights_K[present_K] ** 2 / report.counts_K[present_K]).sum()
+    size = weights_K[present_K].sum() ** 2 / spread if spread > 0 else torch.zeros_like(spread)
+    return {"weight_K": weights_K, "weighted": torch.ones_like(spread), "size": size, "sized": (spread > 0).double()}
+
+
+def _agreement(report: StepReport) -> dict[str, Tensor]:
+    """Norms of the strata that are there, cosines of the pairs P of which both are and neither gradient is zero."""
+    if report.gram_KK is None:
+        return {}
+    gram_KK, present_K = report.gram_KK.double(), report.counts_K > 0
+    square_K = gram_KK.diagonal()
+    known_K = present_K & square_K.isfinite()
+    norm_K = torch.where(known_K, square_K, 0.0).clamp(min=0).sqrt()
+    y_P, z_P = torch.triu_indices(len(norm_K), len(norm_K), 1)
+    product_P, scale_P = gram_KK[y_P, z_P], norm_K[y_P] * norm_K[z_P]
+    known_P = (scale_P > 0) & product_P.isfinite()
+    cosine_P = torch.where(known_P, product_P / scale_P, 0.0).clamp(-1, 1)
+    return {
+        "norm_K": norm_K,
+        "normed_K": known_K.double(),
+        "cosine_P": cosine_P,
+        "paired_P": known_P.double(),
+        "conflicts": (cosine_P < 0).double().sum(),
+        "pairs": known_P.double().sum(),
+    }

@@ -1,0 +1,31 @@
+"""Stratified gradients over replicated parameters.
+
+`per_stratum` needs no DDP wrapper: the engine's own reduce-scatter and all-gather replace its reducer, so the module stays bare and only
+starts from rank 0's weights. `weighted` and `replay` keep the wrapper, its buckets and their overlap with the backward pass.
+"""
+
+from __future__ import annotations
+
+from lightning_fabric.utilities.distributed import _sync_module_states
+from pytorch_lightning.strategies import DDPStrategy
+
+from ltrec.strategy.stratified import Stratified
+
+
+class StratifiedDDPStrategy(Stratified, DDPStrategy):
+    """Several processes with a replica each."""
+
+    title = "stratified_ddp"
+
+    def configure_ddp(self) -> None:
+        """Wrap the module unless the engine reduces by itself."""
+        if self.mode == "per_stratum":
+            assert self.model is not None
+            _sync_module_states(self.model)
+        else:
+            super().configure_ddp()
+
+    @property
+    def averages_over(self) -> int:
+        """DDP averages over ranks."""
+        return self.world_size

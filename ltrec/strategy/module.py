@@ -1,0 +1,28 @@
+"""What a Lightning module must offer to be trained on stratified gradients, beside what Lightning asks of it."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.losses import ExampleLosses
+
+
+@runtime_checkable
+class StratifiedModule(Protocol):
+    """A stage. Its `training_step` is never called: the strategy owns the loop."""
+
+    num_strata: int
+
+    @property
+    def couples_rows(self) -> bool:
+        """Whether a row's loss depends on the other rows of its micro-batch."""
+
+    def losses(self, batch: SequenceBatch) -> ExampleLosses:
+        """One loss per example of any sub-batch; never reduced."""
+
+    def seed_dropout(self, batch: SequenceBatch, stratum: int | None = None) -> None:
+        """Key dropout to this micro-batch, and to the stratum when it is run alone."""
+
+    def plugin_of(self, name: str) -> int | None:
+        """The stratum whose plugin owns the parameter of that name; None for the trunk."""

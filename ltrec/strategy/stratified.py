@@ -1,0 +1,294 @@
+"""Stratified: the mixin that makes a Lightning strategy form its gradients by stratum. Automatic optimisation stays.
+
+    Lightning                          here
+    strategy.training_step(batch)      keep the batch, return a zero
+    optimizer.zero_grad                (Lightning's own)
+    strategy.backward(zero)            hooks once; re-enter the precision context, run stage.losses, form gradients by mode
+    unscale, hooks, clip, step         (Lightning's own, on the combined gradient)
+
+So clipping, accumulation, AMP, hooks, schedulers and progress work as ever, and act after combining.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.strategies import Strategy
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+
+from ltrec.aggregation import RULES
+from ltrec.causal.empty import EMPTY_POLICIES
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.errors import UserError, diverged
+from ltrec.core.losses import ExampleLosses
+from ltrec.core.sumcount import SumCount
+from ltrec.distributed.collectives import Collectives
+from ltrec.distributed.engine import StratifiedEngine
+from ltrec.distributed.layout import lay_out
+from ltrec.distributed.report import StepReport
+from ltrec.distributed.sources import SOURCES
+from ltrec.distributed.store import FlatStore, Store
+from ltrec.strategy.module import StratifiedModule
+from ltrec.strategy.stratify import Stratify, choose_mode
+
+
+class Stratified(Strategy):
+    """To be listed before the Lightning strategy that it changes.
+
+    Attributes:
+        modes: what the strategy can do, the preferred mode first.
+        averages_over: what the stack divides gradients by in an ordinary backward pass: 1, or W.
+        mode, source: chosen at setup.
+        engine: built at setup.
+    """
+
+    modes: tuple[str, ...] = ("per_stratum", "weighted", "replay")
+    title = "stratified"
+
+    mode: str
+    source: str
+    engine: StratifiedEngine
+
+    def __init__(self, *args: Any, stratify: Stratify | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stratify = stratify
+        self._batch: SequenceBatch | None = None
+
+    # -- setup ------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def stage(self) -> StratifiedModule:
+        """The Lightning module, as the engine sees it."""
+        stage = self.lightning_module
+        if not isinstance(stage, StratifiedModule):
+            raise UserError(
+                f"{type(stage).__name__} cannot be trained by strategy {self.title}: see ltrec.strategy.module for what is missing"
+            )
+        return stage
+
+    @property
+    def options(self) -> Stratify:
+        """What the user said, or backdoor adjustment with a uniform prior."""
+        if self.stratify is None:
+            uniform_K = torch.full((self.stage.num_strata,), 1 / self.stage.num_strata, dtype=torch.float64)
+            self.stratify = Stratify(default_rule(uniform_K), uniform_K)
+        return self.stratify
+
+    def connect(self, model: LightningModule) -> None:
+        """Take the module, and settle how it will be trained, before anything is wrapped."""
+        super().connect(model)
+        options, stage = self.options, self.stage
+        self.mode = choose_mode(options.mode, options.rule.kind, self.modes, self.title)
+        coupled = stage.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
+        self.source = options.source if options.source != "auto" else ("retained" if coupled else "split")
+        if coupled and self.source == "split" and self.mode != "weighted":
+            raise UserError(
+                "strategy.source=split runs strata alone, but this model or loss couples the rows of a batch; use retained or auto"
+            )
+        plugins = any(stage.plugin_of(name) is not None for name, _ in model.named_parameters())
+        if plugins and self.mode == "replay":
+            raise UserError(
+                "strategy.mode=replay cannot train plugins under a Gram rule: one weighted pass gives a plugin w_z G_z, and w_z may be 0; "
+                "use per_stratum"
+            )
+
+    def setup(self, trainer: Trainer) -> None:
+        """Build the engine over the parameters that Lightning has placed."""
+        super().setup(trainer)
+        options, collectives = self.options, Collectives()
+        self.engine = StratifiedEngine(
+            rule=options.rule,
+            prior_K=options.prior_K,
+            collectives=collectives,
+            source=SOURCES[self.source],
+            store=self.make_store(collectives) if self.forms_rows else None,
+            seed=options.seed,
+            expected_K=options.expected_K,
+        )
+        if self.mode == "weighted":
+            self._correct_plugins()
+
+    @property
+    def forms_rows(self) -> bool:
+        """Whether any step of the run forms per-stratum gradients."""
+        return self.mode != "weighted" or self.options.probe_every > 0
+
+    def make_store(self, collectives: Collectives) -> Store:
+        """Where per-stratum gradients live."""
+        module = self.lightning_module
+        assert module is not None
+        layout, ordered = lay_out(
+            list(module.named_parameters()), self.stage.plugin_of, self.stage.num_strata, collectives.world.size
+        )
+        return FlatStore(ordered, layout, collectives, self.stage.num_strata, aside=self.mode != "per_stratum")
+
+    @property
+    def averages_over(self) -> int:
+        """What the stack divides the gradients of an ordinary backward pass by."""
+        return 1
+
+    # -- the step ---------------------------------------------------------------------------------------------------------------
+
+    @property
+    def step_losses(self) -> SumCount | None:
+        """This rank's losses of the window so far."""
+        return self.engine.step_losses
+
+    @property
+    def report(self) -> StepReport | None:
+        """The last window's numbers."""
+        return self.engine.report
+
+    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:  # type: ignore[override]
+        """Keep the batch. The zero stands for a loss: real ones come from telemetry."""
+        self._batch = batch
+        return torch.zeros((), device=self.root_device)
+
+    def backward(self, closure_loss: Tensor, optimizer: Optimizer | None, *args: Any, **kwargs: Any) -> Tensor:
+        """Form this micro-batch's gradients. Hooks fire once, whatever the number of passes."""
+        module, batch = self.lightning_module, self._batch
+        assert module is not None and batch is not None
+        self._batch = None
+        closure_loss = self.precision_plugin.pre_backward(closure_loss, module)
+        last = batch.micro + 1 == module.trainer.accumulate_grad_batches
+        {"per_stratum": self._per_stratum, "weighted": self._weighted, "replay": self._replay}[self.mode](batch, last, optimizer)
+        return self.precision_plugin.post_backward(closure_loss, module)
+
+    def _per_stratum(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
+        if batch.micro == 0:
+            self.engine.open(batch, rows=True)
+        self.engine.gather(self.losses, batch, scale=self._scale)
+        if not last:
+            return
+        gram_KK = self.engine.gram(self._loss_scale)
+        if gram_KK.isfinite().all():
+            self.engine.combine(batch.step, gram_KK)
+            self._observe()
+        else:
+            self.meet_nonfinite(batch.step)
+
+    def _weighted(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
+        probing = self.options.probe_every > 0 and (batch.step + 1) % self.options.probe_every == 0
+        if batch.micro == 0:
+            self.engine.open(batch, rows=probing)
+        if probing:
+            self.engine.gather(self.bare_losses, batch, remember=False)
+        gram_KK = self.engine.gram() if probing and last else None
+        if batch.micro == 0 or last:
+            self.engine.decide(batch.step, gram_KK)
+        self._weighted_pass(batch, last, optimizer)
+
+    def _replay(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
+        assert last, "refused at setup: a Gram matrix of the window is known only after its last micro-batch"
+        self.engine.open(batch, rows=True)
+        self.engine.gather(self.bare_losses, batch, remember=False)
+        gram_KK = self.engine.gram()
+        if not gram_KK.isfinite().all():
+            gram_KK = torch.eye(self.engine.num_strata, dtype=torch.float64)  # the losses below are as bad, and are met there
+        self.engine.decide(batch.step, gram_KK)
+        self._weighted_pass(batch, last, optimizer)
+
+    def _weighted_pass(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
+        """One ordinary backward pass of the weighted loss, through whatever wraps the module."""
+        assert self.lightning_module is not None
+        example = self.losses(batch, None)
+        self.engine.remember(example)
+        loss = self._scale(self.engine.weighted_loss(example, times=self.averages_over))
+        self.engine_backward(loss, optimizer)
+        if last and self._scaler is None and not (self._observe() and self.gradients_finite()):
+            self.meet_nonfinite(batch.step)
+
+    def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
+        """The stack's own backward pass."""
+        assert self.lightning_module is not None
+        self.precision_plugin.backward(loss, self.lightning_module, optimizer)
+
+    def losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
+        """The stage's losses, through whatever wraps it, in the precision context, with dropout keyed."""
+        return self._losses(self.model, batch, stratum)
+
+    def bare_losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
+        """The same past the wrapper, whose hooks must not notice."""
+        return self._losses(self.lightning_module, batch, stratum)
+
+    def _losses(self, model: nn.Module | None, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
+        module, stage = self.lightning_module, self.stage
+        assert module is not None and model is not None
+        stage.seed_dropout(batch, stratum)
+        with self.precision_plugin.train_step_context():
+            if model is module:
+                return stage.losses(batch)
+            return ExampleLosses(*self._forward_redirection(model, module, "losses", batch))  # type: ignore[misc]
+
+    def _observe(self) -> bool:
+        """Show the finished window's losses to the rule that watches them; say whether they are finite, alike on every rank."""
+        rule = self.options.rule
+        watched = rule.kind == "linear" and rule.watches_losses
+        if self.mode == "per_stratum" and not watched:
+            return True
+        total = self.engine.total_losses()
+        finite = bool(total.sum_K.isfinite().all())
+        if finite:
+            self.engine.observe(total)
+        return finite
+
+    # -- numbers that are none --------------------------------------------------------------------------------------------------
+
+    def gradients_finite(self) -> bool:
+        """Whether the reduced gradients are finite; equal on every rank, because they are."""
+        assert self.lightning_module is not None
+        found = [p.grad for p in self.lightning_module.parameters() if p.grad is not None]
+        return bool(torch.nn.utils.get_total_norm(found).isfinite())
+
+    def meet_nonfinite(self, step: int) -> None:
+        """Do what was asked for; every rank gets here together.
+
+        Raises:
+            UserError: policy `stop`.
+        """
+        if self._scaler is not None and self.mode == "per_stratum":
+            assert self.engine.store is not None
+            nan = [float("nan")] * self.engine.num_strata
+            self.engine.store.publish(nan, nan)  # every rank's scaler finds it, skips the step and halves its scale
+        elif self.options.nonfinite == "skip":
+            self.discard_gradients()
+        else:
+            raise diverged("a stratum's gradient is not a finite number", step + 1)
+
+    def discard_gradients(self) -> None:
+        """Leave the optimiser nothing to do: parameters without gradients, and their state, stay as they are."""
+        assert self.lightning_module is not None
+        for parameter in self.lightning_module.parameters():
+            parameter.grad = None
+
+    @property
+    def _scaler(self) -> torch.amp.GradScaler | None:
+        return getattr(self.precision_plugin, "scaler", None)
+
+    def _scale(self, loss: Tensor) -> Tensor:
+        return loss if self._scaler is None else self._scaler.scale(loss)
+
+    @property
+    def _loss_scale(self) -> float:
+        return 1.0 if self._scaler is None else self._scaler.get_scale()
+
+    def _correct_plugins(self) -> None:
+        """In one weighted pass a plugin's gradient comes out as w_z G_z: make it P(z) G_z as it appears."""
+        assert self.lightning_module is not None
+        for name, parameter in self.lightning_module.named_parameters():
+            stratum = self.stage.plugin_of(name)
+            if stratum is not None and parameter.requires_grad:
+                parameter.register_hook(lambda grad, z=stratum: grad * self.engine.plugin_factors_K()[z])
+
+
+def default_rule(prior_K: Tensor) -> Any:
+    """Backdoor adjustment, renormalised over the strata that are there."""
+
+    def renormalised(counts_K: Tensor) -> Tensor:
+        return EMPTY_POLICIES["renormalize"](prior_K, counts_K, torch.ones_like(prior_K))
+
+    return RULES["backdoor"](prior_K=prior_K, empty=renormalised)

@@ -1,0 +1,75 @@
+"""Stratify: what every stratified strategy is told, and the table of modes it chooses from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ltrec.core.errors import UserError
+from ltrec.distributed.engine import Rule
+
+MODES = ("per_stratum", "weighted", "replay")
+
+
+@dataclass(frozen=True, slots=True)
+class Stratify:
+    """Options of a stratified strategy.
+
+    Attributes:
+        rule: strata -> weights.
+        prior_K: P(z), the weight of each plugin's own gradient.
+        mode: per_stratum, weighted, replay; auto takes the strategy's own choice.
+        source: split, retained; auto takes split unless rows are coupled.
+        nonfinite: what follows when a gradient is not finite: stop every rank, or skip the step on every rank.
+        probe_every: in `weighted` mode, form the Gram matrix for telemetry every n steps; 0 = never.
+        seed: root of the rules' randomness.
+        expected_K: expected examples of a window (Horvitz-Thompson) instead of the realised ones.
+    """
+
+    rule: Rule
+    prior_K: Tensor
+    mode: str = "auto"
+    source: str = "auto"
+    nonfinite: str = "stop"
+    probe_every: int = 0
+    seed: int = 0
+    expected_K: Tensor | None = None
+
+
+def choose_mode(wanted: str, kind: str, supported: tuple[str, ...], strategy: str) -> str:
+    """The mode of a run.
+
+    Args:
+        wanted: what the user said; auto = the first supported mode that fits the rule.
+        kind: linear, gram or coordinate.
+        supported: the strategy's modes, the preferred one first.
+        strategy: its name, for messages.
+
+    Raises:
+        UserError: the combination cannot work; the message says why.
+    """
+    able = [mode for mode in supported if _obstacle(mode, kind) is None]
+    if wanted == "auto":
+        if not able:
+            raise UserError(f"strategy.name={strategy} cannot run {_KINDS[kind]}: {_obstacle(supported[0], kind)}")
+        return able[0]
+    if wanted not in supported:
+        raise UserError(f"strategy.mode={wanted} is not possible with strategy.name={strategy}; possible: {', '.join(supported)}")
+    if (obstacle := _obstacle(wanted, kind)) is not None:
+        raise UserError(f"strategy.mode={wanted} cannot run {_KINDS[kind]}: {obstacle}")
+    return wanted
+
+
+_KINDS = {"linear": "a linear rule", "gram": "a rule on the Gram matrix", "coordinate": "a coordinate-wise rule"}
+
+
+def _obstacle(mode: str, kind: str) -> str | None:
+    """Why a mode cannot run a kind of rule; None when it can."""
+    if kind == "coordinate" and mode != "per_stratum":
+        return "it looks at every coordinate of the strata's gradients, which only mode per_stratum ever forms"
+    if kind == "gram" and mode == "weighted":
+        return "one weighted pass forms no Gram matrix; use replay or per_stratum"
+    if kind == "linear" and mode == "replay":
+        return "its weights need no Gram matrix; use weighted, the same update in one pass"
+    return None
