@@ -1,0 +1,123 @@
+"""Real gloo processes: ranks that differ stop together and are told apart; ranks that agree train as if nobody had looked."""
+
+import os
+import re
+from types import SimpleNamespace
+
+import pytest
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Replicate, Shard, distribute_tensor
+
+import ltrec.launch.training as training
+from ltrec.core.errors import UserError
+from ltrec.distributed.report import StepReport
+from ltrec.stages.consistency import RankConsistency, statement
+from tests.support.spawn import spawn
+from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_data
+
+TABLE = "backbone.items.weight"
+
+
+class Corrupt(Callback):
+    """Flips one bit of one parameter of the last rank after a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_end(self, trainer, pl_module, *_):
+        if trainer.global_step == self.step and trainer.global_rank == trainer.world_size - 1:
+            table = dict(pl_module.named_parameters())[TABLE]
+            table.detach().view(-1).view(torch.int32)[17] ^= 1
+
+
+def train_each(rank, data, out):
+    """Three runs in one world: watched, alone, and watched while a bit flips. What each would tell its user, None for nothing."""
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
+    os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    runs = {"watched": [RankConsistency(1)], "alone": [], "corrupted": [Corrupt(5), RankConsistency(2)]}
+    return {name: train(tiny_config(data, out / name, "stream.lanes=12"), callbacks) for name, callbacks in runs.items()}
+
+
+def train(config, callbacks):
+    make = training._working_callbacks
+    training._working_callbacks = lambda *args: [*callbacks, *make(*args)]
+    try:
+        training.train(config)
+    except UserError as error:
+        return str(error)
+    finally:
+        training._working_callbacks = make
+    return None
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def told(out):
+    data = tiny_data(out / "data")
+    return spawn(train_each, 2, out / "store", data, out)
+
+
+def test_a_flipped_bit_stops_all_ranks_in_one_line(told):
+    first, second = (rank["corrupted"] for rank in told)
+    assert first == second, "every rank says the same"
+    assert first.startswith(f"the ranks differ after step 6: parameter {TABLE} is ")
+    assert re.search(r"is \w{16} on rank 0 and \w{16} on rank 1(, and \d+ more differ)? \(all agreed after step 4\)", first)
+    assert "\n" not in first
+
+
+def test_ranks_that_agree_train_as_if_nobody_looked(told, out):
+    assert [rank[name] for rank in told for name in ("watched", "alone")] == [None] * 4
+    watched, alone = out / "watched" / "r", out / "alone" / "r"
+    assert same(checkpoint(watched)["state_dict"], checkpoint(alone)["state_dict"])
+    assert lines_of(watched) == lines_of(alone)
+
+
+def look_each(rank):
+    """What every rank is told about reports that differ on rank 1 in one number, and the names of parameters that are compared."""
+    looks = {what: look(report_of_rank(rank, what)) for what in ("weight", "count", "nothing")}
+    return looks, list(statement(half_sharded(), None))
+
+
+def report_of_rank(rank, what):
+    counts_K, weights_K = (torch.tensor(values, dtype=torch.float64) for values in ([4.0, 9.0], [0.1, 0.9]))
+    if rank == 1 and what == "weight":
+        weights_K[0] += 2**-56  # the last bit of 0.1
+    if rank == 1 and what == "count":
+        counts_K[1] += 1
+    return StepReport(0, counts_K, weights_K, None)
+
+
+def look(report):
+    torch.manual_seed(0)
+    strategy = SimpleNamespace(report=report, step_losses=None)
+    trainer = SimpleNamespace(global_step=1, strategy=strategy)
+    try:
+        RankConsistency(1).on_train_batch_end(trainer, nn.Linear(3, 2), None, None, 0)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def half_sharded():
+    mesh = init_device_mesh("cpu", (3,))
+    module = nn.ParameterDict()
+    module["cut"] = nn.Parameter(distribute_tensor(torch.arange(6.0), mesh, [Shard(0)]))
+    module["whole"] = nn.Parameter(distribute_tensor(torch.arange(6.0), mesh, [Replicate()]))
+    return module
+
+
+def test_weights_and_counts_are_compared_to_the_last_bit_and_parts_of_parameters_not_at_all(tmp_path):
+    told = spawn(look_each, 3, tmp_path / "store")
+    for looks, names in told:
+        weight = "the weight of stratum 0 is 0.1 on ranks 0, 2 and 0.10000000000000002 on rank 1 (this is the first check)"
+        assert weight in looks["weight"]
+        assert "the count of stratum 1 is 9 on ranks 0, 2 and 10 on rank 1 (this is the first check)" in looks["count"]
+        assert looks["nothing"] is None
+        assert names == ["parameter whole"]

@@ -1,0 +1,199 @@
+"""What the meter writes is what a slow reader of the reports would say, never a NaN, and the same after a resume."""
+
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.strategies import SingleDeviceStrategy
+
+import ltrec.launch.training as training
+from ltrec.distributed.report import StepReport
+from ltrec.stages.strata_telemetry import StrataMeter
+from tests.support.tiny_run import lines_of, refuse_differences, tiny_config, tiny_data
+
+
+def random_report(step, strata, generator, *, gram=True, absent=0.3):
+    """Gradients of width 6, some strata empty, weights over those that are there."""
+    counts_K = torch.randint(1, 40, (strata,), generator=generator).double()
+    counts_K *= torch.rand(strata, generator=generator) > absent
+    weights_K = torch.rand(strata, generator=generator, dtype=torch.float64) * (counts_K > 0)
+    gradient_KN = torch.randn(strata, 6, generator=generator, dtype=torch.float64) * (counts_K > 0)[:, None]
+    return StepReport(step, counts_K, weights_K, gradient_KN @ gradient_KN.T if gram else None)
+
+
+def metered(reports):
+    meter = StrataMeter()
+    for report in reports:
+        meter.add(report)
+    return meter.line()
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values) if values else None
+
+
+def slow_line(reports):
+    """The keys of the module's docstring, one number at a time."""
+    strata = range(len(reports[0].counts_K))
+    probed = [r for r in reports if r.gram_KK is not None]
+    line, signs = {}, []
+    for z in strata:
+        line[f"strata/count/{z}"] = mean(float(r.counts_K[z]) for r in reports)
+        line[f"strata/missing/{z}"] = mean(float(r.counts_K[z] == 0) for r in reports)
+        line[f"strata/weight/{z}"] = mean(float(r.weights_K[z]) for r in reports)
+        line[f"strata/grad_norm/{z}"] = mean(math.sqrt(r.gram_KK[z, z]) for r in probed if r.counts_K[z])
+        for y in range(z):
+            pairs = [r.gram_KK for r in probed if r.counts_K[y] and r.counts_K[z]]
+            cosines = [float(a[y, z]) / math.sqrt(a[y, y] * a[z, z]) for a in pairs]
+            line[f"strata/cosine/{y}-{z}"] = mean(cosines)
+            signs += [float(c < 0) for c in cosines]
+    sizes = []
+    for r in reports:
+        coefficient_N = [float(r.weights_K[z] / r.counts_K[z]) for z in strata for _ in range(int(r.counts_K[z]))]
+        if any(coefficient_N):
+            sizes.append(sum(coefficient_N) ** 2 / sum(c * c for c in coefficient_N))
+    line |= {"strata/conflict": mean(signs), "strata/ess": mean(sizes)}
+    return {key: value for key, value in line.items() if value is not None}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 6), st.integers(0, 2**31), st.floats(0, 0.9))
+def test_the_line_is_what_a_slow_reader_would_say(strata, steps, seed, absent):
+    generator = torch.Generator().manual_seed(seed)
+    reports = [random_report(t, strata, generator, gram=t % 2 == 0, absent=absent) for t in range(steps)]
+    line, expected = metered(reports), slow_line(reports)
+    assert line == pytest.approx(expected, rel=1e-12, abs=1e-12)
+    assert json.loads(json.dumps(line, allow_nan=False)) == line
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 5), st.integers(0, 2**31))
+def test_a_meter_that_was_saved_goes_on_bit_for_bit(cut, seed):
+    generator = torch.Generator().manual_seed(seed)
+    reports = [random_report(t, 3, generator, gram=t % 3 == 1) for t in range(5)]
+    before, after = StrataMeter(), StrataMeter()
+    for report in reports[:cut]:
+        before.add(report)
+    after.load_state_dict(before.state_dict())
+    for report in reports[cut:]:
+        after.add(report)
+    assert after.line() == metered(reports)
+
+
+def test_the_effective_size_is_the_batch_for_natural_weights_and_falls_as_they_lean():
+    counts_K = torch.tensor([10.0, 30.0, 60.0], dtype=torch.float64)
+
+    def size(*weights):
+        return metered([StepReport(0, counts_K, torch.tensor(weights, dtype=torch.float64), None)])["strata/ess"]
+
+    assert size(0.1, 0.3, 0.6) == pytest.approx(100)
+    assert size(1, 3, 6) == pytest.approx(100), "scale does not matter"
+    assert size(1, 0, 0) == pytest.approx(10)
+    assert 10 < size(0.6, 0.3, 0.1) < 40
+
+
+def test_conflict_counts_pairs_and_cosines_keep_to_their_bounds():
+    gradient_KN = torch.tensor([[1.0, 0], [-1, 0], [0, 1e-9]], dtype=torch.float64)
+    report = StepReport(0, torch.ones(3).double(), torch.ones(3).double() / 3, gradient_KN @ gradient_KN.T * (1 + 1e-15))
+    line = metered([report])
+    assert [line[f"strata/cosine/{p}"] for p in ("0-1", "0-2", "1-2")] == [-1, 0, 0]
+    assert line["strata/conflict"] == pytest.approx(1 / 3)
+
+
+def test_a_zero_gradient_has_a_norm_but_no_direction():
+    gradient_KN = torch.tensor([[1.0, 0], [0, 0]], dtype=torch.float64)
+    line = metered([StepReport(0, torch.ones(2).double(), torch.ones(2).double(), gradient_KN @ gradient_KN.T)])
+    assert line["strata/grad_norm/1"] == 0
+    assert not {"strata/cosine/0-1", "strata/conflict"} & line.keys()
+
+
+def test_what_is_not_known_has_no_key():
+    nan = torch.full((2,), torch.nan, dtype=torch.float64)
+    counts_K = torch.tensor([3.0, 0.0], dtype=torch.float64)
+    assert metered([]) == {}
+    assert metered([StepReport(0, counts_K, nan, None)]) == {
+        "strata/count/0": 3, "strata/count/1": 0, "strata/missing/0": 0, "strata/missing/1": 1
+    }  # fmt: skip
+    broken = StepReport(0, torch.ones(2).double(), torch.ones(2).double(), torch.tensor([[1.0, torch.nan], [torch.nan, torch.inf]]))
+    line = metered([broken])
+    assert line["strata/grad_norm/0"] == 1
+    assert not {"strata/grad_norm/1", "strata/cosine/0-1", "strata/conflict"} & line.keys()
+
+
+def test_a_step_of_no_numbers_does_not_spoil_the_others():
+    good = StepReport(0, torch.ones(2).double(), torch.tensor([0.25, 0.75]).double(), torch.eye(2).double())
+    lost = StepReport(1, torch.ones(2).double(), torch.full((2,), torch.nan), torch.full((2, 2), torch.nan))
+    for reports in ([good, lost], [lost, good]):
+        assert metered(reports) == metered([good])
+
+
+def test_a_report_that_is_reused_by_its_owner_does_not_change_the_sums():
+    report = StepReport(0, torch.ones(2).double(), torch.ones(2).double(), None)
+    meter = StrataMeter()
+    meter.add(report)
+    before = meter.line()
+    report.counts_K.add_(5)
+    report.weights_K.zero_()
+    assert meter.line() == before
+
+
+class Reporting(SingleDeviceStrategy):
+    """Plain training that claims strata: reports are a function of the step, a Gram matrix on every second."""
+
+    report = None
+
+    def training_step(self, *args):
+        batch = args[0]
+        self.report = random_report(batch.step, 3, torch.Generator().manual_seed(batch.step), gram=batch.step % 2 == 0)
+        return super().training_step(*args)
+
+    @property
+    def step_losses(self):
+        return self.lightning_module.step_losses
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def reporting(monkeypatch):
+    monkeypatch.setattr(training, "strategy_of", lambda *_: Reporting(torch.device("cpu")))
+
+
+class StopAt(Callback):
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == 5:
+            raise KeyboardInterrupt
+
+
+def test_telemetry_writes_the_line_of_every_report_since_the_last(data, tmp_path, reporting):
+    training.train(tiny_config(data, tmp_path, "trainer.max_epochs=2"))
+    lines = [line for line in lines_of(tmp_path / "r") if "train/loss" in line]
+    assert [line["step"] for line in lines] == [3, 6]
+    for line in lines:
+        steps = range(line["step"] - 3, line["step"])
+        reports = [random_report(t, 3, torch.Generator().manual_seed(t), gram=t % 2 == 0) for t in steps]
+        assert {k: v for k, v in line.items() if k.startswith("strata/")} == pytest.approx(slow_line(reports), rel=1e-12)
+
+
+def test_a_resumed_run_writes_the_same_lines(data, tmp_path, reporting, monkeypatch):
+    training.train(tiny_config(data, tmp_path / "good"))
+    make = training._working_callbacks
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_working_callbacks", lambda *args: [*make(*args), StopAt()])
+        with pytest.raises(KeyboardInterrupt):
+            training.train(tiny_config(data, tmp_path / "stopped"))
+    training.train(tiny_config(data, tmp_path / "stopped"))
+    refuse_differences(tmp_path / "stopped" / "r", tmp_path / "good" / "r")
+
+
+def test_a_run_without_strata_has_none(data, tmp_path):
+    training.train(tiny_config(data, tmp_path, "trainer.max_epochs=1"))
+    assert not [key for line in lines_of(tmp_path / "r") for key in line if key.startswith("strata/")]
