@@ -1,0 +1,102 @@
+"""ShardStore: K gradients where FSDP2 leaves them, in shards. See `ltrec.distributed.store` for what a store is.
+
+FSDP2 sums every backward pass over ranks by itself and leaves each rank its shards. They are added to the stratum's row when
+the next stratum has been computed, so accumulation over micro-batches costs no memory; the update is combined on the shards and
+needs no all-gather, because the optimiser's states are sharded too.
+
+    add(z): backward -> reduce-scatter of the gradient, under way     |  the next add: its shards -> rows[z]
+    publish: rows -> .grad of this rank's shards
+
+A window holds K n / W numbers of rows and, while a reduce-scatter is under way, one more shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from ltrec.distributed.collectives import Pending
+from ltrec.distributed.layout import lay_out
+from ltrec.distributed.sharding import ShardedModule, as_shard, local
+
+
+class ShardStore:
+    """A `Store` for parameters that FSDP2 shards.
+
+    Args:
+        sharded: the module.
+        owner: parameter name -> the stratum whose plugin it belongs to; None for the trunk.
+        num_strata: K.
+    """
+
+    def __init__(self, sharded: ShardedModule, owner: Callable[[str], int | None], num_strata: int) -> None:
+        self.sharded = sharded
+        shards = [(name, nn.Parameter(local(p.detach()), p.requires_grad)) for name, p in sharded.parameters]
+        place = {id(shard): i for i, (_, shard) in enumerate(shards)}
+        self.layout, ordered = lay_out(shards, owner, num_strata, world_size=1)  # of this rank's shards alone
+        first = ordered[0]
+        assert all(p.dtype == first.dtype and p.device == first.device for p in ordered), "one dtype, one device"
+        self.rows = first.detach().new_zeros(num_strata, self.layout.size)
+        self._order = [place[id(shard)] for shard in ordered]
+        self._under_way: tuple[int, list[Tensor | None], Pending] | None = None
+
+    @property
+    def trunk(self) -> int:
+        """Leading columns of `rows` that are trunk."""
+        return self.layout.trunk
+
+    @property
+    def extra_bytes(self) -> int:
+        """Bytes held beyond the gradient that any training holds."""
+        return self.rows.nbytes + self.rows[:1].nbytes
+
+    def open(self) -> None:
+        """Forget the last window."""
+        assert self._under_way is None
+        self.rows.zero_()
+
+    def add(self, stratum: int, loss: Tensor | None, *, retain_graph: bool) -> None:
+        """Back-propagate and begin the sum over ranks; a rank without examples takes part with zeros."""
+        shards, pending = self.sharded.backward_aside(loss, retain_graph=retain_graph)
+        self.settle()
+        self._under_way = stratum, shards, pending
+
+    def settle(self) -> None:
+        """Wait until `rows` hold everything."""
+        if self._under_way is None:
+            return
+        stratum, shards, pending = self._under_way
+        self._under_way = None
+        pending.wait()
+        for place, view in zip(self._order, self.layout.views(self.rows[stratum]), strict=True):
+            if (shard := shards[place]) is not None:
+                view.add_(shard)
+
+    def publish(self, trunk_weights_K: Sequence[float], plugin_weights_K: Sequence[float]) -> None:
+        """Combine this rank's columns in place, into row 0."""
+        trunk = self.rows[:, : self.trunk]
+        trunk[0].mul_(trunk_weights_K[0])
+        for row, weight in zip(trunk[1:], trunk_weights_K[1:], strict=True):
+            trunk[0].add_(row, alpha=weight)
+        self._publish_row(plugin_weights_K)
+
+    def publish_trunk(self, trunk_N: Tensor, plugin_weights_K: Sequence[float]) -> None:
+        """The same with this rank's columns of the trunk's gradient given, [trunk]."""
+        self.rows[0, : self.trunk] = trunk_N
+        self._publish_row(plugin_weights_K)
+
+    def _publish_row(self, plugin_weights_K: Sequence[float]) -> None:
+        """Add the plugins to row 0 and make it the parameters' gradient."""
+        for stratum, weight in enumerate(plugin_weights_K):
+            own = self.layout.plugin_of_shard(0, stratum)
+            self.rows[0, own] = weight * self.rows[stratum, own]
+        for place, view in zip(self._order, self.layout.views(self.rows[0]), strict=True):
+            _, parameter = self.sharded.parameters[place]
+            parameter.grad = as_shard(view, like=parameter)
+        self.sharded.reshard()
+
+    def discard(self) -> None:
+        """Leave every parameter without a gradient."""
+        self.sharded.clear()
+        self.sharded.reshard()
