@@ -14,6 +14,7 @@ from tests.support.source_tree import ROOT, committed, functions, imports, modul
 
 LAZY = {
     "ltrec/launch/cli.py": "loads a command's module when it is called, so that --help needs no torch",
+    "ltrec/aggregation/torchjd.py": "torchjd and its solvers take half a second, and most rules do without them",
     "ltrec/tracking/wandb.py": "wandb takes a second to import, and most runs do without it",
 }
 """Files that may import inside a function, with the reason."""

@@ -1,69 +1,124 @@
-"""What a rule is: three kinds, told apart by what they must see.
+"""What a rule is: it divides one update among the strata's mean gradients G_z. Three kinds, by what they must see.
 
-linear       the counts (and, for DRO, earlier losses): any engine can run it in one backward pass
-gram         the Gram matrix <G_y, G_z> of the strata's mean gradients: needs the gradients, but not to keep them
-coordinate   every coordinate of every gradient: needs mode per_stratum
+    linear      sum_z w_z G_z, where w depends on the counts (and, for some, on earlier losses): one backward pass is enough
+    gram        sum_z w_z G_z, where w depends on the inner products A_yz = <G_y, G_z> over the trunk
+    coordinate  any function of the rows G_z that treats every coordinate alone, so that shards of rows may be combined apart
+
+All numbers that decide are float64 on the CPU. `counts_K` are the examples of the whole window over all ranks; a stratum without
+any has an undefined gradient, a row of zeros in its place, and weight 0.
+
+Every rule is offered the empty policy bound to the prior: counts -> P(z) for this window, 0 for an empty stratum. The policy says
+how much weight there is in all (1 under `renormalize`); the rule says who gets it. So `drop` shrinks the step of *any* rule when a
+stratum is missing, and `error` stops any rule.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 from torch import Tensor
 
 from ltrec.core.sumcount import SumCount
 
+State = dict[str, Tensor | int | float]
+"""What a checkpoint keeps of a rule; loads with `weights_only`."""
+
+Policy = Callable[[Tensor], Tensor]
+"""counts_K -> P(z) for this window, float64 [K], 0 for an empty stratum."""
+
 
 class LinearRule(Protocol):
-    """Weights that do not depend on the step's gradients."""
+    """Weights from counts and from the losses of *earlier* windows.
+
+    Attributes:
+        kind: "linear".
+        watches_losses: whether `observe` does anything.
+        equivariant: relabelling the strata (prior, counts and state with them) relabels the weights and changes nothing else.
+        smooth: weights never jump.
+    """
 
     kind: Literal["linear"]
+    watches_losses: bool
     equivariant: bool
     smooth: bool
-    watches_losses: bool
 
     def weights(self, counts_K: Tensor) -> Tensor:
-        """w_z, float64 [K]; 0 for an empty stratum."""
+        """Weights float64 [K], 0 for an empty stratum. They are due before the backward pass, hence know nothing of this window's
+        losses: one pass suffices, also when its gradients are accumulated over micro-batches."""
+        ...
 
     def observe(self, losses: SumCount) -> None:
-        """Take in a finished window's global losses; an absent stratum keeps its state."""
+        """Take note of a finished window: global sums and counts of losses, all finite, the same on every rank."""
+        ...
 
-    def state_dict(self) -> dict[str, Any]:
-        """What the next step depends on."""
+    def state_dict(self) -> State:
+        """What a resumed run must know."""
+        ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it up again."""
+    def load_state_dict(self, state: State) -> None:
+        """Go on from `state_dict`."""
+        ...
 
 
 class GramRule(Protocol):
-    """Weights from the Gram matrix."""
+    """Weights from the strata's inner products.
+
+    Attributes:
+        kind: "gram".
+        fallbacks: windows whose weights were the policy's because the method had no usable answer.
+        equivariant: relabelling the strata relabels the weights and changes nothing else but rounding.
+        smooth: weights are continuous in a positive definite Gram matrix.
+    """
 
     kind: Literal["gram"]
+    fallbacks: int
     equivariant: bool
     smooth: bool
 
     def weights(self, gram_KK: Tensor, counts_K: Tensor, key: int) -> Tensor:
-        """w_z, float64 [K]; 0 for an empty stratum. `key` seeds what is random."""
+        """Weights float64 [K], 0 for an empty stratum. Called on one rank, which tells the others.
 
-    def state_dict(self) -> dict[str, Any]:
-        """What the next step depends on."""
+        Args:
+            gram_KK: <G_y, G_z> over the trunk, float64, finite; rows of empty strata are ignored.
+            counts_K: examples per stratum in the window.
+            key: 64 unsigned bits, a function of the run's seed and the step: all the randomness there is.
+        """
+        ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it up again."""
+    def state_dict(self) -> State:
+        """What a resumed run must know."""
+        ...
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on from `state_dict`."""
+        ...
 
 
 class CoordinateRule(Protocol):
-    """The update itself, coordinate by coordinate, so that shards are combined alone."""
+    """The combined gradient itself, coordinate by coordinate.
+
+    Attributes:
+        kind: "coordinate".
+        equivariant: relabelling the strata changes nothing but rounding.
+        smooth: the update is continuous in the rows.
+    """
 
     kind: Literal["coordinate"]
     equivariant: bool
     smooth: bool
 
     def combine(self, rows_KN: Tensor, counts_K: Tensor) -> Tensor:
-        """The combined gradient [N] of mean gradients [K, N]."""
+        """The update [N] of any shard of the mean gradients [K, N], in the rows' type and on their device."""
+        ...
 
-    def state_dict(self) -> dict[str, Any]:
-        """What the next step depends on."""
+    def state_dict(self) -> State:
+        """What a resumed run must know."""
+        ...
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it up again."""
+    def load_state_dict(self, state: State) -> None:
+        """Go on from `state_dict`."""
+        ...
+
+
+Rule = LinearRule | GramRule | CoordinateRule
