@@ -9,6 +9,9 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.strategies import Strategy
+from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from ltrec.core.batch import SequenceBatch
@@ -67,24 +70,32 @@ class Telemetry(Callback):
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
         """Note the rate and the norm of the gradient, unscaled and not yet clipped, of a step that will be written."""
         if (trainer.global_step + 1) % self.every_steps == 0:
-            gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-            self._step = {"lr": optimizer.param_groups[0]["lr"], "grad_norm": float(torch.nn.utils.get_total_norm(gradients))}
+            self._step = {"lr": optimizer.param_groups[0]["lr"], **gradient_norm(pl_module)}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the step's losses; write a line when it is due."""
         assert isinstance(pl_module, BackboneStage)
-        owner = trainer.strategy if isinstance(trainer.strategy, ReportsStrata) else pl_module
-        if not step_ended(trainer, batch) or owner.step_losses is None:
+        if not step_ended(trainer, batch):
             return
-        self._sums = owner.step_losses if self._sums is None else self._sums + owner.step_losses
-        if isinstance(owner, ReportsStrata) and owner.report is not None:
-            self._strata.add(owner.report)
+        losses = self._losses(trainer.strategy, pl_module)
+        self._sums = losses if self._sums is None else self._sums + losses
         if trainer.global_step % self.every_steps == 0:
             self._write(trainer, self._sums)
             self._strata.reset()
             self._sums, self._seconds, self._since = None, 0.0, time.monotonic()
+
+    def _losses(self, strategy: Strategy, stage: BackboneStage) -> SumCount:
+        """The step's losses on this rank; zeros where it had no example or the step was skipped, for every rank joins the sum."""
+        losses = stage.step_losses
+        if isinstance(strategy, ReportsStrata):
+            self._strata.add(strategy.report)
+            losses = None if strategy.report is None else strategy.step_losses
+        if losses is not None:
+            return losses
+        sum_K = torch.zeros(stage.num_strata, dtype=torch.float64, device=stage.device)
+        return SumCount(sum_K, sum_K.long())
 
     def _write(self, trainer: pl.Trainer, local: SumCount) -> None:
         total = SumCount(all_reduce_sum(local.sum_K), all_reduce_sum(local.count_K))
@@ -94,7 +105,7 @@ class Telemetry(Callback):
         elapsed = self._seconds + time.monotonic() - self._since
         line: dict[str, float] = {
             "epoch": epoch_of(trainer),
-            "train/loss": loss,
+            **({"train/loss": loss} if total.count_K.any() else {}),
             **{f"train/loss/{z}": float(mean) for z, mean in enumerate(total.mean_K()) if mean == mean},
             **self._strata.line(),
             **self._step,
@@ -125,6 +136,15 @@ class Telemetry(Callback):
         self._strata.load_state_dict(state_dict.get("strata", {}))
         held = state_dict and current_world().rank == 0
         self._sums = SumCount(state_dict["sum"], state_dict["count"]) if held else None
+
+
+def gradient_norm(module: nn.Module) -> dict[str, float]:
+    """The norm of the whole gradient; no key where the module holds none (ZeRO keeps its own, a skipped step has none)."""
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    if not gradients:
+        return {}
+    norm = torch.nn.utils.get_total_norm(gradients)
+    return {"grad_norm": float(norm.full_tensor() if isinstance(norm, DTensor) else norm)}
 
 
 class Patience(EarlyStopping):

@@ -11,6 +11,7 @@ nothing here communicates.
     strata/grad_norm/<z>    mean of |G_z|                   } over the steps that formed a Gram matrix and held the stratum (both
     strata/cosine/<y>-<z>   mean of cos(G_y, G_z), y < z    } strata): every step, or the probes of `weighted`; no Gram since the
     strata/conflict         share of the pairs with cos < 0 } last line, no key
+    strata/skipped          number of steps that ended in no update; no key when there was none
 
 Means, not the last step's values: one step's cosine is noise of the size of what is looked for. A mean of cosines is not the
 cosine of mean gradients; it says how steps agree, not whether the strata's minima do.
@@ -34,15 +35,17 @@ from ltrec.distributed.report import StepReport
 
 @runtime_checkable
 class ReportsStrata(Protocol):
-    """A strategy that owns the loss and says after every window what its strata did.
+    """A strategy that owns the loss and says after every window what its strata did."""
 
-    Attributes:
-        report: the last window's; None before the first.
-        step_losses: this rank's losses of the window so far; None before the first.
-    """
+    @property
+    def report(self) -> StepReport | None:
+        """The last window's; None when it ended in no update (a gradient was no number, and such steps are skipped)."""
+        ...
 
-    report: StepReport | None
-    step_losses: SumCount | None
+    @property
+    def step_losses(self) -> SumCount | None:
+        """This rank's losses of the last window; None when it held no example."""
+        ...
 
 
 MEANS = (
@@ -63,24 +66,26 @@ class StrataMeter:
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
 
-    def add(self, report: StepReport) -> None:
-        """Count one optimiser step."""
-        for name, value in {**_presence(report), **_weighting(report), **_agreement(report)}.items():
+    def add(self, report: StepReport | None) -> None:
+        """Count one optimiser step; None for one that was skipped."""
+        for name, value in (_skip() if report is None else _presence(report) | _weighting(report) | _agreement(report)).items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
 
     def line(self) -> dict[str, float]:
         """The keys above, finite values only; empty when nothing was added."""
-        if not self._sums:
-            return {}
-        strata = range(self._sums["examples_K"].numel())
-        suffixes = {"": [""], "K": [f"/{z}" for z in strata], "P": [f"/{y}-{z}" for y, z in combinations(strata, 2)]}
-        values: dict[str, float] = {}
+        values = {"strata/skipped": float(self._sums["skipped"])} if "skipped" in self._sums else {}
         for key, total, count in MEANS:
             if total in self._sums:
                 means = (self._sums[total] / self._sums[count]).reshape(-1).tolist()
-                names = suffixes[total.partition("_")[2]]  # a sum's last letter is its shape
+                names = self._suffixes(total)
                 values |= {f"strata/{key}{name}": mean for name, mean in zip(names, means, strict=True) if mean == mean}
         return values
+
+    def _suffixes(self, total: str) -> list[str]:
+        """Ends of the keys of a sum, which its own last letter tells."""
+        strata = range(self._sums["examples_K"].numel())
+        ends = {"K": [f"/{z}" for z in strata], "P": [f"/{y}-{z}" for y, z in combinations(strata, 2)]}
+        return ends.get(total.partition("_")[2], [""])
 
     def reset(self) -> None:
         """Begin the next line."""
@@ -93,6 +98,10 @@ class StrataMeter:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from them."""
         self._sums = dict(state)
+
+
+def _skip() -> dict[str, Tensor]:
+    return {"skipped": torch.ones((), dtype=torch.float64)}
 
 
 def _presence(report: StepReport) -> dict[str, Tensor]:

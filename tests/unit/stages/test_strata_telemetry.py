@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
 import ltrec.launch.training as training
+from ltrec.core.sumcount import SumCount
 from ltrec.distributed.report import StepReport
 from ltrec.stages.strata_telemetry import StrataMeter
 from tests.support.tiny_run import lines_of, refuse_differences, tiny_config, tiny_data
@@ -132,6 +133,12 @@ def test_a_step_of_no_numbers_does_not_spoil_the_others():
         assert metered(reports) == metered([good])
 
 
+def test_skipped_steps_are_counted_and_nothing_else():
+    good = StepReport(0, torch.ones(2).double(), torch.tensor([0.25, 0.75]).double(), torch.eye(2).double())
+    assert metered([None, None]) == {"strata/skipped": 2}
+    assert metered([None, good, None]) == {"strata/skipped": 2, **metered([good])}
+
+
 def test_a_report_that_is_reused_by_its_owner_does_not_change_the_sums():
     report = StepReport(0, torch.ones(2).double(), torch.ones(2).double(), None)
     meter = StrataMeter()
@@ -146,15 +153,21 @@ class Reporting(SingleDeviceStrategy):
     """Plain training that claims strata: reports are a function of the step, a Gram matrix on every second."""
 
     report = None
+    skipped = ()
 
     def training_step(self, *args):
-        batch = args[0]
-        self.report = random_report(batch.step, 3, torch.Generator().manual_seed(batch.step), gram=batch.step % 2 == 0)
+        step = args[0].step
+        self.report = None if step in self.skipped else report_of(step)
         return super().training_step(*args)
 
     @property
     def step_losses(self):
-        return self.lightning_module.step_losses
+        losses = self.lightning_module.step_losses
+        return losses if self.report is not None else SumCount(losses.sum_K * torch.nan, losses.count_K)
+
+
+def report_of(step):
+    return random_report(step, 3, torch.Generator().manual_seed(step), gram=step % 2 == 0)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +177,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def reporting(monkeypatch):
-    monkeypatch.setattr(training, "strategy_of", lambda *_: Reporting(torch.device("cpu")))
+    monkeypatch.setattr(training, "build_strategy", lambda *_: Reporting(torch.device("cpu")))
 
 
 class StopAt(Callback):
@@ -179,8 +192,21 @@ def test_telemetry_writes_the_line_of_every_report_since_the_last(data, tmp_path
     assert [line["step"] for line in lines] == [3, 6]
     for line in lines:
         steps = range(line["step"] - 3, line["step"])
-        reports = [random_report(t, 3, torch.Generator().manual_seed(t), gram=t % 2 == 0) for t in steps]
-        assert {k: v for k, v in line.items() if k.startswith("strata/")} == pytest.approx(slow_line(reports), rel=1e-12)
+        assert strata_of(line) == pytest.approx(slow_line([report_of(t) for t in steps]), rel=1e-12)
+
+
+def strata_of(line):
+    return {key: value for key, value in line.items() if key.startswith("strata/")}
+
+
+def test_what_a_skipped_step_lost_is_in_no_line(data, tmp_path, reporting, monkeypatch):
+    monkeypatch.setattr(Reporting, "skipped", (1, 3, 4, 5))
+    training.train(tiny_config(data, tmp_path, "trainer.max_epochs=2"))
+    first, second = (line for line in lines_of(tmp_path / "r") if "lr" in line)
+    assert strata_of(first) == pytest.approx({"strata/skipped": 1, **slow_line([report_of(0), report_of(2)])}, rel=1e-12)
+    assert math.isfinite(first["train/loss"])
+    assert strata_of(second) == {"strata/skipped": 3}
+    assert not [key for key in second if key.startswith("train/loss")]
 
 
 def test_a_resumed_run_writes_the_same_lines(data, tmp_path, reporting, monkeypatch):
@@ -196,4 +222,4 @@ def test_a_resumed_run_writes_the_same_lines(data, tmp_path, reporting, monkeypa
 
 def test_a_run_without_strata_has_none(data, tmp_path):
     training.train(tiny_config(data, tmp_path, "trainer.max_epochs=1"))
-    assert not [key for line in lines_of(tmp_path / "r") for key in line if key.startswith("strata/")]
+    assert [strata_of(line) for line in lines_of(tmp_path / "r")] == [{}, {}]
