@@ -2,6 +2,7 @@
 
 Trainer(strategy="stratified")        one device
 Trainer(strategy="stratified_ddp")    several processes, replicated parameters
+Trainer(strategy="stratified_fsdp2")  several processes, sharded parameters
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from pytorch_lightning.strategies import StrategyRegistry
 
 from ltrec.strategy.ddp import StratifiedDDPStrategy
+from ltrec.strategy.fsdp2 import StratifiedFSDP2Strategy
 from ltrec.strategy.single import StratifiedSingleDeviceStrategy
 from ltrec.strategy.stratified import Stratified
 from ltrec.strategy.stratify import Stratify
@@ -16,10 +18,18 @@ from ltrec.strategy.stratify import Stratify
 STRATEGIES = {
     "stratified": StratifiedSingleDeviceStrategy,
     "stratified_ddp": StratifiedDDPStrategy,
+    "stratified_fsdp2": StratifiedFSDP2Strategy,
 }
 """name -> strategy."""
 
 for _name, _strategy in STRATEGIES.items():
     StrategyRegistry.register(_name, _strategy, description=(_strategy.__doc__ or "").splitlines()[0], override=True)
 
-__all__ = ["STRATEGIES", "Stratified", "StratifiedDDPStrategy", "StratifiedSingleDeviceStrategy", "Stratify"]
+__all__ = [
+    "STRATEGIES",
+    "Stratified",
+    "StratifiedDDPStrategy",
+    "StratifiedFSDP2Strategy",
+    "StratifiedSingleDeviceStrategy",
+    "Stratify",
+]
