@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from ltrec.aggregation import RULE_CONFIGS, BackdoorConfig, RuleConfig
+from ltrec.causal.config import CausalConfig
 from ltrec.config.variants import Tables
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.stream.config import StreamConfig
+from ltrec.distributed.config import StrategyConfig
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.models.backbones import BACKBONE_CONFIGS, SASRecConfig
 from ltrec.objectives import OBJECTIVE_CONFIGS, ObjectiveConfig, SampledSoftmaxConfig
@@ -15,7 +18,7 @@ from ltrec.optim.config import OptimConfig
 from ltrec.stages.config import TrainerConfig
 from ltrec.tracking.config import TrackingConfig
 
-VARIANTS: Tables = {"model": BACKBONE_CONFIGS, "objective": OBJECTIVE_CONFIGS}
+VARIANTS: Tables = {"model": BACKBONE_CONFIGS, "objective": OBJECTIVE_CONFIGS, "rule": RULE_CONFIGS}
 """Sections whose `name` chooses the dataclass."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -51,6 +54,12 @@ class RunConfig:
     """The backbone, chosen by `model.name`."""
     objective: ObjectiveConfig = field(default_factory=SampledSoftmaxConfig)
     """The loss, chosen by `objective.name`."""
+    strategy: StrategyConfig = field(default_factory=StrategyConfig)
+    """How gradients are formed: jointly, or by stratum."""
+    causal: CausalConfig = field(default_factory=CausalConfig)
+    """Backdoor adjustment: which population, and how it is estimated."""
+    rule: RuleConfig = field(default_factory=BackdoorConfig)
+    """Strata -> weights, chosen by `rule.name`."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and learning rate."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

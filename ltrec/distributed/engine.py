@@ -16,12 +16,11 @@ Every decision is taken on float64 numbers that are equal on all ranks, so no ra
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ltrec.aggregation.rule import CoordinateRule, GramRule, LinearRule
+from ltrec.aggregation.rule import Rule
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses
@@ -31,8 +30,6 @@ from ltrec.distributed.gram import gram, pack, unpack
 from ltrec.distributed.report import StepReport
 from ltrec.distributed.sources import Losses, Source
 from ltrec.distributed.store import Store
-
-Rule = LinearRule | GramRule | CoordinateRule
 
 
 class StratifiedEngine:
@@ -45,7 +42,6 @@ class StratifiedEngine:
         source: how a micro-batch yields a loss per stratum.
         store: where the rows live; None when no mode of this run forms them.
         seed: root of the rules' randomness.
-        expected_K: expected N_z of a window (Horvitz-Thompson) to divide by instead of the realised one.
     """
 
     def __init__(
@@ -57,7 +53,6 @@ class StratifiedEngine:
         source: Source,
         store: Store | None,
         seed: int = 0,
-        expected_K: Tensor | None = None,
     ) -> None:
         self.rule = rule
         self.prior_K = prior_K.double().cpu()
@@ -65,7 +60,6 @@ class StratifiedEngine:
         self.source = source
         self.store = store
         self.seed = seed
-        self.expected_K = None if expected_K is None else expected_K.double().cpu()
         self.report: StepReport | None = None
         self.step_losses: SumCount | None = None
         self._counts_K = torch.zeros(self.num_strata, dtype=torch.int64)
@@ -104,8 +98,7 @@ class StratifiedEngine:
     @property
     def denominators_K(self) -> Tensor:
         """What the strata's sums are divided by, float64; 1 for an empty stratum, whose sum is 0."""
-        counts = self.counts_K if self.expected_K is None else self.expected_K
-        return torch.where(counts > 0, counts, 1.0)
+        return self.counts_K.clamp(min=1)
 
     def remember(self, example: ExampleLosses) -> None:
         """Add a micro-batch's losses to the window's."""
@@ -180,9 +173,10 @@ class StratifiedEngine:
         return (coefficient_K[example.stratum_N[mine]] * example.loss_N[mine]).sum()
 
     def plugin_factors_K(self) -> list[float]:
-        """What turns a plugin's gradient w_z G_z, as `weighted_loss` yields it, into P(z) G_z."""
-        assert self._weights_K is not None
-        return torch.where(self._weights_K > 0, self.prior_K / self._weights_K, 1.0).tolist()
+        """What turns a plugin's gradient w_z G_z, as `weighted_loss` yields it, into P(z) G_z; 1 before the weights are decided (a probe)."""
+        if self._weights_K is None:
+            return [1.0] * self.num_strata
+        return torch.where(self._weights_K != 0, self.prior_K / self._weights_K, 1.0).tolist()
 
     # -- the end of the window --------------------------------------------------------------------------------------------------
 
@@ -208,13 +202,3 @@ class StratifiedEngine:
         """Show a finished window's losses to a rule that watches them."""
         if self.rule.kind == "linear" and self.rule.watches_losses:
             self.rule.observe(losses)
-
-    # -- state ------------------------------------------------------------------------------------------------------------------
-
-    def state_dict(self) -> dict[str, Any]:
-        """The rule's state."""
-        return {"rule": self.rule.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it up again."""
-        self.rule.load_state_dict(state["rule"])

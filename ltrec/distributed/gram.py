@@ -11,8 +11,8 @@ _COLUMNS = 1 << 15  # at a time in float64: a few megabytes, not a second copy o
 def gram(rows_KN: Tensor) -> Tensor:
     """rows @ rows^T, float64 on the rows' device, accumulated over blocks of columns."""
     total = torch.zeros(len(rows_KN), len(rows_KN), dtype=torch.float64, device=rows_KN.device)
-    for block in rows_KN.split(_COLUMNS, dim=1):
-        exact = block.double()
+    for start in range(0, rows_KN.shape[1], _COLUMNS):
+        exact = rows_KN[:, start : start + _COLUMNS].double()
         total.addmm_(exact, exact.T)
     return total
 

@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.strategies import DDPStrategy, Strategy
 from rich.console import Console
 
 from ltrec.config.tree import RunConfig
@@ -21,8 +20,12 @@ from ltrec.launch.narrator import Narrator, say_visits
 from ltrec.launch.processes import Processes, detect
 from ltrec.launch.resuming import refuse_foreign
 from ltrec.launch.run_folder import RunFolder, begin_run, find_run, folder_of
+from ltrec.launch.strategies import build_strategy, build_stratify
 from ltrec.stages.callbacks import callbacks
 from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from ltrec.stages.consistency import RankConsistency
+from ltrec.strategy import Stratify
+from ltrec.strategy.state import RuleState
 from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.tracking.provenance import provenance
 from ltrec.tracking.wandb import wandb_logger
@@ -68,7 +71,8 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
         say_visits(plan)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    trainer = make_trainer(config, run, processes, limit=steps_per_epoch)
+    stratify = build_stratify(config, data, plan)
+    trainer = make_trainer(config, run, processes, stratify, limit=steps_per_epoch)
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
@@ -79,14 +83,16 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
     return run
 
 
-def make_trainer(config: RunConfig, run: RunFolder, processes: Processes, *, limit: int | None) -> pl.Trainer:
+def make_trainer(
+    config: RunConfig, run: RunFolder, processes: Processes, stratify: Stratify | None, *, limit: int | None
+) -> pl.Trainer:
     """The Lightning trainer, wired to the run folder."""
     loop, metrics = config.trainer, JsonlLogger(run.metrics)
     return pl.Trainer(
         accelerator=accelerator_of(config),
         devices=processes.local_size,
         num_nodes=processes.num_nodes,
-        strategy=strategy_of(processes, accelerator_of(config)),
+        strategy=build_strategy(config, processes, accelerator_of(config), stratify),
         precision=loop.precision,  # type: ignore[arg-type]
         max_epochs=loop.max_epochs,
         max_steps=loop.max_steps,
@@ -97,7 +103,7 @@ def make_trainer(config: RunConfig, run: RunFolder, processes: Processes, *, lim
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         logger=[metrics, *_guests(config, run, processes)],
-        callbacks=[*_display(config), *_working_callbacks(config, run, metrics)],
+        callbacks=[*_display(config), *_strata_callbacks(config, stratify), *_working_callbacks(config, run, metrics)],
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=_shows_bar(config),
@@ -130,6 +136,12 @@ def _working_callbacks(config: RunConfig, run: RunFolder, metrics: JsonlLogger) 
     )
 
 
+def _strata_callbacks(config: RunConfig, stratify: Stratify | None) -> list[Callback]:
+    """What only stratified training needs."""
+    check = config.strategy.check_every_steps
+    return [*([RuleState(stratify.rule)] if stratify else []), *([RankConsistency(check)] if check else [])]
+
+
 def _shows_bar(config: RunConfig) -> bool:
     return config.trainer.progress and sys.stdout.isatty()
 
@@ -152,11 +164,3 @@ def accelerator_of(config: RunConfig) -> str:
     if config.trainer.precision == "16-mixed" and not use_gpu:
         raise UserError("trainer.precision=16-mixed needs a GPU; use bf16-mixed or 32-true on a CPU")
     return "gpu" if use_gpu else "cpu"
-
-
-def strategy_of(processes: Processes, accelerator: str) -> str | Strategy:
-    """Plain DDP for several processes; control values (cursors, results) always travel over gloo."""
-    if processes.world.size == 1:
-        return "auto"
-    backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
-    return DDPStrategy(process_group_backend=backend, gradient_as_bucket_view=True, forward_sync_buffers=False)

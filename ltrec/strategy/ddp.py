@@ -1,12 +1,12 @@
 """Stratified gradients over replicated parameters.
 
-`per_stratum` needs no DDP wrapper: the engine's own reduce-scatter and all-gather replace its reducer, so the module stays bare and only
-starts from rank 0's weights. `weighted` and `replay` keep the wrapper, its buckets and their overlap with the backward pass.
+`per_stratum` needs no DDP wrapper: the engine's own reduce-scatter and all-gather replace its reducer, so the module stays bare and
+only starts from rank 0's weights. `weighted` and `replay` keep the wrapper, its buckets and their overlap with the backward pass.
 """
 
 from __future__ import annotations
 
-from lightning_fabric.utilities.distributed import _sync_module_states
+import torch.distributed as dist
 from pytorch_lightning.strategies import DDPStrategy
 
 from ltrec.strategy.stratified import Stratified
@@ -19,9 +19,10 @@ class StratifiedDDPStrategy(Stratified, DDPStrategy):
 
     def configure_ddp(self) -> None:
         """Wrap the module unless the engine reduces by itself."""
+        assert self.model is not None
         if self.mode == "per_stratum":
-            assert self.model is not None
-            _sync_module_states(self.model)
+            for tensor in self.model.state_dict().values():
+                dist.broadcast(tensor, 0)
         else:
             super().configure_ddp()
 

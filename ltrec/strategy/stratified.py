@@ -11,6 +11,7 @@ So clipping, accumulation, AMP, hooks, schedulers and progress work as ever, and
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from ltrec.aggregation import RULES
-from ltrec.causal.empty import EMPTY_POLICIES
+from ltrec.causal.backdoor import Hajek
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError, diverged
 from ltrec.core.losses import ExampleLosses
@@ -63,7 +64,7 @@ class Stratified(Strategy):
     @property
     def stage(self) -> StratifiedModule:
         """The Lightning module, as the engine sees it."""
-        stage = self.lightning_module
+        stage: object = self.lightning_module
         if not isinstance(stage, StratifiedModule):
             raise UserError(
                 f"{type(stage).__name__} cannot be trained by strategy {self.title}: see ltrec.strategy.module for what is missing"
@@ -92,8 +93,8 @@ class Stratified(Strategy):
         plugins = any(stage.plugin_of(name) is not None for name, _ in model.named_parameters())
         if plugins and self.mode == "replay":
             raise UserError(
-                "strategy.mode=replay cannot train plugins under a Gram rule: one weighted pass gives a plugin w_z G_z, and w_z may be 0; "
-                "use per_stratum"
+                "strategy.mode=replay cannot train plugins under a Gram rule: one weighted pass gives a plugin w_z G_z, and w_z "
+                "may be 0; use per_stratum"
             )
 
     def setup(self, trainer: Trainer) -> None:
@@ -107,7 +108,6 @@ class Stratified(Strategy):
             source=SOURCES[self.source],
             store=self.make_store(collectives) if self.forms_rows else None,
             seed=options.seed,
-            expected_K=options.expected_K,
         )
         if self.mode == "weighted":
             self._correct_plugins()
@@ -143,7 +143,7 @@ class Stratified(Strategy):
         """The last window's numbers."""
         return self.engine.report
 
-    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:  # type: ignore[override]
+    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """Keep the batch. The zero stands for a loss: real ones come from telemetry."""
         self._batch = batch
         return torch.zeros((), device=self.root_device)
@@ -282,13 +282,13 @@ class Stratified(Strategy):
         for name, parameter in self.lightning_module.named_parameters():
             stratum = self.stage.plugin_of(name)
             if stratum is not None and parameter.requires_grad:
-                parameter.register_hook(lambda grad, z=stratum: grad * self.engine.plugin_factors_K()[z])
+                parameter.register_hook(partial(self._corrected, stratum))  # type: ignore[no-untyped-call]
+
+    def _corrected(self, stratum: int, gradient: Tensor) -> Tensor:
+        return gradient * self.engine.plugin_factors_K()[stratum]
 
 
 def default_rule(prior_K: Tensor) -> Any:
     """Backdoor adjustment, renormalised over the strata that are there."""
 
-    def renormalised(counts_K: Tensor) -> Tensor:
-        return EMPTY_POLICIES["renormalize"](prior_K, counts_K, torch.ones_like(prior_K))
-
-    return RULES["backdoor"](prior_K=prior_K, empty=renormalised)
+    return RULES["backdoor"](prior_K=prior_K, empty=Hajek(prior_K, torch.ones_like(prior_K)))

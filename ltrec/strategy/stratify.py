@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ltrec.aggregation import Rule
 from ltrec.core.errors import UserError
-from ltrec.distributed.engine import Rule
 
 MODES = ("per_stratum", "weighted", "replay")
 
@@ -24,7 +24,6 @@ class Stratify:
         nonfinite: what follows when a gradient is not finite: stop every rank, or skip the step on every rank.
         probe_every: in `weighted` mode, form the Gram matrix for telemetry every n steps; 0 = never.
         seed: root of the rules' randomness.
-        expected_K: expected examples of a window (Horvitz-Thompson) instead of the realised ones.
     """
 
     rule: Rule
@@ -34,7 +33,6 @@ class Stratify:
     nonfinite: str = "stop"
     probe_every: int = 0
     seed: int = 0
-    expected_K: Tensor | None = None
 
 
 def choose_mode(wanted: str, kind: str, supported: tuple[str, ...], strategy: str) -> str:

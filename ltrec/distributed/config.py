@@ -1,0 +1,53 @@
+"""What a user may say about how gradients are formed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ltrec.core.errors import nearest
+
+NAMES = (
+    "joint",
+    "stratified",
+    "stratified_ddp",
+    "stratified_deepspeed_stage_1",
+    "stratified_deepspeed_stage_2",
+    "stratified_deepspeed_stage_3",
+    "stratified_fsdp2",
+)
+_CHOICES = {
+    "name": NAMES,
+    "mode": ("auto", "per_stratum", "weighted", "replay"),
+    "source": ("auto", "split", "retained"),
+    "nonfinite": ("stop", "skip"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyConfig:
+    """Gradients: of the mean loss (joint), or by stratum and combined by the rule."""
+
+    name: str = "joint"
+    """joint: the mean over all targets, Lightning's own strategies. stratified: by stratum, on one device, or DDP under torchrun.
+    stratified_ddp, stratified_deepspeed_stage_1, _2, _3, stratified_fsdp2: by stratum, with that engine."""
+    mode: str = "auto"
+    """per_stratum: each stratum's gradient is formed and reduced by itself. weighted: one ordinary backward pass of a weighted
+    loss. replay: Gram matrix first, then the weighted pass. auto: per_stratum; on DeepSpeed weighted or replay, as the rule needs."""
+    source: str = "auto"
+    """split: each stratum's rows are run alone. retained: one forward pass, one backward pass per stratum. auto: split unless the
+    loss or the model couples the rows of a batch."""
+    nonfinite: str = "stop"
+    """When a gradient is not finite: stop the run, or skip the step; on all ranks alike."""
+    probe_every_steps: int = 0
+    """In mode weighted: form the Gram matrix every n steps, for telemetry only; 0 = never."""
+    check_every_steps: int = 0
+    """For debugging: compare parameters, weights and counts across ranks every n steps and stop at a difference; 0 = never."""
+
+    def __post_init__(self) -> None:
+        for key, known in _CHOICES.items():
+            value = getattr(self, key)
+            if value not in known:
+                raise ValueError(f"{key} must be one of {', '.join(known)}; got {value!r}{nearest(value, known)}")
+        for key in ("probe_every_steps", "check_every_steps"):
+            if getattr(self, key) < 0:
+                raise ValueError(f"{key} must not be negative; got {getattr(self, key)}")

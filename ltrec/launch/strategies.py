@@ -1,0 +1,69 @@
+"""Config -> the Lightning strategy of a run: joint training is Lightning's own, everything else comes from `ltrec.strategy`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+
+from ltrec.aggregation import RULES
+from ltrec.causal.backdoor import Hajek
+from ltrec.causal.horvitz_thompson import HorvitzThompson
+from ltrec.causal.prior import prior_of
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.core.hashing import mix
+from ltrec.data.stream.expected import expected_presence_K, expected_targets_K
+from ltrec.data.stream.plan import Plan
+from ltrec.launch.build import Data, options_of
+from ltrec.launch.processes import Processes, device_of
+from ltrec.strategy import STRATEGIES, Stratify
+
+
+def build_stratify(config: RunConfig, data: Data, plan: Plan) -> Stratify | None:
+    """What a stratified strategy is told; None for joint training.
+
+    Raises:
+        UserError: the prior does not fit the data set's strata.
+    """
+    if config.strategy.name == "joint":
+        return None
+    causal, strata = config.causal, data.manifest.strata
+    prior_K = prior_of(causal.prior, strata.users, strata.events, temperature=causal.temperature, shares=causal.shares)
+    estimator: HorvitzThompson | Hajek
+    if causal.estimator == "horvitz_thompson":
+        estimator = HorvitzThompson(prior_K, expected_targets_K(data.folder, data.manifest, plan))
+    else:
+        estimator = Hajek(prior_K, expected_presence_K(data.manifest, plan), causal.empty)
+    strategy, rule = config.strategy, RULES[config.rule.name](prior_K=prior_K, empty=estimator, **options_of(config.rule))
+    if causal.estimator == "horvitz_thompson" and rule.kind != "linear":
+        raise UserError(
+            f"causal.estimator=horvitz_thompson needs a rule of fixed weights, not rule.name={config.rule.name}; use hajek"
+        )
+    return Stratify(
+        rule=rule,
+        prior_K=prior_K,
+        mode=strategy.mode,
+        source=strategy.source,
+        nonfinite=strategy.nonfinite,
+        probe_every=strategy.probe_every_steps,
+        seed=mix(config.seed, 1),
+    )
+
+
+def build_strategy(config: RunConfig, processes: Processes, accelerator: str, stratify: Stratify | None) -> str | Strategy:
+    """The strategy of this run in this world. Control values (cursors, counts, results) always travel over gloo."""
+    name, size = config.strategy.name, processes.world.size
+    backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
+    replicated: dict[str, Any] = {
+        "process_group_backend": backend,
+        "gradient_as_bucket_view": True,
+        "forward_sync_buffers": False,
+    }
+    if name == "joint":
+        return "auto" if size == 1 else DDPStrategy(**replicated)
+    if name == "stratified" and size == 1:
+        return STRATEGIES[name](device=device_of(processes, accelerator), stratify=stratify)
+    if name in ("stratified", "stratified_ddp"):
+        return STRATEGIES["stratified_ddp"](**replicated, stratify=stratify)
+    return STRATEGIES[name](process_group_backend=backend, stratify=stratify)

@@ -1,0 +1,24 @@
+"""The rule's state travels in checkpoints: a strategy has no hook for state of its own, a callback has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytorch_lightning.callbacks import Callback
+
+from ltrec.aggregation import Rule
+
+
+class RuleState(Callback):
+    """Saves and restores what the rule remembers (DRO's weights, say), so that a resumed run goes on as if nothing had happened."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rule's state. Rank 0's counts: it alone is asked by Gram rules."""
+        return self.rule.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it up again."""
+        self.rule.load_state_dict(state_dict)
