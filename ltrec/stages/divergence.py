@@ -6,13 +6,16 @@ import torch
 from torch import nn
 
 from ltrec.core.errors import diverged
+from ltrec.distributed.collectives import all_reduce_sum
+from ltrec.distributed.sharding import local
 
 
 def refuse_divergence(module: nn.Module, step: int) -> None:
-    """Look at every weight before it is validated or saved. Ranks hold the same weights, so they decide alike.
+    """Look at every weight before it is validated or saved. Called on every rank: each looks at what it holds, and all decide alike.
 
     Raises:
         UserError: a weight is not a finite number.
     """
-    if not torch.stack([p.detach().isfinite().all() for p in module.parameters()]).all():
+    finite = torch.stack([local(p.detach()).isfinite().all() for p in module.parameters()]).all()
+    if all_reduce_sum((~finite).long().cpu()):
         raise diverged("a weight is not a finite number", step)
