@@ -11,7 +11,7 @@ from ltrec.distributed.sharding import local
 
 
 def refuse_divergence(module: nn.Module, step: int) -> None:
-    """Look at every weight before it is validated or saved. Called on every rank: each looks at what it holds, and all decide alike.
+    """Look at every weight before it is validated or saved. Each rank looks at what it holds; all decide alike, together.
 
     Raises:
         UserError: a weight is not a finite number.
