@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ltrec.data.stream.plan import Plan
 from ltrec.stages.callbacks import epoch_of
+from ltrec.strategy import Stratified
 
 
 def say_visits(plan: Plan) -> None:
@@ -34,6 +35,8 @@ class Narrator(Callback):
                 highlight=False,
                 soft_wrap=True,
             )
+            if isinstance(strategy := trainer.strategy, Stratified):
+                self.console.print(strategy.describe(), highlight=False, soft_wrap=True)
             if not sum(trainer.num_val_batches):
                 self.console.print(
                     "no user has a validation target: nothing stops the run early, and its best checkpoint is the last"

@@ -43,6 +43,7 @@ def build_stratify(config: RunConfig, data: Data, plan: Plan) -> Stratify | None
     return Stratify(
         rule=rule,
         prior_K=prior_K,
+        rule_name=config.rule.name,
         mode=strategy.mode,
         source=strategy.source,
         nonfinite=strategy.nonfinite,

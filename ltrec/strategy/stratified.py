@@ -117,6 +117,12 @@ class Stratified(Strategy):
         """Whether any step of the run forms per-stratum gradients."""
         return self.mode != "weighted" or self.options.probe_every > 0
 
+    def describe(self) -> str:
+        """One line for people: what was chosen."""
+        prior = ", ".join(f"{share:.3g}" for share in self.options.prior_K.tolist())
+        source = f", source {self.source}" if self.forms_rows else ""
+        return f"gradients by stratum: {self.title}, mode {self.mode}{source}, rule {self.options.rule_name}, P(z) = {prior}"
+
     def make_store(self, collectives: Collectives) -> Store:
         """Where per-stratum gradients live."""
         module = self.lightning_module

@@ -18,6 +18,7 @@ class Stratify:
 
     Attributes:
         rule: strata -> weights.
+        rule_name: its name in the table, for people.
         prior_K: P(z), the weight of each plugin's own gradient.
         mode: per_stratum, weighted, replay; auto takes the strategy's own choice.
         source: split, retained; auto takes split unless rows are coupled.
@@ -28,6 +29,7 @@ class Stratify:
 
     rule: Rule
     prior_K: Tensor
+    rule_name: str = "backdoor"
     mode: str = "auto"
     source: str = "auto"
     nonfinite: str = "stop"
