@@ -205,7 +205,7 @@ class Stratified(Strategy):
         self.engine.remember(example)
         loss = self._scale(self.engine.weighted_loss(example, times=self.averages_over))
         self.engine_backward(loss, optimizer)
-        if last and self._scaler is None and not (self._observe() and self.gradients_finite()):
+        if last and not (self._observe() and self.gradients_finite()) and self._scaler is None:
             self.meet_nonfinite(batch.step)
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
