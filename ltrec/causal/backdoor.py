@@ -70,7 +70,7 @@ class Hajek:
 
 def coefficients(weights_K: Tensor, counts_K: Tensor) -> Tensor:
     """c_z = w_z / N_z, what the loss of each example of the stratum counts; float64 [K], 0 for an empty stratum."""
-    return torch.where(counts_K > 0, weights_K / counts_K.clamp(min=1), 0.0)
+    return torch.where(counts_K > 0, weights_K / counts_K, 0.0)
 
 
 def cumulative_weights(prior_K: Tensor) -> Tensor:

@@ -46,8 +46,8 @@ def expected_targets_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
 def expected_presence_K(manifest: Manifest, plan: Plan) -> Tensor:
     """Share of the steps that hold each stratum at all, float64 [K]: 1 for a stratum with a quota, 0 for one that is never drawn.
 
-    Reads no file. Exact for a pool that is shuffled as a whole; in one that streams through lanes the few blocks of a rare stratum
-    come in runs, and it is there somewhat less often.
+    Reads no file. Exact for a pool that is shuffled as a whole. In one that streams through lanes the few blocks of a rare stratum
+    come in runs, so that it is there less often than this: a fifth less for one of three blocks.
     """
     each = [presence(torch.from_numpy(_rows_by_stratum(manifest, pool)), pool.quota) for pool in plan.pools]
     return torch.stack(each).sum(0)

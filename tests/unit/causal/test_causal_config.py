@@ -1,0 +1,47 @@
+"""CausalConfig refuses what cannot be meant."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+from ltrec.causal.config import CausalConfig
+
+GOOD = [
+    {},
+    {"prior": "explicit", "shares": (0.25, 0.25, 0.5)},
+    {"prior": "explicit", "shares": (0.0, 1.0)},
+    {"prior": "explicit", "shares": (0.1,) * 10},
+    {"prior": "tempered", "temperature": 2.5},
+    {"prior": "tempered", "temperature": math.inf},
+    {"estimator": "horvitz_thompson"},
+    {"empty": "error"},
+]
+BAD = [
+    ({"prior": "users"}, "prior must be one of user, event, uniform, tempered, explicit; got 'users' (did you mean 'user'?)"),
+    ({"empty": "renormalise"}, "empty must be one of renormalize, drop, inverse_presence, error; got 'renormalise'"),
+    ({"estimator": "ht"}, "estimator must be one of hajek, horvitz_thompson; got 'ht'"),
+    ({"prior": "tempered", "temperature": 0.0}, "temperature must be positive; got 0.0"),
+    ({"prior": "tempered", "temperature": -1.0}, "temperature must be positive"),
+    ({"prior": "tempered", "temperature": math.nan}, "temperature must be positive; got nan"),
+    ({"temperature": 2.0}, "which only prior=tempered uses; prior is 'user'"),
+    ({"prior": "explicit"}, "shares must be given with prior=explicit and with no other; got [] with 'explicit'"),
+    ({"shares": (0.5, 0.5)}, "shares must be given with prior=explicit and with no other; got [0.5, 0.5] with 'user'"),
+    ({"prior": "explicit", "shares": (0.5, 0.4)}, "must sum to 1; got [0.5, 0.4], sum 0.9"),
+    ({"prior": "explicit", "shares": (1.5, -0.5)}, "must not be negative"),
+    ({"prior": "explicit", "shares": (math.nan, 1.0)}, "must not be negative"),
+    ({"estimator": "horvitz_thompson", "empty": "drop"}, "empty=drop has no effect with estimator=horvitz_thompson"),
+]
+
+
+@pytest.mark.parametrize("good", GOOD, ids=str)
+def test_accepted(good):
+    assert all(getattr(CausalConfig(**good), key) == value for key, value in good.items())
+
+
+@pytest.mark.parametrize(("bad", "message"), BAD, ids=lambda value: str(value)[:40])
+def test_refused(bad, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        CausalConfig(**bad)
