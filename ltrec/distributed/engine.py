@@ -100,6 +100,11 @@ class StratifiedEngine:
         """What the strata's sums are divided by, float64; 1 for an empty stratum, whose sum is 0."""
         return self.counts_K.clamp(min=1)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no rank holds an example of any stratum: then nothing may move, not even by momentum or weight decay."""
+        return not self.counts_K.any()
+
     def remember(self, example: ExampleLosses) -> None:
         """Add a micro-batch's losses to the window's."""
         part = SumCount.of(example.loss_N.detach().double(), example.stratum_N, self.num_strata)
@@ -137,20 +142,24 @@ class StratifiedEngine:
         """<G_y, G_z> over the trunk, float64 [K, K] on the CPU. One small all-reduce."""
         assert self.store is not None
         self.store.settle()
-        triangle = pack(gram(self.store.rows[:, : self.store.trunk])).cpu()
+        trunk, plugins = self.store.rows.tensor_split([self.store.trunk], dim=1)
+        # Plugins have no part in the matrix, but numbers that are none must not pass unseen: 0 * inf is NaN, and it spreads.
+        triangle = (pack(gram(trunk)) + 0 * plugins.sum(dtype=torch.float64)).cpu()
         self.collectives.all_reduce(triangle).wait()
         return unpack(triangle, self.num_strata) / loss_scale**2
 
     # -- weights ----------------------------------------------------------------------------------------------------------------
 
     def decide(self, step: int, gram_KK: Tensor | None = None) -> Tensor:
-        """The strata's weights w_z, float64 [K] on the CPU. A Gram rule is asked on rank 0 alone and its answer is broadcast."""
+        """The strata's weights w_z, float64 [K] on the CPU.
+
+        A Gram rule is asked on every rank, so that what it refuses is refused everywhere and its state is nobody's own; rank 0's
+        answer is broadcast, because solvers may differ in a last digit between machines.
+        """
         counts = self.counts_K
         if self.rule.kind == "gram":
             assert gram_KK is not None
-            weights = torch.zeros(self.num_strata, dtype=torch.float64)
-            if self.collectives.world.rank == 0:
-                weights.copy_(self.rule.weights(gram_KK, counts, mix(self.seed, step)))
+            weights = self.rule.weights(gram_KK, counts, mix(self.seed, step)).double().clone()
             self.collectives.broadcast(weights).wait()
         elif self.rule.kind == "linear":
             weights = self.rule.weights(counts)
@@ -173,7 +182,7 @@ class StratifiedEngine:
         return (coefficient_K[example.stratum_N[mine]] * example.loss_N[mine]).sum()
 
     def plugin_factors_K(self) -> list[float]:
-        """What turns a plugin's gradient w_z G_z, as `weighted_loss` yields it, into P(z) G_z; 1 before the weights are decided (a probe)."""
+        """What turns a plugin's gradient w_z G_z, as `weighted_loss` yields it, into P(z) G_z; 1 while undecided (a probe)."""
         if self._weights_K is None:
             return [1.0] * self.num_strata
         return torch.where(self._weights_K != 0, self.prior_K / self._weights_K, 1.0).tolist()
@@ -181,10 +190,12 @@ class StratifiedEngine:
     # -- the end of the window --------------------------------------------------------------------------------------------------
 
     def combine(self, step: int, gram_KK: Tensor) -> None:
-        """Turn the rows into every parameter's gradient."""
+        """Turn the rows into every parameter's gradient; into none when the window is empty."""
         assert self.store is not None
         weights = self.decide(step, gram_KK)
-        if self.rule.kind == "coordinate":
+        if self.is_empty:
+            self.store.discard()
+        elif self.rule.kind == "coordinate":
             trunk = self.rule.combine(self.store.rows[:, : self.store.trunk], self.counts_K)
             self.store.publish_trunk(trunk, self.prior_K.tolist())
         else:

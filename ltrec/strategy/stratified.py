@@ -205,6 +205,8 @@ class Stratified(Strategy):
         self.engine.remember(example)
         loss = self._scale(self.engine.weighted_loss(example, times=self.averages_over))
         self.engine_backward(loss, optimizer)
+        if last and self.engine.is_empty:
+            self.discard_gradients()
         if last and not (self._observe() and self.gradients_finite()) and self._scaler is None:
             self.meet_nonfinite(batch.step)
 
