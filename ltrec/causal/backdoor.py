@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from ltrec.causal.empty import EMPTY_POLICIES
@@ -66,11 +65,6 @@ class Hajek:
             UserError: a stratum is missing and the policy is `error`.
         """
         return EMPTY_POLICIES[self.empty](self.prior_K, counts_K, self.presence_K)
-
-
-def coefficients(weights_K: Tensor, counts_K: Tensor) -> Tensor:
-    """c_z = w_z / N_z, what the loss of each example of the stratum counts; float64 [K], 0 for an empty stratum."""
-    return torch.where(counts_K > 0, weights_K / counts_K, 0.0)
 
 
 def cumulative_weights(prior_K: Tensor) -> Tensor:
