@@ -10,8 +10,8 @@ by exponentiated gradient ascent on q. With q_0 uniform and L_z the mean loss of
 Two deviations, both on purpose. The weights of a step use the losses of the steps before it (the papers update q first): then they
 are known before the backward pass, and one pass suffices under accumulation. And a stratum without examples has no loss, which is
 not a loss of 0: exp(eta 0) beside exp(eta L) of the others would push its weight down for being rare. Its q_z keeps its value, and
-the strata whose loss is known share out among themselves what they had before. Under streaming DRO a stratum's loss is known from its
-first example on; M_z starts there, not at 0.
+the strata whose loss is known share out among themselves what they had before. Under streaming DRO a stratum's loss is known from
+its first example on; M_z starts there, not at 0.
 
 Mean losses are of the order of log(catalogue) and differ little, so that eta times the number of steps is what to think about.
 """
