@@ -35,15 +35,16 @@ def build_stratify(config: RunConfig, data: Data, plan: Plan) -> Stratify | None
         estimator = HorvitzThompson(prior_K, expected_targets_K(data.folder, data.manifest, plan))
     else:
         estimator = Hajek(prior_K, expected_presence_K(data.manifest, plan), causal.empty)
-    strategy, rule = config.strategy, RULES[config.rule.name](prior_K=prior_K, empty=estimator, **options_of(config.rule))
-    if causal.estimator == "horvitz_thompson" and rule.kind != "linear":
+    strategy, rule = config.strategy, config.rule.name
+    if causal.estimator == "horvitz_thompson" and rule != "backdoor":
         raise UserError(
-            f"causal.estimator=horvitz_thompson needs a rule of fixed weights, not rule.name={config.rule.name}; use hajek"
+            f"causal.estimator=horvitz_thompson is an estimate of backdoor adjustment, and rule.name={rule} would bend it; use "
+            "rule.name=backdoor with causal.prior, or causal.estimator=hajek"
         )
     return Stratify(
-        rule=rule,
+        rule=RULES[rule](prior_K=prior_K, empty=estimator, **options_of(config.rule)),
         prior_K=prior_K,
-        rule_name=config.rule.name,
+        rule_name=rule,
         mode=strategy.mode,
         source=strategy.source,
         nonfinite=strategy.nonfinite,

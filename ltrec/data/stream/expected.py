@@ -25,11 +25,6 @@ from ltrec.data.stream.rows import int_column
 from ltrec.data.stream.shards import ShardFiles
 
 
-def expected_rows_K(manifest: Manifest, plan: Plan) -> Tensor:
-    """Average users of each stratum in a step of all ranks, float64 [K]. Reads no file."""
-    return _per_step(plan, [_rows_by_stratum(manifest, pool) for pool in plan.pools])
-
-
 def expected_targets_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
     """E[N_z]: average training targets of each stratum in a step of all ranks, float64 [K].
 

@@ -13,7 +13,7 @@ from ltrec.causal.horvitz_thompson import HorvitzThompson
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
 from ltrec.data.stream.config import StreamConfig
-from ltrec.data.stream.expected import expected_presence_K, expected_rows_K, expected_targets_K
+from ltrec.data.stream.expected import expected_presence_K, expected_targets_K
 from ltrec.data.stream.plan import Plan
 from ltrec.data.stream.shards import ShardFiles
 from tests.support.naive_order import planned_rows
@@ -45,11 +45,9 @@ def targets_per_row(users, stratum, max_len):
 def test_the_formula(tiny, config):
     folder, manifest, users = tiny
     found = expected_targets_K(folder, manifest, plan_of(tiny, config))
-    rows = expected_rows_K(manifest, plan_of(tiny, config))
     each = [targets_per_row(users, z, 6) for z in range(3)]
     assert max(map(max, each)) == 6 > min(map(min, each)), "some rows are cut, some are not"
     expected_rows = QUOTAS if config.composition == "quota" else [24 * len(targets) / 192 for targets in each]
-    assert rows.tolist() == pytest.approx(expected_rows, rel=1e-14)
     expected = [n * np.mean(targets) for n, targets in zip(expected_rows, each, strict=True)]
     assert found.tolist() == pytest.approx(expected, rel=1e-14)
     assert found.dtype == rows.dtype == torch.float64
@@ -59,14 +57,12 @@ def test_the_formula(tiny, config):
 @pytest.mark.parametrize("size", [1, 2])
 def test_equal_to_the_average_of_what_is_streamed(tiny, config, size):
     folder, manifest, _ = tiny
-    targets, rows = torch.zeros(3, dtype=torch.int64), torch.zeros(3, dtype=torch.int64)
+    targets = torch.zeros(3, dtype=torch.int64)
     for rank in range(size):
         for batch in epochs(make(tiny, config, rank, size, accumulate=2), 2):
             targets += batch.window_targets_K if batch.micro == 0 else 0
-            rows += torch.bincount(batch.stratum_B, minlength=3)
     plan = plan_of(tiny, config)
     assert torch.allclose(targets.double() / 16, expected_targets_K(folder, manifest, plan), rtol=1e-14)
-    assert torch.allclose(rows.double() / 16, expected_rows_K(manifest, plan), rtol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["resident", "lanes", "quota"])
@@ -99,7 +95,7 @@ def test_neither_the_seed_nor_the_kind_of_window_matters(tiny):
 def test_a_stratum_without_quota_or_trainable_users_is_never_drawn(tiny, tmp_path):
     folder, manifest, _ = tiny
     plan = plan_of(tiny, replace(BASE, composition="quota", quotas=(14, 0, 10)))
-    assert expected_targets_K(folder, manifest, plan)[1] == expected_rows_K(manifest, plan)[1] == 0
+    assert expected_targets_K(folder, manifest, plan)[1] == 0
     assert expected_presence_K(manifest, plan).tolist() == [1.0, 0.0, 1.0]
     untrainable = [leave_one_out(n, [1, 2, 3], stratum=0) for n in range(5)]
     lonely = write_dataset(tmp_path, [*untrainable, *(leave_one_out(9 + n, [1, 2, 3, 4], stratum=1) for n in range(6))])
