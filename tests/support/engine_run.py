@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -65,6 +65,9 @@ class Bench:
             self.engine.remember(example)
             self.engine.weighted_loss(example, times=world).backward()
         self._average(world)
+        if self.engine.is_empty:
+            for parameter in self.stage.parameters():
+                parameter.grad = None
 
     def _gathered(self, batches: list[SequenceBatch], **options: Any) -> None:
         self.engine.open(batches[0], rows=True)
@@ -160,6 +163,6 @@ def spoiled(value: float, stratum: int, rank: int, micro: int = 0) -> Callable[[
         if batch.micro != micro:
             return example
         factor = torch.where(example.stratum_N == stratum, value, 1.0).to(example.loss_N)
-        return replace(example, loss_N=example.loss_N * factor)
+        return ExampleLosses(example.loss_N * factor, example.stratum_N)
 
     return lambda here: spoil if here == rank else None

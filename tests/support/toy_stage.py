@@ -22,6 +22,7 @@ class ToyStage(nn.Module):
         num_strata: K.
         plugins: whether every stratum adds a layer of its own.
         couples_rows: whether the negatives are the targets of the whole batch.
+        items: rows of the item table; batches use the first few.
         first: the stratum that has a parameter of its own in the trunk; -2 for none.
         seed: of the initial parameters, the same on every rank.
         dtype: of the parameters.
@@ -33,6 +34,7 @@ class ToyStage(nn.Module):
         *,
         plugins: bool = False,
         couples_rows: bool = False,
+        items: int = ITEMS,
         first: int = 0,
         seed: int = 0,
         dtype: torch.dtype = torch.float64,
@@ -44,7 +46,7 @@ class ToyStage(nn.Module):
         def matrix(*shape: int) -> nn.Parameter:
             return nn.Parameter(torch.randn(*shape, generator=draw, dtype=torch.float64).to(dtype))
 
-        self.table = matrix(ITEMS + 1, WIDTH)
+        self.table = matrix(items + 1, WIDTH)
         self.mix = matrix(WIDTH, WIDTH)
         self.frozen = matrix(WIDTH).requires_grad_(False)
         self.unused = matrix(2, 2)
@@ -64,7 +66,7 @@ class ToyStage(nn.Module):
         state_TD = state_TD + torch.where(stratum_T == self.first, 1.0, 0.0).to(state_TD.dtype)[:, None] * self.only_first
         if self.plugins:
             state_TD = state_TD + self._plugged(state_TD, stratum_T)
-        candidates = self.head[batch.targets_T] if self.couples_rows else self.head
+        candidates = self.head[batch.targets_T] if self.couples_rows else self.head[: ITEMS + 1]
         own_T = (state_TD * self.head[batch.targets_T]).sum(1)
         return ExampleLosses(torch.logsumexp(state_TD @ candidates.T, 1) - own_T, stratum_T)
 

@@ -64,6 +64,19 @@ class Window:
         """The rows that are left."""
         return replace(self, rows=tuple(row for row in self.rows if not unwanted(row)))
 
+    def at(self, step: int) -> Window:
+        """The same rows at another step."""
+        return replace(self, step=step)
+
+    def of_micro(self, micro: int) -> Window:
+        """One micro-batch as a window of its own."""
+        return replace(self, micros=1, rows=tuple(replace(row, micro=0) for row in self.rows if row.micro == micro))
+
+    def packed_into(self, micros: int) -> Window:
+        """The same rows in fewer micro-batches: those beyond the last go into the last."""
+        rows = tuple(replace(row, micro=min(row.micro, micros - 1)) for row in self.rows)
+        return replace(self, micros=micros, rows=rows)
+
     def _batch(self, rows: list[Row], micro: int, counts: torch.Tensor) -> SequenceBatch:
         lengths = torch.tensor([0, *(len(row.items) - 1 for row in rows)])
         return SequenceBatch(
