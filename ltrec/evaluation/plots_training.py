@@ -77,13 +77,13 @@ def _paint_loss(
     for index, colour in enumerate(theme.ramp(len(names))):
         if index in by_stratum and len(by_stratum[index].x):
             curve = averaged(by_stratum[index])
-            axes.plot(curve.x, curve.y, color=colour, linewidth=1.1, **_dots(curve))
+            axes.plot(curve.x, curve.y, color=colour, linewidth=1.1, **dots(curve))
             labels.append((float(curve.y[-1]), names[index], colour))
     curve = averaged(overall)
-    axes.plot(curve.x, curve.y, color=theme.ink, linewidth=2, **_dots(curve))
+    axes.plot(curve.x, curve.y, color=theme.ink, linewidth=2, **dots(curve))
     labels.append((float(curve.y[-1]), "overall", theme.ink))
     axes.set(title="Training loss", xlabel=x_label)
-    _end_labels(axes, labels, float(curve.x[-1]))
+    end_labels(axes, labels, float(curve.x[-1]))
 
 
 def _paint_validation(
@@ -97,21 +97,21 @@ def _paint_validation(
         ("overall", overall, theme.ink, 2),
     ):
         if part is not None and len(part.x):
-            axes.plot(part.x, part.y, color=colour, linewidth=width, **_dots(part))
+            axes.plot(part.x, part.y, color=colour, linewidth=width, **dots(part))
             labels.append((float(part.y[-1]), name, colour))
     best = int(np.argmax(overall.y))
     axes.plot(overall.x[best], overall.y[best], "o", markersize=10, markerfacecolor="none", color=theme.ink, markeredgewidth=1.2)
     axes.set(title=f"Validation {metric}", xlabel=x_label)
     axes.set_ylim(bottom=0)
-    _end_labels(axes, labels, float(overall.x[-1]))
+    end_labels(axes, labels, float(overall.x[-1]))
 
 
-def _dots(curve: Curve) -> dict[str, Any]:
+def dots(curve: Curve) -> dict[str, Any]:
     """Few points are marked, so that one is seen and two do not look like many."""
     return {"marker": "o", "markersize": 2.5} if len(curve.x) < SMOOTH_POINTS / 2 else {}
 
 
-def _end_labels(axes: Axes, labels: list[Label], x: float) -> None:
+def end_labels(axes: Axes, labels: list[Label], x: float) -> None:
     """Name each line at its end, pushed apart where they would overlap."""
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     bottom, top = axes.get_ylim()

@@ -11,6 +11,7 @@ from ltrec.core.errors import UserError
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.report_facts import protocol_facts, provenance_facts
 from ltrec.evaluation.report_figures import activity_panel, grid_panel, loss_panel, strata_panel, validation_panel
+from ltrec.evaluation.report_gradients import gradients
 from ltrec.evaluation.report_run import RunFolder
 from ltrec.evaluation.report_tables import coverage_table, full_table, group_table, runs_table
 from ltrec.evaluation.report_versus import FLOOR, SAME, experiments, tables_of, title_of, verdict, versus
@@ -41,6 +42,7 @@ def build_page(runs: Sequence[RunFolder], config: EvaluationConfig) -> Page:
     if judged is None and len(runs) > 1:
         raise UserError(f"{run.path} has no evaluation to compare with {runs[1].path}; run 'ltrec evaluate {run.path}' first")
     data = _data(run)
+    names = judged.table.strata.names() if judged else _recorded_names(data)
     return Page(
         version=ltrec.__version__,
         title=f"{run.name} \N{MIDDLE DOT} ltrec",
@@ -48,9 +50,10 @@ def build_page(runs: Sequence[RunFolder], config: EvaluationConfig) -> Page:
         headline=headline(judged.summary) if judged else (Part("This run has not been evaluated yet."),),
         lede=lede(judged.summary, judged.baselines) if judged else (_only_training(run),),
         evaluated=_evaluated(runs, judged, config) if judged else None,
-        loss=loss_panel(run.history, judged.table.strata.names() if judged else _recorded_names(data)),
+        loss=loss_panel(run.history, names),
         validation=validation_panel(run.history),
         training_notes=_training_notes(run),
+        gradients=gradients(runs, names),
         protocol=protocol_facts(judged.summary, judged.table, run.provenance, config) if judged else (("Evaluated", "no"),),
         provenance=provenance_facts(run.provenance),
         config=run.config,

@@ -119,6 +119,17 @@ class Evaluated:
 
 
 @dataclass(frozen=True, slots=True)
+class Gradients:
+    """What stratified training recorded of its strata."""
+
+    cosines: Panel
+    weights: Panel
+    norms: Panel
+    table: Table
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """The whole report, in reading order."""
 
@@ -131,6 +142,7 @@ class Page:
     loss: Panel
     validation: Panel
     training_notes: tuple[str, ...]
+    gradients: Gradients | None
     protocol: tuple[tuple[str, str], ...]
     provenance: tuple[tuple[str, str], ...]
     config: str | None
@@ -141,7 +153,8 @@ class Page:
         """Every figure of the page."""
         e = self.evaluated
         panels = (e.activity, e.by_stratum, e.grid, *(c.forest for c in e.comparisons)) if e else ()
-        panels = (*panels, self.loss, self.validation)
+        g = self.gradients
+        panels = (*panels, self.loss, self.validation, *((g.cosines, g.weights, g.norms) if g else ()))
         return tuple(p.image.source for p in panels if p.image is not None)
 
 
