@@ -50,7 +50,7 @@ def test_the_formula(tiny, config):
     expected_rows = QUOTAS if config.composition == "quota" else [24 * len(targets) / 192 for targets in each]
     expected = [n * np.mean(targets) for n, targets in zip(expected_rows, each, strict=True)]
     assert found.tolist() == pytest.approx(expected, rel=1e-14)
-    assert found.dtype == rows.dtype == torch.float64
+    assert found.dtype == torch.float64
 
 
 @every_variant
