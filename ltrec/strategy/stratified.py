@@ -21,8 +21,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from ltrec.aggregation import RULES
-from ltrec.causal.backdoor import Hajek
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError, diverged
 from ltrec.core.losses import ExampleLosses
@@ -33,8 +31,9 @@ from ltrec.distributed.layout import lay_out
 from ltrec.distributed.report import StepReport
 from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.store import FlatStore, Store
+from ltrec.strategy.buffers import buffers_kept
 from ltrec.strategy.module import StratifiedModule
-from ltrec.strategy.stratify import Stratify, choose_mode
+from ltrec.strategy.stratify import Stratify, choose_mode, choose_source, default_stratify, refuse_replay
 
 
 class Stratified(Strategy):
@@ -42,6 +41,7 @@ class Stratified(Strategy):
 
     Attributes:
         modes: what the strategy can do, the preferred mode first.
+        keeps_windows: whether `replay` keeps a window's micro-batches until its Gram matrix is known.
         averages_over: what the stack divides gradients by in an ordinary backward pass: 1, or W.
         mode, source: chosen at setup.
         engine: built at setup.
@@ -49,6 +49,7 @@ class Stratified(Strategy):
 
     modes: tuple[str, ...] = ("per_stratum", "weighted", "replay")
     title = "stratified"
+    keeps_windows = False
 
     mode: str
     source: str
@@ -72,11 +73,17 @@ class Stratified(Strategy):
         return stage
 
     @property
+    def plugins(self) -> list[tuple[int, nn.Parameter]]:
+        """Trainable parameters that belong to one stratum, with it."""
+        assert self.lightning_module is not None
+        owned = [(self.stage.plugin_of(name), parameter) for name, parameter in self.lightning_module.named_parameters()]
+        return [(stratum, parameter) for stratum, parameter in owned if stratum is not None and parameter.requires_grad]
+
+    @property
     def options(self) -> Stratify:
         """What the user said, or backdoor adjustment with a uniform prior."""
         if self.stratify is None:
-            uniform_K = torch.full((self.stage.num_strata,), 1 / self.stage.num_strata, dtype=torch.float64)
-            self.stratify = Stratify(default_rule(uniform_K), uniform_K)
+            self.stratify = default_stratify(self.stage.num_strata)
         return self.stratify
 
     def connect(self, model: LightningModule) -> None:
@@ -85,20 +92,12 @@ class Stratified(Strategy):
         options, stage = self.options, self.stage
         self.mode = choose_mode(options.mode, options.rule.kind, self.modes, self.title)
         coupled = stage.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
-        self.source = options.source if options.source != "auto" else ("retained" if coupled else "split")
-        if coupled and self.source == "split" and self.mode != "weighted":
-            raise UserError(
-                "strategy.source=split runs strata alone, but this model or loss couples the rows of a batch; use retained or auto"
-            )
-        plugins = any(stage.plugin_of(name) is not None for name, _ in model.named_parameters())
-        if plugins and self.mode == "replay":
-            raise UserError(
-                "strategy.mode=replay cannot train plugins under a Gram rule: one weighted pass gives a plugin w_z G_z, and w_z "
-                "may be 0; use per_stratum"
-            )
+        self.source = choose_source(options.source, coupled=coupled)
 
     def setup(self, trainer: Trainer) -> None:
         """Build the engine over the parameters that Lightning has placed."""
+        if self.mode == "replay":
+            refuse_replay(self.plugins, 1 if self.keeps_windows else trainer.accumulate_grad_batches)
         super().setup(trainer)
         options, collectives = self.options, Collectives()
         self.engine = StratifiedEngine(
@@ -182,7 +181,7 @@ class Stratified(Strategy):
         if batch.micro == 0:
             self.engine.open(batch, rows=probing)
         if probing:
-            self.engine.gather(self.bare_losses, batch, remember=False)
+            self._look(batch)
         gram_KK = self.engine.gram() if probing and last else None
         if batch.micro == 0 or last:
             self.engine.decide(batch.step, gram_KK)
@@ -191,23 +190,30 @@ class Stratified(Strategy):
     def _replay(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
         assert last, "refused at setup: a Gram matrix of the window is known only after its last micro-batch"
         self.engine.open(batch, rows=True)
-        self.engine.gather(self.bare_losses, batch, remember=False)
+        self._look(batch)
         gram_KK = self.engine.gram()
         if not gram_KK.isfinite().all():
             gram_KK = torch.eye(self.engine.num_strata, dtype=torch.float64)  # the losses below are as bad, and are met there
         self.engine.decide(batch.step, gram_KK)
         self._weighted_pass(batch, last, optimizer)
 
+    def _look(self, batch: SequenceBatch) -> None:
+        """Form a micro-batch's gradients before the pass that trains on it, and leave no trace."""
+        assert self.lightning_module is not None
+        with buffers_kept(self.lightning_module):
+            self.engine.gather(self.bare_losses, batch, remember=False)
+
     def _weighted_pass(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
         """One ordinary backward pass of the weighted loss, through whatever wraps the module."""
-        assert self.lightning_module is not None
         example = self.losses(batch, None)
         self.engine.remember(example)
-        loss = self._scale(self.engine.weighted_loss(example, times=self.averages_over))
-        self.engine_backward(loss, optimizer)
+        loss = self.engine.weighted_loss(example, times=self.averages_over)
+        # Plugins of absent strata take part with nothing: their gradient is 0 on every rank, as it is in per_stratum.
+        loss = sum((parameter.flatten()[:0].sum() for _, parameter in self.plugins), loss)
+        self.engine_backward(self._scale(loss), optimizer)
         if last and self.engine.is_empty:
             self.discard_gradients()
-        if last and not (self._observe() and self.gradients_finite()) and self._scaler is None:
+        if last and not (self._observe() and self.gradients_finite()):
             self.meet_nonfinite(batch.step)
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
@@ -253,15 +259,16 @@ class Stratified(Strategy):
         return bool(torch.nn.utils.get_total_norm(found).isfinite())
 
     def meet_nonfinite(self, step: int) -> None:
-        """Do what was asked for; every rank gets here together.
+        """Do what was asked for; every rank gets here together. The window then has no report.
 
         Raises:
             UserError: policy `stop`.
         """
-        if self._scaler is not None and self.mode == "per_stratum":
-            assert self.engine.store is not None
-            nan = [float("nan")] * self.engine.num_strata
-            self.engine.store.publish(nan, nan)  # every rank's scaler finds it, skips the step and halves its scale
+        self.engine.report = None
+        if self._scaler is not None:  # every rank's scaler finds what is in the gradient, skips the step and halves its scale
+            if self.mode == "per_stratum":
+                assert self.engine.store is not None
+                self.engine.store.publish(*[[float("nan")] * self.engine.num_strata] * 2)
         elif self.options.nonfinite == "skip":
             self.discard_gradients()
         else:
@@ -286,17 +293,8 @@ class Stratified(Strategy):
 
     def _correct_plugins(self) -> None:
         """In one weighted pass a plugin's gradient comes out as w_z G_z: make it P(z) G_z as it appears."""
-        assert self.lightning_module is not None
-        for name, parameter in self.lightning_module.named_parameters():
-            stratum = self.stage.plugin_of(name)
-            if stratum is not None and parameter.requires_grad:
-                parameter.register_hook(partial(self._corrected, stratum))  # type: ignore[no-untyped-call]
+        for stratum, parameter in self.plugins:
+            parameter.register_hook(partial(self._corrected, stratum))  # type: ignore[no-untyped-call]
 
     def _corrected(self, stratum: int, gradient: Tensor) -> Tensor:
         return gradient * self.engine.plugin_factors_K()[stratum]
-
-
-def default_rule(prior_K: Tensor) -> Any:
-    """Backdoor adjustment, renormalised over the strata that are there."""
-
-    return RULES["backdoor"](prior_K=prior_K, empty=Hajek(prior_K, torch.ones_like(prior_K)))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from ltrec.aggregation import Rule
+from ltrec.aggregation import RULES, Rule
+from ltrec.causal.backdoor import Hajek
 from ltrec.core.errors import UserError
 
 MODES = ("per_stratum", "weighted", "replay")
@@ -59,6 +62,49 @@ def choose_mode(wanted: str, kind: str, supported: tuple[str, ...], strategy: st
     if (obstacle := _obstacle(wanted, kind)) is not None:
         raise UserError(f"strategy.mode={wanted} cannot run {_KINDS[kind]}: {obstacle}")
     return wanted
+
+
+def choose_source(wanted: str, *, coupled: bool) -> str:
+    """The gradient source of a run.
+
+    Args:
+        wanted: what the user said; auto = split unless rows are coupled.
+        coupled: whether a row's loss depends on other rows of its micro-batch.
+
+    Raises:
+        UserError: strata would be run alone that cannot be.
+    """
+    if wanted == "auto":
+        return "retained" if coupled else "split"
+    if coupled and wanted == "split":
+        raise UserError(
+            "strategy.source=split runs strata alone, but this model or loss couples the rows of a batch; use retained or auto"
+        )
+    return wanted
+
+
+def refuse_replay(plugins: Sequence[object], micro_batches: int) -> None:
+    """Refuse what the Gram matrix before the one weighted pass does not allow.
+
+    Raises:
+        UserError: the stage has plugins, or the window has several micro-batches.
+    """
+    if plugins:
+        raise UserError(
+            "strategy.mode=replay cannot train plugins under a Gram rule: one weighted pass gives a plugin w_z G_z, and w_z "
+            "may be 0; use per_stratum"
+        )
+    if micro_batches > 1:
+        raise UserError(
+            f"strategy.mode=replay cannot accumulate {micro_batches} micro-batches (trainer.accumulate): the window's Gram "
+            "matrix is known only after the last one; use per_stratum, or trainer.accumulate=1"
+        )
+
+
+def default_stratify(num_strata: int) -> Stratify:
+    """Backdoor adjustment with a uniform prior, renormalised over the strata that are there."""
+    uniform_K = torch.full((num_strata,), 1 / num_strata, dtype=torch.float64)
+    return Stratify(RULES["backdoor"](prior_K=uniform_K, empty=Hajek(uniform_K, torch.ones_like(uniform_K))), uniform_K)
 
 
 _KINDS = {"linear": "a linear rule", "gram": "a rule on the Gram matrix", "coordinate": "a coordinate-wise rule"}
