@@ -98,6 +98,7 @@ def bench(
     *,
     source: str = "split",
     probe: bool = False,
+    collectives: Collectives | None = None,
     prior_K: Tensor | None = None,
     spoil: Any = None,
     **stage_options: Any,
@@ -110,11 +111,12 @@ def bench(
         mode: how.
         source: how a micro-batch yields a loss per stratum.
         probe: form the Gram matrix in `weighted` mode too.
+        collectives: ordinary ones without.
         prior_K: P(z); the rule's without it.
         spoil: changes losses.
         stage_options: of `ToyStage`.
     """
-    stage, collectives = ToyStage(strata, **stage_options), Collectives()
+    stage, collectives = ToyStage(strata, **stage_options), collectives or Collectives()
     layout, ordered = lay_out(list(stage.named_parameters()), toy_owner, strata, collectives.world.size)
     rows = mode != "weighted" or probe
     store = FlatStore(ordered, layout, collectives, strata, aside=mode != "per_stratum") if rows else None
