@@ -169,7 +169,7 @@ class Stratified(Strategy):
         self.engine.gather(self.losses, batch, scale=self._scale)
         if not last:
             return
-        gram_KK = self.engine.gram(self._loss_scale)
+        gram_KK = self.engine.gram(1.0 if self._scaler is None else self._scaler.get_scale())
         if gram_KK.isfinite().all():
             self.engine.combine(batch.step, gram_KK)
             self._observe()
@@ -208,13 +208,15 @@ class Stratified(Strategy):
         example = self.losses(batch, None)
         self.engine.remember(example)
         loss = self.engine.weighted_loss(example, times=self.averages_over)
-        # Plugins of absent strata take part with nothing: their gradient is 0 on every rank, as it is in per_stratum.
-        loss = sum((parameter.flatten()[:0].sum() for _, parameter in self.plugins), loss)
-        self.engine_backward(self._scale(loss), optimizer)
+        self.engine_backward(self._scale(self.with_all_plugins(loss)), optimizer)
         if last and self.engine.is_empty:
             self.discard_gradients()
         if last and not (self._observe() and self.gradients_finite()):
             self.meet_nonfinite(batch.step)
+
+    def with_all_plugins(self, loss: Tensor) -> Tensor:
+        """Let plugins of absent strata take part with nothing: their gradient is 0 on every rank, as it is in per_stratum."""
+        return sum((parameter.flatten()[:0].sum() for _, parameter in self.plugins), loss)
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
         """The stack's own backward pass."""
@@ -246,7 +248,7 @@ class Stratified(Strategy):
             return True
         total = self.engine.total_losses()
         finite = bool(total.sum_K.isfinite().all())
-        if finite:
+        if finite and not self.engine.is_empty:
             self.engine.observe(total)
         return finite
 
@@ -286,10 +288,6 @@ class Stratified(Strategy):
 
     def _scale(self, loss: Tensor) -> Tensor:
         return loss if self._scaler is None else self._scaler.scale(loss)
-
-    @property
-    def _loss_scale(self) -> float:
-        return 1.0 if self._scaler is None else self._scaler.get_scale()
 
     def _correct_plugins(self) -> None:
         """In one weighted pass a plugin's gradient comes out as w_z G_z: make it P(z) G_z as it appears."""
