@@ -60,7 +60,7 @@ def soft_attention(empty: Policy) -> OnPresent:
     def solve(gram: Tensor, prior: Tensor, _key: int) -> Tensor:
         agrees = gram @ prior > 0
         norm = gram.diagonal().sqrt()
-        cosine = (gram / torch.outer(norm, norm)).where(agrees & agrees[:, None], 0.0)
+        cosine = (gram / torch.outer(norm, norm)).where(agrees, 0.0)
         return prior * torch.where(agrees, cosine.sum(1).exp(), 0.0)
 
     return OnPresent(solve, empty, smooth=False)

@@ -54,6 +54,13 @@ def test_which_mean_is_meant_is_the_priors_choice():
         assert weights[1 - winner] == 0
 
 
+def test_strata_that_agree_alike_share_by_the_prior():
+    rows_KN = torch.tensor([[1.0, 1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
+    prior_K = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    weights = build("soft_attention", prior_K).weights(rows_KN @ rows_KN.T, ones(3), 0)
+    assert weights.tolist() == pytest.approx([0.625, 0.375, 0])
+
+
 def test_no_agreement_at_all_falls_back_to_the_prior():
     rows_KN = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
     rule = build("soft_attention", uniform(2))

@@ -19,7 +19,10 @@ def answering(raw, prior=(0.5, 0.3, 0.2)):
     return OnPresent(lambda gram, p, key: None if raw is None else torch.tensor(raw).double(), lambda counts: prior_K)
 
 
-@pytest.mark.parametrize("raw", [None, [0.0, 0.0, 0.0], [1.0, -2.0, 0.5], [1.0, -1.0, 1e-6], [1.0, float("nan"), 1.0], [1e308] * 3])
+@pytest.mark.parametrize(
+    "raw",
+    [None, [0.0, 0.0, 0.0], [1.0, -2.0, 0.5], [1.0, -1.0, 1e-6], [1.0, float("nan"), 1.0], [1.0, float("inf"), 1.0], [1e308] * 3],
+)
 def test_an_answer_that_cannot_be_scaled_to_one_is_replaced_by_the_prior_and_counted(raw):
     rule = answering(raw)
     assert rule.weights(torch.eye(3).double(), ones(3), 0).tolist() == [0.5, 0.3, 0.2]
@@ -29,6 +32,12 @@ def test_an_answer_that_cannot_be_scaled_to_one_is_replaced_by_the_prior_and_cou
 def test_a_negative_weight_is_no_failure():
     rule = answering([2.0, -0.5, 0.5])
     assert rule.weights(torch.eye(3).double(), ones(3), 0).tolist() == [1.0, -0.25, 0.25]
+    assert rule.fallbacks == 0
+
+
+def test_one_stratum_alone_is_nothing_to_ask_about():
+    rule = answering(None, prior=(0.0, 0.6, 0.0))
+    assert rule.weights(torch.eye(3).double(), torch.tensor([0, 4, 2]), 0).tolist() == [0.0, 0.6, 0.0]
     assert rule.fallbacks == 0
 
 
