@@ -21,8 +21,8 @@ class StratifiedDDPStrategy(Stratified, DDPStrategy):
         """Wrap the module unless the engine reduces by itself."""
         assert self.model is not None
         if self.mode == "per_stratum":
-            for tensor in self.model.state_dict().values():
-                dist.broadcast(tensor, 0)
+            for tensor in (*self.model.parameters(), *self.model.buffers()):
+                dist.broadcast(tensor.detach(), 0)
         else:
             super().configure_ddp()
 

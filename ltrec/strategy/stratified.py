@@ -172,7 +172,7 @@ class Stratified(Strategy):
         gram_KK = self.engine.gram(1.0 if self._scaler is None else self._scaler.get_scale())
         if gram_KK.isfinite().all():
             self.engine.combine(batch.step, gram_KK)
-            self._observe()
+            self._conclude(batch.step)
         else:
             self.meet_nonfinite(batch.step)
 
@@ -209,10 +209,8 @@ class Stratified(Strategy):
         self.engine.remember(example)
         loss = self.engine.weighted_loss(example, times=self.averages_over)
         self.engine_backward(self._scale(self.with_all_plugins(loss)), optimizer)
-        if last and self.engine.is_empty:
-            self.discard_gradients()
-        if last and not (self._observe() and self.gradients_finite()):
-            self.meet_nonfinite(batch.step)
+        if last:
+            self._conclude(batch.step)
 
     def with_all_plugins(self, loss: Tensor) -> Tensor:
         """Let plugins of absent strata take part with nothing: their gradient is 0 on every rank, as it is in per_stratum."""
@@ -240,17 +238,18 @@ class Stratified(Strategy):
                 return stage.losses(batch)
             return ExampleLosses(*self._forward_redirection(model, module, "losses", batch))  # type: ignore[misc]
 
-    def _observe(self) -> bool:
-        """Show the finished window's losses to the rule that watches them; say whether they are finite, alike on every rank."""
-        rule = self.options.rule
-        watched = rule.kind == "linear" and rule.watches_losses
-        if self.mode == "per_stratum" and not watched:
-            return True
-        total = self.engine.total_losses()
-        finite = bool(total.sum_K.isfinite().all())
-        if finite and not self.engine.is_empty:
-            self.engine.observe(total)
-        return finite
+    def _conclude(self, step: int) -> None:
+        """The window's gradient is formed: show its losses to a rule that watches them, and see that there is a step to take."""
+        rule, checked = self.options.rule, self.mode == "per_stratum"  # by the Gram matrix
+        if self.engine.is_empty:
+            self.skip_step()
+        elif not checked or (rule.kind == "linear" and rule.watches_losses):
+            losses = self.engine.total_losses()
+            finite = bool(losses.sum_K.isfinite().all()) and (checked or self.gradients_finite())
+            if finite:
+                self.engine.observe(losses)
+            elif not checked:
+                self.meet_nonfinite(step)
 
     # -- numbers that are none --------------------------------------------------------------------------------------------------
 
@@ -267,14 +266,17 @@ class Stratified(Strategy):
             UserError: policy `stop`.
         """
         self.engine.report = None
-        if self._scaler is not None:  # every rank's scaler finds what is in the gradient, skips the step and halves its scale
-            if self.mode == "per_stratum":
-                assert self.engine.store is not None
-                self.engine.store.publish(*[[float("nan")] * self.engine.num_strata] * 2)
-        elif self.options.nonfinite == "skip":
-            self.discard_gradients()
-        else:
+        if self._scaler is None and self.options.nonfinite == "stop":
             raise diverged("a stratum's gradient is not a finite number", step + 1)
+        self.skip_step()
+
+    def skip_step(self) -> None:
+        """Leave parameters and the optimiser's state as they are, on every rank. A scaler skips by itself, and halves its scale."""
+        assert self.lightning_module is not None
+        self.discard_gradients()
+        if self._scaler is not None:
+            seen = next(p for p in self.lightning_module.parameters() if p.requires_grad)
+            seen.grad = torch.full_like(seen, torch.nan)
 
     def discard_gradients(self) -> None:
         """Leave the optimiser nothing to do: parameters without gradients, and their state, stay as they are."""

@@ -2,21 +2,24 @@
 
 import multiprocessing as mp
 import os
+import pickle
+import queue as queues
+import time
 import traceback
 
 import torch
 import torch.distributed as dist
 
 
-def spawn(function, world_size, rendezvous, *args, timeout=120):
-    """Call `function(rank, *args)` on every rank of a gloo group; return the results in rank order.
+def spawn(function, world_size, rendezvous, *args, timeout=120, backend="gloo"):
+    """Call `function(rank, *args)` on every rank of a group; return the results in rank order.
 
     `rendezvous` is a fresh path for the FileStore (no ports, no races).
     """
     context = mp.get_context("spawn")
     queue = context.Queue()
     processes = [
-        context.Process(target=_enter, args=(function, rank, world_size, str(rendezvous), queue, args), daemon=True)
+        context.Process(target=_enter, args=(function, rank, world_size, str(rendezvous), backend, queue, args), daemon=True)
         for rank in range(world_size)
     ]
     for process in processes:
@@ -24,9 +27,9 @@ def spawn(function, world_size, rendezvous, *args, timeout=120):
     results = {}
     try:
         while len(results) < world_size:
-            rank, good, value = queue.get(timeout=timeout)
+            rank, good, value = _next(queue, processes, timeout)
             assert good, f"rank {rank} failed:\n{value}"
-            results[rank] = value
+            results[rank] = pickle.loads(value)
     finally:
         for process in processes:
             process.join(5)
@@ -35,13 +38,25 @@ def spawn(function, world_size, rendezvous, *args, timeout=120):
     return [results[rank] for rank in range(world_size)]
 
 
-def _enter(function, rank, world_size, rendezvous, queue, args):
+def _next(queue, processes, timeout):
+    """The next result; at once an error when a process died without a word (its imports failed, say)."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        dead = [rank for rank, process in enumerate(processes) if process.exitcode]
+        try:
+            return queue.get(timeout=1)
+        except queues.Empty:
+            assert not dead, f"ranks {dead} died; what they wrote to stderr says why"
+    raise AssertionError(f"some rank did not come back within {timeout} s")
+
+
+def _enter(function, rank, world_size, rendezvous, backend, queue, args):
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     try:
-        dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=world_size)
+        dist.init_process_group(backend, init_method=f"file://{rendezvous}", rank=rank, world_size=world_size)
         value = function(rank, *args)
-        queue.put((rank, True, value))
+        queue.put((rank, True, pickle.dumps(value)))  # a tensor sent as such would live in this process's memory
         dist.destroy_process_group()
     except BaseException:  # noqa: BLE001 - whatever it is, it is told to the parent
         queue.put((rank, False, traceback.format_exc()))
