@@ -27,7 +27,7 @@ class Narrator(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what is about to happen, or go on."""
         if trainer.is_global_zero:
-            size = sum(p.numel() for p in pl_module.parameters())
+            size = sum(getattr(p, "ds_numel", p.numel()) for p in pl_module.parameters())  # ZeRO-3 has let go of the values
             verb = "resuming at" if trainer.global_step else "starting at"
             self.console.print(
                 f"{verb} step {trainer.global_step}: {trainer.num_training_batches} batches an epoch, {size:,} parameters, "

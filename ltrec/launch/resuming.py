@@ -37,3 +37,22 @@ def refuse_foreign(checkpoint: Path, state: dict[str, Any], manifest_digest: str
             f"{checkpoint} holds another model ({key} is {theirs.get(key, 'absent')} there, {mine.get(key, 'absent')} here); "
             "give the model.* settings it was trained with, or choose another name=..."
         )
+
+
+def refuse_shards(checkpoint: Path, state: dict[str, Any], strategy: str) -> None:
+    """Refuse a checkpoint whose optimiser states lie in DeepSpeed's shards under any other strategy. DeepSpeed's own check the rest.
+
+    Args:
+        checkpoint: its path, for the message.
+        state: its contents.
+        strategy: the run's `strategy.name`.
+
+    Raises:
+        UserError: naming the strategy that can resume it.
+    """
+    zero = state.get("zero")
+    if zero is not None and "deepspeed" not in strategy:
+        raise UserError(
+            f"{checkpoint} was written in {zero['world_size']} processes by strategy.name=stratified_deepspeed_stage_{zero['stage']} "
+            f"and strategy.name={strategy} cannot resume it; choose another name=..., or that strategy"
+        )

@@ -14,6 +14,8 @@ from ltrec.config.load import dump, load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_write_text
+from ltrec.core.slots import remove_slots
+from ltrec.stages.checkpoint_io import whole_file
 
 # Changing these does not make another run: how long, where, and how it is shown.
 FREE_TO_CHANGE: tuple[str, ...] = (
@@ -56,7 +58,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """best.ckpt and last.ckpt."""
+        """best.ckpt and last.ckpt: files, or folders where training shards its state."""
         return self.path / "checkpoints"
 
     @property
@@ -69,7 +71,7 @@ class RunFolder:
         return str(json.loads(self.provenance.read_text(encoding="utf-8"))["run_id"])
 
     def checkpoint(self, which: str) -> Path:
-        """Path of `best` or `last`; `best` falls back to `last` when nothing was validated.
+        """File of `best` or `last`, to be read, not resumed; `best` falls back to `last` when nothing was validated.
 
         Raises:
             UserError: when there is no such name, or the run has no checkpoint.
@@ -78,7 +80,7 @@ class RunFolder:
             raise UserError(f"--checkpoint {which}: it must be best or last")
         for name in dict.fromkeys((which, "last")):
             if (found := self.checkpoints / f"{name}.ckpt").exists():
-                return found
+                return whole_file(found)
         raise UserError(f"{self.checkpoints} holds no checkpoint: train the run first with 'ltrec train {self.config}'")
 
     def read_config(self) -> RunConfig:
@@ -121,8 +123,9 @@ def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, 
             torn.unlink()
     atomic_write_text(run.config, dump(config))
     if fresh:
-        for old in (run.metrics, *run.checkpoints.glob("*.ckpt")):
-            old.unlink(missing_ok=True)
+        run.metrics.unlink(missing_ok=True)
+        for name in ("best", "last"):
+            remove_slots(run.checkpoints / f"{name}.ckpt")
     if fresh or not run.provenance.exists():
         atomic_write_text(run.provenance, json.dumps(provenance, indent=2) + "\n")
 

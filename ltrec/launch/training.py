@@ -18,7 +18,7 @@ from ltrec.core.errors import UserError
 from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
 from ltrec.launch.narrator import Narrator, say_visits
 from ltrec.launch.processes import Processes, detect
-from ltrec.launch.resuming import refuse_foreign
+from ltrec.launch.resuming import refuse_foreign, refuse_shards
 from ltrec.launch.run_folder import RunFolder, begin_run, find_run, folder_of
 from ltrec.launch.strategies import build_strategy, build_stratify
 from ltrec.stages.callbacks import callbacks
@@ -64,7 +64,9 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
     stage, datamodule = build_stage(config, data, plan), build_datamodule(config, data, plan, processes.world)
     run, resume = (folder_of(config), None) if afresh else find_run(config)
     if resume is not None:
-        refuse_foreign(resume, read_checkpoint(resume), data.manifest.digest, stage)
+        state = read_checkpoint(resume)
+        refuse_foreign(resume, state, data.manifest.digest, stage)
+        refuse_shards(resume, state, config.strategy.name)
     if processes.world.rank == 0:
         origin = provenance(data.folder, data.manifest, config.seed, processes.world.size)
         begin_run(run, config, origin, fresh=resume is None)

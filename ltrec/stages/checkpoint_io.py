@@ -57,15 +57,20 @@ def _system_error(error: BaseException | None) -> OSError | None:
     return error
 
 
+def whole_file(checkpoint: Path) -> Path:
+    """The file that holds a checkpoint's weights and cursor: itself, or one in the folder that sharded training writes."""
+    return checkpoint / "whole.ckpt" if checkpoint.is_dir() else checkpoint
+
+
 def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """Read a checkpoint file: tensors and plain values; anything that would have to be executed is refused.
+    """Read a checkpoint, file or folder: tensors and plain values; anything that would have to be executed is refused.
 
     Raises:
         UserError: when it is missing or damaged.
     """
     try:
-        _check_sums(path)
-        state = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        _check_sums(whole_file(path))
+        state = torch.load(whole_file(path), map_location=map_location or "cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path} not found: the run has no such checkpoint") from None
     except (*_DAMAGE, OSError) as error:

@@ -18,8 +18,8 @@ from pytorch_lightning.plugins.io import CheckpointIO
 
 from ltrec.core.errors import UserError
 from ltrec.core.slots import commit_slot, open_slot
-from ltrec.distributed.collectives import current_world
-from ltrec.strategy.deepspeed_shards import ShardFiles
+from ltrec.distributed.collectives import all_reduce_sum, current_world
+from ltrec.strategy.deepspeed_shards import ShardFiles, refuse_damage
 
 WHOLE, SHARDS = "whole.ckpt", "state"
 
@@ -57,6 +57,7 @@ def load(engine: Any, path: Path) -> None:
     Raises:
         UserError: a file of them is damaged or missing.
     """
+    _refuse_damage(path)
     engine.checkpoint_engine = ShardFiles()
     found, _ = engine.load_checkpoint(str(path), tag=SHARDS, load_lr_scheduler_states=False)
     if found is None:
@@ -84,15 +85,28 @@ def _attempt(write: Any) -> OSError | None:
     return None
 
 
+def _refuse_damage(path: Path) -> None:
+    """Each rank looks at some of the files; all ranks go on, or none."""
+    world, failure = current_world(), None
+    try:
+        for file in sorted((path / SHARDS).glob("*.pt"))[world.rank :: world.size]:
+            refuse_damage(file)
+    except UserError as error:
+        failure = error
+    if _any_rank(failure is not None):
+        raise failure or UserError(f"{path} is damaged: another process names the file; use another checkpoint")
+
+
 def _agree(failure: OSError | None, path: Path, slot: Path | None) -> None:
     """Go on only if no rank has failed; clean up and raise on all ranks if one has."""
-    failures = torch.tensor([failure is not None], dtype=torch.int64)
-    if current_world().size > 1:
-        dist.all_reduce(failures)
-    if not failures.any():
+    if not _any_rank(failure is not None):
         return
     if slot is not None and current_world().rank == 0:
         shutil.rmtree(slot, ignore_errors=True)
     if failure is not None:
         raise OSError(failure.errno, failure.strerror, str(path)) from failure
     raise UserError(f"{path} could not be written by another process; the checkpoint before it is still there")
+
+
+def _any_rank(mine: bool) -> bool:
+    return bool(all_reduce_sum(torch.tensor([mine], dtype=torch.int64)).any())

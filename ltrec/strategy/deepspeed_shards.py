@@ -13,6 +13,7 @@ import os
 import pickle
 import zipfile
 import zlib
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,25 @@ from ltrec.strategy.deepspeed_import import CheckpointEngine, LossScaler, ZeroSt
 
 _PLAIN = [LossScaler, ZeroStageEnum, fragment_address]
 _DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, NotImplementedError)
+
+
+def damaged(file: Path, error: Exception) -> UserError:
+    """The one line about a file that cannot be used."""
+    return UserError(f"{file} is damaged or missing ({type(error).__name__}); use another checkpoint")
+
+
+def refuse_damage(file: Path) -> None:
+    """Compare every record of a file with its CRC-32, which torch writes but does not read.
+
+    Raises:
+        UserError: one does not match, or the archive is torn.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if (record := archive.testzip()) is not None:
+                raise zipfile.BadZipFile(f"record {record} does not match its checksum")
+    except (*_DAMAGE, OSError) as error:
+        raise damaged(file, error) from error
 
 
 class ShardFiles(CheckpointEngine):  # type: ignore[misc]
@@ -59,13 +79,10 @@ class ShardFiles(CheckpointEngine):  # type: ignore[misc]
             UserError: it is missing, damaged, or holds anything but what DeepSpeed writes.
         """
         try:
-            with zipfile.ZipFile(path) as archive:
-                if (record := archive.testzip()) is not None:
-                    raise zipfile.BadZipFile(f"record {record} does not match its checksum")
             with torch.serialization.safe_globals(_PLAIN):
                 return torch.load(path, map_location=map_location, weights_only=True)
         except (*_DAMAGE, OSError) as error:
-            raise UserError(f"{path} is damaged or missing ({type(error).__name__}); use another checkpoint") from error
+            raise damaged(Path(path), error) from error
 
     def commit(self, info: Any) -> bool:
         """A checkpoint is written."""
