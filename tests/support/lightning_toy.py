@@ -69,6 +69,8 @@ class Case:
     """Steps whose hole is there."""
     plugins: bool = False
     couples_rows: bool = False
+    unused: bool = False
+    """Whether a parameter is trainable that nobody uses; DDP's wrapper must be told of such."""
     dtype: torch.dtype = torch.float64
 
     @property
@@ -128,7 +130,7 @@ class LightningToy(pl.LightningModule):
         self.toy = ToyStage(case.strata, plugins=case.plugins, couples_rows=case.couples_rows, first=first, dtype=case.dtype)
         if case.order is not None and case.plugins:
             self.toy.plugins = nn.ParameterList([self.toy.plugins[z] for z in torch.tensor(case.order).argsort().tolist()])
-        self.toy.unused.requires_grad_(False)  # DDP's wrapper does not take parameters that nobody uses
+        self.toy.unused.requires_grad_(case.unused)
         self.register_buffer("passes", torch.zeros(()), persistent=False)
         self.case, self.num_strata, self.couples_rows = case, case.strata, case.couples_rows
 
