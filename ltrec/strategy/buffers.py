@@ -10,9 +10,8 @@ from torch import nn
 
 @contextmanager
 def buffers_kept(module: nn.Module) -> Iterator[None]:
-    """Give every buffer its value back that the block changed. Buffers that nobody changed are not touched."""
-    before = [(buffer, buffer._version, buffer.clone()) for buffer in module.buffers()]
+    """Give every buffer its value back afterwards. (Version counters do not tell which changed: batch norm's kernels skip them.)"""
+    before = [(buffer, buffer.clone()) for buffer in module.buffers()]
     yield
-    for buffer, version, value in before:
-        if buffer._version != version:
-            buffer.copy_(value)
+    for buffer, value in before:
+        buffer.copy_(value)

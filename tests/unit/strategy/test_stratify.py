@@ -1,0 +1,149 @@
+"""Which mode and source a run gets, and which wishes are refused: in one line, before anything trains."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from ltrec.core.errors import UserError
+from ltrec.strategy import STRATEGIES, StratifiedDDPStrategy, StratifiedSingleDeviceStrategy
+from ltrec.strategy.buffers import buffers_kept
+from ltrec.strategy.stratify import choose_mode, choose_source, default_stratify
+from tests.support.lightning_toy import Case, LightningToy, Loader, strategy_of, train, trainer_of
+
+EVERYWHERE, ZERO = ("per_stratum", "weighted", "replay"), ("weighted", "replay")
+AUTO = [
+    ("linear", EVERYWHERE, "per_stratum"),
+    ("gram", EVERYWHERE, "per_stratum"),
+    ("coordinate", EVERYWHERE, "per_stratum"),
+    ("linear", ZERO, "weighted"),
+    ("gram", ZERO, "replay"),
+    ("linear", ("weighted",), "weighted"),
+]
+
+
+@pytest.mark.parametrize(("kind", "supported", "chosen"), AUTO)
+def test_auto_takes_the_first_mode_that_fits(kind, supported, chosen):
+    assert choose_mode("auto", kind, supported, "some") == chosen
+    assert choose_mode(chosen, kind, supported, "some") == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "kind", "supported", "message"),
+    [
+        (
+            "weighted",
+            "gram",
+            EVERYWHERE,
+            "mode=weighted cannot run a rule on the Gram matrix: .*use replay or per_stratum",
+        ),
+        ("weighted", "coordinate", EVERYWHERE, "strategy.mode=weighted cannot run a coordinate-wise rule: .*every coordinate"),
+        ("replay", "coordinate", EVERYWHERE, "strategy.mode=replay cannot run a coordinate-wise rule: .*only mode per_stratum"),
+        ("replay", "linear", EVERYWHERE, "strategy.mode=replay cannot run a linear rule: .*use weighted"),
+        (
+            "per_stratum",
+            "linear",
+            ZERO,
+            "mode=per_stratum is not possible with strategy.name=some; possible: weighted, replay",
+        ),
+        ("auto", "coordinate", ZERO, "strategy.name=some cannot run a coordinate-wise rule: .*only mode per_stratum"),
+        ("auto", "gram", ("weighted",), "strategy.name=some cannot run a rule on the Gram matrix"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_reason(wanted, kind, supported, message):
+    with pytest.raises(UserError, match=message):
+        choose_mode(wanted, kind, supported, "some")
+
+
+def test_sources():
+    assert [choose_source("auto", coupled=coupled) for coupled in (False, True)] == ["split", "retained"]
+    assert choose_source("retained", coupled=False) == choose_source("retained", coupled=True) == "retained"
+    assert choose_source("split", coupled=False) == "split"
+    with pytest.raises(UserError, match=r"strategy\.source=split .* couples the rows of a batch; use retained or auto"):
+        choose_source("split", coupled=True)
+
+
+REFUSED = {
+    "coordinate, weighted": (Case(rule="agr_sum", mode="weighted"), "strategy.mode=weighted cannot run a coordinate-wise rule"),
+    "coordinate, replay": (Case(rule="agr_sum", mode="replay"), "strategy.mode=replay cannot run a coordinate-wise rule"),
+    "gram, weighted": (Case(rule="upgrad", mode="weighted"), "strategy.mode=weighted cannot run a rule on the Gram matrix"),
+    "linear, replay": (Case(mode="replay"), "strategy.mode=replay cannot run a linear rule"),
+    "split, coupled": (Case(source="split", couples_rows=True), "strategy.source=split runs strata alone"),
+    "replay, accumulate": (
+        Case(rule="upgrad", mode="replay", accumulate=2),
+        "strategy.mode=replay cannot accumulate 2 micro-batches (trainer.accumulate)",
+    ),
+    "replay, plugins": (Case(rule="upgrad", mode="replay", plugins=True), "strategy.mode=replay cannot train plugins"),
+}
+
+
+@pytest.mark.parametrize(("case", "message"), REFUSED.values(), ids=REFUSED)
+def test_a_trainer_refuses_before_the_first_batch(case, message):
+    found = train(0, 1, case)
+    assert found.error is not None and found.error.startswith(message) and "\n" not in found.error
+    assert found.log.events == [] and found.steps == 0
+
+
+def test_a_module_that_lacks_something_is_refused():
+    trainer = trainer_of(Case(), strategy_of(Case(), 1), 1, [])
+
+    class Ordinary(pl.LightningModule):
+        def training_step(self, batch, batch_idx):
+            return None
+
+        def configure_optimizers(self):
+            return None
+
+    with pytest.raises(UserError, match=r"Ordinary cannot be trained by strategy stratified: see ltrec\.strategy\.module"):
+        trainer.fit(Ordinary(), Loader([]))
+
+
+def test_batch_norm_couples_rows():
+    module, strategy = LightningToy(Case()), strategy_of(Case(), 1)
+    module.norm = nn.BatchNorm1d(2)
+    strategy.connect(module)
+    assert strategy.source == "retained"
+    with pytest.raises(UserError, match="couples the rows"):
+        strategy_of(replace(Case(), source="split"), 1).connect(module)
+
+
+def test_a_look_leaves_buffers_as_they_were():
+    norm, batch = nn.BatchNorm1d(3), torch.randn(5, 3)
+    before = {name: buffer.clone() for name, buffer in norm.named_buffers()}
+    with buffers_kept(norm):
+        norm(batch)
+        assert not torch.equal(norm.running_mean, before["running_mean"])
+    for name, buffer in norm.named_buffers():
+        assert torch.equal(buffer, before[name])
+
+
+def test_names_are_registered_with_lightning():
+    assert {"stratified", "stratified_ddp", "stratified_fsdp2", "stratified_deepspeed_stage_3"} <= set(STRATEGIES)
+    by_name = {name: trainer_of(Case(), name, 1, []).strategy for name in ("stratified", "stratified_ddp")}
+    assert isinstance(by_name["stratified"], StratifiedSingleDeviceStrategy)
+    assert isinstance(by_name["stratified_ddp"], StratifiedDDPStrategy)
+
+
+def test_without_options_a_strategy_adjusts_with_a_uniform_prior():
+    told = default_stratify(4)
+    assert (told.rule.kind, told.mode, told.nonfinite, told.probe_every) == ("linear", "auto", "stop", 0)
+    assert told.prior_K.tolist() == [0.25] * 4
+    assert told.rule.weights(torch.tensor([3, 0, 1, 9])).tolist() == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3])
+
+
+def test_by_name_the_device_is_the_accelerators_first():
+    """What `Trainer(strategy="stratified", accelerator="gpu")` says nothing about."""
+    strategy = StratifiedSingleDeviceStrategy()
+    placed = []
+    strategy._accelerator = SimpleNamespace(
+        parse_devices=lambda count: [7][:count],
+        get_parallel_devices=lambda found: [torch.device("meta", i) for i in found],
+        setup_device=placed.append,
+    )
+    strategy.setup_environment()
+    assert strategy.root_device == torch.device("meta", 7) and placed == [strategy.root_device]
+    given = StratifiedSingleDeviceStrategy(device="meta")
+    assert given.root_device == torch.device("meta")
