@@ -3,12 +3,13 @@
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.distributed.device_mesh import init_device_mesh
 
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
 from ltrec.distributed.shard_store import ShardStore
-from ltrec.distributed.sharding import ShardedModule, local
+from ltrec.distributed.sharding import ShardedModule, as_shard, local
 from ltrec.distributed.sources import SOURCES
 from tests.support.naive_strata import naive_step
 from tests.support.threaded import on_ranks, threaded_or_skip
@@ -70,6 +71,63 @@ def check(window, rule, source="split", **options):
 
 
 @settings(max_examples=25, deadline=None)
-@given(window=windows(worlds=(2, 3, 4), strata=(2, 5), nobody=False))
-def test_any_split_of_any_rows_gives_the_naive_update(window):
-    check(window, "gram", plugins=True)
+@given(window=windows(worlds=(2, 3, 4), strata=(2, 5), nobody=False), plugins=st.booleans(), coupled=st.booleans())
+def test_any_split_of_any_rows_gives_the_naive_update(window, plugins, coupled):
+    check(window, "gram", "retained" if coupled else "split", plugins=plugins, couples_rows=coupled)
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+@pytest.mark.parametrize("strata", [2, 5, 10])
+@pytest.mark.parametrize("rule", ["linear", "gram"])
+def test_full_windows(world, strata, rule):
+    check(crowded(world, strata, micros=2), rule, plugins=True)
+
+
+def combined_by_coordinate(rank, window, prior_K):
+    gradients, _ = step(rank, window, prior_K, "coordinate", "split", {"plugins": True})
+    return gradients
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_a_rule_by_coordinate_sees_shards_of_the_true_rows(world):
+    window, prior_K = crowded(world, 3, micros=2), prior(3)
+    rows = []
+    for stratum in range(3):
+        alone_K = torch.eye(3, dtype=torch.float64)[stratum]
+        stage = ToyStage(3, plugins=True)
+        rows.append(naive_step(stage, window.all_batches(), lambda gram, counts, w=alone_K: w, toy_owner, prior_K).gradients)
+    for gradients in on_ranks(world, combined_by_coordinate, window, prior_K):
+        for name, gradient in gradients.items():
+            expected = rows[0][name]
+            if toy_owner(name) is None:
+                stacked_KN = torch.stack([row[name].flatten() for row in rows])
+                expected = ToyCoordinate(prior_K).combine(stacked_KN, torch.ones(3)).view_as(expected)
+            torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=1e-12, msg=name)
+
+
+def leave_alone(rank, window):
+    """Rows are gathered aside: gradients that were there stay, until the window is thrown away."""
+    sharded, collectives = sharded_stage(window)
+    store = ShardStore(sharded, toy_owner, window.strata)
+    for _, parameter in sharded.parameters:
+        parameter.grad = as_shard(torch.full_like(local(parameter.detach()), 7.0), parameter)
+    for batch in window.batches(rank):
+        store.add(0, sharded.module.losses(batch).loss_N.sum(), retain_graph=False)
+    store.settle()
+    kept = all((local(p.grad) == 7.0).all() for _, p in sharded.parameters)
+    moved = bool(store.rows[0].abs().sum() > 0) and not store.rows[1:].any()
+    gathered = sum(p.numel() for p in sharded.module.parameters())
+    store.discard()
+    at_rest = sum(local(p.detach()).numel() for p in sharded.module.parameters())
+    nothing = all(p.grad is None for p in sharded.module.parameters())
+    return kept, moved, nothing, gathered, at_rest, store.rows.shape, store.extra_bytes, collectives.calls["all_gather"]
+
+
+def test_gradients_that_were_there_stay_and_the_gathered_copy_goes():
+    found = on_ranks(2, leave_alone, crowded(2, 3, micros=3))
+    whole = sum(p.numel() for p in ToyStage(3).parameters())
+    for kept, moved, nothing, gathered, at_rest, shape, extra, gathers in found:
+        assert kept and moved and nothing and gathers == 1
+        assert gathered == whole and at_rest < whole
+        assert shape[0] == 3 and shape[1] < at_rest + 1 and extra == 4 * shape[1] * 8
+    assert sum(outcome[4] for outcome in found) == whole
