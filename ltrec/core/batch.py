@@ -8,7 +8,9 @@ Letters: B rows, T positions of all rows together, K strata.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -80,6 +82,22 @@ class SequenceBatch:
             stratum_B=self.stratum_B[rows],
             user_key_B=self.user_key_B[rows],
         )
+
+    def split(self, rows: Sequence[int]) -> list[SequenceBatch]:
+        """Consecutive sub-batches of so many rows each, sharing memory with this one; the host waits for the device once."""
+        borders = list(accumulate(rows, initial=0))
+        places = self.offsets[borders].tolist()
+        return [
+            replace(
+                self,
+                items_T=self.items_T[start:stop],
+                targets_T=self.targets_T[start:stop],
+                offsets=self.offsets[first : last + 1] - start,
+                stratum_B=self.stratum_B[first:last],
+                user_key_B=self.user_key_B[first:last],
+            )
+            for (first, last), (start, stop) in zip(pairwise(borders), pairwise(places), strict=True)
+        ]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> SequenceBatch:
         """A copy whose tensors live on `device`, but for the window's counts."""

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ltrec.aggregation.rule import Rule
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses
 from ltrec.core.sumcount import SumCount
@@ -129,14 +130,16 @@ class StratifiedEngine:
         assert self.store is not None
         denominators = self.denominators_K.tolist()
         present = [z for z, count in enumerate(self.counts_K.tolist()) if count]
+        seen: list[tuple[Tensor, Tensor]] = []
         for stratum, loss_N, again in self.source(losses, batch, present):
             loss = None
             if loss_N is not None:
-                if remember:
-                    self.remember(ExampleLosses(loss_N, torch.full_like(loss_N, stratum, dtype=torch.int64)))
+                seen.append((loss_N.detach(), torch.full_like(loss_N, stratum, dtype=torch.int64)))
                 loss = loss_N.sum() / denominators[stratum]
                 loss = loss if scale is None else scale(loss)
             self.store.add(stratum, loss, retain_graph=again)
+        if seen and remember:
+            self.remember(ExampleLosses(*map(torch.cat, zip(*seen, strict=True))))
 
     def gram(self, loss_scale: float = 1.0) -> Tensor:
         """<G_y, G_z> over the trunk, float64 [K, K] on the CPU. One small all-reduce."""
@@ -182,9 +185,18 @@ class StratifiedEngine:
         return (coefficient_K[example.stratum_N[mine]] * example.loss_N[mine]).sum()
 
     def plugin_factors_K(self) -> list[float]:
-        """What turns a plugin's gradient w_z G_z, as `weighted_loss` yields it, into P(z) G_z; 1 while undecided (a probe)."""
+        """What turns a plugin's gradient w_z G_z, as `weighted_loss` yields it, into P(z) G_z; 1 while undecided (a probe).
+
+        Raises:
+            UserError: a stratum that is there has weight 0, so its plugin would not be trained. Every rank finds it alike.
+        """
         if self._weights_K is None:
             return [1.0] * self.num_strata
+        lost = ((self._weights_K == 0) & (self.counts_K > 0) & (self.prior_K > 0)).nonzero()[:, 0].tolist()
+        if lost:
+            raise UserError(
+                f"weight 0 for stratum {lost[0]} leaves its plugin untrained in one weighted pass; set strategy.mode=per_stratum"
+            )
         return torch.where(self._weights_K != 0, self.prior_K / self._weights_K, 1.0).tolist()
 
     # -- the end of the window --------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 from ltrec.core.batch import SequenceBatch
@@ -26,9 +27,11 @@ Source = Callable[[Losses, SequenceBatch, Sequence[int]], Iterator[tuple[int, Te
 
 def split(losses: Losses, batch: SequenceBatch, strata: Sequence[int]) -> Iterator[tuple[int, Tensor | None, bool]]:
     """Run each stratum's rows alone."""
+    rows = torch.bincount(batch.stratum_B + 1, minlength=max(strata, default=0) + 2).tolist()  # the first: rows of no stratum
+    parts = batch.select(batch.stratum_B.argsort(stable=True)).split(rows)
     for stratum in strata:
-        rows = (batch.stratum_B == stratum).nonzero()[:, 0]
-        yield stratum, losses(batch.select(rows), stratum).loss_N if rows.numel() else None, False
+        part = parts[stratum + 1]
+        yield stratum, losses(part, stratum).loss_N if part.num_rows else None, False
 
 
 def retained(losses: Losses, batch: SequenceBatch, strata: Sequence[int]) -> Iterator[tuple[int, Tensor | None, bool]]:

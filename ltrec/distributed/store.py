@@ -86,6 +86,7 @@ class FlatStore:
         self.rows = first.new_zeros(num_strata, layout.shard_size)
         count = 0 if collectives.world.size == 1 else (1 if aside else 2)
         self._buffers = [first.new_zeros(layout.size) for _ in range(count)]
+        self._views = [layout.views(flat) for flat in self._buffers or self.rows]
         self._free: list[Pending] = [DONE] * count
         self._row_done: list[Pending] = [DONE] * num_strata
         self._turn = 0
@@ -107,23 +108,22 @@ class FlatStore:
     def add(self, stratum: int, loss: Tensor | None, *, retain_graph: bool) -> None:
         """Form the gradient in a buffer and begin its reduce-scatter; alone, form it in the row itself."""
         if not self._buffers:
-            self._form(self.rows[stratum], loss, retain_graph)
+            self._form(self._views[stratum], loss, retain_graph)
             return
         turn, self._turn = self._turn, (self._turn + 1) % len(self._buffers)
         buffer, row = self._buffers[turn], self.rows[stratum]
         self._free[turn].wait()
         self._row_done[stratum].wait()
         buffer.zero_()
-        self._form(buffer, loss, retain_graph)
+        self._form(self._views[turn], loss, retain_graph)
         rank, size = self.collectives.world.rank, self.layout.shard_size
         buffer[rank * size : (rank + 1) * size].add_(row)
         self._free[turn] = self._row_done[stratum] = self.collectives.reduce_scatter(row, buffer)
 
-    def _form(self, flat: Tensor, loss: Tensor | None, retain_graph: bool) -> None:
-        """Add the gradient of `loss` to `flat`."""
+    def _form(self, views: Sequence[Tensor], loss: Tensor | None, retain_graph: bool) -> None:
+        """Add the gradient of `loss` to the flat vector behind `views`."""
         if loss is None:
             return
-        views = self.layout.views(flat)
         if self.aside:
             found = torch.autograd.grad(loss, self.parameters, retain_graph=retain_graph, allow_unused=True)
             for view, gradient in zip(views, found, strict=True):
@@ -163,11 +163,9 @@ class FlatStore:
         for stratum, weight in enumerate(plugin_weights_K):
             own = self.layout.plugin_of_shard(self.collectives.world.rank, stratum)
             self.rows[0, own] = weight * self.rows[stratum, own]
-        whole = self.rows[0]
         if self._buffers:
-            whole = self._buffers[0]
-            self.collectives.all_gather(whole, self.rows[0]).wait()
-        self._point(self.layout.views(whole))
+            self.collectives.all_gather(self._buffers[0], self.rows[0]).wait()
+        self._point(self._views[0])
 
     def discard(self) -> None:
         """Leave every parameter without a gradient."""

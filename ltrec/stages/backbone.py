@@ -82,11 +82,14 @@ class BackboneStage(pl.LightningModule):
         return self.objective.coupled
 
     def seed_dropout(self, batch: SequenceBatch, stratum: int | None = None) -> None:
-        """Key dropout by (seed, step, rank, micro-batch), and by the stratum when it is run alone: a resume needs no saved generator."""
+        """Key dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: a resume needs no saved generator."""
         key = (
             (batch.step, self.global_rank, batch.micro) if stratum is None else (batch.step, self.global_rank, batch.micro, stratum)
         )
-        torch.manual_seed(mix(self.seed, *key) >> 1)
+        seed = mix(self.seed, *key) >> 1
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed also notes a stack trace for every kind of device
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def plugin_of(self, name: str) -> int | None:
         """The stratum whose plugin owns the parameter: a backbone is all trunk."""

@@ -32,6 +32,24 @@ def test_select_equals_list_indexing(rows, data):
     assert (part.step, part.micro) == (4, 1)
 
 
+@given(rows_of_items, st.data())
+def test_split_cuts_consecutive_rows_and_copies_nothing(rows, data):
+    batch = batch_of(rows)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
+    sizes = [b - a for a, b in zip([0, *cuts], [*cuts, len(rows)], strict=True)]
+    parts = batch.split(sizes)
+    assert [part.num_rows for part in parts] == sizes
+    start = 0
+    for part in parts:
+        rows_here = torch.arange(start, start + part.num_rows)
+        expected = batch.select(rows_here)
+        for name in ("items_T", "targets_T", "offsets", "stratum_B", "user_key_B", "window_targets_K"):
+            assert torch.equal(getattr(part, name), getattr(expected, name)), name
+        assert (part.step, part.micro) == (4, 1)
+        assert part.items_T.untyped_storage().data_ptr() == batch.items_T.untyped_storage().data_ptr()
+        start += part.num_rows
+
+
 @given(rows_of_items)
 def test_positions(rows):
     batch = batch_of(rows)
