@@ -5,6 +5,7 @@ import torch
 
 from ltrec.aggregation import RULE_CONFIGS, RULES
 from ltrec.causal.backdoor import Hajek
+from ltrec.core.errors import UserError
 from ltrec.core.sumcount import SumCount
 from tests.support.closeness import assert_close, assert_same
 from tests.support.engine_run import MODES, bench, ran
@@ -189,3 +190,49 @@ def test_losses_of_the_window_are_this_rank_s_alone(mode):
         mine = rank.bench.engine.step_losses
         assert mine.sum_K.dtype == torch.float64 and torch.equal(mine.count_K, local.counts_K)
         assert_close({"sums": mine.sum_K}, {"sums": local.sums_K})
+
+
+@pytest.mark.parametrize("make_rule", [ToyLinear, ToyGram])
+@pytest.mark.parametrize("world", [1, 3])
+def test_a_loss_scale_scales_the_gradients_and_no_decision(make_rule, world):
+    """Invariant 13: the scaler's factor is in the update, to be unscaled, but neither in the Gram matrix nor in the weights."""
+    window, scale = crowded(world, 3, 2), 2.0**16
+
+    def on_rank(rank):
+        made = bench(3, make_rule(PRIOR_K), "per_stratum", plugins=True)
+        made.engine.open(window.batches(rank)[0], rows=True)
+        for batch in window.batches(rank):
+            made.engine.gather(made.losses, batch, scale=lambda loss: loss * scale)
+        made.engine.combine(window.step, made.engine.gram(scale))
+        return made.gradients(), made.engine.report, made.engine.total_losses()
+
+    plain = ran(window, lambda: make_rule(PRIOR_K), "per_stratum", plugins=True)[0]
+    for gradients, report, losses in on_ranks(world, on_rank):
+        assert_same(gradients, {name: scale * g for name, g in plain.gradients.items()})  # a power of two rounds nothing
+        assert torch.equal(report.gram_KK, plain.report.gram_KK) and torch.equal(report.weights_K, plain.report.weights_K)
+        assert torch.equal(losses.sum_K, plain.losses.sum_K)
+
+
+@pytest.mark.parametrize("weights", [[-0.2, 0.8, 0.4], [0.0, 0.6, 0.4]])
+def test_plugins_do_not_follow_the_trunk_s_weights(weights):
+    """Negative weights do not turn a plugin around; weight 0 would lose it in one weighted pass, which is refused on every rank."""
+
+    def rule():
+        made = ToyLinear(PRIOR_K)
+        made.weights = lambda counts_K: torch.tensor(weights, dtype=torch.float64)
+        return made
+
+    def on_rank(rank):
+        made = bench(3, rule(), "weighted", plugins=True)
+        if 0.0 in weights:
+            with pytest.raises(UserError, match="stratum 0 leaves its plugin untrained"):
+                made.step(window.batches(rank))
+            return None
+        made.step(window.batches(rank))
+        return made.gradients()
+
+    window = crowded(2, 3, 1)
+    literal = ran(window, rule, "per_stratum", plugins=True)
+    for gradients, expected in zip(on_ranks(2, on_rank), literal, strict=True):
+        if gradients is not None:
+            assert_close(gradients, expected.gradients)
