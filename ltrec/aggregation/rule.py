@@ -77,7 +77,8 @@ class GramRule(Protocol):
     smooth: bool
 
     def weights(self, gram_KK: Tensor, counts_K: Tensor, key: int) -> Tensor:
-        """Weights float64 [K], 0 for an empty stratum. Called on one rank, which tells the others.
+        """Weights float64 [K], 0 for an empty stratum. Ranks that ask alike are answered alike, but for a solver's last digit:
+        take one rank's answer.
 
         Args:
             gram_KK: <G_y, G_z> over the trunk, float64, finite; rows of empty strata are ignored.
