@@ -26,6 +26,7 @@ LINES: tuple[Literal["solid"] | tuple[float, tuple[float, ...]], ...] = (
     (0, (5, 1.4, 1, 1.4)),
 )
 """One dash pattern per run: runs are told apart without colour, which means tail and head."""
+MINUS = "\N{MINUS SIGN}"
 MAX_RUNS = len(LINES)
 
 Pair = tuple[int, int]
@@ -50,7 +51,7 @@ def cosine_panels(runs: Sequence[Agreement], names: Sequence[str], x_label: str)
     """
     runs = tuple(runs[:MAX_RUNS])
     told = "; ".join(
-        f"{names[y]} and {names[z]} events: {last_tenth(runs[0].cosines[y, z]):+.2f}"
+        f"{names[y]} and {names[z]} events: {last_tenth(runs[0].cosines[y, z]):+.3f}"
         for y, z in combinations(range(len(names)), 2)
         if _known(runs[0], (y, z))
     )
@@ -61,8 +62,9 @@ def cosine_panels(runs: Sequence[Agreement], names: Sequence[str], x_label: str)
         partial(_paint_cosines, runs=runs, names=tuple(names), x_label=x_label),
         alt=f"Cosine between the gradients of two strata over {x_label}s, a panel per pair, of {runs[0].label}. "
         f"Over the last tenth of the curve: {told}.{others}",
-        caption="Each panel is a pair of strata: above the line a step for one helps the other, in the shaded part below it harms. "
-        "Thin: as logged. Thick: averaged over spans; the number is the mean of the last tenth." + others,
+        caption="Each panel is a pair of strata (named by training events): above the line a step for one helps the other, "
+        "in the shaded part below it harms. Thin: as logged. Thick: averaged over spans; the number is the mean of the last tenth."
+        + others,
         inches=(min(max(5.2, 1.62 * side + 0.9), 11.0), min(max(2.9, 1.18 * side + 0.95), 8.6)),
     )
 
@@ -113,7 +115,7 @@ def _paint_cosines(figure: Figure, theme: Theme, *, runs: tuple[Agreement, ...],
     for row, column in ((z - 1, y) for y, z in combinations(range(len(names)), 2)):
         axes = figure.add_subplot(grid[row, column], sharex=first, sharey=first)
         first = first or axes
-        _paint_pair(axes, theme, runs, (column, row + 1), limits[0])
+        _paint_pair(axes, theme, runs, (column, row + 1), limits)
         axes.tick_params(labelsize=7.5, labelbottom=row == side - 1, labelleft=column == 0)
         if row == column:
             axes.set_title(names[column], color=colours[column], loc="center", fontsize=9, fontweight="bold", pad=5)
@@ -133,28 +135,26 @@ def _paint_cosines(figure: Figure, theme: Theme, *, runs: tuple[Agreement, ...],
     _name_runs(figure, theme, runs, columns=2 if side > 3 else 1)
 
 
-def _paint_pair(axes: Axes, theme: Theme, runs: tuple[Agreement, ...], pair: Pair, low: float) -> None:
+def _paint_pair(axes: Axes, theme: Theme, runs: tuple[Agreement, ...], pair: Pair, limits: tuple[float, float]) -> None:
     """One panel: conflict shaded, the first run raw and smooth, the others smooth."""
-    axes.axhspan(low, 0, color=theme.panel, linewidth=0, zorder=0)
+    axes.axhspan(limits[0], 0, color=theme.panel, linewidth=0, zorder=0)
     axes.axhline(0, color=theme.muted, linewidth=0.8, zorder=2)
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
-    for order, run in reversed(list(enumerate(runs))):
+    for order, run in enumerate(runs):
         if _known(run, pair):
             _paint_curve(axes, theme, order, run.cosines[pair])
     if _known(runs[0], pair):
-        end = last_tenth(runs[0].cosines[pair])
-        weight = "bold" if end < 0 else "normal"
-        axes.text(
-            0.97, 0.95, signed(end, 2), transform=axes.transAxes, ha="right", va="top", fontsize=8, fontweight=weight, zorder=5
-        )
+        told = signed(last_tenth(runs[0].cosines[pair]), 2 if max(map(abs, limits)) > 0.3 else 3)
+        weight = "bold" if told.startswith(MINUS) else "normal"
+        axes.text(0.97, 0.95, told, transform=axes.transAxes, ha="right", va="top", fontsize=8, fontweight=weight, zorder=5)
 
 
 def _paint_conflict(room: Axes, theme: Theme, runs: tuple[Agreement, ...]) -> None:
     """Share of the pairs in conflict, in the empty half of the square, well within `room` so that the panels keep their grid."""
     room.set_axis_off()
     axes = room.inset_axes((0.14, 0.14, 0.86, 0.72))
-    for order, run in reversed(list(enumerate(runs))):
+    for order, run in enumerate(runs):
         if len(run.conflict.x):
             _paint_curve(axes, theme, order, run.conflict, shade=False)
     axes.set_title("Pairs in conflict", loc="left", fontsize=9, color=theme.muted)
@@ -174,7 +174,7 @@ def _paint_curve(axes: Axes, theme: Theme, order: int, raw: Curve, *, shade: boo
     if order == 0 and shade:
         axes.fill_between(smooth.x, smooth.y, 0, where=smooth.y < 0, interpolate=True, color=theme.ink, alpha=0.25, linewidth=0)
     mark: dict[str, Any] = {"marker": "o", "markersize": 4.0} if len(smooth.x) == 1 else {}
-    axes.plot(smooth.x, smooth.y, color=colour, linewidth=width, linestyle=LINES[order], zorder=4 - order / 8, **mark)
+    axes.plot(smooth.x, smooth.y, color=colour, linewidth=width, linestyle=LINES[order], zorder=3 + order / 8, **mark)
 
 
 def _name_runs(figure: Figure, theme: Theme, runs: tuple[Agreement, ...], columns: int) -> None:
@@ -191,7 +191,7 @@ def _name_runs(figure: Figure, theme: Theme, runs: tuple[Agreement, ...], column
 
 def signed(value: float, decimals: int) -> str:
     """A number with its sign, the minus as wide as the plus; what rounds to nothing has none."""
-    text = f"{value:+.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+    text = f"{value:+.{decimals}f}".replace("-", MINUS)
     return text[1:] if float(f"{value:.{decimals}f}") == 0 else text
 
 

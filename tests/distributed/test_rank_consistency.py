@@ -19,6 +19,8 @@ from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_data
 
 TABLE = "backbone.items.weight"
+WORDS = ("stream.lanes=12", "model.dropout=0", "strategy.name=stratified", "optim.eps=1e-3")
+"""A larger eps keeps Adam from blowing up rounding, so that two ranks may be held against one."""
 
 
 class Corrupt(Callback):
@@ -38,7 +40,7 @@ def train_each(rank, data, out):
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
     os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
     runs = {"watched": [RankConsistency(1)], "alone": [], "corrupted": [Corrupt(5), RankConsistency(2)]}
-    return {name: train(tiny_config(data, out / name, "stream.lanes=12"), callbacks) for name, callbacks in runs.items()}
+    return {name: train(tiny_config(data, out / name, *WORDS), callbacks) for name, callbacks in runs.items()}
 
 
 def train(config, callbacks):
@@ -77,6 +79,16 @@ def test_ranks_that_agree_train_as_if_nobody_looked(told, out):
     watched, alone = out / "watched" / "r", out / "alone" / "r"
     assert same(checkpoint(watched)["state_dict"], checkpoint(alone)["state_dict"])
     assert lines_of(watched) == lines_of(alone)
+
+
+def test_two_ranks_say_of_their_strata_what_one_says(told, out):
+    training.train(tiny_config(out / "data", out / "one", *WORDS))
+    ours, expected = (
+        [{k: v for k, v in line.items() if k.startswith("strata/")} for line in lines_of(out / name / "r") if "lr" in line]
+        for name in ("alone", "one")
+    )
+    assert [line == pytest.approx(good, rel=1e-3, abs=1e-3) for line, good in zip(ours, expected, strict=True)] == [True] * 4
+    assert {"strata/cosine/0-2", "strata/weight/1", "strata/missing/0", "strata/ess"} <= ours[0].keys()
 
 
 def look_each(rank):

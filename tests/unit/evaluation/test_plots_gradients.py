@@ -89,7 +89,7 @@ def test_a_pair_that_was_never_there_leaves_its_panel_empty():
 def test_the_words_hold_the_numbers():
     curve = Curve(np.arange(20.0), np.array([0.5] * 18 + [-0.25, -0.35]))
     image = cosine_panels([Agreement("pin", {(0, 1): curve}, NOTHING)], ("tail", "head"), "epoch")
-    assert "of pin. Over the last tenth of the curve: tail and head events: -0.30." in image.alt
+    assert "of pin. Over the last tenth of the curve: tail and head events: -0.300." in image.alt
 
 
 @settings(max_examples=60, deadline=None)
