@@ -13,7 +13,11 @@ from ltrec.launch.cli import COMMANDS
 from tests.support.source_tree import ROOT, committed, python_files
 
 PYPROJECT = ROOT / "pyproject.toml"
-TABLES = {"BACKBONES": ("ltrec.models.backbones", "BACKBONE_CONFIGS"), "OBJECTIVES": ("ltrec.objectives", "OBJECTIVE_CONFIGS")}
+TABLES = {
+    "BACKBONES": ("ltrec.models.backbones", "BACKBONE_CONFIGS"),
+    "OBJECTIVES": ("ltrec.objectives", "OBJECTIVE_CONFIGS"),
+    "RULES": ("ltrec.aggregation", "RULE_CONFIGS"),
+}
 
 
 def requirements():
