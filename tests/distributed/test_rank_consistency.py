@@ -1,5 +1,6 @@
 """Real gloo processes: ranks that differ stop together and are told apart; ranks that agree train as if nobody had looked."""
 
+import math
 import os
 import re
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 import ltrec.launch.training as training
 from ltrec.core.errors import UserError
 from ltrec.distributed.report import StepReport
+from ltrec.stages.callbacks import gradient_norm
 from ltrec.stages.consistency import RankConsistency, statement
 from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_data
@@ -92,9 +94,12 @@ def test_two_ranks_say_of_their_strata_what_one_says(told, out):
 
 
 def look_each(rank):
-    """What every rank is told about reports that differ on rank 1 in one number, and the names of parameters that are compared."""
+    """What every rank is told about reports that differ on rank 1 in one number; which parameters are compared; a sharded norm."""
     looks = {what: look(report_of_rank(rank, what)) for what in ("weight", "count", "nothing")}
-    return looks, list(statement(half_sharded(), None))
+    module = half_sharded()
+    for parameter in module.parameters():
+        parameter.grad = parameter.detach()
+    return looks, list(statement(module, None)), gradient_norm(module)
 
 
 def report_of_rank(rank, what):
@@ -127,9 +132,10 @@ def half_sharded():
 
 def test_weights_and_counts_are_compared_to_the_last_bit_and_parts_of_parameters_not_at_all(tmp_path):
     told = spawn(look_each, 3, tmp_path / "store")
-    for looks, names in told:
+    for looks, names, norm in told:
         weight = "the weight of stratum 0 is 0.1 on ranks 0, 2 and 0.10000000000000002 on rank 1 (this is the first check)"
         assert weight in looks["weight"]
         assert "the count of stratum 1 is 9 on ranks 0, 2 and 10 on rank 1 (this is the first check)" in looks["count"]
         assert looks["nothing"] is None
         assert names == ["parameter whole"]
+        assert norm == {"grad_norm": pytest.approx(math.sqrt(2 * sum(i * i for i in range(6))))}, "of all shards, on every rank"
