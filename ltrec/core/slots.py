@@ -34,6 +34,7 @@ def commit_slot(link: Path, slot: Path) -> None:
     for folder in (*(p for p in slot.rglob("*") if p.is_dir()), slot):
         fsync_folder(folder)
     temporary = link.with_name(f".{link.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)  # of a process with the same number, killed right here
     temporary.symlink_to(slot.name)
     os.replace(temporary, link)
     fsync_folder(link.parent)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Trainer
 from pytorch_lightning.plugins.precision import Precision
 from torch import Tensor
 from torch.optim import Optimizer
@@ -145,15 +145,6 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         """DeepSpeed averages over ranks."""
         return self.world_size
 
-    def connect(self, model: LightningModule) -> None:
-        """Refuse what DeepSpeed cannot do."""
-        if self.stratify is not None and self.stratify.nonfinite == "skip":
-            raise UserError(
-                f"strategy.nonfinite=skip is not possible with strategy.name={self.title}: DeepSpeed has reduced and kept the "
-                "gradient before it can be judged; use stop"
-            )
-        super().connect(model)
-
     def make_store(self, collectives: Collectives) -> Store:
         """Lay the rows out while the parameters have their shapes."""
         assert self.lightning_module is not None
@@ -227,17 +218,20 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         return True
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Step, and stop all ranks if the gradient was no number: its norm is the same on every rank.
+        """Step. DeepSpeed leaves the step out, on all ranks, when the reduced gradient is not finite: parameters and moments stay.
 
         Raises:
-            UserError: the run has diverged.
+            UserError: it did, and the policy is `stop`.
         """
-        result = super().optimizer_step(*args, **kwargs)
         assert self.lightning_module is not None
-        if self.deepspeed_engine.was_step_applied() and not 0 <= float(self.deepspeed_engine.get_global_grad_norm()) < float("inf"):
-            raise diverged("the gradient is not a finite number", self.lightning_module.trainer.global_step + 1)
+        left_out = self.deepspeed_engine.skipped_steps
+        result = super().optimizer_step(*args, **kwargs)
+        if self.deepspeed_engine.skipped_steps > left_out:
+            self.engine.report = None
+            if self.options.nonfinite == "stop":
+                raise diverged("the gradient is not a finite number", self.lightning_module.trainer.global_step + 1)
         return result
 
     def discard_gradients(self) -> None:
-        """Never: the loader gives every step a target, and skipping is refused."""
-        raise AssertionError("DeepSpeed cannot leave out a step")
+        """Nothing to do for numbers that are none: DeepSpeed meets them in its step."""
+        assert not self.engine.is_empty, "the loader gives every window a target; DeepSpeed could not leave its step out"

@@ -39,6 +39,8 @@ class Case:
     nonfinite: str = "stop"
     poison: tuple[int, int] | None = None
     """(step, stratum) of losses that are no numbers, on rank 1 alone."""
+    finite_loss: bool = False
+    """The poison shows in the gradient only."""
 
 
 def window(case, step):
@@ -66,7 +68,8 @@ class ToyModule(pl.LightningModule):
             loss_N = loss_N * (torch.rand(len(loss_N)) >= self.case.dropout)
         poison = self.case.poison
         if poison is not None and batch.step == poison[0] and self.rank == 1:
-            loss_N = loss_N + torch.where(stratum_N == poison[1], float("nan"), 0.0) * self.stage.mix.sum()
+            nan = (self.stage.mix.sum() * 0).sqrt() if self.case.finite_loss else self.stage.mix.sum() * float("nan")
+            loss_N = loss_N + torch.where(stratum_N == poison[1], nan, 0.0)
         return ExampleLosses(loss_N, stratum_N)
 
     def seed_dropout(self, batch, stratum=None):
@@ -93,6 +96,7 @@ class Ran:
 
     weights: dict[str, Any]
     windows: list[tuple[Any, Any, Any]]
+    """Nothing but None for a step that was left out."""
     hooks: dict[str, int]
 
 
@@ -111,7 +115,7 @@ class Watch(pl.Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         if batch.micro + 1 == trainer.accumulate_grad_batches:
             report = trainer.strategy.report
-            numbers = (report.counts_K, report.weights_K, report.gram_KK)
+            numbers = (None, None, None) if report is None else (report.counts_K, report.weights_K, report.gram_KK)
             self.numbers.append(tuple(None if tensor is None else tensor.numpy() for tensor in numbers))
 
 
@@ -160,6 +164,8 @@ def naive_run(case):
         batches = window(case, step).all_batches()
         found = naive_step(module.stage, batches, weights, toy_owner, PRIOR_K)
         steps.append(found)
+        if case.poison and step == case.poison[0]:
+            continue
         for name, parameter in module.stage.named_parameters():
             # ZeRO gives a parameter that no loss reaches a gradient of zeros.
             parameter.grad = found.gradients[name].clone() if name in found.gradients else None
