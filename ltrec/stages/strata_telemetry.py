@@ -26,6 +26,8 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -48,6 +50,8 @@ class ReportsStrata(Protocol):
         ...
 
 
+Sum = npt.NDArray[np.float64]
+
 MEANS = (
     ("count", "examples_K", "steps"),
     ("missing", "missing_K", "steps"),
@@ -61,29 +65,30 @@ MEANS = (
 
 
 class StrataMeter:
-    """Sums of reports since the last line."""
+    """Sums of reports since the last line. In numpy, whose small arrays cost a fraction of torch's small tensors."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[str, Sum] = {}
 
     def add(self, report: StepReport | None) -> None:
         """Count one optimiser step; None for one that was skipped."""
-        for name, value in (_skip() if report is None else _presence(report) | _weighting(report) | _agreement(report)).items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
+        for name, value in measured(report).items():
+            self._sums[name] = value + self._sums.get(name, 0.0)
 
     def line(self) -> dict[str, float]:
         """The keys above, finite values only; empty when nothing was added."""
-        values = {"strata/skipped": float(self._sums["skipped"])} if "skipped" in self._sums else {}
+        values = {"strata/skipped": float(self._sums["skipped"][0])} if "skipped" in self._sums else {}
         for key, total, count in MEANS:
             if total in self._sums:
-                means = (self._sums[total] / self._sums[count]).reshape(-1).tolist()
-                names = self._suffixes(total)
-                values |= {f"strata/{key}{name}": mean for name, mean in zip(names, means, strict=True) if mean == mean}
+                above, below = self._sums[total], self._sums[count]
+                means = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
+                ends = self._suffixes(total)
+                values |= {f"strata/{key}{end}": mean for end, mean in zip(ends, means.tolist(), strict=True) if mean == mean}
         return values
 
     def _suffixes(self, total: str) -> list[str]:
         """Ends of the keys of a sum, which its own last letter tells."""
-        strata = range(self._sums["examples_K"].numel())
+        strata = range(self._sums["examples_K"].size)
         ends = {"K": [f"/{z}" for z in strata], "P": [f"/{y}-{z}" for y, z in combinations(strata, 2)]}
         return ends.get(total.partition("_")[2], [""])
 
@@ -93,49 +98,50 @@ class StrataMeter:
 
     def state_dict(self) -> dict[str, Tensor]:
         """The sums, by name."""
-        return dict(self._sums)
+        return {name: torch.from_numpy(value) for name, value in self._sums.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on from them."""
-        self._sums = dict(state)
+        self._sums = {name: value.numpy() for name, value in state.items()}
 
 
-def _skip() -> dict[str, Tensor]:
-    return {"skipped": torch.ones((), dtype=torch.float64)}
+def measured(report: StepReport | None) -> dict[str, Sum]:
+    """One step's share of every sum."""
+    if report is None:
+        return {"skipped": np.ones(1)}
+    counts_K = report.counts_K.numpy().astype(np.float64)
+    found = _presence(counts_K) | _weighting(counts_K, report.weights_K.numpy())
+    return found if report.gram_KK is None else found | _agreement(counts_K, report.gram_KK.numpy())
 
 
-def _presence(report: StepReport) -> dict[str, Tensor]:
-    counts_K = report.counts_K.double()
-    return {"steps": torch.ones((), dtype=torch.float64), "examples_K": counts_K, "missing_K": (counts_K == 0).double()}
+def _presence(counts_K: Sum) -> dict[str, Sum]:
+    return {"steps": np.ones(1), "examples_K": counts_K, "missing_K": (counts_K == 0).astype(np.float64)}
 
 
-def _weighting(report: StepReport) -> dict[str, Tensor]:
-    """Weights and effective sample size; nothing for a rule that has no weights, or a step whose gradients were no numbers."""
-    weights_K, present_K = report.weights_K.double(), report.counts_K > 0
-    if not weights_K.isfinite().all():
+def _weighting(counts_K: Sum, weights_K: Sum) -> dict[str, Sum]:
+    """Weights and effective sample size; nothing for a rule that has no weights."""
+    if not np.isfinite(weights_K).all():
         return {}
-    spread = (weights_K[present_K] ** 2 / report.counts_K[present_K]).sum()
-    size = weights_K[present_K].sum() ** 2 / spread if spread > 0 else torch.zeros_like(spread)
-    return {"weight_K": weights_K, "weighted": torch.ones_like(spread), "size": size, "sized": (spread > 0).double()}
+    present_K = counts_K > 0
+    spread = (weights_K[present_K] ** 2 / counts_K[present_K]).sum()
+    size = weights_K[present_K].sum() ** 2 / spread if spread > 0 else 0.0
+    return {"weight_K": weights_K, "weighted": np.ones(1), "size": np.full(1, size), "sized": np.full(1, float(spread > 0))}
 
 
-def _agreement(report: StepReport) -> dict[str, Tensor]:
+def _agreement(counts_K: Sum, gram_KK: Sum) -> dict[str, Sum]:
     """Norms of the strata that are there, cosines of the pairs P of which both are and neither gradient is zero."""
-    if report.gram_KK is None:
-        return {}
-    gram_KK, present_K = report.gram_KK.double(), report.counts_K > 0
     square_K = gram_KK.diagonal()
-    known_K = present_K & square_K.isfinite()
-    norm_K = torch.where(known_K, square_K, 0.0).clamp(min=0).sqrt()
-    y_P, z_P = torch.triu_indices(len(norm_K), len(norm_K), 1)
+    known_K = (counts_K > 0) & np.isfinite(square_K)
+    norm_K = np.sqrt(np.where(known_K, square_K, 0.0).clip(min=0))
+    y_P, z_P = np.triu_indices(len(norm_K), 1)
     product_P, scale_P = gram_KK[y_P, z_P], norm_K[y_P] * norm_K[z_P]
-    known_P = (scale_P > 0) & product_P.isfinite()
-    cosine_P = torch.where(known_P, product_P / scale_P, 0.0).clamp(-1, 1)
+    known_P = (scale_P > 0) & np.isfinite(product_P)
+    cosine_P = np.divide(product_P, scale_P, out=np.zeros_like(scale_P), where=known_P).clip(-1, 1)
     return {
         "norm_K": norm_K,
-        "normed_K": known_K.double(),
+        "normed_K": known_K.astype(np.float64),
         "cosine_P": cosine_P,
-        "paired_P": known_P.double(),
-        "conflicts": (cosine_P < 0).double().sum(),
-        "pairs": known_P.double().sum(),
+        "paired_P": known_P.astype(np.float64),
+        "conflicts": np.full(1, float((cosine_P < 0).sum())),
+        "pairs": np.full(1, float(known_P.sum())),
     }
