@@ -146,8 +146,11 @@ class StratifiedEngine:
         assert self.store is not None
         self.store.settle()
         trunk, plugins = self.store.rows.tensor_split([self.store.trunk], dim=1)
-        # Plugins have no part in the matrix, but numbers that are none must not pass unseen: 0 * inf is NaN, and it spreads.
-        triangle = (pack(gram(trunk)) + 0 * plugins.sum(dtype=torch.float64)).cpu()
+        # Plugins and losses have no part in the matrix, but what is no number must not pass unseen: 0 * inf is NaN, and it spreads.
+        matrix_KK = gram(trunk) + 0 * plugins.sum(dtype=torch.float64)
+        if self.step_losses is not None:
+            matrix_KK.diagonal().add_(0 * self.step_losses.sum_K)
+        triangle = pack(matrix_KK).cpu()
         self.collectives.all_reduce(triangle).wait()
         return unpack(triangle, self.num_strata) / loss_scale**2
 

@@ -1,0 +1,86 @@
+"""Training by strata as a user meets it: combinations that cannot work, numbers that are none, probes in metrics.jsonl."""
+
+import pytest
+import torch
+
+import ltrec.launch.training as training
+from ltrec.core.errors import UserError
+from ltrec.core.losses import ExampleLosses
+from ltrec.launch.cli import main
+from ltrec.stages.backbone import BackboneStage
+from tests.support.tiny_run import checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
+
+WEIGHTED, REPLAY = "strategy.mode=weighted", "strategy.mode=replay"
+IMPOSSIBLE = {
+    "coordinate, weighted": (["rule.name=agr_sum", WEIGHTED], "strategy.mode=weighted cannot run a coordinate-wise rule"),
+    "coordinate, replay": (["rule.name=agr_sum", REPLAY], "strategy.mode=replay cannot run a coordinate-wise rule"),
+    "gram, weighted": (["rule.name=upgrad", WEIGHTED], "strategy.mode=weighted cannot run a rule on the Gram matrix"),
+    "linear, replay": (["rule.name=backdoor", REPLAY], "strategy.mode=replay cannot run a linear rule"),
+    "replay, accumulate": (
+        ["rule.name=upgrad", REPLAY, "trainer.accumulate=2"],
+        "strategy.mode=replay cannot accumulate 2 micro-batches",
+    ),
+    "unknown mode": (["strategy.mode=weigthed"], "did you mean 'weighted'?"),
+    "unknown name": (["strategy.name=stratifyed"], "did you mean 'stratified'?"),
+    "unknown policy": (["strategy.nonfinite=skipp"], "did you mean 'skip'?"),
+    "negative probe": (["strategy.probe_every_steps=-1"], "probe_every_steps must not be negative"),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.mark.parametrize(("words", "message"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_the_impossible_is_refused_in_one_line(data, tmp_path, capsys, words, message):
+    assert main(["train", *tiny_words(data, tmp_path, "strategy.name=stratified", *words)]) == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ") and message in shown and shown.count("\n") == 1, shown
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def spoil(monkeypatch, step):
+    """Stratum 1 has no number for a loss in one step."""
+    losses = BackboneStage.losses
+
+    def spoilt(self, batch):
+        example = losses(self, batch)
+        if batch.step != step:
+            return example
+        return ExampleLosses(torch.where(example.stratum_N == 1, torch.nan, example.loss_N), example.stratum_N)
+
+    monkeypatch.setattr(BackboneStage, "losses", spoilt)
+
+
+@pytest.mark.parametrize(
+    "words", [[], [WEIGHTED], ["rule.name=upgrad", REPLAY], ["rule.name=group_dro", WEIGHTED]], ids=lambda words: " ".join(words)
+)
+def test_a_bad_number_is_stopped_or_skipped_as_told(data, tmp_path, monkeypatch, words):
+    spoil(monkeypatch, 2)
+    words = ["strategy.name=stratified", "trainer.max_epochs=1", *words]
+    with pytest.raises(UserError, match=r"^training diverged: a stratum's gradient .* after step 3"):
+        training.train(tiny_config(data, tmp_path / "stop", *words))
+    training.train(tiny_config(data, tmp_path / "skip", "strategy.nonfinite=skip", *words))
+    run = tmp_path / "skip" / "r"
+    assert checkpoint(run)["global_step"] == 4 and column(run, "strata/skipped") == [1.0]
+    assert all(value == value for line in lines_of(run) for value in line.values())
+    [counts] = {state["step"].item() for state in checkpoint(run)["optimizer_states"][0]["state"].values()}
+    assert counts == 3, "the optimiser has not seen the skipped step"
+
+
+def test_a_probe_adds_lines_and_changes_nothing_else(data, tmp_path):
+    runs = {}
+    for every in (0, 3):
+        words = ["strategy.name=stratified", WEIGHTED, f"strategy.probe_every_steps={every}", "trainer.max_epochs=2"]
+        training.train(tiny_config(data, tmp_path / str(every), *words))
+        runs[every] = tmp_path / str(every) / "r"
+    plain, probed = (checkpoint(runs[every]) for every in (0, 3))
+    for key in ("state_dict", "optimizer_states", "lr_schedulers", "StreamDataModule"):
+        assert same(plain[key], probed[key]), key
+    assert column(runs[0], "strata/cosine/0-1") == [] and len(column(runs[3], "strata/cosine/0-1")) == 2
+    seen = [
+        {k: v for k, v in line.items() if not k.startswith(("strata/cosine", "strata/conflict", "strata/grad_norm"))}
+        for line in lines_of(runs[3])
+    ]
+    assert seen == lines_of(runs[0])
