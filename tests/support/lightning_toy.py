@@ -181,10 +181,10 @@ class Log(Callback):
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
         self.events.append("before_step")
-        self.seen.append({name: p.grad.clone() for name, p in pl_module.named_parameters() if p.grad is not None})
+        self.seen.append({name: p.grad.cpu().clone() for name, p in pl_module.named_parameters() if p.grad is not None})
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.after.append(torch.cat([p.detach().flatten() for p in trainer.lightning_module.parameters()]))
+        self.after.append(torch.cat([p.detach().flatten().cpu() for p in trainer.lightning_module.parameters()]))
         if not isinstance(trainer.strategy, Stratified):
             return
         collectives = trainer.strategy.engine.collectives

@@ -54,6 +54,8 @@ def _enter(function, rank, world_size, rendezvous, backend, queue, args):
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     try:
+        if "cuda" in backend:
+            torch.cuda.set_device(rank)
         dist.init_process_group(backend, init_method=f"file://{rendezvous}", rank=rank, world_size=world_size)
         value = function(rank, *args)
         queue.put((rank, True, pickle.dumps(value)))  # a tensor sent as such would live in this process's memory
