@@ -38,6 +38,7 @@ class ShardStore:
         first = ordered[0]
         assert all(p.dtype == first.dtype and p.device == first.device for p in ordered), "one dtype, one device"
         self.rows = first.detach().new_zeros(num_strata, self.layout.size)
+        self._views = [self.layout.views(row) for row in self.rows]
         self._order = [place[id(shard)] for shard in ordered]
         self._under_way: tuple[int, list[Tensor | None], Pending] | None = None
 
@@ -69,7 +70,7 @@ class ShardStore:
         stratum, shards, pending = self._under_way
         self._under_way = None
         pending.wait()
-        for place, view in zip(self._order, self.layout.views(self.rows[stratum]), strict=True):
+        for place, view in zip(self._order, self._views[stratum], strict=True):
             if (shard := shards[place]) is not None:
                 view.add_(shard)
 
@@ -91,7 +92,7 @@ class ShardStore:
         for stratum, weight in enumerate(plugin_weights_K):
             own = self.layout.plugin_of_shard(0, stratum)
             self.rows[0, own] = weight * self.rows[stratum, own]
-        for place, view in zip(self._order, self.layout.views(self.rows[0]), strict=True):
+        for place, view in zip(self._order, self._views[0], strict=True):
             _, parameter = self.sharded.parameters[place]
             parameter.grad = as_shard(view, like=parameter)
         self.sharded.reshard()
