@@ -13,6 +13,7 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 import ltrec.launch.training as training
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.report import StepReport
+from ltrec.stages.callbacks import gradient_norm
 from ltrec.stages.strata_telemetry import StrataMeter
 from tests.support.tiny_run import lines_of, refuse_differences, tiny_config, tiny_data
 
@@ -154,6 +155,7 @@ class Reporting(SingleDeviceStrategy):
 
     report = None
     skipped = ()
+    empty = ()
 
     def training_step(self, *args):
         step = args[0].step
@@ -163,6 +165,8 @@ class Reporting(SingleDeviceStrategy):
     @property
     def step_losses(self):
         losses = self.lightning_module.step_losses
+        if self.report is not None and self.report.step in self.empty:
+            return None
         return losses if self.report is not None else SumCount(losses.sum_K * torch.nan, losses.count_K)
 
 
@@ -207,6 +211,23 @@ def test_what_a_skipped_step_lost_is_in_no_line(data, tmp_path, reporting, monke
     assert math.isfinite(first["train/loss"])
     assert strata_of(second) == {"strata/skipped": 3}
     assert not [key for key in second if key.startswith("train/loss")]
+
+
+def test_a_rank_without_examples_still_writes_and_adds_nothing(data, tmp_path, reporting, monkeypatch):
+    """On many ranks a line is a collective: one that stayed away would leave the others waiting."""
+    training.train(tiny_config(data, tmp_path / "full", "trainer.log_every_steps=1", "trainer.max_epochs=1"))
+    monkeypatch.setattr(Reporting, "empty", (0, 2))
+    training.train(tiny_config(data, tmp_path / "holed", "trainer.log_every_steps=1", "trainer.max_epochs=1"))
+    full, holed = ([line for line in lines_of(tmp_path / name / "r") if "lr" in line] for name in ("full", "holed"))
+    assert ["train/loss" in line for line in holed] == [False, True, False, True]
+    assert (holed[1], holed[3]) == (full[1], full[3])
+
+
+def test_a_module_without_gradients_has_no_norm():
+    module = torch.nn.Linear(2, 1)
+    assert gradient_norm(module) == {}
+    module.weight.grad = torch.tensor([[3.0, 4.0]])
+    assert gradient_norm(module) == {"grad_norm": 5.0}
 
 
 def test_a_resumed_run_writes_the_same_lines(data, tmp_path, reporting, monkeypatch):
