@@ -40,7 +40,7 @@ def refuse_foreign(checkpoint: Path, state: dict[str, Any], manifest_digest: str
 
 
 def refuse_shards(checkpoint: Path, state: dict[str, Any], strategy: str) -> None:
-    """Refuse a checkpoint whose optimiser states lie in DeepSpeed's shards under any other strategy. DeepSpeed's own check the rest.
+    """Refuse a checkpoint whose optimiser states lie in DeepSpeed's shards, unless DeepSpeed is to resume it and check the rest.
 
     Args:
         checkpoint: its path, for the message.
@@ -53,6 +53,7 @@ def refuse_shards(checkpoint: Path, state: dict[str, Any], strategy: str) -> Non
     zero = state.get("zero")
     if zero is not None and "deepspeed" not in strategy:
         raise UserError(
-            f"{checkpoint} was written in {zero['world_size']} processes by strategy.name=stratified_deepspeed_stage_{zero['stage']} "
-            f"and strategy.name={strategy} cannot resume it; choose another name=..., or that strategy"
+            f"{checkpoint} was written in {zero['world_size']} processes by "
+            f"strategy.name=stratified_deepspeed_stage_{zero['stage']} and strategy.name={strategy} cannot resume it; "
+            "choose another name=..., or that strategy"
         )

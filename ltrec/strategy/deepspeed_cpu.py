@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning_fabric.utilities.seed import reset_seed
 from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.strategies import DDPStrategy, DeepSpeedStrategy
 from torch import nn
@@ -47,7 +46,6 @@ class AnyDeviceDeepSpeedStrategy(DeepSpeedStrategy):
             return
         # Else the first run on a machine compiles a shared-memory operator for a minute and a half; gloo does as well.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-        reset_seed()
         self.set_world_ranks()
         self._init_deepspeed_distributed()
 
