@@ -90,6 +90,7 @@ class FlatStore:
         self._free: list[Pending] = [DONE] * count
         self._row_done: list[Pending] = [DONE] * num_strata
         self._turn = 0
+        self._unwritten: set[int] = set()
 
     @property
     def trunk(self) -> int:
@@ -102,12 +103,16 @@ class FlatStore:
         return self.rows.nbytes + sum(b.nbytes for b in self._buffers[(0 if self.aside else 1) :])
 
     def open(self) -> None:
-        """Forget the last window."""
-        self.rows.zero_()
+        """Forget the last window. What its rows held is overwritten by the first that is added, or zeroed by `settle`."""
+        self._unwritten = set(range(len(self.rows)))
 
     def add(self, stratum: int, loss: Tensor | None, *, retain_graph: bool) -> None:
         """Form the gradient in a buffer and begin its reduce-scatter; alone, form it in the row itself."""
+        first = stratum in self._unwritten
+        self._unwritten.discard(stratum)
         if not self._buffers:
+            if first:
+                self.rows[stratum].zero_()
             self._form(self._views[stratum], loss, retain_graph)
             return
         turn, self._turn = self._turn, (self._turn + 1) % len(self._buffers)
@@ -116,8 +121,9 @@ class FlatStore:
         self._row_done[stratum].wait()
         buffer.zero_()
         self._form(self._views[turn], loss, retain_graph)
-        rank, size = self.collectives.world.rank, self.layout.shard_size
-        buffer[rank * size : (rank + 1) * size].add_(row)
+        if not first:
+            rank, size = self.collectives.world.rank, self.layout.shard_size
+            buffer[rank * size : (rank + 1) * size].add_(row)
         self._free[turn] = self._row_done[stratum] = self.collectives.reduce_scatter(row, buffer)
 
     def _form(self, views: Sequence[Tensor], loss: Tensor | None, retain_graph: bool) -> None:
@@ -144,6 +150,9 @@ class FlatStore:
             pending.wait()
         self._row_done = [DONE] * len(self._row_done)
         self._free = [DONE] * len(self._free)
+        for stratum in self._unwritten:
+            self.rows[stratum].zero_()
+        self._unwritten.clear()
 
     def publish(self, trunk_weights_K: Sequence[float], plugin_weights_K: Sequence[float]) -> None:
         """Combine this rank's columns in place, into row 0, and gather."""
