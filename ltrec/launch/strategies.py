@@ -54,7 +54,11 @@ def build_stratify(config: RunConfig, data: Data, plan: Plan) -> Stratify | None
 
 
 def build_strategy(config: RunConfig, processes: Processes, accelerator: str, stratify: Stratify | None) -> str | Strategy:
-    """The strategy of this run in this world. Control values (cursors, counts, results) always travel over gloo."""
+    """The strategy of this run in this world. Control values (cursors, counts, results) always travel over gloo.
+
+    Raises:
+        UserError: the strategy cannot run in the precision asked for.
+    """
     name, size = config.strategy.name, processes.world.size
     backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
     replicated: dict[str, Any] = {
@@ -68,4 +72,8 @@ def build_strategy(config: RunConfig, processes: Processes, accelerator: str, st
         return STRATEGIES[name](device=device_of(processes, accelerator), stratify=stratify)
     if name in ("stratified", "stratified_ddp"):
         return STRATEGIES["stratified_ddp"](**replicated, stratify=stratify)
+    if config.trainer.precision == "16-mixed":
+        raise UserError(
+            f"trainer.precision=16-mixed is not possible with strategy.name={name}: gradients are sharded; use bf16-mixed"
+        )
     return STRATEGIES[name](process_group_backend=backend, stratify=stratify)
