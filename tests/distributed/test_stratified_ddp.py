@@ -59,15 +59,19 @@ def test_two_ranks_equal_one_device(ranks, name):
         assert_close(ranks[1][name].optimizer[number], state, 10 * tolerance(case))
 
 
+THREE = {name: replace(case, parts=3) for name, case in EQUAL.items()}
+
+
+@pytest.fixture(scope="module")
+def three_ranks(tmp_path_factory):
+    return spawn(run_all, 3, tmp_path_factory.mktemp("ddp3") / "store", 3, THREE, timeout=280)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(4))
-def test_three_ranks_equal_the_definition(tmp_path, part):
+@pytest.mark.parametrize("name", THREE)
+def test_three_ranks_equal_the_definition(three_ranks, name):
     """The layout is padded; the rank that lacks a stratum is the middle one."""
-    names = list(EQUAL)[part::4]
-    cases = {name: replace(EQUAL[name], parts=3) for name in names}
-    each = spawn(run_all, 3, tmp_path / "store", 3, cases, timeout=240)
-    for name, case in cases.items():
-        check(case, [rank[name] for rank in each])
+    check(THREE[name], [rank[name] for rank in three_ranks])
 
 
 @pytest.mark.parametrize("name", WAYS)
