@@ -109,6 +109,7 @@ class Telemetry(Callback):
             **{f"train/loss/{z}": float(mean) for z, mean in enumerate(total.mean_K()) if mean == mean},
             **self._strata.line(),
             **self._step,
+            **(trainer.strategy.numbers() if isinstance(trainer.strategy, ReportsStrata) else {}),
             "throughput/targets_per_s": float(total.count_K.sum()) / max(elapsed, 1e-9),
         }
         log(trainer, line)

@@ -7,6 +7,7 @@ nothing here communicates.
     strata/count/<z>        examples per step, over all ranks
     strata/missing/<z>      share of the steps without the stratum
     strata/weight/<z>       mean weight of the stratum's mean gradient; a step without the stratum counts as 0
+    strata/fallbacks        windows so far in which a rule on the Gram matrix had no usable answer
     strata/ess              mean effective sample size of a step's weighting, in examples
     strata/grad_norm/<z>    mean of |G_z|                   } over the steps that formed a Gram matrix and held the stratum (both
     strata/cosine/<y>-<z>   mean of cos(G_y, G_z), y < z    } strata): every step, or the probes of `weighted`; no Gram since the
@@ -47,6 +48,10 @@ class ReportsStrata(Protocol):
     @property
     def step_losses(self) -> SumCount | None:
         """This rank's losses of the last window; None when it held no example."""
+        ...
+
+    def numbers(self) -> dict[str, float]:
+        """What else it knows when a line is written, by key."""
         ...
 
 

@@ -211,6 +211,11 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
             boundary(number == len(window))
             self._weighted_pass(kept, number == len(window), optimizer)
 
+    def numbers(self) -> dict[str, float]:
+        """And the norm of the last gradient, which only DeepSpeed has seen."""
+        norm = self.deepspeed_engine.get_global_grad_norm()
+        return super().numbers() | ({} if norm is None else {"grad_norm": float(norm)})
+
     # -- numbers that are none --------------------------------------------------------------------------------------------------
 
     def gradients_finite(self) -> bool:

@@ -11,7 +11,6 @@ So clipping, accumulation, AMP, hooks, schedulers and progress work as ever, and
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -33,6 +32,7 @@ from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.store import FlatStore, Store
 from ltrec.strategy.buffers import buffers_kept
 from ltrec.strategy.module import StratifiedModule
+from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
 from ltrec.strategy.stratify import Stratify, choose_mode, choose_source, default_stratify, refuse_replay
 
 
@@ -73,11 +73,10 @@ class Stratified(Strategy):
         return stage
 
     @property
-    def plugins(self) -> list[tuple[int, nn.Parameter]]:
-        """Trainable parameters that belong to one stratum, with it."""
+    def plugins(self) -> Plugins:
+        """Parameters of one stratum alone. Asked anew each time: FSDP2 changes the parameters that a module holds."""
         assert self.lightning_module is not None
-        owned = [(self.stage.plugin_of(name), parameter) for name, parameter in self.lightning_module.named_parameters()]
-        return [(stratum, parameter) for stratum, parameter in owned if stratum is not None and parameter.requires_grad]
+        return plugins_of(self.stage, self.lightning_module)
 
     @property
     def options(self) -> Stratify:
@@ -148,6 +147,11 @@ class Stratified(Strategy):
         """The last window's numbers."""
         return self.engine.report
 
+    def numbers(self) -> dict[str, float]:
+        """For telemetry: how often a rule on the Gram matrix had no usable answer so far."""
+        rule = self.options.rule
+        return {"strata/fallbacks": rule.fallbacks} if rule.kind == "gram" else {}
+
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """Keep the batch. The zero stands for a loss: real ones come from telemetry."""
         self._batch = batch
@@ -213,8 +217,8 @@ class Stratified(Strategy):
             self._conclude(batch.step)
 
     def with_all_plugins(self, loss: Tensor) -> Tensor:
-        """Let plugins of absent strata take part with nothing: their gradient is 0 on every rank, as it is in per_stratum."""
-        return sum((parameter.flatten()[:0].sum() for _, parameter in self.plugins), loss)
+        """The loss with every plugin in its graph, also those whose strata are absent."""
+        return with_all(self.plugins, loss)
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
         """The stack's own backward pass."""
@@ -292,9 +296,5 @@ class Stratified(Strategy):
         return loss if self._scaler is None else self._scaler.scale(loss)
 
     def _correct_plugins(self) -> None:
-        """In one weighted pass a plugin's gradient comes out as w_z G_z: make it P(z) G_z as it appears."""
-        for stratum, parameter in self.plugins:
-            parameter.register_hook(partial(self._corrected, stratum))  # type: ignore[no-untyped-call]
-
-    def _corrected(self, stratum: int, gradient: Tensor) -> Tensor:
-        return gradient * self.engine.plugin_factors_K()[stratum]
+        """Make the w_z G_z of one weighted pass P(z) G_z."""
+        correct(self.plugins, self.engine.plugin_factors_K)
