@@ -248,4 +248,4 @@ def test_a_resumed_run_writes_the_same_lines(data, tmp_path, reporting, monkeypa
 
 def test_a_run_without_strata_has_none(data, tmp_path):
     training.train(tiny_config(data, tmp_path, "trainer.max_epochs=1"))
-    assert [[key for key in line if key.startswith("strata/")] for line in lines_of(tmp_path / "r")] == [{}, {}]
+    assert [[key for key in line if key.startswith("strata/")] for line in lines_of(tmp_path / "r")] == [[], []]
