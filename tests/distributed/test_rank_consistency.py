@@ -113,7 +113,7 @@ def report_of_rank(rank, what):
 
 def look(report):
     torch.manual_seed(0)
-    strategy = SimpleNamespace(report=report, step_losses=None)
+    strategy = SimpleNamespace(report=report, step_losses=None, numbers=dict)
     trainer = SimpleNamespace(global_step=1, strategy=strategy)
     try:
         RankConsistency(1).on_train_batch_end(trainer, nn.Linear(3, 2), None, None, 0)
