@@ -210,11 +210,16 @@ class StratifiedEngine:
         weights = self.decide(step, gram_KK)
         if self.is_empty:
             self.store.discard()
-        elif self.rule.kind == "coordinate":
-            trunk = self.rule.combine(self.store.rows[:, : self.store.trunk], self.counts_K)
-            self.store.publish_trunk(trunk, self.prior_K.tolist())
-        else:
-            self.store.publish(weights.tolist(), self.prior_K.tolist())
+            return
+        trunk = self.store.rows[:, : self.store.trunk]
+        if self.rule.kind == "coordinate":
+            trunk[0] = self.rule.combine(trunk, self.counts_K)
+        else:  # in place: no memory, and the columns are this rank's own
+            first, *others = weights.tolist()
+            trunk[0].mul_(first)
+            for row, weight in zip(trunk[1:], others, strict=True):
+                trunk[0].add_(row, alpha=weight)
+        self.store.publish(self.prior_K.tolist())
 
     def total_losses(self) -> SumCount:
         """The window's losses over all ranks, float64 on the CPU. One small all-reduce."""

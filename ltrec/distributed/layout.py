@@ -55,6 +55,12 @@ class FlatLayout:
         start, stop = (min(max(bound - low, 0), self.shard_size) for bound in self.plugins[stratum])
         return slice(start, stop)
 
+    def weigh_plugins(self, rows_KN: Tensor, weights_K: Sequence[float], rank: int) -> None:
+        """Write each stratum's plugin columns, weighted, from its own row of a rank's shards into row 0."""
+        for stratum, weight in enumerate(weights_K):
+            own = self.plugin_of_shard(rank, stratum)
+            rows_KN[0, own] = weight * rows_KN[stratum, own]
+
 
 def lay_out(
     parameters: Sequence[tuple[str, nn.Parameter]], owner: Callable[[str], int | None], num_strata: int, world_size: int

@@ -74,24 +74,9 @@ class ShardStore:
             if (shard := shards[place]) is not None:
                 view.add_(shard)
 
-    def publish(self, trunk_weights_K: Sequence[float], plugin_weights_K: Sequence[float]) -> None:
-        """Combine this rank's columns in place, into row 0."""
-        trunk = self.rows[:, : self.trunk]
-        trunk[0].mul_(trunk_weights_K[0])
-        for row, weight in zip(trunk[1:], trunk_weights_K[1:], strict=True):
-            trunk[0].add_(row, alpha=weight)
-        self._publish_row(plugin_weights_K)
-
-    def publish_trunk(self, trunk_N: Tensor, plugin_weights_K: Sequence[float]) -> None:
-        """The same with this rank's columns of the trunk's gradient given, [trunk]."""
-        self.rows[0, : self.trunk] = trunk_N
-        self._publish_row(plugin_weights_K)
-
-    def _publish_row(self, plugin_weights_K: Sequence[float]) -> None:
+    def publish(self, plugin_weights_K: Sequence[float]) -> None:
         """Add the plugins to row 0 and make it the parameters' gradient."""
-        for stratum, weight in enumerate(plugin_weights_K):
-            own = self.layout.plugin_of_shard(0, stratum)
-            self.rows[0, own] = weight * self.rows[stratum, own]
+        self.layout.weigh_plugins(self.rows, plugin_weights_K, rank=0)
         for place, view in zip(self._order, self._views[0], strict=True):
             _, parameter = self.sharded.parameters[place]
             parameter.grad = as_shard(view, like=parameter)

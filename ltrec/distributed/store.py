@@ -46,11 +46,8 @@ class Store(Protocol):
     def settle(self) -> None:
         """Wait until `rows` hold everything."""
 
-    def publish(self, trunk_weights_K: Sequence[float], plugin_weights_K: Sequence[float]) -> None:
-        """Set every parameter's gradient: the weighted sum of the rows on the trunk, its own stratum's row on a plugin."""
-
-    def publish_trunk(self, trunk_N: Tensor, plugin_weights_K: Sequence[float]) -> None:
-        """The same with the trunk's gradient given, [trunk]."""
+    def publish(self, plugin_weights_K: Sequence[float]) -> None:
+        """Set every parameter's gradient: what is in row 0 on the trunk, its own stratum's row by weight on a plugin."""
 
     def discard(self) -> None:
         """Leave every parameter without a gradient: the optimiser then passes it by."""
@@ -154,24 +151,9 @@ class FlatStore:
             self.rows[stratum].zero_()
         self._unwritten.clear()
 
-    def publish(self, trunk_weights_K: Sequence[float], plugin_weights_K: Sequence[float]) -> None:
-        """Combine this rank's columns in place, into row 0, and gather."""
-        trunk = self.rows[:, : self.trunk]
-        trunk[0].mul_(trunk_weights_K[0])
-        for row, weight in zip(trunk[1:], trunk_weights_K[1:], strict=True):
-            trunk[0].add_(row, alpha=weight)
-        self._publish_row(plugin_weights_K)
-
-    def publish_trunk(self, trunk_N: Tensor, plugin_weights_K: Sequence[float]) -> None:
-        """The same with the trunk's gradient given, [trunk]."""
-        self.rows[0, : self.trunk] = trunk_N
-        self._publish_row(plugin_weights_K)
-
-    def _publish_row(self, plugin_weights_K: Sequence[float]) -> None:
+    def publish(self, plugin_weights_K: Sequence[float]) -> None:
         """Add the plugins to row 0, gather it, and make it the parameters' gradient."""
-        for stratum, weight in enumerate(plugin_weights_K):
-            own = self.layout.plugin_of_shard(self.collectives.world.rank, stratum)
-            self.rows[0, own] = weight * self.rows[stratum, own]
+        self.layout.weigh_plugins(self.rows, plugin_weights_K, self.collectives.world.rank)
         if self._buffers:
             self.collectives.all_gather(self._buffers[0], self.rows[0]).wait()
         self._point(self._views[0])

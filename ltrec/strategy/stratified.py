@@ -30,6 +30,7 @@ from ltrec.distributed.layout import lay_out
 from ltrec.distributed.report import StepReport
 from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.store import FlatStore, Store
+from ltrec.strategy import gradients
 from ltrec.strategy.buffers import buffers_kept
 from ltrec.strategy.module import StratifiedModule
 from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
@@ -260,8 +261,7 @@ class Stratified(Strategy):
     def gradients_finite(self) -> bool:
         """Whether the reduced gradients are finite; equal on every rank, because they are."""
         assert self.lightning_module is not None
-        found = [p.grad for p in self.lightning_module.parameters() if p.grad is not None]
-        return bool(torch.nn.utils.get_total_norm(found).isfinite())
+        return gradients.all_finite(self.lightning_module)
 
     def meet_nonfinite(self, step: int) -> None:
         """Do what was asked for; every rank gets here together. The window then has no report.
@@ -279,14 +279,12 @@ class Stratified(Strategy):
         assert self.lightning_module is not None
         self.discard_gradients()
         if self._scaler is not None:
-            seen = next(p for p in self.lightning_module.parameters() if p.requires_grad)
-            seen.grad = torch.full_like(seen, torch.nan)
+            gradients.spoil(self.lightning_module)
 
     def discard_gradients(self) -> None:
-        """Leave the optimiser nothing to do: parameters without gradients, and their state, stay as they are."""
+        """Leave the optimiser nothing to do."""
         assert self.lightning_module is not None
-        for parameter in self.lightning_module.parameters():
-            parameter.grad = None
+        gradients.discard(self.lightning_module)
 
     @property
     def _scaler(self) -> torch.amp.GradScaler | None:
