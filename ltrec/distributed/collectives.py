@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ltrec.core.world import World
+from ltrec.distributed.pairwise import PairwiseReduceScatter, gloo_on_cpu
 
 Part = TypeVar("Part")
 
@@ -54,6 +55,7 @@ class Collectives:
         self.world = current_world()
         self.calls: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
+        self._pairwise = gloo_on_cpu()
 
     def all_reduce(self, tensor: Tensor) -> Pending:
         """Sum over ranks, in place."""
@@ -62,10 +64,12 @@ class Collectives:
         return _under_way(dist.all_reduce(tensor, async_op=True))
 
     def reduce_scatter(self, shard: Tensor, whole: Tensor) -> Pending:
-        """shard [n / W] = this rank's part of the sum of `whole` [n] over ranks."""
+        """shard [n / W] = this rank's part of the sum of `whole` [n] over ranks; `whole` may be used up."""
         if not self._count("reduce_scatter", whole):
             shard.copy_(whole)
             return DONE
+        if self._pairwise and whole.device.type == "cpu":
+            return PairwiseReduceScatter(self.world, shard, whole)
         return _under_way(_reduce_scatter(shard, whole, async_op=True))
 
     def all_gather(self, whole: Tensor, shard: Tensor) -> Pending:
