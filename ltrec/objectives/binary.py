@@ -56,6 +56,7 @@ class GBCE(nn.Module):
     """
 
     coupled = False
+    draws = True
 
     def __init__(self, *, train_count: Tensor, negatives: int = 256, calibration: float = 0.75) -> None:
         super().__init__()

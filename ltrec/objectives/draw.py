@@ -19,7 +19,8 @@ class Draw:
     Attributes:
         seed: the run's seed.
         step: optimiser step.
-        key_N: int64 [N], a number that identifies each example (user and position), whatever batch it is in.
+        key_N: int64 [N], a number that identifies each example (user and position), whatever batch it is in; empty for objectives
+            that do not draw.
     """
 
     seed: int
@@ -32,9 +33,11 @@ class Objective(Protocol):
     """A loss per example.
 
     `coupled` says that an example's loss depends on the other examples of the batch, so that a sub-batch has another loss.
+    `draws` says that it needs the keys of its examples.
     """
 
     coupled: bool
+    draws: bool
 
     def __call__(self, states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, draw: Draw) -> Tensor:
         """Loss of every example [N], float32 (float64 for float64 states), never reduced.

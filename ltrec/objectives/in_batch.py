@@ -40,6 +40,7 @@ class InBatchSoftmax(nn.Module):
     """
 
     coupled = True
+    draws = False
 
     def __init__(self, *, train_count: Tensor, gather: Gather, logq: bool = True) -> None:
         super().__init__()

@@ -54,6 +54,7 @@ class SampledSoftmax(nn.Module):
     """
 
     coupled = False
+    draws = True
 
     def __init__(
         self,

@@ -50,6 +50,7 @@ class FullSoftmax(nn.Module):
     """
 
     coupled = False
+    draws = False
 
     def __init__(self, *, keep_mib: int = 512) -> None:
         super().__init__()

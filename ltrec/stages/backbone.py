@@ -70,8 +70,10 @@ class BackboneStage(pl.LightningModule):
         """The loss of every target in `batch`, in position order."""
         states_TD = self.backbone.encode(batch)
         row_T = batch.row_of_position()
-        # A target's identity is its user and its distance from the row's start: the same in any batch layout.
-        key_T = mix_tensor(self.seed, batch.user_key_B[row_T] + batch.index_in_row())
+        key_T = row_T[:0]
+        if self.objective.draws:
+            # A target's identity is its user and its distance from the row's start: the same in any batch layout.
+            key_T = mix_tensor(self.seed, batch.user_key_B[row_T] + batch.index_in_row())
         draw = Draw(seed=self.seed, step=batch.step, key_N=key_T)
         loss_T = self.objective(states_TD, batch.targets_T, self.backbone.item_table, draw)
         return ExampleLosses(loss_T, batch.stratum_B[row_T])

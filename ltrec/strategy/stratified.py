@@ -55,6 +55,7 @@ class Stratified(Strategy):
     mode: str
     source: str
     engine: StratifiedEngine
+    _checked_stage: StratifiedModule  # asked in every pass, where looking for every attribute again takes its time
 
     def __init__(self, *args: Any, stratify: Stratify | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -89,9 +90,9 @@ class Stratified(Strategy):
     def connect(self, model: LightningModule) -> None:
         """Take the module, and settle how it will be trained, before anything is wrapped."""
         super().connect(model)
-        options, stage = self.options, self.stage
+        options, self._checked_stage = self.options, self.stage
         self.mode = choose_mode(options.mode, options.rule.kind, self.modes, self.title)
-        coupled = stage.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
+        coupled = self._checked_stage.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
         self.source = choose_source(options.source, coupled=coupled)
 
     def setup(self, trainer: Trainer) -> None:
@@ -235,7 +236,7 @@ class Stratified(Strategy):
         return self._losses(self.lightning_module, batch, stratum)
 
     def _losses(self, model: nn.Module | None, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
-        module, stage = self.lightning_module, self.stage
+        module, stage = self.lightning_module, self._checked_stage
         assert module is not None and model is not None
         stage.seed_dropout(batch, stratum)
         with self.precision_plugin.train_step_context():
