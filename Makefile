@@ -69,11 +69,15 @@ format: install ## Put the code into its form
 ##@ Measurements
 
 .PHONY: bench
-bench: bench-epoch ## All benchmarks that take minutes
+bench: bench-epoch bench-step ## All benchmarks that take minutes
 
 .PHONY: bench-epoch
 bench-epoch: install ## One training epoch against the floor of its matrix products; last line JSON
 	$(BIN)/python benchmarks/epoch.py
+
+.PHONY: bench-step
+bench-step: install ## A step by strata against plain DDP: FLOPs, bytes, buffers, time; last line JSON
+	$(BIN)/python benchmarks/stratified_step.py
 
 ##@ Housekeeping
 

@@ -253,13 +253,18 @@ class Stopwatch(pl.Callback):
 
 
 def times(turns: Sequence[Turn], joint: Sequence[Turn]) -> dict[str, float]:
-    """Median step and median ratio to the same step of joint training in the same round."""
+    """Median step, median ratio to the same step of joint training in the same round, and the ratio of least processor times."""
     pairs = list(zip(turns, joint, strict=True))
     return {
         "step_s": statistics.median(second for turn in turns for second in turn.wall),
         "time_ratio": statistics.median(a / b for mine, theirs in pairs for a, b in zip(mine.wall, theirs.wall, strict=True)),
-        "processor_ratio": statistics.median(sum(mine.processor) / sum(theirs.processor) for mine, theirs in pairs),
+        "processor_ratio": least_processor(turns) / least_processor(joint),
     }
+
+
+def least_processor(turns: Sequence[Turn]) -> float:
+    """Processor seconds of all timed steps, each at its least over the rounds: what other work takes from caches is left out."""
+    return sum(min(step) for step in zip(*(turn.processor for turn in turns), strict=True))
 
 
 def busy(turns: Sequence[Turn]) -> float:

@@ -12,9 +12,9 @@ Two gloo processes of one thread each train the same global batches in every mod
 
 FLOPs are those of all matrix products on all ranks, counted as they run. Bytes are what a ring sends from one rank. Buffers are
 what the engine holds beyond the gradient that any training holds. Time is the median, over rounds and steps, of the ratio to the
-same step of joint training in the same round; `processor` the same for the processor time of a rank, which other work on the
-machine disturbs less. All targets are judged at the end; when `busy` (slowest over fastest round of joint training) is above 1.25,
-other work was going on and the times should be taken again.
+same step of joint training in the same round; `processor` compares the processor time of a rank, each step at its least over the
+rounds, which other work on the machine disturbs less. All targets are judged at the end. When `busy` (slowest over fastest round
+of joint training) is above 1.25, other work was going on and the times should be taken again.
 
 The large catalogue pads the data set's to 100,000 items and is trained by sampled softmax, as a catalogue of that size would be.
 That is the engine's worst case: the loss touches a few items, but K dense gradients of the whole table are filled, sent and summed.
@@ -72,7 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--strata", type=int, nargs="+", default=[2, 5, 10], help="numbers of strata")
     parser.add_argument("--items", type=int, default=100_000, help="size of the large catalogue; 0 = leave it out")
     parser.add_argument("--steps", type=int, default=10, help="timed steps of a turn")
-    parser.add_argument("--rounds", type=int, default=9, help="turns of every mode; a third of it with the large catalogue")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of every mode; a third of it with the large catalogue")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings that differ from the quick start's")
     return parser.parse_args()
 
