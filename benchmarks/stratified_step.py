@@ -72,7 +72,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--strata", type=int, nargs="+", default=[2, 5, 10], help="numbers of strata")
     parser.add_argument("--items", type=int, default=100_000, help="size of the large catalogue; 0 = leave it out")
     parser.add_argument("--steps", type=int, default=10, help="timed steps of a turn")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of every mode; a third of it with the large catalogue")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of every mode; half of it with the large catalogue")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings that differ from the quick start's")
     return parser.parse_args()
 
@@ -91,7 +91,7 @@ def prepared(arguments: argparse.Namespace, folder: Path) -> Iterator[Path]:
 def cells_of(arguments: argparse.Namespace, data: Path) -> list[Cell]:
     """The data set's own catalogue, and the large one."""
     own = Cell(str(data), 0, tuple(arguments.set), arguments.steps, arguments.rounds)
-    large = Cell(str(data), arguments.items, (*LARGE, *arguments.set), arguments.steps, max(1, arguments.rounds // 3))
+    large = Cell(str(data), arguments.items, (*LARGE, *arguments.set), arguments.steps, (arguments.rounds + 1) // 2)
     return [own, large] if arguments.items else [own]
 
 
