@@ -16,11 +16,11 @@ What DeepSpeed would do behind one's back, and is kept from here:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.plugins.precision import Precision
 from torch import Tensor
@@ -138,7 +138,6 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
     def __init__(self, stage: int, **options: Any) -> None:
         super().__init__(stage=stage, **options)
         self.title = f"stratified_deepspeed_stage_{stage}"
-        self._window: list[SequenceBatch] = []
 
     @property
     def averages_over(self) -> int:
@@ -153,11 +152,12 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
 
     # -- the step ---------------------------------------------------------------------------------------------------------------
 
-    def _look(self, batch: SequenceBatch) -> None:
+    @contextmanager
+    def looking(self) -> Iterator[None]:
         """Past DeepSpeed's hooks."""
         assert self.lightning_module is not None
-        with whole(self.lightning_module):
-            super()._look(batch)
+        with whole(self.lightning_module), super().looking():
+            yield
 
     def losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
         """Through DeepSpeed's engine, whose hooks gather parameters and reduce gradients.
@@ -193,23 +193,9 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         """The loss is normalised over the window already."""
         self.deepspeed_engine.backward(loss, scale_wrt_gas=False)
 
-    def _replay(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
-        self._window.append(batch)
-        boundary = self.deepspeed_engine.set_gradient_accumulation_boundary
-        boundary(False)
-        if not last:
-            return
-        window, self._window = self._window, []
-        self.engine.open(window[0], rows=True)
-        for kept in window:
-            self._look(kept)
-        gram_KK = self.engine.gram()
-        if not gram_KK.isfinite().all():
-            gram_KK = torch.eye(self.engine.num_strata, dtype=torch.float64)  # the losses below are as bad, and are met there
-        self.engine.decide(batch.step, gram_KK)
-        for number, kept in enumerate(window, start=1):
-            boundary(number == len(window))
-            self._weighted_pass(kept, number == len(window), optimizer)
+    def announce(self, last: bool) -> None:
+        """DeepSpeed would count passes, and a look is none."""
+        self.deepspeed_engine.set_gradient_accumulation_boundary(last)
 
     def numbers(self) -> dict[str, float]:
         """And the norm of the last gradient, which only DeepSpeed has seen."""

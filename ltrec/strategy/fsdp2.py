@@ -19,7 +19,6 @@ from pytorch_lightning.strategies import ModelParallelStrategy, Strategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ltrec.core.batch import SequenceBatch
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.full_state import shard_model_state, shard_optimizer_state, whole
 from ltrec.distributed.shard_store import ShardStore
@@ -118,9 +117,9 @@ class StratifiedFSDP2Strategy(Stratified, _FullyShardedStrategy):
         self.sharded.clear()
         self.sharded.reshard()
 
-    def _weighted(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
+    def announce(self, last: bool) -> None:
+        """For the pass below."""
         self._last = last
-        super()._weighted(batch, last, optimizer)
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
         """FSDP2's own pass. A probe must not find gradients that are not summed yet: where there are probes, every pass sums."""

@@ -3,7 +3,7 @@
     Lightning                          here
     strategy.training_step(batch)      keep the batch, return a zero
     optimizer.zero_grad                (Lightning's own)
-    strategy.backward(zero)            hooks once; re-enter the precision context, run stage.losses, form gradients by mode
+    strategy.backward(zero)            hooks once; form gradients by mode (`modes`), stage.losses in the precision context
     unscale, hooks, clip, step         (Lightning's own, on the combined gradient)
 
 So clipping, accumulation, AMP, hooks, schedulers and progress work as ever, and act after combining.
@@ -11,6 +11,7 @@ So clipping, accumulation, AMP, hooks, schedulers and progress work as ever, and
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.store import FlatStore, Store
 from ltrec.strategy import gradients
 from ltrec.strategy.buffers import buffers_kept
+from ltrec.strategy.host import Mode
+from ltrec.strategy.modes import MODES_OF_FORMING
 from ltrec.strategy.module import StratifiedModule
 from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
 from ltrec.strategy.stratify import Stratify, choose_mode, choose_source, default_stratify, refuse_replay
@@ -44,7 +47,7 @@ class Stratified(Strategy):
         modes: what the strategy can do, the preferred mode first.
         keeps_windows: whether `replay` keeps a window's micro-batches until its Gram matrix is known.
         averages_over: what the stack divides gradients by in an ordinary backward pass: 1, or W.
-        mode, source: chosen at setup.
+        mode, source: chosen when the module is connected.
         engine: built at setup.
     """
 
@@ -55,6 +58,8 @@ class Stratified(Strategy):
     mode: str
     source: str
     engine: StratifiedEngine
+    _modes: dict[str, Mode]
+    _active: Mode
     _checked_stage: StratifiedModule  # asked in every pass, where looking for every attribute again takes its time
 
     def __init__(self, *args: Any, stratify: Stratify | None = None, **kwargs: Any) -> None:
@@ -109,6 +114,7 @@ class Stratified(Strategy):
             store=self.make_store(collectives) if self.forms_rows else None,
             seed=options.seed,
         )
+        self._modes = {name: MODES_OF_FORMING[name](self) for name in self.modes}
         if self.mode == "weighted":
             self._correct_plugins()
 
@@ -166,57 +172,22 @@ class Stratified(Strategy):
         self._batch = None
         closure_loss = self.precision_plugin.pre_backward(closure_loss, module)
         last = batch.micro + 1 == module.trainer.accumulate_grad_batches
-        {"per_stratum": self._per_stratum, "weighted": self._weighted, "replay": self._replay}[self.mode](batch, last, optimizer)
+        if batch.micro == 0:
+            self._active = self._modes[self.active_mode()]
+        self._active.form(batch, last, optimizer)
         return self.precision_plugin.post_backward(closure_loss, module)
 
-    def _per_stratum(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
-        if batch.micro == 0:
-            self.engine.open(batch, rows=True)
-        self.engine.gather(self.losses, batch, scale=self._scale)
-        if not last:
-            return
-        gram_KK = self.engine.gram(1.0 if self._scaler is None else self._scaler.get_scale())
-        if gram_KK.isfinite().all():
-            self.engine.combine(batch.step, gram_KK)
-            self._conclude(batch.step)
-        else:
-            self.meet_nonfinite(batch.step)
+    def active_mode(self) -> str:
+        """The mode of the window that begins."""
+        return self.mode
 
-    def _weighted(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
-        probing = self.options.probe_every > 0 and (batch.step + 1) % self.options.probe_every == 0
-        if batch.micro == 0:
-            self.engine.open(batch, rows=probing)
-        if probing:
-            self._look(batch)
-        gram_KK = self.engine.gram() if probing and last else None
-        if batch.micro == 0 or last:
-            self.engine.decide(batch.step, gram_KK)
-        self._weighted_pass(batch, last, optimizer)
-
-    def _replay(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
-        assert last, "refused at setup: a Gram matrix of the window is known only after its last micro-batch"
-        self.engine.open(batch, rows=True)
-        self._look(batch)
-        gram_KK = self.engine.gram()
-        if not gram_KK.isfinite().all():
-            gram_KK = torch.eye(self.engine.num_strata, dtype=torch.float64)  # the losses below are as bad, and are met there
-        self.engine.decide(batch.step, gram_KK)
-        self._weighted_pass(batch, last, optimizer)
-
-    def _look(self, batch: SequenceBatch) -> None:
-        """Form a micro-batch's gradients before the pass that trains on it, and leave no trace."""
+    def looking(self) -> AbstractContextManager[object]:
+        """For passes that train nothing: buffers are as before afterwards."""
         assert self.lightning_module is not None
-        with buffers_kept(self.lightning_module):
-            self.engine.gather(self.bare_losses, batch, remember=False)
+        return buffers_kept(self.lightning_module)
 
-    def _weighted_pass(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
-        """One ordinary backward pass of the weighted loss, through whatever wraps the module."""
-        example = self.losses(batch, None)
-        self.engine.remember(example)
-        loss = self.engine.weighted_loss(example, times=self.averages_over)
-        self.engine_backward(self._scale(self.with_all_plugins(loss)), optimizer)
-        if last:
-            self._conclude(batch.step)
+    def announce(self, last: bool) -> None:
+        """Whether the next ordinary pass completes the window. Most stacks ask Lightning."""
 
     def with_all_plugins(self, loss: Tensor) -> Tensor:
         """The loss with every plugin in its graph, also those whose strata are absent."""
@@ -244,9 +215,14 @@ class Stratified(Strategy):
                 return stage.losses(batch)
             return ExampleLosses(*self._forward_redirection(model, module, "losses", batch))  # type: ignore[misc]
 
-    def _conclude(self, step: int) -> None:
-        """The window's gradient is formed: show its losses to a rule that watches them, and see that there is a step to take."""
-        rule, checked = self.options.rule, self.mode == "per_stratum"  # by the Gram matrix
+    def conclude(self, step: int, *, checked: bool) -> None:
+        """The window's gradient is formed: show its losses to a rule that watches them, and see that there is a step to take.
+
+        Args:
+            step: the window's.
+            checked: whether the gradient is known to be finite.
+        """
+        rule = self.options.rule
         if self.engine.is_empty:
             self.skip_step()
         elif not checked or (rule.kind == "linear" and rule.watches_losses):
@@ -291,7 +267,13 @@ class Stratified(Strategy):
     def _scaler(self) -> torch.amp.GradScaler | None:
         return getattr(self.precision_plugin, "scaler", None)
 
-    def _scale(self, loss: Tensor) -> Tensor:
+    @property
+    def scaling(self) -> float:
+        """What the scaler multiplies losses by at the moment."""
+        return 1.0 if self._scaler is None else self._scaler.get_scale()
+
+    def scale(self, loss: Tensor) -> Tensor:
+        """The loss as the scaler wants it back-propagated."""
         return loss if self._scaler is None else self._scaler.scale(loss)
 
     def _correct_plugins(self) -> None:

@@ -1,4 +1,4 @@
-"""Stratify: what every stratified strategy is told, and the table of modes it chooses from."""
+"""Stratify: what every stratified strategy is told, and how it chooses its mode and its gradient source."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from torch import Tensor
 from ltrec.aggregation import RULES, Rule
 from ltrec.causal.backdoor import Hajek
 from ltrec.core.errors import UserError
-
-MODES = ("per_stratum", "weighted", "replay")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,8 @@ def choose_mode(wanted: str, kind: str, supported: tuple[str, ...], strategy: st
             raise UserError(f"strategy.name={strategy} cannot run {_KINDS[kind]}: {_obstacle(supported[0], kind)}")
         return able[0]
     if wanted not in supported:
-        raise UserError(f"strategy.mode={wanted} is not possible with strategy.name={strategy}; possible: {', '.join(supported)}")
+        way_out = _NEEDS.get(wanted, f"possible: {', '.join(supported)}")
+        raise UserError(f"strategy.mode={wanted} is not possible with strategy.name={strategy}; {way_out}")
     if (obstacle := _obstacle(wanted, kind)) is not None:
         raise UserError(f"strategy.mode={wanted} cannot run {_KINDS[kind]}: {obstacle}")
     return wanted
@@ -106,6 +105,11 @@ def default_stratify(num_strata: int) -> Stratify:
     uniform_K = torch.full((num_strata,), 1 / num_strata, dtype=torch.float64)
     return Stratify(RULES["backdoor"](prior_K=uniform_K, empty=Hajek(uniform_K, torch.ones_like(uniform_K))), uniform_K)
 
+
+_NEEDS = {
+    "aligned": "inner steps need every parameter whole on every process; use strategy.name=stratified (alone) or stratified_ddp"
+}
+"""Mode -> why some strategies lack it, where that is not plain from its name."""
 
 _KINDS = {"linear": "a linear rule", "gram": "a rule on the Gram matrix", "coordinate": "a coordinate-wise rule"}
 

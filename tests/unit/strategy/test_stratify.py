@@ -49,6 +49,13 @@ def test_auto_takes_the_first_mode_that_fits(kind, supported, chosen):
             ZERO,
             "mode=per_stratum is not possible with strategy.name=some; possible: weighted, replay",
         ),
+        (
+            "aligned",
+            "linear",
+            ZERO,
+            r"strategy\.mode=aligned is not possible with strategy\.name=some; inner steps need every parameter whole on every "
+            r"process; use strategy\.name=stratified \(alone\) or stratified_ddp$",
+        ),
         ("auto", "coordinate", ZERO, "strategy.name=some cannot run a coordinate-wise rule: .*only mode per_stratum"),
         ("auto", "gram", ("weighted",), "strategy.name=some cannot run a rule on the Gram matrix"),
     ],

@@ -1,0 +1,72 @@
+"""A mode of forming gradients, and what it may ask of the strategy that it works for. Both sides are met in `modes`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.losses import ExampleLosses
+from ltrec.distributed.engine import StratifiedEngine
+from ltrec.strategy.stratify import Stratify
+
+
+class Host(Protocol):
+    """A strategy, as its modes see it. The engine is there once the strategy is set up."""
+
+    engine: StratifiedEngine
+
+    @property
+    def options(self) -> Stratify:
+        """What the user said."""
+
+    @property
+    def scaling(self) -> float:
+        """What an AMP scaler multiplies losses by at the moment; 1 without one."""
+
+    @property
+    def averages_over(self) -> int:
+        """What the stack divides the gradients of an ordinary backward pass by."""
+
+    def losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
+        """The stage's losses through whatever wraps it."""
+
+    def bare_losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
+        """The same past the wrapper, whose hooks must not notice."""
+
+    def looking(self) -> AbstractContextManager[object]:
+        """For the passes that train nothing: they leave no trace."""
+
+    def scale(self, loss: Tensor) -> Tensor:
+        """What an AMP scaler makes of a loss."""
+
+    def with_all_plugins(self, loss: Tensor) -> Tensor:
+        """The loss with every plugin in its graph, also those whose strata are absent."""
+
+    def announce(self, last: bool) -> None:
+        """Tell the stack whether the next ordinary pass completes the window."""
+
+    def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
+        """The stack's own backward pass."""
+
+    def conclude(self, step: int, *, checked: bool) -> None:
+        """The window's gradient is formed; `checked`: and known to be finite."""
+
+    def meet_nonfinite(self, step: int) -> None:
+        """The window's gradient is not finite, as every rank has found."""
+
+
+class Mode(Protocol):
+    """One way of forming a window's gradient."""
+
+    def form(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
+        """Take one micro-batch. After the `last` of its window every parameter's `.grad` is the update's, or the step is skipped.
+
+        Args:
+            batch: the micro-batch; `batch.micro` is 0 where a window begins.
+            last: whether it ends its window.
+            optimizer: the one that will step.
+        """
