@@ -10,15 +10,26 @@ from ltrec.causal.config import CausalConfig
 from ltrec.config.variants import Tables
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.stream.config import StreamConfig
+from ltrec.distributed.alignment_config import AlignmentConfig
 from ltrec.distributed.config import StrategyConfig
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.models.backbones import BACKBONE_CONFIGS, SASRecConfig
+from ltrec.models.backbones import BACKBONE_CONFIGS, BackboneConfig, SASRecConfig
+from ltrec.models.plugins import PLUGIN_CONFIGS, NoPluginConfig, PluginConfig
 from ltrec.objectives import OBJECTIVE_CONFIGS, ObjectiveConfig, SampledSoftmaxConfig
+from ltrec.objectives.adversary import AdversaryConfig
+from ltrec.objectives.emphasis import EMPHASIS_CONFIGS, EmphasisConfig, PlainConfig
 from ltrec.optim.config import OptimConfig
 from ltrec.stages.config import TrainerConfig
+from ltrec.stages.switch_config import SwitchConfig
 from ltrec.tracking.config import TrackingConfig
 
-VARIANTS: Tables = {"model": BACKBONE_CONFIGS, "objective": OBJECTIVE_CONFIGS, "rule": RULE_CONFIGS}
+VARIANTS: Tables = {
+    "model": BACKBONE_CONFIGS,
+    "plugin": PLUGIN_CONFIGS,
+    "objective": OBJECTIVE_CONFIGS,
+    "emphasis": EMPHASIS_CONFIGS,
+    "rule": RULE_CONFIGS,
+}
 """Sections whose `name` chooses the dataclass."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
@@ -44,22 +55,34 @@ class RunConfig:
     """Folder of all run folders."""
     resume: str = "auto"
     """auto: go on from checkpoints/last.ckpt when the run has one; never: start afresh; or the path of a checkpoint."""
+    init_from: str = ""
+    """A run folder (its best checkpoint) or a checkpoint whose trunk this run starts from, as a new run; empty = fresh weights."""
     data: DataConfig = field(default_factory=DataConfig)
     """The prepared data set."""
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
     """How raw logs become that data set (`ltrec prepare`)."""
     stream: StreamConfig = field(default_factory=StreamConfig)
     """Shards -> batches."""
-    model: SASRecConfig = field(default_factory=SASRecConfig)
+    model: BackboneConfig = field(default_factory=SASRecConfig)
     """The backbone, chosen by `model.name`."""
+    plugin: PluginConfig = field(default_factory=NoPluginConfig)
+    """What is added to the trunk per stratum in the second stage, chosen by `plugin.name`."""
+    switch: SwitchConfig = field(default_factory=SwitchConfig)
+    """From the first stage to the second; only with plugins."""
     objective: ObjectiveConfig = field(default_factory=SampledSoftmaxConfig)
     """The loss, chosen by `objective.name`."""
+    emphasis: EmphasisConfig = field(default_factory=PlainConfig)
+    """Which examples count for more, judged by their loss, chosen by `emphasis.name`."""
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
+    """A discriminator between head and tail users, behind a gradient reversal."""
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
     """How gradients are formed: jointly, or by stratum."""
     causal: CausalConfig = field(default_factory=CausalConfig)
     """Backdoor adjustment: which population, and how it is estimated."""
     rule: RuleConfig = field(default_factory=BackdoorConfig)
     """Strata -> weights, chosen by `rule.name`."""
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+    """Inner and outer updates; only with strategy.mode=aligned."""
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and learning rate."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

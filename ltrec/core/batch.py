@@ -25,7 +25,8 @@ class SequenceBatch:
         items_T: int64 [T], input items 1..V of all rows, oldest first within a row.
         targets_T: int64 [T], the item that followed; 0 where there is none (histories to be scored).
         offsets: int64 [B+1], row b owns positions offsets[b]:offsets[b+1].
-        stratum_B: int64 [B], the user's stratum; -1 = none.
+        stratum_B: int64 [B], the stratum that the row counts as, and whose plugins it is routed through; -1 = none. In training the
+            user's own; when a history is scored, that of the history's whole length.
         user_key_B: int64 [B], the user's 64-bit key.
         window_targets_K: int64 [K], targets per stratum in this *rank's* whole accumulation window (all its micro-batches of
             the step), known before the first forward pass; empty for histories. Stays on the CPU, where decisions are taken.
@@ -62,6 +63,10 @@ class SequenceBatch:
         """Row number of every position [T]."""
         rows = torch.arange(self.num_rows, device=self.offsets.device)
         return torch.repeat_interleave(rows, self.lengths_B, output_size=self.items_T.numel())
+
+    def stratum_of_position(self) -> Tensor:
+        """Stratum of every position's row [T]."""
+        return torch.repeat_interleave(self.stratum_B, self.lengths_B, output_size=self.items_T.numel())
 
     def index_in_row(self) -> Tensor:
         """Distance from the row's first position [T]: 0, 1, 2, ..."""

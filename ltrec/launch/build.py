@@ -14,6 +14,7 @@ from torch import nn
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
+from ltrec.core.strata import Strata
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.histories import Histories
@@ -21,12 +22,16 @@ from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.plan import Plan
 from ltrec.data.stream.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
-from ltrec.models.backbones import BACKBONES, Encoder
+from ltrec.models.backbones import BACKBONES, encoder_of
+from ltrec.models.plugins import PLUGINS
 from ltrec.objectives import OBJECTIVES, Objective
+from ltrec.objectives.adversary import Adversary
+from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.build import adamw
 from ltrec.optim.schedule import schedule
 from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.datamodule import StreamDataModule
+from ltrec.stages.position_losses import PositionLosses
 from ltrec.stages.validation import Validator
 
 
@@ -57,12 +62,41 @@ def options_of(variant: Any) -> dict[str, Any]:
     return {f.name: getattr(variant, f.name) for f in dataclasses.fields(variant) if f.name != "name"}
 
 
-def build_backbone(config: RunConfig, num_items: int) -> Encoder:
-    """The backbone, initialised from the run's seed alone."""
+def strata_of(config: RunConfig, manifest: Manifest) -> Strata:
+    """The strata that training knows: the data set's."""
+    del config
+    return manifest.strata
+
+
+def build_backbone(config: RunConfig, manifest: Manifest) -> nn.Module:
+    """The backbone, with its plugins if any, initialised from the run's seed alone."""
     torch.manual_seed(mix(config.seed, 0) >> 1)
-    backbone = BACKBONES[config.model.name](num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
-    assert isinstance(backbone, Encoder)
-    return backbone
+    make, num_items = BACKBONES[config.model.name], manifest.vocab.items
+    backbone = make(num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
+    if config.plugin.name == "none":
+        return backbone
+    num_strata = strata_of(config, manifest).count
+    return PLUGINS[config.plugin.name](backbone, num_strata=num_strata, **options_of(config.plugin))
+
+
+def build_learn(config: RunConfig, vocabulary: Vocabulary) -> PositionLosses:
+    """The loss at every position."""
+    emphasis = EMPHASES[config.emphasis.name](gather=all_gather_ids, **options_of(config.emphasis))
+    return PositionLosses(build_objective(config, vocabulary), emphasis)
+
+
+def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) -> Adversary | None:
+    """The head/tail discriminator, when it is asked for."""
+    if not config.adversary.weight:
+        return None
+    encoder, strata = encoder_of(backbone), strata_of(config, manifest)
+    if encoder is None:
+        raise UserError(
+            f"adversary.weight={config.adversary.weight:g} needs a backbone with states, and model.name={config.model.name} has "
+            "none; use adversary.weight=0 or another model.name"
+        )
+    head = tuple(z for z, lowest in enumerate(strata.lower_bounds) if lowest >= strata.head_from)
+    return Adversary(encoder.item_table.shape[1], head, **options_of(config.adversary))
 
 
 def build_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
@@ -88,10 +122,12 @@ def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneStage:
     rate = schedule(
         optim.schedule, warmup_steps=optim.warmup_steps, total_steps=total_steps(config, plan), final_ratio=optim.final_ratio
     )
+    backbone = build_backbone(config, data.manifest)
     return BackboneStage(
-        build_backbone(config, data.manifest.vocab.items),
-        build_objective(config, data.vocabulary),
-        num_strata=data.manifest.strata.count,
+        backbone,
+        build_learn(config, data.vocabulary),
+        adversary=build_adversary(config, data.manifest, backbone),
+        num_strata=strata_of(config, data.manifest).count,
         seed=config.seed,
         make_optimizer=optimizer_of(config),
         rate=rate,

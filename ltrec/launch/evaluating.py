@@ -28,6 +28,7 @@ from ltrec.launch.build import Data, build_backbone, build_histories, open_data
 from ltrec.launch.processes import Processes, device_of
 from ltrec.launch.resuming import refuse_foreign
 from ltrec.launch.run_folder import RunFolder
+from ltrec.models.backbones import Scorer
 from ltrec.stages.checkpoint_io import read_checkpoint
 
 Progress = Callable[[str, int, int], None]
@@ -117,16 +118,18 @@ def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Proce
     Raises:
         UserError: when the checkpoint is damaged, or of another data set or model.
     """
-    backbone, device = build_backbone(config, data.manifest.vocab.items), device_of(processes, config.trainer.accelerator)
-    assert isinstance(backbone, torch.nn.Module)
+    backbone, device = build_backbone(config, data.manifest), device_of(processes, config.trainer.accelerator)
     state, named = read_checkpoint(checkpoint), torch.nn.ModuleDict({"backbone": backbone})
-    refuse_foreign(checkpoint, state, data.manifest.digest, named)
-    named.load_state_dict(state["state_dict"])
+    scoring = {name: value for name, value in state.get("state_dict", {}).items() if name.startswith("backbone.")}
+    refuse_foreign(checkpoint, state | ({"state_dict": scoring} if scoring else {}), data.manifest.digest, named)
+    named.load_state_dict(scoring)
     backbone.eval().to(device)
+    assert isinstance(backbone, Scorer)
 
     def score(batch: SequenceBatch) -> Tensor:
         with torch.inference_mode():
-            return backbone.scores(batch.to(device))
+            scores_BV: Tensor = backbone.scores(batch.to(device))
+            return scores_BV
 
     return score
 

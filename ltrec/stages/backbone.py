@@ -4,8 +4,8 @@ Per-example losses come from `losses` and are reduced here, never below: the ste
 *global* batch (all ranks, all micro-batches) divided by their global count. Averaging per-rank means would weigh a target by
 how few its rank happens to hold.
 
-    loss_N = objective(encode(batch), targets)          one number per target
-    loss   = D * sum(loss_N) / N,   N = targets of the whole step, all-reduced before the first micro-batch
+    loss_N = objective(encode(batch), targets)          one number per example: a target, or a user's mean over his targets
+    loss   = D * sum(loss_N) / N,   N = examples of the whole step, all-reduced before the first micro-batch
 
 D undoes the stack's own averaging: x world size (DDP averages gradients over ranks) x micro-batches (Lightning divides by them).
 """
@@ -21,23 +21,27 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.hashing import mix, mix_tensor
+from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses
 from ltrec.core.sumcount import SumCount
 from ltrec.data.stream.histories import HistoryChunk
 from ltrec.distributed.collectives import all_reduce_sum
-from ltrec.models.backbones import Encoder
-from ltrec.objectives import Draw, Objective
+from ltrec.models.backbones import Scorer
+from ltrec.models.plugins import Plugged
+from ltrec.objectives.adversary import Adversary
+from ltrec.stages.position_losses import PositionLosses
 from ltrec.stages.validation import Validator
 
 
 class BackboneStage(pl.LightningModule):
-    """Train an encoder with one objective on the targets of the global batch.
+    """Train a backbone on the examples of the global batch.
 
     Args:
-        backbone: the encoder with its tied item table.
-        objective: per-example loss.
-        num_strata: K of the data set.
+        backbone: a Scorer, with or without plugins.
+        learn: its loss at every position.
+        adversary: a discriminator whose loss is added, if any.
+        unit: what an example is: `target`, or `user`: the mean over the positions of a row.
+        num_strata: K, strata that batches know.
         seed: root of dropout and negative draws, which are keyed by (seed, step, ...) and need no saved generator state.
         make_optimizer: parameters -> optimiser.
         rate: optimiser step -> factor of the peak learning rate.
@@ -46,9 +50,11 @@ class BackboneStage(pl.LightningModule):
 
     def __init__(
         self,
-        backbone: Encoder,
-        objective: Objective,
+        backbone: nn.Module,
+        learn: PositionLosses,
         *,
+        adversary: Adversary | None = None,
+        unit: str = "target",
         num_strata: int,
         seed: int,
         make_optimizer: Callable[[nn.Module], Optimizer],
@@ -57,7 +63,9 @@ class BackboneStage(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.objective = objective
+        self.learn = learn
+        self.adversary = adversary
+        self.unit = unit
         self.num_strata = num_strata
         self.seed = seed
         self.make_optimizer = make_optimizer
@@ -67,21 +75,20 @@ class BackboneStage(pl.LightningModule):
         self._window_targets: Tensor | None = None
 
     def losses(self, batch: SequenceBatch) -> ExampleLosses:
-        """The loss of every target in `batch`, in position order."""
-        states_TD = self.backbone.encode(batch)
-        row_T = batch.row_of_position()
-        key_T = row_T[:0]
-        if self.objective.draws:
-            # A target's identity is its user and its distance from the row's start: the same in any batch layout.
-            key_T = mix_tensor(self.seed, batch.user_key_B[row_T] + batch.index_in_row())
-        draw = Draw(seed=self.seed, step=batch.step, key_N=key_T)
-        loss_T = self.objective(states_TD, batch.targets_T, self.backbone.item_table, draw)
-        return ExampleLosses(loss_T, batch.stratum_B[row_T])
+        """The loss of every example in `batch`, in position or row order."""
+        loss_T, states_TD = self.learn(self.backbone, batch, self.seed)
+        if self.adversary is not None:
+            assert states_TD is not None
+            loss_T = loss_T + self.adversary(batch, states_TD)
+        if self.unit == "target":
+            return ExampleLosses(loss_T, batch.stratum_of_position())
+        total_B = loss_T.new_zeros(batch.num_rows).index_add(0, batch.row_of_position(), loss_T)
+        return ExampleLosses(total_B / batch.lengths_B.clamp(min=1), batch.stratum_B)
 
     @property
     def couples_rows(self) -> bool:
         """Whether a row's loss depends on the other rows of its micro-batch, so that no stratum may be run alone."""
-        return self.objective.coupled
+        return self.learn.coupled
 
     def seed_dropout(self, batch: SequenceBatch, stratum: int | None = None) -> None:
         """Key dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: a resume needs no saved generator."""
@@ -94,8 +101,9 @@ class BackboneStage(pl.LightningModule):
             torch.cuda.manual_seed(seed)
 
     def plugin_of(self, name: str) -> int | None:
-        """The stratum whose plugin owns the parameter: a backbone is all trunk."""
-        return None
+        """The stratum whose plugin owns the parameter; None for the trunk, and for all that every stratum trains."""
+        place, _, rest = name.partition(".")
+        return self.backbone.plugin_of(rest) if place == "backbone" and isinstance(self.backbone, Plugged) else None
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """The micro-batch's share of the step's loss."""
@@ -116,6 +124,7 @@ class BackboneStage(pl.LightningModule):
     def validation_step(self, chunk: HistoryChunk | None, batch_idx: int) -> None:
         """Rank one chunk of validation users; None when the last chunks went to other ranks."""
         if chunk is not None:
+            assert isinstance(self.backbone, Scorer)
             self.validator.add(self.backbone.scores(chunk.batch.to(self.device)), chunk)
 
     def on_validation_epoch_end(self) -> None:

@@ -1,47 +1,32 @@
-"""Backbones: each turns a batch of sequences into item scores. One file per backbone, one visible table.
-
-Every backbone is a `Scorer`. One whose score is an inner product of a state with an item vector is an `Encoder` too: its states
-serve the loss, the full ranking, export and nearest-neighbour search alike. A backbone that looks at the candidate item before it
-has a state (DIN) is a Scorer only.
-"""
+"""Backbones: each turns a batch of sequences into item scores. One file per backbone, one visible table; see `protocol`."""
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import nn
 
-from ltrec.core.batch import SequenceBatch
+from ltrec.models.backbones.protocol import Adapt, CandidateScorer, Encoder, Scorer, Trunk, encoder_of
 from ltrec.models.backbones.sasrec import SASRec, SASRecConfig
 
+BackboneConfig = SASRecConfig
 
-@runtime_checkable
-class Scorer(Protocol):
-    """Ranks the whole catalogue."""
-
-    def scores(self, batch: SequenceBatch) -> Tensor:
-        """Scores after the last position of every row: [B, V+1], column 0 = -inf."""
-
-
-@runtime_checkable
-class Encoder(Scorer, Protocol):
-    """A Scorer with states; the score is their inner product with the item table."""
-
-    def encode(self, batch: SequenceBatch) -> Tensor:
-        """States after every position: [T, D], packed like the batch."""
-
-    def final_states(self, batch: SequenceBatch) -> Tensor:
-        """States after the last position of every row: [B, D]; zero for an empty row."""
-
-    @property
-    def item_table(self) -> Tensor:
-        """[V+1, D]; row 0 is padding, always zero."""
-
-
-BACKBONES: dict[str, type[nn.Module]] = {"sasrec": SASRec}
+BACKBONES: dict[str, Callable[..., nn.Module]] = {"sasrec": SASRec}
 """name -> class, called with num_items, max_len and the fields of its config but `name`."""
 
-BACKBONE_CONFIGS: dict[str, type[SASRecConfig]] = {"sasrec": SASRecConfig}
+BACKBONE_CONFIGS: dict[str, type[BackboneConfig]] = {"sasrec": SASRecConfig}
 """name -> config dataclass."""
 
-__all__ = ["BACKBONES", "BACKBONE_CONFIGS", "Encoder", "SASRec", "SASRecConfig", "Scorer"]
+__all__ = [
+    "BACKBONES",
+    "BACKBONE_CONFIGS",
+    "Adapt",
+    "BackboneConfig",
+    "CandidateScorer",
+    "Encoder",
+    "SASRec",
+    "SASRecConfig",
+    "Scorer",
+    "Trunk",
+    "encoder_of",
+]

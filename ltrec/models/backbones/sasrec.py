@@ -21,6 +21,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.columns import PAD
 from ltrec.core.errors import UserError, nearest
 from ltrec.models.attention import CausalSelfAttention
+from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import Dropout
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores
@@ -51,7 +52,7 @@ class SASRecConfig:
 
 
 class SASRec(nn.Module):
-    """An Encoder; see `ltrec.models.backbones`.
+    """An Encoder; see `ltrec.models.backbones.protocol`.
 
     Initial values: item and position vectors normal with `init_std`, projections Xavier-uniform, biases 0, norms 1. No layer
     couples rows.
@@ -64,6 +65,8 @@ class SASRec(nn.Module):
     Raises:
         UserError: when `heads` does not divide `width`, `dropout` is no share, or `norm` is unknown.
     """
+
+    places = ("items", "state")
 
     def __init__(
         self,
@@ -83,7 +86,7 @@ class SASRec(nn.Module):
             raise UserError(f"model.dropout={dropout} lies outside [0, 1)")
         if norm not in NORMS:
             raise UserError(f"model.norm={norm!r} is unknown{nearest(norm, NORMS)}; choose from {', '.join(NORMS)}")
-        self.max_len = max_len
+        self.max_len, self.width = max_len, width
         self.drop = Dropout(dropout)
         self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)
         self.positions = nn.Embedding(max_len, width)
@@ -107,26 +110,28 @@ class SASRec(nn.Module):
         """[V+1, D]; row 0 is padding, always zero."""
         return self.items.weight
 
-    def encode(self, batch: SequenceBatch) -> Tensor:
+    def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
         layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len)
-        states_TD = self.items(batch.items_T) * math.sqrt(self.items.embedding_dim) + self.positions(_from_end(batch))
-        states_TD = self.drop(states_TD)
+        vectors_TD = self.items(batch.items_T)
+        if adapt is not None:
+            vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())
+        states_TD = self.drop(vectors_TD * math.sqrt(self.items.embedding_dim) + self.positions(_from_end(batch)))
         for block in self.blocks:
             states_TD = block(states_TD, layout)
         final_TD: Tensor = self.final_norm(states_TD)
-        return final_TD
+        return final_TD if adapt is None else adapt("state", final_TD, batch.stratum_of_position())
 
-    def final_states(self, batch: SequenceBatch) -> Tensor:
+    def final_states(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after the last position of every row: [B, D]; zero for an empty row."""
         if not batch.items_T.numel():
             return self.item_table.new_zeros(batch.num_rows, self.items.embedding_dim)
-        last_BD = self.encode(batch)[batch.offsets[1:].clamp(min=1) - 1]
+        last_BD = self.encode(batch, adapt)[batch.offsets[1:].clamp(min=1) - 1]
         return torch.where((batch.lengths_B > 0)[:, None], last_BD, 0.0)
 
-    def scores(self, batch: SequenceBatch) -> Tensor:
+    def scores(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """Scores after the last position of every row: [B, V+1], column 0 = -inf."""
-        return all_scores(self.final_states(batch), self.item_table)
+        return all_scores(self.final_states(batch, adapt), self.item_table)
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """`encode`, so that wrappers which hook the forward pass (DDP) see it."""

@@ -1,0 +1,74 @@
+"""What a backbone offers. Every backbone is a `Scorer`; most are `Encoder`s; one that must know its candidates is not.
+
+An Encoder's score is an inner product of a state with an item vector: its states serve the loss, the full ranking, export and
+nearest-neighbour search alike. A CandidateScorer looks at the candidate item before it has a state, so it has nothing to hand to
+a loss over the whole catalogue, nor to an index.
+
+Places are where plugins may be put. A backbone that has some (a `Trunk`) names them, and each of its methods below takes one more
+optional argument, `adapt`, through which it hands every vector that passes a place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from ltrec.core.batch import SequenceBatch
+
+Adapt = Callable[[str, Tensor, Tensor], Tensor]
+"""(place, vectors [N, ..., D], stratum of each leading entry, int64 [N]) -> vectors of the same shape."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Ranks the whole catalogue."""
+
+    def scores(self, batch: SequenceBatch) -> Tensor:
+        """Scores after the last position of every row: [B, V+1], column 0 = -inf."""
+
+
+@runtime_checkable
+class Encoder(Scorer, Protocol):
+    """A Scorer with states; the score is their inner product with the item table."""
+
+    def encode(self, batch: SequenceBatch) -> Tensor:
+        """States after every position: [T, D], packed like the batch."""
+
+    def final_states(self, batch: SequenceBatch) -> Tensor:
+        """States after the last position of every row: [B, D]; zero for an empty row."""
+
+    @property
+    def item_table(self) -> Tensor:
+        """[V+1, D]; row 0 is padding, always zero. Scoring uses it raw: no plugin touches it, so one index serves all strata."""
+
+
+@runtime_checkable
+class CandidateScorer(Scorer, Protocol):
+    """A Scorer that needs to know the candidates: it has no state without one."""
+
+    def candidate_logits(self, batch: SequenceBatch, candidates_TM: Tensor) -> Tensor:
+        """Scores of M candidates after every position: [T, M]; candidates of shape [M] are the same at every position."""
+
+
+@runtime_checkable
+class Trunk(Scorer, Protocol):
+    """A Scorer that plugins can be put into.
+
+    Attributes:
+        places: `items` (vectors of the history, before positions), `state` (before scoring), `target` (vectors of candidates).
+        width: D, of the vectors at all of them.
+    """
+
+    places: tuple[str, ...]
+    width: int
+
+
+def encoder_of(backbone: nn.Module) -> Encoder | None:
+    """The backbone itself when it, or the trunk that it wraps, is an Encoder."""
+    inner = getattr(backbone, "trunk", backbone)
+    if not isinstance(inner, Encoder):
+        return None
+    assert isinstance(backbone, Encoder)
+    return backbone
