@@ -28,10 +28,12 @@ class SequenceBatch:
         stratum_B: int64 [B], the stratum that the row counts as, and whose plugins it is routed through; -1 = none. In training the
             user's own; when a history is scored, that of the history's whole length.
         user_key_B: int64 [B], the user's 64-bit key.
-        window_targets_K: int64 [K], targets per stratum in this *rank's* whole accumulation window (all its micro-batches of
-            the step), known before the first forward pass; empty for histories. Stays on the CPU, where decisions are taken.
+        window_targets_K: int64 [K], examples (targets, or rows under stream.unit=user) per stratum in this *rank's* whole
+            accumulation window (all its micro-batches of the step), known before the first forward pass; empty for histories. Stays on the CPU, where decisions are taken.
         step: global step (optimiser steps since the start of training); -1 for histories.
         micro: micro-batch number within the step.
+        slot_B: int64 [B], where a row stands in the order that was drawn, which sorting by length has changed; counted within its
+            process. None: the rows stand in that order.
     """
 
     items_T: Tensor
@@ -42,6 +44,7 @@ class SequenceBatch:
     window_targets_K: Tensor
     step: int = -1
     micro: int = 0
+    slot_B: Tensor | None = None
 
     @staticmethod
     def of_histories(items_T: Tensor, offsets: Tensor, stratum_B: Tensor, user_key_B: Tensor) -> SequenceBatch:
@@ -86,6 +89,7 @@ class SequenceBatch:
             offsets=offsets,
             stratum_B=self.stratum_B[rows],
             user_key_B=self.user_key_B[rows],
+            slot_B=None if self.slot_B is None else self.slot_B[rows],
         )
 
     def split(self, rows: Sequence[int]) -> list[SequenceBatch]:
@@ -100,6 +104,7 @@ class SequenceBatch:
                 offsets=self.offsets[first : last + 1] - start,
                 stratum_B=self.stratum_B[first:last],
                 user_key_B=self.user_key_B[first:last],
+                slot_B=None if self.slot_B is None else self.slot_B[first:last],
             )
             for (first, last), (start, stop) in zip(pairwise(borders), pairwise(places), strict=True)
         ]

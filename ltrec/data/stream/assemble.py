@@ -46,7 +46,7 @@ def assemble(plan: Plan, step: int, lanes: range, *, accumulate: int, num_strata
     offsets, read = prefix_sums(length[order]), ragged(start[order], length[order])
     items, targets = pool[read].astype(np.int64), pool[read + 1].astype(np.int64)
     window_targets = np.bincount(stratum, weights=length, minlength=num_strata).astype(np.int64)
-    micro_batches = _cut(items, targets, offsets, key[order], stratum[order], window_targets, step, accumulate)
+    micro_batches = _cut(items, targets, offsets, key[order], stratum[order], slot[order], window_targets, step, accumulate)
     return Step(micro_batches, key, stratum)
 
 
@@ -61,7 +61,7 @@ def _one_source(takes: list[Take], sources: list[Rows], start: I64, length: I64)
 
 
 def _cut(
-    items: I64, targets: I64, offsets: I64, key: I64, stratum: I64, window_targets: I64, step: int, accumulate: int
+    items: I64, targets: I64, offsets: I64, key: I64, stratum: I64, slot: I64, window_targets: I64, step: int, accumulate: int
 ) -> list[SequenceBatch]:
     """Equal runs of rows as micro-batches."""
     size = key.size // accumulate
@@ -69,9 +69,8 @@ def _cut(
     for micro in range(accumulate):
         low, high = micro * size, (micro + 1) * size
         first, last = offsets[low], offsets[high]
-        arrays = (items[first:last], targets[first:last], offsets[low : high + 1] - first, key[low:high], stratum[low:high])
-        items_T, targets_T, offsets_B, key_B, stratum_B = (torch.from_numpy(array) for array in arrays)
-        batches.append(
-            SequenceBatch(items_T, targets_T, offsets_B, stratum_B, key_B, torch.from_numpy(window_targets.copy()), step, micro)
-        )
+        positions, rows = (items[first:last], targets[first:last]), (key[low:high], stratum[low:high], slot[low:high])
+        items_T, targets_T, key_B, stratum_B, slot_B = (torch.from_numpy(array) for array in (*positions, *rows))
+        offsets_B, counts_K = torch.from_numpy(offsets[low : high + 1] - first), torch.from_numpy(window_targets.copy())
+        batches.append(SequenceBatch(items_T, targets_T, offsets_B, stratum_B, key_B, counts_K, step, micro, slot_B))
     return batches

@@ -13,8 +13,9 @@ def batch_of(rows):
     lengths = torch.tensor([len(r) for r in rows])
     flat = torch.tensor([i for r in rows for i in r], dtype=torch.int64)
     offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)])
-    keys = torch.arange(len(rows)) * 10
-    return SequenceBatch(flat, flat + 1, offsets, torch.arange(len(rows)) % 3, keys, torch.tensor([1, 2, 3]), step=4, micro=1)
+    keys, slots = torch.arange(len(rows)) * 10, torch.arange(len(rows)).flip(0)
+    counts = torch.tensor([1, 2, 3])
+    return SequenceBatch(flat, flat + 1, offsets, torch.arange(len(rows)) % 3, keys, counts, step=4, micro=1, slot_B=slots)
 
 
 def rows_in(batch):
@@ -29,6 +30,7 @@ def test_select_equals_list_indexing(rows, data):
     assert rows_in(part) == [rows[i] for i in take]
     assert part.targets_T.tolist() == [i + 1 for t in take for i in rows[t]]
     assert part.user_key_B.tolist() == [t * 10 for t in take]
+    assert part.slot_B.tolist() == [len(rows) - 1 - t for t in take]
     assert (part.step, part.micro) == (4, 1)
 
 
@@ -43,7 +45,7 @@ def test_split_cuts_consecutive_rows_and_copies_nothing(rows, data):
     for part in parts:
         rows_here = torch.arange(start, start + part.num_rows)
         expected = batch.select(rows_here)
-        for name in ("items_T", "targets_T", "offsets", "stratum_B", "user_key_B", "window_targets_K"):
+        for name in ("items_T", "targets_T", "offsets", "stratum_B", "user_key_B", "window_targets_K", "slot_B"):
             assert torch.equal(getattr(part, name), getattr(expected, name)), name
         assert (part.step, part.micro) == (4, 1)
         assert part.items_T.untyped_storage().data_ptr() == batch.items_T.untyped_storage().data_ptr()

@@ -51,6 +51,7 @@ def test_batches_equal_the_naive_ones(tiny, config, accumulate):
             run = user.items[:n][start : start + 7]
             expected.append((user.key, user.stratum, tuple(run[:-1]), tuple(run[1:])))
         assert rows(batch) == sorted(expected, key=lambda row: -len(row[2]))
+        assert rows(batch.select(batch.slot_B.argsort())) == expected
         counts = Counter()
         for row in slots:
             counts[user_of[row].stratum] += min(user_of[row].train_events, 7) - 1
