@@ -11,17 +11,24 @@ from ltrec.causal.prior import PRIORS
 from ltrec.core.errors import nearest
 
 ESTIMATORS = ("hajek", "horvitz_thompson")
+_BETA = 0.9999
 
 
 @dataclass(frozen=True, slots=True)
 class CausalConfig:
-    """P(G|do(D)) = sum_z P(G|D, z) P(z): which population P, and how the sum is estimated from a window."""
+    """P(G|do(D)) = sum_z P(G|D, z) P(z): which strata z, which population P, and how the sum is estimated from a window."""
 
+    strata: int = 0
+    """Activity strata that training tells apart: 0 = as many as the data set has; 2 = tail and head; any other number merges
+    neighbours to user shares as equal as can be. Reports keep to the data set's."""
     prior: str = "user"
     """P(z), the share of each activity stratum: `user` (of the training users), `event` (of the training events, as joint training
-    has it), `uniform`, `tempered` or `explicit`."""
+    has it), `uniform`, `tempered`, `class_balanced` or `explicit`."""
     temperature: float = 1.0
     """T of `tempered`, P(z) proportional to users^(1/T): 1 is `user`, larger is closer to uniform."""
+    beta: float = _BETA
+    """Beta of `class_balanced`, in [0, 1): 0 is joint training, towards 1 every stratum counts alike. Strata of far more than
+    1 / (1 - beta) examples count by their size, those of far fewer alike."""
     shares: tuple[float, ...] = ()
     """P(z) of `explicit`: one number per stratum, least active first, with the sum 1."""
     empty: str = "renormalize"
@@ -31,6 +38,8 @@ class CausalConfig:
     """`hajek`: means over the examples that came. `horvitz_thompson`: sums over the number expected: unbiased, noisier."""
 
     def __post_init__(self) -> None:
+        if self.strata < 0:
+            raise ValueError(f"strata must not be negative; got {self.strata}")
         _check_name("prior", self.prior, PRIORS)
         _check_name("empty", self.empty, EMPTY_POLICIES)
         _check_name("estimator", self.estimator, ESTIMATORS)
@@ -38,6 +47,10 @@ class CausalConfig:
             raise ValueError(f"temperature must be positive; got {self.temperature}")
         if self.temperature != 1.0 and self.prior != "tempered":
             raise ValueError(f"temperature is {self.temperature}, which only prior=tempered uses; prior is {self.prior!r}")
+        if not 0 <= self.beta < 1:
+            raise ValueError(f"beta must be at least 0 and below 1; got {self.beta}")
+        if self.beta != _BETA and self.prior != "class_balanced":
+            raise ValueError(f"beta is {self.beta}, which only prior=class_balanced uses; prior is {self.prior!r}")
         if bool(self.shares) != (self.prior == "explicit"):
             raise ValueError(
                 f"shares must be given with prior=explicit and with no other; got {list(self.shares)} with {self.prior!r}"

@@ -15,10 +15,20 @@ Which population is the modeller's choice, and the only free one in the formula:
     tempered  proportional to users_z^(1/T): T = 1 is `user`, T -> infinity is uniform over the strata that have users. The scaling
               that multilingual and multi-task training uses for its corpora (T5: Raffel et al. 2020, section 3.5.2, without its
               size limit; XLM-R calls 1/T alpha)
+    class_balanced  proportional to M_z (1 - beta) / (1 - beta^M_z), with M_z examples in the data: see below
     explicit  as told
 
 PIN's release takes the plain mean over its K groups, i.e. `uniform`; its groups appear to hold equally many users, for which
 `user`, `tempered` and `uniform` are the same.
+
+`class_balanced` is a rival's (Cui et al., CVPR 2019, eq. 2-4), with strata in the place of classes. M_z examples of a stratum
+overlap, so they are worth an *effective number* of E_z = (1 - beta^M_z) / (1 - beta) <= 1 / (1 - beta) distinct ones, and each gets
+the weight 1 / E_z. A stratum then weighs its M_z examples times that, which is the mean gradient G_z with
+
+    P(z) proportional to M_z / E_z = M_z (1 - beta) / (1 - beta^M_z)
+
+beta = 0 gives M_z, joint training; beta -> 1 gives E_z = M_z, `uniform`. Fixed weights for examples are what
+estimator=horvitz_thompson gives them: P(z) / E[N_z] is proportional to 1 / E_z, for E[N_z] is to M_z.
 """
 
 from __future__ import annotations
@@ -33,11 +43,13 @@ from ltrec.core.errors import UserError, nearest
 
 
 class Population(NamedTuple):
-    """What a prior may look at: users and events per stratum, float64 [K], and what the user said."""
+    """What a prior may look at: users, events and training examples per stratum, float64 [K], and what the user said."""
 
     users_K: Tensor
     events_K: Tensor
+    examples_K: Tensor
     temperature: float
+    beta: float
     shares_K: Tensor
 
 
@@ -46,6 +58,13 @@ def tempered(population: Population) -> Tensor:
     logs_K = population.users_K.log()
     populated = population.users_K > 0
     return torch.where(populated, ((logs_K - logs_K.max()) / population.temperature).exp(), 0.0)
+
+
+def class_balanced(population: Population) -> Tensor:
+    """M_z over the effective number of M_z examples, which is at least 1; 0 for a stratum without any."""
+    beta, examples_K = torch.tensor(population.beta, dtype=torch.float64), population.examples_K
+    effective_K = -torch.expm1(examples_K * beta.log()) / (1 - beta)
+    return torch.where(examples_K > 0, examples_K / effective_K, 0.0)
 
 
 def explicit(population: Population) -> Tensor:
@@ -65,9 +84,13 @@ PRIORS: dict[str, Callable[[Population], Tensor]] = {
     "event": lambda population: population.events_K,
     "uniform": lambda population: torch.ones_like(population.users_K),
     "tempered": tempered,
+    "class_balanced": class_balanced,
     "explicit": explicit,
 }
 """name -> shares up to a common factor."""
+
+COUNTS_EXAMPLES = ("class_balanced",)
+"""Priors that look at the training examples, which must be counted first."""
 
 
 def prior_of(
@@ -75,7 +98,9 @@ def prior_of(
     users_K: Sequence[float] | Tensor,
     events_K: Sequence[float] | Tensor,
     *,
+    examples_K: Sequence[float] | Tensor | None = None,
     temperature: float = 1.0,
+    beta: float = 0.0,
     shares: Sequence[float] = (),
 ) -> Tensor:
     """P(z), float64 [K], summing to 1.
@@ -84,7 +109,9 @@ def prior_of(
         name: of `PRIORS`.
         users_K: training users per stratum (the manifest's `strata.users`).
         events_K: training events per stratum (the manifest's `strata.events`).
+        examples_K: training examples per stratum (`expected.examples_K`); only the priors in `COUNTS_EXAMPLES` look at them.
         temperature: T > 0 of `tempered`.
+        beta: in [0, 1), of `class_balanced`.
         shares: of `explicit`, not negative, one per stratum.
 
     Raises:
@@ -92,10 +119,11 @@ def prior_of(
     """
     if name not in PRIORS:
         raise UserError(f"unknown causal.prior {name!r}{nearest(name, PRIORS)}; known: {', '.join(PRIORS)}")
-    columns = (torch.as_tensor(column, dtype=torch.float64, device="cpu") for column in (users_K, events_K, shares))
-    users, events, told = columns
+    assert examples_K is not None or name not in COUNTS_EXAMPLES, name
+    columns = (users_K, events_K, events_K if examples_K is None else examples_K, shares)
+    users, events, examples, told = (torch.as_tensor(column, dtype=torch.float64, device="cpu") for column in columns)
     assert len(users) == len(events) > 0, (users, events)
-    prior_K = PRIORS[name](Population(users, events, temperature, told))
+    prior_K = PRIORS[name](Population(users, events, examples, temperature, beta, told))
     total = prior_K.sum()
     assert (prior_K >= 0).all() and 0 < total < torch.inf, prior_K
     return prior_K / total

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ltrec.core.errors import UserError
+
 
 @dataclass(frozen=True, slots=True)
 class Strata:
@@ -34,9 +36,45 @@ class Strata:
         """K."""
         return len(self.lower_bounds)
 
+    @property
+    def first_head(self) -> int:
+        """The stratum where the head begins when strata are not to be cut: that whose lower bound is nearest to `head_from` by
+        ratio, never the lowest; K when there is one stratum alone, so nothing to divide."""
+        wanted = self.head_from
+        ratios = {z: max(low, wanted) / min(low, wanted) for z, low in enumerate(self.lower_bounds) if z}
+        return min(ratios, key=lambda z: (ratios[z], -z)) if ratios else self.count
+
     def of(self, activity: npt.NDArray[np.integer]) -> npt.NDArray[np.int8]:
         """Stratum index of each activity, -1 where it lies below the first bound. Shape kept."""
         return (np.searchsorted(np.asarray(self.lower_bounds), activity, side="right") - 1).astype(np.int8)
+
+    def serving(self, length: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+        """Stratum that a history of each length is served by: `of`, but the lowest one for what lies below the first bound, since
+        also a new user must be served. Shape kept."""
+        return np.maximum(self.of(length), 0).astype(np.int64)
+
+    def merged(self, count: int) -> tuple[Strata, tuple[int, ...]]:
+        """Fewer strata, each a run of neighbours of these, and for each of these the number of the one that it became.
+
+        Two strata are the tail and the head, divided at `first_head`. Any other number takes the cuts nearest to equal user shares,
+        the lowest cut first, each leaving one for every cut that follows (equally near: the lower one).
+
+        Args:
+            count: n, at least 1.
+
+        Raises:
+            UserError: there are fewer strata than that.
+        """
+        assert count >= 1
+        if count > self.count:
+            raise UserError(
+                f"causal.strata={count} asks for more strata than the data set has, {self.count}; ask for {self.count} at most, "
+                f"or prepare it again with prepare.strata={count} (ties in activity may allow no more)"
+            )
+        first = [0, self.first_head] if count == 2 else _near_equal(self.users, count)
+        became = np.repeat(np.arange(count), np.diff([*first, self.count]))
+        users, events = (tuple(np.add.reduceat(column, first).tolist()) for column in (self.users, self.events))
+        return Strata(tuple(self.lower_bounds[z] for z in first), users, events, self.head_from), tuple(became.tolist())
 
     def names(self) -> tuple[str, ...]:
         """Readable ranges such as ``5-8`` and ``21+``."""
@@ -50,3 +88,13 @@ class Strata:
         """P(z) by users."""
         total = sum(self.users)
         return tuple(u / total for u in self.users)
+
+
+def _near_equal(users: tuple[int, ...], count: int) -> list[int]:
+    """Where each of `count` runs of neighbours begins, in shares of the users as equal as single cuts can make them."""
+    below = np.cumsum(users)
+    first = [0]
+    for cut in range(1, count):
+        possible = range(first[-1] + 1, len(users) - (count - cut) + 1)
+        first.append(min(possible, key=lambda z: abs(int(below[z - 1]) * count - int(below[-1]) * cut)))
+    return first

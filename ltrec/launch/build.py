@@ -24,7 +24,7 @@ from ltrec.data.stream.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.models.backbones import BACKBONES, encoder_of
 from ltrec.models.plugins import PLUGINS
-from ltrec.objectives import OBJECTIVES, Objective
+from ltrec.objectives import OBJECTIVES, STATELESS, Objective
 from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.build import adamw
@@ -63,9 +63,12 @@ def options_of(variant: Any) -> dict[str, Any]:
 
 
 def strata_of(config: RunConfig, manifest: Manifest) -> Strata:
-    """The strata that training knows: the data set's."""
-    del config
-    return manifest.strata
+    """The strata that training knows: the data set's, or fewer.
+
+    Raises:
+        UserError: more are asked for than there are.
+    """
+    return manifest.strata.merged(config.causal.strata or manifest.strata.count)[0]
 
 
 def build_backbone(config: RunConfig, manifest: Manifest) -> nn.Module:
@@ -95,7 +98,13 @@ def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) 
             f"adversary.weight={config.adversary.weight:g} needs a backbone with states, and model.name={config.model.name} has "
             "none; use adversary.weight=0 or another model.name"
         )
-    head = tuple(z for z, lowest in enumerate(strata.lower_bounds) if lowest >= strata.head_from)
+    head = tuple(range(strata.first_head, strata.count))
+    if not head:
+        raise UserError(
+            f"adversary.weight={config.adversary.weight:g} tells head from tail, and data set {manifest.name!r} has one stratum "
+            "only; prepare it with prepare.strata of at least 2, or use adversary.weight=0"
+        )
+    torch.manual_seed(mix(config.seed, 2) >> 1)  # not what the backbone left: plugins must not change the discriminator
     return Adversary(encoder.item_table.shape[1], head, **options_of(config.adversary))
 
 
@@ -105,9 +114,22 @@ def build_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
     return make(**options_of(config.objective), train_count=vocabulary.train_count, gather=all_gather_ids)
 
 
+def check_objective(config: RunConfig, backbone: nn.Module) -> None:
+    """Refuse a loss over states where the backbone has none.
+
+    Raises:
+        UserError: naming the losses that can do without.
+    """
+    if encoder_of(backbone) is None and config.objective.name not in STATELESS:
+        raise UserError(
+            f"objective.name={config.objective.name} needs a state per position and model.name={config.model.name} has none; use "
+            f"{', '.join(STATELESS[:-1])} or {STATELESS[-1]}"
+        )
+
+
 def build_plan(config: RunConfig, data: Data) -> Plan:
     """The order of all training batches."""
-    return Plan.of(data.manifest, config.seed, config.stream)
+    return Plan.of(data.manifest, config.seed, config.stream, config.causal.strata)
 
 
 def total_steps(config: RunConfig, plan: Plan) -> int:
@@ -123,14 +145,17 @@ def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneStage:
         optim.schedule, warmup_steps=optim.warmup_steps, total_steps=total_steps(config, plan), final_ratio=optim.final_ratio
     )
     backbone = build_backbone(config, data.manifest)
+    check_objective(config, backbone)
     return BackboneStage(
         backbone,
         build_learn(config, data.vocabulary),
         adversary=build_adversary(config, data.manifest, backbone),
+        unit=config.stream.unit,
         num_strata=strata_of(config, data.manifest).count,
         seed=config.seed,
         make_optimizer=optimizer_of(config),
         rate=rate,
+        trunk_rate=config.switch.trunk_rate,
         validator=build_validator(config, data),
     )
 
@@ -143,12 +168,13 @@ def build_validator(config: RunConfig, data: Data) -> Validator:
     return Validator(strata, filter_seen=config.evaluation.filter_seen, monitor=config.trainer.monitor)
 
 
-def optimizer_of(config: RunConfig) -> Callable[[nn.Module], torch.optim.Optimizer]:
-    """Model -> AdamW with the run's options."""
+def optimizer_of(config: RunConfig) -> Callable[[BackboneStage], torch.optim.Optimizer]:
+    """Stage -> AdamW with the run's options, over the stage's groups of parameters."""
     optim = config.optim
 
-    def make(model: nn.Module) -> torch.optim.Optimizer:
-        return adamw(model, lr=optim.lr, weight_decay=optim.weight_decay, betas=(optim.beta1, optim.beta2), eps=optim.eps)
+    def make(stage: BackboneStage) -> torch.optim.Optimizer:
+        betas = (optim.beta1, optim.beta2)
+        return adamw(stage, lr=optim.lr, weight_decay=optim.weight_decay, betas=betas, eps=optim.eps, group_of=stage.group_of)
 
     return make
 
@@ -170,8 +196,15 @@ def build_datamodule(config: RunConfig, data: Data, plan: Plan, world: World) ->
 
 
 def build_histories(config: RunConfig, data: Data, split: str) -> Histories:
-    """The users of one evaluation split, in fixed chunks."""
-    return Histories(data.folder, data.manifest, split, max_len=config.stream.max_len, chunk_rows=config.evaluation.chunk_rows)
+    """The users of one evaluation split, in fixed chunks, routed as the model was trained."""
+    return Histories(
+        data.folder,
+        data.manifest,
+        split,
+        max_len=config.stream.max_len,
+        chunk_rows=config.evaluation.chunk_rows,
+        strata=strata_of(config, data.manifest),
+    )
 
 
 def check_world(config: RunConfig, size: int) -> None:

@@ -12,7 +12,15 @@ from ltrec.strategy import Stratified
 
 
 def say_visits(plan: Plan) -> None:
-    """Under quotas: how often an epoch visits a user of each stratum, so that over-sampling is seen."""
+    """Whom training leaves out; under quotas, how often an epoch visits a user of each stratum. Nobody should overlook either."""
+    if plan.users != "all":
+        share = plan.train_rows / plan.trainable_rows
+        Console().print(
+            f"stream.users={plan.users}: training on {plan.train_rows:,} of {plan.trainable_rows:,} users ({share:.1%}); "
+            "evaluation is on all",
+            highlight=False,
+            soft_wrap=True,
+        )
     if len(plan.pools) > 1:
         visits = ", ".join(f"{name} {times:.2f}" for name, times in plan.visits_per_epoch.items())
         Console().print(f"visits per user and epoch: {visits}", highlight=False, soft_wrap=True)

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from pytorch_lightning.strategies import DDPStrategy, Strategy
+from torch import Tensor
 
 from ltrec.aggregation import RULES
 from ltrec.causal.backdoor import Hajek
 from ltrec.causal.horvitz_thompson import HorvitzThompson
-from ltrec.causal.prior import prior_of
+from ltrec.causal.prior import COUNTS_EXAMPLES, prior_of
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
-from ltrec.data.stream.expected import expected_presence_K, expected_targets_K
+from ltrec.data.stream.expected import examples_K, expected_presence_K, expected_targets_K
 from ltrec.data.stream.plan import Plan
-from ltrec.launch.build import Data, options_of
+from ltrec.launch.build import Data, options_of, strata_of
 from ltrec.launch.processes import Processes, device_of
 from ltrec.strategy import STRATEGIES, Stratify
 
@@ -28,8 +29,8 @@ def build_stratify(config: RunConfig, data: Data, plan: Plan) -> Stratify | None
     """
     if config.strategy.name == "joint":
         return None
-    causal, strata = config.causal, data.manifest.strata
-    prior_K = prior_of(causal.prior, strata.users, strata.events, temperature=causal.temperature, shares=causal.shares)
+    causal = config.causal
+    prior_K = build_prior(config, data, plan)
     estimator: HorvitzThompson | Hajek
     if causal.estimator == "horvitz_thompson":
         estimator = HorvitzThompson(prior_K, expected_targets_K(data.folder, data.manifest, plan))
@@ -50,6 +51,25 @@ def build_stratify(config: RunConfig, data: Data, plan: Plan) -> Stratify | None
         nonfinite=strategy.nonfinite,
         probe_every=strategy.probe_every_steps,
         seed=mix(config.seed, 1),
+    )
+
+
+def build_prior(config: RunConfig, data: Data, plan: Plan) -> Tensor:
+    """P(z), float64 [K].
+
+    Raises:
+        UserError: it does not fit the data set's strata.
+    """
+    causal, strata = config.causal, strata_of(config, data.manifest)
+    counts = examples_K(data.folder, data.manifest, plan) if causal.prior in COUNTS_EXAMPLES else strata.events
+    return prior_of(
+        causal.prior,
+        strata.users,
+        strata.events,
+        examples_K=counts,
+        temperature=causal.temperature,
+        shares=causal.shares,
+        beta=causal.beta,
     )
 
 

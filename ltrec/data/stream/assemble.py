@@ -23,15 +23,15 @@ from ltrec.data.stream.training_rows import window_starts
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rank's share of one step: its micro-batches, and the keys and strata of all its rows."""
+    """A rank's share of one step: its micro-batches, and the keys of all its rows with the strata that the data set gives them."""
 
     micro_batches: list[SequenceBatch]
     user_key: I64
     stratum: I64
 
 
-def assemble(plan: Plan, step: int, lanes: range, *, accumulate: int, num_strata: int, rows_of: Callable[[Window], Rows]) -> Step:
-    """Build the rank's share of a step; `rows_of` gives the rows of a window."""
+def assemble(plan: Plan, step: int, lanes: range, *, accumulate: int, rows_of: Callable[[Window], Rows]) -> Step:
+    """Build the rank's share of a step; `rows_of` gives the rows of a window. Batches say what the plan's `strata` have become."""
     takes = plan.slots(step, lanes)
     sources = [rows_of(take.window) for take in takes]
     slot = np.concatenate([take.slots for take in takes])
@@ -45,8 +45,10 @@ def assemble(plan: Plan, step: int, lanes: range, *, accumulate: int, num_strata
     order = np.lexsort((slot, -length, slot % accumulate))
     offsets, read = prefix_sums(length[order]), ragged(start[order], length[order])
     items, targets = pool[read].astype(np.int64), pool[read + 1].astype(np.int64)
-    window_targets = np.bincount(stratum, weights=length, minlength=num_strata).astype(np.int64)
-    micro_batches = _cut(items, targets, offsets, key[order], stratum[order], slot[order], window_targets, step, accumulate)
+    examples = length if plan.unit == "target" else np.ones_like(length)  # of a user: the mean over his targets, at least one
+    became = np.array(plan.became)[stratum]
+    window_targets = np.bincount(became, weights=examples, minlength=plan.strata.count).astype(np.int64)
+    micro_batches = _cut(items, targets, offsets, key[order], became[order], slot[order], window_targets, step, accumulate)
     return Step(micro_batches, key, stratum)
 
 

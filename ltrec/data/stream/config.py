@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 COMPOSITIONS = ("natural", "quota")
 WINDOWS = ("last", "random")
+UNITS = ("target", "user")
+USERS = ("all", "tail", "head")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,14 @@ class StreamConfig:
 
     window: str = "last"
     """Which training events of a longer user: the `last`, or a `random` run drawn anew at every visit. Order."""
+
+    unit: str = "target"
+    """What an example is, hence what losses are averaged over. `target`: a target position. `user`: a visit to a user, whose loss
+    is the mean over the row's targets."""
+
+    users: str = "all"
+    """Whom to train on: `all`, or only the strata of the `tail` or of the `head`, divided at the stratum nearest to the head cut.
+    Evaluation is not affected. Order."""
 
     resident_mib: int = 64
     """A pool of users (all, or a stratum under quotas) estimated no larger is kept in memory by every process and shuffled as a

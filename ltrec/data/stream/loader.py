@@ -64,7 +64,6 @@ class StreamLoader:
         _check_accumulate(accumulate, plan.batch_rows // world.size)
         _check_memory(plan, len(self._lanes), memory_mib)
         self._prefetch, self._threads = max(1, prefetch), max(1, threads)
-        self._num_strata = manifest.strata.count
         self._rows = TrainingRows(folder, manifest, plan, check)
         self._state = StreamState(manifest.digest, plan.digest, plan.seed)
         self._own_digest = 0  # of this rank, since the state was made or loaded
@@ -134,9 +133,7 @@ class StreamLoader:
 
     def _build(self, step: int) -> Step:
         try:
-            return assemble(
-                self._plan, step, self._lanes, accumulate=self._accumulate, num_strata=self._num_strata, rows_of=self._rows.of
-            )
+            return assemble(self._plan, step, self._lanes, accumulate=self._accumulate, rows_of=self._rows.of)
         except UserError as error:
             raise UserError(f"step {step}: {error}") from None
 

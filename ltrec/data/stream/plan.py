@@ -12,12 +12,12 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from ltrec.core.errors import UserError
 from ltrec.core.files import canonical_json
+from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.lanes import LaneOrder
-from ltrec.data.stream.pools import Pool, check_options, make_pools
+from ltrec.data.stream.pools import Pool, check_options, make_pools, trained_shards
 from ltrec.data.stream.resident import ResidentOrder
 from ltrec.data.stream.schedule import Schedule
 from ltrec.data.stream.takes import Pieces, PoolOrder, Take, Window
@@ -36,8 +36,13 @@ class Plan:
         lanes: V.
         max_len: positions of a row at most.
         window: `last` or `random`.
-        train_rows: trainable users, over all pools.
+        unit: what an example is, `target` or `user`.
+        users: whom is trained on, `all`, `tail` or `head`.
+        train_rows: trainable users among them.
+        trainable_rows: trainable users of the data set.
         pools: the pools, those with a quota of 0 left out.
+        strata: those that batches and their counts speak of; pools and the digest of consumed rows keep to the data set's.
+        became: the number among them of each of the data set's strata.
         digest: hex sha256 of everything that decides the order besides the manifest and the seed.
     """
 
@@ -46,23 +51,33 @@ class Plan:
     lanes: int
     max_len: int
     window: str
+    unit: str
+    users: str
     train_rows: int
+    trainable_rows: int
     pools: tuple[Pool, ...]
+    strata: Strata
+    became: tuple[int, ...]
     digest: str
     _orders: tuple[PoolOrder, ...]
     _window_blocks: int
     _block_rows: int
 
     @staticmethod
-    def of(manifest: Manifest, seed: int, config: StreamConfig) -> Plan:
+    def of(manifest: Manifest, seed: int, config: StreamConfig, strata: int = 0) -> Plan:
         """Check the options against the data and fix the order.
+
+        Args:
+            manifest: of the data set.
+            seed: of all permutations and random windows.
+            config: what a user may say.
+            strata: how many the data set's are merged to (`Strata.merged`), which does not change the order; 0 = left as they are.
 
         Raises:
             UserError: naming the option that is wrong and what would be right.
         """
         check_options(config)
-        if not manifest.train_rows:
-            raise UserError(f"data set {manifest.name!r} has no user with two training events, nothing can be trained on")
+        merged, became = manifest.strata.merged(strata or manifest.strata.count)
         pools = make_pools(manifest, seed, config)
         schedule = Schedule([pool.quota for pool in pools], config.lanes)
         return Plan(
@@ -71,8 +86,13 @@ class Plan:
             lanes=config.lanes,
             max_len=config.max_len,
             window=config.window,
-            train_rows=manifest.train_rows,
+            unit=config.unit,
+            users=config.users,
+            train_rows=sum(manifest.shards[number].rows for number in trained_shards(manifest, config.users)),
+            trainable_rows=manifest.train_rows,
             pools=pools,
+            strata=merged,
+            became=became,
             digest=hashlib.sha256(canonical_json(_order_spec(config, pools)).encode()).hexdigest(),
             _orders=tuple(_order(number, pool, schedule, seed, config.window_blocks) for number, pool in enumerate(pools)),
             _window_blocks=config.window_blocks,
@@ -124,5 +144,6 @@ def _order_spec(config: StreamConfig, pools: tuple[Pool, ...]) -> dict[str, Any]
         "pools": [{"name": pool.name, "quota": pool.quota, "resident": pool.resident} for pool in pools],
         "max_len": config.max_len,
         "window": config.window,
+        **({} if config.users == "all" else {"users": config.users}),  # absent, so that orders from before the option stay theirs
         "window_blocks": None if all(pool.resident for pool in pools) else config.window_blocks,
     }

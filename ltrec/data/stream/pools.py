@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from ltrec.core.errors import UserError, nearest
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.blocks import Blocks, blocks_of, deal
-from ltrec.data.stream.config import COMPOSITIONS, WINDOWS, StreamConfig
+from ltrec.data.stream.config import COMPOSITIONS, UNITS, USERS, WINDOWS, StreamConfig
 from ltrec.data.stream.quotas import resolve_quotas
 
 _ROW_BYTES = 32  # key, offset, stratum and slack of a row in memory, besides its items
 _ITEM_BYTES = 4
+_SAID = {"all": "", "tail": " tail", "head": " head"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ def make_pools(manifest: Manifest, seed: int, config: StreamConfig) -> tuple[Poo
     Raises:
         UserError: impossible quotas, or a pool that must stream and has fewer blocks than lanes.
     """
-    shards = [n for n, shard in enumerate(manifest.shards) if shard.trainable]
+    shards = trained_shards(manifest, config.users)
     if config.composition == "natural":
-        return (_pool("all users", shards, config.batch_rows, manifest, seed, config),)
+        return (_pool(f"{config.users} users", shards, config.batch_rows, manifest, seed, config),)
     by_stratum = [[n for n in shards if manifest.shards[n].stratum == z] for z in range(manifest.strata.count)]
     rows_K = [sum(manifest.shards[n].rows for n in numbers) for numbers in by_stratum]
     quotas = resolve_quotas(config.quotas, rows_K, config.batch_rows)
@@ -56,6 +57,37 @@ def make_pools(manifest: Manifest, seed: int, config: StreamConfig) -> tuple[Poo
         for z, (numbers, quota) in enumerate(zip(by_stratum, quotas, strict=True))
         if quota
     )
+
+
+def chosen_strata(manifest: Manifest, users: str) -> range:
+    """The strata that are trained on; -1, users of no stratum, has no trainable rows.
+
+    Raises:
+        UserError: head or tail is asked for where there is nothing to divide.
+    """
+    count, first_head = manifest.strata.count, manifest.strata.first_head
+    if users == "all":
+        return range(count)
+    if first_head == count:
+        raise UserError(
+            f"stream.users={users}: data set {manifest.name!r} has one stratum only, no head and tail; prepare it with "
+            "prepare.strata of at least 2, or use stream.users=all"
+        )
+    return range(first_head) if users == "tail" else range(first_head, count)
+
+
+def trained_shards(manifest: Manifest, users: str) -> list[int]:
+    """Numbers of the shards that are trained on.
+
+    Raises:
+        UserError: there are none.
+    """
+    chosen = chosen_strata(manifest, users)
+    shards = [n for n, shard in enumerate(manifest.shards) if shard.trainable and shard.stratum in chosen]
+    if not shards:
+        way_out = "nothing can be trained on" if users == "all" else f"stream.users={users} leaves nobody; use stream.users=all"
+        raise UserError(f"data set {manifest.name!r} has no{_SAID[users]} user with two training events, {way_out}")
+    return shards
 
 
 def _pool(name: str, shards: list[int], quota: int, manifest: Manifest, seed: int, config: StreamConfig) -> Pool:
@@ -81,7 +113,7 @@ def check_options(config: StreamConfig) -> None:
     for name, least in {"batch_rows": 1, "lanes": 1, "max_len": 1, "window_blocks": 1, "resident_mib": 0}.items():
         if getattr(config, name) < least:
             raise UserError(f"stream.{name}={getattr(config, name)} must be at least {least}")
-    for name, known in {"composition": COMPOSITIONS, "window": WINDOWS}.items():
+    for name, known in {"composition": COMPOSITIONS, "window": WINDOWS, "unit": UNITS, "users": USERS}.items():
         value = getattr(config, name)
         if value not in known:
             raise UserError(f"stream.{name}={value!r} is not one of {', '.join(known)}{nearest(value, known)}")

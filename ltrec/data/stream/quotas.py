@@ -30,7 +30,7 @@ def resolve_quotas(quotas: Sequence[float], rows_K: Sequence[int], batch_rows: i
     for stratum, (asked, rows) in enumerate(zip(whole, rows_K, strict=True)):
         if asked and not rows:
             raise UserError(
-                f"stream.quotas asks {asked} rows of stratum {stratum} in every step, but it has no trainable user; set it to 0"
+                f"stream.quotas asks {asked} rows of stratum {stratum} in every step, but nobody of it is trained on; set it to 0"
             )
         if quotas[stratum] and not asked:
             raise UserError(

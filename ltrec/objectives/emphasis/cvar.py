@@ -2,7 +2,18 @@
 
     CVaR_alpha = min_tau  tau + E[(l - tau)+] / alpha            (Rockafellar & Uryasev, 2000, eq. 4)
 
-tau is the (1 - alpha) quantile over the *global* micro-batch, so the result does not depend on how rows are spread over ranks.
+Its minimum is attained at tau, the ceil(alpha N)-th largest of N losses. Put in, it is a weighted mean with weights that sum to N,
+
+    CVaR_alpha = (1/N) sum_i w_i l_i        w_i = 1 / alpha   above tau
+                                                  c / alpha   at tau, with c in (0, 1] such that the weights of all sum to N
+                                                  0           below
+
+and its gradient is the same mean of gradients (Danskin). Ties at tau share one c: any other division has the same mean but would
+depend on the order of the examples.
+
+The N losses are those of one *micro-batch over all ranks*, so the result does not depend on how rows are spread. With
+trainer.accumulate=A a step follows the mean of A such figures, each over its own worst share: not the CVaR of the whole window,
+whose tau is known only after the last forward pass. Every rank must call, for the losses travel.
 """
 
 from __future__ import annotations
@@ -10,6 +21,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ltrec.objectives.draw import Gather
@@ -22,7 +34,8 @@ class CVaRConfig:
     name: str = "cvar"
     """Key in EMPHASES."""
     alpha: float = 0.5
-    """Share of the examples that counts, in (0, 1]; 1 = the plain mean."""
+    """Share of the examples that counts, in (0, 1]; 1 = the plain mean. Of each micro-batch over all processes, so that
+    trainer.accumulate makes a difference."""
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha <= 1:
@@ -30,7 +43,7 @@ class CVaRConfig:
 
 
 class CVaR:
-    """tau + (l - tau)+ / alpha per example; an `Emphasis`. Its mean is the mean of the worst losses."""
+    """w_i l_i per example; an `Emphasis`. Its mean over the global micro-batch is CVaR."""
 
     coupled = True
 
@@ -38,10 +51,14 @@ class CVaR:
         self.gather, self.alpha = gather, alpha
 
     def __call__(self, loss_N: Tensor) -> Tensor:
-        """Losses [N] whose mean over the global micro-batch is CVaR."""
+        """Weighted losses [N]."""
         every_N = self.gather(loss_N.detach())
         if not every_N.numel():
             return loss_N
-        worst = max(1, math.ceil(self.alpha * every_N.numel()))
-        tau = every_N.topk(worst).values[-1]
-        return tau + (loss_N - tau).clamp(min=0) / self.alpha
+        kept = self.alpha * every_N.numel()
+        tau = every_N.topk(math.ceil(kept)).values[-1]
+        left = kept - (every_N > tau).sum(dtype=torch.float64)
+        of_tied = (left / (every_N == tau).sum()).to(loss_N.dtype)
+        mine_N = loss_N.detach()
+        weight_N = torch.where(mine_N == tau, of_tied, (mine_N > tau).to(loss_N.dtype))
+        return loss_N * (weight_N / self.alpha)
