@@ -89,7 +89,7 @@ class Bottleneck(nn.Module):
         width = trunk.width
         first = {place: Residual(width, max(1, width // shrink), outer=form == "released") for place in self.places}
         self.plugins = nn.ModuleDict(
-            {place: nn.ModuleList(copy.deepcopy(module) for _ in range(num_strata)) for place, module in first.items()}
+            {_key(place): nn.ModuleList(copy.deepcopy(module) for _ in range(num_strata)) for place, module in first.items()}
         )
 
     @property
@@ -102,7 +102,7 @@ class Bottleneck(nn.Module):
         self.switch.wake()
 
     def plugin_of(self, name: str) -> int | None:
-        """plugins.<place>.<stratum>.<...> belongs to its stratum."""
+        """plugins.at_<place>.<stratum>.<...> belongs to its stratum."""
         part = name.split(".")
         return int(part[2]) if part[0] == "plugins" else None
 
@@ -112,10 +112,10 @@ class Bottleneck(nn.Module):
 
     def adapt(self, place: str, vectors: Tensor, stratum_N: Tensor) -> Tensor:
         """The vectors [N, ..., D], each through the plugin of its own stratum. Those of no stratum (-1) pass unchanged."""
-        if place not in self.plugins:
+        if place not in self.places:
             return vectors
         adapted = vectors
-        for stratum, plugin in enumerate(cast(nn.ModuleList, self.plugins[place])):
+        for stratum, plugin in enumerate(cast(nn.ModuleList, self.plugins[_key(place)])):
             mine = (stratum_N == stratum).nonzero()[:, 0]
             if mine.numel() == stratum_N.numel():
                 return cast(Tensor, plugin(vectors))
@@ -149,3 +149,8 @@ class Bottleneck(nn.Module):
     def scores(self, batch: SequenceBatch) -> Tensor:
         """Scores of all items [B, V+1]."""
         return cast(Tensor, self.trunk.scores(batch, self._adapt))
+
+
+def _key(place: str) -> str:
+    """Its name in the module: a ModuleDict takes no key that is a method of its own, such as `items`."""
+    return f"at_{place}"
