@@ -1,0 +1,113 @@
+"""Tasks: which rows of a micro-batch an inner step of gradient alignment sees, and how tasks line up in trajectories.
+
+A step's G rows are dealt out to M trajectories in the order in which they were drawn, G / M consecutive rows each. With tasks of
+users a trajectory is cut further into k tasks of equally many rows; with strata it is grouped by stratum, and the strata that are
+there are visited in an order keyed by (seed, step, trajectory).
+
+    W = 1   rank 0: [ a b | c d | e f | g h ]                   M = 4 trajectories of k = 2 users
+    W = 2   rank 0: [ a b | c d ]   rank 1: [ e f | g h ]       the same four
+
+A process holds a run of consecutive slots of the step, and of every micro-batch; W processes x A micro-batches divide M. So no
+trajectory crosses a border, and number m is the same rows whatever W is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.errors import UserError
+from ltrec.core.hashing import mix
+from ltrec.distributed.alignment_config import AlignmentConfig
+
+Trajectory = list[SequenceBatch]
+"""Its tasks in the order in which they are visited, none of them empty."""
+
+
+def num_trajectories(alignment: AlignmentConfig, *, batch_rows: int, processes: int, micro_batches: int = 1, lanes: int = 1) -> int:
+    """M, trajectories per step over all processes and micro-batches.
+
+    Args:
+        alignment: what the user said.
+        batch_rows: G, rows per step.
+        processes: W.
+        micro_batches: A.
+        lanes: of which G is a multiple, for the way out.
+
+    Raises:
+        UserError: rows, tasks, trajectories and processes do not go into each other; the message names numbers that do.
+    """
+    by_user = alignment.tasks == "user"
+    steps, parts = alignment.inner_steps if by_user else 1, processes * micro_batches
+    wanted = alignment.trajectories or (max(1, batch_rows // steps) if by_user else 1)
+    if wanted % parts == 0 and batch_rows % (wanted * steps) == 0:
+        return wanted
+    fits = [m for m in range(parts, batch_rows // steps + 1, parts) if batch_rows % (m * steps) == 0]
+    ways = [f"alignment.trajectories={_listed(sorted(sorted(fits, key=lambda m: abs(m - wanted))[:3]))}"] if fits else []
+    if by_user and not alignment.trajectories:
+        ways += [f"stream.batch_rows={_around(batch_rows, math.lcm(steps * parts, lanes))}"]
+    elif wanted % parts == 0:
+        ways += [f"stream.batch_rows={_around(batch_rows, math.lcm(steps * wanted, lanes))}"]
+    elif not fits:
+        ways += [f"alignment.trajectories={parts} with stream.batch_rows={_around(batch_rows, math.lcm(steps * parts, lanes))}"]
+    raise UserError(
+        f"stream.batch_rows={batch_rows} cannot be dealt out to alignment.trajectories={alignment.trajectories}"
+        f"{'' if alignment.trajectories else f' ({wanted})'}"
+        f"{f' x alignment.inner_steps={steps} tasks' if by_user else ' of strata'} over {processes} processes x "
+        f"trainer.accumulate={micro_batches}; use {', or '.join(ways)}"
+    )
+
+
+def _listed(numbers: list[int]) -> str:
+    return " or ".join(map(str, numbers))
+
+
+def _around(number: int, multiple: int) -> str:
+    """The multiples next to a number."""
+    below = number // multiple * multiple
+    return _listed([n for n in (below, below + multiple) if n and n != number])
+
+
+def user_tasks(batch: SequenceBatch, trajectories: int, inner_steps: int) -> list[Trajectory]:
+    """Trajectories of `inner_steps` tasks with equally many rows; within a task rows keep the batch's order."""
+    tasks = trajectories * inner_steps
+    size = batch.num_rows // tasks
+    order = (_place_B(batch) // size).argsort(stable=True)
+    parts = batch.select(order).split([size] * tasks)
+    return [_held(parts[first : first + inner_steps]) for first in range(0, tasks, inner_steps)]
+
+
+def stratum_tasks(batch: SequenceBatch, trajectories: int, order_of: Callable[[int], int]) -> list[Trajectory]:
+    """Trajectories with one task per stratum that they hold.
+
+    Args:
+        batch: a micro-batch.
+        trajectories: how many it holds.
+        order_of: trajectory -> seed of the order of its strata.
+    """
+    kinds = batch.window_targets_K.numel() + 1  # the first: rows of no stratum
+    key_B = _place_B(batch) // (batch.num_rows // trajectories) * kinds + batch.stratum_B + 1
+    sizes = torch.bincount(key_B, minlength=trajectories * kinds).tolist()
+    parts = batch.select(key_B.argsort(stable=True)).split(sizes)
+    return [
+        _held([parts[number * kinds + 1 + z] for z in _shuffled(kinds - 1, order_of(number))]) for number in range(trajectories)
+    ]
+
+
+def _place_B(batch: SequenceBatch) -> Tensor:
+    """Where every row stands in the order in which the micro-batch was drawn [B]."""
+    if batch.slot_B is None:
+        return torch.arange(batch.num_rows, device=batch.offsets.device)
+    return batch.slot_B.argsort().argsort()
+
+
+def _shuffled(count: int, seed: int) -> list[int]:
+    return sorted(range(count), key=lambda number: mix(seed, number))
+
+
+def _held(tasks: list[SequenceBatch]) -> Trajectory:
+    return [task for task in tasks if task.items_T.numel()]
