@@ -217,7 +217,7 @@ def _rows(chunk: HistoryChunk, result: ChunkResult, catalogue: Catalogue) -> pa.
     columns: list[Any] = [
         chunk.user_id,
         chunk.batch.user_key_B.numpy(),
-        chunk.batch.stratum_B.numpy().astype(np.int8),
+        chunk.stratum_B.numpy().astype(np.int8),
         chunk.activity_B.numpy().astype(np.int32),
         chunk.history_length_B.numpy().astype(np.int32),
         target.astype(np.int32),

@@ -28,7 +28,7 @@ class Validator:
     def add(self, scores_BV: Tensor, chunk: HistoryChunk) -> None:
         """Rank one chunk's targets; scores [B, V+1]."""
         result = rank_chunk(scores_BV.float(), chunk, filter_seen=self.filter_seen, top_k=0)
-        stratum = chunk.batch.stratum_B.cpu().numpy()
+        stratum = chunk.stratum_B.numpy()
         self._parts.append((chunk.index, result.rank, stratum, chunk.activity_B.numpy()))
 
     def finish(self) -> dict[str, float]:

@@ -27,9 +27,8 @@ def history_chunk(seen: list[list[int]], targets: list[int], *, index: int = 0, 
     strata = torch.full((len(seen),), stratum, dtype=torch.int64)
     batch = SequenceBatch.of_histories(flat, offsets, strata, keys)
     target = torch.tensor(targets, dtype=torch.int64)
-    return HistoryChunk(
-        index, batch, [f"u{n}" for n in numbers], lengths.clone(), lengths.clone(), target, flat.clone(), offsets.clone()
-    )
+    names, activity, length = [f"u{n}" for n in numbers], lengths.clone(), lengths.clone()
+    return HistoryChunk(index, batch, names, strata.clone(), activity, length, target, flat.clone(), offsets.clone())
 
 
 @dataclass

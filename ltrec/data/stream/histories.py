@@ -4,6 +4,10 @@ Chunk i holds rows i*C .. (i+1)*C of the users that have a history, in file orde
 processes: ranks share out chunks, never parts of them. Users whose target has no history before it (cold) come in chunks of
 their own.
 
+A history is routed, through the plugins of a model, by its own length, whole and uncropped: a user who has come to more events
+since training counts as more active, and one whom training never saw counts by what is known of him. Reports keep to the stratum
+that a user had in training; so a chunk says both.
+
     split   history                target       users
     valid   items[:valid_at]       items[at]    those with a validation target
     test    items[:test_at]        items[at]    those with a test target
@@ -23,6 +27,7 @@ from torch import Tensor
 from ltrec.core import columns as c
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError, nearest
+from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.blocks import I64, blocks_of, prefix_sums
 from ltrec.data.stream.recent import Recent
@@ -39,8 +44,9 @@ class HistoryChunk:
 
     Attributes:
         index: number of the chunk; cold chunks are numbered apart.
-        batch: histories cropped to their last max_len items, without targets.
+        batch: histories cropped to their last max_len items, without targets; its strata are the histories'.
         user_id: raw ids.
+        stratum_B: int64, the data set's stratum that the user had in training, for reports; -1 = kept out of it.
         activity_B: int64, training events before the history cap.
         history_length_B: int64, length of the untruncated history.
         target_B: int64, the item to be found; 0 = none (`all`).
@@ -51,6 +57,7 @@ class HistoryChunk:
     index: int
     batch: SequenceBatch
     user_id: list[str]
+    stratum_B: Tensor
     activity_B: Tensor
     history_length_B: Tensor
     target_B: Tensor
@@ -60,12 +67,13 @@ class HistoryChunk:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A decoded row group; `at` is the length of the history, -1 without a target."""
+    """A decoded row group; `at` is the length of the history, -1 without a target, `capped` what the history cap cut off before."""
 
     user_id: pa.Array
     user_key: I64
     stratum: I64
     activity: I64
+    capped: I64
     at: I64
     items: I32
     offsets: I64
@@ -81,13 +89,21 @@ class Histories:
         max_len: most items of a history that a model is given.
         chunk_rows: C, users per chunk.
         check: `hash` or `size`, how a shard is checked when it is first opened.
+        strata: those that the model knows; None = the data set's.
 
     Raises:
         UserError: unknown split, or a shard is missing or damaged.
     """
 
     def __init__(
-        self, folder: Path, manifest: Manifest, split: str, max_len: int, chunk_rows: int = 1024, check: str = "hash"
+        self,
+        folder: Path,
+        manifest: Manifest,
+        split: str,
+        max_len: int,
+        chunk_rows: int = 1024,
+        check: str = "hash",
+        strata: Strata | None = None,
     ) -> None:
         if split not in SPLITS:
             raise UserError(f"split {split!r} is not one of {', '.join(SPLITS)}{nearest(split, SPLITS)}")
@@ -96,6 +112,7 @@ class Histories:
         self._files = ShardFiles(folder, manifest, check)
         self._manifest, self._at_column = manifest, SPLITS[split]
         self._max_len, self._chunk_rows = max_len, chunk_rows
+        self._strata = manifest.strata if strata is None else strata
         self._blocks = blocks_of(manifest, range(len(manifest.shards)))
         self._read: Recent[int, _Block] = Recent(self._decode, keep=_BLOCKS_KEPT)
         counts = [self._count(block) for block in range(self._blocks.count)]
@@ -152,11 +169,13 @@ class Histories:
         seen = np.concatenate([block.items[ragged(block.offsets[rows], block.at[rows])] for block, rows in parts]).astype(np.int64)
         seen_offsets, lengths = prefix_sums(at), np.minimum(at, self._max_len)
         items = seen[ragged(seen_offsets[1:] - lengths, lengths)]
-        offsets, stratum, key = (torch.from_numpy(a) for a in (prefix_sums(lengths), column("stratum"), column("user_key")))
+        route = self._strata.serving(at + column("capped"))
+        offsets, stratum, key = (torch.from_numpy(a) for a in (prefix_sums(lengths), route, column("user_key")))
         return HistoryChunk(
             index=index,
             batch=SequenceBatch.of_histories(torch.from_numpy(items), offsets, stratum, key),
             user_id=[name for block, rows in parts for name in block.user_id.take(pa.array(rows)).to_pylist()],
+            stratum_B=torch.from_numpy(column("stratum")),
             activity_B=torch.from_numpy(column("activity")),
             history_length_B=torch.from_numpy(at),
             target_B=torch.from_numpy(np.concatenate([self._targets(block, rows) for block, rows in parts])),
@@ -183,7 +202,7 @@ class Histories:
     def _decode(self, number: int) -> _Block:
         place = self._place(number)
         own = [self._at_column] if self._at_column else []
-        table = self._files.read(*place, [c.USER_ID, c.USER_KEY, c.STRATUM, c.ACTIVITY, c.ITEMS, *own])
+        table = self._files.read(*place, [c.USER_ID, c.USER_KEY, c.STRATUM, c.ACTIVITY, c.TRAIN_EVENTS, c.ITEMS, *own])
         items, offsets = list_column(table, c.ITEMS)
         lengths = np.diff(offsets)
         at = int_column(table, self._at_column) if self._at_column else lengths
@@ -191,5 +210,5 @@ class Histories:
             raise self._files.fault(*place, "an empty sequence, or a target outside of it")
         if items.min() < 1 or items.max() > self._manifest.vocab.items:
             raise self._files.fault(*place, f"item ids {items.min()}..{items.max()} outside 1..{self._manifest.vocab.items}")
-        key, stratum, activity = (int_column(table, name) for name in (c.USER_KEY, c.STRATUM, c.ACTIVITY))
-        return _Block(table.column(c.USER_ID).chunk(0), key, stratum, activity, at, items, offsets)
+        key, stratum, activity, kept = (int_column(table, name) for name in (c.USER_KEY, c.STRATUM, c.ACTIVITY, c.TRAIN_EVENTS))
+        return _Block(table.column(c.USER_ID).chunk(0), key, stratum, activity, activity - kept, at, items, offsets)

@@ -55,7 +55,8 @@ def test_chunks_equal_plain_slicing(mixed, split, max_len, chunk_rows):
         assert chunk.index == index
         assert chunk.user_id == [u.name for u in expected]
         assert chunk.batch.user_key_B.tolist() == [u.key for u in expected]
-        assert chunk.batch.stratum_B.tolist() == [u.stratum for u in expected]
+        assert chunk.stratum_B.tolist() == [u.stratum for u in expected]
+        assert chunk.batch.stratum_B.tolist() == [min(at_of(u, split), 2) - 1 for u in expected], "bounds are 1 and 2"
         assert chunk.activity_B.tolist() == [u.train_events for u in expected]
         assert chunk.history_length_B.tolist() == [at_of(u, split) for u in expected]
         assert chunk.target_B.tolist() == [0 if split == "all" else u.items[at_of(u, split)] for u in expected]
