@@ -22,20 +22,34 @@ def refuse_foreign(checkpoint: Path, state: dict[str, Any], manifest_digest: str
     Raises:
         UserError: naming what differs.
     """
-    if "state_dict" not in state or "StreamDataModule" not in state:
-        raise UserError(f"{checkpoint} was not written by 'ltrec train'; choose another checkpoint")
-    digest = state["StreamDataModule"]["manifest_digest"]
-    if digest != manifest_digest:
-        raise UserError(
-            f"{checkpoint} was trained on another data set (digest {digest[:12]}, here {manifest_digest[:12]}); "
-            "choose another name=... or the data it was trained on"
-        )
+    refuse_other_data(checkpoint, state, manifest_digest, way_out="choose another name=... or the data it was trained on")
     theirs, mine = ({k: tuple(v.shape) for k, v in tree.items()} for tree in (state["state_dict"], stage.state_dict()))
     if differing := [key for key in sorted(theirs.keys() | mine.keys()) if theirs.get(key) != mine.get(key)]:
         key = differing[0]
         raise UserError(
             f"{checkpoint} holds another model ({key} is {theirs.get(key, 'absent')} there, {mine.get(key, 'absent')} here); "
             "give the model.* settings it was trained with, or choose another name=..."
+        )
+
+
+def refuse_other_data(checkpoint: Path, state: dict[str, Any], manifest_digest: str, *, way_out: str) -> None:
+    """Refuse a checkpoint of another program or another data set.
+
+    Args:
+        checkpoint: its path, for the message.
+        state: its contents.
+        manifest_digest: of the data set at hand.
+        way_out: what the user may do.
+
+    Raises:
+        UserError: naming what differs.
+    """
+    if "state_dict" not in state or "StreamDataModule" not in state:
+        raise UserError(f"{checkpoint} was not written by 'ltrec train'; choose another checkpoint")
+    digest = state["StreamDataModule"]["manifest_digest"]
+    if digest != manifest_digest:
+        raise UserError(
+            f"{checkpoint} was trained on another data set (digest {digest[:12]}, here {manifest_digest[:12]}); {way_out}"
         )
 
 

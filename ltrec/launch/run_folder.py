@@ -26,6 +26,7 @@ FREE_TO_CHANGE: tuple[str, ...] = (
     "trainer.threads",
     "trainer.accelerator",
     "trainer.log_",
+    "trainer.listen_every_steps",
     "trainer.checkpoint_every_steps",
     "tracking.",
     "evaluation.",
@@ -33,6 +34,9 @@ FREE_TO_CHANGE: tuple[str, ...] = (
     "resume",
     "out",
 )
+
+_FALLING_BACK = {"best": ("best", "stage1", "last"), "last": ("last",), "stage1": ("stage1",)}
+"""Checkpoint asked for -> those that will do, the first that exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """best.ckpt and last.ckpt: files, or folders where training shards its state."""
+        """best.ckpt, last.ckpt and, of two stages, stage1.ckpt: files, or folders where training shards its state."""
         return self.path / "checkpoints"
 
     @property
@@ -71,16 +75,20 @@ class RunFolder:
         return str(json.loads(self.provenance.read_text(encoding="utf-8"))["run_id"])
 
     def checkpoint(self, which: str) -> Path:
-        """File of `best` or `last`, to be read, not resumed; `best` falls back to `last` when nothing was validated.
+        """File of `best`, `last` or `stage1`, the first stage's best, to be read, not resumed.
+
+        `best` falls back to `stage1` while no second stage was validated, and to `last` when nothing was.
 
         Raises:
             UserError: when there is no such name, or the run has no checkpoint.
         """
-        if which not in ("best", "last"):
-            raise UserError(f"--checkpoint {which}: it must be best or last")
-        for name in dict.fromkeys((which, "last")):
+        if which not in _FALLING_BACK:
+            raise UserError(f"--checkpoint {which}: it must be best or last, or stage1 of a run with plugins")
+        for name in _FALLING_BACK[which]:
             if (found := self.checkpoints / f"{name}.ckpt").exists():
                 return whole_file(found)
+        if which == "stage1" and (self.checkpoints / "last.ckpt").exists():
+            raise UserError(f"{self.checkpoints} holds no stage1.ckpt: the run has no first stage that was validated")
         raise UserError(f"{self.checkpoints} holds no checkpoint: train the run first with 'ltrec train {self.config}'")
 
     def read_config(self) -> RunConfig:
@@ -124,7 +132,7 @@ def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, 
     atomic_write_text(run.config, dump(config))
     if fresh:
         run.metrics.unlink(missing_ok=True)
-        for name in ("best", "last"):
+        for name in _FALLING_BACK:
             remove_slots(run.checkpoints / f"{name}.ckpt")
     if fresh or not run.provenance.exists():
         atomic_write_text(run.provenance, json.dumps(provenance, indent=2) + "\n")

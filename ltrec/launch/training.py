@@ -20,7 +20,9 @@ from ltrec.launch.narrator import Narrator, say_visits
 from ltrec.launch.processes import Processes, detect
 from ltrec.launch.resuming import refuse_foreign, refuse_shards
 from ltrec.launch.run_folder import RunFolder, begin_run, find_run, folder_of
+from ltrec.launch.starting import start_from
 from ltrec.launch.strategies import build_strategy, build_stratify
+from ltrec.launch.two_stages import build_switch, refuse_plugins
 from ltrec.stages.callbacks import callbacks
 from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from ltrec.stages.consistency import RankConsistency
@@ -61,15 +63,17 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
         torch.set_num_threads(config.trainer.threads)
     data = open_data(config)
     plan = build_plan(config, data)
+    refuse_plugins(config, plan, limit=steps_per_epoch)
     stage, datamodule = build_stage(config, data, plan), build_datamodule(config, data, plan, processes.world)
     run, resume = (folder_of(config), None) if afresh else find_run(config)
     if resume is not None:
         state = read_checkpoint(resume)
         refuse_foreign(resume, state, data.manifest.digest, stage)
         refuse_shards(resume, state, config.strategy.name)
+    started = start_from(config.init_from, stage, data.manifest.digest) if config.init_from and resume is None else None
     if processes.world.rank == 0:
         origin = provenance(data.folder, data.manifest, config.seed, processes.world.size)
-        begin_run(run, config, origin, fresh=resume is None)
+        begin_run(run, config, origin | ({} if started is None else {"init_from": started}), fresh=resume is None)
         say_visits(plan)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -105,7 +109,11 @@ def make_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         logger=[metrics, *_guests(config, run, processes)],
-        callbacks=[*_display(config), *_strata_callbacks(config, stratify), *_working_callbacks(config, run, metrics)],
+        callbacks=[
+            *_display(config),
+            *_strata_callbacks(config, stratify),
+            *_working_callbacks(config, run, metrics, processes),
+        ],
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=_shows_bar(config),
@@ -127,7 +135,7 @@ def _guests(config: RunConfig, run: RunFolder, processes: Processes) -> list[Log
     return [] if logger is None else [logger]
 
 
-def _working_callbacks(config: RunConfig, run: RunFolder, metrics: JsonlLogger) -> list[Callback]:
+def _working_callbacks(config: RunConfig, run: RunFolder, metrics: JsonlLogger, processes: Processes) -> list[Callback]:
     return callbacks(
         folder=run.checkpoints,
         metrics=metrics,
@@ -135,6 +143,7 @@ def _working_callbacks(config: RunConfig, run: RunFolder, metrics: JsonlLogger) 
         patience=config.trainer.patience,
         log_every=config.trainer.log_every_steps,
         save_every=config.trainer.checkpoint_every_steps,
+        switch=build_switch(config, quiet=processes.world.rank > 0),
     )
 
 

@@ -1,23 +1,43 @@
-"""AdamW with decay on weight matrices only."""
+"""AdamW with decay on weight matrices only, over named groups of parameters."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from torch import nn
 from torch.optim import AdamW
 
+from ltrec.optim.groups import GROUPS, TRUNK
 
-def adamw(model: nn.Module, *, lr: float, weight_decay: float, betas: tuple[float, float], eps: float) -> AdamW:
+
+def adamw(
+    model: nn.Module,
+    *,
+    lr: float,
+    weight_decay: float,
+    betas: tuple[float, float],
+    eps: float,
+    group_of: Callable[[str], str] = lambda name: TRUNK,  # noqa: ARG005
+) -> AdamW:
     """AdamW (Loshchilov & Hutter, arXiv 1711.05101) over the trainable parameters of `model`.
 
-    Two groups: matrices of linear layers are decayed; embedding tables, biases and norms are not (an item that no batch touches
-    must not shrink).
+    Each group has two entries: matrices of linear layers are decayed; embedding tables, biases and norms are not (an item that no
+    batch touches must not shrink).
+
+    Args:
+        model: what is trained.
+        lr, weight_decay, betas, eps: of AdamW.
+        group_of: parameter name -> its group, one of `ltrec.optim.groups.GROUPS`.
     """
     tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters(recurse=False)}
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    decayed = [p for p in trainable if p.ndim >= 2 and id(p) not in tables]
-    kept = [p for p in trainable if p.ndim < 2 or id(p) in tables]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
-    optimizer = AdamW([g for g in groups if g["params"]], lr=lr, betas=betas, eps=eps, fused=True)
+    trainable = [(group_of(name), p) for name, p in model.named_parameters() if p.requires_grad]
+    entries = []
+    for group in GROUPS:
+        mine = [p for its, p in trainable if its == group]
+        decayed = [p for p in mine if p.ndim >= 2 and id(p) not in tables]
+        kept = [p for p in mine if p.ndim < 2 or id(p) in tables]
+        entries += [{"params": p, "weight_decay": w, "name": group} for p, w in ((decayed, weight_decay), (kept, 0.0)) if p]
+    optimizer = AdamW(entries, lr=lr, betas=betas, eps=eps, fused=True)
     # Fused AdamW offers to divide by the loss scale itself; then nobody could clip or measure the true gradient before. Leave it
     # to the scaler, as for any other optimiser.
     optimizer._step_supports_amp_scaling = False

@@ -8,6 +8,13 @@ how few its rank happens to hold.
     loss   = D * sum(loss_N) / N,   N = examples of the whole step, all-reduced before the first micro-batch
 
 D undoes the stack's own averaging: x world size (DDP averages gradients over ranks) x micro-batches (Lightning divides by them).
+
+A backbone with plugins is trained in two stages: the trunk alone, then both, from the moment of `wake` (see `switch`). Which stage
+it is says one bit of the state dict, so a checkpoint knows it too.
+
+    learning rate    stage 1              stage 2
+    trunk            rate(step)           rate(step) * trunk_rate
+    plugins          0                    rate(step)
 """
 
 from __future__ import annotations
@@ -19,6 +26,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.hashing import mix
@@ -29,6 +37,7 @@ from ltrec.distributed.collectives import all_reduce_sum
 from ltrec.models.backbones import Scorer
 from ltrec.models.plugins import Plugged
 from ltrec.objectives.adversary import Adversary
+from ltrec.optim.groups import PLUGINS, TRUNK, forget
 from ltrec.stages.position_losses import PositionLosses
 from ltrec.stages.validation import Validator
 
@@ -43,8 +52,9 @@ class BackboneStage(pl.LightningModule):
         unit: what an example is: `target`, or `user`: the mean over the positions of a row.
         num_strata: K, strata that batches know.
         seed: root of dropout and negative draws, which are keyed by (seed, step, ...) and need no saved generator state.
-        make_optimizer: parameters -> optimiser.
+        make_optimizer: stage -> optimiser; its groups are named as `group_of` says.
         rate: optimiser step -> factor of the peak learning rate.
+        trunk_rate: what the trunk's rate is multiplied by once the plugins are awake.
         validator: receives every validation chunk and gives metrics at the end.
     """
 
@@ -57,8 +67,9 @@ class BackboneStage(pl.LightningModule):
         unit: str = "target",
         num_strata: int,
         seed: int,
-        make_optimizer: Callable[[nn.Module], Optimizer],
+        make_optimizer: Callable[[BackboneStage], Optimizer],
         rate: Callable[[int], float],
+        trunk_rate: float = 1.0,
         validator: Validator,
     ) -> None:
         super().__init__()
@@ -70,6 +81,8 @@ class BackboneStage(pl.LightningModule):
         self.seed = seed
         self.make_optimizer = make_optimizer
         self.rate = rate
+        self.trunk_rate = trunk_rate
+        self.has_plugins = isinstance(backbone, Plugged)
         self.validator = validator
         self.step_losses: SumCount | None = None
         self._window_targets: Tensor | None = None
@@ -103,7 +116,47 @@ class BackboneStage(pl.LightningModule):
     def plugin_of(self, name: str) -> int | None:
         """The stratum whose plugin owns the parameter; None for the trunk, and for all that every stratum trains."""
         place, _, rest = name.partition(".")
-        return self.backbone.plugin_of(rest) if place == "backbone" and isinstance(self.backbone, Plugged) else None
+        return self.plugged.plugin_of(rest) if place == "backbone" and self.has_plugins else None
+
+    # -- two stages -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def plugged(self) -> Plugged:
+        """The backbone, which has plugins."""
+        assert self.has_plugins
+        return self.backbone  # type: ignore[return-value]
+
+    @property
+    def stage_number(self) -> int:
+        """1 while there are plugins that sleep, else 2."""
+        return 1 if self.has_plugins and not self.plugged.awake else 2
+
+    def wake(self) -> None:
+        """Begin the second stage, on every rank before the same step: plugins take part, and all rates follow at once."""
+        self.plugged.wake()
+        for optimizer in self.trainer.optimizers:
+            forget(optimizer, PLUGINS)
+        for config in self.trainer.lr_scheduler_configs:
+            scheduler = config.scheduler
+            assert isinstance(scheduler, LambdaLR)
+            for entry, peak, factor in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True):
+                entry["lr"] = peak * factor(scheduler.last_epoch)
+
+    def group_of(self, name: str) -> str:
+        """The group of a parameter: the plugins' is all that a plugged backbone has besides its trunk."""
+        return PLUGINS if self.has_plugins and name.startswith("backbone.") and not name.startswith("backbone.trunk.") else TRUNK
+
+    def _factor(self, group: str) -> Callable[[int], float]:
+        """Step -> factor of a group's peak learning rate, in whatever stage it then is."""
+
+        def factor(step: int) -> float:
+            asleep = self.stage_number == 1
+            share = {TRUNK: 1.0 if asleep or not self.has_plugins else self.trunk_rate, PLUGINS: 0.0 if asleep else 1.0}
+            return self.rate(step) * share[group]
+
+        return factor
+
+    # -- the loop ---------------------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """The micro-batch's share of the step's loss."""
@@ -136,5 +189,5 @@ class BackboneStage(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimiser with its per-step schedule."""
         optimizer = self.make_optimizer(self)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self.rate)
+        scheduler = LambdaLR(optimizer, [self._factor(entry["name"]) for entry in optimizer.param_groups])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,29 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import diverged
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import all_reduce_sum, current_world
+from ltrec.optim.groups import PLUGINS, TRUNK
 from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.datamodule import StreamDataModule
 from ltrec.stages.divergence import refuse_divergence
 from ltrec.stages.strata_telemetry import ReportsStrata, StrataMeter
+from ltrec.stages.switch import Switch
 from ltrec.tracking.jsonl import JsonlLogger
 
 
 def callbacks(
-    *, folder: Path, metrics: JsonlLogger, monitor: str, patience: int, log_every: int, save_every: int
+    *,
+    folder: Path,
+    metrics: JsonlLogger,
+    monitor: str,
+    patience: int,
+    log_every: int,
+    save_every: int,
+    switch: Switch | None = None,
 ) -> list[Callback]:
-    """The run's callbacks in the order they must act: move the cursor, write telemetry, judge, save."""
+    """The run's callbacks in the order they must act: switch stages, move the cursor, write telemetry, judge, save."""
+    first = [] if switch is None else [switch]
     judges = [Patience(monitor, patience)] if patience else []
-    return [Cursor(), Telemetry(log_every), *judges, Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every)]
+    return [*first, Cursor(), Telemetry(log_every), *judges, Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every)]
 
 
 def step_ended(trainer: pl.Trainer, batch: SequenceBatch) -> bool:
@@ -70,7 +81,7 @@ class Telemetry(Callback):
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
         """Note the rate and the norm of the gradient, unscaled and not yet clipped, of a step that will be written."""
         if (trainer.global_step + 1) % self.every_steps == 0:
-            self._step = {"lr": optimizer.param_groups[0]["lr"], **gradient_norm(pl_module)}
+            self._step = {**rates(optimizer), **gradient_norm(pl_module)}
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -82,7 +93,7 @@ class Telemetry(Callback):
         losses = self._losses(trainer.strategy, pl_module)
         self._sums = losses if self._sums is None else self._sums + losses
         if trainer.global_step % self.every_steps == 0:
-            self._write(trainer, self._sums)
+            self._write(trainer, pl_module, self._sums)
             self._strata.reset()
             self._sums, self._seconds, self._since = None, 0.0, time.monotonic()
 
@@ -97,7 +108,7 @@ class Telemetry(Callback):
         sum_K = torch.zeros(stage.num_strata, dtype=torch.float64, device=stage.device)
         return SumCount(sum_K, sum_K.long())
 
-    def _write(self, trainer: pl.Trainer, local: SumCount) -> None:
+    def _write(self, trainer: pl.Trainer, pl_module: BackboneStage, local: SumCount) -> None:
         total = SumCount(all_reduce_sum(local.sum_K), all_reduce_sum(local.count_K))
         loss = float(total.mean())
         if loss != loss or abs(loss) == float("inf"):
@@ -105,12 +116,13 @@ class Telemetry(Callback):
         elapsed = self._seconds + time.monotonic() - self._since
         line: dict[str, float] = {
             "epoch": epoch_of(trainer),
+            **({"stage": pl_module.stage_number} if pl_module.has_plugins else {}),
             **({"train/loss": loss} if total.count_K.any() else {}),
             **{f"train/loss/{z}": float(mean) for z, mean in enumerate(total.mean_K()) if mean == mean},
             **self._strata.line(),
             **self._step,
             **(trainer.strategy.numbers() if isinstance(trainer.strategy, ReportsStrata) else {}),
-            "throughput/targets_per_s": float(total.count_K.sum()) / max(elapsed, 1e-9),
+            f"throughput/{pl_module.unit}s_per_s": float(total.count_K.sum()) / max(elapsed, 1e-9),
         }
         log(trainer, line)
 
@@ -139,6 +151,12 @@ class Telemetry(Callback):
         self._sums = SumCount(state_dict["sum"], state_dict["count"]) if held else None
 
 
+def rates(optimizer: Optimizer) -> dict[str, float]:
+    """`lr`, the learning rate of the trunk, and `lr/plugins` where there are some: 0 while they sleep."""
+    by_group = {entry["name"]: entry["lr"] for entry in optimizer.param_groups}
+    return {"lr": by_group[TRUNK], **({"lr/plugins": by_group[PLUGINS]} if PLUGINS in by_group else {})}
+
+
 def gradient_norm(module: nn.Module) -> dict[str, float]:
     """The norm of the whole gradient; no key where the module holds none (ZeRO keeps its own, a skipped step has none)."""
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
@@ -151,11 +169,18 @@ def gradient_norm(module: nn.Module) -> dict[str, float]:
 class Patience(EarlyStopping):
     """Stops after so many validations without a rise. A stopped run that is started again does nothing, unless given more patience.
 
-    Judged at the end of validation: at the end of the epoch it would act after the checkpoint was written.
+    Judged at the end of validation: at the end of the epoch it would act after the checkpoint was written. While plugins sleep
+    nothing is judged: the run must reach its second stage, and is measured against that stage alone.
     """
 
     def __init__(self, monitor: str, patience: int) -> None:
         super().__init__(monitor, mode="max", patience=patience, strict=False, check_on_train_epoch_end=False)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Judge the last stage."""
+        assert isinstance(pl_module, BackboneStage)
+        if pl_module.stage_number == 2:
+            super().on_validation_end(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stop again, before the first batch."""
@@ -183,12 +208,15 @@ class Checkpoints(Callback):
     """Keeps checkpoints/last.ckpt (every n steps and every epoch) and checkpoints/best.ckpt (highest monitored metric).
 
     The last step of an epoch is saved only after its validation: a checkpoint between the two would skip the validation on resume.
+
+    In a run of two stages best.ckpt is the best of the second: who asks for plugins is to get and to judge them, also where the
+    trunk alone would have done better, and a second run from a checkpoint could not be told otherwise. The best of the first stage
+    is kept beside it as stage1.ckpt.
     """
 
     def __init__(self, folder: Path, metrics: JsonlLogger, *, monitor: str, every_steps: int) -> None:
         self.folder, self.metrics, self.monitor, self.every_steps = folder, metrics, monitor, every_steps
-        self.best: float | None = None
-        self._saved_step = -1
+        self.best: dict[str, float] = {}  # by name of the checkpoint
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -204,13 +232,15 @@ class Checkpoints(Callback):
         refuse_divergence(pl_module, trainer.global_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save `best` when the monitored metric rose."""
+        """Save the stage's best when the monitored metric rose."""
         value = trainer.callback_metrics.get(self.monitor)
         if trainer.sanity_checking or value is None:
             return
-        if self.best is None or float(value) > self.best:
-            self.best = float(value)
-            self._save(trainer, "best")
+        assert isinstance(pl_module, BackboneStage)
+        name = {1: "stage1", 2: "best"}[pl_module.stage_number]
+        if float(value) > self.best.get(name, -math.inf):
+            self.best[name] = float(value)
+            self._save(trainer, name)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save `last` after the epoch's validation."""
@@ -229,9 +259,9 @@ class Checkpoints(Callback):
         self.metrics.truncate(checkpoint["metrics_bytes"])
 
     def state_dict(self) -> dict[str, Any]:
-        """The best value so far."""
-        return {"best": self.best}
+        """The best values so far."""
+        return {"best": dict(self.best)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on judging against the best value so far."""
-        self.best = state_dict["best"]
+        """Go on judging against the best values so far."""
+        self.best = dict(state_dict["best"])

@@ -1,0 +1,51 @@
+"""Two stages in one run: what cannot work is refused before anything is written, and the switch is made."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.data.stream.plan import Plan
+from ltrec.launch.build import total_steps
+from ltrec.stages.switch import Switch
+
+
+def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
+    """Refuse plugins that would not be trained.
+
+    Args:
+        config: the resolved run.
+        plan: the order of its batches.
+        limit: epochs are cut to so many steps, if at all.
+
+    Raises:
+        UserError: gradients are not formed by stratum, or the run ends before the plugins wake.
+    """
+    if config.plugin.name == "none":
+        return
+    if config.strategy.name == "joint":
+        raise UserError(
+            "plugins need gradients by stratum: strategy.name=stratified (for joint training of the trunk say causal.prior=event)"
+        )
+    steps_per_epoch = plan.steps_per_epoch if limit is None else min(limit, plan.steps_per_epoch)
+    first = {"epoch": config.switch.at * steps_per_epoch, "step": config.switch.at}.get(config.switch.by, 0)
+    last = total_steps(config, plan) if limit is None else config.trainer.max_epochs * steps_per_epoch
+    if first >= last:
+        raise UserError(
+            f"switch.by={config.switch.by} switch.at={config.switch.at}: plugins would wake at step {first}, and the run ends at "
+            f"step {last} (trainer.max_epochs={config.trainer.max_epochs}, trainer.max_steps={config.trainer.max_steps}); switch "
+            "earlier, train longer, or say plugin.name=none"
+        )
+
+
+def build_switch(config: RunConfig, *, quiet: bool) -> Switch | None:
+    """The switch of a run with plugins; it speaks to the terminal unless it is `quiet`."""
+    if config.plugin.name == "none":
+        return None
+    console = Console(quiet=quiet)
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    return Switch(config.switch, monitor=config.trainer.monitor, say=say)
