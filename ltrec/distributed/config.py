@@ -38,8 +38,10 @@ class StrategyConfig:
     loss or the model couples the rows of a batch."""
     nonfinite: str = "stop"
     """When a gradient is not finite: stop the run, or skip the step; on all ranks alike."""
-    probe_every_steps: int = 0
-    """In mode weighted: form the Gram matrix every n steps, for telemetry only; 0 = never."""
+    probe_every_steps: int | None = None
+    """Where the rule needs no Gram matrix of the strata's gradients: form it every n steps all the same, for telemetry (cosines,
+    conflicts); 0 = never. null: 25 in per_stratum, where it costs 2 K^2 operations per parameter; 0 in weighted, where the strata's
+    gradients would have to be formed first, another forward and backward pass."""
     check_every_steps: int = 0
     """For debugging: compare parameters, weights and counts across ranks every n steps and stop at a difference; 0 = never."""
 
@@ -49,5 +51,5 @@ class StrategyConfig:
             if value not in known:
                 raise ValueError(f"{key} must be one of {', '.join(known)}; got {value!r}{nearest(value, known)}")
         for key in ("probe_every_steps", "check_every_steps"):
-            if getattr(self, key) < 0:
+            if (getattr(self, key) or 0) < 0:
                 raise ValueError(f"{key} must not be negative; got {getattr(self, key)}")

@@ -4,7 +4,8 @@
 
 Three modes share the pieces below.
 
-per_stratum   open, `gather` every micro-batch, `finish`. The literal method: rows of G_z, their Gram matrix, weights, one update.
+per_stratum   open, `gather` every micro-batch, `gram` or `norms`, `combine`. The literal method: rows of G_z, weights, one update.
+              The Gram matrix is for rules that read it, and now and then for telemetry; norms tell as well what is not finite.
 weighted      open, `decide`, back-propagate `weighted_loss` of every micro-batch. One ordinary backward pass: for linear rules
               sum_z w_z G_z is the gradient of sum_i (w_z(i) / N_z(i)) l_i (inverse propensity weighting).
 replay        open, `gather`, `gram`, `decide`, back-propagate `weighted_loss`. The Gram matrix first, then one ordinary pass: for
@@ -27,7 +28,7 @@ from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import DONE, Collectives, Pending
-from ltrec.distributed.gram import gram, pack, unpack
+from ltrec.distributed.gram import gram, pack, squares, unpack
 from ltrec.distributed.report import StepReport
 from ltrec.distributed.sources import Losses, Source
 from ltrec.distributed.store import Store
@@ -142,10 +143,11 @@ class StratifiedEngine:
             self.remember(ExampleLosses(*map(torch.cat, zip(*seen, strict=True))))
 
     def gram(self, loss_scale: float = 1.0) -> Tensor:
-        """<G_y, G_z> over the trunk, float64 [K, K] on the CPU. One small all-reduce."""
-        assert self.store is not None
-        self.store.settle()
-        trunk, plugins = self.store.rows.tensor_split([self.store.trunk], dim=1)
+        """<G_y, G_z> over the trunk, float64 [K, K] on the CPU. One small all-reduce.
+
+        Not finite on any rank when something is not that the update, or a rule, would be made of: trunk, plugin or loss.
+        """
+        trunk, plugins = self._rows()
         # Plugins and losses have no part in the matrix, but what is no number must not pass unseen: 0 * inf is NaN, and it spreads.
         matrix_KK = gram(trunk) + 0 * plugins.sum(dtype=torch.float64)
         if self.step_losses is not None:
@@ -154,13 +156,37 @@ class StratifiedEngine:
         self.collectives.all_reduce(triangle).wait()
         return unpack(triangle, self.num_strata) / loss_scale**2
 
+    def norms(self, loss_scale: float = 1.0) -> Tensor:
+        """|G_z| over the trunk, float64 [K] on the CPU: what is left of `gram` where no one reads it. One smaller all-reduce.
+
+        Not finite on any rank where `gram` would not be.
+        """
+        trunk, plugins = self._rows()
+        square_K = squares(trunk) + 0 * plugins.sum(dim=1, dtype=torch.float64)
+        if self.step_losses is not None:
+            square_K += 0 * self.step_losses.sum_K
+        square_K = square_K.cpu()
+        self.collectives.all_reduce(square_K).wait()
+        return square_K.sqrt() / loss_scale
+
+    def _rows(self) -> tuple[Tensor, ...]:
+        """The finished rows: trunk columns, plugin columns."""
+        assert self.store is not None
+        self.store.settle()
+        return self.store.rows.tensor_split([self.store.trunk], dim=1)
+
     # -- weights ----------------------------------------------------------------------------------------------------------------
 
-    def decide(self, step: int, gram_KK: Tensor | None = None) -> Tensor:
+    def decide(self, step: int, gram_KK: Tensor | None = None, norms_K: Tensor | None = None) -> Tensor:
         """The strata's weights w_z, float64 [K] on the CPU.
 
         A Gram rule is asked on every rank, so that what it refuses is refused everywhere and its state is nobody's own; rank 0's
         answer is broadcast, because solvers may differ in a last digit between machines.
+
+        Args:
+            step: the window's.
+            gram_KK: its Gram matrix, if it formed one; a Gram rule reads it, the report keeps it.
+            norms_K: its norms where there is no Gram matrix, for the report.
         """
         counts = self.counts_K
         if self.rule.kind == "gram":
@@ -172,7 +198,8 @@ class StratifiedEngine:
         else:
             weights = torch.full((self.num_strata,), torch.nan, dtype=torch.float64)
         self._weights_K = weights
-        self.report = StepReport(step, counts, weights, gram_KK)
+        norms_K = norms_K if gram_KK is None else gram_KK.diagonal().clamp(min=0).sqrt()
+        self.report = StepReport(step, counts, weights, gram_KK, norms_K)
         return weights
 
     def weighted_loss(self, example: ExampleLosses, *, times: float = 1.0) -> Tensor:
@@ -204,10 +231,10 @@ class StratifiedEngine:
 
     # -- the end of the window --------------------------------------------------------------------------------------------------
 
-    def combine(self, step: int, gram_KK: Tensor) -> None:
-        """Turn the rows into every parameter's gradient; into none when the window is empty."""
+    def combine(self, step: int, gram_KK: Tensor | None = None, norms_K: Tensor | None = None) -> None:
+        """Turn the rows into every parameter's gradient; into none when the window is empty. Arguments as of `decide`."""
         assert self.store is not None
-        weights = self.decide(step, gram_KK)
+        weights = self.decide(step, gram_KK, norms_K)
         if self.is_empty:
             self.store.discard()
             return

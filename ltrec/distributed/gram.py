@@ -1,4 +1,4 @@
-"""The Gram matrix of K gradients, from whatever part of them a rank holds."""
+"""The Gram matrix of K gradients, or its diagonal alone, from whatever part of them a rank holds."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ def gram(rows_KN: Tensor) -> Tensor:
     for start in range(0, rows_KN.shape[1], _COLUMNS):
         exact = rows_KN[:, start : start + _COLUMNS].double()
         total.addmm_(exact, exact.T)
+    return total
+
+
+def squares(rows_KN: Tensor) -> Tensor:
+    """The diagonal of `gram`, float64 on the rows' device: 2 K N operations where the matrix takes 2 K^2 N."""
+    total = torch.zeros(len(rows_KN), dtype=torch.float64, device=rows_KN.device)
+    for start in range(0, rows_KN.shape[1], _COLUMNS):
+        total += rows_KN[:, start : start + _COLUMNS].double().square().sum(dim=1)
     return total
 
 

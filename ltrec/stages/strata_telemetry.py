@@ -9,9 +9,9 @@ nothing here communicates.
     strata/weight/<z>       mean weight of the stratum's mean gradient; a step without the stratum counts as 0
     strata/fallbacks        windows so far in which a rule on the Gram matrix had no usable answer
     strata/ess              mean effective sample size of a step's weighting, in examples
-    strata/grad_norm/<z>    mean of |G_z|                   } over the steps that formed a Gram matrix and held the stratum (both
-    strata/cosine/<y>-<z>   mean of cos(G_y, G_z), y < z    } strata): every step, or the probes of `weighted`; no Gram since the
-    strata/conflict         share of the pairs with cos < 0 } last line, no key
+    strata/grad_norm/<z>    mean of |G_z| over the steps that formed it: every step, or the probes of `weighted`
+    strata/cosine/<y>-<z>   mean of cos(G_y, G_z), y < z    } over the steps that formed a Gram matrix and held both strata: every
+    strata/conflict         share of the pairs with cos < 0 } step where the rule reads it, else probes; none, no key
     strata/skipped          number of steps that ended in no update; no key when there was none
 
 Means, not the last step's values: one step's cosine is noise of the size of what is looked for. A mean of cosines is not the
@@ -116,7 +116,9 @@ def measured(report: StepReport | None) -> dict[str, Sum]:
         return {"skipped": np.ones(1)}
     counts_K = report.counts_K.numpy().astype(np.float64)
     found = _presence(counts_K) | _weighting(counts_K, report.weights_K.numpy())
-    return found if report.gram_KK is None else found | _agreement(counts_K, report.gram_KK.numpy())
+    if report.norms_K is not None:
+        found |= _norms(counts_K, report.norms_K.numpy())
+    return found if report.gram_KK is None else found | _agreement(report.gram_KK.numpy())
 
 
 def _presence(counts_K: Sum) -> dict[str, Sum]:
@@ -133,18 +135,21 @@ def _weighting(counts_K: Sum, weights_K: Sum) -> dict[str, Sum]:
     return {"weight_K": weights_K, "weighted": np.ones(1), "size": np.full(1, size), "sized": np.full(1, float(spread > 0))}
 
 
-def _agreement(counts_K: Sum, gram_KK: Sum) -> dict[str, Sum]:
-    """Norms of the strata that are there, cosines of the pairs P of which both are and neither gradient is zero."""
+def _norms(counts_K: Sum, norms_K: Sum) -> dict[str, Sum]:
+    """Norms of the strata that are there."""
+    known_K = (counts_K > 0) & np.isfinite(norms_K)
+    return {"norm_K": np.where(known_K, norms_K, 0.0), "normed_K": known_K.astype(np.float64)}
+
+
+def _agreement(gram_KK: Sum) -> dict[str, Sum]:
+    """Cosines of the pairs P of which neither gradient is zero, as an empty stratum's is."""
     square_K = gram_KK.diagonal()
-    known_K = (counts_K > 0) & np.isfinite(square_K)
-    norm_K = np.sqrt(np.where(known_K, square_K, 0.0).clip(min=0))
+    norm_K = np.sqrt(np.where(np.isfinite(square_K), square_K, 0.0).clip(min=0))
     y_P, z_P = np.triu_indices(len(norm_K), 1)
     product_P, scale_P = gram_KK[y_P, z_P], norm_K[y_P] * norm_K[z_P]
     known_P = (scale_P > 0) & np.isfinite(product_P)
     cosine_P = np.divide(product_P, scale_P, out=np.zeros_like(scale_P), where=known_P).clip(-1, 1)
     return {
-        "norm_K": norm_K,
-        "normed_K": known_K.astype(np.float64),
         "cosine_P": cosine_P,
         "paired_P": known_P.astype(np.float64),
         "conflicts": np.full(1, float((cosine_P < 0).sum())),

@@ -20,7 +20,7 @@ from ltrec.strategy.host import Host, Mode
 
 
 class PerStratum:
-    """The literal method."""
+    """The literal method. The Gram matrix is formed for rules that read it, and every n steps for telemetry."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -33,9 +33,11 @@ class PerStratum:
         host.engine.gather(host.losses, batch, scale=host.scale)
         if not last:
             return
-        gram_KK = host.engine.gram(host.scaling)
-        if gram_KK.isfinite().all():
-            host.engine.combine(batch.step, gram_KK)
+        reads = host.options.rule.kind == "gram" or probing(host, "per_stratum", batch.step)
+        gram_KK = host.engine.gram(host.scaling) if reads else None
+        norms_K = host.engine.norms(host.scaling) if gram_KK is None else None
+        if all(numbers is None or numbers.isfinite().all() for numbers in (gram_KK, norms_K)):
+            host.engine.combine(batch.step, gram_KK, norms_K)
             host.conclude(batch.step, checked=True)
         else:
             host.meet_nonfinite(batch.step)
@@ -50,13 +52,12 @@ class Weighted:
     def form(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
         """Decide at the window's start, and once more at its end when a probe has a Gram matrix to report."""
         host = self.host
-        every = host.options.probe_every
-        probing = every > 0 and (batch.step + 1) % every == 0
+        looks = probing(host, "weighted", batch.step)
         if batch.micro == 0:
-            host.engine.open(batch, rows=probing)
-        if probing:
+            host.engine.open(batch, rows=looks)
+        if looks:
             look(host, batch)
-        gram_KK = host.engine.gram() if probing and last else None
+        gram_KK = host.engine.gram() if looks and last else None
         if batch.micro == 0 or last:
             host.engine.decide(batch.step, gram_KK)
         weighted_pass(host, batch, last, optimizer)
@@ -88,6 +89,12 @@ class Replay:
 def _usable(gram_KK: Tensor) -> Tensor:
     """The matrix, or where it is not finite one that a rule can bear: the losses are as bad, and are met after the pass."""
     return gram_KK if gram_KK.isfinite().all() else torch.eye(len(gram_KK), dtype=torch.float64)
+
+
+def probing(host: Host, mode: str, step: int) -> bool:
+    """Whether it is a step's turn to form a Gram matrix that no rule reads."""
+    every = host.options.probe_interval(mode)
+    return every > 0 and (step + 1) % every == 0
 
 
 def look(host: Host, batch: SequenceBatch) -> None:

@@ -121,7 +121,7 @@ class Stratified(Strategy):
     @property
     def forms_rows(self) -> bool:
         """Whether any step of the run forms per-stratum gradients."""
-        return self.mode != "weighted" or self.options.probe_every > 0
+        return self.mode != "weighted" or self.options.probe_interval("weighted") > 0
 
     def describe(self) -> str:
         """One line for people: what was chosen."""

@@ -12,6 +12,10 @@ from ltrec.aggregation import RULES, Rule
 from ltrec.causal.backdoor import Hajek
 from ltrec.core.errors import UserError
 
+PROBE_EVERY = {"per_stratum": 25, "weighted": 0}
+"""Mode -> steps from one probe to the next, where the user says nothing. A Gram matrix costs 2 K^2 operations per parameter, nearly
+half a step with K = 10 and a large catalogue; in `weighted` it also costs the passes that form the gradients."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stratify:
@@ -24,7 +28,7 @@ class Stratify:
         mode: per_stratum, weighted, replay; auto takes the strategy's own choice.
         source: split, retained; auto takes split unless rows are coupled.
         nonfinite: what follows when a gradient is not finite: stop every rank, or skip the step on every rank.
-        probe_every: in `weighted` mode, form the Gram matrix for telemetry every n steps; 0 = never.
+        probe_every: form a Gram matrix that no rule reads every n steps, for telemetry; 0 = never, None = as in `PROBE_EVERY`.
         seed: root of the rules' randomness.
     """
 
@@ -34,8 +38,12 @@ class Stratify:
     mode: str = "auto"
     source: str = "auto"
     nonfinite: str = "stop"
-    probe_every: int = 0
+    probe_every: int | None = None
     seed: int = 0
+
+    def probe_interval(self, mode: str) -> int:
+        """Steps from one probe to the next in a mode; 0 = never."""
+        return PROBE_EVERY[mode] if self.probe_every is None else self.probe_every
 
 
 def choose_mode(wanted: str, kind: str, supported: tuple[str, ...], strategy: str) -> str:

@@ -37,7 +37,7 @@ class Case:
     clip: float | None = None
     stage: dict[str, Any] = field(default_factory=dict)
     source: str = "auto"
-    probe_every: int = 0
+    probe_every: int | None = None
     poison: tuple[int, int] | None = None
     """(step, stratum) of a loss that is no number, on rank 1 alone."""
     nonfinite: str = "skip"
@@ -53,6 +53,7 @@ CASES = {
     "weighted": Case(mode="weighted", stage=PLUGINS),
     "weighted-accumulate-clip": Case(mode="weighted", micros=3, clip=0.05, stage=PLUGINS),
     "weighted-coupled": Case(mode="weighted", micros=2, stage=COUPLED),
+    "per_stratum-probe": Case(probe_every=2, stage=PLUGINS),
     "weighted-probe": Case(mode="weighted", probe_every=2, stage=PLUGINS),
     "weighted-probe-accumulate": Case(mode="weighted", probe_every=2, micros=3, stage=PLUGINS),
     "skip": Case(micros=2, poison=(1, 1)),
@@ -236,13 +237,13 @@ def test_five_steps_equal_the_definition(ranks, name):
         assert counts == naive.counts_K.tolist()
         if case.rule != "coordinate":
             close(weights, naive.weights_K, "weights")
-        formed = case.mode == "per_stratum" or (case.probe_every > 0 and (step + 1) % case.probe_every == 0)
-        assert (gram is not None) == formed
+        formed = case.rule == "gram" or (case.probe_every and (step + 1) % case.probe_every == 0)
+        assert (gram is not None) == bool(formed)
         if formed:
             close(gram, naive.gram_KK, "gram")
 
 
-@pytest.mark.parametrize("name", ["weighted-probe", "weighted-probe-accumulate"])
+@pytest.mark.parametrize("name", ["per_stratum-probe", "weighted-probe", "weighted-probe-accumulate"])
 def test_a_probe_changes_nothing(ranks, name):
     expected, _ = naive_run(replace(CASES[name], probe_every=0))
     for key, value in expected.items():
@@ -274,7 +275,8 @@ def test_a_window_gathers_parameters_once_and_sums_every_pass_once(ranks, name):
             passes = case.micros * present if case.mode == "per_stratum" else 1
             assert new["all_gather"] == gathered // 2
             assert new["reduce_scatter"] == passes * summed // 2
-            small = 2 * 8 * STRATA + (8 * STRATA * (STRATA + 1) // 2 if case.mode == "per_stratum" else 0)
+            measured = STRATA * (STRATA + 1) // 2 if case.rule == "gram" else STRATA
+            small = 2 * 8 * STRATA + (8 * measured if case.mode == "per_stratum" else 0)
             assert new["all_reduce"] + new["broadcast"] <= small + 8 * STRATA
 
 

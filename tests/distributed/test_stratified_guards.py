@@ -28,6 +28,8 @@ CASES = {
     **{f"{name}-long": case for name, case in LONG.items()},
     "probed": Case(mode="weighted", accumulate=2, plugins=True, probe_every=2),
     "not probed": Case(mode="weighted", accumulate=2, plugins=True),
+    "probed-per_stratum": Case(mode="per_stratum", accumulate=2, plugins=True, probe_every=2),
+    "not probed-per_stratum": Case(mode="per_stratum", accumulate=2, plugins=True),
     "unused-per_stratum": Case(mode="per_stratum", unused=True),
 }
 RAW = ("barrier", "all_reduce", "broadcast", "all_gather", "all_gather_object", "broadcast_object_list", "reduce", "gather")
@@ -137,8 +139,9 @@ def test_hooks_fire_once_per_micro_batch_and_per_step(ranks, name):
     assert [found.log.events for found in of(ranks, f"{name}-long")] == [window * case.steps] * 2
 
 
-def test_a_probe_changes_nothing(ranks):
-    for probed, plain in zip(of(ranks, "probed"), of(ranks, "not probed"), strict=True):
+@pytest.mark.parametrize("mode", ["", "-per_stratum"])
+def test_a_probe_changes_nothing(ranks, mode):
+    for probed, plain in zip(of(ranks, f"probed{mode}"), of(ranks, f"not probed{mode}"), strict=True):
         assert_same(probed.weights, plain.weights)
         assert [report.gram_KK is not None for report in probed.log.reports[1::2]] == [False, True] * 3
 

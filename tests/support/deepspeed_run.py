@@ -33,7 +33,7 @@ class Case:
     micros: int = 1
     clip: float | None = None
     stage: dict[str, Any] = field(default_factory=dict)
-    probe_every: int = 0
+    probe_every: int | None = None
     dropout: float = 0.0
     precision: str = "32-true"
     nonfinite: str = "stop"

@@ -35,6 +35,7 @@ class Bench:
     engine: StratifiedEngine
     mode: str
     spoil: Callable[[ExampleLosses, SequenceBatch], ExampleLosses] | None = None
+    probe: bool = False
 
     def losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
         self.stage.seed_dropout(batch, stratum)
@@ -47,7 +48,9 @@ class Bench:
             parameter.grad = None
         if self.mode == "per_stratum":
             self._gathered(batches)
-            self.engine.combine(batches[0].step, self.engine.gram())
+            reads = self.probe or self.engine.rule.kind == "gram"
+            known = {"gram_KK": self.engine.gram()} if reads else {"norms_K": self.engine.norms()}
+            self.engine.combine(batches[0].step, **known)
             return
         if self.mode == "replay":
             self._gathered(batches, remember=False)
@@ -110,7 +113,7 @@ def bench(
         rule: combines them.
         mode: how.
         source: how a micro-batch yields a loss per stratum.
-        probe: form the Gram matrix in `weighted` mode too.
+        probe: form the Gram matrix also where the rule reads none.
         collectives: ordinary ones without.
         prior_K: P(z); the rule's without it.
         spoil: changes losses.
@@ -131,7 +134,7 @@ def bench(
         for name, parameter in stage.named_parameters():
             if (stratum := toy_owner(name)) is not None:
                 parameter.register_hook(lambda grad, z=stratum: grad * engine.plugin_factors_K()[z])
-    return Bench(stage, engine, mode, spoil)
+    return Bench(stage, engine, mode, spoil, probe)
 
 
 @dataclass

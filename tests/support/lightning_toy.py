@@ -57,7 +57,7 @@ class Case:
     nonfinite: str = "stop"
     spoil: tuple[int, int, int] | None = None
     """(step, stratum, rank) of losses that are no number."""
-    probe_every: int = 0
+    probe_every: int | None = None
     check_every: int = 0
     corrupt: int | None = None
     """The step after which a bit of the last rank flips."""

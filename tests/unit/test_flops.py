@@ -11,7 +11,11 @@ from ltrec.distributed.sources import split
 from ltrec.models.backbones import SASRec
 from ltrec.objectives import Draw
 from ltrec.objectives.softmax import FullSoftmax
+from tests.support.engine_run import bench
+from tests.support.rules import build
 from tests.support.source_tree import ROOT
+from tests.support.toy_rules import ToyGram, ToyLinear
+from tests.support.windows import crowded
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_linear_layers(counter):
 
 @pytest.mark.parametrize("strata", [2, 5, 10])
 def test_strata_run_alone_cost_no_more_than_together(counter, strata):
-    """At most 1.02 times: only attention's padding may differ. (Their Gram matrix: 2 K^2 / W operations per parameter.)"""
+    """At most 1.02 times: only attention's padding may differ."""
     lengths_B = torch.randint(5, 60, (96,), generator=torch.Generator().manual_seed(strata))
     num = int(lengths_B.sum())
     offsets = torch.cat([torch.zeros(1, dtype=torch.int64), lengths_B.cumsum(0)])
@@ -71,3 +75,22 @@ def test_strata_run_alone_cost_no_more_than_together(counter, strata):
             if loss_N is not None:
                 loss_N.sum().backward()
     assert 0.9 * together.total < alone.total <= 1.02 * together.total
+
+
+@pytest.mark.parametrize(
+    "make_rule,probe,matrices",
+    [(ToyLinear, False, 0), (ToyLinear, True, 1), (lambda prior_K: build("agr_sum", prior_K), False, 0), (ToyGram, False, 1)],
+    ids=["linear", "probe", "coordinate", "gram"],
+)
+def test_a_gram_matrix_is_formed_where_it_is_read(counter, make_rule, probe, matrices):
+    """2 K^2 operations per parameter of the trunk. No other product is the engine's: what it does besides is linear in K."""
+    window, prior_K = crowded(1, 5, 2), torch.full((5,), 0.2, dtype=torch.float64)
+    batches = window.batches(0)
+    made = bench(5, make_rule(prior_K), "per_stratum", probe=probe, prior_K=prior_K)
+    with counter() as passes:
+        made.engine.open(batches[0], rows=True)
+        for batch in batches:
+            made.engine.gather(made.losses, batch)
+    with counter() as step:
+        made.step(batches)
+    assert step.total - passes.total == matrices * 2 * 5**2 * made.engine.store.trunk

@@ -71,7 +71,11 @@ def test_every_mode_and_source_is_the_definition(make_rule, mode, source, window
         assert_close({"weights": rank.report.weights_K}, {"weights": true.weights_K})
         assert_close({"sums": rank.losses.sum_K}, {"sums": true.sums_K})
         if mode != "weighted":
+            assert_close({"norms": rank.report.norms_K}, {"norms": true.gram_KK.diagonal().sqrt()})
+        if make_rule is ToyGram:
             assert_close({"gram": rank.report.gram_KK}, {"gram": true.gram_KK})
+        else:
+            assert rank.report.gram_KK is None, "nobody reads it"
 
 
 @pytest.mark.parametrize("make_rule,mode", [(ToyLinear, "per_stratum"), (ToyLinear, "weighted"), (ToyGram, "per_stratum")])

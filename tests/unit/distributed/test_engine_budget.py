@@ -53,12 +53,14 @@ def test_per_stratum_sends_half_of_what_k_reductions_would(world, strata, micros
 
 
 @every_shape
-def test_crumbs_are_counts_and_half_a_matrix(world, strata, micros):
+@pytest.mark.parametrize("make_rule", [ToyLinear, ToyGram, ToyCoordinate], ids=lambda rule: rule.kind)
+def test_crumbs_are_counts_and_norms_or_half_a_matrix(world, strata, micros, make_rule):
     """Which is what makes the bound above hold for K = 2 at W = 2 and for every W from K = 5 on."""
-    collectives, store = spent(world, strata, micros, ToyGram, "per_stratum")
+    collectives, store = spent(world, strata, micros, make_rule, "per_stratum")
     share = (world - 1) / world
     flat = (micros * strata + 1) * share * store.layout.size * NUMBER
-    crumbs = share * NUMBER * (2 * strata + strata * (strata + 1) + strata)
+    matrix = strata * (strata + 1) + strata  # and the weights, which rank 0 broadcasts
+    crumbs = share * NUMBER * (2 * strata + (matrix if make_rule is ToyGram else 2 * strata))
     assert abs(sum(collectives.sent.values()) - flat - crumbs) <= 3 + micros * strata, "whole bytes are counted"
 
 

@@ -17,33 +17,52 @@ from tests.support.windows import Window, crowded
 
 pytestmark = threaded_or_skip
 PRIOR_K = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+every_measure = pytest.mark.parametrize("measure", ["gram", "norms"])
 every_value = pytest.mark.parametrize("value", [float("nan"), float("inf")])
 
 
-def gathered(window, spoil, **options):
-    """What `gram` says on every rank."""
+def gathered(window, spoil, measure, **options):
+    """What `gram` or `norms` says on every rank."""
 
     def on_rank(rank):
         made = bench(window.strata, ToyGram(PRIOR_K), "per_stratum", spoil=spoil(rank), **options)
         made.engine.open(window.batches(rank)[0], rows=True)
         for batch in window.batches(rank):
             made.engine.gather(made.losses, batch)
-        return made.engine.gram()
+        return getattr(made.engine, measure)()
 
     return on_ranks(window.world, on_rank)
 
 
 @every_value
+@every_measure
 @pytest.mark.parametrize("world", [1, 2, 3, 4])
 @pytest.mark.parametrize("place", [0, -1])
 @pytest.mark.parametrize("source", ["split", "retained"])
-def test_every_rank_sees_one_rank_s_nan_in_the_gram_matrix(world, value, place, source):
-    """Invariant 13: one stratum, one rank, one micro-batch; decisions are taken from the Gram matrix, which is equal everywhere."""
+def test_every_rank_sees_one_rank_s_nan(measure, world, value, place, source):
+    """Invariant 13: one stratum, one rank, one micro-batch; decisions are taken from numbers that are equal everywhere."""
     spoil = spoiled(value, stratum=1, rank=range(world)[place], micro=1)
-    for gram_KK in gathered(crowded(world, 3, 2), spoil, source=source):
-        assert not gram_KK.isfinite().all()
+    for found in gathered(crowded(world, 3, 2), spoil, measure, source=source):
+        assert not found.isfinite().all()
         if source == "split":
-            assert gram_KK[0, 0].isfinite() and gram_KK[2, 2].isfinite(), "only the stratum's own row is spoiled"
+            own = found.diagonal() if measure == "gram" else found
+            assert own.isfinite().tolist() == [True, False, True], "only the stratum's own row is spoiled"
+
+
+@every_measure
+@pytest.mark.parametrize("world", [1, 3])
+def test_a_loss_without_a_number_is_seen_also_when_its_gradient_has_one(measure, world):
+    """As a masked term's may be: the run's losses, and rules that watch them, would never be numbers again."""
+
+    def spoil(rank):
+        def added(example, batch):
+            return ExampleLosses(example.loss_N + torch.where(example.stratum_N == 2, torch.nan, 0.0), example.stratum_N)
+
+        return added if rank == world - 1 else None
+
+    for found in gathered(crowded(world, 3, 1), spoil, measure):
+        own = found.diagonal() if measure == "gram" else found
+        assert own.isfinite().tolist() == [True, True, False]
 
 
 class Overflow(torch.autograd.Function):
@@ -58,9 +77,10 @@ class Overflow(torch.autograd.Function):
         return torch.full((3, 3), float("inf"), dtype=torch.float64)
 
 
+@every_measure
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_a_plugin_that_overflows_is_seen_too(world):
-    """Its gradient is no part of the Gram matrix, but it is part of the update."""
+def test_a_plugin_that_overflows_is_seen_too(measure, world):
+    """Its gradient is no part of the Gram matrix or of the norms, but it is part of the update."""
 
     def on_rank(rank):
         made = bench(3, ToyGram(PRIOR_K), "per_stratum", plugins=True)
@@ -68,7 +88,7 @@ def test_a_plugin_that_overflows_is_seen_too(world):
             made.spoil = lambda e, _: ExampleLosses(e.loss_N + Overflow.apply(made.stage.plugins[2]), e.stratum_N)
         made.engine.open(window.batches(rank)[0], rows=True)
         made.engine.gather(made.losses, window.batches(rank)[0])
-        return bool(made.engine.gram().isfinite().all())
+        return bool(getattr(made.engine, measure)().isfinite().all())
 
     window = crowded(world, 3, 1)
     assert on_ranks(world, on_rank) == [False] * world

@@ -153,18 +153,20 @@ def test_a_rule_sees_the_losses_of_all_ranks(mode):
         assert_close({"sums": seen.sum_K}, {"sums": true.sums_K})
 
 
+@pytest.mark.parametrize("mode", ["weighted", "per_stratum"])
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_a_probe_looks_and_changes_nothing(world):
-    """Telemetry in `weighted`: the same update bit for bit, plugins and hooks included, and the true Gram matrix."""
+def test_a_probe_looks_and_changes_nothing(world, mode):
+    """For telemetry: the same update bit for bit, plugins and hooks included, and the true Gram matrix."""
     window = crowded(world, 3, 2)
-    plain = ran(window, lambda: ToyLinear(PRIOR_K), "weighted", plugins=True)
-    probed = ran(window, lambda: ToyLinear(PRIOR_K), "weighted", plugins=True, probe=True)
+    plain = ran(window, lambda: ToyLinear(PRIOR_K), mode, plugins=True)
+    probed = ran(window, lambda: ToyLinear(PRIOR_K), mode, plugins=True, probe=True)
     true = naive_step(ToyStage(3, plugins=True), window.all_batches(), lambda a, n: PRIOR_K, toy_owner, PRIOR_K)
     for without, with_probe in zip(plain, probed, strict=True):
         assert_same(with_probe.gradients, without.gradients)
         assert torch.equal(with_probe.losses.sum_K, without.losses.sum_K), "losses are counted once"
         assert without.report.gram_KK is None
         assert_close({"gram": with_probe.report.gram_KK}, {"gram": true.gram_KK})
+        assert_close({"norms": with_probe.report.norms_K}, {"norms": true.gram_KK.diagonal().sqrt()})
 
 
 @pytest.mark.parametrize("world", [1, 2, 4])
@@ -203,10 +205,12 @@ def test_a_loss_scale_scales_the_gradients_and_no_decision(make_rule, world):
         made.engine.open(window.batches(rank)[0], rows=True)
         for batch in window.batches(rank):
             made.engine.gather(made.losses, batch, scale=lambda loss: loss * scale)
+        norms_K = made.engine.norms(scale)
         made.engine.combine(window.step, made.engine.gram(scale))
+        assert_close({"norms": made.engine.report.norms_K}, {"norms": norms_K})
         return made.gradients(), made.engine.report, made.engine.total_losses()
 
-    plain = ran(window, lambda: make_rule(PRIOR_K), "per_stratum", plugins=True)[0]
+    plain = ran(window, lambda: make_rule(PRIOR_K), "per_stratum", plugins=True, probe=True)[0]
     for gradients, report, losses in on_ranks(world, on_rank):
         assert_same(gradients, {name: scale * g for name, g in plain.gradients.items()})  # a power of two rounds nothing
         assert torch.equal(report.gram_KK, plain.report.gram_KK) and torch.equal(report.weights_K, plain.report.weights_K)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -24,7 +25,15 @@ def random_report(step, strata, generator, *, gram=True, absent=0.3):
     counts_K *= torch.rand(strata, generator=generator) > absent
     weights_K = torch.rand(strata, generator=generator, dtype=torch.float64) * (counts_K > 0)
     gradient_KN = torch.randn(strata, 6, generator=generator, dtype=torch.float64) * (counts_K > 0)[:, None]
-    return StepReport(step, counts_K, weights_K, gradient_KN @ gradient_KN.T if gram else None)
+    return StepReport(step, counts_K, weights_K, gradient_KN @ gradient_KN.T if gram else None, gradient_KN.norm(dim=1))
+
+
+def formed(gradient_KN, weights_K=None):
+    """The report of a step that saw these gradients of strata with one example each."""
+    gradient_KN = torch.as_tensor(gradient_KN, dtype=torch.float64)
+    one_K = torch.ones(len(gradient_KN), dtype=torch.float64)
+    weights_K = one_K / len(one_K) if weights_K is None else torch.tensor(weights_K, dtype=torch.float64)
+    return StepReport(0, one_K, weights_K, gradient_KN @ gradient_KN.T, gradient_KN.norm(dim=1))
 
 
 def metered(reports):
@@ -48,7 +57,7 @@ def slow_line(reports):
         line[f"strata/count/{z}"] = mean(float(r.counts_K[z]) for r in reports)
         line[f"strata/missing/{z}"] = mean(float(r.counts_K[z] == 0) for r in reports)
         line[f"strata/weight/{z}"] = mean(float(r.weights_K[z]) for r in reports)
-        line[f"strata/grad_norm/{z}"] = mean(math.sqrt(r.gram_KK[z, z]) for r in probed if r.counts_K[z])
+        line[f"strata/grad_norm/{z}"] = mean(float(r.norms_K[z]) for r in reports if r.counts_K[z])
         for y in range(z):
             pairs = [r.gram_KK for r in probed if r.counts_K[y] and r.counts_K[z]]
             cosines = [float(a[y, z]) / math.sqrt(a[y, y] * a[z, z]) for a in pairs]
@@ -100,17 +109,22 @@ def test_the_effective_size_is_the_batch_for_natural_weights_and_falls_as_they_l
 
 
 def test_conflict_counts_pairs_and_cosines_keep_to_their_bounds():
-    gradient_KN = torch.tensor([[1.0, 0], [-1, 0], [0, 1e-9]], dtype=torch.float64)
-    report = StepReport(0, torch.ones(3).double(), torch.ones(3).double() / 3, gradient_KN @ gradient_KN.T * (1 + 1e-15))
-    line = metered([report])
+    report = formed([[1.0, 0], [-1, 0], [0, 1e-9]])
+    line = metered([replace(report, gram_KK=report.gram_KK * (1 + 1e-15))])
     assert [line[f"strata/cosine/{p}"] for p in ("0-1", "0-2", "1-2")] == [-1, 0, 0]
     assert line["strata/conflict"] == pytest.approx(1 / 3)
 
 
 def test_a_zero_gradient_has_a_norm_but_no_direction():
-    gradient_KN = torch.tensor([[1.0, 0], [0, 0]], dtype=torch.float64)
-    line = metered([StepReport(0, torch.ones(2).double(), torch.ones(2).double(), gradient_KN @ gradient_KN.T)])
+    line = metered([formed([[1.0, 0], [0, 0]])])
     assert line["strata/grad_norm/1"] == 0
+    assert not {"strata/cosine/0-1", "strata/conflict"} & line.keys()
+
+
+def test_norms_are_known_also_where_no_gram_matrix_was_formed():
+    report = formed([[3.0, 4], [0, 2]])
+    line = metered([replace(report, gram_KK=None), replace(report, gram_KK=None)])
+    assert [line[f"strata/grad_norm/{z}"] for z in range(2)] == [5, 2]
     assert not {"strata/cosine/0-1", "strata/conflict"} & line.keys()
 
 
@@ -121,21 +135,20 @@ def test_what_is_not_known_has_no_key():
     assert metered([StepReport(0, counts_K, nan, None)]) == {
         "strata/count/0": 3, "strata/count/1": 0, "strata/missing/0": 0, "strata/missing/1": 1
     }  # fmt: skip
-    broken = StepReport(0, torch.ones(2).double(), torch.ones(2).double(), torch.tensor([[1.0, torch.nan], [torch.nan, torch.inf]]))
-    line = metered([broken])
+    line = metered([formed([[1.0, 0], [torch.inf, 0]])])
     assert line["strata/grad_norm/0"] == 1
     assert not {"strata/grad_norm/1", "strata/cosine/0-1", "strata/conflict"} & line.keys()
 
 
 def test_a_step_of_no_numbers_does_not_spoil_the_others():
-    good = StepReport(0, torch.ones(2).double(), torch.tensor([0.25, 0.75]).double(), torch.eye(2).double())
-    lost = StepReport(1, torch.ones(2).double(), torch.full((2,), torch.nan), torch.full((2, 2), torch.nan))
+    good = formed([[1.0, 0], [0, 1]], weights_K=[0.25, 0.75])
+    lost = formed(torch.full((2, 2), torch.nan), weights_K=[torch.nan] * 2)
     for reports in ([good, lost], [lost, good]):
         assert metered(reports) == metered([good])
 
 
 def test_skipped_steps_are_counted_and_nothing_else():
-    good = StepReport(0, torch.ones(2).double(), torch.tensor([0.25, 0.75]).double(), torch.eye(2).double())
+    good = formed([[1.0, 0], [0, 1]], weights_K=[0.25, 0.75])
     assert metered([None, None]) == {"strata/skipped": 2}
     assert metered([None, good, None]) == {"strata/skipped": 2, **metered([good])}
 

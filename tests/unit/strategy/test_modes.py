@@ -28,5 +28,5 @@ def test_the_mode_is_asked_for_once_a_window(accumulate):
     found, expected = train(0, 1, case, strategy), naive_train(case)
     assert found.error is None
     assert asked == ["per_stratum", "weighted"] * 3
-    assert [report.gram_KK is not None for report in found.log.reports[accumulate - 1 :: accumulate]] == [True, False] * 3
+    assert [report.norms_K is not None for report in found.log.reports[accumulate - 1 :: accumulate]] == [True, False] * 3
     assert_close(found.weights, expected.weights, tolerance(case))

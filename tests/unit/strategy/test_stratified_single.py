@@ -10,6 +10,7 @@ from tests.support.lightning_toy import Case, train
 from tests.support.naive_training import naive_train
 from tests.support.stratified_cases import EQUAL, NOT_EMPTY, WAYS, tolerance
 
+GRAM = {"upgrad", "dot_attention"}
 ONE_RANK = {name: replace(case, spoil=(*case.spoil[:2], 0)) if case.spoil else case for name, case in EQUAL.items()}
 COUPLED = {name: replace(case, couples_rows=True, parts=1) for name, case in WAYS.items()}
 ALL = ONE_RANK | {f"{name}-coupled": case for name, case in COUPLED.items()}
@@ -25,7 +26,10 @@ def test_a_run_equals_the_definition(case):
             assert report is None or not report.counts_K.any()
             continue
         assert report.counts_K.tolist() == step.counts_K.tolist()
-        assert (report.gram_KK is None) == (case.mode == "weighted")
+        assert (report.gram_KK is None) == (case.rule not in GRAM), "formed where a rule reads it"
+        assert (report.norms_K is None) == (case.mode == "weighted")
+        if report.norms_K is not None:
+            torch.testing.assert_close(report.norms_K, step.gram_KK.diagonal().sqrt(), rtol=1e-5, atol=1e-7)
         if case.rule != "agr_sum":
             torch.testing.assert_close(report.weights_K, step.weights_K, rtol=1e-5, atol=1e-7)
 
@@ -81,10 +85,11 @@ def test_an_empty_window_under_a_scaler_moves_nothing(name):
     assert found.error is None and torch.equal(found.log.after[4], found.log.after[3])
 
 
+@pytest.mark.parametrize("mode", ["weighted", "per_stratum"])
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize("options", [{}, {"plugins": True}, {"couples_rows": True, "parts": 1}], ids=str)
-def test_a_probe_changes_nothing(accumulate, options):
-    case = Case(mode="weighted", accumulate=accumulate, **options)
+def test_a_probe_changes_nothing(mode, accumulate, options):
+    case = Case(mode=mode, accumulate=accumulate, **options)
     probed, plain = train(0, 1, replace(case, probe_every=2)), train(0, 1, case)
     assert_same(probed.weights, plain.weights)
     assert probed.passes == plain.passes, "buffers are as they were"

@@ -136,9 +136,17 @@ def test_names_are_registered_with_lightning():
 
 def test_without_options_a_strategy_adjusts_with_a_uniform_prior():
     told = default_stratify(4)
-    assert (told.rule.kind, told.mode, told.nonfinite, told.probe_every) == ("linear", "auto", "stop", 0)
+    assert (told.rule.kind, told.mode, told.nonfinite, told.probe_every) == ("linear", "auto", "stop", None)
     assert told.prior_K.tolist() == [0.25] * 4
     assert told.rule.weights(torch.tensor([3, 0, 1, 9])).tolist() == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3])
+
+
+def test_probes_are_cheap_unless_somebody_wants_more():
+    """By default now and then where the gradients are there anyway, and never where they are not; a number holds for both."""
+    told = default_stratify(4)
+    assert [told.probe_interval(mode) for mode in ("per_stratum", "weighted")] == [25, 0]
+    for every in (0, 3):
+        assert {replace(told, probe_every=every).probe_interval(mode) for mode in ("per_stratum", "weighted")} == {every}
 
 
 def test_by_name_the_device_is_the_accelerators_first():
