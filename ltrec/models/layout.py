@@ -50,8 +50,7 @@ class AttentionLayout:
     def unpad(self, groups: Sequence[Tensor]) -> Tensor:
         """The inverse of `pad`: [T, C] from one tensor [rows, length, C] per group."""
         slots_SC = torch.cat([group.flatten(0, 1) for group in groups])
-        packed_TC: Tensor = _TakeDistinct.apply(slots_SC, self.slot_T)  # type: ignore[no-untyped-call]
-        return packed_TC
+        return take_distinct(slots_SC, self.slot_T)
 
 
 def attention_layout(offsets: Tensor, num_positions: int, max_len: int) -> AttentionLayout:
@@ -92,9 +91,13 @@ def length_groups(rows_of_length: Sequence[int], waste: int = GROUP_WASTE) -> tu
     return tuple(groups)
 
 
-class _TakeDistinct(torch.autograd.Function):
+def take_distinct(source_SC: Tensor, index_T: Tensor) -> Tensor:
     """`source[index]` for distinct indices: the gradient is copied, not added up (`index_add` is slow on the CPU)."""
+    taken_TC: Tensor = _TakeDistinct.apply(source_SC, index_T)  # type: ignore[no-untyped-call]
+    return taken_TC
 
+
+class _TakeDistinct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, source_SC: Tensor, index_T: Tensor) -> Tensor:
         ctx.save_for_backward(index_T)

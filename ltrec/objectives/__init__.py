@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from ltrec.objectives.binary import BCE, GBCE, BCEConfig, GBCEConfig
-from ltrec.objectives.draw import Draw, Gather, Objective
+from ltrec.objectives.draw import CandidateObjective, Draw, Gather, Objective
 from ltrec.objectives.in_batch import InBatchConfig, InBatchSoftmax
 from ltrec.objectives.sampled import SampledSoftmax, SampledSoftmaxConfig
 from ltrec.objectives.softmax import FullSoftmax, SoftmaxConfig
@@ -42,6 +42,9 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
 }
 """name -> builder, called with train_count, gather and the fields of its config but `name`."""
 
+STATELESS = ("sampled_softmax", "gbce", "bce")
+"""Those that are `CandidateObjective`s: they need no state per position, only scores of candidates."""
+
 OBJECTIVE_CONFIGS: dict[str, type[ObjectiveConfig]] = {
     "softmax": SoftmaxConfig,
     "sampled_softmax": SampledSoftmaxConfig,
@@ -54,7 +57,9 @@ OBJECTIVE_CONFIGS: dict[str, type[ObjectiveConfig]] = {
 __all__ = [
     "OBJECTIVES",
     "OBJECTIVE_CONFIGS",
+    "STATELESS",
     "BCEConfig",
+    "CandidateObjective",
     "Draw",
     "GBCEConfig",
     "Gather",

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.errors import UserError
-from ltrec.objectives.candidates import candidate_logits, in_full_precision
-from ltrec.objectives.draw import Draw
+from ltrec.objectives.candidates import candidate_logits, in_full_precision, scored_candidates
+from ltrec.objectives.draw import Draw, ScoreCandidates
 from ltrec.objectives.negatives import UniformProposal, negatives_per_example
 
 
@@ -45,7 +45,7 @@ class GBCEConfig:
 
 
 class GBCE(nn.Module):
-    """gBCE; with `calibration` 0 it is BCE. An `Objective`.
+    """gBCE; with `calibration` 0 it is BCE. A `CandidateObjective`.
 
     Args:
         train_count: int64 [V+1]; its length gives V.
@@ -73,8 +73,18 @@ class GBCE(nn.Module):
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
             target_N, negative_NM = candidate_logits(states_ND, targets_N, table_VD, negatives_NM)
-            # softplus(-x) = -log sigmoid(x); softplus(-inf) = 0 leaves hits out
-            return (self.beta * F.softplus(-target_N) + F.softplus(negative_NM).sum(1)) / (self.negatives + 1)
+            return self._loss(target_N, negative_NM)
+
+    def of_candidates(self, score: ScoreCandidates, targets_N: Tensor, draw: Draw) -> Tensor:
+        """Loss of every example [N]."""
+        negatives_NM = negatives_per_example(self.proposal, draw, self.negatives)
+        target_N, negative_NM = scored_candidates(score, targets_N, negatives_NM)
+        with torch.autocast(targets_N.device.type, enabled=False):
+            return self._loss(target_N, negative_NM)
+
+    def _loss(self, target_N: Tensor, negative_NM: Tensor) -> Tensor:
+        # softplus(-x) = -log sigmoid(x); softplus(-inf) = 0 leaves hits out
+        return (self.beta * F.softplus(-target_N) + F.softplus(negative_NM).sum(1)) / (self.negatives + 1)
 
 
 class BCE(GBCE):

@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ltrec.objectives.draw import ScoreCandidates
+
 GATHER_BYTES = 2 * 2**20
 """Bytes of gathered rows at a time on the CPU, to stay in the cache."""
 
@@ -38,6 +40,13 @@ def candidate_logits(states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, neg
         logits = item_logits(states_ND, table_VD, torch.cat([targets_N[:, None], negatives], 1))
         target_N, negative_NM = logits[:, 0], logits[:, 1:]
     return target_N, negative_NM.masked_fill(negatives == targets_N[:, None], -torch.inf)
+
+
+def scored_candidates(score: ScoreCandidates, targets_N: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+    """What `candidate_logits` returns, of a scorer without states: in float32 (float64 stays), the scorer having chosen its own."""
+    negatives_NM = negatives.expand(len(targets_N), -1)
+    (logits,) = in_full_precision(score(torch.cat([targets_N[:, None], negatives_NM], 1)))
+    return logits[:, 0], logits[:, 1:].masked_fill(negatives_NM == targets_N[:, None], -torch.inf)
 
 
 def softmax_loss(target_N: Tensor, negative_NM: Tensor) -> Tensor:

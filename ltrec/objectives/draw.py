@@ -1,4 +1,4 @@
-"""What a loss is asked: the Objective protocol, and the coordinates of its random draws."""
+"""What a loss is asked: the Objective protocols, and the coordinates of its random draws."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from torch import Tensor
 
 Gather = Callable[[Tensor], Tensor]
 """Ids of this rank [N] -> ids of all ranks, concatenated by rank."""
+
+ScoreCandidates = Callable[[Tensor], Tensor]
+"""Items int64 [N, M], candidates of every example -> their scores [N, M]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +51,11 @@ class Objective(Protocol):
             table_VD: [V+1, D] item vectors; row 0, padding, is no candidate and gets no gradient.
             draw: coordinates of random draws.
         """
+
+
+@runtime_checkable
+class CandidateObjective(Objective, Protocol):
+    """An Objective that only looks at the scores of a target and of its negatives: it can do without states."""
+
+    def of_candidates(self, score: ScoreCandidates, targets_N: Tensor, draw: Draw) -> Tensor:
+        """Loss of every example [N], as if the scores came from states; the same draws. `score` is called once."""

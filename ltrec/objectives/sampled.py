@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ltrec.core.errors import UserError, nearest
-from ltrec.objectives.candidates import candidate_logits, in_full_precision, softmax_loss
-from ltrec.objectives.draw import Draw
+from ltrec.objectives.candidates import candidate_logits, in_full_precision, scored_candidates, softmax_loss
+from ltrec.objectives.draw import Draw, ScoreCandidates
 from ltrec.objectives.negatives import make_proposal, negatives_per_example, negatives_per_step
 
 SCOPES = {"position": negatives_per_example, "shared": negatives_per_step}
@@ -43,7 +43,7 @@ class SampledSoftmaxConfig:
 
 
 class SampledSoftmax(nn.Module):
-    """Softmax cross-entropy among sampled items; an `Objective`.
+    """Softmax cross-entropy among sampled items; a `CandidateObjective`.
 
     Args:
         train_count: int64 [V+1], training events per item.
@@ -80,6 +80,16 @@ class SampledSoftmax(nn.Module):
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
             target_N, negative_NM = candidate_logits(states_ND, targets_N, table_VD, negatives)
-            if self.logq:
-                negative_NM = negative_NM - (self.proposal.log_prob(negatives) + math.log(self.negatives))
-            return softmax_loss(target_N, negative_NM)
+            return self._loss(target_N, negative_NM, negatives)
+
+    def of_candidates(self, score: ScoreCandidates, targets_N: Tensor, draw: Draw) -> Tensor:
+        """Loss of every example [N]."""
+        negatives = SCOPES[self.scope](self.proposal, draw, self.negatives)
+        target_N, negative_NM = scored_candidates(score, targets_N, negatives)
+        with torch.autocast(targets_N.device.type, enabled=False):
+            return self._loss(target_N, negative_NM, negatives)
+
+    def _loss(self, target_N: Tensor, negative_NM: Tensor, negatives: Tensor) -> Tensor:
+        if self.logq:
+            negative_NM = negative_NM - (self.proposal.log_prob(negatives) + math.log(self.negatives))
+        return softmax_loss(target_N, negative_NM)

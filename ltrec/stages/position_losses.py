@@ -6,14 +6,15 @@ candidates first and asks for their scores.
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix_tensor
-from ltrec.models.backbones import encoder_of
+from ltrec.models.backbones import candidate_scorer_of, encoder_of
 from ltrec.models.plugins import Plugged
-from ltrec.objectives import Draw, Objective
+from ltrec.objectives import CandidateObjective, Draw, Objective
 from ltrec.objectives.emphasis import Emphasis
 
 
@@ -39,21 +40,24 @@ class PositionLosses(nn.Module):
         """Losses [T] and, of an Encoder, the states [T, D] that they were computed from.
 
         Args:
-            backbone: a Scorer.
+            backbone: an Encoder; or a CandidateScorer, if the objective is a CandidateObjective.
             batch: with targets.
             seed: root of random draws.
-
-        Raises:
-            UserError: the backbone has no states and the objective needs some.
         """
         draw = self._draw(batch, seed)
         encoder = encoder_of(backbone)
         if encoder is None:
-            raise UserError(f"objective: {type(self.objective).__name__} needs states, and this backbone has none")
+            return self._of_candidates(backbone, batch, draw), None
         states_TD = encoder.encode(batch)
         loss_T = self.emphasis(self.objective(states_TD, batch.targets_T, encoder.item_table, draw))
         extra_T = backbone.extra_losses(batch, states_TD) if isinstance(backbone, Plugged) else None
         return (loss_T if extra_T is None else loss_T + extra_T), states_TD
+
+    def _of_candidates(self, backbone: nn.Module, batch: SequenceBatch, draw: Draw) -> Tensor:
+        scorer = candidate_scorer_of(backbone)
+        assert scorer is not None
+        assert isinstance(self.objective, CandidateObjective)  # the composition root refuses the others by name
+        return self.emphasis(self.objective.of_candidates(partial(scorer.candidate_logits, batch), batch.targets_T, draw))
 
     def _draw(self, batch: SequenceBatch, seed: int) -> Draw:
         if not self.objective.draws:

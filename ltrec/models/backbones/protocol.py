@@ -49,7 +49,7 @@ class CandidateScorer(Scorer, Protocol):
     """A Scorer that needs to know the candidates: it has no state without one."""
 
     def candidate_logits(self, batch: SequenceBatch, candidates_TM: Tensor) -> Tensor:
-        """Scores of M candidates after every position: [T, M]; candidates of shape [M] are the same at every position."""
+        """Scores of M candidates after every position, each with candidates of its own: [T, M]."""
 
 
 @runtime_checkable
@@ -57,7 +57,8 @@ class Trunk(Scorer, Protocol):
     """A Scorer that plugins can be put into.
 
     Attributes:
-        places: `items` (vectors of the history, before positions), `state` (before scoring), `target` (vectors of candidates).
+        places: `items` (item vectors, before positions; where candidates are looked at before scoring, theirs too), `state`
+            (before scoring).
         width: D, of the vectors at all of them.
     """
 
@@ -67,8 +68,20 @@ class Trunk(Scorer, Protocol):
 
 def encoder_of(backbone: nn.Module) -> Encoder | None:
     """The backbone itself when it, or the trunk that it wraps, is an Encoder."""
-    inner = getattr(backbone, "trunk", backbone)
-    if not isinstance(inner, Encoder):
+    if not isinstance(_trunk_of(backbone), Encoder):
         return None
     assert isinstance(backbone, Encoder)
     return backbone
+
+
+def candidate_scorer_of(backbone: nn.Module) -> CandidateScorer | None:
+    """The backbone itself when it, or the trunk that it wraps, is a CandidateScorer."""
+    if not isinstance(_trunk_of(backbone), CandidateScorer):
+        return None
+    assert isinstance(backbone, CandidateScorer)
+    return backbone
+
+
+def _trunk_of(backbone: nn.Module) -> nn.Module:
+    trunk: nn.Module = getattr(backbone, "trunk", backbone)
+    return trunk

@@ -1,0 +1,130 @@
+"""GRU4Rec: a recurrent network over the sequence (Hidasi et al., ICLR 2016; Hidasi & Karatzoglou, CIKM 2018), without padding.
+
+    items_T -> item vector -> GRU layers -> dense to the width -> states_TD
+    score(item) = <state, item vector>          the same table at both ends
+
+    r = sigmoid(W_r x + U_r h)   z = sigmoid(W_z x + U_z h)   n = tanh(W_n x + b_n + r * (U_n h + c_n))   h' = (1 - z) n + z h
+
+(biases of r and z left out above). The papers train on sessions side by side and carry the state over; here a row starts from zero
+and is read whole, so that every position of it is an example, as with the other backbones. The dense layer lets the state be wider
+than the item vectors. Dropout acts on the item vectors and after every layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.columns import PAD
+from ltrec.core.errors import UserError
+from ltrec.models.backbones.protocol import Adapt
+from ltrec.models.dropout import Dropout
+from ltrec.models.packing import time_layout
+from ltrec.models.scoring import all_scores
+
+
+@dataclass(frozen=True, slots=True)
+class GRU4RecConfig:
+    """Shape and regularisation of GRU4Rec."""
+
+    name: str = "gru4rec"
+    """Key in BACKBONES."""
+    width: int = 64
+    """D, the length of item vectors and states."""
+    hidden: int = 128
+    """Length of the recurrent state."""
+    layers: int = 1
+    """GRU layers, one upon the other."""
+    dropout: float = 0.3
+    """Share dropped of the item vectors and of every layer's output."""
+    init_std: float = 0.02
+    """Standard deviation of the initial item vectors."""
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.hidden, self.layers) < 1:
+            raise ValueError(f"width, hidden and layers must be at least 1; got {self.width}, {self.hidden}, {self.layers}")
+
+
+class GRU4Rec(nn.Module):
+    """An Encoder; see `ltrec.models.backbones.protocol`.
+
+    Initial values: item vectors normal with `init_std`, every gate's matrix and the dense layer Xavier-uniform, biases 0. No layer
+    couples rows.
+
+    Args:
+        num_items: V; ids run from 1 to V, 0 is padding.
+        max_len: longest row that can be encoded.
+        width, hidden, layers, dropout, init_std: see `GRU4RecConfig`.
+
+    Raises:
+        UserError: when `dropout` is no share.
+    """
+
+    places = ("items", "state")
+
+    def __init__(
+        self,
+        num_items: int,
+        max_len: int,
+        *,
+        width: int = 64,
+        hidden: int = 128,
+        layers: int = 1,
+        dropout: float = 0.3,
+        init_std: float = 0.02,
+    ) -> None:
+        super().__init__()
+        if not 0 <= dropout < 1:
+            raise UserError(f"model.dropout={dropout} lies outside [0, 1)")
+        self.max_len, self.width = max_len, width
+        self.drop = Dropout(dropout)
+        self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)
+        self.layers = nn.ModuleList(nn.GRU(width if first else hidden, hidden) for first in [True] + [False] * (layers - 1))
+        self.dense = nn.Linear(hidden, width)
+        self._initialise(init_std)
+
+    @torch.no_grad()
+    def _initialise(self, std: float) -> None:
+        nn.init.normal_(self.items.weight, std=std)
+        self.items.weight[PAD].zero_()
+        gates = [gate for p in self.layers.parameters() if p.dim() == 2 for gate in p.chunk(3)]
+        for matrix in (*gates, self.dense.weight):
+            nn.init.xavier_uniform_(matrix)
+        for bias in (p for p in (*self.layers.parameters(), self.dense.bias) if p.dim() == 1):
+            bias.zero_()
+
+    @property
+    def item_table(self) -> Tensor:
+        """[V+1, D]; row 0 is padding, always zero."""
+        return self.items.weight
+
+    def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
+        """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
+        layout = time_layout(batch.offsets, batch.items_T.numel(), self.max_len)
+        vectors_TD = self.items(batch.items_T)
+        if adapt is not None:
+            vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())
+        hidden = layout.by_time(self.drop(vectors_TD))
+        for layer in self.layers:
+            hidden = layer(hidden)[0]
+            hidden = hidden._replace(data=self.drop(hidden.data))
+        states_TD: Tensor = self.dense(layout.by_row(hidden))
+        return states_TD if adapt is None else adapt("state", states_TD, batch.stratum_of_position())
+
+    def final_states(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
+        """States after the last position of every row: [B, D]; zero for an empty row."""
+        if not batch.items_T.numel():
+            return self.item_table.new_zeros(batch.num_rows, self.width)
+        last_BD = self.encode(batch, adapt)[batch.offsets[1:].clamp(min=1) - 1]
+        return torch.where((batch.lengths_B > 0)[:, None], last_BD, 0.0)
+
+    def scores(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
+        """Scores after the last position of every row: [B, V+1], column 0 = -inf."""
+        return all_scores(self.final_states(batch, adapt), self.item_table)
+
+    def forward(self, batch: SequenceBatch) -> Tensor:
+        """`encode`, so that wrappers which hook the forward pass (DDP) see it."""
+        return self.encode(batch)

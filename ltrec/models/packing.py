@@ -1,0 +1,63 @@
+"""Packed rows by time: the order that a recurrent layer reads them in.
+
+    rows a a | b b b b | c          time 0: b a c     time 1: b a     time 2: b     time 3: b
+
+Rows are ranked by falling length, so that the rows alive at any time are the first ones of those before. That is torch's
+`PackedSequence`: no padding, and a state is carried from a row's own past only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from ltrec.models.layout import take_distinct
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLayout:
+    """Slots of the time-ordered form.
+
+    Attributes:
+        slot_T: int64 [T], the slot of every packed position; all distinct.
+        alive: int64 [length] on the CPU, rows alive at each time, never rising.
+        num_slots: their sum.
+    """
+
+    slot_T: Tensor
+    alive: Tensor
+    num_slots: int
+
+    def by_time(self, values_TC: Tensor) -> PackedSequence:
+        """Packed values [T, C] in order of time; zero in slots without a position."""
+        slots_SC = values_TC.new_zeros(self.num_slots, values_TC.shape[1]).index_copy(0, self.slot_T, values_TC)
+        return PackedSequence(slots_SC, self.alive)
+
+    def by_row(self, sequence: PackedSequence) -> Tensor:
+        """The inverse of `by_time`: [T, C]."""
+        return take_distinct(sequence.data, self.slot_T)
+
+
+def time_layout(offsets: Tensor, num_positions: int, max_len: int) -> TimeLayout:
+    """Order the rows that `offsets` [B+1] delimits, each of at most `max_len` positions, `num_positions` > 0 together, by time.
+
+    On the CPU there are as many slots as positions. An accelerator's lengths cannot be read without stalling it, so there every row
+    counts as alive for `max_len` times; what follows its last position is zeros that no position sees.
+    """
+    lengths_B = offsets[1:] - offsets[:-1]
+    num_rows, device = lengths_B.numel(), offsets.device
+    if device.type == "cpu":
+        rank_B = torch.empty_like(lengths_B)
+        rank_B[lengths_B.argsort(descending=True, stable=True)] = torch.arange(num_rows)
+        alive = num_rows - torch.bincount(lengths_B).cumsum(0)[:-1]
+        start, num_slots = alive.cumsum(0) - alive, num_positions
+    else:
+        rank_B = torch.arange(num_rows, device=device)
+        alive = torch.full((max_len,), num_rows)
+        start, num_slots = torch.arange(max_len, device=device) * num_rows, max_len * num_rows
+    row_T = torch.repeat_interleave(torch.arange(num_rows, device=device), lengths_B, output_size=num_positions)
+    time_T = torch.arange(num_positions, device=device) - offsets[row_T]
+    return TimeLayout(start[time_T] + rank_B[row_T], alive, num_slots)
