@@ -1,0 +1,216 @@
+"""Methods against joint training on real logs: `python benchmarks/methods.py --logs DIR --out DIR [--jobs 2]`
+
+DIR of --logs holds NAME/events.parquet (user_id, item_id, timestamp). For every data set and method (`methods_tables.py`):
+
+    tune     every setting of the method once, seed 0, on validation alone: this phase never ranks the test split
+    final    the setting with the best validation NDCG@10, every seed; the test split is ranked once
+    summary  the seeds of a method paired with those of joint training: intervals over users and seeds, ltrec's own gate
+
+Results are lines of benchmarks/results/methods-NAME.jsonl; benchmarks/results/methods.md is made anew from them. The command may
+be killed and repeated: finished runs are not done again, others go on from their last checkpoint. --data, --methods and --seeds cut
+the work into sittings. --protocol ltp does the same for the protocol of LTP, with users that training has never seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from methods_ledger import Ledger, Line, Run, make_run
+from methods_page import write_page
+from methods_run import Job
+from methods_summary import summaries
+from methods_tables import PLAIN, PROTOCOLS, Protocol
+
+from ltrec.config.load import dump, load
+from ltrec.core.errors import UserError
+from ltrec.core.files import atomic_write_text
+from ltrec.data.prepare.pipeline import prepare
+
+HERE = Path(__file__).parent
+METHODS = HERE.parent / "conf" / "method"
+HEARTBEAT_SECONDS = 60
+
+
+def say(*words: object) -> None:
+    """Progress, for people."""
+    print(time.strftime("%H:%M:%S"), *words, file=sys.stderr, flush=True)
+
+
+@dataclass
+class Sitting:
+    """One call of the benchmark.
+
+    Attributes:
+        protocol: what is measured.
+        ledger: results.
+        out: folder of data, runs, jobs and logs.
+        seeds: of the final phase.
+        words: settings of all runs that differ from the protocol's.
+        failed: runs that ended in an error.
+    """
+
+    protocol: Protocol
+    ledger: Ledger
+    out: Path
+    seeds: Sequence[int]
+    words: tuple[str, ...]
+    failed: list[str] = field(default_factory=list)
+
+    def run(self, data: str, method: str, setting: str, seed: int) -> Run:
+        """A run by its names."""
+        file = METHODS / f"{method}.yaml"
+        files = [HERE.parent / self.protocol.configs[data], *([file] if file.exists() or method != "joint" else [])]
+        words = (*self.words, *self.settings(method)[setting])
+        return make_run(files, self.out, data=data, method=method, setting=setting, words=words, seed=seed)
+
+    def settings(self, method: str) -> dict[str, tuple[str, ...]]:
+        """What the method may choose from."""
+        return self.protocol.settings.get(method, {PLAIN: ()})
+
+    def chain(self, data: str, method: str) -> None:
+        """Tune, choose, repeat with every seed, one run after the other."""
+        try:
+            runs = [self.run(data, method, setting, 0) for setting in self.settings(method)]
+            assert len({run.key for run in runs}) == len(runs), f"two settings of {method} are the same on {data}"
+            for run in runs:
+                self.ensure(run, "tune")
+            chosen = self.chosen(data, method)
+            if chosen is None:
+                return
+            say(f"{data} {method}: chosen on validation: {chosen}")
+            for seed in self.seeds:
+                self.ensure(self.run(data, method, chosen, seed), "final")
+        except UserError as error:
+            self.fail(f"{data} {method}", str(error))
+
+    def chosen(self, data: str, method: str) -> str | None:
+        """The setting with the best validation NDCG@10 over all users, the first of equals; None before all were tried."""
+        found = {s: self.ledger.find(data, "tune", self.run(data, method, s, 0).key) for s in self.settings(method)}
+        if not all(found.values()):
+            return None
+        return max(found, key=lambda setting: found[setting]["validation"]["all"]["ndcg@10"])  # type: ignore[index]  # all are there
+
+    def finals(self, data: str, method: str) -> list[Line] | None:
+        """The lines of all seeds with the chosen setting; None unless all are there."""
+        chosen = self.chosen(data, method)
+        if chosen is None:
+            return None
+        lines = [self.ledger.find(data, "final", self.run(data, method, chosen, seed).key) for seed in self.seeds]
+        return [line for line in lines if line] if all(lines) else None
+
+    def ensure(self, run: Run, phase: str) -> None:
+        """Do a run unless its line is there."""
+        if self.ledger.find(run.data, phase, run.key) is not None:
+            return
+        say(f"{run.label}: {phase} begins")
+        found = self.process(run, phase)
+        if found is None:
+            return
+        self.ledger.add({"phase": phase, **run.facts(), **found})
+        value, where = found["validation"]["all"]["ndcg@10"], f"epoch {found['best_epoch']:g} of {found['epochs']:g}"
+        say(f"{run.label}: {phase} done, validation NDCG@10 {value:.4f} at {where}, {found['seconds']:.0f} s, busy {found['busy']}")
+
+    def process(self, run: Run, phase: str) -> Line | None:
+        """The run's figures, made in a process of its own; None when it failed, which is told."""
+        base = self.out / "jobs" / run.config.name
+        config, job, result = (base.with_name(f"{base.name}.{phase}{end}") for end in (".yaml", ".json", ".result.json"))
+        base.parent.mkdir(parents=True, exist_ok=True)
+        atomic_write_text(config, dump(run.config))
+        Job(str(config), phase == "final", str(result), f"{base}.lock").write(job)
+        result.unlink(missing_ok=True)
+        log = base.with_name(f"{base.name}.log")
+        with log.open("a") as output:
+            command = [sys.executable, str(HERE / "methods_run.py"), str(job)]
+            child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+            wait(child, run)
+        if child.returncode or not result.exists():
+            self.fail(run.label, f"exit code {child.returncode}, {last_line(log)}; the log is {log}")
+            return None
+        found: Line = json.loads(result.read_text())
+        return found
+
+    def fail(self, what: str, why: str) -> None:
+        """Note it and go on with the others."""
+        say(f"FAILED {what}: {why}")
+        self.failed.append(what)
+
+
+def wait(child: subprocess.Popen[bytes], run: Run) -> None:
+    """Until the process ends, with a sign of life now and then."""
+    started, told = time.monotonic(), time.monotonic()
+    while child.poll() is None:
+        time.sleep(0.2)
+        if time.monotonic() - told > HEARTBEAT_SECONDS:
+            told = time.monotonic()
+            say(f"{run.label}: {told - started:.0f} s, {last_validation(run.folder / 'metrics.jsonl')}")
+
+
+def last_validation(metrics: Path) -> str:
+    """How far a run is."""
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
+    seen = [line for line in lines if "val/ndcg@10" in line]
+    return f"epoch {seen[-1]['epoch']:g}, NDCG@10 {seen[-1]['val/ndcg@10']:.4f}" if seen else "no validation yet"
+
+
+def last_line(log: Path) -> str:
+    """The last thing a process said."""
+    lines = log.read_text().strip().splitlines()
+    return lines[-1] if lines else "without a word"
+
+
+def prepare_data(protocol: Protocol, data: Sequence[str], logs: Path, out: Path) -> None:
+    """Prepare the logs; nothing to do where that was done."""
+    for name in data:
+        source = f"prepare.sources=[{logs / name / 'events.parquet'}]"
+        prepare(load([HERE.parent / protocol.configs[name]], [source]).prepare, out / "data" / name)
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--logs", type=Path, required=True, help="folder with NAME/events.parquet")
+    parser.add_argument("--out", type=Path, default=Path("runs/methods"), help="folder for data and runs")
+    parser.add_argument("--protocol", choices=list(PROTOCOLS), default="methods")
+    parser.add_argument("--data", type=_names, help="data sets, by comma; all of the protocol unless given")
+    parser.add_argument("--methods", type=_names, help="files of conf/method, by comma; all of the protocol unless given")
+    parser.add_argument("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0, 1, 2])
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each of one thread")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all runs that differ")
+    parser.add_argument("--results", type=Path, default=HERE / "results", help="folder for the results")
+    return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
+
+
+def main() -> int:
+    """Do what is not done yet; 1 when a run failed."""
+    options = arguments()
+    protocol = PROTOCOLS[options.protocol]
+    data, methods = options.data or list(protocol.configs), options.methods or list(protocol.methods)
+    if unknown := [name for name in data if name not in protocol.configs]:
+        sys.exit(f"unknown data set {unknown[0]!r}; protocol {options.protocol} has {', '.join(protocol.configs)}")
+    out = options.out / options.protocol
+    prepare_data(protocol, data, options.logs, out)
+    sitting = Sitting(protocol, Ledger(options.results, options.protocol), out, options.seeds, tuple(options.set))
+    chains = [(name, method) for method in methods for name in data]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(lambda chain: sitting.chain(*chain), chains))
+    summaries(sitting.ledger, protocol, sitting.finals, methods, out)
+    write_page(options.results / f"{options.protocol}.md", protocol, sitting.ledger)
+    say(f"{len(sitting.failed)} failed: {', '.join(sitting.failed)}" if sitting.failed else "all done")
+    return 1 if sitting.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""What `methods.py` measures: data sets, methods, and the settings that each method may choose from. All of it is in these tables.
+
+The budget is the same for everyone: three settings, seed 0, judged by validation NDCG@10 over all users (the same number that stops
+training and picks the checkpoint). The first setting is the config file as it is. What is shared (model, loss, batch, length of
+training) stands in conf/experiment/*.yaml and was tuned for joint training, on validation, before anything else was run; so where
+that favours anyone, it favours the baseline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Words = tuple[str, ...]
+
+PLAIN = "as-is"
+"""The setting that changes nothing."""
+
+SETTINGS: dict[str, dict[str, Words]] = {
+    "joint": {PLAIN: (), "less-dropout": ("model.dropout=0.2",), "lower-rate": ("optim.lr=5e-4",)},
+}
+"""method -> setting -> words of the command line. A method that is not here has but its config file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """One table of results.
+
+    Attributes:
+        title: its heading.
+        configs: data set -> the config file of what all methods share, `prepare` included.
+        methods: in the order of the table; the first is the base of all comparisons.
+        groups: groups of users, in the order of the table.
+        metrics: that are compared.
+        about: how to read it.
+        settings: method -> setting -> words.
+    """
+
+    title: str
+    configs: dict[str, str]
+    methods: Words
+    groups: Words
+    metrics: Words
+    about: str
+    settings: dict[str, dict[str, Words]] = field(default_factory=lambda: SETTINGS)
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "methods": Protocol(
+        title="Head and tail users",
+        configs={"music": "conf/experiment/methods-music.yaml", "steam": "conf/experiment/methods-steam.yaml"},
+        methods=("joint", "ipw", "group-dro", "upgrad", "group-finetune", "pin", "ltp", "pin-ltp"),
+        groups=("all", "tail", "head", "stratum=0", "stratum=1", "stratum=2", "stratum=3", "stratum=4"),
+        metrics=("ndcg@10", "hr@10"),
+        about=(
+            "SASRec, leave-one-out, every item ranked, items of the history left out. Head: the most active fifth of the users. "
+            "Strata by training events, least active first."
+        ),
+    ),
+    "ltp": Protocol(
+        title="Existing and new users, the protocol of LTP",
+        configs={"music": "conf/experiment/ltp-protocol-music.yaml", "steam": "conf/experiment/ltp-protocol-steam.yaml"},
+        methods=("joint", "ltp-alignment", "ltp-adversarial", "ltp"),
+        groups=("existing", "new", "tail", "head"),
+        metrics=("hr@10", "ndcg@10"),
+        about=(
+            "SASRec, every item ranked, items of the history left out. A fifth of the users is kept out of training and judged by "
+            "their histories alone (new); of the others (existing) the last event is the target."
+        ),
+    ),
+}
+"""name, which is the beginning of its results files -> protocol."""
