@@ -24,7 +24,7 @@ from ltrec.data.stream.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.models.backbones import BACKBONES, encoder_of
 from ltrec.models.plugins import PLUGINS
-from ltrec.objectives import OBJECTIVES, STATELESS, Objective
+from ltrec.objectives import OBJECTIVES, Objective
 from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.build import adamw
@@ -89,15 +89,15 @@ def build_learn(config: RunConfig, vocabulary: Vocabulary) -> PositionLosses:
 
 
 def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) -> Adversary | None:
-    """The head/tail discriminator, when it is asked for."""
+    """The head/tail discriminator, when it is asked for.
+
+    Raises:
+        UserError: there is no head to tell from a tail.
+    """
     if not config.adversary.weight:
         return None
     encoder, strata = encoder_of(backbone), strata_of(config, manifest)
-    if encoder is None:
-        raise UserError(
-            f"adversary.weight={config.adversary.weight:g} needs a backbone with states, and model.name={config.model.name} has "
-            "none; use adversary.weight=0 or another model.name"
-        )
+    assert encoder is not None, "refused in combinations"
     head = tuple(range(strata.first_head, strata.count))
     if not head:
         raise UserError(
@@ -112,19 +112,6 @@ def build_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
     """The loss, with the training popularity that its negatives and corrections need."""
     make = OBJECTIVES[config.objective.name]
     return make(**options_of(config.objective), train_count=vocabulary.train_count, gather=all_gather_ids)
-
-
-def check_objective(config: RunConfig, backbone: nn.Module) -> None:
-    """Refuse a loss over states where the backbone has none.
-
-    Raises:
-        UserError: naming the losses that can do without.
-    """
-    if encoder_of(backbone) is None and config.objective.name not in STATELESS:
-        raise UserError(
-            f"objective.name={config.objective.name} needs a state per position and model.name={config.model.name} has none; use "
-            f"{', '.join(STATELESS[:-1])} or {STATELESS[-1]}"
-        )
 
 
 def build_plan(config: RunConfig, data: Data) -> Plan:
@@ -145,7 +132,6 @@ def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneStage:
         optim.schedule, warmup_steps=optim.warmup_steps, total_steps=total_steps(config, plan), final_ratio=optim.final_ratio
     )
     backbone = build_backbone(config, data.manifest)
-    check_objective(config, backbone)
     return BackboneStage(
         backbone,
         build_learn(config, data.vocabulary),

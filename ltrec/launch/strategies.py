@@ -12,7 +12,6 @@ from ltrec.causal.backdoor import Hajek
 from ltrec.causal.horvitz_thompson import HorvitzThompson
 from ltrec.causal.prior import COUNTS_EXAMPLES, prior_of
 from ltrec.config.tree import RunConfig
-from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.data.stream.expected import examples_K, expected_presence_K, expected_targets_K
 from ltrec.data.stream.plan import Plan
@@ -37,11 +36,6 @@ def build_stratify(config: RunConfig, data: Data, plan: Plan) -> Stratify | None
     else:
         estimator = Hajek(prior_K, expected_presence_K(data.manifest, plan), causal.empty)
     strategy, rule = config.strategy, config.rule.name
-    if causal.estimator == "horvitz_thompson" and rule != "backdoor":
-        raise UserError(
-            f"causal.estimator=horvitz_thompson is an estimate of backdoor adjustment, and rule.name={rule} would bend it; use "
-            "rule.name=backdoor with causal.prior, or causal.estimator=hajek"
-        )
     return Stratify(
         rule=RULES[rule](prior_K=prior_K, empty=estimator, **options_of(config.rule)),
         prior_K=prior_K,
@@ -74,11 +68,7 @@ def build_prior(config: RunConfig, data: Data, plan: Plan) -> Tensor:
 
 
 def build_strategy(config: RunConfig, processes: Processes, accelerator: str, stratify: Stratify | None) -> str | Strategy:
-    """The strategy of this run in this world. Control values (cursors, counts, results) always travel over gloo.
-
-    Raises:
-        UserError: the strategy cannot run in the precision asked for.
-    """
+    """The strategy of this run in this world. Control values (cursors, counts, results) always travel over gloo."""
     name, size = config.strategy.name, processes.world.size
     backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
     replicated: dict[str, Any] = {
@@ -92,8 +82,4 @@ def build_strategy(config: RunConfig, processes: Processes, accelerator: str, st
         return STRATEGIES[name](device=device_of(processes, accelerator), stratify=stratify)
     if name in ("stratified", "stratified_ddp"):
         return STRATEGIES["stratified_ddp"](**replicated, stratify=stratify)
-    if config.trainer.precision == "16-mixed":
-        raise UserError(
-            f"trainer.precision=16-mixed is not possible with strategy.name={name}: gradients are sharded; use bf16-mixed"
-        )
     return STRATEGIES[name](process_group_backend=backend, stratify=stratify)

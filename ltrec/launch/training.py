@@ -16,6 +16,7 @@ from rich.console import Console
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
+from ltrec.launch.combinations import refuse_combinations
 from ltrec.launch.narrator import Narrator, say_visits
 from ltrec.launch.processes import Processes, detect
 from ltrec.launch.resuming import refuse_foreign, refuse_shards
@@ -56,6 +57,7 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
     Raises:
         UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
     """
+    refuse_combinations(config)
     processes = detect()
     check_world(config, processes.world.size)
     accelerator_of(config)

@@ -20,14 +20,10 @@ def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
         limit: epochs are cut to so many steps, if at all.
 
     Raises:
-        UserError: gradients are not formed by stratum, or the run ends before the plugins wake.
+        UserError: the run ends before the plugins wake.
     """
     if config.plugin.name == "none":
         return
-    if config.strategy.name == "joint":
-        raise UserError(
-            "plugins need gradients by stratum: strategy.name=stratified (for joint training of the trunk say causal.prior=event)"
-        )
     steps_per_epoch = plan.steps_per_epoch if limit is None else min(limit, plan.steps_per_epoch)
     first = {"epoch": config.switch.at * steps_per_epoch, "step": config.switch.at}.get(config.switch.by, 0)
     last = total_steps(config, plan) if limit is None else config.trainer.max_epochs * steps_per_epoch

@@ -1,0 +1,107 @@
+"""Combinations that cannot work, or in which a setting would silently do nothing: one table, asked before anything is built.
+
+What a section can know of itself its own dataclass refuses (`__post_init__`). What only the data can tell is refused where the data
+is looked at (`Plan.of`, `Strata.merged`, the rules); what only a strategy can tell, whether it has the mode asked for, in
+`ltrec.strategy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ltrec.aggregation import BackdoorConfig
+from ltrec.causal.config import CausalConfig
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.distributed.alignment_config import AlignmentConfig
+from ltrec.models.backbones import BACKBONES, Encoder
+from ltrec.objectives import STATELESS
+
+CROSS_ENTROPIES = ("softmax", "sampled_softmax", "in_batch")
+"""Objectives whose loss is -log p of the true item, among all or some."""
+
+WHOLE = ("joint", "stratified", "stratified_ddp")
+"""Strategies that hold every gradient whole in every process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is refused, and one line of why and what to do instead.
+
+    Attributes:
+        when: whether a run is of this kind.
+        why: format string; `{c}` is the run's config.
+    """
+
+    when: Callable[[RunConfig], bool]
+    why: str
+
+
+REFUSED: tuple[Refusal, ...] = (
+    Refusal(
+        lambda c: not _has_states(c) and c.objective.name not in STATELESS,
+        "objective.name={c.objective.name} needs a state per position and model.name={c.model.name} has none; use "
+        f"{', '.join(STATELESS[:-1])} or {STATELESS[-1]}",
+    ),
+    Refusal(
+        lambda c: not _has_states(c) and c.adversary.weight > 0,
+        "adversary.weight={c.adversary.weight:g} needs a backbone with states, and model.name={c.model.name} has none; use "
+        "adversary.weight=0 or another model.name",
+    ),
+    Refusal(
+        lambda c: c.emphasis.name == "focal" and c.objective.name not in CROSS_ENTROPIES,
+        "emphasis.name=focal weighs by the probability of the true item, and objective.name={c.objective.name} is no cross-entropy "
+        f"over items that would give one; use {', '.join(CROSS_ENTROPIES[:-1])} or {CROSS_ENTROPIES[-1]}",
+    ),
+    Refusal(
+        lambda c: c.emphasis.name == "cvar" and c.stream.unit == "user",
+        "emphasis.name=cvar takes the worst targets and stream.unit=user averages the targets of a user; use stream.unit=target",
+    ),
+    Refusal(
+        lambda c: c.plugin.name != "none" and c.strategy.name == "joint",
+        "plugin.name={c.plugin.name} needs gradients by stratum: strategy.name=stratified (for joint training of the trunk say "
+        "causal.prior=event)",
+    ),
+    Refusal(
+        lambda c: c.strategy.name == "joint" and c.rule != BackdoorConfig(),
+        "rule.name={c.rule.name} has no effect with strategy.name=joint; use strategy.name=stratified",
+    ),
+    Refusal(
+        lambda c: c.strategy.name == "joint" and replace(c.causal, strata=0) != CausalConfig(),
+        "causal.* ({c.causal.prior}, {c.causal.estimator}, {c.causal.empty}) has no effect with strategy.name=joint; use "
+        "strategy.name=stratified or take it out",
+    ),
+    Refusal(
+        lambda c: c.strategy.name == "joint" and c.strategy.mode != "auto",
+        "strategy.mode={c.strategy.mode} has no effect with strategy.name=joint; use strategy.name=stratified",
+    ),
+    Refusal(
+        lambda c: c.alignment != AlignmentConfig() and c.strategy.mode != "aligned",
+        "alignment.* has no effect with strategy.mode={c.strategy.mode}; use strategy.mode=aligned (and strategy.name=stratified)",
+    ),
+    Refusal(
+        lambda c: c.causal.estimator == "horvitz_thompson" and c.rule.name != "backdoor",
+        "causal.estimator=horvitz_thompson is an estimate of backdoor adjustment, and rule.name={c.rule.name} would bend it; use "
+        "rule.name=backdoor with causal.prior, or causal.estimator=hajek",
+    ),
+    Refusal(
+        lambda c: c.trainer.precision == "16-mixed" and c.strategy.name not in WHOLE,
+        "trainer.precision=16-mixed is not possible with strategy.name={c.strategy.name}: gradients are sharded; use bf16-mixed",
+    ),
+)
+
+
+def refuse_combinations(config: RunConfig) -> None:
+    """Refuse what cannot work together.
+
+    Raises:
+        UserError: with the first reason of the table that applies.
+    """
+    for refusal in REFUSED:
+        if refusal.when(config):
+            raise UserError(refusal.why.format(c=config))
+
+
+def _has_states(config: RunConfig) -> bool:
+    return hasattr(BACKBONES[config.model.name], Encoder.encode.__name__)
