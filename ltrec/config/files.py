@@ -5,9 +5,10 @@ ltrec train conf/experiment/x.yaml     in a checkout: that file; elsewhere, afte
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
-from ltrec.core.errors import UserError, nearest
+from ltrec.core.errors import UserError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -22,7 +23,8 @@ def find(name: str | Path, shipped: Path | None = None) -> Path:
     """The path that `name` stands for.
 
     Raises:
-        UserError: there is no such file; suggests the nearest name in the same folder.
+        UserError: there is no such file; suggests the nearest name in the same folder, or when there is no such folder among all
+            shipped files.
     """
     given = Path(name)
     root = shipped_conf() if shipped is None else shipped
@@ -32,8 +34,21 @@ def find(name: str | Path, shipped: Path | None = None) -> Path:
     for candidate in candidates:
         if candidate.exists():
             return candidate
-    known = {str(given.with_name(path.name)) for candidate in candidates for path in _yaml_files(candidate.parent)}
-    raise UserError(f"no config file {str(given)!r}{nearest(str(given), sorted(known))}")
+    beside = {path.stem: given.with_name(path.name) for candidate in candidates for path in _yaml_files(candidate.parent)}
+    raise UserError(f"no config file {str(given)!r}{_hint(given, beside or _shipped_files(root))}")
+
+
+def _hint(given: Path, files: dict[str, Path]) -> str:
+    """The nearest file by its bare name, for folder and ending are alike anyway; else the names in the folder that was meant."""
+    close = difflib.get_close_matches(given.stem.lower(), files, n=1, cutoff=0.5)
+    if close:
+        return f" (did you mean {str(files[close[0]])!r}?)"
+    named = sorted(stem for stem, path in files.items() if path.parent == given.parent)
+    return f"; {given.parent} has {', '.join(named)}" if named else ""
+
+
+def _shipped_files(root: Path) -> dict[str, Path]:
+    return {path.stem: Path("conf", path.relative_to(root)) for folder in sorted(root.glob("*/")) for path in _yaml_files(folder)}
 
 
 def _yaml_files(folder: Path) -> list[Path]:

@@ -52,6 +52,30 @@ def test_a_missing_file_is_answered_with_the_nearest_in_its_folder(shipped: Path
 def test_a_missing_file_in_a_missing_folder(shipped: Path) -> None:
     with pytest.raises(UserError, match=r"^no config file 'nowhere/x\.yaml'$"):
         find("nowhere/x.yaml", shipped)
+    with pytest.raises(
+        UserError, match=r"^no config file 'conf/exp/beauty\.yaml' \(did you mean 'conf/experiment/beauty\.yaml'\?\)$"
+    ):
+        find("conf/exp/beauty.yaml", shipped)
+    with pytest.raises(UserError, match=r"^no config file 'beauty' \(did you mean 'conf/experiment/beauty\.yaml'\?\)$"):
+        find("beauty", shipped)
+
+
+def test_a_name_like_no_other_is_answered_with_all_names(shipped: Path) -> None:
+    (shipped / "experiment" / "steam.yaml").touch()
+    with pytest.raises(UserError, match=r"^no config file 'conf/experiment/qqq\.yaml'; conf/experiment has beauty, steam$"):
+        find("conf/experiment/qqq.yaml", shipped)
+
+
+@pytest.mark.parametrize(("slip", "meant"), [("pni", "pin"), ("upgard", "upgrad"), ("group_dro", "group-dro"), ("IPW", "ipw")])
+def test_a_slip_in_a_method_finds_the_method_and_not_another(shipped: Path, slip: str, meant: str) -> None:
+    """By bare names: of whole paths the most is alike anyway."""
+    (shipped / "method").mkdir()
+    for name in ("pin", "pin-frozen", "ipw", "upgrad", "pcgrad", "group-dro", "cvar-dro"):
+        (shipped / "method" / f"{name}.yaml").touch()
+    with pytest.raises(
+        UserError, match=rf"^no config file 'conf/method/{slip}\.yaml' \(did you mean 'conf/method/{meant}\.yaml'\?\)$"
+    ):
+        find(f"conf/method/{slip}.yaml", shipped)
 
 
 def test_shipped_conf_is_inside_a_wheel_and_beside_a_checkout(shipped: Path, tmp_path: Path) -> None:
