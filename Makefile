@@ -69,7 +69,7 @@ format: install ## Put the code into its form
 ##@ Measurements
 
 .PHONY: bench
-bench: bench-epoch bench-step ## All benchmarks that take minutes
+bench: bench-epoch bench-step bench-methods ## All benchmarks that take minutes
 
 .PHONY: bench-epoch
 bench-epoch: install ## One training epoch against the floor of its matrix products; last line JSON
@@ -78,6 +78,10 @@ bench-epoch: install ## One training epoch against the floor of its matrix produ
 .PHONY: bench-step
 bench-step: install ## A step by strata against plain DDP: FLOPs, bytes, buffers, time; last line JSON
 	$(BIN)/python benchmarks/stratified_step.py
+
+.PHONY: bench-methods
+bench-methods: install ## What a step of each method costs, relative to joint training; last line JSON
+	$(BIN)/python benchmarks/method_cost.py
 
 ##@ Housekeeping
 

@@ -18,6 +18,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,7 @@ class Sitting:
         seeds: of the final phase.
         words: settings of all runs that differ from the protocol's.
         failed: runs that ended in an error.
+        stopping: no further run begins.
     """
 
     protocol: Protocol
@@ -64,6 +66,7 @@ class Sitting:
     seeds: Sequence[int]
     words: tuple[str, ...]
     failed: list[str] = field(default_factory=list)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self, data: str, method: str, setting: str, seed: int) -> Run:
         """A run by its names."""
@@ -109,7 +112,7 @@ class Sitting:
 
     def ensure(self, run: Run, phase: str) -> None:
         """Do a run unless its line is there."""
-        if self.ledger.find(run.data, phase, run.key) is not None:
+        if self.stopping.is_set() or self.ledger.find(run.data, phase, run.key) is not None:
             return
         say(f"{run.label}: {phase} begins")
         found = self.process(run, phase)
@@ -132,6 +135,8 @@ class Sitting:
             command = [sys.executable, str(HERE / "methods_run.py"), str(job)]
             child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"})
             wait(child, run)
+        if self.stopping.is_set():
+            return None
         if child.returncode or not result.exists():
             self.fail(run.label, f"exit code {child.returncode}, {last_line(log)}; the log is {log}")
             return None
@@ -205,7 +210,12 @@ def main() -> int:
     sitting = Sitting(protocol, Ledger(options.results, options.protocol), out, options.seeds, tuple(options.set))
     chains = [(name, method) for method in methods for name in data]
     with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(lambda chain: sitting.chain(*chain), chains))
+        try:
+            list(pool.map(lambda chain: sitting.chain(*chain), chains))
+        except KeyboardInterrupt:  # heard by the runs, too: they save a checkpoint and end
+            sitting.stopping.set()
+            say("stopping; the same command goes on from here")
+            return 130
     summaries(sitting.ledger, protocol, sitting.finals, methods, out)
     write_page(options.results / f"{options.protocol}.md", protocol, sitting.ledger)
     say(f"{len(sitting.failed)} failed: {', '.join(sitting.failed)}" if sitting.failed else "all done")

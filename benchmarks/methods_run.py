@@ -29,6 +29,7 @@ from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.processes import detect
 from ltrec.launch.run_folder import RunFolder, folder_of
 from ltrec.launch.training import train
+from ltrec.stages.checkpoint_io import read_checkpoint
 
 METRICS = ("hr@10", "ndcg@10")
 LISTS = ("coverage@10",)
@@ -139,11 +140,16 @@ def validations(run: RunFolder) -> list[dict[str, float]]:
     return [line for line in lines if "val/ndcg@10" in line]
 
 
+def best_validation(run: RunFolder) -> dict[str, float]:
+    """The validation that made the best checkpoint, which in a run of two stages is the second stage's."""
+    step = read_checkpoint(run.checkpoint("best"))["global_step"]
+    return next(line for line in reversed(validations(run)) if line["step"] == step)
+
+
 def validation(run: RunFolder) -> dict[str, dict[str, float]]:
-    """Metrics by group at the validation of the best checkpoint, the first of equals: group -> metric -> mean."""
-    best = max(validations(run), key=lambda line: (line["val/ndcg@10"], -line["step"]))
+    """Metrics by group at the validation of the best checkpoint: group -> metric -> mean."""
     found: dict[str, dict[str, float]] = {}
-    for key, value in best.items():
+    for key, value in best_validation(run).items():
         metric, _, group = key.removeprefix("val/").partition("/")
         if metric in METRICS:
             found.setdefault(group or "all", {})[metric] = round(value, 5)
@@ -152,9 +158,7 @@ def validation(run: RunFolder) -> dict[str, dict[str, float]]:
 
 def epochs(run: RunFolder) -> dict[str, float]:
     """Epochs of the best checkpoint and in all."""
-    lines = validations(run)
-    best = max(lines, key=lambda line: (line["val/ndcg@10"], -line["step"]))
-    return {"best_epoch": best["epoch"], "epochs": lines[-1]["epoch"]}
+    return {"best_epoch": best_validation(run)["epoch"], "epochs": validations(run)[-1]["epoch"]}
 
 
 def figures(path: Path, config: EvaluationConfig) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,231 @@
+"""What a step of each method costs, relative to joint training. `make bench-methods`
+
+    python benchmarks/method_cost.py                        every file of conf/method, the quick start's model on MovieLens-100K
+    python benchmarks/method_cost.py --events LOG.parquet   another log: columns user_id, item_id, timestamp
+    python benchmarks/method_cost.py --methods pin,upgrad   some
+
+One process of one thread trains the same batches with every method, in turns, through the Lightning trainer and the strategies that
+`ltrec train` builds. A step lasts from the end of the step before it to its own end. Ratios are medians over rounds and steps of
+the time over that of the same step of joint training in the same round; `processor` compares processor time, each step at its least
+over the rounds. When `busy` (slowest over fastest round of joint training) is above 1.25, other work was going on and the times
+should be taken again. A method with plugins has two stages and two rows.
+
+The few steps see none of the Gram matrices that telemetry forms every 25th step (strategy.probe_every_steps), and no checkpoint.
+A method that takes many times a joint step is timed over fewer steps (`--slow-steps`). The result is written to
+benchmarks/results/method-cost.json, and is the last line printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import logging
+import os
+import platform
+import statistics
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from rich.table import Table
+from stratified_modes import WARM, Stopwatch, Turn, busy, least_processor
+from torch.utils.data import DataLoader
+
+from ltrec.config.load import load
+from ltrec.config.tree import RunConfig
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.errors import UserError
+from ltrec.core.files import atomic_write_text
+from ltrec.core.world import World
+from ltrec.data.fetch import fetch
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.pipeline import prepare
+from ltrec.data.stream.loader import StreamLoader
+from ltrec.launch.build import Data, build_plan, build_stage, open_data
+from ltrec.launch.processes import Processes
+from ltrec.launch.strategies import build_strategy, build_stratify
+from ltrec.launch.two_stages import build_switch
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "conf" / "experiment" / "quickstart.yaml"
+METHODS = ROOT / "conf" / "method"
+RESULT = Path(__file__).parent / "results" / "method-cost.json"
+SLOW = 8.0
+"""From this ratio on a method gets fewer steps."""
+
+STAGES = {
+    "stage 1": ("switch.by=step", "switch.at=1000000000"),
+    "stage 2": ("switch.by=step", "switch.at=0", "init_from="),
+}
+
+
+def main() -> None:
+    """Measure, print a table; the last line is one JSON object."""
+    options = _arguments()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = Path(folder) / "data"
+        prepare_log(options.events, data)
+        result = Bench(data, options).measure()
+    Console(width=132).print(table(result))
+    atomic_write_text(options.out, json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=Path, help="a log instead of MovieLens-100K")
+    parser.add_argument("--methods", type=lambda text: text.split(","), help="files of conf/method, by comma; all unless given")
+    parser.add_argument("--steps", type=int, default=8, help="timed steps of a turn")
+    parser.add_argument("--slow-steps", type=int, default=2, help="the same for a method far slower than joint training")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of every method")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings that differ from the quick start's")
+    parser.add_argument("--out", type=Path, default=RESULT, help="where to write the result")
+    return parser.parse_args()
+
+
+def prepare_log(events: Path | None, out: Path) -> None:
+    """The data set, prepared as conf/data/ml-100k.yaml says."""
+    events = events or Path("data/raw/ml-100k/events.parquet")
+    if not events.exists():
+        fetch("ml-100k", events.parent)
+    prepare(PrepareConfig(name="bench", sources=(str(events),), min_user_events=5, min_item_events=5), out)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method, or one stage of it."""
+
+    method: str
+    config: RunConfig
+
+
+class Bench:
+    """All methods on one data set in this process."""
+
+    def __init__(self, data: Path, options: argparse.Namespace) -> None:
+        self.options, self.path = options, data
+        asked = options.methods or sorted(path.stem for path in METHODS.glob("*.yaml"))
+        self.rows = [row for method in dict.fromkeys(["joint", *asked]) for row in self.rows_of(method)]
+        joint = self.rows[0].config
+        self.data: Data = open_data(joint)
+        plan = build_plan(joint, self.data)
+        self.loader = StreamLoader(self.data.folder, self.data.manifest, plan, world=World(0, 1))
+        self.batches = list(islice(self.loader, WARM + options.steps))
+        assert len(self.batches) == WARM + options.steps, "an epoch is shorter than a turn; ask for fewer --steps"
+
+    def rows_of(self, method: str) -> list[Row]:
+        """One, or one per stage."""
+        file = METHODS / f"{method}.yaml"
+        fixed = [f"data.path={self.path}", "trainer.accelerator=cpu", "trainer.threads=1", "init_from=", *self.options.set]
+        config = load([CONFIG, file], fixed)
+        if config.plugin.name == "none":
+            return [Row(method, config)]
+        return [Row(f"{method}, {stage}", load([CONFIG, file], [*fixed, *words])) for stage, words in STAGES.items()]
+
+    def measure(self) -> dict[str, Any]:
+        """Ratios of every method."""
+        turns: dict[str, list[Turn]] = {row.method: [] for row in self.rows}
+        refused: dict[str, str] = {}
+        for number in range(self.options.rounds):
+            first = number % len(self.rows)
+            for row in [*self.rows[first:], *self.rows[:first]]:
+                if row.method not in refused:
+                    self.add_turn(row, turns, refused)
+            print(f"round {number + 1} of {self.options.rounds}", flush=True)
+        joint = turns["joint"]
+        targets = sum(int(batch.window_targets_K.sum()) for batch in self.batches) / len(self.batches)
+        return {
+            "benchmark": "method_cost",
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
+            "users_per_step": int(self.rows[0].config.stream.batch_rows),
+            "targets_per_step": round(targets),
+            "items": self.data.manifest.vocab.items,
+            "strata": self.data.manifest.strata.count,
+            "rounds": self.options.rounds,
+            "busy": round(busy(joint), 2),
+            "refused": refused,
+            "methods": {row.method: ratios(turns[row.method], joint) for row in self.rows if row.method not in refused},
+        }
+
+    def add_turn(self, row: Row, turns: dict[str, list[Turn]], refused: dict[str, str]) -> None:
+        """Train a fresh model on the batches and note the times; a slow method's first turn decides that it gets fewer."""
+        steps = self.options.steps
+        if turns[row.method] and turns["joint"] and slowness(turns[row.method][0], turns["joint"][0]) > SLOW:
+            steps = min(steps, self.options.slow_steps)
+        try:
+            turns[row.method].append(self.turn(row.config, self.batches[: WARM + steps]))
+        except UserError as error:
+            refused[row.method] = str(error)
+
+    def turn(self, config: RunConfig, batches: list[SequenceBatch]) -> Turn:
+        """Seconds of every step after the warm-up."""
+        watch, plan = Stopwatch(), build_plan(config, self.data)
+        stratify = build_stratify(config, self.data, plan)
+        switch = build_switch(config, quiet=True)
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            devices=1,
+            strategy=build_strategy(config, Processes(World(0, 1), 1, 0), "cpu", stratify),
+            max_steps=len(batches),
+            limit_val_batches=0,
+            use_distributed_sampler=False,
+            logger=False,
+            callbacks=[*([switch] if switch else []), watch],
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+        )
+        stage = build_stage(config, self.data, plan)
+        trainer.fit(stage, train_dataloaders=DataLoader(batches, batch_size=None))  # type: ignore[arg-type]  # a list is a data set
+        gc.collect()
+        return watch.turn()
+
+
+def slowness(turn: Turn, joint: Turn) -> float:
+    """How many times as long its steps take."""
+    return statistics.median(turn.wall) / statistics.median(joint.wall)
+
+
+def ratios(turns: Sequence[Turn], joint: Sequence[Turn]) -> dict[str, float]:
+    """Median step and its ratios; where a turn has fewer steps, to the same steps of joint training."""
+    pairs = list(zip(turns, joint, strict=True))
+    steps = min(len(turn.wall) for turn in turns)
+    mine, theirs = ([Turn(t.wall[:steps], t.processor[:steps]) for t in side] for side in (turns, joint))
+    return {
+        "step_ms": round(1e3 * statistics.median(second for turn in turns for second in turn.wall), 1),
+        "time_ratio": round(statistics.median(a / b for m, j in pairs for a, b in zip(m.wall, j.wall, strict=False)), 3),
+        "processor_ratio": round(least_processor(mine) / least_processor(theirs), 3),
+        "steps": sum(len(turn.wall) for turn in turns),
+    }
+
+
+def table(result: dict[str, Any]) -> Table:
+    """For people."""
+    title = (
+        f"A step of {result['users_per_step']} users, {result['targets_per_step']:,} targets, {result['items']:,} items, "
+        f"{result['strata']} strata; busy {result['busy']}"
+    )
+    made = Table("method", "step ms", "time ratio", "processor ratio", "steps", title=title, title_justify="left")
+    for column in made.columns[1:]:
+        column.justify = "right"
+    for name, row in result["methods"].items():
+        made.add_row(name, *(str(row[key]) for key in ("step_ms", "time_ratio", "processor_ratio", "steps")))
+    for name, reason in result["refused"].items():
+        made.add_row(name, reason)
+    return made
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""benchmarks/method_cost.py at smoke size: every file of conf/method is timed, a slow one over fewer steps."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
+from tests.support.commands import ROOT, environment
+
+pytestmark = pytest.mark.slow  # dozens of methods, a few steps each
+
+SCRIPT = ROOT / "benchmarks" / "method_cost.py"
+SMALL = ["stream.batch_rows=48", "stream.max_len=12", "model.width=16"]
+
+
+def test_every_method_has_a_ratio(tmp_path):
+    events = fetch_synthetic(SyntheticConfig(users=400, items=120, events_per_user=12.0), tmp_path / "log")
+    words = ["--events", events, "--steps", 2, "--slow-steps", 1, "--rounds", 1, "--out", tmp_path / "cost.json", "--set", *SMALL]
+    command = [str(word) for word in [sys.executable, SCRIPT, *words]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment(), check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result == json.loads((tmp_path / "cost.json").read_text())
+    assert result["refused"] == {}
+    timed = {name.partition(",")[0] for name in result["methods"]}
+    assert timed == {path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")}
+    assert result["methods"]["joint"] | {"step_ms": 0} == {"step_ms": 0, "time_ratio": 1.0, "processor_ratio": 1.0, "steps": 2}
+    assert all(row["time_ratio"] > 0 and row["processor_ratio"] > 0 for row in result["methods"].values())
+    assert all(f"{method}, stage 2" in result["methods"] for method in timed if f"{method}, stage 1" in result["methods"])
