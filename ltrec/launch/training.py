@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.strategies import Strategy
 from rich.console import Console
 
 from ltrec.config.tree import RunConfig
@@ -27,7 +28,7 @@ from ltrec.launch.two_stages import build_switch, refuse_plugins
 from ltrec.stages.callbacks import callbacks
 from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from ltrec.stages.consistency import RankConsistency
-from ltrec.strategy import Stratify
+from ltrec.strategy import Stratified
 from ltrec.strategy.state import RuleState
 from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.tracking.provenance import provenance
@@ -73,14 +74,16 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
         refuse_foreign(resume, state, data.manifest.digest, stage)
         refuse_shards(resume, state, config.strategy.name)
     started = start_from(config.init_from, stage, data.manifest.digest) if config.init_from and resume is None else None
+    strategy = build_strategy(config, processes, accelerator_of(config), build_stratify(config, data, plan))
+    if isinstance(strategy, Stratified):
+        strategy.refuse(stage, config.trainer.accumulate)
     if processes.world.rank == 0:
         origin = provenance(data.folder, data.manifest, config.seed, processes.world.size)
         begin_run(run, config, origin | ({} if started is None else {"init_from": started}), fresh=resume is None)
         say_visits(plan)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    stratify = build_stratify(config, data, plan)
-    trainer = make_trainer(config, run, processes, stratify, limit=steps_per_epoch)
+    trainer = make_trainer(config, run, processes, strategy, limit=steps_per_epoch)
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
@@ -92,7 +95,7 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
 
 
 def make_trainer(
-    config: RunConfig, run: RunFolder, processes: Processes, stratify: Stratify | None, *, limit: int | None
+    config: RunConfig, run: RunFolder, processes: Processes, strategy: str | Strategy, *, limit: int | None
 ) -> pl.Trainer:
     """The Lightning trainer, wired to the run folder."""
     loop, metrics = config.trainer, JsonlLogger(run.metrics)
@@ -100,7 +103,7 @@ def make_trainer(
         accelerator=accelerator_of(config),
         devices=processes.local_size,
         num_nodes=processes.num_nodes,
-        strategy=build_strategy(config, processes, accelerator_of(config), stratify),
+        strategy=strategy,
         precision=loop.precision,  # type: ignore[arg-type]
         max_epochs=loop.max_epochs,
         max_steps=loop.max_steps,
@@ -113,7 +116,7 @@ def make_trainer(
         logger=[metrics, *_guests(config, run, processes)],
         callbacks=[
             *_display(config),
-            *_strata_callbacks(config, stratify),
+            *_strata_callbacks(config, strategy),
             *_working_callbacks(config, run, metrics, processes),
         ],
         enable_checkpointing=False,
@@ -149,10 +152,13 @@ def _working_callbacks(config: RunConfig, run: RunFolder, metrics: JsonlLogger, 
     )
 
 
-def _strata_callbacks(config: RunConfig, stratify: Stratify | None) -> list[Callback]:
+def _strata_callbacks(config: RunConfig, strategy: str | Strategy) -> list[Callback]:
     """What only stratified training needs."""
     check = config.strategy.check_every_steps
-    return [*([RuleState(stratify.rule)] if stratify else []), *([RankConsistency(check)] if check else [])]
+    return [
+        *([RuleState(strategy.options.rule)] if isinstance(strategy, Stratified) else []),
+        *([RankConsistency(check)] if check else []),
+    ]
 
 
 def _shows_bar(config: RunConfig) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.errors import UserError
 from ltrec.core.losses import ExampleLosses
 
 
@@ -26,3 +27,20 @@ class StratifiedModule(Protocol):
 
     def plugin_of(self, name: str) -> int | None:
         """The stratum whose plugin owns the parameter of that name; None for the trunk."""
+
+
+def as_stage(module: object, strategy: str) -> StratifiedModule:
+    """A Lightning module as the engine sees it.
+
+    Args:
+        module: the module.
+        strategy: its strategy's name, for the message.
+
+    Raises:
+        UserError: it lacks something.
+    """
+    if not isinstance(module, StratifiedModule):
+        raise UserError(
+            f"{type(module).__name__} cannot be trained by strategy {strategy}: see ltrec.strategy.module for what is missing"
+        )
+    return module

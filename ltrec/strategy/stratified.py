@@ -22,7 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.errors import UserError, diverged
+from ltrec.core.errors import diverged
 from ltrec.core.losses import ExampleLosses
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import Collectives
@@ -35,7 +35,7 @@ from ltrec.strategy import gradients
 from ltrec.strategy.buffers import buffers_kept
 from ltrec.strategy.host import Mode
 from ltrec.strategy.modes import MODES_OF_FORMING
-from ltrec.strategy.module import StratifiedModule
+from ltrec.strategy.module import StratifiedModule, as_stage
 from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
 from ltrec.strategy.stratify import Stratify, choose_mode, choose_source, default_stratify, refuse_replay
 
@@ -72,12 +72,7 @@ class Stratified(Strategy):
     @property
     def stage(self) -> StratifiedModule:
         """The Lightning module, as the engine sees it."""
-        stage: object = self.lightning_module
-        if not isinstance(stage, StratifiedModule):
-            raise UserError(
-                f"{type(stage).__name__} cannot be trained by strategy {self.title}: see ltrec.strategy.module for what is missing"
-            )
-        return stage
+        return as_stage(self.lightning_module, self.title)
 
     @property
     def plugins(self) -> Plugins:
@@ -88,22 +83,41 @@ class Stratified(Strategy):
     @property
     def options(self) -> Stratify:
         """What the user said, or backdoor adjustment with a uniform prior."""
-        if self.stratify is None:
-            self.stratify = default_stratify(self.stage.num_strata)
+        assert self.stratify is not None, "settled when the module is connected"
         return self.stratify
 
     def connect(self, model: LightningModule) -> None:
         """Take the module, and settle how it will be trained, before anything is wrapped."""
         super().connect(model)
-        options, self._checked_stage = self.options, self.stage
+        self._settle(model)
+
+    def _settle(self, model: LightningModule) -> None:
+        self._checked_stage = stage = as_stage(model, self.title)
+        if self.stratify is None:
+            self.stratify = default_stratify(stage.num_strata)
+        options = self.stratify
         self.mode = choose_mode(options.mode, options.rule.kind, self.modes, self.title)
-        coupled = self._checked_stage.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
+        coupled = stage.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
         self.source = choose_source(options.source, coupled=coupled)
+
+    def refuse(self, model: LightningModule, micro_batches: int) -> None:
+        """Refuse what cannot work. A trainer asks too, but by then a run has left its traces.
+
+        Args:
+            model: what is to be trained.
+            micro_batches: to a step.
+
+        Raises:
+            UserError: mode, gradient source, rule, plugins or micro-batches do not go together.
+        """
+        self._settle(model)
+        if self.mode == "replay":
+            refuse_replay(plugins_of(self._checked_stage, model), 1 if self.keeps_windows else micro_batches)
 
     def setup(self, trainer: Trainer) -> None:
         """Build the engine over the parameters that Lightning has placed."""
-        if self.mode == "replay":
-            refuse_replay(self.plugins, 1 if self.keeps_windows else trainer.accumulate_grad_batches)
+        assert self.lightning_module is not None
+        self.refuse(self.lightning_module, trainer.accumulate_grad_batches)
         super().setup(trainer)
         options, collectives = self.options, Collectives()
         self.engine = StratifiedEngine(

@@ -37,7 +37,7 @@ def test_the_impossible_is_refused_in_one_line(data, tmp_path, capsys, words, me
     assert main(["train", *tiny_words(data, tmp_path, "strategy.name=stratified", *words)]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("error: ") and message in shown and shown.count("\n") == 1, shown
-    assert not list(tmp_path.rglob("*.ckpt"))
+    assert list(tmp_path.iterdir()) == [], "and no run folder is left behind"
 
 
 def spoil(monkeypatch, step):
