@@ -78,8 +78,8 @@ def build_backbone(config: RunConfig, manifest: Manifest) -> nn.Module:
     backbone = make(num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
     if config.plugin.name == "none":
         return backbone
-    num_strata = strata_of(config, manifest).count
-    return PLUGINS[config.plugin.name](backbone, num_strata=num_strata, **options_of(config.plugin))
+    strata, max_len = strata_of(config, manifest), config.stream.max_len
+    return PLUGINS[config.plugin.name](backbone, strata=strata, seed=config.seed, max_len=max_len, **options_of(config.plugin))
 
 
 def build_learn(config: RunConfig, vocabulary: Vocabulary) -> PositionLosses:

@@ -1,19 +1,22 @@
 """From a batch to the loss at every position: the one place where a backbone meets an objective.
 
 An Encoder hands its states to the objective, together with its item table. A CandidateScorer has no states: the objective draws its
-candidates first and asks for their scores.
+candidates first and asks for their scores. A Parted backbone is several, each of which is asked for the losses of its own rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.hashing import mix_tensor
 from ltrec.models.backbones import candidate_scorer_of, encoder_of
-from ltrec.models.plugins import Plugged
+from ltrec.models.plugins import Parted, Plugged
 from ltrec.objectives import CandidateObjective, Draw, Objective
 from ltrec.objectives.emphasis import Emphasis
 
@@ -40,24 +43,37 @@ class PositionLosses(nn.Module):
         """Losses [T] and, of an Encoder, the states [T, D] that they were computed from.
 
         Args:
-            backbone: an Encoder; or a CandidateScorer, if the objective is a CandidateObjective.
+            backbone: an Encoder; a CandidateScorer, if the objective is a CandidateObjective; or several of either.
             batch: with targets.
             seed: root of random draws.
         """
-        draw = self._draw(batch, seed)
-        encoder = encoder_of(backbone)
-        if encoder is None:
-            return self._of_candidates(backbone, batch, draw), None
-        states_TD = encoder.encode(batch)
-        loss_T = self.emphasis(self.objective(states_TD, batch.targets_T, encoder.item_table, draw))
+        plain_T, states_TD = self._plain(backbone, batch, seed)
+        loss_T = self.emphasis(plain_T)
         extra_T = backbone.extra_losses(batch, states_TD) if isinstance(backbone, Plugged) else None
         return (loss_T if extra_T is None else loss_T + extra_T), states_TD
 
-    def _of_candidates(self, backbone: nn.Module, batch: SequenceBatch, draw: Draw) -> Tensor:
+    def _plain(self, backbone: nn.Module, batch: SequenceBatch, seed: int) -> tuple[Tensor, Tensor | None]:
+        """The objective's losses and the states, if there are any."""
+        if isinstance(backbone, Parted):
+            return self._of_parts(backbone, batch, seed)
+        draw, encoder = self._draw(batch, seed), encoder_of(backbone)
+        if encoder is not None:
+            states_TD = encoder.encode(batch)
+            return self.objective(states_TD, batch.targets_T, encoder.item_table, draw), states_TD
         scorer = candidate_scorer_of(backbone)
         assert scorer is not None
         assert isinstance(self.objective, CandidateObjective)  # the composition root refuses the others by name
-        return self.emphasis(self.objective.of_candidates(partial(scorer.candidate_logits, batch), batch.targets_T, draw))
+        return self.objective.of_candidates(partial(scorer.candidate_logits, batch), batch.targets_T, draw), None
+
+    def _of_parts(self, backbone: Parted, batch: SequenceBatch, seed: int) -> tuple[Tensor, Tensor | None]:
+        """Each part's losses and states, put back in the batch's order."""
+        parts = backbone.parts(batch)
+        if len(parts) == 1:
+            return self._plain(parts[0][0], batch, seed)
+        numbered = replace(batch, items_T=torch.arange(batch.items_T.numel(), device=batch.items_T.device))
+        place_T = torch.cat([numbered.select(rows).items_T for _, rows in parts])
+        losses, states = zip(*(self._plain(model, batch.select(rows), seed) for model, rows in parts), strict=True)
+        return _in_order(losses, place_T), None if states[0] is None else _in_order(states, place_T)
 
     def _draw(self, batch: SequenceBatch, seed: int) -> Draw:
         if not self.objective.draws:
@@ -65,3 +81,9 @@ class PositionLosses(nn.Module):
         # A target's identity is its user and its distance from the row's start: the same in any batch layout.
         place_T = batch.user_key_B[batch.row_of_position()] + batch.index_in_row()
         return Draw(seed=seed, step=batch.step, key_N=mix_tensor(seed, place_T))
+
+
+def _in_order(parts: Sequence[Tensor], place_T: Tensor) -> Tensor:
+    """The parts' entries, each at its place."""
+    together = torch.cat(list(parts))
+    return torch.empty_like(together).index_copy_(0, place_T, together)

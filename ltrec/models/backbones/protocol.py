@@ -67,21 +67,10 @@ class Trunk(Scorer, Protocol):
 
 
 def encoder_of(backbone: nn.Module) -> Encoder | None:
-    """The backbone itself when it, or the trunk that it wraps, is an Encoder."""
-    if not isinstance(_trunk_of(backbone), Encoder):
-        return None
-    assert isinstance(backbone, Encoder)
-    return backbone
+    """The backbone when it is an Encoder."""
+    return backbone if isinstance(backbone, Encoder) else None
 
 
 def candidate_scorer_of(backbone: nn.Module) -> CandidateScorer | None:
-    """The backbone itself when it, or the trunk that it wraps, is a CandidateScorer."""
-    if not isinstance(_trunk_of(backbone), CandidateScorer):
-        return None
-    assert isinstance(backbone, CandidateScorer)
-    return backbone
-
-
-def _trunk_of(backbone: nn.Module) -> nn.Module:
-    trunk: nn.Module = getattr(backbone, "trunk", backbone)
-    return trunk
+    """The backbone when it is a CandidateScorer."""
+    return backbone if isinstance(backbone, CandidateScorer) else None

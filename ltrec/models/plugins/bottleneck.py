@@ -1,9 +1,11 @@
 """PIN's plugin networks: a small residual network per stratum at every place of the backbone.
 
-    x + W_up tanh(W_down x + b_down) + b_up           W_down: D -> D/2, W_up: D/2 -> D
+    identity    x + W_up tanh(W_down x + b_down) + b_up                    W_down: D -> D/2, W_up: D/2 -> D
+    released    tanh(x + W_up tanh(W_down x + b_down) + b_up)
 
-W_up and both biases start at zero, so a plugin starts as the identity, and every stratum's starts alike. `form: released` is the
-public release's: an outer tanh around the sum, so that insertion changes the state at once.
+W_up and both biases of the first start at zero, so that putting it in changes nothing, bit for bit. The second is the public
+release's, whose matrices start near zero (Xavier-uniform with gain 0.001): putting it in replaces x by about tanh(x) at once, which
+for vectors of small entries is nearly x. In both, the plugins of a place start alike, whatever their stratum.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError, nearest
-from ltrec.models.backbones.protocol import Adapt, Trunk
+from ltrec.models.backbones.protocol import Adapt, CandidateScorer, Encoder, Trunk
 from ltrec.models.plugins.awake import Awake
+from ltrec.models.plugins.by_stratum import by_stratum
 
 FORMS = ("identity", "released")
+RELEASED_GAIN = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,9 @@ class BottleneckConfig:
     name: str = "bottleneck"
     """Key in PLUGINS."""
     form: str = "identity"
-    """`identity`: starts as the identity; `released`: with the outer tanh of the PIN authors' release."""
+    """`identity`: starts as the identity; `released`: with the outer tanh of the PIN authors' release, starts as tanh(x)."""
     places: tuple[str, ...] = ()
-    """Where: `items`, `state`, and for DIN `target`; empty = every place the backbone has."""
+    """Where: `items`, `state`; empty = every place the backbone has."""
     shrink: int = 2
     """The middle is the width divided by this."""
 
@@ -41,6 +45,8 @@ class BottleneckConfig:
             raise ValueError(f"form must be one of {', '.join(FORMS)}; got {self.form!r}{nearest(self.form, FORMS)}")
         if self.shrink < 1:
             raise ValueError(f"shrink must be at least 1; got {self.shrink}")
+        if len(set(self.places)) < len(self.places):
+            raise ValueError(f"places must differ; got {', '.join(self.places)}")
 
 
 class Residual(nn.Module):
@@ -49,15 +55,16 @@ class Residual(nn.Module):
     Args:
         width: D.
         middle: width of the bottleneck.
-        outer: an outer tanh (the release's form).
+        form: `identity` or `released`.
     """
 
-    def __init__(self, width: int, middle: int, *, outer: bool) -> None:
+    def __init__(self, width: int, middle: int, form: str) -> None:
         super().__init__()
-        self.down, self.up, self.outer = nn.Linear(width, middle), nn.Linear(middle, width), outer
-        nn.init.xavier_uniform_(self.down.weight)
-        for parameter in (self.down.bias, self.up.weight, self.up.bias):
-            nn.init.zeros_(parameter)
+        self.down, self.up, self.outer = nn.Linear(width, middle), nn.Linear(middle, width), form == "released"
+        nn.init.xavier_uniform_(self.down.weight, gain=RELEASED_GAIN if self.outer else 1.0)
+        nn.init.xavier_uniform_(self.up.weight, gain=RELEASED_GAIN) if self.outer else nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.down.bias)
+        nn.init.zeros_(self.up.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Vectors of the same shape [..., D]."""
@@ -66,14 +73,14 @@ class Residual(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A trunk with a `Residual` per place and stratum; `Plugged`, see `ltrec.models.plugins`.
+    """A trunk with a `Residual` per place and stratum; `Plugged`, see `ltrec.models.plugins`. Made by `plug`.
 
     Raises:
         UserError: a place that the backbone lacks.
     """
 
     def __init__(
-        self, trunk: nn.Module, num_strata: int, *, form: str = "identity", places: tuple[str, ...] = (), shrink: int = 2
+        self, trunk: nn.Module, *, num_strata: int, form: str = "identity", places: tuple[str, ...] = (), shrink: int = 2
     ) -> None:
         super().__init__()
         assert isinstance(trunk, Trunk)
@@ -85,9 +92,9 @@ class Bottleneck(nn.Module):
                 )
         self.trunk: Any = trunk
         self.places = places or trunk.places
+        self.num_strata = num_strata
         self.switch = Awake()
-        width = trunk.width
-        first = {place: Residual(width, max(1, width // shrink), outer=form == "released") for place in self.places}
+        first = {place: Residual(trunk.width, max(1, trunk.width // shrink), form) for place in self.places}
         self.plugins = nn.ModuleDict(
             {_key(place): nn.ModuleList(copy.deepcopy(module) for _ in range(num_strata)) for place, module in first.items()}
         )
@@ -106,7 +113,7 @@ class Bottleneck(nn.Module):
         part = name.split(".")
         return int(part[2]) if part[0] == "plugins" else None
 
-    def extra_losses(self, batch: SequenceBatch, states_TD: Tensor) -> Tensor | None:  # noqa: ARG002
+    def extra_losses(self, batch: SequenceBatch, states_TD: Tensor | None) -> Tensor | None:  # noqa: ARG002
         """Nothing."""
         return None
 
@@ -114,20 +121,20 @@ class Bottleneck(nn.Module):
         """The vectors [N, ..., D], each through the plugin of its own stratum. Those of no stratum (-1) pass unchanged."""
         if place not in self.places:
             return vectors
-        adapted = vectors
-        for stratum, plugin in enumerate(cast(nn.ModuleList, self.plugins[_key(place)])):
-            mine = (stratum_N == stratum).nonzero()[:, 0]
-            if mine.numel() == stratum_N.numel():
-                return cast(Tensor, plugin(vectors))
-            if mine.numel():
-                adapted = adapted.index_copy(0, mine, plugin(vectors[mine]))
-        return adapted
-
-    # -- the backbone, adapted --------------------------------------------------------------------------------------------------
+        plugins = cast(nn.ModuleList, self.plugins[_key(place)])
+        return by_stratum(vectors, stratum_N, self.num_strata, lambda stratum, own: cast(Tensor, plugins[stratum](own)))
 
     @property
     def _adapt(self) -> Adapt | None:
         return self.adapt if self.awake else None
+
+    def scores(self, batch: SequenceBatch) -> Tensor:
+        """Scores of all items [B, V+1]."""
+        return cast(Tensor, self.trunk.scores(batch, self._adapt))
+
+
+class EncoderBottleneck(Bottleneck):
+    """Around an Encoder: an Encoder itself."""
 
     @property
     def item_table(self) -> Tensor:
@@ -142,15 +149,22 @@ class Bottleneck(nn.Module):
         """States after the last position of every row [B, D]."""
         return cast(Tensor, self.trunk.final_states(batch, self._adapt))
 
+
+class CandidateBottleneck(Bottleneck):
+    """Around a CandidateScorer: a CandidateScorer itself, without states."""
+
     def candidate_logits(self, batch: SequenceBatch, candidates_TM: Tensor) -> Tensor:
         """Scores of candidates [T, M]."""
         return cast(Tensor, self.trunk.candidate_logits(batch, candidates_TM, self._adapt))
 
-    def scores(self, batch: SequenceBatch) -> Tensor:
-        """Scores of all items [B, V+1]."""
-        return cast(Tensor, self.trunk.scores(batch, self._adapt))
+
+def plug(trunk: nn.Module, **options: Any) -> Bottleneck:
+    """The kind of Bottleneck that offers what the trunk does; arguments as of `Bottleneck`."""
+    if isinstance(trunk, Encoder):
+        return EncoderBottleneck(trunk, **options)
+    return CandidateBottleneck(trunk, **options) if isinstance(trunk, CandidateScorer) else Bottleneck(trunk, **options)
 
 
 def _key(place: str) -> str:
-    """Its name in the module: a ModuleDict takes no key that is a method of its own, such as `items`."""
+    """A name that nn.ModuleDict has no method of."""
     return f"at_{place}"

@@ -1,0 +1,34 @@
+"""Routing: every vector through the function of its own stratum, each function called once, on all that is its own.
+
+Sorting by stratum makes the vectors of a stratum neighbours, so K functions read K slices; nothing is padded and nothing is
+computed for a stratum that is not its own, which is also why its gradient is exactly zero there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def by_stratum(vectors: Tensor, stratum_N: Tensor, num_strata: int, function: Callable[[int, Tensor], Tensor]) -> Tensor:
+    """The vectors [N, ..., D], mapped; those of no stratum (-1) are passed through.
+
+    A batch of one stratum, as when strata are run one by one, is mapped as it is.
+
+    Args:
+        vectors: packed, one stratum per leading entry.
+        stratum_N: int64 [N], -1 .. K-1.
+        num_strata: K.
+        function: (stratum, its vectors [n, ..., D]) -> vectors of the same shape. Not called for a stratum without vectors.
+    """
+    counts = torch.bincount(stratum_N + 1, minlength=num_strata + 1).tolist()
+    assert len(counts) == num_strata + 1, f"stratum {int(stratum_N.max())} of {num_strata}"
+    if max(counts) == len(stratum_N):
+        alone = counts.index(len(stratum_N)) - 1
+        return vectors if alone < 0 or not len(stratum_N) else function(alone, vectors)
+    order_N = stratum_N.argsort(stable=True)
+    parts = torch.split(vectors[order_N], counts)
+    mapped = torch.cat([function(z, part) if z >= 0 and counts[z + 1] else part for z, part in enumerate(parts, start=-1)])
+    return torch.empty_like(mapped).index_copy_(0, order_N, mapped)
