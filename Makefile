@@ -43,11 +43,11 @@ quickstart: install ## Fetch, prepare, train, evaluate and report on MovieLens-1
 
 .PHONY: test
 test: check ## All checks and every test that takes seconds (CI runs this)
-	$(PYTEST) -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu and not slurm"
 
 .PHONY: test-slow
 test-slow: install ## The tests that take minutes
-	$(PYTEST) -m "slow and not gpu"
+	$(PYTEST) -m "slow and not gpu and not slurm"
 
 .PHONY: test-gpu
 test-gpu: install ## The tests that need a CUDA device

@@ -10,6 +10,14 @@ class UserError(Exception):
     """A mistake in input, config or environment. The command line prints it on one line and exits with code 2."""
 
 
+class Stopped(Exception):
+    """Training was asked to stop, saved a checkpoint and stopped. No failure: the same command goes on from there."""
+
+    def __init__(self, step: int, *, requeue: bool) -> None:
+        super().__init__(f"stopped at step {step}, as asked")
+        self.step, self.requeue = step, requeue
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the closest known name, or an empty string when nothing is close."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

@@ -2,6 +2,7 @@
 
 UserError                     its line                                      2
 a full disk, no permission    a line with the path                          2
+asked to stop, and stopped    at which step, on rank 0                      0; 143 after SIGTERM
 Ctrl-C                        "interrupted"                                 130
 the reader of stdout left     nothing (`ltrec ... | head`)                  141, what a shell gives for SIGPIPE
 anything else                 a traceback: a bug of ltrec                   1
@@ -21,9 +22,9 @@ from pathlib import Path
 
 import typer
 
-from ltrec.core.errors import UserError
+from ltrec.core.errors import Stopped, UserError
 
-ENDINGS = (UserError, KeyboardInterrupt, typer.Exit, typer.Abort, OSError)
+ENDINGS = (UserError, Stopped, KeyboardInterrupt, typer.Exit, typer.Abort, OSError)
 """What `exit_code_of` is asked about; any other exception is a bug and keeps its traceback."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -44,6 +45,10 @@ def exit_code_of(error: BaseException, words: Sequence[str]) -> int:
         return error.exit_code
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _tell("interrupted", 130, error)
+    if isinstance(error, Stopped):
+        if os.environ.get("RANK", "0") == "0":
+            typer.echo(f"{error}: a checkpoint is saved, and the same command goes on from it", err=True)
+        return 0 if error.requeue else 143
     if isinstance(error, UserError):
         return _tell(f"error: {error}", 2, error)
     if isinstance(error, BrokenPipeError) and _reader_left():

@@ -1,15 +1,23 @@
-"""Which process of how many this is: read once from what torchrun sets, here at the roof, and passed down as values."""
+"""Which process of how many this is: read once from what torchrun or srun sets, here at the roof, and passed down as values."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from pytorch_lightning.plugins.environments import (  # type: ignore[attr-defined]
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
 
+from ltrec.core.errors import UserError
 from ltrec.core.world import World
 
 
@@ -28,12 +36,55 @@ class Processes:
 
 
 def detect() -> Processes:
-    """Read torchrun's variables; a single process without them."""
+    """Read torchrun's variables, or srun's; a single process without them.
+
+    Raises:
+        UserError: srun gave the nodes unequal numbers of tasks.
+    """
+    translate_srun(os.environ)
     number = {name: int(os.environ.get(name, default)) for name, default in _DEFAULTS.items()}
     return Processes(World(number["RANK"], number["WORLD_SIZE"]), number["LOCAL_WORLD_SIZE"], number["LOCAL_RANK"])
 
 
 _DEFAULTS = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+
+
+def translate_srun(variables: MutableMapping[str, str]) -> None:
+    """Give a task of `srun python ...` the variables of torchrun, which torch, DeepSpeed and everything here read.
+
+    Only the numbers of the *step* count: a job that was given many tasks may still start one process in its batch script, and
+    a step of one task (`srun --pty bash`) is a place where people call torchrun. So both stay what they are.
+
+    Raises:
+        UserError: the nodes run unequal numbers of tasks.
+    """
+    tasks = variables.get("SLURM_STEP_NUM_TASKS", "1")
+    if "RANK" in variables or tasks == "1":
+        return
+    per_node = variables.get("SLURM_STEP_TASKS_PER_NODE", tasks)
+    equal = re.fullmatch(r"(\d+)(\(x\d+\))?", per_node)  # "2(x3)": two on each of three; "2,1" is unequal
+    if equal is None:
+        raise UserError(f"srun gave the nodes unequal numbers of tasks ({per_node}): use --ntasks-per-node instead of --ntasks")
+    job, step = int(variables["SLURM_JOB_ID"]), int(variables["SLURM_STEP_ID"])
+    variables.update(
+        {
+            "RANK": variables["SLURM_PROCID"],
+            "WORLD_SIZE": tasks,
+            "LOCAL_RANK": variables["SLURM_LOCALID"],
+            "LOCAL_WORLD_SIZE": equal[1],
+            "GROUP_RANK": variables["SLURM_NODEID"],
+        }
+    )
+    variables.setdefault("MASTER_ADDR", SLURMEnvironment.resolve_root_node_address(variables["SLURM_STEP_NODELIST"]))
+    variables.setdefault("MASTER_PORT", str(20000 + (job + 1009 * step) % 20000))  # apart from other jobs on the node
+
+
+def cluster_environment() -> ClusterEnvironment:
+    """How Lightning learns of the processes: as we do, or not at all.
+
+    Left to itself it would look for Slurm first, warn of an unused `srun` on every login node, and requeue jobs on its own.
+    """
+    return TorchElasticEnvironment() if "RANK" in os.environ else LightningEnvironment()
 
 
 def device_of(processes: Processes, accelerator: str) -> torch.device:

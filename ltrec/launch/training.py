@@ -19,7 +19,7 @@ from ltrec.core.errors import UserError
 from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
 from ltrec.launch.combinations import refuse_combinations
 from ltrec.launch.narrator import Narrator, say_visits
-from ltrec.launch.processes import Processes, detect
+from ltrec.launch.processes import Processes, cluster_environment, detect
 from ltrec.launch.resuming import refuse_foreign, refuse_shards
 from ltrec.launch.run_folder import RunFolder, begin_run, find_run, folder_of
 from ltrec.launch.starting import start_from
@@ -28,6 +28,8 @@ from ltrec.launch.two_stages import build_switch, refuse_plugins
 from ltrec.stages.callbacks import callbacks
 from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from ltrec.stages.consistency import RankConsistency
+from ltrec.stages.preemption import listen
+from ltrec.stages.signals import Asked, heeding
 from ltrec.strategy import Stratified
 from ltrec.strategy.state import RuleState
 from ltrec.tracking.jsonl import JsonlLogger
@@ -57,7 +59,13 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
 
     Raises:
         UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
+        Stopped: training was asked to stop and did, with a checkpoint.
     """
+    with heeding() as asked:
+        return _train(config, asked, steps_per_epoch, afresh)
+
+
+def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh: bool) -> RunFolder:
     refuse_combinations(config)
     processes = detect()
     check_world(config, processes.world.size)
@@ -84,6 +92,7 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     trainer = make_trainer(config, run, processes, strategy, limit=steps_per_epoch)
+    listen(trainer, run.path, run.checkpoints / "last.ckpt", asked, every_steps=config.trainer.listen_every_steps)
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
@@ -122,7 +131,7 @@ def make_trainer(
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=_shows_bar(config),
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), cluster_environment()],
         default_root_dir=run.path,
     )
 

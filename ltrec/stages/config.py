@@ -27,6 +27,8 @@ class TrainerConfig:
     """auto, cpu or gpu."""
     checkpoint_every_steps: int = 500
     """Write checkpoints/last.ckpt every n optimiser steps, besides every epoch; 0 = every epoch only."""
+    listen_every_steps: int = 10
+    """Optimiser steps between looks at whether training should stop: a file STOP in the run folder, SIGUSR1, SIGTERM."""
     log_every_steps: int = 50
     """Optimiser steps between lines of metrics.jsonl."""
     threads: int = 0
@@ -39,7 +41,7 @@ class TrainerConfig:
             raise ValueError(f"precision must be 32-true, bf16-mixed or 16-mixed; got {self.precision!r}")
         if self.accelerator not in ("auto", "cpu", "gpu"):
             raise ValueError(f"accelerator must be auto, cpu or gpu; got {self.accelerator!r}")
-        for name in ("max_epochs", "validate_every_epochs", "accumulate", "log_every_steps"):
+        for name in ("max_epochs", "validate_every_epochs", "accumulate", "listen_every_steps", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
         for name in ("patience", "checkpoint_every_steps", "threads"):
