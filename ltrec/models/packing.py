@@ -44,20 +44,30 @@ class TimeLayout:
 def time_layout(offsets: Tensor, num_positions: int, max_len: int) -> TimeLayout:
     """Order the rows that `offsets` [B+1] delimits, each of at most `max_len` positions, `num_positions` > 0 together, by time.
 
-    On the CPU there are as many slots as positions. An accelerator's lengths cannot be read without stalling it, so there every row
-    counts as alive for `max_len` times; what follows its last position is zeros that no position sees.
+    An accelerator's lengths cannot be read without stalling it, so there the layout is not tight.
     """
+    return tight_layout(offsets, num_positions) if offsets.device.type == "cpu" else full_layout(offsets, num_positions, max_len)
+
+
+def tight_layout(offsets: Tensor, num_positions: int) -> TimeLayout:
+    """As many slots as positions; on the CPU."""
     lengths_B = offsets[1:] - offsets[:-1]
-    num_rows, device = lengths_B.numel(), offsets.device
-    if device.type == "cpu":
-        rank_B = torch.empty_like(lengths_B)
-        rank_B[lengths_B.argsort(descending=True, stable=True)] = torch.arange(num_rows)
-        alive = num_rows - torch.bincount(lengths_B).cumsum(0)[:-1]
-        start, num_slots = alive.cumsum(0) - alive, num_positions
-    else:
-        rank_B = torch.arange(num_rows, device=device)
-        alive = torch.full((max_len,), num_rows)
-        start, num_slots = torch.arange(max_len, device=device) * num_rows, max_len * num_rows
-    row_T = torch.repeat_interleave(torch.arange(num_rows, device=device), lengths_B, output_size=num_positions)
-    time_T = torch.arange(num_positions, device=device) - offsets[row_T]
-    return TimeLayout(start[time_T] + rank_B[row_T], alive, num_slots)
+    rank_B = torch.empty_like(lengths_B)
+    rank_B[lengths_B.argsort(descending=True, stable=True)] = torch.arange(lengths_B.numel())
+    alive = lengths_B.numel() - torch.bincount(lengths_B).cumsum(0)[:-1]
+    row_T, time_T = _places(offsets, num_positions)
+    return TimeLayout((alive.cumsum(0) - alive)[time_T] + rank_B[row_T], alive, num_positions)
+
+
+def full_layout(offsets: Tensor, num_positions: int, max_len: int) -> TimeLayout:
+    """Every row counts as alive for `max_len` times. What follows its last position is zeros that no position sees."""
+    num_rows = offsets.numel() - 1
+    row_T, time_T = _places(offsets, num_positions)
+    return TimeLayout(time_T * num_rows + row_T, torch.full((max_len,), num_rows), max_len * num_rows)
+
+
+def _places(offsets: Tensor, num_positions: int) -> tuple[Tensor, Tensor]:
+    """Row and time of every position [T]."""
+    rows_B = torch.arange(offsets.numel() - 1, device=offsets.device)
+    row_T = torch.repeat_interleave(rows_B, offsets.diff(), output_size=num_positions)
+    return row_T, torch.arange(num_positions, device=offsets.device) - offsets[row_T]

@@ -54,6 +54,6 @@ def rectangle(batch: SequenceBatch, rows_R: Tensor, values_TC: Tensor) -> tuple[
     lengths_R = batch.lengths_B[rows_R]
     place = torch.arange(max(1, int(lengths_R.max())), device=values_TC.device)
     real_RL = place < lengths_R[:, None]
-    source = torch.where(real_RL, batch.offsets[rows_R][:, None] + place, 0)
-    values_RLC = torch.where(real_RL[..., None], values_TC[source] if len(values_TC) else values_TC.new_zeros(()), 0)
-    return values_RLC, (real_RL | (place == 0))[:, None]
+    source_RL = torch.where(real_RL, batch.offsets[rows_R][:, None] + place, 0)
+    values_TC = values_TC if len(values_TC) else values_TC.new_zeros(1, values_TC.shape[1])
+    return torch.where(real_RL[..., None], values_TC[source_RL], 0), (real_RL | (place == 0))[:, None]
