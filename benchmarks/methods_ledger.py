@@ -132,11 +132,10 @@ class Ledger:
         return found[-1] if found else None
 
     def add(self, line: Line) -> None:
-        """Append a line to its data set's file."""
+        """Append a line to its data set's file, in place of one that was cut short."""
         path = self.path(line["data"])
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock, path.open("a+") as handle:
+        with self._lock, path.open("a+b") as handle:
             handle.seek(0)
-            text = handle.read()
-            cut = "\n" if text and not text.endswith("\n") else ""
-            handle.write(cut + json.dumps(line) + "\n")
+            handle.truncate(handle.read().rfind(b"\n") + 1)
+            handle.write(json.dumps(line).encode() + b"\n")

@@ -31,7 +31,9 @@ Finals = Callable[[str, str], list[Line] | None]
 """Data set, method -> the final lines of all seeds, or None."""
 
 
-def summaries(ledger: Ledger, protocol: Protocol, finals: Finals, methods: Sequence[str], out: Path) -> None:
+def summaries(
+    ledger: Ledger, protocol: Protocol, finals: Finals, methods: Sequence[str], out: Path, config: EvaluationConfig | None = None
+) -> None:
     """Write a summary line for every method and data set that is finished, unless it is there already.
 
     Args:
@@ -40,9 +42,9 @@ def summaries(ledger: Ledger, protocol: Protocol, finals: Finals, methods: Seque
         finals: the runs to put together.
         methods: which.
         out: folder of this protocol's data and runs.
+        config: how to judge; None = ltrec's defaults.
     """
-    base = protocol.methods[0]
-    config = EvaluationConfig()
+    base, config = protocol.methods[0], config or EvaluationConfig()
     for method in methods:
         found = {data: (finals(data, base), finals(data, method)) for data in protocol.configs if (out / "data" / data).exists()}
         whole = {data: (mine, theirs) for data, (mine, theirs) in found.items() if mine and theirs}
