@@ -64,6 +64,25 @@ REFUSED: tuple[Refusal, ...] = (
         "causal.prior=event)",
     ),
     Refusal(
+        lambda c: not _has_states(c) and c.plugin.name == "melt",
+        "plugin.name=melt maps states, and model.name={c.model.name} has none; use another model.name, or plugin.name=bottleneck",
+    ),
+    Refusal(
+        lambda c: c.plugin.name == "copies" and c.objective.name == "in_batch",
+        "objective.name=in_batch shares negatives between the rows of a batch, and with plugin.name=copies they belong to several "
+        "models; use softmax or sampled_softmax",
+    ),
+    Refusal(
+        lambda c: c.plugin.name == "copies" and c.adversary.weight > 0,
+        "adversary.weight={c.adversary.weight:g} makes one model's states alike, and plugin.name=copies has one per stratum; use "
+        "adversary.weight=0 or plugin.name=bottleneck",
+    ),
+    Refusal(
+        lambda c: c.plugin.name == "copies" and "deepspeed" in c.strategy.name,
+        "plugin.name=copies writes weights in mid-run, and strategy.name={c.strategy.name} trains others, kept beside the "
+        "model's; use strategy.name=stratified or stratified_fsdp2",
+    ),
+    Refusal(
         lambda c: c.strategy.name == "joint" and c.rule != BackdoorConfig(),
         "rule.name={c.rule.name} has no effect with strategy.name=joint; use strategy.name=stratified",
     ),

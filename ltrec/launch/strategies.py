@@ -12,6 +12,7 @@ from ltrec.causal.backdoor import Hajek
 from ltrec.causal.horvitz_thompson import HorvitzThompson
 from ltrec.causal.prior import COUNTS_EXAMPLES, prior_of
 from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.data.stream.expected import examples_K, expected_presence_K, expected_targets_K
 from ltrec.data.stream.plan import Plan
@@ -56,7 +57,7 @@ def build_prior(config: RunConfig, data: Data, plan: Plan) -> Tensor:
     """
     causal, strata = config.causal, strata_of(config, data.manifest)
     counts = examples_K(data.folder, data.manifest, plan) if causal.prior in COUNTS_EXAMPLES else strata.events
-    return prior_of(
+    prior_K = prior_of(
         causal.prior,
         strata.users,
         strata.events,
@@ -65,6 +66,19 @@ def build_prior(config: RunConfig, data: Data, plan: Plan) -> Tensor:
         shares=causal.shares,
         beta=causal.beta,
     )
+    if causal.prior == "explicit":
+        _refuse_shares_of_nobody(prior_K, expected_presence_K(data.manifest, plan), strata.names())
+    return prior_K
+
+
+def _refuse_shares_of_nobody(prior_K: Tensor, presence_K: Tensor, names: tuple[str, ...]) -> None:
+    """What a prior that is counted cannot do: give a share to a stratum that training never sees. Elsewhere such a stratum has
+    weight 0, and its share goes where causal.empty says."""
+    for z in ((prior_K > 0) & (presence_K <= 0)).nonzero()[:, 0].tolist():
+        raise UserError(
+            f"causal.shares gives stratum {z} ({names[z]} training events) the share {float(prior_K[z]):g}, but training sees none "
+            "of its users; give it 0 and its share to others"
+        )
 
 
 def build_strategy(config: RunConfig, processes: Processes, accelerator: str, stratify: Stratify | None) -> str | Strategy:

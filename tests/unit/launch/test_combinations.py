@@ -29,6 +29,22 @@ CASES = {
         ["plugin.name=bottleneck"],
         r"plugin.name=bottleneck needs gradients by stratum: strategy.name=strat.*event",
     ),
+    "a map of states without states": (
+        [*DIN, STRATIFIED, "objective.name=bce", "plugin.name=melt"],
+        r"plugin.name=melt maps states, and model.name=din has none; use another model.name",
+    ),
+    "negatives of another model": (
+        [STRATIFIED, "plugin.name=copies", "objective.name=in_batch"],
+        r"objective.name=in_batch shares negatives .* plugin.name=copies .*; use softmax or sampled_softmax",
+    ),
+    "states of several models": (
+        [STRATIFIED, "plugin.name=copies", "adversary.weight=0.1"],
+        r"adversary.weight=0.1 makes one model's states alike, and plugin.name=copies",
+    ),
+    "copies, ZeRO": (
+        ["strategy.name=stratified_deepspeed_stage_1", "plugin.name=copies"],
+        r"plugin.name=copies writes .* strategy.name=stratified_deepspeed_stage_1 .*; use strategy.name=stratified",
+    ),
     "rule, jointly": (
         ["rule.name=upgrad"],
         r"rule.name=upgrad has no effect with strategy.name=joint; use strategy.name=stratified",
