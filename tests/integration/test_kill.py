@@ -126,6 +126,23 @@ def workers(torchrun: int) -> dict[str, int]:
     return {rank: int(pid) for pid in children if (rank := rank_of(int(pid))) is not None}
 
 
+def test_a_rank_of_two_is_killed_and_one_process_ends_what_they_began(data, tmp_path):
+    """The job ends soon, and not well. Dropout is drawn by rank, so without it one process does what two do, but for rounding."""
+    words = ["trainer.max_epochs=15", "trainer.validate_every_epochs=5", "model.dropout=0", "optim.eps=1e-3"]
+    with start("train", *tiny_words(data, tmp_path, *WORDS, *words), processes=2) as torchrun:
+        wait_for(lambda: lines_written(tmp_path / "r") >= 5, torchrun)
+        os.kill(workers(torchrun.pid)["1"], signal.SIGKILL)
+        assert torchrun.wait(60) != 0
+    left = checkpoint(tmp_path / "r")["global_step"]
+    assert 0 < left < 60
+    resumed, alone = (train(load([], tiny_words(data, out, *WORDS, *words))).path for out in (tmp_path, tmp_path / "alone"))
+    assert checkpoint(resumed)["StreamDataModule"] == checkpoint(alone)["StreamDataModule"], "the same rows were seen"
+    for mine, expected in zip(lines_of(resumed), lines_of(alone), strict=True):
+        assert mine == pytest.approx(expected, rel=1e-2, abs=1e-2)
+    expected = checkpoint(alone)["state_dict"]
+    assert all((weight - expected[name]).abs().max() < 1e-3 for name, weight in checkpoint(resumed)["state_dict"].items())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["0", "1"])
 def test_one_rank_of_two_is_killed(victim, data, undisturbed, tmp_path):
