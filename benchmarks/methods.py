@@ -70,10 +70,9 @@ class Sitting:
 
     def run(self, data: str, method: str, setting: str, seed: int) -> Run:
         """A run by its names."""
-        file = METHODS / f"{method}.yaml"
-        files = [HERE.parent / self.protocol.configs[data], *([file] if file.exists() or method != "joint" else [])]
-        words = (*self.words, *self.settings(method)[setting])
-        return make_run(files, self.out, data=data, method=method, setting=setting, words=words, seed=seed)
+        files = [HERE.parent / self.protocol.configs[data], METHODS / f"{method}.yaml"]
+        words = self.settings(method)[setting]
+        return make_run(files, self.out, self.words, data=data, method=method, setting=setting, words=words, seed=seed)
 
     def settings(self, method: str) -> dict[str, tuple[str, ...]]:
         """What the method may choose from."""
@@ -104,11 +103,13 @@ class Sitting:
 
     def finals(self, data: str, method: str) -> list[Line] | None:
         """The lines of all seeds with the chosen setting; None unless all are there."""
-        chosen = self.chosen(data, method)
-        if chosen is None:
+        try:
+            chosen = self.chosen(data, method)
+            runs = [self.run(data, method, chosen, seed) for seed in self.seeds] if chosen else []
+        except UserError:  # a wrong file or word, which `chain` has told
             return None
-        lines = [self.ledger.find(data, "final", self.run(data, method, chosen, seed).key) for seed in self.seeds]
-        return [line for line in lines if line] if all(lines) else None
+        lines = [self.ledger.find(data, "final", run.key) for run in runs]
+        return [line for line in lines if line] if lines and all(lines) else None
 
     def ensure(self, run: Run, phase: str) -> None:
         """Do a run unless its line is there."""

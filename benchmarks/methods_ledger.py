@@ -75,14 +75,14 @@ class Run:
         return names | {"seed": self.seed, "key": self.key, "run": self.config.name}
 
 
-def make_run(files: list[Path], out: Path, *, data: str, method: str, setting: str, words: Words, seed: int) -> Run:
-    """Resolve a run's config: files left to right, then words.
+def make_run(files: list[Path], out: Path, shared: Words, *, data: str, method: str, setting: str, words: Words, seed: int) -> Run:
+    """Resolve a run's config: files left to right, words of all runs, words of its setting.
 
     Raises:
         UserError: a file or a word is wrong, or the data set is not there.
     """
     folder = out / "data" / data
-    fixed = [*words, *ONE_THREAD, f"seed={seed}", f"data.path={folder}", f"out={out / 'runs'}"]
+    fixed = [*shared, *words, *ONE_THREAD, f"seed={seed}", f"data.path={folder}", f"out={out / 'runs'}"]
     key = key_of(load(files, fixed), Manifest.load(folder).digest)
     config = load(files, [*fixed, f"name={data}-{method}-{setting}-s{seed}-{key[:8]}"])
     return Run(data, method, setting, words, seed, config, key)

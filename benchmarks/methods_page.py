@@ -88,7 +88,7 @@ def _change(figures: Line) -> str:
 def _sides(verdict: Line) -> str:
     """What each of the gate's two tests says."""
     said = f"tail {verdict['tail']['verdict']}, head {verdict['head']['verdict']}"
-    return f"{said}, {verdict['seeds_missing']} more seeds needed" if verdict["seeds_missing"] else said
+    return f"{said}; seeds missing: {verdict['seeds_missing']}" if verdict["seeds_missing"] else said
 
 
 def _costs(summaries: list[Line], lines: list[Line]) -> str:

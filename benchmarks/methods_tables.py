@@ -16,7 +16,31 @@ PLAIN = "as-is"
 """The setting that changes nothing."""
 
 SETTINGS: dict[str, dict[str, Words]] = {
-    "joint": {PLAIN: (), "less-dropout": ("model.dropout=0.2",), "lower-rate": ("optim.lr=5e-4",)},
+    "joint": {
+        PLAIN: (),
+        "half-rate": ("optim.lr=1e-3",),
+        "less-dropout": ("model.dropout=0.4",),
+    },
+    "ipw": {
+        PLAIN: (),
+        "by-users": ("causal.prior=user",),
+        "realised": ("causal.estimator=hajek",),
+    },
+    "group-dro": {
+        PLAIN: (),
+        "slow": ("rule.eta=0.001",),
+        "head-tail": ("causal.strata=2",),
+    },
+    "upgrad": {
+        PLAIN: (),
+        "head-tail": ("causal.strata=2",),
+        "half-rate": ("optim.lr=1e-3",),
+    },
+    "group-finetune": {
+        PLAIN: (),
+        "five": ("causal.strata=5",),
+        "later": ("switch.at=5", "trainer.patience=8"),
+    },
 }
 """method -> setting -> words of the command line. A method that is not here has but its config file."""
 
