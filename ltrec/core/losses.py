@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+Part = int | tuple[int, int] | None
+"""What of a micro-batch is run alone: a stratum, a task (trajectory, inner step), or None for the whole."""
+
 
 class ExampleLosses(NamedTuple):
     """One loss and one stratum per example, both [N]. A tuple, so that wrappers of modules find the tensors in it."""

@@ -17,7 +17,7 @@ NAMES = (
 )
 _CHOICES = {
     "name": NAMES,
-    "mode": ("auto", "per_stratum", "weighted", "replay"),
+    "mode": ("auto", "per_stratum", "weighted", "replay", "aligned"),
     "source": ("auto", "split", "retained"),
     "nonfinite": ("stop", "skip"),
 }
@@ -32,7 +32,8 @@ class StrategyConfig:
     stratified_ddp, stratified_deepspeed_stage_1, _2, _3, stratified_fsdp2: by stratum, with that engine."""
     mode: str = "auto"
     """per_stratum: each stratum's gradient is formed and reduced by itself. weighted: one ordinary backward pass of a weighted
-    loss. replay: Gram matrix first, then the weighted pass. auto: per_stratum; on DeepSpeed weighted or replay, by the rule."""
+    loss. replay: Gram matrix first, then the weighted pass. aligned: inner steps over users or strata (see `alignment`); with
+    plugins until they wake, then per_stratum. auto: per_stratum; on DeepSpeed weighted or replay, by the rule."""
     source: str = "auto"
     """split: each stratum's rows are run alone. retained: one forward pass, one backward pass per stratum. auto: split unless the
     loss or the model couples the rows of a batch."""

@@ -22,6 +22,7 @@ from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.plan import Plan
 from ltrec.data.stream.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
+from ltrec.distributed.tasks import num_trajectories
 from ltrec.models.backbones import BACKBONES, encoder_of
 from ltrec.models.plugins import PLUGINS
 from ltrec.objectives import OBJECTIVES, Objective
@@ -194,7 +195,7 @@ def build_histories(config: RunConfig, data: Data, split: str) -> Histories:
 
 
 def check_world(config: RunConfig, size: int) -> None:
-    """Refuse a world size that cannot share the lanes, before anything is built.
+    """Refuse a world size that cannot share the lanes, the rows or the trajectories of alignment, before anything is built.
 
     Raises:
         UserError: naming the sizes that can.
@@ -204,4 +205,12 @@ def check_world(config: RunConfig, size: int) -> None:
         raise UserError(
             f"stream.batch_rows={config.stream.batch_rows} does not split into {size} processes x "
             f"{config.trainer.accumulate} micro-batches (trainer.accumulate)"
+        )
+    if config.strategy.mode == "aligned":
+        num_trajectories(
+            config.alignment,
+            batch_rows=config.stream.batch_rows,
+            processes=size,
+            micro_batches=config.trainer.accumulate,
+            lanes=config.stream.lanes,
         )

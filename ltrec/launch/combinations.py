@@ -100,6 +100,21 @@ REFUSED: tuple[Refusal, ...] = (
         "alignment.* has no effect with strategy.mode={c.strategy.mode}; use strategy.mode=aligned (and strategy.name=stratified)",
     ),
     Refusal(
+        lambda c: _only_aligned(c) and c.rule != BackdoorConfig(),
+        "rule.name={c.rule.name} has no effect with strategy.mode=aligned and no plugins: no gradient is formed by stratum; take "
+        "it out, or use strategy.mode=auto",
+    ),
+    Refusal(
+        lambda c: _only_aligned(c) and replace(c.causal, strata=0) != CausalConfig(),
+        "causal.* ({c.causal.prior}, {c.causal.estimator}, {c.causal.empty}) has no effect with strategy.mode=aligned and no "
+        "plugins: no gradient is formed by stratum; take it out, or use strategy.mode=auto",
+    ),
+    Refusal(
+        lambda c: c.strategy.mode == "aligned" and c.trainer.precision == "16-mixed",
+        "trainer.precision=16-mixed is not possible with strategy.mode=aligned: inner steps would need a loss scale of their own; "
+        "use bf16-mixed",
+    ),
+    Refusal(
         lambda c: c.causal.estimator == "horvitz_thompson" and c.rule.name != "backdoor",
         "causal.estimator=horvitz_thompson is an estimate of backdoor adjustment, and rule.name={c.rule.name} would bend it; use "
         "rule.name=backdoor with causal.prior, or causal.estimator=hajek",
@@ -120,6 +135,10 @@ def refuse_combinations(config: RunConfig) -> None:
     for refusal in REFUSED:
         if refusal.when(config):
             raise UserError(refusal.why.format(c=config))
+
+
+def _only_aligned(config: RunConfig) -> bool:
+    return config.strategy.mode == "aligned" and config.plugin.name == "none"
 
 
 def _has_states(config: RunConfig) -> bool:

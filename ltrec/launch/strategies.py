@@ -46,6 +46,7 @@ def build_stratify(config: RunConfig, data: Data, plan: Plan) -> Stratify | None
         nonfinite=strategy.nonfinite,
         probe_every=strategy.probe_every_steps,
         seed=mix(config.seed, 1),
+        alignment=config.alignment,
     )
 
 

@@ -30,7 +30,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.hashing import mix
-from ltrec.core.losses import ExampleLosses
+from ltrec.core.losses import ExampleLosses, Part
 from ltrec.core.sumcount import SumCount
 from ltrec.data.stream.histories import HistoryChunk
 from ltrec.distributed.collectives import all_reduce_sum
@@ -103,11 +103,15 @@ class BackboneStage(pl.LightningModule):
         """Whether a row's loss depends on the other rows of its micro-batch, so that no stratum may be run alone."""
         return self.learn.coupled
 
-    def seed_dropout(self, batch: SequenceBatch, stratum: int | None = None) -> None:
-        """Key dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: a resume needs no saved generator."""
-        key = (
-            (batch.step, self.global_rank, batch.micro) if stratum is None else (batch.step, self.global_rank, batch.micro, stratum)
-        )
+    def seed_dropout(self, batch: SequenceBatch, part: Part = None) -> None:
+        """Key dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: a resume needs no saved generator.
+
+        A task is known by (trajectory, inner step), the same rows for every number of ranks, and so is its key.
+        """
+        if isinstance(part, tuple):
+            key: tuple[int, ...] = (batch.step, *part)
+        else:
+            key = (batch.step, self.global_rank, batch.micro, *([] if part is None else [part]))
         seed = mix(self.seed, *key) >> 1
         torch.default_generator.manual_seed(seed)  # torch.manual_seed also notes a stack trace for every kind of device
         if self.device.type == "cuda":
@@ -129,7 +133,12 @@ class BackboneStage(pl.LightningModule):
     @property
     def stage_number(self) -> int:
         """1 while there are plugins that sleep, else 2."""
-        return 1 if self.has_plugins and not self.plugged.awake else 2
+        return 1 if self.has_plugins and not self.plugins_awake else 2
+
+    @property
+    def plugins_awake(self) -> bool:
+        """Whether plugins take part."""
+        return self.has_plugins and self.plugged.awake
 
     def wake(self) -> None:
         """Begin the second stage, on every rank before the same step: plugins take part, and all rates follow at once."""
@@ -150,8 +159,7 @@ class BackboneStage(pl.LightningModule):
         """Step -> factor of a group's peak learning rate, in whatever stage it then is."""
 
         def factor(step: int) -> float:
-            asleep = self.stage_number == 1
-            share = {TRUNK: 1.0 if asleep or not self.has_plugins else self.trunk_rate, PLUGINS: 0.0 if asleep else 1.0}
+            share = {TRUNK: self.trunk_rate if self.plugins_awake else 1.0, PLUGINS: float(self.plugins_awake)}
             return self.rate(step) * share[group]
 
         return factor

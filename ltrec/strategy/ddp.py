@@ -1,7 +1,8 @@
 """Stratified gradients over replicated parameters.
 
 `per_stratum` needs no DDP wrapper: the engine's own reduce-scatter and all-gather replace its reducer, so the module stays bare and
-only starts from rank 0's weights. `weighted` and `replay` keep the wrapper, its buckets and their overlap with the backward pass.
+only starts from rank 0's weights. Nor does `aligned`, whose passes are each rank's own until the last. `weighted` and `replay` keep
+the wrapper, its buckets and their overlap with the backward pass.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class StratifiedDDPStrategy(Stratified, DDPStrategy):
     def configure_ddp(self) -> None:
         """Wrap the module unless the engine reduces by itself."""
         assert self.model is not None
-        if self.mode == "per_stratum":
+        if self.mode in ("per_stratum", "aligned"):
             for tensor in (*self.model.parameters(), *self.model.buffers()):
                 dist.broadcast(tensor.detach(), 0)
         else:

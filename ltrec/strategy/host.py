@@ -5,12 +5,14 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from pytorch_lightning import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.losses import ExampleLosses
+from ltrec.core.losses import ExampleLosses, Part
 from ltrec.distributed.engine import StratifiedEngine
+from ltrec.strategy.module import StratifiedModule
 from ltrec.strategy.stratify import Stratify
 
 
@@ -24,6 +26,14 @@ class Host(Protocol):
         """What the user said."""
 
     @property
+    def lightning_module(self) -> LightningModule | None:
+        """What is trained; there once the strategy is connected."""
+
+    @property
+    def stage(self) -> StratifiedModule:
+        """The same, as the engine sees it."""
+
+    @property
     def scaling(self) -> float:
         """What an AMP scaler multiplies losses by at the moment; 1 without one."""
 
@@ -34,7 +44,7 @@ class Host(Protocol):
     def losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
         """The stage's losses through whatever wraps it."""
 
-    def bare_losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
+    def bare_losses(self, batch: SequenceBatch, part: Part) -> ExampleLosses:
         """The same past the wrapper, whose hooks must not notice."""
 
     def looking(self) -> AbstractContextManager[object]:
@@ -54,6 +64,9 @@ class Host(Protocol):
 
     def conclude(self, step: int, *, checked: bool) -> None:
         """The window's gradient is formed; `checked`: and known to be finite."""
+
+    def skip_step(self) -> None:
+        """Leave parameters and the optimiser's state as they are."""
 
     def meet_nonfinite(self, step: int) -> None:
         """The window's gradient is not finite, as every rank has found."""

@@ -3,6 +3,7 @@
 per_stratum   K backward passes, K gradients, combined by the engine
 weighted      one ordinary backward pass of the weighted loss, through whatever wraps the module
 replay        K backward passes for the Gram matrix alone, then the weighted pass
+aligned       inner steps over users or strata, one after the other (`aligned`)
 
 A mode sees a strategy as a `Host`, and lives as long as it does.
 """
@@ -16,6 +17,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.strategy.aligned import Aligned
 from ltrec.strategy.host import Host, Mode
 
 
@@ -114,5 +116,10 @@ def weighted_pass(host: Host, batch: SequenceBatch, last: bool, optimizer: Optim
         host.conclude(batch.step, checked=False)
 
 
-MODES_OF_FORMING: dict[str, Callable[[Host], Mode]] = {"per_stratum": PerStratum, "weighted": Weighted, "replay": Replay}
+MODES_OF_FORMING: dict[str, Callable[[Host], Mode]] = {
+    "per_stratum": PerStratum,
+    "weighted": Weighted,
+    "replay": Replay,
+    "aligned": Aligned,
+}
 """name -> mode, made for a strategy."""

@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
-from ltrec.core.losses import ExampleLosses
+from ltrec.core.losses import ExampleLosses, Part
 
 
 @runtime_checkable
@@ -14,6 +14,11 @@ class StratifiedModule(Protocol):
     """A stage. Its `training_step` is never called: the strategy owns the loop."""
 
     num_strata: int
+    has_plugins: bool
+
+    @property
+    def plugins_awake(self) -> bool:
+        """Whether plugins take part in the losses. Turns true once, between two steps, where there are some."""
 
     @property
     def couples_rows(self) -> bool:
@@ -22,8 +27,8 @@ class StratifiedModule(Protocol):
     def losses(self, batch: SequenceBatch) -> ExampleLosses:
         """One loss per example of any sub-batch; never reduced."""
 
-    def seed_dropout(self, batch: SequenceBatch, stratum: int | None = None) -> None:
-        """Key dropout to this micro-batch, and to the stratum when it is run alone."""
+    def seed_dropout(self, batch: SequenceBatch, part: Part = None) -> None:
+        """Key dropout to this micro-batch, and to the part of it that is run alone. A task's key must not depend on the rank."""
 
     def plugin_of(self, name: str) -> int | None:
         """The stratum whose plugin owns the parameter of that name; None for the trunk."""

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import diverged
-from ltrec.core.losses import ExampleLosses
+from ltrec.core.losses import ExampleLosses, Part
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
@@ -37,7 +37,7 @@ from ltrec.strategy.host import Mode
 from ltrec.strategy.modes import MODES_OF_FORMING
 from ltrec.strategy.module import StratifiedModule, as_stage
 from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
-from ltrec.strategy.stratify import Stratify, choose_mode, choose_source, default_stratify, refuse_replay
+from ltrec.strategy.stratify import Stratify, choose_mode, choose_source, default_stratify, describe, refuse_replay, refuse_scaler
 
 
 class Stratified(Strategy):
@@ -51,7 +51,7 @@ class Stratified(Strategy):
         engine: built at setup.
     """
 
-    modes: tuple[str, ...] = ("per_stratum", "weighted", "replay")
+    modes: tuple[str, ...] = ("per_stratum", "weighted", "replay", "aligned")
     title = "stratified"
     keeps_windows = False
 
@@ -98,7 +98,7 @@ class Stratified(Strategy):
         options = self.stratify
         self.mode = choose_mode(options.mode, options.rule.kind, self.modes, self.title)
         coupled = stage.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
-        self.source = choose_source(options.source, coupled=coupled)
+        self.source = choose_source(options.source, coupled=coupled, mode=self.mode)
 
     def refuse(self, model: LightningModule, micro_batches: int) -> None:
         """Refuse what cannot work. A trainer asks too, but by then a run has left its traces.
@@ -113,6 +113,8 @@ class Stratified(Strategy):
         self._settle(model)
         if self.mode == "replay":
             refuse_replay(plugins_of(self._checked_stage, model), 1 if self.keeps_windows else micro_batches)
+        if self.mode == "aligned":
+            refuse_scaler(self._scaler)
 
     def setup(self, trainer: Trainer) -> None:
         """Build the engine over the parameters that Lightning has placed."""
@@ -135,13 +137,13 @@ class Stratified(Strategy):
     @property
     def forms_rows(self) -> bool:
         """Whether any step of the run forms per-stratum gradients."""
+        if self.mode == "aligned":
+            return self.stage.has_plugins
         return self.mode != "weighted" or self.options.probe_interval("weighted") > 0
 
     def describe(self) -> str:
         """One line for people: what was chosen."""
-        prior = ", ".join(f"{share:.3g}" for share in self.options.prior_K.tolist())
-        source = f", source {self.source}" if self.forms_rows else ""
-        return f"gradients by stratum: {self.title}, mode {self.mode}{source}, rule {self.options.rule_name}, P(z) = {prior}"
+        return describe(self.options, self.title, self.mode, self.source if self.forms_rows else None)
 
     def make_store(self, collectives: Collectives) -> Store:
         """Where per-stratum gradients live."""
@@ -150,7 +152,7 @@ class Stratified(Strategy):
         layout, ordered = lay_out(
             list(module.named_parameters()), self.stage.plugin_of, self.stage.num_strata, collectives.world.size
         )
-        return FlatStore(ordered, layout, collectives, self.stage.num_strata, aside=self.mode != "per_stratum")
+        return FlatStore(ordered, layout, collectives, self.stage.num_strata, aside=self.mode in ("weighted", "replay"))
 
     @property
     def averages_over(self) -> int:
@@ -192,8 +194,8 @@ class Stratified(Strategy):
         return self.precision_plugin.post_backward(closure_loss, module)
 
     def active_mode(self) -> str:
-        """The mode of the window that begins."""
-        return self.mode
+        """The mode of the window that begins: plugins are trained by stratum, whatever the trunk was before they woke."""
+        return "per_stratum" if self.mode == "aligned" and self._checked_stage.plugins_awake else self.mode
 
     def looking(self) -> AbstractContextManager[object]:
         """For passes that train nothing: buffers are as before afterwards."""
@@ -216,14 +218,14 @@ class Stratified(Strategy):
         """The stage's losses, through whatever wraps it, in the precision context, with dropout keyed."""
         return self._losses(self.model, batch, stratum)
 
-    def bare_losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
+    def bare_losses(self, batch: SequenceBatch, part: Part) -> ExampleLosses:
         """The same past the wrapper, whose hooks must not notice."""
-        return self._losses(self.lightning_module, batch, stratum)
+        return self._losses(self.lightning_module, batch, part)
 
-    def _losses(self, model: nn.Module | None, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
+    def _losses(self, model: nn.Module | None, batch: SequenceBatch, part: Part) -> ExampleLosses:
         module, stage = self.lightning_module, self._checked_stage
         assert module is not None and model is not None
-        stage.seed_dropout(batch, stratum)
+        stage.seed_dropout(batch, part)
         with self.precision_plugin.train_step_context():
             if model is module:
                 return stage.losses(batch)

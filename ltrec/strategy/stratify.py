@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from ltrec.aggregation import RULES, Rule
 from ltrec.causal.backdoor import Hajek
 from ltrec.core.errors import UserError
+from ltrec.distributed.alignment_config import AlignmentConfig
 
 PROBE_EVERY = {"per_stratum": 25, "weighted": 0}
 """Mode -> steps from one probe to the next, where the user says nothing. A Gram matrix costs 2 K^2 operations per parameter, nearly
@@ -25,7 +26,8 @@ class Stratify:
         rule: strata -> weights.
         rule_name: its name in the table, for people.
         prior_K: P(z), the weight of each plugin's own gradient.
-        mode: per_stratum, weighted, replay; auto takes the strategy's own choice.
+        mode: per_stratum, weighted, replay, aligned; auto takes the strategy's own choice, never aligned.
+        alignment: tasks and inner steps of mode aligned.
         source: split, retained; auto takes split unless rows are coupled.
         nonfinite: what follows when a gradient is not finite: stop every rank, or skip the step on every rank.
         probe_every: form a Gram matrix that no rule reads every n steps, for telemetry; 0 = never, None = as in `PROBE_EVERY`.
@@ -40,6 +42,7 @@ class Stratify:
     nonfinite: str = "stop"
     probe_every: int | None = None
     seed: int = 0
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
 
     def probe_interval(self, mode: str) -> int:
         """Steps from one probe to the next in a mode; 0 = never."""
@@ -71,16 +74,22 @@ def choose_mode(wanted: str, kind: str, supported: tuple[str, ...], strategy: st
     return wanted
 
 
-def choose_source(wanted: str, *, coupled: bool) -> str:
+def choose_source(wanted: str, *, coupled: bool, mode: str = "per_stratum") -> str:
     """The gradient source of a run.
 
     Args:
         wanted: what the user said; auto = split unless rows are coupled.
         coupled: whether a row's loss depends on other rows of its micro-batch.
+        mode: the run's.
 
     Raises:
-        UserError: strata would be run alone that cannot be.
+        UserError: strata or tasks would be run alone that cannot be.
     """
+    if coupled and mode == "aligned":
+        raise UserError(
+            "strategy.mode=aligned runs tasks alone, but this model or loss couples the rows of a batch; use another objective, "
+            "or strategy.mode=auto"
+        )
     if wanted == "auto":
         return "retained" if coupled else "split"
     if coupled and wanted == "split":
@@ -106,6 +115,40 @@ def refuse_replay(plugins: Sequence[object], micro_batches: int) -> None:
             f"strategy.mode=replay cannot accumulate {micro_batches} micro-batches (trainer.accumulate): the window's Gram "
             "matrix is known only after the last one; use per_stratum, or trainer.accumulate=1"
         )
+
+
+def refuse_scaler(scaler: object | None) -> None:
+    """Refuse inner steps under a loss scaler.
+
+    Raises:
+        UserError: there is one.
+    """
+    if scaler is not None:
+        raise UserError(
+            "strategy.mode=aligned is not possible with trainer.precision=16-mixed: inner steps would need a loss scale of their "
+            "own; use bf16-mixed"
+        )
+
+
+def describe(options: Stratify, strategy: str, mode: str, source: str | None) -> str:
+    """One line for people: what was chosen.
+
+    Args:
+        options: what the user said.
+        strategy: its name.
+        mode: of the run.
+        source: of the strata's gradients, if any are formed.
+    """
+    prior = ", ".join(f"{share:.3g}" for share in options.prior_K.tolist())
+    rule = f"rule {options.rule_name}, P(z) = {prior}"
+    if mode != "aligned":
+        return f"gradients by stratum: {strategy}, mode {mode}{f', source {source}' if source else ''}, {rule}"
+    alignment = options.alignment
+    chains = "one user a task" if alignment.tasks == "user" else "one chain"
+    chains = f"{alignment.trajectories} chains" if alignment.trajectories else chains
+    tasks = f"{alignment.inner_steps} users" if alignment.tasks == "user" else "strata"
+    later = f"; by stratum once plugins wake: source {source}, {rule}" if source else ""
+    return f"gradients aligned over {tasks}: {strategy}, inner rate {alignment.inner_lr:g}, {chains}{later}"
 
 
 def default_stratify(num_strata: int) -> Stratify:

@@ -80,6 +80,7 @@ class ToyModule(pl.LightningModule):
         super().__init__()
         self.case, self.stage = case, ToyStage(STRATA, **case.stage)
         self.num_strata, self.couples_rows = STRATA, self.stage.couples_rows
+        self.has_plugins = self.plugins_awake = bool(self.stage.plugins)
 
     def losses(self, batch):
         example = self.stage.losses(batch)

@@ -57,6 +57,7 @@ class ToyModule(pl.LightningModule):
         super().__init__()
         self.case, self.stage, self._rank = case, ToyStage(STRATA, dtype=torch.float32, **case.stage), rank
         self.num_strata, self.couples_rows = STRATA, self.stage.couples_rows
+        self.has_plugins = self.plugins_awake = bool(self.stage.plugins)
 
     @property
     def rank(self):

@@ -56,6 +56,18 @@ CASES = {
         ["alignment.inner_steps=3"],
         r"alignment.\* has no effect with strategy.mode=auto; use strategy.mode=al",
     ),
+    "rule, aligned": (
+        [STRATIFIED, "strategy.mode=aligned", "rule.name=upgrad"],
+        r"rule.name=upgrad has no effect with strategy.mode=aligned and no plugins: .* use strategy.mode=auto",
+    ),
+    "prior, aligned": (
+        [STRATIFIED, "strategy.mode=aligned", "causal.prior=uniform"],
+        r"causal.\* \(uniform, hajek, renormalize\) has no effect with strategy.mode=aligned and no plugins",
+    ),
+    "a loss scaler, aligned": (
+        [STRATIFIED, "strategy.mode=aligned", "trainer.precision=16-mixed"],
+        r"16-mixed is not possible with strategy.mode=aligned: .*; use bf16-mixed",
+    ),
     "a bent estimate": (
         [STRATIFIED, "causal.estimator=horvitz_thompson", "rule.name=upgrad"],
         r"horvitz_thompson .* rule.name=upgrad would bend it; use rule.name=backdoor",
@@ -93,6 +105,7 @@ def test_every_row_is_tried() -> None:
         ["adversary.weight=0.1", "causal.strata=2"],
         [STRATIFIED, "plugin.name=bottleneck", "rule.name=upgrad", "causal.prior=uniform"],
         [STRATIFIED, "emphasis.name=cvar", "stream.users=tail"],
+        [STRATIFIED, "strategy.mode=aligned", "plugin.name=bottleneck", "rule.name=upgrad", "causal.prior=uniform"],
         ["strategy.name=stratified_ddp", "trainer.precision=16-mixed"],
     ],
 )
