@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.columns import PAD
@@ -109,8 +110,8 @@ class GRU4Rec(nn.Module):
             vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())
         hidden = layout.by_time(self.drop(vectors_TD))
         for layer in self.layers:
-            hidden = layer(hidden)[0]
-            hidden = hidden._replace(data=self.drop(hidden.data))
+            data_SH = _step_by_step(layer, hidden) if hidden.data.device.type == "cpu" else layer(hidden)[0].data
+            hidden = hidden._replace(data=self.drop(data_SH))
         states_TD: Tensor = self.dense(layout.by_row(hidden))
         return states_TD if adapt is None else adapt("state", states_TD, batch.stratum_of_position())
 
@@ -128,3 +129,19 @@ class GRU4Rec(nn.Module):
     def forward(self, batch: SequenceBatch) -> Tensor:
         """`encode`, so that wrappers which hook the forward pass (DDP) see it."""
         return self.encode(batch)
+
+
+def _step_by_step(layer: nn.GRU, sequence: PackedSequence) -> Tensor:
+    """What `layer(sequence)` computes, on the CPU faster than there.
+
+    The library's backward pass writes a gradient as long as the whole sequence for each of its times; with 100 times that is most
+    of its work. Split at once, every time's gradient is written once: two to three times faster forward and backward together.
+    """
+    into, across, into_bias, across_bias = layer.parameters()
+    alive = sequence.batch_sizes.tolist()
+    state = sequence.data.new_zeros(alive[0], layer.hidden_size)
+    states = []
+    for inputs in torch.split(sequence.data, alive):
+        state = torch.gru_cell(inputs, state[: len(inputs)], into, across, into_bias, across_bias)
+        states.append(state)
+    return torch.cat(states)
