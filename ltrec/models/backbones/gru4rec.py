@@ -110,6 +110,7 @@ class GRU4Rec(nn.Module):
             vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())
         hidden = layout.by_time(self.drop(vectors_TD))
         for layer in self.layers:
+            assert isinstance(layer, nn.GRU)
             data_SH = _step_by_step(layer, hidden) if hidden.data.device.type == "cpu" else layer(hidden)[0].data
             hidden = hidden._replace(data=self.drop(data_SH))
         states_TD: Tensor = self.dense(layout.by_row(hidden))
