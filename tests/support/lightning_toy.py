@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.core.losses import ExampleLosses
+from ltrec.distributed.alignment_config import AlignmentConfig
 from ltrec.distributed.collectives import all_reduce_sum
 from ltrec.distributed.report import StepReport
 from ltrec.stages.consistency import RankConsistency
@@ -58,6 +59,8 @@ class Case:
     spoil: tuple[int, int, int] | None = None
     """(step, stratum, rank) of losses that are no number."""
     probe_every: int | None = None
+    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
+    """Of mode aligned."""
     check_every: int = 0
     corrupt: int | None = None
     """The step after which a bit of the last rank flips."""
@@ -227,6 +230,7 @@ def strategy_of(case: Case, world: int, **options: Any) -> Any:
         source=case.source,
         nonfinite=case.nonfinite,
         probe_every=case.probe_every,
+        alignment=case.alignment,
     )
     return (StratifiedSingleDeviceStrategy if world == 1 else StratifiedDDPStrategy)(stratify=stratify, **options)
 

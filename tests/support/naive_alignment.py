@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.hashing import mix
+from tests.support.lightning_toy import OPTIMIZERS, Case, LightningToy
 from tests.support.windows import Row, Window
 
 Chain = list[list[Row]]
@@ -71,3 +72,23 @@ def naive_pseudo_gradient(stage: nn.Module, chains: Sequence[Chain], strata: int
 def _batch(rows: list[Row], strata: int) -> SequenceBatch:
     window = Window(1, strata, 1, tuple(replace(row, rank=0, micro=0) for row in rows))
     return window.batches(0)[0]
+
+
+def naive_aligned_train(case: Case, total: int) -> dict[str, Tensor]:
+    """The weights after all windows of a case of mode aligned with `total` chains a window; a spoilt window is skipped."""
+    module, alignment = LightningToy(case), case.alignment
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    optimizer = OPTIMIZERS[case.optimizer](parameters)
+    for step in range(case.steps):
+        if case.spoil is not None and case.spoil[0] == step:
+            continue
+        window = case.window(step)
+        by_user = alignment.tasks == "user"
+        chains = user_chains(window, total, alignment.inner_steps) if by_user else stratum_chains(window, total, seed=0)
+        found = naive_pseudo_gradient(module.toy, chains, case.strata, alignment.inner_lr)
+        for name, parameter in module.toy.named_parameters():
+            parameter.grad = found.get(name)
+        if case.clip is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, case.clip)
+        optimizer.step()
+    return {name: p.detach().clone() for name, p in module.toy.named_parameters()}
