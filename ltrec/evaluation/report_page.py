@@ -42,7 +42,7 @@ def build_page(runs: Sequence[RunFolder], config: EvaluationConfig) -> Page:
     if judged is None and len(runs) > 1:
         raise UserError(f"{run.path} has no evaluation to compare with {runs[1].path}; run 'ltrec evaluate {run.path}' first")
     data = _data(run)
-    names = judged.table.strata.names() if judged else _recorded_names(data)
+    names = _training_names(run, data) or (judged.table.strata.names() if judged else ())
     return Page(
         version=ltrec.__version__,
         title=f"{run.name} \N{MIDDLE DOT} ltrec",
@@ -131,9 +131,10 @@ def _only_training(run: RunFolder) -> Sentence:
     return (Part(f"What follows is its training alone. Run 'ltrec evaluate {run.path}' and report again."),)
 
 
-def _recorded_names(data: Mapping[str, Any]) -> tuple[str, ...]:
+def _training_names(run: RunFolder, data: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of the strata that the run was trained with, which may be fewer than the data set's; those of older runs were its own."""
     strata = data.get("strata")
-    names = strata.get("names") if isinstance(strata, dict) else None
+    names = (run.provenance or {}).get("training_strata") or (strata.get("names") if isinstance(strata, dict) else None)
     return tuple(str(name) for name in names) if isinstance(names, list) else ()
 
 

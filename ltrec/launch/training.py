@@ -87,6 +87,7 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
         strategy.refuse(stage, config.trainer.accumulate)
     if processes.world.rank == 0:
         origin = provenance(data.folder, data.manifest, config.seed, processes.world.size)
+        origin |= {"training_strata": plan.strata.names()}
         begin_run(run, config, origin | ({} if started is None else {"init_from": started}), fresh=resume is None)
         say_visits(plan)
     for chatty in _CHATTY:

@@ -85,6 +85,15 @@ def test_one_stratum_has_no_pairs_and_other_strata_have_made_up_names(run):
     assert "stratum 0100.0" in text
 
 
+def test_merged_strata_are_called_what_they_cover(run):
+    """Two strata of five: the run says which, or the first two of the data set's would lend their names."""
+    stratify(run, strata=2)
+    path = run / "provenance.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"training_strata": ["1-139", "140+"]}))
+    text = squeezed(read(write_report([run], CONFIG)).text)
+    assert "1-139100.025.0%" in text and "140+101.00.0%" in text
+
+
 def test_further_stratified_runs_are_drawn_into_the_panels(run):
     names = ("also", "joint", "fewer", "unprobed")
     also, joint, fewer, unprobed = (Path(shutil.copytree(run, run.parent / name)) for name in names)
