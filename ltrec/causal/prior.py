@@ -11,7 +11,7 @@ Which population is the modeller's choice, and the only free one in the formula:
     user      users_z / users     an average *user* (the default)
     event     events_z / events   an average *event*: nearly joint training, as a control; that weighs by targets:
                                   of a user all events but one, at most max_len
-    uniform   1 / K               an average *stratum*
+    uniform   1 / K               an average *stratum*, of those that have users
     tempered  proportional to users_z^(1/T): T = 1 is `user`, T -> infinity is uniform over the strata that have users. The scaling
               that multilingual and multi-task training uses for its corpora (T5: Raffel et al. 2020, section 3.5.2, without its
               size limit; XLM-R calls 1/T alpha)
@@ -82,7 +82,7 @@ def explicit(population: Population) -> Tensor:
 PRIORS: dict[str, Callable[[Population], Tensor]] = {
     "user": lambda population: population.users_K,
     "event": lambda population: population.events_K,
-    "uniform": lambda population: torch.ones_like(population.users_K),
+    "uniform": lambda population: (population.users_K > 0).double(),
     "tempered": tempered,
     "class_balanced": class_balanced,
     "explicit": explicit,

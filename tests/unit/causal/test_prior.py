@@ -30,6 +30,7 @@ def test_shares():
     assert prior_of("user", USERS, EVENTS).tolist() == pytest.approx([0.5, 0.3, 0.15, 0.04, 0.01])
     assert prior_of("event", USERS, EVENTS).tolist() == pytest.approx([0.15, 0.24, 0.3, 0.2, 0.11])
     assert prior_of("uniform", USERS, EVENTS).tolist() == pytest.approx([0.2] * 5)
+    assert prior_of("uniform", [9, 0, 1], [9, 0, 1]).tolist() == [0.5, 0.0, 0.5]
     assert prior_of("tempered", [900, 100, 0], [1, 1, 0], temperature=2.0).tolist() == pytest.approx([0.75, 0.25, 0.0])
     assert prior_of("explicit", USERS, EVENTS, shares=(0.0, 0.0, 0.5, 0.25, 0.25)).tolist() == [0.0, 0.0, 0.5, 0.25, 0.25]
 
