@@ -3,7 +3,8 @@
 A *cell* is one data set (a number of strata) with one catalogue. In it every mode trains the same model on the same batches,
 through the Lightning trainer and the strategies that `ltrec train` builds; `joint` is Lightning's own DDP.
 
-    counting     a few steps under torch's FLOP counter; bytes that a ring would send, DDP's own from a hook on its buckets
+    counting     a few steps under a FLOP counter; bytes that a ring would send, DDP's own from a hook on its buckets. `per_stratum`
+                 gets its share of a probe, which comes less often than that
     timing       rounds; in a round the modes take turns, each trains the same batches from the start. A step lasts from the end of
                  the step before it to its own end, so waiting for the other process is in it
 """
@@ -45,6 +46,7 @@ from ltrec.launch.build import Data, build_plan, build_stage, open_data
 from ltrec.launch.processes import Processes
 from ltrec.launch.strategies import build_strategy, build_stratify
 from ltrec.strategy import Stratified
+from ltrec.strategy.stratify import PROBE_EVERY
 
 WORLD = 2
 WARM = 3
@@ -56,6 +58,7 @@ MODES: dict[str, tuple[str, ...]] = {
     "weighted": (*_STRATIFIED, "strategy.mode=weighted"),
     "weighted+probe": (*_STRATIFIED, "strategy.mode=weighted", "strategy.probe_every_steps=1"),
     "per_stratum": (*_STRATIFIED, "strategy.mode=per_stratum"),
+    "per_stratum+probe": (*_STRATIFIED, "strategy.mode=per_stratum", "strategy.probe_every_steps=1"),
     "per_stratum/upgrad": (*_STRATIFIED, "strategy.mode=per_stratum", "rule.name=upgrad"),
     "replay/upgrad": (*_STRATIFIED, "strategy.mode=replay", "rule.name=upgrad"),
 }
@@ -111,7 +114,7 @@ class Bench:
 
     def measure(self, say: bool) -> dict[str, Any]:
         """Figures of every mode, equal on all ranks but for times, which are rank 0's."""
-        counts = {mode: self.count(mode) for mode in MODES}
+        counts = with_probes({mode: self.count(mode) for mode in MODES})
         turns: dict[str, list[Turn]] = {mode: [] for mode in MODES}
         for number in range(self.cell.rounds):
             names = list(MODES)[number % len(MODES) :] + list(MODES)[: number % len(MODES)]
@@ -178,6 +181,14 @@ class Bench:
         )
         trainer.fit(stage, train_dataloaders=DataLoader(batches, batch_size=None))  # type: ignore[arg-type]  # a list is a data set
         return stage
+
+
+def with_probes(counts: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """An average step of `per_stratum` holds a part of a probe, of which the few counted steps saw none."""
+    every, plain, probed = PROBE_EVERY["per_stratum"], counts["per_stratum"], counts["per_stratum+probe"]
+    assert every > WARM
+    spread = {key: plain[key] + (probed[key] - plain[key]) / every for key in ("flops", "bytes")}
+    return counts | {"per_stratum": plain | spread}
 
 
 def padded(data: Data, items: int) -> Data:
