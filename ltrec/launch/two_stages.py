@@ -12,7 +12,7 @@ from ltrec.stages.switch import Switch
 
 
 def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
-    """Refuse plugins that would not be trained.
+    """Refuse plugins that would sleep to the end.
 
     Args:
         config: the resolved run.

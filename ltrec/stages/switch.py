@@ -90,6 +90,11 @@ class Switch(Callback):
         rose = self.best is None or float(value) > self.best
         self.best, self.waited = (float(value), 0) if rose else (self.best, self.waited + 1)
 
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say so when the second stage has not come."""
+        if _stage(pl_module).stage_number == 1:
+            self.say("training ends in stage 1: the plugins have not woken")
+
     def state_dict(self) -> dict[str, Any]:
         """What `plateau` has counted."""
         return {"best": self.best, "waited": self.waited}

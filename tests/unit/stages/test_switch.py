@@ -1,0 +1,224 @@
+"""Two stages in one run: the trunk alone, to the bit as if there were no plugins; then both, each at its own rate."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import ltrec.launch.training as training
+from ltrec.core.errors import UserError
+from ltrec.evaluation.metrics import ndcg_at
+from ltrec.evaluation.table import EvalTable
+from ltrec.launch.evaluating import evaluate_run
+from ltrec.launch.processes import detect
+from ltrec.stages.validation import Validator
+from tests.support.shards import random_users, write_dataset
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, same, tiny_config, tiny_data
+
+PLUGGED = ["strategy.name=stratified", "plugin.name=bottleneck", "trainer.log_every_steps=1"]
+NEVER = ["switch.by=plateau", "switch.at=100"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_data(tmp_path_factory.mktemp("data"))
+
+
+def train(data, out, *words):
+    return training.train(tiny_config(data, out, *words)).path
+
+
+def trunk_of(state):
+    return {name.replace("backbone.trunk.", "backbone."): value for name, value in state.items() if "backbone.trunk." in name}
+
+
+def plugins_of(state):
+    return {name: value for name, value in state.items() if ".plugins." in name}
+
+
+def script_validation(monkeypatch, values):
+    """Make NDCG@10 what the test says, validation after validation."""
+    left = iter(values)
+
+    def finish(self):
+        self._parts = []
+        return {"val/ndcg@10": next(left), "val/hr@10": 0.5}
+
+    monkeypatch.setattr(Validator, "finish", finish)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["optim.weight_decay=0.1"],
+        ["strategy.mode=weighted", "optim.clip_norm=0.3", "trainer.accumulate=2"],
+        ["rule.name=upgrad", "optim.clip_norm=0.3", "adversary.weight=0.2"],
+    ],
+    ids=["per_stratum", "weighted", "gram and adversary"],
+)
+@pytest.mark.parametrize("plugin", ["bottleneck", "copies"])
+def test_the_first_stage_is_a_run_without_plugins_bit_for_bit(data, tmp_path, words, plugin):
+    if plugin == "copies":
+        words = [w for w in words if not w.startswith("adversary")]
+    plain = train(data, tmp_path / "plain", "strategy.name=stratified", "trainer.log_every_steps=1", *words)
+    run = train(data, tmp_path / "plugged", *PLUGGED, f"plugin.name={plugin}", *NEVER, *words)
+    mine, good = checkpoint(run), checkpoint(plain)
+    rest = {name: value for name, value in mine["state_dict"].items() if not name.startswith("backbone.")}
+    assert same(trunk_of(mine["state_dict"]) | rest, good["state_dict"])
+    assert mine["optimizer_states"][0]["state"].keys() == good["optimizer_states"][0]["state"].keys(), "no moments of plugins"
+    assert same(mine["optimizer_states"][0]["state"], good["optimizer_states"][0]["state"])
+    for line, expected in zip(lines_of(run), lines_of(plain), strict=True):
+        assert {k: v for k, v in line.items() if k not in ("stage", "lr/plugins")} == expected
+
+
+@pytest.mark.parametrize(("words", "first"), [(["switch.by=step", "switch.at=5"], 5), (["switch.by=epoch", "switch.at=2"], 8)])
+def test_each_group_has_its_rate_from_the_switch_on(data, tmp_path, words, first):
+    run = train(data, tmp_path, *PLUGGED, *words, "switch.trunk_rate=0.25")
+    plain = train(data, tmp_path / "plain", "strategy.name=stratified", "trainer.log_every_steps=1")
+    usual, total = column(plain, "lr"), 3 * STEPS_PER_EPOCH
+    assert column(run, "stage") == [1] * first + [2] * (total - first)
+    assert column(run, "lr") == pytest.approx([*usual[:first], *(0.25 * lr for lr in usual[first:])])
+    assert column(run, "lr/plugins") == pytest.approx([0.0] * first + usual[first:])
+
+
+def test_plugins_begin_at_the_switch_with_moments_of_their_own(data, tmp_path):
+    """Before, nothing moves them: not their rate, not weight decay. After, Adam counts their own steps."""
+    words = [*PLUGGED, "switch.by=step", "switch.at=5", "optim.weight_decay=0.1"]
+    run = train(data, tmp_path, *words)
+    before, after = checkpoint(run, "stage1"), checkpoint(run)
+    assert not before["state_dict"]["backbone.switch.flag"] and after["state_dict"]["backbone.switch.flag"]
+    fresh = training.build_stage(*staged(data, tmp_path, *words)).state_dict()
+    assert same(plugins_of(before["state_dict"]), plugins_of(fresh))
+    assert not same(plugins_of(after["state_dict"]), plugins_of(fresh))
+    [state] = after["optimizer_states"]
+    steps = {entry["name"]: {float(state["state"][i]["step"]) for i in entry["params"]} for entry in state["param_groups"]}
+    assert steps == {"trunk": {12.0}, "plugins": {7.0}}
+
+
+def staged(data, out, *words):
+    config = tiny_config(data, out, *words)
+    opened = training.open_data(config)
+    return config, opened, training.build_plan(config, opened)
+
+
+def test_from_step_0_there_is_one_stage_only(data, tmp_path):
+    run = train(data, tmp_path, *PLUGGED, "switch.by=step", "switch.at=0")
+    assert set(column(run, "stage")) == {2}
+    assert not (run / "checkpoints" / "stage1.ckpt").exists()
+    [state] = checkpoint(run)["optimizer_states"]
+    assert {float(moments["step"]) for moments in state["state"].values()} == {12.0}
+
+
+@pytest.mark.parametrize("words", [[], ["strategy.mode=weighted"]], ids=["per_stratum", "weighted"])
+def test_a_frozen_trunk_does_not_move_and_takes_no_part_in_clipping(data, tmp_path, words):
+    """Neither rate nor decay nor moments move it; the norm that is written and clipped is the plugins' alone."""
+    common = [*PLUGGED, "switch.by=step", "switch.trunk_rate=0", "optim.weight_decay=0.1", "model.dropout=0", *words]
+    common += ["optim.schedule=constant", "trainer.max_steps=7"]
+    run = train(data, tmp_path / "frozen", *common, "switch.at=4", "optim.clip_norm=1e-3")
+    at_switch, end = checkpoint(run, "stage1"), checkpoint(run)
+    assert at_switch["global_step"] == 4 and end["global_step"] == 7
+    assert same(trunk_of(at_switch["state_dict"]), trunk_of(end["state_dict"]))
+    assert not same(plugins_of(at_switch["state_dict"]), plugins_of(end["state_dict"]))
+    [state] = end["optimizer_states"]
+    steps = {entry["name"]: {float(state["state"][i]["step"]) for i in entry["params"]} for entry in state["param_groups"]}
+    assert steps == {"trunk": {4.0}, "plugins": {3.0}}
+    norms = plugin_norms(data, tmp_path / "watched", *common, "switch.at=4", "optim.clip_norm=1e-3")
+    assert norms == pytest.approx([1e-3] * 3, rel=1e-2), "the plugins have the whole budget"
+    assert min(column(run, "grad_norm")[4:]) > 1e-3
+
+
+def plugin_norms(data, out, *words):
+    """Norms of the plugins' gradients as the optimiser saw them in the second stage."""
+    norms, make = [], training._working_callbacks
+
+    class Watch(training.Callback):
+        def on_train_start(self, trainer, pl_module):
+            def note(optimizer, args, kwargs):
+                seen = {e["name"]: [p.grad for p in e["params"] if p.grad is not None] for e in optimizer.param_groups}
+                if pl_module.plugins_awake:
+                    assert not seen["trunk"]
+                    every = [p.grad for e in optimizer.param_groups for p in e["params"] if p.grad is not None]
+                    norms.append(float(torch.nn.utils.get_total_norm(every)))
+
+            trainer.optimizers[0].register_step_post_hook(note)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_working_callbacks", lambda *args: [Watch(), *make(*args)])
+        train(data, out, *words)
+    return norms
+
+
+def test_patience_and_the_best_checkpoint_begin_anew_with_the_second_stage(data, tmp_path, monkeypatch):
+    """The first stage may fall for as long as its clock says; the second is measured against itself."""
+    script_validation(monkeypatch, [0.9, 0.8, 0.7, 0.6, 0.3, 0.4, 0.35, 0.2, 0.9])
+    words = ["switch.by=epoch", "switch.at=4", "trainer.patience=2", "trainer.max_epochs=50"]
+    run = train(data, tmp_path, *PLUGGED, *words)
+    assert column(run, "val/ndcg@10") == [0.9, 0.8, 0.7, 0.6, 0.3, 0.4, 0.35, 0.2]
+    assert checkpoint(run)["global_step"] == 8 * STEPS_PER_EPOCH
+    assert checkpoint(run, "best")["global_step"] == 6 * STEPS_PER_EPOCH
+    assert checkpoint(run, "stage1")["global_step"] == STEPS_PER_EPOCH
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    train(data, tmp_path, *PLUGGED, *words)
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before, "a stopped run stays stopped"
+
+
+def test_a_plateau_ends_the_first_stage(data, tmp_path, monkeypatch):
+    script_validation(monkeypatch, [0.1, 0.3, 0.2, 0.3, 0.25, 0.1, 0.2])
+    words = ["switch.by=plateau", "switch.at=2", "trainer.patience=1", "trainer.max_epochs=50"]
+    run = train(data, tmp_path, *PLUGGED, *words)
+    assert column(run, "stage").index(2) == 4 * STEPS_PER_EPOCH, "an equal value is no rise"
+    assert column(run, "val/ndcg@10") == [0.1, 0.3, 0.2, 0.3, 0.25, 0.1]
+
+
+def test_what_is_said(data, tmp_path, capsys):
+    words = [*PLUGGED, "switch.by=epoch", "switch.at=2"]
+    train(data, tmp_path, *words)
+    said = capsys.readouterr().out.splitlines()
+    assert "stage 1: the trunk alone, until step 8" in said
+    assert "stage 2 from step 8: 3 plugins awake, trunk at 0.1 of its rate" in said
+    train(data, tmp_path, *words, "trainer.max_epochs=4")
+    assert "stage 2: 3 plugins awake, trunk at 0.1 of its rate" in capsys.readouterr().out.splitlines()
+    train(data, tmp_path / "other", *PLUGGED, *NEVER, "switch.trunk_rate=0", "trainer.max_epochs=1")
+    said = capsys.readouterr().out
+    assert "stage 1: the trunk alone, until val/ndcg@10 has not risen for 100 validation(s)" in said
+    assert "training ends in stage 1: the plugins have not woken" in said
+
+
+def test_either_stage_can_be_evaluated(data, tmp_path):
+    """As it was trained: the checkpoint knows whether plugins were awake."""
+    config = tiny_config(data, tmp_path, *PLUGGED, "switch.by=epoch", "switch.at=1", "optim.lr=0.05")
+    run, measured = training.train(config), {}
+    for which in ("stage1", "best", "last"):
+        ranks = EvalTable.read(evaluate_run(run, "valid", which, detect())["sasrec"]).column("rank")
+        measured[which] = ndcg_at(ranks, 10).mean()
+    values = column(run.path, "val/ndcg@10")
+    assert checkpoint(run.path, "best")["callbacks"]["Checkpoints"]["best"] == {"stage1": values[0], "best": max(values[1:])}
+    assert measured == pytest.approx({"stage1": values[0], "best": max(values[1:]), "last": values[-1]}, rel=1e-6)
+    assert measured["stage1"] != measured["last"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["switch.by=epoch", "switch.at=3"], r"plugins would wake at step 12, and the run ends at step 12 .*switch earlier"),
+        (["switch.by=step", "switch.at=9", "trainer.max_steps=9"], r"wake at step 9, .*trainer\.max_steps=9"),
+        (["strategy.name=joint"], r"plugin.* needs gradients by stratum: strategy\.name=stratified .*causal\.prior=event"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_written(data, tmp_path, words, message):
+    with pytest.raises(UserError, match=message):
+        train(data, tmp_path, *PLUGGED, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plateau_needs_the_metric_it_waits_for(data, tmp_path):
+    words = ["switch.by=plateau", "switch.at=1", "trainer.monitor=val/mrr"]
+    with pytest.raises(UserError, match=r"watches trainer\.monitor=val/mrr, which validation does not give; it gives val/hr@10,"):
+        train(data, tmp_path, *PLUGGED, *words)
+
+
+def test_a_plateau_needs_validations(tmp_path):
+    users = [replace(user, valid_at=-1, test_at=-1) for user in random_users([40, 30, 20], num_items=30)]
+    write_dataset(tmp_path / "data", users, num_items=30)
+    with pytest.raises(UserError, match=r"switch\.by=plateau waits for validations, and no user .*; use switch\.by=epoch"):
+        train(tmp_path / "data", tmp_path, *PLUGGED, "switch.by=plateau", "switch.at=1")
