@@ -25,6 +25,7 @@ COMMANDS = {
     "prepare": "event logs (CSV, TSV, JSONL, Parquet) -> shards with strata and splits",
     "verify": "check every byte of a prepared data set again",
     "train": "train a run from YAML files and key=value words; repeat to resume",
+    "launch": "train under torchrun here, or as a Slurm job that requeues itself",
     "evaluate": "full ranking by activity stratum, with intervals; --compare runs",
     "predict": "top-k items per user, as Parquet",
     "report": "one HTML page with plots, for one run or several",
@@ -50,6 +51,7 @@ examples
   ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml name=mine optim.lr=5e-4
   ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml --print-config
   torchrun --nproc-per-node 2 -m ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml
+  ltrec launch slurm conf/data/ml-100k.yaml conf/experiment/quickstart.yaml --nodes 2 --gpus-per-node 8 --dry-run
   ltrec evaluate runs/mine --compare runs/other
   ltrec report runs/mine runs/other
 
@@ -117,8 +119,21 @@ def parse(name: str, function: Callable[..., None], words: Sequence[str]) -> tup
     app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
     app.command(name)(remember)
     try:
-        typer.main.get_command(app).main(list(words), prog_name=f"ltrec {name}")
+        typer.main.get_command(app).main(spread(words), prog_name=f"ltrec {name}")
     except SystemExit as stop:
         if not calls:
             return (stop.code if isinstance(stop.code, int) else 2), None
     return 0, calls[0]
+
+
+def spread(words: Sequence[str], option: str = "--sweep") -> list[str]:
+    """`--sweep a.yaml b.yaml` -> `--sweep a.yaml --sweep b.yaml`: what a shell makes of `--sweep conf/sweep/*.yaml`.
+
+    The list ends at the next option or `key=value` word.
+    """
+    result: list[str] = []
+    inside = False
+    for word in words:
+        inside = word == option or (inside and not word.startswith("-") and "=" not in word)
+        result += [option, word] if inside and word != option and result[-1] != option else [word]
+    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
@@ -58,7 +59,13 @@ def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> di
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and cleanliness of the repository that holds `folder`; None outside one or without git."""
+    """Commit and cleanliness of the repository that holds `folder`; None outside one or without git.
+
+    A copy made for a job says what it was copied from, in a file beside it.
+    """
+    recorded = folder.parent / "commit.json"
+    if recorded.exists():
+        return dict(json.loads(recorded.read_text(encoding="utf-8")))
     git = shutil.which("git")
     if git is None:
         return None

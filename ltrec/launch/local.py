@@ -1,0 +1,12 @@
+"""`ltrec launch local`: torchrun on this machine, with the same interpreter, as an argument list and never through a shell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+
+def torchrun(words: Sequence[str], *, processes: int, max_restarts: int) -> list[str]:
+    """The argument list that trains `words` in so many processes."""
+    options = ["--standalone", f"--nproc-per-node={processes}", f"--max-restarts={max_restarts}"]
+    return [sys.executable, "-m", "torch.distributed.run", *options, "-m", "ltrec", "train", *words]

@@ -1,0 +1,82 @@
+"""`ltrec launch slurm`: write the run folders and the job script, and hand the script to sbatch.
+
+runs/<name>/config.yaml            the resolved config: all that training is told
+runs/<name>/code/<digest>/         the package, when it lies in a checkout
+runs/<name>/launch/train.sbatch    the script; `sbatch` it again to go on
+runs/<name>/launch/train.log       what training says, over all attempts; slurm-<job>.log holds what Slurm says
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ltrec.config.load import dump
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.core.files import atomic_write_text
+from ltrec.launch.run_folder import find_run, folder_of
+from ltrec.launch.slurm_job import Job
+from ltrec.launch.slurm_script import fill
+from ltrec.launch.snapshot import is_editable, snapshot
+
+SCRIPT, LOG = "train.sbatch", "train.log"
+"""Files in a run's launch folder."""
+
+
+def script_of(script: str, job: Job, runs: Sequence[RunConfig], *, name: str, code: str = "") -> str:
+    """The filled script; nothing is written.
+
+    Raises:
+        UserError: a run's folder holds another run, or a value cannot be written into a script.
+    """
+    folders = [find_run(config)[0].path for config in runs]
+    return fill(
+        script,
+        job,
+        name=name,
+        folder=Path.cwd(),
+        output=_launch_folder(folders[0]) / "slurm-%j.log",
+        runs=folders,
+        python="python3" if job.container else sys.executable,
+        code=code,
+    )
+
+
+def prepare(script: str, job: Job, runs: Sequence[RunConfig], *, name: str) -> Path:
+    """Write configs, code and script into the run folders; returns the script to submit, that of the first run.
+
+    Raises:
+        UserError: as `script_of`, before anything is written.
+    """
+    script_of(script, job, runs, name=name)
+    folders = [folder_of(config) for config in runs]
+    kept = [snapshot(run.path / "code").name for run in folders] if is_editable() else []
+    text = script_of(script, job, runs, name=name, code=f"code/{kept[0]}" if kept else "")
+    for config, run in zip(runs, folders, strict=True):
+        atomic_write_text(run.config, dump(config))
+        atomic_write_text(_launch_folder(run.path) / SCRIPT, text)
+    return _launch_folder(folders[0].path) / SCRIPT
+
+
+def submit(script: Path) -> str:
+    """Hand a script to sbatch; returns the job's id.
+
+    Raises:
+        UserError: there is no sbatch, or it refuses, in its own words.
+    """
+    sbatch = shutil.which("sbatch")
+    if sbatch is None:
+        raise UserError(f"there is no sbatch here; the job is ready: run 'sbatch {script}' on a login node of the cluster")
+    done = subprocess.run([sbatch, "--parsable", str(script)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = " ".join(line.removeprefix("sbatch: error: ") for line in done.stderr.splitlines()) or "no reason given"
+        raise UserError(f"sbatch refused {script}: {reason}")
+    return done.stdout.strip().partition(";")[0]  # id;cluster
+
+
+def _launch_folder(run: Path) -> Path:
+    return run / "launch"

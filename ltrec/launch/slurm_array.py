@@ -1,0 +1,64 @@
+"""One command, many runs: seeds and sweep files become runs with names of their own, one for each task of a job array."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+from ltrec.config.load import load
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+
+
+def seeds_of(text: str) -> list[int]:
+    """`0-2` or `0,3,7` or `0-2,10` -> seeds, in order.
+
+    Raises:
+        UserError: when it is neither, or names a seed twice.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
+        if found is None or int(found[2] or found[1]) < int(found[1]):
+            raise UserError(f"--array-seeds {text!r}: write seeds such as 0-4 or 0,3,7")
+        seeds += range(int(found[1]), int(found[2] or found[1]) + 1)
+    if len(seeds) > 1000:
+        raise UserError(f"--array-seeds {text}: {len(seeds)} runs; at most 1000 in one array")
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--array-seeds {text}: a seed is named twice")
+    return seeds
+
+
+def members(files: Sequence[str], words: Sequence[str], sweep: Sequence[str], seeds: Sequence[int]) -> list[RunConfig]:
+    """The runs: every sweep file with every seed. A single run, under its own name, when there is neither.
+
+    A sweep file comes after the other files and before the words. W&B gathers the runs under the common name unless told otherwise.
+
+    Raises:
+        UserError: for a config that is wrong, or two sweep files of one name.
+    """
+    runs = []
+    each_file: list[str | None] = [*sweep] or [None]
+    each_seed: list[int | None] = [*seeds] or [None]
+    for file, seed in product(each_file, each_seed):
+        config = load(files if file is None else [*files, file], words)
+        parts = [*([] if file is None else [Path(file).stem]), *([] if seed is None else [f"seed{seed}"])]
+        if parts:
+            group = config.tracking.group or config.name
+            config = _renamed(config, "-".join([config.name, *parts]))
+            config = replace(config, tracking=replace(config.tracking, group=group))
+        runs.append(config if seed is None else replace(config, seed=seed))
+    names = [run.name for run in runs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"two runs would be called {twice[0]}: give the sweep files different names")
+    return runs
+
+
+def _renamed(config: RunConfig, name: str) -> RunConfig:
+    try:
+        return replace(config, name=name)
+    except ValueError as error:  # the name of a file may be no name of a run
+        raise UserError(str(error)) from None

@@ -1,0 +1,138 @@
+"""What a Slurm job asks for, checked before Slurm sees it, and its `#SBATCH` lines.
+
+Everything that a person types here ends up in a script, so what may be typed is narrow: names, counts and times in Slurm's own
+alphabet. Paths may be anything but lines; they are quoted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltrec.core.errors import UserError
+
+FORMS = ("torchrun", "python")
+"""How processes start: torchrun once a node, or a Slurm task for each."""
+
+_ALPHABET = {
+    "nodes": r"[1-9]\d*(-[1-9]\d*)?",
+    "time": r"\d+(:\d\d){0,2}|\d+-\d+(:\d\d){0,2}",
+    "partition": r"[\w.,-]+",
+    "account": r"[\w.@-]+",
+    "after": r"\d+(_\d+)?(:\d+(_\d+)?)*",
+}
+_EXAMPLE = {"nodes": "2 or 1-4", "time": "30, 04:00:00 or 2-00", "partition": "gpu", "account": "my-group", "after": "1234"}
+_EXTRA = re.compile(r"[a-z][a-z-]*(=[\w.,:@%+/*&|()\[\]-]+)?")
+_GIVEN = {"nodes", "time", "partition", "account", "dependency", "array", "output", "signal", "requeue", "open-mode", "job-name"}
+_GIVEN |= {"ntasks-per-node", "cpus-per-task", "gpus-per-node", "chdir"}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Resources and form of a job.
+
+    Raises:
+        UserError: for a value that Slurm would not understand, or that is not one value.
+    """
+
+    nodes: str = "1"
+    """A number, or a range such as 1-4 that Slurm chooses from, anew at every requeue."""
+    gpus_per_node: int = 0
+    """GPUs, and as many processes."""
+    processes_per_node: int = 0
+    """Processes a node; 0 = one for each GPU, and one without."""
+    cpus_per_process: int = 4
+    """Cores of a process."""
+    time: str = "04:00:00"
+    """Limit of one attempt."""
+    notice: int = 120
+    """Seconds before that limit at which training is asked to stop."""
+    partition: str = ""
+    """Slurm's partition; empty = its default."""
+    account: str = ""
+    """Slurm's account; empty = its default."""
+    after: str = ""
+    """Jobs that must end well before."""
+    extra: tuple[str, ...] = ()
+    """Further options of sbatch, such as qos=high."""
+    form: str = "torchrun"
+    """torchrun or python."""
+    container: str = ""
+    """Image to run in."""
+    max_restarts: int = 0
+    """torchrun: how often a crashed process may start again inside the job."""
+
+    def __post_init__(self) -> None:
+        for name, alphabet in _ALPHABET.items():
+            value = getattr(self, name)
+            if (value or name in ("nodes", "time")) and not re.fullmatch(alphabet, value):
+                raise UserError(f"--{name} {value!r}: write {_EXAMPLE[name]}")
+        for option in self.extra:
+            if not _EXTRA.fullmatch(option):
+                raise UserError(f"--sbatch {option!r}: write name or name=value, such as qos=high, without quotes or spaces")
+            if (name := option.partition("=")[0]) in _GIVEN:
+                raise UserError(f"--sbatch {option}: ltrec writes --{name} itself; see ltrec launch --help")
+        least = {"gpus_per_node": 0, "processes_per_node": 0, "cpus_per_process": 1, "notice": 1, "max_restarts": 0}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise UserError(f"--{name.replace('_', '-')} must be at least {smallest}; got {getattr(self, name)}")
+        if self.max_restarts and self.form == "python":
+            raise UserError("--max-restarts needs torchrun; leave out --python")
+
+    @property
+    def processes(self) -> int:
+        """Processes on each node."""
+        return self.processes_per_node or self.gpus_per_node or 1
+
+    def directives(self, name: str, folder: Path, output: Path, tasks: int) -> Iterator[str]:
+        """The `#SBATCH` lines.
+
+        Args:
+            name: of the job.
+            folder: where the job runs.
+            output: Slurm's own log; may hold Slurm's patterns.
+            tasks: of the array; 1 = no array.
+        """
+        per_node = self.processes if self.form == "python" else 1
+        lines = {
+            "job-name": name,
+            "chdir": quoted(folder),
+            "nodes": self.nodes,
+            "ntasks-per-node": per_node,
+            "cpus-per-task": self.cpus_per_process * self.processes // per_node,
+            "gpus-per-node": self.gpus_per_node or None,
+            "time": self.time,
+            "partition": self.partition or None,
+            "account": self.account or None,
+            "dependency": ",".join(self._waits(tasks)) or None,
+            "array": f"0-{tasks - 1}" if tasks > 1 else None,
+            "signal": f"B:USR1@{self.notice}",
+            "open-mode": "append",
+            "output": quoted(output),
+        }
+        yield from (f"#SBATCH --{option}={value}" for option, value in lines.items() if value is not None)
+        yield "#SBATCH --requeue"
+        yield from (f"#SBATCH --{option}" for option in self.extra)
+
+    def _waits(self, tasks: int) -> Iterator[str]:
+        """For the jobs named, and for a job of the same name: two must not write into one run folder. (An array shares one.)"""
+        if self.after:
+            yield f"afterok:{self.after}"
+        if tasks == 1:
+            yield "singleton"
+
+
+def quoted(path: Path) -> str:
+    """A path for an `#SBATCH` line: in double quotes unless it is harmless, with what Slurm reads specially escaped.
+
+    Raises:
+        UserError: the path holds a line break or another control character.
+    """
+    text = str(path)
+    if not text.isprintable():
+        raise UserError(f"{text!r} cannot be written into a job script; choose another folder")
+    if re.fullmatch(r"[\w./%+,@-]+", text):
+        return text
+    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
