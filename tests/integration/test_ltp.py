@@ -52,8 +52,8 @@ def train_killed_and_not(rank, size, data, out, names):
 def runs(data, tmp_path_factory):
     """W -> the folder of its runs; in two processes only those of `QUICK`."""
     out = {size: tmp_path_factory.mktemp(f"ltp-{size}") for size in (1, 2)}
-    train_killed_and_not(0, 1, data, out[1], dict.fromkeys(RUNS, []) | QUICK)
-    spawn(train_killed_and_not, 2, out[2] / "store", 2, data, out[2], {"ltp": [], "plugged": MOMENTS[2:3]}, timeout=240)
+    train_killed_and_not(0, 1, data, out[1], dict.fromkeys(RUNS, ()) | QUICK)
+    spawn(train_killed_and_not, 2, out[2] / "store", 2, data, out[2], {"ltp": (), "plugged": MOMENTS[2:3]}, timeout=240)
     return out
 
 
