@@ -53,6 +53,14 @@ test-slow: install ## The tests that take minutes
 test-gpu: install ## The tests that need a CUDA device
 	$(PYTEST) -m gpu
 
+# A private Slurm on this machine, which only root can start. What cannot be installed or started is skipped, and says so.
+.PHONY: test-slurm
+test-slurm: install ## Real Slurm jobs on a private two-node cluster on this machine (as root, on Debian or Ubuntu)
+	@command -v slurmctld >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends slurm-wlm; } \
+	  || echo "no Slurm here, and not installed: these tests need root and Debian's slurm-wlm" >&2
+	$(PYTEST) -m slurm
+
 .PHONY: check
 check: install ## Format, lint, types, floors of the house, spelling
 	$(BIN)/ruff format --check .
