@@ -29,7 +29,8 @@ class SequenceBatch:
             user's own; when a history is scored, that of the history's whole length.
         user_key_B: int64 [B], the user's 64-bit key.
         window_targets_K: int64 [K], examples (targets, or rows under stream.unit=user) per stratum in this *rank's* whole
-            accumulation window (all its micro-batches of the step), known before the first forward pass; empty for histories. Stays on the CPU, where decisions are taken.
+            accumulation window (all its micro-batches of the step), known before the first forward pass; empty for histories.
+            Stays on the CPU, where decisions are taken.
         step: global step (optimiser steps since the start of training); -1 for histories.
         micro: micro-batch number within the step.
         slot_B: int64 [B], where a row stands in the order that was drawn, which sorting by length has changed; counted within its

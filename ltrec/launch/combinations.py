@@ -17,6 +17,7 @@ from ltrec.core.errors import UserError
 from ltrec.distributed.alignment_config import AlignmentConfig
 from ltrec.models.backbones import BACKBONES, Encoder
 from ltrec.objectives import STATELESS
+from ltrec.stages.switch_config import SwitchConfig
 
 CROSS_ENTROPIES = ("softmax", "sampled_softmax", "in_batch")
 """Objectives whose loss is -log p of the true item, among all or some."""
@@ -60,8 +61,13 @@ REFUSED: tuple[Refusal, ...] = (
     ),
     Refusal(
         lambda c: c.plugin.name != "none" and c.strategy.name == "joint",
-        "plugin.name={c.plugin.name} needs gradients by stratum: strategy.name=stratified (for joint training of the trunk say "
-        "causal.prior=event)",
+        "plugin.name={c.plugin.name} needs gradients by stratum: use strategy.name=stratified (for joint training of the trunk "
+        "with causal.prior=class_balanced causal.beta=0 causal.estimator=horvitz_thompson)",
+    ),
+    Refusal(
+        lambda c: c.plugin.name == "none" and c.switch != SwitchConfig(),
+        "switch.* ({c.switch.by}, {c.switch.at}, {c.switch.trunk_rate:g}) has no effect with plugin.name=none; take it out, or use "
+        "plugin.name=bottleneck",
     ),
     Refusal(
         lambda c: not _has_states(c) and c.plugin.name == "melt",

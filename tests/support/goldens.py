@@ -2,7 +2,7 @@
 
 A golden is one small run through the whole of `ltrec train`: 90 users, a SASRec of width 8 with dropout, in float64 on one thread,
 by the method's own file. It holds the loss of every step and the length of the weights afterwards, as the shortest decimals that
-give the same doubles back. A method with plugins switches before step 15.
+give the same doubles back. Plugins that wait for an epoch or a plateau wake before step 15 here.
 
 The rule: a golden moves only in a commit of its own, whose message says why the numbers had to change. A change that was not meant
 to change a method's numbers moves none. To write one anew:
@@ -66,7 +66,8 @@ def run(method: str, folder: Path, *words: str, nudge: float = 0.0) -> dict[str,
     data = tiny_data(folder / "data")
     known = [w for w in tiny_words(data, folder / "runs") if not w.startswith("objective.")]
     file, said = [ROOT / f"conf/method/{method}.yaml"], [*known, *COMMON, *words]
-    if load(file, said).plugin.name != "none":
+    chosen = load(file, said)
+    if chosen.plugin.name != "none" and chosen.switch.by != "step":
         said += ["switch.by=step", f"switch.at={SWITCH}"]
     with in_float64(nudge):
         training.train(load(file, said))

@@ -27,7 +27,11 @@ CASES = {
     "worst targets, averaged": (["emphasis.name=cvar", "stream.unit=user"], r"cvar .* use stream.unit=target"),
     "plugins, jointly": (
         ["plugin.name=bottleneck"],
-        r"plugin.name=bottleneck needs gradients by stratum: strategy.name=strat.*event",
+        r"plugin.name=bottleneck needs gradients by stratum: use strategy.name=stratified .*causal.beta=0",
+    ),
+    "a switch to nothing": (
+        ["switch.at=3"],
+        r"switch.\* \(epoch, 3, 0.1\) has no effect with plugin.name=none; .*plugin.name=bottleneck",
     ),
     "a map of states without states": (
         [*DIN, STRATIFIED, "objective.name=bce", "plugin.name=melt"],

@@ -31,6 +31,7 @@ PAIRS = [(model, method) for model in MODELS for method in METHODS]
 REFUSED = {
     ("din", "ltp"): r"adversary\.weight=0\.1 needs a backbone with states, and model\.name=din has none",
     ("din", "ltp-adversarial"): r"adversary\.weight=0\.1 needs a backbone with states, and model\.name=din has none",
+    ("din", "pin-ltp"): r"adversary\.weight=0\.1 needs a backbone with states, and model\.name=din has none",
     ("din", "melt"): r"plugin\.name=melt maps states, and model\.name=din has none",
 }
 """(model, method) -> words of the reason."""

@@ -202,7 +202,7 @@ def test_either_stage_can_be_evaluated(data, tmp_path):
     [
         (["switch.by=epoch", "switch.at=3"], r"plugins would wake at step 12, and the run ends at step 12 .*switch earlier"),
         (["switch.by=step", "switch.at=9", "trainer.max_steps=9"], r"wake at step 9, .*trainer\.max_steps=9"),
-        (["strategy.name=joint"], r"plugin.* needs gradients by stratum: strategy\.name=stratified .*causal\.prior=event"),
+        (["strategy.name=joint"], r"plugin.* needs gradients by stratum: use strategy\.name=stratified .*causal\.beta=0"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_written(data, tmp_path, words, message):
