@@ -6,11 +6,13 @@ other. So two runs make PIN as well as one: a first without plugins, a second wi
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import sha256_file
 from ltrec.launch.resuming import refuse_other_data
@@ -21,11 +23,11 @@ from ltrec.stages.checkpoint_io import read_checkpoint, whole_file
 _BACKBONE, _TRUNK = "backbone.", "backbone.trunk."
 
 
-def start_from(source: str, stage: BackboneStage, manifest_digest: str) -> dict[str, Any]:
+def start_from(config: RunConfig, stage: BackboneStage, manifest_digest: str) -> dict[str, Any]:
     """Give the stage's trunk the weights of another run's.
 
     Args:
-        source: a run folder, of which the best checkpoint is taken, or a checkpoint.
+        config: the new run's; `init_from` is a run folder, of which the best checkpoint is taken, or a checkpoint.
         stage: the new run's.
         manifest_digest: of its data set.
 
@@ -35,12 +37,12 @@ def start_from(source: str, stage: BackboneStage, manifest_digest: str) -> dict[
     Raises:
         UserError: there is no such checkpoint, it is of another data set, or its trunk is another one.
     """
-    checkpoint = _checkpoint_of(Path(source))
+    checkpoint = _checkpoint_of(Path(config.init_from))
     state = read_checkpoint(checkpoint)
     refuse_other_data(checkpoint, state, manifest_digest, way_out="let init_from name a run on this one")
     trunk: nn.Module = stage.plugged.trunk if stage.has_plugins else stage.backbone
     weights = trunk_of(state["state_dict"])
-    _refuse_other_trunk(checkpoint, weights, trunk)
+    _refuse_other_trunk(config, checkpoint, weights, trunk)
     trunk.load_state_dict(weights)
     return {"checkpoint": str(checkpoint), "sha256": sha256_file(whole_file(checkpoint))}
 
@@ -61,11 +63,24 @@ def _checkpoint_of(source: Path) -> Path:
     return source
 
 
-def _refuse_other_trunk(checkpoint: Path, weights: dict[str, Tensor], trunk: nn.Module) -> None:
+def _refuse_other_trunk(config: RunConfig, checkpoint: Path, weights: dict[str, Tensor], trunk: nn.Module) -> None:
     theirs, mine = ({name: tuple(value.shape) for name, value in tree.items()} for tree in (weights, trunk.state_dict()))
     if differing := [name for name in sorted(theirs.keys() | mine.keys()) if theirs.get(name) != mine.get(name)]:
         name = differing[0]
         raise UserError(
             f"init_from={checkpoint} holds another trunk ({name} is {theirs.get(name, 'absent')} there, "
-            f"{mine.get(name, 'absent')} here); give the model.* and stream.max_len settings it was trained with"
+            f"{mine.get(name, 'absent')} here); give the settings it was trained with: {_settings_there(config, checkpoint)}"
         )
+
+
+def _settings_there(config: RunConfig, checkpoint: Path) -> str:
+    """What shapes the other run's trunk, where it differs and the run folder around the checkpoint can tell."""
+    folder = RunFolder(checkpoint.parent.parent)
+    if not folder.config.exists():
+        return "model.*, stream.max_len"
+    there, here = (_shaping(c) for c in (folder.read_config(), config))
+    return ", ".join(f"{key}={value}" for key, value in there.items() if here.get(key) != value)
+
+
+def _shaping(config: RunConfig) -> dict[str, Any]:
+    return {"stream.max_len": config.stream.max_len} | {f"model.{key}": value for key, value in asdict(config.model).items()}

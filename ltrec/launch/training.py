@@ -81,7 +81,7 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
         state = read_checkpoint(resume)
         refuse_foreign(resume, state, data.manifest.digest, stage)
         refuse_shards(resume, state, config.strategy.name)
-    started = start_from(config.init_from, stage, data.manifest.digest) if config.init_from and resume is None else None
+    started = start_from(config, stage, data.manifest.digest) if config.init_from and resume is None else None
     strategy = build_strategy(config, processes, accelerator_of(config), build_stratify(config, data, plan))
     if isinstance(strategy, Stratified):
         strategy.refuse(stage, config.trainer.accumulate)
