@@ -3,10 +3,16 @@
     -[ R log p + (1 - R) log(1 - p) ]       R = 1 for a head user, p = discriminator(state)
 
 Gradient reversal sits inside the discriminator, so one loss makes the discriminator better and the states harder to tell apart.
+It is part of every loss that training reports. What the game comes to is told beside it:
+
+    adversary/loss        mean cross-entropy over positions; log 2 = 0.693 where the discriminator knows nothing
+    adversary/accuracy    mean of the shares of head users' and of tail users' positions that it is right about; 1/2 where it knows
+                          nothing. Balanced, because most positions are a head user's: calling everyone head is right about them
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -46,8 +52,30 @@ class Adversary(nn.Module):
         super().__init__()
         self.discriminator = Discriminator(width, hidden=hidden, weight=weight)
         self.head_strata = head_strata
+        self._verdicts: Tensor | None = None
 
     def forward(self, batch: SequenceBatch, states_TD: Tensor) -> Tensor:
         """Loss of every position [T]."""
         head_T = torch.isin(batch.stratum_of_position(), torch.tensor(self.head_strata, device=states_TD.device))
-        return F.binary_cross_entropy_with_logits(self.discriminator(states_TD), head_T.to(states_TD.dtype), reduction="none")
+        logit_T = self.discriminator(states_TD)
+        loss_T = F.binary_cross_entropy_with_logits(logit_T, head_T.to(logit_T.dtype), reduction="none")
+        self._remember(head_T, (logit_T > 0) == head_T, loss_T.detach())
+        return loss_T
+
+    def _remember(self, head_T: Tensor, right_T: Tensor, loss_T: Tensor) -> None:
+        entries_T3 = torch.stack([torch.ones_like(loss_T), right_T.to(loss_T.dtype), loss_T], 1).double()
+        seen = entries_T3.new_zeros(2, 3).index_add(0, head_T.long(), entries_T3)
+        self._verdicts = seen if self._verdicts is None else self._verdicts + seen
+
+    def take(self) -> Tensor:
+        """What was met since the last call, float64 [2, 3]: tail and head users' positions, those judged right, sum of losses."""
+        taken, self._verdicts = self._verdicts, None
+        nothing = torch.zeros(2, 3, dtype=torch.float64, device=next(self.parameters()).device)
+        return nothing if taken is None else taken
+
+
+def told(verdicts: Tensor) -> dict[str, float]:
+    """The keys above of a sum of what `Adversary.take` gave; none that is not finite, or whose users are missing."""
+    count_C, right_C, loss_C = verdicts.unbind(1)
+    line = {"adversary/loss": float(loss_C.sum() / count_C.sum()), "adversary/accuracy": float((right_C / count_C).mean())}
+    return {key: value for key, value in line.items() if math.isfinite(value)}

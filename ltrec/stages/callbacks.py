@@ -11,7 +11,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from pytorch_lightning.strategies import Strategy
-from torch import nn
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
@@ -19,6 +19,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import diverged
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import all_reduce_sum, current_world
+from ltrec.objectives.adversary import told
 from ltrec.optim.groups import PLUGINS, TRUNK
 from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.datamodule import StreamDataModule
@@ -72,6 +73,7 @@ class Telemetry(Callback):
         self._seconds = 0.0  # trained since the last line; validation does not count
         self._sums: SumCount | None = None
         self._strata = StrataMeter()
+        self._verdicts: Tensor | None = None  # of the discriminator between head and tail users, where there is one
         self._step: dict[str, float] = {}  # what only the moment of the step knows
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -92,10 +94,13 @@ class Telemetry(Callback):
             return
         losses = self._losses(trainer.strategy, pl_module)
         self._sums = losses if self._sums is None else self._sums + losses
+        if pl_module.adversary is not None:
+            taken = pl_module.adversary.take()
+            self._verdicts = taken if self._verdicts is None else self._verdicts + taken
         if trainer.global_step % self.every_steps == 0:
             self._write(trainer, pl_module, self._sums)
             self._strata.reset()
-            self._sums, self._seconds, self._since = None, 0.0, time.monotonic()
+            self._sums, self._verdicts, self._seconds, self._since = None, None, 0.0, time.monotonic()
 
     def _losses(self, strategy: Strategy, stage: BackboneStage) -> SumCount:
         """The step's losses on this rank; zeros where it had no example or the step was skipped, for every rank joins the sum."""
@@ -120,6 +125,7 @@ class Telemetry(Callback):
             **({"train/loss": loss} if total.count_K.any() else {}),
             **{f"train/loss/{z}": float(mean) for z, mean in enumerate(total.mean_K()) if mean == mean},
             **self._strata.line(),
+            **({} if self._verdicts is None else told(all_reduce_sum(self._verdicts))),
             **self._step,
             **(trainer.strategy.numbers() if isinstance(trainer.strategy, ReportsStrata) else {}),
             f"throughput/{pl_module.unit}s_per_s": float(total.count_K.sum()) / max(elapsed, 1e-9),
@@ -142,13 +148,15 @@ class Telemetry(Callback):
         if self._sums is None:
             return {}
         losses = {"sum": all_reduce_sum(self._sums.sum_K), "count": all_reduce_sum(self._sums.count_K)}
-        return {**losses, "strata": self._strata.state_dict()}
+        verdicts = {} if self._verdicts is None else {"verdicts": all_reduce_sum(self._verdicts)}
+        return {**losses, **verdicts, "strata": self._strata.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the sums again: rank 0 holds everyone's losses, the others start empty; what strata did is equal on all."""
         self._strata.load_state_dict(state_dict.get("strata", {}))
         held = state_dict and current_world().rank == 0
         self._sums = SumCount(state_dict["sum"], state_dict["count"]) if held else None
+        self._verdicts = state_dict.get("verdicts") if held else None
 
 
 def rates(optimizer: Optimizer) -> dict[str, float]:

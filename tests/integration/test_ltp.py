@@ -15,14 +15,14 @@ PLUGGED = ["plugin.name=bottleneck", "switch.by=step", "switch.at=5", "switch.tr
 RUNS = {
     "ltp": ("ltp", []),
     "alignment": ("ltp-alignment", ["trainer.accumulate=2", "alignment.trajectories=4"]),
-    "adversarial": ("ltp-adversarial", []),
+    "adversarial": ("ltp-adversarial", ["trainer.log_every_steps=3"]),
     "fish": ("fish", ["optim.clip_norm=0.5"]),
     "plugged": ("ltp", PLUGGED),
 }
 """name -> file in conf/method, more words. Eight steps; the one with plugins wakes them before step 5, where epochs have four."""
 
 MOMENTS = [(2, "batch"), (4, "validation"), (5, "batch"), (6, "batch")]
-QUICK = {"ltp": MOMENTS[:1], "plugged": MOMENTS[1:]}
+QUICK = {"adversarial": MOMENTS[:1], "ltp": MOMENTS[:1], "plugged": MOMENTS[1:]}
 """Those that are killed outside of the slow suite: one in mid-epoch, one around the switch."""
 
 
@@ -68,7 +68,6 @@ def slow_runs(data, tmp_path_factory):
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_ends(runs, name):
     assert checkpoint(runs[1] / name / "undisturbed" / "r")["global_step"] == 8
-    assert len(column(runs[1] / name / "undisturbed" / "r", "train/loss")) == 8
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -98,6 +97,9 @@ def test_killed_and_resumed_at_every_moment(slow_runs, name):
 def refuse_other_training(two, one, steps=8):
     """Losses and weights of two processes are those of one, dropout included: it is keyed by tasks, not by ranks."""
     assert column(two, "train/loss")[:steps] == pytest.approx(column(one, "train/loss")[:steps], rel=1e-5)
+    if column(one, "adversary/loss"):
+        assert column(two, "adversary/loss")[:steps] == pytest.approx(column(one, "adversary/loss")[:steps], rel=1e-4)
+        assert column(two, "adversary/accuracy")[:steps] == pytest.approx(column(one, "adversary/accuracy")[:steps], abs=0.02)
     if steps == 8:
         for weight, expected in zip(checkpoint(two)["state_dict"].values(), checkpoint(one)["state_dict"].values(), strict=True):
             assert (weight.double() - expected.double()).abs().max() < 1e-4
@@ -112,6 +114,34 @@ def test_two_processes_train_like_one(runs):
 @pytest.mark.parametrize("name", ["alignment", "fish"])
 def test_two_processes_train_like_one_in_every_way(slow_runs, runs, name):
     refuse_other_training(slow_runs[2] / name / "undisturbed" / "r", runs[1] / name / "undisturbed" / "r")
+
+
+@pytest.mark.parametrize("name", sorted(RUNS.keys() - {"alignment", "fish"}))
+def test_the_discriminator_is_told_of(runs, name):
+    lines = [line for line in lines_of(runs[1] / name / "undisturbed" / "r") if "train/loss" in line]
+    assert all(0 <= line["adversary/accuracy"] <= 1 and 0.3 < line["adversary/loss"] < 1.5 for line in lines)
+    assert all(line["adversary/loss"] < line["train/loss"] for line in lines), "which it is part of"
+
+
+def test_the_discriminator_is_told_of_alike_in_every_mode(data, tmp_path):
+    """Of the first step, where all modes still have the same weights."""
+    ways = {"joint": ["strategy.name=joint"], "accumulate": ["strategy.name=joint", "trainer.accumulate=2"]}
+    ways |= {mode: ["strategy.name=stratified", f"strategy.mode={mode}"] for mode in ("per_stratum", "weighted", "aligned")}
+    found = {}
+    for way, words in ways.items():
+        more = [
+            "trainer.max_steps=1",
+            "trainer.log_every_steps=1",
+            "model.dropout=0",
+            "adversary.weight=0.1",
+            "alignment.inner_lr=1e-9",
+        ]
+        more = [*words, *more[: 5 if way == "aligned" else 4]]
+        training.train(load([], tiny_words(data, tmp_path / way, *more)))
+        [line] = [line for line in lines_of(tmp_path / way / "r") if "train/loss" in line]
+        found[way] = (line["adversary/accuracy"], line["adversary/loss"])
+    for values in found.values():
+        assert values == pytest.approx(found["joint"], rel=1e-5)
 
 
 def test_ltp_is_aligned_until_plugins_wake(runs):
