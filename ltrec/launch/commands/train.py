@@ -14,6 +14,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.processes import detect
 from ltrec.launch.training import train as train_run
+from ltrec.stages.switch_config import SwitchConfig
 
 SMOKE_STEPS = 3
 
@@ -47,6 +48,7 @@ def _smoke(config: RunConfig) -> None:
         resume="auto",
         tracking=replace(config.tracking, wandb="off" if config.tracking.wandb == "off" else "offline"),
         trainer=replace(config.trainer, max_epochs=1, max_steps=-1, log_every_steps=1, checkpoint_every_steps=2),
+        switch=config.switch if config.plugin.name == "none" else _soon(config.switch),
     )
     run = train_run(short, steps_per_epoch=SMOKE_STEPS, afresh=True)  # whatever a failed attempt left
     again = replace(short, trainer=replace(short.trainer, max_epochs=2))
@@ -56,3 +58,8 @@ def _smoke(config: RunConfig) -> None:
     if processes.world.rank == 0:
         shutil.rmtree(run.path)
         Console().print("smoke test passed: training, validation, checkpoint, resume, evaluation", highlight=False)
+
+
+def _soon(switch: SwitchConfig) -> SwitchConfig:
+    """A switch inside the smoke test's first run, unless plugins are awake from the start."""
+    return replace(switch, by="step", at=min(switch.at, SMOKE_STEPS - 1))

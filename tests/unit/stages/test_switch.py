@@ -9,11 +9,12 @@ import ltrec.launch.training as training
 from ltrec.core.errors import UserError
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
+from ltrec.launch.commands.train import train as smoke
 from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.processes import detect
 from ltrec.stages.validation import Validator
 from tests.support.shards import random_users, write_dataset
-from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, same, tiny_config, tiny_data
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
 
 PLUGGED = ["strategy.name=stratified", "plugin.name=bottleneck", "trainer.log_every_steps=1"]
 NEVER = ["switch.by=plateau", "switch.at=100"]
@@ -222,3 +223,11 @@ def test_a_plateau_needs_validations(tmp_path):
     write_dataset(tmp_path / "data", users, num_items=30)
     with pytest.raises(UserError, match=r"switch\.by=plateau waits for validations, and no user .*; use switch\.by=epoch"):
         train(tmp_path / "data", tmp_path, *PLUGGED, "switch.by=plateau", "switch.at=1")
+
+
+def test_smoke_sees_both_stages(data, tmp_path, capsys):
+    words = tiny_words(data, tmp_path, *PLUGGED, "switch.by=plateau", "switch.at=5")
+    smoke(words, print_config=False, smoke=True, resume=None)
+    said = capsys.readouterr().out
+    assert said.index("stage 1: ") < said.index("stage 2 from step 2: ") < said.index("smoke test passed")
+    assert list(tmp_path.iterdir()) == []
