@@ -20,7 +20,8 @@ class TrainerConfig:
     validate_every_epochs: int = 1
     """Validate after every n-th epoch."""
     accumulate: int = 1
-    """Micro-batches per optimiser step; the step's gradient does not depend on it."""
+    """Micro-batches per optimiser step. The step's gradient does not depend on it, unless examples are weighed against the others
+    of their micro-batch (objective.name=in_batch, emphasis.name=cvar)."""
     precision: str = "32-true"
     """32-true, bf16-mixed or 16-mixed (GPU only)."""
     accelerator: str = "auto"
