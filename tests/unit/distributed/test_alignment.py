@@ -1,6 +1,6 @@
 """Gradient alignment is what its definition says, on any number of ranks, and descends on what its derivation says."""
 
-from itertools import permutations
+from itertools import permutations, product
 
 import pytest
 import torch
@@ -211,3 +211,25 @@ def test_a_single_task_has_no_such_term():
     toy = Quadratic(3)
     found = toy.expected([[0], [1], [2]], 0.5)
     torch.testing.assert_close(found, sum(toy.gradient(i) for i in range(3)) / 3, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_of_tasks_drawn_at_random_it_expects_what_two_steps_on_the_mean_loss_would_give(together):
+    """Users who are independent draws: H_i G_j has the mean of H times the mean of G, however many users share a task.
+
+    So what sets LTP with users apart from joint training is its inner steps, not who is paired with whom; tasks that are drawn
+    without replacement, as the strata of Fish are, differ: no task meets itself.
+    """
+    toy, lr = Quadratic(4), 0.1
+    users = product(range(4), repeat=together)
+    alignment = Alignment([toy.theta], Collectives(), inner_lr=lr)
+    alignment.open()
+    for chain in product(users, repeat=2):
+        alignment.follow(
+            chain,
+            lambda task, _: ExampleLosses(torch.stack([toy.loss(user) for user in task]), torch.zeros(together, dtype=torch.int64)),
+        )
+    alignment.publish()
+    mean_H, mean_G = toy.H.mean(0), sum(toy.gradient(user) for user in range(4)) / 4
+    after_one_step = mean_G - lr * mean_H @ mean_G
+    assert_close({"theta": toy.theta.grad}, {"theta": (mean_G + after_one_step) / 2})
