@@ -21,7 +21,6 @@ from functools import partial
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -101,7 +100,8 @@ class DIN(nn.Module):
         self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)
         self.target, self.history = nn.Linear(width, width), nn.Linear(width, width)
         self.attention = TargetAttention(width)
-        self.first = nn.Linear(2 * width, layers[0])
+        self.from_target = nn.Linear(width, layers[0])  # the two halves of the layer over [t ; r]
+        self.from_history = nn.Linear(width, layers[0], bias=False)
         self.middle = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(layers))
         self.last = nn.Linear(layers[-1], 1)
         self._pair_width = 6 * width + 3 * sum(layers)
@@ -114,6 +114,10 @@ class DIN(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        halves = (self.from_target.weight, self.from_history.weight)
+        nn.init.xavier_uniform_(whole := torch.cat(halves, 1))
+        for half, values in zip(halves, whole.chunk(2, 1), strict=True):
+            half.copy_(values)
         nn.init.normal_(self.items.weight, std=std)
         self.items.weight[PAD].zero_()
 
@@ -133,13 +137,13 @@ class DIN(nn.Module):
         if adapt is not None:
             vectors_NMD = adapt("items", vectors_NMD, stratum_N)
         target_NMD = torch.tanh(self.target(vectors_NMD))
-        return self.attention.query(target_NMD), F.linear(target_NMD, self.first.weight[:, : self.width], self.first.bias)
+        return self.attention.query(target_NMD), self.from_target(target_NMD)
 
     def _logits(self, first_NMH: Tensor, mixed_NMD: Tensor, stratum_N: Tensor, adapt: Adapt | None) -> Tensor:
         """From what the history says [N, M, D] to scores [N, M]."""
         if adapt is not None:
             mixed_NMD = adapt("state", mixed_NMD, stratum_N)
-        hidden = self.drop(torch.tanh(first_NMH + F.linear(mixed_NMD, self.first.weight[:, self.width :])))
+        hidden = self.drop(torch.tanh(first_NMH + self.from_history(mixed_NMD)))
         for layer in self.middle:
             hidden = self.drop(torch.tanh(layer(hidden)))
         logits: Tensor = self.last(hidden)[..., 0]

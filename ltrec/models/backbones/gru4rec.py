@@ -83,7 +83,7 @@ class GRU4Rec(nn.Module):
         self.max_len, self.width = max_len, width
         self.drop = Dropout(dropout)
         self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)
-        self.layers = nn.ModuleList(nn.GRU(width if first else hidden, hidden) for first in [True] + [False] * (layers - 1))
+        self.layers = nn.ModuleList(_Layer(width if first else hidden, hidden) for first in [True] + [False] * (layers - 1))
         self.dense = nn.Linear(hidden, width)
         self._initialise(init_std)
 
@@ -110,9 +110,8 @@ class GRU4Rec(nn.Module):
             vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())
         hidden = layout.by_time(self.drop(vectors_TD))
         for layer in self.layers:
-            assert isinstance(layer, nn.GRU)
-            data_SH = _step_by_step(layer, hidden) if hidden.data.device.type == "cpu" else layer(hidden)[0].data
-            hidden = hidden._replace(data=self.drop(data_SH))
+            hidden = layer(hidden)
+            hidden = hidden._replace(data=self.drop(hidden.data))
         states_TD: Tensor = self.dense(layout.by_row(hidden))
         return states_TD if adapt is None else adapt("state", states_TD, batch.stratum_of_position())
 
@@ -132,17 +131,26 @@ class GRU4Rec(nn.Module):
         return self.encode(batch)
 
 
-def _step_by_step(layer: nn.GRU, sequence: PackedSequence) -> Tensor:
-    """What `layer(sequence)` computes, on the CPU faster than there.
+class _Layer(nn.GRU):
+    """A GRU layer from zero states over rows by time."""
 
-    The library's backward pass writes a gradient as long as the whole sequence for each of its times; with 100 times that is most
-    of its work. Split at once, every time's gradient is written once: two to three times faster forward and backward together.
-    """
-    into, across, into_bias, across_bias = layer.parameters()
-    alive = sequence.batch_sizes.tolist()
-    state = sequence.data.new_zeros(alive[0], layer.hidden_size)
-    states = []
-    for inputs in torch.split(sequence.data, alive):
-        state = torch.gru_cell(inputs, state[: len(inputs)], into, across, into_bias, across_bias)
-        states.append(state)
-    return torch.cat(states)
+    def forward(self, sequence: PackedSequence) -> PackedSequence:  # type: ignore[override]
+        """The states [S, H] at every time, in the sequence's own order."""
+        if sequence.data.device.type != "cpu":
+            return super().forward(sequence)[0]
+        return sequence._replace(data=self._step_by_step(sequence))
+
+    def _step_by_step(self, sequence: PackedSequence) -> Tensor:
+        """What the library computes, on the CPU faster than there.
+
+        Its backward pass writes a gradient as long as the whole sequence for each of its times; with 100 times that is most of its
+        work. Split at once, every time's gradient is written once: two to three times faster forward and backward together.
+        """
+        into, across, into_bias, across_bias = self.parameters()
+        alive = sequence.batch_sizes.tolist()
+        state = sequence.data.new_zeros(alive[0], self.hidden_size)
+        states = []
+        for inputs in torch.split(sequence.data, alive):
+            state = torch.gru_cell(inputs, state[: len(inputs)], into, across, into_bias, across_bias)
+            states.append(state)
+        return torch.cat(states)

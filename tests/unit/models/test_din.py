@@ -51,8 +51,10 @@ def naive_score(model, history, candidate, stratum, plugin):
         weight = torch.exp(query @ key_value[:WIDTH] / math.sqrt(WIDTH))
         mixed, total = mixed + weight * key_value[WIDTH:], total + weight
     mixed = mixed / total if history else mixed
-    hidden = torch.cat([target, adapted("state", mixed)])
-    for layer in (model.first, *model.middle):
+    both = torch.cat([target, adapted("state", mixed)])
+    first = torch.cat([model.from_target.weight, model.from_history.weight], 1)
+    hidden = torch.tanh(torch.stack([row @ both for row in first]) + model.from_target.bias)
+    for layer in model.middle:
         hidden = torch.tanh(dense(layer, hidden))
     return dense(model.last, hidden)[0]
 
@@ -241,8 +243,9 @@ def test_initial_values_are_as_documented():
         if "bias" in name:
             assert not parameter.any(), name
     bound = (6 / (64 + 128)) ** 0.5
-    assert model.first.weight.abs().max() <= bound
-    assert_close(model.first.weight.std().item(), bound / 3**0.5, rtol=0.05, atol=0)
+    for half in (model.from_target.weight, model.from_history.weight):  # of one layer over both
+        assert half.abs().max() <= bound
+        assert_close(half.std().item(), bound / 3**0.5, rtol=0.05, atol=0)
 
 
 def test_impossible_shapes_are_refused():
