@@ -56,17 +56,35 @@ def loss_curves(overall: Curve, by_stratum: Mapping[int, Curve], names: Sequence
     )
 
 
-def validation_curves(metric: str, overall: Curve, tail: Curve | None, head: Curve | None, x_label: str) -> Image:
-    """Validation metric during training: overall, tail and head, the best overall value marked."""
-    best = int(np.argmax(overall.y))
+def validation_curves(metric: str, overall: Curve, tail: Curve | None, head: Curve | None, x_label: str, asleep: int = 0) -> Image:
+    """Validation metric during training: overall, tail and head, the best overall value marked.
+
+    Args:
+        metric: its name.
+        overall, tail, head: its values.
+        x_label: epoch or step.
+        asleep: validations of a first stage, whose plugins sleep; the best is the second's, if it has come.
+    """
+    best = best_of(overall, asleep)
+    ends = f" The dotted line marks the first stage's last validation, {x_label} {overall.x[asleep - 1]:g}." if asleep else ""
+    what, kept = "overall value", "best.ckpt"
+    if asleep:
+        woke = asleep < len(overall.y)
+        what, kept = (f"{what} with plugins", kept) if woke else (what, "stage1.ckpt, for plugins never woke")
     return render(
         "validation",
-        partial(_paint_validation, metric=metric, overall=overall, tail=tail, head=head, x_label=x_label),
+        partial(_paint_validation, metric=metric, overall=overall, tail=tail, head=head, x_label=x_label, asleep=asleep),
         alt=f"Validation {metric} over {x_label}s, overall, tail and head. Overall is best, {overall.y[best]:.4f}, "
         f"at {x_label} {overall.x[best]:g} and ends at {overall.y[-1]:.4f}.",
-        caption="The ring marks the best overall value: that checkpoint is best.ckpt.",
+        caption=f"The ring marks the best {what}: that checkpoint is {kept}.{ends}",
         inches=(5.2, 3.5),
     )
+
+
+def best_of(overall: Curve, asleep: int) -> int:
+    """Index of the best value that counts: of the second stage, or of the first while there is no other."""
+    first = asleep if asleep < len(overall.y) else 0
+    return first + int(np.argmax(overall.y[first:]))
 
 
 def _paint_loss(
@@ -87,7 +105,15 @@ def _paint_loss(
 
 
 def _paint_validation(
-    figure: Figure, theme: Theme, *, metric: str, overall: Curve, tail: Curve | None, head: Curve | None, x_label: str
+    figure: Figure,
+    theme: Theme,
+    *,
+    metric: str,
+    overall: Curve,
+    tail: Curve | None,
+    head: Curve | None,
+    x_label: str,
+    asleep: int,
 ) -> None:
     axes = figure.add_subplot()
     labels: list[Label] = []
@@ -99,7 +125,9 @@ def _paint_validation(
         if part is not None and len(part.x):
             axes.plot(part.x, part.y, color=colour, linewidth=width, **dots(part))
             labels.append((float(part.y[-1]), name, colour))
-    best = int(np.argmax(overall.y))
+    if asleep:
+        axes.axvline(overall.x[asleep - 1], color=theme.ink, linewidth=0.8, linestyle=":")
+    best = best_of(overall, asleep)
     axes.plot(overall.x[best], overall.y[best], "o", markersize=10, markerfacecolor="none", color=theme.ink, markeredgewidth=1.2)
     axes.set(title=f"Validation {metric}", xlabel=x_label)
     axes.set_ylim(bottom=0)

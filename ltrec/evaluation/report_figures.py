@@ -67,7 +67,8 @@ def validation_panel(history: History | None) -> Panel:
     if key is None or not len(history.curve(key, axis).x):
         return missing("metrics.jsonl holds no val/ndcg, so there is no validation curve.")
     overall, tail, head = (history.curve(key + part, axis) for part in ("", "/tail", "/head"))
-    return shown(validation_curves(metric_name(key.removeprefix("val/")), overall, tail, head, axis))
+    asleep = sum(line.get("stage") == 1 for line in history.lines if key in line)
+    return shown(validation_curves(metric_name(key.removeprefix("val/")), overall, tail, head, axis, asleep))
 
 
 def _series(label: str, summary: Summary, metric: str) -> Series:

@@ -121,7 +121,7 @@ class Telemetry(Callback):
         elapsed = self._seconds + time.monotonic() - self._since
         line: dict[str, float] = {
             "epoch": epoch_of(trainer),
-            **({"stage": pl_module.stage_number} if pl_module.has_plugins else {}),
+            **stage_of(pl_module),
             **({"train/loss": loss} if total.count_K.any() else {}),
             **{f"train/loss/{z}": float(mean) for z, mean in enumerate(total.mean_K()) if mean == mean},
             **self._strata.line(),
@@ -140,7 +140,7 @@ class Telemetry(Callback):
         """Write the validation's metrics; start the clock again."""
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         if values and not trainer.sanity_checking:
-            log(trainer, {"epoch": epoch_of(trainer), **values})
+            log(trainer, {"epoch": epoch_of(trainer), **stage_of(pl_module), **values})
         self._since = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
@@ -157,6 +157,12 @@ class Telemetry(Callback):
         held = state_dict and current_world().rank == 0
         self._sums = SumCount(state_dict["sum"], state_dict["count"]) if held else None
         self._verdicts = state_dict.get("verdicts") if held else None
+
+
+def stage_of(module: pl.LightningModule) -> dict[str, float]:
+    """`stage`: 1 or 2; no key where there are no plugins, and so one stage only."""
+    assert isinstance(module, BackboneStage)
+    return {"stage": module.stage_number} if module.has_plugins else {}
 
 
 def rates(optimizer: Optimizer) -> dict[str, float]:

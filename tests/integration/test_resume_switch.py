@@ -6,7 +6,7 @@ import ltrec.launch.training as training
 from tests.support.killed_run import train_killed
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
-from tests.support.tiny_run import checkpoint, column, refuse_differences, same, tiny_config, tiny_data
+from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, same, tiny_config, tiny_data
 
 PLUGGED = ["strategy.name=stratified", "plugin.name=bottleneck", "trainer.log_every_steps=1", "optim.weight_decay=0.1"]
 CLOCKS = {
@@ -26,9 +26,14 @@ def config(data, out, clock):
     return tiny_config(data, out, *PLUGGED, *CLOCKS[clock][0])
 
 
+def stages_of(run):
+    """The stage of every step."""
+    return [line["stage"] for line in lines_of(run) if "train/loss" in line]
+
+
 def first_step(run):
     """Of the second stage."""
-    return column(run, "stage").index(2)
+    return stages_of(run).index(2)
 
 
 def moments(first):

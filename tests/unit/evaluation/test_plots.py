@@ -134,6 +134,24 @@ def draw_validation() -> Image:
     return validation_curves("NDCG@10", curve, curve, None, "epoch")
 
 
+def test_the_ring_is_around_the_best_that_counts():
+    """With plugins that is the best of the second stage, whose checkpoint is best.ckpt."""
+    curve = Curve(np.arange(1.0, 5), np.array([0.1, 0.4, 0.2, 0.3]))
+    for asleep, best, kept in (
+        (0, 2, "is best.ckpt."),
+        (2, 4, "best.ckpt. The dotted line"),
+        (4, 2, "stage1.ckpt, for plugins never"),
+    ):
+        image = validation_curves("NDCG@10", curve, None, None, "epoch", asleep)
+        assert f"at epoch {best} and ends at 0.3000" in image.alt
+        assert kept in image.caption
+
+
+def draw_two_stages() -> Image:
+    curve = Curve(np.arange(1.0, 4), np.array([0.1, 0.3, 0.2]))
+    return validation_curves("NDCG@10", curve, curve, None, "epoch", asleep=1)
+
+
 def draw_grid() -> Image:
     return popularity_grid(
         "NDCG@10", ("1-3", "4+"), ("0", "1+"), np.array([[np.nan, 0.1], [0.2, 0.4]]), np.array([[0, 40], [3, 50]])
@@ -146,7 +164,7 @@ def draw_forest() -> Image:
     )
 
 
-@pytest.mark.parametrize("draw", [draw_activity, draw_strata, draw_loss, draw_validation, draw_grid, draw_forest])
+@pytest.mark.parametrize("draw", [draw_activity, draw_strata, draw_loss, draw_validation, draw_two_stages, draw_grid, draw_forest])
 def test_a_figure_is_two_pngs_of_the_stated_size_on_their_papers(draw):
     image = draw()
     for png, theme in ((image.light, LIGHT), (image.dark, DARK)):
