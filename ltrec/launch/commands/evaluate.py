@@ -28,7 +28,7 @@ def evaluate(
         list[Path] | None, typer.Option(help="Baseline run folder to compare with; repeat it for several seeds, in the same order.")
     ] = None,
     split: Annotated[str, typer.Option(help="test or valid.")] = "test",
-    checkpoint: Annotated[str, typer.Option(help="best or last.")] = "best",
+    checkpoint: Annotated[str, typer.Option(help="best, last, or stage1: the best before plugins woke.")] = "best",
 ) -> None:
     """Rank every user's target, report by activity stratum, and compare runs under the gate."""
     if split not in ("test", "valid"):

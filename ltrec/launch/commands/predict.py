@@ -21,7 +21,7 @@ def predict(
     run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Parquet file to write; default RUN/predictions/top-k.parquet.")] = None,
     k: Annotated[int, typer.Option("--k", "-k", help="Items per user.")] = 10,
-    checkpoint: Annotated[str, typer.Option(help="best or last.")] = "best",
+    checkpoint: Annotated[str, typer.Option(help="best, last, or stage1: the best before plugins woke.")] = "best",
 ) -> None:
     """Recommend to every known user from the whole stored history: user_id, rank, item_id, score."""
     processes = detect()
