@@ -8,7 +8,8 @@ Nothing holds the strata together but their common start: what a copy gains by f
 group is small. The copies' item tables differ, so these are K models and no common table to score with: no `Encoder`, whatever the
 trunk is. Training runs them one by one (`parts`).
 
-Memory: K + 1 models and their optimiser's states, from the start, so that a checkpoint's names never change. Work: that of one.
+Memory: K + 1 models and their optimiser's states, from the start, so that a checkpoint's names never change; mode per_stratum holds
+K rows of gradients of all that, so prefer weighted. Work: that of one.
 """
 
 from __future__ import annotations
