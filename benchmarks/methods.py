@@ -69,30 +69,50 @@ class Sitting:
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self, data: str, method: str, setting: str, seed: int) -> Run:
-        """A run by its names."""
+        """A run by its names: the files, the words of all runs, what the base has chosen, the words of the setting."""
         files = [HERE.parent / self.protocol.configs[data], METHODS / f"{method}.yaml"]
+        shared = (*self.words, *self.base_words(data, method))
         words = self.settings(method)[setting]
-        return make_run(files, self.out, self.words, data=data, method=method, setting=setting, words=words, seed=seed)
+        return make_run(files, self.out, shared, data=data, method=method, setting=setting, words=words, seed=seed)
 
     def settings(self, method: str) -> dict[str, tuple[str, ...]]:
         """What the method may choose from."""
         return self.protocol.settings.get(method, {PLAIN: ()})
 
-    def chain(self, data: str, method: str) -> None:
-        """Tune, choose, repeat with every seed, one run after the other."""
+    def base_words(self, data: str, method: str) -> tuple[str, ...]:
+        """What a method takes over from the base.
+
+        Raises:
+            UserError: the base has not chosen yet.
+        """
+        base = self.protocol.methods[0]
+        if method == base:
+            return ()
+        chosen = self.chosen(data, base)
+        if chosen is None:
+            raise UserError(f"{base} has not chosen its setting on {data} yet: run it first, --methods {base},...")
+        return self.settings(base)[chosen]
+
+    def chain(self, data: str, method: str, seeds: Sequence[int]) -> None:
+        """Tune, choose, repeat with these seeds, one run after the other."""
         try:
-            runs = [self.run(data, method, setting, 0) for setting in self.settings(method)]
-            assert len({run.key for run in runs}) == len(runs), f"two settings of {method} are the same on {data}"
-            for run in runs:
-                self.ensure(run, "tune")
+            self.tune(data, method)
             chosen = self.chosen(data, method)
-            if chosen is None:
-                return
-            say(f"{data} {method}: chosen on validation: {chosen}")
-            for seed in self.seeds:
-                self.ensure(self.run(data, method, chosen, seed), "final")
+            for seed in seeds if chosen else ():
+                self.ensure(self.run(data, method, str(chosen), seed), "final")
         except UserError as error:
             self.fail(f"{data} {method}", str(error))
+
+    def tune(self, data: str, method: str) -> None:
+        """Try every setting.
+
+        Raises:
+            UserError: a wrong file or word.
+        """
+        runs = [self.run(data, method, setting, 0) for setting in self.settings(method)]
+        assert len({run.key for run in runs}) == len(runs), f"two settings of {method} are the same on {data}"
+        for run in runs:
+            self.ensure(run, "tune")
 
     def chosen(self, data: str, method: str) -> str | None:
         """The setting with the best validation NDCG@10 over all users, the first of equals; None before all were tried."""
@@ -199,6 +219,14 @@ def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
+def work_through(
+    pool: ThreadPoolExecutor, sitting: Sitting, data: Sequence[str], methods: Sequence[str], seeds: Sequence[int]
+) -> None:
+    """Chains of every method on every data set, side by side, begun in this order; returns when all have ended."""
+    for ended in [pool.submit(sitting.chain, name, method, seeds) for method in methods for name in data]:
+        ended.result()
+
+
 def main() -> int:
     """Do what is not done yet; 1 when a run failed."""
     options = arguments()
@@ -209,10 +237,11 @@ def main() -> int:
     out = options.out / options.protocol
     prepare_data(protocol, data, options.logs, out)
     sitting = Sitting(protocol, Ledger(options.results, options.protocol), out, options.seeds, tuple(options.set))
-    chains = [(name, method) for method in methods for name in data]
+    base = [method for method in methods if method == protocol.methods[0]]
     with ThreadPoolExecutor(options.jobs) as pool:
         try:
-            list(pool.map(lambda chain: sitting.chain(*chain), chains))
+            work_through(pool, sitting, data, base, [])
+            work_through(pool, sitting, data, methods, options.seeds)
         except KeyboardInterrupt:  # heard by the runs, too: they save a checkpoint and end
             sitting.stopping.set()
             say("stopping; the same command goes on from here")
