@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.support.aligned_cases import CASES
 from tests.support.closeness import assert_close, assert_same, largest_difference
 from tests.support.lightning_toy import train
+from tests.support.naive_alignment import naive_aligned_train
 from tests.support.naive_training import naive_train
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
@@ -40,6 +42,15 @@ def check(case, each):
 def test_one_gpu_equals_the_definition(name):
     case = on(1, EQUAL[name])
     check(case, [train(0, 1, case, accelerator="gpu")])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_gpu_equals_the_definition_of_alignment(name):
+    case, total = CASES[name]
+    case = replace(case, spoil=(*case.spoil[:2], 0)) if case.spoil else case
+    found = train(0, 1, case, accelerator="gpu")
+    assert found.error is None and found.steps == case.steps
+    assert_close(found.weights, naive_aligned_train(case, total), 10 * tolerance(case))
 
 
 @pytest.fixture(scope="module")

@@ -92,8 +92,8 @@ def test_the_line_for_people():
         train(0, 1, replace(USERS, steps=1, alignment=alignment), strategy)
         told.append(strategy.describe())
     assert told == [
-        "gradients aligned over 2 users: stratified, inner rate 0.01, one user a task",
-        "gradients aligned over 2 users: stratified, inner rate 0.01, 6 chains",
+        "gradients aligned over 2 users: stratified, inner rate 0.1, one user a task",
+        "gradients aligned over 2 users: stratified, inner rate 0.1, 6 chains",
         "gradients aligned over strata: stratified, inner rate 0.5, one chain",
     ]
 
