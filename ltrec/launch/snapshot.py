@@ -2,7 +2,6 @@
 
 runs/<name>/code/<digest>/ltrec/...      the package, when it lies in a checkout; an installed one does not change
 runs/<name>/code/<digest>/commit.json    what git says of it, which the run's provenance repeats
-runs/<name>/code/<digest>/changes.diff   against that commit, without what looks like a secret
 """
 
 from __future__ import annotations
@@ -10,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import ltrec
 from ltrec.core.files import atomic_write_text, canonical_json
-from ltrec.tracking.provenance import git_state, masked
+from ltrec.tracking.provenance import git_state
 
 _PACKAGE = Path(ltrec.__file__).resolve().parent
 
@@ -43,16 +41,7 @@ def snapshot(folder: Path, package: Path = _PACKAGE) -> Path:
             shutil.copyfile(path, copy)
         if (state := git_state(package)) is not None:
             atomic_write_text(temporary / "commit.json", canonical_json(state))
-            atomic_write_text(temporary / "changes.diff", _changes(package))
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return final
-
-
-def _changes(package: Path) -> str:
-    git = shutil.which("git")
-    assert git is not None, "it just told the commit"
-    words = [git, "-C", str(package), "diff", "--no-ext-diff", "--no-color", "HEAD", "--", "."]
-    done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
-    return "".join(masked(line) + "\n" for line in done.stdout.splitlines())

@@ -1,0 +1,191 @@
+"""The job script, filled and run by bash, with stand-ins for Slurm. Whatever a path holds, nothing but the script is run."""
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ltrec.core.errors import UserError
+from ltrec.launch.slurm_job import Job
+from ltrec.launch.slurm_script import fill, shipped_script
+
+HOSTILE = "r'; touch PWNED; $(touch PWNED) `touch PWNED` \"& *\\"
+
+# srun: writes its arguments, line by line, does what $SRUN says, and returns that.
+SRUN = '#!/usr/bin/env bash\nprintf "%s\\n" "$@" >"$ARGUMENTS"\nprintf "%s\\n" "${PYTHONPATH:-}" >"$ARGUMENTS.path"\neval "$SRUN"\n'
+SCONTROL = """#!/usr/bin/env bash
+case "$1 $2" in
+  "show hostnames") printf 'node-a\\nnode-b\\n' ;;
+  "show node") printf 'NodeName=%s Arch=x86_64\\n   %s NodeHostName=x\\n' "$3" "$ADDRESS" ;;
+  requeue*) printf '%s\\n' "$2" >"$ARGUMENTS.requeued" ;;
+esac
+"""
+
+
+@dataclass
+class Site:
+    folder: Path
+    environment: dict
+
+    def start(self, text, **variables):
+        Path("job.sbatch").write_text(text)
+        return subprocess.Popen(["bash", "job.sbatch"], env={**self.environment, **variables})
+
+    def run(self, text, srun=":", **variables):
+        """(exit code, arguments of srun)"""
+        code = self.start(text, SRUN=srun, **variables).wait(60)
+        return code, (self.folder / "arguments").read_text().splitlines()
+
+    def requeued(self):
+        """Which job was."""
+        said = self.folder / "arguments.requeued"
+        return said.read_text().strip() if said.exists() else None
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder to run in, with srun and scontrol first on the PATH."""
+    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    environment = {
+        "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        "SLURM_JOB_ID": "20011",
+        "SLURM_JOB_NODELIST": "node-[a-b]",
+        "SLURM_NNODES": "2",
+        "SLURM_CPUS_PER_TASK": "3",
+        "ARGUMENTS": str(tmp_path / "arguments"),
+        "ADDRESS": "NodeAddr=10.0.0.7",
+        "SRUN": ":",
+    }
+    return Site(tmp_path, environment)
+
+
+def script(*runs, job=None, code=""):
+    text = shipped_script().read_text()
+    return fill(text, job or Job(), name="n", folder=Path.cwd(), output=Path("slurm-%j.log"), runs=runs, python="/py 3", code=code)
+
+
+def test_the_shipped_script_is_a_script_and_filling_it_is_repeatable():
+    text = shipped_script().read_text()
+    assert subprocess.run(["bash", "-n", shipped_script()], check=False).returncode == 0
+    once = script(Path("runs/a"))
+    assert once != text
+    assert (
+        fill(once, Job(), name="n", folder=Path.cwd(), output=Path("slurm-%j.log"), runs=[Path("runs/a")], python="/py 3", code="")
+        == once
+    )
+    names = {line.split("=")[0] for line in text.splitlines() if line[:1].isalpha() and "=" in line}
+    filled = {line.split("=")[0] for line in once.splitlines() if line[:1].isalpha() and "=" in line}
+    assert filled == names, "every setting of the file is written, and no other"
+
+
+def test_torchrun_on_every_node_with_one_rendezvous(site):
+    code, words = site.run(script(Path("runs/a"), job=Job(nodes="2", gpus_per_node=4, max_restarts=1)))
+    assert code == 0 and not site.requeued()
+    assert words == [
+        "--kill-on-bad-exit=1",
+        "--cpus-per-task=3",
+        "/py 3",
+        "-m",
+        "torch.distributed.run",
+        "--nnodes=2",
+        "--nproc-per-node=4",
+        "--max-restarts=1",
+        "--rdzv-backend=c10d",
+        "--rdzv-id=20011-0",
+        "--rdzv-endpoint=10.0.0.7:20011",
+        *("-m", "ltrec", "train", "runs/a/config.yaml"),
+    ]
+
+
+def test_python_for_every_process(site):
+    code, words = site.run(
+        script(Path("runs/a"), job=Job(form="python")), srun='[[ "$MASTER_ADDR:$MASTER_PORT" == 10.0.0.7:20011 ]]'
+    )
+    assert code == 0
+    assert words[2:] == ["/py 3", "-m", "ltrec", "train", "runs/a/config.yaml"]
+
+
+def test_a_node_without_an_address_goes_by_its_name(site):
+    _, words = site.run(script(Path("runs/a")), ADDRESS="")
+    assert "--rdzv-endpoint=node-a:20011" in words
+
+
+def test_a_hostile_folder_is_a_folder(site):
+    """It is no one's name of a run, but it may be the folder above."""
+    code, words = site.run(script(Path(HOSTILE) / "r", job=Job(container="x'; touch PWNED; '.sif")))
+    assert code == 0
+    assert words[-1] == f"{HOSTILE}/r/config.yaml" and "x'; touch PWNED; '.sif" in words
+    assert sorted(path.name for path in Path().iterdir()) == sorted(["job.sbatch", HOSTILE])
+
+
+def test_every_task_of_an_array_has_its_folder_and_log(site):
+    code, words = site.run(script(Path("runs/a"), Path("runs/b c")), SLURM_ARRAY_TASK_ID="1")
+    assert code == 0 and words[-1] == "runs/b c/config.yaml"
+    assert Path("runs/b c/launch/train.log").exists() and not Path("runs/a").exists()
+
+
+def test_the_code_of_the_run_comes_first(site):
+    Path("runs/a/code/123").mkdir(parents=True)
+    site.run(script(Path("runs/a"), code="code/123"), PYTHONPATH="/mine")
+    assert (site.folder / "arguments.path").read_text().strip() == f"{Path('runs/a/code/123').resolve()}:/mine"
+
+
+@pytest.mark.parametrize("container", ["images/ltrec.sif", "ghcr.io#site/ltrec:1"])
+def test_containers(site, container):
+    _, words = site.run(script(Path("runs/a"), job=Job(container=container)))
+    if container.endswith(".sif"):
+        assert words[2:8] == ["apptainer", "exec", "--nv", "--bind", os.getcwd(), "--pwd"] and words[9] == container
+    else:
+        assert f"--container-image={container}" in words and f"--container-workdir={os.getcwd()}" in words
+
+
+@pytest.mark.parametrize("code", [1, 2, 137, 143])
+def test_a_failure_is_the_job_s_failure(site, code):
+    assert site.run(script(Path("runs/a")), srun=f"touch runs/a/REQUEUE; exit {code}")[0] == code
+    assert not site.requeued()
+
+
+def test_the_last_attempt_s_files_mean_nothing(site):
+    Path("runs/a").mkdir(parents=True)
+    for name in ("STOP", "REQUEUE"):
+        (Path("runs/a") / name).touch()
+    assert site.run(script(Path("runs/a")), srun="[[ ! -e runs/a/STOP ]]")[0] == 0
+    assert not site.requeued()
+
+
+def test_a_job_that_always_comes_back_ends(site):
+    assert site.run(script(Path("runs/a")), srun="touch runs/a/REQUEUE", SLURM_RESTART_COUNT="200")[0] == 1
+    assert not site.requeued()
+
+
+@pytest.mark.parametrize("signals", [1, 3])
+def test_the_warning_becomes_a_file_and_the_answer_a_requeue(site, signals):
+    """Training takes its time to answer: the script waits for it, however often it is warned."""
+    answer = "while [[ ! -e runs/a/STOP ]]; do sleep 0.05; done; sleep 0.5; touch runs/a/REQUEUE"
+    process = site.start(script(Path("runs/a")), SRUN=answer)
+    deadline = time.monotonic() + 60
+    while not Path("runs/a/launch/train.log").exists() or "training on" not in Path("runs/a/launch/train.log").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for _ in range(signals):
+        time.sleep(0.1)
+        process.send_signal(signal.SIGUSR1)
+    assert process.wait(60) == 0
+    assert site.requeued() == "20011"
+    log = Path("runs/a/launch/train.log").read_text()
+    assert log.index("nearly over") < log.index("back into the queue")
+
+
+def test_a_script_without_blocks_is_refused():
+    with pytest.raises(UserError, match="no block '# >>> what is run'"):
+        text = "#!/bin/bash\n# >>> what Slurm is asked for\n#SBATCH --nodes=1\n# <<<\n"
+        fill(text, Job(), name="n", folder=Path(), output=Path("o"), runs=[Path("a")], python="p", code="")
