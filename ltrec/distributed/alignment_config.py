@@ -18,8 +18,8 @@ class AlignmentConfig:
     inner_steps: int = 2
     """k, tasks visited one after the other before the outer step; 1 = no alignment. With `stratum` every stratum is visited."""
     inner_lr: float = 0.1
-    """Alpha, step size of the inner descent. On MovieLens 0.01 changes the gradient by a hundredth of its length, 0.1 by a twentieth,
-    0.5 by a third; from 3 on the inner steps diverge."""
+    """Alpha, step size of the inner descent. On MovieLens 0.01 changes the gradient by a hundredth of its length, 0.1 by a
+    twentieth, 0.5 by a third; from 3 on the inner steps diverge."""
     trajectories: int = 0
     """M, independent chains of inner steps per outer step over all processes, whose mean way is followed; the number of processes
     divides it. `user`: the rows of a step are dealt out to M x k tasks, so 0 = one user per task, all of whom weigh alike. Fewer
