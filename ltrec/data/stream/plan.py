@@ -77,8 +77,8 @@ class Plan:
             UserError: naming the option that is wrong and what would be right.
         """
         check_options(config)
-        merged, became = manifest.strata.merged(strata or manifest.strata.count)
         pools = make_pools(manifest, seed, config)
+        merged, became = manifest.strata.merged(strata or manifest.strata.count)
         schedule = Schedule([pool.quota for pool in pools], config.lanes)
         return Plan(
             seed=seed,
