@@ -16,8 +16,10 @@ and tasks come in random order, so H_i G_j may be averaged with H_j G_i, and H_i
 
     E[(1/k) sum_i g_i] = gradient of  E (1/k) sum_i [ L_i - (alpha / 2) sum_(j<i) <G_i, G_j> ]  + O(alpha^2)
 
-Losses fall, and tasks are drawn to where their gradients agree: a step for one user then helps another. k = 1 is ordinary
-training; the term first exists at k = 2.
+Losses fall, and tasks are drawn to where their gradients agree: a step for one task then helps another. k = 1 is ordinary
+training; the term first exists at k = 2. Of tasks that are independent draws, as users are, the term's mean is that of the mean
+gradient with itself, the same that inner steps on the mean loss would give; of strata, which meet every other and never
+themselves, it is not.
 
 Over ranks: each rank follows its own trajectories from the same theta, and one all-reduce of the sum makes the mean; the update
 does not depend on how many ranks there are. Every step moves every parameter, so each rank needs all of them, unsharded.
