@@ -28,6 +28,18 @@ def shipped_script(package: Path = _PACKAGE) -> Path:
     return (in_wheel if in_wheel.is_dir() else package.parent / "slurm") / "train.sbatch"
 
 
+def read_script(path: Path | None) -> str:
+    """The text of a site's version, or of the shipped one.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    try:
+        return (path or shipped_script()).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"--script {path}: no such file; copy {shipped_script()} and edit it") from None
+
+
 def fill(script: str, job: Job, *, name: str, folder: Path, output: Path, runs: Sequence[Path], python: str, code: str) -> str:
     """The script of this job.
 

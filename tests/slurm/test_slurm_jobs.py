@@ -80,7 +80,7 @@ def test_a_node_fails(cluster, data, undisturbed, tmp_path, figure):
     for pid in cluster.tasks(SLURM_JOB_ID=run.job, SLURMD_NODENAME="n2"):
         os.kill(pid, signal.SIGKILL)
     cluster.until(lambda: cluster.state(run.job) == "PENDING", "Slurm requeues it")
-    cluster.call("scontrol", "update", "NodeName=n2", "State=RESUME")
+    cluster.revive("n2")
     cluster.start_again(run.job)
     assert run.until_state("COMPLETED", "FAILED", "CANCELLED") == "COMPLETED"
     figure(f"node failure at line {lines} of metrics: resumed at step {run.resumed_at()}")
@@ -125,7 +125,7 @@ def test_the_time_is_over(cluster, data, tmp_path, figure):
 
 
 def test_an_array_of_three_seeds(cluster, data, tmp_path):
-    launch(cluster, data, tmp_path, "--array-seeds", "0-2", "trainer.max_epochs=2")
+    launch(cluster, data, tmp_path, "--array-seeds", "0-2", "trainer.max_epochs=2", "switch.at=4")
     folders = [tmp_path / f"r-seed{seed}" for seed in range(3)]
     cluster.until(lambda: not cluster.call("squeue", "-h").strip(), "all tasks ended")
     weights = [checkpoint(folder)["state_dict"] for folder in folders]
@@ -135,7 +135,7 @@ def test_an_array_of_three_seeds(cluster, data, tmp_path):
 
 
 def test_a_job_waits_for_another(cluster, data, tmp_path):
-    first = launch(cluster, data, tmp_path, "trainer.max_epochs=2", name="first")
-    second = launch(cluster, data, tmp_path, "trainer.max_epochs=2", "--after", first.job, name="second")
+    first = launch(cluster, data, tmp_path, "trainer.max_epochs=2", "switch.at=4", name="first")
+    second = launch(cluster, data, tmp_path, "trainer.max_epochs=2", "switch.at=4", "--after", first.job, name="second")
     assert second.until_state("COMPLETED", "FAILED") == "COMPLETED"
     assert (first.folder / "checkpoints/last.ckpt").stat().st_mtime < (second.folder / "provenance.json").stat().st_mtime

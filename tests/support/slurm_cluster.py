@@ -80,6 +80,12 @@ class Cluster:
         """One slurmd."""
         self.call("slurmd", "-f", str(self.conf), "-N", name)
 
+    def revive(self, name: str) -> None:
+        """Bring a node back that was set down, unless its slurmd said so first."""
+        with contextlib.suppress(AssertionError):
+            self.call("scontrol", "update", f"NodeName={name}", "State=RESUME")
+        self.until(lambda: self.call("sinfo", "-h", "-n", name, "-o", "%t").strip() in ("idle", "mix"), f"{name} is back")
+
     def stop(self) -> None:
         """Cancel what runs, end the daemons, end what they left."""
         with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
@@ -105,6 +111,7 @@ class Cluster:
     def start_again(self, job: str) -> None:
         """A requeued job waits for two minutes, by Slurm's design; not here."""
         self.until(lambda: self.state(job) == "PENDING", "back in the queue")
+        time.sleep(2)  # credentials count in seconds: one that is issued in the second of its revocation is void
         self.call("scontrol", "update", f"JobId={job}", "StartTime=now")
 
     def until(self, condition, what: str, seconds: float = 240) -> float:

@@ -1,4 +1,4 @@
-"""A tiny training run as a Slurm job: submitted as a user would, and watched through its files."""
+"""A tiny run of PIN as a Slurm job: submitted as a user would, and watched through its files."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.commands import ROOT
 from tests.support.slurm_cluster import Cluster
 from tests.support.tiny_run import tiny_words
 
-EPOCHS = 60  # of four steps
+EPOCHS = 40  # of four steps
 LAST_STEP = 4 * EPOCHS
 WORDS = [
-    "strategy.name=stratified",
+    str(ROOT / "conf/method/pin.yaml"),
+    "name=r",
+    "switch.by=step",
+    "switch.at=24",
     f"trainer.max_epochs={EPOCHS}",
     "trainer.patience=0",
     "trainer.log_every_steps=1",

@@ -16,7 +16,7 @@ from ltrec.launch import slurm
 from ltrec.launch.local import torchrun
 from ltrec.launch.slurm_array import members, seeds_of
 from ltrec.launch.slurm_job import Job
-from ltrec.launch.slurm_script import shipped_script
+from ltrec.launch.slurm_script import read_script
 
 _SLURM = "Slurm"
 
@@ -67,7 +67,7 @@ def launch(
     )
     base = load(files, words)
     runs = members(files, words, sweep, seeds_of(array_seeds) if array_seeds else [])
-    text = (script or shipped_script()).read_text(encoding="utf-8")
+    text = read_script(script)
     if dry_run:
         typer.echo(slurm.script_of(text, job, runs, name=base.name), nl=False)
         return

@@ -1,0 +1,121 @@
+"""Asked to stop at any moment, a run saves that step, ends with exit code 0, and goes on as if nothing had been."""
+
+import signal
+import time
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from pytorch_lightning.callbacks import Callback
+
+import ltrec.launch.training as training
+from ltrec.core.errors import Stopped
+from ltrec.launch.cli import main
+from ltrec.launch.run_folder import RunFolder
+from tests.support.commands import start
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, refuse_differences, tiny_config, tiny_data, tiny_words
+
+WORDS = ["trainer.checkpoint_every_steps=0", "trainer.log_every_steps=1", "trainer.listen_every_steps=1", "trainer.patience=0"]
+LONG = [*WORDS, "trainer.max_epochs=60"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    return training.train(tiny_config(data, tmp_path_factory.mktemp("undisturbed"), *WORDS)).path
+
+
+class AskAt(Callback):
+    """Writes the file when it is time."""
+
+    def __init__(self, run: RunFolder, step, hook):
+        self.stop, self.step, self.hook = run.path / "STOP", step, hook
+
+    def on_train_batch_end(self, trainer, *_):
+        if self.hook == "batch" and trainer.global_step == self.step:
+            self.stop.touch()
+
+    def on_validation_end(self, trainer, *_):
+        if self.hook == "validation" and trainer.global_step == self.step:
+            self.stop.touch()
+
+
+def train_until_asked(config, step, hook="batch"):
+    """Returns the step it stopped at."""
+    make = training._working_callbacks
+    ask = AskAt(training.folder_of(config), step, hook)
+    with mock.patch.object(training, "_working_callbacks", lambda *args: [*make(*args), ask]), pytest.raises(Stopped) as stopped:
+        training.train(config)
+    assert stopped.value.requeue
+    return stopped.value.step
+
+
+@pytest.mark.parametrize(
+    ("step", "hook"), [(1, "batch"), (3, "batch"), (4, "batch"), (4, "validation"), (6, "batch"), (11, "batch")]
+)
+def test_it_stops_at_that_very_step_and_nothing_is_lost(step, hook, data, undisturbed, tmp_path):
+    config, run = tiny_config(data, tmp_path, *WORDS), tmp_path / "r"
+    assert train_until_asked(config, step, hook) == step
+    assert checkpoint(run)["global_step"] == step
+    assert (run / "REQUEUE").read_text() == f'{{"step": {step}}}\n' and not (run / "STOP").exists()
+    training.train(config)
+    assert not (run / "REQUEUE").exists()
+    refuse_differences(run, undisturbed)
+
+
+def test_it_stops_between_optimiser_steps_only(data, tmp_path):
+    words = [*WORDS, "trainer.accumulate=2"]
+    config = tiny_config(data, tmp_path, *words)
+    assert train_until_asked(config, 6) == 6
+    training.train(config)
+    refuse_differences(tmp_path / "r", training.train(tiny_config(data, tmp_path / "undisturbed", *words)).path)
+
+
+@pytest.mark.parametrize("hook", ["batch", "validation"])
+def test_asked_at_its_last_step_it_just_ends(hook, data, undisturbed, tmp_path):
+    config = tiny_config(data, tmp_path, *WORDS)
+    make, ask = training._working_callbacks, AskAt(training.folder_of(config), 3 * STEPS_PER_EPOCH, hook)
+    with mock.patch.object(training, "_working_callbacks", lambda *args: [*make(*args), ask]):
+        training.train(config)
+    refuse_differences(tmp_path / "r", undisturbed)
+    assert not (tmp_path / "r" / "STOP").exists() and not (tmp_path / "r" / "REQUEUE").exists()
+
+
+def test_it_listens_as_often_as_it_was_told(data, tmp_path):
+    config = tiny_config(data, tmp_path, *WORDS, "trainer.listen_every_steps=3")
+    assert train_until_asked(config, 1) == 3
+
+
+def test_asked_before_it_began_it_begins_later(data, undisturbed, tmp_path, capsys):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "STOP").touch()
+    words = tiny_words(data, tmp_path, *WORDS)
+    assert main(["train", *words]) == 0
+    assert "stopped at step 0, as asked" in capsys.readouterr().err
+    assert main(["train", *words]) == 0
+    refuse_differences(tmp_path / "r", undisturbed)
+
+
+def lines_written(run: Path) -> int:
+    metrics = run / "metrics.jsonl"
+    return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGUSR1, 0), (signal.SIGTERM, 143)])
+def test_a_signal_to_a_real_process(number, code, data, tmp_path):
+    run, log = tmp_path / "r", tmp_path / "log"
+    with open(log, "w") as output, start("train", *tiny_words(data, tmp_path, *LONG), output=output) as process:
+        deadline = time.monotonic() + 120
+        while lines_written(run) < 20:
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(60) == code
+    step = checkpoint(run)["global_step"]
+    assert 12 < step < 60 * STEPS_PER_EPOCH
+    assert f"stopped at step {step}, as asked" in log.read_text() and "Traceback" not in log.read_text()
+    assert (run / "REQUEUE").exists() == (number == signal.SIGUSR1)

@@ -1,0 +1,157 @@
+"""`ltrec launch`: what is shown, what is written, what is handed to sbatch, and that nothing goes through a shell."""
+
+import os
+import shlex
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ltrec.config.load import load
+from ltrec.launch.cli import main, spread
+from ltrec.launch.commands import launch as command
+from tests.support.commands import ROOT
+
+QUICKSTART = ["conf/data/synthetic.yaml", "conf/experiment/quickstart.yaml"]
+HOSTILE = "o ut'\"; touch PWNED; $(touch PWNED) `touch PWNED` & *"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def sbatch(tmp_path, monkeypatch):
+    """A stand-in that writes its arguments down and calls the job 77."""
+    program = tmp_path / "bin" / "sbatch"
+    program.parent.mkdir()
+    program.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/submitted\necho "${{ANSWER:-77;cluster}}"\nexit "${{CODE:-0}}"\n'
+    )
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    return lambda: (tmp_path / "submitted").read_text().splitlines()
+
+
+def launch(*words):
+    return main(["launch", *words])
+
+
+def test_local_is_torchrun_with_the_words_as_they_are(capsys, monkeypatch):
+    words = [*QUICKSTART, f"out={HOSTILE}", "name=a"]
+    assert launch("local", *words, "--processes", "3", "--max-restarts", "2", "--dry-run") == 0
+    shown = shlex.split(capsys.readouterr().out)
+    assert shown[:3] == [sys.executable, "-m", "torch.distributed.run"] and shown[-len(words) :] == words
+    assert {"--nproc-per-node=3", "--max-restarts=2"} < set(shown)
+    started = []
+    monkeypatch.setattr(command.os, "execv", lambda program, words: started.append((program, words)))
+    assert launch("local", *words, "--processes", "3", "--max-restarts", "2") == 0
+    assert started == [(sys.executable, shown)]
+
+
+def test_a_mistake_is_told_before_anything_starts(capsys, sbatch):
+    assert launch("local", *QUICKSTART, "optim.rl=1", "--dry-run") == 2
+    assert "did you mean" in capsys.readouterr().err
+    assert launch("slurm", *QUICKSTART, "name=a b") == 2
+    assert launch("slum", *QUICKSTART) == 2
+    assert "did you mean 'slurm'" in capsys.readouterr().err
+    assert sorted(path.name for path in Path().iterdir()) == ["bin"]
+
+
+def test_a_dry_run_shows_the_script_and_writes_nothing(capsys, folder):
+    assert launch("slurm", *QUICKSTART, "--nodes", "2", "--gpus-per-node", "8", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "#SBATCH --nodes=2\n" in shown and "processes_per_node=8\n" in shown
+    assert list(folder.iterdir()) == []
+
+
+def test_the_run_folder_holds_config_code_and_script(capsys, sbatch):
+    assert launch("slurm", *QUICKSTART, "name=a", "optim.lr=0.5", "--gpus-per-node", "0") == 0
+    told = capsys.readouterr()
+    assert told.out == "77\n" and "runs/a/launch/train.log" in told.err
+    assert sbatch() == ["--parsable", "runs/a/launch/train.sbatch"]
+    run = Path("runs/a")
+    assert load([run / "config.yaml"], []).optim.lr == 0.5
+    [code] = (run / "code").iterdir()
+    assert (code / "ltrec" / "__init__.py").exists()
+    assert f"code=code/{code.name}\n" in (run / "launch" / "train.sbatch").read_text()
+
+
+def test_an_array_has_a_folder_for_each_run(capsys, sbatch):
+    for rate in ("1e-3", "3e-3"):
+        Path(f"lr-{rate}.yaml").write_text(f"optim: {{lr: {rate}}}\n")
+    words = [*QUICKSTART, "name=a", "--sweep", "lr-1e-3.yaml", "lr-3e-3.yaml", "--array-seeds", "0-1", "--after", "12"]
+    assert launch("slurm", *words) == 0
+    names = ["a-lr-1e-3-seed0", "a-lr-1e-3-seed1", "a-lr-3e-3-seed0", "a-lr-3e-3-seed1"]
+    assert sorted(path.name for path in Path("runs").iterdir()) == names
+    texts = {(Path("runs") / name / "launch/train.sbatch").read_text() for name in names}
+    [text] = texts
+    assert "#SBATCH --array=0-3\n" in text and "#SBATCH --dependency=afterok:12\n" in text
+    assert "run_folders=(\n" + "".join(f"  runs/{name}\n" for name in names) + ")\n" in text
+
+
+def test_a_hostile_folder_reaches_the_script_as_a_word(sbatch, capsys):
+    assert launch("slurm", *QUICKSTART, "name=a", f"out={HOSTILE}") == 0
+    assert sbatch() == ["--parsable", f"{HOSTILE}/a/launch/train.sbatch"]
+    script = Path(HOSTILE, "a", "launch", "train.sbatch").read_text()
+    [line] = [line for line in script.splitlines() if "PWNED" in line and not line.startswith("#SBATCH")]
+    assert shlex.split(line) == [f"{HOSTILE}/a"]
+    assert not Path("PWNED").exists()
+
+
+def test_no_other_setting_of_a_run_is_in_the_script(sbatch):
+    secret = "SENTINEL"
+    assert launch("slurm", *QUICKSTART, "name=a", f"tracking.project={secret}; id", f"data.path=$({secret})") == 0
+    assert secret not in Path("runs/a/launch/train.sbatch").read_text()
+    assert f"$({secret})" in Path("runs/a/config.yaml").read_text()
+
+
+def test_a_folder_with_another_run_is_refused(sbatch, capsys):
+    (Path("runs/a/checkpoints")).mkdir(parents=True)
+    (Path("runs/a/checkpoints/last.ckpt")).touch()
+    assert main(["train", *QUICKSTART, "name=a", "seed=4", "--print-config"]) == 0
+    Path("runs/a/config.yaml").write_text(capsys.readouterr().out)
+    assert launch("slurm", *QUICKSTART, "name=a", "seed=5") == 2
+    assert "holds a run with another config (seed=4 there, 5 here)" in capsys.readouterr().err
+    assert not Path("runs/a/launch").exists() and not Path("runs/a/code").exists()
+
+
+def test_sbatch_refuses_in_its_own_words(sbatch, capsys, monkeypatch):
+    monkeypatch.setenv("CODE", "1")
+    assert launch("slurm", *QUICKSTART, "name=a") == 2
+    assert "sbatch refused runs/a/launch/train.sbatch" in capsys.readouterr().err
+
+
+def test_without_sbatch_the_script_waits_for_a_login_node(capsys, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert launch("slurm", *QUICKSTART, "name=a") == 2
+    assert "sbatch runs/a/launch/train.sbatch" in capsys.readouterr().err
+    assert Path("runs/a/launch/train.sbatch").exists()
+
+
+def test_a_site_s_own_script_keeps_what_it_added(capsys):
+    text = (ROOT / "slurm" / "train.sbatch").read_text().replace("set -euo pipefail\n", "set -euo pipefail\nmodule load cuda\n")
+    Path("mine.sbatch").write_text(text)
+    assert launch("slurm", *QUICKSTART, "--script", "mine.sbatch", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "\nmodule load cuda\n" in shown
+    assert launch("slurm", *QUICKSTART, "--script", "other.sbatch", "--dry-run") == 2
+    assert "--script other.sbatch: no such file" in capsys.readouterr().err
+    assert subprocess.run(["bash", "-n"], input=shown, text=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "spread_words"),
+    [
+        (["a", "--sweep", "x", "y", "--nodes", "2"], ["a", "--sweep", "x", "--sweep", "y", "--nodes", "2"]),
+        (["--sweep", "x", "y", "name=z", "w"], ["--sweep", "x", "--sweep", "y", "name=z", "w"]),
+        (["--sweep", "x", "--sweep", "y"], ["--sweep", "x", "--sweep", "y"]),
+        (["a", "b", "--after", "1"], ["a", "b", "--after", "1"]),
+    ],
+)
+def test_what_a_shell_makes_of_a_star(words, spread_words):
+    assert spread(words) == spread_words
