@@ -46,8 +46,8 @@ class MeltConfig:
     weight: float = 0.2
     """Lambda of the branch's loss."""
     ramp_steps: int = 2000
-    """Steps, from the run's first, over which the curriculum moves from the longest rows to the shortest of the head; MELT takes about
-    the length of training."""
+    """Steps, from the run's first, over which the curriculum moves from the longest rows to the shortest of the head; MELT takes
+    about the length of training."""
 
     def __post_init__(self) -> None:
         if not self.weight > 0:

@@ -18,9 +18,9 @@ STRATA = Strata(lower_bounds=(1, 3, 5), users=(5, 5, 5), events=(5, 15, 40), hea
 LENGTHS, TIERS = [2, 7, 4, 1, 12, 6], [0, 2, 1, 2, 2, -1]
 
 
-def melt_of(*, awake=True, stirred=True, seed=3, dropout=0.0, **options):
+def melt_of(*, name="sasrec", awake=True, stirred=True, seed=3, dropout=0.0, **options):
     torch.manual_seed(0)
-    trunk = stir(BACKBONES["sasrec"](num_items=30, max_len=12, width=8, dropout=dropout)).double()
+    trunk = stir(BACKBONES[name](num_items=30, max_len=12, width=8, dropout=dropout)).double()
     model = Melt(trunk, strata=STRATA, seed=seed, max_len=12, **{"weight": 0.5, "ramp_steps": 100, **options}).double()
     if stirred:
         torch.nn.init.normal_(model.map.weight, std=0.3)
@@ -111,9 +111,10 @@ def test_only_the_tail_is_served_through_the_map():
     assert torch.equal(model.encode(batch), model.trunk.encode(batch)), "training is about the encoder's own states"
 
 
-def test_asleep_and_at_the_start_it_is_the_trunk():
+@pytest.mark.parametrize("name", ["sasrec", "gru4rec"])
+def test_asleep_and_at_the_start_it_is_the_trunk(name):
     batch = batch_of()
-    asleep, fresh = melt_of(awake=False).eval(), melt_of(stirred=False).eval()
+    asleep, fresh = melt_of(name=name, awake=False).eval(), melt_of(name=name, stirred=False).eval()
     for model in (asleep, fresh):
         assert torch.equal(model.scores(batch), model.trunk.scores(batch))
     extra_T = asleep.extra_losses(batch, asleep.encode(batch).detach())
