@@ -132,8 +132,8 @@ class Sitting:
         return [line for line in lines if line] if lines and all(lines) else None
 
     def ensure(self, run: Run, phase: str) -> None:
-        """Do a run unless its line is there."""
-        if self.stopping.is_set() or self.ledger.find(run.data, phase, run.key) is not None:
+        """Do a run unless its line is there, or it has failed before."""
+        if self.stopping.is_set() or run.label in self.failed or self.ledger.find(run.data, phase, run.key) is not None:
             return
         say(f"{run.label}: {phase} begins")
         found = self.process(run, phase)

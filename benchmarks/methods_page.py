@@ -97,7 +97,7 @@ def _costs(summaries: list[Line], lines: list[Line]) -> str:
         final = [line for line in lines if line["phase"] == "final" and line["run"] in summary["runs"]]
         coverage = mean(line["test"]["all"]["coverage@10"] for line in final)
         seconds = sorted(line["seconds"] for line in final)[len(final) // 2]
-        best = ", ".join(f"{line['best_epoch']:g}" for line in final)
+        best = ", ".join(_best_epoch(line) for line in final)
         busy, commits = max(line["busy"] for line in final), ", ".join(sorted({line["commit"] for line in final}))
         rows.append([summary["method"], summary["setting"], f"{coverage:.3f}", best, f"{seconds:.0f}", f"{busy:.2f}", commits])
     return _table(["method", "setting", "coverage@10", "best epochs", "seconds", "busy", "commit"], rows)
@@ -111,8 +111,13 @@ def _tuning(protocol: Protocol, tuned: list[Line], summaries: dict[str, Line]) -
             chosen = method in summaries and summaries[method]["setting"] == setting
             parts = [f"{line['validation'][g]['ndcg@10']:.4f}" for g in ("all", "tail", "head")]
             name = f"**{setting}**" if chosen else setting
-            rows.append([method, name, f"`{' '.join(line['words'])}`" if line["words"] else "", *parts, f"{line['best_epoch']:g}"])
+            rows.append([method, name, f"`{' '.join(line['words'])}`" if line["words"] else "", *parts, _best_epoch(line)])
     return _table(["method", "setting", "words", "NDCG@10", "tail", "head", "best epoch"], rows)
+
+
+def _best_epoch(line: Line) -> str:
+    """With a warning where the second stage was not reached."""
+    return f"{line['best_epoch']:g}{' (stage 1!)' if line.get('stage') == 1 else ''}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -157,8 +157,10 @@ def validation(run: RunFolder) -> dict[str, dict[str, float]]:
 
 
 def epochs(run: RunFolder) -> dict[str, float]:
-    """Epochs of the best checkpoint and in all."""
-    return {"best_epoch": best_validation(run)["epoch"], "epochs": validations(run)[-1]["epoch"]}
+    """Epochs of the best checkpoint and in all; of a method with two stages also in which one the best checkpoint was made."""
+    best = best_validation(run)
+    stage = {"stage": best["stage"]} if "stage" in best else {}
+    return {"best_epoch": best["epoch"], "epochs": validations(run)[-1]["epoch"], **stage}
 
 
 def figures(path: Path, config: EvaluationConfig) -> dict[str, dict[str, Any]]:

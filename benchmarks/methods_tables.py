@@ -48,13 +48,13 @@ SETTINGS: dict[str, dict[str, Words]] = {
     },
     "ltp": {
         "chains": ("alignment.trajectories=12",),
-        "chains, lighter": ("alignment.trajectories=12", "adversary.weight=0.01"),
-        "chains, shorter": ("alignment.trajectories=12", "alignment.inner_lr=0.03"),
+        "lighter": ("alignment.trajectories=12", "adversary.weight=0.01"),
+        "shorter": ("alignment.trajectories=12", "alignment.inner_lr=0.03"),
     },
     "pin-ltp": {
         "chains": ("alignment.trajectories=12",),
-        "chains, lighter": ("alignment.trajectories=12", "adversary.weight=0.01"),
-        "chains, frozen": ("alignment.trajectories=12", "switch.trunk_rate=0"),
+        "lighter": ("alignment.trajectories=12", "adversary.weight=0.01"),
+        "frozen": ("alignment.trajectories=12", "switch.trunk_rate=0"),
     },
 }
 """method -> setting -> words of the command line. A method that is not here has but its config file. LTP's one user per task would
