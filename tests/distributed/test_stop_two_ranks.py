@@ -1,0 +1,124 @@
+"""Two ranks stop as one, whoever is asked; and torchrun starts again what crashed, with as many ranks as are left."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import environment, ltrec, start
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, refuse_differences, tiny_data, tiny_words
+
+EPOCHS = 40
+LAST = EPOCHS * STEPS_PER_EPOCH
+WORDS = [
+    "strategy.name=stratified",
+    f"trainer.max_epochs={EPOCHS}",
+    "trainer.patience=0",
+    "trainer.log_every_steps=1",
+    "trainer.checkpoint_every_steps=3",
+    "trainer.listen_every_steps=1",
+]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed")
+    ltrec("train", *tiny_words(data, out, *WORDS), processes=2)
+    return out / "r"
+
+
+def until(condition, process, seconds=240):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, f"ended with {process.returncode}"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def lines_written(run: Path) -> int:
+    metrics = run / "metrics.jsonl"
+    return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+
+
+def children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def worker(torchrun: int, rank: str) -> int:
+    """The process of one rank under this torchrun."""
+    for child in children(torchrun):
+        if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            return child
+    raise AssertionError(f"no rank {rank}")
+
+
+@pytest.mark.parametrize("asked", ["file", "0", "1"])
+def test_asked_by_file_or_through_one_rank_both_stop_at_one_step(asked, data, undisturbed, tmp_path):
+    run = tmp_path / "r"
+    with start("train", *tiny_words(data, tmp_path, *WORDS), processes=2) as torchrun:
+        until(lambda: lines_written(run) >= 20, torchrun)
+        if asked == "file":
+            (run / "STOP").touch()
+        else:
+            os.kill(worker(torchrun.pid, asked), signal.SIGUSR1)
+        assert torchrun.wait(120) == 0
+    assert (run / "REQUEUE").exists() and 0 < checkpoint(run)["global_step"] < LAST
+    ltrec("train", *tiny_words(data, tmp_path, *WORDS), processes=2)
+    refuse_differences(run, undisturbed)
+
+
+def test_a_killed_rank_starts_again_inside_the_job(data, undisturbed, tmp_path):
+    run, log = tmp_path / "r", tmp_path / "log"
+    words = [*tiny_words(data, tmp_path, *WORDS), "--processes", "2", "--max-restarts", "1"]
+    with open(log, "w") as output, start("launch", "local", *words, output=output) as torchrun:
+        until(lambda: lines_written(run) >= 30, torchrun)
+        os.kill(worker(torchrun.pid, "1"), signal.SIGKILL)
+        assert torchrun.wait(300) == 0, log.read_text()
+    assert "resuming at step" in log.read_text()
+    refuse_differences(run, undisturbed)
+
+
+def agent(port: int, *words: str, output) -> subprocess.Popen:
+    """A torchrun of one process that is content with one node and takes two."""
+    options = ["--nnodes=1:2", "--nproc-per-node=1", "--max-restarts=3", "--rdzv-backend=c10d", "--rdzv-id=test"]
+    meeting = [
+        f"--rdzv-endpoint=127.0.0.1:{port}",
+        "--rdzv-conf=last_call_timeout=10,keep_alive_interval=1,keep_alive_max_attempt=3",
+    ]
+    command = [sys.executable, "-m", "torch.distributed.run", *options, *meeting, "-m", "ltrec", "train", *words]
+    variables = environment(TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1")
+    return subprocess.Popen(command, env=variables, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def test_a_lost_node_leaves_one_rank_that_goes_on_over_the_same_rows(data, undisturbed, tmp_path):
+    """Another world size: the same batches, the same steps; weights close, not equal."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    run, log, words = tmp_path / "r", tmp_path / "log", tiny_words(data, tmp_path, *WORDS)
+    with open(log, "w") as output, agent(port, *words, output=output) as first:
+        time.sleep(2)  # who comes first keeps the store
+        with agent(port, *words, output=output) as second:
+            until(lambda: lines_written(run) >= 30, first)
+            assert "2 process(es)" in log.read_text()
+            for pid in [*children(second.pid), second.pid]:
+                os.kill(pid, signal.SIGKILL)
+        assert first.wait(400) == 0, log.read_text()[-5000:]
+    assert "1 process(es)" in log.read_text()
+    assert checkpoint(run)["StreamDataModule"] == checkpoint(undisturbed)["StreamDataModule"]
+    assert [line["step"] for line in lines_of(run)] == [line["step"] for line in lines_of(undisturbed)]
