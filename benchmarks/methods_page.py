@@ -11,6 +11,9 @@ from methods_tables import Protocol
 
 from ltrec.core.files import atomic_write_text
 
+GATED = "ndcg@10"
+"""The metric that ltrec's gate judges."""
+
 ABOUT = """Written by `benchmarks/methods.py` from the lines beside this file; do not edit it.
 
 {about}
@@ -39,8 +42,9 @@ def _of_data(protocol: Protocol, lines: list[Line]) -> Iterable[str]:
         for metric in protocol.metrics:
             yield f"**{metric.upper()}**, test, mean over seeds {', '.join(map(str, ordered[0]['seeds']))}"
             yield _means(protocol, ordered, lines, metric)
-        yield f"**Change of {protocol.metrics[0].upper()} against {protocol.methods[0]}**, with 95 % intervals"
-        yield _changes(protocol, ordered)
+        for metric in protocol.metrics:
+            yield f"**Change of {metric.upper()} against {protocol.methods[0]}**, with 95 % intervals"
+            yield _changes(protocol, ordered, metric)
         yield "**Cost**"
         yield _costs(ordered, lines)
     if tuned := [line for line in lines if line["phase"] == "tune"]:
@@ -65,18 +69,15 @@ def _means(protocol: Protocol, summaries: list[Line], lines: list[Line], metric:
     return _table(["method", *users], rows)
 
 
-def _changes(protocol: Protocol, summaries: list[Line]) -> str:
-    metric = protocol.metrics[0]
+def _changes(protocol: Protocol, summaries: list[Line], metric: str) -> str:
     shown = [g for g in protocol.groups if g in summaries[0]["groups"] and not g.startswith("stratum=")]
+    judged = metric == GATED
     rows = []
     for line in summaries:
-        if line["method"] == protocol.methods[0]:
-            continue
-        cells = [_change(line["groups"][g][metric]) for g in shown]
-        verdict = line["gate"]
-        tail = f"{verdict['tail']['p']:.3f}"
-        rows.append([line["method"], *cells, tail, f"**{verdict['verdict']}** ({_sides(verdict)})"])
-    return _table(["method", *shown, "tail p", "gate"], rows)
+        if line["method"] != protocol.methods[0]:
+            verdict = [f"{line['gate']['tail']['p']:.3f}", f"**{line['gate']['verdict']}** ({_sides(line['gate'])})"]
+            rows.append([line["method"], *(_change(line["groups"][g][metric]) for g in shown), *(verdict if judged else [])])
+    return _table(["method", *shown, *(["tail p", "gate"] if judged else [])], rows)
 
 
 def _change(figures: Line) -> str:

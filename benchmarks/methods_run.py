@@ -164,15 +164,20 @@ def epochs(run: RunFolder) -> dict[str, float]:
 
 
 def figures(path: Path, config: EvaluationConfig) -> dict[str, dict[str, Any]]:
-    """Metrics of a table by group: group -> users, and metric -> mean and the ends of its interval over users."""
-    summary = summarise(EvalTable.read(path), config)
-    found = {}
-    for key, group in summary.groups.items():
-        means = {
-            m: [round(v, 5) for v in (e.mean, e.low, e.high)] for m, e in group.metrics.items() if m in METRICS and group.users
-        }
-        lists = {m: round(value, 4) for m, value in group.lists.items() if m in LISTS}
-        found[key] = {"users": group.users} | means | lists
+    """Metrics of a table by group: group -> users, and metric -> mean and the ends of its interval over users.
+
+    Where there are new users, `existing` are the others, without an interval.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for key, group in summarise(EvalTable.read(path), config).groups.items():
+        if group.users:
+            means = {m: [round(v, 5) for v in (e.mean, e.low, e.high)] for m, e in group.metrics.items() if m in METRICS}
+            lists = {m: round(value, 4) for m, value in group.lists.items() if m in LISTS}
+            found[key] = {"users": group.users} | means | lists
+    if "new" in found:
+        parts = [found[key] for key in ("tail", "head") if key in found]
+        users = sum(part["users"] for part in parts)
+        found["existing"] = {"users": users} | {m: [round(sum(p["users"] * p[m][0] for p in parts) / users, 5)] for m in METRICS}
     return found
 
 
