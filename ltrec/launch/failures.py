@@ -47,7 +47,7 @@ def exit_code_of(error: BaseException, words: Sequence[str]) -> int:
         return _tell("interrupted", 130, error)
     if isinstance(error, Stopped):
         if os.environ.get("RANK", "0") == "0":
-            typer.echo(f"{error}: a checkpoint is saved, and the same command goes on from it", err=True)
+            typer.echo(f"{error}: the same command goes on from there", err=True)
         return 0 if error.requeue else 143
     if isinstance(error, UserError):
         return _tell(f"error: {error}", 2, error)

@@ -18,7 +18,7 @@ FORMS = ("torchrun", "python")
 
 _ALPHABET = {
     "nodes": r"[1-9]\d*(-[1-9]\d*)?",
-    "time": r"\d+(:\d\d){0,2}|\d+-\d+(:\d\d){0,2}",
+    "time": r"\d+(:\d{1,2}){0,2}|\d+-\d+(:\d{1,2}){0,2}",
     "partition": r"[\w.,-]+",
     "account": r"[\w.@-]+",
     "after": r"\d+(_\d+)?(:\d+(_\d+)?)*",
@@ -78,6 +78,11 @@ class Job:
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
                 raise UserError(f"--{name.replace('_', '-')} must be at least {smallest}; got {getattr(self, name)}")
+        if self.notice > seconds_of(self.time) // 2:
+            raise UserError(
+                f"--notice {self.notice}: with --time {self.time} a job would spend more time on leaving than on training, and might "
+                "come back for ever; give it more --time, or less notice"
+            )
         if self.max_restarts and self.form == "python":
             raise UserError("--max-restarts needs torchrun; leave out --python")
 
@@ -122,6 +127,17 @@ class Job:
             yield f"afterok:{self.after}"
         if tasks == 1:
             yield "singleton"
+
+
+def seconds_of(time: str) -> int:
+    """Slurm's way to write a time: minutes, m:s, h:m:s, days-h, days-h:m, days-h:m:s."""
+    days, dash, clock = time.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    if dash or len(parts) == 3:
+        hours, minutes, seconds = [*parts, 0, 0][:3]
+    else:
+        hours, (minutes, seconds) = 0, [*parts, 0][:2]
+    return int(days or 0) * 86400 + hours * 3600 + minutes * 60 + seconds
 
 
 def quoted(path: Path) -> str:

@@ -113,7 +113,7 @@ def test_one_rank_dies_and_torchrun_starts_all_again(cluster, data, undisturbed,
 
 
 def test_the_time_is_over(cluster, data, tmp_path, figure):
-    run = launch(cluster, data, tmp_path, "--nodes", "2", "--time", "1", "--notice", "40", "trainer.max_epochs=4000")
+    run = launch(cluster, data, tmp_path, "--nodes", "2", "--time", "2", "--notice", "60", "trainer.max_epochs=4000")
     run.until_it_said("time is nearly over")  # said by Slurm itself
     seconds = run.until_it_said("back into the queue")
     cluster.start_again(run.job)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.launch.slurm_job import Job, quoted
+from ltrec.launch.slurm_job import Job, quoted, seconds_of
 
 
 def lines(job, tasks=1):
@@ -70,6 +70,7 @@ def test_more_options_of_sbatch():
         ({"extra": ("nodes=3",)}, "writes --nodes itself"),
         ({"gpus_per_node": -1}, "--gpus-per-node must be at least 0"),
         ({"cpus_per_process": 0}, "--cpus-per-process must be"),
+        ({"time": "3", "notice": 120}, "might come back for ever"),
         ({"form": "python", "max_restarts": 1}, "needs torchrun"),
     ],
 )
@@ -77,6 +78,14 @@ def test_refused_in_one_line(options, told):
     with pytest.raises(UserError) as caught:
         Job(**options)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [("30", 1800), ("1:30", 90), ("4:00:10", 14410), ("1-0", 86400), ("2-01", 176400), ("1-2:03", 93780), ("0-0:0:5", 5)],
+)
+def test_slurm_s_way_to_write_a_time(time, seconds):
+    assert seconds_of(time) == seconds
 
 
 def test_paths_are_quoted_and_lines_refused():
