@@ -80,8 +80,8 @@ class Job:
                 raise UserError(f"--{name.replace('_', '-')} must be at least {smallest}; got {getattr(self, name)}")
         if self.notice > seconds_of(self.time) // 2:
             raise UserError(
-                f"--notice {self.notice}: with --time {self.time} a job would spend more time on leaving than on training, and might "
-                "come back for ever; give it more --time, or less notice"
+                f"--notice {self.notice}: with --time {self.time} a job would spend more time on leaving than on training, and "
+                "might come back for ever; give it more --time, or less notice"
             )
         if self.max_restarts and self.form == "python":
             raise UserError("--max-restarts needs torchrun; leave out --python")
