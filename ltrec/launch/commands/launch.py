@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ltrec.config.load import load, split_arguments
+from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError, nearest
 from ltrec.launch import slurm
 from ltrec.launch.local import torchrun
@@ -65,13 +67,16 @@ def launch(
         container=container,
         max_restarts=max_restarts,
     )
-    base = load(files, words)
     runs = members(files, words, sweep, seeds_of(array_seeds) if array_seeds else [])
-    text = read_script(script)
+    _submit(read_script(script), job, runs, name=load(files, words).name, dry_run=dry_run)
+
+
+def _submit(text: str, job: Job, runs: Sequence[RunConfig], *, name: str, dry_run: bool) -> None:
+    """Show the job, or write and submit it: its number, alone, is what goes to stdout."""
     if dry_run:
-        typer.echo(slurm.script_of(text, job, runs, name=base.name), nl=False)
+        typer.echo(slurm.script_of(text, job, runs, name=name), nl=False)
         return
-    written = slurm.prepare(text, job, runs, name=base.name)
+    written = slurm.prepare(text, job, runs, name=name)
     number = slurm.submit(written)
     typer.echo(f"submitted {written}: {len(runs)} run(s), log in {written.with_name(slurm.LOG)}; its job id", err=True)
     typer.echo(number)
