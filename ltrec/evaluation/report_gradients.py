@@ -12,7 +12,7 @@ from ltrec.evaluation.report_run import History, RunFolder
 from ltrec.evaluation.report_view import Cell, Gradients, Panel, Row, Table, missing, shown
 from ltrec.evaluation.report_words import DASH
 
-NO_GRAM = "No Gram matrix was formed, so nothing is known of this: set strategy.probe_every_steps, or a mode other than weighted."
+NO_GRAM = "No Gram matrix was formed, so nothing is known of this: set strategy.probe_every_steps."
 ALONE = "There is one stratum, so there is no pair to compare."
 
 
