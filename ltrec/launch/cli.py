@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "full ranking by activity stratum, with intervals; --compare runs",
     "predict": "top-k items per user, as Parquet",
     "report": "one HTML page with plots, for one run or several",
+    "doctor": "what this machine can run, and what to do about what it cannot",
 }
 """Every command with what it is for, in the order of the work."""
 
@@ -54,6 +55,7 @@ examples
   ltrec launch slurm conf/data/ml-100k.yaml conf/experiment/quickstart.yaml --nodes 2 --gpus-per-node 8 --dry-run
   ltrec evaluate runs/mine --compare runs/other
   ltrec report runs/mine runs/other
+  torchrun --nproc-per-node 2 -m ltrec doctor
 
 Every setting of a run: defaults <- YAML files, left to right <- key=value words. Shipped files are found from any folder.
 Exit code 2 means that input or settings need a change; one line says which (LTREC_DEBUG=1 adds the traceback). 130 = interrupted.

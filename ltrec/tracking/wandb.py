@@ -7,6 +7,11 @@ run folder and `wandb sync` sends them later. A resumed run goes on under its id
 
 from __future__ import annotations
 
+import contextlib
+import io
+import socket
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +25,9 @@ if TYPE_CHECKING:
 
 STEP = "trainer/global_step"
 """The x-axis of every chart: our optimiser step, which goes back on resume; W&B's own counter may not."""
+
+
+NO_KEY = "no API key is configured (wandb login, or WANDB_API_KEY)"
 
 
 class WandbLogger(Logger):
@@ -99,3 +107,39 @@ def wandb_logger(
         on_note(f"tracking.wandb=online: {reason}; going on offline")
     on_note(f"Weights & Biases: offline, files in {folder / 'wandb'}; 'wandb sync' sends them")
     return WandbLogger(start("offline"))
+
+
+def why_no_credentials() -> str | None:
+    """Why W&B could not log in; None when it finds an API key or identity token by itself, which is neither shown nor sent."""
+    import wandb
+
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            found = wandb.login(prompt=False, verify=False)
+    except wandb.Error as error:
+        return str(error).partition("\n")[0]
+    return None if found else NO_KEY
+
+
+def server() -> str:
+    """Address of the W&B server that this user is set up for."""
+    import wandb
+
+    return str(wandb.setup().settings.base_url)
+
+
+def unreachable(address: str, patience_s: float = 5.0) -> str | None:
+    """Why there is no way to a server, or to the proxy before it; None when one of them takes a connection.
+
+    W&B itself would try for half a minute before training may begin.
+    """
+    url = urllib.parse.urlsplit(address)
+    proxy = None if urllib.request.proxy_bypass(url.netloc) else urllib.request.getproxies().get(url.scheme)
+    if proxy is not None:
+        url = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    try:
+        place = (url.hostname or "", url.port or (80 if url.scheme == "http" else 443))
+        socket.create_connection(place, timeout=patience_s).close()
+    except (OSError, ValueError) as error:
+        return str(error)
+    return None

@@ -1,0 +1,110 @@
+"""`ltrec doctor` on the machine: disk, memory, cores, as this process may use them and not as the hardware has them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from ltrec.launch.doctor_finding import Finding, broken, ok, warning
+
+GIB = 1 << 30
+_PROBE_BYTES = 4 << 20
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def disk(folder: Path) -> Finding:
+    """Room where runs are written, and whether a file really gets to the disk there: written, fsync'ed, timed."""
+    place = existing(folder)
+    free = shutil.disk_usage(place).free
+    try:
+        seconds = written(place)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        return broken(
+            f"{place}: {os.strerror(error.errno or 0)}",
+            "make room there" if full else "choose another folder: out=FOLDER",
+        )
+    says = f"{free / GIB:,.1f} GiB free in {place}; 4 MiB written and fsync'ed in {seconds * 1000:,.0f} ms"
+    if free < 2 * GIB:
+        return warning(says, "a run of a few million parameters keeps two checkpoints, and evaluation a table: 2 GiB at least")
+    if seconds > 2:
+        return warning(says, "checkpoints will stop training for that long: choose a faster disk (out=FOLDER) or save less often")
+    return ok(says)
+
+
+def written(folder: Path) -> float:
+    """Seconds until 4 MiB are on the disk of `folder`.
+
+    Raises:
+        OSError: they do not get there.
+    """
+    begin = time.perf_counter()
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor.", suffix=".tmp") as file:
+        file.write(os.urandom(_PROBE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    return time.perf_counter() - begin
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above that is there."""
+    place = folder.absolute()
+    while not os.path.isdir(place):
+        place = place.parent
+    return place
+
+
+def memory(cgroup: Path = _CGROUP, meminfo: Path = Path("/proc/meminfo")) -> Finding:
+    """What is free, and what a container or a Slurm job may use, whichever is less."""
+    if not meminfo.exists():
+        return warning("unknown: there is no /proc/meminfo", "ltrec is made for Linux; watch the memory yourself")
+    free = available(meminfo)
+    limit, used = limit_of(cgroup)
+    room = free if limit is None else min(free, limit - used)
+    says = f"{room / GIB:,.1f} GiB to use"
+    says += "" if limit is None else f"; the limit of this container or job is {limit / GIB:,.1f} GiB"
+    if room < 2 * GIB:
+        return warning(says, "training wants about 2 GiB a process: ask for more (sbatch --mem), or lower stream.memory_mib")
+    return ok(says)
+
+
+def available(meminfo: Path) -> int:
+    """Bytes that may be had without swapping."""
+    lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
+    return int(lines["MemAvailable"].split()[0]) * 1024
+
+
+def limit_of(cgroup: Path) -> tuple[int | None, int]:
+    """(limit, used) bytes of this process's cgroup, of version 2 or 1; None without a limit."""
+    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+        if (cgroup / limit).exists() and (text := (cgroup / limit).read_text(encoding="ascii").strip()) != "max":
+            if int(text) >= 1 << 60:  # how version 1 says that there is none
+                return None, 0
+            return int(text), int((cgroup / used).read_text(encoding="ascii"))
+    return None, 0
+
+
+def cores(cgroup: Path = _CGROUP) -> Finding:
+    """Cores that this process may run on, the CPU quota of its container, and what torch was told to use."""
+    mine, whole = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, os.cpu_count() or 1
+    quota = quota_of(cgroup)
+    says = f"{mine} of {whole}" + ("" if quota is None else f", a quota of {quota:g}")
+    threads = os.environ.get("OMP_NUM_THREADS")
+    says += "" if threads is None else f"; OMP_NUM_THREADS={threads}"
+    if quota is not None and threads is None and quota < mine:
+        return warning(says, f"torch would start {mine} threads for {quota:g} cores: set trainer.threads={max(1, int(quota))}")
+    if mine < 2:
+        return warning(says, "the loader's threads share the one core with training: ask for 2 or more a process")
+    return ok(says)
+
+
+def quota_of(cgroup: Path) -> float | None:
+    """Cores that the cgroup (version 2) may keep busy; None without a limit."""
+    if not (cgroup / "cpu.max").exists():
+        return None
+    quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
+    return None if quota == "max" else int(quota) / int(period)
