@@ -59,7 +59,7 @@ test-slurm: install ## Real Slurm jobs on a private two-node cluster on this mac
 	@command -v slurmctld >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
 	  && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends slurm-wlm; } \
 	  || echo "no Slurm here, and not installed: these tests need root and Debian's slurm-wlm" >&2
-	$(PYTEST) -m slurm
+	$(PYTEST) -m slurm tests/slurm
 
 .PHONY: check
 check: install ## Format, lint, types, floors of the house, spelling
