@@ -89,6 +89,11 @@ REFUSED: tuple[Refusal, ...] = (
         "model's; use strategy.name=stratified or stratified_fsdp2",
     ),
     Refusal(
+        lambda c: c.plugin.name != "none" and c.strategy.name == "stratified_deepspeed_stage_3",
+        "plugin.name={c.plugin.name} runs fewer parts of the model on a process whose rows lack a stratum, and ZeRO-3 gathers "
+        "parameters part by part, on all processes in step; use strategy.name=stratified_deepspeed_stage_2 or stratified_fsdp2",
+    ),
+    Refusal(
         lambda c: c.strategy.name == "joint" and c.rule != BackdoorConfig(),
         "rule.name={c.rule.name} has no effect with strategy.name=joint; use strategy.name=stratified",
     ),

@@ -30,23 +30,15 @@ def forget(optimizer: Optimizer, group: str) -> None:
     Parameters whose gradients were dropped have none. DeepSpeed knows no dropped gradients: its optimisers have counted steps of
     zeros, which would weaken the correction of Adam's first moments.
     """
-    for parameter in _held(optimizer, group):
-        for value in optimizer.state.get(parameter, {}).values():
-            if isinstance(value, Tensor):
-                value.zero_()
+    for entry in optimizer.param_groups:
+        if entry["name"] == group:
+            for parameter in entry["params"]:
+                for value in optimizer.state.get(parameter, {}).values():
+                    if isinstance(value, Tensor):
+                        value.zero_()
 
 
 def hold_still(parameters: Iterable[nn.Parameter]) -> None:
     """Turn gradients into zeros as they appear, where nobody can drop them later because the stack keeps them to itself (ZeRO)."""
     for parameter in parameters:
         parameter.register_hook(torch.zeros_like)  # type: ignore[no-untyped-call]
-
-
-def _held(optimizer: Optimizer, group: str) -> list[Tensor]:
-    """What the optimiser's state of a group is filed under."""
-    partitions = getattr(optimizer, "fp32_partitioned_groups_flat", None)
-    if partitions is None:
-        return [parameter for entry in optimizer.param_groups if entry["name"] == group for parameter in entry["params"]]
-    # ZeRO-3 shows its inner optimiser one partition at a time and keeps its groups empty in between.
-    names = {i: optimizer.param_groups[entry]["name"] for i, entry in optimizer.sub_group_to_group_id.items()}  # type: ignore[attr-defined]
-    return [partition for i, partition in enumerate(partitions) if names[i] == group]

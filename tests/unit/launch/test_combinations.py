@@ -80,6 +80,10 @@ CASES = {
         ["strategy.name=stratified_fsdp2", "trainer.precision=16-mixed"],
         r"16-mixed is not possible with strategy.name=stratified_fsdp2: gradients are sharded; use bf16-mixed",
     ),
+    "plugins, ZeRO-3": (
+        ["strategy.name=stratified_deepspeed_stage_3", "plugin.name=bottleneck"],
+        r"plugin.name=bottleneck runs fewer parts .* lack a stratum, .*use strategy.name=stratified_deepspeed_stage_2 or",
+    ),
     "a loss scaler, ZeRO": (
         ["strategy.name=stratified_deepspeed_stage_2", "trainer.precision=16-mixed"],
         r"16-mixed is not possible with strategy.name=stratified_deepspeed_stage_2",

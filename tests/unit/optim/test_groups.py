@@ -1,7 +1,6 @@
 """Groups of parameters: in order, told apart from decay, dropped and forgotten without touching the other."""
 
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -81,21 +80,6 @@ def test_a_forgotten_group_goes_on_like_a_fresh_optimiser(model):
 
 def test_what_was_never_stepped_can_be_forgotten(model):
     forget(optimizer_of(model), PLUGINS)
-
-
-def test_zero_3_is_looked_through():
-    """It files states under partitions, and its inner optimiser's groups are empty between steps."""
-    partitions = [torch.ones(2, requires_grad=True) for _ in range(3)]
-
-    zero3 = SimpleNamespace(
-        fp32_partitioned_groups_flat=partitions,
-        sub_group_to_group_id={0: 0, 1: 0, 2: 1},
-        param_groups=[{"name": TRUNK, "params": []}, {"name": PLUGINS, "params": []}],
-        state={p: {"step": torch.tensor(4.0), "exp_avg": torch.ones(2)} for p in partitions},
-    )
-    forget(zero3, PLUGINS)
-    assert [float(zero3.state[p]["step"]) for p in partitions] == [4, 4, 0]
-    assert not zero3.state[partitions[2]]["exp_avg"].any()
 
 
 def test_what_is_held_still_gets_a_gradient_of_zeros(model):
