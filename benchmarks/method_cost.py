@@ -120,15 +120,24 @@ class Bench:
         self.rows = [row for method in dict.fromkeys(["joint", *asked]) for row in self.rows_of(method)]
         joint = self.rows[0].config
         self.data: Data = open_data(joint)
-        plan = build_plan(joint, self.data)
-        self.loader = StreamLoader(self.data.folder, self.data.manifest, plan, world=World(0, 1))
-        self.batches = list(islice(self.loader, WARM + options.steps))
-        assert len(self.batches) == WARM + options.steps, "an epoch is shorter than a turn; ask for fewer --steps"
+        self._batches: dict[str, list[SequenceBatch]] = {}
+
+    def batches(self, config: RunConfig) -> list[SequenceBatch]:
+        """The same users and targets for every method, in the strata and units that it counts in."""
+        plan = build_plan(config, self.data)
+        kind = f"{plan.digest} {plan.strata} {plan.unit}"
+        if kind not in self._batches:
+            number = WARM + self.options.steps
+            loader = StreamLoader(self.data.folder, self.data.manifest, plan, world=World(0, 1))
+            self._batches[kind] = list(islice(loader, number))
+            assert len(self._batches[kind]) == number, "an epoch is shorter than a turn; ask for fewer --steps"
+        return self._batches[kind]
 
     def rows_of(self, method: str) -> list[Row]:
         """One, or one per stage."""
         file = METHODS / f"{method}.yaml"
-        fixed = [f"data.path={self.path}", "trainer.accelerator=cpu", "trainer.threads=1", "init_from=", *self.options.set]
+        fixed = [f"data.path={self.path}", "trainer.accelerator=cpu", "trainer.threads=1", "init_from=", "stream.users=all"]
+        fixed += self.options.set
         config = load([CONFIG, file], fixed)
         if config.plugin.name == "none":
             return [Row(method, config)]
@@ -145,7 +154,8 @@ class Bench:
                     self.add_turn(row, turns, refused)
             print(f"round {number + 1} of {self.options.rounds}", flush=True)
         joint = turns["joint"]
-        targets = sum(int(batch.window_targets_K.sum()) for batch in self.batches) / len(self.batches)
+        batches = self.batches(self.rows[0].config)
+        targets = sum(int(batch.window_targets_K.sum()) for batch in batches) / len(batches)
         return {
             "benchmark": "method_cost",
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",
@@ -165,7 +175,7 @@ class Bench:
         if turns[row.method] and turns["joint"] and slowness(turns[row.method][0], turns["joint"][0]) > SLOW:
             steps = min(steps, self.options.slow_steps)
         try:
-            turns[row.method].append(self.turn(row.config, self.batches[: WARM + steps]))
+            turns[row.method].append(self.turn(row.config, self.batches(row.config)[: WARM + steps]))
         except UserError as error:
             refused[row.method] = str(error)
 
