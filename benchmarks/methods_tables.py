@@ -57,8 +57,8 @@ SETTINGS: dict[str, dict[str, Words]] = {
         "frozen": ("alignment.trajectories=12", "switch.trunk_rate=0"),
     },
 }
-"""method -> setting -> words of the command line. A method that is not here has but its config file. LTP's one user per task would
-take an hour a run; with 12 chains a task is four to six users, and the time that of the others."""
+"""method -> setting -> words of the command line. A method that is not here has but its config file. LTP's one user per task
+would take half an hour a run; with 12 chains a task is four to six users, and a run takes minutes."""
 
 LTP_SETTINGS: dict[str, dict[str, Words]] = {
     "joint": SETTINGS["joint"],
