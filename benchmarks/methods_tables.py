@@ -18,7 +18,7 @@ PLAIN = "as-is"
 SETTINGS: dict[str, dict[str, Words]] = {
     "joint": {
         PLAIN: (),
-        "half-rate": ("optim.lr=1e-3",),
+        "lower-rate": ("optim.lr=1e-3",),
         "less-dropout": ("model.dropout=0.4",),
     },
     "ipw": {
