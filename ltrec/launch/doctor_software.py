@@ -139,7 +139,7 @@ def wandb() -> Finding:
     reason = unreachable(server())
     if reason is not None:
         return warning(
-            f"{version}; an API key is present, but {server()} is out of reach ({reason})",
+            f"{version}; an API key is present, but {reason}",
             "tracking.wandb=online goes on offline, 'wandb sync' sends later; behind a proxy set HTTPS_PROXY",
         )
     return ok(f"{version}; an API key is present, {server()} answers")

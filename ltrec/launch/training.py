@@ -5,19 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from dataclasses import asdict
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, RichProgressBar
-from pytorch_lightning.loggers import Logger
 from pytorch_lightning.strategies import Strategy
-from rich.console import Console
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
 from ltrec.launch.combinations import refuse_combinations
+from ltrec.launch.guests import guests
 from ltrec.launch.narrator import Narrator, say_visits
 from ltrec.launch.processes import Processes, cluster_environment, detect
 from ltrec.launch.resuming import refuse_foreign, refuse_shards
@@ -34,7 +32,6 @@ from ltrec.strategy import Stratified
 from ltrec.strategy.state import RuleState
 from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.tracking.provenance import provenance
-from ltrec.tracking.wandb import wandb_logger
 
 # True of our own design, so not worth a user's attention.
 _EXPECTED = (
@@ -123,7 +120,7 @@ def make_trainer(
         check_val_every_n_epoch=loop.validate_every_epochs,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        logger=[metrics, *_guests(config, run, processes)],
+        logger=[metrics, *guests(config, run, processes)],
         callbacks=[
             *_display(config),
             *_strata_callbacks(config, strategy),
@@ -135,19 +132,6 @@ def make_trainer(
         plugins=[AtomicCheckpointIO(), cluster_environment()],
         default_root_dir=run.path,
     )
-
-
-def _guests(config: RunConfig, run: RunFolder, processes: Processes) -> list[Logger]:
-    """Trackers outside the run folder, on rank 0."""
-
-    def say(note: str) -> None:
-        Console(stderr=True).print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
-
-    if processes.world.rank or config.tracking.wandb == "off":
-        return []
-    run_id = f"{config.name[:48]}-{run.run_id()}"
-    logger = wandb_logger(config.tracking, run.path, name=config.name, run_id=run_id, config=asdict(config), on_note=say)
-    return [] if logger is None else [logger]
 
 
 def _working_callbacks(config: RunConfig, run: RunFolder, metrics: JsonlLogger, processes: Processes) -> list[Callback]:

@@ -16,10 +16,14 @@ class TrackingConfig:
     entity: str | None = None
     """W&B team or user; None = the account's default."""
     group: str | None = None
-    """W&B group, to gather the seeds of one experiment."""
+    """W&B group, to gather the seeds of one experiment; None = the Slurm job array, where the run is part of one."""
     tags: tuple[str, ...] = ()
     """W&B tags."""
+    artifacts: str = "report"
+    """What W&B gets besides numbers: none, report (what `ltrec report` writes) or all (checkpoints too, aliases best and last)."""
 
     def __post_init__(self) -> None:
         if self.wandb not in ("off", "offline", "online"):
             raise ValueError(f"wandb must be off, offline or online; got {self.wandb!r}")
+        if self.artifacts not in ("none", "report", "all"):
+            raise ValueError(f"artifacts must be none, report or all; got {self.artifacts!r}")

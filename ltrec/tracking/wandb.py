@@ -2,23 +2,31 @@
 
 `online` without an API key, or without a way to the server, becomes `offline` with one line that says so; offline files lie in the
 run folder and `wandb sync` sends them later. A resumed run goes on under its id: offline W&B keeps a folder for each start, and
-`wandb sync` puts them together.
+`wandb sync` puts them together. What W&B raises once the run is open is told in one line, and ends tracking, not training.
+
+Artifacts are sent from where they lie, not from copies: offline, they must still lie there when they are synced.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import os
 import socket
+import sys
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.loggers import Logger
 
+from ltrec.core.errors import Stopped
 from ltrec.tracking.config import TrackingConfig
+from ltrec.tracking.epoch_table import epoch_table
+from ltrec.tracking.keys import summary_of
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -26,16 +34,52 @@ if TYPE_CHECKING:
 STEP = "trainer/global_step"
 """The x-axis of every chart: our optimiser step, which goes back on resume; W&B's own counter may not."""
 
+EPOCHS = "tables/epochs"
+"""Key of the table of validations."""
 
 NO_KEY = "no API key is configured (wandb login, or WANDB_API_KEY)"
 
+_STAGED = "staged"  # files that W&B wants to copy lie here in the run folder, and not in the user's home
+_DATA_DIR = "WANDB_DATA_DIR"
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """The run that is tracked.
+
+    Attributes:
+        folder: the run folder; files go to its wandb/.
+        name: of the run.
+        run_id: the same whenever this run is resumed.
+        seed: its seed.
+        config: what W&B shows as config: the resolved config, provenance, the Slurm job.
+        group: what the runs of one method have in common.
+    """
+
+    folder: Path
+    name: str
+    run_id: str
+    seed: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict)
+    group: str | None = None
+
 
 class WandbLogger(Logger):
-    """Sends every line to an open W&B run and closes it when training ends, so that the next run of the process is its own."""
+    """Sends every line to an open W&B run and closes it when training ends, so that the next run of the process is its own.
 
-    def __init__(self, run: Run) -> None:
+    Args:
+        run: the open run.
+        tracked: what it is about.
+        with_checkpoints: whether checkpoints are sent, too.
+        on_note: hears what a user should know.
+    """
+
+    def __init__(self, run: Run, tracked: Tracked, *, with_checkpoints: bool, on_note: Callable[[str], None]) -> None:
         super().__init__()
         self.run = run
+        self.tracked, self.with_checkpoints, self.on_note = tracked, with_checkpoints, on_note
+        self._defined: set[str] = set()
+        self._lost = False
 
     @property
     def name(self) -> str:
@@ -52,61 +96,144 @@ class WandbLogger(Logger):
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Send one line."""
-        self.run.log({**metrics, STEP: step})
+        self._try(lambda: self._send_line(metrics, step))
 
     def finalize(self, status: str) -> None:
-        """Close the run: finished, or failed."""
-        self.run.finish(exit_code=0 if status == "success" else 1)
+        """Send the table of validations and, if asked for, checkpoints; close the run: finished, failed, or to be requeued."""
+        stopped = sys.exception()
+        self._try(self._send_table)
+        if self.with_checkpoints:
+            self._try(lambda: send_checkpoints(self.run, self.tracked))
+        if isinstance(stopped, Stopped) and stopped.requeue:
+            self._try(self.run.mark_preempting)
+        self._try(lambda: self.run.finish(exit_code=0 if status == "success" else 1))
+
+    def _send_line(self, metrics: Mapping[str, float], step: int | None) -> None:
+        for key in sorted(metrics.keys() - self._defined):
+            self.run.define_metric(key, step_metric=STEP, summary=summary_of(key))
+            self._defined.add(key)
+        self.run.log({**metrics, STEP: step})
+
+    def _send_table(self) -> None:
+        import wandb
+
+        name = self.tracked.name
+        metrics = self.tracked.folder / "metrics.jsonl"
+        columns, rows = epoch_table(metrics, method=self.tracked.group or name, run=name, seed=self.tracked.seed)
+        if rows:
+            self.run.log({EPOCHS: wandb.Table(columns=[*columns], data=[*rows])})
+
+    def _try(self, send: Callable[[], None]) -> None:
+        """What goes wrong is told once; from then on nothing is sent."""
+        import wandb
+
+        if self._lost:
+            return
+        try:
+            send()
+        except (wandb.Error, OSError, ValueError) as error:
+            self._lost = True
+            self.on_note(f"Weights & Biases is lost ({_first_line(error)}): going on without it; metrics.jsonl has everything")
+            with contextlib.suppress(wandb.Error, OSError):
+                wandb.teardown()
 
 
-def wandb_logger(
-    tracking: TrackingConfig, folder: Path, *, name: str, run_id: str, config: dict[str, Any], on_note: Callable[[str], None]
-) -> WandbLogger | None:
+def wandb_logger(tracking: TrackingConfig, tracked: Tracked, on_note: Callable[[str], None]) -> WandbLogger | None:
     """Open the run; None when W&B is off. Only rank 0 may call this.
 
     Args:
         tracking: what the user asked for.
-        folder: the run folder; files go to its wandb/.
-        name: of the run.
-        run_id: the same whenever this run is resumed.
-        config: the resolved config, shown by W&B.
+        tracked: the run.
         on_note: hears what a user should know.
     """
+    run = open_run(tracking, tracked, on_note)
+    if run is None:
+        return None
+    return WandbLogger(run, tracked, with_checkpoints=tracking.artifacts == "all", on_note=on_note)
+
+
+def open_run(tracking: TrackingConfig, tracked: Tracked, on_note: Callable[[str], None]) -> Run | None:
+    """Open the run, or go on with it: online if that is wanted and possible, else offline; None when W&B is off."""
     if tracking.wandb == "off":
         return None
     import wandb  # takes a second, and most runs do without
 
-    def start(mode: str) -> Run:
-        settings = wandb.Settings(init_timeout=30, finish_timeout=60, silent=mode == "offline")
-        run = wandb.init(
-            mode=mode,  # type: ignore[arg-type]
-            dir=folder,
-            id=run_id,
-            name=name,
-            project=tracking.project,
-            entity=tracking.entity,
-            group=tracking.group,
-            tags=list(tracking.tags),
-            config=config,
-            resume="allow" if mode == "online" else None,
-            reinit="create_new",
-            settings=settings,
-        )
-        run.define_metric(STEP)
-        run.define_metric("*", step_metric=STEP, step_sync=True)
-        return run
-
     if tracking.wandb == "online":
-        try:
-            if wandb.login(prompt=False, verify=False):
-                return WandbLogger(start("online"))
-            reason = "no API key is configured (wandb login, or WANDB_API_KEY)"
-        except wandb.Error as error:
-            reason = str(error).partition("\n")[0]
-            wandb.teardown()  # its service still holds the run's id
+        reason = why_no_credentials() or unreachable(server())
+        if reason is None:
+            try:
+                return _started("online", tracking, tracked)
+            except wandb.Error as error:
+                reason = _first_line(error)
+                wandb.teardown()  # its service still holds the run's id
         on_note(f"tracking.wandb=online: {reason}; going on offline")
-    on_note(f"Weights & Biases: offline, files in {folder / 'wandb'}; 'wandb sync' sends them")
-    return WandbLogger(start("offline"))
+    on_note(f"Weights & Biases: offline, files in {tracked.folder / 'wandb'}; 'wandb sync' sends them")
+    return _started("offline", tracking, tracked)
+
+
+def _started(mode: str, tracking: TrackingConfig, tracked: Tracked) -> Run:
+    import wandb
+
+    if os.environ.get(_DATA_DIR, _STAGED).endswith(_STAGED):  # not the user's own
+        os.environ[_DATA_DIR] = str(tracked.folder.absolute() / "wandb" / _STAGED)
+    run = wandb.init(
+        mode=mode,  # type: ignore[arg-type]
+        dir=tracked.folder,
+        id=tracked.run_id,
+        name=tracked.name,
+        project=tracking.project,
+        entity=tracking.entity,
+        group=tracked.group,
+        tags=list(tracking.tags),
+        config=dict(tracked.config),
+        resume="allow" if mode == "online" else None,
+        reinit="create_new",
+        save_code=False,
+        settings=wandb.Settings(init_timeout=20, finish_timeout=60, silent=mode == "offline", disable_git=True),
+    )
+    run.define_metric(STEP)
+    return run
+
+
+def send_checkpoints(run: Run, tracked: Tracked) -> None:
+    """Send the run's checkpoints as versions of one artifact, each with its name (best, last, ...) as an alias."""
+    import wandb
+
+    for checkpoint in sorted((tracked.folder / "checkpoints").glob("*.ckpt")):
+        artifact = wandb.Artifact(f"model-{tracked.run_id}", type="model", metadata={"run": tracked.name})
+        where = checkpoint.resolve()  # of two slots that take turns
+        if where.is_dir():
+            artifact.add_dir(str(where), name=checkpoint.name, skip_cache=True, policy="immutable")
+        else:
+            artifact.add_file(str(where), name=checkpoint.name, skip_cache=True, policy="immutable")
+        run.log_artifact(artifact, aliases=[checkpoint.stem])
+
+
+def send_report(
+    tracking: TrackingConfig, tracked: Tracked, report: Path, numbers: Mapping[str, float], on_note: Callable[[str], None]
+) -> None:
+    """Open the run again, add the report's folder as an artifact and `numbers` to its summary, and close it.
+
+    Args:
+        tracking: what the user asked for.
+        tracked: the run.
+        report: the folder that `ltrec report` wrote.
+        numbers: test metrics by key.
+        on_note: hears what a user should know.
+    """
+    import wandb
+
+    run = open_run(tracking, tracked, on_note)
+    if run is None:
+        return
+    try:
+        run.summary.update(dict(numbers))
+        artifact = wandb.Artifact(f"report-{tracked.run_id}", type="report", metadata={"run": tracked.name})
+        artifact.add_dir(str(report), skip_cache=True, policy="immutable")
+        run.log_artifact(artifact, aliases=["last"])
+        run.finish(exit_code=0)
+    except (wandb.Error, OSError, ValueError) as error:
+        on_note(f"Weights & Biases did not take the report ({_first_line(error)}); it is in {report}")
 
 
 def why_no_credentials() -> str | None:
@@ -117,7 +244,7 @@ def why_no_credentials() -> str | None:
         with contextlib.redirect_stderr(io.StringIO()):
             found = wandb.login(prompt=False, verify=False)
     except wandb.Error as error:
-        return str(error).partition("\n")[0]
+        return _first_line(error)
     return None if found else NO_KEY
 
 
@@ -141,5 +268,9 @@ def unreachable(address: str, patience_s: float = 5.0) -> str | None:
         place = (url.hostname or "", url.port or (80 if url.scheme == "http" else 443))
         socket.create_connection(place, timeout=patience_s).close()
     except (OSError, ValueError) as error:
-        return str(error)
+        return f"{address} is out of reach ({error})"
     return None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -62,6 +62,41 @@ def exit_code_of(path: Path) -> int | None:
     return next((r.exit.exit_code for r in records(path) if r.WhichOneof("record_type") == "exit"), None)
 
 
+def _of_type(path: Path, kind: str):
+    return [getattr(record, kind) for record in records(path) if record.WhichOneof("record_type") == kind]
+
+
+def defined(path: Path) -> dict:
+    """Every metric that was defined, by name."""
+    return {metric.name: metric for metric in _of_type(path, "metric")}
+
+
+def artifacts(path: Path) -> list:
+    """Every artifact that was logged."""
+    return _of_type(path, "artifact")
+
+
+def was_preempted(path: Path) -> bool:
+    """Whether the run said that it would be requeued."""
+    return bool(_of_type(path, "preempting"))
+
+
+def summary(path: Path) -> dict:
+    """The last value of every key of the summary, without W&B's own."""
+    values = {}
+    for record in _of_type(path, "summary"):
+        for update in record.update:
+            values[update.key or "/".join(update.nested_key)] = json.loads(update.value_json)
+    return {k: v for k, v in values.items() if not k.startswith("_")}
+
+
+def table(run: Path, line: dict) -> dict:
+    """Columns and data of the table that a line of the history speaks of."""
+    [name] = [value for key, value in line.items() if key.endswith("/path") or key == "path"]
+    [found] = run.glob(f"wandb/offline-run-*/files/{name}")
+    return json.loads(found.read_text())
+
+
 def files(run: Path) -> list[Path]:
     """The offline `.wandb` files of a run folder, oldest first. W&B flushes them a moment after `finish` has returned."""
     found = sorted(run.glob("wandb/offline-run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime_ns)

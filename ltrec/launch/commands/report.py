@@ -10,6 +10,7 @@ from rich.console import Console
 
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.report import write_report
+from ltrec.launch.guests import track_report
 from ltrec.launch.run_folder import RunFolder
 
 
@@ -25,3 +26,4 @@ def report(
     config = first.read_config().evaluation if first.config.exists() else EvaluationConfig()
     index = write_report(runs, config, out)
     Console().print(f"report: {index}", highlight=False, markup=False, soft_wrap=True)
+    track_report(first, index.parent)

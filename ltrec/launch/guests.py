@@ -1,0 +1,67 @@
+"""Trackers outside the run folder: which run they are told of, and what besides its metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+from rich.console import Console
+
+from ltrec.config.tree import RunConfig
+from ltrec.launch.processes import Processes
+from ltrec.launch.run_folder import RunFolder
+from ltrec.tracking.batch_job import group_of, slurm_job
+from ltrec.tracking.wandb import Tracked, send_report, wandb_logger
+
+
+def guests(config: RunConfig, run: RunFolder, processes: Processes) -> list[Logger]:
+    """Loggers besides metrics.jsonl, on rank 0."""
+    if processes.world.rank or config.tracking.wandb == "off":
+        return []
+    logger = wandb_logger(config.tracking, tracked(config, run), say)
+    return [] if logger is None else [logger]
+
+
+def track_report(run: RunFolder, report: Path) -> None:
+    """Tell W&B of a run's report and test metrics, where the run is tracked and wants that."""
+    if not (run.config.exists() and run.provenance.exists()):
+        return
+    config = run.read_config()
+    if config.tracking.wandb != "off" and config.tracking.artifacts != "none":
+        send_report(config.tracking, tracked(config, run), report, test_metrics(run.eval / "test.json", config.model.name), say)
+
+
+def tracked(config: RunConfig, run: RunFolder) -> Tracked:
+    """The run as W&B is to know it. The config is the run's own with `provenance` and, in a job, `slurm` beside it."""
+    job = slurm_job(os.environ)
+    provenance = json.loads(run.provenance.read_text(encoding="utf-8"))
+    return Tracked(
+        folder=run.path,
+        name=config.name,
+        run_id=f"{config.name[:48]}-{provenance['run_id']}",
+        seed=config.seed,
+        config={**asdict(config), "provenance": provenance, **({"slurm": job} if job else {})},
+        group=config.tracking.group or group_of(job),
+    )
+
+
+def test_metrics(path: Path, model: str) -> dict[str, float]:
+    """Means of `ltrec evaluate` for the model, by key; empty when the run was not evaluated."""
+    if not path.exists():
+        return {}
+    groups: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))[model]["groups"]
+    return {
+        f"test/{name}" + ("" if key == "all" else f"/{key}"): estimate["mean"]
+        for key, group in groups.items()
+        for name, estimate in group["metrics"].items()
+        if estimate["mean"] is not None
+    }
+
+
+def say(note: str) -> None:
+    """One line to the user."""
+    Console(stderr=True).print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,54 @@
+"""Every key of metrics.jsonl and W&B, and how W&B sums a run up by it. Keys are stable: dashboards are built on them.
+
+<z> is a stratum's number, 0 the least active; <metric> is hr@10, ndcg@10; <group> is head, tail or stratum=<z>. Clocks speak
+in `throughput/` and `health/` alone: everything else is the same whenever a run is repeated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key or, with *, a family of them.
+
+    Attributes:
+        pattern: as of fnmatch.
+        meaning: for people.
+        summary: what W&B keeps of a run, its best value: max or min; the last value when None.
+    """
+
+    pattern: str
+    meaning: str
+    summary: str | None = None
+
+
+KEYS = (
+    Key("epoch", "passes over the data"),
+    Key("stage", "1, or 2 once plugins are awake; only with plugins"),
+    Key("train/loss", "mean loss of all examples since the last line", "min"),
+    Key("train/loss/*", "the same of stratum <z>"),
+    Key("lr", "learning rate of the trunk"),
+    Key("lr/plugins", "of the plugins"),
+    Key("grad_norm", "norm of the gradient before clipping"),
+    Key("strata/*", "what strata did: count, missing, weight, grad_norm, cosine, conflict, ess, fallbacks, skipped"),
+    Key("adversary/*", "how well the discriminator tells head from tail users"),
+    Key("val/*", "<metric> of the validation, overall or of a <group>", "max"),
+    Key("test/*", "<metric> of the test, once the run is evaluated and reported; summary only", "max"),
+    Key("throughput/*_per_s", "targets (or sequences, users), sequences and events a second, over all processes"),
+    Key("health/*", "waiting, computing, memory, time left; see stages/health.py"),
+)
+"""All of them; the first that matches counts."""
+
+
+def key_of(name: str) -> Key | None:
+    """What is known of a key."""
+    return next((key for key in KEYS if fnmatchcase(name, key.pattern)), None)
+
+
+def summary_of(name: str) -> str | None:
+    """max, min, or None for the last value."""
+    key = key_of(name)
+    return None if key is None else key.summary
