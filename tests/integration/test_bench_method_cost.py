@@ -26,6 +26,8 @@ def test_every_method_has_a_ratio(tmp_path):
     assert result["refused"] == {}
     timed = {name.partition(",")[0] for name in result["methods"]}
     assert timed == {path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")}
-    assert result["methods"]["joint"] | {"step_ms": 0} == {"step_ms": 0, "time_ratio": 1.0, "processor_ratio": 1.0, "steps": 2}
+    joint = result["methods"]["joint"]
+    assert (joint["time_ratio"], joint["processor_ratio"], joint["steps"]) == (1.0, 1.0, 2)
+    assert result["busy"] == max(row["busy"] for row in result["methods"].values())
     assert all(row["time_ratio"] > 0 and row["processor_ratio"] > 0 for row in result["methods"].values())
     assert all(f"{method}, stage 2" in result["methods"] for method in timed if f"{method}, stage 1" in result["methods"])
