@@ -18,7 +18,7 @@ PLAIN = "as-is"
 SETTINGS: dict[str, dict[str, Words]] = {
     "joint": {
         PLAIN: (),
-        "lower-rate": ("optim.lr=1e-3",),
+        "double-rate": ("optim.lr=4e-3",),
         "less-dropout": ("model.dropout=0.4",),
     },
     "ipw": {
@@ -47,18 +47,18 @@ SETTINGS: dict[str, dict[str, Words]] = {
         "head-tail": ("causal.strata=2",),
     },
     "ltp": {
-        "chains": ("alignment.trajectories=12",),
-        "lighter": ("alignment.trajectories=12", "adversary.weight=0.01"),
-        "shorter": ("alignment.trajectories=12", "alignment.inner_lr=0.03"),
+        "chains": ("alignment.trajectories=6",),
+        "lighter": ("alignment.trajectories=6", "adversary.weight=0.01"),
+        "shorter": ("alignment.trajectories=6", "alignment.inner_lr=0.03"),
     },
     "pin-ltp": {
-        "chains": ("alignment.trajectories=12",),
-        "lighter": ("alignment.trajectories=12", "adversary.weight=0.01"),
-        "frozen": ("alignment.trajectories=12", "switch.trunk_rate=0"),
+        "chains": ("alignment.trajectories=6",),
+        "lighter": ("alignment.trajectories=6", "adversary.weight=0.01"),
+        "frozen": ("alignment.trajectories=6", "switch.trunk_rate=0"),
     },
 }
 """method -> setting -> words of the command line. A method that is not here has but its config file. LTP's one user per task
-would take half an hour a run; with 12 chains a task is four to six users, and a run takes minutes."""
+would take an hour a run; with six chains a task is eight to twelve users, and a run takes ten minutes."""
 
 LTP_SETTINGS: dict[str, dict[str, Words]] = {
     "joint": SETTINGS["joint"],
