@@ -8,15 +8,15 @@ import warnings
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, RichProgressBar
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import Strategy
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
 from ltrec.launch.combinations import refuse_combinations
-from ltrec.launch.guests import guests
-from ltrec.launch.narrator import Narrator, say_visits
+from ltrec.launch.guests import guests, say
+from ltrec.launch.narrator import Bar, Narrator, say_visits
 from ltrec.launch.processes import Processes, cluster_environment, detect
 from ltrec.launch.resuming import refuse_foreign, refuse_shards
 from ltrec.launch.run_folder import RunFolder, begin_run, find_run, folder_of
@@ -27,7 +27,9 @@ from ltrec.stages.callbacks import callbacks
 from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from ltrec.stages.consistency import RankConsistency
 from ltrec.stages.preemption import listen
+from ltrec.stages.profile import Profile
 from ltrec.stages.signals import Asked, heeding
+from ltrec.stages.watchdog import Watchdog
 from ltrec.strategy import Stratified
 from ltrec.strategy.state import RuleState
 from ltrec.tracking.jsonl import JsonlLogger
@@ -39,6 +41,7 @@ _EXPECTED = (
     "The number of training batches",  # we log by our own counter
     ".*treespec, LeafSpec",  # inside Lightning, about torch
     "Total length of `RankChunks` across ranks is zero",  # the narrator says what follows from that
+    "The `srun` command is available",  # it may well be; this run was not started by it
     "You're resuming from a checkpoint that ended before the epoch ended",  # our cursor is the data module's
 )
 
@@ -46,23 +49,24 @@ _EXPECTED = (
 _CHATTY = ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda", "lightning_fabric.utilities.distributed")
 
 
-def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool = False) -> RunFolder:
+def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool = False, profile: int = 0) -> RunFolder:
     """Train a run to its end, resuming when its folder holds a checkpoint. Returns the run folder.
 
     Args:
         config: the resolved run.
         steps_per_epoch: cut epochs to so many steps (the smoke test).
         afresh: forget what the folder holds, and do not even look, so that ranks need not agree on it.
+        profile: record so many steps as a trace in the run folder; 0 = none.
 
     Raises:
         UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
         Stopped: training was asked to stop and did, with a checkpoint.
     """
     with heeding() as asked:
-        return _train(config, asked, steps_per_epoch, afresh)
+        return _train(config, asked, steps_per_epoch, afresh, profile)
 
 
-def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh: bool) -> RunFolder:
+def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh: bool, profile: int) -> RunFolder:
     refuse_combinations(config)
     processes = detect()
     check_world(config, processes.world.size)
@@ -89,11 +93,12 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
         say_visits(plan)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    trainer = make_trainer(config, run, processes, strategy, limit=steps_per_epoch)
-    listen(trainer, run.path, run.checkpoints / "last.ckpt", asked, every_steps=config.trainer.listen_every_steps)
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
+        trainer = make_trainer(config, run, processes, strategy, limit=steps_per_epoch)
+    trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
+        listen(trainer, run.path, run.checkpoints / "last.ckpt", asked, every_steps=config.trainer.listen_every_steps)
         try:
             trainer.fit(stage, datamodule=datamodule, ckpt_path=resume, weights_only=True)
         except SystemExit:  # how Lightning ends after Ctrl-C
@@ -155,12 +160,21 @@ def _strata_callbacks(config: RunConfig, strategy: str | Strategy) -> list[Callb
     ]
 
 
+def _observers(config: RunConfig, run: RunFolder, profile: int) -> list[Callback]:
+    """What looks at training from the side, and changes nothing."""
+    stall = config.trainer.stall_seconds
+    return [
+        *([Watchdog(run.path / "stalls", stall, say)] if stall else []),
+        *([Profile(run.path / "profile" / "trace.json.gz", profile, say)] if profile else []),
+    ]
+
+
 def _shows_bar(config: RunConfig) -> bool:
     return config.trainer.progress and sys.stdout.isatty()
 
 
 def _display(config: RunConfig) -> list[Callback]:
-    return [RichProgressBar(leave=False), Narrator()] if _shows_bar(config) else [Narrator()]
+    return [Bar(leave=False), Narrator()] if _shows_bar(config) else [Narrator()]
 
 
 def accelerator_of(config: RunConfig) -> str:
