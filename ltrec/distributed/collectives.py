@@ -8,6 +8,7 @@ would send from each rank, so that a budget can be checked on any backend:
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Protocol, TypeVar
 
@@ -37,6 +38,20 @@ class _Done:
 
 DONE: Pending = _Done()
 
+
+class _Timed:
+    """A collective that books how long its process was blocked for it."""
+
+    def __init__(self, work: Pending, waited: dict[str, float], name: str) -> None:
+        self._work, self._waited, self._name = work, waited, name
+
+    def wait(self) -> None:
+        """Finish, and book."""
+        begin = time.perf_counter()
+        self._work.wait()
+        self._waited[self._name] = self._waited.get(self._name, 0.0) + time.perf_counter() - begin
+
+
 # torch 2.13 renamed both; the old names warn.
 _reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
 _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
@@ -49,19 +64,22 @@ class Collectives:
         world: this rank among how many.
         calls: collectives begun, by name.
         sent: bytes that a ring sends from one rank (see above), by name.
+        waited: where set, gets the seconds that this process was blocked until collectives were done, by name. On a GPU they say
+            little: there the stream waits, not the process.
     """
 
     def __init__(self) -> None:
         self.world = current_world()
         self.calls: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
+        self.waited: dict[str, float] | None = None
         self._pairwise = gloo_on_cpu()
 
     def all_reduce(self, tensor: Tensor) -> Pending:
         """Sum over ranks, in place."""
         if not self._count("all_reduce", tensor, times=2):
             return DONE
-        return _under_way(dist.all_reduce(tensor, async_op=True))
+        return self._under_way("all_reduce", dist.all_reduce(tensor, async_op=True))
 
     def reduce_scatter(self, shard: Tensor, whole: Tensor) -> Pending:
         """shard [n / W] = this rank's part of the sum of `whole` [n] over ranks; `whole` may be used up."""
@@ -69,21 +87,21 @@ class Collectives:
             shard.copy_(whole)
             return DONE
         if self._pairwise and whole.device.type == "cpu":
-            return PairwiseReduceScatter(self.world, shard, whole)
-        return _under_way(_reduce_scatter(shard, whole, async_op=True))
+            return self._under_way("reduce_scatter", PairwiseReduceScatter(self.world, shard, whole))
+        return self._under_way("reduce_scatter", _reduce_scatter(shard, whole, async_op=True))
 
     def all_gather(self, whole: Tensor, shard: Tensor) -> Pending:
         """whole [n] = the shards [n / W] of all ranks, in rank order."""
         if not self._count("all_gather", whole):
             whole.copy_(shard)
             return DONE
-        return _under_way(_all_gather(whole, shard, async_op=True))
+        return self._under_way("all_gather", _all_gather(whole, shard, async_op=True))
 
     def broadcast(self, tensor: Tensor) -> Pending:
         """Rank 0's values, in place."""
         if not self._count("broadcast", tensor):
             return DONE
-        return _under_way(dist.broadcast(tensor, 0, async_op=True))
+        return self._under_way("broadcast", dist.broadcast(tensor, 0, async_op=True))
 
     def _count(self, name: str, whole: Tensor, times: int = 1) -> bool:
         """Count a collective; False when there is no one to talk to."""
@@ -93,10 +111,9 @@ class Collectives:
             self.sent[name] += times * whole.nbytes * (size - 1) // size
         return size > 1
 
-
-def _under_way(work: Pending | None) -> Pending:
-    assert work is not None
-    return work
+    def _under_way(self, name: str, work: Pending | None) -> Pending:
+        assert work is not None
+        return work if self.waited is None else _Timed(work, self.waited, name)
 
 
 def current_world() -> World:

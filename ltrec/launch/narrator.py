@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, RichProgressBar
 from rich.console import Console
 
 from ltrec.data.stream.plan import Plan
 from ltrec.stages.callbacks import epoch_of
+from ltrec.stages.health import Health
 from ltrec.strategy import Stratified
 
 
@@ -24,6 +28,31 @@ def say_visits(plan: Plan) -> None:
     if len(plan.pools) > 1:
         visits = ", ".join(f"{name} {times:.2f}" for name, times in plan.visits_per_epoch.items())
         Console().print(f"visits per user and epoch: {visits}", highlight=False, soft_wrap=True)
+
+
+def pace(trainer: pl.Trainer) -> dict[str, str]:
+    """How fast, how much waiting and memory, how long yet, as of the last line of metrics.jsonl; empty before the first."""
+    health = next((callback for callback in trainer.callbacks if isinstance(callback, Health)), None)  # type: ignore[attr-defined]
+    if health is None or not health.latest:
+        return {}
+    line = health.latest
+    held = line.get("health/device_gib", line["health/rss_gib"])
+    return {
+        "speed": f"{line['throughput/sequences_per_s']:,.0f} seq/s",
+        "waiting": f"{line['health/loader_share']:.0%} waiting",
+        "memory": f"{held:.1f} GiB",
+        "left": f"{timedelta(seconds=round(line['health/eta_s']))} left",
+    }
+
+
+class Bar(RichProgressBar):
+    """The progress bar, with the pace instead of a loss: that of strata is not Lightning's to show."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """What stands behind the bar."""
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        return {**shown, **pace(trainer)}
 
 
 class Narrator(Callback):
@@ -60,4 +89,5 @@ class Narrator(Callback):
             value = metrics.get(f"val/ndcg@10{key}")
             parts += [] if value is None else [f"{label} {float(value):.4f}"]
         parts.append(f"HR@10 {float(metrics['val/hr@10']):.4f}")
+        parts += pace(trainer).values()
         self.console.print("  ".join(parts), highlight=False, soft_wrap=True)

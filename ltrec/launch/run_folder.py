@@ -28,6 +28,7 @@ FREE_TO_CHANGE: tuple[str, ...] = (
     "trainer.log_",
     "trainer.listen_every_steps",
     "trainer.checkpoint_every_steps",
+    "trainer.stall_seconds",
     "tracking.",
     "evaluation.",
     "prepare.",

@@ -97,7 +97,7 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
         trainer = make_trainer(config, run, processes, strategy, limit=steps_per_epoch)
-    trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
+        trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
         listen(trainer, run.path, run.checkpoints / "last.ckpt", asked, every_steps=config.trainer.listen_every_steps)
         try:
             trainer.fit(stage, datamodule=datamodule, ckpt_path=resume, weights_only=True)

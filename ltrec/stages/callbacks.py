@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from ltrec.optim.groups import PLUGINS, TRUNK
 from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.datamodule import StreamDataModule
 from ltrec.stages.divergence import refuse_divergence
+from ltrec.stages.health import Health
 from ltrec.stages.strata_telemetry import ReportsStrata, StrataMeter
 from ltrec.stages.switch import Switch
 from ltrec.tracking.jsonl import JsonlLogger
@@ -39,10 +39,17 @@ def callbacks(
     save_every: int,
     switch: Switch | None = None,
 ) -> list[Callback]:
-    """The run's callbacks in the order they must act: switch stages, move the cursor, write telemetry, judge, save."""
-    first = [] if switch is None else [switch]
+    """The run's callbacks in the order they must act: take the time, switch stages, move the cursor, write, judge, save."""
+    health = Health()
+    first = [health] if switch is None else [health, switch]
     judges = [Patience(monitor, patience)] if patience else []
-    return [*first, Cursor(), Telemetry(log_every), *judges, Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every)]
+    return [
+        *first,
+        Cursor(),
+        Telemetry(log_every, health),
+        *judges,
+        Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every),
+    ]
 
 
 def step_ended(trainer: pl.Trainer, batch: SequenceBatch) -> bool:
@@ -67,18 +74,13 @@ class Cursor(Callback):
 class Telemetry(Callback):
     """Writes losses, strata, learning rate, gradient norm and throughput every n steps, and the metrics of every validation."""
 
-    def __init__(self, every_steps: int) -> None:
-        self.every_steps = every_steps
-        self._since = 0.0
-        self._seconds = 0.0  # trained since the last line; validation does not count
+    def __init__(self, every_steps: int, health: Health) -> None:
+        self.every_steps, self.health = every_steps, health
+        self._steps = 0  # since the last line, in this process's life
         self._sums: SumCount | None = None
         self._strata = StrataMeter()
         self._verdicts: Tensor | None = None  # of the discriminator between head and tail users, where there is one
         self._step: dict[str, float] = {}  # what only the moment of the step knows
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
-        self._since = time.monotonic()
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
         """Note the rate and the norm of the gradient, unscaled and not yet clipped, of a step that will be written."""
@@ -92,6 +94,7 @@ class Telemetry(Callback):
         assert isinstance(pl_module, BackboneStage)
         if not step_ended(trainer, batch):
             return
+        self._steps += 1
         losses = self._losses(trainer.strategy, pl_module)
         self._sums = losses if self._sums is None else self._sums + losses
         if pl_module.adversary is not None:
@@ -100,7 +103,7 @@ class Telemetry(Callback):
         if trainer.global_step % self.every_steps == 0:
             self._write(trainer, pl_module, self._sums)
             self._strata.reset()
-            self._sums, self._verdicts, self._seconds, self._since = None, None, 0.0, time.monotonic()
+            self._sums, self._verdicts, self._steps = None, None, 0
 
     def _losses(self, strategy: Strategy, stage: BackboneStage) -> SumCount:
         """The step's losses on this rank; zeros where it had no example or the step was skipped, for every rank joins the sum."""
@@ -118,7 +121,7 @@ class Telemetry(Callback):
         loss = float(total.mean())
         if loss != loss or abs(loss) == float("inf"):
             raise diverged(f"the loss is {loss}", trainer.global_step)
-        elapsed = self._seconds + time.monotonic() - self._since
+        elapsed = self.health.seconds
         line: dict[str, float] = {
             "epoch": epoch_of(trainer),
             **stage_of(pl_module),
@@ -128,20 +131,16 @@ class Telemetry(Callback):
             **({} if self._verdicts is None else told(all_reduce_sum(self._verdicts))),
             **self._step,
             **(trainer.strategy.numbers() if isinstance(trainer.strategy, ReportsStrata) else {}),
+            **self.health.line(trainer, pl_module.device, self._steps),
             f"throughput/{pl_module.unit}s_per_s": float(total.count_K.sum()) / max(elapsed, 1e-9),
         }
         log(trainer, line)
 
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop the clock."""
-        self._seconds += time.monotonic() - self._since
-
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the validation's metrics; start the clock again."""
+        """Write the validation's metrics."""
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         if values and not trainer.sanity_checking:
             log(trainer, {"epoch": epoch_of(trainer), **stage_of(pl_module), **values})
-        self._since = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
         """Losses of all ranks and strata since the last line: a resumed run writes the same next line. Called on every rank."""

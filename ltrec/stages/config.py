@@ -32,6 +32,9 @@ class TrainerConfig:
     """Optimiser steps between looks at whether training should stop: a file STOP in the run folder, SIGUSR1, SIGTERM."""
     log_every_steps: int = 50
     """Optimiser steps between lines of metrics.jsonl."""
+    stall_seconds: int = 300
+    """Without a step, a validation batch or a checkpoint for so long, each process writes the stacks of its threads to stalls/ in
+    the run folder, and goes on; 0 = never."""
     threads: int = 0
     """torch threads per process; 0 = what torch finds."""
     progress: bool = True
@@ -45,6 +48,6 @@ class TrainerConfig:
         for name in ("max_epochs", "validate_every_epochs", "accumulate", "listen_every_steps", "log_every_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
-        for name in ("patience", "checkpoint_every_steps", "threads"):
+        for name in ("patience", "checkpoint_every_steps", "stall_seconds", "threads"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative; got {getattr(self, name)}")

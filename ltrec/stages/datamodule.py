@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +49,21 @@ class TrainBatches:
     restore rank 0's on every rank)."""
 
     loader: StreamLoader
+    on_wait: Callable[[float], None]
+    """Hears the seconds that training waited for a batch."""
 
     def __len__(self) -> int:
         return len(self.loader)
 
     def __iter__(self) -> Iterator[SequenceBatch]:
-        return iter(self.loader)
+        batches = iter(self.loader)
+        while True:
+            begin = time.perf_counter()
+            batch = next(batches, None)
+            self.on_wait(time.perf_counter() - begin)
+            if batch is None:
+                return
+            yield batch
 
 
 class StreamDataModule(pl.LightningDataModule):
@@ -68,10 +78,19 @@ class StreamDataModule(pl.LightningDataModule):
         super().__init__()
         self.loader = loader
         self._validation = validation
+        self._waited = 0.0
 
     def train_dataloader(self) -> TrainBatches:
         """The stream, standing where the checkpoint left it."""
-        return TrainBatches(self.loader)
+        return TrainBatches(self.loader, self._wait)
+
+    def _wait(self, seconds: float) -> None:
+        self._waited += seconds
+
+    def take_waited(self) -> float:
+        """Seconds that training waited for batches since the last call."""
+        waited, self._waited = self._waited, 0.0
+        return waited
 
     def val_dataloader(self) -> RankChunks:
         """This rank's validation chunks."""

@@ -25,6 +25,9 @@ class Key:
     summary: str | None = None
 
 
+CLOCKS = ("throughput/", "health/")
+"""Prefixes of what differs whenever a run is repeated."""
+
 KEYS = (
     Key("epoch", "passes over the data"),
     Key("stage", "1, or 2 once plugins are awake; only with plugins"),

@@ -9,6 +9,7 @@ import torch
 
 from ltrec.config.load import load
 from ltrec.stages.checkpoint_io import read_checkpoint
+from ltrec.tracking.keys import CLOCKS
 from tests.support.shards import random_users, write_dataset
 
 STEPS_PER_EPOCH = 4
@@ -54,7 +55,7 @@ def tiny_config(data: Path, out: Path, *more: str):
 def lines_of(run: Path) -> list[dict[str, float]]:
     """metrics.jsonl without what a clock says."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if not k.startswith("throughput/")} for line in lines]
+    return [{k: v for k, v in line.items() if not k.startswith(CLOCKS)} for line in lines]
 
 
 def column(run: Path, key: str) -> list[float]:

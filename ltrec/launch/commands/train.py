@@ -23,6 +23,7 @@ def train(
     conf: Annotated[list[str], typer.Argument(help="Config files, left to right, then key=value words.", show_default=False)],
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved config and stop.")] = False,
     smoke: Annotated[bool, typer.Option("--smoke", help="3 steps of everything into a throw-away run: does it all work?")] = False,
+    profile: Annotated[int, typer.Option(min=0, help="Record so many steps, after a few, as a trace in the run folder.")] = 0,
     resume: Annotated[str | None, typer.Option(help="auto, never, or a checkpoint: short for resume=...")] = None,
 ) -> None:
     """Train a run; repeat the same command after an interruption and it goes on where it stopped."""
@@ -34,7 +35,7 @@ def train(
     if smoke:
         _smoke(config)
         return
-    run = train_run(config)
+    run = train_run(config, profile=profile)
     if detect().world.rank == 0:
         Console().print(f"run folder: {run.path}\nnext: ltrec evaluate {run.path}", highlight=False, markup=False)
 

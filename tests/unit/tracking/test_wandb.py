@@ -12,6 +12,7 @@ import pytest
 from ltrec.core.errors import Stopped, UserError
 from ltrec.launch.training import train
 from ltrec.tracking.config import TrackingConfig
+from ltrec.tracking.keys import CLOCKS
 from ltrec.tracking.wandb import EPOCHS, Tracked, WandbLogger, open_run, unreachable
 from tests.support.commands import ltrec
 from tests.support.tiny_run import checkpoint, column, lines_of, tiny_config, tiny_data, tiny_words
@@ -53,7 +54,7 @@ def as_history(lines):
 
 def without_clock(lines):
     """Lines of W&B that metrics.jsonl has, too."""
-    kept = [{k: v for k, v in line.items() if not k.startswith(("throughput/", "health/", "tables/"))} for line in lines]
+    kept = [{k: v for k, v in line.items() if not k.startswith((*CLOCKS, "tables/"))} for line in lines]
     return [line for line in kept if line]
 
 
