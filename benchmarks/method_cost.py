@@ -34,6 +34,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from bench_log import prepare_log
 from rich.console import Console
 from rich.table import Table
 from stratified_modes import WARM, Stopwatch, Turn, least_processor
@@ -45,9 +46,6 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_write_text
 from ltrec.core.world import World
-from ltrec.data.fetch import fetch
-from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.launch.build import Data, build_plan, build_stage, open_data
 from ltrec.launch.processes import Processes
@@ -93,14 +91,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings that differ from the quick start's")
     parser.add_argument("--out", type=Path, default=RESULT, help="where to write the result")
     return parser.parse_args()
-
-
-def prepare_log(events: Path | None, out: Path) -> None:
-    """The data set, prepared as conf/data/ml-100k.yaml says."""
-    events = events or Path("data/raw/ml-100k/events.parquet")
-    if not events.exists():
-        fetch("ml-100k", events.parent)
-    prepare(PrepareConfig(name="bench", sources=(str(events),), min_user_events=5, min_item_events=5), out)
 
 
 @dataclass(frozen=True)

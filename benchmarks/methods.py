@@ -27,7 +27,7 @@ from pathlib import Path
 
 from methods_ledger import Ledger, Line, Run, make_run
 from methods_page import write_page
-from methods_run import Job
+from methods_run import Job, validations
 from methods_summary import summaries
 from methods_tables import PLAIN, PROTOCOLS, Protocol
 
@@ -182,8 +182,7 @@ def wait(child: subprocess.Popen[bytes], run: Run) -> None:
 
 def last_validation(metrics: Path) -> str:
     """How far a run is."""
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()] if metrics.exists() else []
-    seen = [line for line in lines if "val/ndcg@10" in line]
+    seen = validations(metrics) if metrics.exists() else []
     return f"epoch {seen[-1]['epoch']:g}, NDCG@10 {seen[-1]['val/ndcg@10']:.4f}" if seen else "no validation yet"
 
 

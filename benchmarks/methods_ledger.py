@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.files import canonical_json
 from ltrec.data.manifest import Manifest
+from ltrec.launch.run_folder import flat
 
 WITHOUT_EFFECT = (
     "name",
@@ -90,17 +90,9 @@ def make_run(files: list[Path], out: Path, shared: Words, *, data: str, method: 
 
 def key_of(config: RunConfig, data: str) -> str:
     """Digest of what makes the run: settings that are not at their default, and the data set's digest."""
-    defaults = dict(_flat(asdict(RunConfig())))
-    changed = {k: v for k, v in _flat(asdict(config)) if defaults.get(k, ...) != v and not k.startswith(WITHOUT_EFFECT)}
+    defaults = flat(asdict(RunConfig()))
+    changed = {k: v for k, v in flat(asdict(config)).items() if defaults.get(k, ...) != v and not k.startswith(WITHOUT_EFFECT)}
     return hashlib.sha256(canonical_json([changed, data]).encode()).hexdigest()[:16]
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 class Ledger:

@@ -134,16 +134,16 @@ def timed_training(config: RunConfig) -> dict[str, float]:
     return seconds
 
 
-def validations(run: RunFolder) -> list[dict[str, float]]:
-    """Every validation of the run, in order."""
-    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+def validations(metrics: Path) -> list[dict[str, float]]:
+    """Every validation of the run that wrote `metrics`, in order."""
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
     return [line for line in lines if "val/ndcg@10" in line]
 
 
 def best_validation(run: RunFolder) -> dict[str, float]:
     """The validation that made the best checkpoint, which in a run of two stages is the second stage's."""
     step = read_checkpoint(run.checkpoint("best"))["global_step"]
-    return next(line for line in reversed(validations(run)) if line["step"] == step)
+    return next(line for line in reversed(validations(run.metrics)) if line["step"] == step)
 
 
 def validation(run: RunFolder) -> dict[str, dict[str, float]]:
@@ -160,7 +160,7 @@ def epochs(run: RunFolder) -> dict[str, float]:
     """Epochs of the best checkpoint and in all; of a method with two stages also in which one the best checkpoint was made."""
     best = best_validation(run)
     stage = {"stage": best["stage"]} if "stage" in best else {}
-    return {"best_epoch": best["epoch"], "epochs": validations(run)[-1]["epoch"], **stage}
+    return {"best_epoch": best["epoch"], "epochs": validations(run.metrics)[-1]["epoch"], **stage}
 
 
 def figures(path: Path, config: EvaluationConfig) -> dict[str, dict[str, Any]]:

@@ -36,13 +36,10 @@ from typing import Any
 
 import torch
 import torch.multiprocessing as mp
+from bench_log import prepare_log
 from rich.console import Console
 from rich.table import Table
 from stratified_modes import WORLD, Cell, work
-
-from ltrec.data.fetch import fetch
-from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.pipeline import prepare
 
 CONFIG = Path(__file__).parents[1] / "conf" / "experiment" / "quickstart.yaml"
 LARGE = ("objective.name=sampled_softmax",)
@@ -80,12 +77,9 @@ def _arguments() -> argparse.Namespace:
 
 def prepared(arguments: argparse.Namespace, folder: Path) -> Iterator[Path]:
     """A data set for every number of strata, prepared as conf/data/ml-100k.yaml says."""
-    events = arguments.events or Path("data/raw/ml-100k/events.parquet")
-    if not events.exists():
-        fetch("ml-100k", events.parent)
     for strata in arguments.strata:
         out = folder / f"strata-{strata}"
-        prepare(PrepareConfig(name="bench", sources=(str(events),), min_user_events=5, min_item_events=5, strata=strata), out)
+        prepare_log(arguments.events, out, strata=strata)
         yield out
 
 

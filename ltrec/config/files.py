@@ -5,10 +5,9 @@ ltrec train conf/experiment/x.yaml     in a checkout: that file; elsewhere, afte
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
-from ltrec.core.errors import UserError
+from ltrec.core.errors import UserError, closest
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -40,9 +39,9 @@ def find(name: str | Path, shipped: Path | None = None) -> Path:
 
 def _hint(given: Path, files: dict[str, Path]) -> str:
     """The nearest file by its bare name, for folder and ending are alike anyway; else the names in the folder that was meant."""
-    close = difflib.get_close_matches(given.stem.lower(), files, n=1, cutoff=0.5)
-    if close:
-        return f" (did you mean {str(files[close[0]])!r}?)"
+    close = closest(given.stem.lower(), files)
+    if close is not None:
+        return f" (did you mean {str(files[close])!r}?)"
     named = sorted(stem for stem, path in files.items() if path.parent == given.parent)
     return f"; {given.parent} has {', '.join(named)}" if named else ""
 

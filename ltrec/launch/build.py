@@ -23,7 +23,7 @@ from ltrec.data.stream.plan import Plan
 from ltrec.data.stream.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.distributed.tasks import num_trajectories
-from ltrec.models.backbones import BACKBONES, encoder_of
+from ltrec.models.backbones import BACKBONES, Encoder
 from ltrec.models.plugins import PLUGINS
 from ltrec.objectives import OBJECTIVES, Objective
 from ltrec.objectives.adversary import Adversary
@@ -97,8 +97,8 @@ def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) 
     """
     if not config.adversary.weight:
         return None
-    encoder, strata = encoder_of(backbone), strata_of(config, manifest)
-    assert encoder is not None, "refused in combinations"
+    strata = strata_of(config, manifest)
+    assert isinstance(backbone, Encoder), "refused in combinations"
     head = tuple(range(strata.first_head, strata.count))
     if not head:
         raise UserError(
@@ -106,7 +106,7 @@ def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) 
             "only; prepare it with prepare.strata of at least 2, or use adversary.weight=0"
         )
     torch.manual_seed(mix(config.seed, 2) >> 1)  # not what the backbone left: plugins must not change the discriminator
-    return Adversary(encoder.item_table.shape[1], head, **options_of(config.adversary))
+    return Adversary(backbone.item_table.shape[1], head, **options_of(config.adversary))
 
 
 def build_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
@@ -138,7 +138,7 @@ def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneStage:
         build_learn(config, data.vocabulary),
         adversary=build_adversary(config, data.manifest, backbone),
         unit=config.stream.unit,
-        num_strata=strata_of(config, data.manifest).count,
+        num_strata=plan.strata.count,
         seed=config.seed,
         make_optimizer=optimizer_of(config),
         rate=rate,

@@ -60,10 +60,9 @@ def consult(processes: Processes, folder: Path) -> list[Finding]:
         processes: this process among all.
         folder: where runs would be written.
     """
-    first_of_machine = processes.local_rank == 0
-    mine = list(examine(folder)) if first_of_machine and processes.world.size == 1 else []
     if processes.world.size == 1:
-        return mine
+        return list(examine(folder))
+    first_of_machine = processes.local_rank == 0
     with meeting(processes) as (ring, joined):
         if not joined:  # each is alone with what it knows
             return [*examine(folder), *ring] if processes.world.rank == 0 else []

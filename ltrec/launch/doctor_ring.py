@@ -14,6 +14,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+from ltrec.core.errors import first_line
 from ltrec.launch.doctor_finding import Finding, broken, ok, warning
 from ltrec.launch.processes import Processes, device_of
 
@@ -30,7 +31,7 @@ def meeting(processes: Processes) -> Iterator[tuple[list[Finding], bool]]:
     try:
         dist.init_process_group("gloo", rank=processes.world.rank, world_size=processes.world.size, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:  # torch's own time-outs and network errors are among the former
-        yield [lonely(processes, str(error).partition("\n")[0]).named("all-reduce")], False
+        yield [lonely(processes, first_line(error)).named("all-reduce")], False
         return
     try:
         yield [measured(processes).named("all-reduce")], True
@@ -55,7 +56,7 @@ def measured(processes: Processes) -> Finding:
     try:
         seconds = {n: seconds_to_add(torch.ones(n // 4, device=device), group) for n in (4, _LARGE_BYTES)}
     except (RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = first_line(error)
         return broken(
             f"{backend} over {size} processes: {reason}", "NCCL_DEBUG=INFO tells more; NCCL_SOCKET_IFNAME names the interface"
         )

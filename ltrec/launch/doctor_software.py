@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 
 import ltrec
+from ltrec.core.errors import first_line
 from ltrec.launch.doctor_finding import Finding, broken, ok, warning
 from ltrec.tracking.wandb import NO_KEY, server, unreachable, why_no_credentials
 
@@ -68,7 +69,7 @@ def cuda(driver: Path = _DRIVER) -> Finding:
             assert float((ones @ ones).sum()) == 256.0**3
         except RuntimeError as error:
             return broken(
-                f"GPU {index}, {names[-1]}: {_first_line(error)}", "another process may hold it, or torch was built without it"
+                f"GPU {index}, {names[-1]}: {first_line(error)}", "another process may hold it, or torch was built without it"
             )
     return ok(f"{len(names)} x {names[0]}" if len(set(names)) == 1 else ", ".join(names))
 
@@ -92,7 +93,7 @@ def gloo() -> Finding:
         group.allreduce([torch.ones(1)]).wait()  # type: ignore[attr-defined]
     except RuntimeError as error:
         return broken(
-            _first_line(error),
+            first_line(error),
             f"the host name {platform.node()!r} may not resolve: add it to /etc/hosts, or name an interface: GLOO_SOCKET_IFNAME=lo",
         )
     return ok("a group of one adds")
@@ -166,7 +167,3 @@ def _output(words: Sequence[str], *, patience_s: float = _PATIENCE_S) -> str | _
         lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         return _Failed(lines[-1] if lines else f"{words[0]} ends with code {done.returncode}")
     return done.stdout
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

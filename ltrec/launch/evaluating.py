@@ -120,9 +120,10 @@ def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Proce
     """
     backbone, device = build_backbone(config, data.manifest), device_of(processes, config.trainer.accelerator)
     state, named = read_checkpoint(checkpoint), torch.nn.ModuleDict({"backbone": backbone})
-    scoring = {name: value for name, value in state.get("state_dict", {}).items() if name.startswith("backbone.")}
-    refuse_foreign(checkpoint, state | ({"state_dict": scoring} if scoring else {}), data.manifest.digest, named)
-    named.load_state_dict(scoring)
+    if "state_dict" in state:  # the objective's and the discriminator's weights score nothing
+        state["state_dict"] = {name: value for name, value in state["state_dict"].items() if name.startswith("backbone.")}
+    refuse_foreign(checkpoint, state, data.manifest.digest, named)
+    named.load_state_dict(state["state_dict"])
     backbone.eval().to(device)
     assert isinstance(backbone, Scorer)
 

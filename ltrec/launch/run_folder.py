@@ -153,7 +153,7 @@ def _checkpoint_to_resume(config: RunConfig, run: RunFolder, last: Path) -> Path
 
 
 def _refuse_other_run(config: RunConfig, run: RunFolder) -> None:
-    mine, theirs = _flat(asdict(config)), _flat(asdict(run.read_config()))
+    mine, theirs = flat(asdict(config)), flat(asdict(run.read_config()))
     keys = sorted(mine.keys() | theirs.keys(), key=lambda key: (not key.endswith(".name"), key))  # a variant before its options
     changed = [k for k in keys if mine.get(k) != theirs.get(k) and not k.startswith(FREE_TO_CHANGE)]
     if changed:
@@ -161,8 +161,9 @@ def _refuse_other_run(config: RunConfig, run: RunFolder) -> None:
         raise UserError(f"{run.path} holds a run with another config ({shown}); choose another name=... or repeat its config")
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A config's values by their dotted keys."""
+    found: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found

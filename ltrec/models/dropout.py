@@ -11,15 +11,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ltrec.core.errors import UserError
+
 
 class Dropout(nn.Module):
     """Zero about `share` of the values in training and scale the others so that the expectation stays.
 
     Draws from torch's global generator of the values' device.
+
+    Raises:
+        UserError: `share`, the model's dropout, is no share.
     """
 
     def __init__(self, share: float) -> None:
         super().__init__()
+        if not 0 <= share < 1:
+            raise UserError(f"model.dropout={share} lies outside [0, 1)")
         self.share = share
 
     def forward(self, values: Tensor) -> Tensor:

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+from ltrec.core.batch import SequenceBatch
+
+
+def last_states(encode: Callable[[SequenceBatch], Tensor], batch: SequenceBatch, table_VD: Tensor) -> Tensor:
+    """States after the last position of every row: [B, D]; zero for an empty row.
+
+    Args:
+        encode: batch -> states after every position [T, D].
+        batch: rows of any length.
+        table_VD: of the width, kind and place that states have.
+    """
+    if not batch.items_T.numel():
+        return table_VD.new_zeros(batch.num_rows, table_VD.shape[1])
+    last_BD = encode(batch)[batch.offsets[1:].clamp(min=1) - 1]
+    return torch.where((batch.lengths_B > 0)[:, None], last_BD, 0.0)
 
 
 def all_scores(states_BD: Tensor, table_VD: Tensor) -> Tensor:

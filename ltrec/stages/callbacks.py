@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
-from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import diverged
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import all_reduce_sum, current_world
@@ -22,8 +21,9 @@ from ltrec.objectives.adversary import told
 from ltrec.optim.groups import PLUGINS, TRUNK
 from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.datamodule import StreamDataModule
-from ltrec.stages.divergence import refuse_divergence
+from ltrec.stages.divergence import refuse_divergence, save_checked
 from ltrec.stages.health import Health
+from ltrec.stages.steps import step_ended, steps_per_epoch
 from ltrec.stages.strata_telemetry import ReportsStrata, StrataMeter
 from ltrec.stages.switch import Switch
 from ltrec.tracking.jsonl import JsonlLogger
@@ -50,11 +50,6 @@ def callbacks(
         *judges,
         Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every),
     ]
-
-
-def step_ended(trainer: pl.Trainer, batch: SequenceBatch) -> bool:
-    """Whether `batch` was the last micro-batch of its optimiser step."""
-    return batch.micro + 1 == trainer.accumulate_grad_batches
 
 
 class Cursor(Callback):
@@ -207,8 +202,7 @@ class Patience(EarlyStopping):
 
 def epoch_of(trainer: pl.Trainer) -> float:
     """Passes over the data so far, as a fraction."""
-    steps = max(1, int(trainer.num_training_batches) // trainer.accumulate_grad_batches)
-    return round(trainer.global_step / steps, 4)
+    return round(trainer.global_step / max(1, steps_per_epoch(trainer)), 4)
 
 
 def log(trainer: pl.Trainer, line: dict[str, float]) -> None:
@@ -260,8 +254,7 @@ class Checkpoints(Callback):
         self._save(trainer, "last")
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
-        refuse_divergence(trainer.lightning_module, trainer.global_step)
-        trainer.save_checkpoint(self.folder / f"{name}.ckpt", weights_only=False)
+        save_checked(trainer, self.folder / f"{name}.ckpt")
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remember how long metrics.jsonl was."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -19,3 +22,13 @@ def refuse_divergence(module: nn.Module, step: int) -> None:
     finite = torch.stack([local(p.detach()).isfinite().all() for p in module.parameters()]).all()
     if all_reduce_sum((~finite).long().cpu()):
         raise diverged("a weight is not a finite number", step)
+
+
+def save_checked(trainer: pl.Trainer, path: Path) -> None:
+    """Write a checkpoint of a training that is within the numbers. All ranks together.
+
+    Raises:
+        UserError: a weight is not a finite number; nothing is written.
+    """
+    refuse_divergence(trainer.lightning_module, trainer.global_step)
+    trainer.save_checkpoint(path, weights_only=False)

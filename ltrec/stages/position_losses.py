@@ -6,7 +6,6 @@ candidates first and asks for their scores. A Parted backbone is several, each o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -15,8 +14,9 @@ from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.hashing import mix_tensor
-from ltrec.models.backbones import candidate_scorer_of, encoder_of
+from ltrec.models.backbones import CandidateScorer, Encoder
 from ltrec.models.plugins import Parted, Plugged
+from ltrec.models.plugins.by_stratum import put_back
 from ltrec.objectives import CandidateObjective, Draw, Objective
 from ltrec.objectives.emphasis import Emphasis
 
@@ -56,14 +56,13 @@ class PositionLosses(nn.Module):
         """The objective's losses and the states, if there are any."""
         if isinstance(backbone, Parted):
             return self._of_parts(backbone, batch, seed)
-        draw, encoder = self._draw(batch, seed), encoder_of(backbone)
-        if encoder is not None:
-            states_TD = encoder.encode(batch)
-            return self.objective(states_TD, batch.targets_T, encoder.item_table, draw), states_TD
-        scorer = candidate_scorer_of(backbone)
-        assert scorer is not None
+        draw = self._draw(batch, seed)
+        if isinstance(backbone, Encoder):
+            states_TD = backbone.encode(batch)
+            return self.objective(states_TD, batch.targets_T, backbone.item_table, draw), states_TD
+        assert isinstance(backbone, CandidateScorer)
         assert isinstance(self.objective, CandidateObjective)  # the composition root refuses the others by name
-        return self.objective.of_candidates(partial(scorer.candidate_logits, batch), batch.targets_T, draw), None
+        return self.objective.of_candidates(partial(backbone.candidate_logits, batch), batch.targets_T, draw), None
 
     def _of_parts(self, backbone: Parted, batch: SequenceBatch, seed: int) -> tuple[Tensor, Tensor | None]:
         """Each part's losses and states, put back in the batch's order."""
@@ -73,7 +72,7 @@ class PositionLosses(nn.Module):
         numbered = replace(batch, items_T=torch.arange(batch.items_T.numel(), device=batch.items_T.device))
         place_T = torch.cat([numbered.select(rows).items_T for _, rows in parts])
         losses, states = zip(*(self._plain(model, batch.select(rows), seed) for model, rows in parts), strict=True)
-        return _in_order(losses, place_T), None if states[0] is None else _in_order(states, place_T)
+        return put_back(losses, place_T), None if states[0] is None else put_back(states, place_T)
 
     def _draw(self, batch: SequenceBatch, seed: int) -> Draw:
         if not self.objective.draws:
@@ -81,9 +80,3 @@ class PositionLosses(nn.Module):
         # A target's identity is its user and its distance from the row's start: the same in any batch layout.
         place_T = batch.user_key_B[batch.row_of_position()] + batch.index_in_row()
         return Draw(seed=seed, step=batch.step, key_N=mix_tensor(seed, place_T))
-
-
-def _in_order(parts: Sequence[Tensor], place_T: Tensor) -> Tensor:
-    """The parts' entries, each at its place."""
-    together = torch.cat(list(parts))
-    return torch.empty_like(together).index_copy_(0, place_T, together)

@@ -23,8 +23,9 @@ from ltrec.core.errors import Stopped
 from ltrec.core.files import atomic_write_text
 from ltrec.distributed.collectives import current_world
 from ltrec.stages import signals
-from ltrec.stages.divergence import refuse_divergence
+from ltrec.stages.divergence import save_checked
 from ltrec.stages.signals import Asked, take_over
+from ltrec.stages.steps import step_ended
 
 STOP, REQUEUE = "STOP", "REQUEUE"
 """Files in the run folder: please stop; stopped, and not finished."""
@@ -67,13 +68,11 @@ class Preemption(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Listen when it is due; save and stop when asked, in mid-epoch."""
-        step_ended = batch.micro + 1 == trainer.accumulate_grad_batches
-        if not step_ended or trainer.global_step % self.every_steps or not self._listen():
+        if not step_ended(trainer, batch) or trainer.global_step % self.every_steps or not self._listen():
             return
         if batch_idx + 1 >= trainer.num_training_batches or trainer.should_stop or trainer.global_step == trainer.max_steps:
             return
-        refuse_divergence(pl_module, trainer.global_step)
-        trainer.save_checkpoint(self.last, weights_only=False)
+        save_checked(trainer, self.last)
         self._stop(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from ltrec.core.errors import UserError
 from ltrec.optim.groups import PLUGINS, TRUNK, drop_gradients, hold_still
 from ltrec.stages.backbone import BackboneStage
+from ltrec.stages.steps import steps_per_epoch
 from ltrec.stages.switch_config import SwitchConfig
 
 
@@ -110,8 +111,7 @@ class Switch(Callback):
 
     def _first_step(self, trainer: pl.Trainer) -> int:
         """Of the second stage, by the clocks that know it beforehand."""
-        steps = int(trainer.num_training_batches) // trainer.accumulate_grad_batches if self.config.by == "epoch" else 1
-        return self.config.at * steps
+        return self.config.at * (steps_per_epoch(trainer) if self.config.by == "epoch" else 1)
 
     def _until(self, trainer: pl.Trainer) -> str:
         if self.config.by == "plateau":

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.loggers import Logger
 
-from ltrec.core.errors import Stopped
+from ltrec.core.errors import Stopped, first_line
 from ltrec.tracking.config import TrackingConfig
 from ltrec.tracking.epoch_table import epoch_table
 from ltrec.tracking.keys import summary_of
@@ -133,7 +133,7 @@ class WandbLogger(Logger):
             send()
         except (wandb.Error, OSError, ValueError) as error:
             self._lost = True
-            self.on_note(f"Weights & Biases is lost ({_first_line(error)}): going on without it; metrics.jsonl has everything")
+            self.on_note(f"Weights & Biases is lost ({first_line(error)}): going on without it; metrics.jsonl has everything")
             with contextlib.suppress(wandb.Error, OSError):
                 wandb.teardown()
 
@@ -164,7 +164,7 @@ def open_run(tracking: TrackingConfig, tracked: Tracked, on_note: Callable[[str]
             try:
                 return _started("online", tracking, tracked)
             except wandb.Error as error:
-                reason = _first_line(error)
+                reason = first_line(error)
                 wandb.teardown()  # its service still holds the run's id
         on_note(f"tracking.wandb=online: {reason}; going on offline")
     on_note(f"Weights & Biases: offline, files in {tracked.folder / 'wandb'}; 'wandb sync' sends them")
@@ -233,7 +233,7 @@ def send_report(
         run.log_artifact(artifact, aliases=["last"])
         run.finish(exit_code=0)
     except (wandb.Error, OSError, ValueError) as error:
-        on_note(f"Weights & Biases did not take the report ({_first_line(error)}); it is in {report}")
+        on_note(f"Weights & Biases did not take the report ({first_line(error)}); it is in {report}")
 
 
 def why_no_credentials() -> str | None:
@@ -244,7 +244,7 @@ def why_no_credentials() -> str | None:
         with contextlib.redirect_stderr(io.StringIO()):
             found = wandb.login(prompt=False, verify=False)
     except wandb.Error as error:
-        return _first_line(error)
+        return first_line(error)
     return None if found else NO_KEY
 
 
@@ -270,7 +270,3 @@ def unreachable(address: str, patience_s: float = 5.0) -> str | None:
     except (OSError, ValueError) as error:
         return f"{address} is out of reach ({error})"
     return None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

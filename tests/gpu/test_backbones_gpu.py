@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ltrec.models.backbones import BACKBONES, encoder_of
+from ltrec.models.backbones import BACKBONES, Encoder
 from tests.support.sequences import histories, stir
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -17,7 +17,7 @@ def results(name, device):
     torch.manual_seed(1)
     model = stir(BACKBONES[name](NUM_ITEMS, MAX_LEN, width=8, dropout=0.0).double(), std=0.2).to(device)
     batch = histories([5, 0, 12, 1, 7], NUM_ITEMS).to(device)
-    if encoder_of(model) is not None:
+    if isinstance(model, Encoder):
         seen = model.encode(batch)
     else:
         seen = model.candidate_logits(batch, torch.arange(1, 9, device=device).expand(batch.items_T.numel(), -1))

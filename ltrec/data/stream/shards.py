@@ -13,7 +13,7 @@ from threading import Lock
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ltrec.core.errors import UserError, nearest
+from ltrec.core.errors import UserError, first_line, nearest
 from ltrec.core.files import sha256_file
 from ltrec.data.manifest import Manifest
 from ltrec.data.schema import SHARD_SCHEMA
@@ -121,8 +121,3 @@ def check_hash(path: Path, expected: str) -> None:
     """
     if sha256_file(path) != expected:
         raise UserError(f"{path} is damaged: its sha256 differs from the manifest's; copy the data set again or prepare it again")
-
-
-def first_line(error: Exception) -> str:
-    """A library's message without its stack notes."""
-    return str(error).partition("\n")[0]

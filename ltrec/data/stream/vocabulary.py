@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from ltrec.core import columns as c
-from ltrec.core.errors import UserError
+from ltrec.core.errors import UserError, first_line
 from ltrec.data.manifest import Manifest
 from ltrec.data.schema import VOCAB_SCHEMA
-from ltrec.data.stream.shards import UNREADABLE, check_hash, check_size, first_line
+from ltrec.data.stream.shards import UNREADABLE, check_hash, check_size
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from torch import nn
 
 from ltrec.models.backbones.din import DIN, DINConfig
 from ltrec.models.backbones.gru4rec import GRU4Rec, GRU4RecConfig
-from ltrec.models.backbones.protocol import Adapt, CandidateScorer, Encoder, Scorer, Trunk, candidate_scorer_of, encoder_of
+from ltrec.models.backbones.protocol import Adapt, CandidateScorer, Encoder, Scorer, Trunk
 from ltrec.models.backbones.sasrec import SASRec, SASRecConfig
 
 BackboneConfig = SASRecConfig | GRU4RecConfig | DINConfig
@@ -34,6 +34,4 @@ __all__ = [
     "SASRecConfig",
     "Scorer",
     "Trunk",
-    "candidate_scorer_of",
-    "encoder_of",
 ]

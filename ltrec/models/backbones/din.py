@@ -26,7 +26,6 @@ from torch.utils.checkpoint import checkpoint
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.columns import PAD
-from ltrec.core.errors import UserError
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import Dropout
 from ltrec.models.layout import AttentionLayout, attention_layout
@@ -93,8 +92,6 @@ class DIN(nn.Module):
         init_std: float = 0.02,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} lies outside [0, 1)")
         self.max_len, self.width = max_len, width
         self.drop = Dropout(dropout)
         self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)

@@ -13,6 +13,7 @@ than the item vectors. Dropout acts on the item vectors and after every layer.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +21,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.columns import PAD
-from ltrec.core.errors import UserError
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import Dropout
 from ltrec.models.packing import time_layout
-from ltrec.models.scoring import all_scores
+from ltrec.models.scoring import all_scores, last_states
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,6 @@ class GRU4Rec(nn.Module):
         init_std: float = 0.02,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} lies outside [0, 1)")
         self.max_len, self.width = max_len, width
         self.drop = Dropout(dropout)
         self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)
@@ -117,10 +115,7 @@ class GRU4Rec(nn.Module):
 
     def final_states(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after the last position of every row: [B, D]; zero for an empty row."""
-        if not batch.items_T.numel():
-            return self.item_table.new_zeros(batch.num_rows, self.width)
-        last_BD = self.encode(batch, adapt)[batch.offsets[1:].clamp(min=1) - 1]
-        return torch.where((batch.lengths_B > 0)[:, None], last_BD, 0.0)
+        return last_states(partial(self.encode, adapt=adapt), batch, self.item_table)
 
     def scores(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """Scores after the last position of every row: [B, V+1], column 0 = -inf."""

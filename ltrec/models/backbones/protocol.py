@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ltrec.core.batch import SequenceBatch
 
@@ -64,13 +64,3 @@ class Trunk(Scorer, Protocol):
 
     places: tuple[str, ...]
     width: int
-
-
-def encoder_of(backbone: nn.Module) -> Encoder | None:
-    """The backbone when it is an Encoder."""
-    return backbone if isinstance(backbone, Encoder) else None
-
-
-def candidate_scorer_of(backbone: nn.Module) -> CandidateScorer | None:
-    """The backbone when it is a CandidateScorer."""
-    return backbone if isinstance(backbone, CandidateScorer) else None

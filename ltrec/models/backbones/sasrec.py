@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +25,7 @@ from ltrec.models.attention import CausalSelfAttention
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import Dropout
 from ltrec.models.layout import AttentionLayout, attention_layout
-from ltrec.models.scoring import all_scores
+from ltrec.models.scoring import all_scores, last_states
 
 NORMS = ("pre", "post")
 
@@ -82,8 +83,6 @@ class SASRec(nn.Module):
         init_std: float = 0.02,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} lies outside [0, 1)")
         if norm not in NORMS:
             raise UserError(f"model.norm={norm!r} is unknown{nearest(norm, NORMS)}; choose from {', '.join(NORMS)}")
         self.max_len, self.width = max_len, width
@@ -124,10 +123,7 @@ class SASRec(nn.Module):
 
     def final_states(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after the last position of every row: [B, D]; zero for an empty row."""
-        if not batch.items_T.numel():
-            return self.item_table.new_zeros(batch.num_rows, self.items.embedding_dim)
-        last_BD = self.encode(batch, adapt)[batch.offsets[1:].clamp(min=1) - 1]
-        return torch.where((batch.lengths_B > 0)[:, None], last_BD, 0.0)
+        return last_states(partial(self.encode, adapt=adapt), batch, self.item_table)
 
     def scores(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """Scores after the last position of every row: [B, V+1], column 0 = -inf."""

@@ -6,7 +6,7 @@ computed for a stratum that is not its own, which is also why its gradient is ex
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -30,5 +30,16 @@ def by_stratum(vectors: Tensor, stratum_N: Tensor, num_strata: int, function: Ca
         return vectors if alone < 0 or not len(stratum_N) else function(alone, vectors)
     order_N = stratum_N.argsort(stable=True)
     parts = torch.split(vectors[order_N], counts)
-    mapped = torch.cat([function(z, part) if z >= 0 and counts[z + 1] else part for z, part in enumerate(parts, start=-1)])
-    return torch.empty_like(mapped).index_copy_(0, order_N, mapped)
+    mapped = [function(z, part) if z >= 0 and counts[z + 1] else part for z, part in enumerate(parts, start=-1)]
+    return put_back(mapped, order_N)
+
+
+def put_back(parts: Sequence[Tensor], place_N: Tensor) -> Tensor:
+    """The entries of all parts, one after the other, each at its place: [N, ...].
+
+    Args:
+        parts: N entries together.
+        place_N: every number from 0 to N-1 once.
+    """
+    together = torch.cat(list(parts))
+    return torch.empty_like(together).index_copy_(0, place_N, together)

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from ltrec.core.batch import SequenceBatch
 from ltrec.models.backbones.protocol import Scorer
 from ltrec.models.plugins.awake import Awake
+from ltrec.models.plugins.by_stratum import put_back
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,5 +89,5 @@ class Copies(nn.Module):
         parts = self.parts(batch)
         if len(parts) == 1:
             return cast(Scorer, parts[0][0]).scores(batch)
-        together_BV = torch.cat([cast(Scorer, model).scores(batch.select(rows)) for model, rows in parts])
-        return torch.empty_like(together_BV).index_copy_(0, torch.cat([rows for _, rows in parts]), together_BV)
+        scores = [cast(Scorer, model).scores(batch.select(rows)) for model, rows in parts]
+        return put_back(scores, torch.cat([rows for _, rows in parts]))

@@ -16,8 +16,6 @@ from ltrec.models.backbones import (
     Encoder,
     Scorer,
     Trunk,
-    candidate_scorer_of,
-    encoder_of,
 )
 from ltrec.models.plugins import plug
 from tests.support.sequences import histories, stir
@@ -36,7 +34,7 @@ def model_of(name, **options):
 
 def outputs(model, batch):
     """What a loss sees of every position."""
-    if encoder_of(model) is not None:
+    if isinstance(model, Encoder):
         return model.encode(batch)
     return model.candidate_logits(batch, torch.arange(1, 4).expand(batch.items_T.numel(), -1))
 
@@ -58,8 +56,8 @@ def test_the_tables_agree_with_the_protocols_and_configs(name):
 def test_a_plugged_trunk_is_what_its_trunk_is(name):
     trunk = model_of(name)
     plugged = plug(trunk, num_strata=3)
-    assert (encoder_of(plugged) is plugged) == (encoder_of(trunk) is trunk) == (name not in STATELESS)
-    assert (candidate_scorer_of(plugged) is plugged) == (candidate_scorer_of(trunk) is trunk) == (name in STATELESS)
+    assert isinstance(plugged, Encoder) == isinstance(trunk, Encoder) == (name not in STATELESS)
+    assert isinstance(plugged, CandidateScorer) == isinstance(trunk, CandidateScorer) == (name in STATELESS)
 
 
 @EVERY
@@ -117,7 +115,7 @@ def test_an_empty_row_is_no_error_and_no_number_is_missing(name):
     scores = model.scores(histories([0, 3, 0], NUM_ITEMS))
     assert scores[:, 1:].isfinite().all()
     assert_close(model.scores(histories([0, 0], NUM_ITEMS)), scores[[0, 2]])
-    if encoder_of(model) is not None:
+    if isinstance(model, Encoder):
         assert not scores[0, 1:].any()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ltrec.models.backbones import BACKBONES, candidate_scorer_of, encoder_of
+from ltrec.models.backbones import BACKBONES, CandidateScorer, Encoder
 from ltrec.models.plugins import Copies, Parted, Plugged
 from tests.support.sequences import histories, stir
 
@@ -71,7 +71,7 @@ def test_parts_hold_every_row_once():
 def test_it_has_no_states_of_its_own(name):
     """K item tables: nothing that a loss or an index could take for one model's."""
     model = copies_of(name)
-    assert encoder_of(model) is None and candidate_scorer_of(model) is None
+    assert not isinstance(model, Encoder | CandidateScorer)
     assert isinstance(model, Plugged) and isinstance(model, Parted)
 
 

@@ -12,7 +12,7 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.launch.commands.train import train as smoke
 from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.processes import detect
-from ltrec.stages.validation import Validator
+from tests.support.scripted import script_validation
 from tests.support.shards import random_users, write_dataset
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
 
@@ -40,17 +40,6 @@ def trunk_of(state):
 
 def plugins_of(state):
     return {name: value for name, value in state.items() if ".plugins." in name}
-
-
-def script_validation(monkeypatch, values):
-    """Make NDCG@10 what the test says, validation after validation."""
-    left = iter(values)
-
-    def finish(self):
-        self._parts = []
-        return {"val/ndcg@10": next(left), "val/hr@10": 0.5}
-
-    monkeypatch.setattr(Validator, "finish", finish)
 
 
 @pytest.mark.parametrize(

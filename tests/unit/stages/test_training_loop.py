@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback
 import ltrec.launch.training as training
 from ltrec.core.errors import UserError
 from ltrec.stages.backbone import BackboneStage, ExampleLosses
-from ltrec.stages.validation import Validator
+from tests.support.scripted import script_validation
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, tiny_config, tiny_data
 
 
@@ -106,17 +106,6 @@ def test_the_rate_that_is_logged_is_the_rate_that_was_used(data, tmp_path):
     cosine = [0.03 * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * s / (total - 3)))) for s in range(total - 2)]
     assert column(run, "lr") == pytest.approx(warm + cosine)
     assert checkpoint(run)["lr_schedulers"][0]["last_epoch"] == total
-
-
-def script_validation(monkeypatch, values):
-    """Make NDCG@10 what the test says, validation after validation."""
-    left = iter(values)
-
-    def finish(self):
-        self._parts = []
-        return {"val/ndcg@10": next(left), "val/hr@10": 0.5}
-
-    monkeypatch.setattr(Validator, "finish", finish)
 
 
 @pytest.mark.parametrize("every", [1, 2])
