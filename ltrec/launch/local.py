@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 
 
-def torchrun(words: Sequence[str], *, processes: int, max_restarts: int) -> list[str]:
-    """The argument list that trains `words` in so many processes."""
+def torchrun(words: Sequence[str], *, processes: int, max_restarts: int, profile: int = 0) -> list[str]:
+    """The argument list that trains `words` in so many processes, and records so many steps (0 = none)."""
     options = ["--standalone", f"--nproc-per-node={processes}", f"--max-restarts={max_restarts}"]
-    return [sys.executable, "-m", "torch.distributed.run", *options, "-m", "ltrec", "train", *words]
+    recording = ["--profile", str(profile)] if profile else []
+    return [sys.executable, "-m", "torch.distributed.run", *options, "-m", "ltrec", "train", *words, *recording]

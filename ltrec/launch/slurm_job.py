@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltrec.core.errors import UserError
+from ltrec.tracking.provenance import masked
 
 FORMS = ("torchrun", "python")
 """How processes start: torchrun once a node, or a Slurm task for each."""
@@ -63,8 +64,11 @@ class Job:
     """Image to run in."""
     max_restarts: int = 0
     """torchrun: how often a crashed process may start again inside the job."""
+    profile: int = 0
+    """Steps to record as a trace; 0 = none."""
 
     def __post_init__(self) -> None:
+        self._refuse_secrets()  # first: other complaints repeat what was typed
         for name, alphabet in _ALPHABET.items():
             value = getattr(self, name)
             if (value or name in ("nodes", "time")) and not re.fullmatch(alphabet, value):
@@ -74,7 +78,7 @@ class Job:
                 raise UserError(f"--sbatch {option!r}: write name or name=value, such as qos=high, without quotes or spaces")
             if (name := option.partition("=")[0]) in _GIVEN:
                 raise UserError(f"--sbatch {option}: ltrec writes --{name} itself; see ltrec launch --help")
-        least = {"gpus_per_node": 0, "processes_per_node": 0, "cpus_per_process": 1, "notice": 1, "max_restarts": 0}
+        least = {"gpus_per_node": 0, "processes_per_node": 0, "cpus_per_process": 1, "notice": 1, "max_restarts": 0, "profile": 0}
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
                 raise UserError(f"--{name.replace('_', '-')} must be at least {smallest}; got {getattr(self, name)}")
@@ -85,6 +89,15 @@ class Job:
             )
         if self.max_restarts and self.form == "python":
             raise UserError("--max-restarts needs torchrun; leave out --python")
+
+    def _refuse_secrets(self) -> None:
+        """The script stays in the run folder, where others may read it."""
+        for option, value in [*(("sbatch", option) for option in self.extra), ("container", self.container)]:
+            if masked(value) != value:
+                raise UserError(
+                    f"--{option}: a key or password would be written into the run folder; export it before you submit, for Slurm "
+                    "hands the environment on to the job (and take a container from an image file)"
+                )
 
     @property
     def processes(self) -> int:

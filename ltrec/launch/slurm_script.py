@@ -63,6 +63,7 @@ def fill(script: str, job: Job, *, name: str, folder: Path, output: Path, runs: 
         "code": shlex.quote(code) if code else "",
         "container": shlex.quote(job.container) if job.container else "",
         "max_restarts": job.max_restarts,
+        "profile": job.profile,
         "max_requeues": 200,
     }
     folders = ["run_folders=(", *(f"  {shlex.quote(str(run))}" for run in runs), ")"]

@@ -24,11 +24,13 @@ _SLURM = "Slurm"
 
 
 def launch(
+    ctx: typer.Context,
     where: Annotated[str, typer.Argument(help="local or slurm", show_default=False)],
     conf: Annotated[list[str], typer.Argument(help="Config files, left to right, then key=value words.", show_default=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be started and stop.")] = False,
     processes: Annotated[int, typer.Option(help="Processes on each node; 0 = one per GPU, or one.")] = 0,
     max_restarts: Annotated[int, typer.Option(help="Restarts of crashed processes inside the job (torchrun).")] = 0,
+    profile: Annotated[int, typer.Option(min=0, help="Record so many steps as a trace in the run folder.")] = 0,
     nodes: Annotated[str, typer.Option(help="Nodes, or a range: 1-4.", rich_help_panel=_SLURM)] = "1",
     gpus_per_node: Annotated[int, typer.Option(help="GPUs of each node; 0 = CPU only.", rich_help_panel=_SLURM)] = 1,
     cpus: Annotated[int, typer.Option(help="Cores of each process.", rich_help_panel=_SLURM)] = 4,
@@ -47,8 +49,9 @@ def launch(
     """Start training here under torchrun, or as a Slurm job that saves, requeues and resumes when its time is over."""
     files, words = split_arguments(conf)
     if where == "local":
+        _refuse_slurm_options(ctx)
         load(files, words)  # so that a mistake is told once, not by every process
-        _start(torchrun(conf, processes=max(1, processes), max_restarts=max_restarts), dry_run=dry_run)
+        _start(torchrun(conf, processes=max(1, processes), max_restarts=max_restarts, profile=profile), dry_run=dry_run)
         return
     if where != "slurm":
         raise UserError(f"ltrec launch {where}: it must be local or slurm{nearest(where, ('local', 'slurm'))}")
@@ -66,9 +69,18 @@ def launch(
         form="python" if python else "torchrun",
         container=container,
         max_restarts=max_restarts,
+        profile=profile,
     )
     runs = members(files, words, sweep, seeds_of(array_seeds) if array_seeds else [])
     _submit(read_script(script), job, runs, name=load(files, words).name, dry_run=dry_run)
+
+
+def _refuse_slurm_options(ctx: typer.Context) -> None:
+    """What only Slurm heeds must not look heeded here: `launch local --array-seeds 0-2` would train one seed."""
+    for option in ctx.command.params:
+        source = ctx.get_parameter_source(option.name or "")
+        if getattr(option, "rich_help_panel", None) == _SLURM and source is not None and source.name == "COMMANDLINE":
+            raise UserError(f"{option.opts[0]} is for ltrec launch slurm; ltrec launch local trains one run on this machine")
 
 
 def _submit(text: str, job: Job, runs: Sequence[RunConfig], *, name: str, dry_run: bool) -> None:

@@ -53,6 +53,22 @@ def test_local_is_torchrun_with_the_words_as_they_are(capsys, monkeypatch):
     assert started == [(sys.executable, shown)]
 
 
+@pytest.mark.parametrize("words", [["--array-seeds", "0-2"], ["--sweep", "a.yaml"], ["--nodes", "1"], ["--python"]])
+def test_local_refuses_what_only_slurm_heeds(capsys, words):
+    assert launch("local", *QUICKSTART, *words, "--dry-run") == 2
+    assert f"{words[0]} is for ltrec launch slurm" in capsys.readouterr().err
+
+
+def test_a_profile_goes_on_to_training(capsys):
+    assert launch("local", *QUICKSTART, "--profile", "20", "--dry-run") == 0
+    assert shlex.split(capsys.readouterr().out)[-2:] == ["--profile", "20"]
+    assert launch("slurm", *QUICKSTART, "--profile", "20", "--dry-run") == 0
+    assert "\nprofile=20\n" in capsys.readouterr().out
+    assert launch("local", *QUICKSTART, "--dry-run") == 0
+    assert "--profile" not in capsys.readouterr().out
+    assert launch("local", *QUICKSTART, "--profile", "-1", "--dry-run") == 2
+
+
 def test_a_mistake_is_told_before_anything_starts(capsys, sbatch):
     assert launch("local", *QUICKSTART, "optim.rl=1", "--dry-run") == 2
     assert "did you mean" in capsys.readouterr().err
@@ -108,6 +124,48 @@ def test_no_other_setting_of_a_run_is_in_the_script(sbatch):
     assert launch("slurm", *QUICKSTART, "name=a", f"tracking.project={secret}; id", f"data.path=$({secret})") == 0
     assert secret not in Path("runs/a/launch/train.sbatch").read_text()
     assert f"$({secret})" in Path("runs/a/config.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["$(touch PWNED)", "a;touch PWNED", "a\n#SBATCH --uid=0", "-x", "../a", "a'b"])
+def test_a_hostile_name_is_no_name(sbatch, capsys, name):
+    assert launch("slurm", *QUICKSTART, f"name={name}") == 2
+    assert sorted(path.name for path in Path().iterdir()) == ["bin"]
+
+
+@pytest.mark.parametrize("file", ["$(touch PWNED).yaml", "b;touch PWNED.yaml", "c\n.yaml"])
+def test_a_hostile_sweep_file_is_no_name_and_its_values_stay_in_the_config(sbatch, capsys, file):
+    Path(file).write_text("optim: {lr: 0.1}\n")
+    assert launch("slurm", *QUICKSTART, "name=a", "--sweep", file) == 2
+    assert not Path("runs").exists()
+    Path("lr.yaml").write_text("tracking: {project: '$(touch PWNED); `id`', tags: [\"'; touch PWNED\"]}\n")
+    assert launch("slurm", *QUICKSTART, "name=a", "--sweep", "lr.yaml") == 0
+    assert "PWNED" not in Path("runs/a-lr/launch/train.sbatch").read_text()
+    assert load(["runs/a-lr/config.yaml"], []).tracking.project == "$(touch PWNED); `id`"
+    assert not Path("PWNED").exists()
+
+
+def test_the_key_of_the_environment_is_in_nothing_that_is_written_or_said(sbatch, capsys, monkeypatch, folder):
+    key = "5ec2e7" + "0b" * 17
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    assert launch("slurm", *QUICKSTART, "name=a", "tracking.wandb=online", "--array-seeds", "0-1") == 0
+    assert launch("slurm", *QUICKSTART, "name=b", "tracking.wandb=online", "--dry-run") == 0
+    assert launch("local", *QUICKSTART, "name=c", "tracking.wandb=online", "--dry-run") == 0
+    told = capsys.readouterr()
+    assert key not in told.out + told.err
+    written = [path for path in folder.rglob("*") if path.is_file()]
+    assert {"config.yaml", "train.sbatch", "submitted"} <= {path.name for path in written}
+    assert [str(path) for path in written if key.encode() in path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--sbatch", "export=ALL,WANDB_API_KEY=abc"], ["--sbatch", "comment=" + "0b" * 20], ["--container", "docker://me:abc@site/x"]],
+)
+def test_a_secret_that_is_typed_is_not_written(sbatch, capsys, words):
+    assert launch("slurm", *QUICKSTART, "name=a", *words) == 2
+    told = capsys.readouterr().err
+    assert "export it before you submit" in told and "abc" not in told and "0b0b" not in told
+    assert not Path("runs").exists()
 
 
 def test_a_folder_with_another_run_is_refused(sbatch, capsys):

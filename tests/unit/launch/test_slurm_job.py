@@ -71,6 +71,7 @@ def test_more_options_of_sbatch():
         ({"gpus_per_node": -1}, "--gpus-per-node must be at least 0"),
         ({"cpus_per_process": 0}, "--cpus-per-process must be"),
         ({"time": "3", "notice": 120}, "might come back for ever"),
+        ({"profile": -1}, "--profile must be at least 0"),
         ({"form": "python", "max_restarts": 1}, "needs torchrun"),
     ],
 )

@@ -114,6 +114,12 @@ def test_python_for_every_process(site):
     assert words[2:] == ["/py 3", "-m", "ltrec", "train", "runs/a/config.yaml"]
 
 
+@pytest.mark.parametrize("form", ["torchrun", "python"])
+def test_a_profile_is_asked_of_training(site, form):
+    _, words = site.run(script(Path("runs/a"), job=Job(form=form, profile=20)))
+    assert words[-5:] == ["ltrec", "train", "runs/a/config.yaml", "--profile", "20"]
+
+
 def test_a_node_without_an_address_goes_by_its_name(site):
     _, words = site.run(script(Path("runs/a")), ADDRESS="")
     assert "--rdzv-endpoint=node-a:20011" in words
