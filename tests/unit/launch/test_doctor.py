@@ -139,6 +139,29 @@ def test_a_deepspeed_that_does_not_import_is_a_warning(monkeypatch, programs, tm
     assert found.verdict == "warning" and "MissingCUDAException" in found.says
 
 
+def test_a_deepspeed_that_is_there_or_not(monkeypatch, programs, tmp_path):
+    programs(python=":")
+    monkeypatch.setattr(doctor_software.sys, "executable", str(tmp_path / "python"))
+    assert doctor_software.deepspeed().verdict == "ok" and doctor_software.deepspeed().says.endswith("imports")
+
+    def absent(name):
+        raise doctor_software.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor_software.metadata, "version", absent)
+    assert doctor_software.deepspeed().verdict == "warning" and "stratified_deepspeed" in doctor_software.deepspeed().remedy
+
+
+def test_nccl_is_wanted_with_gpus_alone(monkeypatch):
+    monkeypatch.setattr(doctor_software.torch.cuda, "is_available", lambda: False)
+    assert doctor_software.nccl() == ok("not needed without GPUs")
+    monkeypatch.setattr(doctor_software.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(doctor_software.dist, "is_nccl_available", lambda: False)
+    assert doctor_software.nccl().verdict == "broken"
+    monkeypatch.setattr(doctor_software.dist, "is_nccl_available", lambda: True)
+    monkeypatch.setattr(doctor_software.torch.cuda.nccl, "version", lambda: (2, 27, 5))
+    assert doctor_software.nccl() == ok("2.27.5")
+
+
 def test_cuda_that_torch_cannot_see(tmp_path, monkeypatch):
     driver = tmp_path / "version"
     monkeypatch.setattr(doctor_software.torch.cuda, "is_available", lambda: False)

@@ -68,7 +68,12 @@ def test_offline_holds_every_line_and_a_resumed_run_goes_on_under_its_id(data, t
     one, two = files(run)
     assert without_clock(history(one)) == as_history(first)
     assert without_clock(history(two)) == as_history(lines_of(run)[len(first) :])
-    assert {STEP, "val/ndcg@10/tail", "train/loss", "lr", "grad_norm"} <= {key for line in history(one) for key in line}
+    seen = {key for line in history(one) for key in line}
+    assert {STEP, "val/ndcg@10/tail", "train/loss", "lr", "grad_norm"} <= seen
+    assert {f"throughput/{what}_per_s" for what in ("sequences", "events")} <= seen
+    assert {
+        f"health/{what}" for what in ("step_ms", "loader_ms", "compute_ms", "optimizer_ms", "loader_share", "rss_gib", "eta_s")
+    } <= seen
     a, b = run_of(one), run_of(two)
     assert a.run_id == b.run_id and a.run_id.startswith("r-")
     assert (a.project, a.run_group, a.display_name, sorted(a.tags)) == ("p", "g", "r", ["a", "b"])
