@@ -43,11 +43,16 @@ quickstart: install ## Fetch, prepare, train, evaluate and report on MovieLens-1
 
 .PHONY: test
 test: check ## All checks and every test that takes seconds (CI runs this)
-	$(PYTEST) -m "not slow and not gpu and not slurm"
+	$(PYTEST) -m "not slow and not gpu and not slurm and not soak"
 
 .PHONY: test-slow
 test-slow: install ## The tests that take minutes
-	$(PYTEST) -m "slow and not gpu and not slurm"
+	$(PYTEST) -m "slow and not gpu and not slurm and not soak"
+
+# Interrupted, it goes on where it was: what it has done is in runs/soak.
+.PHONY: test-soak
+test-soak: install ## Thirty SIGKILLs of a rank or the whole job on MovieLens-100K, against an undisturbed run; resumable
+	$(PYTEST) -m soak tests/soak
 
 .PHONY: test-gpu
 test-gpu: install ## The tests that need a CUDA device

@@ -14,6 +14,7 @@ from ltrec.launch.cli import main
 from ltrec.launch.training import train
 from ltrec.stages.callbacks import Telemetry
 from tests.support.commands import ltrec, start
+from tests.support.killable_job import wait_for, workers
 from tests.support.tiny_run import checkpoint, lines_of, refuse_differences, tiny_data, tiny_words
 
 EPOCHS = 40  # 160 steps: long enough to be met in the middle
@@ -38,15 +39,6 @@ def finish(data, out: Path, *, processes=1) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     return finish(data, tmp_path_factory.mktemp("undisturbed"))
-
-
-def wait_for(condition, process, seconds=120):
-    """Until it holds; the process must be alive all the while."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, f"ended with {process.returncode} before it could be killed"
-        assert time.monotonic() < deadline, "never came that far"
-        time.sleep(0.002)
 
 
 def lines_written(run: Path) -> int:
@@ -109,21 +101,6 @@ def test_ctrl_c_of_a_terminal_and_the_run_goes_on(data, undisturbed, tmp_path):
     shown = log.read_text().splitlines()
     assert shown[-1] == "interrupted" and not [line for line in shown if "Traceback" in line]
     refuse_differences(finish(data, tmp_path), undisturbed)
-
-
-def rank_of(pid: int) -> str | None:
-    """The rank of a torchrun worker, from its environment."""
-    try:
-        words = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    return next((word[5:].decode() for word in words if word.startswith(b"RANK=")), None)
-
-
-def workers(torchrun: int) -> dict[str, int]:
-    """Process ids of torchrun's workers by rank."""
-    children = Path(f"/proc/{torchrun}/task/{torchrun}/children").read_text().split()
-    return {rank: int(pid) for pid in children if (rank := rank_of(int(pid))) is not None}
 
 
 def test_a_rank_of_two_is_killed_and_one_process_ends_what_they_began(data, tmp_path):
