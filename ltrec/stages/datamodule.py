@@ -92,6 +92,11 @@ class StreamDataModule(pl.LightningDataModule):
         waited, self._waited = self._waited, 0.0
         return waited
 
+    @property
+    def validates(self) -> bool:
+        """Whether any user has a validation target. Lightning counts validation batches only before an epoch that ends with one."""
+        return len(self._validation) > 0
+
     def val_dataloader(self) -> RankChunks:
         """This rank's validation chunks."""
         return RankChunks(self._validation, current_world())

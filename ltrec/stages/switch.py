@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from ltrec.core.errors import UserError
 from ltrec.optim.groups import PLUGINS, TRUNK, drop_gradients, hold_still
 from ltrec.stages.backbone import BackboneStage
+from ltrec.stages.datamodule import StreamDataModule
 from ltrec.stages.steps import steps_per_epoch
 from ltrec.stages.switch_config import SwitchConfig
 
@@ -53,7 +54,9 @@ class Switch(Callback):
             self._freeze_behind(trainer, stage)
             self.say(f"stage 2: {self._state_of(stage)}")
             return
-        if self.config.by == "plateau" and not sum(trainer.num_val_batches):
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, StreamDataModule)
+        if self.config.by == "plateau" and not data.validates:
             raise UserError(
                 "switch.by=plateau waits for validations, and no user of this data set has a validation target; use switch.by=epoch"
             )

@@ -165,6 +165,14 @@ def test_a_plateau_ends_the_first_stage(data, tmp_path, monkeypatch):
     assert column(run, "val/ndcg@10") == [0.1, 0.3, 0.2, 0.3, 0.25, 0.1]
 
 
+def test_a_plateau_of_validations_after_every_second_epoch(data, tmp_path, monkeypatch):
+    """The first epoch ends without one, which is no reason to refuse."""
+    script_validation(monkeypatch, [0.3, 0.2, 0.1])
+    words = ["switch.by=plateau", "switch.at=1", "trainer.validate_every_epochs=2", "trainer.max_epochs=6"]
+    run = train(data, tmp_path, *PLUGGED, *words)
+    assert stages_of(run).index(2) == 4 * STEPS_PER_EPOCH
+
+
 def test_what_is_said(data, tmp_path, capsys):
     words = [*PLUGGED, "switch.by=epoch", "switch.at=2"]
     train(data, tmp_path, *words)

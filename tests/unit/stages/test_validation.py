@@ -54,6 +54,13 @@ def test_without_validation_users_training_still_works(tmp_path, capsys):
     assert set(evaluate_run(run, "test", "best", detect())) == {"sasrec", "popularity", "last-item"}
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_validation_users_are_not_denied_before_an_epoch_without_validation(data, tmp_path, capsys, every):
+    run = train(tiny_config(data, tmp_path, "trainer.max_epochs=2", f"trainer.validate_every_epochs={every}"))
+    assert "no user has a validation target" not in capsys.readouterr().out
+    assert len([line for line in lines_of(run.path) if "val/ndcg@10" in line]) == 2 // every
+
+
 def test_current_results_are_kept_and_stale_ones_are_not(data, tmp_path):
     run = train(tiny_config(data, tmp_path, "trainer.max_epochs=1"))
     done = []
