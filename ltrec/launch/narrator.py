@@ -1,4 +1,4 @@
-"""One line per validation, for logs that are read hours later."""
+"""Two lines per validation, how good and how fast, for logs that are read hours later."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from ltrec.stages.callbacks import epoch_of
 from ltrec.stages.datamodule import StreamDataModule
 from ltrec.stages.health import Health
 from ltrec.strategy import Stratified
+
+PHASES = ("loader", "compute", "communication", "optimizer", "other")
+"""What a step's time is told apart into; see stages/health.py."""
 
 
 def say_visits(plan: Plan) -> None:
@@ -31,12 +34,16 @@ def say_visits(plan: Plan) -> None:
         Console().print(f"visits per user and epoch: {visits}", highlight=False, soft_wrap=True)
 
 
+def latest(trainer: pl.Trainer) -> dict[str, float]:
+    """The last line on health; empty before the first."""
+    health = next((callback for callback in trainer.callbacks if isinstance(callback, Health)), None)  # type: ignore[attr-defined]
+    return {} if health is None else health.latest
+
+
 def pace(trainer: pl.Trainer) -> dict[str, str]:
     """How fast, how much waiting and memory, how long yet, as of the last line of metrics.jsonl; empty before the first."""
-    health = next((callback for callback in trainer.callbacks if isinstance(callback, Health)), None)  # type: ignore[attr-defined]
-    if health is None or not health.latest:
+    if not (line := latest(trainer)):
         return {}
-    line = health.latest
     held = line.get("health/device_gib", line["health/rss_gib"])
     return {
         "speed": f"{line['throughput/sequences_per_s']:,.0f} seq/s",
@@ -44,6 +51,15 @@ def pace(trainer: pl.Trainer) -> dict[str, str]:
         "memory": f"{held:.1f} GiB",
         "left": f"{timedelta(seconds=round(line['health/eta_s']))} left",
     }
+
+
+def anatomy(trainer: pl.Trainer) -> str:
+    """What a step's time was made of, in one line; empty before the first line of metrics.jsonl."""
+    if not (line := latest(trainer)):
+        return ""
+    step = line["health/step_ms"]
+    shares = [f"{name} {line[key] / step:.0%}" for name in PHASES if (key := f"health/{name}_ms") in line]
+    return f"{line['throughput/events_per_s']:,.0f} events/s; a step takes {step:,.1f} ms: {', '.join(shares)}"
 
 
 class Bar(RichProgressBar):
@@ -94,3 +110,5 @@ class Narrator(Callback):
         parts.append(f"HR@10 {float(metrics['val/hr@10']):.4f}")
         parts += pace(trainer).values()
         self.console.print("  ".join(parts), highlight=False, soft_wrap=True)
+        if made_of := anatomy(trainer):
+            self.console.print(f"              {made_of}", highlight=False, soft_wrap=True)

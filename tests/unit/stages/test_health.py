@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.launch.narrator import pace
+from ltrec.launch.narrator import PHASES as SHOWN
+from ltrec.launch.narrator import anatomy, pace
 from ltrec.launch.training import train
 from ltrec.stages import health
 from ltrec.stages.health import Health, HostClock, resident_bytes
@@ -39,7 +40,8 @@ def test_the_phases_of_a_step_are_the_step(data, tmp_path, strategy, capsys):
         assert 0.05 < line["health/rss_gib"] < 64
         assert "health/communication_ms" not in line and "health/device_gib" not in line, "one process, no GPU"
     assert lines[-1]["health/eta_s"] == 0 < lines[0]["health/eta_s"]
-    assert "seq/s" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.count("seq/s") == shown.count("events/s; a step takes ") == 3, "one each a validation"
 
 
 def test_a_slow_loader_shows_as_waiting(data, tmp_path, monkeypatch):
@@ -102,5 +104,13 @@ def test_the_pace_is_shown_once_it_is_known():
         "health/eta_s": 3725.4,
     }
     assert list(pace(trainer).values()) == ["12,346 seq/s", "3% waiting", "1.3 GiB", "1:02:05 left"]
+    assert anatomy(SimpleNamespace(callbacks=[])) == "" == anatomy(SimpleNamespace(callbacks=[Health()]))
+    watch.latest |= {"throughput/events_per_s": 98765.4, "health/step_ms": 1250.0}
+    watch.latest |= {f"health/{name}_ms": spent for name, spent in zip(SHOWN, (25, 1000, 125, 75, 25), strict=True)}
+    assert anatomy(trainer) == (
+        "98,765 events/s; a step takes 1,250.0 ms: loader 2%, compute 80%, communication 10%, optimizer 6%, other 2%"
+    )
+    del watch.latest["health/communication_ms"]
+    assert "communication" not in anatomy(trainer)
     watch.latest["health/device_gib"] = 70.0
     assert pace(trainer)["memory"] == "70.0 GiB"
