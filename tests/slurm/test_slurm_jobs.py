@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from tests.support.commands import ltrec
+from tests.support.slurm_cluster import KEY
 from tests.support.slurm_run import LAST_STEP, WORDS, launch
 from tests.support.tiny_run import checkpoint, refuse_differences, tiny_data, tiny_words
 
@@ -46,6 +47,9 @@ def test_two_nodes_are_told_to_stop_come_back_and_end_like_an_undisturbed_run(cl
     assert run.resumed_at() == step and len(wandb_ids(run.folder)) == 1
     assert not (run.folder / "STOP").exists() and not (run.folder / "REQUEUE").exists()
     refuse_differences(run.folder, undisturbed)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"train.sbatch", "train.log", "config.yaml", "provenance.json"} <= {path.name for path in written}
+    assert [str(path) for path in written if KEY.encode() in path.read_bytes()] == []
 
 
 def test_srun_python_hears_the_signal_itself(cluster, data, undisturbed, tmp_path):
@@ -134,8 +138,11 @@ def test_an_array_of_three_seeds(cluster, data, tmp_path):
     assert all(f"seed: {seed}\n" in (folder / "config.yaml").read_text() for seed, folder in enumerate(folders))
 
 
-def test_a_job_waits_for_another(cluster, data, tmp_path):
+def test_a_job_waits_for_another_and_records_a_trace(cluster, data, tmp_path):
     first = launch(cluster, data, tmp_path, "trainer.max_epochs=2", "switch.at=4", name="first")
-    second = launch(cluster, data, tmp_path, "trainer.max_epochs=2", "switch.at=4", "--after", first.job, name="second")
+    second = launch(
+        cluster, data, tmp_path, "trainer.max_epochs=2", "switch.at=4", "--after", first.job, "--profile", "2", name="second"
+    )
     assert second.until_state("COMPLETED", "FAILED") == "COMPLETED"
+    assert (second.folder / "profile" / "trace.json.gz").exists() and not (first.folder / "profile").exists()
     assert (first.folder / "checkpoints/last.ckpt").stat().st_mtime < (second.folder / "provenance.json").stat().st_mtime

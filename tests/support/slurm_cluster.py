@@ -19,6 +19,8 @@ from tests.support.commands import environment
 
 DAEMONS = ("slurmctld", "slurmd")
 NODES = ("n1", "n2")
+KEY = "5ec2e7" + "0b" * 17
+"""What every job has in its environment and nobody may ever see."""
 
 CONF = """\
 ClusterName=ltrec
@@ -67,7 +69,7 @@ class Cluster:
         for name in ("state", "spool"):
             (folder / name).mkdir(parents=True)
         self.conf.write_text(CONF.format(host=socket.gethostname().split(".")[0], folder=folder, ports=free_ports(3)))
-        self.environment = environment(SLURM_CONF=str(self.conf))
+        self.environment = environment(SLURM_CONF=str(self.conf), WANDB_API_KEY=KEY)
 
     def start(self) -> None:
         """Returns when both nodes are ready."""
