@@ -29,6 +29,7 @@ FREE_TO_CHANGE: tuple[str, ...] = (
     "trainer.listen_every_steps",
     "trainer.checkpoint_every_steps",
     "trainer.stall_seconds",
+    "trainer.timeout_seconds",
     "tracking.",
     "evaluation.",
     "prepare.",

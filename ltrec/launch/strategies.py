@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from pytorch_lightning.strategies import DDPStrategy, Strategy
@@ -86,15 +87,12 @@ def build_strategy(config: RunConfig, processes: Processes, accelerator: str, st
     """The strategy of this run in this world. Control values (cursors, counts, results) always travel over gloo."""
     name, size = config.strategy.name, processes.world.size
     backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
-    replicated: dict[str, Any] = {
-        "process_group_backend": backend,
-        "gradient_as_bucket_view": True,
-        "forward_sync_buffers": False,
-    }
+    group: dict[str, Any] = {"process_group_backend": backend, "timeout": timedelta(seconds=config.trainer.timeout_seconds)}
+    replicated = {**group, "gradient_as_bucket_view": True, "forward_sync_buffers": False}
     if name == "joint":
         return "auto" if size == 1 else DDPStrategy(**replicated)
     if name == "stratified" and size == 1:
         return STRATEGIES[name](device=device_of(processes, accelerator), stratify=stratify)
     if name in ("stratified", "stratified_ddp"):
         return STRATEGIES["stratified_ddp"](**replicated, stratify=stratify)
-    return STRATEGIES[name](process_group_backend=backend, stratify=stratify)
+    return STRATEGIES[name](**group, stratify=stratify)

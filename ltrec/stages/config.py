@@ -35,6 +35,8 @@ class TrainerConfig:
     stall_seconds: int = 300
     """Without a step, a validation batch or a checkpoint for so long, each process writes the stacks of its threads to stalls/ in
     the run folder, and goes on; 0 = never."""
+    timeout_seconds: int = 1800
+    """A process that has waited for another for so long gives up, and the whole job ends."""
     threads: int = 0
     """torch threads per process; 0 = what torch finds."""
     progress: bool = True
@@ -45,7 +47,14 @@ class TrainerConfig:
             raise ValueError(f"precision must be 32-true, bf16-mixed or 16-mixed; got {self.precision!r}")
         if self.accelerator not in ("auto", "cpu", "gpu"):
             raise ValueError(f"accelerator must be auto, cpu or gpu; got {self.accelerator!r}")
-        for name in ("max_epochs", "validate_every_epochs", "accumulate", "listen_every_steps", "log_every_steps"):
+        for name in (
+            "max_epochs",
+            "validate_every_epochs",
+            "accumulate",
+            "listen_every_steps",
+            "log_every_steps",
+            "timeout_seconds",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}")
         for name in ("patience", "checkpoint_every_steps", "stall_seconds", "threads"):

@@ -49,7 +49,7 @@ class _ZeroStrategy(AnyDeviceDeepSpeedStrategy):
         process_group_backend: as everywhere.
     """
 
-    def __init__(self, stage: int, zero: Mapping[str, Any] | None = None, process_group_backend: str | None = None) -> None:
+    def __init__(self, stage: int, zero: Mapping[str, Any] | None = None, **options: Any) -> None:
         assert stage in (1, 2, 3)
         self.stage_number = stage
         config = {
@@ -58,7 +58,7 @@ class _ZeroStrategy(AnyDeviceDeepSpeedStrategy):
             "zero_force_ds_cpu_optimizer": False,
             "zero_optimization": {"stage": stage, **(zero or {})},
         }
-        super().__init__(config=config, process_group_backend=process_group_backend)
+        super().__init__(config=config, **options)
 
     @property
     def precision_plugin(self) -> Precision:

@@ -37,8 +37,8 @@ class _FullyShardedStrategy(ModelParallelStrategy):
 
     sharded: ShardedModule
 
-    def __init__(self, process_group_backend: str | None = None) -> None:
-        super().__init__(save_distributed_checkpoint=False, process_group_backend=process_group_backend)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(save_distributed_checkpoint=False, **options)
 
     def setup_environment(self) -> None:
         """All ranks are data parallel."""

@@ -1,4 +1,4 @@
-"""Two ranks stop as one, whoever is asked; and torchrun starts again what crashed, with as many ranks as are left."""
+"""Two ranks stop as one, whoever is asked, and wait for each other, but not for ever; torchrun starts again what crashed."""
 
 import contextlib
 import os
@@ -91,6 +91,21 @@ def test_a_killed_rank_starts_again_inside_the_job(data, undisturbed, tmp_path):
         assert torchrun.wait(300) == 0, log.read_text()
     assert "resuming at step" in log.read_text()
     refuse_differences(run, undisturbed)
+
+
+@pytest.mark.parametrize("strategy", ["joint", "stratified"])
+def test_a_rank_that_does_nothing_any_more_ends_the_job(strategy, data, undisturbed, tmp_path):
+    """It is alive, so neither torchrun nor its sockets know; the other one gives up."""
+    run, log = tmp_path / "r", tmp_path / "log"
+    words = tiny_words(data, tmp_path, *WORDS, "trainer.timeout_seconds=5", f"strategy.name={strategy}")
+    with open(log, "w") as output, start("train", *words, processes=2, output=output) as torchrun:
+        until(lambda: lines_written(run) >= 20, torchrun)
+        os.kill(worker(torchrun.pid, "1"), signal.SIGSTOP)
+        assert torchrun.wait(120) == 1, log.read_text()
+    assert "timed out" in log.read_text().lower() and 0 < checkpoint(run)["global_step"] < LAST
+    if strategy == "stratified":
+        ltrec("train", *words, "trainer.timeout_seconds=1800", processes=2)
+        refuse_differences(run, undisturbed)
 
 
 def agent(port: int, *words: str, output) -> subprocess.Popen:
