@@ -152,7 +152,7 @@ class Soak:
     def _kill(self, number: int) -> None:
         course = self.ledger.course
         due = moment(number, self.kills, course)
-        with self._job("disturbed", f"kill-{number}") as job:
+        with self._job("disturbed", f"kill-{number + 1}") as job:
             await_moment(job, due, course)
             began = time.monotonic()
             job.kill(due.victim)
