@@ -174,7 +174,7 @@ class Bench:
         """Seconds of every step after the warm-up."""
         watch, plan = Stopwatch(), build_plan(config, self.data)
         stratify = build_stratify(config, self.data, plan)
-        switch = build_switch(config, quiet=True)
+        switch = build_switch(config, self.path, quiet=True)
         trainer = pl.Trainer(
             accelerator="cpu",
             devices=1,

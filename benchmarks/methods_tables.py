@@ -39,12 +39,12 @@ SETTINGS: dict[str, dict[str, Words]] = {
     "group-finetune": {
         PLAIN: (),
         "five": ("causal.strata=5",),
-        "patient": ("switch.at=5",),
+        "gentle": ("switch.plugin_rate=0.1",),
     },
     "pin": {
         PLAIN: (),
-        "frozen": ("switch.trunk_rate=0",),
-        "head-tail": ("causal.strata=2",),
+        "gentle": ("switch.plugin_rate=0.1",),
+        "by-events": ("switch.plugin_rate=0.1", "causal.prior=event"),
     },
     "ltp": {
         "chains": ("alignment.trajectories=6",),
@@ -53,8 +53,8 @@ SETTINGS: dict[str, dict[str, Words]] = {
     },
     "pin-ltp": {
         "chains": ("alignment.trajectories=6",),
-        "lighter": ("alignment.trajectories=6", "adversary.weight=0.01"),
-        "frozen": ("alignment.trajectories=6", "switch.trunk_rate=0"),
+        "gentle": ("alignment.trajectories=6", "switch.plugin_rate=0.1"),
+        "lighter": ("alignment.trajectories=6", "switch.plugin_rate=0.1", "adversary.weight=0.01"),
     },
 }
 """method -> setting -> words of the command line. A method that is not here has but its config file. LTP's one user per task

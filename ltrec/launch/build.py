@@ -143,6 +143,7 @@ def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneStage:
         make_optimizer=optimizer_of(config),
         rate=rate,
         trunk_rate=config.switch.trunk_rate,
+        plugin_rate=config.switch.plugin_rate,
         validator=build_validator(config, data),
     )
 

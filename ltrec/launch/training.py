@@ -147,7 +147,7 @@ def _working_callbacks(config: RunConfig, run: RunFolder, metrics: JsonlLogger, 
         patience=config.trainer.patience,
         log_every=config.trainer.log_every_steps,
         save_every=config.trainer.checkpoint_every_steps,
-        switch=build_switch(config, quiet=processes.world.rank > 0),
+        switch=build_switch(config, run.checkpoints, quiet=processes.world.rank > 0),
     )
 
 

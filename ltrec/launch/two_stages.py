@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.console import Console
 
 from ltrec.config.tree import RunConfig
@@ -35,8 +37,8 @@ def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
         )
 
 
-def build_switch(config: RunConfig, *, quiet: bool) -> Switch | None:
-    """The switch of a run with plugins; it speaks to the terminal unless it is `quiet`."""
+def build_switch(config: RunConfig, checkpoints: Path, *, quiet: bool) -> Switch | None:
+    """The switch of a run with plugins, whose checkpoints lie in a folder; it speaks to the terminal unless it is `quiet`."""
     if config.plugin.name == "none":
         return None
     console = Console(quiet=quiet)
@@ -44,4 +46,4 @@ def build_switch(config: RunConfig, *, quiet: bool) -> Switch | None:
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    return Switch(config.switch, monitor=config.trainer.monitor, say=say)
+    return Switch(config.switch, monitor=config.trainer.monitor, best_of_first=checkpoints / "stage1.ckpt", say=say)

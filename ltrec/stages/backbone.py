@@ -14,7 +14,7 @@ it is says one bit of the state dict, so a checkpoint knows it too.
 
     learning rate    stage 1              stage 2
     trunk            rate(step)           rate(step) * trunk_rate
-    plugins          0                    rate(step)
+    plugins          0                    rate(step) * plugin_rate
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class BackboneStage(pl.LightningModule):
         make_optimizer: stage -> optimiser; its groups are named as `group_of` says.
         rate: optimiser step -> factor of the peak learning rate.
         trunk_rate: what the trunk's rate is multiplied by once the plugins are awake.
+        plugin_rate: what the plugins' rate is multiplied by.
         validator: receives every validation chunk and gives metrics at the end.
     """
 
@@ -70,6 +71,7 @@ class BackboneStage(pl.LightningModule):
         make_optimizer: Callable[[BackboneStage], Optimizer],
         rate: Callable[[int], float],
         trunk_rate: float = 1.0,
+        plugin_rate: float = 1.0,
         validator: Validator,
     ) -> None:
         super().__init__()
@@ -81,7 +83,7 @@ class BackboneStage(pl.LightningModule):
         self.seed = seed
         self.make_optimizer = make_optimizer
         self.rate = rate
-        self.trunk_rate = trunk_rate
+        self.trunk_rate, self.plugin_rate = trunk_rate, plugin_rate
         self.has_plugins = isinstance(backbone, Plugged)
         self.validator = validator
         self.step_losses: SumCount | None = None
@@ -159,7 +161,7 @@ class BackboneStage(pl.LightningModule):
         """Step -> factor of a group's peak learning rate, in whatever stage it then is."""
 
         def factor(step: int) -> float:
-            share = {TRUNK: self.trunk_rate if self.plugins_awake else 1.0, PLUGINS: float(self.plugins_awake)}
+            share = {TRUNK: self.trunk_rate if self.plugins_awake else 1.0, PLUGINS: self.plugin_rate * self.plugins_awake}
             return self.rate(step) * share[group]
 
         return factor

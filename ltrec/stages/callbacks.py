@@ -146,11 +146,15 @@ class Telemetry(Callback):
         return {**losses, **verdicts, "strata": self._strata.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the sums again: rank 0 holds everyone's losses, the others start empty; what strata did is equal on all."""
+        """Take up the sums again: rank 0 holds everyone's losses, the others zeros; what strata did is equal on all.
+
+        Zeros and not nothing: with trainer.max_steps Lightning ends an epoch that had ended once more, and saves before any step; every
+        rank must then join in adding up.
+        """
         self._strata.load_state_dict(state_dict.get("strata", {}))
-        held = state_dict and current_world().rank == 0
-        self._sums = SumCount(state_dict["sum"], state_dict["count"]) if held else None
-        self._verdicts = state_dict.get("verdicts") if held else None
+        share = 1 if current_world().rank == 0 else 0
+        self._sums = SumCount(state_dict["sum"] * share, state_dict["count"] * share) if state_dict else None
+        self._verdicts = state_dict["verdicts"] * share if "verdicts" in state_dict else None
 
 
 def stage_of(module: pl.LightningModule) -> dict[str, float]:

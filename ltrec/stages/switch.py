@@ -5,6 +5,9 @@
     step       s >= at                         }
     plateau    `at` validations without a rise of the monitored metric lie behind; the count is in the checkpoint
 
+After a plateau the trunk is past its best, by `at` validations: the second stage begins with the weights and the optimiser of the
+best. The stream goes on, so no batch is seen twice. The other clocks were told a moment, and begin with what is there.
+
 Waking happens at the beginning of a step and never at the end of the one before, so the last validation and the last checkpoint of
 the first stage are of the trunk alone, and a run that is resumed from that checkpoint wakes its plugins itself.
 """
@@ -12,6 +15,7 @@ the first stage are of the trunk alone, and a run that is resumed from that chec
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -35,11 +39,12 @@ class Switch(Callback):
     Args:
         config: when, and the trunk's rate afterwards.
         monitor: the metric that `plateau` watches, higher is better.
+        best_of_first: the checkpoint of the first stage's best validation, which others write.
         say: hears one line about what will happen, and one when it does.
     """
 
-    def __init__(self, config: SwitchConfig, *, monitor: str, say: Callable[[str], None]) -> None:
-        self.config, self.monitor, self.say = config, monitor, say
+    def __init__(self, config: SwitchConfig, *, monitor: str, best_of_first: Path, say: Callable[[str], None]) -> None:
+        self.config, self.monitor, self.best_of_first, self.say = config, monitor, best_of_first, say
         self.best: float | None = None
         self.waited = 0  # validations since the best
 
@@ -66,6 +71,8 @@ class Switch(Callback):
         """Wake the plugins when it is time."""
         stage = _stage(pl_module)
         if stage.stage_number == 1 and batch.micro == 0 and self._is_due(trainer):
+            if self.config.by == "plateau":
+                self._go_back(trainer)
             stage.wake()
             self._freeze_behind(trainer, stage)
             self.say(f"stage 2 from step {trainer.global_step}: {self._state_of(stage)}")
@@ -106,6 +113,14 @@ class Switch(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting."""
         self.best, self.waited = state_dict["best"], state_dict["waited"]
+
+    def _go_back(self, trainer: pl.Trainer) -> None:
+        """Weights and optimiser states as they were at the first stage's best validation, however they are sharded."""
+        strategy = trainer.strategy
+        best = strategy.load_checkpoint(self.best_of_first, weights_only=True)
+        strategy.load_model_state_dict(best)
+        strategy.load_optimizer_state_dict(best)
+        self.say(f"the trunk goes back to its best, step {best['global_step']}: {self.monitor} {self.best:.4f}")
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
         if self.config.by == "plateau":

@@ -15,11 +15,13 @@ class SwitchConfig:
 
     by: str = "epoch"
     """epoch: after so many epochs; step: after so many optimiser steps; plateau: when `trainer.monitor` has not risen for so many
-    validations."""
+    validations, and from its best on."""
     at: int = 10
     """How many. 0 epochs or steps: from the start, as in a second run from a checkpoint (`init_from`)."""
     trunk_rate: float = 0.1
     """Learning rate of the trunk in the second stage, as a share of the first's; 0 freezes it."""
+    plugin_rate: float = 1.0
+    """Learning rate of the plugins, as a share of the trunk's in the first stage."""
 
     def __post_init__(self) -> None:
         if self.by not in CLOCKS:
@@ -28,3 +30,5 @@ class SwitchConfig:
             raise ValueError(f"at must be at least {int(self.by == 'plateau')} with by={self.by}; got {self.at}")
         if not 0 <= self.trunk_rate <= 1:
             raise ValueError(f"trunk_rate must lie between 0 and 1; got {self.trunk_rate}")
+        if not self.plugin_rate > 0:
+            raise ValueError(f"plugin_rate must be above 0, or plugins would not learn; got {self.plugin_rate}")

@@ -60,7 +60,7 @@ def put_together(data: Path, *names: str) -> torch.nn.Module:
     refuse_plugins(config, plan, limit=None)
     with torch.device("meta"):
         stage = build_stage(config, opened, plan)
-    build_switch(config, quiet=True)
+    build_switch(config, data, quiet=True)
     told = build_stratify(config, opened, plan)
     strategy = build_strategy(config, Processes(World(0, 1), 1, 0), "cpu", told)
     assert (told is None) == (config.strategy.name == "joint") == (strategy == "auto")

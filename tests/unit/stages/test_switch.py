@@ -165,6 +165,30 @@ def test_a_plateau_ends_the_first_stage(data, tmp_path, monkeypatch):
     assert column(run, "val/ndcg@10") == [0.1, 0.3, 0.2, 0.3, 0.25, 0.1]
 
 
+def test_after_a_plateau_the_trunk_goes_back_to_its_best(data, tmp_path, monkeypatch, capsys):
+    """A frozen one shows it: weights and moments stay those of the best validation, while the stream has gone on."""
+    script_validation(monkeypatch, [0.1, 0.3, 0.2, 0.25, 0.4])
+    words = ["switch.by=plateau", "switch.at=2", "switch.trunk_rate=0", "trainer.max_epochs=5"]
+    run = train(data, tmp_path, *PLUGGED, *words)
+    assert "the trunk goes back to its best, step 8: val/ndcg@10 0.3000" in capsys.readouterr().out.splitlines()
+    best, last = checkpoint(run, "stage1"), checkpoint(run)
+    assert (best["global_step"], last["global_step"]) == (8, 20)
+    assert same(trunk_of(last["state_dict"]), trunk_of(best["state_dict"]))
+    assert not same(plugins_of(last["state_dict"]), plugins_of(best["state_dict"]))
+    moments, usual = last["optimizer_states"][0], best["optimizer_states"][0]
+    trunk = [i for entry in moments["param_groups"] if entry["name"] == "trunk" for i in entry["params"]]
+    assert same({i: moments["state"][i] for i in trunk}, usual["state"])
+    assert column(run, "lr")[16:] == [0.0] * 4 and column(run, "lr/plugins")[16] > 0
+    assert last["StreamDataModule"] != best["StreamDataModule"]
+
+
+def test_plugins_may_learn_at_a_rate_of_their_own(data, tmp_path):
+    words = ["switch.by=step", "switch.at=5", "optim.schedule=constant", "optim.warmup_steps=0"]
+    run = train(data, tmp_path, *PLUGGED, *words, "switch.plugin_rate=0.125")
+    peak = column(run, "lr")[0]
+    assert column(run, "lr/plugins") == [0.0] * 5 + [0.125 * peak] * 7
+
+
 def test_a_plateau_of_validations_after_every_second_epoch(data, tmp_path, monkeypatch):
     """The first epoch ends without one, which is no reason to refuse."""
     script_validation(monkeypatch, [0.3, 0.2, 0.1])
