@@ -93,6 +93,30 @@ def test_a_killed_rank_starts_again_inside_the_job(data, undisturbed, tmp_path):
     refuse_differences(run, undisturbed)
 
 
+def test_ranks_whose_torchrun_is_killed_save_and_end(data, undisturbed, tmp_path):
+    """Else they would train on, and the same command would make them two jobs in one run folder."""
+    run, words = tmp_path / "r", tiny_words(data, tmp_path, *WORDS)
+    with start("train", *words, processes=2) as torchrun:
+        until(lambda: lines_written(run) >= 20, torchrun)
+        ranks = [worker(torchrun.pid, rank) for rank in "01"]
+        torchrun.kill()
+        assert torchrun.wait(30) == -signal.SIGKILL
+    deadline = time.monotonic() + 60
+    while any(is_running(rank) for rank in ranks):
+        assert time.monotonic() < deadline, f"{ranks} train on"
+        time.sleep(0.1)
+    assert 0 < checkpoint(run)["global_step"] < LAST
+    ltrec("train", *words, processes=2)
+    refuse_differences(run, undisturbed)
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is there, and no zombie that nobody waits for."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 @pytest.mark.parametrize("strategy", ["joint", "stratified"])
 def test_a_rank_that_does_nothing_any_more_ends_the_job(strategy, data, undisturbed, tmp_path):
     """It is alive, so neither torchrun nor its sockets know; the other one gives up."""

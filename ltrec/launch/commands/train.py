@@ -12,6 +12,7 @@ from rich.console import Console
 from ltrec.config.load import dump, load, split_arguments
 from ltrec.config.tree import RunConfig
 from ltrec.launch.evaluating import evaluate_run
+from ltrec.launch.orphans import hear_of_launcher
 from ltrec.launch.processes import detect
 from ltrec.launch.training import train as train_run
 from ltrec.stages.switch_config import SwitchConfig
@@ -35,6 +36,7 @@ def train(
     if smoke:
         _smoke(config)
         return
+    hear_of_launcher()
     run = train_run(config, profile=profile)
     if detect().world.rank == 0:
         Console().print(f"run folder: {run.path}\nnext: ltrec evaluate {run.path}", highlight=False, markup=False)
