@@ -1,6 +1,5 @@
 """Processes whose torchrun was killed: nobody would tell them to stop, and the same command, given again, would find them at work
-in its run folder. So the kernel tells them (Linux): the launcher's death is a SIGTERM, and training saves and ends, all ranks at one
-step.
+in its run folder. So the kernel tells them (Linux): the launcher's death is a SIGTERM. Training saves and ends, all at one step.
 """
 
 from __future__ import annotations
