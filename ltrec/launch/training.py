@@ -29,6 +29,7 @@ from ltrec.stages.consistency import RankConsistency
 from ltrec.stages.preemption import listen
 from ltrec.stages.profile import Profile
 from ltrec.stages.signals import Asked, heeding
+from ltrec.stages.steps import StepLimit
 from ltrec.stages.watchdog import Watchdog
 from ltrec.strategy import Stratified
 from ltrec.strategy.state import RuleState
@@ -118,7 +119,6 @@ def make_trainer(
         strategy=strategy,
         precision=loop.precision,  # type: ignore[arg-type]
         max_epochs=loop.max_epochs,
-        max_steps=loop.max_steps,
         limit_train_batches=None if limit is None else limit * loop.accumulate,
         accumulate_grad_batches=loop.accumulate,
         gradient_clip_val=config.optim.clip_norm or None,
@@ -127,6 +127,7 @@ def make_trainer(
         use_distributed_sampler=False,
         logger=[metrics, *guests(config, run, processes)],
         callbacks=[
+            StepLimit(loop.max_steps),
             *_display(config),
             *_strata_callbacks(config, strategy),
             *_working_callbacks(config, run, metrics, processes),

@@ -1,8 +1,9 @@
-"""Optimiser steps of a trainer that counts micro-batches."""
+"""Optimiser steps of a trainer that counts micro-batches, and the limit that a user may set to them."""
 
 from __future__ import annotations
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
 
 from ltrec.core.batch import SequenceBatch
 
@@ -15,3 +16,18 @@ def step_ended(trainer: pl.Trainer, batch: SequenceBatch) -> bool:
 def steps_per_epoch(trainer: pl.Trainer) -> int:
     """Optimiser steps of an epoch, as training was told to cut it."""
     return int(trainer.num_training_batches) // trainer.accumulate_grad_batches
+
+
+class StepLimit(Callback):
+    """Ends training after so many optimiser steps (-1: no such limit); give the trainer itself no limit of steps.
+
+    A trainer that knows of one when it loads a checkpoint believes that every epoch was left in the middle: one that had ended and
+    was saved is ended and counted once more, so the run comes out an epoch short. It is told when it has loaded.
+    """
+
+    def __init__(self, max_steps: int) -> None:
+        self.max_steps = max_steps
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell the trainer; also a run that is over learns it here, before its first batch."""
+        trainer.fit_loop.epoch_loop.max_steps = self.max_steps

@@ -7,6 +7,7 @@ from pytorch_lightning.callbacks import Callback
 
 import ltrec.launch.training as training
 from ltrec.core.errors import UserError
+from tests.support.killed_run import train_killed
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, refuse_differences, tiny_config, tiny_data
 
 EPOCHS = 3
@@ -67,8 +68,23 @@ def test_killed_and_resumed_equals_undisturbed(data, undisturbed, tmp_path, monk
     refuse_differences(tmp_path / "r", undisturbed)
 
 
+@pytest.mark.parametrize("limit", [10, 12])
+def test_a_limit_of_steps_changes_nothing_about_resuming(data, tmp_path, limit):
+    """From the end of an epoch, twice; the limit lies in mid-epoch, or where the epochs end too."""
+    words = [f"trainer.max_steps={limit}", "trainer.max_epochs=3", "trainer.checkpoint_every_steps=0"]
+    good = training.train(tiny_config(data, tmp_path / "good", *words)).path
+    here = tiny_config(data, tmp_path / "here", *words)
+    train_killed(here, 5)
+    train_killed(here, 9)
+    run = training.train(here).path
+    assert checkpoint(run)["global_step"] == limit
+    refuse_differences(run, good)
+
+
 @pytest.mark.parametrize(
-    "words", [[], ["trainer.max_epochs=50", "trainer.patience=1", "optim.lr=1e-9"]], ids=["finished", "stopped early"]
+    "words",
+    [[], ["trainer.max_epochs=50", "trainer.patience=1", "optim.lr=1e-9"], ["trainer.max_steps=6"], ["trainer.max_steps=8"]],
+    ids=["finished", "stopped early", "steps, mid-epoch", "steps"],
 )
 def test_finished_run_is_left_alone(data, tmp_path, words):
     configuration = tiny_config(data, tmp_path, *words)
