@@ -148,8 +148,8 @@ class Telemetry(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up the sums again: rank 0 holds everyone's losses, the others zeros; what strata did is equal on all.
 
-        Zeros and not nothing: with trainer.max_steps Lightning ends an epoch that had ended once more, and saves before any step; every
-        rank must then join in adding up.
+        Zeros and not nothing: a run that goes on from best.ckpt saves the end of that epoch before any step, and every rank must
+        join in adding up.
         """
         self._strata.load_state_dict(state_dict.get("strata", {}))
         share = 1 if current_world().rank == 0 else 0

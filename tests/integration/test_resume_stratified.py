@@ -7,7 +7,7 @@ import ltrec.launch.training as training
 from tests.support.killed_run import train_killed
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
-from tests.support.tiny_run import checkpoint, refuse_differences, tiny_config, tiny_data
+from tests.support.tiny_run import checkpoint, lines_of, refuse_differences, same, tiny_config, tiny_data
 
 RULES = {
     "group_dro": ["rule.name=group_dro", "rule.eta=0.5", "strategy.mode=per_stratum"],
@@ -52,6 +52,23 @@ def train_and_kill(rank, data, out, moments, rules):
             here = config(data, out / name / f"{hook}-{step}", *RULES[name])
             train_killed(here, step, hook)
             training.train(here)
+
+
+def train_from_best(rank, data, out):
+    act_as_rank(rank, 2)
+    words = ["adversary.weight=0.1", "optim.schedule=constant"]
+    training.train(config(data, out / "good", *words))
+    training.train(config(data, out / "once", *words, "trainer.max_epochs=1"))
+    best = out / "once" / "r" / "checkpoints" / "best.ckpt"
+    training.train(config(data, out / "again", *words, f"resume={best}"))
+
+
+def test_two_processes_go_on_from_the_best(data, tmp_path):
+    """It was saved in the middle of a line of metrics, and its epoch ends once more before any step."""
+    spawn(train_from_best, 2, tmp_path / "store", data, tmp_path)
+    good, again = (tmp_path / name / "r" for name in ("good", "again"))
+    assert lines_of(again) == [line for line in lines_of(good) if line["step"] > 4]
+    assert same(checkpoint(again)["state_dict"], checkpoint(good)["state_dict"])
 
 
 @pytest.mark.parametrize(
