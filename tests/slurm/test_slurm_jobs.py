@@ -91,20 +91,21 @@ def test_a_node_fails(cluster, data, undisturbed, tmp_path, figure):
     refuse_differences(run.folder, undisturbed)
 
 
-def worker(cluster, job, rank):
+def worker(cluster, job, rank, variable="RANK"):
     """The process of one rank."""
-    [pid, *_] = sorted(cluster.tasks(SLURM_JOB_ID=job, RANK=rank))
+    [pid, *_] = sorted(cluster.tasks(SLURM_JOB_ID=job, **{variable: rank}))
     return pid
 
 
-def test_one_rank_dies_and_the_job_with_it(cluster, data, tmp_path, figure):
-    run = launch(cluster, data, tmp_path, "--nodes", "2")
+@pytest.mark.parametrize(("form", "variable"), [((), "RANK"), (("--python",), "SLURM_PROCID")], ids=["torchrun", "python"])
+def test_one_rank_dies_and_the_job_with_it(cluster, data, tmp_path, figure, form, variable):
+    run = launch(cluster, data, tmp_path, "--nodes", "2", *form)
     run.until_lines(40)
-    os.kill(worker(cluster, run.job, "1"), signal.SIGKILL)
+    os.kill(worker(cluster, run.job, "1", variable), signal.SIGKILL)
     seconds = cluster.until(lambda: cluster.state(run.job) == "FAILED", "the job ends")
-    figure(f"a rank killed -> the whole job ended {seconds:.1f} s")
+    figure(f"a rank killed -> the whole job ended {seconds:.1f} s ({' '.join(form) or 'torchrun'})")
     assert 0 < checkpoint(run.folder)["global_step"] < LAST_STEP
-    assert not cluster.tasks(SLURM_JOB_ID=run.job, RANK="0")
+    assert not cluster.tasks(SLURM_JOB_ID=run.job, **{variable: "0"})
 
 
 def test_one_rank_dies_and_torchrun_starts_all_again(cluster, data, undisturbed, tmp_path):
