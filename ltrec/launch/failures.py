@@ -4,6 +4,7 @@ UserError                     its line                                      2
 a full disk, no permission    a line with the path                          2
 asked to stop, and stopped    at which step, on rank 0                      0; 143 after SIGTERM
 Ctrl-C                        "interrupted"                                 130
+another process was lost      a line: the last checkpoint is good           1
 the reader of stdout left     nothing (`ltrec ... | head`)                  141, what a shell gives for SIGPIPE
 anything else                 a traceback: a bug of ltrec                   1
 """
@@ -22,13 +23,14 @@ from pathlib import Path
 
 import typer
 
-from ltrec.core.errors import Stopped, UserError
+from ltrec.core.errors import Stopped, UserError, first_line
 
-ENDINGS = (UserError, Stopped, KeyboardInterrupt, typer.Exit, typer.Abort, OSError)
+ENDINGS = (UserError, Stopped, KeyboardInterrupt, typer.Exit, typer.Abort, OSError, RuntimeError)
 """What `exit_code_of` is asked about; any other exception is a bug and keeps its traceback."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_GLOO = "gloo/transport"  # the source files that complain of a connection; NCCL ends the process itself
 
 
 def exit_code_of(error: BaseException, words: Sequence[str]) -> int:
@@ -56,6 +58,11 @@ def exit_code_of(error: BaseException, words: Sequence[str]) -> int:
         return 141
     if isinstance(error, OSError) and (message := _environment(error, words)):
         return _tell(f"error: {message}", 2, error)
+    if isinstance(error, RuntimeError) and _GLOO in str(error):
+        lost = "another process of this run has ended or does nothing any more"
+        return _tell(
+            f"error: {lost} ({first_line(error)}); the last checkpoint is good, and the same command goes on from it", 1, error
+        )
     raise error
 
 

@@ -176,6 +176,25 @@ def test_a_bug_keeps_its_traceback(install: Install) -> None:
             ends_with(bug, install)
 
 
+LOST = [
+    "[third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 5000ms for recv operation to complete",
+    "[third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:40123",
+]
+"""What gloo says of a process that hangs, and of one that is gone."""
+
+
+@pytest.mark.parametrize("complaint", LOST)
+def test_a_lost_process_is_one_line_about_the_way_on(complaint: str, install: Install, capsys: Any) -> None:
+    assert ends_with(RuntimeError(f"{complaint}\nException raised from wait"), install) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert complaint in line and line.endswith("the last checkpoint is good, and the same command goes on from it")
+
+
+def test_any_other_runtime_error_is_a_bug_and_keeps_its_traceback(install: Install) -> None:
+    with pytest.raises(RuntimeError, match="shapes"):
+        ends_with(RuntimeError("shapes differ"), install)
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_told_with_its_path(number: int, install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     assert ends_with(OSError(number, "full", "/data/x"), install) == 2
