@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+FRESH_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+"""The environment in which processes that start again do not read the addresses of those that died (pytorch#135712)."""
+
 
 def torchrun(words: Sequence[str], *, processes: int, max_restarts: int, profile: int = 0) -> list[str]:
     """The argument list that trains `words` in so many processes, and records so many steps (0 = none)."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ltrec.launch.local import FRESH_STORE
 from tests.support.commands import environment, ltrec, start
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, refuse_differences, tiny_data, tiny_words
 
@@ -141,7 +142,7 @@ def agent(port: int, *words: str, output) -> subprocess.Popen:
         "--rdzv-conf=last_call_timeout=10,keep_alive_interval=1,keep_alive_max_attempt=3",
     ]
     command = [sys.executable, "-m", "torch.distributed.run", *options, *meeting, "-m", "ltrec", "train", *words]
-    variables = environment(TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1")
+    variables = environment(**FRESH_STORE)
     return subprocess.Popen(command, env=variables, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
 
 

@@ -15,7 +15,7 @@ from ltrec.config.load import load, split_arguments
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError, nearest
 from ltrec.launch import slurm
-from ltrec.launch.local import torchrun
+from ltrec.launch.local import FRESH_STORE, torchrun
 from ltrec.launch.slurm_array import members, seeds_of
 from ltrec.launch.slurm_job import Job
 from ltrec.launch.slurm_script import read_script
@@ -100,4 +100,5 @@ def _start(words: list[str], *, dry_run: bool) -> None:
         typer.echo(shlex.join(words))
         return
     sys.stdout.flush()
+    os.environ.update(FRESH_STORE)
     os.execv(words[0], words)

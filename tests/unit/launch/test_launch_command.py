@@ -12,6 +12,7 @@ import pytest
 from ltrec.config.load import load
 from ltrec.launch.cli import main, spread
 from ltrec.launch.commands import launch as command
+from ltrec.launch.local import FRESH_STORE
 from tests.support.commands import ROOT
 
 QUICKSTART = ["conf/data/synthetic.yaml", "conf/experiment/quickstart.yaml"]
@@ -48,9 +49,10 @@ def test_local_is_torchrun_with_the_words_as_they_are(capsys, monkeypatch):
     assert shown[:3] == [sys.executable, "-m", "torch.distributed.run"] and shown[-len(words) :] == words
     assert {"--nproc-per-node=3", "--max-restarts=2"} < set(shown)
     started = []
+    monkeypatch.delenv(*FRESH_STORE, raising=False)
     monkeypatch.setattr(command.os, "execv", lambda program, words: started.append((program, words)))
     assert launch("local", *words, "--processes", "3", "--max-restarts", "2") == 0
-    assert started == [(sys.executable, shown)]
+    assert started == [(sys.executable, shown)] and FRESH_STORE.items() <= os.environ.items()
 
 
 @pytest.mark.parametrize("words", [["--array-seeds", "0-2"], ["--sweep", "a.yaml"], ["--nodes", "1"], ["--python"]])
