@@ -59,9 +59,7 @@ class Switch(Callback):
             self._freeze_behind(trainer, stage)
             self.say(f"stage 2: {self._state_of(stage)}")
             return
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, StreamDataModule)
-        if self.config.by == "plateau" and not data.validates:
+        if self.config.by == "plateau" and not _validates(trainer):
             raise UserError(
                 "switch.by=plateau waits for validations, and no user of this data set has a validation target; use switch.by=epoch"
             )
@@ -146,6 +144,13 @@ class Switch(Callback):
         """DeepSpeed keeps gradients to itself, and would count a frozen trunk's when it clips."""
         if not self.config.trunk_rate and isinstance(trainer.strategy, DeepSpeedStrategy):
             hold_still(p for name, p in stage.named_parameters() if stage.group_of(name) == TRUNK and p.requires_grad)
+
+
+def _validates(trainer: pl.Trainer) -> bool:
+    """Whether anybody is ranked. (Lightning counts validation batches only before an epoch that validates.)"""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(data, StreamDataModule)
+    return data.validates
 
 
 def _stage(module: pl.LightningModule) -> BackboneStage:
