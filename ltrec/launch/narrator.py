@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ltrec.data.stream.plan import Plan
 from ltrec.stages.callbacks import epoch_of
-from ltrec.stages.datamodule import StreamDataModule
+from ltrec.stages.datamodule import stream_of
 from ltrec.stages.health import Health
 from ltrec.strategy import Stratified
 
@@ -91,9 +91,7 @@ class Narrator(Callback):
             )
             if isinstance(strategy := trainer.strategy, Stratified):
                 self.console.print(strategy.describe(), highlight=False, soft_wrap=True)
-            data = trainer.datamodule  # type: ignore[attr-defined]
-            assert isinstance(data, StreamDataModule)
-            if not data.validates:
+            if not stream_of(trainer).validates:
                 self.console.print(
                     "no user has a validation target: nothing stops the run early, and its best checkpoint is the last"
                 )

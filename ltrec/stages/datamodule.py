@@ -112,3 +112,10 @@ class StreamDataModule(pl.LightningDataModule):
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Move training batches; validation chunks stay on the host, the stage moves what it scores."""
         return batch.to(device, non_blocking=True) if isinstance(batch, SequenceBatch) else batch
+
+
+def stream_of(trainer: pl.Trainer) -> StreamDataModule:
+    """What the trainer is fed from."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(data, StreamDataModule)
+    return data

@@ -28,7 +28,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from ltrec.distributed.collectives import all_reduce_sum, current_world
-from ltrec.stages.datamodule import StreamDataModule
+from ltrec.stages.datamodule import stream_of
 from ltrec.stages.steps import steps_per_epoch
 from ltrec.strategy import Stratified
 
@@ -98,11 +98,9 @@ class Health(Callback):
     def line(self, trainer: pl.Trainer, device: torch.device, steps: int) -> dict[str, float]:
         """The keys above for so many steps, and a new beginning. Every rank calls this."""
         seconds = max(self.seconds, 1e-9)
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, StreamDataModule)
         spent = self._clock.spent()
         blocked = sum(self._waited.values())
-        mine = [data.take_waited(), spent["compute"] - blocked, blocked, spent["optimizer"], seconds]
+        mine = [stream_of(trainer).take_waited(), spent["compute"] - blocked, blocked, spent["optimizer"], seconds]
         own = [*mine, float(self._rows), float(self._events), resident_bytes()]
         total = all_reduce_sum(torch.tensor(own, dtype=torch.float64, device=device)).tolist()
         self._rows = self._events = 0

@@ -26,7 +26,7 @@ from torch.optim import Optimizer
 from ltrec.core.errors import UserError
 from ltrec.optim.groups import PLUGINS, TRUNK, drop_gradients, hold_still
 from ltrec.stages.backbone import BackboneStage
-from ltrec.stages.datamodule import StreamDataModule
+from ltrec.stages.datamodule import stream_of
 from ltrec.stages.steps import steps_per_epoch
 from ltrec.stages.switch_config import SwitchConfig
 
@@ -59,7 +59,7 @@ class Switch(Callback):
             self._freeze_behind(trainer, stage)
             self.say(f"stage 2: {self._state_of(stage)}")
             return
-        if self.config.by == "plateau" and not _validates(trainer):
+        if self.config.by == "plateau" and not stream_of(trainer).validates:
             raise UserError(
                 "switch.by=plateau waits for validations, and no user of this data set has a validation target; use switch.by=epoch"
             )
@@ -144,13 +144,6 @@ class Switch(Callback):
         """DeepSpeed keeps gradients to itself, and would count a frozen trunk's when it clips."""
         if not self.config.trunk_rate and isinstance(trainer.strategy, DeepSpeedStrategy):
             hold_still(p for name, p in stage.named_parameters() if stage.group_of(name) == TRUNK and p.requires_grad)
-
-
-def _validates(trainer: pl.Trainer) -> bool:
-    """Whether anybody is ranked. (Lightning counts validation batches only before an epoch that validates.)"""
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    assert isinstance(data, StreamDataModule)
-    return data.validates
 
 
 def _stage(module: pl.LightningModule) -> BackboneStage:

@@ -4,9 +4,7 @@ import re
 
 import pytest
 
-from tests.support.commands import ltrec
-
-KEY = "5ec2e7" + "0b" * 17
+from tests.support.commands import KEY, ltrec
 
 
 @pytest.mark.slow

@@ -5,11 +5,9 @@ import json
 
 import pytest
 
-from tests.support.commands import ltrec
+from tests.support.commands import KEY, ltrec
 from tests.support.tiny_run import checkpoint, tiny_data, tiny_words
 from tests.support.wandb_file import files, history, run_of
-
-KEY = "5ec2e7" + "0b" * 17
 
 
 @pytest.mark.slow

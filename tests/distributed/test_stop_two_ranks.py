@@ -13,6 +13,7 @@ import pytest
 
 from ltrec.launch.local import FRESH_STORE
 from tests.support.commands import environment, ltrec, start
+from tests.support.killable_job import lines_written, wait_for, workers
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, refuse_differences, tiny_data, tiny_words
 
 EPOCHS = 40
@@ -41,42 +42,21 @@ def undisturbed(data, tmp_path_factory):
     return out / "r"
 
 
-def until(condition, process, seconds=240):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, f"ended with {process.returncode}"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def lines_written(run: Path) -> int:
-    metrics = run / "metrics.jsonl"
-    return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
-
-
 def children(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
 
 
-def worker(torchrun: int, rank: str) -> int:
-    """The process of one rank under this torchrun."""
-    for child in children(torchrun):
-        if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
-            return child
-    raise AssertionError(f"no rank {rank}")
-
-
 @pytest.mark.parametrize("asked", ["file", "0", "1"])
 def test_asked_by_file_or_through_one_rank_both_stop_at_one_step(asked, data, undisturbed, tmp_path):
     run = tmp_path / "r"
     with start("train", *tiny_words(data, tmp_path, *WORDS), processes=2) as torchrun:
-        until(lambda: lines_written(run) >= 20, torchrun)
+        wait_for(lambda: lines_written(run) >= 20, torchrun)
         if asked == "file":
             (run / "STOP").touch()
         else:
-            os.kill(worker(torchrun.pid, asked), signal.SIGUSR1)
+            os.kill(workers(torchrun.pid)[asked], signal.SIGUSR1)
         assert torchrun.wait(120) == 0
     assert (run / "REQUEUE").exists() and 0 < checkpoint(run)["global_step"] < LAST
     ltrec("train", *tiny_words(data, tmp_path, *WORDS), processes=2)
@@ -87,8 +67,8 @@ def test_a_killed_rank_starts_again_inside_the_job(data, undisturbed, tmp_path):
     run, log = tmp_path / "r", tmp_path / "log"
     words = [*tiny_words(data, tmp_path, *WORDS), "--processes", "2", "--max-restarts", "1"]
     with open(log, "w") as output, start("launch", "local", *words, output=output) as torchrun:
-        until(lambda: lines_written(run) >= 30, torchrun)
-        os.kill(worker(torchrun.pid, "1"), signal.SIGKILL)
+        wait_for(lambda: lines_written(run) >= 30, torchrun)
+        os.kill(workers(torchrun.pid)["1"], signal.SIGKILL)
         assert torchrun.wait(300) == 0, log.read_text()
     assert "resuming at step" in log.read_text()
     refuse_differences(run, undisturbed)
@@ -98,8 +78,8 @@ def test_ranks_whose_torchrun_is_killed_save_and_end(data, undisturbed, tmp_path
     """Else they would train on, and the same command would make them two jobs in one run folder."""
     run, words = tmp_path / "r", tiny_words(data, tmp_path, *WORDS)
     with start("train", *words, processes=2) as torchrun:
-        until(lambda: lines_written(run) >= 20, torchrun)
-        ranks = [worker(torchrun.pid, rank) for rank in "01"]
+        wait_for(lambda: lines_written(run) >= 20, torchrun)
+        ranks = [workers(torchrun.pid)[rank] for rank in "01"]
         torchrun.kill()
         assert torchrun.wait(30) == -signal.SIGKILL
     deadline = time.monotonic() + 60
@@ -124,8 +104,8 @@ def test_a_rank_that_does_nothing_any_more_ends_the_job(strategy, data, undistur
     run, log = tmp_path / "r", tmp_path / "log"
     words = tiny_words(data, tmp_path, *WORDS, "trainer.timeout_seconds=5", f"strategy.name={strategy}")
     with open(log, "w") as output, start("train", *words, processes=2, output=output) as torchrun:
-        until(lambda: lines_written(run) >= 20, torchrun)
-        os.kill(worker(torchrun.pid, "1"), signal.SIGSTOP)
+        wait_for(lambda: lines_written(run) >= 20, torchrun)
+        os.kill(workers(torchrun.pid)["1"], signal.SIGSTOP)
         assert torchrun.wait(120) == 1, log.read_text()
     assert "another process of this run has ended or does nothing any more" in log.read_text()
     assert 0 < checkpoint(run)["global_step"] < LAST
@@ -155,7 +135,7 @@ def test_a_lost_node_leaves_one_rank_that_goes_on_over_the_same_rows(data, undis
     with open(log, "w") as output, agent(port, *words, output=output) as first:
         time.sleep(2)  # who comes first keeps the store
         with agent(port, *words, output=output) as second:
-            until(lambda: lines_written(run) >= 30, first)
+            wait_for(lambda: lines_written(run) >= 30, first)
             assert "2 process(es)" in log.read_text()
             for pid in [*children(second.pid), second.pid]:
                 os.kill(pid, signal.SIGKILL)

@@ -14,7 +14,7 @@ from ltrec.launch.cli import main
 from ltrec.launch.training import train
 from ltrec.stages.callbacks import Telemetry
 from tests.support.commands import ltrec, start
-from tests.support.killable_job import wait_for, workers
+from tests.support.killable_job import lines_written, wait_for, workers
 from tests.support.tiny_run import checkpoint, lines_of, refuse_differences, tiny_data, tiny_words
 
 EPOCHS = 40  # 160 steps: long enough to be met in the middle
@@ -39,11 +39,6 @@ def finish(data, out: Path, *, processes=1) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     return finish(data, tmp_path_factory.mktemp("undisturbed"))
-
-
-def lines_written(run: Path) -> int:
-    metrics = run / "metrics.jsonl"
-    return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
 
 
 def kill_at(data, out: Path, lines: int, delay: float = 0.0) -> None:

@@ -3,7 +3,6 @@
 import shutil
 
 import pytest
-from pytorch_lightning.callbacks import Callback
 
 import ltrec.launch.training as training
 from ltrec.core.errors import UserError
@@ -18,36 +17,6 @@ def data(tmp_path_factory):
     return tiny_data(tmp_path_factory.mktemp("data"))
 
 
-class Kill(BaseException):
-    """Ends the process's work at once, as SIGKILL would: nothing that handles errors sees it coming."""
-
-
-class KillAt(Callback):
-    def __init__(self, step, hook):
-        self.step, self.hook = step, hook
-
-    def on_train_batch_end(self, trainer, *_):
-        if self.hook == "batch" and trainer.global_step == self.step:
-            raise Kill
-
-    def on_validation_end(self, trainer, *_):
-        if self.hook == "validation" and trainer.global_step == self.step:
-            raise Kill
-
-
-def run_killed(monkeypatch, configuration, step, hook, *, first):
-    """Train until `step`, dying before or after the run's own callbacks acted."""
-    make = training._working_callbacks
-
-    def with_killer(*args):
-        return [KillAt(step, hook), *make(*args)] if first else [*make(*args), KillAt(step, hook)]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_working_callbacks", with_killer)
-        with pytest.raises(Kill):
-            training.train(configuration)
-
-
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed")
@@ -60,9 +29,9 @@ def undisturbed(data, tmp_path_factory):
     ("step", "hook"),
     [(s, "batch") for s in range(1, STEPS_PER_EPOCH * EPOCHS + 1)] + [(s, "validation") for s in (4, 8, 12)],
 )
-def test_killed_and_resumed_equals_undisturbed(data, undisturbed, tmp_path, monkeypatch, step, hook, first):
+def test_killed_and_resumed_equals_undisturbed(data, undisturbed, tmp_path, step, hook, first):
     configuration = tiny_config(data, tmp_path)
-    run_killed(monkeypatch, configuration, step, hook, first=first)
+    train_killed(configuration, step, hook, first=first)
     training.train(configuration)
     assert checkpoint(tmp_path / "r")["global_step"] == STEPS_PER_EPOCH * EPOCHS
     refuse_differences(tmp_path / "r", undisturbed)

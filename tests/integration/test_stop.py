@@ -2,8 +2,6 @@
 
 import signal
 import time
-from pathlib import Path
-from unittest import mock
 
 import pytest
 from pytorch_lightning.callbacks import Callback
@@ -13,6 +11,8 @@ from ltrec.core.errors import Stopped
 from ltrec.launch.cli import main
 from ltrec.launch.run_folder import RunFolder
 from tests.support.commands import start
+from tests.support.extra_callbacks import extra
+from tests.support.killable_job import lines_written
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, refuse_differences, tiny_config, tiny_data, tiny_words
 
 WORDS = ["trainer.checkpoint_every_steps=0", "trainer.log_every_steps=1", "trainer.listen_every_steps=1", "trainer.patience=0"]
@@ -46,9 +46,7 @@ class AskAt(Callback):
 
 def train_until_asked(config, step, hook="batch"):
     """Returns the step it stopped at."""
-    make = training._working_callbacks
-    ask = AskAt(training.folder_of(config), step, hook)
-    with mock.patch.object(training, "_working_callbacks", lambda *args: [*make(*args), ask]), pytest.raises(Stopped) as stopped:
+    with extra(AskAt(training.folder_of(config), step, hook)), pytest.raises(Stopped) as stopped:
         training.train(config)
     assert stopped.value.requeue
     return stopped.value.step
@@ -78,8 +76,7 @@ def test_it_stops_between_optimiser_steps_only(data, tmp_path):
 @pytest.mark.parametrize("hook", ["batch", "validation"])
 def test_asked_at_its_last_step_it_just_ends(hook, data, undisturbed, tmp_path):
     config = tiny_config(data, tmp_path, *WORDS)
-    make, ask = training._working_callbacks, AskAt(training.folder_of(config), 3 * STEPS_PER_EPOCH, hook)
-    with mock.patch.object(training, "_working_callbacks", lambda *args: [*make(*args), ask]):
+    with extra(AskAt(training.folder_of(config), 3 * STEPS_PER_EPOCH, hook)):
         training.train(config)
     refuse_differences(tmp_path / "r", undisturbed)
     assert not (tmp_path / "r" / "STOP").exists() and not (tmp_path / "r" / "REQUEUE").exists()
@@ -98,11 +95,6 @@ def test_asked_before_it_began_it_begins_later(data, undisturbed, tmp_path, caps
     assert "stopped at step 0, as asked" in capsys.readouterr().err
     assert main(["train", *words]) == 0
     refuse_differences(tmp_path / "r", undisturbed)
-
-
-def lines_written(run: Path) -> int:
-    metrics = run / "metrics.jsonl"
-    return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGUSR1, 0), (signal.SIGTERM, 143)])

@@ -5,8 +5,7 @@ import signal
 
 import pytest
 
-from tests.support.commands import ltrec
-from tests.support.slurm_cluster import KEY
+from tests.support.commands import KEY, ltrec
 from tests.support.slurm_run import LAST_STEP, WORDS, launch
 from tests.support.tiny_run import checkpoint, refuse_differences, tiny_data, tiny_words
 

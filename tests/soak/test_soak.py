@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import ROOT, ltrec
+from tests.support.commands import ROOT
+from tests.support.ml100k import prepared_ml100k, raw_ml100k
 from tests.support.moments import VICTIMS, Course, moment
 from tests.support.soak import Soak, figures
 from tests.support.tiny_run import tiny_data, tiny_words
@@ -60,12 +61,9 @@ def test_pin_killed_three_times_about_its_switch(tmp_path, say):
 @pytest.mark.timeout(3 * 3600)
 def test_thirty_kills_on_movielens(say):
     folder = Path(os.environ.get("LTREC_SOAK_FOLDER", ROOT / "runs" / "soak")).absolute()
-    log, data = ROOT / "data" / "raw" / "ml-100k", folder / "data"
-    if not (log / "events.parquet").exists():
-        ltrec("fetch", "ml-100k", "--out", log)
-    sources = f"prepare.sources=[{log / 'events.parquet'}]"
+    data, sources = folder / "data", f"prepare.sources=[{raw_ml100k()}]"
     if not (data / "manifest.json").exists():
-        ltrec("prepare", PIN[0], sources, f"data.path={data}")
+        prepared_ml100k(data)
     ledger = Soak(folder, [*PIN, sources, f"data.path={data}", *SMALL, *EVERY_STEP, *STAGES], KILLS, say).run()
     met = Counter(kill.met for kill in ledger.kills)
     assert {"start-up", "step", "checkpoint", "validation"} <= set(met), f"luck left something out: {met}"

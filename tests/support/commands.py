@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+KEY = "5ec2e7" + "0b" * 17
+"""An API key that nobody may ever see; it looks like one."""
 
 # Becomes the command: with Ctrl-C heard even when the tests run in the background, and with a limit on the size of any file it
 # writes, which is a full disk as far as a writer can tell. (A preexec_fn is not for programs with threads.)

@@ -30,6 +30,12 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen, seconds
         time.sleep(poll)
 
 
+def lines_written(run: Path) -> int:
+    """Of metrics.jsonl."""
+    metrics = run / "metrics.jsonl"
+    return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+
+
 def _null_separated(pid: int, what: str) -> list[str]:
     """Words of /proc/PID/cmdline or environ; none when the process is gone."""
     try:

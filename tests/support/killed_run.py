@@ -1,10 +1,9 @@
 """A training run that dies at a chosen moment, in this process, as SIGKILL would end it."""
 
-from unittest import mock
-
 from pytorch_lightning.callbacks import Callback
 
 import ltrec.launch.training as training
+from tests.support.extra_callbacks import extra
 
 
 class Kill(BaseException):
@@ -24,10 +23,9 @@ class KillAt(Callback):
             raise Kill
 
 
-def train_killed(configuration, step, hook="batch"):
-    """Train until `step`; die after that step's callbacks acted."""
-    make = training._working_callbacks
-    with mock.patch.object(training, "_working_callbacks", lambda *args: [*make(*args), KillAt(step, hook)]):
+def train_killed(configuration, step, hook="batch", *, first=False):
+    """Train until `step`; die after that step's callbacks acted, or before (`first`)."""
+    with extra(KillAt(step, hook), first=first):
         try:
             training.train(configuration)
         except Kill:

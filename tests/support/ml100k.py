@@ -20,16 +20,25 @@ STEPS_PER_EPOCH = 20
 """Of all users; `stream.users` makes shorter epochs."""
 
 
+def raw_ml100k() -> Path:
+    """The log, fetched when it is not there.
+
+    Raises:
+        UserError: it is not there, and no mirror of it answers.
+    """
+    if not RAW.exists():
+        fetch("ml-100k", RAW.parent)
+    return RAW
+
+
 def prepared_ml100k(folder: Path) -> Manifest:
     """Write the data set.
 
     Raises:
-        UserError: the log is not there, and no mirror of it answers.
+        UserError: see `raw_ml100k`.
     """
-    if not RAW.exists():
-        fetch("ml-100k", RAW.parent)
     config = load([ROOT / "conf/data/ml-100k.yaml"], []).prepare
-    manifest = prepare(replace(config, sources=(str(RAW),)), folder)
+    manifest = prepare(replace(config, sources=(str(raw_ml100k()),)), folder)
     assert -(-manifest.train_rows // 48) == STEPS_PER_EPOCH
     return manifest
 

@@ -15,11 +15,10 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.support.commands import environment
+from tests.support.commands import KEY, environment
 
 DAEMONS = ("slurmctld", "slurmd")
 NODES = ("n1", "n2")
-KEY = "5ec2e7" + "0b" * 17
 """What every job has in its environment and nobody may ever see."""
 
 CONF = """\

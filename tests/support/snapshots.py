@@ -9,13 +9,13 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 import ltrec.launch.training as training
 from ltrec.config.tree import RunConfig
+from tests.support.extra_callbacks import extra
 
 
 class Watch(Callback):
@@ -43,7 +43,6 @@ def train_watched(config: RunConfig, copies: Mapping[int, Path] | None = None) -
         The steps that were trained here, by the number of steps done after each.
     """
     watch = Watch(Path(config.out) / config.name, copies or {})
-    make = training._working_callbacks
-    with mock.patch.object(training, "_working_callbacks", lambda *args: [*make(*args), watch]):
+    with extra(watch):
         training.train(config)
     return watch.steps

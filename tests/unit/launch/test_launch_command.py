@@ -13,7 +13,7 @@ from ltrec.config.load import load
 from ltrec.launch.cli import main, spread
 from ltrec.launch.commands import launch as command
 from ltrec.launch.local import FRESH_STORE
-from tests.support.commands import ROOT
+from tests.support.commands import KEY, ROOT
 
 QUICKSTART = ["conf/data/synthetic.yaml", "conf/experiment/quickstart.yaml"]
 HOSTILE = "o ut'\"; touch PWNED; $(touch PWNED) `touch PWNED` & *"
@@ -147,7 +147,7 @@ def test_a_hostile_sweep_file_is_no_name_and_its_values_stay_in_the_config(sbatc
 
 
 def test_the_key_of_the_environment_is_in_nothing_that_is_written_or_said(sbatch, capsys, monkeypatch, folder):
-    key = "5ec2e7" + "0b" * 17
+    key = KEY
     monkeypatch.setenv("WANDB_API_KEY", key)
     assert launch("slurm", *QUICKSTART, "name=a", "tracking.wandb=online", "--array-seeds", "0-1") == 0
     assert launch("slurm", *QUICKSTART, "name=b", "tracking.wandb=online", "--dry-run") == 0

@@ -14,7 +14,7 @@ from ltrec.launch.training import train
 from ltrec.tracking.config import TrackingConfig
 from ltrec.tracking.keys import CLOCKS
 from ltrec.tracking.wandb import EPOCHS, Tracked, WandbLogger, open_run, unreachable
-from tests.support.commands import ltrec
+from tests.support.commands import KEY, ltrec
 from tests.support.tiny_run import checkpoint, column, lines_of, tiny_config, tiny_data, tiny_words
 from tests.support.wandb_file import (
     artifacts,
@@ -30,7 +30,6 @@ from tests.support.wandb_file import (
 )
 
 STEP = "trainer/global_step"
-KEY = "5ec2e7" + "0b" * 17
 NOBODY = "http://127.0.0.1:9"
 
 
