@@ -142,9 +142,9 @@ class BackboneStage(pl.LightningModule):
         """Whether plugins take part."""
         return self.has_plugins and self.plugged.awake
 
-    def wake(self) -> None:
-        """Begin the second stage, on every rank before the same step: plugins take part, and all rates follow at once."""
-        self.plugged.wake()
+    def wake(self, step: int) -> None:
+        """Begin the second stage with this step, on every rank before it: plugins take part, and all rates follow at once."""
+        self.plugged.wake(step)
         for optimizer in self.trainer.optimizers:
             forget(optimizer, PLUGINS)
         for config in self.trainer.lr_scheduler_configs:

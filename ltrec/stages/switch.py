@@ -71,7 +71,7 @@ class Switch(Callback):
         if stage.stage_number == 1 and batch.micro == 0 and self._is_due(trainer):
             if self.config.by == "plateau":
                 self._go_back(trainer)
-            stage.wake()
+            stage.wake(batch.step)
             self._freeze_behind(trainer, stage)
             self.say(f"stage 2 from step {trainer.global_step}: {self._state_of(stage)}")
 

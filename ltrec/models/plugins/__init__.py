@@ -46,8 +46,8 @@ class Plugged(Scorer, Protocol):
     def awake(self) -> bool:
         """Whether plugins take part. Kept in the state dict, so that a checkpoint scores as it was trained."""
 
-    def wake(self) -> None:
-        """Begin the second stage. Called once, on every rank; may read the trunk's weights, never a generator."""
+    def wake(self, step: int) -> None:
+        """Begin the second stage with this step. Called once, on every rank; may read the trunk's weights, never a generator."""
 
     def plugin_of(self, name: str) -> int | None:
         """The stratum that owns the parameter of that name (relative to this module); None for parameters that all strata train."""

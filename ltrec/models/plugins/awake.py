@@ -1,4 +1,4 @@
-"""Awake: the one bit that says whether plugins take part. It lives in the state dict, and is read without asking the device."""
+"""Awake: whether plugins take part, and since which step. It lives in the state dict, and is read without asking the device."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ from torch import Tensor, nn
 
 
 class Awake(nn.Module):
-    """False until `wake`; loading a state dict takes over the bit that was saved."""
+    """False until `wake`; loading a state dict takes over what was saved.
 
-    flag: Tensor
+    Attributes:
+        since: the first step with plugins; -1 while they sleep.
+    """
+
+    since_step: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("flag", torch.zeros((), dtype=torch.bool))
-        self._on = False
+        self.register_buffer("since_step", torch.tensor(-1))
+        self.since = -1
         self.register_load_state_dict_post_hook(_read)  # type: ignore[no-untyped-call]
 
     def __bool__(self) -> bool:
-        return self._on
+        return self.since >= 0
 
-    def wake(self) -> None:
-        """Set the bit."""
-        self.flag.fill_(True)
-        self._on = True
+    def wake(self, step: int) -> None:
+        """From this step on."""
+        self.since_step.fill_(step)
+        self.since = step
 
     def read(self) -> None:
         """Take over what the buffer says."""
-        self._on = bool(self.flag)
+        self.since = int(self.since_step)
 
 
 def _read(module: Awake, _: object) -> None:

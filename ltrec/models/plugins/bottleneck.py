@@ -104,9 +104,9 @@ class Bottleneck(nn.Module):
         """Whether plugins take part."""
         return bool(self.switch)
 
-    def wake(self) -> None:
+    def wake(self, step: int) -> None:
         """Let them."""
-        self.switch.wake()
+        self.switch.wake(step)
 
     def plugin_of(self, name: str) -> int | None:
         """plugins.at_<place>.<stratum>.<...> belongs to its stratum."""

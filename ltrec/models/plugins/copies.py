@@ -56,13 +56,13 @@ class Copies(nn.Module):
         return bool(self.switch)
 
     @torch.no_grad()
-    def wake(self) -> None:
+    def wake(self, step: int) -> None:
         """Give every copy the trunk's values, and rows to the copies."""
         for own in self.copies:
             pairs = zip(chain(own.parameters(), own.buffers()), chain(self.trunk.parameters(), self.trunk.buffers()), strict=True)
             for mine, common in pairs:
                 mine.copy_(common)
-        self.switch.wake()
+        self.switch.wake(step)
 
     def plugin_of(self, name: str) -> int | None:
         """copies.<stratum>.<...> belongs to its stratum."""

@@ -10,10 +10,10 @@ W starts at zero, so that it changes nothing at first. The curriculum c goes fro
     c = |sin(pi/2 (p + q))|     p = progress, from 0 to 1       q = (length - threshold - 1) / (longest - threshold - 1)
 
 From MELT: the branch, its loss, curriculum and use. Different here: the item branch is left out (it is about tail *items*); p is in
-steps, not epochs, and 1 from `ramp_steps` on; lengths are positions of the training window, so `longest` is stream.max_len, and q
-is clipped to [0, 1]; phi(row) is a constant, as a target is; and R is drawn from (seed, step, user), the same wherever a row is
-computed. W is in the second stage only, as MELT starts from a trained encoder. It is no stratum's own, though only the head's
-losses train it, and a stratified run combines it like the trunk.
+steps since the map woke, not epochs, and 1 from `ramp_steps` on; lengths are positions of the training window, so `longest` is
+stream.max_len, and q is clipped to [0, 1]; phi(row) is a constant, as a target is; and R is drawn from (seed, step, user), the same
+wherever a row is computed. W is in the second stage only, as MELT starts from a trained encoder. It is no stratum's own, though
+only head losses train it, and a stratified run combines it like the trunk.
 
 lambda's meaning: with the mean loss per target, the term is lambda times the mean of l_u over all targets, a tail user's being 0.
 """
@@ -46,8 +46,8 @@ class MeltConfig:
     weight: float = 0.2
     """Lambda of the branch's loss."""
     ramp_steps: int = 2000
-    """Steps, from the run's first, over which the curriculum moves from the longest rows to the shortest of the head; MELT takes
-    about the length of training."""
+    """Steps, from the first with the map, over which the curriculum moves from the longest rows to the shortest of the head; MELT
+    takes about the length of training."""
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
@@ -91,9 +91,9 @@ class Melt(nn.Module):
         """Whether the map takes part."""
         return bool(self.switch)
 
-    def wake(self) -> None:
+    def wake(self, step: int) -> None:
         """Let it."""
-        self.switch.wake()
+        self.switch.wake(step)
 
     def plugin_of(self, name: str) -> int | None:  # noqa: ARG002
         """The map belongs to no stratum."""
@@ -153,7 +153,7 @@ class Melt(nn.Module):
         span = self.max_len - self.threshold - 1
         over_R = (lengths_R - self.threshold - 1).double()
         place_R = (over_R / span).clamp(0, 1) if span > 0 else torch.zeros_like(over_R)
-        return (math.pi / 2 * (min(1.0, step / self.ramp_steps) + place_R)).sin().abs()
+        return (math.pi / 2 * (min(1.0, (step - self.switch.since) / self.ramp_steps) + place_R)).sin().abs()
 
 
 def _suffixes(batch: SequenceBatch, rows_R: Tensor, lengths_R: Tensor) -> SequenceBatch:

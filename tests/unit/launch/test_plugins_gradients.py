@@ -51,7 +51,7 @@ def made(data, model, kind, *words):
     opened = open_data(config)
     plan = build_plan(config, opened)
     stage = build_stage(config, opened, plan)
-    stage.plugged.wake()
+    stage.plugged.wake(0)
     g = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for name, parameter in stage.named_parameters():

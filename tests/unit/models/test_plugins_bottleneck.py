@@ -33,7 +33,7 @@ def plugged_of(name, *, awake=True, stirred=True, **options):
             {n: p + 0.3 * torch.randn_like(p) if n.startswith("plugins.") else p for n, p in model.state_dict().items()}
         )
     if awake:
-        model.wake()
+        model.wake(0)
     return model.eval()
 
 
@@ -196,7 +196,7 @@ def test_the_bit_travels_with_the_weights():
     assert not other.awake
     assert copy.deepcopy(awake).awake
     copied = copy.deepcopy(asleep)
-    copied.wake()
+    copied.wake(0)
     assert copied.awake and not asleep.awake
 
 

@@ -21,7 +21,7 @@ def trunk_of(name):
 def copies_of(name, *, apart=False):
     """Awake; `apart`: after the copies have gone ways of their own."""
     model = Copies(trunk_of(name), num_strata=3)
-    model.wake()
+    model.wake(0)
     if apart:
         for stratum, own in enumerate(model.copies):
             torch.manual_seed(stratum)
@@ -40,7 +40,7 @@ def test_asleep_it_is_the_trunk_and_waking_changes_nothing(name):
     stir(model.trunk)
     stir(trunk)
     assert torch.equal(model.scores(BATCH), trunk.scores(BATCH)) and not model.awake
-    model.wake()
+    model.wake(0)
     assert model.awake and torch.allclose(model.scores(BATCH), trunk.scores(BATCH), rtol=1e-12)
     for own in model.copies:
         assert all(torch.equal(a, b) for a, b in zip(own.state_dict().values(), trunk.state_dict().values(), strict=True))

@@ -25,7 +25,7 @@ def melt_of(*, name="sasrec", awake=True, stirred=True, seed=3, dropout=0.0, **o
     if stirred:
         torch.nn.init.normal_(model.map.weight, std=0.3)
     if awake:
-        model.wake()
+        model.wake(0)
     return model
 
 
@@ -99,6 +99,13 @@ def test_the_curriculum_goes_from_long_rows_to_those_over_the_threshold():
     assert model.curriculum(lengths, 100).tolist() == pytest.approx([1.0, math.cos(math.pi / 4), 0.0], abs=1e-15)
     assert torch.equal(model.curriculum(lengths, 9999), model.curriculum(lengths, 100))
     assert torch.equal(model.curriculum(torch.tensor([2]), 30), model.curriculum(torch.tensor([6]), 30)), "clipped"
+
+
+def test_the_curriculum_begins_when_the_map_wakes():
+    """A switch after a plateau comes late: counted from the run's first step, the curriculum would be over by then."""
+    early, late, lengths = melt_of(), melt_of(awake=False), torch.tensor([6, 9, 12])
+    late.wake(5000)
+    assert torch.equal(late.curriculum(lengths, 5030), early.curriculum(lengths, 30))
 
 
 def test_only_the_tail_is_served_through_the_map():

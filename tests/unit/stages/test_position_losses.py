@@ -74,7 +74,7 @@ def test_din_s_losses_of_a_row_do_not_depend_on_its_company(name):
 
 def test_a_stratum_s_loss_gives_no_gradient_to_the_plugins_of_others():
     plugged, learn = plug(model_of("din"), num_strata=3).double(), learn_of("sampled_softmax")
-    plugged.wake()
+    plugged.wake(0)
     stir(plugged)
     batch = batch_of([4, 1, 6], strata=[0, 2, 0])
     loss, _ = learn(plugged, batch, 5)
@@ -87,5 +87,5 @@ def test_sleeping_plugins_change_nothing():
     trunk, learn, batch = model_of("din"), learn_of("bce"), batch_of([4, 1, 6])
     plugged = plug(trunk, num_strata=3)
     assert torch.equal(learn(plugged, batch, 5)[0], learn(trunk, batch, 5)[0])
-    plugged.wake()
+    plugged.wake(0)
     assert_close(learn(plugged.double(), batch, 5)[0], learn(trunk, batch, 5)[0])

@@ -81,7 +81,7 @@ def test_plugins_begin_at_the_switch_with_moments_of_their_own(data, tmp_path):
     words = [*PLUGGED, "switch.by=step", "switch.at=5", "optim.weight_decay=0.1"]
     run = train(data, tmp_path, *words)
     before, after = checkpoint(run, "stage1"), checkpoint(run)
-    assert not before["state_dict"]["backbone.switch.flag"] and after["state_dict"]["backbone.switch.flag"]
+    assert [state["state_dict"]["backbone.switch.since_step"] for state in (before, after)] == [-1, 5]
     fresh = training.build_stage(*staged(data, tmp_path, *words)).state_dict()
     assert same(plugins_of(before["state_dict"]), plugins_of(fresh))
     assert not same(plugins_of(after["state_dict"]), plugins_of(fresh))
