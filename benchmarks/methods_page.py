@@ -1,4 +1,4 @@
-"""Lines of results -> one Markdown page. Nothing is computed here but means over seeds; the page can be made again at any time."""
+"""Lines of results -> one Markdown page and its figure. Nothing is computed here but means over seeds; both can be made again."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 
+from methods_figure import write_figure
 from methods_ledger import Ledger, Line
 from methods_tables import Protocol
 
@@ -25,10 +26,15 @@ methods p-values are not adjusted. Seconds are of one thread, the median over se
 the processor: above 1.1 the run had to wait for other work.
 """
 
+FIGURE = "Change of NDCG@10 against {base}, 95 % intervals. Shaded: what the gate lets the head lose."
+
 
 def write_page(path: Path, protocol: Protocol, ledger: Ledger) -> None:
-    """Make the page of a protocol."""
+    """Make the page of a protocol, with its figure beside it."""
     parts = [f"# {protocol.title}", ABOUT.format(about=protocol.about).strip()]
+    figure = path.with_suffix(".png")
+    if write_figure(figure, protocol, ledger):
+        parts += [f"![{FIGURE.format(base=protocol.methods[0])}]({figure.name})", FIGURE.format(base=protocol.methods[0])]
     for data in protocol.configs:
         if lines := ledger.lines(data):
             parts += [f"## {data}", *_of_data(protocol, lines)]

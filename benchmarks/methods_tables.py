@@ -90,6 +90,7 @@ class Protocol:
         configs: data set -> the config file of what all methods share, `prepare` included.
         methods: in the order of the table; the first is the base of all comparisons, and is tuned first.
         groups: groups of users, in the order of the table.
+        drawn: those of them in the figure.
         metrics: that are compared.
         about: how to read it.
         settings: method -> setting -> words.
@@ -99,6 +100,7 @@ class Protocol:
     configs: dict[str, str]
     methods: Words
     groups: Words
+    drawn: Words
     metrics: Words
     about: str
     settings: dict[str, dict[str, Words]]
@@ -110,6 +112,7 @@ PROTOCOLS: dict[str, Protocol] = {
         configs={"music": "conf/experiment/methods-music.yaml", "steam": "conf/experiment/methods-steam.yaml"},
         methods=("joint", "ipw", "group-dro", "upgrad", "group-finetune", "pin", "ltp", "pin-ltp"),
         groups=("all", "tail", "head", "stratum=0", "stratum=1", "stratum=2", "stratum=3", "stratum=4"),
+        drawn=("tail", "head"),
         metrics=("ndcg@10", "hr@10"),
         about=(
             "SASRec, leave-one-out, every item ranked, items of the history left out. Head: the most active fifth of the users. "
@@ -122,6 +125,7 @@ PROTOCOLS: dict[str, Protocol] = {
         configs={"music": "conf/experiment/ltp-protocol-music.yaml", "steam": "conf/experiment/ltp-protocol-steam.yaml"},
         methods=("joint", "ltp-alignment", "ltp-adversarial", "ltp"),
         groups=("existing", "new", "tail", "head"),
+        drawn=("existing", "new"),
         metrics=("hr@10", "ndcg@10"),
         about=(
             "SASRec, every item ranked, items of the history left out. A fifth of the users is kept out of training and judged by "

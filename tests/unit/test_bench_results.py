@@ -5,6 +5,7 @@ import json
 import shutil
 
 import pytest
+from matplotlib.figure import Figure
 
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
@@ -12,6 +13,7 @@ from ltrec.evaluation.compare import compare
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.gate import gate
 from ltrec.evaluation.pairing import pair
+from ltrec.evaluation.plots import LIGHT
 from ltrec.evaluation.table import EvalTable
 from tests.support.fake_run import fake_run
 from tests.support.source_tree import ROOT
@@ -26,7 +28,7 @@ def bench():
     """The benchmark's modules."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "benchmarks")
-        names = ("tables", "ledger", "page", "run", "summary")
+        names = ("tables", "ledger", "page", "figure", "run", "summary")
         yield {name: importlib.import_module(f"methods_{name}") for name in names}
 
 
@@ -150,3 +152,25 @@ def test_a_table_that_was_lost_is_named(bench, measured, tmp_path):
     (tmp_path / "copy" / "runs" / "music-pin-2" / "eval" / "test.parquet").unlink()
     with pytest.raises(UserError, match=r"music-pin-2.*not found"):
         summarise(bench, again, tmp_path / "copy")
+
+
+def test_the_figure_shows_the_changes_of_the_summaries(bench, measured):
+    ledger, out = measured
+    protocol = bench["tables"].PROTOCOLS["methods"]
+    lines = bench["figure"].latest(protocol, ledger.lines("music"))
+    assert [line["method"] for line in lines] == ["ipw", "pin"], "the base is not compared with itself"
+    axes = Figure().subplots()
+    bench["figure"].panel(axes, LIGHT, "music", lines, protocol)
+    points = {line.get_color(): [] for line in axes.lines if line.get_marker() == "o"}
+    for line in axes.lines:
+        if line.get_marker() == "o":
+            points[line.get_color()].append(line.get_xdata()[0])
+    for group, colour in (("tail", LIGHT.tail), ("head", LIGHT.head)):
+        assert points[colour] == pytest.approx([100 * line["groups"][group]["ndcg@10"]["relative"] for line in lines], abs=0.05)
+    assert "](methods.png)" in (out / "methods.md").read_text() and (out / "methods.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_finished_is_no_figure(bench, tmp_path):
+    protocol, ledger = bench["tables"].PROTOCOLS["methods"], bench["ledger"].Ledger(tmp_path, "methods")
+    bench["page"].write_page(tmp_path / "methods.md", protocol, ledger)
+    assert not (tmp_path / "methods.png").exists() and "png" not in (tmp_path / "methods.md").read_text()
