@@ -5,25 +5,24 @@ The shaded band is what the gate lets the head lose. The tail is asked to lie to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from methods_ledger import Ledger, Line
-from methods_tables import Protocol
+from methods_ledger import Line, newest_summaries
+from methods_tables import GATED, Protocol
 
 from ltrec.core.files import atomic_path
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.plots import Theme, render
 
-METRIC = "ndcg@10"
 ROW_INCHES = 0.36
 
 
-def write_figure(path: Path, protocol: Protocol, ledger: Ledger) -> bool:
-    """Draw what is finished; False, and no file, when nothing is."""
-    panels = {data: lines for data in protocol.configs if (lines := latest(protocol, ledger.lines(data)))}
+def write_figure(path: Path, protocol: Protocol, found: Mapping[str, Sequence[Line]]) -> bool:
+    """Draw what is finished of the data sets' lines; False, and no file, when nothing is."""
+    panels = {data: lines for data, every in found.items() if (lines := latest(protocol, every))}
     if not panels:
         return False
 
@@ -43,7 +42,7 @@ def write_figure(path: Path, protocol: Protocol, ledger: Ledger) -> bool:
 
 def latest(protocol: Protocol, lines: Sequence[Line]) -> list[Line]:
     """The newest summary of every method but the base, in the order of the table."""
-    found = {line["method"]: line for line in lines if line["phase"] == "summary"}
+    found = newest_summaries(lines)
     return [found[method] for method in protocol.methods[1:] if method in found]
 
 
@@ -56,7 +55,7 @@ def panel(axes: Axes, theme: Theme, data: str, lines: Sequence[Line], protocol: 
     for number, group in enumerate(protocol.drawn):
         shift, colour = 0.32 * (number - (len(protocol.drawn) - 1) / 2), colours[group]
         for row, line in enumerate(lines):
-            figures = line["groups"][group][METRIC]
+            figures = line["groups"][group][GATED]
             middle, low, high = figures["change"]
             share = 100 / (figures["mean"][0] - middle)  # the base's mean
             axes.plot([low * share, high * share], [row + shift] * 2, color=colour, linewidth=1.4)
@@ -66,4 +65,4 @@ def panel(axes: Axes, theme: Theme, data: str, lines: Sequence[Line], protocol: 
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
     axes.set_title(data)
-    axes.set_xlabel(f"change of {METRIC.upper()} against {protocol.methods[0]}, %")
+    axes.set_xlabel(f"change of {GATED.upper()} against {protocol.methods[0]}, %")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,11 @@ def key_of(config: RunConfig, data: str) -> str:
     defaults = flat(asdict(RunConfig()))
     changed = {k: v for k, v in flat(asdict(config)).items() if defaults.get(k, ...) != v and not k.startswith(WITHOUT_EFFECT)}
     return hashlib.sha256(canonical_json([changed, data]).encode()).hexdigest()[:16]
+
+
+def newest_summaries(lines: Iterable[Line]) -> dict[str, Line]:
+    """Method -> its newest summary, of the lines of one data set."""
+    return {line["method"]: line for line in lines if line["phase"] == "summary"}
 
 
 class Ledger:

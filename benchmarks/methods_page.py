@@ -7,13 +7,10 @@ from pathlib import Path
 from statistics import mean
 
 from methods_figure import write_figure
-from methods_ledger import Ledger, Line
-from methods_tables import Protocol
+from methods_ledger import Ledger, Line, newest_summaries
+from methods_tables import GATED, Protocol
 
 from ltrec.core.files import atomic_write_text
-
-GATED = "ndcg@10"
-"""The metric that ltrec's gate judges."""
 
 ABOUT = """Written by `benchmarks/methods.py` from the lines beside this file; do not edit it.
 
@@ -26,23 +23,23 @@ methods p-values are not adjusted. Seconds are of one thread, the median over se
 the processor: above 1.1 the run had to wait for other work.
 """
 
-FIGURE = "Change of NDCG@10 against {base}, 95 % intervals. Shaded: what the gate lets the head lose."
+FIGURE = "Change of {metric} against {base}, 95 % intervals. Shaded: what the gate lets the head lose."
 
 
 def write_page(path: Path, protocol: Protocol, ledger: Ledger) -> None:
     """Make the page of a protocol, with its figure beside it."""
     parts = [f"# {protocol.title}", ABOUT.format(about=protocol.about).strip()]
-    figure = path.with_suffix(".png")
-    if write_figure(figure, protocol, ledger):
-        parts += [f"![{FIGURE.format(base=protocol.methods[0])}]({figure.name})", FIGURE.format(base=protocol.methods[0])]
-    for data in protocol.configs:
-        if lines := ledger.lines(data):
-            parts += [f"## {data}", *_of_data(protocol, lines)]
+    found = {data: lines for data in protocol.configs if (lines := ledger.lines(data))}
+    figure, caption = path.with_suffix(".png"), FIGURE.format(metric=GATED.upper(), base=protocol.methods[0])
+    if write_figure(figure, protocol, found):
+        parts += [f"![{caption}]({figure.name})", caption]
+    for data, lines in found.items():
+        parts += [f"## {data}", *_of_data(protocol, lines)]
     atomic_write_text(path, "\n\n".join(parts) + "\n")
 
 
 def _of_data(protocol: Protocol, lines: list[Line]) -> Iterable[str]:
-    latest = {line["method"]: line for line in lines if line["phase"] == "summary"}
+    latest = newest_summaries(lines)
     ordered = [latest[m] for m in _in_order(protocol.methods, latest)]
     if ordered:
         for metric in protocol.metrics:

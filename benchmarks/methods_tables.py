@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 Words = tuple[str, ...]
 
+GATED = "ndcg@10"
+"""The metric that ltrec's gate judges."""
+
 PLAIN = "as-is"
 """The setting that changes nothing."""
 

@@ -10,7 +10,7 @@ how few its rank happens to hold.
 D undoes the stack's own averaging: x world size (DDP averages gradients over ranks) x micro-batches (Lightning divides by them).
 
 A backbone with plugins is trained in two stages: the trunk alone, then both, from the moment of `wake` (see `switch`). Which stage
-it is says one bit of the state dict, so a checkpoint knows it too.
+it is says one number of the state dict, so a checkpoint knows it too.
 
     learning rate    stage 1              stage 2
     trunk            rate(step)           rate(step) * trunk_rate

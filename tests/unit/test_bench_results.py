@@ -161,12 +161,10 @@ def test_the_figure_shows_the_changes_of_the_summaries(bench, measured):
     assert [line["method"] for line in lines] == ["ipw", "pin"], "the base is not compared with itself"
     axes = Figure().subplots()
     bench["figure"].panel(axes, LIGHT, "music", lines, protocol)
-    points = {line.get_color(): [] for line in axes.lines if line.get_marker() == "o"}
-    for line in axes.lines:
-        if line.get_marker() == "o":
-            points[line.get_color()].append(line.get_xdata()[0])
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
     for group, colour in (("tail", LIGHT.tail), ("head", LIGHT.head)):
-        assert points[colour] == pytest.approx([100 * line["groups"][group]["ndcg@10"]["relative"] for line in lines], abs=0.05)
+        points = [dot.get_xdata()[0] for dot in dots if dot.get_color() == colour]
+        assert points == pytest.approx([100 * line["groups"][group]["ndcg@10"]["relative"] for line in lines], abs=0.05)
     assert "](methods.png)" in (out / "methods.md").read_text() and (out / "methods.png").read_bytes().startswith(b"\x89PNG")
 
 

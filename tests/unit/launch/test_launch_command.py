@@ -147,16 +147,15 @@ def test_a_hostile_sweep_file_is_no_name_and_its_values_stay_in_the_config(sbatc
 
 
 def test_the_key_of_the_environment_is_in_nothing_that_is_written_or_said(sbatch, capsys, monkeypatch, folder):
-    key = KEY
-    monkeypatch.setenv("WANDB_API_KEY", key)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
     assert launch("slurm", *QUICKSTART, "name=a", "tracking.wandb=online", "--array-seeds", "0-1") == 0
     assert launch("slurm", *QUICKSTART, "name=b", "tracking.wandb=online", "--dry-run") == 0
     assert launch("local", *QUICKSTART, "name=c", "tracking.wandb=online", "--dry-run") == 0
     told = capsys.readouterr()
-    assert key not in told.out + told.err
+    assert KEY not in told.out + told.err
     written = [path for path in folder.rglob("*") if path.is_file()]
     assert {"config.yaml", "train.sbatch", "submitted"} <= {path.name for path in written}
-    assert [str(path) for path in written if key.encode() in path.read_bytes()] == []
+    assert [str(path) for path in written if KEY.encode() in path.read_bytes()] == []
 
 
 @pytest.mark.parametrize(
