@@ -81,7 +81,7 @@ LTP_SETTINGS: dict[str, dict[str, Words]] = {
         "longer": ("alignment.inner_lr=0.3",),
     },
 }
-"""The same for the protocol of LTP: k = 2 and lambda = 0.1 are the paper's, and a task is one user."""
+"""The same for the protocol of LTP: k = 2 and lambda = 0.1 are the paper's, and a task is one user. Per-user mean has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +126,14 @@ PROTOCOLS: dict[str, Protocol] = {
     "ltp": Protocol(
         title="Existing and new users, the protocol of LTP",
         configs={"music": "conf/experiment/ltp-protocol-music.yaml", "steam": "conf/experiment/ltp-protocol-steam.yaml"},
-        methods=("joint", "ltp-alignment", "ltp-adversarial", "ltp"),
+        methods=("joint", "per-user-mean", "ltp-alignment", "ltp-adversarial", "ltp"),
         groups=("existing", "new", "tail", "head"),
         drawn=("existing", "new"),
         metrics=("hr@10", "ndcg@10"),
         about=(
             "SASRec, every item ranked, items of the history left out. A fifth of the users is kept out of training and judged by "
-            "their histories alone (new); of the others (existing) the last event is the target."
+            "their histories alone (new); of the others (existing) the last event is the target. "
+            "LTP gives every user the same weight; so does per-user-mean, which shows what that does without alignment."
         ),
         settings=LTP_SETTINGS,
     ),
