@@ -27,8 +27,8 @@ import numpy.typing as npt
 from ltrec.evaluation.seeds import Variances, variances
 
 POWER = 0.8
-LIMIT = 10**9
-"""More users or seeds than this are none."""
+MOST_USERS, MOST_SEEDS = 10**9, 1000
+"""More than this nobody has, and nobody trains; they are no answer."""
 
 
 def smallest_effect(found: Variances, num_users: int, num_seeds: int, alpha: float, power: float = POWER) -> float:
@@ -46,20 +46,20 @@ def users_needed(change_SN: npt.NDArray[np.float64], alpha: float) -> int | None
         alpha: level of the test.
 
     Returns:
-        None when no number would (the seeds are too few, or there is no effect), or it cannot be told (one seed).
+        None when none up to `MOST_USERS` would (the seeds are too few, or there is no effect), or it cannot be told (one seed).
     """
     if not _can_plan(change_SN):
         return None
     found, effect, num_seeds = variances(change_SN), abs(float(change_SN.mean())), len(change_SN)
-    return _first(range(2, LIMIT), lambda n: smallest_effect(found, n, num_seeds, alpha) <= effect)
+    return _first(range(2, MOST_USERS + 1), lambda n: smallest_effect(found, n, num_seeds, alpha) <= effect)
 
 
 def seeds_needed(change_SN: npt.NDArray[np.float64], alpha: float) -> int | None:
-    """Seeds that would decide it on the present users; None when no number would, or it cannot be told (one seed)."""
+    """Seeds that would decide it on the present users; None when none up to `MOST_SEEDS` would, or it cannot be told."""
     if not _can_plan(change_SN):
         return None
     found, effect, num_users = variances(change_SN), abs(float(change_SN.mean())), change_SN.shape[1]
-    return _first(range(2, LIMIT), lambda s: smallest_effect(found, num_users, s, alpha) <= effect)
+    return _first(range(2, MOST_SEEDS + 1), lambda s: smallest_effect(found, num_users, s, alpha) <= effect)
 
 
 def _can_plan(change_SN: npt.NDArray[np.float64]) -> bool:

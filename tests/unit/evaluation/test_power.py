@@ -5,7 +5,7 @@ import pytest
 
 from ltrec.evaluation.compare import p_not_above_zero
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.power import seeds_needed, smallest_effect, student_quantile, users_needed
+from ltrec.evaluation.power import MOST_SEEDS, seeds_needed, smallest_effect, student_quantile, users_needed
 from ltrec.evaluation.seeds import Variances, resampled, variances
 
 
@@ -68,6 +68,13 @@ def test_nothing_to_find_needs_no_number():
 def test_one_seed_says_nothing_about_the_luck_of_seeds():
     change = drawn(1, 500, 0.1, 1, 0, 0)
     assert users_needed(change, 0.05) is None and seeds_needed(change, 0.05) is None
+
+
+def test_seeds_that_nobody_trains_are_no_answer():
+    change = np.repeat(np.array([[-1.0], [0.0], [1.0]]), 10, axis=1)
+    enough = (1.6449 + 0.8416) / sqrt(MOST_SEEDS)  # so many degrees of freedom are nearly normal
+    assert 900 < seeds_needed(change + 1.02 * enough, 0.05) <= MOST_SEEDS
+    assert seeds_needed(change + 0.98 * enough, 0.05) is None
 
 
 def test_a_sharper_test_needs_more():

@@ -73,7 +73,7 @@ def test_comparison_shows_changes_and_seed_spread_only_with_seeds():
             ["Gate: PASS. With pin instead of sasrec the tail gained", "the head kept within the allowed 5%", "3 training seeds"],
         ),
         (60, 0.01, ["Gate: INCONCLUSIVE.", "which may be chance"]),
-        (60, 0.0, ["Gate: INCONCLUSIVE.", "More users alone or more seeds alone would not decide the tail"]),
+        (60, 0.0, ["Gate: INCONCLUSIVE.", "More users alone, or more seeds alone (up to 1,000), would not decide the tail"]),
     ],
 )
 def test_the_verdict_is_a_sentence(users, lift, told):
