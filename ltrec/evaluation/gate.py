@@ -30,7 +30,7 @@ from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.metrics import nearest_cutoff
 from ltrec.evaluation.pairing import Paired
-from ltrec.evaluation.power import seeds_needed, users_needed
+from ltrec.evaluation.power import MOST_SEEDS, seeds_needed, users_needed
 from ltrec.evaluation.seeds import resampled
 
 Floats = npt.NDArray[np.float64]
@@ -127,6 +127,12 @@ def too_few_seeds(verdict: DatasetVerdict) -> str:
     have = "One training seed" if verdict.seeds == 1 else f"{verdict.seeds} training seeds"
     more = f"{verdict.seeds_missing} more seed{'s' if verdict.seeds_missing > 1 else ''}"
     return f"{have} a side cannot tell the method from luck; train {more}."
+
+
+def undecidable(name: str) -> str:
+    """What to say of an inconclusive side (`name`: tail, head) for which `Side` has no number of users and none of seeds."""
+    alone = f"More users alone, or more seeds alone (up to {MOST_SEEDS:,}),"
+    return f"{alone} would not decide the {name}: what is seen is too near the line."
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

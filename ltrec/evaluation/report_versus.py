@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from ltrec.core.errors import UserError
 from ltrec.evaluation.compare import Comparison, GroupComparison, compare
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side, gate, too_few_seeds
+from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side, gate, too_few_seeds, undecidable
 from ltrec.evaluation.pairing import pair
 from ltrec.evaluation.plots_compare import Difference, forest
 from ltrec.evaluation.plots_strata import positions
@@ -167,5 +167,5 @@ def _deciding(found: DatasetVerdict, users: int) -> tuple[str, ...]:
         if ways:
             lines.append(f"What would decide the {name}, if the effect is as seen: about {' or '.join(ways)}.")
         else:
-            lines.append(f"The effect seen on the {name} is too near zero to say how many users or seeds would decide it.")
+            lines.append(undecidable(name))
     return tuple(lines)

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ltrec.evaluation.compare import Comparison, Difference
-from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side, too_few_seeds
-from ltrec.evaluation.power import MOST_SEEDS, POWER
+from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side, too_few_seeds, undecidable
+from ltrec.evaluation.power import POWER
 from ltrec.evaluation.summary import Estimate, Summary
 
 COLOURS = {PASS: "bold green", FAIL: "bold red", INCONCLUSIVE: "bold yellow"}
@@ -187,8 +187,7 @@ def _needs(name: str, side: Side) -> str:
     ways = [f"{side.users_to_decide:,} users in all"] if side.users_to_decide else []
     ways += [f"{side.seeds_to_decide:,} seeds"] if side.seeds_to_decide else []
     if not ways:
-        alone = f"More users alone, or more seeds alone (up to {MOST_SEEDS:,}),"
-        return f" {alone} would not decide the {name}: what is seen is too near the line."
+        return f" {undecidable(name)}"
     return f" To decide the {name} takes about {' or '.join(ways)} (power {POWER:.0%}, if the effect is as seen)."
 
 

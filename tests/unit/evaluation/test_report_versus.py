@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.core.errors import UserError
+from ltrec.evaluation.gate import undecidable
 from ltrec.evaluation.report import write_report
 from ltrec.evaluation.report_run import read_run
 from ltrec.evaluation.report_versus import experiments
@@ -42,6 +43,13 @@ def test_the_same_ranks_are_inconclusive_not_passed(run):
     text = squeezed(read(write_report([other, run], CONFIG)).text)
     assert "Pass" not in text
     assert "Tail: NDCG@10 +0.0000" in text
+
+
+def test_where_nothing_would_decide_the_page_says_so_in_the_words_of_the_screen(run):
+    plain = [run, *(fake_run(run.parent / f"plain-{s}", users=260, seed=s) for s in (2, 3))]
+    twins = [other_run(run, f"twin-{s}", seed=s) for s in (1, 2, 3)]
+    text = squeezed(read(write_report([*twins, *plain], CONFIG)).text)
+    assert undecidable("tail") in text
 
 
 def test_seeds_of_one_experiment_are_found_and_paired(run):
