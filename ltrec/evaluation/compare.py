@@ -18,6 +18,7 @@ from ltrec.evaluation.bootstrap import interval
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.metrics import nearest_cutoff
+from ltrec.evaluation.naming import common_name
 from ltrec.evaluation.pairing import pair
 from ltrec.evaluation.seeds import resampled
 from ltrec.evaluation.summary import Estimate
@@ -43,6 +44,11 @@ class Difference:
     relative: float
     p_gain: float
     seed_spread: float
+
+    def share(self) -> Estimate:
+        """The change and the ends of its interval as shares of the base, which is taken as it is; NaN where the base is 0."""
+        whole = self.base or float("nan")
+        return Estimate(self.change.mean / whole, self.change.low / whole, self.change.high / whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,8 @@ def compare(
     for group in groups(paired.base[0], config.head_from):
         found = {name: difference(*values[name], group, config, name) for name in names} if group.users else {}
         compared[group.key] = GroupComparison(group.key, group.label, group.users, found)
-    return Comparison(base[0].name, other[0].name, base[0].protocol, paired.seeds, compared)
+    mine, theirs = (common_name([table.name for table in tables]) for tables in (paired.other, paired.base))
+    return Comparison(theirs, mine, base[0].protocol, paired.seeds, compared)
 
 
 def difference(

@@ -12,7 +12,8 @@ Two tests per data set, on paired differences, over users and training seeds (se
 
 With fewer pairs of seeds than `min_seeds` the verdict is inconclusive whatever the numbers: one training seed a side cannot tell
 the method from luck, for two runs of one method differ too, and by more than users explain. Absence of evidence never passes.
-Over several data sets: pass if all pass, fail if any fails.
+Over several data sets: pass if all pass, fail if any fails. Resamples are keyed by the data's digest: the same runs give the same
+figures wherever they are judged.
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from ltrec.evaluation.compare import p_not_above_zero
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.metrics import nearest_cutoff
+from ltrec.evaluation.naming import common_name
 from ltrec.evaluation.pairing import Paired
-from ltrec.evaluation.power import MOST_SEEDS, seeds_needed, users_needed
+from ltrec.evaluation.power import seeds_needed, users_needed
 from ltrec.evaluation.seeds import resampled
 
 Floats = npt.NDArray[np.float64]
@@ -108,31 +110,20 @@ def gate(pairs: Mapping[str, Paired], config: EvaluationConfig | None = None, me
     config = config or EvaluationConfig()
     metric = metric or f"ndcg@{nearest_cutoff(config.cutoffs)}"
     sides = {name: _values(name, paired, config, metric) for name, paired in pairs.items()}
-    tails = {name: _means(tail[1] - tail[0], config, name, "tail") for name, (tail, _) in sides.items()}
+    keys = {name: paired.base[0].protocol.manifest for name, paired in pairs.items()}  # of the resamples, whatever the name
+    tails = {name: _means(tail[1] - tail[0], config, keys[name], "tail") for name, (tail, _) in sides.items()}
     adjusted = dict(zip(tails, holm([p_not_above_zero(m) for m in tails.values()]), strict=True))
     judged = []
     for name, paired in pairs.items():
         tail_values, head_values = sides[name]
         users = paired.base[0].num_users
         tail = _tail(tail_values, tails[name], adjusted[name], ALPHA / len(pairs), users, config)
-        head = _head(head_values, config, name, users)
+        head = _head(head_values, config, keys[name], users)
         verdict, seeds = _both([tail.verdict, head.verdict]), len(paired.seeds)
         missing = max(0, config.min_seeds - seeds)
-        judged.append(DatasetVerdict(name, paired.base[0].name, paired.other[0].name, seeds, missing, tail, head, verdict))
+        base, other = (common_name([table.name for table in tables]) for tables in (paired.base, paired.other))
+        judged.append(DatasetVerdict(name, base, other, seeds, missing, tail, head, verdict))
     return Gate(metric, config.head_margin, tuple(judged), _both([d.verdict for d in judged]))
-
-
-def too_few_seeds(verdict: DatasetVerdict) -> str:
-    """Why a data set with `seeds_missing` is not judged, and the way out."""
-    have = "One training seed" if verdict.seeds == 1 else f"{verdict.seeds} training seeds"
-    more = f"{verdict.seeds_missing} more seed{'s' if verdict.seeds_missing > 1 else ''}"
-    return f"{have} a side cannot tell the method from luck; train {more}."
-
-
-def undecidable(name: str) -> str:
-    """What to say of an inconclusive side (`name`: tail, head) for which `Side` has no number of users and none of seeds."""
-    alone = f"More users alone, or more seeds alone (up to {MOST_SEEDS:,}),"
-    return f"{alone} would not decide the {name}: what is seen is too near the line."
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -189,11 +180,11 @@ def _tail(values: tuple[Floats, Floats], means: Floats, p: float, alpha: float, 
     return Side(change_Sn.shape[1], float(base_Sn.mean()), float(change_Sn.mean()), low, high, p, verdict, *needs)
 
 
-def _head(values: tuple[Floats, Floats], config: EvaluationConfig, name: str, users: int) -> Side:
+def _head(values: tuple[Floats, Floats], config: EvaluationConfig, key: str, users: int) -> Side:
     base_Sn, other_Sn = values
     base = float(base_Sn.mean())
     contrast_Sn = other_Sn - (1 - config.head_margin) * base_Sn
-    means = _means(contrast_Sn, config, name, "head")
+    means = _means(contrast_Sn, config, key, "head")
     low, high = _bounds(means)
     verdict = _verdict(low > 1e-12, high < -1e-12, len(base_Sn), config)
     needs = _needs(contrast_Sn, ALPHA, users, config) if verdict == INCONCLUSIVE else (None, None)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core import columns as c
+from ltrec.core.counting import counted, of_range
 from ltrec.evaluation.table import HISTORY_LENGTH, EvalTable
 
 Mask = npt.NDArray[np.bool_]
@@ -47,9 +48,9 @@ def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
     trained = warm & (stratum >= 0)
     fixed = [
         Group("all", "all users", warm),
-        Group("tail", f"tail (under {cut} events)", trained & (activity < cut)),
+        Group("tail", f"tail (under {counted(cut, 'event')})", trained & (activity < cut)),
         Group("head", f"head ({cut}+ events)", trained & (activity >= cut)),
-        *(Group(f"stratum={i}", f"{name} events", trained & (stratum == i)) for i, name in enumerate(table.strata.names())),
+        *(Group(f"stratum={i}", of_range(name, "event"), trained & (stratum == i)) for i, name in enumerate(table.strata.names())),
     ]
     strangers = [
         Group("new", "new users (not in training)", warm & (stratum < 0)),

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from ltrec.core.errors import UserError
 from ltrec.evaluation.compare import Comparison, GroupComparison, compare
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side, gate, too_few_seeds, undecidable
+from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side, gate
+from ltrec.evaluation.gate_words import too_few_seeds, undecidable
 from ltrec.evaluation.pairing import pair
 from ltrec.evaluation.plots_compare import Difference, forest
 from ltrec.evaluation.plots_strata import positions

@@ -11,9 +11,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from ltrec.core.counting import counted
 from ltrec.evaluation.compare import Comparison, Difference
-from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side, too_few_seeds, undecidable
-from ltrec.evaluation.power import POWER
+from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate
+from ltrec.evaluation.gate_words import deciding, head_test, head_told, share, tail_test, tail_told, too_few_seeds
 from ltrec.evaluation.summary import Estimate, Summary
 
 COLOURS = {PASS: "bold green", FAIL: "bold red", INCONCLUSIVE: "bold yellow"}
@@ -156,43 +157,19 @@ def gate_line(gate: Gate) -> Text:
 def gate_sentence(gate: Gate, verdict: DatasetVerdict) -> str:
     """Did the tail gain, did the head pay, and what would decide it?"""
     tail, head, metric = verdict.tail, verdict.head, pretty(gate.metric)
+    tail_users, head_users = counted(tail.users, "user"), counted(head.users, "user")
     if verdict.seeds_missing:
         return (
             f"{too_few_seeds(verdict)} So far, with {verdict.other} instead of {verdict.base}, the tail changed by "
-            f"{_share(tail.change, tail.base)} {metric} ({tail.users:,} users) and the head by {_share(head.change, head.base)} "
-            f"({head.users:,} users)."
+            f"{share(tail.change, tail.base)} {metric} ({tail_users}) and the head by {share(head.change, head.base)} "
+            f"({head_users})."
         )
-    size = _share(abs(tail.change), tail.base).lstrip("+")
-    told = {
-        PASS: f"gained {size} {metric}",
-        FAIL: f"lost {size} {metric}",
-        INCONCLUSIVE: f"changed by {_share(tail.change, tail.base)} {metric}, which may be chance",
-    }[tail.verdict]
-    paid = {
-        PASS: f"the head kept within the allowed {gate.margin:.0%}",
-        FAIL: f"the head lost more than the allowed {gate.margin:.0%}",
-        INCONCLUSIVE: f"a head loss beyond the allowed {gate.margin:.0%} is neither shown nor ruled out",
-    }[head.verdict]
     judged = (
-        f"With {verdict.other} instead of {verdict.base} the tail {told} "
-        f"(p = {tail.p:.4f}, {tail.users:,} users), and {paid} ({_share(head.change, head.base)}, "
-        f"at worst {_share(head.low, head.base)}, {head.users:,} users; {verdict.seeds} training seeds)."
+        f"With {verdict.other} instead of {verdict.base} {tail_told(tail, metric)} ({tail_test(tail)}; {tail_users}), and "
+        f"{head_told(head, gate)} ({share(head.change, head.base)}, at worst {share(head.low, head.base)}; "
+        f"{head_test(head, gate)}; {head_users}; {verdict.seeds} training seeds)."
     )
-    return judged + _needs("tail", tail) + _needs("head", head)
-
-
-def _needs(name: str, side: Side) -> str:
-    if side.verdict != INCONCLUSIVE:
-        return ""
-    ways = [f"{side.users_to_decide:,} users in all"] if side.users_to_decide else []
-    ways += [f"{side.seeds_to_decide:,} seeds"] if side.seeds_to_decide else []
-    if not ways:
-        return f" {undecidable(name)}"
-    return f" To decide the {name} takes about {' or '.join(ways)} (power {POWER:.0%}, if the effect is as seen)."
-
-
-def _share(change: float, base: float) -> str:
-    return f"{change / base:+.1%}" if base else f"{change:+.4f}"
+    return " ".join((judged, *deciding(verdict)))
 
 
 def estimate(value: Estimate) -> str:

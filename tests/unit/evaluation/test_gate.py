@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from ltrec.core.errors import UserError
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.gate import gate, holm, too_few_seeds
+from ltrec.evaluation.gate import gate, holm
+from ltrec.evaluation.gate_words import too_few_seeds
 from ltrec.evaluation.pairing import Paired, pair
 from tests.support.evaluation import eval_table
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.evaluation.gate import undecidable
+from ltrec.evaluation.gate_words import undecidable
 from ltrec.evaluation.report import write_report
 from ltrec.evaluation.report_run import read_run
 from ltrec.evaluation.report_versus import experiments
