@@ -132,6 +132,11 @@ def all_reduce_sum(tensor: Tensor) -> Tensor:
     return total
 
 
+def any_rank(mine: bool) -> bool:
+    """Whether it is so on any rank; every rank must ask."""
+    return bool(all_reduce_sum(torch.tensor([mine], dtype=torch.int64)).any())
+
+
 def all_gather_ids(ids_N: Tensor) -> Tensor:
     """Concatenate int64 vectors of different lengths over ranks, in rank order."""
     size = current_world().size

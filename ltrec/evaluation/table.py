@@ -1,8 +1,8 @@
 """The evaluation table: one row per user, with the rank of the target and the top of the list. Reports read nothing else.
 
 What the numbers mean travels in the file: the protocol (two tables may be compared only when it agrees), where the scores came
-from, the strata, and the catalogue's popularity. Rows follow the fixed chunks of users, warm ones first and cold ones last, so the
-file is byte for byte the same however many processes scored it.
+from, the strata, and the catalogue's popularity; and the digest of all the file's bytes (`sealed`). Rows follow the fixed chunks of
+users, warm ones first and cold ones last, so the file is byte for byte the same however many processes scored it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
-from ltrec.core.errors import UserError
+from ltrec.core.errors import UserError, first_line
 from ltrec.core.files import atomic_path, canonical_json
 from ltrec.core.strata import Strata
 from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.sealed import seal_holds, write_sealed
 
 HISTORY_LENGTH = "history_length"  # events before the target, int32; 0 = cold
 TARGET = "target"  # dense item id, int32
@@ -68,7 +69,7 @@ class Protocol:
     candidates: str = "full"
     filter_seen: bool = True
     ties: str = "pessimistic"
-    version: int = 1
+    version: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ class EvalTable:
         }
         rows = self.rows.replace_schema_metadata({_META: canonical_json(meta)})
         with atomic_path(path) as temporary:
-            pq.write_table(rows, temporary, compression="zstd", write_page_checksum=True, row_group_size=1 << 17)
+            write_sealed(rows, temporary)
 
     @staticmethod
     def read(path: Path) -> EvalTable:
@@ -136,12 +137,7 @@ class EvalTable:
         Raises:
             UserError: when the file is missing, damaged, or not an evaluation table of this version.
         """
-        try:
-            rows = pq.read_table(path, page_checksum_verification=True)
-        except FileNotFoundError:
-            raise UserError(f"{path} not found; make it with 'ltrec evaluate'") from None
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path} is damaged ({str(error).splitlines()[0]}); evaluate again") from None
+        rows = _rows(path)
         meta = _meta(path, rows)
         try:
             protocol, strata, catalogue = (
@@ -152,6 +148,24 @@ class EvalTable:
             return EvalTable(rows.replace_schema_metadata(None), protocol, meta["source"], strata, catalogue)
         except (KeyError, TypeError, AttributeError):
             raise UserError(f"{path} is damaged (its metadata is not whole); evaluate again") from None
+
+
+def _rows(path: Path) -> pa.Table:
+    """Rows and metadata of a file whose seal holds; of one without a seal the metadata alone, to tell what it is instead."""
+    try:
+        holds = seal_holds(path)
+        if holds is False:
+            raise UserError(f"{path} is damaged (its bytes do not match its digest); evaluate again")
+        with pq.ParquetFile(path) as file:  # no data set, to which a folder x=1 is a column
+            rows = file.read() if holds else file.schema_arrow.empty_table()
+    except FileNotFoundError:
+        raise UserError(f"{path} not found; make it with 'ltrec evaluate'") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({first_line(error)}); evaluate again") from None
+    if not holds:
+        _meta(path, rows)
+        raise UserError(f"{path} is damaged (it carries no digest); evaluate again")
+    return rows
 
 
 def assemble(

@@ -17,14 +17,16 @@ from torch import Tensor
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.errors import UserError
 from ltrec.core.files import sha256_file
 from ltrec.data.stream.histories import Histories
-from ltrec.distributed.collectives import all_gather_parts, current_world
+from ltrec.distributed.collectives import all_gather_parts, any_rank, current_world
 from ltrec.evaluation.baselines import BASELINES, last_item, popularity
 from ltrec.evaluation.catalogue import Catalogue
 from ltrec.evaluation.ranking import Negatives, Score, num_parts, rank_split
 from ltrec.evaluation.table import EvalTable, Part, Protocol, assemble
 from ltrec.launch.build import Data, build_backbone, build_histories, open_data
+from ltrec.launch.guests import say
 from ltrec.launch.processes import Processes, device_of
 from ltrec.launch.resuming import refuse_foreign
 from ltrec.launch.run_folder import RunFolder
@@ -83,7 +85,7 @@ def evaluate_run(
         origin = {"name": name, "scorer": name, **lists}
         jobs.append(_Job(name, partial(baseline_score, name, data), origin, baseline_protocol(protocol, name)))
     for job in jobs:
-        if not _is_current(files[job.name], job):
+        if any_rank(not _is_current(files[job.name], job)):
             table = _rank(job, config, data, histories, partial(on_progress, job.name))
             if processes.world.rank == 0:
                 table.write(files[job.name])
@@ -170,7 +172,13 @@ def _rank(job: _Job, config: RunConfig, data: Data, histories: Histories, on_pro
 
 
 def _is_current(path: Path, job: _Job) -> bool:
+    """Whether a file holds what the job would write. A damaged one does not, and is written anew."""
     if not path.exists():
         return False
-    table = EvalTable.read(path)
+    try:
+        table = EvalTable.read(path)
+    except UserError as error:
+        if current_world().rank == 0:
+            say(f"{error.args[0].removesuffix('; evaluate again')}: ranking again")
+        return False
     return table.protocol == job.protocol and table.source == job.source

@@ -12,13 +12,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from ltrec.core.errors import UserError
 from ltrec.core.slots import commit_slot, open_slot
-from ltrec.distributed.collectives import all_reduce_sum, current_world
+from ltrec.distributed.collectives import any_rank, current_world
 from ltrec.strategy.deepspeed_shards import ShardFiles, refuse_damage
 
 WHOLE, SHARDS = "whole.ckpt", "state"
@@ -93,20 +92,16 @@ def _refuse_damage(path: Path) -> None:
             refuse_damage(file)
     except UserError as error:
         failure = error
-    if _any_rank(failure is not None):
+    if any_rank(failure is not None):
         raise failure or UserError(f"{path} is damaged: another process names the file; use another checkpoint")
 
 
 def _agree(failure: OSError | None, path: Path, slot: Path | None) -> None:
     """Go on only if no rank has failed; clean up and raise on all ranks if one has."""
-    if not _any_rank(failure is not None):
+    if not any_rank(failure is not None):
         return
     if slot is not None and current_world().rank == 0:
         shutil.rmtree(slot, ignore_errors=True)
     if failure is not None:
         raise OSError(failure.errno, failure.strerror, str(path)) from failure
     raise UserError(f"{path} could not be written by another process; the checkpoint before it is still there")
-
-
-def _any_rank(mine: bool) -> bool:
-    return bool(all_reduce_sum(torch.tensor([mine], dtype=torch.int64)).any())

@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -6,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ltrec.core.errors import UserError
+from ltrec.evaluation.sealed import write_sealed
 from ltrec.evaluation.table import TABLE_SCHEMA, EvalTable, Protocol
 from tests.support.evaluation import eval_table
 
@@ -24,7 +26,8 @@ def test_round_trip(tmp_path):
 def test_several_row_groups(tmp_path):
     table = eval_table(np.arange(1, 1001) % 90 + 1)
     table.write(tmp_path / "t.parquet")
-    pq.write_table(pq.read_table(tmp_path / "t.parquet"), tmp_path / "u.parquet", row_group_size=64)
+    write_sealed(pq.read_table(tmp_path / "t.parquet"), tmp_path / "u.parquet", row_group_size=64)
+    assert pq.ParquetFile(tmp_path / "u.parquet").num_row_groups == 16
     back = EvalTable.read(tmp_path / "u.parquet")
     assert np.array_equal(back.column("rank"), table.column("rank"))
     assert np.array_equal(back.top_items()[0], table.top_items()[0])
@@ -50,6 +53,48 @@ def test_every_damaged_file_is_refused_by_name(tmp_path):
             EvalTable.read(path)
 
 
+def test_every_flipped_bit_is_found_wherever_it_is(tmp_path):
+    """Rows, page headers, statistics, schema, metadata, the footer, the digest itself: a bit of every byte, all of the last."""
+    path = tmp_path / "test.parquet"
+    eval_table(np.arange(1, 9)).write(path)
+    whole, draw = path.read_bytes(), random.Random(0)
+    places = [(place, draw.randrange(8)) for place in range(len(whole))]
+    places += [(place, bit) for place in range(len(whole) - 150, len(whole)) for bit in range(8)]
+    for place, bit in places:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << bit
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"test\.parquet "):
+            EvalTable.read(path)
+
+
+def test_metadata_that_was_written_anew_does_not_pass(tmp_path):
+    """A table that somebody edited and saved: whole, readable, and not what was evaluated."""
+    path = tmp_path / "test.parquet"
+    eval_table([1, 2]).write(path)
+    rows = pq.read_table(path)
+    text = rows.schema.metadata[b"ltrec.evaluation"].replace(b'"head_from": 9', b'"head_from": 73')
+    pq.write_table(rows.replace_schema_metadata({b"ltrec.evaluation": text}), path)
+    with pytest.raises(UserError, match="it carries no digest"):
+        EvalTable.read(path)
+
+
+def test_a_name_in_the_footers_statistics_is_not_taken_for_the_digest(tmp_path):
+    """Statistics hold the least and the greatest user id, which come from a log."""
+    path, table = tmp_path / "test.parquet", eval_table([1])
+    forged = pa.array(["ltrec.sha256\x18@" + "a" * 64], pa.string())
+    table = replace(table, rows=table.rows.set_column(0, table.rows.schema.field(0), forged))
+    table.write(path)
+    assert path.read_bytes().count(b"ltrec.sha256\x18@") > 1
+    assert EvalTable.read(path) == table
+
+
+def test_a_folder_of_a_sweep_is_no_column(tmp_path):
+    path = tmp_path / "seed=1" / "test.parquet"
+    eval_table([1]).write(path)
+    assert EvalTable.read(path) == eval_table([1])
+
+
 def test_another_kind_of_parquet(tmp_path):
     pq.write_table(pa.table({"rank": [1]}), tmp_path / "x.parquet")
     with pytest.raises(UserError, match="no evaluation table"):
@@ -57,8 +102,8 @@ def test_another_kind_of_parquet(tmp_path):
 
 
 def test_another_version(tmp_path):
-    replace(eval_table([1]), protocol=Protocol("m", "test", version=2)).write(tmp_path / "x.parquet")
-    with pytest.raises(UserError, match=r"another version of ltrec \(format 2\)"):
+    replace(eval_table([1]), protocol=Protocol("m", "test", version=1)).write(tmp_path / "x.parquet")
+    with pytest.raises(UserError, match=r"another version of ltrec \(format 1\)"):
         EvalTable.read(tmp_path / "x.parquet")
 
 
@@ -66,7 +111,7 @@ def test_nothing_half_written(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pq, "write_table", fail)
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", fail)
     with pytest.raises(OSError, match="No space"):
         eval_table([1]).write(tmp_path / "t.parquet")
     assert list(tmp_path.iterdir()) == []
@@ -78,6 +123,6 @@ def test_spoilt_metadata_is_damage(tmp_path, spoil):
     eval_table([1]).write(path)
     rows = pq.read_table(path)
     key = b"ltrec.evaluation"
-    pq.write_table(rows.replace_schema_metadata({key: spoil(rows.schema.metadata[key].decode())}), path)
+    write_sealed(rows.replace_schema_metadata({key: spoil(rows.schema.metadata[key].decode())}), path)
     with pytest.raises(UserError, match=r"x\.parquet is damaged"):
         EvalTable.read(path)

@@ -77,3 +77,17 @@ def test_current_results_are_kept_and_stale_ones_are_not(data, tmp_path):
     shutil.rmtree(run.eval)
     evaluate_run(run, "test", "last", detect())
     assert files["popularity"].read_bytes() == first["popularity"]
+
+
+def test_a_damaged_table_is_ranked_again_aloud(data, tmp_path, capsys):
+    """Who is told to evaluate again must not be refused for the damage when he does."""
+    run = train(tiny_config(data, tmp_path, "trainer.max_epochs=1"))
+    files = evaluate_run(run, "test", "last", detect())
+    whole = {name: path.read_bytes() for name, path in files.items()}
+    files["sasrec"].write_bytes(whole["sasrec"][:-20])
+    files["popularity"].write_bytes(b"")
+    capsys.readouterr()
+    evaluate_run(run, "test", "last", detect())
+    assert {name: path.read_bytes() for name, path in files.items()} == whole
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and all(line.endswith("): ranking again") and ".parquet is damaged (" in line for line in said)
