@@ -16,6 +16,7 @@ from ltrec.core.errors import UserError
 from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
 from ltrec.launch.combinations import refuse_combinations
 from ltrec.launch.guests import guests, say
+from ltrec.launch.monitoring import not_validated, refuse_monitor
 from ltrec.launch.narrator import Bar, Narrator, say_visits
 from ltrec.launch.processes import Processes, cluster_environment, detect
 from ltrec.launch.resuming import refuse_foreign, refuse_shards
@@ -78,6 +79,7 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
     plan = build_plan(config, data)
     refuse_plugins(config, plan, limit=steps_per_epoch)
     stage, datamodule = build_stage(config, data, plan), build_datamodule(config, data, plan, processes.world)
+    refuse_monitor(config, stage.validator, datamodule.validation)
     run, resume = (folder_of(config), None) if afresh else find_run(config)
     if resume is not None:
         state = read_checkpoint(resume)
@@ -92,6 +94,8 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
         origin |= {"training_strata": plan.strata.names()}
         begin_run(run, config, origin | ({} if started is None else {"init_from": started}), fresh=resume is None)
         say_visits(plan)
+        if steps_per_epoch is None and (line := not_validated(config, plan)):
+            say(line)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     with warnings.catch_warnings():

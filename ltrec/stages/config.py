@@ -16,7 +16,8 @@ class TrainerConfig:
     patience: int = 10
     """Stop when validation NDCG@10 has not risen for this many validations; 0 = never."""
     monitor: str = "val/ndcg@10"
-    """The metric (higher is better) that early stopping and the best checkpoint watch."""
+    """The metric (higher is better) that early stopping and the best checkpoint watch: val/ndcg@10 or val/hr@10, of all users or of
+    a group (.../head, .../tail, .../stratum=0). One that validation will not give is refused."""
     validate_every_epochs: int = 1
     """Validate after every n-th epoch."""
     accumulate: int = 1

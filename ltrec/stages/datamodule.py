@@ -77,7 +77,7 @@ class StreamDataModule(pl.LightningDataModule):
     def __init__(self, loader: StreamLoader, validation: Histories) -> None:
         super().__init__()
         self.loader = loader
-        self._validation = validation
+        self.validation = validation
         self._waited = 0.0
 
     def train_dataloader(self) -> TrainBatches:
@@ -95,11 +95,11 @@ class StreamDataModule(pl.LightningDataModule):
     @property
     def validates(self) -> bool:
         """Whether any user has a validation target. Lightning counts validation batches only before an epoch that ends with one."""
-        return len(self._validation) > 0
+        return len(self.validation) > 0
 
     def val_dataloader(self) -> RankChunks:
         """This rank's validation chunks."""
-        return RankChunks(self._validation, current_world())
+        return RankChunks(self.validation, current_world())
 
     def state_dict(self) -> dict[str, Any]:
         """The stream's cursor and digests, equal on every rank; every rank calls this."""

@@ -83,19 +83,10 @@ class Switch(Callback):
             drop_gradients(optimizer, TRUNK)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count validations without a rise, while the first stage lasts.
-
-        Raises:
-            UserError: validation does not give the metric that `plateau` watches.
-        """
+        """Count validations without a rise, while the first stage lasts."""
         if self.config.by != "plateau" or trainer.sanity_checking or _stage(pl_module).stage_number == 2:
             return
-        value = trainer.callback_metrics.get(self.monitor)
-        if value is None:
-            raise UserError(
-                f"switch.by=plateau watches trainer.monitor={self.monitor}, which validation does not give; it gives "
-                f"{', '.join(sorted(key for key in trainer.callback_metrics if key.startswith('val/')))}"
-            )
+        value = trainer.callback_metrics[self.monitor]
         rose = self.best is None or float(value) > self.best
         self.best, self.waited = (float(value), 0) if rose else (self.best, self.waited + 1)
 

@@ -11,6 +11,7 @@ from ltrec.distributed.collectives import all_gather_parts
 from ltrec.evaluation.metrics import hit_at, ndcg_at
 from ltrec.evaluation.ranking import rank_chunk
 
+METRICS = {"ndcg@10": ndcg_at, "hr@10": hit_at}
 Ranked = tuple[int, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -41,14 +42,22 @@ class Validator:
         return self.metrics(rank, stratum, activity)
 
     def metrics(self, rank: np.ndarray, stratum: np.ndarray, activity: np.ndarray) -> dict[str, float]:
-        """Named means over users; ranks start at 1."""
-        groups = {"": stratum >= 0, "/head": activity >= self.strata.head_from}
-        groups["/tail"] = (stratum >= 0) & ~groups["/head"]
-        groups |= {f"/stratum={z}": stratum == z for z in range(self.strata.count)}
-        values = {"ndcg@10": ndcg_at(rank, 10), "hr@10": hit_at(rank, 10)}
+        """Named means over users; ranks start at 1. A group without users has none."""
+        values = {name: value(rank, 10) for name, value in METRICS.items()}
         return {
             f"val/{name}{suffix}": float(np.mean(value[users]))
-            for suffix, users in groups.items()
+            for suffix, users in self._groups(stratum, activity).items()
             if users.any()
             for name, value in values.items()
         }
+
+    def names(self) -> list[str]:
+        """All that `metrics` can give, where every group has users."""
+        nobody = np.zeros(0, np.int64)
+        return [f"val/{name}{suffix}" for suffix in self._groups(nobody, nobody) for name in METRICS]
+
+    def _groups(self, stratum: np.ndarray, activity: np.ndarray) -> dict[str, np.ndarray]:
+        """Which users belong to a group, by the end of its metrics' names."""
+        head = activity >= self.strata.head_from
+        everyone_head_tail = {"": stratum >= 0, "/head": head, "/tail": (stratum >= 0) & ~head}
+        return everyone_head_tail | {f"/stratum={z}": stratum == z for z in range(self.strata.count)}

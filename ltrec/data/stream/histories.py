@@ -138,6 +138,16 @@ class Histories:
         """Chunks of users without a history."""
         return -(-self.num_cold_rows // self._chunk_rows)
 
+    def strata_and_activity(self) -> tuple[I64, I64]:
+        """`stratum` and `activity` of all users with a history, as their chunks give them; reads three columns of every block."""
+        found = [np.zeros((2, 0), np.int64)]
+        for number in range(self._blocks.count):
+            table = self._files.read(*self._place(number), [c.STRATUM, c.ACTIVITY, self._at_column])
+            stratum, activity, at = (int_column(table, name) for name in (c.STRATUM, c.ACTIVITY, self._at_column))
+            found.append(np.stack([stratum, activity])[:, at > 0])
+        stratum, activity = np.concatenate(found, axis=1)
+        return stratum, activity
+
     def chunk(self, index: int) -> HistoryChunk:
         """Chunk `index` of the users with a history."""
         if not 0 <= index < len(self):

@@ -238,12 +238,6 @@ def test_what_cannot_work_is_refused_before_anything_is_written(data, tmp_path, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_plateau_needs_the_metric_it_waits_for(data, tmp_path):
-    words = ["switch.by=plateau", "switch.at=1", "trainer.monitor=val/mrr"]
-    with pytest.raises(UserError, match=r"watches trainer\.monitor=val/mrr, which validation does not give; it gives val/hr@10,"):
-        train(data, tmp_path, *PLUGGED, *words)
-
-
 def test_a_plateau_needs_validations(tmp_path):
     users = [replace(user, valid_at=-1, test_at=-1) for user in random_users([40, 30, 20], num_items=30)]
     write_dataset(tmp_path / "data", users, num_items=30)
