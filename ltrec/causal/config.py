@@ -22,8 +22,9 @@ class CausalConfig:
     """Activity strata that training tells apart: 0 = as many as the data set has; 2 = tail and head; any other number merges
     neighbours to user shares as equal as can be. Reports keep to the data set's."""
     prior: str = "user"
-    """P(z), the share of each activity stratum: `user` (of the training users), `event` (of the training events, as joint training
-    has it), `uniform`, `tempered`, `class_balanced` or `explicit`."""
+    """P(z), the share of each activity stratum: `user` (of the users who bring a target, with two training events or more), `event`
+    (of their training events, nearly as joint training has it), `uniform` (of the strata that have such users), `tempered`,
+    `class_balanced` or `explicit`."""
     temperature: float = 1.0
     """T of `tempered`, P(z) proportional to users^(1/T): 1 is `user`, larger is closer to uniform."""
     beta: float = _BETA

@@ -6,7 +6,9 @@ leaves z as it is in the population:
 
     P(G|do(D)) = sum_z P(G|D, z) P(z)
 
-Which population is the modeller's choice, and the only free one in the formula:
+Which population is the modeller's choice, and the only free one in the formula. Users are those who bring a target to train on, for
+P(G|D, z) is known of no others: with leave-one-out a user of three events has one training event and no target, and a stratum of
+such users has no share in any of these:
 
     user      users_z / users     an average *user* (the default)
     event     events_z / events   an average *event*: nearly joint training, as a control; that weighs by targets:
@@ -43,7 +45,7 @@ from ltrec.core.errors import UserError, nearest
 
 
 class Population(NamedTuple):
-    """What a prior may look at: users, events and training examples per stratum, float64 [K], and what the user said."""
+    """What a prior may look at: users who train, their events and examples per stratum, float64 [K], and what the user said."""
 
     users_K: Tensor
     events_K: Tensor
@@ -107,8 +109,8 @@ def prior_of(
 
     Args:
         name: of `PRIORS`.
-        users_K: training users per stratum (the manifest's `strata.users`).
-        events_K: training events per stratum (the manifest's `strata.events`).
+        users_K: users per stratum who bring a target (the stream's `Trained`).
+        events_K: their training events.
         examples_K: training examples per stratum (`expected.examples_K`); only the priors in `COUNTS_EXAMPLES` look at them.
         temperature: T > 0 of `tempered`.
         beta: in [0, 1), of `class_balanced`.

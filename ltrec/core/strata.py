@@ -6,6 +6,7 @@ data in the manifest. The head is a cut of its own, nearest to the top fifth of 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,18 @@ class Strata:
         """Stratum that a history of each length is served by: `of`, but the lowest one for what lies below the first bound, since
         also a new user must be served. Shape kept."""
         return np.maximum(self.of(length), 0).astype(np.int64)
+
+    def heirs(self, trained: Collection[int]) -> tuple[int, ...]:
+        """The stratum whose plugin serves each of these: its own where that is trained, else the nearest trained one (equally near:
+        the lower one).
+
+        Not the trunk alone: in the second stage the trunk is trained as a part of the trained strata's models and of no other, and
+        a plugin may begin as more than the identity. The nearest in activity is the best stand-in that the data know.
+
+        Args:
+            trained: the strata that something trains, at least one.
+        """
+        return tuple(min(sorted(trained), key=lambda other: abs(other - z)) for z in range(self.count))
 
     def merged(self, count: int) -> tuple[Strata, tuple[int, ...]]:
         """Fewer strata, each a run of neighbours of these, and for each of these the number of the one that it became.

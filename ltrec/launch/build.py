@@ -14,7 +14,6 @@ from torch import nn
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
-from ltrec.core.strata import Strata
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.histories import Histories
@@ -23,6 +22,7 @@ from ltrec.data.stream.plan import Plan
 from ltrec.data.stream.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.distributed.tasks import num_trajectories
+from ltrec.launch.population import heirs_of, strata_of, trained_strata
 from ltrec.models.backbones import BACKBONES, Encoder
 from ltrec.models.plugins import PLUGINS
 from ltrec.objectives import OBJECTIVES, Objective
@@ -63,15 +63,6 @@ def options_of(variant: Any) -> dict[str, Any]:
     return {f.name: getattr(variant, f.name) for f in dataclasses.fields(variant) if f.name != "name"}
 
 
-def strata_of(config: RunConfig, manifest: Manifest) -> Strata:
-    """The strata that training knows: the data set's, or fewer.
-
-    Raises:
-        UserError: more are asked for than there are.
-    """
-    return manifest.strata.merged(config.causal.strata or manifest.strata.count)[0]
-
-
 def build_backbone(config: RunConfig, manifest: Manifest) -> nn.Module:
     """The backbone, with its plugins if any, initialised from the run's seed alone."""
     torch.manual_seed(mix(config.seed, 0) >> 1)
@@ -104,6 +95,13 @@ def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) 
         raise UserError(
             f"adversary.weight={config.adversary.weight:g} tells head from tail, and data set {manifest.name!r} has one stratum "
             "only; prepare it with prepare.strata of at least 2, or use adversary.weight=0"
+        )
+    drawn = trained_strata(config, manifest)
+    if not {*head} & {*drawn} or not {*drawn} - {*head}:
+        raise UserError(
+            f"adversary.weight={config.adversary.weight:g} tells head from tail, and of data set {manifest.name!r} training sees "
+            f"{'no user of the tail' if {*drawn} <= {*head} else 'no user of the head'}; use stream.users=all, other "
+            "causal.strata, or adversary.weight=0"
         )
     torch.manual_seed(mix(config.seed, 2) >> 1)  # not what the backbone left: plugins must not change the discriminator
     return Adversary(backbone.item_table.shape[1], head, **options_of(config.adversary))
@@ -192,6 +190,7 @@ def build_histories(config: RunConfig, data: Data, split: str) -> Histories:
         max_len=config.stream.max_len,
         chunk_rows=config.evaluation.chunk_rows,
         strata=strata_of(config, data.manifest),
+        heirs=heirs_of(config, data.manifest),
     )
 
 

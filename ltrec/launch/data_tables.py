@@ -18,9 +18,8 @@ _ORDER = ("min", "p25", "median", "p75", "p95", "p99", "max")
 def print_data(manifest: Manifest, console: Console) -> None:
     """The account of events, then the strata."""
     console.print(Group(_account(manifest), _strata(manifest)))
-    strata = manifest.strata
-    head = f"head: {strata.head_from} training events or more, {_head_share(manifest):.1%} of the training users"
-    console.print(f"  {head}", style="dim", highlight=False, soft_wrap=True)
+    for note in _notes(manifest):
+        console.print(f"  {note}", style="dim", highlight=False, soft_wrap=True)
 
 
 def _account(manifest: Manifest) -> Table:
@@ -93,13 +92,27 @@ def _moment(seconds: int) -> str:
 def _strata(manifest: Manifest) -> Table:
     strata = manifest.strata
     table = Table(title="strata by training events", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("stratum", "training events", "users", "share", "events", "share "):
+    for name in ("stratum", "training events", "users", "share", "trainable", "P(z)", "events", "share "):
         table.add_column(name, justify="right")
-    events = sum(strata.events)
-    rows = zip(strata.names(), strata.users, strata.user_shares(), strata.events, strict=True)
-    for index, (name, users, share, e) in enumerate(rows):
-        table.add_row(str(index), name, f"{users:,}", f"{share:.1%}", f"{e:,}", f"{e / events:.1%}")
+    events, trained = sum(strata.events), manifest.train_rows
+    rows = zip(strata.names(), strata.users, strata.user_shares(), manifest.trainable_K, strata.events, strict=True)
+    for index, (name, users, share, own, e) in enumerate(rows):
+        prior = f"{own / trained:.1%}" if trained else ""
+        table.add_row(str(index), name, f"{users:,}", f"{share:.1%}", f"{own:,}", prior, f"{e:,}", f"{e / events:.1%}")
     return table
+
+
+def _notes(manifest: Manifest) -> Iterator[str]:
+    """What the table does not say by itself."""
+    strata, trainable_K = manifest.strata, manifest.trainable_K
+    yield f"head: {strata.head_from} training events or more, {_head_share(manifest):.1%} of the training users"
+    if trainable_K != strata.users:
+        yield "trainable: with a second training event, the first target to train on; P(z) of causal.prior=user is their share"
+    if none := [str(z) for z, (own, users) in enumerate(zip(trainable_K, strata.users, strict=True)) if users and not own]:
+        yield (
+            f"stratum {', '.join(none)}: nobody to train on; plugins of the nearest other stratum will serve it "
+            "(prepare.strata_bounds cuts elsewhere)"
+        )
 
 
 def _head_share(manifest: Manifest) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -32,6 +33,24 @@ def say_visits(plan: Plan) -> None:
     if len(plan.pools) > 1:
         visits = ", ".join(f"{name} {times:.2f}" for name, times in plan.visits_per_epoch.items())
         Console().print(f"visits per user and epoch: {visits}", highlight=False, soft_wrap=True)
+
+
+def say_untrained(plan: Plan, heirs: Sequence[int]) -> None:
+    """Users without a target to train on, stratum by stratum, and whose plugins serve a stratum that nothing trains.
+
+    Args:
+        plan: of the run.
+        heirs: the stratum whose plugins serve each one.
+    """
+    trained = plan.trained
+    lines = [
+        f"stratum {z}: {users:,} of {everybody:,} users have a target to train on"
+        for z, (users, everybody) in enumerate(zip(trained.users_K, trained.all_K, strict=True))
+        if users < everybody
+    ]
+    lines += [f"stratum {z} trains no plugin: that of stratum {heir} serves it" for z, heir in enumerate(heirs) if heir != z]
+    for line in lines:
+        Console().print(line, highlight=False, soft_wrap=True)
 
 
 def latest(trainer: pl.Trainer) -> dict[str, float]:

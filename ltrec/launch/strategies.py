@@ -11,13 +11,14 @@ from torch import Tensor
 from ltrec.aggregation import RULES
 from ltrec.causal.backdoor import Hajek
 from ltrec.causal.horvitz_thompson import HorvitzThompson
-from ltrec.causal.prior import COUNTS_EXAMPLES, prior_of
+from ltrec.causal.prior import COUNTS_EXAMPLES
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.data.stream.expected import examples_K, expected_presence_K, expected_targets_K
 from ltrec.data.stream.plan import Plan
-from ltrec.launch.build import Data, options_of, strata_of
+from ltrec.launch.build import Data, options_of
+from ltrec.launch.population import prior_by
 from ltrec.launch.processes import Processes, device_of
 from ltrec.strategy import STRATEGIES, Stratify
 
@@ -57,19 +58,11 @@ def build_prior(config: RunConfig, data: Data, plan: Plan) -> Tensor:
     Raises:
         UserError: it does not fit the data set's strata.
     """
-    causal, strata = config.causal, strata_of(config, data.manifest)
-    counts = examples_K(data.folder, data.manifest, plan) if causal.prior in COUNTS_EXAMPLES else strata.events
-    prior_K = prior_of(
-        causal.prior,
-        strata.users,
-        strata.events,
-        examples_K=counts,
-        temperature=causal.temperature,
-        shares=causal.shares,
-        beta=causal.beta,
-    )
+    causal = config.causal
+    counts = examples_K(data.folder, data.manifest, plan) if causal.prior in COUNTS_EXAMPLES else None
+    prior_K = prior_by(causal, plan.trained, counts)
     if causal.prior == "explicit":
-        _refuse_shares_of_nobody(prior_K, expected_presence_K(data.manifest, plan), strata.names())
+        _refuse_shares_of_nobody(prior_K, expected_presence_K(data.manifest, plan), plan.strata.names())
     return prior_K
 
 

@@ -17,7 +17,8 @@ from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_
 from ltrec.launch.combinations import refuse_combinations
 from ltrec.launch.guests import guests, say
 from ltrec.launch.monitoring import not_validated, refuse_monitor
-from ltrec.launch.narrator import Bar, Narrator, say_visits
+from ltrec.launch.narrator import Bar, Narrator, say_untrained, say_visits
+from ltrec.launch.population import heirs_of
 from ltrec.launch.processes import Processes, cluster_environment, detect
 from ltrec.launch.resuming import refuse_foreign, refuse_shards
 from ltrec.launch.run_folder import RunFolder, begin_run, find_run, folder_of
@@ -94,6 +95,7 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
         origin |= {"training_strata": plan.strata.names()}
         begin_run(run, config, origin | ({} if started is None else {"init_from": started}), fresh=resume is None)
         say_visits(plan)
+        say_untrained(plan, heirs_of(config, data.manifest))
         if steps_per_epoch is None and (line := not_validated(config, plan)):
             say(line)
     for chatty in _CHATTY:

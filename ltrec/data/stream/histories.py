@@ -5,8 +5,9 @@ processes: ranks share out chunks, never parts of them. Users whose target has n
 their own.
 
 A history is routed, through the plugins of a model, by its own length, whole and uncropped: a user who has come to more events
-since training counts as more active, and one whom training never saw counts by what is known of him. Reports keep to the stratum
-that a user had in training; so a chunk says both.
+since training counts as more active, and one whom training never saw counts by what is known of him. A stratum that nothing
+trained has no plugin worth the name; another one's serves its histories. Reports keep to the stratum that a user had in training;
+so a chunk says both.
 
     split   history                target       users
     valid   items[:valid_at]       items[at]    those with a validation target
@@ -16,6 +17,7 @@ that a user had in training; so a chunk says both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +92,7 @@ class Histories:
         chunk_rows: C, users per chunk.
         check: `hash` or `size`, how a shard is checked when it is first opened.
         strata: those that the model knows; None = the data set's.
+        heirs: the stratum whose plugins serve each of them (`Strata.heirs`); empty = its own.
 
     Raises:
         UserError: unknown split, or a shard is missing or damaged.
@@ -104,6 +107,7 @@ class Histories:
         chunk_rows: int = 1024,
         check: str = "hash",
         strata: Strata | None = None,
+        heirs: Sequence[int] = (),
     ) -> None:
         if split not in SPLITS:
             raise UserError(f"split {split!r} is not one of {', '.join(SPLITS)}{nearest(split, SPLITS)}")
@@ -113,6 +117,7 @@ class Histories:
         self._manifest, self._at_column = manifest, SPLITS[split]
         self._max_len, self._chunk_rows = max_len, chunk_rows
         self._strata = manifest.strata if strata is None else strata
+        self._heirs = np.array(heirs or range(self._strata.count), np.int64)
         self._blocks = blocks_of(manifest, range(len(manifest.shards)))
         self._read: Recent[int, _Block] = Recent(self._decode, keep=_BLOCKS_KEPT)
         counts = [self._count(block) for block in range(self._blocks.count)]
@@ -179,7 +184,7 @@ class Histories:
         seen = np.concatenate([block.items[ragged(block.offsets[rows], block.at[rows])] for block, rows in parts]).astype(np.int64)
         seen_offsets, lengths = prefix_sums(at), np.minimum(at, self._max_len)
         items = seen[ragged(seen_offsets[1:] - lengths, lengths)]
-        route = self._strata.serving(at + column("capped"))
+        route = self._heirs[self._strata.serving(at + column("capped"))]
         offsets, stratum, key = (torch.from_numpy(a) for a in (prefix_sums(lengths), route, column("user_key")))
         return HistoryChunk(
             index=index,

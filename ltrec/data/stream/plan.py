@@ -17,10 +17,11 @@ from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.lanes import LaneOrder
-from ltrec.data.stream.pools import Pool, check_options, make_pools, trained_shards
+from ltrec.data.stream.pools import Pool, check_options, make_pools
 from ltrec.data.stream.resident import ResidentOrder
 from ltrec.data.stream.schedule import Schedule
 from ltrec.data.stream.takes import Pieces, PoolOrder, Take, Window
+from ltrec.data.stream.trained import Trained
 
 _ORDER_VERSION = 1
 _WINDOWS_HELD = 2  # per lane: the one in use and the next
@@ -38,7 +39,8 @@ class Plan:
         window: `last` or `random`.
         unit: what an example is, `target` or `user`.
         users: whom is trained on, `all`, `tail` or `head`.
-        train_rows: trainable users among them.
+        trained: those of them that bring a target, by stratum (of `strata`).
+        train_rows: their number.
         trainable_rows: trainable users of the data set.
         pools: the pools, those with a quota of 0 left out.
         strata: those that batches and their counts speak of; pools and the digest of consumed rows keep to the data set's.
@@ -53,6 +55,7 @@ class Plan:
     window: str
     unit: str
     users: str
+    trained: Trained
     train_rows: int
     trainable_rows: int
     pools: tuple[Pool, ...]
@@ -79,6 +82,7 @@ class Plan:
         check_options(config)
         pools = make_pools(manifest, seed, config)
         merged, became = manifest.strata.merged(strata or manifest.strata.count)
+        trained = Trained.of(manifest, config.users).merged(became, merged.count)
         schedule = Schedule([pool.quota for pool in pools], config.lanes)
         return Plan(
             seed=seed,
@@ -88,7 +92,8 @@ class Plan:
             window=config.window,
             unit=config.unit,
             users=config.users,
-            train_rows=sum(manifest.shards[number].rows for number in trained_shards(manifest, config.users)),
+            trained=trained,
+            train_rows=sum(trained.users_K),
             trainable_rows=manifest.train_rows,
             pools=pools,
             strata=merged,

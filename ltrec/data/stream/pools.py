@@ -4,6 +4,7 @@ order."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ltrec.core.errors import UserError, nearest
 from ltrec.data.manifest import Manifest
@@ -14,6 +15,14 @@ from ltrec.data.stream.quotas import resolve_quotas
 _ROW_BYTES = 32  # key, offset, stratum and slack of a row in memory, besides its items
 _ITEM_BYTES = 4
 _SAID = {"all": "", "tail": " tail", "head": " head"}
+
+
+class Share(NamedTuple):
+    """Some users' share of every step: what they are called, the numbers of their shards, and rows per step."""
+
+    name: str
+    shards: list[int]
+    quota: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +55,23 @@ def make_pools(manifest: Manifest, seed: int, config: StreamConfig) -> tuple[Poo
     Raises:
         UserError: impossible quotas, or a pool that must stream and has fewer blocks than lanes.
     """
+    return tuple(_pool(share, manifest, seed, config) for share in shares_of_step(manifest, config))
+
+
+def shares_of_step(manifest: Manifest, config: StreamConfig) -> list[Share]:
+    """Who is drawn, and how many of them in every step; those with a quota of 0 are left out.
+
+    Raises:
+        UserError: nobody can be trained on, or impossible quotas.
+    """
     shards = trained_shards(manifest, config.users)
     if config.composition == "natural":
-        return (_pool(f"{config.users} users", shards, config.batch_rows, manifest, seed, config),)
+        return [Share(f"{config.users} users", shards, config.batch_rows)]
     by_stratum = [[n for n in shards if manifest.shards[n].stratum == z] for z in range(manifest.strata.count)]
     rows_K = [sum(manifest.shards[n].rows for n in numbers) for numbers in by_stratum]
     quotas = resolve_quotas(config.quotas, rows_K, config.batch_rows)
-    return tuple(
-        _pool(f"stratum {z}", numbers, quota, manifest, seed, config)
-        for z, (numbers, quota) in enumerate(zip(by_stratum, quotas, strict=True))
-        if quota
-    )
+    each = zip(by_stratum, quotas, strict=True)
+    return [Share(f"stratum {z}", numbers, quota) for z, (numbers, quota) in enumerate(each) if quota]
 
 
 def chosen_strata(manifest: Manifest, users: str) -> range:
@@ -90,7 +105,8 @@ def trained_shards(manifest: Manifest, users: str) -> list[int]:
     return shards
 
 
-def _pool(name: str, shards: list[int], quota: int, manifest: Manifest, seed: int, config: StreamConfig) -> Pool:
+def _pool(share: Share, manifest: Manifest, seed: int, config: StreamConfig) -> Pool:
+    name, shards, quota = share
     blocks = deal(blocks_of(manifest, shards), manifest, seed)
     rows, events = int(blocks.rows.sum()), sum(manifest.shards[n].events for n in shards)
     kept = events if config.window == "random" else min(events, rows * (config.max_len + 1))

@@ -82,6 +82,9 @@ PLUGINS: dict[str, Callable[..., nn.Module]] = {
 """name -> builder, called with the trunk, strata, seed, max_len and the fields of its config but `name`. `none` leaves the trunk as
 it is."""
 
+OF_STRATA = ("bottleneck", "copies")
+"""Kinds with a network per stratum that nobody but its own users trains. MELT's one map is learned on the head for the tail."""
+
 PLUGIN_CONFIGS: dict[str, type[PluginConfig]] = {
     "none": NoPluginConfig,
     "bottleneck": BottleneckConfig,
@@ -91,6 +94,7 @@ PLUGIN_CONFIGS: dict[str, type[PluginConfig]] = {
 """name -> config dataclass."""
 
 __all__ = [
+    "OF_STRATA",
     "PLUGINS",
     "PLUGIN_CONFIGS",
     "BottleneckConfig",

@@ -150,3 +150,26 @@ def test_config_tree_needs_neither_torchjd_nor_its_solvers():
 def test_impossible_options_are_refused(name, bad, word):
     with pytest.raises(ValueError, match=word):
         RULE_CONFIGS[name](**bad)
+
+
+@pytest.mark.parametrize("name", [name for name in WEIGHING if name != "pcgrad"])
+@pytest.mark.parametrize("empty", ["renormalize", "drop"])
+def test_a_stratum_that_never_comes_changes_no_rule(name, empty):
+    """Without a share and never drawn, also among the losses that a rule remembers: the others weigh as if it were not there.
+    (PCGrad draws another order for another number of strata.)"""
+    there, prior_K, rows_KN = torch.tensor([1, 2, 3]), random_prior(4, 1), random_rows(4, 30, 2)
+    prior_K[0], rows_KN[0] = 0, torch.nan
+    prior_K /= prior_K.sum()
+    weights = torch.tensor([5.0, 1.0, 2.0, 3.0])
+    told = [{"weights": tuple(w.tolist())} if name == "constant" else {} for w in (weights, weights[there])]
+    four, three = build(name, prior_K, empty=empty, **told[0]), build(name, prior_K[there], empty=empty, **told[1])
+    for step in range(3):
+        counts_K = torch.tensor([0, 3, 5 * (step != 1), 40])
+        if four.kind == "linear":
+            sums_K = torch.tensor([0.0, 2.0 + step, 30.0, 4.0], dtype=torch.float64)
+            four.observe(SumCount(sums_K, counts_K))
+            three.observe(SumCount(sums_K[there], counts_K[there]))
+        whole_K = weights_of(four, rows_KN @ rows_KN.T, counts_K)
+        own_K = weights_of(three, rows_KN[there] @ rows_KN[there].T, counts_K[there])
+        assert whole_K[0] == 0
+        torch.testing.assert_close(whole_K[there], own_K, rtol=1e-9, atol=1e-12)
