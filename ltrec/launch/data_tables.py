@@ -39,7 +39,7 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     if s["rejected"]:
         yield "rejected", f"{s['rejected']:,}", "; ".join(f"{n:,} x {why}" for why, n in s["rejects"].items())
     if s["duplicates"]:
-        yield "duplicates", f"{s['duplicates']:,}", f"dropped ({manifest.options['duplicates']})"
+        yield "duplicates", f"{s['duplicates']:,}", f"dropped ({s.get('duplicate_rule', manifest.options['duplicates'])})"
     if s["filtered_events"]:
         minimum = (
             f"{s['filtered_users']:,} users and {s['filtered_items']:,} items below the minimum, {s['filter_rounds']} round(s)"
@@ -52,11 +52,22 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
             f"of {s['capped_users']:,} user(s) with more than {manifest.options['history_cap']:,}",
         )
     yield "events", f"{s['events']:,}", f"{s['train_events']:,} to train on" + _period(manifest)
+    if ties := s.get("ties", {}).get("events"):
+        yield "ties", f"{ties:,}", _ties(s["ties"])
     yield "users", f"{s['users']:,}", _users(s)
     yield "items", f"{s['items']:,}", ""
     yield "targets", f"{s['test_targets']:,}", _split(manifest)
     lengths = sorted(s["length_quantiles"].items(), key=lambda pair: _ORDER.index(pair[0]))
     yield "events per user", "", ", ".join(f"{name} {value:,}" for name, value in lengths)
+    for note in s.get("notes", ()):
+        yield "note", "", note
+
+
+def _ties(ties: dict[str, Any]) -> str:
+    way, share = ("rise", ties["rising"]) if ties["rising"] >= 0.5 else ("fall", 1 - ties["rising"])
+    ids = f"inside ties item ids {way} in {share:.0%}: " if ties["pairs"] else ""
+    order = "order of the log kept" if ties["rule"] == "source" else "order taken from a hash"
+    return f"{ties['share']:.0%} of events tie with the one before; {ids}{order}"
 
 
 def _users(s: dict[str, Any]) -> str:

@@ -53,8 +53,14 @@ class PrepareConfig:
     """Times from this date on are rejected as implausible (not for `order`)."""
     reject_budget: float = 0.001
     """Largest share of rows that may be rejected before prepare refuses the log."""
-    duplicates: Literal["keep", "drop_exact", "keep_first", "keep_last"] = "drop_exact"
-    """drop_exact: of rows with the same user, item and time the first stays; keep_first, keep_last: one event per user and item."""
+    ties: Literal["auto", "source", "hash"] = "auto"
+    """Order of a user's events at one time: that of the log, or of a hash of user, time and item. auto = that of the log, unless it
+    is an order of item ids (a log sorted by item), which models learn."""
+    tie_seed: int = 0
+    """ties=hash: another number gives another order."""
+    duplicates: Literal["auto", "keep", "drop_exact", "keep_first", "keep_last"] = "auto"
+    """drop_exact: of rows with the same user, item and time the first stays; keep_first, keep_last: one event per user and item.
+    auto = drop_exact, but keep where times are only days."""
     min_user_events: int = 1
     """Users with fewer events are dropped."""
     min_item_events: int = 1

@@ -1,6 +1,6 @@
 """Judged rows to kept events: table `events`, and the two name tables `names` and `items`.
 
-    events   user_key, code (of the item), seconds, sub_second (rest of the time, for order only), source (file and row, for ties)
+    events   user_key, code (of the item), seconds, sub_second (rest of the time, for order only), tie (file and row: order in ties)
     names    user_key, user_id
     items    item_id, code
 
@@ -17,7 +17,7 @@ from ltrec.data.prepare.engine import one_row, user_key
 from ltrec.data.prepare.times import PER_SECOND
 
 ROW_BITS = 40
-"""source = file << 40 | row: 8 million files of 10^12 rows."""
+"""tie = file << 40 | row: 8 million files of 10^12 rows."""
 
 _ALIVE = "(FROM events ANTI JOIN dead_users USING (user_key) ANTI JOIN dead_items USING (code))"
 
@@ -44,7 +44,7 @@ def make_events(connection: duckdb.DuckDBPyConnection, unit: str) -> None:
         f"""CREATE TABLE events AS
         SELECT {user_key("user_id")} AS user_key, code, (number - rest) // {scale} AS seconds,
                rest * 1000000 + fraction AS sub_second,
-               (file::BIGINT << {ROW_BITS}) | row AS source
+               (file::BIGINT << {ROW_BITS}) | row AS tie
         FROM (SELECT *, ((number % {scale}) + {scale}) % {scale} AS rest FROM judged WHERE reason IS NULL)
         JOIN items USING (item_id)"""
     )
@@ -53,10 +53,10 @@ def make_events(connection: duckdb.DuckDBPyConnection, unit: str) -> None:
 
 def drop_duplicates(connection: duckdb.DuckDBPyConnection, policy: str) -> int:
     """Apply the policy to `events`; return how many events went."""
-    when = "{'seconds': seconds, 'sub_second': sub_second, 'source': source}"
+    when = "{'seconds': seconds, 'sub_second': sub_second, 'tie': tie}"
     queries = {
         "keep": "FROM events",
-        "drop_exact": "SELECT user_key, code, seconds, sub_second, min(source) AS source FROM events GROUP BY ALL",
+        "drop_exact": "SELECT user_key, code, seconds, sub_second, min(tie) AS tie FROM events GROUP BY ALL",
         "keep_first": f"SELECT user_key, code, unnest(min({when})) FROM events GROUP BY user_key, code",
         "keep_last": f"SELECT user_key, code, unnest(max({when})) FROM events GROUP BY user_key, code",
     }
@@ -65,6 +65,12 @@ def drop_duplicates(connection: duckdb.DuckDBPyConnection, policy: str) -> int:
         connection.execute(f"CREATE TABLE single AS {queries[policy]}; DROP TABLE events; ALTER TABLE single RENAME TO events")
     (after,) = one_row(connection, "SELECT count(*) FROM events")
     return before - after
+
+
+def count_repeats(connection: duckdb.DuckDBPyConnection) -> int:
+    """Events that `drop_exact` would drop."""
+    query = "SELECT count(*) - count(DISTINCT (user_key, code, seconds, sub_second)) FROM events"
+    return one_row(connection, query)[0]
 
 
 def keep_frequent(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> dict[str, int]:

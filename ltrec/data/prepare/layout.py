@@ -47,7 +47,7 @@ def sort(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int, folder
     connection.execute(
         _copy(
             "SELECT user_key, code, seconds FROM events JOIN (SELECT user_key, stratum, trainable FROM stored) USING (user_key)"
-            " ORDER BY stratum, trainable DESC, user_key, seconds, sub_second, source",
+            " ORDER BY stratum, trainable DESC, user_key, seconds, sub_second, tie",
             layout.events,
         )
     )

@@ -25,6 +25,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare import filtering, rejects, splits, staging, summary, vocabulary
 from ltrec.data.prepare.config import WITHOUT_EFFECT, PrepareConfig
+from ltrec.data.prepare.days import note, only_days
 from ltrec.data.prepare.disk import clear_errors
 from ltrec.data.prepare.engine import engine, one_row
 from ltrec.data.prepare.grouping import blocks
@@ -33,10 +34,10 @@ from ltrec.data.prepare.progress import UNCHANGED, Progress, silent
 from ltrec.data.prepare.shards import write_shards
 from ltrec.data.prepare.sources import Source, describe, find_sources, stamps
 from ltrec.data.prepare.strata import find_strata
+from ltrec.data.prepare.ties import order_ties
 from ltrec.data.prepare.times import choose_unit
 from ltrec.data.prepare.workspace import existing, publish, workspace
 
-TIE_BREAK = "time in full resolution, then file, then row"
 Connection = duckdb.DuckDBPyConnection
 
 
@@ -76,6 +77,8 @@ def _identity(config: PrepareConfig, found: list[Source], out: Path, on_progress
 def _refuse_other(old: Manifest, identity: dict[str, Any], out: Path) -> None:
     if old.name != identity["name"]:
         raise UserError(f"{out} holds the data set {old.name!r}; use --overwrite to replace it by {identity['name']!r}")
+    if new := [key for key in identity["options"] if key not in old.options]:
+        raise UserError(f"{out} is of an older ltrec, without the option {new[0]}; use it as it is, or --overwrite to replace it")
     changed = [key for key, value in identity["options"].items() if old.options.get(key) != value]
     if changed:
         was, now = old.options.get(changed[0]), identity["options"][changed[0]]
@@ -95,6 +98,7 @@ def _build(
 ) -> Manifest:
     """All steps from staging to finished files in `work`."""
     account = _filter(connection, config, found, work, out, on_progress)
+    ties = order_ties(connection, config)
     first, latest = one_row(connection, "SELECT min(seconds), max(seconds) FROM events")
     cuts = splits.find_cuts(connection, config, latest)
     splits.make_users(connection, config, cuts)
@@ -113,6 +117,7 @@ def _build(
     shards = write_shards(stream, layout.parts, id_of_code, work, config.block_rows, config.shard_events, on_users)
     unit = account.pop("time_unit")
     account |= {**counted, "items": vocab.items, "first_time": first, "last_time": latest}
+    account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes()}
     summary.check_account(account, shards, int(counts.sum()))
     return Manifest(
         name=identity["name"],
@@ -121,7 +126,7 @@ def _build(
             "files": identity["files"],
             "columns": {"user": config.user, "item": config.item, "time": config.time},
             "time_unit": unit,
-            "tie_break": TIE_BREAK,
+            "tie_break": ties.order,
         },
         options=identity["options"],
         split=splits.describe(config, cuts),
@@ -149,7 +154,9 @@ def _filter(
         rejects.check_budget(reasons, rows, config.reject_budget, out / rejects.OVER_BUDGET)
     on_progress("filter", 0, 0)
     filtering.make_events(connection, unit)
-    duplicates = filtering.drop_duplicates(connection, config.duplicates)
+    days = only_days(connection, unit)
+    rule = ("keep" if days else "drop_exact") if config.duplicates == "auto" else config.duplicates
+    duplicates = filtering.drop_duplicates(connection, rule)
     gone = filtering.keep_frequent(connection, config)
     _refuse_trivial(connection, config)
     return {
@@ -158,8 +165,10 @@ def _filter(
         "rejects": reasons,
         "rejects_file": rejects_file,
         "duplicates": duplicates,
+        "duplicate_rule": rule,
         **gone,
         "time_unit": unit,
+        "notes": [note(filtering.count_repeats(connection) if rule == "keep" else 0)] if days else [],
     }
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
 from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.verify import verify
+from ltrec.launch.data_tables import print_data
 from tests.support.logs import START, prepared, some_events, write_csv
 from tests.support.naive_prepare import is_cold, read_back
 
@@ -162,6 +165,17 @@ def test_again_is_a_no_op_and_anything_else_needs_overwrite(tmp_path):
     assert Manifest.load(tmp_path / "out") == first
     prepare(PrepareConfig(name="x", sources=(str(tmp_path / "log.csv"),), history_cap=5), tmp_path / "out", overwrite=True)
     assert verify(tmp_path / "out").options["history_cap"] == 5
+
+
+def test_a_data_set_of_an_older_ltrec_loads_and_is_replaced_only_when_asked(tmp_path):
+    old = prepared(tmp_path)
+    options = {key: value for key, value in old.options.items() if key not in ("ties", "tie_seed")}
+    summary = {key: value for key, value in old.summary.items() if key not in ("ties", "notes", "duplicate_rule")}
+    replace(old, options=options, summary=summary).save(tmp_path / "out")
+    assert verify(tmp_path / "out").options == options
+    print_data(Manifest.load(tmp_path / "out"), Console(quiet=True))
+    with pytest.raises(UserError, match="of an older ltrec, without the option ties; use it as it is, or --overwrite"):
+        prepared(tmp_path)
 
 
 def test_a_failed_overwrite_leaves_the_old_data_set_whole(tmp_path):

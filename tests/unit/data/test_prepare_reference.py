@@ -18,13 +18,15 @@ from tests.support.naive_prepare import naive_prepare, read_back
 
 START = 1_400_000_000
 USERS = ["u1", "10", "9", "Ünï", 'quo"te, comma', "two words"]
-ITEMS = ["a", "B", "b", "10", "é"]
+ITEMS = ["a", "B", "b", "10", "9", "é"]
 
 events = st.tuples(st.sampled_from(USERS), st.sampled_from(ITEMS), st.integers(START, START + 12))
 logs = st.integers(0, 80).flatmap(lambda size: st.lists(events, min_size=size, max_size=size))
 options = st.fixed_dictionaries(
     {
-        "duplicates": st.sampled_from(["keep", "keep", "drop_exact", "drop_exact", "keep_first", "keep_last"]),
+        "duplicates": st.sampled_from(["auto", "keep", "keep", "drop_exact", "keep_first", "keep_last"]),
+        "ties": st.sampled_from(["auto", "source", "hash"]),
+        "tie_seed": st.integers(0, 1),
         "min_user_events": st.sampled_from([1, 1, 2, 4]),
         "min_item_events": st.sampled_from([1, 1, 2, 3]),
         "iterate": st.booleans(),
