@@ -11,12 +11,14 @@ the rows, which is 1 for a uniform prior, because the temperature of `dot_attent
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from ltrec.aggregation.gram import OnPresent
 from ltrec.aggregation.rule import Policy
+from ltrec.core.bounds import Between, check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,11 @@ class DotAttentionConfig:
 
     name: str = "dot_attention"
     """Key in RULES."""
-    tau: float = 100.0
+    tau: Annotated[float, Between(0, 1e12, above=True)] = 100.0
     """Temperature, in units of squared gradient norm: the one rule that depends on the gradients' scale."""
 
     def __post_init__(self) -> None:
-        if self.tau <= 0:
-            raise ValueError(f"tau must be positive; got {self.tau}")
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)

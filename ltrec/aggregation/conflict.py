@@ -6,12 +6,14 @@ Each was made for tasks of a multi-task model; here a task is a stratum. A_yz = 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor
 
 from ltrec.aggregation.gram import OnPresent, Solver
 from ltrec.aggregation.rule import Policy
 from ltrec.aggregation.torchjd import by_preference, by_scaling
+from ltrec.core.bounds import Between, check_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,11 @@ class CAGradConfig:
 
     name: str = "cagrad"
     """Key in RULES."""
-    c: float = 0.4
-    """Radius of the ball, as a share of that gradient's length; 0 is backdoor."""
+    c: Annotated[float, Between(0, 1, below=True)] = 0.4
+    """Radius of the ball, as a share of that gradient's length; 0 is backdoor. From 1 on the update might climb."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.c < 1:
-            raise ValueError(f"c must be at least 0 and below 1 (beyond, the update may climb); got {self.c}")
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,11 @@ class FairGradConfig:
 
     name: str = "fairgrad"
     """Key in RULES."""
-    alpha: float = 1.0
+    alpha: Annotated[float, Between(0, 1e6, above=True)] = 1.0
     """1: proportional fairness (Nash bargaining); larger: closer to the worst stratum's improvement alone."""
 
     def __post_init__(self) -> None:
-        if self.alpha <= 0:
-            raise ValueError(f"alpha must be positive; got {self.alpha}")
+        check_fields(self)
 
 
 def upgrad(empty: Policy) -> OnPresent:

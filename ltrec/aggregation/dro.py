@@ -19,13 +19,14 @@ Mean losses are of the order of log(catalogue) and differ little, so that eta ti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
 
 from ltrec.aggregation.rule import Policy, State
 from ltrec.aggregation.share import share_out
+from ltrec.core.bounds import Between, check_fields
 from ltrec.core.sumcount import SumCount
 
 
@@ -35,12 +36,11 @@ class GroupDROConfig:
 
     name: str = "group_dro"
     """Key in RULES."""
-    eta: float = 0.01
+    eta: Annotated[float, Between(0, 1e6)] = 0.01
     """Step size of the weights; 0 keeps them uniform."""
 
     def __post_init__(self) -> None:
-        if self.eta < 0:
-            raise ValueError(f"eta must not be negative; got {self.eta}")
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +49,13 @@ class StreamingDROConfig:
 
     name: str = "streaming_dro"
     """Key in RULES."""
-    eta: float = 0.01
+    eta: Annotated[float, Between(0, 1e6)] = 0.01
     """Step size of the weights; 0 keeps them uniform."""
-    rho: float = 0.1
+    rho: Annotated[float, Between(0, 1, above=True)] = 0.1
     """Share of the newest loss in the running mean; 1 is group_dro."""
 
     def __post_init__(self) -> None:
-        if self.eta < 0:
-            raise ValueError(f"eta must not be negative; got {self.eta}")
-        if not 0 < self.rho <= 1:
-            raise ValueError(f"rho must be above 0 and at most 1; got {self.rho}")
+        check_fields(self)
 
 
 class GroupDRO:

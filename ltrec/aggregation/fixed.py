@@ -5,10 +5,9 @@ With any of them the update is the gradient of sum_i (w_z(i) / N_z(i)) l_i, inve
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from ltrec.aggregation.rule import Policy, State
 from ltrec.aggregation.share import share_out
 from ltrec.causal.backdoor import cumulative_weights
+from ltrec.core.bounds import Between, check_fields
 from ltrec.core.errors import UserError
 from ltrec.core.sumcount import SumCount
 
@@ -42,13 +42,14 @@ class ConstantConfig:
 
     name: str = "constant"
     """Key in RULES."""
-    weights: tuple[float, ...] = ()
+    weights: tuple[Annotated[float, Between(0, 1e12)], ...] = ()
     """One number per stratum, least active first, not negative; only their proportions count."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         # An empty list is the bare name, as in `rule.name=constant --print-config`; building the rule refuses it by its length.
-        if self.weights and not (all(0 <= w < math.inf for w in self.weights) and sum(self.weights) > 0):
-            raise ValueError(f"weights must be finite, not negative and not all zero; got {list(self.weights)}")
+        if self.weights and not sum(self.weights):
+            raise ValueError(f"weights must not all be zero; got {list(self.weights)}")
 
 
 @dataclass(frozen=True, slots=True)

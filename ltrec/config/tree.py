@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from ltrec.aggregation import RULE_CONFIGS, BackdoorConfig, RuleConfig
 from ltrec.causal.config import CausalConfig
 from ltrec.config.variants import Tables
+from ltrec.core.bounds import Between, check_fields
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.stream.config import StreamConfig
 from ltrec.distributed.alignment_config import AlignmentConfig
@@ -49,7 +51,7 @@ class RunConfig:
 
     name: str = "run"
     """Name of the run and of its folder: letters, digits, `.`, `_` and `-`."""
-    seed: int = 0
+    seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     """Root of all randomness: initial weights, order of users, windows, negatives, dropout."""
     out: str = "runs"
     """Folder of all run folders."""
@@ -93,12 +95,11 @@ class RunConfig:
     """Weights & Biases."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not _SAFE_NAME.fullmatch(self.name):
             raise ValueError(
                 f"name is {self.name!r}; it names a folder: up to 100 letters, digits, '.', '_' and '-', and not '.' or '-' first"
             )
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed is {self.seed}; it must be between 0 and {2**32 - 1}")
         for key in ("out", "resume"):
             if not getattr(self, key).strip():
                 raise ValueError(f"{key} is empty")

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from ltrec.core.errors import UserError
 
+MOST_DROPOUT = 0.99
+"""Beyond, rounding might leave nothing."""
+
 
 class Dropout(nn.Module):
     """Zero about `share` of the values in training and scale the others so that the expectation stays.
@@ -25,8 +28,8 @@ class Dropout(nn.Module):
 
     def __init__(self, share: float) -> None:
         super().__init__()
-        if not 0 <= share < 1:
-            raise UserError(f"model.dropout={share} lies outside [0, 1)")
+        if not 0 <= share <= MOST_DROPOUT:
+            raise UserError(f"model.dropout={share} lies outside [0, {MOST_DROPOUT}]")
         self.share = share
 
     def forward(self, values: Tensor) -> Tensor:

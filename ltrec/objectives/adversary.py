@@ -14,12 +14,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.bounds import Between, check_fields
 from ltrec.models.discriminator import Discriminator
 
 
@@ -27,16 +29,13 @@ from ltrec.models.discriminator import Discriminator
 class AdversaryConfig:
     """The head/tail discriminator."""
 
-    weight: float = 0.0
+    weight: Annotated[float, Between(0, 1e6)] = 0.0
     """Lambda: how strongly states are pushed to hide whether a user is head or tail; 0 = no discriminator."""
-    hidden: int = 64
+    hidden: Annotated[int, Between(1, 1 << 16)] = 64
     """Width of the discriminator's hidden layer."""
 
     def __post_init__(self) -> None:
-        if self.weight < 0:
-            raise ValueError(f"weight must not be negative; got {self.weight}")
-        if self.hidden < 1:
-            raise ValueError(f"hidden must be at least 1; got {self.hidden}")
+        check_fields(self)
 
 
 class Adversary(nn.Module):

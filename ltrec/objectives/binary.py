@@ -11,11 +11,13 @@ left out of the sum.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ltrec.core.bounds import SHARE, Between, check_fields
 from ltrec.core.errors import UserError
 from ltrec.objectives.candidates import candidate_logits, in_full_precision, scored_candidates
 from ltrec.objectives.draw import Draw, ScoreCandidates
@@ -28,8 +30,11 @@ class BCEConfig:
 
     name: str = "bce"
     """Key in OBJECTIVES."""
-    negatives: int = 1
+    negatives: Annotated[int, Between(1, 1_000_000)] = 1
     """M, negatives per position."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +43,13 @@ class GBCEConfig:
 
     name: str = "gbce"
     """Key in OBJECTIVES."""
-    negatives: int = 256
+    negatives: Annotated[int, Between(1, 1_000_000)] = 256
     """M, negatives per position."""
-    calibration: float = 0.75
+    calibration: Annotated[float, SHARE] = 0.75
     """t: 0 = plain BCE, 1 = fully calibrated."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class GBCE(nn.Module):

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
+from ltrec.core.bounds import Between, OneOf, check_fields
 from ltrec.core.errors import UserError, nearest
 from ltrec.objectives.candidates import candidate_logits, in_full_precision, scored_candidates, softmax_loss
 from ltrec.objectives.draw import Draw, ScoreCandidates
@@ -30,16 +32,19 @@ class SampledSoftmaxConfig:
 
     name: str = "sampled_softmax"
     """Key in OBJECTIVES."""
-    negatives: int = 256
+    negatives: Annotated[int, Between(1, 1_000_000)] = 256
     """M, negatives per position."""
-    scope: str = "position"
+    scope: Annotated[str, OneOf(*SCOPES)] = "position"
     """`position`: own negatives for every position; `shared`: one set for a whole step, much cheaper."""
-    proposal: str = "uniform"
+    proposal: Annotated[str, OneOf("uniform", "popularity")] = "uniform"
     """`uniform` over the catalogue, or `popularity`: training count ** alpha."""
-    alpha: float = 0.75
+    alpha: Annotated[float, Between(0, 100)] = 0.75
     """Exponent of the popularity proposal."""
     logq: bool = True
     """Correct the negatives' scores by log(M q)."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class SampledSoftmax(nn.Module):

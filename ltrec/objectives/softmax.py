@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ltrec.core.bounds import Between, check_fields
 from ltrec.objectives.draw import Draw
 from ltrec.objectives.workspace import Workspace
 
@@ -38,8 +39,11 @@ class SoftmaxConfig:
 
     name: str = "softmax"
     """Key in OBJECTIVES."""
-    keep_mib: int = 512
+    keep_mib: Annotated[int, Between(0, 1 << 24)] = 512
     """Up to this many MiB of probabilities are kept for the backward pass; larger batches compute them again, block by block."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class FullSoftmax(nn.Module):

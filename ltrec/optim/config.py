@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from ltrec.core.bounds import INT32, SHARE, Between, OneOf, check_fields
+from ltrec.optim.schedule import SCHEDULES
 
 
 @dataclass(frozen=True, slots=True)
 class OptimConfig:
     """AdamW and its learning-rate schedule."""
 
-    lr: float = 1e-3
+    lr: Annotated[float, Between(0, 1e6, above=True)] = 1e-3
     """Peak learning rate."""
-    weight_decay: float = 0.0
+    weight_decay: Annotated[float, Between(0, 1e6)] = 0.0
     """Decoupled decay of weight matrices; biases, norms and embedding tables are never decayed."""
-    beta1: float = 0.9
+    beta1: Annotated[float, Between(0, 1, below=True)] = 0.9
     """Decay of the first moment."""
-    beta2: float = 0.98
+    beta2: Annotated[float, Between(0, 1, below=True)] = 0.98
     """Decay of the second moment."""
-    eps: float = 1e-8
+    eps: Annotated[float, Between(0, 1, above=True)] = 1e-8
     """Added to the root of the second moment."""
-    schedule: str = "constant"
+    schedule: Annotated[str, OneOf(*SCHEDULES)] = "constant"
     """constant, linear or cosine: how the rate falls after the warm-up."""
-    warmup_steps: int = 0
+    warmup_steps: Annotated[int, Between(0, INT32)] = 0
     """Optimiser steps over which the rate rises linearly from zero."""
-    final_ratio: float = 0.0
+    final_ratio: Annotated[float, SHARE] = 0.0
     """Learning rate at the last step, as a share of the peak (linear and cosine)."""
-    clip_norm: float = 0.0
+    clip_norm: Annotated[float, Between(0, 1e9)] = 0.0
     """Clip the norm of the whole gradient to this; 0 = never."""
 
     def __post_init__(self) -> None:
-        if self.lr <= 0 or self.weight_decay < 0 or self.clip_norm < 0 or self.warmup_steps < 0:
-            raise ValueError("lr must be positive; weight_decay, clip_norm and warmup_steps must not be negative")
-        if not 0 <= self.final_ratio <= 1:
-            raise ValueError(f"final_ratio must lie between 0 and 1; got {self.final_ratio}")
+        check_fields(self)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from ltrec.core.bounds import OneOf, check_fields
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingConfig:
     """Where metrics go besides the run folder's metrics.jsonl (which is always written)."""
 
-    wandb: str = "off"
+    wandb: Annotated[str, OneOf("off", "offline", "online")] = "off"
     """Weights & Biases: off, offline (files only, sync later) or online."""
     project: str = "ltrec"
     """W&B project."""
@@ -19,11 +22,8 @@ class TrackingConfig:
     """W&B group, to gather the seeds of one experiment; None = the Slurm job array, where the run is part of one."""
     tags: tuple[str, ...] = ()
     """W&B tags."""
-    artifacts: str = "report"
+    artifacts: Annotated[str, OneOf("none", "report", "all")] = "report"
     """What W&B gets besides numbers: none, report (what `ltrec report` writes) or all (checkpoints too, aliases best and last)."""
 
     def __post_init__(self) -> None:
-        if self.wandb not in ("off", "offline", "online"):
-            raise ValueError(f"wandb must be off, offline or online; got {self.wandb!r}")
-        if self.artifacts not in ("none", "report", "all"):
-            raise ValueError(f"artifacts must be none, report or all; got {self.artifacts!r}")
+        check_fields(self)

@@ -36,11 +36,12 @@ change between versions. A user may meet an item again (one event in ten in the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 
-from ltrec.core.errors import UserError
+from ltrec.core.bounds import INT64, Between, check_fields
 from ltrec.data.fetch.events import EVENT_SCHEMA
 from ltrec.data.fetch.synthetic_walk import Floats, Ints, make_catalogue, walk
 
@@ -55,20 +56,18 @@ _SPAN_S = 365 * 86_400
 class SyntheticConfig:
     """What to generate."""
 
-    users: int = 5_000
+    users: Annotated[int, Between(2, 100_000_000)] = 5_000
     """N, number of users."""
-    items: int = 1_000
+    items: Annotated[int, Between(10, 1_000_000)] = 1_000
     """M, size of the catalogue; in a short log some items are never seen."""
-    seed: int = 0
+    seed: Annotated[int, Between(0, INT64)] = 0
     """Chooses the world (rings, popularity) and the behaviour in it."""
-    events_per_user: float = 12.0
+    events_per_user: Annotated[float, Between(3, 10_000)] = 12.0
     """Mean number of events of a user."""
 
     def __post_init__(self) -> None:
         """Refuse what the model cannot make."""
-        for name, low, high in (("users", 2, 1e8), ("items", 10, 1e6), ("seed", 0, 2**63), ("events_per_user", 3, 1e4)):
-            if not low <= (value := getattr(self, name)) <= high:
-                raise UserError(f"--{name.replace('_', '-')} must lie between {low} and {high:.0f}; got {value}")
+        check_fields(self)
 
 
 def generate(config: SyntheticConfig) -> pa.Table:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from ltrec.core.bounds import INT32, INT64, SHARE, Between, check_fields
 
 # Options that decide how the work is done but not one byte of the result; they are left out of the manifest.
 WITHOUT_EFFECT = ("sources", "memory_limit", "threads")
 
 MOST_STRATA = 100
-_AT_LEAST = {
-    "history_cap": 3,
-    "min_user_events": 1,
-    "min_item_events": 1,
-    "strata": 1,
-    "block_rows": 1,
-    "shard_events": 1,
-    "threads": 0,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +44,23 @@ class PrepareConfig:
     """Times before this date are rejected as implausible (not for `order`)."""
     latest: str = "2100-01-01"
     """Times from this date on are rejected as implausible (not for `order`)."""
-    reject_budget: float = 0.001
+    reject_budget: Annotated[float, SHARE] = 0.001
     """Largest share of rows that may be rejected before prepare refuses the log."""
     ties: Literal["auto", "source", "hash"] = "auto"
     """Order of a user's events at one time: that of the log, or of a hash of user, time and item. auto = that of the log, unless it
     is an order of item ids (a log sorted by item), which models learn."""
-    tie_seed: int = 0
+    tie_seed: Annotated[int, Between(0, INT64)] = 0
     """ties=hash: another number gives another order."""
     duplicates: Literal["auto", "keep", "drop_exact", "keep_first", "keep_last"] = "auto"
     """drop_exact: of rows with the same user, item and time the first stays; keep_first, keep_last: one event per user and item.
     auto = drop_exact, but keep where times are only days."""
-    min_user_events: int = 1
+    min_user_events: Annotated[int, Between(1, INT32)] = 1
     """Users with fewer events are dropped."""
-    min_item_events: int = 1
+    min_item_events: Annotated[int, Between(1, INT32)] = 1
     """Items with fewer events are dropped."""
     iterate: bool = True
     """Repeat both minimums until nothing changes (k-core); false = items once, then users once."""
-    history_cap: int = 10_000
+    history_cap: Annotated[int, Between(3, INT32)] = 10_000
     """Most recent events kept per user, at least 3."""
     split: Literal["leave_one_out", "global_time"] = "leave_one_out"
     """leave_one_out: last event = test, last but one = validation; global_time: two cuts in time, the same for all users."""
@@ -75,37 +68,32 @@ class PrepareConfig:
     """global_time: start of validation; a share of the events (0.8), a date (2014-07-01) or seconds since 1970."""
     test_from: str = "0.9"
     """global_time: start of test, later than valid_from."""
-    cold_users: float = 0.0
+    cold_users: Annotated[float, SHARE] = 0.0
     """Share of users kept out of training altogether (chosen by a hash of the id) and used in test only."""
-    cold_seed: int = 0
+    cold_seed: Annotated[int, Between(0, INT64)] = 0
     """Another number chooses other cold users."""
-    strata: int = 5
+    strata: Annotated[int, Between(1, MOST_STRATA)] = 5
     """Number of activity strata to aim for; ties in activity may leave fewer."""
-    strata_bounds: tuple[int, ...] = ()
+    strata_bounds: tuple[Annotated[int, Between(1, INT32)], ...] = ()
     """Explicit smallest activity of each stratum, such as [1, 5, 20], instead of equal user shares."""
-    head_share: float = 0.2
+    head_share: Annotated[float, SHARE] = 0.2
     """The head is the most active share of users nearest to this."""
-    block_rows: int = 4096
+    block_rows: Annotated[int, Between(1, 1_000_000)] = 4096
     """Users per row group."""
-    shard_events: int = 20_000_000
+    shard_events: Annotated[int, Between(1, 1_000_000_000)] = 20_000_000
     """Events per shard file, about 80 MB."""
     memory_limit: str = "1GB"
     """Memory of the sort engine; more is spilled to disk beside the output."""
-    threads: int = 0
+    threads: Annotated[int, Between(0, 1024)] = 0
     """Threads of the sort engine; 0 = all cores, at most 8."""
 
     def __post_init__(self) -> None:
-        for key, least in _AT_LEAST.items():
-            if getattr(self, key) < least:
-                raise ValueError(f"{key} is {getattr(self, key)}; it must be at least {least}")
-        for key in ("reject_budget", "cold_users", "head_share"):
-            if not 0 <= getattr(self, key) <= 1:
-                raise ValueError(f"{key} is {getattr(self, key)}; it is a share between 0 and 1")
+        check_fields(self)
         bounds = self.strata_bounds
         if bounds and (bounds[0] != 1 or list(bounds) != sorted(set(bounds))):
             raise ValueError(f"strata_bounds is {list(bounds)}; it must start at 1 and rise")
-        if max(self.strata, len(bounds)) > MOST_STRATA:
-            raise ValueError(f"{max(self.strata, len(bounds))} strata; at most {MOST_STRATA} fit the shards")
+        if len(bounds) > MOST_STRATA:
+            raise ValueError(f"strata_bounds makes {len(bounds)} strata; at most {MOST_STRATA} fit the shards")
         if self.delimiter and (len(self.delimiter.encode()) != 1 or self.delimiter in '\r\n"'):
             raise ValueError(f"delimiter is {self.delimiter!r}; it must be one ASCII character and no quote")
         if len({self.user, self.item, self.time}) < 3:

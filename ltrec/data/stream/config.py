@@ -3,60 +3,67 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from ltrec.core.bounds import Between, OneOf, check_fields
 
 COMPOSITIONS = ("natural", "quota")
 WINDOWS = ("last", "random")
 UNITS = ("target", "user")
 USERS = ("all", "tail", "head")
+CHECKS = ("hash", "size")
 
 
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
     """Options of the training stream."""
 
-    batch_rows: int = 240
+    batch_rows: Annotated[int, Between(1, 1 << 24)] = 240
     """Users per optimiser step, over all processes and micro-batches; a multiple of `lanes`. Order."""
 
-    lanes: int = 48
+    lanes: Annotated[int, Between(1, 1 << 16)] = 48
     """Virtual lanes: equal parts of every step. Any number of processes that divides it sees the same steps. Order."""
 
-    composition: str = "natural"
+    composition: Annotated[str, OneOf(*COMPOSITIONS)] = "natural"
     """`natural`: users as they come, each once per pass. `quota`: a fixed number of users of every stratum in every step. Order."""
 
-    quotas: tuple[float, ...] = ()
+    quotas: tuple[Annotated[float, Between(0, 1 << 24)], ...] = ()
     """For `quota`: one number per stratum, integers that sum to `batch_rows` or shares that sum to 1; empty = equal shares.
     Order."""
 
-    max_len: int = 50
+    max_len: Annotated[int, Between(1, 1 << 16)] = 50
     """Positions of a training row at most; it is cut from max_len + 1 training events. Order."""
 
-    window: str = "last"
+    window: Annotated[str, OneOf(*WINDOWS)] = "last"
     """Which training events of a longer user: the `last`, or a `random` run drawn anew at every visit. Order."""
 
-    unit: str = "target"
+    unit: Annotated[str, OneOf(*UNITS)] = "target"
     """What an example is, hence what losses are averaged over. `target`: a target position. `user`: a visit to a user, whose loss
     is the mean over the row's targets."""
 
-    users: str = "all"
+    users: Annotated[str, OneOf(*USERS)] = "all"
     """Whom to train on: `all`, or only the strata of the `tail` or of the `head`, divided at the stratum nearest to the head cut.
     Evaluation is not affected. Order."""
 
-    resident_mib: int = 64
+    resident_mib: Annotated[int, Between(0, 1 << 24)] = 64
     """A pool of users (all, or a stratum under quotas) estimated no larger is kept in memory by every process and shuffled as a
     whole; a larger one streams from disk through the lanes. Order, where it changes that choice."""
 
-    window_blocks: int = 8
+    window_blocks: Annotated[int, Between(1, 1 << 20)] = 8
     """Blocks (row groups) that a lane of a streamed pool holds and shuffles at a time. Order, if a pool is streamed."""
 
-    prefetch: int = 2
+    prefetch: Annotated[int, Between(0, 1024)] = 2
     """Steps prepared ahead of the one in use. Speed only."""
 
-    threads: int = 2
+    threads: Annotated[int, Between(1, 1024)] = 2
     """Threads that prepare steps. Speed only."""
 
-    memory_mib: int = 4096
+    memory_mib: Annotated[int, Between(1, 1 << 30)] = 4096
     """Refuse to start when the lanes of one process may hold more than this. Refusal only."""
 
-    check: str = "hash"
+    check: Annotated[str, OneOf(*CHECKS)] = "hash"
     """`hash`: a shard's sha256 is compared when it is first opened. `size`: sizes and page checksums only, for a faster start; a
     bit flipped in a footer may then pass."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)

@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ltrec.core.errors import UserError, nearest
+from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.blocks import Blocks, blocks_of, deal
-from ltrec.data.stream.config import COMPOSITIONS, UNITS, USERS, WINDOWS, StreamConfig
+from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.quotas import resolve_quotas
 
 _ROW_BYTES = 32  # key, offset, stratum and slack of a row in memory, besides its items
@@ -126,13 +126,6 @@ def check_options(config: StreamConfig) -> None:
     Raises:
         UserError: naming the option and what would be right.
     """
-    for name, least in {"batch_rows": 1, "lanes": 1, "max_len": 1, "window_blocks": 1, "resident_mib": 0}.items():
-        if getattr(config, name) < least:
-            raise UserError(f"stream.{name}={getattr(config, name)} must be at least {least}")
-    for name, known in {"composition": COMPOSITIONS, "window": WINDOWS, "unit": UNITS, "users": USERS}.items():
-        value = getattr(config, name)
-        if value not in known:
-            raise UserError(f"stream.{name}={value!r} is not one of {', '.join(known)}{nearest(value, known)}")
     rest = config.batch_rows % config.lanes
     if rest:
         below, above = config.batch_rows - rest, config.batch_rows - rest + config.lanes

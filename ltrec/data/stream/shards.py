@@ -17,9 +17,9 @@ from ltrec.core.errors import UserError, first_line, nearest
 from ltrec.core.files import sha256_file
 from ltrec.data.manifest import Manifest
 from ltrec.data.schema import SHARD_SCHEMA
+from ltrec.data.stream.config import CHECKS
 from ltrec.data.stream.recent import Recent
 
-CHECKS = ("hash", "size")
 _FOOTERS_KEPT = 1024
 
 UNREADABLE = (OSError, ValueError, pa.ArrowException)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -28,7 +28,7 @@ def fetch(
     options = {"users": users, "items": items, "seed": seed, "events_per_user": events_per_user}
     given = {key: value for key, value in options.items() if value is not None}
     if name == SYNTHETIC:
-        path = fetch_synthetic(SyntheticConfig(**given), folder)  # type: ignore[arg-type]
+        path = fetch_synthetic(_synthetic(given), folder)
     elif given:
         raise UserError(
             f"--{next(iter(given)).replace('_', '-')} shapes a synthetic log; {name} is what it is. Leave the option out"
@@ -37,6 +37,14 @@ def fetch(
         path = _download(name, folder, console)
     console.print((folder / "NOTICE.txt").read_text(encoding="utf-8"), style="dim", highlight=False, markup=False, soft_wrap=True)
     console.print(f"events: {path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _synthetic(options: dict[str, Any]) -> SyntheticConfig:
+    try:
+        return SyntheticConfig(**options)
+    except ValueError as error:
+        name, _, fault = str(error).partition(" ")
+        raise UserError(f"--{name.replace('_', '-')} {fault}") from None
 
 
 def _download(name: str, folder: Path, console: Console) -> Path:

@@ -19,15 +19,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.bounds import Between, check_fields
 from ltrec.core.columns import PAD
 from ltrec.models.backbones.protocol import Adapt
-from ltrec.models.dropout import Dropout
+from ltrec.models.dropout import MOST_DROPOUT, Dropout
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.target_attention import TargetAttention, attend, causal, rectangle
 
@@ -50,18 +52,19 @@ class DINConfig:
 
     name: str = "din"
     """Key in BACKBONES."""
-    width: int = 32
+    width: Annotated[int, Between(1, 1 << 16)] = 32
     """D, the length of item vectors."""
-    layers: tuple[int, ...] = (128, 64)
+    layers: tuple[Annotated[int, Between(1, 1 << 16)], ...] = (128, 64)
     """Widths of the tanh layers between attention and logit."""
-    dropout: float = 0.0
+    dropout: Annotated[float, Between(0, MOST_DROPOUT)] = 0.0
     """Share dropped of the history's item vectors and of every tanh layer's output. The release has none."""
-    init_std: float = 0.02
+    init_std: Annotated[float, Between(0, 100, above=True)] = 0.02
     """Standard deviation of the initial item vectors."""
 
     def __post_init__(self) -> None:
-        if self.width < 1 or not self.layers or min(self.layers) < 1:
-            raise ValueError(f"width must be at least 1 and layers at least one width; got {self.width} and {list(self.layers)}")
+        check_fields(self)
+        if not self.layers:
+            raise ValueError("layers must be at least one width; got []")
 
 
 class DIN(nn.Module):

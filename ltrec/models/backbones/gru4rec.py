@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.bounds import Between, check_fields
 from ltrec.core.columns import PAD
 from ltrec.models.backbones.protocol import Adapt
-from ltrec.models.dropout import Dropout
+from ltrec.models.dropout import MOST_DROPOUT, Dropout
 from ltrec.models.packing import time_layout
 from ltrec.models.scoring import all_scores, last_states
 
@@ -33,20 +35,19 @@ class GRU4RecConfig:
 
     name: str = "gru4rec"
     """Key in BACKBONES."""
-    width: int = 64
+    width: Annotated[int, Between(1, 1 << 16)] = 64
     """D, the length of item vectors and states."""
-    hidden: int = 128
+    hidden: Annotated[int, Between(1, 1 << 16)] = 128
     """Length of the recurrent state."""
-    layers: int = 1
+    layers: Annotated[int, Between(1, 1000)] = 1
     """GRU layers, one upon the other."""
-    dropout: float = 0.3
+    dropout: Annotated[float, Between(0, MOST_DROPOUT)] = 0.3
     """Share dropped of the item vectors and of every layer's output."""
-    init_std: float = 0.02
+    init_std: Annotated[float, Between(0, 100, above=True)] = 0.02
     """Standard deviation of the initial item vectors."""
 
     def __post_init__(self) -> None:
-        if min(self.width, self.hidden, self.layers) < 1:
-            raise ValueError(f"width, hidden and layers must be at least 1; got {self.width}, {self.hidden}, {self.layers}")
+        check_fields(self)
 
 
 class GRU4Rec(nn.Module):

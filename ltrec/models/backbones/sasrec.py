@@ -13,17 +13,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.bounds import Between, OneOf, check_fields
 from ltrec.core.columns import PAD
 from ltrec.core.errors import UserError, nearest
 from ltrec.models.attention import CausalSelfAttention
 from ltrec.models.backbones.protocol import Adapt
-from ltrec.models.dropout import Dropout
+from ltrec.models.dropout import MOST_DROPOUT, Dropout
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores, last_states
 
@@ -36,20 +38,25 @@ class SASRecConfig:
 
     name: str = "sasrec"
     """Key in BACKBONES."""
-    width: int = 64
+    width: Annotated[int, Between(1, 1 << 16)] = 64
     """D, the length of item vectors and states. On sparse shopping logs 128 ranks better than 64, at twice the softmax's price."""
-    blocks: int = 2
+    blocks: Annotated[int, Between(1, 1000)] = 2
     """Transformer blocks."""
-    heads: int = 2
+    heads: Annotated[int, Between(1, 1 << 16)] = 2
     """Attention heads; they divide the width."""
-    dropout: float = 0.5
+    dropout: Annotated[float, Between(0, MOST_DROPOUT)] = 0.5
     """Share dropped after the embedding, of attention weights, and inside and at the end of each branch. Sparse logs want much."""
-    expansion: int = 1
+    expansion: Annotated[int, Between(1, 1024)] = 1
     """Width of the feed-forward layer's middle, in multiples of `width`."""
-    norm: str = "pre"
+    norm: Annotated[str, OneOf(*NORMS)] = "pre"
     """`pre`: branches see normed states, one norm at the end; `post`: sums are normed (Vaswani et al., 2017)."""
-    init_std: float = 0.02
+    init_std: Annotated[float, Between(0, 100, above=True)] = 0.02
     """Standard deviation of the initial item and position vectors."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.width % self.heads:
+            raise ValueError(f"heads must divide width; got {self.heads} and {self.width}")
 
 
 class SASRec(nn.Module):

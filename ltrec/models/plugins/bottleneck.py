@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.bounds import Between, OneOf, check_fields
 from ltrec.core.errors import UserError, nearest
 from ltrec.models.backbones.protocol import Adapt, CandidateScorer, Encoder, Trunk
 from ltrec.models.plugins.awake import Awake
@@ -33,18 +34,15 @@ class BottleneckConfig:
 
     name: str = "bottleneck"
     """Key in PLUGINS."""
-    form: str = "identity"
+    form: Annotated[str, OneOf(*FORMS)] = "identity"
     """`identity`: starts as the identity; `released`: with the outer tanh of the PIN authors' release, starts as tanh(x)."""
     places: tuple[str, ...] = ()
     """Where: `items`, `state`; empty = every place the backbone has."""
-    shrink: int = 2
+    shrink: Annotated[int, Between(1, 1 << 16)] = 2
     """The middle is the width divided by this."""
 
     def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise ValueError(f"form must be one of {', '.join(FORMS)}; got {self.form!r}{nearest(self.form, FORMS)}")
-        if self.shrink < 1:
-            raise ValueError(f"shrink must be at least 1; got {self.shrink}")
+        check_fields(self)
         if len(set(self.places)) < len(self.places):
             raise ValueError(f"places must differ; got {', '.join(self.places)}")
 

@@ -22,11 +22,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.bounds import INT32, Between, check_fields
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix, mix_tensor, uniform
 from ltrec.core.strata import Strata
@@ -43,17 +45,14 @@ class MeltConfig:
 
     name: str = "melt"
     """Key in PLUGINS."""
-    weight: float = 0.2
+    weight: Annotated[float, Between(0, 1e6, above=True)] = 0.2
     """Lambda of the branch's loss."""
-    ramp_steps: int = 2000
+    ramp_steps: Annotated[int, Between(1, INT32)] = 2000
     """Steps, from the first with the map, over which the curriculum moves from the longest rows to the shortest of the head; MELT
     takes about the length of training."""
 
     def __post_init__(self) -> None:
-        if not self.weight > 0:
-            raise ValueError(f"weight must be positive; got {self.weight}")
-        if self.ramp_steps < 1:
-            raise ValueError(f"ramp_steps must be at least 1; got {self.ramp_steps}")
+        check_fields(self)
 
 
 class Melt(nn.Module):

@@ -20,10 +20,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from ltrec.core.bounds import Between, check_fields
 from ltrec.objectives.draw import Gather
 
 
@@ -33,13 +35,12 @@ class CVaRConfig:
 
     name: str = "cvar"
     """Key in EMPHASES."""
-    alpha: float = 0.5
+    alpha: Annotated[float, Between(0, 1, above=True)] = 0.5
     """Share of the examples that counts, in (0, 1]; 1 = the plain mean. Of each micro-batch over all processes, so that
     trainer.accumulate makes a difference."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha <= 1:
-            raise ValueError(f"alpha must lie in (0, 1]; got {self.alpha}")
+        check_fields(self)
 
 
 class CVaR:

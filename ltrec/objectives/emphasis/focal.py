@@ -6,10 +6,12 @@ p is read off the loss itself, exp(-loss), so it belongs to a loss that is a cro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from ltrec.core.bounds import Between, check_fields
 from ltrec.objectives.draw import Gather
 
 
@@ -19,12 +21,11 @@ class FocalConfig:
 
     name: str = "focal"
     """Key in EMPHASES."""
-    gamma: float = 2.0
+    gamma: Annotated[float, Between(0, 1000)] = 2.0
     """Exponent; 0 = plain cross-entropy."""
 
     def __post_init__(self) -> None:
-        if self.gamma < 0:
-            raise ValueError(f"gamma must not be negative; got {self.gamma}")
+        check_fields(self)
 
 
 class Focal:

@@ -134,9 +134,9 @@ def test_config_tree_needs_neither_torchjd_nor_its_solvers():
 @pytest.mark.parametrize(
     ("name", "bad", "word"),
     [
-        ("constant", {"weights": (1.0, -0.1)}, "negative"),
+        ("constant", {"weights": (1.0, -0.1)}, "weights must be at least 0"),
         ("constant", {"weights": (0.0, 0.0)}, "zero"),
-        ("constant", {"weights": (1.0, float("inf"))}, "finite"),
+        ("constant", {"weights": (1.0, float("inf"))}, "weights must be at most"),
         ("group_dro", {"eta": -0.1}, "eta"),
         ("streaming_dro", {"eta": -0.1}, "eta"),
         ("streaming_dro", {"rho": 0.0}, "rho"),

@@ -155,10 +155,10 @@ def test_refused_where_there_is_nothing_to_divide(tiny):
             Plan.of(single, 0, StreamConfig(batch_rows=20, lanes=10, users=whom))
     with pytest.raises(UserError, match=r"no head user with two training events, stream.users=head leaves nobody"):
         Plan.of(fake_manifest([[30], []], block_rows=10), 0, StreamConfig(batch_rows=20, lanes=10, users="head"))
-    with pytest.raises(UserError, match=r"stream.users='tial' is not one of all, tail, head \(did you mean 'tail'\?\)"):
-        Plan.of(single, 0, StreamConfig(users="tial"))
-    with pytest.raises(UserError, match=r"stream.unit='users' is not one of target, user \(did you mean 'user'\?\)"):
-        Plan.of(single, 0, StreamConfig(unit="users"))
+    with pytest.raises(ValueError, match=r"users must be one of all, tail, head; got 'tial' \(did you mean 'tail'\?\)"):
+        StreamConfig(users="tial")
+    with pytest.raises(ValueError, match=r"unit must be one of target, user; got 'users' \(did you mean 'user'\?\)"):
+        StreamConfig(unit="users")
 
 
 @pytest.mark.parametrize(

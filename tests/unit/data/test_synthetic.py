@@ -1,6 +1,7 @@
 """The synthetic log does what its docstring claims: every claim of the generative model is measured on the table alone."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -9,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.core.errors import UserError
 from ltrec.data.fetch import EVENT_SCHEMA, SyntheticConfig, fetch_synthetic, generate
 from ltrec.data.fetch.events import table_digest
 from ltrec.data.fetch.synthetic_walk import Catalogue, _draw_item, _follow, make_catalogue
+from ltrec.launch.cli import main
 
 
 @dataclasses.dataclass
@@ -274,9 +275,11 @@ def test_following_moves_along_the_ring_of_the_regime():
         ("events_per_user", float("nan"), "--events-per-user"),
     ],
 )
-def test_impossible_shapes_are_refused(field, value, option):
-    with pytest.raises(UserError, match=f"{option} must lie between .*got {value}"):
+def test_impossible_shapes_are_refused(field, value, option, capsys):
+    with pytest.raises(ValueError, match=f"{field} must be at least .*got {value}"):
         SyntheticConfig(**{field: value})
+    assert main(["fetch", "synthetic", option, str(value)]) == 2
+    assert re.fullmatch(f"error: {option} must be at least .*; got {value}\n", capsys.readouterr().err)
 
 
 def test_the_log_is_written_with_its_recipe(tmp_path):

@@ -154,7 +154,7 @@ def test_what_it_cannot_do_is_refused():
         Melt(din, strata=STRATA, **options)
     with pytest.raises(UserError, match=r"there is one stratum only; use causal\.strata=0 or 2"):
         Melt(melt_of().trunk, strata=STRATA.merged(1)[0], **options)
-    with pytest.raises(ValueError, match="weight must be positive; got 0"):
+    with pytest.raises(ValueError, match="weight must be above 0; got 0"):
         MeltConfig(weight=0.0)
     with pytest.raises(ValueError, match="ramp_steps must be at least 1; got 0"):
         MeltConfig(ramp_steps=0)

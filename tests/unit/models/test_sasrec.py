@@ -205,7 +205,7 @@ def test_the_tables_agree_with_the_protocols_and_configs():
 def test_impossible_shapes_are_refused_in_one_line():
     with pytest.raises(UserError, match=r"model\.heads=3 does not divide model\.width=64"):
         SASRec(5, 5, heads=3)
-    with pytest.raises(UserError, match=r"model\.dropout=1\.0 lies outside \[0, 1\)"):
+    with pytest.raises(UserError, match=r"model\.dropout=1\.0 lies outside \[0, 0\.99\]"):
         SASRec(5, 5, dropout=1.0)
     with pytest.raises(UserError, match=r"model\.norm='psot' is unknown \(did you mean 'post'\?\)"):
         SASRec(5, 5, norm="psot")

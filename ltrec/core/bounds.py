@@ -1,0 +1,98 @@
+"""What a value may be, written beside its field and checked in one place.
+
+    width: Annotated[int, Between(1, 65_536)] = 64
+    schedule: Annotated[str, OneOf("constant", "linear", "cosine")] = "constant"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+Every number of every config has bounds (a house test sees to it): what is not bounded ends in memory that runs out, a loop without
+end or a model that silently has no layers. The same marks bound what is read from files (`ltrec.core.typed`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from ltrec.core.errors import nearest
+
+INT32, INT64 = 2**31 - 1, 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A number from `low` to `high`; `above` and `below` leave out the end itself. NaN lies nowhere."""
+
+    low: float
+    high: float
+    above: bool = False
+    below: bool = False
+
+    def fault(self, value: Any) -> str | None:
+        """What is wrong with a value, to be read after its name; None when it is right."""
+        if not (value > self.low if self.above else value >= self.low):
+            return f"must be {'above' if self.above else 'at least'} {self.low:.15g}; got {shown(value)}"
+        if not (value < self.high if self.below else value <= self.high):
+            return f"must be {'below' if self.below else 'at most'} {self.high:.15g}; got {shown(value)}"
+        return None
+
+
+class OneOf:
+    """One of a few words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def fault(self, value: Any) -> str | None:
+        """What is wrong with a value, to be read after its name; None when it is right."""
+        if value in self.words:
+            return None
+        return f"must be one of {', '.join(self.words)}; got {shown(value)}{nearest(str(value), self.words)}"
+
+
+Bound = Between | OneOf
+SHARE = Between(0, 1)
+"""From nothing to all."""
+
+
+def check_fields(config: Any) -> None:
+    """Check every field of a dataclass that declares bounds; the elements of a tuple one by one, None never.
+
+    Raises:
+        ValueError: naming the field, what it may be, and what it is.
+    """
+    owner: type = type(config)
+    for name, bound in bounds_of(owner).items():
+        value = getattr(config, name)
+        for element in value if isinstance(value, tuple) else (value,):
+            if element is not None and (fault := bound.fault(element)):
+                raise ValueError(f"{name} {fault}" + (f" in {shown(list(value))}" if isinstance(value, tuple) else ""))
+
+
+@cache
+def bounds_of(owner: type) -> dict[str, Bound]:
+    """The bounds of a dataclass's fields (of the elements, where a field holds a list), by field."""
+    hints = get_type_hints(owner, include_extras=True)
+    return {name: bound for name, hint in hints.items() for bound in _marks(hint)}
+
+
+def shown(value: Any) -> str:
+    """A value in a message: as Python writes it, long ones cut."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number of thousands of digits"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _marks(hint: Any) -> Iterator[Bound]:
+    """The bounds in an annotation, however deep."""
+    inner: Iterable[Any] = get_args(hint)
+    if get_origin(hint) is Annotated:
+        yield from (mark for mark in hint.__metadata__ if isinstance(mark, Bound))
+        inner = inner[:1]  # type: ignore[index]
+    for argument in inner:
+        yield from _marks(argument)
