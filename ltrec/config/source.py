@@ -67,7 +67,7 @@ def _read_word(word: str) -> Iterator[Setting]:
     key, equals, text = word.partition("=")
     if not equals or not _DOTTED.fullmatch(key):
         raise UserError(f"{word!r} {COMMAND_LINE} is not key=value, as in optim.lr=1e-3")
-    text = text.strip()
+    text = text.strip() or text  # a blank or a tab alone is meant: it may be a separator
     if text.startswith(("[", "{", '"', "'")):
         yield from _parse(text, key, f"{key!r} {COMMAND_LINE}", lambda _: COMMAND_LINE)
     else:

@@ -35,7 +35,9 @@ def _account(manifest: Manifest) -> Table:
 def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     """(what, number, remark); what did not happen is left out."""
     s = manifest.summary
-    yield "rows read", f"{s['rows']:,}", f"{len(manifest.source['files'])} file(s), times in {manifest.source['time_unit']}"
+    yield "rows read", f"{s['rows']:,}", f"{_files(manifest)}, times in {manifest.source['time_unit']}"
+    if unselected := s.get("unselected", 0):
+        yield "not selected", f"{unselected:,}", f"where {manifest.options['where']}"
     if s["rejected"]:
         yield "rejected", f"{s['rejected']:,}", "; ".join(f"{n:,} x {why}" for why, n in s["rejects"].items())
     if s["duplicates"]:
@@ -58,6 +60,7 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     yield "items", f"{s['items']:,}", ""
     yield "targets", f"{s['test_targets']:,}", _split(manifest)
     lengths = sorted(s["length_quantiles"].items(), key=lambda pair: _ORDER.index(pair[0]))
+    yield from _outsized(s)
     yield "events per user", "", ", ".join(f"{name} {value:,}" for name, value in lengths)
     for note in s.get("notes", ()):
         yield "note", "", note
@@ -68,6 +71,18 @@ def _ties(ties: dict[str, Any]) -> str:
     ids = f"inside ties item ids {way} in {share:.0%}: " if ties["pairs"] else ""
     order = "order of the log kept" if ties["rule"] == "source" else "order taken from a hash"
     return f"{ties['share']:.0%} of events tie with the one before; {ids}{order}"
+
+
+def _outsized(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Ids with an implausible share of the events; a data set prepared by an older version has none on record."""
+    for found in s.get("outsized", []):
+        hint = f"of {found['kind']} {found['id']!r}, {found['share']:.0%} of all; a placeholder? then add it to null_values"
+        yield "suspicious", f"{found['events']:,}", hint
+
+
+def _files(manifest: Manifest) -> str:
+    files, empty = len(manifest.source["files"]), manifest.summary.get("empty_files", 0)
+    return f"{files - empty} of {files} files, the others are empty" if empty else f"{files} file(s)"
 
 
 def _users(s: dict[str, Any]) -> str:

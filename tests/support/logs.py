@@ -6,9 +6,13 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+import pyarrow as pa
+
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
+from ltrec.data.prepare.readers import Where, read
+from ltrec.data.prepare.sources import find_sources
 
 START = 1_400_000_000
 
@@ -32,3 +36,14 @@ def prepared(folder: Path, rows: Iterable[tuple] | None = None, **options) -> Ma
     """Prepare `rows` (or `some_events`) into folder/out."""
     source = write_csv(folder / "log.csv", some_events() if rows is None else rows)
     return prepare(PrepareConfig(**{"name": "x", "sources": (str(source),), "threads": 1, **options}), folder / "out")
+
+
+def read_log(path: Path, folder: Path | None = None, **options) -> tuple[list[tuple], list[tuple]]:
+    """(rows, faults) of one file, alone or as a part of a folder; faults as (row, reason)."""
+    config = PrepareConfig(sources=(str(folder or path),), **options)
+    [source] = [found for found in find_sources(config.sources, config.format) if found.path == path]
+    where = Where(config.where) if config.where else None
+    faults: list[tuple] = []
+    batches = list(read(source, config, where, lambda row, reason, content: faults.append((row, reason)), lambda count: None))
+    rows = pa.Table.from_batches(batches).to_pylist() if batches else []
+    return [tuple(row.values()) for row in rows], faults

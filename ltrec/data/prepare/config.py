@@ -25,10 +25,18 @@ class PrepareConfig:
     """What to call the data set; empty = the name of the output folder."""
     sources: tuple[str, ...] = ()
     """Event logs: files, glob patterns or folders, read in this order (which breaks ties in time)."""
-    format: Literal["auto", "csv", "tsv", "jsonl", "parquet"] = "auto"
-    """Format of the logs; auto = by file name (.csv .tsv .inter .data .jsonl .ndjson .parquet, text also .gz .bz2 .zst)."""
+    format: Literal["auto", "csv", "tsv", "jsonl", "sequences", "parquet"] = "auto"
+    """Format of the logs; auto = by file name (.csv .txt .dat .tsv .inter .data .jsonl .ndjson .parquet, text also .gz .bz2 .zst).
+    sequences: a line per user, the user and then his items, oldest first."""
     delimiter: str = ""
-    """Field separator of csv and tsv, one character; empty = the format's own."""
+    r"""Field separator of text, such as `;` or `::`; also `\t` or tab, and blank (any number of blanks). Empty = found out."""
+    quoting: Literal["auto", "double", "multiline", "none"] = "auto"
+    """Whether double quotes hold fields of text together: double, on one line; multiline, also over line breaks; none, quotes are
+    plain characters. auto = double in csv, none in tsv unless its header is quoted."""
+    null_values: tuple[str, ...] = ("NA", "N/A", "#N/A", "<NA>", "NULL", "None", "nil", "nan", "NaT", r"\N", "undefined")
+    """What stands for a missing user, item or time, in any case; an empty or blank field always does."""
+    where: str = ""
+    """Which rows to take: an SQL condition on the log's columns, such as event == "purchase"; empty = all."""
     columns: tuple[str, ...] = ()
     """Column names of csv and tsv files *without* a header line, in order; empty = the first line names them."""
     user: str = "user_id"
@@ -36,7 +44,7 @@ class PrepareConfig:
     item: str = "item_id"
     """Column with the item id."""
     time: str = "timestamp"
-    """Column with the time of the event."""
+    """Column with the time of the event; `order` where the log has none: the order of files and rows is the time."""
     time_unit: Literal["auto", "s", "ms", "us", "ns", "iso", "order"] = "auto"
     """Unit of the times: since 1970, ISO 8601 text or typed timestamps, or `order`: whole numbers of which only the order counts.
     auto = the one unit that fits most rows; rows that do not fit it are rejected."""
@@ -94,7 +102,7 @@ class PrepareConfig:
             raise ValueError(f"strata_bounds is {list(bounds)}; it must start at 1 and rise")
         if len(bounds) > MOST_STRATA:
             raise ValueError(f"strata_bounds makes {len(bounds)} strata; at most {MOST_STRATA} fit the shards")
-        if self.delimiter and (len(self.delimiter.encode()) != 1 or self.delimiter in '\r\n"'):
-            raise ValueError(f"delimiter is {self.delimiter!r}; it must be one ASCII character and no quote")
+        if not self.delimiter.isascii() or set(self.delimiter) & set('\r\n"'):
+            raise ValueError(f"delimiter is {self.delimiter!r}; it must be ASCII, without quotes and line breaks")
         if len({self.user, self.item, self.time}) < 3:
             raise ValueError(f"user, item and time must be three columns; got {self.user!r}, {self.item!r}, {self.time!r}")

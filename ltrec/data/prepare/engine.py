@@ -51,6 +51,11 @@ def quoted(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
+def identifier(name: str) -> str:
+    """An SQL name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def user_key(column: str) -> str:
     """SQL: the last eight bytes of the id's MD5, little-endian, read as signed: the key of a user in the shards."""
     number = f"md5_number_lower({column})::HUGEINT"

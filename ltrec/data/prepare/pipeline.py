@@ -111,12 +111,13 @@ def _build(
         raise UserError("no user has two training events, so there is no pair of events to learn from; nothing was written")
     on_progress("count", 0, 0)
     counts = vocabulary.count_training(blocks(layout, config.block_rows), codes)
+    outsized = summary.outsized(connection, counts)
     vocab, id_of_code = vocabulary.write_vocabulary(connection, counts, work)
     on_users = _counter("write", counted["users"], on_progress)
     stream = blocks(layout, config.block_rows)
     shards = write_shards(stream, layout.parts, id_of_code, work, config.block_rows, config.shard_events, on_users)
     unit = account.pop("time_unit")
-    account |= {**counted, "items": vocab.items, "first_time": first, "last_time": latest}
+    account |= {**counted, "items": vocab.items, "outsized": outsized, "first_time": first, "last_time": latest}
     account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes()}
     summary.check_account(account, shards, int(counts.sum()))
     return Manifest(
@@ -142,9 +143,12 @@ def _filter(
     connection: Connection, config: PrepareConfig, found: list[Source], work: Path, out: Path, on_progress: Progress
 ) -> dict[str, Any]:
     """Read and filter; return the account of what went, with the unit of time under `time_unit`."""
-    rows = staging.stage(connection, found, config, on_progress)
+    counted = staging.stage(connection, found, config, on_progress)
+    rows = counted.rows
     if rows == 0:
         raise UserError(f"{', '.join(str(s.path) for s in found[:3])}: no events, only headers")
+    if rows == counted.unselected:
+        raise UserError(f"prepare.where={config.where!r} selects none of the {rows} rows")
     unit, fits = choose_unit(connection, config)
     reasons = rejects.judge(connection, fits, unit)
     rejects_file = None
@@ -161,6 +165,8 @@ def _filter(
     _refuse_trivial(connection, config)
     return {
         "rows": rows,
+        "empty_files": counted.empty_files,
+        "unselected": counted.unselected,
         "rejected": sum(reasons.values()),
         "rejects": reasons,
         "rejects_file": rejects_file,

@@ -8,15 +8,24 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_path, sha256_file
+from ltrec.data.prepare.readers.text import STRAY_QUOTE
 from ltrec.data.prepare.sources import Source
 
 REJECTS = Path("_rejects", "rejects.parquet")
 OVER_BUDGET = Path("_rejects", "over-budget.parquet")
 """Rejects of a run that stopped; another name, so that it never touches the rejects of a finished data set."""
+
+MOST_PLACES = 3
+
+_CURES = {
+    STRAY_QUOTE: "say quoting=none if quotes are plain characters here, or quoting=multiline if texts go on over several lines",
+}
+"""Reason -> what to do about it, where there is more to say than "mend the log"."""
 
 
 def judge(connection: duckdb.DuckDBPyConnection, fits: str, unit: str) -> dict[str, int]:
@@ -51,12 +60,21 @@ def check_budget(rejects: dict[str, int], rows: int, budget: float, kept_at: Pat
     """Stop when too large a share was rejected.
 
     Raises:
-        UserError: over budget; names the reasons and the file that holds the rows.
+        UserError: over budget; names the reasons, where each was met first, and the file that holds all rows.
     """
     rejected = sum(rejects.values())
     if rejected > budget * rows:
-        reasons = ", ".join(f"{count} x {reason}" for reason, count in sorted(rejects.items(), key=lambda r: (-r[1], r[0]))[:4])
-        raise UserError(
-            f"{rejected} of {rows} rows rejected ({rejected / rows:.2%}, budget {budget:.2%}): {reasons}; see {kept_at},"
-            f" then mend the log or raise prepare.reject_budget"
+        common = sorted(rejects, key=lambda reason: (-rejects[reason], reason))[:4]
+        reasons = ", ".join(f"{rejects[reason]} x {reason}{_places(kept_at, reason)}" for reason in common)
+        cure = "; ".join(
+            [*(_CURES[reason] for reason in common if reason in _CURES), "mend the log or raise prepare.reject_budget"]
         )
+        share = f"{rejected} of {rows} rows rejected ({rejected / rows:.2%}, budget {budget:.2%})"
+        raise UserError(f"{share}: {reasons}; see {kept_at}, then {cure}")
+
+
+def _places(kept_at: Path, reason: str) -> str:
+    """File and row of the first rejects for one reason."""
+    found = ds.dataset(kept_at).head(MOST_PLACES + 1, columns=["file", "row"], filter=ds.field("reason") == reason).to_pylist()
+    shown = ", ".join(f"{place['file']}:{place['row']}" for place in found[:MOST_PLACES])
+    return f" ({shown}{', ...' if len(found) > MOST_PLACES else ''})"

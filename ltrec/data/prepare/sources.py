@@ -6,16 +6,19 @@ A file's label is its path relative to the argument that named it, so a data set
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from ltrec.core.errors import UserError, nearest
 from ltrec.core.files import sha256_file
 
-FORMATS = {
+SUFFIXES = {
     ".csv": "csv",
+    ".txt": "csv",
+    ".dat": "csv",
     ".tsv": "tsv",
     ".inter": "tsv",
     ".data": "tsv",
@@ -29,15 +32,23 @@ COMPRESSIONS = (".gz", ".bz2", ".zst")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One input file; `format` is csv, tsv, jsonl or parquet."""
+    """One input file.
+
+    Attributes:
+        path: where it is.
+        label: its path below the argument that named it.
+        format: csv, tsv, jsonl, sequences or parquet.
+        partition: columns that its folders name, as in ``event=view/day=2024-05-01/part-0.parquet``; None = null.
+    """
 
     path: Path
     label: str
     format: str
+    partition: dict[str, str | None] = field(default_factory=dict)
 
 
 def find_sources(arguments: Sequence[str], log_format: str) -> list[Source]:
-    """Expand files, globs and folders, each sorted by name, in the order given.
+    """Expand files, globs and folders, each sorted by name, in the order given. Empty files count only when they are named.
 
     Raises:
         UserError: nothing to read, a missing or empty file, an unknown format, or a file named twice.
@@ -47,8 +58,6 @@ def find_sources(arguments: Sequence[str], log_format: str) -> list[Source]:
     found = [source for argument in arguments for source in _expand(argument, log_format)]
     seen: set[Path] = set()
     for source in found:
-        if source.path.stat().st_size == 0:
-            raise UserError(f"{source.path} is empty (0 bytes)")
         if source.path.resolve() in seen:
             raise UserError(f"{source.path} is named twice; its events would count twice")
         seen.add(source.path.resolve())
@@ -70,7 +79,9 @@ def _expand(argument: str, log_format: str) -> list[Source]:
     if "://" in argument:
         raise UserError(f"{argument}: remote logs cannot be read yet; copy them to a local disk first")
     if path.is_file():
-        return [Source(path, path.name, _format(path, log_format))]
+        if path.stat().st_size == 0:
+            raise UserError(f"{path} is empty (0 bytes)")
+        return [Source(path, path.name, _format(path, log_format), _partition(path.parts[:-1]))]
     if path.is_dir():
         return _files(path, [p for p in path.rglob("*") if p.is_file()], log_format, argument)
     if glob.has_magic(argument):
@@ -87,10 +98,18 @@ def _files(base: Path, candidates: list[Path], log_format: str, argument: str) -
         parts = path.relative_to(base).parts
         if any(part.startswith((".", "_")) for part in parts) or (log_format == "auto" and not _known_format(path)):
             continue
-        files.append(Source(path, "/".join(parts), _format(path, log_format)))
+        files.append(Source(path, "/".join(parts), _format(path, log_format), _partition(path.parts[:-1])))
+    if files and not any(source.path.stat().st_size for source in files):
+        raise UserError(f"{argument} holds {len(files)} event log(s), all of them empty (0 bytes)")
     if not files:
-        raise UserError(f"{argument} holds no event log; known file names end in {', '.join(FORMATS)}")
+        raise UserError(f"{argument} holds no event log; known file names end in {', '.join(SUFFIXES)}")
     return files
+
+
+def _partition(folders: Iterable[str]) -> dict[str, str | None]:
+    """Columns that Hive, Spark and others write as folders, ``key=value``, with odd characters as %xx."""
+    pairs = (folder.partition("=") for folder in folders)
+    return {unquote(k): None if v == "__HIVE_DEFAULT_PARTITION__" else unquote(v) for k, equals, v in pairs if k and equals}
 
 
 def _plain_prefix(parts: tuple[str, ...]) -> tuple[str, ...]:
@@ -100,11 +119,11 @@ def _plain_prefix(parts: tuple[str, ...]) -> tuple[str, ...]:
 
 def _known_format(path: Path) -> str | None:
     name = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
-    return FORMATS.get(name.suffix.lower())
+    return SUFFIXES.get(name.suffix.lower())
 
 
 def _format(path: Path, log_format: str) -> str:
     known = _known_format(path) if log_format == "auto" else log_format
     if known is None:
-        raise UserError(f"{path}: cannot tell the format from the name; say prepare.format=csv, tsv, jsonl or parquet")
+        raise UserError(f"{path}: cannot tell the format from the name; say prepare.format=csv, tsv, jsonl, sequences or parquet")
     return known

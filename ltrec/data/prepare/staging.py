@@ -9,7 +9,8 @@ content            what a rejected row looked like
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
@@ -17,7 +18,7 @@ from pyarrow import types
 
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.progress import Progress
-from ltrec.data.prepare.readers import OnFault, read
+from ltrec.data.prepare.readers import Where, read
 from ltrec.data.prepare.sources import Source
 
 INSERT_ROWS = 1 << 18
@@ -43,18 +44,36 @@ FROM (SELECT *, {amount} AS amount, {micros} AS micros, ((micros % 1000000) + 10
 _FAULTS = pa.schema({"row": pa.int64(), "reason": pa.string(), "content": pa.string()})
 
 
-def stage(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], config: PrepareConfig, on_progress: Progress) -> int:
-    """Read every source into `staged`; return how many rows there were, good and bad."""
+@dataclass
+class Counted:
+    """What was read: rows in all (good, bad and not selected), those that `where` did not select, files without a row."""
+
+    rows: int = 0
+    unselected: int = 0
+    empty_files: int = 0
+
+    def skip(self, count: int) -> None:
+        """Count rows that were not selected."""
+        self.rows += count
+        self.unselected += count
+
+
+def stage(
+    connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], config: PrepareConfig, on_progress: Progress
+) -> Counted:
+    """Read every source into `staged`; return what there was."""
     connection.execute(_TABLE)
-    faults = Faults()
-    count = 0
+    faults, where = Faults(), Where(config.where) if config.where else None
+    counted = Counted()
     for number, source in enumerate(sources):
-        for batch in _large_batches(source, config, faults):
+        before = counted.rows
+        for batch in _large_batches(read(source, config, where, faults, counted.skip)):
             _insert(connection, number, batch)
-            count += batch.num_rows + faults.flush(connection, number)
-            on_progress("read", count, 0)
-        count += faults.flush(connection, number)
-    return count
+            counted.rows += batch.num_rows + faults.flush(connection, number)
+            on_progress("read", counted.rows, 0)
+        counted.rows += faults.flush(connection, number)
+        counted.empty_files += counted.rows == before
+    return counted
 
 
 class Faults:
@@ -78,9 +97,9 @@ class Faults:
         return count
 
 
-def _large_batches(source: Source, config: PrepareConfig, on_fault: OnFault) -> Iterator[pa.Table]:
+def _large_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     pending: list[pa.RecordBatch] = []
-    for batch in read(source, config, on_fault):
+    for batch in batches:
         pending.append(batch)
         if sum(b.num_rows for b in pending) >= INSERT_ROWS:
             yield pa.Table.from_batches(pending)

@@ -7,11 +7,15 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import numpy.typing as npt
 
 from ltrec.data.manifest import Shard
 from ltrec.data.prepare.engine import one_row
 
 QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
+
+OUTSIZED_EVENTS, OUTSIZED_SHARE, MOST_OUTSIZED = 1000, 0.01, 3
+"""An id with more events than both of these is named as implausible; so many of a kind are."""
 
 _COUNTS = {
     "users": "count(*)",
@@ -43,13 +47,35 @@ def count_users(connection: duckdb.DuckDBPyConnection, head_from: int) -> dict[s
     return {**dict(zip(counts, values, strict=True)), "length_quantiles": lengths}
 
 
+def outsized(connection: duckdb.DuckDBPyConnection, item_counts: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Users and items with more events than one is likely to have: placeholders such as "guest" look like that.
+
+    Args:
+        connection: with the tables `users` and `items`.
+        item_counts: training events per item code [codes].
+
+    Returns:
+        (kind, id, events, share of all events) of at most `MOST_OUTSIZED` of each kind, the largest first.
+    """
+    (events,) = one_row(connection, "SELECT sum(count) FROM users")
+    least = max(OUTSIZED_EVENTS, int(OUTSIZED_SHARE * events)) + 1
+    query = f"SELECT user_id, count FROM users WHERE count >= {least} ORDER BY count DESC, user_id LIMIT {MOST_OUTSIZED}"
+    found = [("user", user, int(count), int(count) / events) for user, count in connection.execute(query).fetchall()]
+    trained = int(item_counts.sum())
+    for code in np.argsort(-item_counts, kind="stable")[:MOST_OUTSIZED].tolist():
+        if (count := int(item_counts[code])) > max(OUTSIZED_EVENTS, OUTSIZED_SHARE * trained):
+            ((item,),) = connection.execute("SELECT item_id FROM items WHERE code = ?", [code]).fetchall()
+            found.append(("item", item, count, count / trained))
+    return [dict(zip(("kind", "id", "events", "share"), entry, strict=True)) for entry in found]
+
+
 def check_account(summary: dict[str, Any], shards: Sequence[Shard], train_events: int) -> None:
     """Every row read is in a shard or counted among those that went; the passes over the data agree.
 
     Raises:
         RuntimeError: rows were lost or made up; a fault of ours.
     """
-    gone = sum(summary[name] for name in ("rejected", "duplicates", "filtered_events", "capped_events"))
+    gone = sum(summary[name] for name in ("unselected", "rejected", "duplicates", "filtered_events", "capped_events"))
     pairs = {
         "rows": (summary["rows"], gone + summary["events"]),
         "events": (summary["events"], sum(shard.events for shard in shards)),

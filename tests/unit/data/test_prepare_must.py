@@ -93,7 +93,7 @@ def test_null_ids_bad_times_and_short_rows_are_rejected_and_counted(tmp_path):
 
 
 def test_over_the_budget_nothing_is_written_but_the_rejects(tmp_path):
-    with pytest.raises(UserError, match=r"1 of \d+ rows rejected .* 1 x null user; see .*over-budget\.parquet"):
+    with pytest.raises(UserError, match=r"1 of \d+ rows rejected .* 1 x null user \(log\.csv:\d+\); see .*over-budget\.parquet"):
         prepared(tmp_path, [*some_events(), (None, "i", START)])
     assert [p.name for p in (tmp_path / "out").rglob("*")] == ["_rejects", "over-budget.parquet"]
     prepared(tmp_path)

@@ -12,33 +12,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.readers import json_lines, read, text
-from ltrec.data.prepare.sources import find_sources
-
-
-def read_all(path, **options):
-    """(good rows, faults) of one file; faults as (row, reason)."""
-    config = PrepareConfig(sources=(str(path),), **options)
-    faults = []
-    (source,) = find_sources(config.sources, config.format)
-    batches = list(read(source, config, lambda row, reason, content: faults.append((row, reason))))
-    rows = pa.Table.from_batches(batches).to_pylist() if batches else []
-    return [tuple(row.values()) for row in rows], faults
+from ltrec.data.prepare.readers import lines
+from tests.support.logs import read_log
 
 
 def test_csv_with_quotes_newlines_and_a_byte_order_mark(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(b'\xef\xbb\xbftimestamp,user_id,x,item_id\r\n1,"a,b",,"i\n""1"""\r\n2,c,,d\r\n')
-    assert read_all(path) == ([(2, "a,b", 'i\n"1"', "1"), (3, "c", "d", "2")], [])
+    assert read_log(path, quoting="multiline") == ([(2, "a,b", 'i\n"1"', "1"), (4, "c", "d", "2")], [])
+    assert read_log(path) == ([(4, "c", "d", "2")], [(2, "stray quote"), (3, "stray quote")])
 
 
 def test_csv_faults_keep_the_numbers_of_the_rows_around_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(text, "BLOCK_BYTES", 300)
-    lines = ["user_id,item_id,timestamp"] + ["short" if n % 7 == 3 else f"u{n},i,{n}" for n in range(2, 500)]
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 300)
+    written = ["user_id,item_id,timestamp"] + ["short" if n % 7 == 3 else f"u{n},i,{n}" for n in range(2, 500)]
     path = tmp_path / "log.csv"
-    path.write_text("\n".join(lines) + "\n")
-    rows, faults = read_all(path)
+    path.write_text("\n".join(written) + "\n")
+    rows, faults = read_log(path)
     assert rows == [(n, f"u{n}", "i", str(n)) for n in range(2, 500) if n % 7 != 3]
     assert faults == [(n, "1 fields instead of 3") for n in range(2, 500) if n % 7 == 3]
 
@@ -47,39 +37,39 @@ def test_csv_faults_keep_the_numbers_of_the_rows_around_them(tmp_path, monkeypat
 def test_the_last_line_may_end_as_it_likes(tmp_path, ending):
     path = tmp_path / "log.csv"
     path.write_bytes(f"user_id,item_id,timestamp\na,b,1\nc,d,2{ending}".encode())
-    assert read_all(path) == ([(2, "a", "b", "1"), (3, "c", "d", "2")], [])
+    assert read_log(path) == ([(2, "a", "b", "1"), (3, "c", "d", "2")], [])
 
 
 def test_a_quote_that_never_closes_is_not_a_shorter_file(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text('user_id,item_id,timestamp\na,b,1\n"c,d,2\ne,f,3\n')
-    with pytest.raises(UserError, match=r"after record 2 never closes"):
-        read_all(path)
+    assert read_log(path) == ([(2, "a", "b", "1"), (4, "e", "f", "3")], [(3, "stray quote")])
+    assert read_log(path, quoting="multiline") == read_log(path)
 
 
 def test_bytes_that_are_not_utf8_are_faults(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(b"user_id,item_id,timestamp\na,\xff,1\nb,\xc3\xa9,2\n")
-    assert read_all(path) == ([(3, "b", "é", "2")], [(2, "item_id is not UTF-8")])
+    assert read_log(path) == ([(3, "b", "é", "2")], [(2, "item_id is not UTF-8")])
 
 
 def test_tsv_has_no_quotes_and_knows_typed_headers(tmp_path):
     path = tmp_path / "log.inter"
     path.write_text('user_id:token\titem_id:token\trating:float\ttimestamp:float\n"1\t2\t3\t4\n')
-    assert read_all(path) == ([(2, '"1', "2", "4")], [])
+    assert read_log(path) == ([(2, '"1', "2", "4")], [])
 
 
 def test_a_file_without_header_takes_its_names_from_the_options(tmp_path):
     path = tmp_path / "u.data"
     path.write_text("196\t242\t3\t881250949\n186\t302\t3\t891717742\n")
-    rows, faults = read_all(path, columns=("user_id", "item_id", "rating", "timestamp"))
+    rows, faults = read_log(path, columns=("user_id", "item_id", "rating", "timestamp"))
     assert rows == [(1, "196", "242", "881250949"), (2, "186", "302", "891717742")] and faults == []
 
 
 def test_compressed_text_and_another_separator(tmp_path):
     path = tmp_path / "log.csv.gz"
     path.write_bytes(gzip.compress(b"u;i;t\na;b;1\n"))
-    assert read_all(path, delimiter=";", user="u", item="i", time="t") == ([(2, "a", "b", "1")], [])
+    assert read_log(path, delimiter=";", user="u", item="i", time="t") == ([(2, "a", "b", "1")], [])
 
 
 def test_truncated_gzip_is_refused(tmp_path):
@@ -88,7 +78,7 @@ def test_truncated_gzip_is_refused(tmp_path):
         gzip.compress("".join(["user_id,item_id,timestamp\n", *(f"u{n},i,{n}\n" for n in range(9999))]).encode())[:-30]
     )
     with pytest.raises(UserError, match=r"log\.csv\.gz cannot be read as csv"):
-        read_all(path)
+        read_log(path)
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.jsonl", "log.parquet"])
@@ -101,7 +91,7 @@ def test_a_wrong_column_is_answered_with_the_nearest(tmp_path, name):
     else:
         pq.write_table(pa.table({"user": [1], "item_id": [2], "timestamp": [3]}), path)
     with pytest.raises(UserError, match=r"has no column 'user_id' \(did you mean 'user'\?\); it has user, item_id, timestamp"):
-        read_all(path)
+        read_log(path)
 
 
 def test_json_lines(tmp_path):
@@ -115,22 +105,22 @@ def test_json_lines(tmp_path):
         '{"item_id": "o\'k", "timestamp": 5}',
     ]
     path.write_text("\n".join(lines))
-    rows, faults = read_all(path)
-    assert rows == [(1, "1", "x", "1356998400.5"), (4, None, None, "2020-01-01"), (5, None, "o'k", "5")]
-    assert faults == [(2, "not a JSON object"), (3, "not a JSON object")]
+    rows, faults = read_log(path)
+    assert rows == [(1, "1", "x", "1356998400.5"), (5, None, None, "2020-01-01"), (6, None, "o'k", "5")]
+    assert faults == [(2, "not a JSON object"), (4, "not a JSON object")]
 
 
 def test_json_keys_with_dots_and_quotes(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text(json.dumps({"a.user": "u", "it'em": "i", "t": 1}) + "\n")
-    assert read_all(path, user="a.user", item="it'em", time="t") == ([(1, "u", "i", "1")], [])
+    assert read_log(path, user="a.user", item="it'em", time="t") == ([(1, "u", "i", "1")], [])
 
 
 def test_json_lines_in_many_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(json_lines, "BLOCK_BYTES", 200)
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 200)
     path = tmp_path / "log.jsonl"
     path.write_text("".join(json.dumps({"user_id": n, "item_id": n, "timestamp": n}) + "\n" for n in range(1, 200)))
-    assert read_all(path)[0] == [(n, str(n), str(n), str(n)) for n in range(1, 200)]
+    assert read_log(path)[0] == [(n, str(n), str(n), str(n)) for n in range(1, 200)]
 
 
 def test_parquet_types(tmp_path):
@@ -146,7 +136,7 @@ def test_parquet_types(tmp_path):
         }
     )
     pq.write_table(table, path)
-    rows, _ = read_all(path)
+    rows, _ = read_log(path)
     assert [row[:3] for row in rows] == [(1, "1", "7"), (2, None, "8"), (3, None, "9"), (4, "2.5", None)]
     assert rows[0][3] == dt.datetime(2020, 1, 1, 1, tzinfo=dt.UTC)
 
@@ -162,7 +152,7 @@ def test_parquet_types(tmp_path):
 )
 def test_parquet_ids(tmp_path, values, expected):
     pq.write_table(pa.table({"user_id": values, "item_id": values, "timestamp": [1, 2]}), tmp_path / "log.parquet")
-    assert [row[1] for row in read_all(tmp_path / "log.parquet")[0]] == expected
+    assert [row[1] for row in read_log(tmp_path / "log.parquet")[0]] == expected
 
 
 @pytest.mark.parametrize("values", [pa.array([dt.date(2020, 1, 1)]), pa.array([decimal.Decimal("1.5")]), pa.array([True])])
@@ -170,9 +160,9 @@ def test_parquet_times_of_other_types(tmp_path, values):
     pq.write_table(pa.table({"user_id": ["a"], "item_id": ["b"], "timestamp": values}), tmp_path / "log.parquet")
     if values.type == pa.bool_():
         with pytest.raises(UserError, match="the time column has type bool"):
-            read_all(tmp_path / "log.parquet")
+            read_log(tmp_path / "log.parquet")
     else:
-        assert read_all(tmp_path / "log.parquet")[0][0][3] in (dt.datetime(2020, 1, 1, tzinfo=dt.UTC), 1.5)
+        assert read_log(tmp_path / "log.parquet")[0][0][3] in (dt.datetime(2020, 1, 1, tzinfo=dt.UTC), 1.5)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
@@ -182,10 +172,10 @@ def test_truncated_parquet_is_refused(tmp_path, share):
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(UserError, match=r"log\.parquet"):
-        read_all(path)
+        read_log(path)
 
 
 def test_a_list_is_no_id(tmp_path):
     pq.write_table(pa.table({"user_id": [[1]], "item_id": ["b"], "timestamp": [1]}), tmp_path / "log.parquet")
-    with pytest.raises(UserError, match="ids must be text or numbers"):
-        read_all(tmp_path / "log.parquet")
+    with pytest.raises(UserError, match="ids must be text, numbers or UUIDs"):
+        read_log(tmp_path / "log.parquet")

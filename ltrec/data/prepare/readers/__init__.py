@@ -1,51 +1,139 @@
 """Readers: one event log file to Arrow batches of (row, user_id, item_id, time), in file order, in bounded memory.
 
-Malformed rows are reported to `on_fault` with their row number and never stop the reading; a file that cannot be read as a whole
-(truncated, a missing column) raises UserError. `row` is the record's number in its file: from 1 in Parquet, the line in text files
-(a header is line 1, blank lines do not count).
+A format knows two things: the columns that a file has, and how to read some of them. What is common to all stands here: finding the
+columns that were asked for (also in folder names such as ``event=view``), `where`, and ids in one canonical form.
+
+Every row of a file comes out, or is reported to `on_fault` with its number and a reason, or is counted as not selected. `row` is
+the record's number: from 1 in Parquet, the line in text files (a header is line 1; empty lines are nobody's row). A file that
+cannot be read as a whole (truncated, a missing column) raises UserError.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ltrec.core.errors import UserError
+from ltrec.core.errors import UserError, first_line
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.readers.json_lines import read_json_lines
-from ltrec.data.prepare.readers.parquet import read_parquet
-from ltrec.data.prepare.readers.table import OnFault
-from ltrec.data.prepare.readers.text import read_csv, read_tsv
+from ltrec.data.prepare.readers.dialect import plain_name
+from ltrec.data.prepare.readers.ids import canonical
+from ltrec.data.prepare.readers.json_lines import json_names, read_json_lines
+from ltrec.data.prepare.readers.parquet import parquet_names, read_parquet
+from ltrec.data.prepare.readers.sequences import read_sequences, sequence_names
+from ltrec.data.prepare.readers.table import OnFault, as_text, find_column, repeated
+from ltrec.data.prepare.readers.text import read_text, text_names
+from ltrec.data.prepare.readers.where import Where
 from ltrec.data.prepare.sources import Source
 
+SELECTED = "where: "
+"""In front of the names of columns that only `where` reads."""
 
-class Reader(Protocol):
-    """Yield batches with columns row (int64), user_id, item_id (text, nullable) and time (text, number or timestamp, nullable)."""
 
-    def __call__(self, source: Source, config: PrepareConfig, on_fault: OnFault) -> Iterator[pa.RecordBatch]:
+class Names(Protocol):
+    """The columns of a file, in order; none when it has no rows and does not say."""
+
+    def __call__(self, source: Source, config: PrepareConfig) -> Sequence[str]:
+        """Look into one file."""
+        ...
+
+
+class Read(Protocol):
+    """Yield batches of a column `row` (int64) and those in `chosen`, name in the batch -> place in the file."""
+
+    def __call__(
+        self, source: Source, config: PrepareConfig, chosen: Mapping[str, int], on_fault: OnFault
+    ) -> Iterator[pa.RecordBatch]:
         """Read one file."""
         ...
 
 
-READERS: dict[str, Reader] = {"csv": read_csv, "tsv": read_tsv, "jsonl": read_json_lines, "parquet": read_parquet}
+class Format(NamedTuple):
+    """A file format."""
+
+    names: Names
+    read: Read
 
 
-def read(source: Source, config: PrepareConfig, on_fault: OnFault) -> Iterator[pa.RecordBatch]:
-    """Batches of one source.
+FORMATS: dict[str, Format] = {
+    "csv": Format(text_names, read_text),
+    "tsv": Format(text_names, read_text),
+    "jsonl": Format(json_names, read_json_lines),
+    "sequences": Format(sequence_names, read_sequences),
+    "parquet": Format(parquet_names, read_parquet),
+}
+
+
+def read(
+    source: Source, config: PrepareConfig, where: Where | None, on_fault: OnFault, on_unselected: Callable[[int], None]
+) -> Iterator[pa.RecordBatch]:
+    """Batches of one source: row (int64), user_id, item_id (text, nullable), time (text, number or timestamp, nullable; left out
+    where the order of the log is the time).
 
     Raises:
-        UserError: the file is damaged, empty of columns, or lacks a column that was asked for.
+        UserError: the file is damaged, or lacks a column that was asked for.
     """
     try:
-        yield from READERS[source.format](source, config, on_fault)
-    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{source.path} cannot be read as {source.format}: {_first_line(error)}") from error
+        if source.path.stat().st_size == 0:
+            return
+        file_format = FORMATS[source.format]
+        names = file_format.names(source, config)
+        if not names:
+            return
+        chosen, constant = _find(_asked(config, where, names, source), names, source)
+        for raw in file_format.read(source, config, chosen, on_fault):
+            batch = as_text(_with_constants(raw, constant), on_fault)
+            yield _events(batch if where is None else _selected(batch, where, config, on_fault, on_unselected), config)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{source.path} cannot be read as {source.format}: {first_line(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _asked(config: PrepareConfig, where: Where | None, names: Sequence[str], source: Source) -> dict[str, str]:
+    """Name in the batch -> the user's name of the column."""
+    asked = {"user_id": config.user, "item_id": config.item}
+    known = [plain_name(name) for name in names]
+    if config.time != "order" or "order" in known:
+        asked["time"] = config.time
+    if where is not None:
+        asked |= {SELECTED + name: name for name in where.bind([*known, *source.partition])}
+    return asked
 
 
-__all__ = ["READERS", "OnFault", "Reader", "read"]
+def _find(asked: Mapping[str, str], names: Sequence[str], source: Source) -> tuple[dict[str, int], dict[str, str | None]]:
+    """Columns by their place in the file, and those that a folder's name gives, by their value."""
+    known = {plain_name(name) for name in names}
+    constant = {name: source.partition[a] for name, a in asked.items() if a not in known and a in source.partition}
+    return {name: find_column(a, names, source.path) for name, a in asked.items() if name not in constant}, constant
+
+
+def _with_constants(batch: pa.RecordBatch, constant: Mapping[str, str | None]) -> pa.RecordBatch:
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    return pa.RecordBatch.from_pydict(columns | repeated(constant, batch.num_rows)) if constant else batch
+
+
+def _selected(
+    batch: pa.RecordBatch, where: Where, config: PrepareConfig, on_fault: OnFault, on_unselected: Callable[[int], None]
+) -> pa.RecordBatch:
+    """The rows that `where` selects, without its columns."""
+    own = [name for name in batch.schema.names if not name.startswith(SELECTED)]
+    looked_at = {name: batch[SELECTED + name] for name in where.names or ()}
+    selected, misfits = where(pa.RecordBatch.from_pydict({"row": batch["row"], **looked_at}), config.null_values)
+    wrong = pa.array([False] * batch.num_rows)
+    for name, misfit in misfits.items():
+        for row, value in zip(batch["row"].filter(misfit).to_pylist(), looked_at[name].filter(misfit).to_pylist(), strict=True):
+            on_fault(row, f"{name} is no {where.type_of(name)}", f"{name}={value}")
+        wrong = pc.or_(wrong, misfit)
+    on_unselected(int(pc.sum(pc.invert(pc.or_(selected, wrong))).as_py() or 0))
+    return batch.select(own).filter(pc.and_not(selected, wrong))
+
+
+def _events(batch: pa.RecordBatch, config: PrepareConfig) -> pa.RecordBatch:
+    columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+    return pa.RecordBatch.from_pydict(
+        columns | {name: canonical(columns[name], config.null_values) for name in ("user_id", "item_id")}
+    )
+
+
+__all__ = ["FORMATS", "Format", "OnFault", "Where", "read"]

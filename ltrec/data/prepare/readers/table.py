@@ -1,64 +1,74 @@
-"""What all readers share: the shape of a batch, finding a column by name, ids as text."""
+"""What all readers share: how a fault is reported, finding a column by name, bytes as text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ltrec.core.errors import UserError, nearest
-from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.readers.dialect import plain_name
 
 OnFault = Callable[[int, str, str | None], None]
 """Called with (row number, reason, text of the row or None) for a row that cannot be an event."""
 
-
-def wanted_columns(config: PrepareConfig) -> dict[str, str]:
-    """Name in the batch -> name asked for."""
-    return {"user_id": config.user, "item_id": config.item, "time": config.time}
+_NUMBERS = re.compile(r"-?[0-9][0-9\s.,;:|-]*")
 
 
-def find_column(wanted: str, names: Sequence[str], path: Path) -> str:
-    """The column called `wanted`, also under a typed header such as ``user_id:token``.
+def find_column(wanted: str, names: Sequence[str], path: Path) -> int:
+    """Place of the column called `wanted`, also under a typed header such as ``user_id:token``.
 
     Raises:
         UserError: no such column, or several.
     """
-    plain = [name.split(":")[0].strip() for name in names]
-    matches = [name for name in names if name == wanted] or [n for n, p in zip(names, plain, strict=True) if p == wanted]
+    plain = [plain_name(name) for name in names]
+    matches = [place for place, name in enumerate(names) if name == wanted] or [p for p, name in enumerate(plain) if name == wanted]
     if not matches:
-        raise UserError(f"{path} has no column {wanted!r}{nearest(wanted, plain)}; it has {', '.join(plain)}")
+        hint = nearest(wanted, plain) or _header_hint(plain)
+        raise UserError(
+            f"{path} has no column {wanted!r}{hint}; it has {', '.join(plain[:30])}{', ...' if len(plain) > 30 else ''}"
+        )
     if len(matches) > 1:
         raise UserError(f"{path} has {len(matches)} columns called {wanted!r}")
     return matches[0]
 
 
-def decode(column: pa.Array, rows: pa.Array, what: str, on_fault: OnFault) -> tuple[pa.Array, list[bool] | None]:
-    """Bytes to text, and which rows to keep (None = all); undecodable ones are reported."""
+def _header_hint(names: Sequence[str]) -> str:
+    """Names that are numbers are the first event of a file without a header."""
+    hint = " (no header line? then name the columns: 'columns=[user_id,item_id,timestamp]')"
+    return hint if any(_NUMBERS.fullmatch(name) for name in names) else ""
+
+
+def as_text(batch: pa.RecordBatch, on_fault: OnFault) -> pa.RecordBatch:
+    """The batch with its columns of bytes as text, without the rows that are not UTF-8, which are reported."""
+    kept = [True] * batch.num_rows
+    texts: dict[str, pa.Array] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        texts[name] = _decode(column, name, batch["row"], kept, on_fault) if column.type == pa.binary() else column
+    result = pa.RecordBatch.from_pydict(texts)
+    return result if all(kept) else result.filter(pa.array(kept))
+
+
+def _decode(column: pa.Array, name: str, rows: pa.Array, kept: list[bool], on_fault: OnFault) -> pa.Array:
+    """Bytes to text; a row that is already lost is reported once."""
     try:
-        return pc.cast(column, pa.string()), None
+        return pc.cast(column, pa.string())
     except pa.ArrowInvalid:
-        keep, texts = [], []
-        for row, value in zip(rows.to_pylist(), column.to_pylist(), strict=True):
+        texts: list[str | None] = []
+        for index, (row, value) in enumerate(zip(rows.to_pylist(), column.to_pylist(), strict=True)):
             try:
                 texts.append(None if value is None else value.decode("utf-8"))
-                keep.append(True)
             except UnicodeDecodeError:
-                on_fault(row, f"{what} is not UTF-8", repr(value))
+                if kept[index]:
+                    on_fault(row, f"{name} is not UTF-8", repr(value))
+                kept[index] = False
                 texts.append(None)
-                keep.append(False)
-        return pa.array(texts, pa.string()), keep
+        return pa.array(texts, pa.string())
 
 
-def batch_of_text(rows: pa.Array, columns: dict[str, pa.Array], on_fault: OnFault) -> pa.RecordBatch:
-    """A batch of byte columns as text, without the rows that are not UTF-8."""
-    kept = [True] * len(rows)
-    texts = {}
-    for name, column in columns.items():
-        texts[name], keep = decode(column, rows, name, on_fault)
-        if keep is not None:
-            kept = [a and b for a, b in zip(kept, keep, strict=True)]
-    batch = pa.RecordBatch.from_pydict({"row": rows, **texts})
-    return batch if all(kept) else batch.filter(pa.array(kept))
+def repeated(values: Mapping[str, str | None], count: int) -> dict[str, pa.Array]:
+    """Columns of text that hold one value, as the folder of a file says."""
+    return {name: pa.array([value], pa.string()).take(pa.array([0] * count, pa.int8())) for name, value in values.items()}

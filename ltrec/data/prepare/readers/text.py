@@ -1,114 +1,169 @@
-"""CSV and TSV. csv: comma, double quotes may hold separators and newlines; tsv: tab, no quoting.
+"""CSV, TSV and their relatives: one line, one row (but for `quoting=multiline`).
 
-pyarrow parses, single-threaded, because only then it numbers the malformed rows. It drops the rest of the file *silently* when a
-quoted field never closes (pyarrow 26), so a sentinel record is appended to the stream: if it does not come out, the tail was lost.
+Every line is a row, a reject, or empty. pyarrow parses blocks of lines; it takes a stray quote for the start of a field that may go
+on over any number of lines, so lines with quotes are checked first against the grammar, by an expression of their own:
+
+    field = "..." with quotes doubled inside, or anything whose first character, after blanks, is no quote, without separators
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, islice
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.readers.table import OnFault, batch_of_text, find_column, wanted_columns
+from ltrec.data.prepare.readers.dialect import Dialect, find_dialect
+from ltrec.data.prepare.readers.lines import LONGEST_LINE, Block, line_blocks
+from ltrec.data.prepare.readers.table import OnFault
 from ltrec.data.prepare.sources import Source
 
-BLOCK_BYTES = 4 << 20
-SENTINEL = b"\x1e\x1eltrec-end-of-file\x1e\x1e"
+STRAY_QUOTE = "stray quote"
+PEEK_LINES = 100
+_NEWLINE = b"\n"
 
 
-def read_csv(source: Source, config: PrepareConfig, on_fault: OnFault) -> Iterator[pa.RecordBatch]:
-    """Comma-separated text with quoting (RFC 4180)."""
-    return _read(source, config, on_fault, delimiter=config.delimiter or ",", quote='"')
+def text_names(source: Source, config: PrepareConfig) -> Sequence[str]:
+    """The header's names, or those that the config gives; none when the file has no line."""
+    dialect, first = _beginning(source, config)
+    return config.columns or (dialect.fields(first[0]) if first else ())
 
 
-def read_tsv(source: Source, config: PrepareConfig, on_fault: OnFault) -> Iterator[pa.RecordBatch]:
-    """Tab-separated text without quoting."""
-    return _read(source, config, on_fault, delimiter=config.delimiter or "\t", quote=None)
+def read_text(source: Source, config: PrepareConfig, chosen: Mapping[str, int], on_fault: OnFault) -> Iterator[pa.RecordBatch]:
+    """Batches of bytes; `chosen` maps a name in the batch to a column's place in the file."""
+    dialect, first = _beginning(source, config)
+    blocks = line_blocks(source.path)
+    if not config.columns:
+        blocks = _without_header(blocks)
+    if dialect.multiline:
+        blocks = _whole_records(blocks, source)
+    width = len(config.columns) or len(dialect.fields(first[0]))
+    for block in blocks:
+        rows, good = _well_formed(block, dialect, on_fault)
+        if good:
+            yield _parse(rows, good, dialect, width, chosen, on_fault)
 
 
-def _read(source: Source, config: PrepareConfig, on_fault: OnFault, delimiter: str, quote: str | None) -> Iterator[pa.RecordBatch]:
-    names = list(config.columns) or _header(source, delimiter, quote)
-    chosen = {name: find_column(wanted, names, source.path) for name, wanted in wanted_columns(config).items()}
-    faults = Faults(on_fault)
-    with pa.input_stream(str(source.path), compression="detect") as raw:
-        reader = pa_csv.open_csv(
-            pa.PythonFile(WithSentinel(raw), mode="r"),
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=list(config.columns) or None),
-            parse_options=pa_csv.ParseOptions(
-                delimiter=delimiter, quote_char=quote or False, newlines_in_values=quote is not None, invalid_row_handler=faults
-            ),
-            convert_options=pa_csv.ConvertOptions(
-                column_types={n: pa.binary() for n in chosen.values()},
-                include_columns=list(chosen.values()),
-                strings_can_be_null=True,
-                null_values=[""],
-            ),
-        )
-        next_row = 1 if config.columns else 2
-        for batch in reader:
-            rows = faults.number(next_row, batch.num_rows)
-            next_row = int(rows[-1]) + 1 if len(rows) else next_row
-            yield batch_of_text(pa.array(rows), {name: batch[column] for name, column in chosen.items()}, on_fault)
-    if not faults.complete:
-        raise UserError(f"{source.path}: a quoted field that opens after record {next_row - 1} never closes")
+def _beginning(source: Source, config: PrepareConfig) -> tuple[Dialect, list[str]]:
+    """The file's dialect, and its first lines."""
+    lines = chain.from_iterable(block.split()[1] for block in line_blocks(source.path))
+    first = [line.as_py().decode("utf-8", "replace") for line in islice(lines, PEEK_LINES if config.columns else 1)]
+    return find_dialect(config, source.format, first), first
 
 
-def _header(source: Source, delimiter: str, quote: str | None) -> list[str]:
-    with pa.input_stream(str(source.path), compression="detect") as raw:
-        head = raw.read(1 << 16).decode("utf-8-sig", errors="replace").lstrip("\r\n")
-    quoting: dict[str, Any] = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
-    names = next(csv.reader(io.StringIO(head), delimiter=delimiter, **quoting), [])
-    if not names:
-        raise UserError(f"{source.path} is empty: it has no header line")
-    return names
+def _without_header(blocks: Iterator[Block]) -> Iterator[Block]:
+    """All lines but the first that is not empty."""
+    for block in blocks:
+        numbers, lines = block.split()
+        if len(lines) > 1:
+            start = int(numbers[1])
+            yield Block(start, b"".join(block.text.splitlines(keepends=True)[start - block.first :]))
+        if len(lines):
+            break
+    yield from blocks
 
 
-class Faults:
-    """Collects malformed records and numbers the good ones around them."""
+def _whole_records(blocks: Iterator[Block], source: Source) -> Iterator[Block]:
+    """Blocks that end where no quoted field is open: an even number of quotes lies before. The last one ends with the file.
 
-    def __init__(self, on_fault: OnFault) -> None:
-        self.on_fault = on_fault
-        self.complete = False
-        self.numbers: list[int] = []
+    Raises:
+        UserError: a field that is still open after more bytes than a line may have.
+    """
+    number, carry = 1, b""
+    for block in blocks:
+        number, text = (number, carry + block.text) if carry else (block.first, block.text)
+        lines = text.splitlines(keepends=True)
+        open_after = np.cumsum([line.count(b'"') for line in lines]) % 2
+        whole = int(np.max(np.flatnonzero(open_after == 0), initial=-1)) + 1
+        carry = b"".join(lines[whole:])
+        if whole:
+            yield Block(number, b"".join(lines[:whole]))
+            number += whole
+        if len(carry) > LONGEST_LINE:
+            raise UserError(
+                f"{source.path}: the quoted field that opens in line {number} does not close for {LONGEST_LINE >> 20} MiB"
+            )
+    if carry:
+        yield Block(number, carry)
 
-    def __call__(self, row: pa_csv.InvalidRow) -> str:
-        """Called by the parser for a record with the wrong number of fields."""
-        if row.text.encode("utf-8", "replace") == SENTINEL:
-            self.complete = True
-        else:
-            self.numbers.append(row.number)
-            self.on_fault(row.number, f"{row.actual_columns} fields instead of {row.expected_columns}", row.text)
+
+def _well_formed(block: Block, dialect: Dialect, on_fault: OnFault) -> tuple[npt.NDArray[np.int64], bytes]:
+    """The rows of a block that keep the grammar, and their numbers; the others are reported."""
+    quoted = dialect.quoted and b'"' in block.text
+    if not quoted and not block.text.startswith(_NEWLINE) and b"\n\n" not in block.text:
+        return np.arange(block.first, block.first + block.text.count(_NEWLINE)), dialect.plain(block.text)
+    numbers, lines = block.split()
+    if quoted:
+        fits = _fits(lines, dialect)
+        if dialect.multiline and not fits.all():
+            numbers, lines = _records(block, dialect)
+            fits = _fits(lines, dialect)
+        for number, line in zip(numbers[~fits].tolist(), lines.filter(pa.array(~fits)).to_pylist(), strict=True):
+            on_fault(number, STRAY_QUOTE, line.decode("utf-8", "replace"))
+        numbers, lines = numbers[fits], lines.filter(pa.array(fits))
+    return numbers, dialect.plain(_NEWLINE.join([*lines.to_pylist(), b""]))
+
+
+def _fits(lines: pa.Array, dialect: Dialect) -> npt.NDArray[np.bool_]:
+    """Whether each line keeps the grammar."""
+    plain = lines if len(dialect.separator) == 1 else pa.array([dialect.plain(line) for line in lines.to_pylist()], lines.type)
+    fits = pc.match_substring_regex(plain, _grammar(dialect.character))
+    return np.asarray(fits.to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _records(block: Block, dialect: Dialect) -> tuple[npt.NDArray[np.int64], pa.Array]:
+    """Records of one or more lines, numbered by their first. Lines that quotes join to no good record stand for themselves."""
+    lines = block.text[:-1].split(_NEWLINE)
+    open_after = np.cumsum([line.count(b'"') for line in lines]) % 2
+    starts = np.flatnonzero(np.concatenate([[0], open_after[:-1]]) == 0)
+    ends = np.append(starts[1:], len(lines))
+    joined = pa.array([_NEWLINE.join(lines[a:b]) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)], pa.large_binary())
+    alone = np.repeat(~_fits(joined, dialect), ends - starts)
+    firsts = np.flatnonzero(alone | np.isin(np.arange(len(lines)), starts))
+    texts = [_NEWLINE.join(lines[a:b]) for a, b in zip(firsts.tolist(), [*firsts.tolist()[1:], len(lines)], strict=True)]
+    kept = np.array([bool(text) for text in texts], dtype=bool)
+    return block.first + firsts[kept], pa.array([text for text in texts if text], pa.large_binary())
+
+
+def _grammar(separator: str) -> str:
+    s = re.escape(separator)
+    field = rf'(?:"(?:[^"]|"")*"| *[^" {s}][^{s}]*| *)'
+    return rf"(?s)^{field}(?:{s}{field})*$"
+
+
+def _parse(
+    rows: npt.NDArray[np.int64], text: bytes, dialect: Dialect, width: int, chosen: Mapping[str, int], on_fault: OnFault
+) -> pa.RecordBatch:
+    """Well-formed rows as a batch of bytes, without those of another width."""
+    wrong: list[int] = []
+
+    def skip(row: pa_csv.InvalidRow) -> str:
+        wrong.append(row.number - 1)
+        on_fault(int(rows[row.number - 1]), f"{row.actual_columns} fields instead of {row.expected_columns}", row.text)
         return "skip"
 
-    def number(self, first: int, count: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The next `count` record numbers from `first` on that are not faults; the parser reads ahead."""
-        pending = np.array([n for n in self.numbers if n >= first], dtype=np.int64)
-        self.numbers = pending.tolist()
-        return np.setdiff1d(np.arange(first, first + count + len(pending)), pending)[:count]
-
-
-class WithSentinel(io.RawIOBase):
-    """A byte stream with one more record at its end."""
-
-    def __init__(self, raw: pa.NativeFile) -> None:
-        self.raw = raw
-        self.tail = b"\n" + SENTINEL + b"\n"
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Up to `size` bytes of the stream, then the sentinel."""
-        block: bytes = self.raw.read(size) if size > 0 else self.raw.read()
-        if len(block) == 0 or size <= 0:
-            block, self.tail = block + self.tail, b""
-        return block
+    names = [str(place) for place in range(width)]
+    wanted = {name: names[place] for name, place in chosen.items()}
+    table = pa_csv.read_csv(
+        pa.BufferReader(text),
+        read_options=pa_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
+        parse_options=pa_csv.ParseOptions(
+            delimiter=dialect.character,
+            quote_char='"' if dialect.quoted else False,
+            newlines_in_values=dialect.multiline,
+            ignore_empty_lines=False,
+            invalid_row_handler=skip,
+        ),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(wanted.values(), pa.binary()), include_columns=list(dict.fromkeys(wanted.values()))
+        ),
+    ).combine_chunks()
+    columns = {name: table[place].combine_chunks() for name, place in wanted.items()}
+    return pa.RecordBatch.from_pydict({"row": pa.array(np.delete(rows, wrong)), **columns})

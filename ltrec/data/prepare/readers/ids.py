@@ -1,0 +1,99 @@
+"""Ids in one canonical form, whatever file and format they come from: a user who is 101 here and 101.0 there is one user.
+
+' 101'              101        blanks around an id say nothing
+101.0, 101.         101        a whole number that passed through a float column (pandas does so beside a missing value)
+1e+05               100000     the same, as R and C print it; without the sign it may be a hexadecimal id and stays
+007, 1e5, 101.5     as written
+NA, null, nan       nobody     the null markers (`prepare.null_values`), in any case
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from uuid import UUID
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from ltrec.core.errors import UserError
+
+_WHOLE = r"^(-?(?:0|[1-9][0-9]*))\.0*$"
+_POWER = re.compile(r"-?[0-9](\.[0-9]+)?[eE]\+[0-9]{2}")
+_MANTISSA_BITS = {"halffloat": 11, "float": 24, "double": 53}
+_PRINTABLE = re.compile(rb"[!-~]+\0*")
+
+
+def canonical(column: pa.Array, null_values: Sequence[str]) -> pa.Array:
+    """Ids (text [N], nullable) in canonical form, null where they are a null marker."""
+    column = pc.utf8_trim_whitespace(column)
+    if _any(pc.match_substring(column, ".")):
+        column = pc.replace_substring_regex(column, _WHOLE, r"\1")
+    if _any(pc.match_substring(column, "e+", ignore_case=True)):
+        column = pa.array([None if text is None else _without_power(text) for text in column.to_pylist()], pa.string())
+    return null_markers(column, null_values)
+
+
+def null_markers(column: pa.Array, null_values: Sequence[str]) -> pa.Array:
+    """Text [N] with null in the place of null markers, blanks around them and their case aside."""
+    markers = pa.array(["", *(value.strip().lower() for value in null_values)], pa.string())
+    is_null = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(column)), value_set=markers)
+    return pc.if_else(is_null, None, column)
+
+
+def id_text(column: pa.Array, what: str) -> pa.Array:
+    """A typed column of ids [N] as text, or as bytes that are still to be decoded.
+
+    Args:
+        column: text, whole numbers, decimals, floats that hold whole numbers exactly, UUIDs, bytes, or only nulls.
+        what: file and column, for the message.
+
+    Raises:
+        UserError: another type, or floats too large to tell neighbouring ids apart.
+    """
+    kind = column.type
+    if isinstance(kind, pa.UuidType):
+        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    if types.is_fixed_size_binary(kind):
+        return pa.array([None if value is None else _bytes_text(value) for value in column.to_pylist()], pa.string())
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
+        return column.cast(pa.binary())
+    if types.is_floating(kind):
+        return _float_text(column, what)
+    texts = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    if not (texts or types.is_integer(kind) or types.is_decimal(kind) or types.is_null(kind)):
+        raise UserError(f"{what} has type {kind}; ids must be text, numbers or UUIDs")
+    return column.cast(pa.string())
+
+
+def _float_text(column: pa.Array, what: str) -> pa.Array:
+    bits = _MANTISSA_BITS[str(column.type)]
+    column = pc.if_else(pc.is_finite(column), column, None).cast(pa.float64())
+    whole = pc.equal(column, pc.floor(column))
+    if _any(inexact := pc.and_(whole, pc.greater(pc.abs(column), 2.0**bits))):
+        example = column.filter(pc.fill_null(inexact, False))[0].as_py()
+        raise UserError(
+            f"{what} holds {example:.17g} as a floating-point number of {bits} bits, which cannot tell it from its neighbours;"
+            " write ids as whole numbers or text"
+        )
+    numbers = pc.if_else(whole, column, None).cast(pa.int64()).cast(pa.string())
+    return pc.if_else(whole, numbers, column.cast(pa.string()))
+
+
+def _bytes_text(value: bytes) -> str:
+    """Padded ASCII as text, 16 other bytes as a UUID, other bytes in hexadecimal."""
+    if _PRINTABLE.fullmatch(value):
+        return value.rstrip(b"\0").decode("ascii")
+    return str(UUID(bytes=value)) if len(value) == 16 else value.hex()
+
+
+def _without_power(text: str) -> str:
+    if _POWER.fullmatch(text) and (number := Decimal(text)) == number.to_integral_value() and number.adjusted() < 18:
+        return str(int(number))
+    return text
+
+
+def _any(condition: pa.Array) -> bool:
+    return bool(pc.any(condition).as_py())

@@ -1,0 +1,168 @@
+"""`prepare.where`: which rows of a log to take, as one SQL expression over the log's own columns.
+
+    where='event == "purchase"'       where="price > 10 AND event IN ('cart', 'buy')"
+
+DuckDB parses and evaluates it. Only an expression gets through: no second statement, no subquery, no window, and the connection
+that evaluates it reaches no file. Functions that give another value every time (random, now) would make another data set every
+time, and are refused. A name in double quotes that is no column is taken for text, as most people mean it.
+
+The columns of text formats get the first type that fits all values of the first batch: whole number, number, boolean, time, else
+text. A later value that does not fit is a reject; a condition that comes out as NULL does not select its row.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from ltrec.core.errors import UserError, first_line, nearest
+from ltrec.data.prepare.engine import identifier, one_row
+from ltrec.data.prepare.readers.ids import null_markers
+
+_FORBIDDEN = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "PARAMETER": "a parameter", "STAR": "a star"}
+_QUOTED = re.compile(r"""('(?:[^']|'')*')|"((?:[^"]|"")*)\"""")
+_TYPES = {
+    "BIGINT": "regexp_full_match(trim({0}), '[+-]?[0-9]+') AND TRY_CAST({0} AS BIGINT) IS NOT NULL",
+    "DOUBLE": "TRY_CAST({0} AS DOUBLE) IS NOT NULL",
+    "BOOLEAN": "lower(trim({0})) IN ('true', 'false')",
+    "TIMESTAMP": "TRY_CAST({0} AS TIMESTAMP) IS NOT NULL",
+}
+
+
+class Where:
+    """A condition on rows. The names of the columns decide what it means, so it is bound to them once, then applied to batches.
+
+    Raises:
+        UserError: not a single expression, or one with something in it that a condition on a row has no need of.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.names: tuple[str, ...] | None = None
+        self._expression = text
+        self._types: dict[str, str] = {}
+        self._connection = duckdb.connect(config={"threads": 1, "enable_external_access": False})
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._tree(text)
+
+    def bind(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The columns that the condition reads, given the log's.
+
+        Raises:
+            UserError: it names a column that the log does not have.
+        """
+        if self.names is None:
+            self._expression = _QUOTED.sub(lambda found: _literal(found, names), self.text)
+            used = dict.fromkeys(_columns(self._tree(self._expression)))
+            for name in used:
+                if name not in names:
+                    raise UserError(
+                        f"{self._said()}: the log has no column {name!r}{nearest(name, names)}; it has {', '.join(names)}"
+                    )
+            self.names = tuple(used)
+        return self.names
+
+    def __call__(self, batch: pa.RecordBatch, null_values: Sequence[str]) -> tuple[pa.Array, dict[str, pa.Array]]:
+        """Whether each row is selected, bool [N] without nulls; and for a column of text, which values do not fit its type.
+
+        Raises:
+            UserError: the condition cannot be evaluated.
+        """
+        columns = {name: batch[name] for name in self.names or ()}
+        texts = [name for name, column in columns.items() if types.is_string(column.type)]
+        columns |= {name: null_markers(columns[name], null_values) for name in texts}
+        self._connection.register("log", pa.table({"row": batch["row"], **columns}))
+        try:
+            for name in texts:
+                self._types.setdefault(name, self._type(name))
+            typed = ", ".join(f"TRY_CAST({identifier(n)} AS {self._types[n]}) AS {identifier(n)}" for n in texts)
+            star = f"* REPLACE ({typed})" if typed else "*"
+            misfits = ", ".join(f"{identifier(n)} IS NOT NULL AND {self._cast(n)} IS NULL AS {identifier(n)}" for n in texts)
+            selected = self._connection.sql(
+                f"SELECT coalesce(CAST(({self._expression}\n) AS BOOLEAN), false) AS selected FROM (SELECT {star} FROM log)"
+            ).to_arrow_table()["selected"]
+            wrong = self._connection.sql(f"SELECT {misfits} FROM log").to_arrow_table() if texts else {}
+            return selected.combine_chunks(), {name: wrong[name].combine_chunks() for name in texts if pc.any(wrong[name]).as_py()}
+        except duckdb.Error as error:
+            raise UserError(f"{self._said()}: {first_line(error)}") from None
+        finally:
+            self._connection.unregister("log")
+
+    def type_of(self, name: str) -> str:
+        """What a column of text was taken for, in lower case."""
+        return self._types[name].lower()
+
+    def _cast(self, name: str) -> str:
+        return f"TRY_CAST({identifier(name)} AS {self._types[name]})"
+
+    def _type(self, name: str) -> str:
+        """The first type that all of the batch's values fit; text when there are none."""
+        for kind, fits in _TYPES.items():
+            condition = f"count(*) FILTER (WHERE {fits.format(identifier(name))})"
+            fitting, all_values = one_row(self._connection, f"SELECT {condition}, count({identifier(name)}) FROM log")
+            if fitting == all_values > 0:
+                return kind
+        return "VARCHAR"
+
+    def _said(self) -> str:
+        return f"prepare.where={self.text!r}"
+
+    def _tree(self, expression: str) -> dict[str, Any]:
+        """DuckDB's own parse tree of the condition."""
+        try:
+            duckdb.SQLExpression(expression)  # refuses all that is not one expression
+            query = f"SELECT 1 FROM log WHERE ({expression}\n)"
+            ((text,),) = self._connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()
+            tree = json.loads(text)
+        except (duckdb.Error, RecursionError, ValueError) as error:
+            raise UserError(f"{self._said()} is not a condition such as event = 'purchase': {first_line(error)}") from None
+        if tree["error"] or len(tree["statements"]) != 1:
+            raise UserError(
+                f"{self._said()} is not a condition such as event = 'purchase': {tree.get('error_message', 'more than one')}"
+            )
+        condition = tree["statements"][0]["node"]["where_clause"]
+        if found := next(filter(None, map(self._objection, _nodes(condition))), None):
+            raise UserError(
+                f"{self._said()} holds {found}; a condition may use columns, literals, operators and functions of a row"
+            )
+        return dict(condition)
+
+    def _objection(self, node: dict[str, Any]) -> str | None:
+        """What is wrong with one expression of the tree."""
+        query = "SELECT count(*), count(*) FILTER (WHERE stability = 'CONSISTENT') FROM duckdb_functions() WHERE function_name = ?"
+        if (name := node.get("function_name")) is not None:
+            ((known, steady),) = self._connection.execute(query, [name]).fetchall()
+            if known and not steady:
+                return f"{name}(), which may give another value every time"
+        return _FORBIDDEN.get(node["class"])
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """All expressions in a parse tree."""
+    if isinstance(tree, dict):
+        if "class" in tree:
+            yield tree
+        for child in tree.values():
+            yield from _nodes(child)
+    elif isinstance(tree, list):
+        for child in tree:
+            yield from _nodes(child)
+
+
+def _columns(tree: dict[str, Any]) -> Iterator[str]:
+    yield from (node["column_names"][0] for node in _nodes(tree) if node["class"] == "COLUMN_REF")
+
+
+def _literal(found: re.Match[str], names: Sequence[str]) -> str:
+    """A double-quoted word as a string literal unless it names a column; strings stay."""
+    text, word = found.groups()
+    if text is not None or word.replace('""', '"') in names:
+        return found.group()
+    return "'" + word.replace('""', '"').replace("'", "''") + "'"
