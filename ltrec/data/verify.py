@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
@@ -127,18 +128,18 @@ def _check_shard(path: Path, shard: Shard, manifest: Manifest, counts: npt.NDArr
 
 def _check_users(folder: Path, manifest: Manifest) -> None:
     """Keys are unique over all shards and are the hashes of the ids; DuckDB, because keys may not fit into memory."""
-    paths = [str(folder / shard.path) for shard in manifest.shards]
+    shards = ds.dataset([str(folder / shard.path) for shard in manifest.shards], schema=SHARD_SCHEMA, format="parquet")
     with (
         tempfile.TemporaryDirectory() as spill,
         duckdb.connect(config={"memory_limit": "1GB", "temp_directory": spill}) as connection,
     ):
+        connection.register("shards", shards)  # not read_parquet, to which a path may be a pattern, or name a column
         number = f"md5_number_lower({c.USER_ID})::HUGEINT"
         (row,) = connection.execute(
             f"""SELECT count(*), count(*) FILTER (WHERE {number} - (CASE WHEN {number} >= {1 << 63} THEN {1 << 64} ELSE 0 END)
                                                         <> {c.USER_KEY}),
-                       (SELECT count(*) FROM (SELECT DISTINCT {c.USER_KEY} FROM read_parquet($paths)))
-                FROM read_parquet($paths)""",
-            {"paths": paths},
+                       (SELECT count(*) FROM (SELECT DISTINCT {c.USER_KEY} FROM shards))
+                FROM shards"""
         ).fetchall()
     rows, wrong, distinct = row
     if wrong:

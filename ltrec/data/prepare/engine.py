@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -25,19 +25,22 @@ def engine(folder: Path, memory_limit: str, threads: int) -> Iterator[duckdb.Duc
     Raises:
         UserError: `memory_limit` is no amount of memory.
     """
-    connection = duckdb.connect(str(folder / "engine.duckdb"), config={"autoinstall_known_extensions": False})
+    path = str(folder.resolve() / "engine.duckdb")
+    database = path if "?" not in path else ":memory:"  # DuckDB cuts a name at a question mark, as if it were an address
+    connection = duckdb.connect(database, config={"autoinstall_known_extensions": False})
+    with closing(connection):
+        _set_up(connection, folder, memory_limit, threads)
+        yield connection
+
+
+def _set_up(connection: duckdb.DuckDBPyConnection, folder: Path, memory_limit: str, threads: int) -> None:
     try:
         connection.execute(f"SET memory_limit = {quoted(memory_limit)}")
     except duckdb.ParserException:
-        connection.close()
         raise UserError(f"prepare.memory_limit is an amount such as 1GB or 500MB; got {memory_limit!r}") from None
-    try:
-        connection.execute(f"SET threads = {threads or min(MOST_THREADS, os.cpu_count() or 1)}")
-        connection.execute(f"SET temp_directory = {quoted(folder / 'spill')}")
-        connection.execute("SET preserve_insertion_order = true; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        yield connection
-    finally:
-        connection.close()
+    connection.execute(f"SET threads = {threads or min(MOST_THREADS, os.cpu_count() or 1)}")
+    connection.execute(f"SET temp_directory = {quoted(folder / 'spill')}")
+    connection.execute("SET preserve_insertion_order = true; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
 
 
 def one_row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 
@@ -20,6 +19,10 @@ from ltrec.data.prepare.sources import Source
 PEEK_LINES = 1000
 """Objects may leave out a field; a column counts as missing when none of the first lines has it."""
 
+_KEYS = """
+SELECT unnest(json_keys(line)) FROM (SELECT CASE WHEN json_valid(line) AND json_type(line) = 'OBJECT' THEN line END AS line FROM lines)
+"""
+
 _PARSE = """
 SELECT row, line, coalesce(json_type(json) = 'OBJECT', false) AS valid{fields}
 FROM (SELECT row, line, CASE WHEN json_valid(line) THEN line::JSON END AS json FROM lines)
@@ -32,18 +35,14 @@ def json_names(source: Source, config: PrepareConfig) -> Sequence[str]:
     Raises:
         UserError: there are lines, and none of the first is an object.
     """
-    names: dict[str, None] = {}
     lines = chain.from_iterable(block.split()[1] for block in line_blocks(source.path))
-    first = [line.as_py() for line in islice(lines, PEEK_LINES)]
-    for line in first:
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        names.update(dict.fromkeys(value if isinstance(value, dict) else ()))
+    first = [line.as_py().decode("utf-8", "replace") for line in islice(lines, PEEK_LINES)]
+    with duckdb.connect(config={"threads": 1}) as parser:
+        parser.register("lines", pa.table({"line": pa.array(first, pa.string())}))
+        names = list(dict.fromkeys(name for (name,) in parser.execute(_KEYS).fetchall()))
     if first and not names:
         raise UserError(f"{source.path} holds no JSON objects, one per line")
-    return list(names)
+    return names
 
 
 def read_json_lines(

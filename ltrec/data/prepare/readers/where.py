@@ -2,12 +2,12 @@
 
     where='event == "purchase"'       where="price > 10 AND event IN ('cart', 'buy')"
 
-DuckDB parses and evaluates it. Only an expression gets through: no second statement, no subquery, no window, and the connection
-that evaluates it reaches no file. Functions that give another value every time (random, now) would make another data set every
+DuckDB parses and evaluates it. Only an expression gets through: no second statement, no subquery, and the connection that
+evaluates it reaches no file. Functions that give another value every time (random, now) would make another data set every
 time, and are refused. A name in double quotes that is no column is taken for text, as most people mean it.
 
-The columns of text formats get the first type that fits all values of the first batch: whole number, number, boolean, time, else
-text. A later value that does not fit is a reject; a condition that comes out as NULL does not select its row.
+The columns of text formats get the first type that fits (nearly) all values of the first batch: whole number, number, boolean,
+time, else text. A value that does not fit is a reject; a condition that comes out as NULL does not select its row.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ from ltrec.core.errors import UserError, first_line, nearest
 from ltrec.data.prepare.engine import identifier, one_row
 from ltrec.data.prepare.readers.ids import null_markers
 
-_FORBIDDEN = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "PARAMETER": "a parameter", "STAR": "a star"}
+FITTING = 0.99
+"""Share of a column's values that a type must fit."""
+
+_FORBIDDEN = {"SUBQUERY": "a subquery", "PARAMETER": "a parameter", "STAR": "a star"}
+_FUNCTION = "SELECT function_type, stability FROM duckdb_functions() WHERE function_name = ?"
 _QUOTED = re.compile(r"""('(?:[^']|'')*')|"((?:[^"]|"")*)\"""")
 _TYPES = {
     "BIGINT": "regexp_full_match(trim({0}), '[+-]?[0-9]+') AND TRY_CAST({0} AS BIGINT) IS NOT NULL",
@@ -103,11 +107,11 @@ class Where:
         return f"TRY_CAST({identifier(name)} AS {self._types[name]})"
 
     def _type(self, name: str) -> str:
-        """The first type that all of the batch's values fit; text when there are none."""
+        """The first type that nearly all of the batch's values fit; text when there are none."""
         for kind, fits in _TYPES.items():
             condition = f"count(*) FILTER (WHERE {fits.format(identifier(name))})"
             fitting, all_values = one_row(self._connection, f"SELECT {condition}, count({identifier(name)}) FROM log")
-            if fitting == all_values > 0:
+            if fitting >= FITTING * all_values > 0:
                 return kind
         return "VARCHAR"
 
@@ -136,10 +140,11 @@ class Where:
 
     def _objection(self, node: dict[str, Any]) -> str | None:
         """What is wrong with one expression of the tree."""
-        query = "SELECT count(*), count(*) FILTER (WHERE stability = 'CONSISTENT') FROM duckdb_functions() WHERE function_name = ?"
         if (name := node.get("function_name")) is not None:
-            ((known, steady),) = self._connection.execute(query, [name]).fetchall()
-            if known and not steady:
+            kinds = self._connection.execute(_FUNCTION, [name]).fetchall()
+            if kinds and not any(kind in ("scalar", "macro") for kind, _ in kinds):
+                return f"{name}(), which looks at more than one row"
+            if kinds and not any(stability in ("CONSISTENT", None) for _, stability in kinds):
                 return f"{name}(), which may give another value every time"
         return _FORBIDDEN.get(node["class"])
 
