@@ -9,6 +9,7 @@ from typing import Any
 from rich import box
 from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from ltrec.data.manifest import Manifest
 
@@ -28,7 +29,7 @@ def _account(manifest: Manifest) -> Table:
     table.add_column(justify="right")
     table.add_column()
     for name, value, remark in _lines(manifest):
-        table.add_row(name, value, remark)
+        table.add_row(name, value, Text(remark))
     return table
 
 

@@ -20,7 +20,8 @@ PEEK_LINES = 1000
 """Objects may leave out a field; a column counts as missing when none of the first lines has it."""
 
 _KEYS = """
-SELECT unnest(json_keys(line)) FROM (SELECT CASE WHEN json_valid(line) AND json_type(line) = 'OBJECT' THEN line END AS line FROM lines)
+SELECT unnest(json_keys(line))
+FROM (SELECT CASE WHEN json_valid(line) AND json_type(line) = 'OBJECT' THEN line END AS line FROM lines)
 """
 
 _PARSE = """
