@@ -10,6 +10,8 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.readers import lines
@@ -179,3 +181,37 @@ def test_a_list_is_no_id(tmp_path):
     pq.write_table(pa.table({"user_id": [[1]], "item_id": ["b"], "timestamp": [1]}), tmp_path / "log.parquet")
     with pytest.raises(UserError, match="ids must be text, numbers or UUIDs"):
         read_log(tmp_path / "log.parquet")
+
+
+JSON_PIECES = [
+    b'{"user_id": 1, "item_id": "x", "timestamp": 5}',
+    b'{"user_id": "\xff", "item_id": 2, "timestamp": 5}',
+    b'{"item_id": 2}',
+    b"[1, 2]",
+    b"null",
+    b"{broken",
+    b"\xff\xfe",
+    b"   ",
+    b"",
+    b'{"user_id": 1} {"user_id": 2}',
+]
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, len(JSON_PIECES) - 1), max_size=15), st.integers(20, 200))
+def test_every_line_of_json_is_a_row_or_a_reject(tmp_path, monkeypatch, chosen, size):
+    monkeypatch.setattr(lines, "BLOCK_BYTES", size)
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"\n".join(JSON_PIECES[n] for n in [0, *chosen]))
+    rows, faults = read_log(path)
+    good = [n for n, piece in enumerate([0, *chosen], 1) if piece in (0, 2)]
+    bad = [n for n, piece in enumerate([0, *chosen], 1) if JSON_PIECES[piece] and piece not in (0, 2)]
+    assert [row[0] for row in rows] == good and sorted(number for number, _ in faults) == bad
+
+
+def test_every_row_of_parquet_is_a_row_or_a_reject(tmp_path):
+    ids = pa.array([b"a", b"\xff", None, b"b"] * 50_000)
+    pq.write_table(pa.table({"user_id": ids, "item_id": ids, "timestamp": range(200_000)}), tmp_path / "log.parquet")
+    rows, faults = read_log(tmp_path / "log.parquet")
+    assert [row[0] for row in rows] == [n for n in range(1, 200_001) if n % 4 != 2]
+    assert faults == [(n, "user_id is not UTF-8") for n in range(2, 200_001, 4)]
