@@ -82,7 +82,7 @@ class Strata:
         if count > self.count:
             raise UserError(
                 f"causal.strata={count} asks for more strata than the data set has, {self.count}; ask for {self.count} at most, "
-                f"or prepare it again with prepare.strata={count} (ties in activity may allow no more)"
+                f"or prepare it again with strata={count} --overwrite (ties in activity may allow no more)"
             )
         first = [0, self.first_head] if count == 2 else _near_equal(self.users, count)
         became = np.repeat(np.arange(count), np.diff([*first, self.count]))

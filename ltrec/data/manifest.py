@@ -18,6 +18,8 @@ from ltrec.core.strata import Strata
 from ltrec.data.schema import FORMAT_VERSION
 
 MANIFEST = "manifest.json"
+MEND = "prepare the data again with --overwrite"
+"""The way out of every damage to a prepared data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,14 @@ class Manifest:
         """Hex sha256 of the canonical text: the identity of the data."""
         return _digest(json.loads(json.dumps(asdict(self))))
 
+    def files(self) -> dict[str, tuple[int, str]]:
+        """Path below the folder -> (bytes, sha256) of every file of the data set."""
+        named = {self.vocab.path: (self.vocab.bytes, self.vocab.sha256)}
+        named |= {shard.path: (shard.bytes, shard.sha256) for shard in self.shards}
+        if rejects := self.summary.get("rejects_file"):
+            named[rejects["path"]] = (rejects["bytes"], rejects["sha256"])
+        return named
+
     @property
     def train_rows(self) -> int:
         """Users that can be trained on."""
@@ -114,11 +124,9 @@ class Manifest:
         except (ValueError, KeyError, AttributeError, TypeError):
             intact = False
         if not intact:
-            raise UserError(f"{path} is damaged: its contents do not match its digest; prepare the data again")
+            raise UserError(f"{path} is damaged: its contents do not match its digest; {MEND}")
         if body["format_version"] != FORMAT_VERSION:
-            raise UserError(
-                f"{path} has format version {body['format_version']}, this ltrec reads {FORMAT_VERSION}; prepare the data again"
-            )
+            raise UserError(f"{path} has format version {body['format_version']}, this ltrec reads {FORMAT_VERSION}; {MEND}")
         strata: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in body.pop("strata").items()}
         return Manifest(
             strata=Strata(**strata), vocab=Vocab(**body.pop("vocab")), shards=tuple(Shard(**s) for s in body.pop("shards")), **body

@@ -1,11 +1,15 @@
 """Arrow schemas of the on-disk format, version 1. All fields are required: no null bitmaps, zero-copy reads (data-layer §3).
 
 DIR/manifest.json                          commit point, written last
-DIR/vocab/items.parquet                    raw item id -> dense id, by falling training count
+DIR/vocab/items-<sha>.parquet              raw item id -> dense id, by falling training count
 DIR/stratum=0/part-00000-<sha>.parquet     users with something to train on (>= 2 training events)
 DIR/stratum=0/rest-00000-<sha>.parquet     users of the stratum with a single training event: evaluated, never trained on
 DIR/stratum=none/rest-00000-<sha>.parquet  users without training events (cold users)
-DIR/_rejects/rejects.parquet               malformed rows with file, row and reason
+DIR/_rejects/rejects-<sha>.parquet         malformed rows with file, row and reason
+DIR/.preparing/                            only while a data set is prepared, or was when the process was killed
+
+Every name but the manifest's carries a hash of the contents, so that a new data set can lie beside the old one until the manifest
+is replaced.
 """
 
 from __future__ import annotations
@@ -15,6 +19,16 @@ import pyarrow as pa
 from ltrec.core import columns as c
 
 FORMAT_VERSION = 1
+WORK = ".preparing"
+OVER_BUDGET = "_rejects/over-budget.parquet"
+OWN_FILES = (
+    "vocab/items*.parquet",
+    "_rejects/rejects*.parquet",
+    OVER_BUDGET,
+    "stratum=*/part-*.parquet",
+    "stratum=*/rest-*.parquet",
+)
+"""What prepare may have put beside a manifest."""
 
 
 def _required_list(value_type: pa.DataType) -> pa.DataType:

@@ -1,6 +1,6 @@
 """Re-check a prepared data set from its bytes: nothing is taken on trust but the manifest, and that carries its own digest.
 
-files      every file the manifest names is there, whole (size, sha256), and no other lies among them
+files      every file the manifest names is there, whole, and no other lies among them (see verify_files)
 vocabulary ids 1..V by falling count, no item twice
 shards     schema, row group sizes, page checksums, every row (see verify_rows)
 users      no key twice in the whole data set, every key the hash of its id
@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -23,13 +22,10 @@ import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
-from ltrec.core.files import sha256_file
-from ltrec.data.manifest import MANIFEST, Manifest, Shard
+from ltrec.data.manifest import MANIFEST, MEND, Manifest, Shard
 from ltrec.data.schema import SHARD_SCHEMA, VOCAB_SCHEMA
+from ltrec.data.verify_files import Progress, check_files
 from ltrec.data.verify_rows import Rows, check_rows
-
-Progress = Callable[[str, int, int], None]
-_TOLERATED = ("_rejects/over-budget.parquet",)
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -43,7 +39,7 @@ def verify(folder: Path, on_progress: Progress = _silent) -> Manifest:
         UserError: at the first fault, naming the file (and the row group).
     """
     manifest = Manifest.load(folder)
-    _check_files(folder, manifest, on_progress)
+    check_files(folder, manifest, on_progress)
     counts = _check_vocabulary(folder, manifest)
     found = np.zeros_like(counts)
     users, events = np.zeros((2, manifest.strata.count), dtype=np.int64)
@@ -61,31 +57,6 @@ def verify(folder: Path, on_progress: Progress = _silent) -> Manifest:
             f"{folder / manifest.vocab.path}: item {item} has {found[item]} training events, the file says {counts[item]}"
         )
     return manifest
-
-
-def _check_files(folder: Path, manifest: Manifest, on_progress: Progress) -> None:
-    named = {manifest.vocab.path: (manifest.vocab.bytes, manifest.vocab.sha256)}
-    named |= {shard.path: (shard.bytes, shard.sha256) for shard in manifest.shards}
-    if rejects := manifest.summary.get("rejects_file"):
-        named[rejects["path"]] = (rejects["bytes"], rejects["sha256"])
-    if len(named) < 1 + len(manifest.shards) or any(p.startswith("/") or ".." in PurePosixPath(p).parts for p in named):
-        raise UserError(f"{folder / MANIFEST} names a file twice or outside of its folder; prepare the data again")
-    done, total = 0, sum(size for size, _ in named.values())
-    for name, (size, sha256) in sorted(named.items()):
-        path = folder / name
-        if not path.is_file():
-            raise UserError(f"{path} is missing; prepare the data again")
-        if path.stat().st_size != size:
-            raise UserError(f"{path} has {path.stat().st_size} bytes instead of {size}; prepare the data again")
-        if sha256_file(path) != sha256:
-            raise UserError(f"{path} is damaged: its sha256 is not the manifest's; prepare the data again")
-        done += size
-        on_progress("files", done, total)
-    for inner in ("vocab", "_rejects", "stratum=*"):
-        for path in sorted(folder.glob(f"{inner}/**/*")):
-            name = path.relative_to(folder).as_posix()
-            if path.is_file() and not path.name.startswith(".") and name not in named and name not in _TOLERATED:
-                raise UserError(f"{path} is not in the manifest; remove it or prepare the data again")
 
 
 def _check_vocabulary(folder: Path, manifest: Manifest) -> npt.NDArray[np.int64]:
@@ -143,9 +114,9 @@ def _check_users(folder: Path, manifest: Manifest) -> None:
         ).fetchall()
     rows, wrong, distinct = row
     if wrong:
-        raise UserError(f"{folder}: {wrong} user keys are not the hash of their user id; prepare the data again")
+        raise UserError(f"{folder}: {wrong} user keys are not the hash of their user id; {MEND}")
     if rows != distinct:
-        raise UserError(f"{folder}: {rows - distinct} users occur twice; prepare the data again")
+        raise UserError(f"{folder}: {rows - distinct} users occur twice; {MEND}")
 
 
 def _check_totals(folder: Path, manifest: Manifest, users: npt.NDArray[np.int64], events: npt.NDArray[np.int64]) -> None:
@@ -160,7 +131,7 @@ def _check_totals(folder: Path, manifest: Manifest, users: npt.NDArray[np.int64]
     }
     for what, (said, found) in pairs.items():
         if said != found:
-            raise UserError(f"{folder / MANIFEST} says {what} {said}, the shards hold {found}; prepare the data again")
+            raise UserError(f"{folder / MANIFEST} says {what} {said}, the shards hold {found}; {MEND}")
 
 
 def _open(path: Path, schema: pa.Schema) -> pq.ParquetFile:

@@ -94,7 +94,7 @@ def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) 
     if not head:
         raise UserError(
             f"adversary.weight={config.adversary.weight:g} tells head from tail, and data set {manifest.name!r} has one stratum "
-            "only; prepare it with prepare.strata of at least 2, or use adversary.weight=0"
+            "only; prepare it again with strata=2 or more and --overwrite, or use adversary.weight=0"
         )
     drawn = trained_strata(config, manifest)
     if not {*head} & {*drawn} or not {*drawn} - {*head}:

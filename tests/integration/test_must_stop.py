@@ -99,7 +99,7 @@ def spoil_manifest(place):
 
 
 def spoil_vocabulary(place):
-    flip(place / "data" / "vocab" / "items.parquet", 40)
+    flip(next((place / "data" / "vocab").glob("items-*.parquet")), 40)
 
 
 def lose_shard(place):
@@ -148,7 +148,7 @@ FRESH, AGAIN, RANK, PREDICT = (
 DAMAGES = {
     "train, flipped shard": (spoil_shard, FRESH, "part-"),
     "train, flipped manifest": (spoil_manifest, FRESH, "manifest.json is damaged"),
-    "train, flipped vocabulary": (spoil_vocabulary, FRESH, "items.parquet"),
+    "train, flipped vocabulary": (spoil_vocabulary, FRESH, "items-"),
     "train, lost shard": (lose_shard, FRESH, "part-"),
     "train, truncated checkpoint": (truncate_checkpoint, AGAIN, "last.ckpt is damaged"),
     "train, flipped checkpoint": (spoil_checkpoint, AGAIN, "last.ckpt is damaged"),

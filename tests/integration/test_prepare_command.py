@@ -65,7 +65,7 @@ def test_a_config_file_names_sources_and_folder(tmp_path, capsys, monkeypatch):
         (["prepare", "log.csv", "--out", "o", "--item", "item"], "no column 'item' (did you mean 'item_id'?)"),
         (["prepare", "log.csv", "--out", "o", "histroy_cap=3"], "did you mean 'prepare.history_cap'?"),
         (["prepare", "log.csv", "--out", "o", "history_cap=many"], "history_cap"),
-        (["prepare", "log.csv", "--out", "o", "history_cap=2"], "it must be at least 3"),
+        (["prepare", "log.csv", "--out", "o", "history_cap=2"], "must be at least 3"),
         (["prepare", "log.csv", "--out", "o", "--split", "random"], "leave_one_out"),
         (["prepare", "empty.csv", "--out", "o"], "empty.csv is empty"),
         (["verify", "o"], "is no prepared data set"),

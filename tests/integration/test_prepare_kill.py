@@ -32,9 +32,9 @@ PLACES = [
     "pipeline.publish",
     "workspace.Manifest.save",
     "workspace.fsync_folder",
-    "workspace.Path.rename",
-    "workspace.Path.rename#3",
-    "workspace.Path.rename#5",
+    "workspace.Path.replace",
+    "workspace.Path.replace#3",
+    "workspace.Path.replace#5",
 ]
 
 

@@ -32,10 +32,11 @@ def some_events(users: int = 12, most: int = 9) -> list[tuple[str, str, int]]:
     return [(f"u{u}", f"i{(u * 3 + n * n) % 7}", START + 1000 - n // 2) for u in range(users) for n in range(u % most + 1)]
 
 
-def prepared(folder: Path, rows: Iterable[tuple] | None = None, **options) -> Manifest:
+def prepared(folder: Path, rows: Iterable[tuple] | None = None, overwrite: bool = False, **options) -> Manifest:
     """Prepare `rows` (or `some_events`) into folder/out."""
     source = write_csv(folder / "log.csv", some_events() if rows is None else rows)
-    return prepare(PrepareConfig(**{"name": "x", "sources": (str(source),), "threads": 1, **options}), folder / "out")
+    config = PrepareConfig(**{"name": "x", "sources": (str(source),), "threads": 1, **options})
+    return prepare(config, folder / "out", overwrite=overwrite)
 
 
 def read_log(path: Path, folder: Path | None = None, **options) -> tuple[list[tuple], list[tuple]]:

@@ -30,31 +30,35 @@ from ltrec.data.prepare.disk import clear_errors
 from ltrec.data.prepare.engine import engine, one_row
 from ltrec.data.prepare.grouping import blocks
 from ltrec.data.prepare.layout import sort
-from ltrec.data.prepare.progress import UNCHANGED, Progress, silent
+from ltrec.data.prepare.places import refuse_overlap
+from ltrec.data.prepare.progress import MENDING, UNCHANGED, Progress, silent
 from ltrec.data.prepare.shards import write_shards
 from ltrec.data.prepare.sources import Source, describe, find_sources, stamps
 from ltrec.data.prepare.strata import find_strata
 from ltrec.data.prepare.ties import order_ties
 from ltrec.data.prepare.times import choose_unit
-from ltrec.data.prepare.workspace import existing, publish, workspace
+from ltrec.data.prepare.workspace import existing, is_whole, publish, workspace
 
 Connection = duckdb.DuckDBPyConnection
 
 
 def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, overwrite: bool = False) -> Manifest:
-    """Build the data set in `out` and return its manifest; do nothing when it is already there, unchanged.
+    """Build the data set in `out` and return its manifest; do nothing when it is already there, unchanged and undamaged.
 
     Raises:
         UserError: anything a user can mend: sources, columns, too many rejects, another data set in `out`, a full disk.
     """
     found = find_sources(config.sources, config.format)
+    refuse_overlap(config.sources, [source.path for source in found], out)
     with clear_errors(out), workspace(out) as work:
         before = stamps(found)
         identity = _identity(config, found, out, on_progress)
         if not overwrite and (old := existing(out)) is not None:
             _refuse_other(old, identity, out)
-            on_progress(UNCHANGED, 1, 1)
-            return old
+            if is_whole(out, old, on_progress):
+                on_progress(UNCHANGED, 1, 1)
+                return old
+            on_progress(MENDING, 0, 0)
         with engine(work, config.memory_limit, config.threads) as connection:
             manifest = _build(connection, config, found, identity, work, out, on_progress)
         if changed := [str(path) for path, stamp in stamps(found).items() if before[path] != stamp]:
@@ -151,11 +155,8 @@ def _filter(
         raise UserError(f"prepare.where={config.where!r} selects none of the {rows} rows")
     unit, fits = choose_unit(connection, config)
     reasons = rejects.judge(connection, fits, unit)
-    rejects_file = None
-    if reasons:
-        over = sum(reasons.values()) > config.reject_budget * rows
-        rejects_file = rejects.write(connection, found, out / rejects.OVER_BUDGET if over else work / rejects.REJECTS)
-        rejects.check_budget(reasons, rows, config.reject_budget, out / rejects.OVER_BUDGET)
+    rejects.check_budget(connection, found, reasons, rows, config.reject_budget, out)
+    rejects_file = rejects.keep(connection, found, work) if reasons else None
     on_progress("filter", 0, 0)
     filtering.make_events(connection, unit)
     days = only_days(connection, unit)

@@ -8,6 +8,8 @@ Progress = Callable[[str, int, int], None]
 
 UNCHANGED = "unchanged"
 """Stage heard when the output already holds exactly this data set and nothing was done."""
+MENDING = "mend"
+"""Stage heard when the output holds exactly this data set, but damaged: it is built anew."""
 
 
 def silent(stage: str, done: int, total: int) -> None:

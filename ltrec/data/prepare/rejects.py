@@ -12,13 +12,13 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_path, sha256_file
+from ltrec.core.files import atomic_path, rename_by_hash
 from ltrec.data.prepare.readers.text import STRAY_QUOTE
 from ltrec.data.prepare.sources import Source
+from ltrec.data.schema import OVER_BUDGET
 
-REJECTS = Path("_rejects", "rejects.parquet")
-OVER_BUDGET = Path("_rejects", "over-budget.parquet")
-"""Rejects of a run that stopped; another name, so that it never touches the rejects of a finished data set."""
+REJECTS = Path("_rejects", "rejects.tmp")
+"""Rejects of a data set under way; they get a name by their hash. Those of a run that stopped have another one."""
 
 MOST_PLACES = 3
 
@@ -38,8 +38,14 @@ def judge(connection: duckdb.DuckDBPyConnection, fits: str, unit: str) -> dict[s
     return {reason: int(count) for reason, count in connection.execute(query).fetchall()}
 
 
-def write(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], path: Path) -> dict[str, Any]:
-    """Write all rejects, in source order; return what the manifest says about the file."""
+def keep(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], work: Path) -> dict[str, Any]:
+    """Write all rejects, in source order, into the data set under way; return what the manifest says about the file."""
+    _write(connection, sources, work / REJECTS)
+    path, digest = rename_by_hash(work / REJECTS)
+    return {"path": path.relative_to(work).as_posix(), "bytes": path.stat().st_size, "sha256": digest}
+
+
+def _write(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], path: Path) -> None:
     connection.register("labels", pa.table({"file": range(len(sources)), "label": [s.label for s in sources]}))
     content = "coalesce(content, concat('user=', user_id, ' item=', item_id, ' time=', number))"
     reader = connection.sql(
@@ -53,17 +59,20 @@ def write(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], path
         for batch in reader:
             file.write_batch(batch)
     connection.unregister("labels")
-    return {"path": REJECTS.as_posix(), "bytes": path.stat().st_size, "sha256": sha256_file(path)}
 
 
-def check_budget(rejects: dict[str, int], rows: int, budget: float, kept_at: Path) -> None:
+def check_budget(
+    connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], rejects: dict[str, int], rows: int, budget: float, out: Path
+) -> None:
     """Stop when too large a share was rejected.
 
     Raises:
-        UserError: over budget; names the reasons, where each was met first, and the file that holds all rows.
+        UserError: over budget; names the reasons, where each was met first, and the file in `out` that now holds the rows.
     """
     rejected = sum(rejects.values())
     if rejected > budget * rows:
+        kept_at = out / OVER_BUDGET
+        _write(connection, sources, kept_at)
         common = sorted(rejects, key=lambda reason: (-rejects[reason], reason))[:4]
         reasons = ", ".join(f"{rejects[reason]} x {reason}{_places(kept_at, reason)}" for reason in common)
         cure = "; ".join(

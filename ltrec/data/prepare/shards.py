@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
-from ltrec.core.files import sha256_file
+from ltrec.core.files import rename_by_hash
 from ltrec.data.manifest import Shard
 from ltrec.data.prepare.grouping import Block
 from ltrec.data.prepare.layout import Part
@@ -104,8 +104,7 @@ class ShardWriter:
         self.file.close()
         with open(self.path, "rb+") as handle:
             os.fsync(handle.fileno())
-        digest = sha256_file(self.path)
-        final = self.path.rename(self.folder / f"{self.stem}-{digest[:16]}.parquet")
+        final, digest = rename_by_hash(self.path)
         path = f"{self.folder.name}/{final.name}"
         return Shard(path, self.part.stratum, self.part.trainable, final.stat().st_size, digest, self.rows, self.events)
 

@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
-from ltrec.core.files import atomic_path, sha256_file
+from ltrec.core.files import atomic_path, rename_by_hash
 from ltrec.data.manifest import Vocab
 from ltrec.data.prepare.engine import one_row
 from ltrec.data.prepare.grouping import Block
 from ltrec.data.schema import VOCAB_SCHEMA
 
-VOCAB_PATH = Path("vocab", "items.parquet")
+FOLDER, STEM = "vocab", "items"
 ROW_GROUP = 1 << 16
 
 
@@ -57,7 +57,7 @@ def write_vocabulary(
     id_of_code = np.zeros(len(counts), dtype=np.int32)
     written = 0
     with (
-        atomic_path(folder / VOCAB_PATH) as temporary,
+        atomic_path(path := folder / FOLDER / f"{STEM}.tmp") as temporary,
         pq.ParquetWriter(temporary, VOCAB_SCHEMA, compression="zstd", use_dictionary=False, write_page_checksum=True) as file,
     ):
         for batch in reader:
@@ -66,5 +66,5 @@ def write_vocabulary(
             file.write_batch(pa.record_batch([pa.array(ids), batch[c.ITEM_ID], batch[c.TRAIN_COUNT]], schema=VOCAB_SCHEMA))
             written += batch.num_rows
     connection.unregister("counted")
-    path = folder / VOCAB_PATH
-    return Vocab(VOCAB_PATH.as_posix(), written, path.stat().st_size, sha256_file(path)), id_of_code
+    final, digest = rename_by_hash(path)
+    return Vocab(final.relative_to(folder).as_posix(), written, final.stat().st_size, digest), id_of_code

@@ -1,7 +1,7 @@
 """The output folder: who may write into it, what is removed, and how a finished data set gets in.
 
     OUT/.preparing/            everything under way; a killed run leaves it behind, the next one starts clean
-    OUT/manifest.json          written last; without it there is no data set
+    OUT/manifest.json          replaced last; without it there is no data set
 
 Only names that prepare itself makes are ever removed.
 """
@@ -12,14 +12,16 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ltrec.core.errors import UserError
 from ltrec.core.files import fsync_folder
 from ltrec.data.manifest import MANIFEST, Manifest
+from ltrec.data.prepare.progress import Progress
+from ltrec.data.schema import OWN_FILES, WORK
+from ltrec.data.verify_files import check_files
 
-WORK = ".preparing"
 _OWN = (MANIFEST, f".{MANIFEST}.*.tmp", "vocab", "_rejects", "stratum=*")
 
 
@@ -39,6 +41,8 @@ def workspace(out: Path) -> Iterator[Path]:
     try:
         _claim(out, lock)
         work = out / WORK
+        if work.exists() or (out / MANIFEST).exists():
+            sweep(out)
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
         try:
@@ -64,46 +68,59 @@ def _claim(out: Path, lock: int) -> None:
 
 
 def publish(work: Path, out: Path, manifest: Manifest) -> None:
-    """Replace what `out` held by the finished files in `work`; the manifest goes in last.
+    """Put the finished files in `work` in the place of what `out` held.
 
-    All that needs space is written before the old data set goes: what is left are renames.
+    The new files, under names of their own, come to lie beside the old ones; replacing the manifest is the one step that counts;
+    then the old files go. Whoever opens `out` at any moment, or after a crash at any moment, finds the old data set whole or the
+    new one. All that needs space is written before.
     """
     manifest.save(work)
-    finished = sorted(path for own in _OWN for path in work.glob(own) if path.name != MANIFEST)
-    for folder in finished:
-        fsync_folder(folder)
-    (out / MANIFEST).unlink(missing_ok=True)
-    fsync_folder(out)
-    _clear(out)
+    folders = {out}
     try:
-        for folder in finished:
-            folder.rename(out / folder.name)
+        for name in sorted(manifest.files()):
+            target = out / name
+            target.parent.mkdir(exist_ok=True)
+            (work / name).replace(target)
+            folders.add(target.parent)
+        for folder in sorted(folders):
+            fsync_folder(folder)
+        (work / MANIFEST).replace(out / MANIFEST)
         fsync_folder(out)
-        (work / MANIFEST).rename(out / MANIFEST)
-        fsync_folder(out)
-    except OSError:
-        _clear(out)
-        raise
+    finally:
+        sweep(out)
 
 
-def _clear(out: Path) -> None:
-    for own in _OWN:
-        for old in out.glob(own):
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
+def sweep(out: Path) -> None:
+    """Remove what prepare left in `out` and its manifest does not name; everything, where there is no manifest.
+
+    What cannot be removed stays until the next time; it harms nobody who reads the manifest.
+    """
+    try:
+        named = set(Manifest.load(out).files()) if (out / MANIFEST).exists() else set()
+    except UserError:
+        return  # nobody knows what belongs to a damaged manifest
+    with suppress(OSError):
+        for path in (path for own in OWN_FILES for path in out.glob(own)):
+            if path.relative_to(out).as_posix() not in named:
+                path.unlink()
+        for folder in (folder for own in _OWN for folder in out.glob(own) if folder.is_dir()):
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def existing(out: Path) -> Manifest | None:
-    """The complete data set in `out`, if there is one.
+    """The manifest of the data set in `out`, if there is one.
 
     Raises:
-        UserError: its manifest is damaged, or a file is missing or has another size.
+        UserError: it is damaged.
     """
-    if not (out / MANIFEST).exists():
-        return None
-    manifest = Manifest.load(out)
-    sizes = {manifest.vocab.path: manifest.vocab.bytes, **{shard.path: shard.bytes for shard in manifest.shards}}
-    for name, size in sizes.items():
-        path = out / name
-        if not path.is_file() or path.stat().st_size != size:
-            raise UserError(f"{path} is missing or has another size; prepare again with --overwrite")
-    return manifest
+    return Manifest.load(out) if (out / MANIFEST).exists() else None
+
+
+def is_whole(out: Path, manifest: Manifest, on_progress: Progress) -> bool:
+    """Whether every file in `out` is there, with the bytes that the manifest says."""
+    try:
+        check_files(out, manifest, on_progress)
+    except UserError:
+        return False
+    return True

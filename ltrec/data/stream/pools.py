@@ -85,8 +85,8 @@ def chosen_strata(manifest: Manifest, users: str) -> range:
         return range(count)
     if first_head == count:
         raise UserError(
-            f"stream.users={users}: data set {manifest.name!r} has one stratum only, no head and tail; prepare it with "
-            "prepare.strata of at least 2, or use stream.users=all"
+            f"stream.users={users}: data set {manifest.name!r} has one stratum only, no head and tail; prepare it "
+            "again with strata=2 or more and --overwrite, or use stream.users=all"
         )
     return range(first_head) if users == "tail" else range(first_head, count)
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ltrec.core.errors import UserError, first_line, nearest
 from ltrec.core.files import sha256_file
-from ltrec.data.manifest import Manifest
+from ltrec.data.manifest import MEND, Manifest
 from ltrec.data.schema import SHARD_SCHEMA
 from ltrec.data.stream.config import CHECKS
 from ltrec.data.stream.recent import Recent
@@ -72,9 +72,7 @@ class ShardFiles:
 
     def fault(self, shard: int, group: int, what: str) -> UserError:
         """The error to raise for a bad row group."""
-        return UserError(
-            f"{self.path(shard)}, row group {group}: {what}; the data set is damaged, prepare it again ('ltrec verify' checks all)"
-        )
+        return UserError(f"{self.path(shard)}, row group {group}: {what}; the data set is damaged, {MEND}")
 
     def _rows(self, shard: int, group: int) -> int:
         size = self._manifest.block_rows
@@ -90,12 +88,10 @@ class ShardFiles:
             with pq.ParquetFile(path, memory_map=True) as file:
                 footer, schema = file.metadata, file.schema_arrow
         except UNREADABLE as error:
-            raise UserError(f"{path} cannot be read: {first_line(error)}; the data set is damaged, prepare it again") from None
+            raise UserError(f"{path} cannot be read: {first_line(error)}; the data set is damaged, {MEND}") from None
         groups = -(-expected.rows // self._manifest.block_rows)
         if (footer.num_rows, footer.num_row_groups) != (expected.rows, groups) or not schema.equals(SHARD_SCHEMA):
-            raise UserError(
-                f"{path} does not hold the {expected.rows} rows in {groups} row groups of the manifest; prepare the data again"
-            )
+            raise UserError(f"{path} does not hold the {expected.rows} rows in {groups} row groups of the manifest; {MEND}")
         return footer
 
 
@@ -108,9 +104,9 @@ def check_size(path: Path, expected: int) -> None:
     try:
         found = path.stat().st_size
     except FileNotFoundError:
-        raise UserError(f"{path} is missing: the manifest names it; copy the data set again or prepare it again") from None
+        raise UserError(f"{path} is missing: the manifest names it; copy the data set again, or {MEND}") from None
     if found != expected:
-        raise UserError(f"{path} has {found} bytes, the manifest says {expected}; copy the data set again or prepare it again")
+        raise UserError(f"{path} has {found} bytes, the manifest says {expected}; copy the data set again, or {MEND}")
 
 
 def check_hash(path: Path, expected: str) -> None:
@@ -120,4 +116,4 @@ def check_hash(path: Path, expected: str) -> None:
         UserError: they differ.
     """
     if sha256_file(path) != expected:
-        raise UserError(f"{path} is damaged: its sha256 differs from the manifest's; copy the data set again or prepare it again")
+        raise UserError(f"{path} is damaged: its sha256 differs from the manifest's; copy the data set again, or {MEND}")

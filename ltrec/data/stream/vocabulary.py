@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError, first_line
-from ltrec.data.manifest import Manifest
+from ltrec.data.manifest import MEND, Manifest
 from ltrec.data.schema import VOCAB_SCHEMA
 from ltrec.data.stream.shards import UNREADABLE, check_hash, check_size
 
@@ -43,9 +43,9 @@ class Vocabulary:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 table = file.read(use_threads=False)
         except UNREADABLE as error:
-            raise UserError(f"{path} cannot be read: {first_line(error)}; prepare the data again") from None
+            raise UserError(f"{path} cannot be read: {first_line(error)}; {MEND}") from None
         dense = np.arange(1, manifest.vocab.items + 1)
         if not table.schema.equals(VOCAB_SCHEMA) or not np.array_equal(table.column(c.ITEM).to_numpy(), dense):
-            raise UserError(f"{path} does not hold the items 1..{manifest.vocab.items} of the manifest; prepare the data again")
+            raise UserError(f"{path} does not hold the items 1..{manifest.vocab.items} of the manifest; {MEND}")
         counts = np.concatenate([[0], table.column(c.TRAIN_COUNT).to_numpy()]).astype(np.int64)
         return Vocabulary(["", *table.column(c.ITEM_ID).to_pylist()], torch.from_numpy(counts))

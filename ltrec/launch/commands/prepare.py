@@ -15,7 +15,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare as run_prepare
-from ltrec.data.prepare.progress import UNCHANGED
+from ltrec.data.prepare.progress import MENDING, UNCHANGED
 from ltrec.launch.data_tables import print_data
 from ltrec.launch.stage_bar import StageBar
 
@@ -45,9 +45,17 @@ def prepare(
     wanted = replace(settings.prepare, sources=tuple(sources) or settings.prepare.sources)
     folder = _folder(out, settings)
     console = Console(stderr=True)
+    heard: set[str] = set()
     with StageBar(console) as bar:
-        manifest = run_prepare(wanted, folder, bar.update, overwrite)
-    if bar.stage == UNCHANGED:
+
+        def hear(stage: str, done: int, total: int) -> None:
+            heard.add(stage)
+            bar.update(stage, done, total)
+
+        manifest = run_prepare(wanted, folder, hear, overwrite)
+    if MENDING in heard:
+        console.print(f"{folder} was damaged and has been prepared anew", highlight=False, markup=False, soft_wrap=True)
+    if UNCHANGED in heard:
         console.print(f"{folder} is up to date: the same sources and options; nothing was done", highlight=False, soft_wrap=True)
     print_data(manifest, Console())
     console.print(f"data set: {folder}  digest {manifest.digest[:16]}", highlight=False, markup=False, soft_wrap=True)

@@ -80,7 +80,7 @@ def test_null_ids_bad_times_and_short_rows_are_rejected_and_counted(tmp_path):
         "bad time": 1,
         "1 fields instead of 3": 1,
     }
-    rejects = pq.read_table(tmp_path / "out" / "_rejects" / "rejects.parquet").to_pylist()
+    rejects = pq.read_table(tmp_path / "out" / manifest.summary["rejects_file"]["path"]).to_pylist()
     assert [(r["row"], r["reason"]) for r in rejects] == [
         (first, "null user"),
         (first + 1, "null item"),

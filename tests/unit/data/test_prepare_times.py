@@ -72,7 +72,7 @@ def test_mixed_units_are_rejected_not_converted(tmp_path):
     manifest = prepared(tmp_path, rows, reject_budget=0.1)
     assert manifest.summary["rejects"] == {"time not plausible in unit s": 4}
     assert manifest.summary["events"] == 100
-    rejects = pq.read_table(tmp_path / "out" / "_rejects" / "rejects.parquet").to_pylist()
+    rejects = pq.read_table(tmp_path / "out" / manifest.summary["rejects_file"]["path"]).to_pylist()
     assert [(r["file"], r["row"]) for r in rejects] == [("log.csv", row) for row in (102, 103, 104, 105)]
 
 

@@ -147,7 +147,7 @@ def test_damage_is_found(tmp_path):
     content = bytearray(path.read_bytes())
     content[column.data_page_offset + column.total_compressed_size - 3] ^= 4
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"row group 0: .*damaged, prepare it again"):
+    with pytest.raises(UserError, match=r"row group 0: .*damaged, prepare the data again with --overwrite"):
         expected_targets_K(tmp_path, manifest, Plan.of(manifest, 0, replace(BASE, batch_rows=12)))
     path.unlink()
     with pytest.raises(UserError, match="is missing"):

@@ -138,7 +138,7 @@ FAULTS = {
     "a validation target that is trained on": (with_first_row(lambda r: {**r, "valid_at": r["valid_at"] - 1}), "validation target"),
     "no test target": (with_row(test_at=-1), "test target"),
     "training up to the test target": (with_first_row(lambda r: {**r, "train_events": r["train_events"] + 1}), "training|activity"),
-    "another item": (with_first_row(another_item), r"items\.parquet: item \d+ has \d+ training events"),
+    "another item": (with_first_row(another_item), r"items-\w+\.parquet: item \d+ has \d+ training events"),
     "a user left out": (lambda rows: rows[1:], "manifest.json says (trainable )?users"),
 }
 
