@@ -90,16 +90,12 @@ class Manifest:
     @property
     def train_rows(self) -> int:
         """Users that can be trained on."""
-        return sum(self.trainable_K)
+        return sum(s.rows for s in self.shards if s.trainable)
 
     @property
     def trainable_K(self) -> tuple[int, ...]:
         """Users of each stratum that can be trained on: with two training events or more, the second is a target."""
-        rows_K = [0] * self.strata.count
-        for shard in self.shards:
-            if shard.trainable:
-                rows_K[shard.stratum] += shard.rows
-        return tuple(rows_K)
+        return tuple(sum(s.rows for s in self.shards if s.trainable and s.stratum == z) for z in range(self.strata.count))
 
     def save(self, folder: Path) -> None:
         """Commit the data set: write the manifest atomically. Everything it names must already be in place."""

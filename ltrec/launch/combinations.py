@@ -66,8 +66,8 @@ REFUSED: tuple[Refusal, ...] = (
     ),
     Refusal(
         lambda c: c.plugin.name == "none" and c.switch != SwitchConfig(),
-        "switch.* ({c.switch.by}, {c.switch.at}, {c.switch.trunk_rate:g}) has no effect with plugin.name=none; take it out, or use "
-        "plugin.name=bottleneck",
+        "switch.* ({c.switch.by}, {c.switch.at:g}, {c.switch.trunk_rate:g}) has no effect with plugin.name=none; take it out, or "
+        "use plugin.name=bottleneck",
     ),
     Refusal(
         lambda c: not _has_states(c) and c.plugin.name == "melt",

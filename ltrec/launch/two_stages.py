@@ -27,11 +27,11 @@ def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
     if config.plugin.name == "none":
         return
     steps_per_epoch = plan.steps_per_epoch if limit is None else min(limit, plan.steps_per_epoch)
-    first = {"epoch": config.switch.at * steps_per_epoch, "step": config.switch.at}.get(config.switch.by, 0)
     last = total_steps(config, plan) if limit is None else config.trainer.max_epochs * steps_per_epoch
+    first = config.switch.first_step(steps_per_epoch=steps_per_epoch, total_steps=last)
     if first >= last:
         raise UserError(
-            f"switch.by={config.switch.by} switch.at={config.switch.at}: plugins would wake at step {first}, and the run ends at "
+            f"switch.by={config.switch.by} switch.at={config.switch.at:g}: plugins would wake at step {first}, and the run ends at "
             f"step {last} (trainer.max_epochs={config.trainer.max_epochs}, trainer.max_steps={config.trainer.max_steps}); switch "
             "earlier, train longer, or say plugin.name=none"
         )
@@ -46,4 +46,10 @@ def build_switch(config: RunConfig, checkpoints: Path, *, quiet: bool) -> Switch
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    return Switch(config.switch, monitor=config.trainer.monitor, best_of_first=checkpoints / "stage1.ckpt", say=say)
+    return Switch(
+        config.switch,
+        max_steps=config.trainer.max_steps,
+        monitor=config.trainer.monitor,
+        best_of_first=checkpoints / "stage1.ckpt",
+        say=say,
+    )

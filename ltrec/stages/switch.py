@@ -3,6 +3,7 @@
     clock      plugins wake before the first step s with
     epoch      s >= at * steps an epoch        } functions of the step: a resumed run knows without being told
     step       s >= at                         }
+    share      s >= at * steps of the run      }
     plateau    `at` validations without a rise of the monitored metric lie behind; the count is in the checkpoint
 
 After a plateau the trunk is past its best, by `at` validations: the second stage begins with the weights and the optimiser of the
@@ -38,13 +39,16 @@ class Switch(Callback):
 
     Args:
         config: when, and the trunk's rate afterwards.
+        max_steps: the run's limit of optimiser steps; -1 = its epochs alone.
         monitor: the metric that `plateau` watches, higher is better.
         best_of_first: the checkpoint of the first stage's best validation, which others write.
         say: hears one line about what will happen, and one when it does.
     """
 
-    def __init__(self, config: SwitchConfig, *, monitor: str, best_of_first: Path, say: Callable[[str], None]) -> None:
-        self.config, self.monitor, self.best_of_first, self.say = config, monitor, best_of_first, say
+    def __init__(
+        self, config: SwitchConfig, *, max_steps: int = -1, monitor: str, best_of_first: Path, say: Callable[[str], None]
+    ) -> None:
+        self.config, self.max_steps, self.monitor, self.best_of_first, self.say = config, max_steps, monitor, best_of_first, say
         self.best: float | None = None
         self.waited = 0  # validations since the best
 
@@ -118,18 +122,21 @@ class Switch(Callback):
 
     def _first_step(self, trainer: pl.Trainer) -> int:
         """Of the second stage, by the clocks that know it beforehand."""
-        return self.config.at * (steps_per_epoch(trainer) if self.config.by == "epoch" else 1)
+        each = steps_per_epoch(trainer)
+        total = (trainer.max_epochs or 0) * each
+        total = total if self.max_steps < 0 else min(total, self.max_steps)
+        return self.config.first_step(steps_per_epoch=each, total_steps=total)
 
     def _until(self, trainer: pl.Trainer) -> str:
         if self.config.by == "plateau":
-            return f"{self.monitor} has not risen for {self.config.at} validation(s)"
+            return f"{self.monitor} has not risen for {self.config.at:g} validation(s)"
         return f"step {self._first_step(trainer)}"
 
     def _state_of(self, stage: BackboneStage) -> str:
         owners = {stage.plugin_of(name) for name, _ in stage.named_parameters()} - {None}
-        rate = self.config.trunk_rate
+        rate, own = self.config.trunk_rate, self.config.plugin_rate
         trunk = "frozen" if not rate else "at its full rate" if rate == 1 else f"at {rate:g} of its rate"
-        return f"{len(owners) or 'shared'} plugins awake, trunk {trunk}"
+        return f"{len(owners) or 'shared'} plugins awake{'' if own == 1 else f' at {own:g} of the rate'}, trunk {trunk}"
 
     def _freeze_behind(self, trainer: pl.Trainer, stage: BackboneStage) -> None:
         """DeepSpeed keeps gradients to itself, and would count a frozen trunk's when it clips."""

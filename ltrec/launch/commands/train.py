@@ -65,4 +65,5 @@ def _smoke(config: RunConfig) -> None:
 
 def _soon(switch: SwitchConfig) -> SwitchConfig:
     """A switch inside the smoke test's first run, unless plugins are awake from the start."""
-    return replace(switch, by="step", at=min(switch.at, SMOKE_STEPS - 1))
+    steps = SMOKE_STEPS if switch.by == "share" and switch.at else switch.at
+    return replace(switch, by="step", at=min(steps, SMOKE_STEPS - 1))

@@ -1,5 +1,7 @@
 """Two stages in one run: the trunk alone, to the bit as if there were no plugins; then both, each at its own rate."""
 
+import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -12,11 +14,13 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.launch.commands.train import train as smoke
 from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.processes import detect
+from ltrec.stages.switch_config import SwitchConfig
 from tests.support.scripted import script_validation
 from tests.support.shards import random_users, write_dataset
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
 
 PLUGGED = ["strategy.name=stratified", "plugin.name=bottleneck", "trainer.log_every_steps=1"]
+SIXTH = ["switch.by=share", "switch.at=0.16666667"]
 NEVER = ["switch.by=plateau", "switch.at=100"]
 
 
@@ -66,7 +70,9 @@ def test_the_first_stage_is_a_run_without_plugins_bit_for_bit(data, tmp_path, wo
         assert {k: v for k, v in line.items() if k not in ("stage", "lr/plugins")} == expected
 
 
-@pytest.mark.parametrize(("words", "first"), [(["switch.by=step", "switch.at=5"], 5), (["switch.by=epoch", "switch.at=2"], 8)])
+@pytest.mark.parametrize(
+    ("words", "first"), [(["switch.by=step", "switch.at=5"], 5), (["switch.by=epoch", "switch.at=2"], 8), (SIXTH, 2)]
+)
 def test_each_group_has_its_rate_from_the_switch_on(data, tmp_path, words, first):
     run = train(data, tmp_path, *PLUGGED, *words, "switch.trunk_rate=0.25")
     plain = train(data, tmp_path / "plain", "strategy.name=stratified", "trainer.log_every_steps=1")
@@ -189,6 +195,43 @@ def test_plugins_may_learn_at_a_rate_of_their_own(data, tmp_path):
     assert column(run, "lr/plugins") == [0.0] * 5 + [0.125 * peak] * 7
 
 
+@pytest.mark.parametrize(
+    ("config", "step"),
+    [
+        (SwitchConfig(by="share", at=2 / 12), 20),
+        (SwitchConfig(by="share", at=0), 0),
+        (SwitchConfig(by="share", at=0.999), 120),
+        (SwitchConfig(by="epoch", at=2), 20),
+        (SwitchConfig(by="step", at=17), 17),
+        (SwitchConfig(by="plateau", at=5), 0),
+    ],
+)
+def test_the_step_that_a_clock_knows_beforehand(config, step):
+    assert config.first_step(steps_per_epoch=10, total_steps=120) == step
+
+
+def test_a_share_is_of_the_steps_that_the_run_is_to_have(data, tmp_path):
+    run = train(data, tmp_path, *PLUGGED, *SIXTH, "trainer.max_epochs=100", "trainer.max_steps=6")
+    assert stages_of(run) == [1] + [2] * 5
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"by": "share", "at": 1.0}, "at must be below 1 with by=share; got 1"),
+        ({"by": "share", "at": -0.1}, "got -0.1"),
+        ({"by": "share"}, "below 1 with by=share; got 10"),
+        ({"by": "epoch", "at": 2.5}, "at must be a whole number, at least 0, with by=epoch; got 2.5"),
+        ({"by": "step", "at": math.inf}, "got inf"),
+        ({"by": "plateau", "at": 0}, "at least 1, with by=plateau; got 0"),
+        ({"by": "sahre", "at": 0.1}, "did you mean 'share'"),
+    ],
+)
+def test_impossible_moments_are_refused(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        SwitchConfig(**options)
+
+
 def test_a_plateau_of_validations_after_every_second_epoch(data, tmp_path, monkeypatch):
     """The first epoch ends without one, which is no reason to refuse."""
     script_validation(monkeypatch, [0.3, 0.2, 0.1])
@@ -245,8 +288,9 @@ def test_a_plateau_needs_validations(tmp_path):
         train(tmp_path / "data", tmp_path, *PLUGGED, "switch.by=plateau", "switch.at=1")
 
 
-def test_smoke_sees_both_stages(data, tmp_path, capsys):
-    words = tiny_words(data, tmp_path, *PLUGGED, "switch.by=plateau", "switch.at=5")
+@pytest.mark.parametrize("clock", [["switch.by=plateau", "switch.at=5"], SIXTH], ids=["plateau", "share"])
+def test_smoke_sees_both_stages(data, tmp_path, capsys, clock):
+    words = tiny_words(data, tmp_path, *PLUGGED, *clock)
     smoke(words, print_config=False, smoke=True, resume=None)
     said = capsys.readouterr().out
     assert said.index("stage 1: ") < said.index("stage 2 from step 2: ") < said.index("smoke test passed")
