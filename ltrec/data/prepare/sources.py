@@ -6,7 +6,7 @@ A file's label is its path relative to the argument that named it, so a data set
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,6 @@ from ltrec.core.files import sha256_file
 
 SUFFIXES = {
     ".csv": "csv",
-    ".txt": "csv",
-    ".dat": "csv",
     ".tsv": "tsv",
     ".inter": "tsv",
     ".data": "tsv",
@@ -27,6 +25,8 @@ SUFFIXES = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+LOOSE_SUFFIXES = {".txt": "csv", ".dat": "csv", ".log": "csv"}
+"""Names of logs, but of notes and licences too: in a folder they count only where nothing else does."""
 COMPRESSIONS = (".gz", ".bz2", ".zst")
 
 
@@ -93,12 +93,12 @@ def _expand(argument: str, log_format: str) -> list[Source]:
 
 def _files(base: Path, candidates: list[Path], log_format: str, argument: str) -> list[Source]:
     """Files below `base` sorted by name; hidden files and markers such as _SUCCESS are not logs."""
-    files = []
-    for path in sorted(candidates):
-        parts = path.relative_to(base).parts
-        if any(part.startswith((".", "_")) for part in parts) or (log_format == "auto" and not _known_format(path)):
-            continue
-        files.append(Source(path, "/".join(parts), _format(path, log_format), _partition(path.parts[:-1])))
+    visible = [path for path in sorted(candidates) if not any(p.startswith((".", "_")) for p in path.relative_to(base).parts)]
+    known = [path for path in visible if log_format != "auto" or _known_format(path, SUFFIXES)]
+    files = [
+        Source(path, path.relative_to(base).as_posix(), _format(path, log_format), _partition(path.parts[:-1]))
+        for path in known or [path for path in visible if _known_format(path)]
+    ]
     if files and not any(source.path.stat().st_size for source in files):
         raise UserError(f"{argument} holds {len(files)} event log(s), all of them empty (0 bytes)")
     if not files:
@@ -117,9 +117,9 @@ def _plain_prefix(parts: tuple[str, ...]) -> tuple[str, ...]:
     return parts[:magic]
 
 
-def _known_format(path: Path) -> str | None:
+def _known_format(path: Path, suffixes: Mapping[str, str] = SUFFIXES | LOOSE_SUFFIXES) -> str | None:
     name = path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path
-    return SUFFIXES.get(name.suffix.lower())
+    return suffixes.get(name.suffix.lower())
 
 
 def _format(path: Path, log_format: str) -> str:

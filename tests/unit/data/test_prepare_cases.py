@@ -176,3 +176,31 @@ def test_deeply_nested_json(tmp_path):
     rows = [f'{{"deep": {deep}, "user_id": {u}, "item_id": {i}, "timestamp": {t}}}' for u, i, t in EVENTS]
     manifest = prepared(tmp_path, write(tmp_path, "log.jsonl", "\n".join([rows[0][:-1], *rows])), reject_budget=0.1)
     assert histories(tmp_path) == EXPECTED and manifest.summary["rejects"] == {"not a JSON object": 1}
+
+
+def test_notes_and_licences_beside_a_log_are_no_logs(tmp_path):
+    write(tmp_path, "logs/LICENSE.txt", "Do what you like.")
+    write(tmp_path, "logs/part.csv", "\n".join([HEADER, *lines()]))
+    assert [file["path"] for file in prepared(tmp_path, tmp_path / "logs").source["files"]] == ["part.csv"]
+    (tmp_path / "logs" / "part.csv").rename(tmp_path / "logs" / "ratings.dat")
+    (tmp_path / "logs" / "LICENSE.txt").unlink()
+    prepared(tmp_path, tmp_path / "logs")
+    assert histories(tmp_path) == EXPECTED
+
+
+@pytest.mark.parametrize(("name", "compress"), [("log.csv", gzip.compress), ("log.csv.gz", bytes), ("log.csv.zst", gzip.compress)])
+def test_compression_is_known_by_the_bytes(tmp_path, name, compress):
+    prepared(tmp_path, write(tmp_path, name, compress("\n".join([HEADER, *lines()]).encode())))
+    assert histories(tmp_path) == EXPECTED
+
+
+def test_a_header_is_not_taken_for_an_event(tmp_path):
+    path = write(tmp_path, "log.csv", "\n".join([HEADER, *lines()]))
+    with pytest.raises(UserError, match=r"begins with a header \(user_id, item_id, timestamp\); leave out prepare.columns"):
+        prepared(tmp_path, path, columns=("user_id", "item_id", "timestamp"))
+
+
+def test_blanks_around_fields_and_names(tmp_path):
+    spaced = [" ; ".join(map(str, event)) for event in EVENTS]
+    prepared(tmp_path, write(tmp_path, "log.csv", "\n".join([" user_id ;item_id; timestamp", *spaced])))
+    assert histories(tmp_path) == EXPECTED

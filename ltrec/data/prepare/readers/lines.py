@@ -1,4 +1,4 @@
-"""The lines of a text file, in blocks: decompressed, as UTF-8, numbered from 1, every kind of line end turned into a newline.
+"""The lines of a text file, in blocks: decompressed (gzip, bzip2, zstd), as UTF-8, numbered from 1, each with a newline.
 
 Line ends may be LF, CR LF, a bare CR (old Macs) or a mixture. A byte order mark goes; one of UTF-16 (what Windows calls Unicode)
 says how to decode the rest. Memory is one block and one line.
@@ -21,6 +21,7 @@ from ltrec.core.errors import UserError
 BLOCK_BYTES = 4 << 20
 LONGEST_LINE = 64 << 20
 
+_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd"}
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -47,7 +48,7 @@ def line_blocks(path: Path) -> Iterator[Block]:
         OSError: the file cannot be read or decompressed.
     """
     number, carry = 1, b""
-    with pa.input_stream(str(path), compression="detect") as raw:
+    with pa.input_stream(str(path), compression=_compression(path)) as raw:
         for block in _decoded(raw):
             text, tail = _unix(carry + block)
             cut = text.rfind(b"\n") + 1
@@ -61,6 +62,13 @@ def line_blocks(path: Path) -> Iterator[Block]:
                 )
     if carry:
         yield Block(number, _unix(carry + b"\n")[0])
+
+
+def _compression(path: Path) -> str | None:
+    """By the first bytes, for a file's name may lie (``log.csv`` that is compressed, ``log.csv.gz`` that is not)."""
+    with open(path, "rb") as file:
+        head = file.read(16)
+    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
 
 
 def _unix(text: bytes) -> tuple[bytes, bytes]:

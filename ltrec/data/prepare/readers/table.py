@@ -28,9 +28,8 @@ def find_column(wanted: str, names: Sequence[str], path: Path) -> int:
     matches = [place for place, name in enumerate(names) if name == wanted] or [p for p, name in enumerate(plain) if name == wanted]
     if not matches:
         hint = nearest(wanted, plain) or _header_hint(plain)
-        raise UserError(
-            f"{path} has no column {wanted!r}{hint}; it has {', '.join(plain[:30])}{', ...' if len(plain) > 30 else ''}"
-        )
+        shown = ", ".join(name if len(name) <= 40 and name.isprintable() else f"{name[:40]!r}..." for name in plain[:30])
+        raise UserError(f"{path} has no column {wanted!r}{hint}; it has {shown}{', ...' if len(plain) > 30 else ''}")
     if len(matches) > 1:
         raise UserError(f"{path} has {len(matches)} columns called {wanted!r}")
     return matches[0]

@@ -20,7 +20,7 @@ import pyarrow.csv as pa_csv
 
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.readers.dialect import Dialect, find_dialect
+from ltrec.data.prepare.readers.dialect import Dialect, find_dialect, plain_name
 from ltrec.data.prepare.readers.lines import LONGEST_LINE, Block, line_blocks
 from ltrec.data.prepare.readers.table import OnFault
 from ltrec.data.prepare.sources import Source
@@ -31,9 +31,16 @@ _NEWLINE = b"\n"
 
 
 def text_names(source: Source, config: PrepareConfig) -> Sequence[str]:
-    """The header's names, or those that the config gives; none when the file has no line."""
+    """The header's names, or those that the config gives; none when the file has no line.
+
+    Raises:
+        UserError: both name the columns.
+    """
     dialect, first = _beginning(source, config)
-    return config.columns or (dialect.fields(first[0]) if first else ())
+    header = dialect.fields(first[0]) if first else ()
+    if config.columns and {config.user, config.item} <= {plain_name(name) for name in header}:
+        raise UserError(f"{source.path} begins with a header ({', '.join(header)}); leave out prepare.columns")
+    return config.columns or header
 
 
 def read_text(source: Source, config: PrepareConfig, chosen: Mapping[str, int], on_fault: OnFault) -> Iterator[pa.RecordBatch]:
