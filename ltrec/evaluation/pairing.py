@@ -70,6 +70,18 @@ def pair(*, base: Sequence[EvalTable], other: Sequence[EvalTable]) -> Paired:
     return Paired(tuple(aligned[: len(base)]), tuple(aligned[len(base) :]), seeds)
 
 
+def seeds_of_one(tables: Sequence[EvalTable]) -> tuple[EvalTable, ...]:
+    """Tables of one method's runs, a training seed each, with their users in one order; a single table as it is.
+
+    Raises:
+        UserError: naming what differs, when they are not of one protocol and its users, or two have one seed.
+    """
+    assert tables, "nothing to bring into one order"
+    if len(tables) == 1:
+        return tuple(tables)
+    return pair(base=tables, other=tables).base
+
+
 def _refuse_other_protocol(one: EvalTable, two: EvalTable) -> None:
     for field in fields(Protocol):
         a, b = getattr(one.protocol, field.name), getattr(two.protocol, field.name)

@@ -21,6 +21,8 @@ from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
 
 DPI = 200
+INCHES = (4.4, 3.2)
+"""Size of a figure that shares a row: small enough that its text is readable on a phone, which is not much wider."""
 FONTS = ("Inter", "Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans")
 """First one installed wins; the last ships with Matplotlib."""
 
@@ -142,6 +144,11 @@ def style(theme: Theme) -> Any:
         "text.parse_math": False,
         "text.usetex": False,
     }
+
+
+def shortened(label: str, most: int = 24) -> str:
+    """A label of at most so many characters, with an ellipsis where some are left out."""
+    return label if len(label) <= most else label[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _font() -> str:

@@ -14,8 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from ltrec.evaluation.plots import Image, Theme, render
-from ltrec.evaluation.plots_training import Curve, Label, averaged, dots, end_labels
+from ltrec.core.counting import of_range
+from ltrec.evaluation.plots import INCHES, Image, Theme, render, shortened
+from ltrec.evaluation.plots_training import Curve, Label, averaged, band_words, draw, end_labels
 
 SMOOTH_SPANS = 24
 """Points of a smoothed cosine: a panel is small, and a step's cosine is mostly noise."""
@@ -34,7 +35,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One run's cosines by pair of strata (y, z), y < z, and its share of pairs in conflict."""
+    """One method's cosines by pair of strata (y, z), y < z, and its share of pairs in conflict."""
 
     label: str
     cosines: Mapping[Pair, Curve]
@@ -63,7 +64,8 @@ def cosine_panels(runs: Sequence[Agreement], names: Sequence[str], x_label: str)
         alt=f"Cosine between the gradients of two strata over {x_label}s, a panel per pair, of {runs[0].label}. "
         f"Over the last tenth of the curve: {told}.{others}",
         caption="Each panel is a pair of strata (named by training events): above the line a step for one helps the other, "
-        "in the shaded part below it harms. Thin: as logged. Thick: averaged over spans; the number is the mean of the last tenth."
+        "in the shaded part below it harms. Thick: averaged over spans; the number is the mean of the last tenth. "
+        + ("Shaded: from the lowest to the highest seed." if _seeds(runs[0]) else "Thin: as logged.")
         + others,
         inches=(min(max(5.2, 1.62 * side + 0.9), 11.0), min(max(2.9, 1.18 * side + 0.95), 8.6)),
     )
@@ -81,13 +83,13 @@ def norm_curves(by_stratum: Mapping[int, Curve], names: Sequence[str], x_label: 
 
 
 def _curves(name: str, title: str, by_stratum: Mapping[int, Curve], names: Sequence[str], x_label: str, caption: str) -> Image:
-    told = "; ".join(f"{names[z]} events {c.y[0]:.3g} to {c.y[-1]:.3g}" for z, c in sorted(by_stratum.items()))
+    told = "; ".join(f"{of_range(names[z], 'event')} {c.y[0]:.3g} to {c.y[-1]:.3g}" for z, c in sorted(by_stratum.items()))
     return render(
         name,
         partial(_paint_strata, title=title, by_stratum=dict(by_stratum), names=tuple(names), x_label=x_label),
         alt=f"{title} by stratum over {x_label}s. {told}.",
-        caption=caption,
-        inches=(5.2, 3.5),
+        caption=caption + band_words(next(iter(by_stratum.values()))),
+        inches=INCHES,
     )
 
 
@@ -99,7 +101,7 @@ def _paint_strata(
     for z, colour in enumerate(theme.ramp(len(names))):
         if z in by_stratum:
             curve = averaged(by_stratum[z])
-            axes.plot(curve.x, curve.y, color=colour, linewidth=1.5, **dots(curve))
+            draw(axes, curve, colour, 1.5)
             labels.append((float(curve.y[-1]), names[z], colour))
     axes.set(title=title, xlabel=x_label)
     axes.set_ylim(bottom=min(0.0, *(float(c.y.min()) for c in by_stratum.values())))
@@ -169,7 +171,9 @@ def _paint_curve(axes: Axes, theme: Theme, order: int, raw: Curve, *, shade: boo
     """The run in question raw, smooth and, below zero, filled; the others smooth alone."""
     smooth = averaged(raw, SMOOTH_SPANS)
     colour, width = (theme.muted, 1.2) if order else (theme.ink, 1.7)
-    if order == 0 and smooth is not raw:
+    if order == 0 and smooth.low is not None and smooth.high is not None:
+        axes.fill_between(smooth.x, smooth.low, smooth.high, color=theme.hairline, alpha=0.6, linewidth=0, zorder=1)
+    elif order == 0 and smooth is not raw:
         axes.plot(raw.x, raw.y, color=theme.hairline, linewidth=0.6, zorder=1)
     if order == 0 and shade:
         axes.fill_between(smooth.x, smooth.y, 0, where=smooth.y < 0, interpolate=True, color=theme.ink, alpha=0.25, linewidth=0)
@@ -185,7 +189,7 @@ def _name_runs(figure: Figure, theme: Theme, runs: tuple[Agreement, ...], column
         Line2D([], [], color=theme.muted if order else theme.ink, linestyle=LINES[order], linewidth=1.2 if order else 1.7)
         for order in range(len(runs))
     ]
-    labels = [run.label if len(run.label) <= 24 else run.label[:23] + "\N{HORIZONTAL ELLIPSIS}" for run in runs]
+    labels = [shortened(run.label) for run in runs]
     figure.legend(lines, labels, frameon=False, fontsize=8, handlelength=2.6, ncols=columns, loc="outside upper right")
 
 
@@ -208,6 +212,11 @@ def reach(runs: Sequence[Agreement]) -> tuple[float, float]:
 def last_tenth(curve: Curve) -> float:
     """Mean of the last tenth of a curve's points, of one at least."""
     return float(curve.y[-max(1, len(curve.y) // 10) :].mean())
+
+
+def _seeds(run: Agreement) -> bool:
+    """Do several seeds stand behind it?"""
+    return any(curve.low is not None for curve in run.cosines.values())
 
 
 def _known(run: Agreement, pair: Pair) -> bool:

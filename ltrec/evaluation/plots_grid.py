@@ -11,6 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ltrec.core.counting import counted, of_range
 from ltrec.evaluation.plots import Image, Theme, render
 
 FEW_USERS = 30
@@ -34,7 +35,7 @@ def popularity_grid(
         users_KP: users per cell.
     """
     told = "; ".join(
-        f"{row} events, target {column}: {value_KP[k, p]:.3f} of {users_KP[k, p]:,} users"
+        f"{of_range(row, 'event')}, target {column}: {value_KP[k, p]:.3f} of {counted(int(users_KP[k, p]), 'user')}"
         for k, row in reversed(list(enumerate(row_names)))
         for p, column in enumerate(column_names)
         if users_KP[k, p]
@@ -51,7 +52,7 @@ def popularity_grid(
         ),
         alt=f"{metric} by user stratum and popularity of the target item. {told}.",
         caption=f"Mean {metric} in each cell, users below it. Cells of fewer than {FEW_USERS} users are left without a tone.",
-        inches=(5.6, 0.62 * len(row_names) + 1.2),
+        inches=(4.6, 0.58 * len(row_names) + 1.2),
     )
 
 

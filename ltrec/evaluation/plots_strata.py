@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
+from ltrec.core.counting import counted, of_range
 from ltrec.core.strata import Strata
-from ltrec.evaluation.plots import Image, Theme, render
+from ltrec.evaluation.plots import INCHES, Image, Theme, render, shortened
 
 MAX_BINS = 28
 LABEL_ROOM = 0.1
@@ -57,21 +58,26 @@ def activity_histogram(activity: npt.NDArray[np.int64], strata: Strata) -> Image
     """Users by number of training events (log axis); area stands for users. `activity` holds one positive entry per user."""
     counts_K = np.bincount(strata.of(activity).clip(0), minlength=strata.count)
     head = int((activity >= strata.head_from).sum())
-    parts = ", ".join(f"{name} events {_count(n)}" for name, n in zip(strata.names(), counts_K, strict=True))
+    parts = ", ".join(
+        f"{of_range(name, 'event')} {counted(int(n), 'user')}" for name, n in zip(strata.names(), counts_K, strict=True)
+    )
     return render(
         "activity",
         partial(_paint_activity, activity=activity, strata=strata),
-        alt=f"Histogram of {len(activity):,} users by number of training events. Users per stratum: {parts}. "
-        f"The head begins at {strata.head_from} events and holds {head:,} users ({head / len(activity):.0%}).",
-        caption="Area stands for users; the axis is logarithmic. Dotted lines part the strata, the solid line is the head cut.",
-        inches=(5.2, 3.5),
+        alt=f"Histogram of {counted(len(activity), 'user')} by number of training events. Users per stratum: {parts}. "
+        f"The head begins at {counted(strata.head_from, 'event')} and holds {counted(head, 'user')} ({head / len(activity):.0%}).",
+        caption="Area stands for users: the axis of events is logarithmic, so height counts users per doubling of events. "
+        "Dotted lines part the strata, the solid line is the head cut.",
+        inches=INCHES,
     )
 
 
-def metric_by_stratum(metric: str, strata: Strata, users_K: Sequence[int], model: Series, baselines: Sequence[Series]) -> Image:
-    """The model's metric per stratum with 95 % intervals, baselines in grey beside it."""
+def metric_by_stratum(
+    metric: str, strata: Strata, users_K: Sequence[int], model: Series, baselines: Sequence[Series], over: str = "users"
+) -> Image:
+    """The model's metric per stratum with 95 % intervals over what `over` says, baselines in grey beside it."""
     told = "; ".join(
-        f"{name} events: {value:.4f} ({low:.4f} to {high:.4f})"
+        f"{of_range(name, 'event')}: {value:.4f} ({low:.4f} to {high:.4f})"
         for name, value, low, high in zip(strata.names(), model.value_K, model.low_K, model.high_K, strict=True)
         if np.isfinite(value)
     )
@@ -80,8 +86,8 @@ def metric_by_stratum(metric: str, strata: Strata, users_K: Sequence[int], model
         "by-stratum",
         partial(_paint_strata, metric=metric, strata=strata, users_K=tuple(users_K), model=model, baselines=tuple(baselines)),
         alt=f"{metric} of {model.label} by stratum, with 95 % intervals. {told}.{greys}",
-        caption="Points are means over the users of a stratum, bars 95 % bootstrap intervals over users." + greys,
-        inches=(5.2, 3.5),
+        caption=f"Points are means over the users of a stratum, bars 95 % intervals over {over}." + greys,
+        inches=INCHES,
     )
 
 
@@ -94,8 +100,9 @@ def _paint_activity(figure: Figure, theme: Theme, *, activity: npt.NDArray[np.in
     axes.bar(edges[:-1], heights, width=np.diff(edges), align="edge", color=colours, edgecolor=theme.paper, linewidth=0.7)
     axes.set(xscale="log", xlim=(edges[0], edges[-1]), xlabel="training events per user", title="Users by activity")
     top = float(heights.max())
-    axes.set_yticks([])
-    axes.grid(False)
+    axes.set_ylabel("users per doubling")
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:,.0f}")
     _log_ticks(axes, int(edges[0]), int(edges[-1]))
     ceiling = _mark_strata(axes, theme, activity, strata, top)
     axes.set_ylim(0, ceiling + top * 0.18)
@@ -165,10 +172,10 @@ def _paint_strata(
     _points(axes, model, where_K, [theme.accent(p) for p in positions(strata)], "o", hollow=False, theme=theme)
     axes.set_xticks(
         where_K + 0.08 * len(baselines),
-        labels=[f"{name}\n{_count(n)}" for name, n in zip(strata.names(), users_K, strict=True)],
+        labels=[f"{name}\n{n:,}" for name, n in zip(strata.names(), users_K, strict=True)],
         fontsize=8,
     )
-    axes.set(title=f"{metric} by stratum", xlabel="training events per user, and users evaluated", xlim=(-0.5, strata.count - 0.2))
+    axes.set(title=f"{metric} by stratum", xlabel="training events per user; users evaluated", xlim=(-0.5, strata.count - 0.2))
     axes.set_ylim(bottom=0)
     _legend(axes, theme, model, baselines)
 
@@ -185,7 +192,7 @@ def _points(
 
 
 def _legend(axes: Axes, theme: Theme, model: Series, baselines: tuple[Series, ...]) -> None:
-    handles = [axes.plot([], [], "o", color=theme.ink, markersize=6, label=_short(model.label))[0]]
+    handles = [axes.plot([], [], "o", color=theme.ink, markersize=6, label=shortened(model.label))[0]]
     for order, series in enumerate(baselines):
         handles += axes.plot(
             [],
@@ -194,24 +201,16 @@ def _legend(axes: Axes, theme: Theme, model: Series, baselines: tuple[Series, ..
             color=theme.muted,
             markerfacecolor=theme.paper,
             markersize=4.5,
-            label=_short(series.label),
+            label=shortened(series.label),
         )
     axes.legend(
         handles=handles,
         loc="lower left",
         bbox_to_anchor=(0, 0.99),
-        ncols=3,
+        ncols=2,
         frameon=False,
         fontsize=8,
         handletextpad=0.2,
         columnspacing=1.2,
     )
-    axes.set_title(axes.get_title("left"), pad=22)
-
-
-def _short(label: str) -> str:
-    return label if len(label) <= 24 else label[:23] + "\N{HORIZONTAL ELLIPSIS}"
-
-
-def _count(n: int) -> str:
-    return f"{int(n):,} user" + ("" if n == 1 else "s")
+    axes.set_title(axes.get_title("left"), pad=8 + 13 * -(-len(handles) // 2))

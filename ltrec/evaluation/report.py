@@ -17,9 +17,11 @@ import jinja2
 from ltrec.core.files import atomic_path, atomic_write_text
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.plots import DARK, LIGHT
+from ltrec.evaluation.report_glossary import GLOSSARY, term_of
 from ltrec.evaluation.report_page import build_page
 from ltrec.evaluation.report_run import read_run
 from ltrec.evaluation.report_view import Page
+from ltrec.evaluation.report_words import typeset
 
 TEMPLATE = "report.html.j2"
 
@@ -56,4 +58,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(TEMPLATE).render(page=page, light=asdict(LIGHT).items(), dark=asdict(DARK).items())
+    environment.filters |= {"typeset": typeset, "term": term_of}
+    return environment.get_template(TEMPLATE).render(
+        page=page, glossary=GLOSSARY, light=asdict(LIGHT).items(), dark=asdict(DARK).items()
+    )

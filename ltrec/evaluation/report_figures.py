@@ -9,7 +9,8 @@ import numpy as np
 from ltrec.core import columns as c
 from ltrec.evaluation.plots_grid import popularity_grid
 from ltrec.evaluation.plots_strata import Series, activity_histogram, metric_by_stratum
-from ltrec.evaluation.plots_training import loss_curves, validation_curves
+from ltrec.evaluation.plots_training import SeedCurve, loss_curves, validation_curves
+from ltrec.evaluation.report_method import Histories
 from ltrec.evaluation.report_run import History
 from ltrec.evaluation.report_view import Panel, missing, shown
 from ltrec.evaluation.report_words import metric_name
@@ -26,13 +27,14 @@ def activity_panel(table: EvalTable) -> Panel:
     return shown(activity_histogram(trained, table.strata)) if len(trained) else missing("No evaluated user took part in training.")
 
 
-def strata_panel(summary: Summary, table: EvalTable, baselines: Mapping[str, Summary]) -> Panel:
-    """The headline metric by stratum, model and baselines."""
+def strata_panel(summary: Summary, table: EvalTable, others: Mapping[str, Summary]) -> Panel:
+    """The headline metric by stratum, the method and what it is compared with."""
     users = [g.users for g in summary.strata()]
     if not any(users):
         return missing("No evaluated user belongs to a stratum.")
-    model, *others = (_series(name, s, summary.headline) for name, s in ((summary.name, summary), *baselines.items()))
-    return shown(metric_by_stratum(metric_name(summary.headline), table.strata, users, model, others))
+    model, *greys = (_series(name, s, summary.headline) for name, s in ((summary.name, summary), *others.items()))
+    over = "users and seeds" if len(summary.seeds) > 1 else "users"
+    return shown(metric_by_stratum(metric_name(summary.headline), table.strata, users, model, greys, over))
 
 
 def grid_panel(summary: Summary) -> Panel:
@@ -43,32 +45,35 @@ def grid_panel(summary: Summary) -> Panel:
     return shown(popularity_grid(metric_name(grid.metric), grid.rows, grid.columns, grid.mean_KP, grid.users_KP))
 
 
-def loss_panel(history: History | None, strata_names: tuple[str, ...]) -> Panel:
+def loss_panel(histories: Histories | None, strata_names: tuple[str, ...]) -> Panel:
     """Training loss, overall and by stratum."""
-    if history is None:
+    if histories is None:
         return missing(NO_METRICS)
-    axis = history.axis()
-    overall = history.curve("train/loss", axis)
+    axis = histories.axis()
+    overall = histories.curve("train/loss", axis)
     if not len(overall.x):
         return missing("metrics.jsonl holds no train/loss, so there is no curve of it.")
-    prefix = "train/loss/"
-    found = {key for line in history.lines for key in line if key.startswith(prefix) and key.removeprefix(prefix).isdecimal()}
-    strata = {int(key.removeprefix(prefix)): history.curve(key, axis) for key in found}
+    strata = {z: histories.curve(f"train/loss/{z}", axis) for z in histories.numbered("train/loss/")}
     names = strata_names or tuple(f"stratum {i}" for i in range(max(strata, default=-1) + 1))
     return shown(loss_curves(overall, {i: curve for i, curve in strata.items() if i < len(names)}, names, axis))
 
 
-def validation_panel(history: History | None) -> Panel:
+def validation_panel(histories: Histories | None) -> Panel:
     """Validation NDCG@10, overall, tail and head."""
-    if history is None:
+    if histories is None:
         return missing(NO_METRICS)
-    key = next((k for line in history.lines for k in line if k.startswith("val/ndcg@") and k.count("/") == 1), None)
-    axis = history.axis()
-    if key is None or not len(history.curve(key, axis).x):
+    key = next((k for k in sorted(histories.keys()) if k.startswith("val/ndcg@") and k.count("/") == 1), None)
+    axis = histories.axis()
+    if key is None or not len(histories.curve(key, axis).x):
         return missing("metrics.jsonl holds no val/ndcg, so there is no validation curve.")
-    overall, tail, head = (history.curve(key + part, axis) for part in ("", "/tail", "/head"))
-    asleep = sum(line.get("stage") == 1 for line in history.lines if key in line)
-    return shown(validation_curves(metric_name(key.removeprefix("val/")), overall, tail, head, axis, asleep))
+    overall, tail, head = (histories.curve(key + part, axis) for part in ("", "/tail", "/head"))
+    seeds = [SeedCurve(history.curve(key, axis), _asleep(history, key)) for history in histories.seeds]
+    seeds = [seed for seed in seeds if len(seed.overall.x)]
+    return shown(validation_curves(metric_name(key.removeprefix("val/")), overall, tail, head, axis, seeds))
+
+
+def _asleep(history: History, key: str) -> int:
+    return sum(line.get("stage") == 1 for line in history.lines if key in line)
 
 
 def _series(label: str, summary: Summary, metric: str) -> Series:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from statistics import fmean
 
 from ltrec.evaluation.plots import Image
 from ltrec.evaluation.plots_gradients import Agreement, cosine_panels, last_tenth, norm_curves, weight_curves
 from ltrec.evaluation.plots_training import Curve
-from ltrec.evaluation.report_run import History, RunFolder
+from ltrec.evaluation.report_method import Histories, Method
 from ltrec.evaluation.report_view import Cell, Gradients, Panel, Row, Table, missing, shown
 from ltrec.evaluation.report_words import DASH
 
@@ -16,19 +17,19 @@ NO_GRAM = "No Gram matrix was formed, so nothing is known of this: set strategy.
 ALONE = "There is one stratum, so there is no pair to compare."
 
 
-def gradients(runs: Sequence[RunFolder], strata_names: tuple[str, ...]) -> Gradients | None:
-    """The section about the first run, with the cosines of further runs; None where the first was not stratified.
+def gradients(methods: Sequence[Method], strata_names: tuple[str, ...]) -> Gradients | None:
+    """The section about the first method, with the cosines of further ones; None where the first was not stratified.
 
     Args:
-        runs: run folders, the one in question first.
-        strata_names: readable names, least active first; others are made up when their number is not the run's.
+        methods: the one in question first.
+        strata_names: readable names, least active first; others are made up when their number is not the method's.
     """
-    history = runs[0].history
+    history = methods[0].histories()
     if history is None or not (strata := num_strata(history)):
         return None
     names = strata_names if len(strata_names) == strata else tuple(f"stratum {z}" for z in range(strata))
     return Gradients(
-        cosines=_cosines(runs, names),
+        cosines=_cosines(methods, names),
         weights=_curves(weight_curves, "weight", history, names, "The rule works coordinate by coordinate and has no weights."),
         norms=_curves(norm_curves, "grad_norm", history, names, NO_GRAM),
         table=_table(history, names),
@@ -36,23 +37,23 @@ def gradients(runs: Sequence[RunFolder], strata_names: tuple[str, ...]) -> Gradi
     )
 
 
-def num_strata(history: History) -> int:
+def num_strata(histories: Histories) -> int:
     """K of a stratified run, 0 for any other."""
-    prefix = "strata/count/"
-    return len({key for line in history.lines for key in line if key.startswith(prefix) and key.removeprefix(prefix).isdecimal()})
+    return len(histories.numbered("strata/count/"))
 
 
-def _cosines(runs: Sequence[RunFolder], names: tuple[str, ...]) -> Panel:
+def _cosines(methods: Sequence[Method], names: tuple[str, ...]) -> Panel:
     if len(names) == 1:
         return missing(ALONE)
-    alike = [(run.name, run.history) for run in runs if run.history is not None and num_strata(run.history) == len(names)]
-    axis = "epoch" if all(history.axis() == "epoch" for _, history in alike) else "step"
-    found = [_agreement(name, history, len(names), axis) for name, history in alike]
+    logged = [(method.label, histories) for method in methods if (histories := method.histories())]
+    alike = [(label, histories) for label, histories in logged if num_strata(histories) == len(names)]
+    axis = "epoch" if all(histories.axis() == "epoch" for _, histories in alike) else "step"
+    found = [_agreement(label, histories, len(names), axis) for label, histories in alike]
     drawn = [agreement for agreement in found if any(len(curve.x) for curve in agreement.cosines.values())]
     return shown(cosine_panels(drawn, names, axis)) if found[0] in drawn else missing(NO_GRAM)
 
 
-def _agreement(name: str, history: History, strata: int, axis: str) -> Agreement:
+def _agreement(name: str, history: Histories, strata: int, axis: str) -> Agreement:
     pairs = combinations(range(strata), 2)
     cosines = {(y, z): history.curve(f"strata/cosine/{y}-{z}", axis) for y, z in pairs}
     return Agreement(name, cosines, history.curve("strata/conflict", axis))
@@ -61,7 +62,7 @@ def _agreement(name: str, history: History, strata: int, axis: str) -> Agreement
 def _curves(
     draw: Callable[[Mapping[int, Curve], Sequence[str], str], Image],
     key: str,
-    history: History,
+    history: Histories,
     names: tuple[str, ...],
     absent: str,
 ) -> Panel:
@@ -71,44 +72,65 @@ def _curves(
     return shown(draw(known, names, axis)) if known else missing(absent)
 
 
-def _table(history: History, names: tuple[str, ...]) -> Table:
+def _table(history: Histories, names: tuple[str, ...]) -> Table:
     """Presence over the whole run, the rest as it was at the end."""
     columns = (
-        ("Examples a step", "strata/count", "{:,.1f}", False),
-        ("Steps without", "strata/missing", "{:.1%}", False),
-        ("Loss", "train/loss", "{:.4f}", True),
-        ("Weight", "strata/weight", "{:.3f}", True),
-        ("Gradient norm", "strata/grad_norm", "{:.3g}", True),
+        ("Examples a step", "strata/count", "{:,.1f}", _mean),
+        ("Steps without", "strata/missing", "{:.1%}", _mean),
+        ("Loss", "train/loss", "{:.4f}", last_tenth),
+        ("Weight", "strata/weight", "{:.3f}", last_tenth),
+        ("Gradient norm", "strata/grad_norm", "{:.3g}", last_tenth),
     )
     rows = [
-        Row(name, tuple(_cell(history.curve(f"{key}/{z}", "step"), form, at_end) for _, key, form, at_end in columns))
+        Row(name, tuple(_cell(_by_seed(history, f"{key}/{z}", measure), form) for _, key, form, measure in columns))
         for z, name in enumerate(names)
     ]
-    caption = "Strata by training events. Examples and absences are means over the whole run, the rest over its last tenth."
+    seeds = "; means over seeds, in small print the lowest and the highest" if len(history.seeds) > 1 else ""
+    caption = (
+        "Strata by training events. Examples and absences are means over the whole run, the rest over its last tenth" + seeds + "."
+    )
     return Table(caption, ("Stratum", *(title for title, *_ in columns)), tuple(rows))
 
 
-def _cell(curve: Curve, form: str, at_end: bool) -> Cell:
-    if not len(curve.y):
+def _by_seed(history: Histories, key: str, measure: Callable[[Curve], float]) -> list[float]:
+    """A number of each seed that logged the key."""
+    curves = (seed.curve(key, "step") for seed in history.seeds)
+    return [measure(curve) for curve in curves if len(curve.y)]
+
+
+def _mean(curve: Curve) -> float:
+    return float(curve.y.mean())
+
+
+def _first_tenth(curve: Curve) -> float:
+    return float(curve.y[: max(1, len(curve.y) // 10)].mean())
+
+
+def _cell(values: Sequence[float], form: str) -> Cell:
+    if not values:
         return Cell(DASH)
-    return Cell(form.format(last_tenth(curve) if at_end else float(curve.y.mean())))
+    ends = f"{form.format(min(values))}{DASH}{form.format(max(values))}" if len(values) > 1 else ""
+    return Cell(form.format(fmean(values)), ends)
 
 
-def _notes(history: History) -> tuple[str, ...]:
+def _notes(history: Histories) -> tuple[str, ...]:
     notes = []
-    size, skipped, conflict = (history.curve(f"strata/{key}", "step") for key in ("ess", "skipped", "conflict"))
-    if len(conflict.y):
-        first = float(conflict.y[: max(1, len(conflict.y) // 10)].mean())
+    conflict = _by_seed(history, "strata/conflict", last_tenth)
+    size, skipped = (
+        _by_seed(history, "strata/ess", last_tenth),
+        _by_seed(history, "strata/skipped", lambda curve: float(curve.y.sum())),
+    )
+    if conflict:
         notes.append(
-            f"Of the pairs of strata, {last_tenth(conflict):.0%} pulled against each other in the last tenth of training, "
-            f"{first:.0%} in the first."
+            f"Of the pairs of strata, {fmean(conflict):.0%} pulled against each other in the last tenth of training, "
+            f"{fmean(_by_seed(history, 'strata/conflict', _first_tenth)):.0%} in the first."
         )
-    if len(size.y):
-        examples = sum(float(history.curve(f"strata/count/{z}", "step").y.mean()) for z in range(num_strata(history)))
+    if size:
+        examples = sum(fmean(_by_seed(history, f"strata/count/{z}", _mean)) for z in range(num_strata(history)))
         notes.append(
-            f"Effective sample size: the weighted update is as noisy as one of {last_tenth(size):,.0f} equally weighted examples; "
+            f"Effective sample size: the weighted update is as noisy as one of {fmean(size):,.0f} equally weighted examples; "
             f"a step holds {examples:,.0f}."
         )
-    if len(skipped.y):
-        notes.append(f"Steps skipped because a gradient was not a finite number: {skipped.y.sum():,.0f}.")
+    if skipped:
+        notes.append(f"Steps skipped because a gradient was not a finite number: {sum(skipped):,.0f}.")
     return tuple(notes)

@@ -9,13 +9,16 @@ from typing import Any
 import ltrec
 from ltrec.core.errors import UserError
 from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.report_answer import badge, judged_answer, served_answer, untested_answer
+from ltrec.evaluation.report_cautions import cautions
 from ltrec.evaluation.report_facts import protocol_facts, provenance_facts
 from ltrec.evaluation.report_figures import activity_panel, grid_panel, loss_panel, strata_panel, validation_panel
 from ltrec.evaluation.report_gradients import gradients
+from ltrec.evaluation.report_method import Method, labels, methods
 from ltrec.evaluation.report_run import RunFolder
-from ltrec.evaluation.report_tables import coverage_table, full_table, group_table, runs_table
-from ltrec.evaluation.report_versus import FLOOR, SAME, experiments, tables_of, title_of, verdict, versus
-from ltrec.evaluation.report_view import Evaluated, Page, Part, Sentence, Table, Verdict, Versus
+from ltrec.evaluation.report_tables import coverage_table, full_table, group_table, side_by_side
+from ltrec.evaluation.report_versus import Against, against, differences_table, forest_panel, pairing_note, reasons
+from ltrec.evaluation.report_view import Answer, Evaluated, Page, Panel, Table, Versus
 from ltrec.evaluation.report_words import cold_users, grid_notes, headline, lede, limits, tiles
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
@@ -23,13 +26,28 @@ from ltrec.evaluation.table import EvalTable
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """The evaluated split of the run in question, with the baselines of that split by name."""
+    """The evaluated split of the method in question, with the learnt-nothing baselines of that split and the rivals.
+
+    Attributes:
+        split: test or valid.
+        table: of its first run, for what all seeds share.
+        summary: over its seeds.
+        floor_tables, floors: the baselines by name.
+        others: summaries of the other methods by label, the strongest first.
+        rivals: the comparisons with them, the strongest first.
+    """
 
     split: str
     table: EvalTable
     summary: Summary
-    baseline_tables: Mapping[str, EvalTable]
-    baselines: Mapping[str, Summary]
+    floor_tables: Mapping[str, EvalTable]
+    floors: Mapping[str, Summary]
+    others: Mapping[str, Summary]
+    rivals: tuple[Against, ...]
+
+    def beside(self) -> dict[str, Summary]:
+        """What the figure by stratum shows beside the method: the strongest rival, and the baselines."""
+        return {**dict(list(self.others.items())[:1]), **self.floors}
 
 
 def build_page(runs: Sequence[RunFolder], config: EvaluationConfig) -> Page:
@@ -38,83 +56,125 @@ def build_page(runs: Sequence[RunFolder], config: EvaluationConfig) -> Page:
     Raises:
         UserError: when a further run was not evaluated or must not be compared with the first.
     """
-    run, judged = runs[0], _judge(runs[0], config)
+    found = methods(runs)
+    mine, judged = found[0], _judge(found, config)
     if judged is None and len(runs) > 1:
-        raise UserError(f"{run.path} has no evaluation to compare with {runs[1].path}; run 'ltrec evaluate {run.path}' first")
-    data = _data(run)
-    names = _training_names(run, data) or (judged.table.strata.names() if judged else ())
+        raise UserError(
+            f"{runs[0].path} has no evaluation to compare with {runs[1].path}; run 'ltrec evaluate {runs[0].path}' first"
+        )
+    data, histories = _data(runs[0]), mine.histories()
+    names = _training_names(runs[0], data) or (judged.table.strata.names() if judged else ())
+    by_stratum = strata_panel(judged.summary, judged.table, judged.beside()) if judged else None
+    warned = cautions(mine, found[1:])
+    answer = _answer(mine, judged, by_stratum, warned)
     return Page(
         version=ltrec.__version__,
-        title=f"{run.name} \N{MIDDLE DOT} ltrec",
-        kicker=_kicker(run, data, judged),
-        headline=headline(judged.summary) if judged else (Part("This run has not been evaluated yet."),),
-        lede=lede(judged.summary, judged.baselines) if judged else (_only_training(run),),
-        evaluated=_evaluated(runs, judged, config) if judged else None,
-        loss=loss_panel(run.history, names),
-        validation=validation_panel(run.history),
-        training_notes=_training_notes(run),
-        gradients=gradients(runs, names),
-        protocol=protocol_facts(judged.summary, judged.table, run.provenance, config) if judged else (("Evaluated", "no"),),
-        provenance=provenance_facts(run.provenance),
-        config=run.config,
-        limits=limits(judged.summary if judged else None, _seeds_a_side(runs)),
-        footer=f"Made by ltrec {ltrec.__version__} from {run.path}. One file, no scripts, nothing loaded from elsewhere.",
+        title=_title(mine, answer),
+        kicker=_kicker(mine, data, judged),
+        answer=answer,
+        evaluated=_evaluated(found, judged, by_stratum, config) if judged else None,
+        loss=loss_panel(histories, names),
+        validation=validation_panel(histories),
+        gradients=gradients(found, names),
+        protocol=protocol_facts(judged.summary, mine, judged.split, config) if judged else (("Evaluated", "no"),),
+        provenance=provenance_facts(mine),
+        config=runs[0].config,
+        limits=limits(judged.summary if judged else None, len(mine.runs)),
+        footer=f"Made by ltrec {ltrec.__version__} from {runs[0].path}. One file, no scripts, nothing loaded from elsewhere.",
     )
 
 
-def _judge(run: RunFolder, config: EvaluationConfig) -> _Judged | None:
-    split = run.split()
+def _judge(found: Sequence[Method], config: EvaluationConfig) -> _Judged | None:
+    mine, *rest = found
+    split = mine.runs[0].split()
     if split is None:
         return None
-    tables = run.baselines(split)
+    tables, floors = mine.tables(split), mine.baselines(split)
+    called = labels(found)
+    rivals = [
+        against(method.tables(split), tables, config, name=method.name, label=called[i], mine=mine.name)
+        for i, method in enumerate(rest, 1)
+    ]
+    rivals.sort(key=lambda rival: -rival.strength())
+    others = {called[i]: summarise(method.tables(split), config) for i, method in enumerate(rest, 1)}
     return _Judged(
-        split, run.tables[split], summarise(run.tables[split], config), tables, {n: summarise(t, config) for n, t in tables.items()}
+        split=split,
+        table=tables[0],
+        summary=summarise(tables, config),
+        floor_tables=floors,
+        floors={name: summarise(table, config) for name, table in floors.items()},
+        others={rival.label: others[rival.label] for rival in rivals},
+        rivals=tuple(rivals),
     )
 
 
-def _evaluated(runs: Sequence[RunFolder], judged: _Judged, config: EvaluationConfig) -> Evaluated:
-    verdicts, comparisons = _compared(runs, judged, config)
-    summary, baselines = judged.summary, judged.baselines
+def _answer(mine: Method, judged: _Judged | None, by_stratum: Panel | None, warned: tuple[str, ...]) -> Answer:
+    if judged is None or by_stratum is None:
+        return untested_answer(mine, warned)
+    if judged.rivals:
+        return judged_answer(judged.rivals, judged.summary, judged.floors, warned)
+    return served_answer(mine, judged.summary, judged.floors, by_stratum, warned)
+
+
+def _evaluated(found: Sequence[Method], judged: _Judged, by_stratum: Panel | None, config: EvaluationConfig) -> Evaluated:
+    summary, floors, mine = judged.summary, judged.floors, found[0]
+    words = (headline(summary), *lede(summary)) if judged.rivals else ()
     return Evaluated(
-        tiles=tiles(summary, baselines),
-        verdicts=verdicts,
-        metrics=group_table(summary, baselines),
+        tiles=tiles(summary, floors),
+        words=words,
+        metrics=group_table(summary, floors),
         all_metrics=full_table(summary),
         activity=activity_panel(judged.table),
-        by_stratum=strata_panel(summary, judged.table, baselines),
+        by_stratum=by_stratum if judged.rivals else None,
         grid=grid_panel(summary),
         grid_notes=grid_notes(summary),
-        coverage=coverage_table(summary, baselines),
-        comparisons=comparisons,
-        side_by_side=_side_by_side(runs, judged, config),
+        coverage=coverage_table(summary, {**judged.others, **floors}),
+        comparisons=_comparisons(mine, judged, config),
+        methods=side_by_side({labels(found)[0]: summary, **judged.others}) if judged.others else None,
+        seeds=_seed_table(found, judged.split, config),
         cold=cold_users(summary),
     )
 
 
-def _compared(
-    runs: Sequence[RunFolder], judged: _Judged, config: EvaluationConfig
-) -> tuple[tuple[Verdict, ...], tuple[Versus, ...]]:
-    """Against every other experiment; else against its other seeds, one by one; a run alone against the popularity baseline."""
-    mine, *others = experiments(runs)
-    other = tables_of(mine if others else mine[:1], judged.split)
-    bases = [(title_of(e), tables_of(e, judged.split)) for e in others]
-    bases = bases or [(run.name + SAME, tables_of([run], judged.split)) for run in mine[1:]]
-    if not bases and "popularity" in judged.baseline_tables:
-        bases = [(FLOOR, [judged.baseline_tables["popularity"]])]
-    verdicts = tuple(verdict(base, other, name, config) for name, base in bases)
-    return verdicts, tuple(versus(base, other, name, i, config) for i, (name, base) in enumerate(bases, 1))
+def _comparisons(mine: Method, judged: _Judged, config: EvaluationConfig) -> tuple[Versus, ...]:
+    """Against every other method; a method alone against the popularity baseline, which is no gate to pass."""
+    if judged.rivals:
+        return tuple(_versus(rival, i) for i, rival in enumerate(judged.rivals, 1))
+    base = judged.floor_tables.get("popularity")
+    if base is None:
+        return ()
+    names = {"name": "popularity", "label": "popularity", "mine": mine.name}
+    return (_versus(against([base], mine.tables(judged.split), config, **names, judge=False), 1),)
 
 
-def _seeds_a_side(runs: Sequence[RunFolder]) -> int:
-    sides = experiments(runs)
-    return max(len(side) for side in sides) if len(sides) > 1 else 1
+def _versus(it: Against, index: int) -> Versus:
+    """The section of a comparison; what the first screen says of the first is not said again."""
+    first = it.judged is not None and index == 1
+    return Versus(
+        id=f"against-{index}",
+        title=f"Against {it.label}",
+        badge=badge(it) if it.judged or it.refusal else None,
+        reasons=reasons(it) if (it.judged or it.refusal) and not first else (),
+        note=pairing_note(it),
+        table=differences_table(it),
+        forest=None if first or (it.refusal and index == 1) else forest_panel(it, index),
+    )
 
 
-def _side_by_side(runs: Sequence[RunFolder], judged: _Judged, config: EvaluationConfig) -> Table | None:
-    if len(runs) < 2:
+def _seed_table(found: Sequence[Method], split: str, config: EvaluationConfig) -> Table | None:
+    """Every run by itself, where a method has several."""
+    if all(len(method.runs) == 1 for method in found):
         return None
-    names = [run.name if [r.name for r in runs].count(run.name) == 1 else str(run.path) for run in runs]
-    return runs_table({name: summarise(run.tables[judged.split], config) for name, run in zip(names, runs, strict=True)})
+    runs = [run for method in found for run in method.runs]
+    names = [run.name for run in runs]
+    called = [name if names.count(name) == 1 else str(run.path) for name, run in zip(names, runs, strict=True)]
+    return side_by_side({name: summarise(run.tables[split], config) for name, run in zip(called, runs, strict=True)})
+
+
+def _title(mine: Method, answer: Answer) -> str:
+    """Of the browser's tab: the verdict first."""
+    verdict = f"{answer.badge.word}: {''.join(part.text for part in answer.line)}" if answer.badge else mine.name
+    return f"{verdict} \N{MIDDLE DOT} ltrec"
 
 
 def _data(run: RunFolder) -> Mapping[str, Any]:
@@ -122,13 +182,10 @@ def _data(run: RunFolder) -> Mapping[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _kicker(run: RunFolder, data: Mapping[str, Any], judged: _Judged | None) -> tuple[str, ...]:
-    words = [run.name, data.get("name"), f"{judged.split} split" if judged else None, judged.table.name if judged else None]
+def _kicker(mine: Method, data: Mapping[str, Any], judged: _Judged | None) -> tuple[str, ...]:
+    scorer = judged.summary.name if judged and judged.summary.name != mine.name else None
+    words = [mine.label, data.get("name"), f"{judged.split} split" if judged else None, scorer]
     return tuple(dict.fromkeys(str(word) for word in words if word))
-
-
-def _only_training(run: RunFolder) -> Sentence:
-    return (Part(f"What follows is its training alone. Run 'ltrec evaluate {run.path}' and report again."),)
 
 
 def _training_names(run: RunFolder, data: Mapping[str, Any]) -> tuple[str, ...]:
@@ -136,9 +193,3 @@ def _training_names(run: RunFolder, data: Mapping[str, Any]) -> tuple[str, ...]:
     strata = data.get("strata")
     names = (run.provenance or {}).get("training_strata") or (strata.get("names") if isinstance(strata, dict) else None)
     return tuple(str(name) for name in names) if isinstance(names, list) else ()
-
-
-def _training_notes(run: RunFolder) -> tuple[str, ...]:
-    if run.history is None or not run.history.cut_short:
-        return ()
-    return ("The last line of metrics.jsonl is incomplete (the run was stopped while writing it) and is not shown.",)

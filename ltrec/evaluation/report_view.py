@@ -10,7 +10,7 @@ from ltrec.evaluation.plots import Image
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A run of text; `accent` is ``tail``, ``head`` or empty."""
+    """A run of text; `accent` is ``tail``, ``head``, ``code``, ``term`` (explained in the glossary) or empty."""
 
     text: str
     accent: str = ""
@@ -31,21 +31,20 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """A box: one word, what it is about, and why. `tone` is ``pass``, ``fail`` or empty."""
+class Badge:
+    """A verdict: its word, and its tone, which is ``pass``, ``fail``, ``inconclusive`` or ``none`` and brings an icon."""
 
     word: str
-    title: str
-    lines: tuple[str, ...]
-    tone: str = ""
+    tone: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value, and its interval in small print."""
+    """A value, with its interval and its spread over seeds in small print."""
 
     value: str
     interval: str = ""
+    spread: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +89,39 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The first screen: the answer in a line with its badge, what it rests on, a figure, the reasons.
+
+    Attributes:
+        line: the heading of the page.
+        badge: the verdict, if there is one.
+        lede: what stands right below.
+        figure: what shows it; None where nothing was evaluated.
+        reasons: why, a sentence each.
+        others: further baselines, a line and a badge each.
+        cautions: what must be known before the figures are believed.
+    """
+
+    line: Sentence
+    badge: Badge | None
+    lede: tuple[Sentence, ...]
+    figure: Panel | None
+    reasons: tuple[str, ...]
+    others: tuple[tuple[Sentence, Badge], ...]
+    cautions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Versus:
-    """This run against another scorer."""
+    """This method against another scorer; the forest is None where the first screen shows it."""
 
     id: str
     title: str
-    notes: tuple[str, ...]
+    badge: Badge | None
+    reasons: tuple[str, ...]
+    note: str
     table: Table
-    forest: Panel
+    forest: Panel | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +129,17 @@ class Evaluated:
     """The parts of the page that rest on an evaluation."""
 
     tiles: tuple[Tile, ...]
-    verdicts: tuple[Verdict, ...]
+    words: tuple[Sentence, ...]
     metrics: Table
     all_metrics: Table
     activity: Panel
-    by_stratum: Panel
+    by_stratum: Panel | None
     grid: Panel
     grid_notes: tuple[str, ...]
     coverage: Table
     comparisons: tuple[Versus, ...]
-    side_by_side: Table | None
+    methods: Table | None
+    seeds: Table | None
     cold: tuple[str, ...]
 
 
@@ -136,12 +161,10 @@ class Page:
     version: str
     title: str
     kicker: tuple[str, ...]
-    headline: Sentence
-    lede: tuple[Sentence, ...]
+    answer: Answer
     evaluated: Evaluated | None
     loss: Panel
     validation: Panel
-    training_notes: tuple[str, ...]
     gradients: Gradients | None
     protocol: tuple[tuple[str, str], ...]
     provenance: tuple[tuple[str, str], ...]
@@ -152,10 +175,10 @@ class Page:
     def images(self) -> tuple[Image, ...]:
         """Every figure of the page."""
         e = self.evaluated
-        panels = (e.activity, e.by_stratum, e.grid, *(c.forest for c in e.comparisons)) if e else ()
+        panels = (self.answer.figure, *((e.activity, e.by_stratum, e.grid, *(c.forest for c in e.comparisons)) if e else ()))
         g = self.gradients
         panels = (*panels, self.loss, self.validation, *((g.cosines, g.weights, g.norms) if g else ()))
-        return tuple(p.image.source for p in panels if p.image is not None)
+        return tuple(p.image.source for p in panels if p is not None and p.image is not None)
 
 
 def picture(image: Image) -> Picture:

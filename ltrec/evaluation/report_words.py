@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
+from ltrec.core.counting import counted, of_range
 from ltrec.evaluation.report_view import Part, Sentence, Tile
 from ltrec.evaluation.summary import Estimate, GroupSummary, Summary
 
@@ -28,9 +30,16 @@ def span(estimate: Estimate) -> str:
     return "" if math.isnan(estimate.low) else f"{estimate.low:.4f}{DASH}{estimate.high:.4f}"
 
 
-def people(count: int) -> str:
-    """``1 user``, ``1,024 users``."""
-    return f"{count:,} user" + ("" if count == 1 else "s")
+def capital(text: str) -> str:
+    """The text with its first letter large; the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def typeset(text: str) -> str:
+    """Signs as printed: a true minus before a number, and no line break inside ``95 %`` and ``p = .003``."""
+    text = re.sub(r"(?<![\w.-])-(?=\.?\d)", "\N{MINUS SIGN}", text)
+    text = re.sub(r"(?<=\d) ?%", "\N{NO-BREAK SPACE}%", text)
+    return re.sub(r"\bp ([=<>]) (?=[.\d])", "p\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", text)
 
 
 def headline(summary: Summary) -> Sentence:
@@ -41,39 +50,65 @@ def headline(summary: Summary) -> Sentence:
         return (Part(f"Nobody with a history was evaluated, so there is no {name} to report."),)
     if not tail.users or not head.users:
         side = "head" if head.users else "tail"
+        belong = f"all of them are {side} users" if everyone.users > 1 else f"it is a {side} user"
         value = number(everyone.metrics[metric].mean)
-        return (Part(f"{people(everyone.users)} reach {name} "), Part(value), Part(f"; all of them are {side} users."))
+        return (Part(f"{counted(everyone.users, 'user reaches', 'users reach')} {name} "), Part(value), Part(f"; {belong}."))
     low, high = tail.metrics[metric].mean, head.metrics[metric].mean
     opening = (Part("Tail", "tail"), Part(" users get "), Part(f"{name} {low:.4f}", "tail"), Part(", "), Part("head", "head"))
     return (*opening, Part(" users "), Part(f"{high:.4f}", "head"), Part(f": {_gap(low, high)}."))
 
 
-def lede(summary: Summary, baselines: Mapping[str, Summary]) -> tuple[Sentence, ...]:
-    """How sure that is, who is served worst, and whether the model beats the simplest baseline."""
-    metric, (everyone, tail, head) = summary.headline, _main_groups(summary)
+def lede(summary: Summary) -> tuple[Sentence, ...]:
+    """How sure the gap is, and who is served worst."""
+    metric, (_, tail, head) = summary.headline, _main_groups(summary)
     sentences: list[Sentence] = []
     if tail.users and head.users:
         sentences.append(_sureness(tail, head, metric))
-    if "popularity" in baselines and everyone.users:
-        sentences.append(_against_popularity(summary, baselines["popularity"]))
     worst = summary.worst(metric)
     if worst is not None and len(summary.strata()) > 1:
-        value = f"{number(worst.metrics[metric].mean)} over {people(worst.users)}"
+        value = f"{number(worst.metrics[metric].mean)} over {counted(worst.users, 'user')}"
         sentences.append((Part(f"The stratum served worst has {worst.label}: {value}."),))
     return tuple(sentences)
 
 
+def strongest(baselines: Mapping[str, Summary]) -> str | None:
+    """The baseline that serves all users best; None without any."""
+    found = {name: s.groups["all"].metrics[s.headline].mean for name, s in baselines.items()}
+    known = {name: value for name, value in found.items() if not math.isnan(value)}
+    return max(known, key=lambda name: known[name], default=None)
+
+
+def seen_items(summary: Summary) -> str:
+    """Whether items of the history could be recommended."""
+    return "seen items left out" if summary.protocol.filter_seen else "seen items stay in"
+
+
+def baseline_words(summary: Summary, baselines: Mapping[str, Summary]) -> tuple[str, ...]:
+    """The strongest scorer that learns nothing, how far the model is above it, and the others."""
+    best = strongest(baselines)
+    if best is None:
+        return ()
+    metric = metric_name(summary.headline)
+    value = {name: number(s.groups["all"].metrics[s.headline].mean) for name, s in baselines.items()}
+    first = (
+        f"The strongest baseline that learns nothing is {best} ({seen_items(baselines[best])}), with {metric} {value[best]} "
+        f"over all users. {_beside(summary, baselines[best])}"
+    )
+    rest = [f"{name} ({seen_items(baselines[name])}) {value[name]}" for name in baselines if name != best]
+    return (first, *([f"Below it: {', '.join(rest)}."] if rest else []))
+
+
 def tiles(summary: Summary, baselines: Mapping[str, Summary]) -> tuple[Tile, ...]:
     """The numbers to remember."""
-    popularity = baselines.get("popularity")
     shown = [
         ("All users", "", summary.groups["all"]),
         ("Tail", "tail", summary.groups["tail"]),
         ("Head", "head", summary.groups["head"]),
     ]
     cards = [_tile(label, group, summary.headline, accent) for label, accent, group in shown]
-    if popularity is not None:
-        cards.append(_tile("Popularity baseline", popularity.groups["all"], summary.headline, ""))
+    best = strongest(baselines)
+    if best is not None:
+        cards.append(_tile(f"Strongest baseline: {best}", baselines[best].groups["all"], summary.headline, ""))
     return tuple(cards)
 
 
@@ -82,11 +117,11 @@ def cold_users(summary: Summary) -> tuple[str, ...]:
     name = metric_name(summary.headline)
     explained = {
         "new": "were kept out of training but have a history; they belong to no stratum and count in the line of all users",
-        "cold": "had no history before their target; they are offered the most popular items and count in no other figure here",
+        "cold": "had no history before the target and could be offered only the most popular items; this counts in no other figure",
     }
     found = [(summary.groups[key], words) for key, words in explained.items() if key in summary.groups]
     said = [
-        f"{people(g.users)} {_was(words, g.users)}. Their {name} is {number(e.mean)} ({span(e)})."
+        f"{counted(g.users, 'user')} {_was(words, g.users)}. The mean {name} is {number(e.mean)} ({span(e)})."
         for g, words in found
         for e in [g.metrics[summary.headline]]
     ]
@@ -105,9 +140,11 @@ def grid_notes(summary: Summary) -> tuple[str, ...]:
     notes = ["A tail user may want a popular item and a head user a rare one. The grid keeps the two kinds of tail apart."]
     if len(grid.columns) > 1 and all(count):
         name = metric_name(grid.metric)
+        users = [counted(number, "user") for number in count]
         notes.append(
-            f"Over all strata, {people(count[1])} whose target is among the most popular items ({grid.columns[-1]} events) get "
-            f"{name} {common:.4f}; the {count[0]:,} who want the rarest ({grid.columns[0]} events) get {rare:.4f}."
+            f"Over all strata, users whose target is among the most popular items ({of_range(grid.columns[-1], 'event')}; "
+            f"{users[1]}) get {name} {common:.4f}, those who want the rarest ({of_range(grid.columns[0], 'event')}; "
+            f"{users[0]}) {rare:.4f}."
         )
     return tuple(notes)
 
@@ -115,8 +152,12 @@ def grid_notes(summary: Summary) -> tuple[str, ...]:
 def limits(summary: Summary | None, seeds: int) -> tuple[str, ...]:
     """What the page does not say. `seeds` is the largest number of training seeds behind one side of it."""
     said = [
-        "An interval says how far a mean would move had other users been drawn. It says nothing about another training seed"
-        + (": this page rests on one." if seeds < 2 else ", except where seeds are paired.")
+        "An interval says how far a mean would move had other users been drawn"
+        + (
+            ". It says nothing about another training seed: this page rests on one."
+            if seeds < 2
+            else " and, of several seeds, others."
+        )
     ]
     if summary is not None:
         if summary.protocol.candidates != "full":
@@ -154,32 +195,34 @@ def _sureness(tail: GroupSummary, head: GroupSummary, metric: str) -> Sentence:
     return (
         Part("The 95 % intervals, "),
         Part(span(t), "tail"),
-        Part(f" for {people(tail.users)} and "),
+        Part(f" for {counted(tail.users, 'user')} and "),
         Part(span(h), "head"),
         Part(f" for {head.users:,}, {words}."),
     )
 
 
-def _against_popularity(summary: Summary, popularity: Summary) -> Sentence:
-    metric = summary.headline
+def _beside(summary: Summary, floor: Summary) -> str:
+    """The model's values as multiples of a baseline's."""
     ratios = []
     for key in ("tail", "head"):
-        mine, floor = summary.groups[key].metrics[metric].mean, popularity.groups[key].metrics[metric].mean
-        if not math.isnan(mine) and floor > 0:
-            ratios += [(key, mine / floor)]
+        mine, theirs = (s.groups[key].metrics[summary.headline].mean for s in (summary, floor))
+        if not math.isnan(mine) and theirs > 0:
+            ratios += [(key, mine / theirs)]
     if not ratios:
-        return (Part("The popularity baseline scores zero, so no ratio to it can be given."),)
-    parts = [Part("Recommending what is popular is the floor: against it the model reaches ")]
-    for position, (key, ratio) in enumerate(ratios):
-        joint = " and " if position else ""
-        parts += [Part(joint), Part(f"{ratio:.2f} times", key), Part(f" its value for the {key}")]
-    below = [key for key, ratio in ratios if ratio < 1]
-    return (*parts, Part(f". It is below that floor for the {' and the '.join(below)}." if below else "."))
+        return "It scores zero, so no ratio to it can be given."
+    told = " and ".join(f"{ratio:.2f} times its value for the {key}" for key, ratio in ratios)
+    below = " and the ".join(key for key, ratio in ratios if ratio < 1)
+    return f"{summary.name} reaches {told}" + (f", and so is below it for the {below}." if below else ".")
+
+
+def spread_words(estimate: Estimate) -> str:
+    """The spread over seeds; empty with a single one."""
+    return "" if math.isnan(estimate.spread) else f"seeds \N{PLUS-MINUS SIGN}{estimate.spread:.4f}"
 
 
 def _tile(label: str, group: GroupSummary, metric: str, accent: str) -> Tile:
     estimate = group.metrics[metric]
-    return Tile(label, number(estimate.mean), span(estimate), f"{metric_name(metric)}, {people(group.users)}", accent)
+    return Tile(label, number(estimate.mean), span(estimate), f"{metric_name(metric)}, {counted(group.users, 'user')}", accent)
 
 
 def _was(words: str, users: int) -> str:

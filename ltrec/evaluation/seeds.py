@@ -73,9 +73,20 @@ def resampled(value_SN: Floats, config: EvaluationConfig, *names: str) -> Floats
     Returns:
         [R]. With one seed: the bootstrap over users alone.
     """
-    value_N, mean_S = value_SN.mean(axis=0), value_SN.mean(axis=1)
-    key = key_of(config.seed, *names)
+    value_N, key = value_SN.mean(axis=0), key_of(config.seed, *names)
     means_R = resampled_means(value_N[:, None], value_classes(value_N), samples=config.bootstrap_samples, seed=key)[:, 0]
+    return with_luck_of_seeds(means_R, value_SN, key)
+
+
+def with_luck_of_seeds(means_R: Floats, value_SN: Floats, key: int) -> Floats:
+    """Resamples of the users, made to hold the luck of the seeds too; as they are with one seed.
+
+    Args:
+        means_R: resampled means over users of the values' means over seeds.
+        value_SN: rows are seeds, columns users.
+        key: seed of the draws.
+    """
+    value_N, mean_S = value_SN.mean(axis=0), value_SN.mean(axis=1)
     num_seeds = len(mean_S)
     if num_seeds == 1:
         return means_R

@@ -1,12 +1,16 @@
-"""The summary of one evaluation table: every metric for every group of users with its interval, and the user x item grid.
+"""The summary of a scorer: every metric for every group of users with its interval, and the user x item grid.
 
 Groups are those of `groups`; an interval is a 95 % bootstrap interval over the group's users. The grid crosses activity strata with
 the popularity of the target item, since a tail user may be a tail user who wants a popular item.
+
+Several tables are training seeds of one method: numbers are means over them, intervals hold their luck too (`seeds`), and beside
+each mean stands its spread, the standard deviation of the seeds' own means.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,21 +18,31 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core import columns as c
-from ltrec.evaluation.bootstrap import interval, key_of, rank_classes, resampled_means
+from ltrec.evaluation.bootstrap import interval, key_of, rank_classes, resampled_means, value_classes
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.lists import list_metrics
-from ltrec.evaluation.metrics import Values, nearest_cutoff, per_user
+from ltrec.evaluation.metrics import nearest_cutoff, per_user
+from ltrec.evaluation.naming import common_name
+from ltrec.evaluation.pairing import seeds_of_one
+from ltrec.evaluation.seeds import with_luck_of_seeds
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, REPEAT, TARGET_COUNT, EvalTable, Protocol
+
+Values = dict[str, npt.NDArray[np.float64]]
+"""By metric, one value per seed and user [S, N]."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over users and the ends of its 95 % interval; NaN where there are no users."""
+    """A mean over users and the ends of its 95 % interval; NaN where there are no users.
+
+    `spread` is the standard deviation over training seeds; NaN with a single one.
+    """
 
     mean: float
     low: float
     high: float
+    spread: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,7 @@ class GroupSummary:
         users: how many.
         metrics: by name (``ndcg@10``, ...).
         lists: ``coverage@10``, ``gini@10``, ``popularity@10``, ``tail_share@10``, ...; no means over users, so no interval.
+        list_spreads: their standard deviations over training seeds; NaN with a single one.
     """
 
     key: str
@@ -48,6 +63,7 @@ class GroupSummary:
     users: int
     metrics: dict[str, Estimate]
     lists: dict[str, float]
+    list_spreads: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +92,14 @@ class Summary:
     """What one scorer achieved on one split.
 
     Attributes:
-        name: the scorer.
+        name: the scorer, or the method whose seeds these are.
         protocol: what makes the numbers comparable.
         groups: by key, in the order of a report.
         grid: of the headline metric.
         headline: the metric to look at first, ``ndcg@10`` unless 10 is no cutoff.
         repeat_share: share of users (with a history) whose target was in it; NaN without users.
         rivals: mean number of items a target had to beat.
+        seeds: training seeds behind the numbers, None for a scorer without.
     """
 
     name: str
@@ -92,6 +109,7 @@ class Summary:
     headline: str
     repeat_share: float
     rivals: float
+    seeds: tuple[int | None, ...]
 
     def strata(self) -> list[GroupSummary]:
         """The activity strata, least active first."""
@@ -114,47 +132,69 @@ class Summary:
         return clean
 
 
-def summarise(table: EvalTable, config: EvaluationConfig | None = None) -> Summary:
-    """Metrics, intervals and grid of a table. Pure: the same table and options give the same summary."""
+def summarise(tables: EvalTable | Sequence[EvalTable], config: EvaluationConfig | None = None) -> Summary:
+    """Metrics, intervals and grid of a table, or of the tables of several seeds. Pure: the same in gives the same out.
+
+    Raises:
+        UserError: when the tables are not seeds of one method, ranked under one protocol.
+    """
     config = config or EvaluationConfig()
-    values = per_user(table.column(RANK), table.column(NUM_CANDIDATES), config.cutoffs)
-    classes = rank_classes(table.column(RANK), exact=max(config.cutoffs))
-    parts = groups(table, config.head_from)
+    runs = seeds_of_one([tables] if isinstance(tables, EvalTable) else tables)
+    first, values = runs[0], _values(runs, config)
+    one, mrr = len(runs) == 1, values["mrr"].mean(axis=0)
+    classes = rank_classes(first.column(RANK), exact=max(config.cutoffs)) if one else value_classes(mrr)
+    parts = groups(first, config.head_from)
     headline = f"ndcg@{nearest_cutoff(config.cutoffs)}"
     warm = parts[0].mask_N
     return Summary(
-        name=table.name,
-        protocol=table.protocol,
-        groups={g.key: _summarise_group(table, g, values, classes, config) for g in parts},
-        grid=_grid(table, headline, values[headline], config),
+        name=common_name([table.name for table in runs]),
+        protocol=first.protocol,
+        groups={g.key: _summarise_group(runs, g, values, classes, config) for g in parts},
+        grid=_grid(first, headline, values[headline], config),
         headline=headline,
-        repeat_share=float(table.column(REPEAT)[warm].mean()) if warm.any() else math.nan,
-        rivals=float(table.column(NUM_CANDIDATES)[warm].mean() - 1) if warm.any() else math.nan,
+        repeat_share=float(first.column(REPEAT)[warm].mean()) if warm.any() else math.nan,
+        rivals=float(first.column(NUM_CANDIDATES)[warm].mean() - 1) if warm.any() else math.nan,
+        seeds=tuple(table.source.get("seed") for table in runs),
     )
+
+
+def _values(runs: Sequence[EvalTable], config: EvaluationConfig) -> Values:
+    found = [per_user(table.column(RANK), table.column(NUM_CANDIDATES), config.cutoffs) for table in runs]
+    return {name: np.stack([values[name] for values in found]) for name in found[0]}
 
 
 def _summarise_group(
-    table: EvalTable, group: Group, values: Values, classes: npt.NDArray[np.int64], config: EvaluationConfig
+    runs: Sequence[EvalTable], group: Group, values: Values, classes: npt.NDArray[np.int64], config: EvaluationConfig
 ) -> GroupSummary:
-    kept = {name: value[group.mask_N] for name, value in values.items()}
-    items, lengths = table.top_items()
-    lists = list_metrics(items, lengths, group.mask_N, cutoffs=config.cutoffs, catalogue=table.catalogue, shares=config.item_shares)
-    return GroupSummary(
-        group.key, group.label, group.users, _estimates(kept, classes[group.mask_N], config, "group", group.key), lists
-    )
+    kept = {name: value_SN[:, group.mask_N] for name, value_SN in values.items()}
+    estimates = _estimates(kept, classes[group.mask_N], config, "group", group.key)
+    lists = [
+        list_metrics(*t.top_items(), group.mask_N, cutoffs=config.cutoffs, catalogue=t.catalogue, shares=config.item_shares)
+        for t in runs
+    ]
+    found = {name: np.array([metrics[name] for metrics in lists]) for name in lists[0]}
+    means, spreads = {k: float(v_S.mean()) for k, v_S in found.items()}, {k: _spread(v_S) for k, v_S in found.items()}
+    return GroupSummary(group.key, group.label, group.users, estimates, means, spreads)
 
 
 def _estimates(values: Values, classes: npt.NDArray[np.int64], config: EvaluationConfig, *names: str) -> dict[str, Estimate]:
-    """Mean and interval of every metric, all from one resampling of the users."""
+    """Mean, interval and spread of every metric [S, n], all from one resampling of the users."""
     if not len(classes):
         return {name: Estimate(math.nan, math.nan, math.nan) for name in values}
-    value_NM = np.stack(list(values.values()), axis=1)
-    means = resampled_means(value_NM, classes, samples=config.bootstrap_samples, seed=key_of(config.seed, *names))
-    rows = zip(values, value_NM.mean(axis=0).tolist(), *(end.tolist() for end in interval(means)), strict=True)
-    return {name: Estimate(mean, low, high) for name, mean, low, high in rows}
+    value_NM, key = np.stack([value_SN.mean(axis=0) for value_SN in values.values()], axis=1), key_of(config.seed, *names)
+    means_RM = resampled_means(value_NM, classes, samples=config.bootstrap_samples, seed=key)
+    for m, value_SN in enumerate(values.values()):
+        means_RM[:, m] = with_luck_of_seeds(means_RM[:, m], value_SN, key)
+    ends = (end.clip(0, 1).tolist() for end in interval(means_RM))  # few seeds reach far, and every metric is a share
+    rows = zip(values.items(), value_NM.mean(axis=0).tolist(), *ends, strict=True)
+    return {name: Estimate(mean, low, high, _spread(value_SN.mean(axis=1))) for (name, value_SN), mean, low, high in rows}
 
 
-def _grid(table: EvalTable, metric: str, value_N: npt.NDArray[np.float64], config: EvaluationConfig) -> Grid:
+def _spread(value_S: npt.NDArray[np.float64]) -> float:
+    return float(value_S.std(ddof=1)) if len(value_S) > 1 else math.nan
+
+
+def _grid(table: EvalTable, metric: str, value_SN: npt.NDArray[np.float64], config: EvaluationConfig) -> Grid:
     rows = table.strata.names()
     columns = table.catalogue.class_names(config.item_shares)
     class_N = table.catalogue.class_of(table.column(TARGET_COUNT), config.item_shares)
@@ -162,10 +202,10 @@ def _grid(table: EvalTable, metric: str, value_N: npt.NDArray[np.float64], confi
     shape = (len(rows), len(columns))
     users_KP, estimate_KP3 = np.zeros(shape, dtype=np.int64), np.full((*shape, 3), np.nan)
     for k, p in np.ndindex(shape):
-        cell = value_N[warm_N & (stratum_N == k) & (class_N == p)]
-        users_KP[k, p] = len(cell)
-        codes = np.unique(cell, return_inverse=True)[1].astype(np.int64)
-        estimate = _estimates({metric: cell}, codes, config, "cell", str(k), str(p))[metric]
+        cell_SN = value_SN[:, warm_N & (stratum_N == k) & (class_N == p)]
+        users_KP[k, p] = cell_SN.shape[1]
+        codes = np.unique(cell_SN.mean(axis=0), return_inverse=True)[1].astype(np.int64)
+        estimate = _estimates({metric: cell_SN}, codes, config, "cell", str(k), str(p))[metric]
         estimate_KP3[k, p] = estimate.mean, estimate.low, estimate.high
     return Grid(metric, rows, columns, users_KP, estimate_KP3[..., 0], estimate_KP3[..., 1], estimate_KP3[..., 2])
 

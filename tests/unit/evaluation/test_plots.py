@@ -18,7 +18,7 @@ from ltrec.evaluation.plots import DARK, LIGHT, Image
 from ltrec.evaluation.plots_compare import Difference, forest
 from ltrec.evaluation.plots_grid import contrast, popularity_grid, readable
 from ltrec.evaluation.plots_strata import Series, activity_edges, activity_histogram, levels, metric_by_stratum, positions
-from ltrec.evaluation.plots_training import Curve, averaged, loss_curves, spread, validation_curves
+from ltrec.evaluation.plots_training import Curve, SeedCurve, averaged, loss_curves, spread, validation_curves
 
 STRATA = Strata((1, 4, 9), (5, 5, 5), (9, 30, 90), 9)
 
@@ -142,14 +142,20 @@ def test_the_ring_is_around_the_best_that_counts():
         (2, 4, "best.ckpt. The dotted line"),
         (4, 2, "stage1.ckpt, for plugins never"),
     ):
-        image = validation_curves("NDCG@10", curve, None, None, "epoch", asleep)
+        image = validation_curves("NDCG@10", curve, None, None, "epoch", [SeedCurve(curve, asleep)])
         assert f"at epoch {best} and ends at 0.3000" in image.alt
         assert kept in image.caption
 
 
 def draw_two_stages() -> Image:
     curve = Curve(np.arange(1.0, 4), np.array([0.1, 0.3, 0.2]))
-    return validation_curves("NDCG@10", curve, curve, None, "epoch", asleep=1)
+    return validation_curves("NDCG@10", curve, curve, None, "epoch", [SeedCurve(curve, 1)])
+
+
+def draw_seeds() -> Image:
+    curve = Curve(np.arange(1.0, 4), np.array([0.1, 0.3, 0.2]))
+    band = Curve(curve.x, curve.y, curve.y - 0.05, curve.y + 0.05)
+    return validation_curves("NDCG@10", band, band, band, "epoch", [SeedCurve(curve, 0), SeedCurve(curve, 1)])
 
 
 def draw_grid() -> Image:
@@ -159,12 +165,13 @@ def draw_grid() -> Image:
 
 
 def draw_forest() -> Image:
-    return forest(
-        "against-x", "NDCG@10", [Difference("tail", 9, 0.1, -0.1, 0.3, "tail"), Difference("all", 20, 0.0, 0.0, 0.0)], "x"
-    )
+    marks = [Difference("tail", 9, 0.1, -0.1, 0.3, "tail"), Difference("all", 1, 0.0, 0.0, 0.0)]
+    return forest("against-x", "NDCG@10", marks, mine="y", other="x")
 
 
-@pytest.mark.parametrize("draw", [draw_activity, draw_strata, draw_loss, draw_validation, draw_two_stages, draw_grid, draw_forest])
+@pytest.mark.parametrize(
+    "draw", [draw_activity, draw_strata, draw_loss, draw_validation, draw_two_stages, draw_seeds, draw_grid, draw_forest]
+)
 def test_a_figure_is_two_pngs_of_the_stated_size_on_their_papers(draw):
     image = draw()
     for png, theme in ((image.light, LIGHT), (image.dark, DARK)):
@@ -181,7 +188,8 @@ def test_the_same_values_give_the_same_bytes():
 
 
 def test_alt_texts_hold_the_numbers():
-    assert "tail: +0.1000 (-0.1000 to +0.3000, 9 users)" in draw_forest().alt
+    assert "tail: +0.1000 (-0.1000 to +0.3000, 9 users)" in draw_forest().alt and "1 user)" in draw_forest().alt
+    assert "Seed 1 is best, 0.3000, at epoch 2" in draw_seeds().alt and "Lines are means over the seeds" in draw_seeds().caption
     assert "The head begins at 9 events and holds 2 users (25%)" in draw_activity().alt
     assert "1-3 events: 0.1000 (0.0500 to 0.1500); 9+ events: 0.3000" in draw_strata().alt  # and no word of the empty stratum
     assert "Overall is best, 0.3000, at epoch 2 and ends at 0.2000" in draw_validation().alt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 from ltrec.evaluation.report import write_report
 from ltrec.evaluation.report_gradients import ALONE, NO_GRAM, num_strata
+from ltrec.evaluation.report_method import Histories
 from ltrec.evaluation.report_run import read_run
+from ltrec.evaluation.table import EvalTable
 from tests.support.report_page import CONFIG, read, squeezed
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
@@ -46,7 +49,7 @@ def headings(page) -> list[str]:
 def test_a_joint_run_has_no_such_section(run):
     page = read(write_report([run], CONFIG))
     assert "gradients" not in headings(page)
-    assert num_strata(read_run(run).history) == 0
+    assert num_strata(Histories((read_run(run).history,))) == 0
 
 
 @pytest.mark.parametrize("gram", [1, 40], ids=["every step", "probed"])
@@ -57,12 +60,12 @@ def test_the_section_holds_figures_table_and_words(run, gram):
     assert order[order.index("training") + 1] == "gradients"
     assert {"cosines.png", "weights.png", "gradient-norms.png", "cosines-dark.png"} <= {p.name for p in index.parent.iterdir()}
     text = squeezed(page.text)
-    assert "Of the pairs of strata, 100% pulled against each other in the last tenth of training, 0% in the first." in text
+    assert "Of the pairs of strata, 100 % pulled against each other in the last tenth of training, 0 % in the first." in text
     assert "as noisy as one of 321 equally weighted examples; a step holds 510." in text
     assert "StratumExamples a stepSteps withoutLossWeightGradient norm" in text
     names = read_run(run).tables["test"].strata.names()
-    assert f"{names[0]}100.025.0%" in text
-    assert f"{names[4]}104.00.0%" in text
+    assert f"{names[0]}100.025.0 %" in text
+    assert f"{names[4]}104.00.0 %" in text
     assert "skipped" not in text
 
 
@@ -91,7 +94,7 @@ def test_merged_strata_are_called_what_they_cover(run):
     path = run / "provenance.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"training_strata": ["1-139", "140+"]}))
     text = squeezed(read(write_report([run], CONFIG)).text)
-    assert "1-139100.025.0%" in text and "140+101.00.0%" in text
+    assert "1-139100.025.0 %" in text and "140+101.00.0 %" in text
 
 
 def test_further_stratified_runs_are_drawn_into_the_panels(run):
@@ -105,3 +108,23 @@ def test_further_stratified_runs_are_drawn_into_the_panels(run):
     assert f"of {run.name}." in alt
     assert alt.endswith("Also drawn: also.")
     assert "gradients" not in headings(read(write_report([joint, run], CONFIG))), "the section is about the run in question"
+
+
+def test_seeds_of_one_method_are_means_with_their_ends(run):
+    """Not the first seed's: the second pulls twice as often and has twice the examples."""
+    again = stratify(Path(shutil.copytree(run, run.parent / "again")), strata=2)
+    stratify(run, strata=2)
+    (again / "config.yaml").write_text((run / "config.yaml").read_text().replace("seed: 1", "seed: 2").replace("plain", "again"))
+    lines = [json.loads(line) for line in (again / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        line |= {key: 2 * value for key, value in line.items() if key.startswith("strata/count/")}
+        line |= {"strata/conflict": 0.5} if "strata/conflict" in line else {}
+    (again / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for file in (again / "eval").glob("test.parquet"):
+        table = EvalTable.read(file)
+        replace(table, source=table.source | {"seed": 2}).write(file)
+    text = squeezed(read(write_report([run, again], CONFIG)).text)
+    assert "150.0 100.0\N{EN DASH}200.0" in text
+    assert "75 % pulled against each other in the last tenth of training, 25 % in the first" in text
+    assert "a step holds 302." in text
+    assert "means over seeds, in small print the lowest and the highest" in text

@@ -5,8 +5,10 @@ from math import isnan, log2
 import numpy as np
 import pytest
 
+from ltrec.core.errors import UserError
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import groups
+from ltrec.evaluation.seeds import resampled
 from ltrec.evaluation.summary import summarise
 from tests.support.evaluation import eval_table
 
@@ -131,3 +133,61 @@ def test_order_of_users_does_not_matter(table, summary):
             {n: e.low for n, e in group.metrics.items()}
         )
         assert turned.groups[key].lists == pytest.approx(group.lists, nan_ok=True)
+
+
+def seeds(count: int = 3, users: int = 300):
+    """Tables of one method: users differ, seeds differ, and their rows come in any order."""
+    made = []
+    for seed in range(count):
+        draw = np.random.default_rng(seed)
+        activity = np.where(np.arange(users) % 4 == 0, 12, 3)
+        rank = np.minimum(np.arange(users) % 9 + draw.integers(1, 8, users) + seed, 100)
+        top = [draw.permutation(20)[:10] + 1 for _ in range(users)]
+        made.append(eval_table(rank, activity, seed=seed, name=f"pin-{seed}", top=top))
+    shuffled = np.random.default_rng(9).permutation(users)
+    return [made[0], *(replace(t, rows=t.rows.take(shuffled)) for t in made[1:])]
+
+
+def test_seeds_are_summed_up_by_their_mean_and_spread():
+    tables = seeds()
+    alone, together = [summarise(t, QUICK) for t in tables], summarise(tables, QUICK)
+    assert (together.name, together.seeds) == ("pin", (0, 1, 2))
+    for key, group in together.groups.items():
+        if not group.users:
+            continue
+        for name, found in group.metrics.items():
+            values = [s.groups[key].metrics[name].mean for s in alone]
+            assert (found.mean, found.spread) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+        for name, value in group.lists.items():
+            values = [s.groups[key].lists[name] for s in alone]
+            assert (value, group.list_spreads[name]) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+    cells = np.mean([s.grid.mean_KP for s in alone], axis=0)
+    np.testing.assert_allclose(together.grid.mean_KP, cells)
+
+
+def test_intervals_of_seeds_hold_the_luck_of_both():
+    """Beside a naive bootstrap over users with Student's t of the seeds, as `seeds` tells it; wider than users alone make it."""
+    tables, config = seeds(), EvaluationConfig(bootstrap_samples=20_000)
+    found = summarise(tables, config).groups["all"].metrics["mrr"]
+    order = [np.argsort(t.column("user_key")) for t in tables]
+    value_SN = np.stack([1 / t.column("rank")[o] for t, o in zip(tables, order, strict=True)])
+    means = resampled(value_SN, config, "naive")
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), rel=0.03)
+    alone = summarise(tables[0], config).groups["all"].metrics["mrr"]
+    assert found.high - found.low > 2 * (alone.high - alone.low)
+
+
+def test_one_table_is_summed_up_as_ever_and_has_no_spread():
+    table = seeds(1)[0]
+    one, listed = summarise(table, QUICK), summarise([table], QUICK)
+    assert json.dumps(one.to_json()) == json.dumps(listed.to_json())
+    assert isnan(one.groups["all"].metrics["mrr"].spread) and one.to_json()["groups"]["all"]["metrics"]["mrr"]["spread"] is None
+
+
+def test_seeds_stay_within_what_a_share_can_be():
+    tables = [eval_table([100] * 3 + [1] * seed, [3] * (3 + seed), seed=seed) for seed in (0, 0)]
+    few = [eval_table(np.where(np.arange(40) < 1 + 6 * seed, 1, 90), seed=seed) for seed in range(3)]
+    ends = summarise(few, QUICK).groups["all"].metrics["hr@5"]
+    assert 0 <= ends.low < ends.mean < ends.high <= 1
+    with pytest.raises(UserError, match="every run needs a seed of its own"):
+        summarise(tables, QUICK)
