@@ -120,6 +120,19 @@ def test_only_the_roof_prints():
     assert found == []
 
 
+def test_what_is_printed_is_text_and_never_markup():
+    """A user may call a run `[/x]`: consoles are made in one place, and columns of bars are told."""
+    found = [
+        f"{path}:{node.lineno}"
+        for path in python_files("ltrec")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        if (node.func.id == "Console" and path.name != "console.py")
+        or (node.func.id == "TextColumn" and not any(k.arg == "markup" and k.value.value is False for k in node.keywords))
+    ]
+    assert found == []
+
+
 def test_the_package_imports_only_itself_and_what_it_declares():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {Requirement(line).name.lower() for line in project["dependencies"]}

@@ -5,6 +5,7 @@ ltrec train conf/experiment/x.yaml     in a checkout: that file; elsewhere, afte
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ltrec.core.errors import UserError, closest
@@ -31,7 +32,7 @@ def find(name: str | Path, shipped: Path | None = None) -> Path:
     if not given.is_absolute() and given.parts[:1] == ("conf",):
         candidates.append(root.joinpath(*given.parts[1:]))
     for candidate in candidates:
-        if candidate.exists():
+        if os.path.exists(candidate):
             return candidate
     beside = {path.stem: given.with_name(path.name) for candidate in candidates for path in _yaml_files(candidate.parent)}
     raise UserError(f"no config file {str(given)!r}{_hint(given, beside or _shipped_files(root))}")
@@ -51,4 +52,4 @@ def _shipped_files(root: Path) -> dict[str, Path]:
 
 
 def _yaml_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.y*ml") if path.is_file()) if folder.is_dir() else []
+    return sorted(path for path in folder.glob("*.y*ml") if os.path.isfile(path)) if os.path.isdir(folder) else []

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,5 +32,5 @@ def load(files: Sequence[Path | str], dotlist: Sequence[str]) -> RunConfig:
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Command-line arguments as (config files, `key=value` words), each in its order; `a=b.yaml` is a file when it exists."""
-    words = [argument for argument in arguments if "=" in argument and not Path(argument).is_file()]
+    words = [argument for argument in arguments if "=" in argument and not os.path.isfile(argument)]
     return [argument for argument in arguments if argument not in words], words

@@ -17,6 +17,7 @@ import yaml
 
 from ltrec.config.yaml_core import CoreLoader, plain_scalar, texts
 from ltrec.core.errors import UserError
+from ltrec.core.files import refuse_special
 
 COMMAND_LINE = "on the command line"
 _DOTTED = re.compile(r"[^\s.=]+(\.[^\s.=]+)*")
@@ -45,10 +46,9 @@ def read_file(path: Path, shown: str) -> list[Setting]:
     Raises:
         UserError: not readable as text, bad syntax, or a form that is refused (see the module's docstring).
     """
+    refuse_special(path, shown)
     try:
         text = path.read_text(encoding="utf-8")
-    except IsADirectoryError:
-        raise UserError(f"{shown} is a folder, not a YAML file") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{shown} is not UTF-8 text (byte {error.start}); is it a YAML file?") from None
     return list(_parse(text, "", shown, lambda node: f"in {shown}:{node.start_mark.line + 1}"))

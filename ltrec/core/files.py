@@ -5,21 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from ltrec.core.errors import UserError
 
 
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
     """Give a temporary path beside `final`; on success it is flushed and renamed over `final`, on failure removed.
 
+    A link is followed: what it leads to is replaced, and the link stays.
+
     Raises:
+        UserError: `final` is a folder, a device or a pipe, none of which is ever replaced.
         OSError: as the writer raised it (a full disk, say); `final` is then as it was before.
     """
+    final = _writable(final)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.tmp")
+    temporary = final.with_name(f".{final.name[:50]}.{os.getpid()}.tmp")  # a name may be as long as the system allows
     try:
         yield temporary
         with open(temporary, "rb+") as handle:
@@ -30,9 +37,39 @@ def atomic_path(final: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def atomic_write_text(final: Path, text: str) -> None:
-    """Write a small text file atomically."""
+def _writable(final: Path) -> Path:
+    try:
+        mode = os.stat(final).st_mode
+    except FileNotFoundError:  # nothing there, or a link that leads to nothing yet
+        return Path(os.path.realpath(final))
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{final} is {kind_of(mode)}, which will not be replaced; name a file")
+    return Path(os.path.realpath(final))
+
+
+def refuse_special(path: Path, shown: str | Path | None = None) -> None:
+    """Refuse to read what is no file: a pipe without a writer would be waited for without end, a device read without end.
+
+    Raises:
+        UserError: it is a folder, a pipe, a socket or a device; `shown` is its name in the message.
+        OSError: it is not there, or cannot be looked at.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{path if shown is None else shown} is {kind_of(mode)}, not a file")
+
+
+def kind_of(mode: int) -> str:
+    """What `st_mode` says a path is, in words."""
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFREG: "a file"}
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def atomic_write_text(final: Path, text: str, mode: int | None = None) -> None:
+    """Write a small text file atomically, readable as the user's umask has it, or with these permissions from the beginning."""
     with atomic_path(final) as temporary:
+        if mode is not None:
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT, mode))
         temporary.write_text(text, encoding="utf-8")
 
 

@@ -17,7 +17,8 @@ import typer
 
 from ltrec import __version__
 from ltrec.core.errors import UserError, nearest
-from ltrec.launch.failures import ENDINGS, exit_code_of
+from ltrec.launch.failures import exit_code_of
+from ltrec.launch.streams import stand
 
 COMMANDS = {
     "quickstart": "all of it on a small public data set: a report in minutes",
@@ -32,6 +33,8 @@ COMMANDS = {
     "doctor": "what this machine can run, and what to do about what it cannot",
 }
 """Every command with what it is for, in the order of the work."""
+
+_WRONG_USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")  # of Typer's Click
 
 HELP = f"""\
 ltrec {__version__}: sequential recommenders that serve tail users well and keep the head
@@ -58,7 +61,8 @@ examples
   torchrun --nproc-per-node 2 -m ltrec doctor
 
 Every setting of a run: defaults <- YAML files, left to right <- key=value words. Shipped files are found from any folder.
-Exit code 2 means that input or settings need a change; one line says which (LTREC_DEBUG=1 adds the traceback). 130 = interrupted.
+Exit code 2 means that input or settings need a change; one line says which (LTREC_DEBUG=1 adds the traceback). 130 = interrupted,
+70 = a bug of ltrec, whose traceback is in a file that the line names.
 """
 
 
@@ -66,10 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` default to those of the process."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        stand()
         code = dispatch(words)
         sys.stdout.flush()  # a reader that went away is noticed here, not in the interpreter's last breath
         return code
-    except ENDINGS as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place where everything that was raised ends
         return exit_code_of(error, words)
 
 
@@ -111,7 +116,11 @@ def run(name: str, words: Sequence[str]) -> int:
 
 
 def parse(name: str, function: Callable[..., None], words: Sequence[str]) -> tuple[int, dict[str, Any] | None]:
-    """Words -> the function's arguments; None with an exit code when Typer answered itself (`--help`: 0, wrong usage: 2)."""
+    """Words -> the function's arguments; None with an exit code when Typer answered itself (`--help`: 0).
+
+    Raises:
+        UserError: wrong usage.
+    """
     calls: list[dict[str, Any]] = []
 
     @functools.wraps(function)
@@ -121,11 +130,10 @@ def parse(name: str, function: Callable[..., None], words: Sequence[str]) -> tup
     app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
     app.command(name)(remember)
     try:
-        typer.main.get_command(app).main(spread(words), prog_name=f"ltrec {name}")
-    except SystemExit as stop:
-        if not calls:
-            return (stop.code if isinstance(stop.code, int) else 2), None
-    return 0, calls[0]
+        code = typer.main.get_command(app).main(spread(words), prog_name=f"ltrec {name}", standalone_mode=False)
+    except _WRONG_USAGE as error:
+        raise UserError(f"ltrec {name}: {error.format_message()} ('ltrec {name} --help' shows the options)") from None
+    return (0, calls[0]) if calls else (int(code or 0), None)
 
 
 def spread(words: Sequence[str], option: str = "--sweep") -> list[str]:

@@ -1,48 +1,55 @@
-"""How a command ends when it does not end well: one line on stderr and an exit code, a traceback only for our own mistakes.
+"""How a command ends when it does not end well: one line on stderr and an exit code. Nothing ends in a traceback on the screen.
 
-UserError                     its line                                      2
-a full disk, no permission    a line with the path                          2
-asked to stop, and stopped    at which step, on rank 0                      0; 143 after SIGTERM
-Ctrl-C                        "interrupted"                                 130
-another process was lost      a line: the last checkpoint is good           1
-the reader of stdout left     nothing (`ltrec ... | head`)                  141, what a shell gives for SIGPIPE
-anything else                 a traceback: a bug of ltrec                   1
+UserError                     its line                                                2
+the system, a library         a line with the path and what may be done (system.py)   2
+asked to stop, and stopped    at which step, on rank 0                                0; 143 after SIGTERM
+Ctrl-C                        "interrupted"                                           130
+another process was lost      a line: the last checkpoint is good                     1
+the reader of stdout left     nothing (`ltrec ... | head`)                            141, what a shell gives for SIGPIPE
+anything else                 a line, and a file with the traceback: a bug of ltrec   70 (EX_SOFTWARE of sysexits.h)
+
+LTREC_DEBUG=1 shows the traceback on the screen as well.
 """
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
 import select
-import shutil
 import sys
-import tempfile
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 import typer
 
 from ltrec.core.errors import Stopped, UserError, first_line
+from ltrec.core.secrets import masked, secrets_of
+from ltrec.launch.crash import write_traceback
+from ltrec.launch.streams import let_go_of_stdout
+from ltrec.launch.system import explained
 
-ENDINGS = (UserError, Stopped, KeyboardInterrupt, typer.Exit, typer.Abort, OSError, RuntimeError)
-"""What `exit_code_of` is asked about; any other exception is a bug and keeps its traceback."""
+BUG = 70
+"""Exit code of what should not happen."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-_GLOO = "gloo/transport"  # the source files that complain of a connection; NCCL ends the process itself
+_LOST = ("gloo/transport", "DistStoreError", "DistNetworkError", "DistBackendError")
+"""Words of gloo's, torch's and NCCL's complaints of a connection, in their message or their type."""
+
+_LONGEST_LINE = 2000
 
 
-def exit_code_of(error: BaseException, words: Sequence[str]) -> int:
+def exit_code_of(error: Exception | KeyboardInterrupt, words: Sequence[str]) -> int:
     """Tell the user what `error` means and return the process's exit code.
 
     Args:
         error: what ended the command.
         words: the command line, where paths are looked for when the error names none.
-
-    Raises:
-        BaseException: `error` itself when it is none of a user's business.
     """
+    code = _code_of(error, words)
+    let_go_of_stdout()
+    return code
+
+
+def _code_of(error: Exception | KeyboardInterrupt, words: Sequence[str]) -> int:
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt | typer.Abort):
@@ -54,26 +61,44 @@ def exit_code_of(error: BaseException, words: Sequence[str]) -> int:
     if isinstance(error, UserError):
         return _tell(f"error: {error}", 2, error)
     if isinstance(error, BrokenPipeError) and _reader_left():
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush would complain
         return 141
-    if isinstance(error, OSError) and (message := _environment(error, words)):
-        return _tell(f"error: {message}", 2, error)
-    if isinstance(error, RuntimeError) and _GLOO in str(error):
+    if isinstance(error, RuntimeError) and "EADDRINUSE" in str(error):
+        return _tell(f"error: the port of this run is taken ({first_line(error)}); set another MASTER_PORT", 2, error)
+    if isinstance(error, RuntimeError) and any(word in f"{type(error).__name__} {error}" for word in _LOST):
         lost = "another process of this run has ended or does nothing any more"
         return _tell(
             f"error: {lost} ({first_line(error)}); the last checkpoint is good, and the same command goes on from it", 1, error
         )
-    raise error
+    if (message := explained(error, words)) is not None:
+        return _tell(f"error: {message}", 2, error)
+    return _tell(_unforeseen(error, words), BUG, error)
+
+
+def _unforeseen(error: Exception, words: Sequence[str]) -> str:
+    """The line about a bug, whose traceback goes to a file."""
+    what = f"error: {type(error).__name__}: {first_line(error)[:500]}"
+    try:
+        return f"{what}; this is a bug of ltrec: please report it with {write_traceback(error, words)}"
+    except OSError as trouble:
+        return f"{what}; this is a bug of ltrec: LTREC_DEBUG=1 shows where (no file could be written: {trouble.strerror})"
 
 
 def _tell(line: str, code: int, error: BaseException) -> int:
-    """One line, red on a terminal, with the rank in front when there are others."""
+    """One line, red on a terminal, with the rank in front when there are others, without secrets or control characters."""
     if os.environ.get("LTREC_DEBUG", "0") not in ("", "0"):
-        traceback.print_exception(error)
+        sys.stderr.write(_hidden("".join(traceback.format_exception(error))))
     rank = os.environ.get("RANK", "0")
-    prefix = f"[rank {rank}] " if rank != "0" else ""
-    typer.secho(prefix + " ".join(line.splitlines()), fg=typer.colors.RED, err=True)
+    text = _hidden((f"[rank {rank}] " if rank != "0" else "") + " ".join(line.splitlines()))
+    if len(text) > _LONGEST_LINE:
+        text = f"{text[: _LONGEST_LINE // 2]} ... {text[-_LONGEST_LINE // 2 :]}"
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    with contextlib.suppress(OSError, ValueError):  # nobody may be there to read it
+        typer.secho(text, fg=typer.colors.RED, err=True)
     return code
+
+
+def _hidden(text: str) -> str:
+    return masked(text, secrets_of(os.environ))
 
 
 def _reader_left() -> bool:
@@ -81,24 +106,3 @@ def _reader_left() -> bool:
     poll = select.poll()
     poll.register(1, 0)
     return any(event & select.POLLERR for _, event in poll.poll(0))
-
-
-def _environment(error: OSError, words: Sequence[str]) -> str | None:
-    """A line about a full or closed disk; None for any other error."""
-    if error.errno in _FULL:
-        place = error.filename or _fullest_folder(words)
-        return f"no space left on the disk of {place}: make room there or choose another folder, then run the same command again"
-    if error.errno in _FORBIDDEN and error.filename:
-        return f"{os.strerror(error.errno)}: {error.filename}"
-    return None
-
-
-def _fullest_folder(words: Sequence[str]) -> Path:
-    """Of the folders that the command line names, here and the temporary one: that with the least room. Writes do not say where."""
-    named = [Path(word.rpartition("=")[2]) for word in words if not word.startswith("-")]
-    folders = {_existing(path.absolute()) for path in [*named, Path(), Path(tempfile.gettempdir())]}
-    return min(sorted(folders), key=lambda folder: shutil.disk_usage(folder).free)
-
-
-def _existing(path: Path) -> Path:
-    return path if os.path.isdir(path) else _existing(path.parent)  # unlike Path.is_dir, False for any impossible name

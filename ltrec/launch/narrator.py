@@ -8,9 +8,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, RichProgressBar
-from rich.console import Console
 
 from ltrec.data.stream.plan import Plan
+from ltrec.launch.console import new_console
 from ltrec.stages.callbacks import epoch_of
 from ltrec.stages.datamodule import stream_of
 from ltrec.stages.health import Health
@@ -24,7 +24,7 @@ def say_visits(plan: Plan) -> None:
     """Whom training leaves out; under quotas, how often an epoch visits a user of each stratum. Nobody should overlook either."""
     if plan.users != "all":
         share = plan.train_rows / plan.trainable_rows
-        Console().print(
+        new_console().print(
             f"stream.users={plan.users}: training on {plan.train_rows:,} of {plan.trainable_rows:,} users ({share:.1%}); "
             "evaluation is on all",
             highlight=False,
@@ -32,7 +32,7 @@ def say_visits(plan: Plan) -> None:
         )
     if len(plan.pools) > 1:
         visits = ", ".join(f"{name} {times:.2f}" for name, times in plan.visits_per_epoch.items())
-        Console().print(f"visits per user and epoch: {visits}", highlight=False, soft_wrap=True)
+        new_console().print(f"visits per user and epoch: {visits}", highlight=False, soft_wrap=True)
 
 
 def say_untrained(plan: Plan, heirs: Sequence[int]) -> None:
@@ -50,7 +50,7 @@ def say_untrained(plan: Plan, heirs: Sequence[int]) -> None:
     ]
     lines += [f"stratum {z} trains no plugin: that of stratum {heir} serves it" for z, heir in enumerate(heirs) if heir != z]
     for line in lines:
-        Console().print(line, highlight=False, soft_wrap=True)
+        new_console().print(line, highlight=False, soft_wrap=True)
 
 
 def latest(trainer: pl.Trainer) -> dict[str, float]:
@@ -95,7 +95,7 @@ class Narrator(Callback):
     """Prints what a person would ask: how far, how good, for whom."""
 
     def __init__(self) -> None:
-        self.console = Console()
+        self.console = new_console()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say what is about to happen, or go on."""

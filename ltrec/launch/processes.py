@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
@@ -19,34 +18,21 @@ from pytorch_lightning.plugins.environments import (  # type: ignore[attr-define
 
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
-
-
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """World, processes on this machine, machines."""
-
-    world: World
-    local_size: int
-    local_rank: int
-
-    @property
-    def num_nodes(self) -> int:
-        """Machines."""
-        return self.world.size // self.local_size
+from ltrec.launch.rendezvous import Processes as Processes
+from ltrec.launch.rendezvous import number, read, text
 
 
 def detect() -> Processes:
     """Read torchrun's variables, or srun's; a single process without them.
 
     Raises:
-        UserError: srun gave the nodes unequal numbers of tasks.
+        UserError: the variables do not make sense, by themselves or together; srun gave the nodes unequal numbers of tasks.
     """
     translate_srun(os.environ)
-    number = {name: int(os.environ.get(name, default)) for name, default in _DEFAULTS.items()}
-    return Processes(World(number["RANK"], number["WORLD_SIZE"]), number["LOCAL_WORLD_SIZE"], number["LOCAL_RANK"])
+    return read(os.environ)
 
 
-_DEFAULTS = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+_OF_TASK = ("PROCID", "LOCALID", "NODEID", "JOB_ID", "STEP_ID")
 
 
 def translate_srun(variables: MutableMapping[str, str]) -> None:
@@ -65,17 +51,11 @@ def translate_srun(variables: MutableMapping[str, str]) -> None:
     equal = re.fullmatch(r"(\d+)(\(x\d+\))?", per_node)  # "2(x3)": two on each of three; "2,1" is unequal
     if equal is None:
         raise UserError(f"srun gave the nodes unequal numbers of tasks ({per_node}): use --ntasks-per-node instead of --ntasks")
-    job, step = int(variables["SLURM_JOB_ID"]), int(variables["SLURM_STEP_ID"])
-    variables.update(
-        {
-            "RANK": variables["SLURM_PROCID"],
-            "WORLD_SIZE": tasks,
-            "LOCAL_RANK": variables["SLURM_LOCALID"],
-            "LOCAL_WORLD_SIZE": equal[1],
-            "GROUP_RANK": variables["SLURM_NODEID"],
-        }
-    )
-    variables.setdefault("MASTER_ADDR", SLURMEnvironment.resolve_root_node_address(variables["SLURM_STEP_NODELIST"]))
+    rank, local_rank, node, job, step = (number(variables, f"SLURM_{name}") for name in _OF_TASK)
+    given = {"RANK": rank, "WORLD_SIZE": tasks, "LOCAL_RANK": local_rank, "LOCAL_WORLD_SIZE": equal[1], "GROUP_RANK": node}
+    variables.update({name: str(value) for name, value in given.items()})
+    if "MASTER_ADDR" not in variables:
+        variables["MASTER_ADDR"] = SLURMEnvironment.resolve_root_node_address(text(variables, "SLURM_STEP_NODELIST"))
     variables.setdefault("MASTER_PORT", str(20000 + (job + 1009 * step) % 20000))  # apart from other jobs on the node
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltrec.core.errors import UserError
-from ltrec.tracking.provenance import masked
+from ltrec.core.secrets import masked
 
 FORMS = ("torchrun", "python")
 """How processes start: torchrun once a node, or a Slurm task for each."""
@@ -93,7 +93,8 @@ class Job:
     def _refuse_secrets(self) -> None:
         """The script stays in the run folder, where others may read it."""
         for option, value in [*(("sbatch", option) for option in self.extra), ("container", self.container)]:
-            if masked(value) != value:
+            typed = value.partition("=")[2] or value  # forty hex digits may be a key: nothing else of that shape belongs here
+            if (masked(value), masked(typed)) != (value, typed):
                 raise UserError(
                     f"--{option}: a key or password would be written into the run folder; export it before you submit, for Slurm "
                     "hands the environment on to the job (and take a container from an image file)"

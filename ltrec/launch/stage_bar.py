@@ -14,7 +14,7 @@ class StageBar:
     def __init__(self, console: Console) -> None:
         columns = (
             SpinnerColumn(finished_text=" "),
-            TextColumn("{task.description:<8}"),
+            TextColumn("{task.description:<8}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),

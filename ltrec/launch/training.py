@@ -15,6 +15,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
 from ltrec.launch.combinations import refuse_combinations
+from ltrec.launch.crash import traceback_in
 from ltrec.launch.guests import guests, say
 from ltrec.launch.monitoring import not_validated, refuse_monitor
 from ltrec.launch.narrator import Bar, Narrator, say_untrained, say_visits
@@ -107,7 +108,8 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
         trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
         listen(trainer, run.path, run.checkpoints / "last.ckpt", asked, every_steps=config.trainer.listen_every_steps)
         try:
-            trainer.fit(stage, datamodule=datamodule, ckpt_path=resume, weights_only=True)
+            with traceback_in(run.path):
+                trainer.fit(stage, datamodule=datamodule, ckpt_path=resume, weights_only=True)
         except SystemExit:  # how Lightning ends after Ctrl-C
             raise KeyboardInterrupt from None
     return run

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
-
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.data.stream.plan import Plan
 from ltrec.launch.build import total_steps
+from ltrec.launch.console import new_console
 from ltrec.stages.switch import Switch
 
 
@@ -41,7 +40,7 @@ def build_switch(config: RunConfig, checkpoints: Path, *, quiet: bool) -> Switch
     """The switch of a run with plugins, whose checkpoints lie in a folder; it speaks to the terminal unless it is `quiet`."""
     if config.plugin.name == "none":
         return None
-    console = Console(quiet=quiet)
+    console = new_console(quiet=quiet)
 
     def say(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -13,7 +13,7 @@ from ltrec.optim.schedule import SCHEDULES
 class OptimConfig:
     """AdamW and its learning-rate schedule."""
 
-    lr: Annotated[float, Between(0, 1e6, above=True)] = 1e-3
+    lr: Annotated[float, Between(0, 1e30, above=True)] = 1e-3
     """Peak learning rate."""
     weight_decay: Annotated[float, Between(0, 1e6)] = 0.0
     """Decoupled decay of weight matrices; biases, norms and embedding tables are never decayed."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import secrets
 import shutil
 import subprocess
@@ -18,14 +17,8 @@ from typing import Any
 import torch
 
 import ltrec
+from ltrec.core.secrets import masked, secrets_of
 from ltrec.data.manifest import Manifest
-
-# A setting or option whose name speaks of a secret, with its value; a password inside an address; an API key of W&B.
-_SECRETS = (
-    (re.compile(r"(?i)([\w.-]*(?:key|token|secret|passw|credential)[\w.-]*[= ])\S+"), r"\1***"),
-    (re.compile(r"://[^/@\s]*@"), "://***@"),
-    (re.compile(r"\b[0-9a-fA-F]{40}\b"), "***"),
-)
 
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pyarrow", "duckdb", "omegaconf", "wandb")
 
@@ -35,7 +28,7 @@ def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> di
     return {
         "run_id": secrets.token_hex(4),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": masked(" ".join(["ltrec", *sys.argv[1:]])),
+        "command": masked(" ".join(["ltrec", *sys.argv[1:]]), secrets_of(os.environ)),
         "seed": seed,
         "versions": {"ltrec": ltrec.__version__, "python": platform.python_version(), **_versions()},
         "git": git_state(Path(ltrec.__file__).parent),
@@ -76,13 +69,6 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
     commit = ask("rev-parse", "HEAD")
     return None if commit is None else {"commit": commit, "dirty": bool(ask("status", "--porcelain", "--untracked-files=no"))}
-
-
-def masked(command: str) -> str:
-    """A command line without what looks like a secret: it should not be there, but it must not reach the run folder."""
-    for pattern, stars in _SECRETS:
-        command = pattern.sub(stars, command)
-    return command
 
 
 def _versions() -> dict[str, str]:

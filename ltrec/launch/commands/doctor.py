@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from ltrec.launch.console import new_console
 from ltrec.launch.doctor import consult, exit_code, show
 from ltrec.launch.processes import detect
 
@@ -21,6 +21,6 @@ def doctor(out: Annotated[Path, typer.Option(help="Where runs are to be written.
     findings = consult(processes, out)
     if processes.world.rank:
         return
-    show(findings, Console())
+    show(findings, new_console())
     if code := exit_code(findings):
         raise typer.Exit(code)

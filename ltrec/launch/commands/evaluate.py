@@ -16,6 +16,8 @@ from ltrec.evaluation.gate import gate
 from ltrec.evaluation.pairing import pair
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
+from ltrec.launch.console import new_console
+from ltrec.launch.crash import traceback_in
 from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.processes import Processes, detect, process_group
 from ltrec.launch.run_folder import RunFolder
@@ -37,7 +39,7 @@ def evaluate(
     with process_group(processes):
         tables = {folder: _evaluated(folder, split, checkpoint, processes) for folder in [*runs, *(compare or [])]}
     if processes.world.rank == 0:
-        console = Console()
+        console = new_console()
         for folder in runs:
             _show(RunFolder(folder), split, tables[folder], console)
         if compare:
@@ -69,11 +71,11 @@ def _show_comparison(
 
 
 def _evaluated(folder: Path, split: str, checkpoint: str, processes: Processes) -> dict[str, EvalTable]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, TaskID] = {}
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     quiet = processes.world.rank > 0 or not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
+    with traceback_in(folder), Progress(*columns, console=console, transient=True, disable=quiet) as progress:
 
         def on_progress(what: str, done: int, total: int) -> None:
             if what not in tasks:

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from ltrec.core.errors import UserError
 from ltrec.data.fetch import DATASETS, SYNTHETIC, SyntheticConfig, fetch_synthetic
 from ltrec.data.fetch import fetch as fetch_published
+from ltrec.launch.console import new_console
 
 
 def fetch(
@@ -23,7 +24,7 @@ def fetch(
     events_per_user: Annotated[float | None, typer.Option(help="Synthetic: mean number of events per user.")] = None,
 ) -> None:
     """Get an event log: a public data set from the first mirror that has it, or a synthetic one."""
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     folder = out or Path("data/raw") / name
     options = {"users": users, "items": items, "seed": seed, "events_per_user": events_per_user}
     given = {key: value for key, value in options.items() if value is not None}
@@ -48,7 +49,7 @@ def _synthetic(options: dict[str, Any]) -> SyntheticConfig:
 
 
 def _download(name: str, folder: Path, console: Console) -> Path:
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console, transient=True) as progress:
 

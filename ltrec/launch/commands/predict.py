@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
 
 from ltrec.core.errors import UserError
 from ltrec.inference.predict import predict as write_predictions
 from ltrec.launch.build import build_histories, open_data
+from ltrec.launch.console import new_console
+from ltrec.launch.crash import traceback_in
 from ltrec.launch.evaluating import load_score
 from ltrec.launch.processes import detect
 from ltrec.launch.run_folder import RunFolder
@@ -31,8 +32,8 @@ def predict(
     config = folder.read_config()
     data = open_data(config)
     path = out or run / "predictions" / "top-k.parquet"
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    console = new_console(stderr=True)
+    with traceback_in(folder.path), Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("ranking users", total=None)
         rows = write_predictions(
             load_score(config, data, folder.checkpoint(checkpoint), processes),
@@ -43,4 +44,4 @@ def predict(
             out=path,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    Console().print(f"{rows:,} recommendations: {path}", highlight=False, markup=False, soft_wrap=True)
+    new_console().print(f"{rows:,} recommendations: {path}", highlight=False, markup=False, soft_wrap=True)

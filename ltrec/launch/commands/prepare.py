@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
@@ -16,6 +15,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare as run_prepare
 from ltrec.data.prepare.progress import MENDING, UNCHANGED
+from ltrec.launch.console import new_console
 from ltrec.launch.data_tables import print_data
 from ltrec.launch.stage_bar import StageBar
 
@@ -44,7 +44,7 @@ def prepare(
     settings = load([*(config or []), *files], words)
     wanted = replace(settings.prepare, sources=tuple(sources) or settings.prepare.sources)
     folder = _folder(out, settings)
-    console = Console(stderr=True)
+    console = new_console(stderr=True)
     heard: set[str] = set()
     with StageBar(console) as bar:
 
@@ -57,7 +57,7 @@ def prepare(
         console.print(f"{folder} was damaged and has been prepared anew", highlight=False, markup=False, soft_wrap=True)
     if UNCHANGED in heard:
         console.print(f"{folder} is up to date: the same sources and options; nothing was done", highlight=False, soft_wrap=True)
-    print_data(manifest, Console())
+    print_data(manifest, new_console())
     console.print(f"data set: {folder}  digest {manifest.digest[:16]}", highlight=False, markup=False, soft_wrap=True)
 
 

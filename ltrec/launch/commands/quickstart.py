@@ -14,6 +14,7 @@ from ltrec.launch.commands.fetch import fetch
 from ltrec.launch.commands.prepare import prepare
 from ltrec.launch.commands.report import report
 from ltrec.launch.commands.train import train
+from ltrec.launch.console import new_console
 
 DATASETS = ("ml-100k", "synthetic")
 METHODS = ("joint", "pin")
@@ -30,7 +31,7 @@ def quickstart(
     """
     if dataset not in DATASETS:
         raise UserError(f"--dataset {dataset!r} is unknown{nearest(dataset, DATASETS)}; choose from {', '.join(DATASETS)}")
-    console = Console()
+    console = new_console()
     raw, runs = Path("data/raw") / dataset / "events.parquet", {m: Path("runs") / f"quickstart-{m}" for m in METHODS}
     short = ["trainer.max_epochs=1"] if smoke else []
 

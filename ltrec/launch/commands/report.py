@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.report import write_report
+from ltrec.launch.console import new_console
+from ltrec.launch.crash import traceback_in
 from ltrec.launch.guests import track_report
 from ltrec.launch.run_folder import RunFolder
 
@@ -24,6 +25,7 @@ def report(
     """Write index.html (self-contained) and its figures as PNGs."""
     first = RunFolder(runs[0])
     config = first.read_config().evaluation if first.config.exists() else EvaluationConfig()
-    index = write_report(runs, config, out)
-    Console().print(f"report: {index}", highlight=False, markup=False, soft_wrap=True)
+    with traceback_in(first.path):
+        index = write_report(runs, config, out)
+    new_console().print(f"report: {index}", highlight=False, markup=False, soft_wrap=True)
     track_report(first, index.parent)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ltrec.config.load import dump, load, split_arguments
 from ltrec.config.tree import RunConfig
+from ltrec.launch.console import new_console
 from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.orphans import hear_of_launcher
 from ltrec.launch.processes import detect
@@ -39,7 +39,7 @@ def train(
     hear_of_launcher()
     run = train_run(config, profile=profile)
     if detect().world.rank == 0:
-        Console().print(f"run folder: {run.path}\nnext: ltrec evaluate {run.path}", highlight=False, markup=False)
+        new_console().print(f"run folder: {run.path}\nnext: ltrec evaluate {run.path}", highlight=False, markup=False)
 
 
 def _smoke(config: RunConfig) -> None:
@@ -60,7 +60,7 @@ def _smoke(config: RunConfig) -> None:
         evaluate_run(run, "valid", "last", processes)
     if processes.world.rank == 0:
         shutil.rmtree(run.path)
-        Console().print("smoke test passed: training, validation, checkpoint, resume, evaluation", highlight=False)
+        new_console().print("smoke test passed: training, validation, checkpoint, resume, evaluation", highlight=False)
 
 
 def _soon(switch: SwitchConfig) -> SwitchConfig:

@@ -109,7 +109,7 @@ def test_bad_text_is_told_with_file_and_line(tmp_path: Path, text: str | bytes, 
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="conf is a folder, not a YAML file"):
+    with pytest.raises(UserError, match="conf is a folder, not a file"):
         read_file(tmp_path, "conf")
 
 

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import pytest
@@ -16,32 +12,10 @@ import typer
 
 from ltrec import __version__
 from ltrec.config.files import find
-from ltrec.core.errors import UserError
 from ltrec.launch import cli
-from ltrec.launch.failures import exit_code_of
+from tests.support.sample_command import Install, install
 
-Install = Callable[[Callable[..., None]], None]
-
-
-@pytest.fixture
-def install(monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Make a function the command `sample`."""
-
-    def install_function(function: Callable[..., None]) -> None:
-        module = ModuleType("ltrec.launch.commands.sample")
-        module.sample = function  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-        monkeypatch.setitem(cli.COMMANDS, "sample", "a command for tests")
-
-    return install_function
-
-
-def ends_with(error: BaseException, install: Install) -> int:
-    def sample() -> None:
-        raise error
-
-    install(sample)
-    return cli.main(["sample"])
+__all__ = ["install"]
 
 
 def python(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -123,7 +97,8 @@ def test_wrong_usage_of_a_command_exits_2_and_does_not_run_it(words: list[str], 
 
     install(sample)
     assert cli.main(["sample", *words]) == 2
-    assert "ltrec sample" in capsys.readouterr().err
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ltrec sample: ") and line.endswith("('ltrec sample --help' shows the options)")
 
 
 def test_help_of_a_command_does_not_run_it(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,117 +109,3 @@ def test_help_of_a_command_does_not_run_it(install: Install, capsys: pytest.Capt
     install(sample)
     assert cli.main(["sample", "--help"]) == 0
     assert "Words of help." in capsys.readouterr().out
-
-
-def test_a_user_error_is_one_line_and_code_2(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ends_with(UserError("no such\nfile"), install) == 2
-    assert capsys.readouterr() == ("", "error: no such file\n")
-
-
-def test_debug_adds_the_traceback(install: Install, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LTREC_DEBUG", "1")
-    assert ends_with(UserError("bad"), install) == 2
-    err = capsys.readouterr().err
-    assert err.startswith("Traceback") and err.endswith("error: bad\n")
-
-
-def test_other_ranks_say_who_they_are(
-    install: Install, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RANK", "3")
-    assert ends_with(UserError("bad"), install) == 2
-    assert capsys.readouterr().err == "[rank 3] error: bad\n"
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [(typer.Exit(3), 3), (typer.Exit(), 0)],
-)
-def test_a_command_may_choose_its_exit_code(error: BaseException, code: int, install: Install) -> None:
-    assert ends_with(error, install) == code
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), typer.Abort()])
-def test_an_interruption_is_a_word_and_130(error: BaseException, install: Install, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ends_with(error, install) == 130
-    assert capsys.readouterr().err == "interrupted\n"
-
-
-def test_a_bug_keeps_its_traceback(install: Install) -> None:
-    for bug in (RuntimeError("ours"), FileNotFoundError(errno.ENOENT, "gone", "x"), BrokenPipeError(errno.EPIPE, "a socket")):
-        with pytest.raises(type(bug)):
-            ends_with(bug, install)
-
-
-LOST = [
-    "[third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:81] Timed out waiting 5000ms for recv operation to complete",
-    "[third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:40123",
-]
-"""What gloo says of a process that hangs, and of one that is gone."""
-
-
-@pytest.mark.parametrize("complaint", LOST)
-def test_a_lost_process_is_one_line_about_the_way_on(complaint: str, install: Install, capsys: Any) -> None:
-    assert ends_with(RuntimeError(f"{complaint}\nException raised from wait"), install) == 1
-    [line] = capsys.readouterr().err.splitlines()
-    assert complaint in line and line.endswith("the last checkpoint is good, and the same command goes on from it")
-
-
-def test_any_other_runtime_error_is_a_bug_and_keeps_its_traceback(install: Install) -> None:
-    with pytest.raises(RuntimeError, match="shapes"):
-        ends_with(RuntimeError("shapes differ"), install)
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_told_with_its_path(number: int, install: Install, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ends_with(OSError(number, "full", "/data/x"), install) == 2
-    assert capsys.readouterr().err == (
-        "error: no space left on the disk of /data/x: make room there or choose another folder, then run the same command again\n"
-    )
-
-
-def test_a_full_disk_without_a_path_names_the_fullest_folder_in_play(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    full = tmp_path / "full"
-    full.mkdir()
-    usage = type("Usage", (), {})
-    monkeypatch.setattr("shutil.disk_usage", lambda folder: (free := usage(), setattr(free, "free", 0 if folder == full else 9))[0])
-    for word in (f"{full}/out", f"out={full}/a/b"):
-        assert exit_code_of(OSError(errno.ENOSPC, "full"), ["prepare", "x" * 5000, "a\0b", word, "--force"]) == 2
-        assert f"no space left on the disk of {full}:" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_write_to_a_full_device_is_told_with_code_2(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
-    def sample() -> None:
-        with open("/dev/full", "w", encoding="utf-8") as handle:
-            handle.write("x" * 100_000)
-
-    install(sample)
-    assert cli.main(["sample"]) == 2
-    assert capsys.readouterr().err.startswith("error: no space left on the disk of /")
-
-
-def test_a_forbidden_path_is_told(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ends_with(PermissionError(errno.EACCES, "no", "/locked/x"), install) == 2
-    assert capsys.readouterr().err == "error: Permission denied: /locked/x\n"
-
-
-@pytest.mark.parametrize("size", [1, 1_000_000])
-def test_a_reader_that_leaves_is_no_error(size: int) -> None:
-    """`ltrec ... | head`: whether the output overflows the pipe at once or is flushed at the end."""
-    code = (
-        "import sys, time\n"
-        "from ltrec.launch import cli\n"
-        f"cli.help_text = lambda: (sys.stdin.readline(), 'x' * {size})[1]\n"
-        "sys.exit(cli.main(['--help']))"
-    )
-    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert child.stdin and child.stdout and child.stderr
-    child.stdout.close()
-    child.stdin.write(b"go\n")
-    child.stdin.close()
-    with child.stderr as stderr:
-        assert stderr.read() == b""
-    assert child.wait(60) == 141

@@ -6,6 +6,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment, TorchEl
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.launch.processes import Processes, cluster_environment, detect, translate_srun
+from ltrec.launch.rendezvous import read
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
@@ -26,6 +27,8 @@ TASK = {
 @pytest.fixture
 def task(monkeypatch):
     """Become a task of srun, with some variables different."""
+
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: [])  # the machines of these tests are nowhere
 
     def become(**different):
         for name in NAMES:
@@ -55,7 +58,9 @@ def test_the_address_that_the_script_chose_stays(task, monkeypatch):
 
 
 def test_torchrun_under_srun_wins(task):
-    task(SLURM_STEP_NUM_TASKS="2", RANK="5", WORLD_SIZE="16", LOCAL_RANK="5", LOCAL_WORLD_SIZE="8")
+    task(
+        SLURM_STEP_NUM_TASKS="2", RANK="5", WORLD_SIZE="16", LOCAL_RANK="5", LOCAL_WORLD_SIZE="8", MASTER_ADDR="a", MASTER_PORT="1"
+    )
     assert detect() == Processes(World(5, 16), 8, 5)
 
 
@@ -87,3 +92,73 @@ def test_two_steps_of_a_job_do_not_share_a_port():
         translate_srun(variables)
         ports.add(variables["MASTER_PORT"])
     assert len(ports) == 3
+
+
+GOOD = {
+    "RANK": "1",
+    "WORLD_SIZE": "4",
+    "LOCAL_RANK": "1",
+    "LOCAL_WORLD_SIZE": "2",
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": "29500",
+}
+
+
+def test_what_nobody_set_is_set_for_torch():
+    variables = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}  # as Kubernetes has it
+    assert read(variables) == Processes(World(1, 2), 1, 0)
+    assert (variables["LOCAL_RANK"], variables["LOCAL_WORLD_SIZE"]) == ("0", "1")
+    assert read(alone := {}) == Processes(World(0, 1), 1, 0) and alone == {}
+    assert read(dict(GOOD)) == Processes(World(1, 4), 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"RANK": "x"}, "variable RANK is 'x', which is no whole number"),
+        ({"RANK": ""}, "variable RANK is '', which is no whole number"),
+        ({"RANK": "-1"}, "RANK is '-1'"),
+        ({"WORLD_SIZE": "2.0"}, "WORLD_SIZE is '2.0'"),
+        ({"WORLD_SIZE": "9" * 5000}, "WORLD_SIZE is '999"),
+        ({"RANK": None}, "WORLD_SIZE=4 without RANK: which of the 4 processes is this?"),
+        ({"RANK": "4"}, "RANK=4 with WORLD_SIZE=4: there is no such process"),
+        ({"WORLD_SIZE": None}, "RANK=1 with WORLD_SIZE=1: there is no such process"),
+        ({"WORLD_SIZE": "0"}, "RANK=1 with WORLD_SIZE=0"),
+        ({"LOCAL_RANK": "2"}, "every machine must run the same number of processes"),
+        ({"LOCAL_WORLD_SIZE": "3"}, "every machine must run the same number of processes"),
+        ({"LOCAL_WORLD_SIZE": "0"}, "every machine must run the same number of processes"),
+        ({"GROUP_RANK": "first"}, "GROUP_RANK is 'first'"),
+        ({"MASTER_ADDR": None}, "variable MASTER_ADDR is not set"),
+        ({"MASTER_PORT": None}, "variable MASTER_PORT is not set"),
+        ({"MASTER_PORT": "http"}, "MASTER_PORT is 'http'"),
+        ({"MASTER_PORT": "0"}, "MASTER_PORT=0 is no port"),
+        ({"MASTER_PORT": "65536"}, "MASTER_PORT=65536 is no port"),
+        ({"MASTER_ADDR": "no such host!"}, "MASTER_ADDR=no such host!: no such machine"),
+        ({"MASTER_ADDR": "a" * 300}, "no such machine"),
+        ({"MASTER_ADDR": "a..b"}, "no such machine"),
+    ],
+    ids=str,
+)
+def test_variables_that_make_no_sense_are_one_line(wrong, said, monkeypatch):
+    monkeypatch.setattr("ltrec.launch.rendezvous.PATIENCE_S", 0)
+    variables = {name: value for name, value in {**GOOD, **wrong}.items() if value is not None}
+    with pytest.raises(UserError) as caught:
+        read(variables)
+    assert said in str(caught.value)
+
+
+def test_a_machine_that_starts_is_waited_for(monkeypatch):
+    answers = [OSError(-2, "Name or service not known")] * 2 + [None]
+
+    def resolve(*_):
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
+    assert read(dict(GOOD)).world.rank == 1 and answers == []
+
+
+@pytest.mark.parametrize("name", ["SLURM_PROCID", "SLURM_JOB_ID", "SLURM_STEP_NODELIST"])
+def test_a_task_of_srun_without_its_numbers_is_one_line(name):
+    with pytest.raises(UserError, match=f"variable {name} is not set"):
+        translate_srun({key: value for key, value in TASK.items() if key != name})

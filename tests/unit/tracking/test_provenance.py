@@ -7,8 +7,9 @@ import sys
 import pytest
 import torch
 
+from ltrec.core.secrets import masked
 from ltrec.data.manifest import Manifest
-from ltrec.tracking.provenance import git_state, masked, provenance
+from ltrec.tracking.provenance import git_state, provenance
 from tests.support.tiny_run import tiny_data
 
 

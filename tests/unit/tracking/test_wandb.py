@@ -182,9 +182,9 @@ def test_off_writes_nothing(data, tmp_path):
 
 
 def test_a_wrong_mode_is_refused():
-    with pytest.raises(ValueError, match="off, offline or online"):
+    with pytest.raises(ValueError, match="off, offline, online"):
         TrackingConfig(wandb="onlien")
-    with pytest.raises(ValueError, match="none, report or all"):
+    with pytest.raises(ValueError, match="none, report, all"):
         TrackingConfig(artifacts="everything")
 
 

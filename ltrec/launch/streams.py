@@ -1,0 +1,54 @@
+"""What every command stands on: three open streams, and enough open files.
+
+A shell may start a process without stdin, stdout or stderr (`ltrec ... >&-`). The next file that is opened would then take the
+place of the missing one, and what is printed would go into it; so the gaps are filled first. Text that the terminal's encoding
+cannot show is shown as an escape.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import resource
+import sys
+
+from ltrec.core.errors import UserError
+
+LEAST_FILES = 64
+"""Open files that a small run needs: libraries, shards, checkpoints, pipes of threads."""
+
+
+def stand() -> None:
+    """Fill the gaps, make output lenient, and see to it that files can be opened.
+
+    Raises:
+        UserError: the limit of open files is too low and cannot be raised.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  open as long as the process is
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < LEAST_FILES:
+        wanted = LEAST_FILES * 16 if hard == resource.RLIM_INFINITY else min(hard, LEAST_FILES * 16)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < LEAST_FILES:
+            raise UserError(f"this shell allows {soft} open files, ltrec needs {LEAST_FILES}: raise the limit (ulimit -n 1024)")
+
+
+def let_go_of_stdout() -> None:
+    """Throw away what stdout cannot take, or the interpreter's last flush would complain of it."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

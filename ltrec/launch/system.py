@@ -1,0 +1,102 @@
+"""What the system and the libraries complain of, in the user's words: paths, disks, memory, limits. Told by type and number.
+
+Libraries are known by the name of their exception's module, for a command that failed must not import them to say so.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ltrec.core.errors import first_line
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SAID = {
+    errno.ENOENT: "no such file or folder: {place}",
+    errno.ENOTDIR: "{place} leads through a file, where a folder should be",
+    errno.EISDIR: "{place} is a folder, where a file should be",
+    errno.EEXIST: "{place} is there already, and is not what should be there; choose another name",
+    errno.ENAMETOOLONG: "a name or path is too long: {place}; choose a shorter one",
+    errno.ELOOP: "{place} is a link that leads back to itself",
+    errno.EACCES: "Permission denied: {place}",
+    errno.EPERM: "Operation not permitted: {place}",
+    errno.EROFS: "Read-only file system: {place}",
+    errno.EMFILE: "too many open files: raise the limit (ulimit -n 4096)",
+    errno.ENFILE: "too many open files on this machine: close some programs",
+    errno.ENOMEM: "no memory left: ask for more, or work on less at a time (stream.batch_rows, model.width, evaluation.chunk_rows)",
+}
+"""What an error number means to a user."""
+
+_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "can't allocate memory", "HIP out of memory", "not enough memory")
+_FILES = ("Too many open files", "EMFILE")
+_ROOM = ("No space left", "quota exceeded", "File too large")
+
+
+def explained(error: BaseException, words: Sequence[str]) -> str | None:
+    """The line about a failure that lies outside of ltrec; None for any other.
+
+    Args:
+        error: what was raised.
+        words: the command line, where paths are looked for when the error names none.
+    """
+    text = first_line(error) if isinstance(error, Exception) else str(error)
+    if any(word in str(error) for word in _FILES):
+        return _SAID[errno.EMFILE]
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(word in str(error) for word in _MEMORY)):
+        return f"{_SAID[errno.ENOMEM]} ({text})" if text else _SAID[errno.ENOMEM]
+    if isinstance(error, OSError):
+        return _of_system(error, words)
+    if type(error).__module__.partition(".")[0] in ("pyarrow", "duckdb", "_duckdb"):
+        return _full(None, words) if any(word in str(error) for word in _ROOM) else f"{_library(error)}: {text}"
+    if isinstance(error, UnicodeEncodeError) and any("\ud800" <= c <= "\udfff" for c in error.object):
+        return f"{error.object!a} is not UTF-8 text, and cannot be written into a file; choose another name"
+    return None
+
+
+def _of_system(error: OSError, words: Sequence[str]) -> str:
+    if error.errno in _FULL or any(word in str(error) for word in _ROOM):
+        return _full(error.filename, words)
+    if error.errno is None:  # pyarrow's, about a damaged file
+        return f"a file cannot be read: {first_line(error)}"
+    if error.filename is None and error.errno == errno.ENOENT:
+        if not _here():
+            return "the current folder is gone: change to another one (cd)"
+        if "temporary directory" in str(error):
+            return "there is no folder for temporary files: set TMPDIR to one that is there and may be written to"
+    place = error.filename if error.filename2 is None else f"{error.filename} -> {error.filename2}"
+    said = _SAID.get(error.errno, f"{os.strerror(error.errno)}: {{place}}")
+    return said.format(place="a file" if place is None else os.fsdecode(place) if isinstance(place, bytes) else place)
+
+
+def _full(place: str | None, words: Sequence[str]) -> str:
+    place = place or str(_fullest_folder(words))
+    return f"no space left on the disk of {place}: make room there or choose another folder, then run the same command again"
+
+
+def _library(error: BaseException) -> str:
+    return "DuckDB" if "duckdb" in type(error).__module__ else "Arrow"
+
+
+def _here() -> Path | None:
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
+
+
+def _fullest_folder(words: Sequence[str]) -> Path:
+    """Of the folders that the command line names, here and the temporary one: that with the least room. Writes do not say where."""
+    here = _here() or Path("/")
+    named = [here / word.rpartition("=")[2] for word in words if not word.startswith("-")]
+    folders = {_existing(path) for path in [*named, here, Path(tempfile.gettempdir())]}
+    return min(sorted(folders), key=lambda folder: shutil.disk_usage(folder).free)
+
+
+def _existing(path: Path) -> Path:
+    while not os.path.isdir(path):  # unlike Path.is_dir, False for any impossible name
+        path = path.parent
+    return path
