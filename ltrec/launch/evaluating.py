@@ -28,10 +28,11 @@ from ltrec.evaluation.table import EvalTable, Part, Protocol, assemble
 from ltrec.launch.build import Data, build_backbone, build_histories, open_data
 from ltrec.launch.guests import say
 from ltrec.launch.processes import Processes, device_of
+from ltrec.launch.record import refuse_other_settings
 from ltrec.launch.resuming import refuse_foreign
 from ltrec.launch.run_folder import RunFolder
 from ltrec.models.backbones import Scorer
-from ltrec.stages.checkpoint_io import read_checkpoint
+from ltrec.stages.checkpoint_io import read_checkpoint, whole_file
 
 Progress = Callable[[str, int, int], None]
 """What is ranked, chunks done, chunks in all (of this process)."""
@@ -68,7 +69,7 @@ def evaluate_run(
     config, checkpoint = run.read_config(), run.checkpoint(which)
     data = open_data(config)
     histories = build_histories(config, data, split)
-    sha, protocol = sha256_file(checkpoint), protocol_of(config, data, split)
+    sha, protocol = sha256_file(whole_file(checkpoint)), protocol_of(config, data, split)
     files = {config.model.name: run.eval / f"{split}.parquet"}
     lists = {"top_k": config.evaluation.top_k}
     source = {
@@ -125,6 +126,7 @@ def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Proce
     if "state_dict" in state:  # the objective's and the discriminator's weights score nothing
         state["state_dict"] = {name: value for name, value in state["state_dict"].items() if name.startswith("backbone.")}
     refuse_foreign(checkpoint, state, data.manifest.digest, named)
+    refuse_other_settings(checkpoint, state, config)
     named.load_state_dict(state["state_dict"])
     backbone.eval().to(device)
     assert isinstance(backbone, Scorer)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ltrec.core.errors import UserError
+from ltrec.stages.checkpoint_form import refuse_other_form
 
 
 def refuse_foreign(checkpoint: Path, state: dict[str, Any], manifest_digest: str, stage: nn.Module) -> None:
@@ -44,9 +45,8 @@ def refuse_other_data(checkpoint: Path, state: dict[str, Any], manifest_digest: 
     Raises:
         UserError: naming what differs.
     """
-    if "state_dict" not in state or "StreamDataModule" not in state:
-        raise UserError(f"{checkpoint} was not written by 'ltrec train'; choose another checkpoint")
-    digest = state["StreamDataModule"]["manifest_digest"]
+    refuse_other_form(checkpoint, state)
+    digest = str(state["StreamDataModule"].get("manifest_digest"))
     if digest != manifest_digest:
         raise UserError(
             f"{checkpoint} was trained on another data set (digest {digest[:12]}, here {manifest_digest[:12]}); {way_out}"

@@ -14,8 +14,7 @@ from ltrec.config.load import dump, load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_write_text
-from ltrec.core.slots import remove_slots
-from ltrec.stages.checkpoint_io import whole_file
+from ltrec.core.slots import LAST, can_go_on, remove_slots
 
 # Changing these does not make another run: how long, where, and how it is shown.
 FREE_TO_CHANGE: tuple[str, ...] = (
@@ -37,8 +36,10 @@ FREE_TO_CHANGE: tuple[str, ...] = (
     "out",
 )
 
-_FALLING_BACK = {"best": ("best", "stage1", "last"), "last": ("last",), "stage1": ("stage1",)}
-"""Checkpoint asked for -> those that will do, the first that exists."""
+_FALLING_BACK = {"best": ("best", "stage1", "last"), "last": ("last",), "previous": ("previous",), "stage1": ("stage1",)}
+"""Checkpoint asked for -> those that will do, the first that exists. That is said; a damaged one is never replaced by another."""
+
+_ABSENT = {"stage1": "the run has no first stage that was validated", "previous": "the run has saved one checkpoint so far"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class RunFolder:
 
     @property
     def checkpoints(self) -> Path:
-        """best.ckpt, last.ckpt and, of two stages, stage1.ckpt: files, or folders where training shards its state."""
+        """best.ckpt, last.ckpt, previous.ckpt (the one before) and, of two stages, stage1.ckpt: files, or folders of shards."""
         return self.path / "checkpoints"
 
     @property
@@ -77,7 +78,7 @@ class RunFolder:
         return str(json.loads(self.provenance.read_text(encoding="utf-8"))["run_id"])
 
     def checkpoint(self, which: str) -> Path:
-        """File of `best`, `last` or `stage1`, the first stage's best, to be read, not resumed.
+        """The checkpoint `best`, `last`, `previous` or `stage1`, the first stage's best, to be read, not resumed.
 
         `best` falls back to `stage1` while no second stage was validated, and to `last` when nothing was.
 
@@ -85,12 +86,12 @@ class RunFolder:
             UserError: when there is no such name, or the run has no checkpoint.
         """
         if which not in _FALLING_BACK:
-            raise UserError(f"--checkpoint {which}: it must be best or last, or stage1 of a run with plugins")
+            raise UserError(f"--checkpoint {which}: it must be best, last or previous, or stage1 of a run with plugins")
         for name in _FALLING_BACK[which]:
             if (found := self.checkpoints / f"{name}.ckpt").exists():
-                return whole_file(found)
-        if which == "stage1" and (self.checkpoints / "last.ckpt").exists():
-            raise UserError(f"{self.checkpoints} holds no stage1.ckpt: the run has no first stage that was validated")
+                return found
+        if (why := _ABSENT.get(which)) and (self.checkpoints / LAST).exists():
+            raise UserError(f"{self.checkpoints} holds no {which}.ckpt: {why}")
         raise UserError(f"{self.checkpoints} holds no checkpoint: train the run first with 'ltrec train {self.config}'")
 
     def read_config(self) -> RunConfig:
@@ -116,11 +117,11 @@ def find_run(config: RunConfig) -> tuple[RunFolder, Path | None]:
         UserError: when the folder holds another run, or the checkpoint asked for is missing.
     """
     run = folder_of(config)
-    last = run.checkpoints / "last.ckpt"
+    last = run.checkpoints / LAST
     resume = _checkpoint_to_resume(config, run, last)
     if run.config.exists() and resume is not None:
         _refuse_other_run(config, run)
-    elif run.config.exists() and last.exists():
+    elif run.config.exists() and can_go_on(last):
         raise UserError(f"{run.path} holds a run already: choose another name=..., or resume=auto to go on with it")
     return run, resume
 
@@ -134,7 +135,7 @@ def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, 
     atomic_write_text(run.config, dump(config))
     if fresh:
         run.metrics.unlink(missing_ok=True)
-        for name in _FALLING_BACK:
+        for name in (*_FALLING_BACK, "aside"):
             remove_slots(run.checkpoints / f"{name}.ckpt")
     if fresh or not run.provenance.exists():
         atomic_write_text(run.provenance, json.dumps(provenance, indent=2) + "\n")
@@ -142,7 +143,7 @@ def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, 
 
 def _checkpoint_to_resume(config: RunConfig, run: RunFolder, last: Path) -> Path | None:
     if config.resume == "auto":
-        return last if last.exists() else None
+        return last if can_go_on(last) else None
     if config.resume == "never":
         return None
     asked = Path(config.resume)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -13,21 +14,24 @@ from pytorch_lightning.strategies import Strategy
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data
+from ltrec.core.slots import LAST, go_back
+from ltrec.launch.build import build_datamodule, build_plan, build_stage, check_world, open_data, total_steps
 from ltrec.launch.combinations import refuse_combinations
 from ltrec.launch.crash import traceback_in
 from ltrec.launch.guests import guests, say
+from ltrec.launch.latest import read_start
 from ltrec.launch.monitoring import not_validated, refuse_monitor
 from ltrec.launch.narrator import Bar, Narrator, say_untrained, say_visits
 from ltrec.launch.population import heirs_of
 from ltrec.launch.processes import Processes, cluster_environment, detect
+from ltrec.launch.record import record_of, refuse_other_settings
 from ltrec.launch.resuming import refuse_foreign, refuse_shards
 from ltrec.launch.run_folder import RunFolder, begin_run, find_run, folder_of
 from ltrec.launch.starting import start_from
 from ltrec.launch.strategies import build_strategy, build_stratify
 from ltrec.launch.two_stages import build_switch, refuse_plugins
 from ltrec.stages.callbacks import callbacks
-from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from ltrec.stages.checkpoint_io import AtomicCheckpointIO
 from ltrec.stages.consistency import RankConsistency
 from ltrec.stages.preemption import listen
 from ltrec.stages.profile import Profile
@@ -84,9 +88,11 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
     refuse_monitor(config, stage.validator, datamodule.validation)
     run, resume = (folder_of(config), None) if afresh else find_run(config)
     if resume is not None:
-        state = read_checkpoint(resume)
+        resume, state = read_start(run.checkpoints, resume, say if processes.world.rank == 0 else lambda _: None)
         refuse_foreign(resume, state, data.manifest.digest, stage)
         refuse_shards(resume, state, config.strategy.name)
+        if resume.parent == run.checkpoints:
+            refuse_other_settings(resume, state, config)
     started = start_from(config, stage, data.manifest.digest) if config.init_from and resume is None else None
     strategy = build_strategy(config, processes, accelerator_of(config), build_stratify(config, data, plan))
     if isinstance(strategy, Stratified):
@@ -94,6 +100,8 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
     if processes.world.rank == 0:
         origin = provenance(data.folder, data.manifest, config.seed, processes.world.size)
         origin |= {"training_strata": plan.strata.names()}
+        if resume is not None and resume.parent == run.checkpoints and resume.name != LAST:
+            go_back(run.checkpoints / LAST, resume)
         begin_run(run, config, origin | ({} if started is None else {"init_from": started}), fresh=resume is None)
         say_visits(plan)
         say_untrained(plan, heirs_of(config, data.manifest))
@@ -104,9 +112,10 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
-        trainer = make_trainer(config, run, processes, strategy, limit=steps_per_epoch)
+        record = record_of(config, run.run_id() if processes.world.rank == 0 else "", total_steps(config, plan))
+        trainer = make_trainer(config, run, processes, strategy, limit=steps_per_epoch, record=record)
         trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
-        listen(trainer, run.path, run.checkpoints / "last.ckpt", asked, every_steps=config.trainer.listen_every_steps)
+        listen(trainer, run.path, run.checkpoints / LAST, asked, every_steps=config.trainer.listen_every_steps)
         try:
             with traceback_in(run.path):
                 trainer.fit(stage, datamodule=datamodule, ckpt_path=resume, weights_only=True)
@@ -116,7 +125,7 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
 
 
 def make_trainer(
-    config: RunConfig, run: RunFolder, processes: Processes, strategy: str | Strategy, *, limit: int | None
+    config: RunConfig, run: RunFolder, processes: Processes, strategy: str | Strategy, *, limit: int | None, record: dict[str, Any]
 ) -> pl.Trainer:
     """The Lightning trainer, wired to the run folder."""
     loop, metrics = config.trainer, JsonlLogger(run.metrics)
@@ -138,7 +147,7 @@ def make_trainer(
             StepLimit(loop.max_steps),
             *_display(config),
             *_strata_callbacks(config, strategy),
-            *_working_callbacks(config, run, metrics, processes),
+            *_working_callbacks(config, run, metrics, processes, record),
         ],
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -148,7 +157,9 @@ def make_trainer(
     )
 
 
-def _working_callbacks(config: RunConfig, run: RunFolder, metrics: JsonlLogger, processes: Processes) -> list[Callback]:
+def _working_callbacks(
+    config: RunConfig, run: RunFolder, metrics: JsonlLogger, processes: Processes, record: dict[str, Any]
+) -> list[Callback]:
     return callbacks(
         folder=run.checkpoints,
         metrics=metrics,
@@ -156,6 +167,7 @@ def _working_callbacks(config: RunConfig, run: RunFolder, metrics: JsonlLogger, 
         patience=config.trainer.patience,
         log_every=config.trainer.log_every_steps,
         save_every=config.trainer.checkpoint_every_steps,
+        record=record,
         switch=build_switch(config, run.checkpoints, quiet=processes.world.rank > 0),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def callbacks(
     patience: int,
     log_every: int,
     save_every: int,
+    record: Mapping[str, Any],
     switch: Switch | None = None,
 ) -> list[Callback]:
     """The run's callbacks in the order they must act: take the time, switch stages, move the cursor, write, judge, save."""
@@ -48,7 +50,7 @@ def callbacks(
         Cursor(),
         Telemetry(log_every, health),
         *judges,
-        Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every),
+        Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every, record=record),
     ]
 
 
@@ -223,10 +225,17 @@ class Checkpoints(Callback):
     In a run of two stages best.ckpt is the best of the second: who asks for plugins is to get and to judge them, also where the
     trunk alone would have done better, and a second run from a checkpoint could not be told otherwise. The best of the first stage
     is kept beside it as stage1.ckpt.
+
+    Args:
+        folder: checkpoints/.
+        metrics: what is flushed, and counted, before a checkpoint that remembers its length.
+        monitor: the metric, higher is better.
+        every_steps: optimiser steps between two saves of `last`; 0 = every epoch only.
+        record: what every checkpoint is to remember of its run.
     """
 
-    def __init__(self, folder: Path, metrics: JsonlLogger, *, monitor: str, every_steps: int) -> None:
-        self.folder, self.metrics, self.monitor, self.every_steps = folder, metrics, monitor, every_steps
+    def __init__(self, folder: Path, metrics: JsonlLogger, *, monitor: str, every_steps: int, record: Mapping[str, Any]) -> None:
+        self.folder, self.metrics, self.monitor, self.every_steps, self.record = folder, metrics, monitor, every_steps, record
         self.best: dict[str, float] = {}  # by name of the checkpoint
 
     def on_train_batch_end(
@@ -261,8 +270,10 @@ class Checkpoints(Callback):
         save_checked(trainer, self.folder / f"{name}.ckpt")
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remember how long metrics.jsonl was."""
+        """Remember how long metrics.jsonl was, once all of that is on the disk, and whose checkpoint it is."""
+        self.metrics.flush()
         checkpoint["metrics_bytes"] = self.metrics.size()
+        checkpoint["run"] = {**self.record, "epochs": epoch_of(trainer)}
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Cut metrics.jsonl back to the checkpoint."""

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import pickle
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,15 +11,14 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
+from ltrec.core.archive import DAMAGE, check_sums
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_path
-
-# What damaged or foreign bytes lead to, in the archive, its compression and the restricted unpickler.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, NotImplementedError)
+from ltrec.core.slots import keep_before
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Write under a temporary name, fsync, rename; read with `weights_only=True`."""
+    """Write under a temporary name, fsync, rename; read with `weights_only=True`. What was last.ckpt is kept as previous.ckpt."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None) -> None:
         """Save atomically: a crash or a full disk leaves the previous checkpoint in place.
@@ -38,6 +34,7 @@ class AtomicCheckpointIO(CheckpointIO):
                 if (cause := _system_error(error)) is None:
                     raise
                 raise OSError(cause.errno, cause.strerror, str(path)) from error
+            keep_before(Path(path))
 
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Callable[..., Any] | None = None, weights_only: bool | None = None
@@ -69,21 +66,14 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         UserError: when it is missing or damaged.
     """
     try:
-        _check_sums(whole_file(path))
+        check_sums(whole_file(path))
         state = torch.load(whole_file(path), map_location=map_location or "cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path} not found: the run has no such checkpoint") from None
-    except (*_DAMAGE, OSError) as error:
+    except (*DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a damaged offset is an invalid argument to seek
             raise
         raise UserError(f"{path} is damaged or no checkpoint ({type(error).__name__}); use another one") from error
     if not isinstance(state, dict):
         raise UserError(f"{path} is no checkpoint: it holds a {type(state).__name__}; use another one")
     return state
-
-
-def _check_sums(path: Path) -> None:
-    """Compare every record with its CRC-32, which torch writes but does not read."""
-    with zipfile.ZipFile(path) as archive:
-        if (record := archive.testzip()) is not None:
-            raise zipfile.BadZipFile(f"record {record} does not match its checksum")

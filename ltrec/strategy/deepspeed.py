@@ -121,7 +121,7 @@ class _ZeroStrategy(AnyDeviceDeepSpeedStrategy):
         mine, theirs = {"stage": self.stage_number, "world_size": self.world_size}, checkpoint.get("zero")
         if theirs != mine:
             raise UserError(f"{checkpoint_path} holds {_shards(theirs)}, this run needs {_shards(mine)}; shards are not recut")
-        deepspeed_checkpoint.load(self.deepspeed_engine, Path(checkpoint_path))
+        deepspeed_checkpoint.load(self.deepspeed_engine, Path(checkpoint_path), mine)
         return checkpoint
 
 

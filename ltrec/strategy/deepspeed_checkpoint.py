@@ -1,4 +1,4 @@
-"""Checkpoints under DeepSpeed: a folder for each, swapped in whole (`ltrec.core.slots`).
+"""Checkpoints under DeepSpeed: a folder for each, swapped in whole (`ltrec.core.slots`), the one before last kept.
 
     last.ckpt/whole.ckpt     what any run's checkpoint holds (weights, cursor, callbacks), without optimiser states
     last.ckpt/state/*.pt     DeepSpeed's own: master weights and optimiser states, the shards of each rank
@@ -9,6 +9,7 @@ Whoever only looks (evaluate, predict, report, the checks before a resume) reads
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from pytorch_lightning.plugins.io import CheckpointIO
 from ltrec.core.errors import UserError
 from ltrec.core.slots import commit_slot, open_slot
 from ltrec.distributed.collectives import any_rank, current_world
-from ltrec.strategy.deepspeed_shards import ShardFiles, refuse_damage
+from ltrec.strategy.deepspeed_damage import SHARDS, files_of, refuse_damage
+from ltrec.strategy.deepspeed_shards import ShardFiles
 
-WHOLE, SHARDS = "whole.ckpt", "state"
+WHOLE = "whole.ckpt"
 
 
 def save(engine: Any, checkpoint: dict[str, Any], path: Path, files: CheckpointIO) -> None:
@@ -50,13 +52,13 @@ def save(engine: Any, checkpoint: dict[str, Any], path: Path, files: CheckpointI
     _agree(failure, path, None)
 
 
-def load(engine: Any, path: Path) -> None:
-    """Give every rank its shards back.
+def load(engine: Any, path: Path, zero: Mapping[str, int]) -> None:
+    """Give every rank its shards back, which were written by `zero`'s stage and world size.
 
     Raises:
         UserError: a file of them is damaged or missing.
     """
-    _refuse_damage(path)
+    _refuse_damage(path, zero)
     engine.checkpoint_engine = ShardFiles()
     found, _ = engine.load_checkpoint(str(path), tag=SHARDS, load_lr_scheduler_states=False)
     if found is None:
@@ -84,11 +86,11 @@ def _attempt(write: Any) -> OSError | None:
     return None
 
 
-def _refuse_damage(path: Path) -> None:
+def _refuse_damage(path: Path, zero: Mapping[str, int]) -> None:
     """Each rank looks at some of the files; all ranks go on, or none."""
     world, failure = current_world(), None
     try:
-        for file in sorted((path / SHARDS).glob("*.pt"))[world.rank :: world.size]:
+        for file in files_of(path, zero)[world.rank :: world.size]:
             refuse_damage(file)
     except UserError as error:
         failure = error

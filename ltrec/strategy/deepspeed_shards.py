@@ -3,45 +3,23 @@
 Out: flushed, and a rank whose disk is full does not leave the others waiting. DeepSpeed saves between barriers, so a failure is
 remembered, and told after the last one, when all ranks can agree on it.
 
-In: every record is compared with its checksum, and nothing is executed. DeepSpeed would unpickle whatever a file holds; what its
-files really hold is tensors, plain values and three small classes, which are named here.
+In: every record is compared with its checksum (`deepspeed_damage`), and nothing is executed. DeepSpeed would unpickle whatever a
+file holds; what its files really hold is tensors, plain values and three small classes, which are named here.
 """
 
 from __future__ import annotations
 
 import os
-import pickle
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ltrec.core.errors import UserError
+from ltrec.core.archive import DAMAGE
+from ltrec.strategy.deepspeed_damage import damaged
 from ltrec.strategy.deepspeed_import import CheckpointEngine, LossScaler, ZeroStageEnum, fragment_address
 
 _PLAIN = [LossScaler, ZeroStageEnum, fragment_address]
-_DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, NotImplementedError)
-
-
-def damaged(file: Path, error: Exception) -> UserError:
-    """The one line about a file that cannot be used."""
-    return UserError(f"{file} is damaged or missing ({type(error).__name__}); use another checkpoint")
-
-
-def refuse_damage(file: Path) -> None:
-    """Compare every record of a file with its CRC-32, which torch writes but does not read.
-
-    Raises:
-        UserError: one does not match, or the archive is torn.
-    """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            if (record := archive.testzip()) is not None:
-                raise zipfile.BadZipFile(f"record {record} does not match its checksum")
-    except (*_DAMAGE, OSError) as error:
-        raise damaged(file, error) from error
 
 
 class ShardFiles(CheckpointEngine):  # type: ignore[misc]
@@ -81,7 +59,7 @@ class ShardFiles(CheckpointEngine):  # type: ignore[misc]
         try:
             with torch.serialization.safe_globals(_PLAIN):
                 return torch.load(path, map_location=map_location, weights_only=True)
-        except (*_DAMAGE, OSError) as error:
+        except (*DAMAGE, OSError) as error:
             raise damaged(Path(path), error) from error
 
     def commit(self, info: Any) -> bool:

@@ -16,6 +16,8 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from ltrec.core.files import fsync_folder
+
 
 class JsonlLogger(Logger):
     """A Lightning logger that appends to one file."""
@@ -48,6 +50,14 @@ class JsonlLogger(Logger):
     def size(self) -> int:
         """Bytes written so far."""
         return self.path.stat().st_size if self.path.exists() else 0
+
+    @rank_zero_only
+    def flush(self) -> None:
+        """Return once all that was written would survive a power cut: what counts the bytes must not outlive them."""
+        if self.path.exists():
+            with open(self.path, "rb") as handle:
+                os.fsync(handle.fileno())
+            fsync_folder(self.path.parent)
 
     @rank_zero_only
     def truncate(self, size: int) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 
 import ltrec.launch.training as training
@@ -69,8 +70,13 @@ def train_all(rank, data, out):
     for name in [*NAIVE, *LIKE_ALONE]:
         train(data, out / name, SHARDED, *{**NAIVE, **LIKE_ALONE}[name])
     train(data, out / "undisturbed", SHARDED, *STATEFUL)
-    train_killed(data, out / "killed", SHARDED, *STATEFUL)
-    train(data, out / "killed", SHARDED, *STATEFUL)
+    for name in ("killed", "spoilt"):
+        train_killed(data, out / name, SHARDED, *STATEFUL)
+    if rank == 0:
+        (out / "spoilt/r/checkpoints/last.ckpt").write_bytes(b"torn")
+    dist.barrier()
+    for name in ("killed", "spoilt"):
+        train(data, out / name, SHARDED, *STATEFUL)
     train_killed(data, out / "halved", SHARDED, *STATEFUL, "model.dropout=0")
 
 
@@ -139,6 +145,11 @@ def test_losses_and_gradient_norms_equal_one_device_s(data, runs, tmp_path, name
 def test_killed_and_resumed_equals_undisturbed(runs):
     assert checkpoint(runs / "undisturbed" / "r")["global_step"] == 12
     refuse_differences(runs / "killed" / "r", runs / "undisturbed" / "r")
+
+
+def test_from_the_checkpoint_before_a_damaged_one_the_end_is_the_same(runs):
+    assert (runs / "spoilt/r/checkpoints/aside.ckpt").read_bytes() == b"torn"
+    refuse_differences(runs / "spoilt" / "r", runs / "undisturbed" / "r")
 
 
 def go_on_alone(rank, data, out):

@@ -74,7 +74,10 @@ MISTAKES = {
     "evaluate nothing": (["evaluate", "runs/none"], "runs/none is no run folder"),
     "evaluate data": (["evaluate", "data"], "data is no run folder"),
     "evaluate split": (["evaluate", "runs/r", "--split", "train"], "--split train: it must be test or valid"),
-    "evaluate checkpoint": (["evaluate", "runs/r", "--checkpoint", "first"], "--checkpoint first: it must be best or last"),
+    "evaluate checkpoint": (
+        ["evaluate", "runs/r", "--checkpoint", "first"],
+        "--checkpoint first: it must be best, last or previous",
+    ),
     "compare with nothing": (["evaluate", "runs/r", "--compare", "runs/none"], "runs/none is no run folder"),
     "predict nothing": (["predict", "runs/none"], "runs/none is no run folder"),
     "predict checkpoint": (["predict", "runs/r", "--checkpoint", "first"], "first"),
@@ -210,7 +213,7 @@ def test_a_full_disk_while_training_keeps_the_last_checkpoint_and_the_run_goes_o
     assert done.stderr.startswith("error: no space left on the disk of ") and done.stderr.count("\n") == 1, done.stderr
     assert "last.ckpt" in done.stderr
     assert torch.equal(checkpoint(run)["state_dict"]["backbone.items.weight"], before["state_dict"]["backbone.items.weight"])
-    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt", "previous.ckpt"]
     assert main(["train", *words]) == 0
     assert main(["train", *words, f"out={tmp_path}/undisturbed"]) == 0
     refuse_differences(run, tmp_path / "undisturbed" / "r")

@@ -64,7 +64,7 @@ def test_finished_run_is_left_alone(data, tmp_path, words):
     assert (tmp_path / "r" / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
-def test_other_config_other_data_and_damage_are_refused(data, tmp_path):
+def test_another_config_and_other_data_are_refused(data, tmp_path):
     training.train(tiny_config(data, tmp_path, "trainer.max_epochs=1"))
     with pytest.raises(UserError, match=r"optim\.lr=0\.001 there, 0\.01 here"):
         training.train(tiny_config(data, tmp_path, "optim.lr=0.01"))
@@ -73,10 +73,6 @@ def test_other_config_other_data_and_damage_are_refused(data, tmp_path):
     tiny_data(tmp_path / "other", seed=1)
     with pytest.raises(UserError, match="another data set"):
         training.train(tiny_config(tmp_path / "other", tmp_path))
-    last = tmp_path / "r" / "checkpoints" / "last.ckpt"
-    last.write_bytes(last.read_bytes()[:-100])
-    with pytest.raises(UserError, match="damaged"):
-        training.train(tiny_config(data, tmp_path))
 
 
 def test_same_path_with_other_data_is_refused(tmp_path):

@@ -7,7 +7,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.slots import commit_slot, open_slot
 from ltrec.launch.resuming import refuse_shards
 from ltrec.launch.run_folder import RunFolder, begin_run
-from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from ltrec.stages.checkpoint_io import AtomicCheckpointIO, read_checkpoint, whole_file
 from tests.support.tiny_run import same, tiny_config
 
 STATE = {"state_dict": {"a": torch.arange(4.0)}, "zero": {"stage": 2, "world_size": 4}}
@@ -28,14 +28,14 @@ def run(tmp_path):
 def test_a_folder_is_read_like_a_file(run):
     assert same(read_checkpoint(run.checkpoints / "last.ckpt"), STATE)
     assert same(read_checkpoint(run.checkpoint("best")), STATE)
-    assert run.checkpoint("best").is_file(), "it can be hashed"
+    assert whole_file(run.checkpoint("best")).is_file(), "it can be hashed"
 
 
 def test_damage_in_a_folder_is_named(run):
-    run.checkpoint("last").write_bytes(b"torn")
+    whole_file(run.checkpoint("last")).write_bytes(b"torn")
     with pytest.raises(UserError, match=r"last\.ckpt is damaged"):
         read_checkpoint(run.checkpoints / "last.ckpt")
-    run.checkpoint("last").unlink()
+    whole_file(run.checkpoint("last")).unlink()
     with pytest.raises(UserError, match=r"last\.ckpt not found"):
         read_checkpoint(run.checkpoints / "last.ckpt")
 

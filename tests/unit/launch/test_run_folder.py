@@ -148,7 +148,7 @@ def test_last_never_means_best(tmp_path):
     run = begun(tmp_path, checkpoints=("best",))
     with pytest.raises(UserError, match="holds no checkpoint"):
         run.checkpoint("last")
-    with pytest.raises(UserError, match="--checkpoint first: it must be best or last"):
+    with pytest.raises(UserError, match="--checkpoint first: it must be best, last or previous"):
         run.checkpoint("first")
 
 

@@ -169,9 +169,13 @@ def test_divergence_stops_in_one_line_and_reaches_no_checkpoint(data, tmp_path, 
     run = tmp_path / "r"
     saved = 6 if "trainer.checkpoint_every_steps=1" in words else 4
     assert checkpoint(run)["global_step"] == saved
-    for name in ["last"] + ["best"] * (run / "checkpoints" / "best.ckpt").exists():
+    for name in (
+        ["last"]
+        + ["previous"] * (run / "checkpoints" / "previous.ckpt").exists()
+        + ["best"] * (run / "checkpoints" / "best.ckpt").exists()
+    ):
         state = checkpoint(run, name)
         assert all(v.isfinite().all() for v in state["state_dict"].values())
-    assert {p.name for p in (run / "checkpoints").iterdir()} <= {"last.ckpt", "best.ckpt"}
+    assert {p.name for p in (run / "checkpoints").iterdir()} <= {"last.ckpt", "previous.ckpt", "best.ckpt"}
     if (run / "metrics.jsonl").exists():
         assert all(None not in (line.get("train/loss", 0), line.get("val/ndcg@10", 0)) for line in lines_of(run))

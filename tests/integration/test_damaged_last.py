@@ -1,0 +1,174 @@
+"""A damaged last checkpoint: the run goes on from the one before it, aloud, and ends bit for bit like an undisturbed one."""
+
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+import ltrec.launch.training as training
+from ltrec.core.errors import UserError
+from tests.support.killed_run import train_killed
+from tests.support.tiny_run import checkpoint, refuse_differences, tiny_config, tiny_data
+
+KILLED_AT = 7  # of 12 steps; every step is saved
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed")
+    training.train(tiny_config(data, out))
+    return out / "r"
+
+
+@pytest.fixture(scope="module")
+def killed(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("killed")
+    train_killed(tiny_config(data, out), KILLED_AT)
+    return out
+
+
+@pytest.fixture
+def run(killed, tmp_path):
+    """A copy of the killed run, in tmp_path/r."""
+    shutil.copytree(killed / "r", tmp_path / "r")
+    return tmp_path / "r"
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def halve(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def be_text(path):
+    path.write_text("a letter\n")
+
+
+def be_another_zip(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("word/document.xml", "<letter/>")
+
+
+def be_weights_alone(path):
+    torch.save(torch.load(path, weights_only=True)["state_dict"], path)
+
+
+def be_a_list(path):
+    torch.save([1, 2], path)
+
+
+def lose_a_part(path):
+    state = torch.load(path, weights_only=True)
+    del state["optimizer_states"]
+    torch.save(state, path)
+
+
+def be_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+def vanish(path):
+    path.unlink()
+
+
+DAMAGES = {
+    truncate: r"is damaged or no checkpoint \(BadZipFile\)",
+    halve: r"is damaged or no checkpoint \(BadZipFile\)",
+    flip: r"is damaged or no checkpoint \(BadZipFile\)",
+    empty: r"is damaged or no checkpoint \(BadZipFile\)",
+    be_text: r"is damaged or no checkpoint \(BadZipFile\)",
+    be_another_zip: r"is damaged or no checkpoint \(RuntimeError\)",
+    be_weights_alone: r"was not written by 'ltrec train' \(state_dict is missing\)",
+    be_a_list: r"is no checkpoint: it holds a list",
+    lose_a_part: r"was not written by 'ltrec train' \(optimizer_states is missing\)",
+    be_a_folder: r"not found",
+    vanish: r"not found",
+}
+
+
+@pytest.mark.parametrize(("spoil", "why"), DAMAGES.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_the_one_before_is_gone_on_from_aloud_and_exactly(data, undisturbed, run, capsys, spoil, why):
+    spoil(run / "checkpoints" / "last.ckpt")
+    capsys.readouterr()
+    training.train(tiny_config(data, run.parent))
+    said = [line for line in capsys.readouterr().err.splitlines() if "going on from the one before it" in line]
+    assert len(said) == 1 and said[0].endswith(f"going on from the one before it, previous.ckpt, step {KILLED_AT - 1}")
+    assert re.search(why, said[0])
+    refuse_differences(run, undisturbed)
+    assert (checkpoint(run, "previous")["global_step"], checkpoint(run)["global_step"]) == (11, 12)
+
+
+def test_killed_again_before_the_next_save_it_goes_on_as_well(data, undisturbed, run, capsys):
+    truncate(run / "checkpoints" / "last.ckpt")
+    train_killed(tiny_config(data, run.parent), KILLED_AT, first=True)
+    assert (run / "checkpoints" / "aside.ckpt").exists()
+    assert [checkpoint(run, name)["global_step"] for name in ("last", "previous")] == [KILLED_AT - 1] * 2
+    training.train(tiny_config(data, run.parent))
+    assert capsys.readouterr().err.count("going on from the one before it") == 1
+    refuse_differences(run, undisturbed)
+
+
+@pytest.mark.parametrize("damage", [truncate, flip, be_weights_alone, vanish])
+def test_when_both_are_damaged_one_line_says_the_way_out_and_the_way_is_open(data, run, damage):
+    last, previous = (run / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous"))
+    halve(last)
+    damage(previous)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(UserError) as caught:
+        training.train(tiny_config(data, run.parent))
+    said = str(caught.value)
+    assert said.startswith(f"{last} is damaged or no checkpoint (BadZipFile)") and "\n" not in said
+    assert damage is vanish or "and so is the one before it: previous.ckpt " in said
+    best = run / "checkpoints" / "best.ckpt"
+    assert said.endswith(f"go back to the best with resume={best}, or begin again under another name=...")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    step = checkpoint(run, "best")["global_step"]
+    training.train(tiny_config(data, run.parent, f"resume={best}"))
+    assert checkpoint(run)["global_step"] == 12 > step
+
+
+def test_a_checkpoint_that_was_named_is_not_replaced_by_another(data, run, tmp_path):
+    best = run / "checkpoints" / "best.ckpt"
+    truncate(best)
+    with pytest.raises(UserError, match=r"best\.ckpt is damaged"):
+        training.train(tiny_config(data, run.parent, f"resume={best}"))
+
+
+def test_going_back_to_the_best_leaves_nothing_to_fall_back_to_that_came_after(data, undisturbed, run, monkeypatch):
+    """Killed right after: what is newest is of the new way, and so is the one before it. The path may be written in any way."""
+    monkeypatch.chdir(run)
+    best = Path("checkpoints/../checkpoints/best.ckpt")
+    step = checkpoint(run, "best")["global_step"]
+    train_killed(tiny_config(data, run.parent, f"resume={best}"), step + 1)
+    assert [checkpoint(run, name)["global_step"] for name in ("last", "previous")] == [step + 1, step]
+    training.train(tiny_config(data, run.parent))
+    refuse_differences(run, undisturbed)
+
+
+def test_another_runs_checkpoint_in_this_ones_place_is_refused(data, run, tmp_path):
+    """Whole, of the same data and the same model: only what it remembers of its run tells."""
+    other = training.train(tiny_config(data, tmp_path / "other", "optim.lr=0.5", "trainer.max_epochs=1"))
+    shutil.copy(other.checkpoints / "last.ckpt", run / "checkpoints" / "last.ckpt")
+    with pytest.raises(UserError, match=r"last\.ckpt was trained with optim\.lr=0\.5 and the run's config says 0\.001"):
+        training.train(tiny_config(data, run.parent))
