@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ltrec.core.chain import first_broken
 from ltrec.core.errors import UserError
 from ltrec.evaluation.plots_training import Curve
 from ltrec.evaluation.table import EvalTable
@@ -100,13 +101,19 @@ def read_run(path: Path) -> RunFolder:
 
 
 def read_history(text: str, path: Path) -> History:
-    """Parse metrics.jsonl. Only the last line may be incomplete: a killed run leaves one; anything else is damage.
+    """Parse metrics.jsonl. Only the last line may be incomplete: a killed run leaves one; anything else is damage, and so is a line
+    that does not match its digest.
 
     Raises:
         UserError: naming file and line.
     """
     whole, _, rest = text.rpartition("\n")
     lines = [_mapping(line, f"{path} line {i}") for i, line in enumerate(whole.split("\n"), 1) if line.strip()]
+    if (broken := first_broken(whole.split("\n"))) is not None:
+        raise UserError(
+            f"{path} line {broken} is damaged: it does not match its digest, or the line before it is lost; restore the file or "
+            "remove it and report again"
+        )
     return History(tuple(lines), cut_short=bool(rest.strip()))
 
 

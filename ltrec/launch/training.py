@@ -40,7 +40,7 @@ from ltrec.stages.steps import StepLimit
 from ltrec.stages.watchdog import Watchdog
 from ltrec.strategy import Stratified
 from ltrec.strategy.state import RuleState
-from ltrec.tracking.jsonl import JsonlLogger
+from ltrec.tracking.jsonl import JsonlLogger, what_is_wrong
 from ltrec.tracking.provenance import provenance
 
 # True of our own design, so not worth a user's attention.
@@ -93,6 +93,8 @@ def _train(config: RunConfig, asked: Asked, steps_per_epoch: int | None, afresh:
         refuse_shards(resume, state, config.strategy.name)
         if resume.parent == run.checkpoints:
             refuse_other_settings(resume, state, config)
+            if processes.world.rank == 0 and (wrong := what_is_wrong(run.metrics, state["metrics_bytes"], state["metrics_digest"])):
+                say(f"{run.metrics} is damaged: {wrong}; training goes on, reports will not show its curves")
     started = start_from(config, stage, data.manifest.digest) if config.init_from and resume is None else None
     strategy = build_strategy(config, processes, accelerator_of(config), build_stratify(config, data, plan))
     if isinstance(strategy, Stratified):

@@ -272,7 +272,7 @@ class Checkpoints(Callback):
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remember how long metrics.jsonl was, once all of that is on the disk, and whose checkpoint it is."""
         self.metrics.flush()
-        checkpoint["metrics_bytes"] = self.metrics.size()
+        checkpoint["metrics_bytes"], checkpoint["metrics_digest"] = self.metrics.size(), self.metrics.digest()
         checkpoint["run"] = {**self.record, "epochs": epoch_of(trainer)}
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:

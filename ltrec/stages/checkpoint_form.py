@@ -19,6 +19,7 @@ _FORM: dict[str, type] = {
     "lr_schedulers": list,
     "StreamDataModule": dict,
     "metrics_bytes": int,
+    "metrics_digest": str,
     "run": dict,
     "pytorch-lightning_version": str,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,5 +39,6 @@ def epoch_table(metrics: Path, *, method: str, run: str, seed: int) -> tuple[lis
 
 def _lines(metrics: Path) -> Iterable[Mapping[str, Any]]:
     if metrics.exists():
-        for line in metrics.read_text(encoding="utf-8").splitlines():
-            yield json.loads(line)
+        for line in metrics.read_bytes().splitlines():
+            with suppress(ValueError):  # a damaged line is said elsewhere, and is no reason to lose the others
+                yield json.loads(line)

@@ -1,12 +1,11 @@
 """metrics.jsonl: one JSON object per line, append-only, cut back to the checkpoint on resume.
 
 A run that was killed and resumed leaves the same lines as one that was not: the checkpoint remembers how many bytes were written
-when it was saved, and resuming drops what came after.
+when it was saved, and resuming drops what came after. Every line carries a digest (`ltrec.core.chain`).
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -16,7 +15,10 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from ltrec.core.chain import digest_of, first_broken, linked
 from ltrec.core.files import fsync_folder
+
+_TAIL = 1 << 16  # bytes, of which the last line is a part
 
 
 class JsonlLogger(Logger):
@@ -25,6 +27,7 @@ class JsonlLogger(Logger):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
+        self._before: str | None = None  # digest of the last line; None = not known yet
 
     @property
     def name(self) -> str:
@@ -43,13 +46,23 @@ class JsonlLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Append one line; numbers that JSON cannot hold become null."""
-        line = {"step": step, **{k: _number(v) for k, v in metrics.items()}}
+        if self._before is None:
+            self._before = self.digest()
+        line, self._before = linked({"step": step, **{k: _number(v) for k, v in metrics.items()}}, self._before)
         with open(self.path, "a", encoding="utf-8") as handle:
-            handle.write(json.dumps(line, allow_nan=False) + "\n")
+            handle.write(line + "\n")
 
     def size(self) -> int:
         """Bytes written so far."""
         return self.path.stat().st_size if self.path.exists() else 0
+
+    def digest(self) -> str:
+        """Of the last line; empty when there is none."""
+        if self._before is not None or not self.path.exists():
+            return self._before or ""
+        with open(self.path, "rb") as handle:
+            handle.seek(max(0, self.size() - _TAIL))
+            return digest_of(handle.read().rstrip(b"\n").rpartition(b"\n")[2].decode(errors="replace"))
 
     @rank_zero_only
     def flush(self) -> None:
@@ -61,9 +74,30 @@ class JsonlLogger(Logger):
 
     @rank_zero_only
     def truncate(self, size: int) -> None:
-        """Forget everything after the first `size` bytes."""
-        if self.size() > size:
-            os.truncate(self.path, size)
+        """Forget everything after the first `size` bytes, and what is then no whole line."""
+        self._before = None
+        if self.size() == 0:
+            return
+        whole = self.path.read_bytes()[:size].rfind(b"\n") + 1
+        if self.size() > whole:
+            os.truncate(self.path, whole)
+
+
+def what_is_wrong(path: Path, size: int, digest: str) -> str | None:
+    """What has become of the lines that a checkpoint counted; None when they are all there.
+
+    Args:
+        path: metrics.jsonl.
+        size: bytes it had.
+        digest: of its last line then.
+    """
+    content = path.read_bytes()[:size] if path.exists() else b""
+    lines = content.decode(errors="replace").removesuffix("\n").split("\n")
+    if (broken := first_broken(lines)) is not None:
+        return f"line {broken} does not match its digest, or the line before it is lost"
+    if len(content) < size:
+        return f"{len(content):,} of {size:,} bytes are there"
+    return None if not size or digest_of(lines[-1]) == digest else "its lines are another run's"
 
 
 def _number(value: float) -> float | int | None:

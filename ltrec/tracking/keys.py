@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from ltrec.core.chain import DIGEST
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -25,8 +27,8 @@ class Key:
     summary: str | None = None
 
 
-CLOCKS = ("throughput/", "health/")
-"""Prefixes of what differs whenever a run is repeated."""
+CLOCKS = ("throughput/", "health/", DIGEST)
+"""Prefixes of what differs whenever a run is repeated; the digest of a line is over its clocks, too."""
 
 KEYS = (
     Key("epoch", "passes over the data"),
@@ -41,6 +43,7 @@ KEYS = (
     Key("val/*", "<metric> of the validation, overall or of a <group>", "max"),
     Key("test/*", "<metric> of the test, once the run is evaluated and reported; summary only", "max"),
     Key("throughput/*_per_s", "targets (or sequences, users), sequences and events a second, over all processes"),
+    Key(DIGEST, "of the line and the one before it, so that damage is found; not in W&B"),
     Key("health/*", "waiting, computing, memory, time left; see stages/health.py"),
 )
 """All of them; the first that matches counts."""

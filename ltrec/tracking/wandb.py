@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.loggers import Logger
 
 from ltrec.core.errors import Stopped, first_line
+from ltrec.core.slots import ASIDE, PREVIOUS
 from ltrec.tracking.config import TrackingConfig
 from ltrec.tracking.epoch_table import epoch_table
 from ltrec.tracking.keys import summary_of
@@ -199,7 +200,8 @@ def send_checkpoints(run: Run, tracked: Tracked) -> None:
     """Send the run's checkpoints as versions of one artifact, each with its name (best, last, ...) as an alias."""
     import wandb
 
-    for checkpoint in sorted((tracked.folder / "checkpoints").glob("*.ckpt")):
+    found = (tracked.folder / "checkpoints").glob("*.ckpt")
+    for checkpoint in sorted(path for path in found if path.name not in (PREVIOUS, ASIDE)):
         artifact = wandb.Artifact(f"model-{tracked.run_id}", type="model", metadata={"run": tracked.name})
         where = checkpoint.resolve()  # of two slots that take turns
         if where.is_dir():

@@ -3,6 +3,7 @@
 import os
 import shutil
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -105,10 +106,10 @@ def spoil(file):
     file.write_bytes(content)
 
 
-def spoil_shard(rank, out, name):
+def spoil_shard(rank, out, name, how=spoil):
     """Damage what rank 1 has written."""
     if rank == 0:
-        spoil(out / f"r/checkpoints/{name}.ckpt/state/zero_pp_rank_1_mp_rank_00_optim_states.pt")
+        how(out / f"r/checkpoints/{name}.ckpt/state/zero_pp_rank_1_mp_rank_00_optim_states.pt")
     dist.barrier()
 
 
@@ -150,7 +151,7 @@ def train_fast(rank, data, out):
     train(data, out / "undisturbed", *words)
     for name in ("killed", "spoilt"):
         train_killed(data, out / name, *words)
-    spoil_shard(rank, out / "spoilt", "last")
+    spoil_shard(rank, out / "spoilt", "last", Path.unlink)
     for name in ("killed", "spoilt"):
         train(data, out / name, *words)
 

@@ -1,5 +1,6 @@
 """A damaged last checkpoint: the run goes on from the one before it, aloud, and ends bit for bit like an undisturbed one."""
 
+import os
 import re
 import shutil
 import zipfile
@@ -10,8 +11,9 @@ import torch
 
 import ltrec.launch.training as training
 from ltrec.core.errors import UserError
+from ltrec.evaluation.report import write_report
 from tests.support.killed_run import train_killed
-from tests.support.tiny_run import checkpoint, refuse_differences, tiny_config, tiny_data
+from tests.support.tiny_run import checkpoint, refuse_differences, same, tiny_config, tiny_data
 
 KILLED_AT = 7  # of 12 steps; every step is saved
 
@@ -164,6 +166,41 @@ def test_going_back_to_the_best_leaves_nothing_to_fall_back_to_that_came_after(d
     assert [checkpoint(run, name)["global_step"] for name in ("last", "previous")] == [step + 1, step]
     training.train(tiny_config(data, run.parent))
     refuse_differences(run, undisturbed)
+
+
+@pytest.mark.parametrize("spoil", [flip, empty, vanish, truncate, be_text])
+def test_damaged_metrics_are_said_and_stop_nothing_but_their_report(data, undisturbed, run, capsys, spoil):
+    spoil(run / "metrics.jsonl")
+    capsys.readouterr()
+    training.train(tiny_config(data, run.parent))
+    said = [line for line in capsys.readouterr().err.splitlines() if "metrics.jsonl is damaged: " in line]
+    assert len(said) == 1 and said[0].endswith("; training goes on, reports will not show its curves")
+    mine, good = checkpoint(run), checkpoint(undisturbed)
+    assert all(same(mine[key], good[key]) for key in ("state_dict", "optimizer_states", "callbacks", "StreamDataModule"))
+    if spoil is flip:
+        with pytest.raises(UserError, match=r"metrics\.jsonl line \d+ is damaged: it does not match its digest"):
+            write_report([run])
+
+
+def test_the_metrics_are_on_the_disk_before_the_checkpoint_that_counts_them(data, tmp_path, monkeypatch):
+    """Each time a checkpoint comes to its place, metrics.jsonl has been flushed since its last line."""
+    flushed, sync, replace = [0], os.fsync, os.replace
+    metrics = tmp_path / "r" / "metrics.jsonl"
+
+    def note(descriptor):
+        sync(descriptor)
+        if metrics.exists() and os.path.samestat(os.fstat(descriptor), metrics.stat()):
+            flushed[0] = metrics.stat().st_size
+
+    def check(source, target):
+        if str(target).endswith("last.ckpt") and metrics.exists():
+            assert flushed[0] == metrics.stat().st_size
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(os, "replace", check)
+    training.train(tiny_config(data, tmp_path, "trainer.max_epochs=1", "trainer.log_every_steps=1"))
+    assert flushed[0] > 0
 
 
 def test_another_runs_checkpoint_in_this_ones_place_is_refused(data, run, tmp_path):
