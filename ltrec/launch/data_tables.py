@@ -36,7 +36,7 @@ def _account(manifest: Manifest) -> Table:
 def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     """(what, number, remark); what did not happen is left out."""
     s = manifest.summary
-    yield "rows read", f"{s['rows']:,}", f"{_files(manifest)}, times in {manifest.source['time_unit']}"
+    yield "rows read", f"{s['rows']:,}", f"{_files(manifest)}, times {_form(manifest)}"
     if unselected := s.get("unselected", 0):
         yield "not selected", f"{unselected:,}", f"where {manifest.options['where']}"
     if s["rejected"]:
@@ -84,6 +84,11 @@ def _outsized(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 def _files(manifest: Manifest) -> str:
     files, empty = len(manifest.source["files"]), manifest.summary.get("empty_files", 0)
     return f"{files - empty} of {files} files, the others are empty" if empty else f"{files} file(s)"
+
+
+def _form(manifest: Manifest) -> str:
+    unit = manifest.source["time_unit"]
+    return f"as {unit}" if "%" in unit else f"in {unit}"
 
 
 def _users(s: dict[str, Any]) -> str:

@@ -47,7 +47,9 @@ class PrepareConfig:
     """Column with the time of the event; `order` where the log has none: the order of files and rows is the time."""
     time_unit: Literal["auto", "s", "ms", "us", "ns", "iso", "order"] = "auto"
     """Unit of the times: since 1970, ISO 8601 text or typed timestamps, or `order`: whole numbers of which only the order counts.
-    auto = the one unit that fits most rows; rows that do not fit it are rejected."""
+    auto = the one unit, or usual form such as 11/14/2023 10:13 PM, that fits most rows; rows that do not fit it are rejected."""
+    time_format: str = ""
+    """How times are written, in the words of strptime: %m/%d/%Y %H:%M:%S.%f %z. %f has up to nine digits; no zone is UTC."""
     earliest: str = "1990-01-01"
     """Times before this date are rejected as implausible (not for `order`)."""
     latest: str = "2100-01-01"
@@ -104,5 +106,7 @@ class PrepareConfig:
             raise ValueError(f"strata_bounds makes {len(bounds)} strata; at most {MOST_STRATA} fit the shards")
         if not self.delimiter.isascii() or set(self.delimiter) & set('\r\n"'):
             raise ValueError(f"delimiter is {self.delimiter!r}; it must be ASCII, without quotes and line breaks")
+        if self.time_format and self.time_unit != "auto":
+            raise ValueError(f"time_format is {self.time_format!r} and time_unit {self.time_unit!r}; one of them says it all")
         if len({self.user, self.item, self.time}) < 3:
             raise ValueError(f"user, item and time must be three columns; got {self.user!r}, {self.item!r}, {self.time!r}")

@@ -1,6 +1,6 @@
 """Judged rows to kept events: table `events`, and the two name tables `names` and `items`.
 
-    events   user_key, code (of the item), seconds, sub_second (rest of the time, for order only), tie (file and row: order in ties)
+    events   user_key, code (of the item), seconds, sub_second (10^-18 s, for order only), tie (file and row)
     names    user_key, user_id
     items    item_id, code
 
@@ -14,7 +14,7 @@ import duckdb
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import one_row, user_key
-from ltrec.data.prepare.times import PER_SECOND
+from ltrec.data.prepare.time_columns import ATTO
 
 ROW_BITS = 40
 """tie = file << 40 | row: 8 million files of 10^12 rows."""
@@ -22,13 +22,12 @@ ROW_BITS = 40
 _ALIVE = "(FROM events ANTI JOIN dead_users USING (user_key) ANTI JOIN dead_items USING (code))"
 
 
-def make_events(connection: duckdb.DuckDBPyConnection, unit: str) -> None:
+def make_events(connection: duckdb.DuckDBPyConnection, per_second: int) -> None:
     """Fill `items`, `names` and `events` from `judged`, and drop the staged rows.
 
     Raises:
         UserError: two user ids share a 64-bit key (expected once in 6 * 10^8 users or more).
     """
-    scale = PER_SECOND[unit]
     connection.execute(
         "CREATE TABLE items AS SELECT item_id, row_number() OVER (ORDER BY item_id)::INTEGER - 1 AS code"
         " FROM (SELECT DISTINCT item_id FROM judged WHERE reason IS NULL)"
@@ -42,10 +41,10 @@ def make_events(connection: duckdb.DuckDBPyConnection, unit: str) -> None:
         raise UserError(f"{users - keys} user ids share their 64-bit hash with another; prefix the ids to change their hashes")
     connection.execute(
         f"""CREATE TABLE events AS
-        SELECT {user_key("user_id")} AS user_key, code, (number - rest) // {scale} AS seconds,
-               rest * 1000000 + fraction AS sub_second,
+        SELECT {user_key("user_id")} AS user_key, code, (number - rest) // {per_second} AS seconds,
+               rest * {ATTO // per_second} + fraction // {per_second} AS sub_second,
                (file::BIGINT << {ROW_BITS}) | row AS tie
-        FROM (SELECT *, ((number % {scale}) + {scale}) % {scale} AS rest FROM judged WHERE reason IS NULL)
+        FROM (SELECT *, ((number % {per_second}) + {per_second}) % {per_second} AS rest FROM judged WHERE reason IS NULL)
         JOIN items USING (item_id)"""
     )
     connection.execute("DROP VIEW judged; DROP TABLE staged")

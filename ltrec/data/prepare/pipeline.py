@@ -36,7 +36,8 @@ from ltrec.data.prepare.shards import write_shards
 from ltrec.data.prepare.sources import Source, describe, find_sources, stamps
 from ltrec.data.prepare.strata import find_strata
 from ltrec.data.prepare.ties import order_ties
-from ltrec.data.prepare.times import choose_unit
+from ltrec.data.prepare.time_text import check_format
+from ltrec.data.prepare.times import choose_time
 from ltrec.data.prepare.workspace import existing, is_whole, publish, workspace
 
 Connection = duckdb.DuckDBPyConnection
@@ -48,6 +49,8 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
     Raises:
         UserError: anything a user can mend: sources, columns, too many rejects, another data set in `out`, a full disk.
     """
+    if config.time_format:
+        check_format(config.time_format)
     found = find_sources(config.sources, config.format)
     refuse_overlap(config.sources, [source.path for source in found], out)
     with clear_errors(out), workspace(out) as work:
@@ -153,13 +156,13 @@ def _filter(
         raise UserError(f"{', '.join(str(s.path) for s in found[:3])}: no events, only headers")
     if rows == counted.unselected:
         raise UserError(f"prepare.where={config.where!r} selects none of the {rows} rows")
-    unit, fits = choose_unit(connection, config)
-    reasons = rejects.judge(connection, fits, unit)
+    chosen = choose_time(connection, config, bool(counted.untimed))
+    reasons = rejects.judge(connection, chosen)
     rejects.check_budget(connection, found, reasons, rows, config.reject_budget, out)
     rejects_file = rejects.keep(connection, found, work) if reasons else None
     on_progress("filter", 0, 0)
-    filtering.make_events(connection, unit)
-    days = only_days(connection, unit)
+    filtering.make_events(connection, chosen.per_second)
+    days = only_days(connection, chosen.name)
     rule = ("keep" if days else "drop_exact") if config.duplicates == "auto" else config.duplicates
     duplicates = filtering.drop_duplicates(connection, rule)
     gone = filtering.keep_frequent(connection, config)
@@ -174,7 +177,7 @@ def _filter(
         "duplicates": duplicates,
         "duplicate_rule": rule,
         **gone,
-        "time_unit": unit,
+        "time_unit": chosen.name,
         "notes": [note(filtering.count_repeats(connection) if rule == "keep" else 0)] if days else [],
     }
 

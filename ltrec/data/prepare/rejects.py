@@ -13,8 +13,10 @@ import pyarrow.parquet as pq
 
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_path, rename_by_hash
+from ltrec.data.prepare.engine import quoted
 from ltrec.data.prepare.readers.text import STRAY_QUOTE
 from ltrec.data.prepare.sources import Source
+from ltrec.data.prepare.times import Choice
 from ltrec.data.schema import OVER_BUDGET
 
 REJECTS = Path("_rejects", "rejects.tmp")
@@ -28,11 +30,12 @@ _CURES = {
 """Reason -> what to do about it, where there is more to say than "mend the log"."""
 
 
-def judge(connection: duckdb.DuckDBPyConnection, fits: str, unit: str) -> dict[str, int]:
-    """Make the view `judged`: `staged` with the last reason added, a time that does not fit. Return rejects by reason."""
+def judge(connection: duckdb.DuckDBPyConnection, chosen: Choice) -> dict[str, int]:
+    """Make the view `judged`: `staged` with the last reasons added, a time that does not fit. Return rejects by reason."""
+    other = f"time not as {chosen.name}" if "%" in chosen.name else f"time not plausible in unit {chosen.name}"
     connection.execute(
         f"CREATE VIEW judged AS SELECT * REPLACE (CASE WHEN reason IS NOT NULL THEN reason"
-        f" WHEN NOT {fits} THEN 'time not plausible in unit {unit}' END AS reason) FROM staged"
+        f" WHEN number IS NULL THEN 'bad time' WHEN NOT {chosen.fits} THEN {quoted(other)} END AS reason) FROM staged"
     )
     query = "SELECT reason, count(*) FROM judged WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
     return {reason: int(count) for reason, count in connection.execute(query).fetchall()}
@@ -47,7 +50,7 @@ def keep(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], work:
 
 def _write(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], path: Path) -> None:
     connection.register("labels", pa.table({"file": range(len(sources)), "label": [s.label for s in sources]}))
-    content = "coalesce(content, concat('user=', user_id, ' item=', item_id, ' time=', number))"
+    content = "coalesce(content, concat('user=', user_id, ' item=', item_id, ' time=', coalesce(text, number::VARCHAR)))"
     reader = connection.sql(
         f"SELECT label AS file, row, reason, {content} AS content FROM judged JOIN labels USING (file)"
         " WHERE reason IS NOT NULL ORDER BY judged.file, row, reason"

@@ -2,8 +2,7 @@
 
 file, row          where it came from (file = position among the sources)
 user_id, item_id   raw ids
-number             the time as a whole number in its own unit; seconds when it was a date (`iso`)
-fraction           millionths of that unit
+number, fraction, iso, text   the time (see time_columns)
 content            what a rejected row looked like
 """
 
@@ -14,32 +13,30 @@ from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
-from pyarrow import types
 
+from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.progress import Progress
 from ltrec.data.prepare.readers import Where, read
 from ltrec.data.prepare.sources import Source
+from ltrec.data.prepare.time_columns import timed
+from ltrec.data.prepare.times import check_readable
 
 INSERT_ROWS = 1 << 18
 LONGEST_CONTENT = 500
 
 _TABLE = """
-CREATE TABLE staged (file INTEGER, row BIGINT, user_id VARCHAR, item_id VARCHAR, number BIGINT, fraction INTEGER, iso BOOLEAN,
-                     reason VARCHAR, content VARCHAR)"""
+CREATE TABLE staged (file INTEGER, row BIGINT, user_id VARCHAR, item_id VARCHAR, number BIGINT, fraction BIGINT, iso BOOLEAN,
+                     text VARCHAR, reason VARCHAR, content VARCHAR)"""
 
-# Decimals hold seconds with a fraction and nanoseconds alike; a double would round the latter. Dates without a zone are UTC.
 _INSERT = """
 INSERT INTO staged
-SELECT {file}, row, user_id, item_id,
-       CASE WHEN micros IS NULL THEN TRY_CAST(floor(amount) AS BIGINT) ELSE (micros - sub_second) // 1000000 END AS number,
-       CASE WHEN micros IS NULL THEN TRY_CAST((amount - floor(amount)) * 1000000 AS INTEGER) ELSE sub_second END AS fraction,
-       micros IS NOT NULL AS iso,
+SELECT {file}, row, user_id, item_id, number, fraction, iso, text,
        CASE WHEN coalesce(user_id, '') = '' THEN 'null user' WHEN coalesce(item_id, '') = '' THEN 'null item'
-            WHEN coalesce(time::VARCHAR, '') = '' THEN 'null time' WHEN number IS NULL THEN 'bad time' END AS reason,
+            WHEN coalesce(time::VARCHAR, '') = '' THEN 'null time' END AS reason,
        CASE WHEN reason IS NOT NULL THEN left(
            concat('user=', user_id, ' item=', item_id, ' time=', time), {longest}) END AS content
-FROM (SELECT *, {amount} AS amount, {micros} AS micros, ((micros % 1000000) + 1000000) % 1000000 AS sub_second FROM batch)"""
+FROM ({timed})"""
 
 _FAULTS = pa.schema({"row": pa.int64(), "reason": pa.string(), "content": pa.string()})
 
@@ -51,6 +48,19 @@ class Counted:
     rows: int = 0
     unselected: int = 0
     empty_files: int = 0
+    untimed: bool | None = None
+    """Whether the order of the rows is their time; None before the first row."""
+
+    def note(self, batch: pa.Table, source: Source) -> None:
+        """Hold the columns of a batch against those before.
+
+        Raises:
+            UserError: some files have a column with times and others do not.
+        """
+        untimed = "time" not in batch.schema.names
+        if self.untimed not in (None, untimed):
+            raise UserError(f"{source.path} has {'no' if untimed else 'a'} column 'order', other files differ; rename it there")
+        self.untimed = untimed
 
     def skip(self, count: int) -> None:
         """Count rows that were not selected."""
@@ -64,12 +74,14 @@ def stage(
     """Read every source into `staged`; return what there was."""
     connection.execute(_TABLE)
     faults, where = Faults(), Where(config.where) if config.where else None
-    counted = Counted()
+    counted, readable = Counted(), False
     for number, source in enumerate(sources):
         before = counted.rows
         for batch in _large_batches(read(source, config, where, faults, counted.skip)):
-            _insert(connection, number, batch)
+            counted.note(batch, source)
+            _insert(connection, number, batch, config, counted.rows)
             counted.rows += batch.num_rows + faults.flush(connection, number)
+            readable = readable or check_readable(connection, config)
             on_progress("read", counted.rows, 0)
         counted.rows += faults.flush(connection, number)
         counted.empty_files += counted.rows == before
@@ -108,13 +120,8 @@ def _large_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(pending)
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, file: int, batch: pa.Table) -> None:
-    kind = batch.schema.field("time").type
-    amount, micros = "TRY_CAST(time AS DECIMAL(38, 6))", "NULL::BIGINT"
-    if types.is_timestamp(kind):
-        amount, micros = "NULL::DECIMAL(38, 6)", "epoch_us(time)"
-    elif types.is_string(kind):
-        micros = "CASE WHEN amount IS NULL THEN epoch_us(TRY_CAST(time AS TIMESTAMPTZ)) END"
+def _insert(connection: duckdb.DuckDBPyConnection, file: int, batch: pa.Table, config: PrepareConfig, before: int) -> None:
+    batch, query = timed(batch, config, before)
     connection.register("batch", batch)
-    connection.execute(_INSERT.format(file=file, longest=LONGEST_CONTENT, amount=amount, micros=micros))
+    connection.execute(_INSERT.format(file=file, longest=LONGEST_CONTENT, timed=query))
     connection.unregister("batch")

@@ -31,6 +31,7 @@ def prepare(
     item: Annotated[str | None, typer.Option(help="Column with the item id.")] = None,
     time: Annotated[str | None, typer.Option(help="Column with the time.")] = None,
     time_unit: Annotated[str | None, typer.Option(help="auto, s, ms, us, ns, iso or order.")] = None,
+    time_format: Annotated[str | None, typer.Option(help="How times are written, such as '%m/%d/%Y %H:%M' (strptime).")] = None,
     split: Annotated[str | None, typer.Option(help="leave_one_out or global_time.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set in the output folder.")] = False,
 ) -> None:
@@ -39,7 +40,7 @@ def prepare(
     Every option of the config section `prepare` may be given as key=value: min_user_events=5 history_cap=1000.
     """
     files, words, sources = sort_arguments(arguments or [])
-    options = {"user": user, "item": item, "time": time, "time_unit": time_unit, "split": split}
+    options = {"user": user, "item": item, "time": time, "time_unit": time_unit, "time_format": time_format, "split": split}
     words += [f"prepare.{key}={value}" for key, value in options.items() if value is not None]
     settings = load([*(config or []), *files], words)
     wanted = replace(settings.prepare, sources=tuple(sources) or settings.prepare.sources)

@@ -82,7 +82,9 @@ def test_a_log_half_in_another_unit_stops(tmp_path):
 
 
 def test_a_wrong_unit_stops(tmp_path):
-    with pytest.raises(UserError, match="6 x time not plausible in unit ms"):
+    with pytest.raises(
+        UserError, match="'1400000000' is no time by time_unit=ms, and no value so far is; without it are read ISO 8601"
+    ):
         prepared(tmp_path, log(START, START + 1, START + 2), time_unit="ms")
 
 

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.ids import id_text
 from ltrec.data.prepare.readers.table import OnFault
 from ltrec.data.prepare.sources import Source
+from ltrec.data.prepare.time_columns import readable
 
 BATCH_ROWS = 1 << 17
 
@@ -38,19 +38,5 @@ def read_parquet(source: Source, config: PrepareConfig, chosen: Mapping[str, int
 def _typed(name: str, column: pa.Array, source: Source) -> pa.Array:
     column = column.dictionary_decode() if types.is_dictionary(column.type) else column
     if name == "time":
-        return _time(column, source)
+        return readable(column, f"{source.path}: the time column")
     return id_text(column, f"{source.path}: the {name.removesuffix('_id')} column") if name in ("user_id", "item_id") else column
-
-
-def _time(column: pa.Array, source: Source) -> pa.Array:
-    """Times as int64, float64, text or UTC timestamps in microseconds."""
-    kind = column.type
-    if types.is_timestamp(kind) or types.is_date(kind):
-        return column.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False).cast(pa.timestamp("us", "UTC"))
-    if types.is_integer(kind):
-        return column.cast(pa.int64(), safe=kind != pa.uint64())
-    if types.is_floating(kind) or types.is_decimal(kind):
-        return column.cast(pa.float64())
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return column.cast(pa.string())
-    raise UserError(f"{source.path}: the time column has type {kind}; times must be numbers, text or timestamps")

@@ -1,0 +1,125 @@
+"""Times as text or digits, other than ISO 8601 and numbers since 1970: forms that are read by themselves, and `time_format`.
+
+A form is an order of the parts of a date; what follows the date (hours and minutes, seconds with up to nine decimals, AM or PM, an
+offset from UTC) may be there or not. DuckDB's strptime reads; before it, text is brought into one spelling: single blanks, no
+weekday, no comma after a word, a blank before AM, PM and an offset, UTC as +0000. Names of zones other than UTC and GMT mean
+different places to different people (BST, CST, IST) and are read with `time_format` alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import duckdb
+
+from ltrec.core.errors import UserError, first_line
+from ltrec.data.prepare.engine import quoted
+
+_CLOCKS = (" %H:%M", " %H:%M:%S", " %H:%M:%S.%n", " %I:%M %p", " %I:%M:%S %p")
+_DATES = (
+    *("%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y", "%m.%d.%Y", "%d.%m.%Y", "%m/%d/%y", "%d/%m/%y", "%m.%d.%y", "%d.%m.%y"),
+    *("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y", "%d-%b-%Y", "%d-%b-%y", "%d/%b/%Y"),
+)
+FORMS: dict[str, tuple[str, ...]] = {
+    **{date: (date, *(date + clock + zone for clock in _CLOCKS for zone in ("", " %z"))) for date in _DATES},
+    "%b %d %H:%M:%S %Y": ("%b %d %H:%M:%S %z %Y", "%b %d %H:%M:%S %Y"),
+    "%d/%b/%Y:%H:%M:%S": ("%d/%b/%Y:%H:%M:%S %z", "%d/%b/%Y:%H:%M:%S"),
+    "%Y%m%dT%H%M%S": tuple(
+        f"%Y%m%d{clock}{zone}"
+        for clock in ("T%H%M%S", "T%H%M%S.%n", "T%H%M", " %H%M%S", " %H:%M:%S", " %H:%M:%S.%n", " %H:%M")
+        for zone in ("", " %z")
+    ),
+}
+"""Form -> its formats of strptime. At most one format of a form reads a text."""
+
+DIGITS: dict[str, tuple[int, str]] = {
+    "%Y%m%d": (8, "%Y%m%d"),
+    "%Y%m%d%H%M": (12, "%Y%m%d%H%M"),
+    "%Y%m%d%H%M%S": (14, "%Y%m%d%H%M%S"),
+    "%Y%m%d%H%M%S%f": (17, "%Y%m%d%H%M%S%g"),
+    "%d%m%Y": (8, "%d%m%Y"),
+    "%m%d%Y": (8, "%m%d%Y"),
+}
+"""Form of whole numbers -> how many digits it has (a leading zero may be lost), and the format of strptime."""
+
+TWINS = tuple((a, a.replace("%m", "#").replace("%d", "%m").replace("#", "%d")) for a in (*FORMS, *DIGITS) if re.match("%m.?%d", a))
+"""Forms that differ in whether the month or the day comes first."""
+
+EXAMPLES = (
+    "ISO 8601 (2023-11-14T22:13:20Z), s, ms, us or ns since 1970, 11/14/2023 10:13 PM, 14.11.2023 22:13, 14 Nov 2023 22:13:20"
+    " +0000, Tue Nov 14 22:13:20 +0000 2023, 20231114T221320Z, 20231114"
+)
+
+_UNUSUAL = r"[A-Za-z(,\x{00a0}\x{202f}\t]|  |:[0-9][0-9][-+]|^ | $"
+_BLANKS = r"[\s\x{00a0}\x{202f}]+"
+_SPELLING = ((_BLANKS, " "), (r", |,$", " "), (",", "."), (r"([0-9]) ?([AaPp])[.]?[Mm]\b[.]?", r"\1 \2M"))
+_WORDS = ((r"(?i)^(mon|tue|wed|thu|fri|sat|sun)[a-z]*[., ] *", ""), (r" ?\([^)]*\)$", ""))
+_ZONES = (
+    (r"(UTC|GMT) ?([+-][0-9])", r"\2"),
+    (r" ?(UTC|GMT|Z)( [0-9]{4})?$", r" +0000\2"),
+    (r"((?::[0-9][0-9]|T[0-9]{4,6})(?:[.][0-9]+)?)([+-][0-9][0-9])", r"\1 \2"),
+)
+
+
+def spelled(column: str) -> str:
+    """SQL: text in the one spelling that the forms read; most texts of digits have it already."""
+    rewritten = _replaced(f"trim({column})", (*_SPELLING[:1], *_WORDS, *_SPELLING[1:], *_ZONES))
+    return f"CASE WHEN regexp_matches({column}, {quoted(_UNUSUAL)}) THEN {rewritten} ELSE {column} END"
+
+
+def nanoseconds(text: str, formats: Iterable[str]) -> str:
+    """SQL: nanoseconds since 1970 of a text in the one spelling, NULL where no format reads it."""
+    listed = ", ".join(quoted(name) for name in formats)
+    return f"epoch_ns(try_strptime({text}, [{listed}]))"
+
+
+def digits_as_seconds(number: str, form: str) -> str:
+    """SQL: seconds since 1970 of a whole number that is a date, NULL where it is none; parts of a second are cut off."""
+    length, name = DIGITS[form]
+    padded = f"lpad({number}::VARCHAR, {length}, '0')"
+    possible = f"{number} BETWEEN {10 ** (length - 2)} AND {10**length - 1}"
+    return f"CASE WHEN {possible} THEN epoch_us(try_strptime({padded}, {quoted(name)})) // 1000000 END"
+
+
+def asked(column: str, time_format: str) -> str:
+    """SQL: nanoseconds since 1970 of a raw text in the user's format, NULL where it is not written like that."""
+    rules = (*_SPELLING, *(_ZONES if "%z" in time_format else ()))
+    return f"epoch_ns(try_strptime({_replaced(f'trim({column})', rules)}, {quoted(_as_spelled(time_format))}))"
+
+
+def _as_spelled(time_format: str) -> str:
+    """The user's format for text in the one spelling."""
+    spelled_format = re.sub(r"\s+", " ", time_format.strip())
+    spelled_format = re.sub(r", |,$", " ", spelled_format).replace(",", ".").replace("%f", "%n")
+    spelled_format = re.sub(r"(UTC|GMT) ?%z", "%z", spelled_format)
+    return re.sub(r"(?<=[^ ])(%p|%z)", r" \1", spelled_format)
+
+
+def check_format(time_format: str) -> None:
+    """Refuse a format that no time can have, before anything is read.
+
+    Raises:
+        UserError: it cannot be parsed, names no year, or half of the twelve-hour clock.
+    """
+    where = f"prepare.time_format={time_format!r}"
+    if "%s" in time_format:
+        raise UserError(f"{where}: seconds since 1970 need no format; leave it out and say time_unit=s")
+    try:
+        duckdb.execute("SELECT try_strptime('', $name)", {"name": _as_spelled(time_format)}).fetchall()
+    except duckdb.Error as error:
+        raise UserError(f"{where} is no format of strptime such as %m/%d/%Y %H:%M: {_reason(error)}") from None
+    if not re.search("%-?[YyGcx]", time_format):
+        raise UserError(f"{where} names no year; a format is like %m/%d/%Y %H:%M")
+    if bool(re.search("%-?I", time_format)) != ("%p" in time_format):
+        raise UserError(f"{where}: %I (hours up to 12) and %p (AM or PM) go together; %H is the hour up to 23")
+
+
+def _reason(error: Exception) -> str:
+    return first_line(error).rpartition("Error: ")[2].rpartition(": ")[2]
+
+
+def _replaced(column: str, rules: Iterable[tuple[str, str]]) -> str:
+    for pattern, new in rules:
+        column = f"regexp_replace({column}, {quoted(pattern)}, {quoted(new)}, 'g')"
+    return column
