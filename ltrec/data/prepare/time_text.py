@@ -3,7 +3,7 @@
 A form is an order of the parts of a date; what follows the date (hours and minutes, seconds with up to nine decimals, AM or PM, an
 offset from UTC) may be there or not. DuckDB's strptime reads; before it, text is brought into one spelling: single blanks, no
 weekday, no comma after a word, a blank before AM, PM and an offset, UTC as +0000. Names of zones other than UTC and GMT mean
-different places to different people (BST, CST, IST) and are read with `time_format` alone.
+different places to different people (BST, CST) and are read with `time_format` alone.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import gzip
 import json
 
@@ -155,16 +154,6 @@ def test_parquet_types(tmp_path):
 def test_parquet_ids(tmp_path, values, expected):
     pq.write_table(pa.table({"user_id": values, "item_id": values, "timestamp": [1, 2]}), tmp_path / "log.parquet")
     assert [row[1] for row in read_log(tmp_path / "log.parquet")[0]] == expected
-
-
-@pytest.mark.parametrize("values", [pa.array([dt.date(2020, 1, 1)]), pa.array([decimal.Decimal("1.5")]), pa.array([True])])
-def test_parquet_times_of_other_types(tmp_path, values):
-    pq.write_table(pa.table({"user_id": ["a"], "item_id": ["b"], "timestamp": values}), tmp_path / "log.parquet")
-    if values.type == pa.bool_():
-        with pytest.raises(UserError, match="the time column has type bool"):
-            read_log(tmp_path / "log.parquet")
-    else:
-        assert read_log(tmp_path / "log.parquet")[0][0][3] in (dt.datetime(2020, 1, 1, tzinfo=dt.UTC), 1.5)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.999])
