@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ltrec.config.dump import dump
 from ltrec.config.files import find
+from ltrec.config.identity import named
 from ltrec.config.settle import resolve
 from ltrec.config.source import read_file, read_words
 from ltrec.config.tree import VARIANTS, RunConfig
@@ -21,13 +22,13 @@ __all__ = ["dump", "load", "split_arguments"]
 
 
 def load(files: Sequence[Path | str], dotlist: Sequence[str]) -> RunConfig:
-    """Defaults <- YAML files, left to right <- `key=value` words.
+    """Defaults <- YAML files, left to right <- `key=value` words; `{digest}` in the name is filled in last.
 
     Raises:
         UserError: a missing file, bad YAML, an unknown key (with the nearest one), a wrong type, a refused value.
     """
     settings = [setting for name in files for setting in read_file(find(name), str(name))] + read_words(dotlist)
-    return resolve(RunConfig(), settings, VARIANTS)
+    return named(resolve(RunConfig(), settings, VARIANTS))
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -34,6 +34,9 @@ VARIANTS: Tables = {
 }
 """Sections whose `name` chooses the dataclass."""
 
+DIGEST = "{digest}"
+"""In a name: eight hex digits of the run's settings (`ltrec/config/identity.py`)."""
+
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
@@ -49,8 +52,8 @@ class DataConfig:
 class RunConfig:
     """Everything about a run."""
 
-    name: str = "run"
-    """Name of the run and of its folder: letters, digits, `.`, `_` and `-`."""
+    name: str = f"run-{DIGEST}"
+    """Name of the run and of its folder: letters, digits, `.`, `_` and `-`; `{digest}` becomes eight hex digits of the settings."""
     seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     """Root of all randomness: initial weights, order of users, windows, negatives, dropout."""
     out: str = "runs"
@@ -96,7 +99,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if not _SAFE_NAME.fullmatch(self.name):
+        if not _SAFE_NAME.fullmatch(self.name.replace(DIGEST, "01234567")):
             raise ValueError(
                 f"name is {self.name!r}; it names a folder: up to 100 letters, digits, '.', '_' and '-', and not '.' or '-' first"
             )

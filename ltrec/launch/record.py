@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ltrec.config.identity import FREE_TO_CHANGE, flat
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import canonical_json
-from ltrec.launch.run_folder import FREE_TO_CHANGE, flat
 
 
 def record_of(config: RunConfig, run_id: str, total_steps: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ runs/<name>/  config.yaml  provenance.json  metrics.jsonl  checkpoints/  eval/  
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,10 @@ from ltrec.config.load import dump, load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_write_text
-from ltrec.core.slots import LAST, can_go_on, remove_slots
+from ltrec.core.slots import LAST, remove_slots
 
-# Changing these does not make another run: how long, where, and how it is shown.
-FREE_TO_CHANGE: tuple[str, ...] = (
-    "data.path",  # a data set may move; what it is says the checkpoint's digest
-    "trainer.max_epochs",
-    "trainer.patience",
-    "trainer.progress",
-    "trainer.threads",
-    "trainer.accelerator",
-    "trainer.log_",
-    "trainer.listen_every_steps",
-    "trainer.checkpoint_every_steps",
-    "trainer.stall_seconds",
-    "trainer.timeout_seconds",
-    "tracking.",
-    "evaluation.",
-    "prepare.",
-    "resume",
-    "out",
-)
+THROW_AWAY = "THROW-AWAY"
+"""In the folder of a smoke test: whoever finds it may remove it all."""
 
 _FALLING_BACK = {"best": ("best", "stage1", "last"), "last": ("last",), "previous": ("previous",), "stage1": ("stage1",)}
 """Checkpoint asked for -> those that will do, the first that exists. That is said; a damaged one is never replaced by another."""
@@ -110,24 +93,19 @@ def folder_of(config: RunConfig) -> RunFolder:
     return RunFolder(Path(config.out) / config.name)
 
 
-def find_run(config: RunConfig) -> tuple[RunFolder, Path | None]:
-    """The run's folder, with the checkpoint to resume from, if any. Nothing is written yet; every rank decides alike.
+def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, fresh: bool, throw_away: bool = False) -> None:
+    """Make or reopen the folder and say whose it is; rank 0 alone does this. A fresh run forgets what an attempt before it left.
 
-    Raises:
-        UserError: when the folder holds another run, or the checkpoint asked for is missing.
+    Args:
+        run: the folder, which is known to be this run's.
+        config: the resolved run.
+        provenance: where it comes from.
+        fresh: it begins at step 0.
+        throw_away: nobody will miss it.
     """
-    run = folder_of(config)
-    last = run.checkpoints / LAST
-    resume = _checkpoint_to_resume(config, run, last)
-    if run.config.exists() and resume is not None:
-        _refuse_other_run(config, run)
-    elif run.config.exists() and can_go_on(last):
-        raise UserError(f"{run.path} holds a run already: choose another name=..., or resume=auto to go on with it")
-    return run, resume
-
-
-def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, fresh: bool) -> None:
-    """Make or reopen the folder and say whose it is; rank 0 alone does this. A fresh run forgets what an attempt before it left."""
+    if throw_away:
+        run.path.mkdir(parents=True, exist_ok=True)
+        (run.path / THROW_AWAY).touch()
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     for folder in (run.path, run.checkpoints):
         for torn in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
@@ -139,33 +117,3 @@ def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, 
             remove_slots(run.checkpoints / f"{name}.ckpt")
     if fresh or not run.provenance.exists():
         atomic_write_text(run.provenance, json.dumps(provenance, indent=2) + "\n")
-
-
-def _checkpoint_to_resume(config: RunConfig, run: RunFolder, last: Path) -> Path | None:
-    if config.resume == "auto":
-        return last if can_go_on(last) else None
-    if config.resume == "never":
-        return None
-    asked = Path(config.resume)
-    if not asked.exists():
-        raise UserError(
-            f"resume={config.resume}: no such checkpoint; use auto, never or a path such as {run.checkpoints}/last.ckpt"
-        )
-    return asked
-
-
-def _refuse_other_run(config: RunConfig, run: RunFolder) -> None:
-    mine, theirs = flat(asdict(config)), flat(asdict(run.read_config()))
-    keys = sorted(mine.keys() | theirs.keys(), key=lambda key: (not key.endswith(".name"), key))  # a variant before its options
-    changed = [k for k in keys if mine.get(k) != theirs.get(k) and not k.startswith(FREE_TO_CHANGE)]
-    if changed:
-        shown = ", ".join(f"{k}={theirs.get(k)!r} there, {mine.get(k)!r} here" for k in changed[:3])
-        raise UserError(f"{run.path} holds a run with another config ({shown}); choose another name=... or repeat its config")
-
-
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A config's values by their dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found

@@ -18,7 +18,8 @@ from ltrec.config.load import dump
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_write_text
-from ltrec.launch.run_folder import find_run, folder_of
+from ltrec.launch.finding import find_run
+from ltrec.launch.run_folder import folder_of
 from ltrec.launch.slurm_job import Job
 from ltrec.launch.slurm_script import fill
 from ltrec.launch.snapshot import is_editable, snapshot

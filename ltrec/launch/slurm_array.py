@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+from ltrec.config.identity import digest_of
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
@@ -35,26 +36,33 @@ def seeds_of(text: str) -> list[int]:
 def members(files: Sequence[str], words: Sequence[str], sweep: Sequence[str], seeds: Sequence[int]) -> list[RunConfig]:
     """The runs: every sweep file with every seed. A single run, under its own name, when there is neither.
 
-    A sweep file comes after the other files and before the words. W&B gathers the runs under the common name unless told otherwise.
+    A sweep file comes after the other files and before the words. W&B gathers the runs under the name that they have in common,
+    or that their sweep file gives them, unless told otherwise.
 
     Raises:
         UserError: for a config that is wrong, or two sweep files of one name.
     """
-    runs = []
+    runs, common = [], load(files, words)
     each_file: list[str | None] = [*sweep] or [None]
     each_seed: list[int | None] = [*seeds] or [None]
     for file, seed in product(each_file, each_seed):
         config = load(files if file is None else [*files, file], words)
         parts = [*([] if file is None else [Path(file).stem]), *([] if seed is None else [f"seed{seed}"])]
         if parts:
-            group = config.tracking.group or config.name
-            config = _renamed(config, "-".join([config.name, *parts]))
+            name = common.name if _stem(config) == _stem(common) else config.name
+            group = config.tracking.group or name
+            config = _renamed(config, "-".join([name, *parts]))
             config = replace(config, tracking=replace(config.tracking, group=group))
         runs.append(config if seed is None else replace(config, seed=seed))
     names = [run.name for run in runs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two runs would be called {twice[0]}: give the sweep files different names")
     return runs
+
+
+def _stem(config: RunConfig) -> str:
+    """Its name without the digest of its settings, which every sweep file changes."""
+    return config.name.replace(digest_of(config), "")
 
 
 def _renamed(config: RunConfig, name: str) -> RunConfig:

@@ -6,36 +6,29 @@ runs/<name>/code/<digest>/commit.json    what git says of it, which the run's pr
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
 
-import ltrec
 from ltrec.core.files import atomic_write_text, canonical_json
+from ltrec.tracking.code import PACKAGE, code_digest, package_files
 from ltrec.tracking.provenance import git_state
 
-_PACKAGE = Path(ltrec.__file__).resolve().parent
 
-
-def is_editable(package: Path = _PACKAGE) -> bool:
+def is_editable(package: Path = PACKAGE) -> bool:
     """Whether the package lies where people edit it."""
     return not {"site-packages", "dist-packages"} & set(package.parts)
 
 
-def snapshot(folder: Path, package: Path = _PACKAGE) -> Path:
+def snapshot(folder: Path, package: Path = PACKAGE) -> Path:
     """Copy the package to `folder`/<digest> unless it is there; returns that folder, whole or not there at all."""
-    files = sorted(p for p in package.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    content = hashlib.sha256()
-    for path in files:
-        content.update(f"{path.relative_to(package)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    final = folder / content.hexdigest()[:12]
+    final = folder / code_digest(package)
     if final.exists():
         return final
     temporary = folder / f".{final.name}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        for path in files:
+        for path in package_files(package):
             copy = temporary / package.name / path.relative_to(package)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)

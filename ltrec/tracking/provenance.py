@@ -19,6 +19,7 @@ import torch
 import ltrec
 from ltrec.core.secrets import masked, secrets_of
 from ltrec.data.manifest import Manifest
+from ltrec.tracking.code import code_digest
 
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pyarrow", "duckdb", "omegaconf", "wandb")
 
@@ -31,6 +32,7 @@ def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> di
         "command": masked(" ".join(["ltrec", *sys.argv[1:]]), secrets_of(os.environ)),
         "seed": seed,
         "versions": {"ltrec": ltrec.__version__, "python": platform.python_version(), **_versions()},
+        "code": code_digest(),
         "git": git_state(Path(ltrec.__file__).parent),
         "hardware": _hardware(world_size),
         "data": {

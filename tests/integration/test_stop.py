@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback
 import ltrec.launch.training as training
 from ltrec.core.errors import Stopped
 from ltrec.launch.cli import main
-from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.run_folder import RunFolder, folder_of
 from tests.support.commands import start
 from tests.support.extra_callbacks import extra
 from tests.support.killable_job import lines_written
@@ -46,7 +46,7 @@ class AskAt(Callback):
 
 def train_until_asked(config, step, hook="batch"):
     """Returns the step it stopped at."""
-    with extra(AskAt(training.folder_of(config), step, hook)), pytest.raises(Stopped) as stopped:
+    with extra(AskAt(folder_of(config), step, hook)), pytest.raises(Stopped) as stopped:
         training.train(config)
     assert stopped.value.requeue
     return stopped.value.step
@@ -76,7 +76,7 @@ def test_it_stops_between_optimiser_steps_only(data, tmp_path):
 @pytest.mark.parametrize("hook", ["batch", "validation"])
 def test_asked_at_its_last_step_it_just_ends(hook, data, undisturbed, tmp_path):
     config = tiny_config(data, tmp_path, *WORDS)
-    with extra(AskAt(training.folder_of(config), 3 * STEPS_PER_EPOCH, hook)):
+    with extra(AskAt(folder_of(config), 3 * STEPS_PER_EPOCH, hook)):
         training.train(config)
     refuse_differences(tmp_path / "r", undisturbed)
     assert not (tmp_path / "r" / "STOP").exists() and not (tmp_path / "r" / "REQUEUE").exists()

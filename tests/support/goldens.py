@@ -26,6 +26,7 @@ from unittest import mock
 
 import torch
 
+import ltrec.launch.beginning as beginning
 import ltrec.launch.training as training
 from ltrec.config.load import load
 from tests.support.source_tree import ROOT
@@ -81,7 +82,7 @@ def run(method: str, folder: Path, *words: str, nudge: float = 0.0) -> dict[str,
 @contextmanager
 def in_float64(nudge: float):
     """Models are made, not only kept, in float64: float32 draws of initial weights differ between machines in their last bit."""
-    build, default, threads = training.build_stage, torch.get_default_dtype(), torch.get_num_threads()
+    build, default, threads = beginning.build_stage, torch.get_default_dtype(), torch.get_num_threads()
 
     def in_double(*args: Any) -> Any:
         torch.set_default_dtype(torch.float64)
@@ -96,7 +97,7 @@ def in_float64(nudge: float):
         return stage
 
     try:
-        with mock.patch.object(training, "build_stage", in_double):
+        with mock.patch.object(beginning, "build_stage", in_double):
             yield
     finally:
         torch.set_num_threads(threads)

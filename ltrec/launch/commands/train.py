@@ -10,9 +10,13 @@ import typer
 
 from ltrec.config.load import dump, load, split_arguments
 from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
 from ltrec.launch.console import new_console
 from ltrec.launch.evaluating import evaluate_run
+from ltrec.launch.guests import say
+from ltrec.launch.meeting import tell_others
 from ltrec.launch.orphans import hear_of_launcher
+from ltrec.launch.ownership import owning
 from ltrec.launch.processes import detect
 from ltrec.launch.training import train as train_run
 from ltrec.stages.switch_config import SwitchConfig
@@ -29,7 +33,11 @@ def train(
 ) -> None:
     """Train a run; repeat the same command after an interruption and it goes on where it stopped."""
     files, words = split_arguments(conf)
-    config = load(files, words + ([] if resume is None else [f"resume={resume}"]))
+    try:
+        config = load(files, words + ([] if resume is None else [f"resume={resume}"]))
+    except UserError as error:
+        tell_others(error)
+        raise
     if print_config:
         typer.echo(dump(config), nl=False)
         return
@@ -59,7 +67,8 @@ def _smoke(config: RunConfig) -> None:
     if processes.world.size == 1:
         evaluate_run(run, "valid", "last", processes)
     if processes.world.rank == 0:
-        shutil.rmtree(run.path)
+        with owning(run.path, say):
+            shutil.rmtree(run.path)
         new_console().print("smoke test passed: training, validation, checkpoint, resume, evaluation", highlight=False)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from ltrec.config.convert import describe
+from ltrec.config.identity import named
 from ltrec.config.load import dump, load, split_arguments
 from ltrec.config.settle import leaf_keys
 from ltrec.config.tree import VARIANTS, RunConfig
@@ -29,8 +30,8 @@ def reload(config: RunConfig, folder: Path) -> RunConfig:
 
 
 def test_defaults_load_and_reload(tmp_path: Path) -> None:
-    assert load([], []) == RunConfig()
-    assert reload(RunConfig(), tmp_path) == RunConfig()
+    assert load([], []) == named(RunConfig())
+    assert reload(RunConfig(), tmp_path) == named(RunConfig())
 
 
 @pytest.mark.parametrize(("section", "name"), CHOICES)
@@ -100,6 +101,18 @@ def test_hostile_run_names_are_refused(name: str) -> None:
 @pytest.mark.parametrize("name", ["run", "beauty-64_v1.2", "5", "1.10", "no", "2026-07-01", "_x", "x" * 100])
 def test_ordinary_run_names_are_kept_as_written(name: str) -> None:
     assert load([], [f"name={name}"]).name == name
+
+
+def test_a_name_may_carry_the_digest_of_what_makes_another_run(tmp_path: Path) -> None:
+    words = ["name=a-{digest}-b", "data.path=d"]
+    first = load([], words)
+    assert re.fullmatch(r"a-[0-9a-f]{8}-b", first.name)
+    assert reload(first, tmp_path).name == first.name, "a run's own config keeps its name"
+    same = ["trainer.max_epochs=7", "out=elsewhere", "resume=never", "evaluation.top_k=70", "data.path=./d/"]
+    assert {load([], [*words, word]).name for word in same} == {first.name}
+    other = ["optim.lr=0.5", "seed=1", "data.path=e", "model.name=gru4rec", "trainer.accumulate=2", "init_from=x"]
+    assert len({load([], [*words, word]).name for word in other} | {first.name}) == len(other) + 1
+    assert re.fullmatch(r"run-[0-9a-f]{8}", load([], []).name)
 
 
 @pytest.mark.parametrize(

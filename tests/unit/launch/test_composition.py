@@ -78,7 +78,9 @@ def test_a_method_says_nothing_of_data_or_model(method: str) -> None:
     settings = read_file(ROOT / f"conf/method/{method}.yaml", method)
     assert {setting.key.split(".")[0] for setting in settings} <= METHOD_SECTIONS
     assert {setting.key for setting in settings if setting.key.startswith("stream.")} <= METHOD_STREAM
-    assert [setting.value for setting in settings if setting.key == "name"] == [method], "runs of two methods share no folder"
+    assert [setting.value for setting in settings if setting.key == "name"] == [f"{method}-{{digest}}"], (
+        "runs of two methods share no folder"
+    )
 
 
 @pytest.mark.parametrize(("model", "method"), PAIRS, ids=[f"{model}-{method}" for model, method in PAIRS])

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from ltrec.config.identity import FREE_TO_CHANGE
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.launch.run_folder import FREE_TO_CHANGE, RunFolder, begin_run, find_run
+from ltrec.launch.finding import find_run
+from ltrec.launch.run_folder import RunFolder, begin_run
 
 
 def configured(out, *words):
@@ -46,7 +48,8 @@ def test_auto_goes_on_from_the_last_checkpoint(tmp_path):
 
 
 def test_a_run_that_died_before_its_first_checkpoint_is_begun_again(tmp_path):
-    run = begun(tmp_path, "optim.lr=9", checkpoints=("best",))
+    run = begun(tmp_path, checkpoints=("best",))
+    run.metrics.write_text('{"train/loss": 1}\n{"val/ndcg@10": 0.1}\n')
     config = configured(tmp_path)
     found, resume = find_run(config)
     begin_run(found, config, {"run_id": "2"}, fresh=resume is None)

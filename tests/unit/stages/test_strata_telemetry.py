@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
+import ltrec.launch.beginning as beginning
 import ltrec.launch.training as training
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.report import StepReport
@@ -197,7 +198,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def reporting(monkeypatch):
-    monkeypatch.setattr(training, "build_strategy", lambda *_: Reporting(torch.device("cpu")))
+    monkeypatch.setattr(beginning, "build_strategy", lambda *_: Reporting(torch.device("cpu")))
 
 
 class StopAt(Callback):

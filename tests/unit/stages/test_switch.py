@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import ltrec.launch.beginning as beginning
 import ltrec.launch.training as training
 from ltrec.core.errors import UserError
 from ltrec.evaluation.metrics import ndcg_at
@@ -88,7 +89,7 @@ def test_plugins_begin_at_the_switch_with_moments_of_their_own(data, tmp_path):
     run = train(data, tmp_path, *words)
     before, after = checkpoint(run, "stage1"), checkpoint(run)
     assert [state["state_dict"]["backbone.switch.since_step"] for state in (before, after)] == [-1, 5]
-    fresh = training.build_stage(*staged(data, tmp_path, *words)).state_dict()
+    fresh = beginning.build_stage(*staged(data, tmp_path, *words)).state_dict()
     assert same(plugins_of(before["state_dict"]), plugins_of(fresh))
     assert not same(plugins_of(after["state_dict"]), plugins_of(fresh))
     [state] = after["optimizer_states"]
@@ -98,8 +99,8 @@ def test_plugins_begin_at_the_switch_with_moments_of_their_own(data, tmp_path):
 
 def staged(data, out, *words):
     config = tiny_config(data, out, *words)
-    opened = training.open_data(config)
-    return config, opened, training.build_plan(config, opened)
+    opened = beginning.open_data(config)
+    return config, opened, beginning.build_plan(config, opened)
 
 
 def test_from_step_0_there_is_one_stage_only(data, tmp_path):
