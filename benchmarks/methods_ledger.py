@@ -16,11 +16,11 @@ from typing import Any
 
 from methods_tables import Words
 
+from ltrec.config.identity import flat
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.files import canonical_json
 from ltrec.data.manifest import Manifest
-from ltrec.launch.run_folder import flat
 
 WITHOUT_EFFECT = (
     "name",

@@ -27,17 +27,20 @@ _LIBRARIES = ("torch", "pytorch-lightning", "deepspeed", "torchjd", "numpy", "py
 """Those that compute, or read the data."""
 
 
-def settings_and_code(config: RunConfig) -> dict[str, str]:
-    """Program, libraries and settings, each under its own key: whoever sees a digest differ does not know what to change."""
-    values = {key: str(value) for key, value in flat(asdict(config)).items() if not key.startswith(_ITS_OWN)}
-    name = values.pop("name")  # which may follow from the others
+def code() -> dict[str, str]:
+    """The program and the libraries."""
     return {
         "the code": f"ltrec {ltrec.__version__} with digest {code_digest()}",
         "Python": platform.python_version(),
         **{library: metadata.version(library) for library in _LIBRARIES},
-        **values,
-        "name": name,
     }
+
+
+def settings(config: RunConfig) -> dict[str, str]:
+    """Every setting under its own key: whoever sees a digest differ does not know what to change."""
+    values = {key: str(value) for key, value in flat(asdict(config)).items() if not key.startswith(_ITS_OWN)}
+    name = values.pop("name")  # which may follow from the others
+    return {**values, "name": name}
 
 
 def data_and_start(manifest: Manifest, resume: Path | None, step: int, started: Mapping[str, Any] | None) -> dict[str, str]:

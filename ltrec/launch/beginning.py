@@ -5,7 +5,6 @@ settings, machine, folder   ->   the folder is owned by rank 0   ->   data, mode
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.slots import LAST, go_back
 from ltrec.data.stream.plan import Plan
-from ltrec.launch.agreement import data_and_start, settings_and_code
+from ltrec.launch.agreement import code, data_and_start, settings
 from ltrec.launch.build import Data, build_datamodule, build_plan, build_stage, check_world, open_data, total_steps
 from ltrec.launch.combinations import refuse_combinations
 from ltrec.launch.finding import find_run, is_inside
@@ -92,7 +91,7 @@ def begin(config: RunConfig, asked: Asked, until_the_end: ExitStack, *, limit: i
     meeting = meet(processes, seconds, lambda: asked.wish == END, say)
     run, leads = folder_of(config), processes.world.rank == 0
     with meeting.together() as held:
-        held |= settings_and_code(config) if processes.world.size > 1 else {}
+        held |= code() | settings(config) if processes.world.size > 1 else {}
         refuse_combinations(config)
         check_world(config, processes.world.size)
         accelerator_of(config)
@@ -143,9 +142,14 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh
     if resume is None:
         refuse_other_data_there(run, data.manifest.digest)
     else:
-        resume, state = _read(run, resume, config, say if processes.world.rank == 0 else lambda _: None)
+        tell = say if processes.world.rank == 0 else lambda _: None
+        resume, state = read_start(run.checkpoints, resume, tell)
         refuse_foreign(resume, state, data.manifest.digest, stage)
         refuse_shards(resume, state, config.strategy.name)
+        if resume.parent == run.checkpoints:
+            refuse_other_settings(resume, state, config)
+            if wrong := what_is_wrong(run.metrics, state["metrics_bytes"], state["metrics_digest"]):
+                tell(f"{run.metrics} is damaged: {wrong}; training goes on, reports will not show its curves")
     started = start_from(config, stage, data.manifest.digest) if config.init_from and resume is None else None
     strategy = build_strategy(config, processes, accelerator_of(config), build_stratify(config, data, plan))
     if isinstance(strategy, Stratified):
@@ -154,16 +158,6 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh
     step = state.get("global_step", 0)
     start = data_and_start(data.manifest, resume, step, started) if processes.world.size > 1 else {}
     return _Built(data, plan, stage, datamodule, strategy, resume, origin, start)
-
-
-def _read(run: RunFolder, resume: Path, config: RunConfig, tell: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
-    """The checkpoint to go on from, or the one before it, and what it holds. The run's own must be of its settings and metrics."""
-    resume, state = read_start(run.checkpoints, resume, tell)
-    if resume.parent == run.checkpoints:
-        refuse_other_settings(resume, state, config)
-        if wrong := what_is_wrong(run.metrics, state["metrics_bytes"], state["metrics_digest"]):
-            tell(f"{run.metrics} is damaged: {wrong}; training goes on, reports will not show its curves")
-    return resume, state
 
 
 def _sources(run: RunFolder, resume: Path | None, started: dict[str, Any] | None) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from ltrec.launch.processes import Processes, device_of
 from ltrec.launch.record import refuse_other_settings
 from ltrec.launch.resuming import refuse_foreign
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.travelling import reopen
 from ltrec.models.backbones import Scorer
 from ltrec.stages.checkpoint_io import read_checkpoint, whole_file
 
@@ -49,7 +50,12 @@ class _Job:
 
 
 def evaluate_run(
-    run: RunFolder, split: str, which: str, processes: Processes, on_progress: Progress = lambda *_: None
+    run: RunFolder,
+    split: str,
+    which: str,
+    processes: Processes,
+    on_progress: Progress = lambda *_: None,
+    config: RunConfig | None = None,
 ) -> dict[str, Path]:
     """Rank a split with the run's checkpoint and the baselines. Existing results of the same checkpoint and protocol are kept.
 
@@ -59,6 +65,7 @@ def evaluate_run(
         which: `best` or `last` checkpoint.
         processes: this process among all; a process group of that size must exist.
         on_progress: hears how far it is.
+        config: the run's, with the data's place and settings of evaluation as they shall be; None = as the run has them.
 
     Returns:
         Result files by scorer name, the model first.
@@ -66,7 +73,7 @@ def evaluate_run(
     Raises:
         UserError: when the run, its checkpoint or its data is missing or damaged.
     """
-    config, checkpoint = run.read_config(), run.checkpoint(which)
+    config, checkpoint = config or reopen(run), run.checkpoint(which)
     data = open_data(config)
     histories = build_histories(config, data, split)
     sha, protocol = sha256_file(whole_file(checkpoint)), protocol_of(config, data, split)
@@ -80,7 +87,7 @@ def evaluate_run(
         "checkpoint_sha256": sha,
         **lists,
     }
-    jobs = [_Job(config.model.name, partial(load_score, config, data, checkpoint, processes), source, protocol)]
+    jobs = [_Job(config.model.name, partial(_load_unchanged, config, data, checkpoint, processes, sha), source, protocol)]
     for name in BASELINES:
         files[name] = run.eval / f"baseline-{name}-{split}.parquet"
         origin = {"name": name, "scorer": name, **lists}
@@ -125,7 +132,7 @@ def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Proce
     state, named = read_checkpoint(checkpoint), torch.nn.ModuleDict({"backbone": backbone})
     if "state_dict" in state:  # the objective's and the discriminator's weights score nothing
         state["state_dict"] = {name: value for name, value in state["state_dict"].items() if name.startswith("backbone.")}
-    refuse_foreign(checkpoint, state, data.manifest.digest, named)
+    refuse_foreign(checkpoint, state, data.manifest.digest, named, way_out="name the data it was trained on with --data DIR")
     refuse_other_settings(checkpoint, state, config)
     named.load_state_dict(state["state_dict"])
     backbone.eval().to(device)
@@ -136,6 +143,18 @@ def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Proce
             scores_BV: Tensor = backbone.scores(batch.to(device))
             return scores_BV
 
+    return score
+
+
+def _load_unchanged(config: RunConfig, data: Data, checkpoint: Path, processes: Processes, sha: str) -> Score:
+    """The same, of the very bytes that have a digest.
+
+    Raises:
+        UserError: training replaced the checkpoint meanwhile; or as `load_score`.
+    """
+    score = load_score(config, data, checkpoint, processes)
+    if sha256_file(whole_file(checkpoint)) != sha:
+        raise UserError(f"{checkpoint} was replaced while it was read, for its run goes on; evaluate again, or when it has ended")
     return score
 
 

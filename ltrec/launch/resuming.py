@@ -10,8 +10,12 @@ from torch import nn
 from ltrec.core.errors import UserError
 from ltrec.stages.checkpoint_form import refuse_other_form
 
+_ITS_DATA = "choose another name=... or the data it was trained on"
 
-def refuse_foreign(checkpoint: Path, state: dict[str, Any], manifest_digest: str, stage: nn.Module) -> None:
+
+def refuse_foreign(
+    checkpoint: Path, state: dict[str, Any], manifest_digest: str, stage: nn.Module, way_out: str = _ITS_DATA
+) -> None:
     """Refuse a checkpoint of another program, another data set or another model.
 
     Args:
@@ -19,11 +23,12 @@ def refuse_foreign(checkpoint: Path, state: dict[str, Any], manifest_digest: str
         state: its contents.
         manifest_digest: of the data set at hand.
         stage: the model at hand, as it was saved: a module whose state is named like the checkpoint's.
+        way_out: what the user may do about other data.
 
     Raises:
         UserError: naming what differs.
     """
-    refuse_other_data(checkpoint, state, manifest_digest, way_out="choose another name=... or the data it was trained on")
+    refuse_other_data(checkpoint, state, manifest_digest, way_out=way_out)
     theirs, mine = ({k: tuple(v.shape) for k, v in tree.items()} for tree in (state["state_dict"], stage.state_dict()))
     if differing := [key for key in sorted(theirs.keys() | mine.keys()) if theirs.get(key) != mine.get(key)]:
         key = differing[0]

@@ -19,6 +19,9 @@ from ltrec.core.slots import LAST, remove_slots
 THROW_AWAY = "THROW-AWAY"
 """In the folder of a smoke test: whoever finds it may remove it all."""
 
+PATHS_BEGIN = "# relative paths begin at "
+"""A comment in config.yaml; a JSON string follows."""
+
 _FALLING_BACK = {"best": ("best", "stage1", "last"), "last": ("last",), "previous": ("previous",), "stage1": ("stage1",)}
 """Checkpoint asked for -> those that will do, the first that exists. That is said; a damaged one is never replaced by another."""
 
@@ -87,6 +90,27 @@ class RunFolder:
             raise UserError(f"{self.path} is no run folder: it has no config.yaml")
         return load([self.config], [])
 
+    def write_config(self, config: RunConfig) -> None:
+        """Write the resolved config, with the folder where its relative paths begin: this process's."""
+        atomic_write_text(self.config, f"{PATHS_BEGIN}{json.dumps(str(Path.cwd()))}\n{dump(config)}")
+
+    def paths_begin(self) -> Path:
+        """The folder where the run's relative paths begin; the working folder when the run does not say."""
+        lines = self.config.read_text(encoding="utf-8").splitlines()
+        said = next((line for line in lines if line.startswith(PATHS_BEGIN)), None)
+        try:
+            return Path.cwd() if said is None else Path(json.loads(said.removeprefix(PATHS_BEGIN)))
+        except (ValueError, TypeError):
+            return Path.cwd()
+
+    def data_digest(self) -> str | None:
+        """Digest of the manifest of the data set it was trained on; None where provenance does not say."""
+        try:
+            digest = json.loads(self.provenance.read_text(encoding="utf-8"))["data"]["digest"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return digest if isinstance(digest, str) else None
+
 
 def folder_of(config: RunConfig) -> RunFolder:
     """Where the run lives."""
@@ -110,7 +134,7 @@ def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, 
     for folder in (run.path, run.checkpoints):
         for torn in folder.glob(".*.tmp"):  # of a process that was killed while it wrote
             torn.unlink()
-    atomic_write_text(run.config, dump(config))
+    run.write_config(config)
     if fresh:
         run.metrics.unlink(missing_ok=True)
         for name in (*_FALLING_BACK, "aside"):

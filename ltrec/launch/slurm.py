@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ltrec.config.load import dump
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_write_text
@@ -58,7 +57,7 @@ def prepare(script: str, job: Job, runs: Sequence[RunConfig], *, name: str) -> P
     kept = [snapshot(run.path / "code").name for run in folders] if is_editable() else []
     text = script_of(script, job, runs, name=name, code=f"code/{kept[0]}" if kept else "")
     for config, run in zip(runs, folders, strict=True):
-        atomic_write_text(run.config, dump(config))
+        run.write_config(config)
         atomic_write_text(_launch_folder(run.path) / SCRIPT, text)
     return _launch_folder(folders[0].path) / SCRIPT
 

@@ -8,7 +8,6 @@ anything else                                           refused: links, files, o
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -68,11 +67,8 @@ def refuse_other_data_there(run: RunFolder, manifest_digest: str) -> None:
     Raises:
         UserError: the digests differ.
     """
-    try:
-        theirs = json.loads(run.provenance.read_text(encoding="utf-8"))["data"]["digest"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if theirs != manifest_digest:
+    theirs = run.data_digest()
+    if theirs not in (None, manifest_digest):
         raise UserError(
             f"{run.path} holds a run on another data set (digest {str(theirs)[:12]}, here {manifest_digest[:12]}); choose another "
             "name=..., its data, or remove the folder"

@@ -44,18 +44,21 @@ def cases(work):
     both = ["trainer.max_epochs=1"]
     old, new = (work / "old" / "r" / "checkpoints" / name for name in ("last.ckpt", "best.ckpt"))
     return {
-        "seed": Case((both, ["seed=3"]), differs("seed", 0, 3)),
-        "rate": Case((both, ["optim.lr=0.5"]), differs("optim.lr", "0.001", "0.5")),
+        "seed": Case((both, [*both, "seed=3"]), differs("seed", 0, 3)),
+        "rate": Case((both, [*both, "optim.lr=0.5"]), differs("optim.lr", "0.001", "0.5")),
         "rate under ZeRO": Case((ZERO, [*ZERO, "optim.lr=0.5"]), differs("optim.lr", "0.001", "0.5")),
         "rate under FSDP2": Case((SHARDED, [*SHARDED, "optim.lr=0.5"]), differs("optim.lr", "0.001", "0.5")),
-        "how often": Case((both, ["trainer.log_every_steps=7"]), differs("trainer.log_every_steps", 3, 7)),
-        "folder": Case((both, [f"out={work}/elsewhere"]), "the ranks are not one run: out is "),
-        "strategy": Case((both, SHARDED), differs("strategy.name", "joint", "stratified_fsdp2")),
-        "stale data": Case((both, [f"data.path={work}/stale"]), differs("the data set's digest", r"\w{12}", r"\w{12}")),
-        "no data": Case((both, [f"data.path={work}/nowhere"]), r"nowhere/manifest\.json not found"),
+        "how often": Case((both, [*both, "trainer.log_every_steps=7"]), differs("trainer.log_every_steps", 3, 7)),
+        "folder": Case((both, [*both, f"out={work}/elsewhere"]), "the ranks are not one run: out is "),
+        "strategy": Case((both, [*both, *SHARDED]), differs("strategy.name", "joint", "stratified_fsdp2")),
+        "stale data": Case((both, [*both, f"data.path={work}/stale"]), differs("the data set's digest", r"\w{12}", r"\w{12}")),
+        "no data": Case((both, [*both, f"data.path={work}/nowhere"]), r"nowhere/manifest\.json not found"),
         "no data at all": Case(([f"data.path={work}/nowhere"],) * 2, r"nowhere/manifest\.json not found"),
         "resume": Case(([f"resume={old}"], [f"resume={new}"]), differs("resume", old, new)),
-        "its contents": Case((["resume=last.ckpt"],) * 2, differs("the checkpoint's digest", r"\w{12}", r"\w{12}"), folder="step8"),
+        "its contents": Case((["resume=last.ckpt"],) * 2, differs("the step to go on from", 4, 8), folder="step8"),
+        "its bytes": Case(
+            (["resume=last.ckpt"],) * 2, differs("the checkpoint's digest", r"\w{12}", r"\w{12}"), folder="step4-of-another"
+        ),
         "no checkpoint": Case((["resume=last.ckpt"],) * 2, r"resume=last\.ckpt: no such checkpoint", folder="."),
         "init_from": Case((["init_from=last.ckpt"],) * 2, differs("the digest of init_from", r"\w{12}", r"\w{12}"), folder="step8"),
         "code": Case(
@@ -108,6 +111,8 @@ def work(tmp_path_factory):
         run = train(tiny_config(work / "data", work / "old", "stream.lanes=12", f"trainer.max_epochs={epochs}"))
         (work / f"step{4 * epochs}").mkdir()
         shutil.copy(run.checkpoints / "last.ckpt", work / f"step{4 * epochs}")
+    other = train(tiny_config(work / "data", work / "older", "stream.lanes=12", "trainer.max_epochs=1", "optim.lr=0.5"))
+    shutil.copytree(other.checkpoints, work / "step4-of-another")
     return work
 
 
@@ -135,8 +140,9 @@ def play(work):
         return [found[rank] for rank in (0, 1)]
 
     yield one
-    for rank, process in enumerate(ranks):
-        asked[rank].put(None)
+    for box in asked:
+        box.put(None)
+    for process in ranks:
         process.join(10)
 
 

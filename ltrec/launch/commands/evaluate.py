@@ -9,68 +9,99 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_write_text, canonical_json
+from ltrec.core.files import atomic_write_text, canonical_json, sha256_file
+from ltrec.data.manifest import Manifest
 from ltrec.evaluation.compare import compare as compare_tables
 from ltrec.evaluation.gate import gate
 from ltrec.evaluation.pairing import pair
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
+from ltrec.launch.agreement import code, settings
 from ltrec.launch.console import new_console
 from ltrec.launch.crash import traceback_in
 from ltrec.launch.evaluating import evaluate_run
+from ltrec.launch.guests import say
+from ltrec.launch.meeting import meet
 from ltrec.launch.processes import Processes, detect, process_group
 from ltrec.launch.run_folder import RunFolder
 from ltrec.launch.tables import print_comparison, print_gate, print_summaries
+from ltrec.launch.travelling import reopen, split_runs
+from ltrec.stages.checkpoint_io import whole_file
+
+_MEETING_SECONDS = 600.0
+"""How long to wait for the other processes."""
 
 
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders; several = seeds of one method.", show_default=False)],
+    runs: Annotated[
+        list[str],
+        typer.Argument(help="Run folders; several = seeds of one method. Then evaluation.key=value words.", show_default=False),
+    ],
     compare: Annotated[
         list[Path] | None, typer.Option(help="Baseline run folder to compare with; repeat it for several seeds, in the same order.")
     ] = None,
     split: Annotated[str, typer.Option(help="test or valid.")] = "test",
     checkpoint: Annotated[str, typer.Option(help="best, last, or stage1: the best before plugins woke.")] = "best",
+    data: Annotated[Path | None, typer.Option(help="Where the data set lies now; default: where the run says.")] = None,
 ) -> None:
     """Rank every user's target, report by activity stratum, and compare runs under the gate."""
     if split not in ("test", "valid"):
         raise UserError(f"--split {split}: it must be test or valid")
     processes = detect()
+    ours, words = split_runs(runs)
+    with meet(processes, _MEETING_SECONDS, say=say).together() as held:
+        configs = {folder: reopen(RunFolder(folder), words, data) for folder in [*ours, *(compare or [])]}
+        held |= _held(configs, checkpoint) if processes.world.size > 1 else {}
     with process_group(processes):
-        tables = {folder: _evaluated(folder, split, checkpoint, processes) for folder in [*runs, *(compare or [])]}
+        tables = {folder: _evaluated(folder, config, split, checkpoint, processes) for folder, config in configs.items()}
     if processes.world.rank == 0:
         console = new_console()
-        for folder in runs:
-            _show(RunFolder(folder), split, tables[folder], console)
+        for folder in ours:
+            _show(RunFolder(folder), configs[folder], split, tables[folder], console)
         if compare:
-            _show_comparison(runs, compare, split, tables, console)
+            _show_comparison(ours, compare, configs[ours[0]], split, tables, console)
 
 
-def _show(run: RunFolder, split: str, tables: dict[str, EvalTable], console: Console) -> None:
+def _held(configs: dict[Path, RunConfig], checkpoint: str) -> dict[str, str]:
+    """What every process must read alike, lest one table be ranked with two models."""
+    held = code()
+    for folder, config in configs.items():
+        held |= {f"{key} of {folder}": value for key, value in settings(config).items()}
+        held[f"the data set's digest of {folder}"] = Manifest.load(Path(config.data.path)).digest[:12]
+        held[f"the checkpoint's digest of {folder}"] = sha256_file(whole_file(RunFolder(folder).checkpoint(checkpoint)))[:12]
+    return held
+
+
+def _show(run: RunFolder, config: RunConfig, split: str, tables: dict[str, EvalTable], console: Console) -> None:
     """Print a run's metrics and leave them as JSON beside the tables."""
-    config = run.read_config().evaluation
-    summaries = {name: summarise(table, config) for name, table in tables.items()}
+    summaries = {name: summarise(table, config.evaluation) for name, table in tables.items()}
     atomic_write_text(run.eval / f"{split}.json", canonical_json({name: s.to_json() for name, s in summaries.items()}))
     print_summaries(summaries, console)
     console.print(f"results: {run.eval}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _show_comparison(
-    runs: list[Path], rivals: list[Path], split: str, tables: dict[Path, dict[str, EvalTable]], console: Console
+    runs: list[Path],
+    rivals: list[Path],
+    config: RunConfig,
+    split: str,
+    tables: dict[Path, dict[str, EvalTable]],
+    console: Console,
 ) -> None:
     """Print the paired differences and the gate's verdict, and leave them as JSON in the first run's folder."""
     ours, theirs = ([next(iter(tables[folder].values())) for folder in side] for side in (runs, rivals))
     run = RunFolder(runs[0])
-    settings = run.read_config()
-    found = compare_tables(base=theirs, other=ours, config=settings.evaluation)
+    found = compare_tables(base=theirs, other=ours, config=config.evaluation)
     print_comparison(found, console)  # before the gate, which refuses groups too small to judge
-    verdict = gate({settings.data.path: pair(base=theirs, other=ours)}, settings.evaluation)
+    verdict = gate({config.data.path: pair(base=theirs, other=ours)}, config.evaluation)
     print_gate(verdict, console)
     path = run.eval / f"{split}-against-{rivals[0].name}.json"
     atomic_write_text(path, canonical_json({"comparison": found.to_json(), "gate": verdict.to_json()}))
 
 
-def _evaluated(folder: Path, split: str, checkpoint: str, processes: Processes) -> dict[str, EvalTable]:
+def _evaluated(folder: Path, config: RunConfig, split: str, checkpoint: str, processes: Processes) -> dict[str, EvalTable]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     tasks: dict[str, TaskID] = {}
     console = new_console(stderr=True)
@@ -82,5 +113,5 @@ def _evaluated(folder: Path, split: str, checkpoint: str, processes: Processes) 
                 tasks[what] = progress.add_task(f"{folder.name}: {what}", total=total)
             progress.update(tasks[what], completed=done)
 
-        files = evaluate_run(RunFolder(folder), split, checkpoint, processes, on_progress)
+        files = evaluate_run(RunFolder(folder), split, checkpoint, processes, on_progress, config)
     return {name: EvalTable.read(path) for name, path in files.items()} if processes.world.rank == 0 else {}

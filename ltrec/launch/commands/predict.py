@@ -16,29 +16,32 @@ from ltrec.launch.crash import traceback_in
 from ltrec.launch.evaluating import load_score
 from ltrec.launch.processes import detect
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.travelling import reopen
 
 
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    settings: Annotated[list[str] | None, typer.Argument(help="evaluation.key=value words.", show_default=False)] = None,
     out: Annotated[Path | None, typer.Option(help="Parquet file to write; default RUN/predictions/top-k.parquet.")] = None,
     k: Annotated[int, typer.Option("--k", "-k", help="Items per user.")] = 10,
     checkpoint: Annotated[str, typer.Option(help="best, last, or stage1: the best before plugins woke.")] = "best",
+    data: Annotated[Path | None, typer.Option(help="Where the data set lies now; default: where the run says.")] = None,
 ) -> None:
     """Recommend to every known user from the whole stored history: user_id, rank, item_id, score."""
     processes = detect()
     if processes.world.size > 1:
         raise UserError("ltrec predict runs in one process; start it without torchrun")
     folder = RunFolder(run)
-    config = folder.read_config()
-    data = open_data(config)
+    config = reopen(folder, settings or [], data)
+    opened = open_data(config)
     path = out or run / "predictions" / "top-k.parquet"
     console = new_console(stderr=True)
     with traceback_in(folder.path), Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("ranking users", total=None)
         rows = write_predictions(
-            load_score(config, data, folder.checkpoint(checkpoint), processes),
-            build_histories(config, data, "all"),
-            data.vocabulary.item_id,
+            load_score(config, opened, folder.checkpoint(checkpoint), processes),
+            build_histories(config, opened, "all"),
+            opened.vocabulary.item_id,
             k=k,
             filter_seen=config.evaluation.filter_seen,
             out=path,

@@ -47,9 +47,9 @@ def quickstart(
         _say(console, 3, f"train, {method}", f"ltrec train {' '.join(words)}")
         train([*words, *short])
     _say(console, 4, "evaluate", f"ltrec evaluate {runs['pin']} --compare {runs['joint']}")
-    evaluate([runs["pin"]], compare=[runs["joint"]])
+    evaluate([str(runs["pin"])], compare=[runs["joint"]])
     _say(console, 5, "report", f"ltrec report {runs['pin']} {runs['joint']}")
-    report([runs["pin"], runs["joint"]])
+    report([str(runs["pin"]), str(runs["joint"])])
 
 
 def _say(console: Console, number: int, title: str, command: str) -> None:

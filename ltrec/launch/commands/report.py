@@ -7,25 +7,35 @@ from typing import Annotated
 
 import typer
 
-from ltrec.evaluation.config import EvaluationConfig
+from ltrec.config.load import load
 from ltrec.evaluation.report import write_report
 from ltrec.launch.console import new_console
 from ltrec.launch.crash import traceback_in
 from ltrec.launch.guests import track_report
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.travelling import named_data, refuse_settings, split_runs
 
 
 def report(
     runs: Annotated[
-        list[Path],
-        typer.Argument(help="Run folders: the first is reported, the others are what it is compared with.", show_default=False),
+        list[str],
+        typer.Argument(
+            help="Run folders: the first is reported, the others are what it is compared with. Then evaluation.key=value words.",
+            show_default=False,
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default: RUN/report.", show_default=False)] = None,
+    data: Annotated[Path | None, typer.Option(help="A data set that all runs must be of, by its digest.")] = None,
 ) -> None:
     """Write index.html (self-contained) and its figures as PNGs."""
-    first = RunFolder(runs[0])
-    config = first.read_config().evaluation if first.config.exists() else EvaluationConfig()
+    folders, words = split_runs(runs)
+    first = RunFolder(folders[0])
+    refuse_settings(words)
+    if data is not None:
+        for folder in folders:
+            named_data(RunFolder(folder), data)
+    config = load([first.config] if first.config.exists() else [], words).evaluation
     with traceback_in(first.path):
-        index = write_report(runs, config, out)
+        index = write_report(folders, config, out)
     new_console().print(f"report: {index}", highlight=False, markup=False, soft_wrap=True)
     track_report(first, index.parent)

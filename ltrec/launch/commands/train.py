@@ -19,6 +19,7 @@ from ltrec.launch.orphans import hear_of_launcher
 from ltrec.launch.ownership import owning
 from ltrec.launch.processes import detect
 from ltrec.launch.training import train as train_run
+from ltrec.launch.travelling import at_home
 from ltrec.stages.switch_config import SwitchConfig
 
 SMOKE_STEPS = 3
@@ -34,7 +35,8 @@ def train(
     """Train a run; repeat the same command after an interruption and it goes on where it stopped."""
     files, words = split_arguments(conf)
     try:
-        config = load(files, words + ([] if resume is None else [f"resume={resume}"]))
+        words += [] if resume is None else [f"resume={resume}"]
+        config = at_home(load(files, words), files, words)
     except UserError as error:
         tell_others(error)
         raise

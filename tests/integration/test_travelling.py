@@ -1,0 +1,126 @@
+"""A run folder is read from anywhere, moved, and with its data elsewhere; the digest proves that they are its data."""
+
+import json
+import shutil
+
+import pytest
+
+from ltrec.evaluation.table import EvalTable
+from ltrec.launch.cli import main
+from tests.support.tiny_run import checkpoint, tiny_data, tiny_words
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A project with data and a run that names both by relative paths; to be copied."""
+    project = tmp_path_factory.mktemp("trained") / "project"
+    tiny_data(project / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        assert main(["train", *tiny_words("data", "runs", "trainer.max_epochs=1", "evaluation.bootstrap_samples=100")]) == 0
+    return project
+
+
+@pytest.fixture
+def project(trained, tmp_path, monkeypatch):
+    """A copy that believes to have been started where it lies; the working folder is another one."""
+    project = shutil.copytree(trained, tmp_path / "project", symlinks=True)
+    config = project / "runs" / "r" / "config.yaml"
+    config.write_text(config.read_text().replace(str(trained), str(project)))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    return project
+
+
+def refused(words, capsys):
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1, told
+    return told
+
+
+def commands(run, *words):
+    return [["evaluate", str(run), *words], ["predict", str(run), *words], ["report", str(run), *words]]
+
+
+def test_the_config_says_where_its_paths_begin_and_holds_them_as_they_were_typed(project):
+    text = (project / "runs" / "r" / "config.yaml").read_text()
+    assert text.startswith(f'# relative paths begin at "{project}"\n') and "path: data\n" in text
+
+
+def test_from_another_working_folder(project):
+    for words in commands(project / "runs" / "r"):
+        assert main(words) == 0
+
+
+def test_where_the_run_was_started_comes_before_where_we_are(project, tmp_path):
+    tiny_data(tmp_path / "elsewhere" / "data", seed=4)
+    assert main(["evaluate", str(project / "runs" / "r")]) == 0
+
+
+def test_a_project_that_was_moved_as_a_whole_is_read_from_inside_it(project, tmp_path, monkeypatch):
+    project.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    assert main(["evaluate", "runs/r"]) == 0
+
+
+def test_a_folder_and_data_that_were_moved_apart(project, tmp_path, capsys):
+    shutil.move(project / "runs" / "r", tmp_path / "archived")
+    shutil.move(project / "data", tmp_path / "there")
+    for command in ("evaluate", "predict"):
+        told = refused([command, tmp_path / "archived"], capsys)
+        assert f"there is no data set in {project}/data or " in told and "say where it is with --data DIR" in told
+    for words in commands(tmp_path / "archived", "--data", str(tmp_path / "there")):
+        assert main(words) == 0
+
+
+def test_other_data_are_refused_wherever_they_come_from(project, tmp_path, capsys):
+    run, other = project / "runs" / "r", tiny_data(tmp_path / "other", seed=4)
+    for words in commands(run, "--data", str(other)):
+        assert f"--data {other} holds another data set (digest " in refused(words, capsys)
+    shutil.rmtree(project / "data")
+    shutil.copytree(other, project / "data")
+    for command in ("evaluate", "predict"):
+        assert f"{project}/data holds another data set (digest " in refused([command, run], capsys)
+    (run / "provenance.json").write_text("{")  # then the checkpoint knows
+    for words in (["evaluate", run], ["predict", run], ["evaluate", run, "--data", other]):
+        assert "name the data it was trained on with --data DIR" in refused(words, capsys)
+    assert "nowhere is no prepared data set" in refused(["evaluate", run, "--data", "nowhere"], capsys)
+
+
+def test_settings_of_evaluation_may_be_given_and_nothing_else(project, capsys):
+    run = project / "runs" / "r"
+    words = ["evaluation.filter_seen=false", "evaluation.cutoffs=[3,10]", "evaluation.top_k=10"]
+    assert main(["evaluate", str(run), *words]) == 0
+    assert EvalTable.read(run / "eval" / "test.parquet").protocol.filter_seen is False
+    assert "ndcg@3" in json.loads((run / "eval" / "test.json").read_text())["sasrec"]["groups"]["all"]["metrics"]
+    assert main(["report", str(run), *words]) == 0
+    assert "NDCG@3" in (run / "report" / "index.html").read_text()
+    assert main(["predict", str(run), words[0]]) == 0
+    for command in ("evaluate", "predict", "report"):
+        assert "optim.lr=1: what a run was trained with cannot be changed" in refused([command, run, "optim.lr=1"], capsys)
+        assert "did you mean 'evaluation.cutoffs'" in refused([command, run, "evaluation.cutofs=[3]"], capsys)
+
+
+def test_a_run_goes_on_from_its_own_config_wherever_we_are(project, tmp_path, capsys):
+    run = project / "runs" / "r"
+    assert main(["train", str(run / "config.yaml"), "trainer.max_epochs=2"]) == 0
+    assert checkpoint(run)["global_step"] == 8
+    assert list((tmp_path / "elsewhere").iterdir()) == [], "no second run was begun here"
+    moved = run.rename(tmp_path / "elsewhere" / "r")
+    assert main(["train", "r/config.yaml", "trainer.max_epochs=3"]) == 0
+    assert checkpoint(moved)["global_step"] == 12 and not run.exists()
+    assert main(["evaluate", "r"]) == 0
+
+
+def test_a_config_of_a_run_still_makes_another_one_when_it_is_named(project, tmp_path):
+    file = project / "runs" / "r" / "config.yaml"
+    assert main(["train", str(file), "name=again", f"data.path={project}/data", "trainer.max_epochs=1"]) == 0
+    assert (tmp_path / "elsewhere" / "runs" / "again" / "checkpoints" / "last.ckpt").exists()
+
+
+def test_a_run_folder_may_have_a_name_like_a_setting(project, tmp_path):
+    run = shutil.copytree(project / "runs" / "r", tmp_path / "elsewhere" / "day=1", symlinks=True)
+    for words in commands(run.name):
+        assert main(words) == 0
