@@ -59,7 +59,7 @@ class RunConfig:
     out: str = "runs"
     """Folder of all run folders."""
     resume: str = "auto"
-    """auto: go on from checkpoints/last.ckpt when the run has one; never: start afresh; or the path of a checkpoint."""
+    """auto: go on from checkpoints/last.ckpt when the run has one; never: refuse to; or the path of a checkpoint."""
     init_from: str = ""
     """A run folder (its best checkpoint) or a checkpoint whose trunk this run starts from, as a new run; empty = fresh weights."""
     data: DataConfig = field(default_factory=DataConfig)

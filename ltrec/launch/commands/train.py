@@ -36,13 +36,14 @@ def train(
     files, words = split_arguments(conf)
     try:
         words += [] if resume is None else [f"resume={resume}"]
-        config = at_home(load(files, words), files, words)
+        config = load(files, words)
+        if print_config:
+            typer.echo(dump(config), nl=False)
+            return
+        config = at_home(config, files, words)
     except UserError as error:
         tell_others(error)
         raise
-    if print_config:
-        typer.echo(dump(config), nl=False)
-        return
     if smoke:
         _smoke(config)
         return
