@@ -128,7 +128,11 @@ def test_never_keeps_its_hands_off_whatever_was_trained(data, run, tmp_path, cap
         shutil.rmtree(run / gone) if (run / gone).is_dir() else (run / gone).unlink()
 
 
-@pytest.mark.parametrize("without", [["last.ckpt"], ["last.ckpt", "../metrics.jsonl"]], ids=["last lost", "only best kept"])
+@pytest.mark.parametrize(
+    "without",
+    [["last.ckpt", "previous.ckpt"], ["last.ckpt", "previous.ckpt", "../metrics.jsonl"]],
+    ids=["last lost", "only best kept"],
+)
 def test_a_best_checkpoint_that_is_all_there_is_is_not_thrown_away(without, data, tmp_path, capsys, trained):
     run = train(tiny_config(data, tmp_path)).path
     for name in without:
