@@ -45,7 +45,14 @@ def digest_of(config: RunConfig) -> str:
     """Eight hex digits of all that makes this run another one: whatever is not free to change, and the place of the data."""
     values = {key: value for key, value in flat(asdict(config)).items() if key != "name" and not key.startswith(FREE_TO_CHANGE)}
     values["data.path"] = os.path.normpath(config.data.path)
-    return sha256(repr(sorted(values.items())).encode()).hexdigest()[:8]
+    return sha256(repr(sorted((key, _alike(value)) for key, value in values.items())).encode()).hexdigest()[:8]
+
+
+def _alike(value: Any) -> Any:
+    """One form of values that are equal: 1 and 1.0, a list and a tuple."""
+    if isinstance(value, tuple | list):
+        return [_alike(element) for element in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def differing(mine: RunConfig, theirs: RunConfig) -> dict[str, tuple[Any, Any]]:
