@@ -79,8 +79,9 @@ def ask(rank, work, asked, answers):
     """One rank: plays a case after the other, each at a port of its own."""
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
     os.environ |= {"OMP_NUM_THREADS": "1", "TORCHELASTIC_RUN_ID": "test"}
-    while (job := asked.get()) is not None:
-        case, port = job
+    answers.put("ready")
+    while True:
+        case, port = asked.get()
         os.environ |= {"MASTER_PORT": str(port), "WORLD_SIZE": case.sizes[rank], "LOCAL_WORLD_SIZE": case.sizes[rank]}
         os.chdir(work / (case.folder if rank and case.folder else "step4"))
         told = io.StringIO()
@@ -124,6 +125,9 @@ def play(work):
     for process in ranks:
         process.start()
 
+    for _ in ranks:
+        answers.get(timeout=250)  # their imports are done
+
     def one(case):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -133,17 +137,16 @@ def play(work):
         found = {}
         for _ in range(2):
             try:
-                rank, *rest = answers.get(timeout=90)
+                rank, *rest = answers.get(timeout=200)
             except queue.Empty:
                 pytest.fail(f"a rank hangs; heard: {found}")
             found[rank] = rest
         return [found[rank] for rank in (0, 1)]
 
     yield one
-    for box in asked:
-        box.put(None)
     for process in ranks:
-        process.join(10)
+        process.kill()
+        process.join()
 
 
 @pytest.mark.parametrize("name", cases(Path()))
