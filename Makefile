@@ -45,8 +45,13 @@ quickstart: install ## Fetch, prepare, train, evaluate and report on MovieLens-1
 test: check ## All checks and every test that takes seconds (CI runs this)
 	$(PYTEST) -m "not slow and not gpu and not slurm and not soak"
 
+# The report is looked at in a browser, which only root can install. Where there is none those tests are skipped, and say so.
 .PHONY: test-slow
-test-slow: install ## The tests that take minutes
+test-slow: install ## The tests that take minutes; what the report looks like is left in build/report-screenshots
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	  && apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends \
+	    chromium fonts-liberation poppler-utils; } \
+	  || echo "no browser here, and not installed: nobody will look at the report; that needs root and Debian's chromium" >&2
 	$(PYTEST) -m "slow and not gpu and not slurm and not soak"
 
 # Interrupted, it goes on where it was: what it has done is in runs/soak.

@@ -61,7 +61,7 @@ LIGHT = Theme(
     muted="#676d72",
     hairline="#dcd8ce",
     head="#1d6496",
-    tail="#b84e12",
+    tail="#b04a10",
     heat="#2f6b57",
 )
 DARK = Theme(

@@ -94,7 +94,7 @@ def test_averaging_keeps_short_curves_and_the_mean_of_long_ones():
 def test_text_colours_reach_wcag_aa(theme):
     for colour in (theme.ink, theme.muted, theme.head, theme.tail):
         assert contrast(to_rgb(colour), to_rgb(theme.paper)) >= 4.5
-    assert contrast(to_rgb(theme.ink), to_rgb(theme.panel)) >= 4.5
+        assert contrast(to_rgb(colour), to_rgb(theme.panel)) >= 4.5
 
 
 @pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])

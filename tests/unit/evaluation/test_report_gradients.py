@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -15,31 +14,10 @@ from ltrec.evaluation.report_gradients import ALONE, NO_GRAM, num_strata
 from ltrec.evaluation.report_method import Histories
 from ltrec.evaluation.report_run import read_run
 from ltrec.evaluation.table import EvalTable
+from tests.support.fake_run import stratify
 from tests.support.report_page import CONFIG, read, squeezed
 
 pytestmark = pytest.mark.usefixtures("blank_figures")
-
-
-def strata_keys(step: int, strata: int, *, gram: bool) -> dict[str, float]:
-    """What telemetry writes, simple enough to check by eye."""
-    keys = {f"strata/count/{z}": 100.0 + z for z in range(strata)}
-    keys |= {f"strata/missing/{z}": 0.25 * (z == 0) for z in range(strata)}
-    keys |= {f"strata/weight/{z}": 1 / strata for z in range(strata)} | {"strata/ess": 321.0}
-    if gram:
-        keys |= {f"strata/grad_norm/{z}": 2.0 + z for z in range(strata)}
-        keys |= {f"strata/cosine/{y}-{z}": 0.5 - step / 300 for y, z in combinations(range(strata), 2)}
-        keys |= {"strata/conflict": float(step > 150)}
-    return keys
-
-
-def stratify(run: Path, *, strata: int = 5, gram: int = 1, **more: float) -> Path:
-    """Give a fake run's training lines what stratified training adds; a Gram matrix on every n-th, none for 0."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    for line in lines:
-        if "train/loss" in line:
-            line |= strata_keys(line["step"], strata, gram=bool(gram) and line["step"] % gram == 0) | more
-    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return run
 
 
 def headings(page) -> list[str]:
