@@ -11,11 +11,19 @@ class UserError(Exception):
 
 
 class Stopped(Exception):
-    """Training was asked to stop, saved a checkpoint and stopped. No failure: the same command goes on from there."""
+    """Training was asked to stop, saved a checkpoint and stopped. No failure: the same command goes on from there.
 
-    def __init__(self, step: int, *, requeue: bool) -> None:
-        super().__init__(f"stopped at step {step}, as asked")
-        self.step, self.requeue = step, requeue
+    Args:
+        step: it was saved at.
+        requeue: it wants to be started again by whoever asked.
+        interrupted: a person pressed Ctrl-C.
+        saved: the checkpoint.
+    """
+
+    def __init__(self, step: int, *, requeue: bool, interrupted: bool = False, saved: object = None) -> None:
+        where = "" if saved is None else f", saved in {saved}"
+        super().__init__(f"stopped at step {step}, as asked{where}")
+        self.step, self.requeue, self.interrupted = step, requeue, interrupted
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

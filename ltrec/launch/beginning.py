@@ -21,6 +21,7 @@ from ltrec.launch.agreement import code, data_and_start, settings
 from ltrec.launch.build import Data, build_datamodule, build_plan, build_stage, check_world, open_data, total_steps
 from ltrec.launch.combinations import refuse_combinations
 from ltrec.launch.finding import find_run, is_inside
+from ltrec.launch.finished import why_finished
 from ltrec.launch.guests import say
 from ltrec.launch.latest import read_start
 from ltrec.launch.meeting import Meeting, meet
@@ -57,6 +58,8 @@ class Began:
     strategy: str | Strategy
     record: dict[str, Any]
     """What its checkpoints remember of it."""
+    over: str | None
+    """Why there is nothing to do, if so; then nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class _Built:
     resume: Path | None
     origin: dict[str, Any]
     start: dict[str, str]
+    over: str | None
 
 
 def begin(config: RunConfig, asked: Asked, until_the_end: ExitStack, *, limit: int | None, afresh: bool) -> Began:
@@ -104,14 +108,14 @@ def begin(config: RunConfig, asked: Asked, until_the_end: ExitStack, *, limit: i
         built = _build(config, processes, limit=limit, afresh=afresh)
         held |= built.start
     with meeting.together():
-        if leads:
+        if leads and built.over is None:
             if built.resume is not None and built.resume.parent == run.checkpoints and built.resume.name != LAST:
                 go_back(run.checkpoints / LAST, built.resume)
             origin = provenance(built.data.folder, built.data.manifest, config.seed, processes.world.size)
             begin_run(run, config, origin | built.origin, fresh=built.resume is None, throw_away=afresh)
             _tell(config, built, limit)
     record = record_of(config, run.run_id() if leads else "", total_steps(config, built.plan))
-    return Began(meeting, processes, run, built.resume, built.stage, built.datamodule, built.strategy, record)
+    return Began(meeting, processes, run, built.resume, built.stage, built.datamodule, built.strategy, record, built.over)
 
 
 def _tell(config: RunConfig, built: _Built, limit: int | None) -> None:
@@ -139,6 +143,7 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh
     refuse_monitor(config, stage.validator, datamodule.validation)
     run, resume = _look(config, afresh)
     state: dict[str, Any] = {}
+    over: str | None = None
     if resume is None:
         refuse_other_data_there(run, data.manifest.digest)
     else:
@@ -150,6 +155,7 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh
             refuse_other_settings(resume, state, config)
             if wrong := what_is_wrong(run.metrics, state["metrics_bytes"], state["metrics_digest"]):
                 tell(f"{run.metrics} is damaged: {wrong}; training goes on, reports will not show its curves")
+            over = why_finished(config, state, steps_per_epoch=min(plan.steps_per_epoch, limit or plan.steps_per_epoch))
     started = start_from(config, stage, data.manifest.digest) if config.init_from and resume is None else None
     strategy = build_strategy(config, processes, accelerator_of(config), build_stratify(config, data, plan))
     if isinstance(strategy, Stratified):
@@ -157,7 +163,7 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh
     origin = {"training_strata": plan.strata.names(), **_sources(run, resume, started)}
     step = state.get("global_step", 0)
     start = data_and_start(data.manifest, resume, step, started) if processes.world.size > 1 else {}
-    return _Built(data, plan, stage, datamodule, strategy, resume, origin, start)
+    return _Built(data, plan, stage, datamodule, strategy, resume, origin, start, over)
 
 
 def _sources(run: RunFolder, resume: Path | None, started: dict[str, Any] | None) -> dict[str, Any]:

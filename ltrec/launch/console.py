@@ -1,10 +1,44 @@
-"""The one maker of consoles. What is printed is text: `[/x]` in a name is that name, not markup, and `:x:` no picture."""
+"""The one maker of consoles. What is printed is text: `[/x]` in a name is that name, not markup, and `:x:` no picture.
+
+Characters that would steer the terminal (an escape, a bell, a change of direction) are shown as Python would write them.
+"""
 
 from __future__ import annotations
 
-from rich.console import Console
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
 
-def new_console(*, stderr: bool = False, quiet: bool = False) -> Console:
+class TextConsole(Console):
+    """A console that passes no character of a text on to the terminal but those that can be seen."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As rich does, after the text was made visible, so that what is measured is what is shown."""
+        return super().render_str(visible(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As rich does; here passes also what was made a `Text` elsewhere."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+def visible(text: str) -> str:
+    """The text with an escape in place of each character that cannot be seen; ends of lines stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def new_console(*, stderr: bool = False, quiet: bool = False) -> TextConsole:
     """A console on stdout or stderr."""
-    return Console(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+    return TextConsole(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+
+
+def is_live(console: Console) -> bool:
+    """Whether rows may be drawn and drawn again: a terminal that can move its cursor, whatever FORCE_COLOR says of a pipe."""
+    isatty = getattr(console.file, "isatty", None)
+    return isatty is not None and bool(isatty()) and not console.is_dumb_terminal and not console.quiet

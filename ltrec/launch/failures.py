@@ -2,8 +2,8 @@
 
 UserError                     its line                                                2
 the system, a library         a line with the path and what may be done (system.py)   2
-asked to stop, and stopped    at which step, on rank 0                                0; 143 after SIGTERM
-Ctrl-C                        "interrupted"                                           130
+asked to stop, and stopped    at which step, on rank 0                                0; 143 after SIGTERM, 130 after Ctrl-C
+Ctrl-C twice, or elsewhere    "interrupted"                                           130
 another process was lost      a line: the last checkpoint is good                     1
 the reader of stdout left     nothing (`ltrec ... | head`)                            141, what a shell gives for SIGPIPE
 anything else                 a line, and a file with the traceback: a bug of ltrec   70 (EX_SOFTWARE of sysexits.h)
@@ -25,6 +25,7 @@ import typer
 from ltrec.core.errors import Stopped, UserError, first_line
 from ltrec.core.secrets import masked, secrets_of
 from ltrec.launch.crash import write_traceback
+from ltrec.launch.screen import note
 from ltrec.launch.streams import let_go_of_stdout
 from ltrec.launch.system import explained
 
@@ -53,11 +54,11 @@ def _code_of(error: Exception | KeyboardInterrupt, words: Sequence[str]) -> int:
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt | typer.Abort):
-        return _tell("interrupted", 130, error)
+        return _tell(str(error) or "interrupted", 130, error)
     if isinstance(error, Stopped):
         if os.environ.get("RANK", "0") == "0":
-            typer.echo(f"{error}: the same command goes on from there", err=True)
-        return 0 if error.requeue else 143
+            note(f"{error}: the same command goes on from there")
+        return 0 if error.requeue else 130 if error.interrupted else 143
     if isinstance(error, UserError):
         return _tell(f"error: {error}", 2, error)
     if isinstance(error, BrokenPipeError) and _reader_left():

@@ -11,9 +11,9 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 
 from ltrec.config.tree import RunConfig
-from ltrec.launch.console import new_console
 from ltrec.launch.processes import Processes
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.screen import screen
 from ltrec.tracking.batch_job import group_of, slurm_job
 from ltrec.tracking.wandb import Tracked, send_report, wandb_logger
 
@@ -64,4 +64,4 @@ def test_metrics(path: Path, model: str) -> dict[str, float]:
 
 def say(note: str) -> None:
     """One line to the user."""
-    new_console(stderr=True).print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+    screen().note(note)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
@@ -17,16 +16,17 @@ from ltrec.core.slots import LAST
 from ltrec.launch.beginning import Began, accelerator_of, begin
 from ltrec.launch.crash import traceback_in
 from ltrec.launch.guests import guests, say
-from ltrec.launch.narrator import Bar, Narrator
+from ltrec.launch.narrator import Narrator
 from ltrec.launch.processes import Processes, cluster_environment
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.screen import screen, speaking
 from ltrec.launch.two_stages import build_switch
-from ltrec.stages.callbacks import callbacks
+from ltrec.stages.callbacks import Checkpoints, callbacks
 from ltrec.stages.checkpoint_io import AtomicCheckpointIO
 from ltrec.stages.consistency import RankConsistency
 from ltrec.stages.preemption import listen
 from ltrec.stages.profile import Profile
-from ltrec.stages.signals import Asked, heeding
+from ltrec.stages.signals import NOTHING, Asked, heeding
 from ltrec.stages.steps import StepLimit
 from ltrec.stages.watchdog import Watchdog
 from ltrec.strategy import Stratified
@@ -60,9 +60,12 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
         UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
         Stopped: training was asked to stop and did, with a checkpoint.
     """
-    with heeding() as asked, ExitStack() as until_the_end:
+    with heeding() as asked, speaking(), ExitStack() as until_the_end:
         began = begin(config, asked, until_the_end, limit=steps_per_epoch, afresh=afresh)
-        _fit(config, began, asked, steps_per_epoch, profile)
+        if began.over is None:
+            _fit(config, began, asked, steps_per_epoch, profile)
+        elif began.processes.world.rank == 0:
+            screen().say(began.over)
         return began.run
 
 
@@ -73,14 +76,16 @@ def _fit(config: RunConfig, began: Began, asked: Asked, limit: int | None, profi
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
+        narrator = Narrator(config.trainer.monitor, lambda: asked.wish != NOTHING)
         trainer = make_trainer(config, run, began.processes, began.strategy, limit=limit, record=began.record)
+        trainer.callbacks.insert(0, narrator)  # type: ignore[attr-defined]
         trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
         listen(trainer, run.path, run.checkpoints / LAST, asked, every_steps=config.trainer.listen_every_steps)
         try:
-            with traceback_in(run.path):
+            with traceback_in(run.path), _moving(config, narrator, began.processes):
                 trainer.fit(began.stage, datamodule=began.datamodule, ckpt_path=began.resume, weights_only=True)
-        except SystemExit:  # how Lightning ends after Ctrl-C
-            raise KeyboardInterrupt from None
+        except SystemExit:  # how Lightning ends after a second Ctrl-C
+            raise KeyboardInterrupt(what_is_saved(trainer, run)) from None
 
 
 def make_trainer(
@@ -104,13 +109,12 @@ def make_trainer(
         logger=[metrics, *guests(config, run, processes)],
         callbacks=[
             StepLimit(loop.max_steps),
-            *_display(config),
             *_strata_callbacks(config, strategy),
             *_working_callbacks(config, run, metrics, processes, record),
         ],
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=_shows_bar(config),
+        enable_progress_bar=False,
         plugins=[AtomicCheckpointIO(), cluster_environment()],
         default_root_dir=run.path,
     )
@@ -149,9 +153,17 @@ def _observers(config: RunConfig, run: RunFolder, profile: int) -> list[Callback
     ]
 
 
-def _shows_bar(config: RunConfig) -> bool:
-    return config.trainer.progress and sys.stdout.isatty()
+def _moving(config: RunConfig, narrator: Narrator, processes: Processes) -> AbstractContextManager[None]:
+    """The rows at the foot of the terminal, of rank 0."""
+    wanted = config.trainer.progress and processes.world.rank == 0
+    return screen().below(narrator.rows) if wanted else nullcontext()
 
 
-def _display(config: RunConfig) -> list[Callback]:
-    return [Bar(leave=False), Narrator()] if _shows_bar(config) else [Narrator()]
+def what_is_saved(trainer: pl.Trainer, run: RunFolder) -> str:
+    """What is left of a run that was interrupted between two checkpoints."""
+    saved = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))  # type: ignore[attr-defined]
+    last = run.checkpoints / LAST
+    if not last.exists():
+        return f"interrupted at step {trainer.global_step}; no checkpoint yet: the same command begins again"
+    step = f", step {saved.last_step}" if saved.last_step >= 0 else ", which this attempt began with"
+    return f"interrupted at step {trainer.global_step}; saved is {last}{step}: the same command goes on from there"

@@ -8,7 +8,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.data.stream.plan import Plan
 from ltrec.launch.build import total_steps
-from ltrec.launch.console import new_console
+from ltrec.launch.screen import say
 from ltrec.stages.switch import Switch
 
 
@@ -40,15 +40,10 @@ def build_switch(config: RunConfig, checkpoints: Path, *, quiet: bool) -> Switch
     """The switch of a run with plugins, whose checkpoints lie in a folder; it speaks to the terminal unless it is `quiet`."""
     if config.plugin.name == "none":
         return None
-    console = new_console(quiet=quiet)
-
-    def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-
     return Switch(
         config.switch,
         max_steps=config.trainer.max_steps,
         monitor=config.trainer.monitor,
         best_of_first=checkpoints / "stage1.ckpt",
-        say=say,
+        say=(lambda _: None) if quiet else say,
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import Strategy
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -24,7 +24,8 @@ from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.datamodule import StreamDataModule
 from ltrec.stages.divergence import refuse_divergence, save_checked
 from ltrec.stages.health import Health
-from ltrec.stages.steps import step_ended, steps_per_epoch
+from ltrec.stages.patience import Patience
+from ltrec.stages.steps import last_step, log_interval, step_ended, steps_per_epoch
 from ltrec.stages.strata_telemetry import ReportsStrata, StrataMeter
 from ltrec.stages.switch import Switch
 from ltrec.tracking.jsonl import JsonlLogger
@@ -69,15 +70,25 @@ class Cursor(Callback):
 
 
 class Telemetry(Callback):
-    """Writes losses, strata, learning rate, gradient norm and throughput every n steps, and the metrics of every validation."""
+    """Writes losses, strata, learning rate, gradient norm and throughput every n steps, and the metrics of every validation.
+
+    Args:
+        every_steps: n; 0 = as `log_interval` has it.
+        health: times the steps.
+    """
 
     def __init__(self, every_steps: int, health: Health) -> None:
-        self.every_steps, self.health = every_steps, health
+        self.asked, self.every_steps, self.health = every_steps, every_steps, health
         self._steps = 0  # since the last line, in this process's life
         self._sums: SumCount | None = None
         self._strata = StrataMeter()
         self._verdicts: Tensor | None = None  # of the discriminator between head and tail users, where there is one
+        self.loss: float | None = None  # of the last line that had one
         self._step: dict[str, float] = {}  # what only the moment of the step knows
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Settle how often."""
+        self.every_steps = log_interval(self.asked, min(steps_per_epoch(trainer), last_step(trainer)))
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
         """Note the rate and the norm of the gradient, unscaled and not yet clipped, of a step that will be written."""
@@ -118,6 +129,7 @@ class Telemetry(Callback):
         loss = float(total.mean())
         if loss != loss or abs(loss) == float("inf"):
             raise diverged(f"the loss is {loss}", trainer.global_step)
+        self.loss = loss if total.count_K.any() else self.loss
         elapsed = self.health.seconds
         line: dict[str, float] = {
             "epoch": epoch_of(trainer),
@@ -180,32 +192,6 @@ def gradient_norm(module: nn.Module) -> dict[str, float]:
     return {"grad_norm": float(norm.full_tensor() if isinstance(norm, DTensor) else norm)}
 
 
-class Patience(EarlyStopping):
-    """Stops after so many validations without a rise. A stopped run that is started again does nothing, unless given more patience.
-
-    Judged at the end of validation: at the end of the epoch it would act after the checkpoint was written. While plugins sleep
-    nothing is judged: the run must reach its second stage, and is measured against that stage alone.
-    """
-
-    def __init__(self, monitor: str, patience: int) -> None:
-        super().__init__(monitor, mode="max", patience=patience, strict=False, check_on_train_epoch_end=False)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Judge the last stage."""
-        assert isinstance(pl_module, BackboneStage)
-        if pl_module.stage_number == 2:
-            super().on_validation_end(trainer, pl_module)
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop again, before the first batch."""
-        if self.wait_count >= self.patience:
-            trainer.should_stop = True
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting, up to the patience of this run's config and not of the one before."""
-        super().load_state_dict({**state_dict, "patience": self.patience})
-
-
 def epoch_of(trainer: pl.Trainer) -> float:
     """Passes over the data so far, as a fraction."""
     return round(trainer.global_step / max(1, steps_per_epoch(trainer)), 4)
@@ -237,6 +223,7 @@ class Checkpoints(Callback):
     def __init__(self, folder: Path, metrics: JsonlLogger, *, monitor: str, every_steps: int, record: Mapping[str, Any]) -> None:
         self.folder, self.metrics, self.monitor, self.every_steps, self.record = folder, metrics, monitor, every_steps, record
         self.best: dict[str, float] = {}  # by name of the checkpoint
+        self.best_step = self.last_step = -1  # of the newest best and the newest last in this process's life
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -259,7 +246,7 @@ class Checkpoints(Callback):
         assert isinstance(pl_module, BackboneStage)
         name = {1: "stage1", 2: "best"}[pl_module.stage_number]
         if float(value) > self.best.get(name, -math.inf):
-            self.best[name] = float(value)
+            self.best[name], self.best_step = float(value), trainer.global_step
             self._save(trainer, name)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -268,6 +255,7 @@ class Checkpoints(Callback):
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
         save_checked(trainer, self.folder / f"{name}.ckpt")
+        self.last_step = trainer.global_step if name == "last" else self.last_step
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remember how long metrics.jsonl was, once all of that is on the disk, and whose checkpoint it is."""

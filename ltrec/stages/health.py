@@ -29,7 +29,7 @@ from pytorch_lightning.callbacks import Callback
 
 from ltrec.distributed.collectives import all_reduce_sum, current_world
 from ltrec.stages.datamodule import stream_of
-from ltrec.stages.steps import steps_per_epoch
+from ltrec.stages.steps import last_step
 from ltrec.strategy import Stratified
 
 _GIB = 1 << 30
@@ -131,10 +131,8 @@ class Health(Callback):
     def _time_left(self, trainer: pl.Trainer) -> dict[str, float]:
         """Seconds until the last step, at the pace so far, validations included."""
         done = trainer.global_step - self._first_step
-        last = steps_per_epoch(trainer) * (trainer.max_epochs or 0)
-        last = min(last, trainer.max_steps) if trainer.max_steps > 0 else last
         pace = (time.monotonic() - self._started) / max(1, done)
-        return {"health/eta_s": max(0, last - trainer.global_step) * pace}
+        return {"health/eta_s": max(0, last_step(trainer) - trainer.global_step) * pace}
 
 
 class Clock(Protocol):

@@ -1,9 +1,10 @@
 """Stop when asked, at the same step on every rank, with nothing lost.
 
 Who asks: a file STOP in the run folder (the Slurm script writes it when time is nearly over; a person may too), SIGUSR1 (`srun
-python`), or SIGTERM (`scancel`, torchrun when it is told to end). Who hears it first does not matter: every n steps all ranks take
-the maximum over all wishes, over gloo, then save the same step and end. Unless the wish was to end for good, rank 0 leaves a file
-REQUEUE, which the Slurm script turns into `scontrol requeue`; the exit code is 0, for torchrun takes any other for a crash.
+python`), SIGTERM (`scancel`, torchrun when it is told to end) or Ctrl-C. Who hears it first does not matter: every n steps all
+ranks take the maximum over all wishes, over gloo, then save the same step and end. Unless the wish was to end for good, rank 0
+leaves a file REQUEUE, which the Slurm script turns into `scontrol requeue`; the exit code is 0, for torchrun takes any other for
+a crash.
 
     STOP or signal -> agreed -> checkpoints/last.ckpt -> REQUEUE -> exit 0 -> requeue -> the same command resumes
 """
@@ -59,6 +60,10 @@ class Preemption(Callback):
         if trainer.is_global_zero:
             (self.folder / REQUEUE).unlink(missing_ok=True)
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """From now on there is something to save."""
+        self.asked.at_work = True
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen, also to what was asked during validation; stop without saving, for the epoch's end was saved."""
         if self._listen():
@@ -68,12 +73,16 @@ class Preemption(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Listen when it is due; save and stop when asked, in mid-epoch."""
-        if not step_ended(trainer, batch) or trainer.global_step % self.every_steps or not self._listen():
+        if not step_ended(trainer, batch) or not self._is_due(trainer.global_step) or not self._listen():
             return
         if batch_idx + 1 >= trainer.num_training_batches or trainer.should_stop or trainer.global_step == trainer.max_steps:
             return
         save_checked(trainer, self.last)
         self._stop(trainer)
+
+    def _is_due(self, step: int) -> bool:
+        """A process alone need agree with nobody."""
+        return step % self.every_steps == 0 or (current_world().size == 1 and self.asked.wish > signals.NOTHING)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A wish that came too late to matter must not stop whatever comes next in this folder."""
@@ -96,4 +105,4 @@ class Preemption(Callback):
             if requeue:
                 atomic_write_text(self.folder / REQUEUE, json.dumps({"step": trainer.global_step}) + "\n")
             (self.folder / STOP).unlink(missing_ok=True)
-        raise Stopped(trainer.global_step, requeue=requeue)
+        raise Stopped(trainer.global_step, requeue=requeue, interrupted=self._wish == signals.INTERRUPT, saved=self.last)

@@ -1,4 +1,4 @@
-"""Signals that ask training to stop: noted, and acted on between two steps.
+"""Signals that ask training to stop: noted, and acted on between two steps. A second Ctrl-C is acted on at once.
 
 A handler runs between any two instructions of one rank, perhaps in the middle of a collective, so it may neither save nor talk to
 other ranks. Lightning's handlers do both (SIGTERM broadcasts, SIGUSR1 under Slurm saves and requeues); they are switched off here,
@@ -7,29 +7,51 @@ and so is the broadcast, with its wait for the device, that every step would pay
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import pytorch_lightning as pl
 
-NOTHING, REQUEUE, END = range(3)
-"""What is asked for, the stronger wish last: stop and come back (SIGUSR1, a STOP file), or stop for good (SIGTERM)."""
+NOTHING, REQUEUE, INTERRUPT, END = range(4)
+"""What is asked for, the stronger wish last: stop and come back (SIGUSR1, a STOP file), or stop for good (Ctrl-C, SIGTERM)."""
 
-WISHES = {signal.SIGUSR1: REQUEUE, signal.SIGTERM: END}
+WISHES = {signal.SIGUSR1: REQUEUE, signal.SIGINT: INTERRUPT, signal.SIGTERM: END}
+
+_ECHO_S = 2.0
+"""torchrun hands Ctrl-C on to processes that have heard it from the terminal: within so many seconds it is one."""
 
 
 class Asked:
-    """The strongest wish of this process so far."""
+    """The strongest wish of this process so far. Who presses Ctrl-C twice does not want to wait."""
 
     def __init__(self) -> None:
         self.wish = NOTHING
+        self.at_work = False  # before, a Ctrl-C ends the process: there is nothing to save
+        self._interrupted: float | None = None  # when
 
     def note(self, number: int, frame: FrameType | None = None) -> None:
-        """The signal handler."""
+        """The signal handler.
+
+        Raises:
+            KeyboardInterrupt: before training begins, and at the second Ctrl-C; the third ends the process wherever it is.
+        """
+        if number == signal.SIGINT:
+            self._interrupt()
         self.wish = max(self.wish, WISHES[signal.Signals(number)])
+
+    def _interrupt(self) -> None:
+        now, before = time.monotonic(), self._interrupted
+        self._interrupted = now if before is None else before
+        echo = before is not None and "TORCHELASTIC_RUN_ID" in os.environ and now - before < _ECHO_S
+        if self.at_work and (before is None or echo):
+            return
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise KeyboardInterrupt
 
 
 @contextmanager

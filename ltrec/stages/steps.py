@@ -18,6 +18,22 @@ def steps_per_epoch(trainer: pl.Trainer) -> int:
     return int(trainer.num_training_batches) // trainer.accumulate_grad_batches
 
 
+def last_step(trainer: pl.Trainer) -> int:
+    """Optimiser steps of the whole run; patience, or somebody, may end it sooner."""
+    by_epochs = steps_per_epoch(trainer) * (trainer.max_epochs or 0)
+    return min(by_epochs, trainer.max_steps) if trainer.max_steps > 0 else by_epochs
+
+
+def log_interval(asked: int, steps: int) -> int:
+    """Optimiser steps between two lines of metrics.jsonl.
+
+    Args:
+        asked: trainer.log_every_steps; 0 = a tenth of an epoch, but at least every 50th step.
+        steps: of an epoch, or of the run if that is shorter.
+    """
+    return asked or min(50, max(1, steps // 10))
+
+
 class StepLimit(Callback):
     """Ends training after so many optimiser steps (-1: no such limit); give the trainer itself no limit of steps.
 

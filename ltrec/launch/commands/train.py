@@ -11,13 +11,12 @@ import typer
 from ltrec.config.load import dump, load, split_arguments
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.launch.console import new_console
 from ltrec.launch.evaluating import evaluate_run
-from ltrec.launch.guests import say
 from ltrec.launch.meeting import tell_others
 from ltrec.launch.orphans import hear_of_launcher
 from ltrec.launch.ownership import owning
 from ltrec.launch.processes import detect
+from ltrec.launch.screen import note, say, speaking
 from ltrec.launch.training import train as train_run
 from ltrec.launch.travelling import at_home
 from ltrec.stages.switch_config import SwitchConfig
@@ -48,9 +47,11 @@ def train(
         _smoke(config)
         return
     hear_of_launcher()
-    run = train_run(config, profile=profile)
-    if detect().world.rank == 0:
-        new_console().print(f"run folder: {run.path}\nnext: ltrec evaluate {run.path}", highlight=False, markup=False)
+    with speaking() as screen:
+        run = train_run(config, profile=profile)
+        if detect().world.rank == 0:
+            screen.say(f"run folder: {run.path}")
+            screen.say(f"next: ltrec evaluate {run.path}")
 
 
 def _smoke(config: RunConfig) -> None:
@@ -70,9 +71,9 @@ def _smoke(config: RunConfig) -> None:
     if processes.world.size == 1:
         evaluate_run(run, "valid", "last", processes)
     if processes.world.rank == 0:
-        with owning(run.path, say):
+        with owning(run.path, note):
             shutil.rmtree(run.path)
-        new_console().print("smoke test passed: training, validation, checkpoint, resume, evaluation", highlight=False)
+        say("smoke test passed: training, validation, checkpoint, resume, evaluation")
 
 
 def _soon(switch: SwitchConfig) -> SwitchConfig:
