@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,7 @@ import typer
 
 from ltrec import __version__
 from ltrec.core.errors import UserError, nearest
+from ltrec.launch.cores import settle
 from ltrec.launch.failures import exit_code_of
 from ltrec.launch.streams import stand
 
@@ -106,7 +108,9 @@ def help_text() -> str:
 
 
 def run(name: str, words: Sequence[str]) -> int:
-    """Parse the words for a command and call it."""
+    """Parse the words for a command and call it, its threads settled before torch comes with it."""
+    if name != "launch":  # which settles those of the processes that it starts
+        settle(os.environ)
     function = getattr(importlib.import_module(f"ltrec.launch.commands.{name}"), name)
     code, options = parse(name, function, words)
     if options is None:

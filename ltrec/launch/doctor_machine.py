@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from ltrec.launch.cores import MEMBERSHIP, own_cores, quota_of, share_of
 from ltrec.launch.doctor_finding import Finding, broken, ok, warning
 
 GIB = 1 << 30
@@ -88,23 +89,15 @@ def limit_of(cgroup: Path) -> tuple[int | None, int]:
     return None, 0
 
 
-def cores(cgroup: Path = _CGROUP) -> Finding:
-    """Cores that this process may run on, the CPU quota of its container, and what torch was told to use."""
-    mine, whole = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, os.cpu_count() or 1
-    quota = quota_of(cgroup)
-    says = f"{mine} of {whole}" + ("" if quota is None else f", a quota of {quota:g}")
+def cores(cgroup: Path = _CGROUP, membership: Path = MEMBERSHIP) -> Finding:
+    """Cores that this process may run on, the CPU quota of its container, and the threads that torch starts there."""
+    mine, quota = own_cores(), quota_of(cgroup, membership)
+    says = f"{mine} of {os.cpu_count() or 1}" + ("" if quota is None else f", a quota of {quota:g}")
     threads = os.environ.get("OMP_NUM_THREADS")
     says += "" if threads is None else f"; OMP_NUM_THREADS={threads}"
-    if quota is not None and threads is None and quota < mine:
-        return warning(says, f"torch would start {mine} threads for {quota:g} cores: set trainer.threads={max(1, int(quota))}")
+    most = share_of({}, mine, quota)
+    if threads is not None and threads.isdecimal() and int(threads) > most:
+        return warning(says, f"more threads than cores wait for each other: set OMP_NUM_THREADS={most}, or leave it to ltrec")
     if mine < 2:
         return warning(says, "the loader's threads share the one core with training: ask for 2 or more a process")
     return ok(says)
-
-
-def quota_of(cgroup: Path) -> float | None:
-    """Cores that the cgroup (version 2) may keep busy; None without a limit."""
-    if not (cgroup / "cpu.max").exists():
-        return None
-    quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
-    return None if quota == "max" else int(quota) / int(period)

@@ -42,7 +42,8 @@ class TrainerConfig:
     timeout_seconds: Annotated[int, Between(1, 10_000_000)] = 1800
     """A process that has waited for another for so long gives up, and the whole job ends."""
     threads: Annotated[int, Between(0, 1024)] = 0
-    """torch threads per process; 0 = what torch finds."""
+    """torch threads per process; 0 = OMP_NUM_THREADS, else one for each core that the process may use: by its affinity, its
+    container's CPU quota and Slurm's cores, shared among the processes on the machine."""
     progress: bool = True
     """Show a progress bar when the output is a terminal."""
 

@@ -15,6 +15,7 @@ from ltrec.config.load import load, split_arguments
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError, nearest
 from ltrec.launch import slurm
+from ltrec.launch.cores import settle
 from ltrec.launch.local import FRESH_STORE, torchrun
 from ltrec.launch.slurm_array import members, seeds_of
 from ltrec.launch.slurm_job import Job
@@ -51,7 +52,8 @@ def launch(
     if where == "local":
         _refuse_slurm_options(ctx)
         load(files, words)  # so that a mistake is told once, not by every process
-        _start(torchrun(conf, processes=max(1, processes), max_restarts=max_restarts, profile=profile), dry_run=dry_run)
+        here = max(1, processes)
+        _start(torchrun(conf, processes=here, max_restarts=max_restarts, profile=profile), processes=here, dry_run=dry_run)
         return
     if where != "slurm":
         raise UserError(f"ltrec launch {where}: it must be local or slurm{nearest(where, ('local', 'slurm'))}")
@@ -94,11 +96,12 @@ def _submit(text: str, job: Job, runs: Sequence[RunConfig], *, name: str, dry_ru
     typer.echo(number)
 
 
-def _start(words: list[str], *, dry_run: bool) -> None:
+def _start(words: list[str], *, processes: int, dry_run: bool) -> None:
     """Become the command: signals and the exit code are then its own."""
     if dry_run:
         typer.echo(shlex.join(words))
         return
     sys.stdout.flush()
     os.environ.update(FRESH_STORE)
+    settle(os.environ, processes=processes)
     os.execv(words[0], words)

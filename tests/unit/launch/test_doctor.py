@@ -1,6 +1,7 @@
 """ltrec doctor tells what is well, what is not, and what to do; it reads limits as the kernel writes them."""
 
 import io
+import os
 import socket
 
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 from ltrec.launch import doctor, doctor_machine, doctor_software
 from ltrec.launch.cli import main
 from ltrec.launch.doctor_finding import Finding, broken, ok, warning
-from ltrec.launch.doctor_machine import GIB, available, cores, disk, limit_of, memory, quota_of
+from ltrec.launch.doctor_machine import GIB, available, cores, disk, limit_of, memory
 
 
 @pytest.fixture
@@ -57,17 +58,21 @@ def test_memory_is_the_lesser_of_what_is_free_and_what_is_allowed(tmp_path, cgro
     assert memory(tmp_path, meminfo(tmp_path, 0.5)).verdict == "warning"
 
 
-def test_a_quota_below_the_cores_wants_fewer_threads(cgroup, monkeypatch):
+def test_more_threads_than_the_quota_allows_are_warned_of(cgroup, tmp_path, monkeypatch):
+    def found(cpu_max, cores_here=8):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores_here))
+        return cores(cgroup(cpu_max=cpu_max), tmp_path / "no membership")
+
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(doctor_machine.os, "sched_getaffinity", lambda _: range(8))
-    assert quota_of(cgroup(cpu_max="max 100000")) is None
-    assert cores(cgroup(cpu_max="max 100000")).verdict == "ok"
-    limited = cores(cgroup(cpu_max="250000 100000"))
-    assert limited.verdict == "warning" and "trainer.threads=2" in limited.remedy
+    assert found("max 100000").verdict == found("250000 100000").verdict == "ok", "ltrec starts no more than that by itself"
+    assert "a quota of 2.5" in found("250000 100000").says
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    limited = found("250000 100000")
+    assert limited.verdict == "warning" and "OMP_NUM_THREADS=2" in limited.remedy
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert cores(cgroup(cpu_max="250000 100000")).verdict == "ok"
-    monkeypatch.setattr(doctor_machine.os, "sched_getaffinity", lambda _: range(1))
-    assert cores(cgroup(cpu_max="max 100000")).verdict == "warning"
+    assert found("250000 100000").verdict == "ok"
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert found("max 100000", cores_here=1).verdict == "warning"
 
 
 def test_the_disk_is_written_to_and_left_as_it_was(tmp_path, monkeypatch):

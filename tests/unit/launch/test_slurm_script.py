@@ -16,7 +16,12 @@ from ltrec.launch.slurm_script import fill, shipped_script
 HOSTILE = "r'; touch PWNED; $(touch PWNED) `touch PWNED` \"& *\\"
 
 # srun: writes its arguments, line by line, does what $SRUN says, and returns that.
-SRUN = '#!/usr/bin/env bash\nprintf "%s\\n" "$@" >"$ARGUMENTS"\nprintf "%s\\n" "${PYTHONPATH:-}" >"$ARGUMENTS.path"\neval "$SRUN"\n'
+SRUN = """#!/usr/bin/env bash
+printf "%s\\n" "$@" >"$ARGUMENTS"
+printf "%s\\n" "${PYTHONPATH:-}" >"$ARGUMENTS.path"
+printf "%s\\n" "$OMP_NUM_THREADS" >"$ARGUMENTS.threads"
+eval "$SRUN"
+"""
 SCONTROL = """#!/usr/bin/env bash
 case "$1 $2" in
   "show hostnames") printf 'node-a\\nnode-b\\n' ;;
@@ -104,6 +109,22 @@ def test_torchrun_on_every_node_with_one_rendezvous(site):
         "--rdzv-endpoint=10.0.0.7:20011",
         *("-m", "ltrec", "train", "runs/a/config.yaml"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("job", "variables", "threads"),
+    [
+        (Job(gpus_per_node=4), {"SLURM_CPUS_PER_TASK": "32"}, "8"),
+        (Job(gpus_per_node=4), {"SLURM_CPUS_PER_TASK": "3"}, "1"),
+        (Job(gpus_per_node=4, form="python"), {"SLURM_CPUS_PER_TASK": "8"}, "8"),
+        (Job(gpus_per_node=4), {"SLURM_CPUS_PER_TASK": "32", "OMP_NUM_THREADS": "5"}, "5"),
+    ],
+)
+def test_the_cores_of_a_task_are_shared_among_its_processes(site, job, variables, threads):
+    """torchrun would say 1 to all of them."""
+    site.environment = {key: value for key, value in site.environment.items() if key != "OMP_NUM_THREADS"} | variables
+    site.run(script(Path("runs/a"), job=job))
+    assert (site.folder / "arguments.threads").read_text().strip() == threads
 
 
 def test_python_for_every_process(site):
