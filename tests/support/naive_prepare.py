@@ -37,7 +37,7 @@ class NaiveData:
     capped: int
 
 
-def naive_prepare(log: list[tuple[str, str, int]], config: PrepareConfig) -> NaiveData | None:
+def naive_prepare(log: list[tuple[str, str, int | Fraction]], config: PrepareConfig) -> NaiveData | None:
     """`log` holds (user, item, seconds) in source order. None = prepare must refuse."""
     events = [(user, item, time, order) for order, (user, item, time) in enumerate(log)]
     single = _duplicates(events, _policy(events, config.duplicates))
@@ -105,7 +105,7 @@ def _hashes(user: str, history: list, config: PrepareConfig):
     user_key = int.from_bytes(hashlib.md5(user.encode()).digest()[8:], "little", signed=True)
     for _, item, time, order in history:
         occurrences[item, time] += 1
-        words = (config.tie_seed, user_key, time, 0, occurrences[item, time], item)
+        words = (config.tie_seed, user_key, int(time), int(time % 1 * 10**18), occurrences[item, time], item)
         keys[order] = int.from_bytes(hashlib.md5(":".join(map(str, words)).encode()).digest()[8:], "little")
     return lambda event: (event[2], keys[event[3]])
 
@@ -135,7 +135,7 @@ def _frequent(events: list, config: PrepareConfig) -> list:
 
 
 def _cut(events: list, share: Fraction) -> int:
-    times = sorted({time for _, _, time, _ in events})
+    times = sorted({int(time) for _, _, time, _ in events})
     return min(times, key=lambda t: (abs(Fraction(sum(e[2] < t for e in events)) - share * len(events)), t))
 
 
@@ -173,7 +173,7 @@ def _row(history: list, train: int, valid: int, test: int, bounds: tuple[int, ..
         valid_at=valid - first if valid > first or (valid == 0 == first) else -1,
         test_at=test - first if test >= 0 else -1,
         items=tuple(item for _, item, _, _ in stored),
-        times=tuple(time for _, _, time, _ in stored),
+        times=tuple(int(time) for _, _, time, _ in stored),
     )
 
 

@@ -160,6 +160,16 @@ def test_a_column_order_in_some_files_only(tmp_path):
         prepare(PrepareConfig(sources=(str(one), str(two)), time="order"), tmp_path / "out")
 
 
+@pytest.mark.parametrize("place", ['"t": {}', '"t": "{}"', '"t":\t{} ', '"x": {{"t": 1700000000.5}}, "t": {}'])
+def test_decimals_in_json_lines(tmp_path, place):
+    """A JSON number is a double for whoever parses it; what stands in the line is more exact."""
+    times = [f"{NOW}.123456789{n}" for n in (4, 3, 2, 1)]
+    lines = [f'{{"user_id": "{u}", "item_id": "i{t[-1]}", {place.format(t)}}}' for u in "ab" for t in times]
+    (tmp_path / "log.jsonl").write_text("\n".join(lines))
+    prepare(PrepareConfig(sources=(str(tmp_path / "log.jsonl"),), time="t", threads=1), tmp_path / "out")
+    assert read_back(tmp_path / "out")[0]["a"].items == ("i1", "i2", "i3", "i4")
+
+
 @pytest.mark.parametrize("time", ["{}", '"{}"'])
 def test_nanoseconds_in_json_lines(tmp_path, time):
     lines = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 
@@ -51,7 +53,11 @@ def read_json_lines(
 ) -> Iterator[pa.RecordBatch]:
     """Batches of text; ids may be strings or numbers, an object or a list in the place of one is null."""
     names = json_names(source, config)
-    query = _PARSE.format(fields="".join(f", {_field(names[place])} AS {identifier(name)}" for name, place in chosen.items()))
+    query = _PARSE.format(
+        fields="".join(
+            f", {(_time if name == 'time' else _field)(names[place])} AS {identifier(name)}" for name, place in chosen.items()
+        )
+    )
     with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False}) as parser:
         for block in line_blocks(source.path):
             rows, lines = block.split()
@@ -64,7 +70,20 @@ def _field(name: str) -> str:
     """SQL: the scalar under a key of the object, as text. A JSON pointer, for in a JSON path a key such as ``*`` is a pattern."""
     pointer = quoted("/" + name.replace("~", "~0").replace("/", "~1"))
     kind = f"json_type(json, {pointer})"
-    return f"CASE WHEN {kind} NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN json_extract_string(json, {pointer}) END"
+    text = f"json_extract_string(json, {pointer})"
+    return f"CASE WHEN {kind} NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN {text} END"
+
+
+def _time(name: str) -> str:
+    """SQL: the same with all decimals of a number, which DuckDB holds as a double (two in 10^-7 s would be one).
+
+    They are looked up in the line, and taken when they are the same double; so a namesake elsewhere in the line is not.
+    """
+    value = _field(name)
+    pattern = quoted(re.escape(json.dumps(name, ensure_ascii=False)) + r"\s*:\s*([0-9]+\.[0-9]+)")
+    same = f"lambda x: TRY_CAST(x AS DOUBLE) = TRY_CAST({value} AS DOUBLE)"
+    written = f"list_distinct(list_filter(regexp_extract_all(line, {pattern}, 1), {same}))"
+    return f"CASE WHEN length({value}) > 15 AND len({written}) = 1 THEN {written}[1] ELSE {value} END"
 
 
 def _without_faults(parsed: pa.Table, on_fault: OnFault) -> Iterator[pa.RecordBatch]:
