@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 
+from ltrec.core.bounds import INT32, INT64, Between, check_fields
 from ltrec.core.errors import UserError
 
 
@@ -27,10 +29,20 @@ class Strata:
         head_from: smallest activity of a head user.
     """
 
-    lower_bounds: tuple[int, ...]
-    users: tuple[int, ...]
-    events: tuple[int, ...]
-    head_from: int
+    lower_bounds: tuple[Annotated[int, Between(0, INT32)], ...]
+    users: tuple[Annotated[int, Between(0, INT64)], ...]
+    events: tuple[Annotated[int, Between(0, INT64)], ...]
+    head_from: Annotated[int, Between(0, INT32)]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not len(self.lower_bounds) == len(self.users) == len(self.events):
+            counts = f"{len(self.lower_bounds)}, {len(self.users)} and {len(self.events)}"
+            raise ValueError(f"lower_bounds, users and events must be of the same strata; got {counts} numbers")
+        if self.lower_bounds and self.head_from < 1:
+            raise ValueError("head_from must be at least 1; got 0")
+        if list(self.lower_bounds) != sorted(set(self.lower_bounds)):
+            raise ValueError(f"lower_bounds must rise; got {list(self.lower_bounds)}")
 
     @property
     def count(self) -> int:

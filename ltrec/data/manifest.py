@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
+from ltrec.core.bounds import INT32, INT64, Between, check_fields, shown
+from ltrec.core.columns import NO_STRATUM
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_write_text, canonical_json
+from ltrec.core.files import atomic_write_text, canonical_json, refuse_special
 from ltrec.core.strata import Strata
+from ltrec.core.typed import construct
+from ltrec.data.manifest_parts import MEND as MEND
+from ltrec.data.manifest_parts import Options, Section, Source, Split, Summary
 from ltrec.data.schema import FORMAT_VERSION
 
 MANIFEST = "manifest.json"
-MEND = "prepare the data again with --overwrite"
-"""The way out of every damage to a prepared data set."""
+_LARGEST_BYTES = 1 << 28
+_LEAST_BYTES_PER_USER = 4  # what the sorted hashes of billions of users still take
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +32,15 @@ class Shard:
     """One Parquet file: `rows` users of one stratum (-1: none); `trainable` rows have at least two training events."""
 
     path: str
-    stratum: int
+    stratum: Annotated[int, Between(NO_STRATUM, 99)]
     trainable: bool
-    bytes: int
+    bytes: Annotated[int, Between(0, INT64)]
     sha256: str
-    rows: int
-    events: int
+    rows: Annotated[int, Between(0, INT64)]
+    events: Annotated[int, Between(0, INT64)]
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +48,12 @@ class Vocab:
     """The item vocabulary file; ids run from 1 to `items`, 0 is padding."""
 
     path: str
-    items: int
-    bytes: int
+    items: Annotated[int, Between(0, INT32)]
+    bytes: Annotated[int, Between(0, INT64)]
     sha256: str
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +75,30 @@ class Manifest:
 
     name: str
     created_by: dict[str, str]
-    source: dict[str, Any]
-    options: dict[str, Any]
-    split: dict[str, Any]
-    summary: dict[str, Any]
+    source: Annotated[dict[str, Any], Source]
+    options: Annotated[dict[str, Any], Options]
+    split: Annotated[dict[str, Any], Split]
+    summary: Annotated[dict[str, Any], Summary]
     strata: Strata
     vocab: Vocab
-    block_rows: int
+    block_rows: Annotated[int, Between(1, INT32)]
     shards: tuple[Shard, ...]
     format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if len(paths := self.files()) < 1 + len(self.shards):
+            raise ValueError("a file is named twice")
+        for path in paths:
+            _refuse_outside(path)
+        for shard in self.shards:
+            if shard.stratum >= self.strata.count or (shard.trainable and shard.stratum == NO_STRATUM):
+                raise ValueError(f"{shard.path!r} is of stratum {shard.stratum}, of which there is none")
 
     @property
     def digest(self) -> str:
         """Hex sha256 of the canonical text: the identity of the data."""
-        return _digest(json.loads(json.dumps(asdict(self))))
+        return digest_of(json.loads(json.dumps(asdict(self))))
 
     def files(self) -> dict[str, tuple[int, str]]:
         """Path below the folder -> (bytes, sha256) of every file of the data set."""
@@ -100,7 +121,7 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Commit the data set: write the manifest atomically. Everything it names must already be in place."""
         body = json.loads(json.dumps(asdict(self)))
-        atomic_write_text(folder / MANIFEST, canonical_json({**body, "digest": _digest(body)}))
+        atomic_write_text(folder / MANIFEST, canonical_json({**body, "digest": digest_of(body)}))
 
     @staticmethod
     def load(folder: Path) -> Manifest:
@@ -111,23 +132,41 @@ class Manifest:
         """
         path = folder / MANIFEST
         try:
+            refuse_special(path)
+            if path.stat().st_size > _LARGEST_BYTES:
+                raise UserError(f"{path} has {path.stat().st_size} bytes, more than any manifest; {MEND}")
             text = path.read_bytes().decode("utf-8")
             body = json.loads(text)
             written = body.pop("digest")
-            intact = written == _digest(body) and text == canonical_json({**body, "digest": written})
+            intact = written == digest_of(body) and text == canonical_json({**body, "digest": written})
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{path} not found: {folder} is no prepared data set; make one with 'ltrec prepare'") from None
-        except (ValueError, KeyError, AttributeError, TypeError):
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             intact = False
         if not intact:
             raise UserError(f"{path} is damaged: its contents do not match its digest; {MEND}")
-        if body["format_version"] != FORMAT_VERSION:
-            raise UserError(f"{path} has format version {body['format_version']}, this ltrec reads {FORMAT_VERSION}; {MEND}")
-        strata: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in body.pop("strata").items()}
-        return Manifest(
-            strata=Strata(**strata), vocab=Vocab(**body.pop("vocab")), shards=tuple(Shard(**s) for s in body.pop("shards")), **body
-        )
+        if (version := body.get("format_version")) != FORMAT_VERSION:
+            raise UserError(f"{path} has format version {shown(version)}, this ltrec reads {FORMAT_VERSION}; {MEND}")
+        try:
+            manifest = construct(Manifest, body)
+            if not sum(manifest.strata.users):
+                raise ValueError("strata have no users")
+            for shard in manifest.shards:
+                if shard.rows * _LEAST_BYTES_PER_USER > shard.bytes:
+                    raise ValueError(f"{shard.path!r} would hold {shard.rows} users in {shard.bytes} bytes")
+        except ValueError as error:
+            raise UserError(f"{path} is whole, but makes no sense: {error}; {MEND}") from None
+        sections: dict[str, Any] = {name: Section(getattr(manifest, name)) for name in ("source", "options", "split", "summary")}
+        return replace(manifest, **sections)
 
 
-def _digest(body: dict[str, Any]) -> str:
+def digest_of(body: dict[str, Any]) -> str:
+    """Hex sha256 of a manifest's canonical text, its digest left out."""
     return hashlib.sha256(canonical_json(body).encode("utf-8")).hexdigest()
+
+
+def _refuse_outside(path: str) -> None:
+    """A file of a data set lies in its folder, whatever its manifest says."""
+    parts = PurePosixPath(path).parts
+    if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
+        raise ValueError(f"{path!r} is no file inside the data set's folder")

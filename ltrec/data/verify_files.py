@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ltrec.core.errors import UserError
 from ltrec.core.files import sha256_file
-from ltrec.data.manifest import MANIFEST, MEND, Manifest
+from ltrec.data.manifest import MEND, Manifest
 from ltrec.data.schema import OVER_BUDGET, OWN_FILES, WORK
 
 Progress = Callable[[str, int, int], None]
@@ -20,8 +20,6 @@ def check_files(folder: Path, manifest: Manifest, on_progress: Progress) -> None
         UserError: at the first fault, naming the file.
     """
     named = manifest.files()
-    if len(named) < 1 + len(manifest.shards) or any(p.startswith("/") or ".." in PurePosixPath(p).parts for p in named):
-        raise UserError(f"{folder / MANIFEST} names a file twice or outside of its folder; {MEND}")
     done, total = 0, sum(size for size, _ in named.values())
     for name, (size, sha256) in sorted(named.items()):
         path = folder / name

@@ -1,0 +1,128 @@
+"""What the free-form sections of a manifest hold, as far as anybody reads it. Keys that are not listed may be there as well."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from ltrec.core.bounds import INT64, SHARE, Between, OneOf
+from ltrec.core.errors import UserError
+
+MEND = "prepare the data again with --overwrite"
+"""The way out of every damage to a prepared data set."""
+
+Count = Annotated[int, Between(0, INT64)]
+Share = Annotated[float, SHARE]
+Time = Annotated[int, Between(-INT64, INT64)]
+
+
+class Section(dict[str, Any]):
+    """A section that was read: what it lacks is the data set's fault, not the reader's."""
+
+    def __missing__(self, key: str) -> Any:
+        """Raise UserError."""
+        raise UserError(f"the data set's manifest says nothing of {key!r}; {MEND}")
+
+
+class FileRef(TypedDict):
+    """A file, as it was when it was read or written."""
+
+    path: str
+    bytes: Count
+    sha256: str
+
+
+class Source(TypedDict, total=False):
+    """The input."""
+
+    files: tuple[FileRef, ...]
+    columns: dict[str, str]
+    time_unit: str
+    tie_break: str
+
+
+class Options(TypedDict, total=False):
+    """Options of prepare."""
+
+    history_cap: Count
+    duplicates: str
+    where: str
+
+
+class _Kind(TypedDict):
+    kind: Annotated[str, OneOf("leave_one_out", "global_time")]
+
+
+class Split(_Kind, total=False):
+    """Kind of split and its realised cuts."""
+
+    cold_users: Share
+    valid_time: Time
+    test_time: Time
+
+
+class Ties(TypedDict):
+    """Events at the time of the one before."""
+
+    events: Count
+    share: Share
+    pairs: Count
+    rising: Share
+    rule: str
+
+
+class Outsized(TypedDict):
+    """An id with an implausible share of the events."""
+
+    kind: str
+    id: str
+    events: Count
+    share: Share
+
+
+class Quantiles(TypedDict):
+    """Of the users' numbers of events."""
+
+    min: Count
+    p25: Count
+    median: Count
+    p75: Count
+    p95: Count
+    p99: Count
+    max: Count
+
+
+class Summary(TypedDict, total=False):
+    """What happened to the events."""
+
+    rows: Count
+    empty_files: Count
+    unselected: Count
+    rejected: Count
+    rejects: dict[str, Count]
+    rejects_file: FileRef | None
+    duplicates: Count
+    duplicate_rule: str
+    filtered_events: Count
+    filtered_users: Count
+    filtered_items: Count
+    filter_rounds: Count
+    capped_events: Count
+    capped_users: Count
+    events: Count
+    train_events: Count
+    ties: Ties
+    users: Count
+    trainable_users: Count
+    short_users: Count
+    held_out_users: Count
+    head_users: Count
+    items: Count
+    outsized: tuple[Outsized, ...]
+    valid_targets: Count
+    test_targets: Count
+    cold_valid_targets: Count
+    cold_test_targets: Count
+    length_quantiles: Quantiles
+    first_time: Time
+    last_time: Time
+    notes: tuple[str, ...]
