@@ -7,7 +7,12 @@ import zipfile
 import zlib
 from pathlib import Path
 
-DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, NotImplementedError)
+from ltrec.core.files import refuse_special
+
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, NotImplementedError),
+    *(AttributeError, KeyError, IndexError, TypeError, AssertionError, OverflowError, MemoryError),
+)
 """What damaged or foreign bytes lead to, in the archive, its compression and the restricted unpickler."""
 
 
@@ -18,6 +23,12 @@ def check_sums(path: Path) -> None:
         zipfile.BadZipFile: one does not match.
         OSError, and those of DAMAGE: the file cannot be read, or is no archive.
     """
+    refuse_special(path)
     with zipfile.ZipFile(path) as archive:
+        records = archive.infolist()
+        if any(record.compress_type != zipfile.ZIP_STORED for record in records):
+            raise zipfile.BadZipFile("a record is compressed, which torch never does")  # it might unpack to more than any memory
+        if sum(record.file_size for record in records) > path.stat().st_size:
+            raise zipfile.BadZipFile("records are larger than the file")  # they overlap
         if (record := archive.testzip()) is not None:
             raise zipfile.BadZipFile(f"record {record} does not match its checksum")

@@ -72,7 +72,7 @@ def refuse_shards(checkpoint: Path, state: dict[str, Any], strategy: str) -> Non
     zero = state.get("zero")
     if zero is not None and "deepspeed" not in strategy:
         raise UserError(
-            f"{checkpoint} was written in {zero['world_size']} processes by "
-            f"strategy.name=stratified_deepspeed_stage_{zero['stage']} and strategy.name={strategy} cannot resume it; "
+            f"{checkpoint} was written in {zero.get('world_size')} processes by "
+            f"strategy.name=stratified_deepspeed_stage_{zero.get('stage')} and strategy.name={strategy} cannot resume it; "
             "choose another name=..., or that strategy"
         )

@@ -18,6 +18,7 @@ from ltrec.launch.crash import traceback_in
 from ltrec.launch.guests import guests, say
 from ltrec.launch.narrator import Narrator
 from ltrec.launch.processes import Processes, cluster_environment
+from ltrec.launch.restoring import Restored, blamed_on_checkpoint
 from ltrec.launch.run_folder import RunFolder
 from ltrec.launch.screen import screen, speaking
 from ltrec.launch.two_stages import build_switch
@@ -81,8 +82,11 @@ def _fit(config: RunConfig, began: Began, asked: Asked, limit: int | None, profi
         trainer.callbacks.insert(0, narrator)  # type: ignore[attr-defined]
         trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
         listen(trainer, run.path, run.checkpoints / LAST, asked, every_steps=config.trainer.listen_every_steps)
+        restored = Restored(began.resume, trainer.fit_loop.state_dict())
+        trainer.callbacks.insert(0, restored)  # type: ignore[attr-defined]
+        moving = _moving(config, narrator, began.processes)
         try:
-            with traceback_in(run.path), _moving(config, narrator, began.processes):
+            with traceback_in(run.path), blamed_on_checkpoint(restored), moving:
                 trainer.fit(began.stage, datamodule=began.datamodule, ckpt_path=began.resume, weights_only=True)
         except SystemExit:  # how Lightning ends after a second Ctrl-C
             raise KeyboardInterrupt(what_is_saved(trainer, run)) from None

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from ltrec.core.bounds import INT64, Between
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix_array
+from ltrec.core.typed import construct
 from ltrec.data.stream.blocks import I64
 
 STATE_VERSION = 1
@@ -38,7 +40,7 @@ class StreamState:
     manifest_digest: str
     order_digest: str
     seed: int
-    next_step: int = 0
+    next_step: Annotated[int, Between(0, INT64)] = 0
     data_digest: str = "0" * 16
     version: int = STATE_VERSION
 
@@ -54,22 +56,25 @@ class StreamState:
         """
         if saved.get("version") != STATE_VERSION:
             raise UserError(f"checkpoint has stream state version {saved.get('version')}, this ltrec reads {STATE_VERSION}")
-        if saved["manifest_digest"] != self.manifest_digest:
+        try:
+            theirs = construct(StreamState, dict(saved), "the stream's state")
+        except ValueError as error:
+            raise UserError(f"checkpoint makes no sense: {error}; use another one") from None
+        if theirs.manifest_digest != self.manifest_digest:
             raise UserError(
-                f"checkpoint from another data set: it was trained on manifest {saved['manifest_digest'][:12]}, "
+                f"checkpoint from another data set: it was trained on manifest {theirs.manifest_digest[:12]}, "
                 f"this is {self.manifest_digest[:12]}; point data.path to that data set or start a new run"
             )
-        if saved["seed"] != self.seed:
+        if theirs.seed != self.seed:
             raise UserError(
-                f"checkpoint has seed {saved['seed']}, this run has {self.seed}; set seed={saved['seed']} or start a new run"
+                f"checkpoint has seed {theirs.seed}, this run has {self.seed}; set seed={theirs.seed} or start a new run"
             )
-        if saved["order_digest"] != self.order_digest:
-            theirs = saved["order_digest"][:12]
+        if theirs.order_digest != self.order_digest:
             raise UserError(
-                f"checkpoint has batch order {theirs}, this run has {self.order_digest[:12]}: an option of "
+                f"checkpoint has batch order {theirs.order_digest[:12]}, this run has {self.order_digest[:12]}: an option of "
                 "stream (batch_rows, lanes, composition, quotas, max_len, window, ...) differs; restore it or start a new run"
             )
-        return StreamState(**saved)
+        return theirs
 
 
 def rows_digest(step: int, user_key: I64, stratum: I64) -> int:

@@ -7,6 +7,7 @@ import pickle
 import random
 import subprocess
 import sys
+import zipfile
 
 import pytest
 import torch
@@ -160,3 +161,16 @@ def test_another_error_of_torch_stays_what_it_is(saved, monkeypatch):
     with pytest.raises(RuntimeError, match="a bug"):
         save(saved)
     assert same(read_checkpoint(saved), STATE)
+
+
+@pytest.mark.parametrize("kind", ["compressed", "overlapping"])
+def test_an_archive_that_unpacks_to_more_than_it_is_is_refused_unread(kind, tmp_path):
+    """A thousand times its size would fill the memory of any machine."""
+    path = tmp_path / "bomb.ckpt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED if kind == "compressed" else zipfile.ZIP_STORED) as archive:
+        archive.writestr("archive/data.pkl", b"\0" * 1_000_000)
+        if kind == "overlapping":
+            archive.filelist *= 1000  # the directory names the same bytes again and again
+    assert path.stat().st_size < 1_100_000
+    with pytest.raises(UserError, match=r"damaged or no checkpoint \(BadZipFile"):
+        read_checkpoint(path)
