@@ -20,7 +20,7 @@ from ltrec import __version__
 from ltrec.core.errors import UserError, nearest
 from ltrec.launch.cores import settle
 from ltrec.launch.failures import exit_code_of
-from ltrec.launch.streams import stand
+from ltrec.launch.streams import quiet_callbacks, stand
 
 COMMANDS = {
     "quickstart": "all of it on a small public data set: a report in minutes",
@@ -73,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         stand()
-        code = dispatch(words)
+        with quiet_callbacks():
+            code = dispatch(words)
         sys.stdout.flush()  # a reader that went away is noticed here, not in the interpreter's last breath
         return code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place where everything that was raised ends
@@ -86,10 +87,10 @@ def dispatch(words: Sequence[str]) -> int:
     Raises:
         UserError: for a word that is no command; and whatever the command raises.
     """
-    first = words[0] if words else ""
-    if not first:
+    if not words:
         sys.stderr.write(help_text())
         return 2
+    first = words[0]
     if first in ("-h", "--help", "help"):
         sys.stdout.write(help_text())
         return 0

@@ -20,6 +20,7 @@ from pytorch_lightning.callbacks import Callback
 from ltrec.core.errors import UserError, first_line
 from ltrec.launch.system import explained
 
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 _OPTIONS = ("lr", "betas", "eps", "weight_decay")
 _FAULTS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, AssertionError, OverflowError)
 
@@ -86,7 +87,10 @@ def _odd_optimizer(trainer: pl.Trainer) -> str | None:
                 if not all(isinstance(value, Real) and math.isfinite(value) for value in values):
                     return f"the optimiser's {key} is {group[key]!r:.80}"
         for parameter, state in optimizer.state.items():
-            for key, value in state.items():
-                if not isinstance(value, torch.Tensor) or (value.dim() and value.shape != parameter.shape):
-                    return f"the optimiser's {key} of a parameter of shape {tuple(parameter.shape)} is another one"
+            for key in _MOMENTS:
+                value = state.get(key)
+                if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.shape != parameter.shape:
+                    return f"the optimiser's {key} is none of a parameter of shape {tuple(parameter.shape)}"
+            if not (isinstance(step := state.get("step"), torch.Tensor) and step.numel() == 1 and step >= 0):
+                return f"the optimiser's step is {step!r:.80}"
     return None

@@ -12,6 +12,7 @@ import io
 import os
 import resource
 import sys
+from collections.abc import Iterator
 
 from ltrec.core.errors import UserError
 
@@ -43,6 +44,18 @@ def stand() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < LEAST_FILES:
             raise UserError(f"this shell allows {soft} open files, ltrec needs {LEAST_FILES}: raise the limit (ulimit -n 1024)")
+
+
+@contextlib.contextmanager
+def quiet_callbacks() -> Iterator[None]:
+    """What a library's callback or a destructor raises cannot be caught, and is told to nobody; LTREC_DEBUG=1 shows it."""
+    before = sys.unraisablehook
+    if os.environ.get("LTREC_DEBUG", "0") in ("", "0"):
+        sys.unraisablehook = lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def let_go_of_stdout() -> None:
