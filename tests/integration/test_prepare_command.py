@@ -44,6 +44,24 @@ def test_prepare_then_verify(tmp_path, capsys, monkeypatch):
     shard.write_bytes(shard.read_bytes()[:-9] + b"x" + shard.read_bytes()[-8:])
     assert main(["verify", "data"]) == 2
     assert shard.name in capsys.readouterr().err
+    assert main(words) == 0
+    assert "data was damaged and has been prepared anew" in capsys.readouterr().err
+    assert main(["verify", "data"]) == 0
+
+
+def test_what_was_decided_about_times_and_ties_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    write_csv(tmp_path / "log.csv", [(f"u{u}", f"{i}", f"{13 + u % 5}.11.2023") for u in range(30) for i in range(9)])
+    assert main(["prepare", "log.csv", "--out", "data"]) == 0
+    shown = capsys.readouterr().out
+    assert "1 file(s), times as %d.%m.%Y" in shown
+    assert "89% of events tie with the one before; inside ties item ids rise in 100%: order taken from a hash" in shown
+    assert "note" in shown and "times are days: the order within a day is unknown" in shown
+    assert main(["prepare", "log.csv", "--out", "source", "ties=source", "--time-format", "%d.%m.%Y"]) == 0
+    assert "order of the log kept" in capsys.readouterr().out
+    assert main(["prepare", "log.csv", "--out", "other", "time_format=%m/%d/%Y"]) == 2
+    assert "'13.11.2023' is no time by time_format='%m/%d/%Y'" in capsys.readouterr().err
 
 
 def test_a_config_file_names_sources_and_folder(tmp_path, capsys, monkeypatch):

@@ -178,7 +178,7 @@ def _filter(
         "duplicate_rule": rule,
         **gone,
         "time_unit": chosen.name,
-        "notes": [note(filtering.count_repeats(connection) if rule == "keep" else 0)] if days else [],
+        "notes": counted.notes() + ([note(filtering.count_repeats(connection) if rule == "keep" else 0)] if days else []),
     }
 
 

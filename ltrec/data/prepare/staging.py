@@ -19,7 +19,7 @@ from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.progress import Progress
 from ltrec.data.prepare.readers import Where, read
 from ltrec.data.prepare.sources import Source
-from ltrec.data.prepare.time_columns import timed
+from ltrec.data.prepare.time_columns import is_rounded, timed
 from ltrec.data.prepare.times import check_readable
 
 INSERT_ROWS = 1 << 18
@@ -50,6 +50,8 @@ class Counted:
     empty_files: int = 0
     untimed: bool | None = None
     """Whether the order of the rows is their time; None before the first row."""
+    rounded: bool = False
+    """Whether the type of the times has rounded them."""
 
     def note(self, batch: pa.Table, source: Source) -> None:
         """Hold the columns of a batch against those before.
@@ -61,6 +63,12 @@ class Counted:
         if self.untimed not in (None, untimed):
             raise UserError(f"{source.path} has {'no' if untimed else 'a'} column 'order', other files differ; rename it there")
         self.untimed = untimed
+        self.rounded = self.rounded or (not untimed and is_rounded(batch["time"]))
+
+    def notes(self) -> list[str]:
+        """What the user should know."""
+        rounded = "times are floating-point numbers above 2^53, which hold no single nanoseconds; write them as whole numbers"
+        return [rounded] if self.rounded else []
 
     def skip(self, count: int) -> None:
         """Count rows that were not selected."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import types
 
 from ltrec.core.errors import UserError
@@ -84,6 +85,14 @@ def timed(batch: pa.Table, config: PrepareConfig, before: int) -> tuple[pa.Table
     if types.is_integer(kind):
         return batch, _WHOLE.format(number="TRY_CAST(time AS BIGINT)")
     return batch, _FLOAT if types.is_floating(kind) else _DECIMAL
+
+
+def is_rounded(times: pa.ChunkedArray) -> bool:
+    """Whether the numbers are doubles so large that neighbouring whole numbers are one."""
+    if not types.is_floating(times.type):
+        return False
+    largest = pc.max(pc.abs(times.filter(pc.is_finite(times)))).as_py()
+    return largest is not None and largest > LARGEST_EXACT_DOUBLE
 
 
 def readable(column: pa.Array, where: str) -> pa.Array:
