@@ -40,7 +40,7 @@ class Corrupt(Callback):
 def train_each(rank, data, out):
     """Three runs in one world: watched, alone, and watched while a bit flips. What each would tell its user, None for nothing."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
-    os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "localhost", "MASTER_PORT": "0"}
+    os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     runs = {"watched": [RankConsistency(1)], "alone": [], "corrupted": [Corrupt(5), RankConsistency(2)]}
     return {name: train(tiny_config(data, out / name, *WORDS), callbacks) for name, callbacks in runs.items()}
 
