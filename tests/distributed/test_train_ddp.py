@@ -87,6 +87,7 @@ def test_evaluation_does_not_depend_on_the_number_of_processes(alone):
 def test_smoke_starts_afresh_whatever_a_failed_attempt_left(data, tmp_path):
     words = [f"data.path={data}", f"out={tmp_path}", *COMMON, "trainer.max_epochs=1"]
     ltrec("train", *words, "name=two-smoke")
+    (tmp_path / "two-smoke" / "THROW-AWAY").touch()
     done = ltrec("train", *words, "name=two", "--smoke", processes=2)
     assert "starting at step 0" in done.stdout and "smoke test passed" in done.stdout
     assert list(tmp_path.iterdir()) == []
