@@ -30,6 +30,7 @@ from ltrec.stages.consistency import first_difference
 Message = dict[str, Any]
 """What a rank lays down: `held`, and `failed`, a line or None."""
 
+_VERDICT = "verdict"
 PROCESSES = "the number of processes (WORLD_SIZE)"
 _PATIENCE_SECONDS, _KNOCKS_SECONDS = 30.0, 10.0
 _FAREWELL_SECONDS = 3.0
@@ -74,46 +75,50 @@ class Meeting:
             yield held
         except Exception as error:
             with suppress(UserError, Stopped):  # what this rank failed with matters more
-                self._gather({"held": held, "failed": first_line(error) or type(error).__name__})
+                self._agree({"held": held, "failed": first_line(error) or type(error).__name__})
             raise
-        _refuse(self._gather({"held": held, "failed": None}))
+        if (objection := self._agree({"held": held, "failed": None})) is not None:
+            raise UserError(objection)
 
-    def _gather(self, mine: Message) -> Sequence[Message]:
-        """Every rank's message, in rank order; of those that came when one of them fails or is out of place."""
+    def _agree(self, mine: Message) -> str | None:
+        """Why these processes may not go on, in one line that is the same on all; None when they may."""
         if self.world.size == 1:
-            return [mine]
+            return None
         if self.store is None:
-            return all_gather_parts(mine)
+            return _objection(all_gather_parts(mine))
         self._turn += 1
         store = PrefixStore(f"ltrec/{self._turn}", self.store)
         try:
-            return self._meet(store, mine)
+            return self._hear(store, mine) if self.world.rank else self._judge(store, mine)
         except dist.DistError as error:
             raise UserError(f"another process of this run has ended before training began ({first_line(error)})") from error
 
-    def _meet(self, store: Store, mine: Message) -> Sequence[Message]:
-        store.set(str(self.world.rank), json.dumps(mine))
-        if self.world.rank:
-            self._wait(store, "all", _FAREWELL_SECONDS if mine["failed"] else self.seconds)
-            store.set(f"read/{self.world.rank}", "")
-            return [*json.loads(store.get("all")), *([mine] if self.world.rank >= self.world.size else [])]
-        found = self._collect(store, mine)
-        store.set("all", json.dumps(found))
-        if _objection(found) is not None:
-            self._see_off(store)
-        return found
-
-    def _collect(self, store: Store, mine: Message) -> list[Message]:
+    def _judge(self, store: Store, mine: Message) -> str | None:
+        """Rank 0: collect, until one is out of place, and lay down what follows."""
         found = [mine]
         for rank in range(1, self.world.size):
-            if _objection(found) is not None:
+            if _objection([mine, found[-1]]) is not None:
                 break
             self._wait(store, str(rank), self.seconds)
             found.append(json.loads(store.get(str(rank))))
-        return found
+        objection = _objection(found)
+        store.set(_VERDICT, json.dumps({"size": self.world.size, "objection": objection}))
+        if objection is not None:
+            self._see_off(store)
+        return objection
+
+    def _hear(self, store: Store, mine: Message) -> str | None:
+        """Any other rank: say what it holds, and learn what follows."""
+        store.set(str(self.world.rank), json.dumps(mine))
+        self._wait(store, _VERDICT, _FAREWELL_SECONDS if mine["failed"] else self.seconds)
+        verdict = json.loads(store.get(_VERDICT))
+        store.set(f"read/{self.world.rank}", "")
+        if verdict["objection"] is None and verdict["size"] <= self.world.rank:  # nobody waited for this one
+            return f"rank {self.world.rank} is none of the {verdict['size']} processes of this run (WORLD_SIZE on rank 0)"
+        return str(verdict["objection"]) if verdict["objection"] is not None else None
 
     def _wait(self, store: Store, key: str, seconds: float) -> None:
-        who, begin, patient = "rank 0" if key == "all" else f"rank {key}", time.monotonic(), True
+        who, begin, patient = "rank 0" if key == _VERDICT else f"rank {key}", time.monotonic(), True
         while not store.check([key]):
             waited = time.monotonic() - begin
             if self.is_over():
@@ -159,8 +164,3 @@ def _objection(messages: Sequence[Message]) -> str | None:
         if difference is None
         else f"the ranks are not one run: {difference}; start all of them from the same settings, data and code"
     )
-
-
-def _refuse(messages: Sequence[Message]) -> None:
-    if (objection := _objection(messages)) is not None:
-        raise UserError(objection)

@@ -22,8 +22,14 @@ _MAY_DIFFER = ("evaluation.", "trainer.accelerator")
 
 
 def split_runs(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Command-line arguments as (run folders, `key=value` words), each in its order; `a=b` is a folder when it exists."""
+    """Command-line arguments as (run folders, `key=value` words), each in its order; `a=b` is a folder when it exists.
+
+    Raises:
+        UserError: there is no folder.
+    """
     words = [argument for argument in arguments if "=" in argument and not Path(argument).exists()]
+    if len(words) == len(arguments):
+        raise UserError("which run? name its folder before the settings of evaluation")
     return [Path(argument) for argument in arguments if argument not in words], words
 
 

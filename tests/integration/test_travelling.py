@@ -87,6 +87,15 @@ def test_other_data_are_refused_wherever_they_come_from(project, tmp_path, capsy
     for words in (["evaluate", run], ["predict", run], ["evaluate", run, "--data", other]):
         assert "name the data it was trained on with --data DIR" in refused(words, capsys)
     assert "nowhere is no prepared data set" in refused(["evaluate", run, "--data", "nowhere"], capsys)
+    assert "which run?" in refused(["evaluate", "evaluation.top_k=60"], capsys)
+
+
+def test_a_table_knows_its_data_where_provenance_does_not(project, tmp_path, capsys):
+    run, other = project / "runs" / "r", tiny_data(tmp_path / "other", seed=4)
+    assert main(["evaluate", str(run)]) == 0
+    (run / "provenance.json").unlink()
+    assert "parquet is about another data set (digest " in refused(["report", run, "--data", other], capsys)
+    assert main(["report", str(run), "--data", str(project / "data")]) == 0
 
 
 def test_settings_of_evaluation_may_be_given_and_nothing_else(project, capsys):

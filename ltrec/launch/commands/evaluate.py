@@ -51,7 +51,8 @@ def evaluate(
         raise UserError(f"--split {split}: it must be test or valid")
     processes = detect()
     ours, words = split_runs(runs)
-    with meet(processes, _MEETING_SECONDS, say=say).together() as held:
+    meeting = meet(processes, _MEETING_SECONDS, say=say)  # kept to the end, for the process group goes on using its store
+    with meeting.together() as held:
         configs = {folder: reopen(RunFolder(folder), words, data) for folder in [*ours, *(compare or [])]}
         held |= _held(configs, checkpoint) if processes.world.size > 1 else {}
     with process_group(processes):

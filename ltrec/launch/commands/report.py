@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from ltrec.config.load import load
+from ltrec.core.errors import UserError
+from ltrec.data.manifest import Manifest
 from ltrec.evaluation.report import write_report
+from ltrec.evaluation.table import EvalTable
 from ltrec.launch.console import new_console
 from ltrec.launch.crash import traceback_in
 from ltrec.launch.guests import track_report
@@ -34,8 +37,16 @@ def report(
     if data is not None:
         for folder in folders:
             named_data(RunFolder(folder), data)
+            _refuse_other_tables(folder, Manifest.load(data).digest)
     config = load([first.config] if first.config.exists() else [], words).evaluation
     with traceback_in(first.path):
         index = write_report(folders, config, out)
     new_console().print(f"report: {index}", highlight=False, markup=False, soft_wrap=True)
     track_report(first, index.parent)
+
+
+def _refuse_other_tables(run: Path, digest: str) -> None:
+    """Results say themselves on which data they were found, whatever became of provenance."""
+    for file in sorted((run / "eval").glob("*.parquet")):
+        if (theirs := EvalTable.read(file).protocol.manifest) != digest:
+            raise UserError(f"{file} is about another data set (digest {theirs[:12]}) than --data names ({digest[:12]})")
