@@ -34,6 +34,7 @@ class Case:
     """Of rank 1's agreement module: name -> what it answers."""
     folder: str = ""
     """Rank 1's working folder."""
+    command: str = "train"
 
 
 def differs(key, zero, one):
@@ -70,6 +71,17 @@ def cases(work):
         "typo there": Case((both, ["optim.rl=1"]), r"unknown key 'optim\.rl'"),
         "typo here": Case((["optim.rl=1"], both), r"unknown key 'optim\.rl'"),
         "typo": Case((["optim.rl=1"],) * 2, r"unknown key 'optim\.rl'"),
+        "ranked with another checkpoint": Case(
+            (["--checkpoint", "last"], ["--checkpoint", "best"]),
+            differs(f"the checkpoint's digest of {work}/old/r", r"\w{12}", r"\w{12}"),
+            command="evaluate",
+        ),
+        "ranked otherwise": Case(
+            ([], ["evaluation.filter_seen=false"]),
+            differs(f"evaluation.filter_seen of {work}/old/r", "True", "False"),
+            command="evaluate",
+        ),
+        "ranked on nothing": Case(([], ["--data", "nowhere"]), "nowhere is no prepared data set", command="evaluate"),
         "owned": Case((["name=owned"],) * 2, rf"is being trained by process {os.getpid()} on "),
         "not ours": Case((["name=notes"],) * 2, "holds todo and no config.yaml that says whose it is"),
     }
@@ -86,7 +98,10 @@ def ask(rank, work, asked, answers):
         os.chdir(work / (case.folder if rank and case.folder else "step4"))
         told = io.StringIO()
         with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()), stale(case.patch if rank else {}):
-            code = main(["train", *tiny_words(work / "data", work / "out", "stream.lanes=12", *case.words[rank])])
+            common = (
+                tiny_words(work / "data", work / "out", "stream.lanes=12") if case.command == "train" else [str(work / "old" / "r")]
+            )
+            code = main([case.command, *common, *case.words[rank]])
         answers.put((rank, code, told.getvalue()))
 
 
