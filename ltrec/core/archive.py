@@ -16,6 +16,20 @@ DAMAGE = (
 """What damaged or foreign bytes lead to, in the archive, its compression and the restricted unpickler."""
 
 
+def check_description(path: Path) -> None:
+    """Compare the record that describes all others, and holds every plain value, with its checksum.
+
+    Raises:
+        zipfile.BadZipFile: it does not match, or there is none.
+        OSError, and those of DAMAGE: the file cannot be read, or is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+        if len(names) != 1:
+            raise zipfile.BadZipFile("no record that describes the others")
+        archive.read(names[0])
+
+
 def check_sums(path: Path) -> None:
     """Compare every record with its checksum.
 

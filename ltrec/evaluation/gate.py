@@ -34,6 +34,7 @@ from ltrec.evaluation.naming import common_name
 from ltrec.evaluation.pairing import Paired
 from ltrec.evaluation.power import seeds_needed, users_needed
 from ltrec.evaluation.seeds import resampled
+from ltrec.evaluation.trained import training_lines
 
 Floats = npt.NDArray[np.float64]
 ALPHA = 0.05
@@ -70,7 +71,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class DatasetVerdict:
-    """The gate on one data set; `seeds` is how many were paired, `seeds_missing` how many more it takes to be judged at all."""
+    """The gate on one data set; `seeds` is how many were paired, `seeds_missing` how many more it takes to be judged at all.
+
+    `notes` say what must be known of how the two sides were trained.
+    """
 
     dataset: str
     base: str
@@ -80,6 +84,7 @@ class DatasetVerdict:
     tail: Side
     head: Side
     verdict: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,8 @@ def gate(pairs: Mapping[str, Paired], config: EvaluationConfig | None = None, me
         verdict, seeds = _both([tail.verdict, head.verdict]), len(paired.seeds)
         missing = max(0, config.min_seeds - seeds)
         base, other = (common_name([table.name for table in tables]) for tables in (paired.base, paired.other))
-        judged.append(DatasetVerdict(name, base, other, seeds, missing, tail, head, verdict))
+        notes = training_lines(paired.base, paired.other)
+        judged.append(DatasetVerdict(name, base, other, seeds, missing, tail, head, verdict, notes))
     return Gate(metric, config.head_margin, tuple(judged), _both([d.verdict for d in judged]))
 
 

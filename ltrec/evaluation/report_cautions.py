@@ -9,11 +9,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ltrec.evaluation.report_method import Method
+from ltrec.evaluation.report_words import capital
+from ltrec.evaluation.trained import budget_line, convergence_lines
 
 
 def cautions(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
     """Every caution about the methods on the page, `mine` first."""
-    return cut_short([mine, *rivals])
+    return (*undertrained(mine, rivals), *cut_short([mine, *rivals]))
+
+
+def undertrained(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
+    """Methods that had not converged when they were ranked, and rivals that were allowed more or less training."""
+    split = mine.runs[0].split()
+    if split is None:
+        return ()
+    tables, others = mine.tables(split), [rival.tables(split) for rival in rivals]
+    unequal = [line for other in others if (line := budget_line(other, tables)) is not None]
+    return tuple(f"{capital(line)}." for line in (*convergence_lines([t for side in (tables, *others) for t in side]), *unequal))
 
 
 def cut_short(found: Sequence[Method]) -> tuple[str, ...]:

@@ -22,16 +22,15 @@ from ltrec.launch.build import Data, build_datamodule, build_plan, build_stage, 
 from ltrec.launch.combinations import refuse_combinations
 from ltrec.launch.finding import find_run, is_inside
 from ltrec.launch.finished import why_finished
+from ltrec.launch.going_on import find_start
 from ltrec.launch.guests import say
-from ltrec.launch.latest import read_start
 from ltrec.launch.meeting import Meeting, meet
 from ltrec.launch.monitoring import not_validated, refuse_monitor
 from ltrec.launch.narrator import say_untrained, say_visits
 from ltrec.launch.ownership import owning
 from ltrec.launch.population import heirs_of
 from ltrec.launch.processes import Processes, detect
-from ltrec.launch.record import record_of, refuse_other_settings
-from ltrec.launch.resuming import refuse_foreign, refuse_shards
+from ltrec.launch.record import record_of
 from ltrec.launch.run_folder import RunFolder, begin_run, folder_of
 from ltrec.launch.starting import start_from
 from ltrec.launch.strategies import build_strategy, build_stratify
@@ -41,7 +40,6 @@ from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.datamodule import StreamDataModule
 from ltrec.stages.signals import END, Asked
 from ltrec.strategy import Stratified
-from ltrec.tracking.jsonl import what_is_wrong
 from ltrec.tracking.provenance import provenance
 
 
@@ -147,14 +145,16 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh
     if resume is None:
         refuse_other_data_there(run, data.manifest.digest)
     else:
-        tell = say if processes.world.rank == 0 else lambda _: None
-        resume, state = read_start(run.checkpoints, resume, tell)
-        refuse_foreign(resume, state, data.manifest.digest, stage)
-        refuse_shards(resume, state, config.strategy.name)
+        resume, state = find_start(
+            run,
+            resume,
+            config,
+            stage,
+            manifest_digest=data.manifest.digest,
+            total_steps=total_steps(config, plan) if limit is None else None,
+            say=say if processes.world.rank == 0 else lambda _: None,
+        )
         if resume.parent == run.checkpoints:
-            refuse_other_settings(resume, state, config)
-            if wrong := what_is_wrong(run.metrics, state["metrics_bytes"], state["metrics_digest"]):
-                tell(f"{run.metrics} is damaged: {wrong}; training goes on, reports will not show its curves")
             over = why_finished(config, state, steps_per_epoch=min(plan.steps_per_epoch, limit or plan.steps_per_epoch))
     started = start_from(config, stage, data.manifest.digest) if config.init_from and resume is None else None
     strategy = build_strategy(config, processes, accelerator_of(config), build_stratify(config, data, plan))

@@ -7,7 +7,7 @@ depend on W.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,17 @@ from ltrec.evaluation.baselines import BASELINES, last_item, popularity
 from ltrec.evaluation.catalogue import Catalogue
 from ltrec.evaluation.ranking import Negatives, Score, num_parts, rank_split
 from ltrec.evaluation.table import EvalTable, Part, Protocol, assemble
+from ltrec.evaluation.trained import KEY
 from ltrec.launch.build import Data, build_backbone, build_histories, open_data
 from ltrec.launch.guests import say
+from ltrec.launch.moment import trained
 from ltrec.launch.processes import Processes, device_of
 from ltrec.launch.record import refuse_other_settings
-from ltrec.launch.resuming import refuse_foreign
+from ltrec.launch.resuming import refuse_foreign, refuse_other_data
 from ltrec.launch.run_folder import RunFolder
 from ltrec.launch.travelling import reopen
 from ltrec.models.backbones import Scorer
-from ltrec.stages.checkpoint_io import read_checkpoint, whole_file
+from ltrec.stages.checkpoint_io import look_into, read_checkpoint, whole_file
 
 Progress = Callable[[str, int, int], None]
 """What is ranked, chunks done, chunks in all (of this process)."""
@@ -62,7 +64,7 @@ def evaluate_run(
     Args:
         run: the run folder.
         split: `valid` or `test`.
-        which: `best` or `last` checkpoint.
+        which: `best`, `last`, ...; the first that exists where there is no such checkpoint, and the table says so.
         processes: this process among all; a process group of that size must exist.
         on_progress: hears how far it is.
         config: the run's, with the data's place and settings of evaluation as they shall be; None = as the run has them.
@@ -76,15 +78,19 @@ def evaluate_run(
     config, checkpoint = config or reopen(run), run.checkpoint(which)
     data = open_data(config)
     histories = build_histories(config, data, split)
-    sha, protocol = sha256_file(whole_file(checkpoint)), protocol_of(config, data, split)
+    state, sha, protocol = look_into(checkpoint), sha256_file(whole_file(checkpoint)), protocol_of(config, data, split)
+    refuse_other_data(checkpoint, state, data.manifest.digest, way_out="name the data it was trained on")
+    refuse_other_settings(checkpoint, state, config)
     files = {config.model.name: run.eval / f"{split}.parquet"}
     lists = {"top_k": config.evaluation.top_k}
     source = {
         "name": config.name,
         "scorer": config.model.name,
         "seed": config.seed,
-        "checkpoint": which,
+        "asked": which,
+        "checkpoint": checkpoint.stem,
         "checkpoint_sha256": sha,
+        KEY: trained(checkpoint, state, config).to_json(),
         **lists,
     }
     jobs = [_Job(config.model.name, partial(_load_unchanged, config, data, checkpoint, processes, sha), source, protocol)]
@@ -93,10 +99,12 @@ def evaluate_run(
         origin = {"name": name, "scorer": name, **lists}
         jobs.append(_Job(name, partial(baseline_score, name, data), origin, baseline_protocol(protocol, name)))
     for job in jobs:
-        if any_rank(not _is_current(files[job.name], job)):
-            table = _rank(job, config, data, histories, partial(on_progress, job.name))
-            if processes.world.rank == 0:
-                table.write(files[job.name])
+        before = _ranked_before(files[job.name], job)
+        again = any_rank(before is None) or before is None
+        table = _rank(job, config, data, histories, partial(on_progress, job.name)) if again else before
+        assert table is not None
+        if processes.world.rank == 0 and (again or table.source != job.source):
+            replace(table, source=job.source).write(files[job.name])
     return files
 
 
@@ -192,14 +200,18 @@ def _rank(job: _Job, config: RunConfig, data: Data, histories: Histories, on_pro
     )
 
 
-def _is_current(path: Path, job: _Job) -> bool:
-    """Whether a file holds what the job would write. A damaged one does not, and is written anew."""
+def _ranked_before(path: Path, job: _Job) -> EvalTable | None:
+    """The table that the job would come to, but for what has since become of the run; None when it is to be ranked.
+
+    A damaged one is ranked again, and that is said.
+    """
     if not path.exists():
-        return False
+        return None
     try:
         table = EvalTable.read(path)
     except UserError as error:
         if current_world().rank == 0:
             say(f"{error.args[0].removesuffix('; evaluate again')}: ranking again")
-        return False
-    return table.protocol == job.protocol and table.source == job.source
+        return None
+    same = table.protocol == job.protocol and {**table.source, KEY: 0} == {**job.source, KEY: 0}
+    return table if same else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ltrec.config.tree import RunConfig
+from ltrec.optim.schedule import CONSTANT
 from ltrec.stages.patience import Patience
 
 
@@ -22,12 +23,13 @@ def why_finished(config: RunConfig, state: dict[str, Any], *, steps_per_epoch: i
     if loop.patience and waited >= loop.patience:
         reason, more = f"{waited} validations without a rise: trainer.patience={loop.patience}", "trainer.patience"
     elif step >= loop.max_epochs * steps_per_epoch:
-        reason, more = f"trainer.max_epochs={loop.max_epochs}", "trainer.max_epochs"
+        reason, more = f"trainer.max_epochs={loop.max_epochs}", "trainer.max_epochs" if config.optim.schedule == CONSTANT else ""
     elif 0 < loop.max_steps <= step:
         return f"finished at step {step}, epoch {epoch} (trainer.max_steps={loop.max_steps}); nothing to do"
     else:
         return None
-    return f"finished at epoch {epoch} ({reason}); nothing to do: a higher {more} goes on"
+    way_on = f": a higher {more} goes on" if more else ""  # a rate that falls is planned over the length it has
+    return f"finished at epoch {epoch} ({reason}); nothing to do{way_on}"
 
 
 def _waited(config: RunConfig, state: dict[str, Any]) -> int:

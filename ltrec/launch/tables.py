@@ -16,6 +16,8 @@ from ltrec.evaluation.compare import Comparison, Difference
 from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate
 from ltrec.evaluation.gate_words import deciding, head_test, head_told, share, tail_test, tail_told, too_few_seeds
 from ltrec.evaluation.summary import Estimate, Summary
+from ltrec.evaluation.table import EvalTable
+from ltrec.evaluation.trained import convergence_lines, ranked_line
 
 COLOURS = {PASS: "bold green", FAIL: "bold red", INCONCLUSIVE: "bold yellow"}
 
@@ -28,6 +30,14 @@ def print_summaries(summaries: Mapping[str, Summary], console: Console) -> None:
         print_table(baseline_table(list(summaries.values())), console)
     print_table(grid_table(first), console)
     console.print(protocol_line(first), style="dim", highlight=False, soft_wrap=not console.is_terminal)
+
+
+def print_training(table: EvalTable, console: Console) -> None:
+    """Which checkpoint was ranked, and whether its training had converged."""
+    lines = [Text(f"ranked: {line}") for line in [ranked_line(table)] if line]
+    lines += [Text.assemble(("Note: ", "bold yellow"), line) for line in convergence_lines([table])]
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -151,6 +161,8 @@ def gate_line(gate: Gate) -> Text:
     for verdict in gate.datasets:
         lead = f"\n{verdict.dataset}: {verdict.verdict}. " if len(gate.datasets) > 1 else ". "
         line.append(lead + gate_sentence(gate, verdict))
+        for note in verdict.notes:
+            line.append("\nNote: ", "bold yellow").append(note)
     return line
 
 

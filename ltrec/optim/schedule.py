@@ -8,8 +8,11 @@ from collections.abc import Callable
 from ltrec.core.errors import UserError, nearest
 
 # Each maps progress through the decay phase, 0..1, to a factor 1..0 that is then lifted to `final_ratio`.
+CONSTANT = "constant"
+"""The one that does not ask how long training is."""
+
 SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda _: 1.0,
+    CONSTANT: lambda _: 1.0,
     "linear": lambda progress: 1.0 - progress,
     "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
 }

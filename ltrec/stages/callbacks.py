@@ -224,6 +224,7 @@ class Checkpoints(Callback):
         self.folder, self.metrics, self.monitor, self.every_steps, self.record = folder, metrics, monitor, every_steps, record
         self.best: dict[str, float] = {}  # by name of the checkpoint
         self.best_step = self.last_step = -1  # of the newest best and the newest last in this process's life
+        self.validated: dict[str, tuple[int, float]] = {}  # step and value of the last validation, by the same name
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -245,6 +246,7 @@ class Checkpoints(Callback):
             return
         assert isinstance(pl_module, BackboneStage)
         name = {1: "stage1", 2: "best"}[pl_module.stage_number]
+        self.validated[name] = (trainer.global_step, float(value))
         if float(value) > self.best.get(name, -math.inf):
             self.best[name], self.best_step = float(value), trainer.global_step
             self._save(trainer, name)
@@ -261,16 +263,17 @@ class Checkpoints(Callback):
         """Remember how long metrics.jsonl was, once all of that is on the disk, and whose checkpoint it is."""
         self.metrics.flush()
         checkpoint["metrics_bytes"], checkpoint["metrics_digest"] = self.metrics.size(), self.metrics.digest()
-        checkpoint["run"] = {**self.record, "epochs": epoch_of(trainer)}
+        now = {"epochs": epoch_of(trainer), "validated": dict(self.validated), "stopped": bool(trainer.should_stop)}
+        checkpoint["run"] = {**self.record, **now}
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Cut metrics.jsonl back to the checkpoint."""
         self.metrics.truncate(checkpoint["metrics_bytes"])
 
     def state_dict(self) -> dict[str, Any]:
-        """The best values so far."""
-        return {"best": dict(self.best)}
+        """The best values so far, and the last."""
+        return {"best": dict(self.best), "validated": dict(self.validated)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on judging against the best values so far."""
-        self.best = dict(state_dict["best"])
+        self.best, self.validated = dict(state_dict["best"]), dict(state_dict["validated"])

@@ -22,7 +22,17 @@ _FORM: dict[str, type] = {
     "metrics_digest": str,
     "run": dict,
     "pytorch-lightning_version": str,
+    "StreamDataModule.manifest_digest": str,
+    "run.run_id": str,
+    "run.config": str,
+    "run.total_steps": int,
+    "run.epochs": float,
+    "run.validated": dict,
+    "run.stopped": bool,
 }
+"""Keys, with a dot for one inside another, and what they hold."""
+
+_MISSING = object()
 
 
 def refuse_other_form(path: Path, state: Mapping[str, Any]) -> None:
@@ -32,9 +42,26 @@ def refuse_other_form(path: Path, state: Mapping[str, Any]) -> None:
         UserError: naming the first key that is missing or of another kind.
     """
     shards = {"zero": dict} if "zero" in state else {"optimizer_states": list}  # DeepSpeed keeps optimiser states beside it
-    for key, kind in (_FORM | shards).items():
-        if not isinstance(state.get(key), kind):
-            found = f"{key} is a {type(state[key]).__name__}" if key in state else f"{key} is missing"
-            raise UserError(f"{path} was not written by 'ltrec train' ({found}); use another checkpoint")
-    if other := [name for name, value in state["state_dict"].items() if not isinstance(value, Tensor)]:
-        raise UserError(f"{path} was not written by 'ltrec train' (state_dict[{other[0]!r}] is no tensor); use another checkpoint")
+    found = next((f"{key} {fault}" for key, kind in (_FORM | shards).items() if (fault := _fault(state, key, kind))), None)
+    found = found or _fault_inside(state)
+    if found is not None:
+        raise UserError(f"{path} was not written by 'ltrec train' ({found}); use another checkpoint")
+
+
+def _fault(state: Mapping[str, Any], key: str, kind: type) -> str | None:
+    outer, _, inner = key.partition(".")
+    value = state.get(outer, _MISSING) if not inner else state[outer].get(inner, _MISSING)
+    if value is _MISSING:
+        return "is missing"
+    right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    return None if right else f"is a {type(value).__name__}"
+
+
+def _fault_inside(state: Mapping[str, Any]) -> str | None:
+    for name, value in state["state_dict"].items():
+        if not isinstance(value, Tensor):
+            return f"state_dict[{name!r}] is a {type(value).__name__}"
+    for name, pair in state["run"]["validated"].items():
+        if not (isinstance(pair, tuple) and [type(value) for value in pair] == [int, float]):
+            return f"run.validated[{name!r}] is no step and value"
+    return None

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
-from ltrec.core.archive import DAMAGE, check_sums
+from ltrec.core.archive import DAMAGE, check_description, check_sums
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_path
 from ltrec.core.slots import keep_before
@@ -54,6 +54,15 @@ def _system_error(error: BaseException | None) -> OSError | None:
     return error
 
 
+def look_into(path: Path) -> dict[str, Any]:
+    """What a checkpoint says besides its tensors, whose bytes are neither read nor checked: quick, however large it is.
+
+    Raises:
+        UserError: when it is missing or damaged.
+    """
+    return _load(path, lambda file: torch.load(file, map_location="cpu", weights_only=True, mmap=True), check_description)
+
+
 def whole_file(checkpoint: Path) -> Path:
     """The file that holds a checkpoint's weights and cursor: itself, or one in the folder that sharded training writes."""
     return checkpoint / "whole.ckpt" if checkpoint.is_dir() else checkpoint
@@ -65,9 +74,14 @@ def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     Raises:
         UserError: when it is missing or damaged.
     """
+    where = map_location or "cpu"
+    return _load(path, lambda file: torch.load(file, map_location=where, weights_only=True), check_sums)
+
+
+def _load(path: Path, load: Callable[[Path], Any], check: Callable[[Path], None]) -> dict[str, Any]:
     try:
-        check_sums(whole_file(path))
-        state = torch.load(whole_file(path), map_location=map_location or "cpu", weights_only=True)
+        check(whole_file(path))
+        state = load(whole_file(path))
     except FileNotFoundError:
         raise UserError(f"{path} not found: the run has no such checkpoint") from None
     except (*DAMAGE, OSError) as error:

@@ -174,7 +174,7 @@ def test_damaged_metrics_are_said_and_stop_nothing_but_their_report(data, undist
     capsys.readouterr()
     training.train(tiny_config(data, run.parent))
     said = [line for line in capsys.readouterr().err.splitlines() if "metrics.jsonl is damaged: " in line]
-    assert len(said) == 1 and said[0].endswith("; training goes on, reports will not show its curves")
+    assert len(said) == 1 and said[0].endswith("; training goes on, and a report will refuse the curves")
     mine, good = checkpoint(run), checkpoint(undisturbed)
     assert all(same(mine[key], good[key]) for key in ("state_dict", "optimizer_states", "callbacks", "StreamDataModule"))
     if spoil is flip:

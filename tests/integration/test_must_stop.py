@@ -10,6 +10,8 @@ from ltrec.launch.cli import main
 from tests.support.commands import ltrec
 from tests.support.tiny_run import checkpoint, refuse_differences, tiny_data, tiny_words
 
+CONSTANT = "optim.schedule=constant"  # a rate that falls would be planned for one epoch
+
 
 def content(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
@@ -20,7 +22,7 @@ def trained(tmp_path_factory) -> Path:
     """data/ and runs/r, trained and evaluated."""
     folder = tmp_path_factory.mktemp("trained")
     tiny_data(folder / "data")
-    assert main(["train", *tiny_words(folder / "data", folder / "runs", "trainer.max_epochs=1")]) == 0
+    assert main(["train", *tiny_words(folder / "data", folder / "runs", "trainer.max_epochs=1", CONSTANT)]) == 0
     assert main(["evaluate", str(folder / "runs" / "r")]) == 0
     return folder
 
@@ -144,7 +146,7 @@ def other_data(place):
 
 FRESH, AGAIN, RANK, PREDICT = (
     train(),
-    train("name=r", "trainer.max_epochs=2"),
+    train("name=r", "trainer.max_epochs=2", CONSTANT),
     ["evaluate", "runs/r", "--split", "valid"],
     ["predict", "runs/r"],
 )
@@ -205,7 +207,7 @@ def test_no_permission_is_one_line(place, capsys, monkeypatch):
 
 
 def test_a_full_disk_while_training_keeps_the_last_checkpoint_and_the_run_goes_on_later(place, tmp_path):
-    run, words = place / "runs" / "r", tiny_words(place / "data", place / "runs", "trainer.max_epochs=3")
+    run, words = place / "runs" / "r", tiny_words(place / "data", place / "runs", "trainer.max_epochs=3", CONSTANT)
     shutil.copytree(place / "runs", tmp_path / "undisturbed")
     before, size = checkpoint(run), (run / "checkpoints" / "last.ckpt").stat().st_size
     done = ltrec("train", *words, check=False, file_limit=size // 2)

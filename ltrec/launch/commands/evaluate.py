@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ from ltrec.evaluation.gate import gate
 from ltrec.evaluation.pairing import pair
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
+from ltrec.evaluation.trained import KEY
 from ltrec.launch.agreement import code, settings
 from ltrec.launch.console import new_console
 from ltrec.launch.crash import traceback_in
@@ -26,7 +27,7 @@ from ltrec.launch.guests import say
 from ltrec.launch.meeting import meet
 from ltrec.launch.processes import Processes, detect, process_group
 from ltrec.launch.run_folder import RunFolder
-from ltrec.launch.tables import print_comparison, print_gate, print_summaries
+from ltrec.launch.tables import print_comparison, print_gate, print_summaries, print_training
 from ltrec.launch.travelling import reopen, split_runs
 from ltrec.stages.checkpoint_io import whole_file
 
@@ -43,7 +44,7 @@ def evaluate(
         list[Path] | None, typer.Option(help="Baseline run folder to compare with; repeat it for several seeds, in the same order.")
     ] = None,
     split: Annotated[str, typer.Option(help="test or valid.")] = "test",
-    checkpoint: Annotated[str, typer.Option(help="best, last, or stage1: the best before plugins woke.")] = "best",
+    checkpoint: Annotated[str, typer.Option(help="best, last, previous, or stage1: the best before plugins woke.")] = "best",
     data: Annotated[Path | None, typer.Option(help="Where the data set lies now; default: where the run says.")] = None,
 ) -> None:
     """Rank every user's target, report by activity stratum, and compare runs under the gate."""
@@ -78,9 +79,16 @@ def _held(configs: dict[Path, RunConfig], checkpoint: str) -> dict[str, str]:
 def _show(run: RunFolder, config: RunConfig, split: str, tables: dict[str, EvalTable], console: Console) -> None:
     """Print a run's metrics and leave them as JSON beside the tables."""
     summaries = {name: summarise(table, config.evaluation) for name, table in tables.items()}
-    atomic_write_text(run.eval / f"{split}.json", canonical_json({name: s.to_json() for name, s in summaries.items()}))
+    body = {name: {**summary.to_json(), **_moment(tables[name])} for name, summary in summaries.items()}
+    atomic_write_text(run.eval / f"{split}.json", canonical_json(body))
     print_summaries(summaries, console)
+    print_training(next(iter(tables.values())), console)
     console.print(f"results: {run.eval}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _moment(table: EvalTable) -> dict[str, Any]:
+    """Which checkpoint was ranked, as JSON; nothing for a baseline."""
+    return {key: table.source[key] for key in ("asked", "checkpoint", KEY)} if KEY in table.source else {}
 
 
 def _show_comparison(

@@ -24,7 +24,7 @@ def predict(
     settings: Annotated[list[str] | None, typer.Argument(help="evaluation.key=value words.", show_default=False)] = None,
     out: Annotated[Path | None, typer.Option(help="Parquet file to write; default RUN/predictions/top-k.parquet.")] = None,
     k: Annotated[int, typer.Option("--k", "-k", help="Items per user.")] = 10,
-    checkpoint: Annotated[str, typer.Option(help="best, last, or stage1: the best before plugins woke.")] = "best",
+    checkpoint: Annotated[str, typer.Option(help="best, last, previous, or stage1: the best before plugins woke.")] = "best",
     data: Annotated[Path | None, typer.Option(help="Where the data set lies now; default: where the run says.")] = None,
 ) -> None:
     """Recommend to every known user from the whole stored history: user_id, rank, item_id, score."""
@@ -34,12 +34,12 @@ def predict(
     folder = RunFolder(run)
     config = reopen(folder, settings or [], data)
     opened = open_data(config)
-    path = out or run / "predictions" / "top-k.parquet"
+    path, chosen = out or run / "predictions" / "top-k.parquet", folder.checkpoint(checkpoint)
     console = new_console(stderr=True)
     with traceback_in(folder.path), Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("ranking users", total=None)
         rows = write_predictions(
-            load_score(config, opened, folder.checkpoint(checkpoint), processes),
+            load_score(config, opened, chosen, processes),
             build_histories(config, opened, "all"),
             opened.vocabulary.item_id,
             k=k,
@@ -47,4 +47,4 @@ def predict(
             out=path,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    new_console().print(f"{rows:,} recommendations: {path}", highlight=False, markup=False, soft_wrap=True)
+    new_console().print(f"{rows:,} recommendations of {chosen.name}: {path}", highlight=False, markup=False, soft_wrap=True)

@@ -62,7 +62,7 @@ def test_validation_users_are_not_denied_before_an_epoch_without_validation(data
 
 
 def test_current_results_are_kept_and_stale_ones_are_not(data, tmp_path):
-    run = train(tiny_config(data, tmp_path, "trainer.max_epochs=1"))
+    run = train(tiny_config(data, tmp_path, "trainer.max_epochs=1", "optim.schedule=constant"))
     done = []
     files = evaluate_run(run, "test", "last", detect(), lambda name, *_: done.append(name))
     assert set(done) == set(files)
@@ -70,7 +70,7 @@ def test_current_results_are_kept_and_stale_ones_are_not(data, tmp_path):
     done.clear()
     evaluate_run(run, "test", "last", detect(), lambda name, *_: done.append(name))
     assert done == []
-    train(tiny_config(data, tmp_path, "trainer.max_epochs=2"))
+    train(tiny_config(data, tmp_path, "trainer.max_epochs=2", "optim.schedule=constant"))
     evaluate_run(run, "test", "last", detect(), lambda name, *_: done.append(name))
     assert set(done) == {"sasrec"}, "another checkpoint: its own table only"
     assert files["sasrec"].read_bytes() != first["sasrec"]

@@ -59,11 +59,11 @@ def without_clock(lines):
 
 def test_offline_holds_every_line_and_a_resumed_run_goes_on_under_its_id(data, tmp_path, capsys):
     words = ["tracking.wandb=offline", "tracking.project=p", "tracking.group=g", "tracking.tags=[a, b]"]
-    train(tiny_config(data, tmp_path, *words, "trainer.max_epochs=2"))
+    train(tiny_config(data, tmp_path, *words, "trainer.max_epochs=2", "optim.schedule=constant"))
     run = tmp_path / "r"
     first = lines_of(run)
     assert "wandb sync" in capsys.readouterr().err
-    train(tiny_config(data, tmp_path, *words, "trainer.max_epochs=3"))
+    train(tiny_config(data, tmp_path, *words, "trainer.max_epochs=3", "optim.schedule=constant"))
     one, two = files(run)
     assert without_clock(history(one)) == as_history(first)
     assert without_clock(history(two)) == as_history(lines_of(run)[len(first) :])

@@ -1,0 +1,61 @@
+"""What is planned over the whole run: a rate that falls, a switch after a share of it. Another length changes it under way.
+
+Half of a cosine over 10 epochs and half of one over 20 are no run of either: such a run is not what its config says, and cannot be
+repeated from it. So a run keeps its length. Where a new run begins from another one's checkpoint its plan is its own, and is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.optim.schedule import CONSTANT, schedule
+
+
+def settle_plan(
+    checkpoint: Path, state: Mapping[str, Any], config: RunConfig, total_steps: int, *, own: bool, say: Callable[[str], None]
+) -> None:
+    """Refuse another length for a run with a plan; of a new run that begins from another's checkpoint, say what it changes.
+
+    Args:
+        checkpoint: where training goes on from.
+        state: its contents.
+        config: the resolved run.
+        total_steps: optimiser steps of the whole run.
+        own: the checkpoint is one of this run.
+        say: hears one line.
+
+    Raises:
+        UserError: something of the run depends on its length, and it is to be longer or shorter than planned.
+    """
+    planned = state["run"]["total_steps"]
+    changes = _changes(config, state["global_step"], planned, total_steps) if planned != total_steps else []
+    if not changes:
+        return
+    lengths = f"{checkpoint} is planned over {planned:,} steps, this run over {total_steps:,}"
+    if not own:
+        say(f"{lengths}: {'; '.join(changes)}")
+        return
+    raise UserError(
+        f"trainer.max_epochs={config.trainer.max_epochs} changes the plan under way ({lengths}): {'; '.join(changes)}; go on with "
+        "the trainer.max_epochs it began with, or train the other length under another name=..."
+    )
+
+
+def _changes(config: RunConfig, step: int, planned: int, total_steps: int) -> list[str]:
+    """What another length makes of the moment in which training goes on."""
+    optim, changes = config.optim, []
+    if optim.schedule != CONSTANT:
+        then, now = (
+            schedule(optim.schedule, warmup_steps=optim.warmup_steps, total_steps=steps, final_ratio=optim.final_ratio)(step)
+            for steps in (planned, total_steps)
+        )
+        changes.append(
+            f"by optim.schedule={optim.schedule} the rate at step {step:,} goes from {then:.3g} to {now:.3g} of its peak"
+        )
+    if config.plugin.name != "none" and config.switch.by == "share":
+        changes.append("by switch.by=share the second stage begins at another step")
+    return changes
