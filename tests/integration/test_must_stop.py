@@ -8,6 +8,7 @@ import torch
 
 from ltrec.launch.cli import main
 from tests.support.commands import ltrec
+from tests.support.slurm_cluster import free_ports
 from tests.support.tiny_run import checkpoint, refuse_differences, tiny_data, tiny_words
 
 CONSTANT = "optim.schedule=constant"  # a rate that falls would be planned for one epoch
@@ -71,7 +72,7 @@ MISTAKES = {
     "batch and lanes": (train("stream.batch_rows=25"), "batch_rows"),
     "accumulate": (train("trainer.accumulate=7"), "7 micro-batches"),
     "resume from nothing": (train("resume=no.ckpt"), "resume=no.ckpt: no such checkpoint"),
-    "resume never": (train("name=r", "resume=never"), "holds a run already"),
+    "resume never": (train("name=r", CONSTANT, "resume=never"), "holds a run already"),
     "another config": (train("name=r", "optim.lr=7"), "holds a run with another config (optim.lr="),
     "evaluate nothing": (["evaluate", "runs/none"], "runs/none is no run folder"),
     "evaluate data": (["evaluate", "data"], "data is no run folder"),
@@ -104,7 +105,7 @@ def spoil_manifest(place):
 
 
 def spoil_vocabulary(place):
-    flip(next((place / "data" / "vocab").glob("items-*.parquet")), 40)
+    flip(next((place / "data" / "vocab").glob("items*.parquet")), 40)
 
 
 def lose_shard(place):
@@ -153,14 +154,14 @@ FRESH, AGAIN, RANK, PREDICT = (
 DAMAGES = {
     "train, flipped shard": (spoil_shard, FRESH, "part-"),
     "train, flipped manifest": (spoil_manifest, FRESH, "manifest.json is damaged"),
-    "train, flipped vocabulary": (spoil_vocabulary, FRESH, "items-"),
+    "train, flipped vocabulary": (spoil_vocabulary, FRESH, "items"),
     "train, lost shard": (lose_shard, FRESH, "part-"),
     "train, truncated checkpoint": (truncate_checkpoint, AGAIN, "last.ckpt is damaged"),
     "train, flipped checkpoint": (spoil_checkpoint, AGAIN, "last.ckpt is damaged"),
     "train, other data": (other_data, AGAIN, "was trained on another data set"),
     "train, broken config": (spoil_config, ["train", "runs/r/config.yaml"], "config.yaml"),
     "evaluate, flipped shard": (spoil_shard, RANK, "part-"),
-    "evaluate, lost data": (lose_data, RANK, "is no prepared data set"),
+    "evaluate, lost data": (lose_data, RANK, "say where it is with --data DIR"),
     "evaluate, truncated checkpoint": (truncate_checkpoint, RANK, "best.ckpt is damaged"),
     "evaluate, lost checkpoints": (lose_checkpoints, RANK, "holds no checkpoint: train the run first"),
     "evaluate, empty run": (empty_run, RANK, "is no run folder: it has no config.yaml"),
@@ -185,7 +186,8 @@ def test_damage_is_one_line_and_nothing_is_half_written(place, capsys, spoil, wo
 
 
 def test_a_world_that_does_not_divide_the_lanes(place, capsys, monkeypatch):
-    for name, value in {"WORLD_SIZE": "5", "LOCAL_WORLD_SIZE": "5", "RANK": "0", "LOCAL_RANK": "0"}.items():
+    processes = {"WORLD_SIZE": "5", "LOCAL_WORLD_SIZE": "5", "RANK": "0", "LOCAL_RANK": "0"}
+    for name, value in {**processes, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_ports(1)[0])}.items():
         monkeypatch.setenv(name, value)
     before = content(place)
     assert "5 processes do not divide 24 lanes (stream.lanes)" in refused(train(), capsys)
