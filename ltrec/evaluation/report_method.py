@@ -17,6 +17,8 @@ from ltrec.evaluation.table import EvalTable
 
 _OWN = re.compile(r"^(name|seed|out|resume):.*$", re.MULTILINE)
 """Top-level keys that may differ between seeds of one method."""
+_START = re.compile(r"^init_from:.*$", re.MULTILINE)
+"""Each seed of a second stage starts from its own first one: runs/trunk-1, runs/trunk-2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +86,14 @@ def methods(runs: Iterable[RunFolder]) -> list[Method]:
     """Runs gathered by method, in the order of first appearance; a run without config.yaml stands alone."""
     gathered: dict[str, list[RunFolder]] = {}
     for run in runs:
-        key = str(run.path.resolve()) if run.config is None else _OWN.sub("", run.config)
+        key = str(run.path.resolve()) if run.config is None else _common(run.config)
         gathered.setdefault(key, []).append(run)
     return [Method(tuple(found)) for found in gathered.values()]
+
+
+def _common(config: str) -> str:
+    """What the configs of one method's seeds share: all but what is a run's own, numbers in the place it starts from among it."""
+    return _START.sub(lambda line: re.sub("[0-9]+", "#", line[0]), _OWN.sub("", config))
 
 
 def labels(found: Sequence[Method]) -> Mapping[int, str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ltrec
+from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.report_answer import badge, judged_answer, served_answer, untested_answer
@@ -79,8 +80,9 @@ def build_page(runs: Sequence[RunFolder], config: EvaluationConfig) -> Page:
         protocol=protocol_facts(judged.summary, mine, judged.split, config) if judged else (("Evaluated", "no"),),
         provenance=provenance_facts(mine),
         config=runs[0].config,
+        config_of=mine.runs[0].name if len(mine.runs) > 1 else "",
         limits=limits(judged.summary if judged else None, len(mine.runs)),
-        footer=f"Made by ltrec {ltrec.__version__} from {runs[0].path}. One file, no scripts, nothing loaded from elsewhere.",
+        footer=_footer(runs),
     )
 
 
@@ -175,6 +177,11 @@ def _title(mine: Method, answer: Answer) -> str:
     """Of the browser's tab: the verdict first."""
     verdict = f"{answer.badge.word}: {''.join(part.text for part in answer.line)}" if answer.badge else mine.name
     return f"{verdict} \N{MIDDLE DOT} ltrec"
+
+
+def _footer(runs: Sequence[RunFolder]) -> str:
+    more = f" and {counted(len(runs) - 1, 'more run')}" if len(runs) > 1 else ""
+    return f"Made by ltrec {ltrec.__version__} from {runs[0].path}{more}. One file, no scripts, nothing loaded from elsewhere."
 
 
 def _data(run: RunFolder) -> Mapping[str, Any]:

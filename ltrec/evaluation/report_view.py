@@ -169,6 +169,7 @@ class Page:
     protocol: tuple[tuple[str, str], ...]
     provenance: tuple[tuple[str, str], ...]
     config: str | None
+    config_of: str
     limits: tuple[str, ...]
     footer: str
 

@@ -147,6 +147,16 @@ def test_seeds_of_one_method_are_found(run, joint):
     assert [m.label for m in found] == ["lifted (3 seeds)", "joint (3 seeds)"]
 
 
+def test_seeds_of_a_second_stage_start_from_their_own_first_one(run, joint):
+    for seed, path in zip(SEEDS, joint, strict=True):
+        config = (path / "config.yaml").read_text()
+        (path / "config.yaml").write_text(config + f"init_from: runs/trunk-{seed}/checkpoints/stage1.ckpt\n")
+    other = other_run(run, "elsewhere", seed=2)
+    (other / "config.yaml").write_text((joint[1] / "config.yaml").read_text().replace("trunk-2", "other-2"))
+    found = methods([read_run(p) for p in (*joint, other)])
+    assert [[r.name for r in m.runs] for m in found] == [["joint-1", "joint-2", "joint-3"], ["elsewhere"]]
+
+
 def test_seeds_without_a_baseline_are_one_method_without_a_verdict(run, joint):
     text = plain(read(write_report(joint, CONFIG)).text)
     found = summarise(tables(joint), CONFIG)
