@@ -3,6 +3,7 @@
 file, row          where it came from (file = position among the sources)
 user_id, item_id   raw ids
 number, fraction, iso, text   the time (see time_columns)
+spelled            text in the spelling that forms are read in (see time_text)
 content            what a rejected row looked like
 """
 
@@ -16,10 +17,12 @@ import pyarrow as pa
 
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.engine import quoted
 from ltrec.data.prepare.progress import Progress
 from ltrec.data.prepare.readers import Where, read
 from ltrec.data.prepare.sources import Source
 from ltrec.data.prepare.time_columns import is_rounded, timed
+from ltrec.data.prepare.time_text import spelled
 from ltrec.data.prepare.times import check_readable
 
 INSERT_ROWS = 1 << 18
@@ -27,13 +30,13 @@ LONGEST_CONTENT = 500
 
 _TABLE = """
 CREATE TABLE staged (file INTEGER, row BIGINT, user_id VARCHAR, item_id VARCHAR, number BIGINT, fraction BIGINT, iso BOOLEAN,
-                     text VARCHAR, reason VARCHAR, content VARCHAR)"""
+                     text VARCHAR, spelled VARCHAR, reason VARCHAR, content VARCHAR)"""
 
 _INSERT = """
 INSERT INTO staged
-SELECT {file}, row, user_id, item_id, number, fraction, iso, text,
+SELECT {file}, row, user_id, item_id, number, fraction, iso, text, CASE WHEN text IS NOT NULL THEN {spelled} END AS spelled,
        CASE WHEN coalesce(user_id, '') = '' THEN 'null user' WHEN coalesce(item_id, '') = '' THEN 'null item'
-            WHEN coalesce(time::VARCHAR, '') = '' THEN 'null time' END AS reason,
+            WHEN trim(coalesce(time::VARCHAR, '')) = '' OR lower(trim(time::VARCHAR)) IN ({nulls}) THEN 'null time' END AS reason,
        CASE WHEN reason IS NOT NULL THEN left(
            concat('user=', user_id, ' item=', item_id, ' time=', time), {longest}) END AS content
 FROM ({timed})"""
@@ -131,5 +134,6 @@ def _large_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 def _insert(connection: duckdb.DuckDBPyConnection, file: int, batch: pa.Table, config: PrepareConfig, before: int) -> None:
     batch, query = timed(batch, config, before)
     connection.register("batch", batch)
-    connection.execute(_INSERT.format(file=file, longest=LONGEST_CONTENT, timed=query))
+    nulls = ", ".join(quoted(value.lower()) for value in config.null_values) or "NULL"
+    connection.execute(_INSERT.format(file=file, longest=LONGEST_CONTENT, timed=query, spelled=spelled("text"), nulls=nulls))
     connection.unregister("batch")

@@ -2,7 +2,7 @@
 
 number     the time as a whole number in its own unit; seconds where it was a date, ISO text or a typed timestamp (`iso`)
 fraction   10^-18 of that unit
-text       what is neither number nor ISO 8601, in the one spelling of time_text
+text       what is neither number nor ISO 8601, as it stands
 
 No type of DuckDB holds a zone and more than nanoseconds, so the decimals of a second of ISO text are cut off before it is read.
 """
@@ -16,7 +16,7 @@ from pyarrow import types
 
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.time_text import asked, spelled
+from ltrec.data.prepare.time_text import asked
 
 ATTO = 10**18
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -43,7 +43,7 @@ FROM (SELECT *, {_SPLIT} FROM (SELECT *, TRY_CAST(time AS DECIMAL(38, 18)) AS am
 _TEXT = f"""
 SELECT *, coalesce(whole, seconds) AS number,
        CASE WHEN whole IS NOT NULL THEN part WHEN point = 0 THEN 0 ELSE rpad(left(decimals, 18), 18, '0')::BIGINT END AS fraction,
-       whole IS NULL AND seconds IS NOT NULL AS iso, CASE WHEN whole IS NULL AND seconds IS NULL THEN {spelled("given")} END AS text
+       whole IS NULL AND seconds IS NOT NULL AS iso, CASE WHEN whole IS NULL AND seconds IS NULL THEN time END AS text
 FROM (SELECT *, {_SPLIT}, CASE WHEN amount IS NULL AND NOT fine AND {_ISO} THEN epoch_us(TRY_CAST(
              CASE WHEN point = 0 THEN given WHEN decimals <> '' THEN left(given, point - 1) || tail END AS TIMESTAMPTZ)) // 1000000
              END AS seconds

@@ -17,7 +17,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import one_row
 from ltrec.data.prepare.time_columns import PER_SECOND
-from ltrec.data.prepare.time_text import DIGITS, EXAMPLES, FORMS, TWINS, digits_as_seconds, nanoseconds
+from ltrec.data.prepare.time_text import DIGITS, EXAMPLES, FORMS, TWINS, digits_as_seconds, nanoseconds, spelled
 
 _ALSO = dict.fromkeys(("valid_from", "test_from"), ", a share of the events such as 0.8 or seconds since 1970")
 _SAMPLE = 1000
@@ -89,7 +89,10 @@ def _refuse_unreadable(connection: duckdb.DuckDBPyConnection, config: PrepareCon
         return
     asked = f" by time_format={config.time_format!r}" if config.time_format else f" by time_unit={config.time_unit}"
     asked, hint = ("", "say time_format=... for another form than") if _is_free(config) else (asked, "without it are read")
-    raise UserError(f"column {config.time!r}: {rows[0][0]!r} is no time{asked}, and no value so far is; {hint} {EXAMPLES}")
+    raise UserError(
+        f"column {config.time!r}: {rows[0][0]!r} is no time{asked}, and no value so far is; {hint} {EXAMPLES},"
+        f" from {config.earliest} to {config.latest}"
+    )
 
 
 def check_readable(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> bool:
@@ -128,7 +131,7 @@ def _written(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> di
     source = "FROM staged WHERE reason IS NULL AND text IS NOT NULL"
     if not any(_count(connection, ["true"], source)):
         return {}
-    fit = {form: _within(config, nanoseconds("text", formats), 10**9) for form, formats in FORMS.items()}
+    fit = {form: _within(config, nanoseconds("spelled", formats), 10**9) for form, formats in FORMS.items()}
     likely: list[str] = []
     for rest in (f"{source} USING SAMPLE {_SAMPLE} ROWS (reservoir, 0)", source):
         left = " OR ".join(fit[form] for form in likely) or "false"
@@ -165,11 +168,11 @@ def _converted(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, for
         connection.execute(f"UPDATE staged SET {new}, iso = true WHERE {condition}")
         return Choice(form, 1, _plausible(config, "iso"))
     formats = FORMS[form]
-    sample = f"FROM (SELECT text FROM staged WHERE {condition} LIMIT {_SAMPLE})"
-    counts = _count(connection, [f"{nanoseconds('text', [name])} IS NOT NULL" for name in formats], sample)
+    sample = f"FROM (SELECT spelled FROM staged WHERE {condition} LIMIT {_SAMPLE})"
+    counts = _count(connection, [f"{nanoseconds('spelled', [name])} IS NOT NULL" for name in formats], sample)
     common = sorted(zip(counts, formats, strict=True), key=lambda pair: -pair[0])
     said = " or ".join(name.replace("%n", "%f") for count, name in common[:2] if count)
-    moment = nanoseconds("text", formats)
+    moment = nanoseconds("spelled", formats)
     rest = f"((({moment}) % 1000000000 + 1000000000) % 1000000000)"
     connection.execute(
         f"UPDATE staged SET number = (({moment}) - {rest}) // 1000000000, fraction = {rest} * 1000000000, iso = true"
@@ -179,7 +182,7 @@ def _converted(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, for
 
 
 def _condition(config: PrepareConfig, form: str) -> str:
-    value, scale = (_digits(form), 1) if form in DIGITS else (nanoseconds("text", FORMS[form]), 10**9)
+    value, scale = (_digits(form), 1) if form in DIGITS else (nanoseconds("spelled", FORMS[form]), 10**9)
     return f"(reason IS NULL AND {_within(config, value, scale)})"
 
 
@@ -191,7 +194,9 @@ def _digits(form: str) -> str:
 def _format_of(connection: duckdb.DuckDBPyConnection, form: str, example: str) -> str:
     if form in DIGITS:
         return form
-    read = [connection.execute(f"SELECT {nanoseconds('$text', [name])}", {"text": example}).fetchall() for name in FORMS[form]]
+    read = [
+        connection.execute(f"SELECT {nanoseconds(spelled('$text'), [name])}", {"text": example}).fetchall() for name in FORMS[form]
+    ]
     return next(name for name, [(value,)] in zip(FORMS[form], read, strict=True) if value is not None).replace("%n", "%f")
 
 

@@ -13,7 +13,7 @@ from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.prepare.time_text import TWINS, check_format
 from ltrec.data.prepare.times import ENOUGH_ROWS
-from tests.support.logs import prepared, write_csv
+from tests.support.logs import prepared, some_events, write_csv
 from tests.support.times import read_times
 
 # As Python's strftime writes it -> the name that prepare says.
@@ -78,6 +78,8 @@ def test_a_usual_form_is_read_as_python_writes_it(form):
         ("11/14/2023 22:13:20+02:00", 20),
         ("14 Nov 2023 22:13:20 -0700", 29),
         ("20231114T221320+0200", 20),
+        ("2023-11-14 22:13:20.000000000 +0200 CEST", 20),
+        ("Sept 14, 2023 22:13:20 -0700", 29 - 61 * 24),
         ("2023-11-14T22:13:20+02:00", 20),
         ("2023-11-14 22:13:20 Europe/Berlin", 21),
         ("Tue Nov 14 2023 22:13:20 GMT-0500 (Eastern Standard Time)", 27),
@@ -179,6 +181,17 @@ def test_a_name_of_several_zones_is_not_read_by_itself():
     for zone in ("BST", "CST", "CEST"):
         with pytest.raises(UserError, match=f"'2023-11-14 22:13:20 {zone}' is no time"):
             read_times([f"2023-11-14 22:13:20 {zone}"])
+
+
+def test_the_example_is_shown_as_it_stands_in_the_log():
+    with pytest.raises(UserError, match=r"'1,700,000,000' is no time, .* 20231114, from 1990-01-01 to 2100-01-01"):
+        read_times(["1,700,000,000"])
+
+
+def test_null_markers_are_no_times_at_all(tmp_path):
+    rows = [("a", "x", null) for null in ("NULL", "nan", " ", "na", r"\N")]
+    manifest = prepared(tmp_path, [*some_events(), *rows], reject_budget=0.5)
+    assert manifest.summary["rejects"] == {"null time": 5}
 
 
 def test_the_form_is_said(tmp_path):
