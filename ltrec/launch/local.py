@@ -12,5 +12,13 @@ FRESH_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 def torchrun(words: Sequence[str], *, processes: int, max_restarts: int, profile: int = 0) -> list[str]:
     """The argument list that trains `words` in so many processes, and records so many steps (0 = none)."""
     options = ["--standalone", f"--nproc-per-node={processes}", f"--max-restarts={max_restarts}"]
-    recording = ["--profile", str(profile)] if profile else []
-    return [sys.executable, "-m", "torch.distributed.run", *options, "-m", "ltrec", "train", *words, *recording]
+    return [sys.executable, "-m", "torch.distributed.run", *options, *_train(words, profile)]
+
+
+def plain(words: Sequence[str], *, profile: int = 0) -> list[str]:
+    """The same in one process, which needs no torchrun."""
+    return [sys.executable, *_train(words, profile)]
+
+
+def _train(words: Sequence[str], profile: int) -> list[str]:
+    return ["-m", "ltrec", "train", *words, *(["--profile", str(profile)] if profile else [])]

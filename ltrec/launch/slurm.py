@@ -18,13 +18,13 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_write_text
 from ltrec.launch.finding import find_run
+from ltrec.launch.kept import keep, launch_folder
 from ltrec.launch.run_folder import folder_of
 from ltrec.launch.slurm_job import Job
 from ltrec.launch.slurm_script import fill
-from ltrec.launch.snapshot import is_editable, snapshot
 
-SCRIPT, LOG = "train.sbatch", "train.log"
-"""Files in a run's launch folder."""
+SCRIPT = "train.sbatch"
+"""In a run's launch folder."""
 
 
 def script_of(script: str, job: Job, runs: Sequence[RunConfig], *, name: str, code: str = "") -> str:
@@ -39,7 +39,7 @@ def script_of(script: str, job: Job, runs: Sequence[RunConfig], *, name: str, co
         job,
         name=name,
         folder=Path.cwd(),
-        output=_launch_folder(folders[0]) / "slurm-%j.log",
+        output=launch_folder(folders[0]) / "slurm-%j.log",
         runs=folders,
         python="python3" if job.container else sys.executable,
         code=code,
@@ -53,13 +53,11 @@ def prepare(script: str, job: Job, runs: Sequence[RunConfig], *, name: str) -> P
         UserError: as `script_of`, before anything is written.
     """
     script_of(script, job, runs, name=name)
-    folders = [folder_of(config) for config in runs]
-    kept = [snapshot(run.path / "code").name for run in folders] if is_editable() else []
-    text = script_of(script, job, runs, name=name, code=f"code/{kept[0]}" if kept else "")
-    for config, run in zip(runs, folders, strict=True):
-        run.write_config(config)
-        atomic_write_text(_launch_folder(run.path) / SCRIPT, text)
-    return _launch_folder(folders[0].path) / SCRIPT
+    text = script_of(script, job, runs, name=name, code=keep(runs))
+    scripts = [launch_folder(folder_of(config).path) / SCRIPT for config in runs]
+    for path in scripts:
+        atomic_write_text(path, text)
+    return scripts[0]
 
 
 def submit(script: Path) -> str:
@@ -76,7 +74,3 @@ def submit(script: Path) -> str:
         reason = " ".join(line.removeprefix("sbatch: error: ") for line in done.stderr.splitlines()) or "no reason given"
         raise UserError(f"sbatch refused {script}: {reason}")
     return done.stdout.strip().partition(";")[0]  # id;cluster
-
-
-def _launch_folder(run: Path) -> Path:
-    return run / "launch"
