@@ -109,7 +109,7 @@ def begin(config: RunConfig, asked: Asked, until_the_end: ExitStack, *, limit: i
         if leads and built.over is None:
             if built.resume is not None and built.resume.parent == run.checkpoints and built.resume.name != LAST:
                 go_back(run.checkpoints / LAST, built.resume)
-            origin = provenance(built.data.folder, built.data.manifest, config.seed, processes.world.size)
+            origin = provenance(Path(config.data.path), built.data.manifest, config.seed, processes.world.size)
             begin_run(run, config, origin | built.origin, fresh=built.resume is None, throw_away=afresh)
             _tell(config, built, limit)
     record = record_of(config, run.run_id() if leads else "", total_steps(config, built.plan))

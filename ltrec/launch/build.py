@@ -22,6 +22,7 @@ from ltrec.data.stream.plan import Plan
 from ltrec.data.stream.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.distributed.tasks import num_trajectories
+from ltrec.launch.node_copy import copy_of
 from ltrec.launch.population import heirs_of, strata_of, trained_strata
 from ltrec.models.backbones import BACKBONES, Encoder
 from ltrec.models.plugins import PLUGINS
@@ -41,6 +42,7 @@ class Data:
     """A prepared data set, opened."""
 
     folder: Path
+    """Where it is read: `data.path`, or the copy of it on this node."""
     manifest: Manifest
     vocabulary: Vocabulary
 
@@ -55,7 +57,8 @@ def open_data(config: RunConfig) -> Data:
         raise UserError("data.path is not set: name the folder that 'ltrec prepare' wrote, data.path=DIR, or a conf/data/*.yaml")
     folder = Path(config.data.path)
     manifest = Manifest.load(folder)
-    return Data(folder, manifest, Vocabulary.load(folder, manifest))
+    read_from = copy_of(folder, manifest)
+    return Data(read_from, manifest, Vocabulary.load(read_from, manifest))
 
 
 def options_of(variant: Any) -> dict[str, Any]:

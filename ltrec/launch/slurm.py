@@ -8,6 +8,7 @@ runs/<name>/launch/train.log       what training says, over all attempts; slurm-
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_write_text
 from ltrec.launch.finding import find_run
 from ltrec.launch.kept import keep, launch_folder
+from ltrec.launch.mounts import View, view_of
 from ltrec.launch.run_folder import folder_of
 from ltrec.launch.slurm_job import Job
 from ltrec.launch.slurm_script import fill
@@ -43,7 +45,21 @@ def script_of(script: str, job: Job, runs: Sequence[RunConfig], *, name: str, co
         runs=folders,
         python="python3" if job.container else sys.executable,
         code=code,
+        mounts=[str(mount) for mount in seen_by(job, runs).mounts],
     )
+
+
+def seen_by(job: Job, runs: Sequence[RunConfig]) -> View:
+    """What the job's container sees, with notes on what it will not; nothing to say without a container.
+
+    Raises:
+        UserError: a path cannot be mounted.
+    """
+    if not job.container:
+        return View()
+    variables = {**os.environ, **dict(pair.split("=", 1) for pair in job.env)}
+    asked = [*job.mount, *([job.stage] if job.stage and job.stage.startswith("/") else [])]
+    return view_of(runs, asked, folder=Path.cwd(), apptainer=job.is_apptainer, variables=variables)
 
 
 def prepare(script: str, job: Job, runs: Sequence[RunConfig], *, name: str) -> Path:

@@ -1,18 +1,21 @@
 """What a Slurm job asks for, checked before Slurm sees it, and its `#SBATCH` lines.
 
 Everything that a person types here ends up in a script, so what may be typed is narrow: names, counts and times in Slurm's own
-alphabet. Paths may be anything but lines; they are quoted.
+alphabet. Paths and values may be anything but lines; they are quoted. Only `--setup` is shell text, from the command line alone.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltrec.core.errors import UserError
-from ltrec.core.secrets import masked
+from ltrec.core.secrets import masked, secrets_of
+from ltrec.launch.job_shell import check_environment, check_setup
+from ltrec.launch.sbatch_options import directive, quoted
 
 FORMS = ("torchrun", "python")
 """How processes start: torchrun once a node, or a Slurm task for each."""
@@ -24,10 +27,9 @@ _ALPHABET = {
     "account": r"[\w.@-]+",
     "after": r"\d+(_\d+)?(:\d+(_\d+)?)*",
 }
+_STAGE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*|/(?!$)[^\x00-\x1f\x7f]*")
+_READ_THERE = re.compile(r'="?\$[^;\n]*')
 _EXAMPLE = {"nodes": "2 or 1-4", "time": "30, 04:00:00 or 2-00", "partition": "gpu", "account": "my-group", "after": "1234"}
-_EXTRA = re.compile(r"[a-z][a-z-]*(=[\w.,:@%+/*&|()\[\]-]+)?")
-_GIVEN = {"nodes", "time", "partition", "account", "dependency", "array", "output", "signal", "requeue", "open-mode", "job-name"}
-_GIVEN |= {"ntasks-per-node", "cpus-per-task", "gpus-per-node", "chdir"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,14 @@ class Job:
     """torchrun or python."""
     container: str = ""
     """Image to run in."""
+    mount: tuple[str, ...] = ()
+    """What the container sees besides: SRC[:DST]."""
+    setup: tuple[str, ...] = ()
+    """Shell lines that run in the job before training."""
+    env: tuple[str, ...] = ()
+    """Variables of the job, NAME=value."""
+    stage: str | None = None
+    """Folder on every node, or $NAME of a variable with one, from which training reads a copy of its data; None = no copy."""
     max_restarts: int = 0
     """torchrun: how often a crashed process may start again inside the job."""
     profile: int = 0
@@ -74,10 +84,16 @@ class Job:
             if (value or name in ("nodes", "time")) and not re.fullmatch(alphabet, value):
                 raise UserError(f"--{name} {value!r}: write {_EXAMPLE[name]}")
         for option in self.extra:
-            if not _EXTRA.fullmatch(option):
-                raise UserError(f"--sbatch {option!r}: write name or name=value, such as qos=high, without quotes or spaces")
-            if (name := option.partition("=")[0]) in _GIVEN:
-                raise UserError(f"--sbatch {option}: ltrec writes --{name} itself; see ltrec launch --help")
+            directive(option)
+        check_setup(self.setup)
+        check_environment(self.env)
+        if self.mount and not self.container:
+            raise UserError(f"--mount {self.mount[0]} is for --container; without one the job sees what the node has")
+        if self.stage is not None and not _STAGE.fullmatch(self.stage):
+            raise UserError(
+                f"--stage {self.stage!r}: write an absolute folder of the nodes, or the name of a variable that holds it there, in "
+                "single quotes: '$SLURM_TMPDIR'"
+            )
         least = {"gpus_per_node": 0, "processes_per_node": 0, "cpus_per_process": 1, "notice": 1, "max_restarts": 0, "profile": 0}
         for name, smallest in least.items():
             if getattr(self, name) < smallest:
@@ -91,10 +107,14 @@ class Job:
             raise UserError("--max-restarts needs torchrun; leave out --python")
 
     def _refuse_secrets(self) -> None:
-        """The script stays in the run folder, where others may read it."""
-        for option, value in [*(("sbatch", option) for option in self.extra), ("container", self.container)]:
-            typed = value.partition("=")[2] or value  # forty hex digits may be a key: nothing else of that shape belongs here
-            if (masked(value), masked(typed)) != (value, typed):
+        """The script stays in the run folder, where others may read it. What a line of setup reads on the node is not in it."""
+        known = secrets_of(os.environ)
+        typed = {name: getattr(self, name) for name in ("env", "mount", "setup")}
+        typed |= {"sbatch": self.extra, "container": [self.container], "stage": [self.stage or ""]}
+        for option, word in [(option, word) for option, words in typed.items() for word in words]:
+            text = _READ_THERE.sub("=", word) if option == "setup" else word
+            value = text.partition("=")[2] or text  # forty hex digits may be a key: nothing else of that shape belongs here
+            if (masked(text, known), masked(value, known)) != (text, value):
                 raise UserError(
                     f"--{option}: a key or password would be written into the run folder; export it before you submit, for Slurm "
                     "hands the environment on to the job (and take a container from an image file)"
@@ -117,7 +137,7 @@ class Job:
         per_node = self.processes if self.form == "python" else 1
         lines = {
             "job-name": name,
-            "chdir": quoted(folder),
+            "chdir": quoted(str(folder)),
             "nodes": self.nodes,
             "ntasks-per-node": per_node,
             "cpus-per-task": self.cpus_per_process * self.processes // per_node,
@@ -129,11 +149,16 @@ class Job:
             "array": f"0-{tasks - 1}" if tasks > 1 else None,
             "signal": f"B:USR1@{self.notice}",
             "open-mode": "append",
-            "output": quoted(output),
+            "output": quoted(str(output)),
         }
         yield from (f"#SBATCH --{option}={value}" for option, value in lines.items() if value is not None)
         yield "#SBATCH --requeue"
-        yield from (f"#SBATCH --{option}" for option in self.extra)
+        yield from (f"#SBATCH {directive(option)}" for option in self.extra)
+
+    @property
+    def is_apptainer(self) -> bool:
+        """Whether the container is an image file of Apptainer; any other is Pyxis's."""
+        return self.container.endswith(".sif")
 
     def _waits(self, tasks: int) -> Iterator[str]:
         """For the jobs named, and for a job of the same name: two must not write into one run folder. (An array shares one.)"""
@@ -152,17 +177,3 @@ def seconds_of(time: str) -> int:
     else:
         hours, (minutes, seconds) = 0, [*parts, 0][:2]
     return int(days or 0) * 86400 + hours * 3600 + minutes * 60 + seconds
-
-
-def quoted(path: Path) -> str:
-    """A path for an `#SBATCH` line: in double quotes unless it is harmless, with what Slurm reads specially escaped.
-
-    Raises:
-        UserError: the path holds a line break or another control character.
-    """
-    text = str(path)
-    if not text.isprintable():
-        raise UserError(f"{text!r} cannot be written into a job script; choose another folder")
-    if re.fullmatch(r"[\w./%+,@-]+", text):
-        return text
-    return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'

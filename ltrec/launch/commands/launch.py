@@ -12,6 +12,8 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError, nearest
 from ltrec.launch import here, slurm
+from ltrec.launch.guests import say
+from ltrec.launch.job_shell import stage_of
 from ltrec.launch.kept import LOG
 from ltrec.launch.slurm_array import members, seeds_of
 from ltrec.launch.slurm_job import Job
@@ -41,6 +43,10 @@ def launch(
     account: Annotated[str, typer.Option(help="Account.", rich_help_panel=_SLURM)] = "",
     sbatch: Annotated[list[str], typer.Option(help="More of sbatch: qos=high.", rich_help_panel=_SLURM)] = [],  # noqa: B006
     after: Annotated[str, typer.Option(help="Job that must end well first: 1234.", rich_help_panel=_SLURM)] = "",
+    setup: Annotated[list[str], typer.Option(help="Shell line before training.", rich_help_panel=_SLURM)] = [],  # noqa: B006
+    env: Annotated[list[str], typer.Option(help="NAME=value for the job.", rich_help_panel=_SLURM)] = [],  # noqa: B006
+    stage: Annotated[str | None, typer.Option(help="Copy the data to this folder of every node.", rich_help_panel=_SLURM)] = None,
+    mount: Annotated[list[str], typer.Option(help="SRC[:DST] for the container.", rich_help_panel=_SLURM)] = [],  # noqa: B006
     container: Annotated[str, typer.Option(help="Image: x.sif (Apptainer) or Pyxis.", rich_help_panel=_SLURM)] = "",
     python: Annotated[bool, typer.Option("--python", help="srun python, without torchrun.", rich_help_panel=_SLURM)] = False,
     script: Annotated[Path | None, typer.Option(help="Your version of train.sbatch.", rich_help_panel=_SLURM)] = None,
@@ -86,6 +92,8 @@ def _slurm(asked: dict[str, Any], given: set[str]) -> None:
     runs, name = _runs(asked, given), load(*split_arguments(asked["conf"])).name
     job = _job(asked, given, on_cpu=all(run.trainer.accelerator == "cpu" for run in runs))
     text = read_script(asked["script"])
+    for note in slurm.seen_by(job, runs).notes:
+        say(note)
     if asked["dry_run"]:
         typer.echo(slurm.script_of(text, job, runs, name=name), nl=False)
         return
@@ -105,5 +113,9 @@ def _job(asked: dict[str, Any], given: set[str], *, on_cpu: bool) -> Job:
         processes_per_node=asked["processes"] or int(on_cpu),
         cpus_per_process=asked["cpus"],
         extra=tuple(asked["sbatch"]),
+        setup=tuple(asked["setup"]),
+        env=tuple(asked["env"]),
+        mount=tuple(asked["mount"]),
+        stage=stage_of(asked["stage"]),
         form="python" if asked["python"] else "torchrun",
     )

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.launch.slurm_job import Job, quoted, seconds_of
+from ltrec.launch.job_shell import stage_of
+from ltrec.launch.slurm_job import Job, seconds_of
 
 
 def lines(job, tasks=1):
@@ -65,9 +66,29 @@ def test_more_options_of_sbatch():
         ({"partition": "gpu; rm -rf ~"}, "--partition"),
         ({"account": "$(id)"}, "--account"),
         ({"after": "afterany:3"}, "--after"),
-        ({"extra": ("comment=two words",)}, "--sbatch"),
-        ({"extra": ("wrap=`id`",)}, "--sbatch"),
-        ({"extra": ("nodes=3",)}, "writes --nodes itself"),
+        ({"extra": ("wrap=`id`",)}, "--sbatch wrap=`id`: the script is what runs"),
+        ({"extra": ("nodes=3",)}, "--sbatch nodes=3: use --nodes"),
+        ({"mount": ("/data",)}, "--mount /data is for --container"),
+        ({"stage": ""}, "--stage '': write an absolute folder of the nodes, or the name of a variable"),
+        ({"stage": "scratch/x"}, "--stage 'scratch/x'"),
+        ({"stage": "/"}, "--stage '/'"),
+        ({"stage": "/a\nb"}, "--stage"),
+        ({"stage": "$(id)"}, "--stage"),
+        ({"setup": ("if true; then",)}, "is no whole shell text"),
+        ({"setup": ("echo 'a",)}, "is no whole shell text"),
+        ({"setup": ("# <<<",)}, "cannot be written into a job script"),
+        ({"setup": ("a\x00b",)}, "cannot be written into a job script"),
+        ({"env": ("A",)}, "--env 'A': write NAME=value"),
+        ({"env": ("1A=b",)}, "--env '1A=b'"),
+        ({"env": ("A=b\nc",)}, "--env"),
+        ({"env": ("A=1", "A=2")}, "--env A=... is given 2 times"),
+        ({"env": ("UID=0",)}, "--env UID=0: it is the shell's own"),
+        ({"env": ("RANK=0",)}, "--env RANK=0: the script and torchrun set it"),
+        ({"env": ("SLURM_JOB_ID=1",)}, "--env SLURM_JOB_ID=1: Slurm sets it"),
+        ({"env": ("BASH_ENV=/x",)}, "--env BASH_ENV=/x"),
+        ({"env": ("PET_NNODES=1",)}, "torchrun reads its options from it"),
+        ({"env": ("CUDA_VISIBLE_DEVICES=0",)}, "Slurm says which GPUs"),
+        ({"env": ("PATH=/x",)}, "use --setup"),
         ({"gpus_per_node": -1}, "--gpus-per-node must be at least 0"),
         ({"cpus_per_process": 0}, "--cpus-per-process must be"),
         ({"time": "3", "notice": 120}, "might come back for ever"),
@@ -89,8 +110,40 @@ def test_slurm_s_way_to_write_a_time(time, seconds):
     assert seconds_of(time) == seconds
 
 
-def test_paths_are_quoted_and_lines_refused():
-    assert quoted(Path("runs/a-b_c.d/slurm-%j.log")) == "runs/a-b_c.d/slurm-%j.log"
-    assert quoted(Path('runs/a "b" \\ $(c)')) == '"runs/a \\"b\\" \\\\ $(c)"'
-    with pytest.raises(UserError, match="cannot be written into a job script"):
-        quoted(Path("runs/a\n#SBATCH --uid=0"))
+SECRET = "0123456789abcdef" * 2 + "01234567"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"extra": ("export=ALL,WANDB_API_KEY=abc",)},
+        {"env": ("WANDB_API_KEY=abc",)},
+        {"env": (f"ANY={SECRET}",)},
+        {"setup": ("export HF_TOKEN=abc",)},
+        {"setup": (f"wandb login {SECRET}",)},
+        {"container": "docker://me:abc@site/x"},
+    ],
+)
+def test_a_secret_is_refused_unheard(options):
+    with pytest.raises(UserError, match="export it before you submit") as caught:
+        Job(**options)
+    assert "abc" not in str(caught.value) and SECRET not in str(caught.value)
+
+
+def test_the_value_of_a_secret_variable_is_one_under_any_name(monkeypatch):
+    monkeypatch.setenv("SITE_TOKEN", "open-sesame")
+    with pytest.raises(UserError, match="export it before you submit"):
+        Job(env=("GREETING=open-sesame",))
+
+
+def test_what_setup_reads_on_the_node_is_not_in_the_script():
+    lines = ('export WANDB_API_KEY="$(cat ~/.key)"', "export HF_TOKEN=$MINE", "module load keyutils/1.6", "source /etc/token.sh")
+    assert Job(setup=lines).setup == lines
+
+
+@pytest.mark.parametrize(
+    ("typed", "stage"),
+    [(None, None), ("", ""), ("SLURM_TMPDIR", "$SLURM_TMPDIR"), ("$TMPDIR", "$TMPDIR"), ("${T}", "$T"), ("/local/a", "/local/a")],
+)
+def test_a_variable_may_be_written_in_any_way(typed, stage):
+    assert stage_of(typed) == stage

@@ -1,0 +1,105 @@
+"""What a container sees: everything its runs need, by the names they have, and a note on what it cannot see."""
+
+from pathlib import Path
+
+import pytest
+
+from ltrec.config.load import load
+from ltrec.core.errors import UserError
+from ltrec.launch.mounts import Mount, leads_to, view_of
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder to run in, with neighbours."""
+    for name in ("work/data", "work/runs", "far/data/stratum=0", "far/shards", "far/runs"):
+        (tmp_path / name).mkdir(parents=True)
+    return tmp_path
+
+
+def seen(place, *words, asked=(), apptainer=True, **variables):
+    view = view_of([load([], words)], asked, folder=place / "work", apptainer=apptainer, variables=variables)
+    return [str(mount).replace(str(place), "") for mount in view.mounts], [note.replace(str(place), "") for note in view.notes]
+
+
+def test_what_lies_in_the_folder_needs_no_mount(place):
+    assert seen(place, "data.path=data") == ([], [])
+    assert seen(place, f"data.path={place}/work/data", "out=./runs/../runs") == ([], [])
+
+
+def test_what_lies_elsewhere_is_mounted_by_its_name(place):
+    far = ("data.path=../far/data", f"out={place}/far/runs")
+    assert seen(place, *far) == (["/far/runs:/far/runs", "/far/data:/far/data"], [])
+    runs = [load([], ["name=a", *far]), load([], ["name=b", *far])]
+    assert len(view_of(runs, (), folder=place / "work", apptainer=True, variables={}).mounts) == 2, "once for all runs"
+
+
+@pytest.mark.parametrize("word", ["init_from=../far/runs", "resume=../far/runs"])
+def test_where_a_run_begins_is_seen_too(place, word):
+    assert seen(place, word)[0] == ["/far/runs:/far/runs"]
+
+
+def test_links_are_followed_to_what_they_mean(place):
+    (place / "work" / "linked").symlink_to(place / "far")
+    (place / "far" / "again").symlink_to(place / "far" / "data")
+    assert seen(place, "data.path=linked/data")[0] == ["/far/data:/far/data"]
+    assert seen(place, "data.path=linked/again")[0] == ["/far/again:/far/again"], "a mount follows the rest"
+    (place / "work" / "inside").symlink_to("data")
+    assert seen(place, "data.path=inside")[0] == []
+
+
+def test_shards_that_are_links_are_seen(place):
+    (place / "far" / "shards" / "a.parquet").touch()
+    (place / "work" / "data" / "a.parquet").symlink_to(place / "far" / "shards" / "a.parquet")
+    assert seen(place, "data.path=data")[0] == ["/far/shards/a.parquet:/far/shards/a.parquet"]
+
+
+def test_a_circle_of_links_ends(place):
+    (place / "work" / "a").symlink_to("b")
+    (place / "work" / "b").symlink_to("a")
+    assert leads_to(place / "work" / "a", place / "work") is not None
+    assert "the container will not see it" in seen(place, "data.path=a")[1][0]
+
+
+def test_what_the_user_mounts_comes_first_and_is_enough(place):
+    assert seen(place, "data.path=/inside/data", asked=[f"{place}/far:/inside"]) == (["/far:/inside"], [])
+    assert seen(place, "data.path=../far/data", asked=["../far"]) == (["/far:/far"], [])
+    assert seen(place, "data.path=data", asked=["../far:/x:ro"]) == (["/far:/x:ro"], [])
+
+
+def test_what_is_not_here_is_told(place):
+    mounts, notes = seen(place, "data.path=/nowhere/data", "out=new")
+    assert mounts == [] and len(notes) == 1
+    assert notes[0].startswith("data.path=/nowhere/data is not on this machine: the container will not see it")
+    assert seen(place, "data.path=data", asked=["/nowhere"])[1] == [
+        "/nowhere is not on this machine; the container sees it where the nodes have it"
+    ]
+
+
+def test_out_that_is_still_to_be_made_is_no_reason_to_worry(place):
+    """The run folder is written before the job is submitted."""
+    assert seen(place, "data.path=data", "out=../far/new") == (["/far/new:/far/new"], [])
+
+
+def test_folders_of_wandb_are_seen_where_it_is_used(place):
+    there = {"WANDB_DIR": str(place / "far")}
+    assert seen(place, "data.path=data", **there)[0] == []
+    assert seen(place, "data.path=data", "tracking.wandb=offline", **there)[0] == ["/far:/far"]
+
+
+def test_the_key_of_wandb_is_missed(place):
+    words = ("data.path=data", "tracking.wandb=online")
+    assert "export WANDB_API_KEY" in seen(place, *words, apptainer=False)[1][0]
+    assert seen(place, *words, apptainer=False, WANDB_API_KEY="x")[1] == [] == seen(place, *words)[1]
+
+
+@pytest.mark.parametrize("text", ["", ":/a", "/a:b", "/a:/b:xx", "/a:/b:ro:rw", "/a,/b", "/a\n:/b", "/a:"])
+def test_no_mount(text):
+    with pytest.raises(UserError, match="write SRC, SRC:/PATH/INSIDE or SRC:/PATH/INSIDE:ro"):
+        Mount.parse(text, Path("/work"))
+
+
+def test_a_path_with_a_colon_cannot_be_mounted(place):
+    (place / "far" / "a:b").mkdir()
+    with pytest.raises(UserError, match="its name holds ':' or ','"):
+        seen(place, "data.path=../far/a:b")
