@@ -18,8 +18,8 @@ import torch
 from ltrec.config.tree import RunConfig
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
-from ltrec.launch.build import check_world
 from ltrec.launch.beginning import accelerator_of
+from ltrec.launch.build import check_world
 
 DEVICES = "CUDA_VISIBLE_DEVICES"
 

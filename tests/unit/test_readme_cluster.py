@@ -25,6 +25,7 @@ OPTIONS = [words for words in SPOKEN if words.startswith("--")]
 FAMILIES = ("val/", "train/", "strata/", "throughput/", "health/", "test/", "tables/", "trainer/")
 PANELS = [word for word in SPOKEN if word.startswith(FAMILIES)]
 SLURM = ["launch", "slurm", "conf/data/synthetic.yaml", "conf/experiment/quickstart.yaml", "name=a"]
+LOCAL = ["launch", "local", *SLURM[2:]]
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +36,10 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_runs(line, capsys, folder):
-    words = shlex.split(line)
+    words = [w for word in shlex.split(line) for w in files_of(word)]
     assert words[:2] == ["ltrec", "launch"], "a new kind of command wants a test of its own"
     assert main([*words[1:], *([] if "--dry-run" in words else ["--dry-run"])]) == 0
-    assert "torch.distributed.run" in capsys.readouterr().out
+    assert "-m ltrec train" in capsys.readouterr().out
     assert list(folder.iterdir()) == []
 
 
@@ -48,9 +49,13 @@ def test_an_option_is_one(words, capsys):
     Path("mine.sbatch").write_text((ROOT / "slurm" / "train.sbatch").read_text())
     given = [w for word in shlex.split(words.replace("JOB", "1234")) for w in files_of(word)]
     given += ["0-2"] if given == ["--array-seeds"] else ["120"] if given == ["--notice"] else []
-    assert main([*SLURM, *given, "--dry-run"]) == 0
+    given += ["1", "--array-seeds", "0-1"] if given == ["--jobs"] else ["/project"] if given == ["--mount"] else []
+    place = [*SLURM, "--container", "x.sif"] if "--mount" in given else LOCAL if "--jobs" in given else SLURM
+    assert main([*place, *given, "--dry-run"]) == 0
     shown = capsys.readouterr().out
-    assert all(Path(word).stem in shown for word in given if not word.startswith("--") and word not in ("0-2", "mine.sbatch"))
+    assert all(
+        Path(word).stem in shown for word in given if not word.startswith("--") and word not in ("0-2", "0-1", "mine.sbatch")
+    )
 
 
 def files_of(word: str) -> list[str]:

@@ -23,17 +23,75 @@ _WHERE = ("local", "slurm")
 _MANY, _LOCAL, _SLURM = "Several runs", "local: this machine", "slurm: a cluster"
 
 
+_Seeds = Annotated[str, typer.Option(help="A run for each seed: 0-2, or 0,3,7. NAME-seed0, ...", rich_help_panel=_MANY)]
+_Sweep = Annotated[
+    list[str],
+    typer.Option(
+        help="A run for each of these files, such as conf/sweep/*.yaml; with seeds, for each pair.", rich_help_panel=_MANY
+    ),
+]
+_Jobs = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="How many of several runs at a time. The GPUs, or without any the cores, are divided among them and never shared.",
+        rich_help_panel=_LOCAL,
+    ),
+]
+_Sbatch = Annotated[
+    list[str],
+    typer.Option(
+        help="One more option of sbatch, without dashes: qos=high, export=ALL,A=b. Repeat for more.", rich_help_panel=_SLURM
+    ),
+]
+_Setup = Annotated[
+    list[str],
+    typer.Option(
+        help="A shell line that the job runs before training, such as 'module load cuda/12.4'. Repeat for more; one that fails "
+        "ends the job.",
+        rich_help_panel=_SLURM,
+    ),
+]
+_Env = Annotated[
+    list[str],
+    typer.Option(
+        help="NAME=value, exported in the job and set inside the container, as it is written. Repeat for more. Keys and passwords: "
+        "export them before you submit.",
+        rich_help_panel=_SLURM,
+    ),
+]
+_Stage = Annotated[
+    str | None,
+    typer.Option(
+        help="Copy the data to a disk of every node and train from there: a folder, or a variable that names one on the node, as "
+        "in --stage '$SLURM_TMPDIR'. Every file is checked; the copy goes when the job ends.",
+        rich_help_panel=_SLURM,
+    ),
+]
+_Container = Annotated[
+    str,
+    typer.Option(
+        help="Train in an image: x.sif with Apptainer, any other with Pyxis. It sees this folder and what the runs need elsewhere.",
+        rich_help_panel=_SLURM,
+    ),
+]
+_Mount = Annotated[
+    list[str],
+    typer.Option(help="SRC, SRC:DST or SRC:DST:ro, which the container sees besides. Repeat for more.", rich_help_panel=_SLURM),
+]
+
+
 def launch(
     ctx: typer.Context,
     where: Annotated[str, typer.Argument(help="local or slurm", show_default=False)],
     conf: Annotated[list[str], typer.Argument(help="Config files, left to right, then key=value words.", show_default=False)],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be started and stop.")] = False,
-    processes: Annotated[int, typer.Option(min=0, help="Processes on each node; 0 = one per GPU, or one.")] = 0,
+    processes: Annotated[int, typer.Option(min=0, help="Processes on each node; 0 = one per GPU, or one on a CPU.")] = 0,
     max_restarts: Annotated[int, typer.Option(min=0, help="Restarts of crashed processes inside the job (torchrun).")] = 0,
     profile: Annotated[int, typer.Option(min=0, help="Record so many steps as a trace in the run folder.")] = 0,
-    array_seeds: Annotated[str, typer.Option(help="A run for each seed: 0-2 or 0,3,7.", rich_help_panel=_MANY)] = "",
-    sweep: Annotated[list[str], typer.Option(help="A run for each file.", rich_help_panel=_MANY)] = [],  # noqa: B006
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time; GPUs or cores are divided.", rich_help_panel=_LOCAL)] = 1,
+    array_seeds: _Seeds = "",
+    sweep: _Sweep = [],  # noqa: B006
+    jobs: _Jobs = 1,
     nodes: Annotated[str, typer.Option(help="Nodes, or a range: 1-4.", rich_help_panel=_SLURM)] = "1",
     gpus_per_node: Annotated[int, typer.Option(help="GPUs of each node; 0 = CPU only.", rich_help_panel=_SLURM)] = 1,
     cpus: Annotated[int, typer.Option(help="Cores of each process.", rich_help_panel=_SLURM)] = 4,
@@ -41,17 +99,25 @@ def launch(
     notice: Annotated[int, typer.Option(help="Seconds before the limit to save and requeue.", rich_help_panel=_SLURM)] = 120,
     partition: Annotated[str, typer.Option(help="Partition.", rich_help_panel=_SLURM)] = "",
     account: Annotated[str, typer.Option(help="Account.", rich_help_panel=_SLURM)] = "",
-    sbatch: Annotated[list[str], typer.Option(help="More of sbatch: qos=high.", rich_help_panel=_SLURM)] = [],  # noqa: B006
+    sbatch: _Sbatch = [],  # noqa: B006
     after: Annotated[str, typer.Option(help="Job that must end well first: 1234.", rich_help_panel=_SLURM)] = "",
-    setup: Annotated[list[str], typer.Option(help="Shell line before training.", rich_help_panel=_SLURM)] = [],  # noqa: B006
-    env: Annotated[list[str], typer.Option(help="NAME=value for the job.", rich_help_panel=_SLURM)] = [],  # noqa: B006
-    stage: Annotated[str | None, typer.Option(help="Copy the data to this folder of every node.", rich_help_panel=_SLURM)] = None,
-    mount: Annotated[list[str], typer.Option(help="SRC[:DST] for the container.", rich_help_panel=_SLURM)] = [],  # noqa: B006
-    container: Annotated[str, typer.Option(help="Image: x.sif (Apptainer) or Pyxis.", rich_help_panel=_SLURM)] = "",
+    setup: _Setup = [],  # noqa: B006
+    env: _Env = [],  # noqa: B006
+    stage: _Stage = None,
+    container: _Container = "",
+    mount: _Mount = [],  # noqa: B006
     python: Annotated[bool, typer.Option("--python", help="srun python, without torchrun.", rich_help_panel=_SLURM)] = False,
     script: Annotated[Path | None, typer.Option(help="Your version of train.sbatch.", rich_help_panel=_SLURM)] = None,
 ) -> None:
-    """Start training here under torchrun, or as a Slurm job that saves, requeues and resumes when its time is over."""
+    """Start training here under torchrun, or as a Slurm job that saves, requeues and resumes when its time is over.
+
+    \b
+    ltrec launch local CONF... name=a                            on every GPU of this machine, or on its CPU
+    ltrec launch local CONF... name=a --array-seeds 0-3 --jobs 2 four runs, two at a time, each in its own log
+    ltrec launch slurm CONF... name=a --nodes 2 --gpus-per-node 8 --dry-run      shows the job script
+    ltrec launch slurm CONF... name=a --setup 'module load cuda' --env NCCL_DEBUG=WARN --stage '$SLURM_TMPDIR'
+    ltrec launch slurm CONF... name=a --container ltrec.sif --mount /project/logs --sweep conf/sweep/*.yaml
+    """
     if where not in _WHERE:
         raise UserError(f"ltrec launch {where}: it must be local or slurm{nearest(where, _WHERE)}")
     _refuse_options_of(ctx, _SLURM if where == "local" else _LOCAL)

@@ -283,3 +283,73 @@ def test_a_site_s_own_script_keeps_what_it_added(capsys):
 )
 def test_what_a_shell_makes_of_a_star(words, spread_words):
     assert spread(words) == spread_words
+
+
+def test_several_runs_here_are_shown_one_by_one(capsys, folder):
+    assert launch("local", *QUICKSTART, "name=a", "--array-seeds", "0-2", "--dry-run") == 0
+    told = capsys.readouterr()
+    shown = [shlex.split(line) for line in told.out.splitlines()]
+    assert shown == [[sys.executable, "-m", "ltrec", "train", f"runs/a-seed{seed}/config.yaml"] for seed in (0, 1, 2)]
+    assert "3 runs, 1 at a time" in told.err and "a-seed0: 1 process on the CPU" in told.err and list(folder.iterdir()) == []
+    assert launch("local", *QUICKSTART, "name=a", "--array-seeds", "0-2", "--processes", "2", "--dry-run") == 0
+    assert "--nproc-per-node=2" in capsys.readouterr().out
+
+
+def test_several_runs_here_are_called_as_in_an_array(capsys):
+    Path("lr.yaml").write_text("optim: {lr: 0.1}\n")
+    words = [*QUICKSTART, "name=a", "--sweep", "lr.yaml", "--array-seeds", "0-1"]
+    assert launch("local", *words, "--dry-run") == 0 == launch("slurm", *words, "--dry-run")
+    here, _, there = capsys.readouterr().out.partition("#!")
+    for name in ("runs/a-lr-seed0", "runs/a-lr-seed1"):
+        assert f"{name}/config.yaml" in here and f"  {name}\n" in there
+
+
+def test_a_folder_with_another_run_stops_all_before_the_first(capsys):
+    (Path("runs/a-seed1/checkpoints")).mkdir(parents=True)
+    (Path("runs/a-seed1/checkpoints/last.ckpt")).touch()
+    assert launch("local", *QUICKSTART, "name=a", "--array-seeds", "0-1") == 2
+    assert "runs/a-seed1" in capsys.readouterr().err and not Path("runs/a-seed0").exists()
+
+
+def test_what_the_user_asks_of_a_job_is_in_the_script(capsys):
+    words = ["--setup", "module load cuda/12.4", "--setup", "ulimit -c 0", "--env", "A=b c", "--stage", "$NODE_DISK"]
+    words += ["--sbatch", "export=ALL,A=b", "--sbatch", "comment=two words"]
+    assert launch("slurm", *QUICKSTART, *words, "--dry-run") == 0
+    shown = capsys.readouterr().out
+    assert "# module load cuda\nmodule load cuda/12.4\nulimit -c 0\n# <<<\n" in shown
+    assert "\nenvironment=('A=b c')\n" in shown and "\nstage='$NODE_DISK'\n" in shown and "\nmounts=()\n" in shown
+    assert '#SBATCH --export=ALL,A=b\n#SBATCH --comment="two words"\n' in shown
+    assert subprocess.run(["bash", "-n"], input=shown, text=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("word", ["", "scratch", "relative/x"])
+def test_a_stage_that_the_shell_has_eaten_is_refused(capsys, word):
+    """`--stage $SLURM_TMPDIR` without quotes, on a login node that has no such variable."""
+    refused = word != "scratch"  # which may be the name of a variable
+    assert launch("slurm", *QUICKSTART, "--stage", word, "--dry-run") == (2 if refused else 0)
+    assert ("in single quotes" in capsys.readouterr().err) == refused
+
+
+def test_a_container_sees_the_data_or_the_dry_run_says_what_it_misses(capsys, tmp_path, monkeypatch):
+    for name in ("here", "data"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    container = ["--container", "x.sif", "--mount", "/:/host:ro", "--stage", "/local/scratch", "--dry-run"]
+    assert launch("slurm", *QUICKSTART, "data.path=../data", f"out={tmp_path}/out", *container) == 0
+    told = capsys.readouterr()
+    assert f"\nmounts=(/:/host:ro /local/scratch:/local/scratch {tmp_path}/out:{tmp_path}/out {tmp_path}/data:" in told.out
+    assert "/local/scratch is not on this machine" in told.err and "data.path" not in told.err
+    assert launch("slurm", *QUICKSTART, "data.path=/nowhere", *container) == 0
+    assert "data.path=/nowhere is not on this machine: the container will not see it" in capsys.readouterr().err
+
+
+def test_no_config_reaches_the_shell_text_of_setup(tmp_path, capsys):
+    Path("a.yaml").write_text("setup: ['touch PWNED']\n")
+    assert launch("slurm", *QUICKSTART, "a.yaml", "--dry-run") == 2
+    assert "setup" in capsys.readouterr().err
+
+
+def test_help_teaches(capsys):
+    assert launch("--help") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(word in shown for word in ("ltrec launch local CONF...", "--jobs 2", "--setup 'module load cuda'", "never shared"))

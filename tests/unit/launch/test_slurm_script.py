@@ -18,12 +18,10 @@ HOSTILE = "r'; touch PWNED; $(touch PWNED) `touch PWNED` \"& *\\"
 
 # srun: writes its arguments, line by line, and its environment, does what $SRUN says, and returns that.
 SRUN = """#!/usr/bin/env bash
-printf "%s\n" "$@" >"$ARGUMENTS"
-printf "%s\n" "${PYTHONPATH:-}" >"$ARGUMENTS.path"
-printf "%s\n" "$OMP_NUM_THREADS" >"$ARGUMENTS.threads"
+printf "%s\\n" "$@" >"$ARGUMENTS"
+printf "%s\\n" "${PYTHONPATH:-}" >"$ARGUMENTS.path"
+printf "%s\\n" "$OMP_NUM_THREADS" >"$ARGUMENTS.threads"
 env >"$ARGUMENTS.env"
-eval "$SRUN"
-"""
 eval "$SRUN"
 """
 SCONTROL = """#!/usr/bin/env bash
