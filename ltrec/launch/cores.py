@@ -74,8 +74,16 @@ def _number(variables: MutableMapping[str, str], name: str) -> int | None:
 
 def own_cores(topology: Path = _TOPOLOGY) -> int:
     """Cores that this process may run on. Two hardware threads of a core count once: they share what computes."""
+    return len(cores_of(topology))
+
+
+def cores_of(topology: Path = _TOPOLOGY) -> list[tuple[int, ...]]:
+    """The same cores, each as the numbers of its hardware threads that this process may run on."""
     numbers = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return len({_core_of(topology / f"cpu{number}" / "topology", number) for number in numbers})
+    found: dict[tuple[str, ...], list[int]] = {}
+    for number in numbers:
+        found.setdefault(_core_of(topology / f"cpu{number}" / "topology", number), []).append(number)
+    return [tuple(core) for core in found.values()]
 
 
 def _core_of(folder: Path, number: int) -> tuple[str, ...]:

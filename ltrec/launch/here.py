@@ -15,13 +15,13 @@ from rich.text import Text
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.counting import counted
-from ltrec.launch.console import new_console
+from ltrec.launch.cores import settle
 from ltrec.launch.finding import find_run
-from ltrec.launch.guests import say
 from ltrec.launch.jobs_here import DONE, Outcome, Task, clock, hearing, run_all
 from ltrec.launch.kept import keep
 from ltrec.launch.local import FRESH_STORE, plain, torchrun
 from ltrec.launch.run_folder import folder_of
+from ltrec.launch.screen import note, speaking
 from ltrec.launch.shares import Share, shares
 
 
@@ -32,13 +32,14 @@ def one(run: RunConfig, words: Sequence[str], *, processes: int, max_restarts: i
         UserError: there are not so many GPUs, or the run cannot be trained by so many processes.
     """
     [share] = shares([run], processes=processes, jobs=1)
-    say(share.told(run))
+    note(share.told(run))
     command = torchrun(words, processes=share.processes_of(run), max_restarts=max_restarts, profile=profile)
     if dry_run:
         typer.echo(shlex.join(command))
         return
     sys.stdout.flush()
     os.environ.update(FRESH_STORE)
+    settle(os.environ, processes=share.processes_of(run))
     os.execv(command[0], command)
 
 
@@ -54,9 +55,9 @@ def several(runs: Sequence[RunConfig], *, jobs: int, processes: int, max_restart
     if dry_run:
         for run in runs:
             find_run(run)
-            say(f"{run.name}: {parts[0].told(run)}")
+            note(f"{run.name}: {parts[0].told(run)}")
             typer.echo(shlex.join(_command(run, parts[0], max_restarts, profile)))
-        say(f"{counted(len(runs), 'run')}, {len(parts)} at a time; config and log of each go into its run folder")
+        note(f"{counted(len(runs), 'run')}, {len(parts)} at a time; config and log of each go into its run folder")
         return
     code = keep(runs)
     tasks = [
@@ -64,7 +65,7 @@ def several(runs: Sequence[RunConfig], *, jobs: int, processes: int, max_restart
         for run in runs
     ]
     with hearing() as heard:
-        outcomes = run_all(tasks, parts, heard, say)
+        outcomes = run_all(tasks, parts, heard, note)
     _show(outcomes)
     if heard.signals and heard.signals[0] == signal.SIGINT:
         raise KeyboardInterrupt
@@ -100,9 +101,9 @@ def _show(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         colour = "green" if outcome.state == DONE else "red" if outcome.state.startswith(("failed", "killed")) else "yellow"
         table.add_row(outcome.task.run.name, Text(outcome.state, colour), clock(outcome.seconds))
-    console = new_console()
-    console.print(table)
     done = [outcome.task.folder.path for outcome in outcomes if outcome.state == DONE]
-    console.print(f"{len(done)} of {counted(len(outcomes), 'run')} done")
-    if done:
-        console.print(f"next: ltrec evaluate {shlex.join(map(str, done))}", soft_wrap=True)
+    with speaking() as screen:
+        screen.show(table)
+        screen.say(f"{len(done)} of {counted(len(outcomes), 'run')} done")
+        if done:
+            screen.say(f"next: ltrec evaluate {shlex.join(map(str, done))}")

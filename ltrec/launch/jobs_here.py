@@ -133,7 +133,7 @@ def _start(number: int, task: Task, share: Share) -> _Job:
     with open(task.log, "ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "ltrec.launch.orphans", cores, *task.command(share)],
-            env={**os.environ, **FRESH_STORE, **share.variables(task.run), **task.variables},
+            env={**share.variables(task.run, os.environ), **FRESH_STORE, **task.variables},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -172,7 +172,7 @@ def _ended(job: _Job) -> Outcome:
     (folder / STOP).unlink(missing_ok=True)
     if code < 0:
         state = f"killed ({signal.Signals(-code).name})"
-    elif code == 128 + signal.SIGTERM:
+    elif code in (128 + signal.SIGTERM, 128 + signal.SIGINT):
         state = "stopped"
     elif code:
         state = f"failed (exit {code})"

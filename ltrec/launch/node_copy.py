@@ -21,8 +21,8 @@ from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_path, sha256_file
 from ltrec.data.manifest import MANIFEST, Manifest
 from ltrec.launch.failures import exit_code_of
-from ltrec.launch.guests import say
 from ltrec.launch.node_place import place_of
+from ltrec.launch.screen import note
 
 _BLOCK = 1 << 22
 
@@ -106,7 +106,7 @@ def main(words: list[str]) -> int:
         if (place := place_of(os.environ)) is None:
             raise UserError("LTREC_STAGE names no folder")
         copy, copied = make_copy(Path(config.data.path), place)
-        say(f"{os.uname().nodename}: {config.data.path} -> {copy}, {copied / 1e6:,.1f} MB in {time.monotonic() - began:.1f} s")
+        note(f"{os.uname().nodename}: {config.data.path} -> {copy}, {copied / 1e6:,.1f} MB in {time.monotonic() - began:.1f} s")
     except Exception as error:  # noqa: BLE001  as on the command line
         return exit_code_of(error, words)
     return 0

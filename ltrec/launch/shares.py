@@ -9,7 +9,7 @@ the others has.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,10 +20,11 @@ from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 from ltrec.launch.beginning import accelerator_of
 from ltrec.launch.build import check_world
+from ltrec.launch.cores import cores_of, quota_of, settle
 
 DEVICES = "CUDA_VISIBLE_DEVICES"
 
-_Part = TypeVar("_Part", str, int)
+_Part = TypeVar("_Part", str, tuple[int, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,20 @@ class Share:
 
     Attributes:
         gpus: as CUDA_VISIBLE_DEVICES names them; empty = none is used.
-        cpus: numbers of cores; empty = all that this process may use, and other jobs too.
+        cores: each as the numbers of its hardware threads; empty = all that this process may use, and other jobs too.
         processes: so many for every run; 0 = one for each GPU, and one where the run uses none.
+        beside: jobs at a time.
     """
 
     gpus: tuple[str, ...] = ()
-    cpus: tuple[int, ...] = ()
+    cores: tuple[tuple[int, ...], ...] = ()
     processes: int = 0
+    beside: int = 1
+
+    @property
+    def cpus(self) -> list[int]:
+        """What a job may be scheduled on; empty = anything."""
+        return sorted(number for core in self.cores for number in core)
 
     def processes_of(self, run: RunConfig) -> int:
         """How many processes train a run here."""
@@ -52,14 +60,13 @@ class Share:
             used = self.gpus[:number]
             return f"{lead}, one for each GPU ({', '.join(used)})" if number > 1 else f"{lead} on GPU {used[0]}"
         why = " (trainer.accelerator=cpu)" if run.trainer.accelerator == "cpu" else ""
-        return f"{lead} on {'the CPU' if not self.cpus else f'CPU {ranges(self.cpus)}'}{why}"
+        return f"{lead} on {f'CPU {ranges(self.cpus)}' if self.cores else 'the CPU'}{why}"
 
-    def variables(self, run: RunConfig) -> dict[str, str]:
-        """The environment that keeps a job to its share. Threads follow the cores, unless the user said how many."""
-        found = {DEVICES: ",".join(self.gpus[: self.processes_of(run)])} if self._uses_gpus(run) else {}
-        if self.cpus and "OMP_NUM_THREADS" not in os.environ:
-            found["OMP_NUM_THREADS"] = str(max(1, len(self.cpus) // self.processes_of(run)))
-        return found
+    def variables(self, run: RunConfig, variables: Mapping[str, str]) -> dict[str, str]:
+        """An environment with what keeps a job to its share: its GPUs, and its threads, unless the user said how many."""
+        found = dict(variables)
+        settle(found, processes=self.processes_of(run) * self.beside)
+        return found | ({DEVICES: ",".join(self.gpus[: self.processes_of(run)])} if self._uses_gpus(run) else {})
 
     def _uses_gpus(self, run: RunConfig) -> bool:
         return bool(self.gpus) and run.trainer.accelerator != "cpu"
@@ -72,9 +79,10 @@ def visible_gpus() -> tuple[str, ...]:
     return tuple(str(number) for number in range(count)) if named is None else tuple(named.replace(" ", "").split(",")[:count])
 
 
-def usable_cpus() -> tuple[int, ...]:
-    """Cores that this process may run on."""
-    return tuple(sorted(os.sched_getaffinity(0)))
+def usable_cores() -> tuple[tuple[int, ...], ...]:
+    """Cores that this process may run on, no more than its container may keep busy."""
+    cores, quota = cores_of(), quota_of()
+    return tuple(cores if quota is None else cores[: max(1, int(quota))])
 
 
 def shares(runs: Sequence[RunConfig], *, processes: int, jobs: int) -> list[Share]:
@@ -90,8 +98,8 @@ def shares(runs: Sequence[RunConfig], *, processes: int, jobs: int) -> list[Shar
     """
     on_gpus = [accelerator_of(run) == "gpu" for run in runs]
     gpus = _parts("GPU", visible_gpus(), jobs, processes) if any(on_gpus) else [()] * jobs
-    cpus = _parts("core", usable_cpus(), jobs, processes) if jobs > 1 and not all(on_gpus) else [()] * jobs
-    result = [Share(gpus=gpus[job], cpus=cpus[job], processes=processes) for job in range(jobs)]
+    cores = _parts("core", usable_cores(), jobs, processes) if jobs > 1 and not all(on_gpus) else [()] * jobs
+    result = [Share(gpus[job], cores[job], processes, beside=jobs) for job in range(jobs)]
     for run in runs:
         _refuse_world(run, result[0])
         _refuse_threads(run, result[0])
@@ -121,13 +129,13 @@ def _refuse_world(run: RunConfig, share: Share) -> None:
 
 def _refuse_threads(run: RunConfig, share: Share) -> None:
     """Threads that were asked for by number must fit into the share, or jobs would take each other's time."""
-    if not share.cpus:
+    if not share.cores:
         return
     asked = {"trainer.threads": run.trainer.threads, "OMP_NUM_THREADS": _number(os.environ.get("OMP_NUM_THREADS", ""))}
     for name, threads in asked.items():
-        if threads * share.processes_of(run) > len(share.cpus):
+        if threads * share.processes_of(run) > len(share.cores):
             raise UserError(
-                f"{run.name}: {name}={threads} does not fit: each job has {counted(len(share.cpus), 'core')} for "
+                f"{run.name}: {name}={threads} does not fit: each job has {counted(len(share.cores), 'core')} for "
                 f"{share.processes_of(run)} process(es); use fewer threads or fewer --jobs"
             )
 

@@ -12,9 +12,9 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError, nearest
 from ltrec.launch import here, slurm
-from ltrec.launch.guests import say
 from ltrec.launch.job_shell import stage_of
 from ltrec.launch.kept import LOG
+from ltrec.launch.screen import note
 from ltrec.launch.slurm_array import members, seeds_of
 from ltrec.launch.slurm_job import Job
 from ltrec.launch.slurm_script import read_script
@@ -158,8 +158,8 @@ def _slurm(asked: dict[str, Any], given: set[str]) -> None:
     runs, name = _runs(asked, given), load(*split_arguments(asked["conf"])).name
     job = _job(asked, given, on_cpu=all(run.trainer.accelerator == "cpu" for run in runs))
     text = read_script(asked["script"])
-    for note in slurm.seen_by(job, runs).notes:
-        say(note)
+    for line in slurm.seen_by(job, runs).notes:
+        note(line)
     if asked["dry_run"]:
         typer.echo(slurm.script_of(text, job, runs, name=name), nl=False)
         return

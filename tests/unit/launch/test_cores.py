@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
+from ltrec.config.load import load
 from ltrec.launch import cores
-from ltrec.launch.commands.launch import _start as start
 from ltrec.launch.cores import WAITING, own_cores, quota_of, settle, share_of
+from ltrec.launch.here import one
 from tests.support.commands import environment
 
 
@@ -150,5 +151,5 @@ def test_launch_local_gives_its_processes_their_cores(eight, monkeypatch):
     started = {}
     monkeypatch.setattr(os, "environ", {"PATH": "/bin"})
     monkeypatch.setattr(os, "execv", lambda program, words: started.update(os.environ))
-    start(["torchrun"], processes=4, dry_run=False)
+    one(load([], ["name=a", "trainer.accelerator=cpu"]), ["name=a"], processes=4, max_restarts=0, profile=0, dry_run=False)
     assert started["OMP_NUM_THREADS"] == "2" and started.items() >= WAITING.items()

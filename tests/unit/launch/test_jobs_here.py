@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.config.load import load
+from ltrec.launch.cores import cores_of
 from ltrec.launch.jobs_here import DONE, Heard, Task, clock, hearing, kill, run_all
 from ltrec.launch.shares import Share
 
@@ -51,7 +52,7 @@ def test_a_run_that_fails_stops_no_other_and_says_why(task):
 
 
 def test_as_many_at_a_time_as_there_are_shares_each_in_its_own(task, tmp_path):
-    cores = sorted(os.sched_getaffinity(0))
+    cores = cores_of()
     if len(cores) < 2:
         pytest.skip("one core")
     program = (
@@ -62,9 +63,9 @@ def test_as_many_at_a_time_as_there_are_shares_each_in_its_own(task, tmp_path):
     tasks = [task(name, program.format(f"begun-{name}", number)) for name, number in (("a", 2), ("b", 2), ("c", 3))]
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OMP_NUM_THREADS", raising=False)
-        assert ended(tasks, [Share(cpus=(cores[0],)), Share(cpus=(cores[1],))]) == [DONE] * 3
+        assert ended(tasks, [Share(cores=(core,), beside=len(cores)) for core in cores[:2]]) == [DONE] * 3
     used = {name: (tmp_path / name / "launch" / "train.log").read_text() for name in "abc"}
-    assert used["a"] == f"[{cores[0]}] 1\n" and used["b"] == f"[{cores[1]}] 1\n" and used["c"] in (used["a"], used["b"])
+    assert used["a"] == f"{list(cores[0])} 1\n" and used["b"] == f"{list(cores[1])} 1\n" and used["c"] in (used["a"], used["b"])
 
 
 def test_what_an_earlier_attempt_left_means_nothing_and_its_log_goes_on(task, tmp_path):

@@ -1,6 +1,5 @@
 """Processors are divided among jobs, and none is in two shares."""
 
-import os
 from dataclasses import replace
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
+from ltrec.launch import cores
 from ltrec.launch import shares as module
 from ltrec.launch.shares import DEVICES, Share, ranges, shares, visible_gpus
 
@@ -18,10 +18,13 @@ from ltrec.launch.shares import DEVICES, Share, ranges, shares, visible_gpus
 def machine(monkeypatch):
     """Call it with what the machine has."""
 
-    def make(gpus=0, cpus=4, visible=None, threads=None):
+    def make(gpus=0, cpus=4, visible=None, threads=None, quota=None):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)))
+        monkeypatch.setattr(module, "cores_of", lambda: [(number,) for number in range(cpus)])
+        monkeypatch.setattr(cores, "own_cores", lambda: cpus)
+        for name in (module, cores):
+            monkeypatch.setattr(name, "quota_of", lambda: quota)
         for name, value in ((DEVICES, visible), ("OMP_NUM_THREADS", threads)):
             monkeypatch.delenv(name, raising=False)
             if value is not None:
@@ -53,23 +56,23 @@ def test_gpus_have_the_names_that_the_user_gave_them(machine, count, visible, gp
 def test_one_job_has_all_gpus_and_any_core(machine):
     machine(8, cpus=2)
     [share] = shares(runs(), processes=0, jobs=1)
-    assert share.processes_of(*runs()) == 8 and share.cpus == ()
+    assert share.processes_of(*runs()) == 8 and share.cores == ()
 
 
 @pytest.mark.parametrize(("jobs", "each"), [(1, 8), (2, 4), (3, 2), (8, 1)])
 def test_jobs_have_gpus_of_their_own(machine, jobs, each):
     machine(8, cpus=1)
     found = shares(runs(), processes=0, jobs=jobs)
-    used = [share.variables(*runs())[DEVICES].split(",") for share in found]
+    used = [share.variables(*runs(), {})[DEVICES].split(",") for share in found]
     assert [len(gpus) for gpus in used] == [each] * jobs == [share.processes_of(*runs()) for share in found]
     assert len({gpu for gpus in used for gpu in gpus}) == jobs * each
-    assert all(share.cpus == () for share in found), "cores may be fewer than GPUs"
+    assert all(share.cores == () for share in found), "cores may be fewer than GPUs"
 
 
 def test_fewer_processes_leave_gpus_of_the_share_alone(machine):
     machine(8)
     first, second = shares(runs(), processes=2, jobs=2)
-    assert (first.variables(*runs())[DEVICES], second.variables(*runs())[DEVICES]) == ("0,1", "4,5")
+    assert (first.variables(*runs(), {})[DEVICES], second.variables(*runs(), {})[DEVICES]) == ("0,1", "4,5")
 
 
 @settings(deadline=None)
@@ -78,15 +81,18 @@ def test_cores_are_in_one_share_or_the_jobs_are_refused(cpus, jobs, processes):
     needed = jobs * max(1, processes)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: False)
-        patch.setattr(os, "sched_getaffinity", lambda _: set(range(cpus)))
+        patch.setattr(module, "cores_of", lambda: [(number,) for number in range(cpus)])
+        patch.setattr(cores, "own_cores", lambda: cpus)
+        for name in (module, cores):
+            patch.setattr(name, "quota_of", lambda: None)
         patch.delenv("OMP_NUM_THREADS", raising=False)
         if needed > cpus:
             with pytest.raises(UserError, match=f"--jobs {jobs}.*that takes {needed} cores"):
                 shares(runs(), processes=processes, jobs=jobs)
             return
         found = shares(runs(), processes=processes, jobs=jobs)
-        threads = int(found[0].variables(*runs())["OMP_NUM_THREADS"])
-    everything = [core for share in found for core in share.cpus]
+        threads = int(found[0].variables(*runs(), {})["OMP_NUM_THREADS"])
+    everything = [core for share in found for core in share.cores]
     assert len(everything) == len(set(everything)) == jobs * (cpus // jobs)
     assert 1 <= threads * max(1, processes) <= cpus // jobs
 
@@ -114,18 +120,27 @@ def test_threads_that_were_asked_for_must_fit(machine):
     with pytest.raises(UserError, match=r"OMP_NUM_THREADS=3 does not fit"):
         shares(runs(), processes=0, jobs=2)
     machine(cpus=4, threads="2")
-    assert "OMP_NUM_THREADS" not in shares(runs(), processes=0, jobs=2)[0].variables(*runs()), "what the user says stays"
+    [share, _] = shares(runs(), processes=0, jobs=2)
+    assert share.variables(*runs(), {"OMP_NUM_THREADS": "2"})["OMP_NUM_THREADS"] == "2", "what the user says stays"
+
+
+def test_threads_of_a_core_and_a_quota_count_as_what_they_are(machine, monkeypatch):
+    machine(quota=2.5)
+    assert [share.cpus for share in shares(runs(), processes=0, jobs=2)] == [[0], [1]]
+    machine()
+    monkeypatch.setattr(module, "cores_of", lambda: [(0, 4), (1, 5), (2, 6), (3, 7)])
+    assert [share.cpus for share in shares(runs(), processes=0, jobs=2)] == [[0, 1, 4, 5], [2, 3, 6, 7]]
 
 
 def test_a_run_on_the_cpu_among_runs_on_gpus_has_cores_of_its_own(machine):
     machine(4, cpus=4)
     on_gpu, on_cpu = runs()[0], runs("trainer.accelerator=cpu")[0]
     found = shares([on_gpu, replace(on_cpu, name="b")], processes=0, jobs=2)
-    assert [share.processes_of(on_cpu) for share in found] == [1, 1] and DEVICES not in found[0].variables(on_cpu)
-    assert [share.cpus for share in found] == [(0, 1), (2, 3)] and [share.processes_of(on_gpu) for share in found] == [2, 2]
+    assert [share.processes_of(on_cpu) for share in found] == [1, 1] and DEVICES not in found[0].variables(on_cpu, {})
+    assert [share.cpus for share in found] == [[0, 1], [2, 3]] and [share.processes_of(on_gpu) for share in found] == [2, 2]
     assert found[0].told(on_cpu) == "1 process on CPU 0-1 (trainer.accelerator=cpu)"
 
 
 def test_ranges():
     assert ranges((0, 1, 2, 5, 7, 8)) == "0-2,5,7-8"
-    assert Share(cpus=(3,)).told(*runs()) == "1 process on CPU 3" and module.DEVICES == "CUDA_VISIBLE_DEVICES"
+    assert Share(cores=((3,),)).told(*runs()) == "1 process on CPU 3" and module.DEVICES == "CUDA_VISIBLE_DEVICES"
