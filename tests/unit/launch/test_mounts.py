@@ -12,26 +12,26 @@ from ltrec.launch.mounts import Mount, leads_to, view_of
 @pytest.fixture
 def place(tmp_path):
     """A folder to run in, with neighbours."""
-    for name in ("work/data", "work/runs", "far/data/stratum=0", "far/shards", "far/runs"):
+    for name in ("job/data", "job/runs", "far/data/stratum=0", "far/shards", "far/runs"):
         (tmp_path / name).mkdir(parents=True)
     return tmp_path
 
 
 def seen(place, *words, asked=(), apptainer=True, **variables):
-    view = view_of([load([], words)], asked, folder=place / "work", apptainer=apptainer, variables=variables)
+    view = view_of([load([], words)], asked, folder=place / "job", apptainer=apptainer, variables=variables)
     return [str(mount).replace(str(place), "") for mount in view.mounts], [note.replace(str(place), "") for note in view.notes]
 
 
 def test_what_lies_in_the_folder_needs_no_mount(place):
     assert seen(place, "data.path=data") == ([], [])
-    assert seen(place, f"data.path={place}/work/data", "out=./runs/../runs") == ([], [])
+    assert seen(place, f"data.path={place}/job/data", "out=./runs/../runs") == ([], [])
 
 
 def test_what_lies_elsewhere_is_mounted_by_its_name(place):
     far = ("data.path=../far/data", f"out={place}/far/runs")
     assert seen(place, *far) == (["/far/runs:/far/runs", "/far/data:/far/data"], [])
     runs = [load([], ["name=a", *far]), load([], ["name=b", *far])]
-    assert len(view_of(runs, (), folder=place / "work", apptainer=True, variables={}).mounts) == 2, "once for all runs"
+    assert len(view_of(runs, (), folder=place / "job", apptainer=True, variables={}).mounts) == 2, "once for all runs"
 
 
 @pytest.mark.parametrize("word", ["init_from=../far/runs", "resume=../far/runs"])
@@ -40,24 +40,24 @@ def test_where_a_run_begins_is_seen_too(place, word):
 
 
 def test_links_are_followed_to_what_they_mean(place):
-    (place / "work" / "linked").symlink_to(place / "far")
+    (place / "job" / "linked").symlink_to(place / "far")
     (place / "far" / "again").symlink_to(place / "far" / "data")
     assert seen(place, "data.path=linked/data")[0] == ["/far/data:/far/data"]
     assert seen(place, "data.path=linked/again")[0] == ["/far/again:/far/again"], "a mount follows the rest"
-    (place / "work" / "inside").symlink_to("data")
+    (place / "job" / "inside").symlink_to("data")
     assert seen(place, "data.path=inside")[0] == []
 
 
 def test_shards_that_are_links_are_seen(place):
     (place / "far" / "shards" / "a.parquet").touch()
-    (place / "work" / "data" / "a.parquet").symlink_to(place / "far" / "shards" / "a.parquet")
+    (place / "job" / "data" / "a.parquet").symlink_to(place / "far" / "shards" / "a.parquet")
     assert seen(place, "data.path=data")[0] == ["/far/shards/a.parquet:/far/shards/a.parquet"]
 
 
 def test_a_circle_of_links_ends(place):
-    (place / "work" / "a").symlink_to("b")
-    (place / "work" / "b").symlink_to("a")
-    assert leads_to(place / "work" / "a", place / "work") is not None
+    (place / "job" / "a").symlink_to("b")
+    (place / "job" / "b").symlink_to("a")
+    assert leads_to(place / "job" / "a", place / "job") is not None
     assert "the container will not see it" in seen(place, "data.path=a")[1][0]
 
 
@@ -96,7 +96,7 @@ def test_the_key_of_wandb_is_missed(place):
 @pytest.mark.parametrize("text", ["", ":/a", "/a:b", "/a:/b:xx", "/a:/b:ro:rw", "/a,/b", "/a\n:/b", "/a:"])
 def test_no_mount(text):
     with pytest.raises(UserError, match="write SRC, SRC:/PATH/INSIDE or SRC:/PATH/INSIDE:ro"):
-        Mount.parse(text, Path("/work"))
+        Mount.parse(text, Path("/job"))
 
 
 def test_a_path_with_a_colon_cannot_be_mounted(place):
