@@ -23,7 +23,7 @@ def report(
     runs: Annotated[
         list[str],
         typer.Argument(
-            help="Run folders: the first is reported with its seeds, the others are held against. Then evaluation.key=value words.",
+            help="Run folders: the first and its seeds are held against the others. Then evaluation.key=value words.",
             show_default=False,
         ),
     ],
