@@ -18,11 +18,10 @@ from typing import Any
 STARS = "***"
 
 _NAME = (
-    r"[\w.\[\]-]*(?:passw(?:or)?ds?(?![a-z])|passwd|passphrase|(?<![a-z])pwd|secrets?(?![a-z])|credentials?|(?<![a-z])token(?![a-z])"
-    r"|api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key|auth[_-]?key|wandb[_-]?key|ssh[_-]?key|encryption[_-]?key"
-    r"|(?<![a-z])auth(?![a-z]))[\w.\[\]-]*"
+    r"[\w.\[\]-]*(?:passw(?:or)?ds?(?![a-z])|passwd|passphrase|secrets?(?![a-z])|credentials?|(?<![a-z])token(?![a-z])"
+    r"|api[_-]?key|access[_-]?key|account[_-]?key|private[_-]?key|auth[_-]?key|wandb[_-]?key|ssh[_-]?key|encryption[_-]?key)[\w.\[\]-]*"
 )
-"""A name that speaks of a secret. `user_key`, `max_tokens` and `tokenizer` do not; `author` neither."""
+"""A name that speaks of a secret. `user_key`, `max_tokens` and `tokenizer` do not."""
 
 _VALUE = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|(?!\*\*\*)[^\s"',;&)\]}]+)"""
 
@@ -58,7 +57,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)(?<![\w.-])({_NAME}['\"]?\s{{0,2}}[:=]\s{{0,2}}){_VALUE}"), rf"\1{STARS}"),
     (re.compile(rf"(?i)(?<![\w.-])(--?{_NAME}\s+)(?!-){_VALUE}"), rf"\1{STARS}"),
     (re.compile(r"(?i)\b(login\s+(?:--\S+\s+)*)[0-9a-f]{40}\b"), rf"\1{STARS}"),
-    (re.compile(r"(?<!commit)(?<!revision)(?<!sha1)(?<!tree)(?<!at)(^|\s)[0-9a-fA-F]{40}(?=\s|$)"), rf"\1{STARS}"),
+    (re.compile(r"(?<!commit)(?<!revision)(?<!sha1)(?<!tree)(?<!at)(?<![:=-])(^|\s)[0-9a-fA-F]{40}(?=\s|$)"), rf"\1{STARS}"),
 )
 
 _SECRET_NAME = re.compile(rf"(?i){_NAME}")
@@ -90,6 +89,13 @@ def speaks_of_secret(name: str) -> bool:
     return _SECRET_NAME.fullmatch(name) is not None
 
 
+def holds_secret(text: str, known: Collection[str] = ()) -> bool:
+    """Whether there is something to mask in a text."""
+    return masked(text, known) != text
+
+
 def secrets_of(variables: Mapping[str, str]) -> set[str]:
-    """The values of those environment variables whose name speaks of a secret; short ones are too common to be looked for."""
-    return {value for name, value in variables.items() if speaks_of_secret(name) and len(value) >= _SHORTEST_KNOWN}
+    """The values of those environment variables whose name speaks of a secret; not short ones, which are too common to be looked
+    for, nor paths, such as that of a file with credentials."""
+    named = (value for name, value in variables.items() if speaks_of_secret(name))
+    return {value for value in named if len(value) >= _SHORTEST_KNOWN and not value.startswith("/")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import ltrec
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
+from ltrec.core.secrets import masked, secrets_of
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.report_answer import badge, judged_answer, served_answer, untested_answer
 from ltrec.evaluation.report_cautions import cautions
@@ -79,7 +81,7 @@ def build_page(runs: Sequence[RunFolder], config: EvaluationConfig) -> Page:
         gradients=gradients(found, names),
         protocol=protocol_facts(judged.summary, mine, judged.split, config) if judged else (("Evaluated", "no"),),
         provenance=provenance_facts(mine),
-        config=runs[0].config,
+        config=None if runs[0].config is None else masked(runs[0].config, secrets_of(os.environ)),
         config_of=mine.runs[0].name if len(mine.runs) > 1 else "",
         limits=limits(judged.summary if judged else None, len(mine.runs)),
         footer=_footer(runs),

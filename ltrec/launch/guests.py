@@ -11,6 +11,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 
 from ltrec.config.tree import RunConfig
+from ltrec.core.secrets import masked_tree, secrets_of
 from ltrec.launch.processes import Processes
 from ltrec.launch.run_folder import RunFolder
 from ltrec.launch.screen import screen
@@ -39,13 +40,20 @@ def tracked(config: RunConfig, run: RunFolder) -> Tracked:
     """The run as W&B is to know it. The config is the run's own with `provenance` and, in a job, `slurm` beside it."""
     job = slurm_job(os.environ)
     provenance = json.loads(run.provenance.read_text(encoding="utf-8"))
+    shown = masked_tree(
+        {
+            "config": {**asdict(config), "provenance": provenance, **({"slurm": job} if job else {})},
+            "group": config.tracking.group or group_of(job),
+        },
+        secrets_of(os.environ),
+    )
     return Tracked(
         folder=run.path,
         name=config.name,
         run_id=f"{config.name[:48]}-{provenance['run_id']}",
         seed=config.seed,
-        config={**asdict(config), "provenance": provenance, **({"slurm": job} if job else {})},
-        group=config.tracking.group or group_of(job),
+        config=shown["config"],
+        group=shown["group"],
     )
 
 

@@ -6,6 +6,7 @@ config.yaml may be damaged or exchanged, a checkpoint copied into another folder
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from ltrec.config.identity import FREE_TO_CHANGE, flat
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import canonical_json
+from ltrec.core.secrets import masked_tree, secrets_of
 
 
 def record_of(config: RunConfig, run_id: str, total_steps: int) -> dict[str, Any]:
@@ -53,5 +55,6 @@ def refuse_other_settings(checkpoint: Path, state: Mapping[str, Any], config: Ru
 def _settings(config: RunConfig) -> dict[str, Any]:
     """What makes the run, by dotted key, as JSON has it; not its name, for a folder may be renamed."""
     values = {key: value for key, value in flat(asdict(config)).items() if key != "name" and not key.startswith(FREE_TO_CHANGE)}
-    settings: dict[str, Any] = json.loads(json.dumps(values))
+    shown = masked_tree(values, secrets_of(os.environ))  # a checkpoint may be given away
+    settings: dict[str, Any] = json.loads(json.dumps(shown))
     return settings

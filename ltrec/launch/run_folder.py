@@ -6,6 +6,7 @@ runs/<name>/  config.yaml  provenance.json  metrics.jsonl  checkpoints/  eval/  
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ltrec.config.load import dump, load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_write_text
+from ltrec.core.secrets import holds_secret, secrets_of
 from ltrec.core.slots import LAST, remove_slots
 
 THROW_AWAY = "THROW-AWAY"
@@ -92,7 +94,9 @@ class RunFolder:
 
     def write_config(self, config: RunConfig) -> None:
         """Write the resolved config, with the folder where its relative paths begin: this process's."""
-        atomic_write_text(self.config, f"{PATHS_BEGIN}{json.dumps(str(Path.cwd()))}\n{dump(config)}")
+        text = f"{PATHS_BEGIN}{json.dumps(str(Path.cwd()))}\n{dump(config)}"
+        private = holds_secret(text, secrets_of(os.environ))  # it can be run again, so it holds what it was given
+        atomic_write_text(self.config, text, mode=0o600 if private else None)
 
     def paths_begin(self) -> Path:
         """The folder where the run's relative paths begin; the working folder when the run does not say."""

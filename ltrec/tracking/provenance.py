@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 import ltrec
-from ltrec.core.secrets import masked, secrets_of
+from ltrec.core.secrets import masked_tree, secrets_of
 from ltrec.data.manifest import Manifest
 from ltrec.tracking.code import code_digest
 
@@ -25,11 +25,11 @@ LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pyarrow", "duckdb", "omegac
 
 
 def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> dict[str, Any]:
-    """Everything needed to repeat a run, as JSON values. No environment variable is recorded, so no secret is."""
-    return {
+    """Everything needed to repeat a run, as JSON values. No environment variable is, and no secret."""
+    origin = {
         "run_id": secrets.token_hex(4),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": masked(" ".join(["ltrec", *sys.argv[1:]]), secrets_of(os.environ)),
+        "command": " ".join(["ltrec", *sys.argv[1:]]),
         "seed": seed,
         "versions": {"ltrec": ltrec.__version__, "python": platform.python_version(), **_versions()},
         "code": code_digest(),
@@ -51,6 +51,8 @@ def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> di
             "summary": manifest.summary,
         },
     }
+    tree: dict[str, Any] = masked_tree(origin, secrets_of(os.environ))
+    return tree
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

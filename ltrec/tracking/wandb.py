@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.loggers import Logger
 
-from ltrec.core.errors import Stopped, first_line
+from ltrec.core.errors import Stopped, UserError, first_line
+from ltrec.core.secrets import masked_tree, secrets_of
 from ltrec.core.slots import ASIDE, PREVIOUS
 from ltrec.tracking.config import TrackingConfig
 from ltrec.tracking.epoch_table import epoch_table
@@ -169,7 +170,11 @@ def open_run(tracking: TrackingConfig, tracked: Tracked, on_note: Callable[[str]
                 wandb.teardown()  # its service still holds the run's id
         on_note(f"tracking.wandb=online: {reason}; going on offline")
     on_note(f"Weights & Biases: offline, files in {tracked.folder / 'wandb'}; 'wandb sync' sends them")
-    return _started("offline", tracking, tracked)
+    try:
+        return _started("offline", tracking, tracked)
+    except wandb.Error as error:  # a name that it does not like: nothing that comes and goes
+        way_out = "change tracking.*, or use tracking.wandb=off"
+        raise UserError(f"Weights & Biases refuses this run: {first_line(error)}; {way_out}") from None
 
 
 def _started(mode: str, tracking: TrackingConfig, tracked: Tracked) -> Run:
@@ -182,15 +187,21 @@ def _started(mode: str, tracking: TrackingConfig, tracked: Tracked) -> Run:
         dir=tracked.folder,
         id=tracked.run_id,
         name=tracked.name,
-        project=tracking.project,
-        entity=tracking.entity,
-        group=tracked.group,
-        tags=list(tracking.tags),
+        **masked_tree(
+            {"project": tracking.project, "entity": tracking.entity, "group": tracked.group, "tags": list(tracking.tags)},
+            secrets_of(os.environ),
+        ),
         config=dict(tracked.config),
         resume="allow" if mode == "online" else None,
         reinit="create_new",
         save_code=False,
-        settings=wandb.Settings(init_timeout=20, finish_timeout=60, silent=mode == "offline", disable_git=True),
+        settings=wandb.Settings(
+            init_timeout=20,
+            finish_timeout=60,
+            silent=mode == "offline",
+            disable_git=True,
+            x_disable_meta=True,  # it would send the command line as it was typed; ours is in the config, masked
+        ),
     )
     run.define_metric(STEP)
     return run
