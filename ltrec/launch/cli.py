@@ -20,6 +20,7 @@ from ltrec import __version__
 from ltrec.core.errors import UserError, nearest
 from ltrec.launch.cores import settle
 from ltrec.launch.failures import exit_code_of
+from ltrec.launch.rendezvous import check_ranks
 from ltrec.launch.streams import quiet_callbacks, stand
 
 COMMANDS = {
@@ -99,6 +100,7 @@ def dispatch(words: Sequence[str]) -> int:
         return 0
     if first not in COMMANDS:
         raise UserError(f"unknown command {first!r}{nearest(first, COMMANDS)}; known: {', '.join(COMMANDS)}")
+    check_ranks(os.environ)
     return run(first, words[1:])
 
 

@@ -37,6 +37,19 @@ class Processes:
         return self.world.size // self.local_size
 
 
+_READ_ON_IMPORT = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+
+
+def check_ranks(variables: Mapping[str, str]) -> None:
+    """Check what Lightning reads while it is imported, before that.
+
+    Raises:
+        UserError: a rank is no number.
+    """
+    for name in _READ_ON_IMPORT:
+        number(variables, name, 0)
+
+
 def read(variables: MutableMapping[str, str]) -> Processes:
     """The processes that the variables speak of; those that torch will want and nobody set are set.
 
