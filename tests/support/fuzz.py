@@ -64,6 +64,7 @@ def make_world(folder: Path) -> World:
     words = train_words(folder / "out", folder / "runs", "trainer.max_epochs=1")
     with silence() as (_, err):
         assert main(["train", *words]) == 0, err.getvalue()
+        assert main(["evaluate", str(folder / "runs" / "r")]) == 0, err.getvalue()
     (folder / "scratch").mkdir()
     return World(folder / "log.csv", folder / "out", folder / "runs" / "r", folder / "scratch")
 

@@ -119,6 +119,25 @@ FOREIGN: list[Callable[[bytes], bytes]] = [
 ]
 
 
+def a_run_folder(random: Random, world: World) -> Case:
+    """A run one of whose small files is damaged or forged; what is no input of the command may be anything."""
+    run = Path(shutil.copytree(world.run, world.scratch / "r", symlinks=True))
+    files = sorted(p for p in run.rglob("*") if p.is_file() and p.suffix in (".json", ".jsonl", ".yaml", ".parquet"))
+    path = random.choice(files)
+    content = path.read_bytes()
+    if path.suffix == ".json" and random.random() < 0.6:
+        other, _ = changed(json.loads(content), random)
+        path.write_text(json.dumps(other), errors="surrogateescape")
+    elif path.suffix == ".jsonl" and random.random() < 0.6:
+        lines = content.decode().splitlines()
+        lines.insert(random.randrange(len(lines)), json.dumps(nasty(random)))
+        path.write_text("\n".join(lines) + "\n", errors="surrogateescape")
+    else:
+        path.write_bytes(damaged(content, random))
+    words = random.choice([["report", str(run)], ["evaluate", str(run)], ["predict", str(run), "-k", "3"]])
+    return Case(words)
+
+
 def a_log(random: Random, world: World) -> Case:
     """A log with wrong bytes or values in some format; what is not prepared leaves nothing behind."""
     ending = random.choice(["csv", "tsv", "jsonl", "parquet", "csv.gz"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.support.fuzz import Make
-from tests.support.fuzz_files import a_checkpoint, a_log, a_manifest
+from tests.support.fuzz_files import a_checkpoint, a_log, a_manifest, a_run_folder
 from tests.support.fuzz_words import a_command_line, a_config, a_training
 
 MAKERS: dict[str, tuple[int, Make]] = {
@@ -12,5 +12,6 @@ MAKERS: dict[str, tuple[int, Make]] = {
     "manifest": (18, a_manifest),
     "checkpoint": (10, a_checkpoint),
     "log": (10, a_log),
+    "run folder": (3, a_run_folder),
     "training": (2, a_training),
 }
