@@ -33,7 +33,8 @@ def meeting_store(processes: Processes, seconds: float, is_over: Callable[[], bo
     if processes.world.size == 1 or dist.is_initialized():
         return None
     address, port = os.environ.get("MASTER_ADDR", "127.0.0.1"), os.environ.get("MASTER_PORT", "12910")  # as Lightning has it
-    serves = processes.world.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"
+    by_torchrun = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    serves = processes.world.rank == 0 and not by_torchrun
     deadline = time.monotonic() + seconds
     while True:
         try:
@@ -45,9 +46,15 @@ def meeting_store(processes: Processes, seconds: float, is_over: Callable[[], bo
                 multi_tenant=True,
                 timeout=timedelta(seconds=_KNOCK_SECONDS),
             )
-            return PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+            return PrefixStore(f"attempt {_attempt()}" if by_torchrun else "ltrec", store)
         except (dist.DistError, ValueError) as error:
             if serves or time.monotonic() > deadline or is_over():
                 raise UserError(
                     f"no meeting place at {address}:{port} (MASTER_ADDR, MASTER_PORT): {first_line(error)}; does rank 0 run there?"
                 ) from error
+
+
+def _attempt() -> str:
+    """Torchrun's own store outlives processes that start again, and remembers what those before them said. Elsewhere it must not be
+    asked: of two nodes only the one whose process died counts a restart."""
+    return os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
