@@ -70,7 +70,7 @@ def test_a_folder_and_data_that_were_moved_apart(project, tmp_path, capsys):
     shutil.move(project / "data", tmp_path / "there")
     for command in ("evaluate", "predict"):
         told = refused([command, tmp_path / "archived"], capsys)
-        assert f"there is no data set in {project}/data or " in told and "say where it is with --data DIR" in told
+        assert f"{project}/data is no prepared data set" in told and "say where it is with --data DIR" in told
     for words in commands(tmp_path / "archived", "--data", str(tmp_path / "there")):
         assert main(words) == 0
 
