@@ -79,7 +79,7 @@ def evaluate_run(
     data = open_data(config)
     histories = build_histories(config, data, split)
     state, sha, protocol = look_into(checkpoint), sha256_file(whole_file(checkpoint)), protocol_of(config, data, split)
-    refuse_other_data(checkpoint, state, data.manifest.digest, way_out="name the data it was trained on")
+    refuse_other_data(checkpoint, state, data.manifest.digest, way_out="name the data it was trained on with --data DIR")
     refuse_other_settings(checkpoint, state, config)
     files = {config.model.name: run.eval / f"{split}.parquet"}
     lists = {"top_k": config.evaluation.top_k}
