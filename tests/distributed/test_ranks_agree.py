@@ -19,6 +19,7 @@ from ltrec.launch.ownership import owning
 from ltrec.launch.training import train
 from tests.support.tiny_run import checkpoint, tiny_config, tiny_data, tiny_words
 
+PLAIN = ["stream.lanes=12", "optim.schedule=constant"]  # a rate that falls would be planned for one length
 SHARDED = ["strategy.name=stratified_fsdp2"]
 ZERO = ["strategy.name=stratified_deepspeed_stage_2"]
 
@@ -98,9 +99,7 @@ def ask(rank, work, asked, answers):
         os.chdir(work / (case.folder if rank and case.folder else "step4"))
         told = io.StringIO()
         with contextlib.redirect_stderr(told), contextlib.redirect_stdout(io.StringIO()), stale(case.patch if rank else {}):
-            common = (
-                tiny_words(work / "data", work / "out", "stream.lanes=12") if case.command == "train" else [str(work / "old" / "r")]
-            )
+            common = tiny_words(work / "data", work / "out", *PLAIN) if case.command == "train" else [str(work / "old" / "r")]
             code = main([case.command, *common, *case.words[rank]])
         answers.put((rank, code, told.getvalue()))
 
@@ -124,10 +123,10 @@ def work(tmp_path_factory):
     (work / "out" / "notes").mkdir(parents=True)
     (work / "out" / "notes" / "todo").touch()
     for epochs in (1, 2):
-        run = train(tiny_config(work / "data", work / "old", "stream.lanes=12", f"trainer.max_epochs={epochs}"))
+        run = train(tiny_config(work / "data", work / "old", *PLAIN, f"trainer.max_epochs={epochs}"))
         (work / f"step{4 * epochs}").mkdir()
         shutil.copy(run.checkpoints / "last.ckpt", work / f"step{4 * epochs}")
-    other = train(tiny_config(work / "data", work / "older", "stream.lanes=12", "trainer.max_epochs=1", "optim.lr=0.5"))
+    other = train(tiny_config(work / "data", work / "older", *PLAIN, "trainer.max_epochs=1", "optim.lr=0.5"))
     shutil.copytree(other.checkpoints, work / "step4-of-another")
     return work
 

@@ -9,6 +9,8 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.launch.cli import main
 from tests.support.tiny_run import checkpoint, tiny_data, tiny_words
 
+CONSTANT = "optim.schedule=constant"  # a rate that falls would be planned for one epoch
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
@@ -17,7 +19,9 @@ def trained(tmp_path_factory):
     tiny_data(project / "data")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
-        assert main(["train", *tiny_words("data", "runs", "trainer.max_epochs=1", "evaluation.bootstrap_samples=100")]) == 0
+        assert (
+            main(["train", *tiny_words("data", "runs", "trainer.max_epochs=1", "evaluation.bootstrap_samples=100", CONSTANT)]) == 0
+        )
     return project
 
 
