@@ -101,7 +101,7 @@ def shares(runs: Sequence[RunConfig], *, processes: int, jobs: int) -> list[Shar
     cores = _parts("core", usable_cores(), jobs, processes) if jobs > 1 and not all(on_gpus) else [()] * jobs
     result = [Share(gpus[job], cores[job], processes, beside=jobs) for job in range(jobs)]
     for run in runs:
-        _refuse_world(run, result[0])
+        refuse_world(run, result[0].processes_of(run), asked=processes > 0)
         _refuse_threads(run, result[0])
     return result
 
@@ -119,12 +119,21 @@ def _parts(what: str, here: tuple[_Part, ...], jobs: int, processes: int) -> lis
     return [here[job * each : (job + 1) * each] for job in range(jobs)]
 
 
-def _refuse_world(run: RunConfig, share: Share) -> None:
+def refuse_world(run: RunConfig, processes: int, *, asked: bool) -> None:
+    """Refuse a number of processes that cannot train a run, before they are started or wait in a queue.
+
+    Args:
+        run: the run.
+        processes: of all nodes.
+        asked: the user said how many; else they are as many as the GPUs.
+
+    Raises:
+        UserError: naming the run and the numbers that can.
+    """
     try:
-        check_world(run, share.processes_of(run))
+        check_world(run, processes)
     except UserError as error:
-        hint = "" if share.processes else "; --processes asks for another number than that of the GPUs"
-        raise UserError(f"{run.name}: {error}{hint}") from None
+        raise UserError(f"{run.name}: {error}{'' if asked else '; --processes asks for another number than the GPUs'}") from None
 
 
 def _refuse_threads(run: RunConfig, share: Share) -> None:

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ltrec.config.tree import RunConfig
@@ -24,6 +24,15 @@ from ltrec.launch.mounts import View, view_of
 from ltrec.launch.run_folder import folder_of
 from ltrec.launch.slurm_job import Job
 from ltrec.launch.slurm_script import fill
+
+_SAID = tuple(
+    f"SBATCH_{option}"
+    for option in (
+        *("ARRAY_INX", "JOB_NAME", "NO_REQUEUE", "OPEN_MODE", "REQUEUE", "SIGNAL", "TIMELIMIT", "WAIT", "ERROR", "INPUT", "OUTPUT"),
+        *("GPUS", "GPUS_PER_NODE", "GPUS_PER_TASK", "CPUS_PER_GPU"),
+    )
+)
+"""Variables that sbatch reads, of options that every script has or must not have."""
 
 SCRIPT = "train.sbatch"
 """In a run's launch folder."""
@@ -76,8 +85,10 @@ def prepare(script: str, job: Job, runs: Sequence[RunConfig], *, name: str) -> P
     return scripts[0]
 
 
-def submit(script: Path) -> str:
+def submit(script: Path, job: Job) -> str:
     """Hand a script to sbatch; returns the job's id.
+
+    A variable such as SBATCH_TIMELIMIT would overrule the script without a word: sbatch does not see those of what the script says.
 
     Raises:
         UserError: there is no sbatch, or it refuses, in its own words.
@@ -85,8 +96,16 @@ def submit(script: Path) -> str:
     sbatch = shutil.which("sbatch")
     if sbatch is None:
         raise UserError(f"there is no sbatch here; the job is ready: run 'sbatch {script}' on a login node of the cluster")
-    done = subprocess.run([sbatch, "--parsable", str(script)], capture_output=True, text=True, check=False)
+    words, variables = [sbatch, "--parsable", str(script)], _unruled(os.environ, job)
+    done = subprocess.run(words, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = " ".join(line.removeprefix("sbatch: error: ") for line in done.stderr.splitlines()) or "no reason given"
         raise UserError(f"sbatch refused {script}: {reason}")
     return done.stdout.strip().partition(";")[0]  # id;cluster
+
+
+def _unruled(variables: Mapping[str, str], job: Job) -> dict[str, str]:
+    """The environment without what sbatch would put before the script's own lines."""
+    said = {*_SAID, *(name for name, value in (("SBATCH_ACCOUNT", job.account), ("SBATCH_PARTITION", job.partition)) if value)}
+    said |= {f"SBATCH_{option.partition('=')[0].upper().replace('-', '_')}" for option in job.extra}
+    return {name: value for name, value in variables.items() if name not in said}

@@ -15,6 +15,7 @@ from ltrec.launch import here, slurm
 from ltrec.launch.job_shell import stage_of
 from ltrec.launch.kept import LOG
 from ltrec.launch.screen import note
+from ltrec.launch.shares import refuse_world
 from ltrec.launch.slurm_array import members, seeds_of
 from ltrec.launch.slurm_job import Job
 from ltrec.launch.slurm_script import read_script
@@ -157,6 +158,9 @@ def _slurm(asked: dict[str, Any], given: set[str]) -> None:
     """Show the job, or write and submit it: its number, alone, is what goes to stdout."""
     runs, name = _runs(asked, given), load(*split_arguments(asked["conf"])).name
     job = _job(asked, given, on_cpu=all(run.trainer.accelerator == "cpu" for run in runs))
+    if job.nodes.isdecimal():  # how many a range becomes, Slurm says later
+        for run in runs:
+            refuse_world(run, int(job.nodes) * job.processes, asked=asked["processes"] > 0)
     text = read_script(asked["script"])
     for line in slurm.seen_by(job, runs).notes:
         note(line)
@@ -164,7 +168,7 @@ def _slurm(asked: dict[str, Any], given: set[str]) -> None:
         typer.echo(slurm.script_of(text, job, runs, name=name), nl=False)
         return
     written = slurm.prepare(text, job, runs, name=name)
-    number = slurm.submit(written)
+    number = slurm.submit(written, job)
     typer.echo(f"submitted {written}: {counted(len(runs), 'run')}, log in {written.with_name(LOG)}; its job id", err=True)
     typer.echo(number)
 

@@ -30,7 +30,8 @@ def sbatch(tmp_path, monkeypatch):
     program = tmp_path / "bin" / "sbatch"
     program.parent.mkdir()
     program.write_text(
-        f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/submitted\necho "${{ANSWER:-77;cluster}}"\nexit "${{CODE:-0}}"\n'
+        f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/submitted\n'
+        f'env | grep ^SBATCH_ > {tmp_path}/seen\necho "${{ANSWER:-77;cluster}}"\nexit "${{CODE:-0}}"\n'
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
@@ -255,3 +256,21 @@ def test_help_teaches(capsys):
     assert launch("--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert all(word in shown for word in ("ltrec launch local CONF...", "--jobs 2", "--setup 'module load cuda'", "never shared"))
+
+
+def test_variables_of_sbatch_do_not_overrule_the_script(sbatch, monkeypatch, folder):
+    names = ("TIMELIMIT", "ARRAY_INX", "WAIT", "OUTPUT", "ACCOUNT", "QOS", "PARTITION", "RESERVATION")
+    for name in names:
+        monkeypatch.setenv(f"SBATCH_{name}", "1")
+    assert launch("slurm", *QUICKSTART, "name=a", "--account", "mine", "--sbatch", "qos=high") == 0
+    seen = (folder / "seen").read_text().splitlines()
+    assert [name for name in names if f"SBATCH_{name}=1" in seen] == ["PARTITION", "RESERVATION"], "a site's defaults stay"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [(["--gpus-per-node", "7"], "; --processes asks for another"), (["--processes", "7"], "")]
+)
+def test_processes_that_cannot_share_a_batch_do_not_wait_in_the_queue(capsys, words, told):
+    assert launch("slurm", *QUICKSTART, "name=a", *words, "--dry-run") == 2
+    assert "a: 7 processes do not divide 48 lanes" in (said := capsys.readouterr().err) and told in said
+    assert launch("slurm", *QUICKSTART, *words, "--nodes", "1-2", "--dry-run") == 0, "Slurm chooses how many"
