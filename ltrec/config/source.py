@@ -18,6 +18,7 @@ import yaml
 from ltrec.config.yaml_core import CoreLoader, plain_scalar, texts
 from ltrec.core.errors import UserError
 from ltrec.core.files import refuse_special
+from ltrec.core.seal import text_is_broken
 
 COMMAND_LINE = "on the command line"
 _DOTTED = re.compile(r"[^\s.=]+(\.[^\s.=]+)*")
@@ -51,6 +52,11 @@ def read_file(path: Path, shown: str) -> list[Setting]:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{shown} is not UTF-8 text (byte {error.start}); is it a YAML file?") from None
+    if text_is_broken(text):
+        raise UserError(
+            f"{shown} is damaged, or was changed since ltrec wrote it: its last line is not the digest of the others; restore it, "
+            "or remove that line if the change is yours"
+        )
     return list(_parse(text, "", shown, lambda node: f"in {shown}:{node.start_mark.line + 1}"))
 
 

@@ -15,7 +15,7 @@ from ltrec.evaluation.trained import budget_line, convergence_lines
 
 def cautions(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
     """Every caution about the methods on the page, `mine` first."""
-    return (*undertrained(mine, rivals), *cut_short([mine, *rivals]))
+    return (*undertrained(mine, rivals), *cut_short([mine, *rivals]), *origin_lost([mine, *rivals]))
 
 
 def undertrained(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
@@ -26,6 +26,13 @@ def undertrained(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
     tables, others = mine.tables(split), [rival.tables(split) for rival in rivals]
     unequal = [line for other in others if (line := budget_line(other, tables)) is not None]
     return tuple(f"{capital(line)}." for line in (*convergence_lines([t for side in (tables, *others) for t in side]), *unequal))
+
+
+def origin_lost(found: Sequence[Method]) -> tuple[str, ...]:
+    """Runs whose provenance cannot be read."""
+    return tuple(
+        f"{run.name}'s provenance.json is damaged ({run.lost}) and left out." for method in found for run in method.runs if run.lost
+    )
 
 
 def cut_short(found: Sequence[Method]) -> tuple[str, ...]:

@@ -59,7 +59,7 @@ def _joined(values: Iterable[str]) -> str:
 
 def _provenance(recorded: Mapping[str, Any] | None) -> dict[str, str]:
     if recorded is None:
-        return {"Recorded": "nothing: provenance.json is missing, so this run cannot be repeated from this page"}
+        return {"Recorded": "nothing: provenance.json is missing or damaged, so this run cannot be repeated from this page"}
     git, hardware = _of(recorded, "git"), _of(recorded, "hardware")
     dirty = ", with uncommitted changes" if git.get("dirty") else ""
     return {

@@ -15,8 +15,8 @@ from ltrec.evaluation.plots_training import Curve
 from ltrec.evaluation.report_run import History, RunFolder
 from ltrec.evaluation.table import EvalTable
 
-_OWN = re.compile(r"^(name|seed|out|resume):.*$", re.MULTILINE)
-"""Top-level keys that may differ between seeds of one method."""
+_OWN = re.compile(r"^(#|(name|seed|out|resume):).*$", re.MULTILINE)
+"""Comments, and top-level keys, that may differ between seeds of one method."""
 _START = re.compile(r"^init_from:.*$", re.MULTILINE)
 """Each seed of a second stage starts from its own first one: runs/trunk-1, runs/trunk-2."""
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from ltrec.core.chain import first_broken
 from ltrec.core.errors import UserError
+from ltrec.core.seal import opened, text_is_broken, unsealed_text
 from ltrec.evaluation.plots_training import Curve
 from ltrec.evaluation.table import EvalTable
 
@@ -53,11 +54,12 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """One run as found on disk. `tables` maps the stem of each file in eval/ to its table."""
+    """One run as found on disk. `tables` maps the stem of each file in eval/ to its table; `lost` says what provenance lacks."""
 
     path: Path
     config: str | None
     provenance: Mapping[str, Any] | None
+    lost: str | None
     history: History | None
     tables: Mapping[str, EvalTable]
 
@@ -85,19 +87,32 @@ def read_run(path: Path) -> RunFolder:
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder; give a run folder such as runs/NAME")
-    config, recorded, log = (_text(path / name) for name in ("config.yaml", "provenance.json", "metrics.jsonl"))
+    config, log = (_text(path / name) for name in ("config.yaml", "metrics.jsonl"))
+    recorded = _text(path / "provenance.json", errors="replace")
     tables = {file.stem: EvalTable.read(file) for file in sorted((path / "eval").glob("*.parquet"))}
     if config is None and recorded is None and log is None and not tables:
         raise UserError(
             f"{path} holds no run: neither config.yaml, provenance.json, metrics.jsonl nor eval/*.parquet; train one first"
         )
+    if config is not None and text_is_broken(config):
+        raise UserError(f"{path / 'config.yaml'} is damaged: it does not match its digest; restore the file and report again")
+    provenance, lost = _provenance(recorded)
     return RunFolder(
         path=path,
-        config=config,
-        provenance=None if recorded is None else _mapping(recorded, path / "provenance.json"),
+        config=None if config is None else unsealed_text(config),
+        provenance=provenance,
+        lost=lost,
         history=None if log is None else read_history(log, path / "metrics.jsonl"),
         tables=tables,
     )
+
+
+def _provenance(text: str | None) -> tuple[dict[str, Any] | None, str | None]:
+    """What provenance.json says, or why it says nothing: the page is no worse for that than where it is missing."""
+    try:
+        return (None, None) if text is None else (opened(text), None)
+    except ValueError as error:
+        return None, str(error)
 
 
 def read_history(text: str, path: Path) -> History:
@@ -117,9 +132,9 @@ def read_history(text: str, path: Path) -> History:
     return History(tuple(lines), cut_short=bool(rest.strip()))
 
 
-def _text(path: Path) -> str | None:
+def _text(path: Path, errors: str = "strict") -> str | None:
     try:
-        return path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8", errors)
     except FileNotFoundError:
         return None
     except UnicodeDecodeError as error:

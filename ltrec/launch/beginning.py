@@ -27,6 +27,7 @@ from ltrec.launch.guests import say
 from ltrec.launch.meeting import Meeting, meet
 from ltrec.launch.monitoring import not_validated, refuse_monitor
 from ltrec.launch.narrator import say_untrained, say_visits
+from ltrec.launch.origin import set_damaged_aside
 from ltrec.launch.ownership import owning
 from ltrec.launch.population import heirs_of
 from ltrec.launch.processes import Processes, detect
@@ -110,9 +111,11 @@ def begin(config: RunConfig, asked: Asked, until_the_end: ExitStack, *, limit: i
             if built.resume is not None and built.resume.parent == run.checkpoints and built.resume.name != LAST:
                 go_back(run.checkpoints / LAST, built.resume)
             origin = provenance(Path(config.data.path), built.data.manifest, config.seed, processes.world.size)
+            if built.resume is not None:
+                set_damaged_aside(run, say)
             begin_run(run, config, origin | built.origin, fresh=built.resume is None, throw_away=afresh)
             _tell(config, built, limit)
-    record = record_of(config, run.run_id() if leads else "", total_steps(config, built.plan))
+    record = record_of(config, run.run_id() if leads and built.over is None else "", total_steps(config, built.plan))
     return Began(meeting, processes, run, built.resume, built.stage, built.datamodule, built.strategy, record, built.over)
 
 
@@ -160,17 +163,20 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh
     strategy = build_strategy(config, processes, accelerator_of(config), build_stratify(config, data, plan))
     if isinstance(strategy, Stratified):
         strategy.refuse(stage, config.trainer.accumulate)
-    origin = {"training_strata": plan.strata.names(), **_sources(run, resume, started)}
+    run_id = "" if resume is None else state["run"]["run_id"]
+    origin = {"training_strata": plan.strata.names(), **_sources(run, resume, run_id, started)}
     step = state.get("global_step", 0)
     start = data_and_start(data.manifest, resume, step, started) if processes.world.size > 1 else {}
     return _Built(data, plan, stage, datamodule, strategy, resume, origin, start, over)
 
 
-def _sources(run: RunFolder, resume: Path | None, started: dict[str, Any] | None) -> dict[str, Any]:
-    """Checkpoints of other runs that this one comes from."""
+def _sources(run: RunFolder, resume: Path | None, run_id: str, started: dict[str, Any] | None) -> dict[str, Any]:
+    """Checkpoints of other runs that this one comes from; the identity of one that goes on."""
     sources: dict[str, Any] = {} if started is None else {"init_from": started}
     if resume is not None and not is_inside(resume, run):
         sources["resumed_from"] = str(resume.absolute())
+    elif resume is not None:
+        sources["run_id"] = run_id  # where its provenance is lost
     return sources
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ltrec.config.tree import RunConfig
@@ -55,8 +54,8 @@ def is_inside(checkpoint: Path, run: RunFolder) -> bool:
 def began_from(run: RunFolder) -> str | None:
     """The checkpoint of another run that this one began from, as its provenance says."""
     try:
-        found = json.loads(run.provenance.read_text(encoding="utf-8"))["resumed_from"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = run.read_provenance().get("resumed_from")
+    except UserError:
         return None
     return found if isinstance(found, str) else None
 

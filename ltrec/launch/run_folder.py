@@ -13,8 +13,9 @@ from typing import Any
 
 from ltrec.config.load import dump, load
 from ltrec.config.tree import RunConfig
-from ltrec.core.errors import UserError
+from ltrec.core.errors import UserError, first_line
 from ltrec.core.files import atomic_write_text
+from ltrec.core.seal import opened, sealed, sealed_text
 from ltrec.core.secrets import holds_secret, secrets_of
 from ltrec.core.slots import LAST, remove_slots
 
@@ -63,7 +64,23 @@ class RunFolder:
 
     def run_id(self) -> str:
         """Identity of the run, drawn when it was started and kept when it is resumed."""
-        return str(json.loads(self.provenance.read_text(encoding="utf-8"))["run_id"])
+        return str(self.read_provenance()["run_id"])
+
+    def read_provenance(self) -> dict[str, Any]:
+        """Where the run came from.
+
+        Raises:
+            UserError: provenance.json is missing or damaged; says how.
+        """
+        try:
+            found = opened(self.provenance.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{self.provenance} is missing") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.provenance} is damaged: {first_line(error)}") from None
+        if not isinstance(found.get("run_id"), str):
+            raise UserError(f"{self.provenance} is damaged: it holds no run_id")
+        return found
 
     def checkpoint(self, which: str) -> Path:
         """The checkpoint `best`, `last`, `previous` or `stage1`, the first stage's best, to be read, not resumed.
@@ -96,7 +113,7 @@ class RunFolder:
         """Write the resolved config, with the folder where its relative paths begin: this process's."""
         text = f"{PATHS_BEGIN}{json.dumps(str(Path.cwd()))}\n{dump(config)}"
         private = holds_secret(text, secrets_of(os.environ))  # it can be run again, so it holds what it was given
-        atomic_write_text(self.config, text, mode=0o600 if private else None)
+        atomic_write_text(self.config, sealed_text(text), mode=0o600 if private else None)
 
     def paths_begin(self) -> Path:
         """The folder where the run's relative paths begin; the working folder when the run does not say."""
@@ -110,8 +127,8 @@ class RunFolder:
     def data_digest(self) -> str | None:
         """Digest of the manifest of the data set it was trained on; None where provenance does not say."""
         try:
-            digest = json.loads(self.provenance.read_text(encoding="utf-8"))["data"]["digest"]
-        except (OSError, ValueError, KeyError, TypeError):
+            digest = self.read_provenance()["data"]["digest"]
+        except (UserError, KeyError, TypeError):
             return None
         return digest if isinstance(digest, str) else None
 
@@ -144,4 +161,4 @@ def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, 
         for name in (*_FALLING_BACK, "aside"):
             remove_slots(run.checkpoints / f"{name}.ckpt")
     if fresh or not run.provenance.exists():
-        atomic_write_text(run.provenance, json.dumps(provenance, indent=2) + "\n")
+        atomic_write_text(run.provenance, json.dumps(sealed(provenance), indent=2) + "\n")

@@ -1,5 +1,6 @@
 """A damaged last checkpoint: the run goes on from the one before it, aloud, and ends bit for bit like an undisturbed one."""
 
+import json
 import os
 import re
 import shutil
@@ -9,9 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
+import ltrec.launch.guests as guests
 import ltrec.launch.training as training
+from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.evaluation.report import write_report
+from ltrec.launch.run_folder import RunFolder
 from tests.support.killed_run import train_killed
 from tests.support.tiny_run import checkpoint, refuse_differences, same, tiny_config, tiny_data
 
@@ -180,6 +184,53 @@ def test_damaged_metrics_are_said_and_stop_nothing_but_their_report(data, undist
     if spoil is flip:
         with pytest.raises(UserError, match=r"metrics\.jsonl line \d+ is damaged: it does not match its digest"):
             write_report([run])
+
+
+@pytest.mark.parametrize("spoil", [flip, empty, vanish, be_text, truncate])
+def test_a_damaged_provenance_is_written_anew_under_the_old_identity(data, undisturbed, run, capsys, spoil):
+    before = json.loads((run / "provenance.json").read_text())
+    spoil(run / "provenance.json")
+    capsys.readouterr()
+    training.train(tiny_config(data, run.parent))
+    said = capsys.readouterr().err
+    refuse_differences(run, undisturbed)
+    after = RunFolder(run).read_provenance()
+    assert after["run_id"] == before["run_id"] and after["data"] == before["data"]
+    told = f"{run}/provenance.json is damaged: "
+    assert (spoil is vanish) is (told not in said)
+    assert (run / "provenance.damaged.json").exists() is (spoil is not vanish)
+    write_report([run])
+
+
+@pytest.mark.parametrize("spoil", [flip, empty, be_text, truncate])
+def test_a_report_does_without_a_damaged_provenance_and_says_so(undisturbed, tmp_path, spoil):
+    shutil.copytree(undisturbed, tmp_path / "r")
+    spoil(tmp_path / "r" / "provenance.json")
+    page = write_report([tmp_path / "r"]).read_text()
+    assert "r&#39;s provenance.json is damaged (" in page and ") and left out." in page
+
+
+def test_a_flipped_bit_of_the_config_is_found_by_all_who_read_it(data, run, capsys):
+    """Here the rate becomes 0.003 in one bit: valid, and another run."""
+    text = (run / "config.yaml").read_text()
+    assert "lr: 0.001" in text
+    (run / "config.yaml").write_text(text.replace("lr: 0.001", "lr: 0.003"))
+    line = r"config\.yaml is damaged, or was changed since ltrec wrote it"
+    with pytest.raises(UserError, match=line):
+        RunFolder(run).read_config()
+    with pytest.raises(UserError, match=line):
+        load([run / "config.yaml"], ["name=again"])
+    with pytest.raises(UserError, match=line):
+        training.train(tiny_config(data, run.parent))
+    with pytest.raises(UserError, match=r"config\.yaml is damaged: it does not match its digest"):
+        write_report([run])
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"sasrec": 3}', b"\xff"])
+def test_damaged_test_metrics_are_left_out_aloud(tmp_path, capsys, content):
+    (tmp_path / "test.json").write_bytes(content)
+    assert guests.test_metrics(tmp_path / "test.json", "sasrec") == {}
+    assert f"{tmp_path}/test.json is damaged (" in capsys.readouterr().err
 
 
 def test_the_metrics_are_on_the_disk_before_the_checkpoint_that_counts_them(data, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ltrec.core.seal import sealed_text, unsealed_text
 from ltrec.launch.cli import main
 from tests.support.commands import ltrec
 from tests.support.slurm_cluster import free_ports
@@ -33,7 +34,8 @@ def place(trained, tmp_path, monkeypatch) -> Path:
     """A copy of it to spoil; the current folder, so that data.path=data is what the run says."""
     shutil.copytree(trained, tmp_path / "place")
     config = tmp_path / "place" / "runs" / "r" / "config.yaml"
-    config.write_text(config.read_text().replace(str(trained), str(tmp_path / "place")))
+    text = unsealed_text(config.read_text())
+    config.write_text(sealed_text(text.replace(str(trained), str(tmp_path / "place"))))
     monkeypatch.chdir(tmp_path / "place")
     return tmp_path / "place"
 

@@ -10,6 +10,7 @@ import torch
 from ltrec.config.identity import FREE_TO_CHANGE
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
+from ltrec.core.seal import opened
 from ltrec.launch.finding import find_run
 from ltrec.launch.run_folder import RunFolder, begin_run
 
@@ -162,7 +163,7 @@ def test_a_folder_without_a_config_is_no_run(tmp_path):
 
 def test_provenance_is_json_with_a_final_newline(tmp_path):
     text = begun(tmp_path).provenance.read_text()
-    assert json.loads(text) == {"run_id": "1"} and text.endswith("}\n")
+    assert opened(text) == {"run_id": "1"} and json.loads(text).keys() == {"run_id", "sha256"} and text.endswith("}\n")
 
 
 def test_out_is_part_of_the_place_only(tmp_path):
