@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from ltrec.core.seal import sealed_text, unsealed_text
 from ltrec.evaluation.table import EvalTable
 from ltrec.launch.cli import main
 from tests.support.tiny_run import checkpoint, tiny_data, tiny_words
@@ -30,7 +31,7 @@ def project(trained, tmp_path, monkeypatch):
     """A copy that believes to have been started where it lies; the working folder is another one."""
     project = shutil.copytree(trained, tmp_path / "project", symlinks=True)
     config = project / "runs" / "r" / "config.yaml"
-    config.write_text(config.read_text().replace(str(trained), str(project)))
+    config.write_text(sealed_text(unsealed_text(config.read_text()).replace(str(trained), str(project))))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     return project
