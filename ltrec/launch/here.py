@@ -53,10 +53,11 @@ def several(runs: Sequence[RunConfig], *, jobs: int, processes: int, max_restart
     """
     parts = shares(runs, processes=processes, jobs=min(jobs, len(runs)))
     if dry_run:
-        for run in runs:
+        for number, run in enumerate(runs):
             find_run(run)
-            note(f"{run.name}: {parts[0].told(run)}")
-            typer.echo(shlex.join(_command(run, parts[0], max_restarts, profile)))
+            share = parts[number % len(parts)]
+            note(f"{run.name}: {share.told(run)}")
+            typer.echo(shlex.join(_command(run, share, max_restarts, profile)))
         note(f"{counted(len(runs), 'run')}, {len(parts)} at a time; config and log of each go into its run folder")
         return
     code = keep(runs)

@@ -120,3 +120,12 @@ def test_a_folder_with_another_run_stops_all_before_the_first(capsys):
     (Path("runs/a-seed1/checkpoints/last.ckpt")).touch()
     assert launch("local", *QUICKSTART, "name=a", "--array-seeds", "0-1") == 2
     assert "runs/a-seed1" in capsys.readouterr().err and not Path("runs/a-seed0").exists()
+
+
+def test_runs_at_one_time_are_shown_with_gpus_of_their_own(capsys, monkeypatch):
+    gpus(monkeypatch, 4)
+    assert launch("local", *QUICKSTART, "name=a", "--array-seeds", "0-2", "--jobs", "2", "--dry-run") == 0
+    told = capsys.readouterr()
+    for seed, used in enumerate(("0, 1", "2, 3", "0, 1")):
+        assert f"a-seed{seed}: 2 processes, one for each GPU ({used})" in told.err
+    assert told.out.count("--nproc-per-node=2") == 3 and "3 runs, 2 at a time" in told.err
