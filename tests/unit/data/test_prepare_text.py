@@ -48,6 +48,15 @@ def naive_fields(line: str, quoted: bool = True) -> list[str] | None:
         rest = rest[1:]
 
 
+@pytest.mark.parametrize("quoting", ["double", "none", "multiline"])
+def test_a_line_that_is_neither_utf8_nor_of_the_right_width(tmp_path, quoting):
+    path = tmp_path / "log.csv"
+    path.write_bytes(f"{HEADER}\né,i,1\n".encode() + b"\xff,b\nv,\xff,3\nw,\xc3\xa9,4,\xff\nx,y,5\n")
+    rows, faults = read_log(path, quoting=quoting)
+    assert rows == [(2, "é", "i", "1"), (6, "x", "y", "5")]
+    assert sorted(faults) == [(3, "2 fields instead of 3"), (4, "item_id is not UTF-8"), (5, "4 fields instead of 3")]
+
+
 @busy
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), max_size=12), st.booleans(), st.integers(20, 60))
 @example(['u,"open,1', "u,b,2", 'u,close",3'], True, 30)

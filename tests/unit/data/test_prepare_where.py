@@ -96,6 +96,15 @@ def test_a_value_that_does_not_fit_the_type_is_a_reject(tmp_path, monkeypatch, s
     assert [row[3] for row in rows] == ["498", "499", "503"] and faults == [(502, "price is no bigint")]
 
 
+@pytest.mark.parametrize("size", [40, 4 << 20])
+def test_a_column_without_a_value_at_first_has_its_type_from_the_first_value(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(lines, "BLOCK_BYTES", size)
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"user_id,item_id,timestamp,price\na,x,1,\xff\n" + b"b,y,2,\n" * 20 + b"c,z,3,9\nd,z,4,10\ne,z,5,NA\n")
+    rows, faults = read_log(path, where="price > 9")
+    assert [row[1] for row in rows] == ["d"] and faults == [(2, "where: price is not UTF-8")]
+
+
 def test_rows_not_selected_are_counted_and_are_no_rejects(tmp_path):
     columns = {name: values * 4 for name, values in COLUMNS.items()} | {"timestamp": list(range(1_400_000_000, 1_400_000_032))}
     columns["user_id"] = ["" if event == "cart" else user for user, event in zip(columns["user_id"], columns["event"], strict=True)]

@@ -120,7 +120,7 @@ def _selected(
     own = [name for name in batch.schema.names if not name.startswith(SELECTED)]
     looked_at = {name: batch[SELECTED + name] for name in where.names or ()}
     selected, misfits = where(pa.RecordBatch.from_pydict({"row": batch["row"], **looked_at}), config.null_values)
-    wrong = pa.array([False] * batch.num_rows)
+    wrong = pa.array([False] * batch.num_rows, pa.bool_())
     for name, misfit in misfits.items():
         for row, value in zip(batch["row"].filter(misfit).to_pylist(), looked_at[name].filter(misfit).to_pylist(), strict=True):
             on_fault(row, f"{name} is no {where.type_of(name)}", f"{name}={value}")

@@ -148,12 +148,19 @@ def _grammar(separator: str) -> str:
 def _parse(
     rows: npt.NDArray[np.int64], text: bytes, dialect: Dialect, width: int, chosen: Mapping[str, int], on_fault: OnFault
 ) -> pa.RecordBatch:
-    """Well-formed rows as a batch of bytes, without those of another width."""
+    """Well-formed rows as a batch of bytes, without those of another width.
+
+    pyarrow shows a row of another width as text and fails when it is not UTF-8; such a block is parsed with every byte as a
+    character of its own (Latin-1).
+    """
     wrong: list[int] = []
+    plain = _is_utf8(text)
+    text = text if plain else text.decode("latin-1").encode("utf-8")
 
     def skip(row: pa_csv.InvalidRow) -> str:
         wrong.append(row.number - 1)
-        on_fault(int(rows[row.number - 1]), f"{row.actual_columns} fields instead of {row.expected_columns}", row.text)
+        shown = row.text if plain else row.text.encode("latin-1").decode("utf-8", "replace")
+        on_fault(int(rows[row.number - 1]), f"{row.actual_columns} fields instead of {row.expected_columns}", shown)
         return "skip"
 
     names = [str(place) for place in range(width)]
@@ -172,5 +179,20 @@ def _parse(
             column_types=dict.fromkeys(wanted.values(), pa.binary()), include_columns=list(dict.fromkeys(wanted.values()))
         ),
     ).combine_chunks()
-    columns = {name: table[place].combine_chunks() for name, place in wanted.items()}
+    columns = {name: _bytes_of(table[place].combine_chunks(), plain) for name, place in wanted.items()}
     return pa.RecordBatch.from_pydict({"row": pa.array(np.delete(rows, wrong)), **columns})
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _bytes_of(column: pa.Array, plain: bool) -> pa.Array:
+    """The bytes as they stand in the file."""
+    if plain:
+        return column
+    return pa.array([None if v is None else v.decode("utf-8").encode("latin-1") for v in column.to_pylist()], pa.binary())

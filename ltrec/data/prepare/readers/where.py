@@ -85,10 +85,13 @@ class Where:
         self._connection.register("log", pa.table({"row": batch["row"], **columns}))
         try:
             for name in texts:
-                self._types.setdefault(name, self._type(name))
-            typed = ", ".join(f"TRY_CAST({identifier(n)} AS {self._types[n]}) AS {identifier(n)}" for n in texts)
+                if name not in self._types and (kind := self._type(name)):
+                    self._types[name] = kind
+            typed = ", ".join(f"{self._cast(n)} AS {identifier(n)}" for n in texts)
             star = f"* REPLACE ({typed})" if typed else "*"
-            misfits = ", ".join(f"{identifier(n)} IS NOT NULL AND {self._cast(n)} IS NULL AS {identifier(n)}" for n in texts)
+            misfits = ", ".join(
+                f"coalesce({identifier(n)} IS NOT NULL AND {self._cast(n)} IS NULL, false) AS {identifier(n)}" for n in texts
+            )
             selected = self._connection.sql(
                 f"SELECT coalesce(CAST(({self._expression}\n) AS BOOLEAN), false) AS selected FROM (SELECT {star} FROM log)"
             ).to_arrow_table()["selected"]
@@ -104,14 +107,17 @@ class Where:
         return self._types[name].lower()
 
     def _cast(self, name: str) -> str:
-        return f"TRY_CAST({identifier(name)} AS {self._types[name]})"
+        """A column of text in its type; while it has had no value, a NULL that any comparison takes."""
+        return f"TRY_CAST({identifier(name)} AS {self._types[name]})" if name in self._types else "NULL"
 
-    def _type(self, name: str) -> str:
-        """The first type that nearly all of the batch's values fit; text when there are none."""
+    def _type(self, name: str) -> str | None:
+        """The first type that nearly all of the batch's values fit; None when there are none."""
         for kind, fits in _TYPES.items():
             condition = f"count(*) FILTER (WHERE {fits.format(identifier(name))})"
             fitting, all_values = one_row(self._connection, f"SELECT {condition}, count({identifier(name)}) FROM log")
-            if fitting >= FITTING * all_values > 0:
+            if not all_values:
+                return None
+            if fitting >= FITTING * all_values:
                 return kind
         return "VARCHAR"
 
