@@ -17,6 +17,8 @@ from types import FrameType
 
 import pytorch_lightning as pl
 
+from ltrec.core.errors import Stopped
+
 NOTHING, REQUEUE, INTERRUPT, END = range(4)
 """What is asked for, the stronger wish last: stop and come back (SIGUSR1, a STOP file), or stop for good (Ctrl-C, SIGTERM)."""
 
@@ -56,7 +58,11 @@ class Asked:
 
 @contextmanager
 def heeding() -> Iterator[Asked]:
-    """Note signals for as long as the context lasts; outside the main thread, where Python allows no handlers, none arrive."""
+    """Note signals for as long as the context lasts; outside the main thread, where Python allows no handlers, none arrive.
+
+    A rank that stopped because another was asked may hear the same SIGUSR1 afterwards: Slurm sends it node by node. By default that
+    would kill it, and the job would fail instead of coming back; so it is noted to the end of the process.
+    """
     asked = Asked()
     if threading.current_thread() is not threading.main_thread():
         yield asked
@@ -64,6 +70,10 @@ def heeding() -> Iterator[Asked]:
     before = {number: signal.signal(number, asked.note) for number in WISHES}
     try:
         yield asked
+    except Stopped as stopped:
+        if stopped.requeue:
+            before[signal.SIGUSR1] = asked.note
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

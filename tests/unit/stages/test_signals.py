@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loops.training_epoch_loop import _TrainingEpochLoop
 from pytorch_lightning.trainer.connectors.signal_connector import _SignalConnector
 
+from ltrec.core.errors import Stopped
 from ltrec.stages.signals import END, NOTHING, REQUEUE, WISHES, heeding, take_over
 
 
@@ -60,3 +61,17 @@ def test_the_names_that_are_switched_off_are_what_lightning_calls():
     assert "signal.SIGTERM" in inspect.getsource(_SignalConnector.register_signal_handlers)
     assert "self._signal_connector.register_signal_handlers()" in inspect.getsource(pl.Trainer._run)
     assert "self._broadcast_sigterm_tensor()" in inspect.getsource(_TrainingEpochLoop.advance)
+
+
+def test_a_rank_that_stopped_because_another_was_asked_outlives_its_own_signal():
+    """Slurm sends SIGUSR1 node by node; what arrives late must not make a failure of a job that is to come back."""
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        with pytest.raises(Stopped), heeding():
+            raise Stopped(3, requeue=True)
+        os.kill(os.getpid(), signal.SIGUSR1)  # or this is the end of the tests
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(Stopped), heeding():
+        raise Stopped(3, requeue=False)
+    assert signal.getsignal(signal.SIGUSR1) == before
