@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from rich import box
-from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from ltrec.data.manifest import Manifest
+from ltrec.launch.screen import Screen
+
+_LEAST = ("of events", "events", "P(z)", "share", "trainable")
+"""Columns of strata that a narrow screen goes without, the first first."""
 
 _ORDER = ("min", "p25", "median", "p75", "p95", "p99", "max")
 
 
-def print_data(manifest: Manifest, console: Console) -> None:
+def print_data(manifest: Manifest, screen: Screen) -> None:
     """The account of events, then the strata."""
-    console.print(Group(_account(manifest), _strata(manifest)))
+    screen.show(_account(manifest))
+    screen.show(lambda without: _strata(manifest, without), _LEAST)
     for note in _notes(manifest):
-        console.print(f"  {note}", style="dim", highlight=False, soft_wrap=True)
+        screen.say(note, "dim")
 
 
 def _account(manifest: Manifest) -> Table:
     table = Table(title=f"data set {manifest.name}", title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="dim")
-    table.add_column(justify="right")
-    table.add_column()
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value, remark in _lines(manifest):
         table.add_row(name, value, Text(remark))
     return table
@@ -121,16 +126,19 @@ def _moment(seconds: int) -> str:
         return str(seconds)
 
 
-def _strata(manifest: Manifest) -> Table:
+def _strata(manifest: Manifest, without: Collection[str]) -> Table:
     strata = manifest.strata
-    table = Table(title="strata by training events", title_justify="left", box=box.SIMPLE_HEAD)
-    for name in ("stratum", "training events", "users", "share", "trainable", "P(z)", "events", "share "):
-        table.add_column(name, justify="right")
+    table = Table(title="strata by training events", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    names = ("stratum", "of training events", "users", "share", "trainable", "P(z)", "events", "of events")
+    shown = [name not in without for name in names]
+    for name in itertools.compress(names, shown):
+        table.add_column(name, justify="right", no_wrap=name != "of training events")
     events, trained = sum(strata.events), manifest.train_rows
     rows = zip(strata.names(), strata.users, strata.user_shares(), manifest.trainable_K, strata.events, strict=True)
     for index, (name, users, share, own, e) in enumerate(rows):
         prior = f"{own / trained:.1%}" if trained else ""
-        table.add_row(str(index), name, f"{users:,}", f"{share:.1%}", f"{own:,}", prior, f"{e:,}", f"{e / events:.1%}")
+        cells = (str(index), name, f"{users:,}", f"{share:.1%}", f"{own:,}", prior, f"{e:,}", f"{e / events:.1%}")
+        table.add_row(*itertools.compress(cells, shown))
     return table
 
 

@@ -25,7 +25,6 @@ import typer
 from ltrec.core.errors import Stopped, UserError, first_line
 from ltrec.core.secrets import masked, secrets_of
 from ltrec.launch.crash import write_traceback
-from ltrec.launch.screen import note
 from ltrec.launch.streams import let_go_of_stdout
 from ltrec.launch.system import explained
 
@@ -57,7 +56,7 @@ def _code_of(error: Exception | KeyboardInterrupt, words: Sequence[str]) -> int:
         return _tell(str(error) or "interrupted", 130, error)
     if isinstance(error, Stopped):
         if os.environ.get("RANK", "0") == "0":
-            note(f"{error}: the same command goes on from there")
+            typer.secho(f"{error}: the same command goes on from there", fg=typer.colors.YELLOW, err=True)
         return 0 if error.requeue else 130 if error.interrupted else 143
     if isinstance(error, UserError):
         return _tell(f"error: {error}", 2, error)

@@ -22,8 +22,8 @@ from rich.file_proxy import FileProxy
 from rich.segment import ControlType, Segment
 from rich.text import Text
 
-Rows = Callable[[int, int], Sequence[str]]
-"""(width, height) of the terminal -> what is to stand there; what is too long is cut."""
+Rows = Callable[[int], Sequence[str]]
+"""Width of the terminal -> what is to stand there; what is too long is cut, and rows that there is no room for."""
 
 _ERASE = "\r\x1b[J"  # all that is below, from the beginning of the row
 _PER_SECOND = 4
@@ -80,7 +80,7 @@ class Footer(RenderHook):
 
     def _wanted(self) -> tuple[str, ...]:
         width, height = self.console.size
-        rows = self.rows(width, height)[: max(1, height - 1)]
+        rows = self.rows(width)[: max(1, height - 1)]
         return tuple(_cut(row, width - 1) for row in rows)  # the last column would make some terminals begin a new row
 
     def _refresh(self) -> None:

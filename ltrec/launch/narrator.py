@@ -130,7 +130,7 @@ class Narrator(Callback):
         if trainer.is_global_zero and (made_of := anatomy(trainer)):
             self.screen.say(f"trained for {duration(time.monotonic() - self._began)}; {made_of}")
 
-    def rows(self, width: int, height: int) -> list[str]:
+    def rows(self, width: int) -> list[str]:
         """What stands at the foot of the terminal; none before the first step."""
         trainer = self._trainer
         if trainer is None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -54,13 +54,37 @@ class Screen:
         """A line. A terminal gets it broken between words, and never inside one, so that paths can be copied from it."""
         _print_line(line, style, self.lines)
 
+    def say_styled(self, text: Text) -> None:
+        """A line with styles of its own."""
+        self.lines.print(text, soft_wrap=not self.lines.is_terminal)
+
     def note(self, line: str) -> None:
         """A line on stderr."""
         _print_line(line, "yellow", self.notes)
 
-    def show(self, table: Table) -> None:
-        """A table; a file or pipe gets it as wide as it is."""
-        print_table(table, self.lines)
+    def remark(self, line: str) -> None:
+        """A line about the work rather than of its result: on stderr."""
+        _print_line(line, "", self.notes)
+
+    def show(self, table: Table | Callable[[Collection[str]], Table], dispensable: Sequence[str] = ()) -> None:
+        """A table that fits the width: no number is ever broken or cut, columns are left out instead.
+
+        Args:
+            table: it, or what makes it without some columns.
+            dispensable: columns that may be left out, the first first.
+        """
+        console = self.lines
+        before = console.width
+        for number in range(len(dispensable) + 1):
+            shown = table if isinstance(table, Table) else table(dispensable[:number])
+            if (least := _least_width(shown, console)) <= before:
+                break
+        if not console.is_terminal:
+            console.width = max(before, least)
+        try:
+            console.print(shown)
+        finally:
+            console.width = before
 
     def answer(self, found: Mapping[str, Any]) -> None:
         """What a script asked for."""
@@ -121,12 +145,16 @@ def note(line: str) -> None:
     screen().note(line)
 
 
-def print_table(table: Table, console: Console) -> None:
-    """Print a table; into a file or pipe at its full width, whatever the width of the terminal that is not there."""
-    before = console.width
-    if not console.is_terminal:
-        console.width = max(before, Measurement.get(console, console.options.update(width=1000), table).maximum)
-    try:
-        console.print(table)
-    finally:
-        console.width = before
+def _least_width(table: Table, console: Console) -> int:
+    """Of a table; columns that must not be broken are told so, for rich would measure their words."""
+    for column in table.columns:
+        if column.no_wrap:
+            cells = [console.render_str(cell) if isinstance(cell, str) else cell for cell in (column.header, *column.cells)]
+            column.min_width = max(cell.cell_len for cell in cells if isinstance(cell, Text))
+    return Measurement.get(console, console.options.update(width=1000), table).minimum
+
+
+def shortened(text: str, width: int) -> str:
+    """A long name with its middle left out, for what tells names apart is at their ends."""
+    kept = width - 3
+    return text if len(text) <= width else f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"

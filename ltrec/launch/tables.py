@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from rich import box
-from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -18,84 +17,81 @@ from ltrec.evaluation.gate_words import deciding, head_test, head_told, share, t
 from ltrec.evaluation.summary import Estimate, Summary
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.trained import convergence_lines, ranked_line
+from ltrec.launch.screen import Screen, shortened
+
+COUNT, INTERVAL, SPREAD = "count", "95 % interval", "seed sd"
+LONG = "long names"
+"""What a narrow screen goes without."""
 
 COLOURS = {PASS: "bold green", FAIL: "bold red", INCONCLUSIVE: "bold yellow"}
 
 
-def print_summaries(summaries: Mapping[str, Summary], console: Console) -> None:
-    """The first summary in full: groups with intervals, the grid, and what one must know to read them; the others beside it."""
+def print_summaries(summaries: Mapping[str, Summary], screen: Screen) -> None:
+    """The first summary, groups with intervals, the others beside it, and what one must know to read them."""
     first = next(iter(summaries.values()))
-    print_table(group_table(first), console)
+    screen.show(lambda without: group_table(first, without), ("AUC", f"mrr@{_cutoff(first)}", f"hr@{_cutoff(first)}", COUNT))
+    print_baselines(summaries, screen)
+
+
+def print_baselines(summaries: Mapping[str, Summary], screen: Screen) -> None:
+    """The headline metric of the first summary and of the others, and what the numbers mean."""
     if len(summaries) > 1:
-        print_table(baseline_table(list(summaries.values())), console)
-    print_table(grid_table(first), console)
-    console.print(protocol_line(first), style="dim", highlight=False, soft_wrap=not console.is_terminal)
+        screen.show(lambda without: means_table(list(summaries.values()), "beside the baselines", without), (LONG,))
+    screen.say(protocol_line(next(iter(summaries.values()))), "dim")
 
 
-def print_training(table: EvalTable, console: Console) -> None:
-    """Which checkpoint was ranked, and whether its training had converged."""
-    lines = [Text(f"ranked: {line}") for line in [ranked_line(table)] if line]
-    lines += [Text.assemble(("Note: ", "bold yellow"), line) for line in convergence_lines([table])]
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=not console.is_terminal)
+def print_seeds(summaries: Sequence[Summary], screen: Screen) -> None:
+    """The headline metric of several runs of one method."""
+    screen.show(lambda without: means_table(summaries, f"of {len(summaries)} runs", without), (LONG,))
 
 
-def print_comparison(comparison: Comparison, console: Console) -> None:
-    """The differences."""
-    print_table(comparison_table(comparison), console)
+def print_ranked(table: EvalTable, of: str, screen: Screen) -> None:
+    """Which checkpoint was ranked; `of` whom, where there are several."""
+    if line := ranked_line(table):
+        screen.say(f"ranked{of}: {line}")
 
 
-def print_gate(gate: Gate, console: Console) -> None:
+def print_convergence(table: EvalTable, screen: Screen) -> None:
+    """Whether its training had converged; the gate says it of what it compares."""
+    for line in convergence_lines([table]):
+        screen.say_styled(Text.assemble(("Note: ", "bold yellow"), line))
+
+
+def print_comparison(comparison: Comparison, screen: Screen) -> None:
+    """The differences in the headline metric."""
+    screen.show(lambda without: comparison_table(comparison, without), (SPREAD, "p (gain)", COUNT, INTERVAL, "relative", "base"))
+
+
+def print_gate(gate: Gate, screen: Screen) -> None:
     """The verdict and its reasons."""
-    console.print(gate_line(gate), highlight=False, soft_wrap=not console.is_terminal)
+    screen.say_styled(gate_line(gate))
 
 
-def print_table(table: Table, console: Console) -> None:
-    """Print a table; into a file or pipe at its full width, whatever the width of the terminal that is not there."""
-    before = console.width
-    if not console.is_terminal:
-        console.width = max(before, Measurement.get(console, console.options.update(width=1000), table).maximum)
-    try:
-        console.print(table)
-    finally:
-        console.width = before
-
-
-def group_table(summary: Summary) -> Table:
-    """One row per group of users: HR, NDCG, MRR at the headline cutoff with 95 % intervals, AUC, coverage."""
-    k = summary.headline.partition("@")[2]
-    table = _table(
-        f"{summary.name}, {summary.protocol.split} split", ["users", "", "HR@" + k, "NDCG@" + k, "MRR@" + k, "AUC", "coverage@" + k]
-    )
+def group_table(summary: Summary, without: Collection[str] = ()) -> Table:
+    """One row per group of users: the headline metric with its 95 % interval, others at its cutoff beside it."""
+    k, headline = _cutoff(summary), summary.headline
+    names = [name for name in (COUNT, f"hr@{k}", headline, f"mrr@{k}", "AUC") if name not in without]
+    title = f"{shortened(summary.name, 40)}, {summary.protocol.split} split"
+    table = _table(title, ["users", *(pretty(name) for name in names)])
     for key, group in summary.groups.items():
-        cells = [estimate(group.metrics[f"{name}@{k}"]) for name in ("hr", "ndcg", "mrr")]
-        auc, coverage = group.metrics["auc"].mean, group.lists[f"coverage@{k}"]
-        table.add_row(
-            group.label, f"{group.users:,}", *cells, number(auc, 3), number(coverage, 3), end_section=key in ("all", "head")
-        )
+        cells = {
+            COUNT: f"{group.users:,}",
+            headline: estimate(group.metrics[headline]),
+            "AUC": number(group.metrics["auc"].mean, 3),
+        }
+        cells |= {name: number(group.metrics[name].mean) for name in names if name not in cells}
+        table.add_row(group.label, *(cells[name] for name in names), end_section=key in ("all", "head"))
     return table
 
 
-def baseline_table(summaries: Sequence[Summary]) -> Table:
-    """The headline metric of the model and the baselines, for everyone, tail and head."""
+def means_table(summaries: Sequence[Summary], what: str, without: Collection[str] = ()) -> Table:
+    """The headline metric of several scorers or runs, for everyone, tail and head."""
     headline = summaries[0].headline
-    table = _table(f"{pretty(headline)} beside the baselines", ["scorer", "all", "tail", "head"])
+    table = _table(f"{pretty(headline)} {what}", ["scorer", "all", "tail", "head"])
     for summary in summaries:
         filtered = "" if summary.protocol.filter_seen == summaries[0].protocol.filter_seen else " (seen items not filtered)"
-        table.add_row(summary.name + filtered, *(estimate(summary.groups[g].metrics[headline]) for g in ("all", "tail", "head")))
-    return table
-
-
-def grid_table(summary: Summary) -> Table:
-    """Activity stratum x popularity of the target item; each cell has the mean and the number of users."""
-    grid = summary.grid
-    table = _table(
-        f"{pretty(grid.metric)} by training events of the user (rows) and of the target item (columns)",
-        ["user \\ item", *grid.columns],
-    )
-    for k, row in enumerate(grid.rows):
-        cells = zip(grid.mean_KP[k].tolist(), grid.users_KP[k].tolist(), strict=True)
-        table.add_row(row, *(f"{number(mean)} ({users:,})" if users else "-" for mean, users in cells))
+        means = (number(summary.groups[g].metrics[headline].mean) for g in ("all", "tail", "head"))
+        table.add_row(shortened(summary.name, 10 if LONG in without else 30) + filtered, *means)
     return table
 
 
@@ -111,43 +107,37 @@ def protocol_line(summary: Summary) -> str:
     )
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Per group and metric: the other's mean, its change against the base with interval, one-sided p."""
+def comparison_table(comparison: Comparison, without: Collection[str] = ()) -> Table:
+    """Per group: the headline metric of both, the change with its interval, its share of the base, one-sided p."""
     several = len(comparison.seeds) > 1
     told = f"mean of {len(comparison.seeds)} seeds" if several else "one training seed: intervals know of users only"
+    keys = [COUNT, "base", "other", "change", INTERVAL, "relative", "p (gain)", SPREAD]
+    shown = [key not in without and (several or key != SPREAD) for key in keys]
+    names = [{"base": shortened(comparison.base, 10), "other": shortened(comparison.other, 10)}.get(key, key) for key in keys]
+    headline = next((name for name in comparison.groups["all"].metrics if name.startswith("ndcg@")), "ndcg@10")
     table = _table(
-        f"{comparison.other} against {comparison.base}, {comparison.protocol.split} split, {told}",
-        [
-            "users",
-            "",
-            "metric",
-            comparison.base,
-            comparison.other,
-            "change",
-            "relative",
-            "p (gain)",
-            *(["seed sd"] if several else []),
-        ],
+        f"{pretty(headline)}: {comparison.other} against {comparison.base}, {comparison.protocol.split} split, {told}",
+        ["users", *itertools.compress(names, shown)],
     )
-    for group in comparison.groups.values():
-        rows = list(group.metrics.items())
-        for i, (name, found) in enumerate(rows):
-            lead = (group.label, f"{group.users:,}") if i == 0 else ("", "")
-            cells = _difference(found) if several else _difference(found)[:-1]
-            table.add_row(*lead, pretty(name), *cells, end_section=i == len(rows) - 1)
+    table.columns[0].no_wrap = True
+    for key, group in comparison.groups.items():
+        if (found := group.metrics.get(headline)) is None:
+            continue
+        cells = [f"{group.users:,}", *_difference(found)]
+        label = group.label.partition(" (")[0]
+        table.add_row(label, *itertools.compress(cells, shown), end_section=key in ("all", "head"))
     return table
 
 
 def _difference(found: Difference) -> list[str | Text]:
     change = found.change
     colour = "green" if change.low > 0 else ("red" if change.high < 0 else "")
-    relative = "-" if math.isnan(found.relative) else f"{found.relative:+.1%}"
-    moved = f"{change.mean:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"
     return [
         number(found.base),
         number(found.other),
-        Text(moved, colour),
-        relative,
+        Text(f"{change.mean:+.4f}", colour),
+        f"[{change.low:+.4f}, {change.high:+.4f}]",
+        "-" if math.isnan(found.relative) else f"{found.relative:+.1%}",
         f"{found.p_gain:.4f}",
         number(found.seed_spread),
     ]
@@ -195,12 +185,16 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def pretty(metric: str) -> str:
-    """``ndcg@10`` -> ``NDCG@10``."""
-    return metric.upper()
+    """``ndcg@10`` -> ``NDCG@10``; what is no metric stays."""
+    return metric.upper() if "@" in metric else metric
+
+
+def _cutoff(summary: Summary) -> str:
+    return summary.headline.partition("@")[2]
 
 
 def _table(title: str, columns: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(columns):
-        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold")
+        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold", no_wrap=i > 0)
     return table

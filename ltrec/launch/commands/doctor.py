@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
-from ltrec.launch.console import new_console
-from ltrec.launch.doctor import consult, exit_code, show
+from ltrec.launch.answers import doctor_answer
+from ltrec.launch.doctor import consult, exit_code, show, verdict
 from ltrec.launch.processes import detect
+from ltrec.launch.screen import speaking
 
 
-def doctor(out: Annotated[Path, typer.Option(help="Where runs are to be written.")] = Path("runs")) -> None:
+def doctor(
+    out: Annotated[Path, typer.Option(help="Where runs are to be written.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
+) -> None:
     """Look at Python, torch, GPUs, network, Slurm, W&B, disk and memory, and say what to do. Exit code 1: something is broken.
 
     Under torchrun the processes of all machines meet and the bandwidth of their all-reduce is measured.
@@ -21,6 +25,8 @@ def doctor(out: Annotated[Path, typer.Option(help="Where runs are to be written.
     findings = consult(processes, out)
     if processes.world.rank:
         return
-    show(findings, new_console())
+    with speaking(for_scripts=as_json) as screen:
+        show(findings, screen.lines)
+        screen.answer(doctor_answer(findings, verdict(findings)))
     if code := exit_code(findings):
         raise typer.Exit(code)

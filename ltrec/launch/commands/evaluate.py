@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
@@ -16,18 +17,28 @@ from ltrec.data.manifest import Manifest
 from ltrec.evaluation.compare import compare as compare_tables
 from ltrec.evaluation.gate import gate
 from ltrec.evaluation.pairing import pair
-from ltrec.evaluation.summary import summarise
+from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.trained import KEY
 from ltrec.launch.agreement import code, settings
-from ltrec.launch.console import new_console
+from ltrec.launch.answers import groups_answer
 from ltrec.launch.crash import traceback_in
 from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.guests import say
 from ltrec.launch.meeting import meet
 from ltrec.launch.processes import Processes, detect, process_group
 from ltrec.launch.run_folder import RunFolder
-from ltrec.launch.tables import print_comparison, print_gate, print_summaries, print_training
+from ltrec.launch.screen import Screen, screen, speaking
+from ltrec.launch.stage_bar import StageBar
+from ltrec.launch.tables import (
+    print_baselines,
+    print_comparison,
+    print_convergence,
+    print_gate,
+    print_ranked,
+    print_seeds,
+    print_summaries,
+)
 from ltrec.launch.travelling import reopen, split_runs
 from ltrec.stages.checkpoint_io import whole_file
 
@@ -46,6 +57,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="test or valid.")] = "test",
     checkpoint: Annotated[str, typer.Option(help="best, last, previous, or stage1: the best before plugins woke.")] = "best",
     data: Annotated[Path | None, typer.Option(help="Where the data set lies now; default: where the run says.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Rank every user's target, report by activity stratum, and compare runs under the gate."""
     if split not in ("test", "valid"):
@@ -56,14 +68,12 @@ def evaluate(
     with meeting.together() as held:
         configs = {folder: reopen(RunFolder(folder), words, data) for folder in [*ours, *(compare or [])]}
         held |= _held(configs, checkpoint) if processes.world.size > 1 else {}
-    with process_group(processes):
-        tables = {folder: _evaluated(folder, config, split, checkpoint, processes) for folder, config in configs.items()}
-    if processes.world.rank == 0:
-        console = new_console()
-        for folder in ours:
-            _show(RunFolder(folder), configs[folder], split, tables[folder], console)
-        if compare:
-            _show_comparison(ours, compare, configs[ours[0]], split, tables, console)
+    with speaking(for_scripts=as_json) as screen:
+        with process_group(processes):
+            tables = {folder: _evaluated(folder, config, split, checkpoint, processes) for folder, config in configs.items()}
+        if processes.world.rank == 0:
+            rivals = compare or []
+            screen.answer(_show(Evaluated(split, ours, rivals, configs, tables), screen))
 
 
 def _held(configs: dict[Path, RunConfig], checkpoint: str) -> dict[str, str]:
@@ -76,14 +86,59 @@ def _held(configs: dict[Path, RunConfig], checkpoint: str) -> dict[str, str]:
     return held
 
 
-def _show(run: RunFolder, config: RunConfig, split: str, tables: dict[str, EvalTable], console: Console) -> None:
-    """Print a run's metrics and leave them as JSON beside the tables."""
-    summaries = {name: summarise(table, config.evaluation) for name, table in tables.items()}
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Runs with their tables.
+
+    Attributes:
+        split: that was ranked.
+        ours: runs that are judged.
+        rivals: runs they are held against.
+        configs: of all.
+        tables: by run and scorer, the model first.
+    """
+
+    split: str
+    ours: list[Path]
+    rivals: list[Path]
+    configs: dict[Path, RunConfig]
+    tables: dict[Path, dict[str, EvalTable]]
+
+    def models(self, side: list[Path]) -> list[EvalTable]:
+        """The models' tables of one side."""
+        return [next(iter(self.tables[folder].values())) for folder in side]
+
+
+def _show(evaluated: Evaluated, screen: Screen) -> dict[str, Any]:
+    """Print a screenful, leave all of it as JSON beside the tables, and return what scripts get."""
+    split, ours = evaluated.split, evaluated.ours
+    summaries = {folder: _summarised(evaluated, folder) for folder in ours}
+    first = summaries[ours[0]]
+    if len(ours) > 1 and not evaluated.rivals:
+        print_seeds([replace(next(iter(summaries[folder].values())), name=folder.name) for folder in ours], screen)
+    verdict: dict[str, Any] = {"comparison": None, "gate": None}
+    if evaluated.rivals:
+        verdict = _compared(evaluated, first, screen)
+    else:
+        print_summaries(first, screen)
+    everyone = [*ours, *evaluated.rivals]
+    for folder, table in zip(everyone, evaluated.models(everyone), strict=True):
+        print_ranked(table, f" of {folder}" if len(everyone) > 1 else "", screen)
+        if not evaluated.rivals:
+            print_convergence(table, screen)
+    screen.say(f"all metrics: {', '.join(str(RunFolder(folder).eval / f'{split}.json') for folder in ours)}")
+    screen.say(f"user strata x items, curves: ltrec report {' '.join(map(str, [*ours, *evaluated.rivals]))}")
+    runs = [_answer(folder, found) for folder, found in summaries.items()]
+    return {"split": split, "runs": runs, "results": str(RunFolder(ours[0]).eval / f"{split}.json"), **verdict}
+
+
+def _summarised(evaluated: Evaluated, folder: Path) -> dict[str, Summary]:
+    """A run's metrics, which are left as JSON beside its tables."""
+    config, tables = evaluated.configs[folder].evaluation, evaluated.tables[folder]
+    summaries = {name: summarise(table, config) for name, table in tables.items()}
     body = {name: {**summary.to_json(), **_moment(tables[name])} for name, summary in summaries.items()}
-    atomic_write_text(run.eval / f"{split}.json", canonical_json(body))
-    print_summaries(summaries, console)
-    print_training(next(iter(tables.values())), console)
-    console.print(f"results: {run.eval}", highlight=False, markup=False, soft_wrap=True)
+    atomic_write_text(RunFolder(folder).eval / f"{evaluated.split}.json", canonical_json(body))
+    return summaries
 
 
 def _moment(table: EvalTable) -> dict[str, Any]:
@@ -91,36 +146,34 @@ def _moment(table: EvalTable) -> dict[str, Any]:
     return {key: table.source[key] for key in ("asked", "checkpoint", KEY)} if KEY in table.source else {}
 
 
-def _show_comparison(
-    runs: list[Path],
-    rivals: list[Path],
-    config: RunConfig,
-    split: str,
-    tables: dict[Path, dict[str, EvalTable]],
-    console: Console,
-) -> None:
+def _compared(evaluated: Evaluated, first: Mapping[str, Summary], screen: Screen) -> dict[str, Any]:
     """Print the paired differences and the gate's verdict, and leave them as JSON in the first run's folder."""
-    ours, theirs = ([next(iter(tables[folder].values())) for folder in side] for side in (runs, rivals))
-    run = RunFolder(runs[0])
+    run, config = RunFolder(evaluated.ours[0]), evaluated.configs[evaluated.ours[0]]
+    ours, theirs = evaluated.models(evaluated.ours), evaluated.models(evaluated.rivals)
     found = compare_tables(base=theirs, other=ours, config=config.evaluation)
-    print_comparison(found, console)  # before the gate, which refuses groups too small to judge
+    print_baselines(first, screen)
+    print_comparison(found, screen)  # before the gate, which refuses groups too small to judge
     verdict = gate({config.data.path: pair(base=theirs, other=ours)}, config.evaluation)
-    print_gate(verdict, console)
-    path = run.eval / f"{split}-against-{rivals[0].name}.json"
-    atomic_write_text(path, canonical_json({"comparison": found.to_json(), "gate": verdict.to_json()}))
+    print_gate(verdict, screen)
+    text = canonical_json({"comparison": found.to_json(), "gate": verdict.to_json()})
+    path = run.eval / f"{evaluated.split}-against-{evaluated.rivals[0].name}.json"
+    atomic_write_text(path, text)
+    screen.say(f"the comparison in every metric: {path}")
+    told: dict[str, Any] = json.loads(text)
+    return told
+
+
+def _answer(folder: Path, summaries: Mapping[str, Summary]) -> dict[str, Any]:
+    (model, own), *others = summaries.items()
+    baselines = {name: groups_answer(summary) for name, summary in others}
+    return {"run": str(folder), "model": model, "groups": groups_answer(own), "baselines": baselines}
 
 
 def _evaluated(folder: Path, config: RunConfig, split: str, checkpoint: str, processes: Processes) -> dict[str, EvalTable]:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    tasks: dict[str, TaskID] = {}
-    console = new_console(stderr=True)
-    quiet = processes.world.rank > 0 or not console.is_terminal
-    with traceback_in(folder), Progress(*columns, console=console, transient=True, disable=quiet) as progress:
+    with traceback_in(folder), StageBar(screen(), quiet=processes.world.rank > 0) as bar:
 
         def on_progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(f"{folder.name}: {what}", total=total)
-            progress.update(tasks[what], completed=done)
+            bar.update(f"{folder.name}: {what}", done, total)
 
         files = evaluate_run(RunFolder(folder), split, checkpoint, processes, on_progress, config)
     return {name: EvalTable.read(path) for name, path in files.items()} if processes.world.rank == 0 else {}

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ltrec.core.errors import UserError
 from ltrec.data.fetch import DATASETS, SYNTHETIC, SyntheticConfig, fetch_synthetic
 from ltrec.data.fetch import fetch as fetch_published
-from ltrec.launch.console import new_console
+from ltrec.launch.screen import Screen, speaking
+from ltrec.launch.stage_bar import StageBar, in_mb
 
 
 def fetch(
@@ -24,20 +23,20 @@ def fetch(
     events_per_user: Annotated[float | None, typer.Option(help="Synthetic: mean number of events per user.")] = None,
 ) -> None:
     """Get an event log: a public data set from the first mirror that has it, or a synthetic one."""
-    console = new_console(stderr=True)
     folder = out or Path("data/raw") / name
     options = {"users": users, "items": items, "seed": seed, "events_per_user": events_per_user}
     given = {key: value for key, value in options.items() if value is not None}
-    if name == SYNTHETIC:
-        path = fetch_synthetic(_synthetic(given), folder)
-    elif given:
-        raise UserError(
-            f"--{next(iter(given)).replace('_', '-')} shapes a synthetic log; {name} is what it is. Leave the option out"
-        )
-    else:
-        path = _download(name, folder, console)
-    console.print((folder / "NOTICE.txt").read_text(encoding="utf-8"), style="dim", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"events: {path}", highlight=False, markup=False, soft_wrap=True)
+    with speaking() as screen:
+        if name == SYNTHETIC:
+            path = fetch_synthetic(_synthetic(given), folder)
+        elif given:
+            raise UserError(
+                f"--{next(iter(given)).replace('_', '-')} shapes a synthetic log; {name} is what it is. Leave the option out"
+            )
+        else:
+            path = _download(name, folder, screen)
+        screen.remark((folder / "NOTICE.txt").read_text(encoding="utf-8"))
+        screen.remark(f"events: {path}")
 
 
 def _synthetic(options: dict[str, Any]) -> SyntheticConfig:
@@ -48,17 +47,6 @@ def _synthetic(options: dict[str, Any]) -> SyntheticConfig:
         raise UserError(f"--{name.replace('_', '-')} {fault}") from None
 
 
-def _download(name: str, folder: Path, console: Console) -> Path:
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=console, transient=True) as progress:
-
-        def on_progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=None)
-            progress.update(tasks[what], completed=done, total=total or None)
-
-        def on_note(text: str) -> None:
-            progress.console.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
-
-        return fetch_published(name, folder, on_progress=on_progress, on_note=on_note)
+def _download(name: str, folder: Path, screen: Screen) -> Path:
+    with StageBar(screen, in_mb) as bar:
+        return fetch_published(name, folder, on_progress=bar.update, on_note=screen.note)

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
 from ltrec.core.errors import UserError
 from ltrec.inference.predict import predict as write_predictions
 from ltrec.launch.build import build_histories, open_data
-from ltrec.launch.console import new_console
 from ltrec.launch.crash import traceback_in
 from ltrec.launch.evaluating import load_score
 from ltrec.launch.processes import detect
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.screen import speaking
+from ltrec.launch.stage_bar import StageBar
 from ltrec.launch.travelling import reopen
 
 
@@ -26,6 +26,7 @@ def predict(
     k: Annotated[int, typer.Option("--k", "-k", help="Items per user.")] = 10,
     checkpoint: Annotated[str, typer.Option(help="best, last, previous, or stage1: the best before plugins woke.")] = "best",
     data: Annotated[Path | None, typer.Option(help="Where the data set lies now; default: where the run says.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Recommend to every known user from the whole stored history: user_id, rank, item_id, score."""
     processes = detect()
@@ -35,16 +36,16 @@ def predict(
     config = reopen(folder, settings or [], data)
     opened = open_data(config)
     path, chosen = out or run / "predictions" / "top-k.parquet", folder.checkpoint(checkpoint)
-    console = new_console(stderr=True)
-    with traceback_in(folder.path), Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("ranking users", total=None)
-        rows = write_predictions(
-            load_score(config, opened, chosen, processes),
-            build_histories(config, opened, "all"),
-            opened.vocabulary.item_id,
-            k=k,
-            filter_seen=config.evaluation.filter_seen,
-            out=path,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    new_console().print(f"{rows:,} recommendations of {chosen.name}: {path}", highlight=False, markup=False, soft_wrap=True)
+    with speaking(for_scripts=as_json) as screen, traceback_in(folder.path):
+        with StageBar(screen) as bar:
+            rows = write_predictions(
+                load_score(config, opened, chosen, processes),
+                build_histories(config, opened, "all"),
+                opened.vocabulary.item_id,
+                k=k,
+                filter_seen=config.evaluation.filter_seen,
+                out=path,
+                on_progress=lambda done, total: bar.update("ranking users", done, total),
+            )
+        screen.say(f"{rows:,} recommendations of {chosen.name}: {path}")
+        screen.answer({"predictions": str(path), "rows": rows, "k": k, "checkpoint": str(chosen)})

@@ -15,8 +15,9 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare as run_prepare
 from ltrec.data.prepare.progress import MENDING, UNCHANGED
-from ltrec.launch.console import new_console
+from ltrec.launch.answers import data_answer
 from ltrec.launch.data_tables import print_data
+from ltrec.launch.screen import speaking
 from ltrec.launch.stage_bar import StageBar
 
 
@@ -34,6 +35,7 @@ def prepare(
     time_format: Annotated[str | None, typer.Option(help="How times are written, such as '%m/%d/%Y %H:%M' (strptime).")] = None,
     split: Annotated[str | None, typer.Option(help="leave_one_out or global_time.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set in the output folder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Turn event logs (CSV, TSV, JSON Lines, Parquet) into shards with strata and splits.
 
@@ -45,21 +47,22 @@ def prepare(
     settings = load([*(config or []), *files], words)
     wanted = replace(settings.prepare, sources=tuple(sources) or settings.prepare.sources)
     folder = _folder(out, settings)
-    console = new_console(stderr=True)
     heard: set[str] = set()
-    with StageBar(console) as bar:
+    with speaking(for_scripts=as_json) as screen:
+        with StageBar(screen) as bar:
 
-        def hear(stage: str, done: int, total: int) -> None:
-            heard.add(stage)
-            bar.update(stage, done, total)
+            def hear(stage: str, done: int, total: int) -> None:
+                heard.add(stage)
+                bar.update(stage, done, total)
 
-        manifest = run_prepare(wanted, folder, hear, overwrite)
-    if MENDING in heard:
-        console.print(f"{folder} was damaged and has been prepared anew", highlight=False, markup=False, soft_wrap=True)
-    if UNCHANGED in heard:
-        console.print(f"{folder} is up to date: the same sources and options; nothing was done", highlight=False, soft_wrap=True)
-    print_data(manifest, new_console())
-    console.print(f"data set: {folder}  digest {manifest.digest[:16]}", highlight=False, markup=False, soft_wrap=True)
+            manifest = run_prepare(wanted, folder, hear, overwrite)
+        if MENDING in heard:
+            screen.remark(f"{folder} was damaged and has been prepared anew")
+        if UNCHANGED in heard:
+            screen.remark(f"{folder} is up to date: the same sources and options; nothing was done")
+        print_data(manifest, screen)
+        screen.remark(f"data set: {folder}  digest {manifest.digest[:16]}")
+        screen.answer(data_answer(folder, manifest, up_to_date=UNCHANGED in heard))
 
 
 def sort_arguments(arguments: list[str]) -> tuple[list[Path], list[str], list[str]]:

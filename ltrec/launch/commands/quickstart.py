@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from ltrec.core.errors import UserError, nearest
 from ltrec.launch.commands.evaluate import evaluate
@@ -14,7 +13,7 @@ from ltrec.launch.commands.fetch import fetch
 from ltrec.launch.commands.prepare import prepare
 from ltrec.launch.commands.report import report
 from ltrec.launch.commands.train import train
-from ltrec.launch.console import new_console
+from ltrec.launch.screen import Screen, speaking
 
 DATASETS = ("ml-100k", "synthetic")
 METHODS = ("joint", "pin")
@@ -31,27 +30,32 @@ def quickstart(
     """
     if dataset not in DATASETS:
         raise UserError(f"--dataset {dataset!r} is unknown{nearest(dataset, DATASETS)}; choose from {', '.join(DATASETS)}")
-    console = new_console()
     raw, runs = Path("data/raw") / dataset / "events.parquet", {m: Path("runs") / f"quickstart-{m}" for m in METHODS}
     short = ["trainer.max_epochs=1"] if smoke else []
 
-    _say(console, 1, "fetch", f"ltrec fetch {dataset}")
-    if raw.exists():
-        console.print(f"{raw} is there already", highlight=False)
-    else:
-        fetch(dataset)
-    _say(console, 2, "prepare", f"ltrec prepare conf/data/{dataset}.yaml")
-    prepare([f"conf/data/{dataset}.yaml"])
-    for method, run in runs.items():
-        words = [f"conf/data/{dataset}.yaml", "conf/experiment/quickstart.yaml", f"conf/method/{method}.yaml", f"name={run.name}"]
-        _say(console, 3, f"train, {method}", f"ltrec train {' '.join(words)}")
-        train([*words, *short])
-    _say(console, 4, "evaluate", f"ltrec evaluate {runs['pin']} --compare {runs['joint']}")
-    evaluate([str(runs["pin"])], compare=[runs["joint"]])
-    _say(console, 5, "report", f"ltrec report {runs['pin']} {runs['joint']}")
-    report([str(runs["pin"]), str(runs["joint"])])
+    with speaking() as screen:
+        _say(screen, 1, "fetch", f"ltrec fetch {dataset}")
+        if raw.exists():
+            screen.say(f"{raw} is there already")
+        else:
+            fetch(dataset)
+        _say(screen, 2, "prepare", f"ltrec prepare conf/data/{dataset}.yaml")
+        prepare([f"conf/data/{dataset}.yaml"])
+        for method, run in runs.items():
+            words = [
+                f"conf/data/{dataset}.yaml",
+                "conf/experiment/quickstart.yaml",
+                f"conf/method/{method}.yaml",
+                f"name={run.name}",
+            ]
+            _say(screen, 3, f"train, {method}", f"ltrec train {' '.join(words)}")
+            train([*words, *short])
+        _say(screen, 4, "evaluate", f"ltrec evaluate {runs['pin']} --compare {runs['joint']}")
+        evaluate([str(runs["pin"])], compare=[runs["joint"]])
+        _say(screen, 5, "report", f"ltrec report {runs['pin']} {runs['joint']}")
+        report([str(runs["pin"]), str(runs["joint"])])
 
 
-def _say(console: Console, number: int, title: str, command: str) -> None:
-    console.rule(f"{number}/5 {title}", align="left")
-    console.print(f"$ {command}", style="dim", highlight=False, markup=False, soft_wrap=True)
+def _say(screen: Screen, number: int, title: str, command: str) -> None:
+    screen.lines.rule(f"{number}/5 {title}", align="left")
+    screen.say(f"$ {command}", "dim")

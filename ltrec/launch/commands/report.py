@@ -12,10 +12,10 @@ from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.evaluation.report import write_report
 from ltrec.evaluation.table import EvalTable
-from ltrec.launch.console import new_console
 from ltrec.launch.crash import traceback_in
 from ltrec.launch.guests import track_report
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.screen import speaking
 from ltrec.launch.travelling import named_data, refuse_settings, split_runs
 
 
@@ -29,6 +29,7 @@ def report(
     ],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default: RUN/report.", show_default=False)] = None,
     data: Annotated[Path | None, typer.Option(help="A data set that all runs must be of, by its digest.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Write index.html (self-contained) and its figures as PNGs."""
     folders, words = split_runs(runs)
@@ -39,10 +40,12 @@ def report(
             named_data(RunFolder(folder), data)
             _refuse_other_tables(folder, Manifest.load(data).digest)
     config = load([first.config] if first.config.exists() else [], words).evaluation
-    with traceback_in(first.path):
-        index = write_report(folders, config, out)
-    new_console().print(f"report: {index}", highlight=False, markup=False, soft_wrap=True)
-    track_report(first, index.parent)
+    with speaking(for_scripts=as_json) as screen:
+        with traceback_in(first.path):
+            index = write_report(folders, config, out)
+        screen.say(f"report: {index}")
+        track_report(first, index.parent)
+        screen.answer({"report": str(index)})
 
 
 def _refuse_other_tables(run: Path, digest: str) -> None:

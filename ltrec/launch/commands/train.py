@@ -11,6 +11,7 @@ import typer
 from ltrec.config.load import dump, load, split_arguments
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
+from ltrec.launch.answers import train_answer
 from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.meeting import tell_others
 from ltrec.launch.orphans import hear_of_launcher
@@ -30,6 +31,7 @@ def train(
     smoke: Annotated[bool, typer.Option("--smoke", help="3 steps of everything into a throw-away run: does it all work?")] = False,
     profile: Annotated[int, typer.Option(min=0, help="Record so many steps, after a few, as a trace in the run folder.")] = 0,
     resume: Annotated[str | None, typer.Option(help="auto, never, or a checkpoint: short for resume=...")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Train a run; repeat the same command after an interruption and it goes on where it stopped."""
     files, words = split_arguments(conf)
@@ -43,15 +45,16 @@ def train(
     except UserError as error:
         tell_others(error)
         raise
-    if smoke:
-        _smoke(config)
-        return
-    hear_of_launcher()
-    with speaking() as screen:
+    with speaking(for_scripts=as_json) as screen:
+        if smoke:
+            _smoke(config)
+            return
+        hear_of_launcher()
         run = train_run(config, profile=profile)
         if detect().world.rank == 0:
             screen.say(f"run folder: {run.path}")
             screen.say(f"next: ltrec evaluate {run.path}")
+            screen.answer(train_answer(config, run) if as_json else {})
 
 
 def _smoke(config: RunConfig) -> None:

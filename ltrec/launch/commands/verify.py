@@ -8,17 +8,20 @@ from typing import Annotated
 import typer
 
 from ltrec.data.verify import verify as run_verify
-from ltrec.launch.console import new_console
+from ltrec.launch.answers import data_answer
 from ltrec.launch.data_tables import print_data
+from ltrec.launch.screen import speaking
 from ltrec.launch.stage_bar import StageBar
 
 
-def verify(folder: Annotated[Path, typer.Argument(help="Folder that ltrec prepare wrote.")]) -> None:
+def verify(
+    folder: Annotated[Path, typer.Argument(help="Folder that ltrec prepare wrote.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
+) -> None:
     """Check every byte and every row of a prepared data set."""
-    console = new_console(stderr=True)
-    with StageBar(console) as bar:
-        manifest = run_verify(folder, bar.update)
-    print_data(manifest, new_console())
-    console.print(
-        f"{folder} is intact: {len(manifest.shards)} shards, digest {manifest.digest[:16]}", highlight=False, soft_wrap=True
-    )
+    with speaking(for_scripts=as_json) as screen:
+        with StageBar(screen) as bar:
+            manifest = run_verify(folder, bar.update)
+        print_data(manifest, screen)
+        screen.remark(f"{folder} is intact: {len(manifest.shards)} shards, digest {manifest.digest[:16]}")
+        screen.answer(data_answer(folder, manifest, up_to_date=True))

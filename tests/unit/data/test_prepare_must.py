@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from rich.console import Console
 
 from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
@@ -18,6 +17,7 @@ from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.verify import verify
 from ltrec.launch.data_tables import print_data
+from ltrec.launch.screen import Screen
 from tests.support.logs import START, prepared, some_events, write_csv
 from tests.support.naive_prepare import is_cold, read_back
 
@@ -173,7 +173,7 @@ def test_a_data_set_of_an_older_ltrec_loads_and_is_replaced_only_when_asked(tmp_
     summary = {key: value for key, value in old.summary.items() if key not in ("ties", "notes", "duplicate_rule")}
     replace(old, options=options, summary=summary).save(tmp_path / "out")
     assert verify(tmp_path / "out").options == options
-    print_data(Manifest.load(tmp_path / "out"), Console(quiet=True))
+    print_data(Manifest.load(tmp_path / "out"), Screen())
     with pytest.raises(UserError, match="of an older ltrec, without the option ties; use it as it is, or --overwrite"):
         prepared(tmp_path)
 

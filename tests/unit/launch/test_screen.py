@@ -8,18 +8,21 @@ import pytest
 from rich.table import Table
 
 from ltrec.launch.console import is_live, new_console, visible
-from ltrec.launch.screen import Screen, note, say, speaking, wrapped
+from ltrec.launch.screen import Screen, note, say, shortened, speaking, wrapped
 
 NAMES = ["[/x]", ":smile:", "[bold red]a", "\x1b[31mred", "a\x07b", "\u202eabc", "日本"]
+
+
+def table_of(*cells: str) -> Table:
+    table = Table(*map(str, range(len(cells))))
+    table.add_row(*cells)
+    return table
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_printed_as_it_is(name, capsys):
     say(f"run {name}")
-    table = Table()
-    table.add_column("name")
-    table.add_row(name)
-    Screen().show(table)
+    Screen().show(lambda without: table_of(name))
     out = capsys.readouterr().out
     assert out.count(visible(name)) == 2
     assert "\x1b" not in out and "\x07" not in out and "\u202e" not in out
@@ -54,7 +57,7 @@ def test_no_rows_are_drawn_where_nothing_can_move(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     assert not is_live(new_console())
-    with speaking() as screen, screen.below(lambda width, height: ["a row"]):
+    with speaking() as screen, screen.below(lambda width: ["a row"]):
         say("a line")
         logging.getLogger("ltrec.test").warning("of a logger")
     assert "a row" not in capsys.readouterr().out
@@ -73,3 +76,18 @@ def test_characters_that_cannot_be_shown_are_escapes():
     console.print("é\x1b")
     raw.flush()
     assert raw.buffer.getvalue() == b"\\xe9\\x1b\n"
+
+
+@pytest.mark.parametrize(("width", "columns"), [(80, 3), (60, 2), (20, 1)])
+def test_a_table_goes_without_columns_rather_than_cut_a_number(width, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    cells = ["1" * 10, "2" * 30, "3" * 20]
+    Screen().show(lambda without: table_of(*cells[: 3 - len(without)]), ["third", "second"])
+    out = capsys.readouterr().out
+    assert [cell in out for cell in cells] == [n < columns for n in range(3)]
+    assert max(map(len, out.splitlines())) <= width
+
+
+def test_long_names_lose_their_middle():
+    assert shortened("a-run", 12) == "a-run"
+    assert shortened("sasrec-joint-seed-0-music", 12) == "sasr...music"
