@@ -51,7 +51,7 @@ def work(tmp_path_factory):
     source, protocol = write_csv(folder / "log.csv", log()), str(ROOT / "conf/experiment/ltp-protocol.yaml")
     data, words = (
         f"data.path={folder / 'data'}",
-        [f"out={folder / 'runs'}", "trainer.max_steps=6", "trainer.accelerator=cpu", *TRAIN],
+        ["name=ltp", f"out={folder / 'runs'}", "trainer.max_steps=6", "trainer.accelerator=cpu", *TRAIN],
     )
     for command in (
         ["prepare", protocol, f"prepare.sources=[{source}]", data],

@@ -23,7 +23,7 @@ IMPOSSIBLE = {
     "unknown mode": (["strategy.mode=weigthed"], "did you mean 'weighted'?"),
     "unknown name": (["strategy.name=stratifyed"], "did you mean 'stratified'?"),
     "unknown policy": (["strategy.nonfinite=skipp"], "did you mean 'skip'?"),
-    "negative probe": (["strategy.probe_every_steps=-1"], "probe_every_steps must not be negative"),
+    "negative probe": (["strategy.probe_every_steps=-1"], "probe_every_steps must be at least 0"),
 }
 
 
