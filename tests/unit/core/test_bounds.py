@@ -19,7 +19,16 @@ from ltrec.data.fetch import SyntheticConfig
 FREE_TEXT = {
     "name",  # of the run, checked by its own rule; of a variant, by its table
     *("out", "resume", "init_from", "path", "sources"),  # places
-    *("columns", "user", "item", "time", "delimiter", "null_values", "where"),  # of a log: parsed, or held against it
+    *(
+        "columns",
+        "user",
+        "item",
+        "time",
+        "delimiter",
+        "null_values",
+        "where",
+        "time_format",
+    ),  # of a log: parsed, or held against it
     *("earliest", "latest", "valid_from", "test_from", "memory_limit"),  # dates and sizes, parsed where they are used
     *("monitor", "project", "entity", "group", "tags", "places"),
 }

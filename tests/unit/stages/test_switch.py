@@ -242,7 +242,7 @@ def test_a_plateau_of_validations_after_every_second_epoch(data, tmp_path, monke
 
 
 def test_what_is_said(data, tmp_path, capsys):
-    words = [*PLUGGED, "switch.by=epoch", "switch.at=2"]
+    words = [*PLUGGED, "switch.by=epoch", "switch.at=2", "optim.schedule=constant"]
     train(data, tmp_path, *words)
     said = capsys.readouterr().out.splitlines()
     assert "stage 1: the trunk alone, until step 8" in said
