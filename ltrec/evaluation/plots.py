@@ -147,8 +147,12 @@ def style(theme: Theme) -> Any:
 
 
 def shortened(label: str, most: int = 24) -> str:
-    """A label of at most so many characters, with an ellipsis where some are left out."""
-    return label if len(label) <= most else label[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    """A label of at most so many characters, with an ellipsis where some are left out: in the middle, for run names end in what
+    tells them apart."""
+    if len(label) <= most:
+        return label
+    end = (most - 1) // 2
+    return label[: most - 1 - end] + "\N{HORIZONTAL ELLIPSIS}" + label[len(label) - end :]
 
 
 def _font() -> str:

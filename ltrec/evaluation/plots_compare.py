@@ -83,5 +83,5 @@ def _name_sides(axes: Axes, theme: Theme, left: str, right: str) -> None:
         "fontsize": 9,
         "color": theme.muted,
     }
-    axes.annotate(f"\N{LEFTWARDS ARROW} {shortened(left, 18)} better", (0, 0), xytext=(0, -18), ha="left", **look)
-    axes.annotate(f"{shortened(right, 18)} better \N{RIGHTWARDS ARROW}", (1, 0), xytext=(0, -18), ha="right", **look)
+    axes.annotate(f"\N{LEFTWARDS ARROW} {shortened(left, 14)} better", (0, 0), xytext=(0, -18), ha="left", **look)
+    axes.annotate(f"{shortened(right, 14)} better \N{RIGHTWARDS ARROW}", (1, 0), xytext=(0, -18), ha="right", **look)

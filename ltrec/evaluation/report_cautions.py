@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ltrec.evaluation.report_method import Method
-from ltrec.evaluation.report_words import capital
 from ltrec.evaluation.trained import budget_line, convergence_lines
 
 
@@ -25,7 +24,7 @@ def undertrained(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
         return ()
     tables, others = mine.tables(split), [rival.tables(split) for rival in rivals]
     unequal = [line for other in others if (line := budget_line(other, tables)) is not None]
-    return tuple(f"{capital(line)}." for line in (*convergence_lines([t for side in (tables, *others) for t in side]), *unequal))
+    return tuple(f"{line}." for line in (*convergence_lines([t for side in (tables, *others) for t in side]), *unequal))
 
 
 def origin_lost(found: Sequence[Method]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from ltrec.core.strata import Strata
-from ltrec.evaluation.plots import DARK, LIGHT, Image
+from ltrec.evaluation.plots import DARK, LIGHT, Image, shortened
 from ltrec.evaluation.plots_compare import Difference, forest
 from ltrec.evaluation.plots_grid import contrast, popularity_grid, readable
 from ltrec.evaluation.plots_strata import Series, activity_edges, activity_histogram, levels, metric_by_stratum, positions
@@ -203,3 +203,10 @@ def test_labels_that_look_like_formulas_are_drawn_as_text():
 @pytest.mark.parametrize("activity", [[7], [1, 1, 1], [2**31]])
 def test_degenerate_activities_can_be_drawn(activity):
     partial(activity_histogram, np.array(activity), STRATA)()
+
+
+def test_a_long_name_keeps_its_beginning_and_its_end():
+    assert shortened("quickstart-74e57122", 14) == "quickst\N{HORIZONTAL ELLIPSIS}e57122"
+    for length in range(1, 40):
+        name = "".join(chr(97 + n % 26) for n in range(length))
+        assert len(shortened(name, 14)) == min(length, 14) and shortened(name, 14)[-6:] == name[-6:]
