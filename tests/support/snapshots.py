@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Callback
 
 import ltrec.launch.training as training
 from ltrec.config.tree import RunConfig
+from ltrec.launch.ownership import OWNER
 from tests.support.extra_callbacks import extra
 
 
@@ -29,7 +30,8 @@ class Watch(Callback):
         """Note the step; copy the folder when it is time."""
         self.steps.append(trainer.global_step)
         if trainer.global_step in self.copies and trainer.is_global_zero:
-            shutil.copytree(self.run, self.copies[trainer.global_step])
+            # Who owns the run stays behind: the process lives on, and one that was killed would be dead.
+            shutil.copytree(self.run, self.copies[trainer.global_step], ignore=shutil.ignore_patterns(OWNER))
 
 
 def train_watched(config: RunConfig, copies: Mapping[int, Path] | None = None) -> list[int]:
