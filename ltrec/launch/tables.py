@@ -59,7 +59,9 @@ def print_convergence(table: EvalTable, screen: Screen) -> None:
 
 def print_comparison(comparison: Comparison, screen: Screen) -> None:
     """The differences in the headline metric."""
-    screen.show(lambda without: comparison_table(comparison, without), (SPREAD, "p (gain)", COUNT, INTERVAL, "relative", "base"))
+    screen.show(
+        lambda without: comparison_table(comparison, without), (LONG, SPREAD, "p (gain)", COUNT, "base", INTERVAL, "relative")
+    )
 
 
 def print_gate(gate: Gate, screen: Screen) -> None:
@@ -113,7 +115,8 @@ def comparison_table(comparison: Comparison, without: Collection[str] = ()) -> T
     told = f"mean of {len(comparison.seeds)} seeds" if several else "one training seed: intervals know of users only"
     keys = [COUNT, "base", "other", "change", INTERVAL, "relative", "p (gain)", SPREAD]
     shown = [key not in without and (several or key != SPREAD) for key in keys]
-    names = [{"base": shortened(comparison.base, 10), "other": shortened(comparison.other, 10)}.get(key, key) for key in keys]
+    width = 10 if LONG in without else 20
+    names = [{"base": shortened(comparison.base, width), "other": shortened(comparison.other, width)}.get(key, key) for key in keys]
     headline = next((name for name in comparison.groups["all"].metrics if name.startswith("ndcg@")), "ndcg@10")
     table = _table(
         f"{pretty(headline)}: {comparison.other} against {comparison.base}, {comparison.protocol.split} split, {told}",
