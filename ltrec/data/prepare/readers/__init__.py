@@ -41,10 +41,10 @@ class Names(Protocol):
 
 
 class Read(Protocol):
-    """Yield batches of a column `row` (int64) and those in `chosen`, name in the batch -> place in the file."""
+    """Yield batches of a column `row` (int64) and those in `chosen`, name in the batch -> place among the file's `names`."""
 
     def __call__(
-        self, source: Source, config: PrepareConfig, chosen: Mapping[str, int], on_fault: OnFault
+        self, source: Source, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
     ) -> Iterator[pa.RecordBatch]:
         """Read one file."""
         ...
@@ -83,7 +83,7 @@ def read(
         if not names:
             return
         chosen, constant = _find(_asked(config, where, names, source), names, source)
-        for raw in file_format.read(source, config, chosen, on_fault):
+        for raw in file_format.read(source, config, names, chosen, on_fault):
             batch = as_text(_with_constants(raw, constant), on_fault)
             yield _events(batch if where is None else _selected(batch, where, config, on_fault, on_unselected), config)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

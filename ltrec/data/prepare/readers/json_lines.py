@@ -49,10 +49,9 @@ def json_names(source: Source, config: PrepareConfig) -> Sequence[str]:
 
 
 def read_json_lines(
-    source: Source, config: PrepareConfig, chosen: Mapping[str, int], on_fault: OnFault
+    source: Source, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
 ) -> Iterator[pa.RecordBatch]:
     """Batches of text; ids may be strings or numbers, an object or a list in the place of one is null."""
-    names = json_names(source, config)
     query = _PARSE.format(
         fields="".join(
             f", {(_time if name == 'time' else _field)(names[place])} AS {identifier(name)}" for name, place in chosen.items()

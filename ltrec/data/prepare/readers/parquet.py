@@ -23,10 +23,11 @@ def parquet_names(source: Source, config: PrepareConfig) -> Sequence[str]:
         return list(file.schema_arrow.names)
 
 
-def read_parquet(source: Source, config: PrepareConfig, chosen: Mapping[str, int], on_fault: OnFault) -> Iterator[pa.RecordBatch]:
+def read_parquet(
+    source: Source, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+) -> Iterator[pa.RecordBatch]:
     """Batches of one Parquet file; ids as text or bytes, times as numbers, text or timestamps, other columns as they are."""
     with pq.ParquetFile(source.path, page_checksum_verification=True) as file:
-        names = file.schema_arrow.names
         first = 1
         for batch in file.iter_batches(BATCH_ROWS, columns=[names[place] for place in chosen.values()], use_threads=False):
             rows = pa.array(range(first, first + batch.num_rows), pa.int64())

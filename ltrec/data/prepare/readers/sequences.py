@@ -23,7 +23,9 @@ def sequence_names(source: Source, config: PrepareConfig) -> Sequence[str]:
     return config.user, config.item
 
 
-def read_sequences(source: Source, config: PrepareConfig, chosen: Mapping[str, int], on_fault: OnFault) -> Iterator[pa.RecordBatch]:
+def read_sequences(
+    source: Source, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+) -> Iterator[pa.RecordBatch]:
     """Batches of text, a row per user and item. A user without items is a reject."""
     separator = separator_named(config.delimiter or "blank")
     row = 1

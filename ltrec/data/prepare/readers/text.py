@@ -43,19 +43,20 @@ def text_names(source: Source, config: PrepareConfig) -> Sequence[str]:
     return config.columns or header
 
 
-def read_text(source: Source, config: PrepareConfig, chosen: Mapping[str, int], on_fault: OnFault) -> Iterator[pa.RecordBatch]:
+def read_text(
+    source: Source, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+) -> Iterator[pa.RecordBatch]:
     """Batches of bytes; `chosen` maps a name in the batch to a column's place in the file."""
-    dialect, first = _beginning(source, config)
+    dialect, _ = _beginning(source, config)
     blocks = line_blocks(source.path)
     if not config.columns:
         blocks = _without_header(blocks)
     if dialect.multiline:
         blocks = _whole_records(blocks, source)
-    width = len(config.columns) or len(dialect.fields(first[0]))
     for block in blocks:
         rows, good = _well_formed(block, dialect, on_fault)
         if good:
-            yield _parse(rows, good, dialect, width, chosen, on_fault)
+            yield _parse(rows, good, dialect, len(names), chosen, on_fault)
 
 
 def _beginning(source: Source, config: PrepareConfig) -> tuple[Dialect, list[str]]:
