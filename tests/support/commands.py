@@ -21,6 +21,10 @@ if limit := int(sys.argv[1]):
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
+QUICKSTART = ["conf/data/synthetic.yaml", "conf/experiment/quickstart.yaml"]
+HOSTILE = "o ut'\"; touch PWNED; $(touch PWNED) `touch PWNED` & *"
+"""A value that a shell must never see unquoted."""
+
 
 def limited(file_limit, *words):
     """An argument list that runs `words`, where no file may grow beyond `file_limit` bytes (0 = no limit)."""

@@ -11,10 +11,7 @@ import torch
 
 from ltrec.config.load import load
 from ltrec.launch.cli import main, spread
-from tests.support.commands import KEY, ROOT
-
-QUICKSTART = ["conf/data/synthetic.yaml", "conf/experiment/quickstart.yaml"]
-HOSTILE = "o ut'\"; touch PWNED; $(touch PWNED) `touch PWNED` & *"
+from tests.support.commands import HOSTILE, KEY, QUICKSTART, ROOT
 
 
 @pytest.fixture(autouse=True)

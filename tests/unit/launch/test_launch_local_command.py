@@ -10,9 +10,7 @@ import torch
 
 from ltrec.launch.cli import main
 from ltrec.launch.local import FRESH_STORE
-
-QUICKSTART = ["conf/data/synthetic.yaml", "conf/experiment/quickstart.yaml"]
-HOSTILE = "o ut'\"; touch PWNED; $(touch PWNED) `touch PWNED` & *"
+from tests.support.commands import HOSTILE, QUICKSTART
 
 
 @pytest.fixture(autouse=True)
