@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ltrec.evaluation.report_method import Method
+from ltrec.evaluation.report_words import capital
 from ltrec.evaluation.trained import budget_line, convergence_lines
 
 
@@ -23,7 +24,7 @@ def undertrained(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
     if split is None:
         return ()
     tables, others = mine.tables(split), [rival.tables(split) for rival in rivals]
-    unequal = [line for other in others if (line := budget_line(other, tables)) is not None]
+    unequal = [capital(line) for other in others if (line := budget_line(other, tables)) is not None]
     return tuple(f"{line}." for line in (*convergence_lines([t for side in (tables, *others) for t in side]), *unequal))
 
 

@@ -80,7 +80,7 @@ def test_a_best_that_is_the_last_is_not_converged_and_a_longer_run_is_looked_at_
     run = scripted(data, tmp_path, [0.1, 0.3], *words)
     note = "not converged: the best epoch, 2, is the last one that was validated; train longer (trainer.max_epochs)"
     assert f"Note: r: {note}" in shown(capsys, "evaluate", run)
-    assert f"R: {note}." in page_of(run)
+    assert f"r: {note}." in page_of(run)  # a run keeps its name, letter for letter
     before = EvalTable.read(run / "eval" / "test.parquet")
     scripted(data, tmp_path, [0.2, 0.1], "trainer.max_epochs=4")
     out = shown(capsys, "evaluate", run)
