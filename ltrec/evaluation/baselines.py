@@ -8,15 +8,13 @@ Both score histories like a model does, so they pass through the same ranking.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from ltrec.core.batch import SequenceBatch
+from ltrec.data.stream.histories import HistoryChunk, Score
 
 
-def popularity(train_count: Tensor) -> Callable[[SequenceBatch], Tensor]:
+def popularity(train_count: Tensor) -> Score:
     """Scores that rank items by training count; equal counts tie.
 
     Args:
@@ -26,18 +24,19 @@ def popularity(train_count: Tensor) -> Callable[[SequenceBatch], Tensor]:
     _, place_V = torch.unique(train_count, return_inverse=True)
     score_V = place_V.to(torch.float32)
 
-    def score(batch: SequenceBatch) -> Tensor:
-        scores_BV: Tensor = score_V.to(batch.items_T.device).repeat(batch.num_rows, 1)
+    def score(chunk: HistoryChunk) -> Tensor:
+        scores_BV: Tensor = score_V.repeat(chunk.batch.num_rows, 1)
         return scores_BV
 
     return score
 
 
-def last_item(num_items: int) -> Callable[[SequenceBatch], Tensor]:
+def last_item(num_items: int) -> Score:
     """Scores 1 for the last item of each history and 0 for all others, which tie: only a repeat of the last item is ever a hit."""
 
-    def score(batch: SequenceBatch) -> Tensor:
-        scores_BV = torch.zeros(batch.num_rows, num_items + 1, device=batch.items_T.device)
+    def score(chunk: HistoryChunk) -> Tensor:
+        batch = chunk.batch
+        scores_BV = torch.zeros(batch.num_rows, num_items + 1)
         rows = (batch.lengths_B > 0).nonzero()[:, 0]
         scores_BV[rows, batch.items_T[batch.offsets[rows + 1] - 1]] = 1.0
         return scores_BV

@@ -9,7 +9,7 @@ Ranks are integers of one fixed chunk of users, so they do not depend on how man
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,18 +19,14 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
-from ltrec.data.stream.histories import HistoryChunk
+from ltrec.data.stream.histories import HistoryChunk, Score
 from ltrec.evaluation.baselines import popularity
 from ltrec.evaluation.catalogue import Catalogue
 from ltrec.evaluation.sampling import draw_negatives
 from ltrec.evaluation.table import TABLE_SCHEMA, Part
 from ltrec.models.scoring import mask_seen
 from ltrec.models.top_items import top_items
-
-Score = Callable[[SequenceBatch], Tensor]
-"""Histories -> scores of all items [B, V+1] (column 0 is ignored). The tensor is handed over: ranking overwrites it."""
 
 
 class HistorySource(Protocol):
@@ -194,7 +190,7 @@ def rank_split(
     """Rank the given parts of a split, one after the other. Users without history are ranked by popularity, whatever the scorer.
 
     Args:
-        score: histories -> scores.
+        score: users -> scores.
         histories: the users.
         train_count: training events per item [V+1].
         parts: which of the `num_parts` chunks; rank r of W takes range(r, num_parts, W).
@@ -207,7 +203,7 @@ def rank_split(
         warm = index < len(histories)
         chunk = histories.chunk(index) if warm else histories.cold_chunk(index - len(histories))
         with torch.inference_mode():
-            scores_BV = (score if warm else by_popularity)(chunk.batch)
+            scores_BV = (score if warm else by_popularity)(chunk)
             result = rank_chunk(scores_BV, chunk, filter_seen=filter_seen, top_k=top_k, negatives=negatives)
         yield Part(index, _rows(chunk, result, catalogue))
 

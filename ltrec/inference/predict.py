@@ -17,15 +17,11 @@ import torch
 from torch import Tensor
 
 from ltrec.core import columns as c
-from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_path
-from ltrec.data.stream.histories import HistoryChunk
+from ltrec.data.stream.histories import HistoryChunk, Score
 from ltrec.models.scoring import mask_seen
 from ltrec.models.top_items import top_items
-
-Score = Callable[[SequenceBatch], Tensor]
-"""Histories -> scores of all items [B, V+1]; the tensor is handed over."""
 
 RANK = "rank"  # 1 = best, int16
 SCORE = "score"  # the model's score, float32; comparable within a user only
@@ -62,7 +58,7 @@ def predict(
     """Write the k best items of every user.
 
     Args:
-        score: histories -> scores.
+        score: users -> scores.
         histories: the users.
         item_id: raw ids [V+1], entry 0 unused.
         k: recommendations per user; a user with fewer items left gets fewer rows.
@@ -94,7 +90,7 @@ def _predicted(score: Score, histories: Chunks, names: pa.Array, k: int, filter_
     for index in range(len(histories)):
         chunk = histories.chunk(index)
         with torch.inference_mode():
-            yield _rows(score(chunk.batch), chunk, names, k, filter_seen)
+            yield _rows(score(chunk), chunk, names, k, filter_seen)
 
 
 def _rows(scores_BV: Tensor, chunk: HistoryChunk, names: pa.Array, k: int, filter_seen: bool) -> pa.Table:

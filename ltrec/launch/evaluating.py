@@ -16,14 +16,13 @@ import torch
 from torch import Tensor
 
 from ltrec.config.tree import RunConfig
-from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.core.files import sha256_file
-from ltrec.data.stream.histories import Histories
+from ltrec.data.stream.histories import Histories, HistoryChunk, Score
 from ltrec.distributed.collectives import all_gather_parts, any_rank, current_world
 from ltrec.evaluation.baselines import BASELINES, last_item, popularity
 from ltrec.evaluation.catalogue import Catalogue
-from ltrec.evaluation.ranking import Negatives, Score, num_parts, rank_split
+from ltrec.evaluation.ranking import Negatives, num_parts, rank_split
 from ltrec.evaluation.table import EvalTable, Part, Protocol, assemble
 from ltrec.evaluation.trained import KEY
 from ltrec.launch.build import Data, build_backbone, build_histories, open_data
@@ -131,7 +130,7 @@ def negatives_of(config: RunConfig) -> Negatives | None:
 
 
 def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Processes) -> Score:
-    """Histories -> scores with the run's backbone and a checkpoint's weights, on this process's device.
+    """Users -> scores with the run's backbone and a checkpoint's weights, on this process's device.
 
     Raises:
         UserError: when the checkpoint is damaged, or of another data set or model.
@@ -146,9 +145,9 @@ def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Proce
     backbone.eval().to(device)
     assert isinstance(backbone, Scorer)
 
-    def score(batch: SequenceBatch) -> Tensor:
+    def score(chunk: HistoryChunk) -> Tensor:
         with torch.inference_mode():
-            scores_BV: Tensor = backbone.scores(batch.to(device))
+            scores_BV: Tensor = backbone.scores(chunk.batch.to(device))
             return scores_BV
 
     return score

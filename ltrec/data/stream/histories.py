@@ -17,7 +17,7 @@ so a chunk says both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +65,10 @@ class HistoryChunk:
     target_B: Tensor
     seen_T: Tensor
     seen_offsets: Tensor
+
+
+Score = Callable[[HistoryChunk], Tensor]
+"""Users -> scores of all items [B, V+1] (column 0 is ignored). The tensor is handed over: whoever asked may overwrite it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,8 @@ def ranked(histories: FakeHistories, num_items: int, world: int, **options) -> E
     """The table when `world` processes share the chunks."""
     weight = torch.randn(num_items + 1, num_items + 1, generator=torch.Generator().manual_seed(1))
 
-    def score(batch):
+    def score(chunk):
+        batch = chunk.batch
         return weight[batch.items_T[batch.offsets[1:] - 1]].clone()
 
     train_count = falling_counts(num_items)
@@ -153,7 +154,7 @@ def test_cold_users_are_ranked_by_popularity():
 def test_popularity_ranks_by_training_count_and_ties_are_lost():
     train_count = torch.tensor([0, 9, 9, 4, 4, 4, 0])
     chunk = history_chunk([[6], [6], [6], [6]], [1, 2, 3, 6])
-    result = rank_chunk(popularity(train_count)(chunk.batch), chunk, filter_seen=False, top_k=4)
+    result = rank_chunk(popularity(train_count)(chunk), chunk, filter_seen=False, top_k=4)
     assert result.rank.tolist() == [2, 2, 5, 6]
     assert result.top_items[:4].tolist() == [1, 2, 3, 4]
 
@@ -161,19 +162,19 @@ def test_popularity_ranks_by_training_count_and_ties_are_lost():
 def test_popularity_tells_apart_counts_that_float32_cannot():
     big = 2**25
     train_count = torch.tensor([0, big + 2, big + 1, big])
-    scores = popularity(train_count)(history_chunk([[3]], [1]).batch)
+    scores = popularity(train_count)(history_chunk([[3]], [1]))
     assert scores[0, 1] > scores[0, 2] > scores[0, 3]
 
 
 def test_last_item_hits_repeats_of_the_last_item_only():
     chunk = history_chunk([[1, 2], [1, 2], [3]], [2, 1, 4])
-    result = rank_chunk(last_item(5)(chunk.batch), chunk, filter_seen=False, top_k=2)
+    result = rank_chunk(last_item(5)(chunk), chunk, filter_seen=False, top_k=2)
     assert result.rank.tolist() == [1, 5, 5]
     assert result.top_items.tolist() == [2, 1, 2, 1, 3, 1]
 
 
 def test_last_item_of_an_empty_history_says_nothing():
-    assert (last_item(4)(history_chunk([[], [3]], [1, 1]).batch) == torch.tensor([[0.0] * 5, [0, 0, 0, 1, 0]])).all()
+    assert (last_item(4)(history_chunk([[], [3]], [1, 1])) == torch.tensor([[0.0] * 5, [0, 0, 0, 1, 0]])).all()
 
 
 def test_a_missing_or_double_part_is_noticed():

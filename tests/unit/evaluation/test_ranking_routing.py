@@ -28,8 +28,9 @@ def crossing(tmp_path_factory):
     return folder, write_dataset(folder, users, num_items=NUM_ITEMS)
 
 
-def score(batch):
+def score(chunk):
     """What a plugin may do: stratum z likes item 30 + z best, and the rest by their number."""
+    batch = chunk.batch
     scores_BV = -torch.arange(NUM_ITEMS + 1.0).expand(batch.num_rows, -1).clone()
     scores_BV[torch.arange(batch.num_rows), 30 + batch.stratum_B] = 1.0
     return scores_BV

@@ -12,7 +12,8 @@ RAW = ["", *(f"item-{i:02d}" for i in range(1, NUM_ITEMS + 1))]
 WEIGHT = torch.randint(0, 6, (NUM_ITEMS + 1, NUM_ITEMS + 1), generator=torch.Generator().manual_seed(4)).float()
 
 
-def score(batch):
+def score(chunk):
+    batch = chunk.batch
     return WEIGHT[batch.items_T[batch.offsets[1:] - 1]].clone()
 
 
@@ -45,7 +46,7 @@ def test_equals_the_naive_lists(tmp_path, k, filter_seen):
 
 def test_a_user_who_has_seen_everything_gets_nothing(tmp_path):
     histories = random_histories(1, 1, chunk_rows=1)
-    assert predict(lambda b: torch.ones(1, 2), histories, ["", "only"], k=3, filter_seen=True, out=tmp_path / "t.parquet") == 0
+    assert predict(lambda chunk: torch.ones(1, 2), histories, ["", "only"], k=3, filter_seen=True, out=tmp_path / "t.parquet") == 0
     assert pq.read_table(tmp_path / "t.parquet").num_rows == 0
 
 
@@ -58,9 +59,9 @@ def test_k_out_of_range(tmp_path, k):
 def test_scores_that_are_no_numbers_leave_no_file(tmp_path):
     calls = []
 
-    def spoilt(batch):
+    def spoilt(chunk):
         calls.append(1)
-        scores = score(batch)
+        scores = score(chunk)
         scores[0, 3] = torch.nan if len(calls) == 2 else 0.0
         return scores
 
@@ -74,5 +75,7 @@ def test_an_existing_file_survives_a_failure(tmp_path):
     predict(score, random_histories(4, NUM_ITEMS, chunk_rows=2), RAW, k=2, filter_seen=True, out=out)
     before = out.read_bytes()
     with pytest.raises(UserError):
-        predict(lambda b: score(b) * np.nan, random_histories(4, NUM_ITEMS, chunk_rows=2), RAW, k=2, filter_seen=True, out=out)
+        predict(
+            lambda chunk: score(chunk) * np.nan, random_histories(4, NUM_ITEMS, chunk_rows=2), RAW, k=2, filter_seen=True, out=out
+        )
     assert out.read_bytes() == before

@@ -154,7 +154,7 @@ def ranked(run, data, path):
     config = run.read_config()
     opened = open_data(config)
     score, histories = load_score(config, opened, path, detect()), build_histories(config, opened, "valid")
-    return [score(histories.chunk(i).batch).argsort(1).tolist() for i in range(len(histories))]
+    return [score(histories.chunk(i)).argsort(1).tolist() for i in range(len(histories))]
 
 
 def test_a_run_is_evaluated_by_the_strata_of_the_data(sparse, tmp_path):
