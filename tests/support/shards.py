@@ -27,6 +27,7 @@ class User:
     train_events: int
     valid_at: int
     test_at: int
+    times: list[int] | None = None  # None: 0, 1, 2, ...
 
     @property
     def key(self) -> int:
@@ -91,7 +92,7 @@ def _write_shard(folder: Path, path: str, users: Sequence[User], block_rows: int
             [u.valid_at for u in users],
             [u.test_at for u in users],
             [u.items for u in users],
-            [list(range(len(u.items))) for u in users],
+            [list(range(len(u.items))) if u.times is None else u.times for u in users],
         ],
         schema=SHARD_SCHEMA,
     )

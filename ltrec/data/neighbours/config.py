@@ -1,0 +1,42 @@
+"""How neighbours are counted. The defaults were chosen on one log's validation split and are kept for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from ltrec.core.bounds import SHARE, Between, check_fields
+
+
+@dataclass(frozen=True, slots=True)
+class NeighboursConfig:
+    """Options of counting.
+
+        F[i, j] = sum over users and gaps g of gap_decay^(g-1), where j follows i by g <= max_gap events
+        M       = F + backward_share F^T, without its diagonal
+        weight  = M[i, j] / (rowsum_i^row_power colsum_j^column_power), the sums being those of M
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    max_gap: Annotated[int, Between(1, 200)] = 20
+    """Events apart at most, 1 = the next one only."""
+
+    gap_decay: Annotated[float, SHARE] = 0.8
+    """What every event further apart multiplies the weight of a pair with."""
+
+    backward_share: Annotated[float, SHARE] = 0.5
+    """What a pair counts in the other direction: 0 = only what comes later is a neighbour, 1 = order does not matter."""
+
+    row_power: Annotated[float, SHARE] = 0.5
+    """Of the item's own sum: 0 = popular items speak louder, 1 = every item speaks alike."""
+
+    column_power: Annotated[float, SHARE] = 0.15
+    """Of the neighbour's sum: the higher, the rarer the neighbours."""
+
+    neighbours: Annotated[int, Between(1, 1000)] = 20
+    """Kept per item, those of the largest weight."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
