@@ -36,6 +36,7 @@ from ltrec.launch.run_folder import RunFolder, begin_run, folder_of
 from ltrec.launch.starting import start_from
 from ltrec.launch.strategies import build_strategy, build_stratify
 from ltrec.launch.two_stages import refuse_plugins
+from ltrec.launch.weights import refuse_average_of_one
 from ltrec.launch.whose import refuse_other_data_there, refuse_unless_throw_away
 from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.datamodule import StreamDataModule
@@ -140,6 +141,7 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh
     data = open_data(config)
     plan = build_plan(config, data)
     refuse_plugins(config, plan, limit=limit)
+    refuse_average_of_one(config, plan.steps_per_epoch)
     stage, datamodule = build_stage(config, data, plan), build_datamodule(config, data, plan, processes.world)
     refuse_monitor(config, stage.validator, datamodule.validation)
     run, resume = _look(config, afresh)

@@ -94,6 +94,10 @@ REFUSED: tuple[Refusal, ...] = (
         "parameters part by part, on all processes in step; use strategy.name=stratified_deepspeed_stage_2 or stratified_fsdp2",
     ),
     Refusal(
+        lambda c: c.trainer.ema > 0 and c.strategy.name not in WHOLE,
+        "trainer.ema={c.trainer.ema:g} is not possible yet with strategy.name={c.strategy.name}; use strategy.name=stratified",
+    ),
+    Refusal(
         lambda c: c.strategy.name == "joint" and c.rule != BackdoorConfig(),
         "rule.name={c.rule.name} has no effect with strategy.name=joint; use strategy.name=stratified",
     ),

@@ -30,11 +30,13 @@ from ltrec.launch.guests import say
 from ltrec.launch.moment import trained
 from ltrec.launch.processes import Processes, device_of
 from ltrec.launch.record import refuse_other_settings
-from ltrec.launch.resuming import refuse_foreign, refuse_other_data
+from ltrec.launch.resuming import refuse_other_data, refuse_other_model
 from ltrec.launch.run_folder import RunFolder
 from ltrec.launch.travelling import reopen
+from ltrec.launch.weights import refuse_lost_average, refuse_weights, scoring_weights
 from ltrec.models.backbones import Scorer
 from ltrec.stages.checkpoint_io import look_into, read_checkpoint, whole_file
+from ltrec.stages.weight_average import AVERAGE
 
 Progress = Callable[[str, int, int], None]
 """What is ranked, chunks done, chunks in all (of this process)."""
@@ -57,8 +59,10 @@ def evaluate_run(
     processes: Processes,
     on_progress: Progress = lambda *_: None,
     config: RunConfig | None = None,
+    *,
+    weights: str | None = None,
 ) -> dict[str, Path]:
-    """Rank a split with the run's checkpoint and the baselines. Existing results of the same checkpoint and protocol are kept.
+    """Rank a split with the run's checkpoint and the baselines. Existing results of the same weights and protocol are kept.
 
     Args:
         run: the run folder.
@@ -67,6 +71,7 @@ def evaluate_run(
         processes: this process among all; a process group of that size must exist.
         on_progress: hears how far it is.
         config: the run's, with the data's place and settings of evaluation as they shall be; None = as the run has them.
+        weights: `raw` or `average`; None = their average, where the run keeps one.
 
     Returns:
         Result files by scorer name, the model first.
@@ -80,6 +85,7 @@ def evaluate_run(
     state, sha, protocol = look_into(checkpoint), sha256_file(whole_file(checkpoint)), protocol_of(config, data, split)
     refuse_other_data(checkpoint, state, data.manifest.digest, way_out="name the data it was trained on with --data DIR")
     refuse_other_settings(checkpoint, state, config)
+    refuse_weights(weights, config)
     files = {config.model.name: run.eval / f"{split}.parquet"}
     lists = {"top_k": config.evaluation.top_k}
     source = {
@@ -89,10 +95,12 @@ def evaluate_run(
         "asked": which,
         "checkpoint": checkpoint.stem,
         "checkpoint_sha256": sha,
+        **({"weights": weights or AVERAGE} if config.trainer.ema else {}),
         KEY: trained(checkpoint, state, config).to_json(),
         **lists,
     }
-    jobs = [_Job(config.model.name, partial(_load_unchanged, config, data, checkpoint, processes, sha), source, protocol)]
+    make_score = partial(_load_unchanged, config, data, checkpoint, processes, sha, weights)
+    jobs = [_Job(config.model.name, make_score, source, protocol)]
     for name in BASELINES:
         files[name] = run.eval / f"baseline-{name}-{split}.parquet"
         origin = {"name": name, "scorer": name, **lists}
@@ -129,19 +137,30 @@ def negatives_of(config: RunConfig) -> Negatives | None:
     return Negatives(evaluation.sampled_negatives, evaluation.seed) if evaluation.candidates == "sampled" else None
 
 
-def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Processes) -> Score:
+def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Processes, *, weights: str | None = None) -> Score:
     """Users -> scores with the run's backbone and a checkpoint's weights, on this process's device.
 
+    Args:
+        config: the run's.
+        data: its data set.
+        checkpoint: one of its checkpoints.
+        processes: this process among all.
+        weights: `raw` or `average`; None = their average, where the run keeps one.
+
     Raises:
-        UserError: when the checkpoint is damaged, or of another data set or model.
+        UserError: when the checkpoint is damaged, of another data set or model, or holds no such weights.
     """
+    refuse_weights(weights, config)
     backbone, device = build_backbone(config, data.manifest), device_of(processes, config.trainer.accelerator)
     state, named = read_checkpoint(checkpoint), torch.nn.ModuleDict({"backbone": backbone})
-    if "state_dict" in state:  # the objective's and the discriminator's weights score nothing
-        state["state_dict"] = {name: value for name, value in state["state_dict"].items() if name.startswith("backbone.")}
-    refuse_foreign(checkpoint, state, data.manifest.digest, named, way_out="name the data it was trained on with --data DIR")
+    way_out = "name the data it was trained on with --data DIR"
+    refuse_other_data(checkpoint, state, data.manifest.digest, way_out=way_out)
+    chosen = scoring_weights(state, weights)  # the objective's and the discriminator's score nothing
+    scoring = {name: value for name, value in chosen.items() if name.startswith("backbone.")}
+    refuse_other_model(checkpoint, scoring, named)
     refuse_other_settings(checkpoint, state, config)
-    named.load_state_dict(state["state_dict"])
+    refuse_lost_average(checkpoint, state, config)
+    named.load_state_dict(scoring)
     backbone.eval().to(device)
     assert isinstance(backbone, Scorer)
 
@@ -153,13 +172,13 @@ def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Proce
     return score
 
 
-def _load_unchanged(config: RunConfig, data: Data, checkpoint: Path, processes: Processes, sha: str) -> Score:
+def _load_unchanged(config: RunConfig, data: Data, checkpoint: Path, processes: Processes, sha: str, weights: str | None) -> Score:
     """The same, of the very bytes that have a digest.
 
     Raises:
         UserError: training replaced the checkpoint meanwhile; or as `load_score`.
     """
-    score = load_score(config, data, checkpoint, processes)
+    score = load_score(config, data, checkpoint, processes, weights=weights)
     if sha256_file(whole_file(checkpoint)) != sha:
         raise UserError(f"{checkpoint} was replaced while it was read, for its run goes on; evaluate again, or when it has ended")
     return score

@@ -13,6 +13,7 @@ from ltrec.launch.record import refuse_other_settings
 from ltrec.launch.replanning import settle_plan
 from ltrec.launch.resuming import refuse_foreign, refuse_shards
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.weights import refuse_lost_average
 from ltrec.tracking.jsonl import what_is_wrong
 
 
@@ -46,6 +47,7 @@ def find_start(
     refuse_shards(path, state, config.strategy.name)
     if own:
         refuse_other_settings(path, state, config)
+        refuse_lost_average(path, state, config)
     if total_steps is not None:
         settle_plan(path, state, config, total_steps, own=own, say=say)
     if own and (wrong := what_is_wrong(run.metrics, state["metrics_bytes"], state["metrics_digest"])):

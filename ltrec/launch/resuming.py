@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from ltrec.core.errors import UserError
 from ltrec.stages.checkpoint_form import refuse_other_form
 
-_ITS_DATA = "choose another name=... or the data it was trained on"
 
-
-def refuse_foreign(
-    checkpoint: Path, state: dict[str, Any], manifest_digest: str, stage: nn.Module, way_out: str = _ITS_DATA
-) -> None:
+def refuse_foreign(checkpoint: Path, state: dict[str, Any], manifest_digest: str, stage: nn.Module) -> None:
     """Refuse a checkpoint of another program, another data set or another model.
 
     Args:
@@ -23,13 +20,26 @@ def refuse_foreign(
         state: its contents.
         manifest_digest: of the data set at hand.
         stage: the model at hand, as it was saved: a module whose state is named like the checkpoint's.
-        way_out: what the user may do about other data.
 
     Raises:
         UserError: naming what differs.
     """
-    refuse_other_data(checkpoint, state, manifest_digest, way_out=way_out)
-    theirs, mine = ({k: tuple(v.shape) for k, v in tree.items()} for tree in (state["state_dict"], stage.state_dict()))
+    refuse_other_data(checkpoint, state, manifest_digest, way_out="choose another name=... or the data it was trained on")
+    refuse_other_model(checkpoint, state["state_dict"], stage)
+
+
+def refuse_other_model(checkpoint: Path, weights: Mapping[str, Tensor], module: nn.Module) -> None:
+    """Refuse weights of another model.
+
+    Args:
+        checkpoint: that they are from, for the message.
+        weights: by name.
+        module: the model at hand, whose state is named like them.
+
+    Raises:
+        UserError: naming the first that differs.
+    """
+    theirs, mine = ({k: tuple(v.shape) for k, v in tree.items()} for tree in (weights, module.state_dict()))
     if differing := [key for key in sorted(theirs.keys() | mine.keys()) if theirs.get(key) != mine.get(key)]:
         key = differing[0]
         raise UserError(

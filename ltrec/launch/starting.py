@@ -17,6 +17,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.files import sha256_file
 from ltrec.launch.resuming import refuse_other_data
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.weights import scoring_weights
 from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.checkpoint_io import read_checkpoint, whole_file
 
@@ -24,7 +25,7 @@ _BACKBONE, _TRUNK = "backbone.", "backbone.trunk."
 
 
 def start_from(config: RunConfig, stage: BackboneStage, manifest_digest: str) -> dict[str, Any]:
-    """Give the stage's trunk the weights of another run's.
+    """Give the stage's trunk the weights of another run's: their average, where that run keeps one.
 
     Args:
         config: the new run's; `init_from` is a run folder, of which the best checkpoint is taken, or a checkpoint.
@@ -41,7 +42,7 @@ def start_from(config: RunConfig, stage: BackboneStage, manifest_digest: str) ->
     state = read_checkpoint(checkpoint)
     refuse_other_data(checkpoint, state, manifest_digest, way_out="let init_from name a run on this one")
     trunk: nn.Module = stage.plugged.trunk if stage.has_plugins else stage.backbone
-    weights = trunk_of(state["state_dict"])
+    weights = trunk_of(scoring_weights(state))
     _refuse_other_trunk(config, checkpoint, weights, trunk)
     trunk.load_state_dict(weights)
     return {"checkpoint": str(checkpoint), "sha256": sha256_file(whole_file(checkpoint))}

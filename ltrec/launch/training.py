@@ -30,6 +30,7 @@ from ltrec.stages.profile import Profile
 from ltrec.stages.signals import NOTHING, Asked, heeding
 from ltrec.stages.steps import StepLimit
 from ltrec.stages.watchdog import Watchdog
+from ltrec.stages.weight_average import WeightAverage
 from ltrec.strategy import Stratified
 from ltrec.strategy.state import RuleState
 from ltrec.tracking.jsonl import JsonlLogger
@@ -127,6 +128,7 @@ def make_trainer(
 def _working_callbacks(
     config: RunConfig, run: RunFolder, metrics: JsonlLogger, processes: Processes, record: dict[str, Any]
 ) -> list[Callback]:
+    average = WeightAverage(config.trainer.ema) if config.trainer.ema else None
     return callbacks(
         folder=run.checkpoints,
         metrics=metrics,
@@ -135,7 +137,8 @@ def _working_callbacks(
         log_every=config.trainer.log_every_steps,
         save_every=config.trainer.checkpoint_every_steps,
         record=record,
-        switch=build_switch(config, run.checkpoints, quiet=processes.world.rank > 0),
+        switch=build_switch(config, run.checkpoints, average, quiet=processes.world.rank > 0),
+        average=average,
     )
 
 

@@ -10,6 +10,7 @@ from ltrec.data.stream.plan import Plan
 from ltrec.launch.build import total_steps
 from ltrec.launch.screen import say
 from ltrec.stages.switch import Switch
+from ltrec.stages.weight_average import WeightAverage
 
 
 def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
@@ -36,7 +37,7 @@ def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
         )
 
 
-def build_switch(config: RunConfig, checkpoints: Path, *, quiet: bool) -> Switch | None:
+def build_switch(config: RunConfig, checkpoints: Path, average: WeightAverage | None = None, *, quiet: bool) -> Switch | None:
     """The switch of a run with plugins, whose checkpoints lie in a folder; it speaks to the terminal unless it is `quiet`."""
     if config.plugin.name == "none":
         return None
@@ -45,5 +46,6 @@ def build_switch(config: RunConfig, checkpoints: Path, *, quiet: bool) -> Switch
         max_steps=config.trainer.max_steps,
         monitor=config.trainer.monitor,
         best_of_first=checkpoints / "stage1.ckpt",
+        average=average,
         say=(lambda _: None) if quiet else say,
     )

@@ -28,6 +28,7 @@ from ltrec.stages.patience import Patience
 from ltrec.stages.steps import last_step, log_interval, step_ended, steps_per_epoch
 from ltrec.stages.strata_telemetry import ReportsStrata, StrataMeter
 from ltrec.stages.switch import Switch
+from ltrec.stages.weight_average import WeightAverage
 from ltrec.tracking.jsonl import JsonlLogger
 
 
@@ -41,10 +42,11 @@ def callbacks(
     save_every: int,
     record: Mapping[str, Any],
     switch: Switch | None = None,
+    average: WeightAverage | None = None,
 ) -> list[Callback]:
-    """The run's callbacks in the order they must act: take the time, switch stages, move the cursor, write, judge, save."""
+    """The run's callbacks in the order they must act: time, switch of stages, average, cursor, telemetry, judgement, saving."""
     health = Health()
-    first = [health] if switch is None else [health, switch]
+    first = [callback for callback in (health, switch, average) if callback is not None]
     judges = [Patience(monitor, patience)] if patience else []
     return [
         *first,

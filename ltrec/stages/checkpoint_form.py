@@ -32,6 +32,9 @@ _FORM: dict[str, type] = {
 }
 """Keys, with a dot for one inside another, and what they hold."""
 
+_AVERAGE: dict[str, type] = {"average": dict, "average.updates": int, "average.state_dict": dict}
+"""Where weights are averaged, besides: see `weight_average`."""
+
 _MISSING = object()
 
 
@@ -42,7 +45,8 @@ def refuse_other_form(path: Path, state: Mapping[str, Any]) -> None:
         UserError: naming the first key that is missing or of another kind.
     """
     shards = {"zero": dict} if "zero" in state else {"optimizer_states": list}  # DeepSpeed keeps optimiser states beside it
-    found = next((f"{key} {fault}" for key, kind in (_FORM | shards).items() if (fault := _fault(state, key, kind))), None)
+    form = _FORM | shards | (_AVERAGE if "average" in state else {})
+    found = next((f"{key} {fault}" for key, kind in form.items() if (fault := _fault(state, key, kind))), None)
     found = found or _fault_inside(state)
     if found is not None:
         raise UserError(f"{path} was not written by 'ltrec train' ({found}); use another checkpoint")
@@ -58,10 +62,24 @@ def _fault(state: Mapping[str, Any], key: str, kind: type) -> str | None:
 
 
 def _fault_inside(state: Mapping[str, Any]) -> str | None:
-    for name, value in state["state_dict"].items():
+    weights = state["state_dict"]
+    for name, value in weights.items():
         if not isinstance(value, Tensor):
             return f"state_dict[{name!r}] is a {type(value).__name__}"
+    if "average" in state and (fault := _fault_of_average(state["average"], weights)):
+        return fault
     for name, pair in state["run"]["validated"].items():
         if not (isinstance(pair, tuple) and [type(value) for value in pair] == [int, float]):
             return f"run.validated[{name!r}] is no step and value"
+    return None
+
+
+def _fault_of_average(average: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str | None:
+    if average["updates"] < 0:
+        return f"average.updates is {average['updates']}"
+    averaged = average["state_dict"]
+    for name in sorted(averaged.keys() | weights.keys()):
+        mine, theirs = weights.get(name), averaged.get(name)
+        if mine is None or not isinstance(theirs, Tensor) or theirs.shape != mine.shape or theirs.dtype != mine.dtype:
+            return f"average.state_dict[{name!r}] is not like the weights'"
     return None

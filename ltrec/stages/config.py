@@ -26,6 +26,10 @@ class TrainerConfig:
     accumulate: Annotated[int, Between(1, 1 << 16)] = 1
     """Micro-batches per optimiser step. The step's gradient does not depend on it, unless examples are weighed against the others
     of their micro-batch (objective.name=in_batch, emphasis.name=cvar)."""
+    ema: Annotated[float, Between(0, INT32)] = 0.0
+    """Average the weights exponentially, and validate, choose the best and score with the average. Below 1: its decay per optimiser
+    step; from 1 on: over how many epochs (decay 1 - 1/n for n steps); 0 = not at all. The weights themselves are in the checkpoint
+    too: ltrec evaluate --weights raw."""
     precision: Annotated[str, OneOf("32-true", "bf16-mixed", "16-mixed")] = "32-true"
     """32-true, bf16-mixed or 16-mixed (GPU only)."""
     accelerator: Annotated[str, OneOf("auto", "cpu", "gpu")] = "auto"

@@ -11,6 +11,9 @@ best. The stream goes on, so no batch is seen twice. The other clocks were told 
 
 Waking happens at the beginning of a step and never at the end of the one before, so the last validation and the last checkpoint of
 the first stage are of the trunk alone, and a run that is resumed from that checkpoint wakes its plugins itself.
+
+Where weights are averaged (`trainer.ema`) it is the average that was validated, so the second stage begins with it, as a second run
+would (`init_from`): the weights become their average, plugins wake on that, and from then on all is averaged anew.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.datamodule import stream_of
 from ltrec.stages.steps import steps_per_epoch
 from ltrec.stages.switch_config import SwitchConfig
+from ltrec.stages.weight_average import AVERAGE, WeightAverage
 
 
 class Switch(Callback):
@@ -42,13 +46,22 @@ class Switch(Callback):
         max_steps: the run's limit of optimiser steps; -1 = its epochs alone.
         monitor: the metric that `plateau` watches, higher is better.
         best_of_first: the checkpoint of the first stage's best validation, which others write.
+        average: of the weights, where there is one.
         say: hears one line about what will happen, and one when it does.
     """
 
     def __init__(
-        self, config: SwitchConfig, *, max_steps: int = -1, monitor: str, best_of_first: Path, say: Callable[[str], None]
+        self,
+        config: SwitchConfig,
+        *,
+        max_steps: int = -1,
+        monitor: str,
+        best_of_first: Path,
+        average: WeightAverage | None = None,
+        say: Callable[[str], None],
     ) -> None:
         self.config, self.max_steps, self.monitor, self.best_of_first, self.say = config, max_steps, monitor, best_of_first, say
+        self.average = average
         self.best: float | None = None
         self.waited = 0  # validations since the best
 
@@ -75,9 +88,17 @@ class Switch(Callback):
         if stage.stage_number == 1 and batch.micro == 0 and self._is_due(trainer):
             if self.config.by == "plateau":
                 self._go_back(trainer)
-            stage.wake(batch.step)
+            self._wake(stage, batch.step)
             self._freeze_behind(trainer, stage)
             self.say(f"stage 2 from step {trainer.global_step}: {self._state_of(stage)}")
+
+    def _wake(self, stage: BackboneStage, step: int) -> None:
+        """The trunk that plugins wake on, and some read, is what was validated: the average, if there is one, which begins anew."""
+        if self.average is not None:
+            self.average.settle()
+        stage.wake(step)
+        if self.average is not None:
+            self.average.restart()
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
         """Drop the gradients of sleeping plugins and of a frozen trunk, before anything measures or clips them."""
@@ -113,6 +134,8 @@ class Switch(Callback):
         best = strategy.load_checkpoint(self.best_of_first, weights_only=True)
         strategy.load_model_state_dict(best)
         strategy.load_optimizer_state_dict(best)
+        if self.average is not None:
+            self.average.take_up(best[AVERAGE])
         self.say(f"the trunk goes back to its best, step {best['global_step']}: {self.monitor} {self.best:.4f}")
 
     def _is_due(self, trainer: pl.Trainer) -> bool:

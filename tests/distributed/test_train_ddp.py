@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from ltrec.evaluation.metrics import ndcg_at
+from ltrec.evaluation.table import EvalTable
 from ltrec.stages.checkpoint_io import read_checkpoint
 from tests.support.commands import ltrec
 from tests.support.shards import random_users, write_dataset
@@ -57,6 +60,25 @@ def test_two_ranks_train_like_one(data, alone, tmp_path, words):
     assert two["StreamDataModule"] == one["StreamDataModule"], "the digest proves that the same rows were seen"
     for name, weight in one["state_dict"].items():
         assert (two["state_dict"][name] - weight).abs().max() < 1e-3, name
+
+
+@pytest.mark.parametrize("words", [[], ["strategy.name=stratified_ddp"]], ids=["joint", "stratified"])
+def test_two_ranks_average_like_one(data, tmp_path, words):
+    """The average, its validation, and both kinds of scores; an average of accumulated steps."""
+    words = [*words, "trainer.ema=1", "trainer.max_epochs=2", "optim.lr=0.01", "optim.eps=1e-3", "trainer.accumulate=2"]
+    runs = [train(size, data, tmp_path, f"r{size}", *words, "strategy.check_every_steps=1") for size in (1, 2)]
+    one, two = (read_checkpoint(run / "checkpoints" / "last.ckpt") for run in runs)
+    assert one["average"]["updates"] == two["average"]["updates"] == 8
+    for name, weight in one["average"]["state_dict"].items():
+        torch.testing.assert_close(two["average"]["state_dict"][name], weight, rtol=1e-4, atol=1e-5, msg=name)
+    assert losses(runs[1])[1] == pytest.approx(losses(runs[0])[1], abs=0.02)
+    found = {}
+    for which in ("average", "raw"):
+        ltrec("evaluate", runs[1], "--weights", which, "--split", "valid", "--checkpoint", "last", processes=2)
+        table = EvalTable.read(runs[1] / "eval" / "valid.parquet")
+        found[which] = float(ndcg_at(table.column("rank"), 10).mean())
+        assert table.source["weights"] == which
+    assert found["average"] == pytest.approx(losses(runs[1])[1][-1], abs=1e-12) and found["raw"] != found["average"]
 
 
 def test_in_batch_negatives_are_gathered_over_ranks(data, tmp_path):

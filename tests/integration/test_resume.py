@@ -37,6 +37,18 @@ def test_killed_and_resumed_equals_undisturbed(data, undisturbed, tmp_path, step
     refuse_differences(tmp_path / "r", undisturbed)
 
 
+@pytest.mark.parametrize("words", [["trainer.ema=0.9"], ["trainer.ema=1", "trainer.accumulate=2", "strategy.name=stratified"]])
+def test_the_average_of_the_weights_resumes_too(data, tmp_path, words):
+    """Killed in mid-epoch, at an epoch's end before and after its checkpoint, and in the end."""
+    words = [*words, "optim.lr=0.05"]
+    good = training.train(tiny_config(data, tmp_path / "good", *words)).path
+    assert checkpoint(good)["average"]["updates"] == STEPS_PER_EPOCH * EPOCHS
+    here = tiny_config(data, tmp_path / "here", *words)
+    for step, hook, first in ((2, "batch", False), (4, "validation", True), (8, "validation", False), (11, "batch", True)):
+        train_killed(here, step, hook, first=first)
+    refuse_differences(training.train(here).path, good)
+
+
 @pytest.mark.parametrize("limit", [10, 12])
 def test_a_limit_of_steps_changes_nothing_about_resuming(data, tmp_path, limit):
     """From the end of an epoch, twice; the limit lies in mid-epoch, or where the epochs end too."""

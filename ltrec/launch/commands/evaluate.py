@@ -40,6 +40,7 @@ from ltrec.launch.tables import (
     print_summaries,
 )
 from ltrec.launch.travelling import reopen, split_runs
+from ltrec.launch.weights import refuse_weights
 from ltrec.stages.checkpoint_io import whole_file
 
 _MEETING_SECONDS = 600.0
@@ -57,6 +58,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="test or valid.")] = "test",
     checkpoint: Annotated[str, typer.Option(help="best, last, previous, or stage1: the best before plugins woke.")] = "best",
     data: Annotated[Path | None, typer.Option(help="Where the data set lies now; default: where the run says.")] = None,
+    weights: Annotated[str | None, typer.Option(help="average (with trainer.ema, the default) or raw.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Rank every user's target, report by activity stratum, and compare runs under the gate."""
@@ -67,10 +69,14 @@ def evaluate(
     meeting = meet(processes, _MEETING_SECONDS, say=say)  # kept to the end, for the process group goes on using its store
     with meeting.together() as held:
         configs = {folder: reopen(RunFolder(folder), words, data) for folder in [*ours, *(compare or [])]}
-        held |= _held(configs, checkpoint) if processes.world.size > 1 else {}
+        for config in configs.values():
+            refuse_weights(weights, config)
+        held |= {"--weights": str(weights), **_held(configs, checkpoint)} if processes.world.size > 1 else {}
     with speaking(for_scripts=as_json) as screen:
         with process_group(processes):
-            tables = {folder: _evaluated(folder, config, split, checkpoint, processes) for folder, config in configs.items()}
+            tables = {
+                folder: _evaluated(folder, config, split, checkpoint, weights, processes) for folder, config in configs.items()
+            }
         if processes.world.rank == 0:
             rivals = compare or []
             screen.answer(_show(Evaluated(split, ours, rivals, configs, tables), screen))
@@ -169,11 +175,13 @@ def _answer(folder: Path, summaries: Mapping[str, Summary]) -> dict[str, Any]:
     return {"run": str(folder), "model": model, "groups": groups_answer(own), "baselines": baselines}
 
 
-def _evaluated(folder: Path, config: RunConfig, split: str, checkpoint: str, processes: Processes) -> dict[str, EvalTable]:
+def _evaluated(
+    folder: Path, config: RunConfig, split: str, checkpoint: str, weights: str | None, processes: Processes
+) -> dict[str, EvalTable]:
     with traceback_in(folder), StageBar(screen(), quiet=processes.world.rank > 0) as bar:
 
         def on_progress(what: str, done: int, total: int) -> None:
             bar.update(f"{folder.name}: {what}", done, total)
 
-        files = evaluate_run(RunFolder(folder), split, checkpoint, processes, on_progress, config)
+        files = evaluate_run(RunFolder(folder), split, checkpoint, processes, on_progress, config, weights=weights)
     return {name: EvalTable.read(path) for name, path in files.items()} if processes.world.rank == 0 else {}

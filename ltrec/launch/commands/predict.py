@@ -26,6 +26,7 @@ def predict(
     k: Annotated[int, typer.Option("--k", "-k", help="Items per user.")] = 10,
     checkpoint: Annotated[str, typer.Option(help="best, last, previous, or stage1: the best before plugins woke.")] = "best",
     data: Annotated[Path | None, typer.Option(help="Where the data set lies now; default: where the run says.")] = None,
+    weights: Annotated[str | None, typer.Option(help="average (with trainer.ema, the default) or raw.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Recommend to every known user from the whole stored history: user_id, rank, item_id, score."""
@@ -39,7 +40,7 @@ def predict(
     with speaking(for_scripts=as_json) as screen, traceback_in(folder.path):
         with StageBar(screen) as bar:
             rows = write_predictions(
-                load_score(config, opened, chosen, processes),
+                load_score(config, opened, chosen, processes, weights=weights),
                 build_histories(config, opened, "all"),
                 opened.vocabulary.item_id,
                 k=k,
