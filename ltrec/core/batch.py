@@ -77,6 +77,11 @@ class SequenceBatch:
         positions = torch.arange(self.items_T.numel(), device=self.offsets.device)
         return positions - self.offsets[self.row_of_position()]
 
+    def mean_of_rows(self, values_T: Tensor) -> Tensor:
+        """Mean over each row's positions [B]; 0 for a row without any."""
+        total_B = values_T.new_zeros(self.num_rows).index_add(0, self.row_of_position(), values_T)
+        return total_B / self.lengths_B.clamp(min=1)
+
     def select(self, rows: Tensor) -> SequenceBatch:
         """The sub-batch of the given row numbers [b], in that order; step and window counts stay those of the whole."""
         lengths = self.lengths_B[rows]

@@ -56,10 +56,6 @@ REFUSED: tuple[Refusal, ...] = (
         f"over items that would give one; use {', '.join(CROSS_ENTROPIES[:-1])} or {CROSS_ENTROPIES[-1]}",
     ),
     Refusal(
-        lambda c: c.emphasis.name == "cvar" and c.stream.unit == "user",
-        "emphasis.name=cvar takes the worst targets and stream.unit=user averages the targets of a user; use stream.unit=target",
-    ),
-    Refusal(
         lambda c: c.plugin.name != "none" and c.strategy.name == "joint",
         "plugin.name={c.plugin.name} needs gradients by stratum: use strategy.name=stratified (for joint training of the trunk "
         "with causal.prior=class_balanced causal.beta=0 causal.estimator=horvitz_thompson)",

@@ -91,14 +91,13 @@ class BackboneStage(pl.LightningModule):
 
     def losses(self, batch: SequenceBatch) -> ExampleLosses:
         """The loss of every example in `batch`, in position or row order."""
-        loss_T, states_TD = self.learn(self.backbone, batch, self.seed)
+        loss_T, states_TD = self.learn(self.backbone, batch, self.seed, self.unit)
         if self.adversary is not None:
             assert states_TD is not None
             loss_T = loss_T + self.adversary(batch, states_TD)
         if self.unit == "target":
             return ExampleLosses(loss_T, batch.stratum_of_position())
-        total_B = loss_T.new_zeros(batch.num_rows).index_add(0, batch.row_of_position(), loss_T)
-        return ExampleLosses(total_B / batch.lengths_B.clamp(min=1), batch.stratum_B)
+        return ExampleLosses(batch.mean_of_rows(loss_T), batch.stratum_B)
 
     @property
     def couples_rows(self) -> bool:

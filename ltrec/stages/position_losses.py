@@ -18,7 +18,7 @@ from ltrec.models.backbones import CandidateScorer, Encoder
 from ltrec.models.plugins import Parted, Plugged
 from ltrec.models.plugins.by_stratum import put_back
 from ltrec.objectives import CandidateObjective, Draw, Objective
-from ltrec.objectives.emphasis import Emphasis
+from ltrec.objectives.emphasis import Choice, Emphasis
 
 
 class PositionLosses(nn.Module):
@@ -39,18 +39,26 @@ class PositionLosses(nn.Module):
         """Whether a position's loss depends on other rows of the micro-batch."""
         return self.objective.coupled or self.emphasis.coupled
 
-    def forward(self, backbone: nn.Module, batch: SequenceBatch, seed: int) -> tuple[Tensor, Tensor | None]:
+    def forward(self, backbone: nn.Module, batch: SequenceBatch, seed: int, unit: str = "target") -> tuple[Tensor, Tensor | None]:
         """Losses [T] and, of an Encoder, the states [T, D] that they were computed from.
 
         Args:
             backbone: an Encoder; a CandidateScorer, if the objective is a CandidateObjective; or several of either.
             batch: with targets.
             seed: root of random draws.
+            unit: what an example is: `target`, or `user`, whose loss the caller takes for the mean of his positions'.
         """
         plain_T, states_TD = self._plain(backbone, batch, seed)
-        loss_T = self.emphasis(plain_T)
+        loss_T = self._emphasised(plain_T, batch, unit)
         extra_T = backbone.extra_losses(batch, states_TD) if isinstance(backbone, Plugged) else None
         return (loss_T if extra_T is None else loss_T + extra_T), states_TD
+
+    def _emphasised(self, loss_T: Tensor, batch: SequenceBatch, unit: str) -> Tensor:
+        """A choice is made among examples: all positions of a user have one weight, which his mean has, too. Else by position."""
+        if unit == "target" or not isinstance(self.emphasis, Choice):
+            return self.emphasis(loss_T)
+        weight_B = self.emphasis.weights(batch.mean_of_rows(loss_T.detach()))
+        return loss_T * weight_B[batch.row_of_position()]
 
     def _plain(self, backbone: nn.Module, batch: SequenceBatch, seed: int) -> tuple[Tensor, Tensor | None]:
         """The objective's losses and the states, if there are any."""

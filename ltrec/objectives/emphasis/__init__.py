@@ -2,13 +2,13 @@
 
 none    every example alike
 focal   examples that the model gets wrong (Lin et al., ICCV 2017)
-cvar    the worst share of the global micro-batch alone (CVaR-DRO)
+cvar    the worst share of the global micro-batch alone (CVaR-DRO); of its users where a user is an example
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -28,10 +28,18 @@ class Emphasis(Protocol):
         """New losses [N], whose gradient is what will be followed."""
 
 
+@runtime_checkable
+class Choice(Protocol):
+    """An Emphasis that chooses among examples by weights; what an example is, others say."""
+
+    def weights(self, loss_N: Tensor) -> Tensor:
+        """Weights [N], without a gradient."""
+
+
 EMPHASES: dict[str, Callable[..., Emphasis]] = {"none": Plain, "focal": Focal, "cvar": CVaR}
 """name -> class, called with gather (values of this rank -> of all ranks) and the fields of its config but `name`."""
 
 EMPHASIS_CONFIGS: dict[str, type[EmphasisConfig]] = {"none": PlainConfig, "focal": FocalConfig, "cvar": CVaRConfig}
 """name -> config dataclass."""
 
-__all__ = ["EMPHASES", "EMPHASIS_CONFIGS", "CVaRConfig", "Emphasis", "EmphasisConfig", "FocalConfig", "PlainConfig"]
+__all__ = ["EMPHASES", "EMPHASIS_CONFIGS", "CVaRConfig", "Choice", "Emphasis", "EmphasisConfig", "FocalConfig", "PlainConfig"]

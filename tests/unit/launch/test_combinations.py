@@ -24,7 +24,6 @@ CASES = {
         ["emphasis.name=focal", "objective.name=gbce"],
         r"emphasis.name=focal .* objective.name=gbce is no cross-entropy .*; use softmax, sampled_softmax or in_batch",
     ),
-    "worst targets, averaged": (["emphasis.name=cvar", "stream.unit=user"], r"cvar .* use stream.unit=target"),
     "plugins, jointly": (
         ["plugin.name=bottleneck"],
         r"plugin.name=bottleneck needs gradients by stratum: use strategy.name=stratified .*causal.beta=0",
@@ -117,6 +116,7 @@ def test_every_row_is_tried() -> None:
         ["adversary.weight=0.1", "causal.strata=2"],
         [STRATIFIED, "plugin.name=bottleneck", "rule.name=upgrad", "causal.prior=uniform"],
         [STRATIFIED, "emphasis.name=cvar", "stream.users=tail"],
+        ["emphasis.name=cvar", "stream.unit=user"],
         [STRATIFIED, "strategy.mode=aligned", "plugin.name=bottleneck", "rule.name=upgrad", "causal.prior=uniform"],
         ["strategy.name=stratified_ddp", "trainer.precision=16-mixed"],
     ],

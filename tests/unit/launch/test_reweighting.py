@@ -134,6 +134,29 @@ def test_per_user_mean_is_the_mean_over_the_users_of_their_means(folder, accumul
         torch.testing.assert_close(case.gradient(found), case.gradient(naive), rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize("alpha", [0.1, 0.33, 0.5, 0.95, 1.0])
+def test_cvar_by_user_is_the_mean_of_the_worst_users_of_the_batch(folder, alpha):
+    """As the public code of "Improving Minimax Group Fairness" has it: a user's loss is the mean over his targets; of m users the
+    worst floor(alpha m) weigh 1 / (alpha m), and the next one what is then left to 1."""
+    case, plain = Case(folder, "cvar-dro", "stream.unit=user", f"emphasis.alpha={alpha}"), Case(folder, "per-user-mean")
+    plain.stage.load_state_dict(case.stage.state_dict())
+    for [batch] in case.windows():
+        of_user = defaultdict(list)
+        for key, _, loss in plain.losses(batch):
+            of_user[key].append(loss)
+        worst_first = sorted((sum(losses) / len(losses) for losses in of_user.values()), reverse=True)
+        whole, size = int(alpha * len(worst_first)), alpha * len(worst_first)
+        naive = sum(worst_first[:whole]) / size
+        if whole < len(worst_first):
+            naive = naive + (1 - whole / size) * worst_first[whole]
+        example = case.stage.losses(batch)
+        assert example.loss_N.numel() == batch.num_rows == int(batch.window_targets_K.sum())
+        found = example.loss_N.mean()
+        assert found.item() == pytest.approx(naive.item(), rel=1e-12)
+        of_naive = torch.autograd.grad(naive, [p for p in plain.stage.parameters() if p.requires_grad])
+        torch.testing.assert_close(case.gradient(found), torch.cat([g.flatten() for g in of_naive]), rtol=1e-9, atol=1e-13)
+
+
 def test_a_long_history_counts_no_more_than_a_short_one(folder):
     """What the two units differ by: the weight of a user in the step's loss."""
     case = Case(folder, "per-user-mean")

@@ -64,6 +64,22 @@ def test_an_encoder_that_hides_its_states_has_the_same_losses_and_gradients(name
         assert_close(a, b, rtol=0, atol=1e-11)
 
 
+def test_a_choice_among_users_weighs_all_targets_of_a_user_alike_and_other_emphases_look_at_targets():
+    """Of three users the worst one is chosen by his mean, though the worst target is another's."""
+    losses = torch.tensor([2.0, 2.0, 5.0, 0.0, 0.0, 1.0])  # means 2, 5/3, 1
+    batch = batch_of([2, 3, 1])
+
+    def emphasised(name, unit, **options):
+        learn = PositionLosses(lambda *_: losses, EMPHASES[name](gather=lambda x: x, **options))
+        learn.objective.draws = learn.objective.coupled = False
+        return learn(model_of("sasrec"), batch, 5, unit)[0]
+
+    assert emphasised("cvar", "user", alpha=1 / 3).tolist() == pytest.approx([6.0, 6.0, 0, 0, 0, 0])
+    assert emphasised("cvar", "target", alpha=1 / 6).tolist() == pytest.approx([0, 0, 30.0, 0, 0, 0])
+    for name, unit in (("none", "user"), ("focal", "user")):
+        assert torch.equal(emphasised(name, unit), emphasised(name, "target"))
+
+
 @pytest.mark.parametrize("name", STATELESS)
 def test_din_s_losses_of_a_row_do_not_depend_on_its_company(name):
     model, learn, batch = model_of("din"), learn_of(name), batch_of([4, 1, 6])
