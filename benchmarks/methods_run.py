@@ -31,7 +31,8 @@ from ltrec.launch.run_folder import RunFolder, folder_of
 from ltrec.launch.training import train
 from ltrec.stages.checkpoint_io import read_checkpoint
 
-METRICS = ("hr@10", "ndcg@10")
+METRICS = ("hr@10", "ndcg@10", "ndcg@20", "auc")
+"""What lines of results hold, where it was measured; validation knows the first two."""
 LISTS = ("coverage@10",)
 
 

@@ -25,7 +25,7 @@ from ltrec.evaluation.gate import gate
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.pairing import Paired, pair
 from ltrec.evaluation.seeds import resampled
-from ltrec.evaluation.table import EvalTable
+from ltrec.evaluation.table import HISTORY_LENGTH, EvalTable
 
 Finals = Callable[[str, str], list[Line] | None]
 """Data set, method -> the final lines of all seeds, or None."""
@@ -80,11 +80,20 @@ def _tables(lines: Sequence[Line], out: Path) -> list[EvalTable]:
 
 
 def _groups(paired: Paired) -> list[Group]:
-    """The report's groups that have users, and the users of training when there are others."""
-    found, table = groups(paired.base[0]), paired.base[0]
-    trained = Group("existing", "users of training", found[0].mask_N & (table.column(c.STRATUM) >= 0))
-    parts = [*found, trained] if any(group.key == "new" for group in found) else found
-    return [group for group in parts if group.users > 1]
+    """The report's groups that have users; where there are new users, also the others, and the new ones by length of history."""
+    table = paired.base[0]
+    found = groups(table)
+    new = next((group.mask_N for group in found if group.key == "new"), None)
+    if new is not None:
+        long_N = table.column(HISTORY_LENGTH) > table.strata.head_from  # the head's histories hold the validation event besides
+        parts = {"existing": table.column(c.STRATUM) >= 0, "new/tail": new & ~long_N, "new/head": new & long_N}
+        labels = {
+            "existing": "users of training",
+            "new/tail": "new users, short histories",
+            "new/head": "new users, long histories",
+        }
+        found += [Group(key, labels[key], found[0].mask_N & mask_N) for key, mask_N in parts.items()]
+    return [group for group in found if group.users > 1]
 
 
 def _figures(paired: Paired, group: Group, metrics: Sequence[str], config: EvaluationConfig) -> dict[str, Any]:
