@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError, first_line
 from ltrec.core.files import atomic_path, canonical_json
+from ltrec.core.sealed_parquet import seal_holds, write_sealed
 from ltrec.core.strata import Strata
 from ltrec.evaluation.catalogue import Catalogue
-from ltrec.evaluation.sealed import seal_holds, write_sealed
 
 HISTORY_LENGTH = "history_length"  # events before the target, int32; 0 = cold
 TARGET = "target"  # dense item id, int32

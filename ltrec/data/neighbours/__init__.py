@@ -1,9 +1,12 @@
-"""Neighbours: which items follow which, counted once from the training events of a prepared data set.
+"""Neighbours: which items belong together, counted once from the training events of a prepared data set.
 
-config.py   what is counted, and how it is weighed
-table.py    the result: a few neighbours per item, with a digest
-ties.py     expected weights of pairs of events whose order is not known
-pairs.py    the events of some users -> weighted pairs of items
-sums.py     pairs -> their sums, exact in any order
-count.py    shards -> neighbours
+config.py          what is counted, and how it is weighed
+table.py           the result: a few neighbours per item, with a digest
+file.py            the same on disk
+events.py          the stored training events, portion by portion
+ties.py            expected weights of pairs of events whose order is not known
+transitions.py     events -> pairs of items that follow each other
+co_occurrence.py   events -> pairs of items of one user
+sums.py            pairs -> their sums, exact in any order, in bounded memory
+count.py           shards -> neighbours
 """

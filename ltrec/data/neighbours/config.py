@@ -1,4 +1,5 @@
-"""How neighbours are counted. The defaults were chosen on one log's validation split and are kept for all."""
+"""How neighbours are counted: by transitions, or by common users. The defaults of transitions were
+chosen on one log's validation split and are kept for all."""
 
 from __future__ import annotations
 
@@ -37,6 +38,24 @@ class NeighboursConfig:
 
     neighbours: Annotated[int, Between(1, 1000)] = 20
     """Kept per item, those of the largest weight."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CoOccurrenceConfig:
+    """Options of counting common users (`co_occurrence.py`).
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    last: Annotated[int, Between(2, 1000)] = 50
+    """Training events of a user that are looked at, the last ones."""
+
+    neighbours: Annotated[int, Between(1, 1000)] = 100
+    """Kept per item, those of the largest cosine."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -2,91 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from ltrec.core import columns as c
 from ltrec.data.manifest import Manifest
-from ltrec.data.neighbours.config import NeighboursConfig
-from ltrec.data.neighbours.pairs import Events, TransitionPairs
-from ltrec.data.neighbours.sums import PairSums
+from ltrec.data.neighbours.co_occurrence import CoOccurrence
+from ltrec.data.neighbours.config import CoOccurrenceConfig, NeighboursConfig
+from ltrec.data.neighbours.events import training_events
+from ltrec.data.neighbours.sums import ROWS, PairSums
 from ltrec.data.neighbours.table import Neighbours
-from ltrec.data.neighbours.ties import I64, ONE
-from ltrec.data.stream.blocks import blocks_of, prefix_sums
-from ltrec.data.stream.rows import int_column, list_column, ragged
-from ltrec.data.stream.shards import ShardFiles
+from ltrec.data.neighbours.ties import I64
+from ltrec.data.neighbours.transitions import Transitions
 
-_COLUMNS = [c.USER_KEY, c.TRAIN_EVENTS, c.ITEMS, c.TIMES]
+Config = NeighboursConfig | CoOccurrenceConfig
 
 
 def count_neighbours(
     folder: Path,
     manifest: Manifest,
-    config: NeighboursConfig | None = None,
+    config: Config | None = None,
     *,
     check: str = "hash",
+    rows: int = ROWS,
+    spill: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Neighbours:
-    """Count which items follow which in the training events of everybody that training may learn from.
+    """Count the neighbours of every item in the training events of everybody that training may learn from.
 
     The result is a pure function of the data and the options, whatever the machine has to offer.
 
     Args:
         folder: the prepared data set.
         manifest: its manifest.
-        config: what is counted; None = the defaults.
+        config: what is counted; None = transitions, with the defaults.
         check: `hash` or `size`, how a shard is checked when it is first opened.
+        rows: pairs held in memory; the sums of more go to disk (see `sums.py` for how much of both).
+        spill: where they go, into a folder of their own that is removed in the end; None = the system's temporary folder.
         on_progress: hears blocks read and blocks in all.
 
     Raises:
         UserError: a shard is missing or damaged.
+        OSError: the disk is full.
     """
     config = config or NeighboursConfig()
-    sums, pairs_of = PairSums(manifest.vocab.items), TransitionPairs(config)
-    for events in _training_events(folder, manifest, check, on_progress):
-        for pairs in pairs_of(events):
-            sums.add(*pairs)
-    item_VN, weight_VN = _strongest(*sums.total(), manifest.vocab.items, config)
-    return Neighbours(torch.from_numpy(item_VN), torch.from_numpy(weight_VN), {"data": manifest.digest, **asdict(config)})
+    counting = _counting(config, manifest.vocab.items)
+    with TemporaryDirectory(prefix=".neighbours-", dir=spill) as runs:
+        sums = PairSums(manifest.vocab.items, Path(runs), rows)
+        for events in training_events(folder, manifest, counting.least_events, check, on_progress):
+            for pairs in counting.pairs(events):
+                sums.add(*pairs)
+        strongest = _Strongest(manifest.vocab.items, config.neighbours)
+        for item, neighbour, total in sums.portions():
+            strongest.take(item, neighbour, counting.weights(item, neighbour, total))
+    return Neighbours(torch.from_numpy(strongest.item_VN), torch.from_numpy(strongest.weight_VN), made_of(manifest, config))
 
 
-def _training_events(folder: Path, manifest: Manifest, check: str, on_progress: Callable[[int, int], None]) -> Iterator[Events]:
-    """Block by block, of the users with at least two training events; the others have no pairs."""
-    files = ShardFiles(folder, manifest, check)
-    blocks = blocks_of(manifest, [number for number, shard in enumerate(manifest.shards) if shard.trainable])
-    for done, place in enumerate(zip(blocks.shard.tolist(), blocks.group.tolist(), strict=True), 1):
-        table = files.read(*place, _COLUMNS)
-        (items, offsets), (times, _) = list_column(table, c.ITEMS), list_column(table, c.TIMES)
-        lengths = int_column(table, c.TRAIN_EVENTS)
-        if items.size and not (items.min() >= 1 and items.max() <= manifest.vocab.items):
-            raise files.fault(*place, f"item ids {items.min()}..{items.max()} outside 1..{manifest.vocab.items}")
-        if (lengths < 2).any() or (lengths > np.diff(offsets)).any() or times.size != items.size:
-            raise files.fault(*place, "train_events below 2 or beyond the end of items")
-        kept = ragged(offsets[:-1], lengths)
-        yield Events(
-            items[kept].astype(np.int64), times[kept].astype(np.int64), prefix_sums(lengths), int_column(table, c.USER_KEY)
-        )
-        on_progress(done, blocks.count)
+def _counting(config: Config, num_items: int) -> Transitions | CoOccurrence:
+    return Transitions(config, num_items) if isinstance(config, NeighboursConfig) else CoOccurrence(config, num_items)
 
 
-def _strongest(item: I64, neighbour: I64, total: I64, num_items: int, config: NeighboursConfig) -> tuple[np.ndarray, np.ndarray]:
+def made_of(manifest: Manifest, config: Config) -> dict[str, Any]:
+    """What tells the neighbours of these data and options from all others, as JSON."""
+    return {"data": manifest.digest, **asdict(config)}
+
+
+class _Strongest:
     """The neighbours of largest weight of every item: ids int32 and weights float32 [V+1, N]."""
-    row_sum, column_sum = (np.zeros(num_items + 1, np.int64) for _ in range(2))
-    np.add.at(row_sum, item, total)
-    np.add.at(column_sum, neighbour, total)
-    scale = (row_sum[item] / ONE) ** config.row_power * (column_sum[neighbour] / ONE) ** config.column_power
-    weight = (total / ONE / scale).astype(np.float32)
-    order = np.lexsort((neighbour, -weight, item))
-    item, neighbour, weight = item[order], neighbour[order], weight[order]
-    first = np.searchsorted(item, np.arange(num_items + 2))
-    place = np.arange(item.size) - first[item]
-    kept = place < config.neighbours
-    item_VN = np.zeros((num_items + 1, config.neighbours), np.int32)
-    weight_VN = np.zeros((num_items + 1, config.neighbours), np.float32)
-    item_VN[item[kept], place[kept]] = neighbour[kept]
-    weight_VN[item[kept], place[kept]] = weight[kept]
-    return item_VN, weight_VN
+
+    def __init__(self, num_items: int, neighbours: int) -> None:
+        self.item_VN = np.zeros((num_items + 1, neighbours), np.int32)
+        self.weight_VN = np.zeros((num_items + 1, neighbours), np.float32)
+
+    def take(self, item: I64, neighbour: I64, weight: npt.NDArray[np.float32]) -> None:
+        """All pairs of some items, by item."""
+        order = np.lexsort((neighbour, -weight, item))
+        neighbour, weight = neighbour[order], weight[order]
+        first = np.flatnonzero(np.diff(item, prepend=-1))
+        place = np.arange(item.size) - np.repeat(first, np.diff(first, append=item.size))
+        kept = place < self.item_VN.shape[1]
+        self.item_VN[item[kept], place[kept]] = neighbour[kept]
+        self.weight_VN[item[kept], place[kept]] = weight[kept]

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+
+from ltrec.core.files import canonical_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Neighbours:
 
     item_VN: Tensor
     weight_VN: Tensor
-    made_of: dict[str, object]
+    made_of: dict[str, Any]
 
     @property
     def num_items(self) -> int:
@@ -34,10 +37,10 @@ class Neighbours:
 
     @property
     def digest(self) -> str:
-        """Hex sha256 of the contents."""
-        digest = hashlib.sha256()
+        """Hex sha256 of what they are and what they were made of."""
+        digest = hashlib.sha256(canonical_json(self.made_of).encode())
         for tensor in (self.item_VN, self.weight_VN):
-            digest.update(tensor.contiguous().numpy().tobytes())
+            digest.update(tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
     def to(self, device: torch.device | str) -> Neighbours:

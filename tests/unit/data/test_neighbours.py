@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ltrec.core.errors import UserError
-from ltrec.data.neighbours.config import NeighboursConfig
+from ltrec.data.neighbours.config import CoOccurrenceConfig, NeighboursConfig
 from ltrec.data.neighbours.count import count_neighbours
 from tests.support.naive_neighbours import transitions
 from tests.support.shards import User, leave_one_out, random_users, write_dataset
@@ -65,15 +65,25 @@ def test_the_strongest_of_the_naive_matrix(users, tmp_path, config):
 
 
 def test_how_the_data_are_cut_into_files_and_blocks_has_no_say(users, tmp_path):
-    digests = set()
+    found = []
     for block_rows, shard_rows in ((4, 30), (1, 2), (100, 100)):
         folder = tmp_path / f"{block_rows}"
-        digests.add(
-            count_neighbours(
-                folder, write_dataset(folder, users[::-1], num_items=V, block_rows=block_rows, shard_rows=shard_rows)
-            ).digest
-        )
-    assert len(digests) == 1
+        manifest = write_dataset(folder, users[::-1], num_items=V, block_rows=block_rows, shard_rows=shard_rows)
+        found.append(count_neighbours(folder, manifest))
+    assert all(torch.equal(one.item_VN, found[0].item_VN) and torch.equal(one.weight_VN, found[0].weight_VN) for one in found)
+
+
+@pytest.mark.parametrize("rows", [2, 30, 200, 10**6])
+@pytest.mark.parametrize("config", [NeighboursConfig(), CoOccurrenceConfig()])
+def test_how_much_memory_there_is_has_no_say(users, tmp_path, rows, config, monkeypatch):
+    """Also with portions of single users, and with runs that are read a few pairs at a time."""
+    manifest = write_dataset(tmp_path, users, num_items=V)
+    whole = count_neighbours(tmp_path, manifest, config)
+    monkeypatch.setattr("ltrec.data.neighbours.events._PORTION", 5)
+    monkeypatch.setattr("ltrec.data.neighbours.sums.RUN_PAGE", 7)
+    (tmp_path / "spill").mkdir()
+    assert count_neighbours(tmp_path, manifest, config, rows=rows, spill=tmp_path / "spill").digest == whole.digest
+    assert list((tmp_path / "spill").iterdir()) == []
 
 
 def test_targets_and_users_kept_out_of_training_are_not_counted(tmp_path):
@@ -87,6 +97,18 @@ def test_equal_weights_are_ordered_by_item(tmp_path):
     users = [User(f"u{i}", [1, j], 0, 2, -1, -1) for i, j in enumerate([5, 3, 9, 7])]
     found = count_neighbours(tmp_path, write_dataset(tmp_path, users, num_items=9), NeighboursConfig(neighbours=3))
     assert found.item_VN[1].tolist() == [3, 5, 7]
+
+
+@pytest.mark.parametrize("config", [CoOccurrenceConfig(), CoOccurrenceConfig(last=3, neighbours=4)])
+def test_common_users_by_cosine(users, tmp_path, config):
+    manifest = write_dataset(tmp_path, users, num_items=V)
+    owned_UV = np.zeros((len(users), V + 1))
+    for u, user in enumerate(users):
+        owned_UV[u, user.items[: user.train_events][-config.last :]] = 1
+    length_V = np.maximum(np.linalg.norm(owned_UV, axis=0), 1e-9)
+    cosine_VV = owned_UV.T @ owned_UV / length_V / length_V[:, None]
+    np.fill_diagonal(cosine_VV, 0)
+    assert_strongest(count_neighbours(tmp_path, manifest, config), cosine_VV, config.neighbours)
 
 
 def test_a_damaged_shard_is_refused(users, tmp_path):

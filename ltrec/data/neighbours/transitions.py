@@ -1,4 +1,4 @@
-"""The training events of some users -> weighted pairs of items, tie by tie. No Python loop over users.
+"""Transitions: which items follow which, tie by tie. No Python loop over users.
 
 Event e of the flat array belongs to the tie [first[e], last[e]) and to the user whose events end at end[e]. Partners of e are
 visited by their distance q - e = 1, 2, ...: as soon as one is out of reach all later ones are.
@@ -7,37 +7,51 @@ visited by their distance q - e = 1, 2, ...: as soon as one is out of reach all 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ltrec.core.hashing import mix_array
 from ltrec.data.neighbours.config import NeighboursConfig
-from ltrec.data.neighbours.ties import I64, LARGEST_TIE, TieWeights
+from ltrec.data.neighbours.events import Events
+from ltrec.data.neighbours.ties import I64, LARGEST_TIE, ONE, TieWeights
 
 _ORDER = 0x54494553  # keeps these hashes apart from those of other purposes
 
-
-@dataclass(frozen=True, slots=True)
-class Events:
-    """Training events of R users, oldest first: items and times int64 [E], offsets int64 [R+1], user_key int64 [R]."""
-
-    items: I64
-    times: I64
-    offsets: I64
-    user_key: I64
+Pairs = tuple[I64, I64, I64]
+"""Items, their neighbours, and what each pair counts, in whole units."""
 
 
-class TransitionPairs:
-    """Events -> (item, neighbour, weight in units of `ties.ONE`): the terms of M = F + backward_share F^T."""
+class Transitions:
+    """The terms of M = F + backward_share F^T (`NeighboursConfig`), in units of `ties.ONE`; and what their sums weigh.
 
-    def __init__(self, config: NeighboursConfig) -> None:
-        self._max_gap = config.max_gap
+    Args:
+        config: what is counted.
+        num_items: V.
+    """
+
+    least_events = 2  # of a user who has a say
+
+    def __init__(self, config: NeighboursConfig, num_items: int) -> None:
+        self._config = config
         self._ahead = TieWeights.of(config.gap_decay, config.max_gap)
         self._back = TieWeights.of(config.gap_decay, config.max_gap, config.backward_share)
+        self._row_sum, self._column_sum = (np.zeros(num_items + 1, np.int64) for _ in range(2))
 
-    def __call__(self, events: Events) -> Iterator[tuple[I64, I64, I64]]:
+    def pairs(self, events: Events) -> Iterator[Pairs]:
         """Pairs of different items, in portions of at most E; none of weight 0."""
+        for early, late, ahead, back in self._both_ways(events):
+            yield from self._counted(early, late, ahead)
+            yield from self._counted(late, early, back)
+
+    def weights(self, item: I64, neighbour: I64, total: I64) -> npt.NDArray[np.float32]:
+        """What pairs weigh whose terms sum up to `total`, when all pairs have been seen."""
+        rows = (self._row_sum[item] / ONE) ** self._config.row_power
+        columns = (self._column_sum[neighbour] / ONE) ** self._config.column_power
+        return np.asarray(total / ONE / (rows * columns), np.float32)
+
+    def _both_ways(self, events: Events) -> Iterator[tuple[I64, I64, I64, I64]]:
+        """Items of an earlier and a later event, and what the one is to the other and the other to the one."""
         items, first, last = _ordered(events)
         size = last - first
         early = np.arange(items.size)
@@ -48,22 +62,23 @@ class TransitionPairs:
             early, late = early[within], late[within]
             together = first[early] == first[late]
             between = np.where(together, 0, first[late] - last[early])
-            near = between < self._max_gap
+            near = between < self._config.max_gap
             early, late, together, between = early[near], late[near], together[near], between[near]
             if not early.size:
                 return
             across = size[early], size[late], between
             ahead = np.where(together, self._ahead.inside_A[size[early]], self._ahead.across_ABC[across])
             back = np.where(together, self._back.inside_A[size[early]], self._back.across_ABC[across])
-            both = ahead + np.where(together, back, 0)
-            yield from _without_diagonal(items[early], items[late], both)
-            yield from _without_diagonal(items[late], items[early], np.where(together, both, back))
+            either = ahead + back
+            yield items[early], items[late], np.where(together, either, ahead), np.where(together, either, back)
 
-
-def _without_diagonal(item: I64, neighbour: I64, weight: I64) -> Iterator[tuple[I64, I64, I64]]:
-    kept = (item != neighbour) & (weight > 0)
-    if kept.any():
-        yield item[kept], neighbour[kept], weight[kept]
+    def _counted(self, item: I64, neighbour: I64, weight: I64) -> Iterator[Pairs]:
+        kept = (item != neighbour) & (weight > 0)
+        if kept.any():
+            item, neighbour, weight = item[kept], neighbour[kept], weight[kept]
+            np.add.at(self._row_sum, item, weight)
+            np.add.at(self._column_sum, neighbour, weight)
+            yield item, neighbour, weight
 
 
 def _ordered(events: Events) -> tuple[I64, I64, I64]:

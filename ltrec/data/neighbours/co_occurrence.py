@@ -1,0 +1,64 @@
+"""Co-occurrence: which items the same users have, whatever the order. Item-based nearest neighbours by cosine (Sarwar et al., WWW
+2001; Deshpande & Karypis, TOIS 2004), on the sets of users:
+
+    similarity(i, j) = |U_i and U_j| / sqrt(|U_i| |U_j|)
+
+U_i being the users with i among their last training events. Only the last ones, for a user of n items brings n^2 pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.data.neighbours.config import CoOccurrenceConfig
+from ltrec.data.neighbours.events import Events
+from ltrec.data.neighbours.ties import I64
+from ltrec.data.neighbours.transitions import Pairs
+from ltrec.data.stream.rows import ragged
+
+
+class CoOccurrence:
+    """Pairs of different items of one user, each worth 1; and the cosine of their sums.
+
+    Args:
+        config: what is counted.
+        num_items: V.
+    """
+
+    least_events = 1  # of a user who has a say
+
+    def __init__(self, config: CoOccurrenceConfig, num_items: int) -> None:
+        self._last = config.last
+        self._users = np.zeros(num_items + 1, np.int64)
+
+    def pairs(self, events: Events) -> Iterator[Pairs]:
+        """Pairs in portions of at most E, both ways."""
+        row, item = self._sets(events)
+        np.add.at(self._users, item, 1)
+        early = np.arange(item.size)
+        for distance in range(1, item.size):
+            early = early[: np.searchsorted(early, item.size - distance)]
+            early = early[row[early + distance] == row[early]]
+            if not early.size:
+                return
+            one = np.ones(early.size, np.int64)
+            yield item[early], item[early + distance], one
+            yield item[early + distance], item[early], one
+
+    def weights(self, item: I64, neighbour: I64, total: I64) -> npt.NDArray[np.float32]:
+        """The cosine of pairs that `total` users have, when all pairs have been seen."""
+        return np.asarray(total / np.sqrt(self._users[item].astype(np.float64) * self._users[neighbour]), np.float32)
+
+    def _sets(self, events: Events) -> tuple[I64, I64]:
+        """Users by number and their distinct items, both ascending."""
+        lengths = np.minimum(np.diff(events.offsets), self._last)
+        items = events.items[ragged(events.offsets[1:] - lengths, lengths)]
+        row = np.repeat(np.arange(lengths.size), lengths)
+        order = np.lexsort((items, row))
+        row, items = row[order], items[order]
+        new = np.ones(items.size, bool)
+        new[1:] = (items[1:] != items[:-1]) | (row[1:] != row[:-1])
+        return row[new], items[new]
