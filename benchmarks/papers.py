@@ -1,8 +1,9 @@
 """Claims of papers in their own terms, and against a better baseline: `python benchmarks/papers.py --logs DIR [--claims NAME,...]`
 
-DIR of --logs holds NAME/events.parquet (user_id, item_id, timestamp). `papers_tables.py` has the claims: LTP's Table 3 with GRU4Rec
-and SASRec, CVaR and group DRO on RetailRocket as their public code trains them. Each is measured twice, with the loss of the paper
-and with the baseline that we would hold a method against; if it holds for the one and not for the other, that is the finding.
+DIR of --logs holds NAME/events.parquet (user_id, item_id, timestamp). `papers_tables.py` has the claims: CVaR and group DRO on
+RetailRocket as their public code trains them, LTP's Table 3 with GRU4Rec and SASRec, PIN as released. Each is measured twice, with
+the loss of the paper and with the baseline that we would hold a method against; if it holds for one and not for the other, that is
+the finding.
 
 Tuning, runs, lines and keys are those of `methods.py`: settings are chosen on validation, the test split is ranked once per final
 run, the command may be killed and repeated, one thread a run, one run at a time. Results are lines of
@@ -18,7 +19,7 @@ from pathlib import Path
 from methods import say
 from papers_page import write_page
 from papers_tables import CLAIMS, Claim
-from papers_work import Bench, work_side
+from papers_work import Bench, pool, work_side
 
 HERE = Path(__file__).parent
 
@@ -55,6 +56,8 @@ def work_claim(bench: Bench, claim: Claim, options: argparse.Namespace) -> list[
             sitting = bench.sitting(claim, side)
             methods = [method for method in side.protocol.methods if not options.methods or method in options.methods]
             work_side(sitting, data, methods, min(claim.seeds[data], options.seeds or claim.seeds[data]))
+            if claim.pooled:
+                pool(sitting, data, methods)
             write_page(bench.results / "papers.md", bench)
             failed += sitting.failed
     return failed

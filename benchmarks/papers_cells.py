@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 from methods_ledger import Line, newest_summaries
+from papers_published import POOLED
 from papers_tables import Claim, Side
 
 from ltrec.evaluation.config import EvaluationConfig
@@ -56,14 +58,23 @@ class Measured:
 
     def cell(self, method: str, group: str, metric: str) -> Cell | None:
         """None while there is no summary, or nobody in the group."""
+        if metric == POOLED:
+            return self._pooled(method, group)
         line = newest_summaries(self.lines).get(method)
         found: Mapping[str, list[float]] | None = (line or {}).get("groups", {}).get(group, {}).get(metric)
         if line is None or found is None:
             return None
-        mean, (change, low, high), seeds = found["mean"][0], found["change"], len(line["seeds"])
+        value, (change, low, high), seeds = found["mean"][0], found["change"], len(line["seeds"])
         if method == self.base:
-            return Cell(mean, mean, seeds=seeds)
-        return Cell(mean, mean - change, low, high, seeds)
+            return Cell(value, value, seeds=seeds)
+        return Cell(value, value - change, low, high, seeds)
+
+    def _pooled(self, method: str, group: str) -> Cell | None:
+        """Means over the seeds that the method shares with the base."""
+        lines = [line for line in self.lines if line["phase"] == "pooled" and group in line["groups"]]
+        base, mine = ({line["seed"]: line["groups"][group] for line in lines if line["method"] == m} for m in (self.base, method))
+        shared = sorted(base.keys() & mine.keys())
+        return Cell(mean(mine[s] for s in shared), mean(base[s] for s in shared), seeds=len(shared)) if shared else None
 
     def seeds(self, method: str) -> int:
         """How many the method shares with the base."""

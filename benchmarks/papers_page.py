@@ -42,8 +42,9 @@ def _of_data(claim: Claim, data: str, theirs: Measured, ours: Measured) -> Itera
         yield f"**Incomplete**, of {claim.seeds[data]} seeds: {'; '.join(missing)}."
     if not any(line["phase"] == "summary" for side in (theirs, ours) for line in side.lines):
         return
-    yield _findings(claim, data, theirs, ours)
-    for metric in claim.theirs.protocol.metrics:
+    if findings := _findings(claim, data, theirs, ours):
+        yield findings
+    for metric in claim.metrics:
         yield f"**{metric.upper()}**, test"
         yield _figures(claim, data, metric, theirs, ours)
     yield "**Runs**"
@@ -59,7 +60,7 @@ def _missing(side: Measured, wanted: int) -> str:
 
 def _findings(claim: Claim, data: str, theirs: Measured, ours: Measured) -> str:
     """A line for each printed gain: does it hold?"""
-    metric, lines = claim.theirs.protocol.metrics[0], []
+    metric, lines = claim.metrics[0], []
     for method in claim.published.get(data, {}):
         for group, label in claim.groups.items():
             told = printed(claim, data, method, group, metric)

@@ -4,11 +4,14 @@ ltp        Yin et al., KDD 2020, Table 3; their base is "joint" here. Rank of th
 fairness   Improving Minimax Group Fairness in Sequential Recommendation, ECIR 2025; the table that the notebook RR_improvement of
            krishnacharya/sequentialrec-fairness prints (its groups of both kinds at once). Their base, ERM, is "per-user-mean" here.
            One seed; the fraction of CVaR and the step sizes are those that did best on its validation users.
-pin        Zhang et al., arXiv 2208.09130, printed figures that could be had: none. DUET (WWW 2023), by the same author, gives DIN's
-           AUC on MovieLens-1M under the protocol of this family of papers: the anchor that says whether ours is the same task.
+pin        Zhang et al., arXiv 2208.09130: its tables could not be had. DUET (WWW 2023), by the same author, gives DIN's AUC on
+           MovieLens-1M: an anchor that says whether ours is the same task.
 """
 
 from __future__ import annotations
+
+POOLED = "pooled-auc"
+"""AUC over one pool of all users' scores."""
 
 Figures = dict[str, dict[str, float]]
 """Group -> metric -> figure."""
@@ -46,4 +49,4 @@ FAIRNESS: Published = {
         "streaming-dro": _lengths(0.202, 0.347, 0.280, 0.237),
     }
 }
-PIN: Published = {"ml-1m": {"joint": {"all": {"pooled-auc": 0.9077}}}}
+PIN: Published = {"ml-1m": {"joint": {"all": {POOLED: 0.9077}}}}

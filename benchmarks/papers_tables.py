@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from methods_tables import PLAIN, Protocol, Words
-from papers_published import FAIRNESS, LTP_GRU4REC, LTP_SASREC, Published
+from papers_published import FAIRNESS, LTP_GRU4REC, LTP_SASREC, PIN, POOLED, Published
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Claim:
         published: the paper's figures.
         theirs: the side in the paper's own terms.
         ours: the side with the baseline that we would take.
+        pooled: whether AUC over the pool of all users is measured, too.
     """
 
     name: str
@@ -54,6 +55,12 @@ class Claim:
     published: Published
     theirs: Side
     ours: Side
+    pooled: bool = False
+
+    @property
+    def metrics(self) -> Words:
+        """What is shown, the metric of the findings first."""
+        return (*([POOLED] if self.pooled else []), *self.theirs.protocol.metrics)
 
     @property
     def sides(self) -> tuple[Side, Side]:
@@ -163,7 +170,38 @@ def _ltp(backbone: str, title: str, published: Published) -> Claim:
     )
 
 
+def _pin() -> Protocol:
+    return Protocol(
+        title="Head and tail users",
+        configs={"ml-1m": "conf/experiment/pin-duet.yaml"},
+        methods=("joint", "pin-backbone", "pin-released"),
+        groups=("all", "tail", "head"),
+        drawn=(),
+        metrics=("auc", "ndcg@10", "hr@10"),
+        about="",
+        settings={},
+    )
+
+
+RELEASED = Claim(
+    name="pin-din",
+    paper="pin",
+    title="PIN as released, DIN on MovieLens-1M (2022)",
+    about=(
+        "The last item among 99 that the user has not seen. AUC is over one pool of all users' scores, and has no interval; "
+        "user-AUC (AUC below) is the mean over users. PIN's own tables could not be had, so nothing is printed but DIN's AUC "
+        "in DUET (WWW 2023), by the same author: an anchor. `pin-backbone` is PIN without its plugins. Ours is sampled "
+        "softmax over 16 negatives. The best checkpoint is that of validation NDCG@10 among all items."
+    ),
+    groups={"all": "all", "tail": "tail", "head": "head"} | {f"stratum={z}": f"stratum {z}" for z in range(5)},
+    seeds={"ml-1m": 3},
+    published=PIN,
+    theirs=Side("bce", "the release's loss: BCE", _pin(), ()),
+    ours=Side("softmax", "ours: sampled softmax", _pin(), ("objective.name=sampled_softmax", "objective.negatives=16")),
+    pooled=True,
+)
+
 CLAIMS: dict[str, Claim] = {
-    claim.name: claim for claim in (FAIR, _ltp("gru4rec", "GRU4Rec", LTP_GRU4REC), _ltp("sasrec", "SASRec", LTP_SASREC))
+    claim.name: claim for claim in (FAIR, _ltp("gru4rec", "GRU4Rec", LTP_GRU4REC), _ltp("sasrec", "SASRec", LTP_SASREC), RELEASED)
 }
 """name -> claim, in the order of the page."""

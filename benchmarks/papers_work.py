@@ -8,6 +8,7 @@ from pathlib import Path
 from methods import Sitting, prepare_data
 from methods_ledger import Ledger, Line
 from methods_summary import summaries
+from papers_pooled import pooled_line
 from papers_tables import Claim, Side
 
 from ltrec.core.errors import UserError
@@ -70,6 +71,14 @@ def summarise(sitting: Sitting, methods: list[str], config: EvaluationConfig | N
             return [line for seed, line in lines[name].items() if seed in lines[base] and seed in lines[method]] or None
 
         summaries(sitting.ledger, sitting.protocol, shared, [method], sitting.out, config)
+
+
+def pool(sitting: Sitting, data: str, methods: list[str]) -> None:
+    """AUC over the pool of all users, of every final run that has no such line yet."""
+    for method in methods:
+        for line in finished(sitting, data, method).values():
+            if sitting.ledger.find(data, "pooled", line["key"]) is None:
+                sitting.ledger.add(pooled_line(line, sitting.out))
 
 
 def finished(sitting: Sitting, data: str, method: str) -> dict[int, Line]:

@@ -14,14 +14,14 @@ from ltrec.evaluation.table import HISTORY_LENGTH, NUM_CANDIDATES, RANK, EvalTab
 from tests.support.commands import ROOT, environment
 
 SCRIPT = ROOT / "benchmarks" / "papers.py"
-SMALL = ["trainer.max_epochs=1", "stream.max_len=12", "model.width=8"]
+SMALL = ["trainer.max_epochs=1", "trainer.validate_every_epochs=1", "stream.max_len=12", "model.width=8"]
 
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("logs")
     events = fetch_synthetic(SyntheticConfig(users=260, items=120, events_per_user=20.0), folder / "made")
-    for name in ("music", "retailrocket"):
+    for name in ("music", "retailrocket", "ml-1m"):
         (folder / name).mkdir()
         shutil.copy(events, folder / name / "events.parquet")
     return folder
@@ -82,4 +82,22 @@ def test_existing_and_new_users_and_nothing_twice(logs, tmp_path):
         assert found["groups"][group]["hr@10"]["mean"][0] == pytest.approx(np.mean(hits[mask]), abs=1e-5)
     page = (tmp_path / "results" / "papers.md").read_text()
     assert "| ltp | existing | 0.0287 (+20.6 %) |" in page and "too few seeds to say" in page
+    assert run(logs, tmp_path, *words) == lines
+
+
+@pytest.mark.slow  # six short runs, each a process of its own
+def test_auc_of_one_pool_and_of_each_user(logs, tmp_path):
+    words = ("--claims", "pin-din", "--methods", "joint,pin-released")
+    lines = run(logs, tmp_path, *words)
+    theirs = lines["papers-pin-din-bce-ml-1m.jsonl"]
+    found, pooled = summary(theirs, "pin-released"), [line for line in theirs if line["phase"] == "pooled"]
+    table = table_of(tmp_path, "pin", found)
+    assert table.protocol.candidates.startswith("sampled (99 ") and table.column(NUM_CANDIDATES).max() == 100
+    own = per_user(table.column(RANK), table.column(NUM_CANDIDATES), [10])["auc"]
+    assert found["groups"]["all"]["auc"]["mean"][0] == pytest.approx(own.mean(), abs=1e-5)
+    assert [line["method"] for line in pooled] == ["joint", "pin-released"]
+    for line in pooled:
+        assert set(line["groups"]) >= {"all", "tail", "head", "stratum=0"} and 0 < line["groups"]["all"] < 1
+    page = (tmp_path / "results" / "papers.md").read_text()
+    assert f"| joint | all | 0.9077 | {pooled[0]['groups']['all']:.4f} |" in page
     assert run(logs, tmp_path, *words) == lines

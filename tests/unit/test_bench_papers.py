@@ -46,7 +46,7 @@ def test_what_is_printed_can_be_measured(bench):
             assert set(methods) <= set(claim.theirs.protocol.methods)
             for figures in methods.values():
                 assert set(figures) <= set(claim.groups) and set(figures) == set(base)
-                assert {m for of_group in figures.values() for m in of_group} <= set(claim.theirs.protocol.metrics)
+                assert {m for of_group in figures.values() for m in of_group} <= set(claim.metrics)
 
 
 def test_sides_differ_in_nothing_but_what_they_say(bench):
@@ -55,19 +55,22 @@ def test_sides_differ_in_nothing_but_what_they_say(bench):
         assert theirs.configs == ours.configs and theirs.metrics == ours.metrics
         rivals = set(theirs.methods[1:]) & set(ours.methods[1:])
         assert rivals and all(theirs.settings.get(m, {}).keys() == ours.settings.get(m, {}).keys() for m in rivals)
+        assert [*claim.groups][: len(theirs.groups)] == list(theirs.groups)
 
 
 def test_the_paper_s_loss_is_the_paper_s(bench):
-    """LTP: BCE against softmax. Fairness: a user, or a target, is an example, for the base and for every rival."""
+    """LTP and PIN: BCE against softmax. Fairness: a user, or a target, is an example, for the base and for every rival."""
+    softmax = {"ltp": "softmax", "pin": "sampled_softmax", "fairness": ""}
     for claim in claims(bench):
-        for side, wanted in zip(claim.sides, (("bce", "user"), ("softmax", "target")), strict=True):
+        for side, wanted in zip(claim.sides, (("bce", "user"), (softmax[claim.paper], "target")), strict=True):
             for config in side.protocol.configs.values():
                 for method in side.protocol.methods:
                     settings = side.protocol.settings.get(method, {"as-is": ()})
                     for words in settings.values():
                         found = load([ROOT / config, ROOT / f"conf/method/{method}.yaml"], [*side.words, *words])
-                        if claim.paper == "ltp":
+                        if claim.paper != "fairness":
                             assert found.objective.name == wanted[0] and found.model.width <= 50
+                            assert found.evaluation.candidates == ("full" if claim.paper == "ltp" else "sampled")
                         elif method != "joint":
                             assert found.stream.unit == wanted[1] and found.objective.name == "softmax"
 
@@ -110,6 +113,22 @@ def test_cells_and_verdicts(bench):
     told = cells.printed(claim, "music", "ltp", *key)
     assert (told.value, told.base, told.verdict) == (0.0605, 0.0530, cells.OPEN)
     assert cells.printed(claim, "music", "ltp", "tail", "hr@10") is None
+
+
+def test_a_pooled_metric_is_the_mean_over_the_seeds_that_are_shared(bench):
+    claim, pooled = bench["tables"].CLAIMS["pin-din"], bench["published"].POOLED
+    values = {"joint": {0: 0.9, 1: 0.8, 2: 0.1}, "pin-released": {0: 0.92, 1: 0.84, 5: 0.2}}
+    lines = [
+        {"phase": "pooled", "method": method, "seed": seed, "groups": {"all": value}}
+        for method, of_seed in values.items()
+        for seed, value in of_seed.items()
+    ]
+    side = measured(bench, claim, 0, lines)
+    cell = side.cell("pin-released", "all", pooled)
+    assert (cell.value, cell.base, cell.seeds) == (pytest.approx(0.88), pytest.approx(0.85), 2)
+    assert side.cell("joint", "all", pooled).value == pytest.approx(0.6)
+    assert side.cell("pin-backbone", "all", pooled) is None and side.cell("joint", "tail", pooled) is None
+    assert bench["cells"].printed(claim, "ml-1m", "joint", "all", pooled).value == 0.9077
 
 
 GAIN, LOSS, NOTHING = (0.01, 0.02), (-0.02, -0.01), (-0.01, 0.01)
