@@ -129,7 +129,7 @@ class Bench:
         fixed = [f"data.path={self.path}", "trainer.accelerator=cpu", "trainer.threads=1", "init_from=", "stream.users=all"]
         fixed += self.options.set
         config = load([CONFIG, file], fixed)
-        if config.plugin.name == "none":
+        if config.trained_plugin.name == "none":
             return [Row(method, config)]
         return [Row(f"{method}, {stage}", load([CONFIG, file], [*fixed, *words])) for stage, words in STAGES.items()]
 

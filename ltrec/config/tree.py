@@ -15,6 +15,7 @@ from ltrec.data.stream.config import StreamConfig
 from ltrec.distributed.alignment_config import AlignmentConfig
 from ltrec.distributed.config import StrategyConfig
 from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.memory_config import MemoryConfig
 from ltrec.models.backbones import BACKBONE_CONFIGS, BackboneConfig, SASRecConfig
 from ltrec.models.plugins import PLUGIN_CONFIGS, NoPluginConfig, PluginConfig
 from ltrec.objectives import OBJECTIVE_CONFIGS, ObjectiveConfig, SampledSoftmaxConfig
@@ -27,7 +28,8 @@ from ltrec.tracking.config import TrackingConfig
 
 VARIANTS: Tables = {
     "model": BACKBONE_CONFIGS,
-    "plugin": PLUGIN_CONFIGS,
+    "plugin": {**PLUGIN_CONFIGS, "memory": MemoryConfig},
+    "plugin.trained": PLUGIN_CONFIGS,
     "objective": OBJECTIVE_CONFIGS,
     "emphasis": EMPHASIS_CONFIGS,
     "rule": RULE_CONFIGS,
@@ -70,8 +72,8 @@ class RunConfig:
     """Shards -> batches."""
     model: BackboneConfig = field(default_factory=SASRecConfig)
     """The backbone, chosen by `model.name`."""
-    plugin: PluginConfig = field(default_factory=NoPluginConfig)
-    """What is added to the trunk per stratum in the second stage, chosen by `plugin.name`."""
+    plugin: PluginConfig | MemoryConfig = field(default_factory=NoPluginConfig)
+    """What is added to the trunk, chosen by `plugin.name`: networks per stratum in the second stage, or a memory after training."""
     switch: SwitchConfig = field(default_factory=SwitchConfig)
     """From the first stage to the second; only with plugins."""
     objective: ObjectiveConfig = field(default_factory=SampledSoftmaxConfig)
@@ -106,3 +108,18 @@ class RunConfig:
         for key in ("out", "resume"):
             if not getattr(self, key).strip():
                 raise ValueError(f"{key} is empty")
+
+    @property
+    def trained_plugin(self) -> PluginConfig:
+        """The plugin that training knows: `plugin`, or the one beneath a memory, which training does not know."""
+        return self.plugin.trained if isinstance(self.plugin, MemoryConfig) else self.plugin
+
+    @property
+    def trained_plugin_key(self) -> str:
+        """The setting that chooses it, for messages."""
+        return "plugin.trained.name" if isinstance(self.plugin, MemoryConfig) else "plugin.name"
+
+    @property
+    def memory(self) -> MemoryConfig | None:
+        """The memory beside the network, if there is one."""
+        return self.plugin if isinstance(self.plugin, MemoryConfig) else None

@@ -2,6 +2,9 @@
 
 The last name wins, so a command line may switch the loss of an experiment file. Keys that the file wrote for the earlier variant
 are then errors, not dropped: a setting that silently does nothing is worse than a message.
+
+A variant may hold a section of variants itself: `plugin.trained.name` chooses among those beneath `plugin.name=memory`. Its table
+comes after that of the section around it.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from ltrec.core.errors import UserError, nearest
 
 T = TypeVar("T")
 Tables = Mapping[str, Mapping[str, type]]
-"""section -> variant name -> its config dataclass, which has a field `name`."""
+"""section -> variant name -> its config dataclass, which has a field `name`. A section inside a variant has a dotted path."""
 
 
 def choose(defaults: T, settings: Sequence[Setting], tables: Tables) -> T:
@@ -24,16 +27,37 @@ def choose(defaults: T, settings: Sequence[Setting], tables: Tables) -> T:
     Raises:
         UserError: unknown variant, or a key of a variant that is not the chosen one.
     """
-    chosen: dict[str, Any] = {}
+    tree = defaults
     for section, table in tables.items():
+        owner, _, field = section.rpartition(".")
+        if field not in _names(type(_at(tree, owner))):
+            continue  # it belongs to another variant of the section around it, which has refused its keys
         naming = [setting for setting in settings if setting.key == f"{section}.name"]
         for setting in naming:
             _refuse_unknown(setting, table)
-        name = naming[-1].text if naming else getattr(defaults, section).name
+        name = naming[-1].text if naming else _at(tree, section).name
         place = naming[-1].where if naming else "by default"
         _refuse_foreign_keys(section, name, place, table, settings)
-        chosen[section] = table[name]() if naming else getattr(defaults, section)
-    return replace(defaults, **chosen)  # type: ignore[type-var]  # T is a dataclass
+        if naming:
+            tree = _with(tree, section, table[name]())
+    return tree
+
+
+def _at(tree: Any, path: str) -> Any:
+    """What lies at a dotted path."""
+    for name in path.split(".") if path else []:
+        tree = getattr(tree, name)
+    return tree
+
+
+def _with(tree: Any, path: str, value: Any) -> Any:
+    """The tree with another value at a dotted path."""
+    first, _, rest = path.partition(".")
+    return replace(tree, **{first: _with(getattr(tree, first), rest, value) if rest else value})
+
+
+def _names(config: type) -> set[str]:
+    return {f.name for f in fields(config)}
 
 
 def _refuse_unknown(setting: Setting, table: Mapping[str, type]) -> None:
@@ -44,13 +68,12 @@ def _refuse_unknown(setting: Setting, table: Mapping[str, type]) -> None:
 
 
 def _refuse_foreign_keys(section: str, name: str, place: str, table: Mapping[str, type], settings: Sequence[Setting]) -> None:
-    own = {f.name for f in fields(table[name])}
     for setting in settings:
-        head, _, key = setting.key.partition(".")
-        if head != section or key in own:
+        if not setting.key.startswith(f"{section}."):
             continue
-        owners = [other for other, config in table.items() if key in {f.name for f in fields(config)}]
-        if owners:
+        key = setting.key.removeprefix(f"{section}.").partition(".")[0]
+        owners = [other for other, config in table.items() if key in _names(config)]
+        if owners and name not in owners:
             raise UserError(
                 f"{setting.key!r} {setting.where} belongs to {section} {' or '.join(map(repr, owners))}, but {section}.name is"
                 f" {name!r} ({place}): take the key out or choose {section}.name={owners[0]}"

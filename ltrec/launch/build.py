@@ -71,10 +71,11 @@ def build_backbone(config: RunConfig, manifest: Manifest) -> nn.Module:
     torch.manual_seed(mix(config.seed, 0) >> 1)
     make, num_items = BACKBONES[config.model.name], manifest.vocab.items
     backbone = make(num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
-    if config.plugin.name == "none":
+    plugin = config.trained_plugin
+    if plugin.name == "none":
         return backbone
     strata, max_len = strata_of(config, manifest), config.stream.max_len
-    return PLUGINS[config.plugin.name](backbone, strata=strata, seed=config.seed, max_len=max_len, **options_of(config.plugin))
+    return PLUGINS[plugin.name](backbone, strata=strata, seed=config.seed, max_len=max_len, **options_of(plugin))
 
 
 def build_learn(config: RunConfig, vocabulary: Vocabulary) -> PositionLosses:

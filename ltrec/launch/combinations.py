@@ -32,7 +32,7 @@ class Refusal:
 
     Attributes:
         when: whether a run is of this kind.
-        why: format string; `{c}` is the run's config.
+        why: format string; `{c}` is the run's config, `{plugin}` how its trained plugin was chosen, `{key}` by which setting.
     """
 
     when: Callable[[RunConfig], bool]
@@ -56,42 +56,46 @@ REFUSED: tuple[Refusal, ...] = (
         f"over items that would give one; use {', '.join(CROSS_ENTROPIES[:-1])} or {CROSS_ENTROPIES[-1]}",
     ),
     Refusal(
-        lambda c: c.plugin.name != "none" and c.strategy.name == "joint",
-        "plugin.name={c.plugin.name} needs gradients by stratum: use strategy.name=stratified (for joint training of the trunk "
+        lambda c: c.trained_plugin.name != "none" and c.strategy.name == "joint",
+        "{plugin} needs gradients by stratum: use strategy.name=stratified (for joint training of the trunk "
         "with causal.prior=class_balanced causal.beta=0 causal.estimator=horvitz_thompson)",
     ),
     Refusal(
-        lambda c: c.plugin.name == "none" and c.switch != SwitchConfig(),
-        "switch.* ({c.switch.by}, {c.switch.at:g}, {c.switch.trunk_rate:g}) has no effect with plugin.name=none; take it out, or "
-        "use plugin.name=bottleneck",
+        lambda c: c.trained_plugin.name == "none" and c.switch != SwitchConfig(),
+        "switch.* ({c.switch.by}, {c.switch.at:g}, {c.switch.trunk_rate:g}) has no effect with {plugin}; take it out, or "
+        "use {key}=bottleneck",
     ),
     Refusal(
-        lambda c: not _has_states(c) and c.plugin.name == "melt",
-        "plugin.name=melt maps states, and model.name={c.model.name} has none; use another model.name, or plugin.name=bottleneck",
+        lambda c: not _has_states(c) and c.trained_plugin.name == "melt",
+        "{plugin} maps states, and model.name={c.model.name} has none; use another model.name, or {key}=bottleneck",
     ),
     Refusal(
-        lambda c: c.plugin.name == "copies" and c.objective.name == "in_batch",
-        "objective.name=in_batch shares negatives between the rows of a batch, and with plugin.name=copies they belong to several "
+        lambda c: c.trained_plugin.name == "copies" and c.objective.name == "in_batch",
+        "objective.name=in_batch shares negatives between the rows of a batch, and with {plugin} they belong to several "
         "models; use softmax or sampled_softmax",
     ),
     Refusal(
-        lambda c: c.plugin.name == "copies" and c.adversary.weight > 0,
-        "adversary.weight={c.adversary.weight:g} makes one model's states alike, and plugin.name=copies has one per stratum; use "
-        "adversary.weight=0 or plugin.name=bottleneck",
+        lambda c: c.trained_plugin.name == "copies" and c.adversary.weight > 0,
+        "adversary.weight={c.adversary.weight:g} makes one model's states alike, and {plugin} has one per stratum; "
+        "use adversary.weight=0 or {key}=bottleneck",
     ),
     Refusal(
-        lambda c: c.plugin.name == "copies" and "deepspeed" in c.strategy.name,
-        "plugin.name=copies writes weights in mid-run, and strategy.name={c.strategy.name} trains others, kept beside the "
+        lambda c: c.trained_plugin.name == "copies" and "deepspeed" in c.strategy.name,
+        "{plugin} writes weights in mid-run, and strategy.name={c.strategy.name} trains others, kept beside the "
         "model's; use strategy.name=stratified or stratified_fsdp2",
     ),
     Refusal(
-        lambda c: c.plugin.name != "none" and c.strategy.name == "stratified_deepspeed_stage_3",
-        "plugin.name={c.plugin.name} runs fewer parts of the model on a process whose rows lack a stratum, and ZeRO-3 gathers "
+        lambda c: c.trained_plugin.name != "none" and c.strategy.name == "stratified_deepspeed_stage_3",
+        "{plugin} runs fewer parts of the model on a process whose rows lack a stratum, and ZeRO-3 gathers "
         "parameters part by part, on all processes in step; use strategy.name=stratified_deepspeed_stage_2 or stratified_fsdp2",
     ),
     Refusal(
         lambda c: c.trainer.ema > 0 and c.strategy.name not in WHOLE,
         "trainer.ema={c.trainer.ema:g} is not possible yet with strategy.name={c.strategy.name}; use strategy.name=stratified",
+    ),
+    Refusal(
+        lambda c: c.memory is not None and c.memory.per_stratum and c.causal.strata == 1,
+        "plugin.per_stratum=true has no effect with causal.strata=1: there is one stratum; take one of them out",
     ),
     Refusal(
         lambda c: c.strategy.name == "joint" and c.rule != BackdoorConfig(),
@@ -145,11 +149,12 @@ def refuse_combinations(config: RunConfig) -> None:
     """
     for refusal in REFUSED:
         if refusal.when(config):
-            raise UserError(refusal.why.format(c=config))
+            key = config.trained_plugin_key
+            raise UserError(refusal.why.format(c=config, key=key, plugin=f"{key}={config.trained_plugin.name}"))
 
 
 def _only_aligned(config: RunConfig) -> bool:
-    return config.strategy.mode == "aligned" and config.plugin.name == "none"
+    return config.strategy.mode == "aligned" and config.trained_plugin.name == "none"
 
 
 def _has_states(config: RunConfig) -> bool:

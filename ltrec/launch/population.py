@@ -45,7 +45,7 @@ def heirs_of(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
         UserError: the settings do not fit the data set.
     """
     strata = strata_of(config, manifest)
-    trained = trained_strata(config, manifest) if config.plugin.name in OF_STRATA else ()
+    trained = trained_strata(config, manifest) if config.trained_plugin.name in OF_STRATA else ()
     return strata.heirs(trained or range(strata.count))
 
 

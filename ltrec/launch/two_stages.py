@@ -24,7 +24,7 @@ def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
     Raises:
         UserError: the run ends before the plugins wake.
     """
-    if config.plugin.name == "none":
+    if config.trained_plugin.name == "none":
         return
     steps_per_epoch = plan.steps_per_epoch if limit is None else min(limit, plan.steps_per_epoch)
     last = total_steps(config, plan) if limit is None else config.trainer.max_epochs * steps_per_epoch
@@ -33,13 +33,13 @@ def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
         raise UserError(
             f"switch.by={config.switch.by} switch.at={config.switch.at:g}: plugins would wake at step {first}, and the run ends at "
             f"step {last} (trainer.max_epochs={config.trainer.max_epochs}, trainer.max_steps={config.trainer.max_steps}); switch "
-            "earlier, train longer, or say plugin.name=none"
+            f"earlier, train longer, or say {config.trained_plugin_key}=none"
         )
 
 
 def build_switch(config: RunConfig, checkpoints: Path, average: WeightAverage | None = None, *, quiet: bool) -> Switch | None:
     """The switch of a run with plugins, whose checkpoints lie in a folder; it speaks to the terminal unless it is `quiet`."""
-    if config.plugin.name == "none":
+    if config.trained_plugin.name == "none":
         return None
     return Switch(
         config.switch,

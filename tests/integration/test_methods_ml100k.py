@@ -49,11 +49,11 @@ Trained = dict[str, list[int]]
 
 
 def num_stages(config: RunConfig) -> int:
-    return 1 if config.plugin.name == "none" or is_second_run(config) else 2
+    return 1 if config.trained_plugin.name == "none" or is_second_run(config) else 2
 
 
 def is_second_run(config: RunConfig) -> bool:
-    return config.plugin.name != "none" and config.switch.by == "step" and config.switch.at == 0
+    return config.trained_plugin.name != "none" and config.switch.by == "step" and config.switch.at == 0
 
 
 def words_of(method: str, data: Path, out: Path) -> list[str]:

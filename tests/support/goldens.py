@@ -68,7 +68,7 @@ def run(method: str, folder: Path, *words: str, nudge: float = 0.0) -> dict[str,
     known = [w for w in tiny_words(data, folder / "runs") if not w.startswith("objective.")]
     file, said = [ROOT / f"conf/method/{method}.yaml"], [*known, *COMMON, *words]
     chosen = load(file, said)
-    if chosen.plugin.name != "none" and chosen.switch.by != "step":
+    if chosen.trained_plugin.name != "none" and chosen.switch.by != "step":
         said += ["switch.by=step", f"switch.at={SWITCH}"]
     with in_float64(nudge):
         training.train(load(file, said))

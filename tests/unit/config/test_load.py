@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -21,6 +21,18 @@ from ltrec.core.errors import UserError
 
 WRITABLE = re.compile(r"(a list of )?(text|int|float|true or false|one of .*)( or null)?")
 CHOICES = [(section, name) for section, table in VARIANTS.items() for name in table]
+AROUND = {"plugin.trained": ["plugin.name=memory"]}
+"""What must be chosen before a section inside a variant."""
+
+
+def choosing(section: str, name: str) -> list[str]:
+    return [*AROUND.get(section, []), f"{section}.name={name}"] if section else []
+
+
+def at(config: Any, path: str) -> Any:
+    for word in path.split("."):
+        config = getattr(config, word)
+    return config
 
 
 def reload(config: RunConfig, folder: Path) -> RunConfig:
@@ -36,9 +48,10 @@ def test_defaults_load_and_reload(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("section", "name"), CHOICES)
 def test_every_variant_is_chosen_by_its_name_and_survives(section: str, name: str, tmp_path: Path) -> None:
-    config = load([], [f"{section}.name={name}"])
-    assert getattr(config, section) == VARIANTS[section][name]()
-    assert getattr(config, section).name == name
+    config = load([], choosing(section, name))
+    assert at(config, section).name == name
+    plain = config if section not in AROUND else replace(config, plugin=config.plugin.trained)
+    assert at(plain, section.partition(".")[0]) == VARIANTS[section][name]()
     assert reload(config, tmp_path) == config
 
 
@@ -46,7 +59,7 @@ def test_every_leaf_is_of_a_type_that_can_be_written() -> None:
     """A field that YAML cannot hold (a dict, a callable) would make runs that do not reload."""
     seen = 0
     for section, name in [("", ""), *CHOICES]:
-        for owner in _sections(load([], [f"{section}.name={name}"] if section else [])):
+        for owner in _sections(load([], choosing(section, name))):
             for key, hint in get_type_hints(type(owner)).items():
                 if not is_dataclass(getattr(owner, key)):
                     assert WRITABLE.fullmatch(describe(hint)), f"{section}.{key}: {hint}"
@@ -88,6 +101,49 @@ def test_keys_of_the_loss_that_was_switched_off_are_refused(tmp_path: Path) -> N
     assert load([path], []).objective.name == "sampled_softmax"
     with pytest.raises(UserError, match=r"'objective\.proposal' in .*:3 belongs to objective 'sampled_softmax', but .* is 'bce'"):
         load([path], ["objective.name=bce"])
+
+
+def test_a_variant_inside_a_variant_is_chosen_and_kept_whatever_the_order(tmp_path: Path) -> None:
+    words = ["plugin.trained.shrink=4", "plugin.trained.name=bottleneck", "plugin.counting.max_gap=3", "plugin.name=memory"]
+    config = load([], words)
+    assert (config.trained_plugin.name, config.plugin.trained.shrink, config.memory.counting.max_gap) == ("bottleneck", 4, 3)
+    assert reload(config, tmp_path) == config
+    assert load([], ["plugin.name=memory"]).trained_plugin == load([], []).trained_plugin
+    assert load([], []).memory is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["plugin.trained.name=bottleneck"], r"'plugin\.trained\.name' .* belongs to plugin 'memory', but plugin\.name is 'none'"),
+        (["plugin.name=melt", "plugin.trained.name=none"], r"belongs to plugin 'memory', but plugin\.name is 'melt'"),
+        (["plugin.name=bottleneck", "plugin.counting.max_gap=3"], r"'plugin\.counting\.max_gap' .* belongs to plugin 'memory'"),
+        (["plugin.name=memory", "plugin.shrink=4"], r"'plugin\.shrink' .* belongs to plugin 'bottleneck', but .* 'memory'"),
+        (
+            ["plugin.name=memory", "plugin.trained.shrink=4"],
+            r"belongs to plugin\.trained 'bottleneck', but plugin\.trained\.name is 'n",
+        ),
+        (
+            ["plugin.name=memory", "plugin.trained.name=memory"],
+            r"unknown plugin\.trained\.name 'memory' .*; known: none, bottleneck",
+        ),
+        (
+            ["plugin.name=memory", "plugin.trained.nam=x"],
+            r"unknown key 'plugin\.trained\.nam' .*did you mean 'plugin\.trained\.name'",
+        ),
+        (["plugin.name=memory", "plugin.counting.max_gab=1"], r"unknown key .*did you mean 'plugin\.counting\.max_gap'"),
+        (["plugin.name=memory", "plugin.trained=bottleneck"], r"'plugin\.trained' .* write plugin\.trained\.name=bottleneck"),
+        (["plugin.name=memory", "plugin.weights=[0.5,1]"], r"plugin: weights must be below 1 with form=mix"),
+        (["plugin.name=memory", "plugin.weights=[0.5,0.2]"], r"plugin: weights must rise; got \[0\.5, 0\.2\]"),
+        (["plugin.name=memory", "plugin.weights=[0.5]", "plugin.per_stratum=true"], r"per_stratum=true has nothing to choose"),
+        (["plugin.name=memory", "plugin.shrinkage=9"], r"shrinkage=9 has no effect with per_stratum=false"),
+        (["plugin.name=memory", "plugin.counting.max_gap=0"], r"plugin\.counting: max_gap must be at least 1"),
+    ],
+)
+def test_a_mistake_about_a_variant_inside_a_variant_is_one_line(words: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said) as caught:
+        load([], words)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

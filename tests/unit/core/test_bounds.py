@@ -39,7 +39,8 @@ def configs() -> Iterator[type]:
     """Every dataclass that a user can set something of."""
     variants = [config for table in VARIANTS.values() for config in table.values()]
     sections = [type(getattr(RunConfig(), f.name)) for f in fields(RunConfig) if is_dataclass(getattr(RunConfig(), f.name))]
-    yield from dict.fromkeys([RunConfig, *sections, *variants, SyntheticConfig])
+    inner = [type(value) for made in (variant() for variant in variants) for value in map(made.__getattribute__, made.__slots__)]
+    yield from dict.fromkeys([RunConfig, *sections, *variants, *filter(is_dataclass, inner), SyntheticConfig])
 
 
 def leaves(hint: Any) -> set[Any]:

@@ -36,6 +36,18 @@ CASES = {
         ["switch.at=3"],
         r"switch.\* \(epoch, 3, 0.1\) has no effect with plugin.name=none; .*plugin.name=bottleneck",
     ),
+    "a switch to nothing, beneath a memory": (
+        ["plugin.name=memory", "switch.at=3"],
+        r"has no effect with plugin.trained.name=none; take it out, or use plugin.trained.name=bottleneck",
+    ),
+    "plugins beneath a memory, jointly": (
+        ["plugin.name=memory", "plugin.trained.name=bottleneck"],
+        r"^plugin.trained.name=bottleneck needs gradients by stratum: use strategy.name=stratified",
+    ),
+    "a weight per stratum of one": (
+        ["plugin.name=memory", "plugin.per_stratum=true", "causal.strata=1"],
+        r"plugin.per_stratum=true has no effect with causal.strata=1",
+    ),
     "a map of states without states": (
         [*DIN, STRATIFIED, "objective.name=bce", "plugin.name=melt"],
         r"plugin.name=melt maps states, and model.name=din has none; use another model.name",
@@ -115,6 +127,8 @@ def test_every_row_is_tried() -> None:
         ["emphasis.name=focal", "objective.name=in_batch"],
         ["adversary.weight=0.1", "causal.strata=2"],
         [STRATIFIED, "plugin.name=bottleneck", "rule.name=upgrad", "causal.prior=uniform"],
+        [STRATIFIED, "plugin.name=memory", "plugin.trained.name=bottleneck", "plugin.per_stratum=true", "causal.strata=2"],
+        ["plugin.name=memory"],
         [STRATIFIED, "emphasis.name=cvar", "stream.users=tail"],
         ["emphasis.name=cvar", "stream.unit=user"],
         [STRATIFIED, "strategy.mode=aligned", "plugin.name=bottleneck", "rule.name=upgrad", "causal.prior=uniform"],
