@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Protocol, TypeVar
+from collections.abc import Callable
+from typing import Protocol, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.distributed.pairwise import PairwiseReduceScatter, gloo_on_cpu
 
@@ -150,6 +152,25 @@ def all_gather_ids(ids_N: Tensor) -> Tensor:
     parts = [torch.empty_like(mine) for _ in range(size)]
     dist.all_gather(parts, mine)
     return torch.cat([part[:n] for part, n in zip(parts, lengths.tolist(), strict=True)])
+
+
+def by_first(make: Callable[[], Part]) -> Part:
+    """What rank 0 makes while the others wait, on every rank: something small that can be pickled.
+
+    Raises:
+        UserError: rank 0's, on every rank.
+    """
+    made: Part | None = None
+    fault: str | None = None
+    if current_world().rank == 0:
+        try:
+            made = make()
+        except UserError as error:
+            fault = str(error)
+    made, fault = all_gather_parts((made, fault))[0]
+    if fault is not None:
+        raise UserError(fault)
+    return cast(Part, made)
 
 
 def all_gather_parts(part: Part) -> list[Part]:

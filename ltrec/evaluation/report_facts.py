@@ -7,6 +7,7 @@ from typing import Any
 
 from ltrec.core.counting import counted
 from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.memory_words import memory_line
 from ltrec.evaluation.report_method import Method
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
@@ -43,6 +44,7 @@ def protocol_facts(summary: Summary, method: Method, split: str, config: Evaluat
         ("Intervals", f"95 %, bootstrap over {over}, {counted(config.bootstrap_samples, 'resample')}"),
         ("Scorer", _joined(_scorer(t) for t in tables)),
         *((("Checkpoint", _joined(told)),) if (told := [line for t in tables if (line := ranked_line(t))]) else ()),
+        *((("Memory", _joined(told)),) if (told := [line for t in tables if (line := memory_line(t))]) else ()),
     )
 
 

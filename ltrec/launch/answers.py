@@ -3,7 +3,8 @@
     prepare, verify   data, name, digest, up_to_date, rows, rejected, duplicates, filtered, events, train_events, users, items,
                       head_from, strata: [{name, users, trainable, events}]
     train             run, step, epoch, monitor, best, checkpoint
-    evaluate          split, results, runs: [{run, model, groups, baselines: {NAME: groups}}], comparison, gate
+    evaluate          split, results, runs: [{run, model, memory, groups, baselines: {NAME: groups}}], comparison, gate
+                      memory: null, or {form, neighbours, choice: {grid, all: {users, ndcg, weight}, strata: [{...}, ...]}}
                       groups: {all, tail, head, stratum=0, ...: {users, METRIC: {mean, low, high}}}
     predict           predictions, rows, k, checkpoint
     report            report

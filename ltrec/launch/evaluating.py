@@ -12,30 +12,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import sha256_file
-from ltrec.data.stream.histories import Histories, HistoryChunk, Score
+from ltrec.data.stream.histories import Histories, Score
 from ltrec.distributed.collectives import all_gather_parts, any_rank, current_world
 from ltrec.evaluation.baselines import BASELINES, last_item, popularity
 from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.memory_words import KEY as MEMORY
 from ltrec.evaluation.ranking import Negatives, num_parts, rank_split
 from ltrec.evaluation.table import EvalTable, Part, Protocol, assemble
 from ltrec.evaluation.trained import KEY
-from ltrec.launch.build import Data, build_backbone, build_histories, open_data
+from ltrec.launch.build import Data, build_histories, open_data
 from ltrec.launch.guests import say
+from ltrec.launch.memory import memory_of
 from ltrec.launch.moment import trained
-from ltrec.launch.processes import Processes, device_of
+from ltrec.launch.processes import Processes
 from ltrec.launch.record import refuse_other_settings
-from ltrec.launch.resuming import refuse_other_data, refuse_other_model
+from ltrec.launch.resuming import refuse_other_data
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.scoring import load_score
 from ltrec.launch.travelling import reopen
-from ltrec.launch.weights import refuse_lost_average, refuse_weights, scoring_weights
-from ltrec.models.backbones import Scorer
-from ltrec.stages.checkpoint_io import look_into, read_checkpoint, whole_file
+from ltrec.launch.weights import refuse_weights
+from ltrec.stages.checkpoint_io import look_into, whole_file
 from ltrec.stages.weight_average import AVERAGE
 
 Progress = Callable[[str, int, int], None]
@@ -99,7 +98,9 @@ def evaluate_run(
         KEY: trained(checkpoint, state, config).to_json(),
         **lists,
     }
-    make_score = partial(_load_unchanged, config, data, checkpoint, processes, sha, weights)
+    memory = memory_of(run, config, data, checkpoint, processes, on_progress, weights=weights)
+    source |= {} if memory is None else {MEMORY: memory.facts}
+    make_score = partial(load_score, config, data, checkpoint, processes, memory, weights=weights, sha=sha)
     jobs = [_Job(config.model.name, make_score, source, protocol)]
     for name in BASELINES:
         files[name] = run.eval / f"baseline-{name}-{split}.parquet"
@@ -135,53 +136,6 @@ def negatives_of(config: RunConfig) -> Negatives | None:
     """Sampled candidates, when asked for."""
     evaluation = config.evaluation
     return Negatives(evaluation.sampled_negatives, evaluation.seed) if evaluation.candidates == "sampled" else None
-
-
-def load_score(config: RunConfig, data: Data, checkpoint: Path, processes: Processes, *, weights: str | None = None) -> Score:
-    """Users -> scores with the run's backbone and a checkpoint's weights, on this process's device.
-
-    Args:
-        config: the run's.
-        data: its data set.
-        checkpoint: one of its checkpoints.
-        processes: this process among all.
-        weights: `raw` or `average`; None = their average, where the run keeps one.
-
-    Raises:
-        UserError: when the checkpoint is damaged, of another data set or model, or holds no such weights.
-    """
-    refuse_weights(weights, config)
-    backbone, device = build_backbone(config, data.manifest), device_of(processes, config.trainer.accelerator)
-    state, named = read_checkpoint(checkpoint), torch.nn.ModuleDict({"backbone": backbone})
-    way_out = "name the data it was trained on with --data DIR"
-    refuse_other_data(checkpoint, state, data.manifest.digest, way_out=way_out)
-    chosen = scoring_weights(state, weights)  # the objective's and the discriminator's score nothing
-    scoring = {name: value for name, value in chosen.items() if name.startswith("backbone.")}
-    refuse_other_model(checkpoint, scoring, named)
-    refuse_other_settings(checkpoint, state, config)
-    refuse_lost_average(checkpoint, state, config)
-    named.load_state_dict(scoring)
-    backbone.eval().to(device)
-    assert isinstance(backbone, Scorer)
-
-    def score(chunk: HistoryChunk) -> Tensor:
-        with torch.inference_mode():
-            scores_BV: Tensor = backbone.scores(chunk.batch.to(device))
-            return scores_BV
-
-    return score
-
-
-def _load_unchanged(config: RunConfig, data: Data, checkpoint: Path, processes: Processes, sha: str, weights: str | None) -> Score:
-    """The same, of the very bytes that have a digest.
-
-    Raises:
-        UserError: training replaced the checkpoint meanwhile; or as `load_score`.
-    """
-    score = load_score(config, data, checkpoint, processes, weights=weights)
-    if sha256_file(whole_file(checkpoint)) != sha:
-        raise UserError(f"{checkpoint} was replaced while it was read, for its run goes on; evaluate again, or when it has ended")
-    return score
 
 
 def baseline_score(name: str, data: Data) -> Score:

@@ -1,6 +1,6 @@
 """The run folder: its places, and the rule that one folder holds one run.
 
-runs/<name>/  config.yaml  provenance.json  metrics.jsonl  checkpoints/  eval/  report/  wandb/
+runs/<name>/  config.yaml  provenance.json  metrics.jsonl  checkpoints/  memory/  eval/  report/  wandb/
 """
 
 from __future__ import annotations
@@ -61,6 +61,11 @@ class RunFolder:
     def eval(self) -> Path:
         """Per-user ranks, one Parquet file per split and scorer."""
         return self.path / "eval"
+
+    @property
+    def memory(self) -> Path:
+        """What the memory of `plugin.name=memory` knows of items, and how much it weighs beside each checkpoint."""
+        return self.path / "memory"
 
     def run_id(self) -> str:
         """Identity of the run, drawn when it was started and kept when it is resumed."""

@@ -14,6 +14,7 @@ from ltrec.core.counting import counted
 from ltrec.evaluation.compare import Comparison, Difference
 from ltrec.evaluation.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate
 from ltrec.evaluation.gate_words import deciding, head_test, head_told, share, tail_test, tail_told, too_few_seeds
+from ltrec.evaluation.memory_words import memory_line
 from ltrec.evaluation.summary import Estimate, Summary
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.trained import convergence_lines, ranked_line
@@ -46,9 +47,11 @@ def print_seeds(summaries: Sequence[Summary], screen: Screen) -> None:
 
 
 def print_ranked(table: EvalTable, of: str, screen: Screen) -> None:
-    """Which checkpoint was ranked; `of` whom, where there are several."""
+    """Which checkpoint was ranked, and with what memory; `of` whom, where there are several."""
     if line := ranked_line(table):
         screen.say(f"ranked{of}: {line}")
+    if line := memory_line(table):
+        screen.say(f"memory{of}: {line}")
 
 
 def print_convergence(table: EvalTable, screen: Screen) -> None:

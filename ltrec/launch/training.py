@@ -8,19 +8,23 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 import pytorch_lightning as pl
+import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import Strategy
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.slots import LAST
 from ltrec.launch.beginning import Began, accelerator_of, begin
+from ltrec.launch.build import open_data
 from ltrec.launch.crash import traceback_in
 from ltrec.launch.guests import guests, say
+from ltrec.launch.memory import memory_of
 from ltrec.launch.narrator import Narrator
-from ltrec.launch.processes import Processes, cluster_environment
+from ltrec.launch.processes import Processes, cluster_environment, process_group
 from ltrec.launch.restoring import Restored, blamed_on_checkpoint
 from ltrec.launch.run_folder import RunFolder
 from ltrec.launch.screen import screen, speaking
+from ltrec.launch.stage_bar import StageBar
 from ltrec.launch.two_stages import build_switch
 from ltrec.stages.callbacks import Checkpoints, callbacks
 from ltrec.stages.checkpoint_io import AtomicCheckpointIO
@@ -68,6 +72,8 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
             _fit(config, began, asked, steps_per_epoch, profile)
         elif began.processes.world.rank == 0:
             screen().say(began.over)
+        if config.memory is not None:
+            _weigh_memory(config, began, asked)
         return began.run
 
 
@@ -91,6 +97,15 @@ def _fit(config: RunConfig, began: Began, asked: Asked, limit: int | None, profi
                 trainer.fit(began.stage, datamodule=began.datamodule, ckpt_path=began.resume, weights_only=True)
         except SystemExit:  # how Lightning ends after a second Ctrl-C
             raise KeyboardInterrupt(what_is_saved(trainer, run)) from None
+
+
+def _weigh_memory(config: RunConfig, began: Began, asked: Asked) -> None:
+    """Count the memory, and weigh it beside the best checkpoint. A run that is killed here does so when it is asked again."""
+    asked.at_work = False  # everything is saved: Ctrl-C ends at once
+    run, processes = began.run, began.processes
+    together = nullcontext() if dist.is_initialized() else process_group(processes)
+    with traceback_in(run.path), together, StageBar(screen(), quiet=processes.world.rank > 0) as bar:
+        memory_of(run, config, open_data(config), run.checkpoint("best"), processes, bar.update)
 
 
 def make_trainer(

@@ -16,6 +16,7 @@ from ltrec.core.files import atomic_write_text, canonical_json, sha256_file
 from ltrec.data.manifest import Manifest
 from ltrec.evaluation.compare import compare as compare_tables
 from ltrec.evaluation.gate import gate
+from ltrec.evaluation.memory_words import KEY as MEMORY
 from ltrec.evaluation.pairing import pair
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
@@ -134,7 +135,7 @@ def _show(evaluated: Evaluated, screen: Screen) -> dict[str, Any]:
             print_convergence(table, screen)
     screen.say(f"all metrics: {', '.join(str(RunFolder(folder).eval / f'{split}.json') for folder in ours)}")
     screen.say(f"user strata x items, curves: ltrec report {' '.join(map(str, [*ours, *evaluated.rivals]))}")
-    runs = [_answer(folder, found) for folder, found in summaries.items()]
+    runs = [_answer(folder, found, evaluated.models([folder])[0]) for folder, found in summaries.items()]
     return {"split": split, "runs": runs, "results": str(RunFolder(ours[0]).eval / f"{split}.json"), **verdict}
 
 
@@ -148,8 +149,12 @@ def _summarised(evaluated: Evaluated, folder: Path) -> dict[str, Summary]:
 
 
 def _moment(table: EvalTable) -> dict[str, Any]:
-    """Which checkpoint was ranked, as JSON; nothing for a baseline."""
-    return {key: table.source[key] for key in ("asked", "checkpoint", KEY)} if KEY in table.source else {}
+    """Which checkpoint was ranked, and with what memory, as JSON; nothing for a baseline."""
+    return (
+        {key: table.source[key] for key in ("asked", "checkpoint", KEY, MEMORY) if key in table.source}
+        if KEY in table.source
+        else {}
+    )
 
 
 def _compared(evaluated: Evaluated, first: Mapping[str, Summary], screen: Screen) -> dict[str, Any]:
@@ -169,10 +174,11 @@ def _compared(evaluated: Evaluated, first: Mapping[str, Summary], screen: Screen
     return told
 
 
-def _answer(folder: Path, summaries: Mapping[str, Summary]) -> dict[str, Any]:
+def _answer(folder: Path, summaries: Mapping[str, Summary], table: EvalTable) -> dict[str, Any]:
     (model, own), *others = summaries.items()
     baselines = {name: groups_answer(summary) for name, summary in others}
-    return {"run": str(folder), "model": model, "groups": groups_answer(own), "baselines": baselines}
+    memory = table.source.get(MEMORY)
+    return {"run": str(folder), "model": model, "memory": memory, "groups": groups_answer(own), "baselines": baselines}
 
 
 def _evaluated(

@@ -11,9 +11,10 @@ from ltrec.core.errors import UserError
 from ltrec.inference.predict import predict as write_predictions
 from ltrec.launch.build import build_histories, open_data
 from ltrec.launch.crash import traceback_in
-from ltrec.launch.evaluating import load_score
+from ltrec.launch.memory import memory_of
 from ltrec.launch.processes import detect
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.scoring import load_score
 from ltrec.launch.screen import speaking
 from ltrec.launch.stage_bar import StageBar
 from ltrec.launch.travelling import reopen
@@ -39,8 +40,9 @@ def predict(
     path, chosen = out or run / "predictions" / "top-k.parquet", folder.checkpoint(checkpoint)
     with speaking(for_scripts=as_json) as screen, traceback_in(folder.path):
         with StageBar(screen) as bar:
+            memory = memory_of(folder, config, opened, chosen, processes, bar.update, weights=weights)
             rows = write_predictions(
-                load_score(config, opened, chosen, processes, weights=weights),
+                load_score(config, opened, chosen, processes, memory, weights=weights),
                 build_histories(config, opened, "all"),
                 opened.vocabulary.item_id,
                 k=k,

@@ -11,9 +11,10 @@ from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.launch.build import build_histories, build_plan, build_stage, open_data
-from ltrec.launch.evaluating import evaluate_run, load_score
+from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.population import heirs_of, trained_strata
 from ltrec.launch.processes import detect
+from ltrec.launch.scoring import load_network
 from ltrec.launch.strategies import build_prior, build_stratify
 from ltrec.launch.training import train
 from tests.support.logs import START, prepared
@@ -153,7 +154,7 @@ def ranked(run, data, path):
     """Items in the order of their scores, for every validation history."""
     config = run.read_config()
     opened = open_data(config)
-    score, histories = load_score(config, opened, path, detect()), build_histories(config, opened, "valid")
+    score, histories = load_network(config, opened, path, detect()), build_histories(config, opened, "valid")
     return [score(histories.chunk(i)).argsort(1).tolist() for i in range(len(histories))]
 
 

@@ -15,9 +15,10 @@ from ltrec.core.errors import UserError
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.launch.build import open_data
-from ltrec.launch.evaluating import evaluate_run, load_score
+from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.processes import detect
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.scoring import load_network
 from ltrec.stages.backbone import BackboneStage
 from ltrec.stages.weight_average import AVERAGE, WeightAverage, decay_of
 from tests.support.extra_callbacks import extra
@@ -199,7 +200,7 @@ def test_both_weights_of_a_checkpoint_can_be_scored(data, averaged):
         ("average", state[AVERAGE]["state_dict"]),
         ("raw", state["state_dict"]),
     ):
-        score = load_score(config, opened, path, detect(), weights=asked)
+        score = load_network(config, opened, path, detect(), weights=asked)
         backbone = score.__closure__[0].cell_contents
         assert same(dict(backbone.state_dict()), {n.removeprefix("backbone."): v for n, v in expected.items()}), asked
 
