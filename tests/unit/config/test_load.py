@@ -128,8 +128,8 @@ def test_a_variant_inside_a_variant_is_chosen_and_kept_whatever_the_order(tmp_pa
             r"unknown plugin\.trained\.name 'memory' .*; known: none, bottleneck",
         ),
         (
-            ["plugin.name=memory", "plugin.trained.nam=x"],
-            r"unknown key 'plugin\.trained\.nam' .*did you mean 'plugin\.trained\.name'",
+            ["plugin.name=memory", "plugin.trained.nme=x"],
+            r"unknown key 'plugin\.trained\.nme' .*did you mean 'plugin\.trained\.name'",
         ),
         (["plugin.name=memory", "plugin.counting.max_gab=1"], r"unknown key .*did you mean 'plugin\.counting\.max_gap'"),
         (["plugin.name=memory", "plugin.trained=bottleneck"], r"'plugin\.trained' .* write plugin\.trained\.name=bottleneck"),
