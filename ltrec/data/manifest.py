@@ -104,8 +104,8 @@ class Manifest:
         """Path below the folder -> (bytes, sha256) of every file of the data set."""
         named = {self.vocab.path: (self.vocab.bytes, self.vocab.sha256)}
         named |= {shard.path: (shard.bytes, shard.sha256) for shard in self.shards}
-        if rejects := self.summary.get("rejects_file"):
-            named[rejects["path"]] = (rejects["bytes"], rejects["sha256"])
+        for file in filter(None, (self.summary.get("rejects_file"), self.summary.get("reach"))):
+            named[file["path"]] = (file["bytes"], file["sha256"])
         return named
 
     @property

@@ -91,6 +91,13 @@ class Quantiles(TypedDict):
     max: Count
 
 
+class ReachFile(FileRef):
+    """How far targets are from histories: the file, the share of users asked, and validation targets [stratum][distance 0 to 3]."""
+
+    share: Share
+    valid: tuple[tuple[Count, ...], ...]
+
+
 class Summary(TypedDict, total=False):
     """What happened to the events."""
 
@@ -126,3 +133,4 @@ class Summary(TypedDict, total=False):
     first_time: Time
     last_time: Time
     notes: tuple[str, ...]
+    reach: ReachFile

@@ -5,6 +5,7 @@ DIR/vocab/items-<sha>.parquet              raw item id -> dense id, by falling t
 DIR/stratum=0/part-00000-<sha>.parquet     users with something to train on (>= 2 training events)
 DIR/stratum=0/rest-00000-<sha>.parquet     users of the stratum with a single training event: evaluated, never trained on
 DIR/stratum=none/rest-00000-<sha>.parquet  users without training events (cold users)
+DIR/reach/reach-<sha>.parquet              how far users' targets are from their histories
 DIR/_rejects/rejects-<sha>.parquet         malformed rows with file, row and reason
 DIR/.preparing/                            only while a data set is prepared, or was when the process was killed
 
@@ -23,6 +24,7 @@ WORK = ".preparing"
 OVER_BUDGET = "_rejects/over-budget.parquet"
 OWN_FILES = (
     "vocab/items*.parquet",
+    "reach/reach*.parquet",
     "_rejects/rejects*.parquet",
     OVER_BUDGET,
     "stratum=*/part-*.parquet",

@@ -4,6 +4,7 @@ files      every file the manifest names is there, whole, and no other lies amon
 vocabulary ids 1..V by falling count, no item twice
 shards     schema, row group sizes, page checksums, every row (see verify_rows)
 users      no key twice in the whole data set, every key the hash of its id
+reach      users in order, distances that there are, counted as the manifest says (see verify_reach)
 totals     shards, strata, summary and training counts add up to what the manifest says
 """
 
@@ -25,6 +26,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.manifest import MANIFEST, MEND, Manifest, Shard
 from ltrec.data.schema import SHARD_SCHEMA, VOCAB_SCHEMA
 from ltrec.data.verify_files import Progress, check_files
+from ltrec.data.verify_reach import check_reach
 from ltrec.data.verify_rows import Rows, check_rows
 
 
@@ -51,6 +53,7 @@ def verify(folder: Path, on_progress: Progress = _silent) -> Manifest:
         on_progress("shards", number + 1, len(manifest.shards))
     _check_users(folder, manifest)
     _check_totals(folder, manifest, users, events)
+    check_reach(folder, manifest)
     if (wrong := np.flatnonzero(found != counts)).size:
         item = int(wrong[0])
         raise UserError(

@@ -1,7 +1,8 @@
 """What `--json` says: one line on stdout, with keys that stay what they are. Numbers that are none (no users, no base) are null.
 
     prepare, verify   data, name, digest, up_to_date, rows, rejected, duplicates, filtered, events, train_events, users, items,
-                      head_from, strata: [{name, users, trainable, events}]
+                      head_from, strata: [{name, users, trainable, events, reach}]
+                      reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null
     train             run, step, epoch, monitor, best, checkpoint
     evaluate          split, results, runs: [{run, model, memory, groups, baselines: {NAME: groups}}], comparison, gate
                       memory: null, or {form, neighbours, choice: {grid, all: {users, ndcg, weight}, strata: [{...}, ...]}}
@@ -29,6 +30,9 @@ from ltrec.launch.doctor_finding import Finding
 from ltrec.launch.run_folder import RunFolder
 from ltrec.stages.checkpoint_io import read_checkpoint
 
+DISTANCES = ("repeat", "one_link", "two_links", "beyond")
+"""What distances 0 to 3 of a target from the history are called."""
+
 
 def data_answer(folder: Path, manifest: Manifest, *, up_to_date: bool) -> dict[str, Any]:
     """A prepared data set.
@@ -39,7 +43,8 @@ def data_answer(folder: Path, manifest: Manifest, *, up_to_date: bool) -> dict[s
         up_to_date: nothing was done, for it was there already.
     """
     s, strata = manifest.summary, manifest.strata
-    rows = zip(strata.names(), strata.users, manifest.trainable_K, strata.events, strict=True)
+    reach = [dict(zip(DISTANCES, counts, strict=True)) for counts in s["reach"]["valid"]] if "reach" in s else [None] * strata.count
+    rows = zip(strata.names(), strata.users, manifest.trainable_K, strata.events, reach, strict=True)
     return {
         "data": str(folder),
         "name": manifest.name,
@@ -54,7 +59,7 @@ def data_answer(folder: Path, manifest: Manifest, *, up_to_date: bool) -> dict[s
         "users": s["users"],
         "items": s["items"],
         "head_from": strata.head_from,
-        "strata": [{"name": name, "users": u, "trainable": t, "events": e} for name, u, t, e in rows],
+        "strata": [{"name": name, "users": u, "trainable": t, "events": e, "reach": r} for name, u, t, e, r in rows],
     }
 
 

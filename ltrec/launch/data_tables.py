@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from ltrec.data.manifest import Manifest
+from ltrec.data.reach import KNOWN, ONE_LINK, REPEAT
 from ltrec.launch.screen import Screen
 
 _LEAST = ("of events", "events", "P(z)", "share", "trainable")
@@ -65,6 +67,7 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     yield "users", f"{s['users']:,}", _users(s)
     yield "items", f"{s['items']:,}", ""
     yield "targets", f"{s['test_targets']:,}", _split(manifest)
+    yield from _reach(s)
     lengths = sorted(s["length_quantiles"].items(), key=lambda pair: _ORDER.index(pair[0]))
     yield from _outsized(s)
     yield "events per user", "", ", ".join(f"{name} {value:,}" for name, value in lengths)
@@ -77,6 +80,23 @@ def _ties(ties: dict[str, Any]) -> str:
     ids = f"inside ties item ids {way} in {share:.0%}: " if ties["pairs"] else ""
     order = "order of the log kept" if ties["rule"] == "source" else "order taken from a hash"
     return f"{ties['share']:.0%} of events tie with the one before; {ids}{order}"
+
+
+def _reach(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Where validation targets are, seen from the history; a data set prepared by an older version has nothing on record."""
+    counts = np.array(s.get("reach", {}).get("valid", ()), np.int64).reshape(-1, len(KNOWN))
+    if not (all_ := counts.sum()):
+        return
+    repeat, one, two, beyond = (f"{share:.0%}" for share in counts.sum(axis=0) / all_)
+    by_stratum = ", ".join(f"{row[ONE_LINK] / row.sum():.0%}" if row.sum() else "-" for row in counts)
+    sample = f" ({s['reach']['share']:.1%} of the users asked)" if s["reach"]["share"] < 1 else ""
+    inside = f", {repeat} are in it" if counts[:, REPEAT].any() else ""
+    yield (
+        "reach",
+        one,
+        f"of validation targets are one link from the history ({by_stratum} by stratum), {two} two, {beyond} beyond"
+        f"{inside}{sample}",
+    )
 
 
 def _outsized(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -66,9 +66,11 @@ def make_copy(folder: Path, place: Path) -> tuple[Path, int]:
 
 
 def _parts(manifest: Manifest) -> Iterator[tuple[str, int, str]]:
-    """(path, bytes, sha256) of all that training reads."""
+    """(path, bytes, sha256) of all that training and evaluation read."""
     yield manifest.vocab.path, manifest.vocab.bytes, manifest.vocab.sha256
     yield from ((shard.path, shard.bytes, shard.sha256) for shard in manifest.shards)
+    if reach := manifest.summary.get("reach"):
+        yield reach["path"], reach["bytes"], reach["sha256"]
 
 
 def _is_whole(path: Path, size: int, digest: str) -> bool:

@@ -6,6 +6,7 @@ split       per-user counts, where training ends, strata
 sort        one external sort by (part, user, time, source) into flat files
 count       first pass over the sorted events: training counts, hence item ids
 write       second pass: shards
+reach       two passes more: how far targets are from histories
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from ltrec.data.prepare.grouping import blocks
 from ltrec.data.prepare.layout import sort
 from ltrec.data.prepare.places import refuse_overlap
 from ltrec.data.prepare.progress import MENDING, UNCHANGED, Progress, silent
+from ltrec.data.prepare.reach import measure_reach
 from ltrec.data.prepare.shards import write_shards
 from ltrec.data.prepare.sources import Source, describe, find_sources, stamps
 from ltrec.data.prepare.strata import find_strata
@@ -123,9 +125,12 @@ def _build(
     on_users = _counter("write", counted["users"], on_progress)
     stream = blocks(layout, config.block_rows)
     shards = write_shards(stream, layout.parts, id_of_code, work, config.block_rows, config.shard_events, on_users)
+    on_progress("reach", 0, 0)
+    size = {"users": counted["users"], "events": counted["events"]}
+    reach = measure_reach(lambda: blocks(layout, config.block_rows), id_of_code, counts, strata.count, work, **size)
     unit = account.pop("time_unit")
     account |= {**counted, "items": vocab.items, "outsized": outsized, "first_time": first, "last_time": latest}
-    account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes()}
+    account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes(), "reach": reach}
     summary.check_account(account, shards, int(counts.sum()))
     return Manifest(
         name=identity["name"],

@@ -22,7 +22,7 @@ from ltrec.data.prepare.progress import Progress
 from ltrec.data.schema import OWN_FILES, WORK
 from ltrec.data.verify_files import check_files
 
-_OWN = (MANIFEST, f".{MANIFEST}.*.tmp", "vocab", "_rejects", "stratum=*")
+_OWN = (MANIFEST, f".{MANIFEST}.*.tmp", "vocab", "reach", "_rejects", "stratum=*")
 
 
 @contextmanager

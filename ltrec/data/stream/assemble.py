@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.data.stream.blocks import I64, prefix_sums
+from ltrec.core.ragged import prefix_sums, ragged
+from ltrec.data.stream.blocks import I64
 from ltrec.data.stream.plan import Plan
-from ltrec.data.stream.rows import I32, Rows, ragged
+from ltrec.data.stream.rows import I32, Rows
 from ltrec.data.stream.takes import Take, Window
 from ltrec.data.stream.training_rows import window_starts
 

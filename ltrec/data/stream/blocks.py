@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core.hashing import mix, mix_array
+from ltrec.core.ragged import prefix_sums
 from ltrec.data.manifest import Manifest
 
 I64 = npt.NDArray[np.int64]
@@ -40,11 +41,6 @@ class Blocks:
     def take(self, order: I64) -> Blocks:
         """The blocks of the given numbers, in that order."""
         return Blocks(self.shard[order], self.group[order], self.rows[order])
-
-
-def prefix_sums(counts: I64) -> I64:
-    """Exclusive running sums and the total: one longer than `counts`."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
 
 
 def blocks_of(manifest: Manifest, shards: Iterable[int]) -> Blocks:

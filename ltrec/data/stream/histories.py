@@ -29,11 +29,12 @@ from torch import Tensor
 from ltrec.core import columns as c
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError, nearest
+from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest
-from ltrec.data.stream.blocks import I64, blocks_of, prefix_sums
+from ltrec.data.stream.blocks import I64, blocks_of
 from ltrec.data.stream.recent import Recent
-from ltrec.data.stream.rows import I32, int_column, list_column, ragged
+from ltrec.data.stream.rows import I32, int_column, list_column
 from ltrec.data.stream.shards import ShardFiles
 
 SPLITS = {"valid": c.VALID_AT, "test": c.TEST_AT, "all": ""}

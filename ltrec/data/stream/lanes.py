@@ -17,7 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ltrec.core.hashing import mix, permutation
-from ltrec.data.stream.blocks import I64, Blocks, prefix_sums
+from ltrec.core.ragged import prefix_sums
+from ltrec.data.stream.blocks import I64, Blocks
 from ltrec.data.stream.recent import Recent
 from ltrec.data.stream.schedule import Schedule
 from ltrec.data.stream.takes import Pieces, Take, Window

@@ -1,8 +1,4 @@
-"""Rows: jagged users in memory, and the packed gather that everything is built with. No Python loop over rows.
-
-`ragged(starts, lengths)` lists the positions start, start+1, ... of every run, one run after the other; indexing with it gathers
-any selection of runs at once (one repeat, one arange).
-"""
+"""Rows: jagged users in memory. Everything is built with one packed gather (`core.ragged`); no Python loop over rows."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ltrec.core import columns as c
-from ltrec.data.stream.blocks import I64, prefix_sums
+from ltrec.core.ragged import I64, prefix_sums
 
 I32 = npt.NDArray[np.int32]
 
@@ -43,12 +39,6 @@ class Rows:
         """Rows low:high, without a copy of the items."""
         offsets = self.offsets[low : high + 1]
         return Rows(self.items[offsets[0] : offsets[-1]], offsets - offsets[0], self.user_key[low:high], self.stratum[low:high])
-
-
-def ragged(starts: I64, lengths: I64) -> I64:
-    """Positions of runs: for every i the numbers starts[i], ..., starts[i] + lengths[i] - 1."""
-    ends = np.cumsum(lengths)
-    return np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if ends.size else 0)
 
 
 def list_column(table: pa.Table, name: str) -> tuple[I32, I64]:

@@ -12,11 +12,12 @@ import pyarrow as pa
 
 from ltrec.core import columns as c
 from ltrec.core.hashing import mix, mix_array
+from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.data.manifest import Manifest
-from ltrec.data.stream.blocks import I64, prefix_sums
+from ltrec.data.stream.blocks import I64
 from ltrec.data.stream.plan import Plan
 from ltrec.data.stream.recent import Recent
-from ltrec.data.stream.rows import Rows, int_column, key_columns, list_column, ragged
+from ltrec.data.stream.rows import Rows, int_column, key_columns, list_column
 from ltrec.data.stream.shards import ShardFiles
 from ltrec.data.stream.takes import Window
 

@@ -1,0 +1,102 @@
+"""Whose targets are looked at: everybody, or in a huge log a sample of users; with their histories, ordered by key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.core import columns as c
+from ltrec.core.ragged import I64, prefix_sums, ragged
+from ltrec.data.prepare.grouping import Block
+
+MOST_USERS, MOST_EVENTS = 100_000, 10_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """U users with a target, ordered by key: any first part of them is a random sample, for keys are hashes.
+
+    Attributes:
+        key_U: user keys.
+        stratum_U: activity strata, -1 = kept out of training.
+        item_E: their events end to end, up to the last target.
+        offsets: user u has item_E[offsets[u]:offsets[u+1]], int64 [U+1].
+        at: position of the target by split, [U] each; -1 = none.
+    """
+
+    key_U: I64
+    stratum_U: I64
+    item_E: npt.NDArray[np.int32]
+    offsets: I64
+    at: dict[str, I64]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """n users who have a history and a target.
+
+    Attributes:
+        item_E: events of all.
+        start_n, length_n: history of each among them, never empty.
+        target_n: the items asked for.
+    """
+
+    item_E: npt.NDArray[np.int32]
+    start_n: I64
+    length_n: I64
+    target_n: I64
+
+    @staticmethod
+    def of(asked: Asked, user_n: I64, split: str) -> Question:
+        """About a split's targets."""
+        start, at = asked.offsets[user_n], asked.at[split][user_n]
+        return Question(asked.item_E, start, at, asked.item_E[start + at].astype(np.int64))
+
+    def take(self, which: I64 | slice) -> Question:
+        """Some of the users."""
+        return Question(self.item_E, self.start_n[which], self.length_n[which], self.target_n[which])
+
+    def histories(self) -> npt.NDArray[np.int32]:
+        """Their items end to end."""
+        return self.item_E[ragged(self.start_n, self.length_n)]
+
+
+def share_asked(users: int, events: int) -> float:
+    """Which share of the users is asked, of so many with so many events."""
+    return min(1.0, MOST_USERS / users, MOST_EVENTS / events)
+
+
+def ask(stream: Iterable[Block], id_of_code: npt.NDArray[np.int32], share: float) -> Asked:
+    """Read the users; of all keys the smallest `share` is taken."""
+    taken = [part for block in stream if (part := _of_block(block, id_of_code, share)) is not None]
+    if not taken:
+        none = np.zeros(0, np.int64)
+        return Asked(none, none, none.astype(np.int32), np.zeros(1, np.int64), {"valid": none, "test": none})
+    key, stratum, length, valid, test = (np.concatenate(column) for column in zip(*(users for users, _ in taken), strict=True))
+    items, order = np.concatenate([items for _, items in taken]), np.argsort(key)
+    starts = prefix_sums(length)[:-1]
+    return Asked(
+        key_U=key[order],
+        stratum_U=stratum[order],
+        item_E=items[ragged(starts[order], length[order])],
+        offsets=prefix_sums(length[order]),
+        at={"valid": valid[order], "test": test[order]},
+    )
+
+
+def _of_block(
+    block: Block, id_of_code: npt.NDArray[np.int32], share: float
+) -> tuple[tuple[I64, ...], npt.NDArray[np.int32]] | None:
+    key, stratum, valid, test = (
+        block.users[name].to_numpy().astype(np.int64) for name in (c.USER_KEY, c.STRATUM, c.VALID_AT, c.TEST_AT)
+    )
+    asks = (np.maximum(valid, test) > 0) & (key + 2.0**63 < share * 2.0**64) if share < 1 else np.maximum(valid, test) > 0
+    users = np.flatnonzero(asks)
+    if not users.size:
+        return None
+    length = np.maximum(valid, test)[users] + 1
+    items = id_of_code[block.codes[ragged(block.offsets[:-1][users], length)]]
+    return (key[users], stratum[users], length, valid[users], test[users]), items

@@ -1,0 +1,164 @@
+"""Links as windows of training events: as large as the log, whatever ties there are. A list of linked pairs would not be.
+
+A tie of a thousand events has half a million pairs. So pairs are never written out: the neighbours of an item are the events in
+the windows of its own events. The most frequent items, the *hubs*, have a bit each in a row of bits per item; they settle nearly
+all questions, and just those that would cost most to walk.
+
+Letters: N training events, V items, W words of 64 bits.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.core.ragged import I64, prefix_sums, ragged
+from ltrec.data.prepare.grouping import Block
+from ltrec.data.prepare.reach.windows import Ties
+
+HUB_BYTES, MOST_WORDS, WORD = 1 << 27, 8, 64
+PIECE = 1 << 21
+"""Events looked at in one go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Neighbours of every item.
+
+    Attributes:
+        item_N: items 1..V of the training events, int32.
+        low_N, high_N: the window of each, a range of events.
+        offsets: item v has the events at_N[offsets[v]:offsets[v+1]], int64 [V+2].
+        at_N: the events by item.
+        visits_V: events in all windows of an item, int64 [V+1]: what it costs to walk to its neighbours.
+        hub_VW: bit b of word w of row v: v is in a window with item 64 w + b + 1. An item in a window is in one with itself.
+    """
+
+    item_N: npt.NDArray[np.int32]
+    low_N: npt.NDArray[Any]
+    high_N: npt.NDArray[Any]
+    offsets: I64
+    at_N: npt.NDArray[Any]
+    visits_V: I64
+    hub_VW: npt.NDArray[np.uint64]
+
+    @property
+    def hubs(self) -> int:
+        """Items 1..hubs are the hubs."""
+        return int(min(self.hub_VW.shape[1] * WORD, len(self.hub_VW) - 1))
+
+    def neighbours(self, owner_P: I64, item_P: I64) -> Iterator[I64]:
+        """Keys of (owner, item in a window with one of the owner's items) in pieces, rising and single within a piece.
+
+        Args:
+            owner_P: who asks, rising.
+            item_P: about which item.
+        """
+        width = len(self.visits_V)
+        starts, lengths = self.offsets[item_P], self.offsets[item_P + 1] - self.offsets[item_P]
+        for some in pieces(lengths, PIECE):
+            events = np.asarray(self.at_N[ragged(starts[some], lengths[some])])
+            owner = np.repeat(owner_P[some], lengths[some])
+            low = self.low_N[events].astype(np.int64)
+            sizes = self.high_N[events] - low
+            for part in pieces(sizes, PIECE):
+                found = self.item_N[ragged(low[part], sizes[part])]
+                yield _rising(np.repeat(owner[part], sizes[part]) * width + found)
+
+
+def _rising(key: I64) -> I64:
+    """Distinct keys in order; a sort, several times as fast as the hashes of `np.unique`."""
+    key.sort()
+    distinct: I64 = key[np.append(True, key[1:] != key[:-1])]
+    return distinct
+
+
+def pieces(lengths: I64, most: int) -> Iterator[slice]:
+    """Consecutive ranges that hold `most` together or less; one that is longer by itself comes alone."""
+    ends, low = np.cumsum(lengths), 0
+    while low < len(ends):
+        before = int(ends[low - 1]) if low else 0
+        high = max(low + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield slice(low, high)
+        low = high
+
+
+def find_links(
+    stream: Iterable[Block], id_of_code: npt.NDArray[np.int32], count_of_code: npt.NDArray[np.int64], folder: Path
+) -> Links:
+    """Gather the links of all blocks.
+
+    Args:
+        stream: the blocks.
+        id_of_code: item id of every code; 0 where an item was filtered out.
+        count_of_code: training events of every code.
+        folder: of files that are mapped, the caller's to remove.
+
+    Raises:
+        OSError: no space is left there.
+    """
+    count_V = np.zeros(int(id_of_code.max()) + 1, np.int64)
+    count_V[id_of_code] = count_of_code
+    links = _empty(count_V, folder)
+    filled, cursor_V = 0, links.offsets[:-1].copy()
+    for block in stream:
+        ties = Ties.of(block)
+        if (n := ties.code_n.size) == 0:
+            continue
+        item = id_of_code[ties.code_n]
+        low, high = ties.windows()
+        here = slice(filled, filled + n)
+        links.item_N[here], links.low_N[here], links.high_N[here] = item, low + filled, high + filled
+        links.visits_V[:] += np.bincount(item, high - low, len(count_V)).astype(np.int64)
+        order = np.argsort(item, kind="stable")
+        own, first, times = np.unique(item[order], return_index=True, return_counts=True)
+        links.at_N[ragged(cursor_V[own], times)] = order + filled
+        cursor_V[own] += times
+        _mark_hubs(links, item, ties, order, own, first)
+        filled += n
+    return links
+
+
+def _empty(count_V: I64, folder: Path) -> Links:
+    events, items = int(count_V.sum()), len(count_V)
+    index = np.int32 if events < 1 << 31 else np.int64
+    words = min(MOST_WORDS, max(1, HUB_BYTES // (8 * items)), -(-items // WORD))
+    return Links(
+        item_N=mapped(folder / "links-item", events, np.int32),
+        low_N=mapped(folder / "links-low", events, index),
+        high_N=mapped(folder / "links-high", events, index),
+        offsets=prefix_sums(count_V),
+        at_N=mapped(folder / "links-at", events, index),
+        visits_V=np.zeros(items, np.int64),
+        hub_VW=np.zeros((items, words), np.uint64),
+    )
+
+
+def _mark_hubs(links: Links, item_n: npt.NDArray[np.int32], ties: Ties, order: I64, own: npt.NDArray[Any], first: I64) -> None:
+    """Set the bits of hubs in the windows of a block's events; `order` sorts them by item, the runs of `own` begin at `first`."""
+    place = (item_n - 1).astype(np.uint64)
+    for word in range(links.hub_VW.shape[1]):
+        bits = np.where(place // WORD == word, np.uint64(1) << (place % np.uint64(WORD)), np.uint64(0))
+        if bits.any():
+            links.hub_VW[own, word] |= np.bitwise_or.reduceat(ties.bits_of_windows(bits)[order], first)
+
+
+def mapped(path: Path, length: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """An array in a file. Its space is taken at once: a write that finds the disk full later would kill the process.
+
+    Raises:
+        OSError: there is none.
+    """
+    size = max(1, length) * np.dtype(dtype).itemsize
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    finally:
+        os.close(descriptor)
+    return np.memmap(path, dtype, "r+", shape=(max(1, length),))[:length]

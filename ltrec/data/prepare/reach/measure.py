@@ -1,0 +1,70 @@
+"""Distances of all who are asked, to a file of the data set and an entry of the manifest's summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ltrec.core import columns as c
+from ltrec.core.files import atomic_path, rename_by_hash
+from ltrec.data.prepare.grouping import Block
+from ltrec.data.prepare.reach.asked import ask, share_asked
+from ltrec.data.prepare.reach.distances import distances
+from ltrec.data.prepare.reach.links import find_links
+from ltrec.data.reach import KNOWN, OF_SPLIT, REACH_SCHEMA
+
+FOLDER, STEM = "reach", "reach"
+
+
+def measure_reach(
+    stream: Callable[[], Iterator[Block]],
+    id_of_code: npt.NDArray[np.int32],
+    count_of_code: npt.NDArray[np.int64],
+    strata: int,
+    work: Path,
+    *,
+    users: int,
+    events: int,
+) -> dict[str, Any]:
+    """Write `reach/reach-<sha>.parquet` into `work`; return its entry (see `ReachFile`), without a word on test targets.
+
+    Args:
+        stream: the blocks from the beginning; read twice.
+        id_of_code: item id of every code.
+        count_of_code: training events of every code.
+        strata: number of activity strata.
+        work: folder of the data set to be, where the links are mapped as well.
+        users: in all.
+        events: in all.
+    """
+    (scratch := work / "links").mkdir()
+    links = find_links(stream(), id_of_code, count_of_code, scratch)
+    asked = ask(stream(), id_of_code, share_asked(users, events))
+    found = {split: distances(links, asked, split) for split in OF_SPLIT}
+    valid, stratum = found["valid"], asked.stratum_U
+    return {
+        **_write(asked.key_U, found, work),
+        "share": share_asked(users, events),
+        "valid": [[int(((stratum == z) & (valid == d)).sum()) for d in KNOWN] for z in range(strata)],
+    }
+
+
+def _write(key_U: npt.NDArray[np.int64], found: dict[str, npt.NDArray[np.int8]], work: Path) -> dict[str, Any]:
+    columns = {c.USER_KEY: key_U, **{OF_SPLIT[split]: distance for split, distance in found.items()}}
+    with atomic_path(path := work / FOLDER / f"{STEM}.tmp") as temporary:
+        pq.write_table(
+            pa.table(columns, schema=REACH_SCHEMA),
+            temporary,
+            compression="zstd",
+            use_dictionary=False,
+            column_encoding={c.USER_KEY: "PLAIN", **dict.fromkeys(OF_SPLIT.values(), "PLAIN")},
+            write_page_checksum=True,
+        )
+    final, digest = rename_by_hash(path)
+    return {"path": final.relative_to(work).as_posix(), "bytes": final.stat().st_size, "sha256": digest}

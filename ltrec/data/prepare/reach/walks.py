@@ -1,0 +1,67 @@
+"""From targets over windows to their neighbours, once or twice: are any in the history of who asks?
+
+Users who ask for the same target are one *owner*: its neighbourhood is walked once. Neighbours come as keys owner x (V + 1) + item
+in rising pieces, where the histories of the owner's users are looked up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.core.ragged import I64
+from ltrec.data.prepare.reach.asked import Question
+from ltrec.data.prepare.reach.links import PIECE, Links, pieces
+
+Bools = npt.NDArray[np.bool_]
+
+
+def walk(links: Links, question: Question) -> Bools:
+    """Whether the target is in a window with an item of the history [n]."""
+    targets, owner_n = np.unique(question.target_n, return_inverse=True)
+    return _looked_up(links, question, owner_n, links.neighbours(np.arange(targets.size), targets))
+
+
+def walk_twice(links: Links, question: Question) -> Bools:
+    """Whether some item that is no hub is in a window with the target and in one with an item of the history [n]."""
+    _, owner_n = np.unique(question.target_n, return_inverse=True)
+    second = (key for owner, between in _between(links, question.target_n) for key in links.neighbours(owner, between))
+    return _looked_up(links, question, owner_n, second)
+
+
+def visits_of_two(links: Links, question: Question) -> I64:
+    """Events that the second walk of every user's target would come to [n]."""
+    targets, owner_n = np.unique(question.target_n, return_inverse=True)
+    visits = np.zeros(targets.size, np.int64)
+    for owner, between in _between(links, question.target_n):
+        visits += np.bincount(owner, links.visits_V[between], targets.size).astype(np.int64)
+    return visits[owner_n]
+
+
+def _between(links: Links, target_n: I64) -> Iterator[tuple[I64, I64]]:
+    """Pieces of (owner, neighbour of its target that is no hub)."""
+    targets = np.unique(target_n)
+    for key in links.neighbours(np.arange(targets.size), targets):
+        owner, item = np.divmod(key, len(links.visits_V))
+        rare = (item > links.hubs) & (item != targets[owner])
+        if rare.any():
+            yield owner[rare], item[rare]
+
+
+def _looked_up(links: Links, question: Question, owner_n: I64, found: Iterable[I64]) -> Bools:
+    """Whether a user's history holds any of the owner's keys [n]."""
+    hit, width = np.zeros(len(owner_n), np.bool_), len(links.visits_V)
+    by_owner = np.argsort(owner_n, kind="stable")
+    sorted_owner = owner_n[by_owner]
+    for key in found:
+        low, high = np.searchsorted(sorted_owner, [key[0] // width, key[-1] // width + 1])
+        users = by_owner[low:high]
+        users = users[~hit[users]]
+        for part in pieces(question.length_n[users], PIECE):
+            some, who = question.take(users[part]), users[part]
+            asked = np.repeat(owner_n[who], some.length_n) * width + some.histories()
+            place = np.minimum(np.searchsorted(key, asked), len(key) - 1)
+            hit[np.repeat(who, some.length_n)[key[place] == asked]] = True
+    return hit

@@ -1,0 +1,34 @@
+"""What must hold for the file of distances: users in order, distances that there are, and the counts that the manifest names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ltrec.core import columns as c
+from ltrec.core.errors import UserError
+from ltrec.data.manifest import MEND, Manifest
+from ltrec.data.reach import KNOWN, OF_SPLIT, UNKNOWN, read_reach_file
+
+
+def check_reach(folder: Path, manifest: Manifest) -> None:
+    """Check the file, where the data set has one.
+
+    Raises:
+        UserError: at the first fault, naming the file.
+    """
+    if (said := manifest.summary.get("reach")) is None:
+        return
+    path = folder / said["path"]
+    rows = read_reach_file(path, said["sha256"])
+    key = rows[c.USER_KEY].to_numpy()
+    if (key[1:] <= key[:-1]).any():
+        raise UserError(f"{path}: users are not ordered by their key; {MEND}")
+    for name in OF_SPLIT.values():
+        if strange := sorted(set(rows[name].unique().to_pylist()) - {UNKNOWN, *KNOWN}):
+            raise UserError(f"{path}: {name} {strange[0]} is no distance; {MEND}")
+    found = [int((rows[c.REACH_VALID].to_numpy() == distance).sum()) for distance in KNOWN]
+    counts = np.array(said["valid"], np.int64).reshape(-1, len(KNOWN)).sum(axis=0).tolist()
+    if found != counts:
+        raise UserError(f"{path} has {found} validation targets at distance 0 to 3, the manifest says {counts}; {MEND}")
