@@ -13,11 +13,11 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from ltrec.core.ragged import ragged
 from ltrec.data.neighbours.config import CoOccurrenceConfig
 from ltrec.data.neighbours.events import Events
 from ltrec.data.neighbours.ties import I64
 from ltrec.data.neighbours.transitions import Pairs
-from ltrec.data.stream.rows import ragged
 
 
 class CoOccurrence:
