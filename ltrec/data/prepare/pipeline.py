@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from ltrec.data.prepare.grouping import blocks
 from ltrec.data.prepare.layout import sort
 from ltrec.data.prepare.places import refuse_overlap
 from ltrec.data.prepare.progress import MENDING, UNCHANGED, Progress, silent
-from ltrec.data.prepare.reach import measure_reach
+from ltrec.data.prepare.reach import measure_reach, share_asked
 from ltrec.data.prepare.shards import write_shards
 from ltrec.data.prepare.sources import Source, describe, find_sources, stamps
 from ltrec.data.prepare.strata import find_strata
@@ -119,16 +120,15 @@ def _build(
     if not counted["trainable_users"]:
         raise UserError("no user has two training events, so there is no pair of events to learn from; nothing was written")
     on_progress("count", 0, 0)
-    counts = vocabulary.count_training(blocks(layout, config.block_rows), codes)
+    read = partial(blocks, layout, config.block_rows)
+    counts = vocabulary.count_training(read(), codes)
     outsized = summary.outsized(connection, counts)
     vocab, id_of_code = vocabulary.write_vocabulary(connection, counts, work)
     on_users = _counter("write", counted["users"], on_progress)
-    stream = blocks(layout, config.block_rows)
-    shards = write_shards(stream, layout.parts, id_of_code, work, config.block_rows, config.shard_events, on_users)
+    shards = write_shards(read(), layout.parts, id_of_code, work, config.block_rows, config.shard_events, on_users)
     on_progress("reach", 0, 0)
-    size = {"users": counted["users"], "events": counted["events"]}
-    reach = measure_reach(lambda: blocks(layout, config.block_rows), id_of_code, counts, strata.count, work, **size)
-    unit = account.pop("time_unit")
+    share = share_asked(counted["users"], counted["events"])
+    reach = measure_reach(read, id_of_code, counts, share, strata.count, work)
     account |= {**counted, "items": vocab.items, "outsized": outsized, "first_time": first, "last_time": latest}
     account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes(), "reach": reach}
     summary.check_account(account, shards, int(counts.sum()))
@@ -138,7 +138,7 @@ def _build(
         source={
             "files": identity["files"],
             "columns": {"user": config.user, "item": config.item, "time": config.time},
-            "time_unit": unit,
+            "time_unit": account.pop("time_unit"),
             "tie_break": ties.order,
         },
         options=identity["options"],

@@ -23,4 +23,5 @@ bounded by a number of visits to events; where it does not suffice, the users wi
 shares are those of a random sample.
 """
 
+from ltrec.data.prepare.reach.asked import share_asked as share_asked
 from ltrec.data.prepare.reach.measure import measure_reach as measure_reach

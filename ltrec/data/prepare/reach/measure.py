@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ltrec.core import columns as c
 from ltrec.core.files import atomic_path, rename_by_hash
 from ltrec.data.prepare.grouping import Block
-from ltrec.data.prepare.reach.asked import ask, share_asked
+from ltrec.data.prepare.reach.asked import ask
 from ltrec.data.prepare.reach.distances import distances
 from ltrec.data.prepare.reach.links import find_links
 from ltrec.data.reach import KNOWN, OF_SPLIT, REACH_SCHEMA
@@ -26,11 +26,9 @@ def measure_reach(
     stream: Callable[[], Iterator[Block]],
     id_of_code: npt.NDArray[np.int32],
     count_of_code: npt.NDArray[np.int64],
+    share: float,
     strata: int,
     work: Path,
-    *,
-    users: int,
-    events: int,
 ) -> dict[str, Any]:
     """Write `reach/reach-<sha>.parquet` into `work`; return its entry (see `ReachFile`), without a word on test targets.
 
@@ -38,19 +36,18 @@ def measure_reach(
         stream: the blocks from the beginning; read twice.
         id_of_code: item id of every code.
         count_of_code: training events of every code.
+        share: of users who are asked.
         strata: number of activity strata.
         work: folder of the data set to be, where the links are mapped as well.
-        users: in all.
-        events: in all.
     """
     (scratch := work / "links").mkdir()
     links = find_links(stream(), id_of_code, count_of_code, scratch)
-    asked = ask(stream(), id_of_code, share_asked(users, events))
+    asked = ask(stream(), id_of_code, share)
     found = {split: distances(links, asked, split) for split in OF_SPLIT}
     valid, stratum = found["valid"], asked.stratum_U
     return {
         **_write(asked.key_U, found, work),
-        "share": share_asked(users, events),
+        "share": share,
         "valid": [[int(((stratum == z) & (valid == d)).sum()) for d in KNOWN] for z in range(strata)],
     }
 
