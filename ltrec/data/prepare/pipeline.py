@@ -127,8 +127,7 @@ def _build(
     on_users = _counter("write", counted["users"], on_progress)
     shards = write_shards(read(), layout.parts, id_of_code, work, config.block_rows, config.shard_events, on_users)
     on_progress("reach", 0, 0)
-    share = share_asked(counted["users"], counted["events"])
-    reach = measure_reach(read, id_of_code, counts, share, strata.count, work)
+    reach = measure_reach(read, id_of_code, counts, share_asked(counted["users"], counted["events"]), strata.count, work)
     account |= {**counted, "items": vocab.items, "outsized": outsized, "first_time": first, "last_time": latest}
     account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes(), "reach": reach}
     summary.check_account(account, shards, int(counts.sum()))
