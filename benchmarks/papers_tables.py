@@ -106,8 +106,9 @@ FAIR = Claim(
         "SASRec, full softmax, every item ranked, items of the history kept. Short, medium and long histories hold a third of the "
         "training events each. The paper's baseline weighs users alike (a user's loss is the mean over his targets), and its CVaR "
         "takes the worst users of a batch; ours weighs targets alike, and CVaR takes the worst targets. Smaller than theirs: width "
-        "64 for 256, two blocks for three, 50 events for 200 (`conf/experiment/fairness-retailrocket.yaml` lists the rest). The "
-        "best checkpoint is that of validation NDCG@10."
+        "64 for 256, two blocks for three, 50 events for 200 (`conf/experiment/fairness-retailrocket.yaml` lists the rest). Group "
+        "DRO's weights follow the losses of the steps before, and a length that a batch lacks keeps its weight; theirs follow the "
+        "step's own, and it loses. The best checkpoint is that of validation NDCG@10."
     ),
     groups={"all": "all", "stratum=0": "short", "stratum=1": "medium", "stratum=2": "long"},
     seeds={"retailrocket": 3},
