@@ -35,6 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=_names, help="data sets, by comma; all of the claim unless given")
     parser.add_argument("--methods", type=_names, help="files of conf/method, by comma; all of the claim unless given")
     parser.add_argument("--seeds", type=int, help="no more than this many")
+    parser.add_argument("--tries", type=int, help="settings of a method, the first ones; all unless given")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all runs that differ")
     return parser.parse_args()
 
@@ -68,7 +69,7 @@ def main() -> int:
     options = arguments()
     if unknown := [name for name in options.claims if name not in CLAIMS]:
         sys.exit(f"unknown claim {unknown[0]!r}; there are {', '.join(CLAIMS)}")
-    bench = Bench(options.logs, options.out, options.results, tuple(options.set))
+    bench = Bench(options.logs, options.out, options.results, tuple(options.set), options.tries)
     try:
         failed = [label for name in options.claims for label in work_claim(bench, CLAIMS[name], options)]
     except KeyboardInterrupt:  # heard by the run, too: it saves a checkpoint and ends

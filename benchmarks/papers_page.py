@@ -37,9 +37,10 @@ def write_page(path: Path, bench: Bench) -> None:
 
 
 def _of_data(claim: Claim, data: str, theirs: Measured, ours: Measured) -> Iterable[str]:
-    missing = [text for side in (theirs, ours) if (text := _missing(side, claim.seeds[data]))]
-    if missing:
+    if missing := [text for side in (theirs, ours) if (text := _missing(side, claim.seeds[data]))]:
         yield f"**Incomplete**, of {claim.seeds[data]} seeds: {'; '.join(missing)}."
+    if untried := [text for side in (theirs, ours) if (text := _untried(side))]:
+        yield f"**Settings not tried yet**: {'; '.join(untried)}."
     if not any(line["phase"] == "summary" for side in (theirs, ours) for line in side.lines):
         return
     if findings := _findings(claim, data, theirs, ours):
@@ -56,6 +57,15 @@ def _of_data(claim: Claim, data: str, theirs: Measured, ours: Measured) -> Itera
 def _missing(side: Measured, wanted: int) -> str:
     short = [f"{m} {n or 'none'}" for m in side.side.protocol.methods if (n := side.seeds(m)) < wanted]
     return f"{side.side.label}: {', '.join(short)}" if short else ""
+
+
+def _untried(side: Measured) -> str:
+    """Settings without a line, of methods that have one."""
+    tried = {(line["method"], line["setting"]) for line in side.lines if line["phase"] == "tune"}
+    methods = {method for method, _ in tried}
+    every = ((m, setting) for m, of_method in side.side.protocol.settings.items() if m in methods for setting in of_method)
+    left = [f"{method} {setting}" for method, setting in every if (method, setting) not in tried]
+    return f"{side.side.label}: {', '.join(left)}" if left else ""
 
 
 def _findings(claim: Claim, data: str, theirs: Measured, ours: Measured) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from methods import Sitting, prepare_data
@@ -24,12 +25,14 @@ class Bench:
         out: folder for data and runs.
         results: folder for results.
         words: settings of all runs that differ, for trying the benchmark itself.
+        tries: settings of a method that are tried, the first ones; None = all.
     """
 
     logs: Path
     out: Path
     results: Path
     words: tuple[str, ...] = ()
+    tries: int | None = None
 
     def ledger(self, claim: Claim, side: Side) -> Ledger:
         """The lines of a side."""
@@ -38,7 +41,14 @@ class Bench:
     def sitting(self, claim: Claim, side: Side) -> Sitting:
         """The runs of a side."""
         seeds = range(max(claim.seeds.values()))
-        return Sitting(side.protocol, self.ledger(claim, side), self.out / claim.paper, seeds, (*side.words, *self.words))
+        cut = {method: dict(islice(tried.items(), self.tries)) for method, tried in side.protocol.settings.items()}
+        return Sitting(
+            replace(side.protocol, settings=cut),
+            self.ledger(claim, side),
+            self.out / claim.paper,
+            seeds,
+            (*side.words, *self.words),
+        )
 
     def prepare(self, claim: Claim, data: str) -> None:
         """The claim's data set; nothing to do where it is there."""

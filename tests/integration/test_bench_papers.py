@@ -46,7 +46,7 @@ def table_of(out, paper, line):
 
 @pytest.mark.slow  # a dozen short runs, each a process of its own
 def test_groups_of_length_with_items_of_the_history_kept(logs, tmp_path):
-    lines = run(logs, tmp_path, "--claims", "fairness", "--methods", "per-user-mean,joint,cvar-dro")
+    lines = run(logs, tmp_path, "--claims", "fairness", "--methods", "per-user-mean,joint,cvar-dro", "--tries", "2")
     theirs, ours = (lines[f"papers-fairness-{side}-retailrocket.jsonl"] for side in ("user", "target"))
     found = summary(theirs, "cvar-dro")
     table = table_of(tmp_path, "fairness", found)
@@ -60,6 +60,7 @@ def test_groups_of_length_with_items_of_the_history_kept(logs, tmp_path):
         assert mean == pytest.approx(values[users].mean(), abs=1e-5)
     assert {line["method"] for line in theirs if line["phase"] == "final"} == {"per-user-mean", "joint", "cvar-dro"}
     assert {line["method"] for line in ours if line["phase"] == "final"} == {"joint", "cvar-dro"}
+    assert {line["setting"] for line in theirs if line["phase"] == "tune"} == {"as-is", "worst-half", "worst-third"}
     joint = [next(line for line in side if line["phase"] == "final" and line["method"] == "joint") for side in (theirs, ours)]
     assert joint[0]["key"] == joint[1]["key"] and joint[0]["run"] == joint[1]["run"], "one run serves both sides"
     assert "### retailrocket" in (tmp_path / "results" / "papers.md").read_text()

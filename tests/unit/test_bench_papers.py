@@ -192,5 +192,6 @@ def test_the_page_has_all_three_columns_and_says_what_is_missing(bench, tmp_path
     assert "* ltp, existing (printed: HR@10 0.053 to 0.0605): **holds under the paper's baseline and not under ours**." in part
     assert "Our base alone has 0.0400, ltp in their terms 0.0500." in part
     assert "**Incomplete**, of 5 seeds: the paper's loss: BCE: per-user-mean none, ltp-alignment none, ltp-adversarial none" in part
+    assert "**Settings not tried yet**: the paper's loss: BCE: joint less-dropout; ours: softmax: joint less-dropout." in part
     assert "| the paper's loss: BCE | ltp | as-is | 5 | 7 of 9" in part and "`model.dropout=0.2`" in part
     assert "**Incomplete**" in page[: page.index("## LTP's Table 3, GRU4Rec")], "a claim without a line says so, too"
