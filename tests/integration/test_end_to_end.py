@@ -183,6 +183,22 @@ def test_quickstart_from_nothing_to_a_report_and_again(tmp_path, monkeypatch, ca
 
 @pytest.mark.slow
 def test_quickstart_fetches_for_itself(tmp_path, monkeypatch):
+    """And holds any method of conf/method against joint training."""
     monkeypatch.chdir(tmp_path)
-    ltrec("quickstart", "--dataset", "synthetic", "--smoke")
-    assert (tmp_path / "runs" / "quickstart-pin" / "report" / "index.html").exists()
+    ltrec("quickstart", "--dataset", "synthetic", "--method", "ipw", "--smoke")
+    assert (tmp_path / "runs" / "quickstart-ipw" / "report" / "index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--method", "pinn"], "no config file 'conf/method/pinn.yaml' (did you mean 'conf/method/pin.yaml'?)"),
+        (["--method", "joint"], "--method joint is what methods are held against"),
+        (["--dataset", "ml-10k"], "--dataset 'ml-10k' is unknown (did you mean 'ml-100k'?)"),
+    ],
+)
+def test_quickstart_refuses_before_it_fetches(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["quickstart", *words]) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
