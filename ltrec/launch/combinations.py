@@ -90,10 +90,6 @@ REFUSED: tuple[Refusal, ...] = (
         "parameters part by part, on all processes in step; use strategy.name=stratified_deepspeed_stage_2 or stratified_fsdp2",
     ),
     Refusal(
-        lambda c: c.trainer.ema > 0 and c.strategy.name not in WHOLE,
-        "trainer.ema={c.trainer.ema:g} is not possible yet with strategy.name={c.strategy.name}; use strategy.name=stratified",
-    ),
-    Refusal(
         lambda c: c.memory is not None and c.memory.per_stratum and c.causal.strata == 1,
         "plugin.per_stratum=true has no effect with causal.strata=1: there is one stratum; take one of them out",
     ),

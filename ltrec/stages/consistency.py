@@ -2,8 +2,9 @@
 
 Data-parallel training rests on every rank taking the same decisions and holding the same parameters. Where a rank draws its own
 random numbers, or a wire or a memory cell lies, nothing fails: the ranks drift apart in silence and the checkpoint is rank 0's.
-Every n steps each rank writes down what must be equal (a digest per parameter, the weight and the count of every stratum), all
-lists are gathered over gloo, and every rank compares all of them: ranks see the same lists, so they stop together or not at all.
+Every n steps each rank writes down what must be equal (a digest per parameter and its average, the weight and the count of every
+stratum), all lists are gathered over gloo, and every rank compares all of them: ranks see the same lists, so they stop together or
+not at all.
 
 Nothing is drawn, nothing is written to, so a run with the check is the run without it. The cost is one pass of BLAKE2b over the
 parameters (about 1 GB a second and core) and a few kilobytes a rank.
@@ -25,6 +26,7 @@ from ltrec.core.errors import UserError
 from ltrec.distributed.collectives import all_gather_parts, current_world
 from ltrec.distributed.report import StepReport
 from ltrec.stages.strata_telemetry import ReportsStrata
+from ltrec.stages.weight_average import WeightAverage
 
 Statement = Mapping[str, str]
 """What a rank holds, by name, in an order that is the same on every rank."""
@@ -42,7 +44,7 @@ class RankConsistency(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check that all begin, or go on, from the same parameters."""
-        self._check(pl_module, None, trainer.global_step)
+        self._check(trainer, None, trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -50,12 +52,13 @@ class RankConsistency(Callback):
         """Check when it is due, once per optimiser step however many micro-batches it takes."""
         step = trainer.global_step
         if step % self.every_steps == 0 and step > self._agreed:
-            self._check(pl_module, trainer.strategy.report if isinstance(trainer.strategy, ReportsStrata) else None, step)
+            self._check(trainer, trainer.strategy.report if isinstance(trainer.strategy, ReportsStrata) else None, step)
 
-    def _check(self, module: nn.Module, report: StepReport | None, step: int) -> None:
+    def _check(self, trainer: pl.Trainer, report: StepReport | None, step: int) -> None:
         if current_world().size == 1:
             return
-        difference = first_difference(all_gather_parts(statement(module, report)))
+        average = next((c for c in trainer.callbacks if isinstance(c, WeightAverage)), None)  # type: ignore[attr-defined]
+        difference = first_difference(all_gather_parts(statement(trainer.lightning_module, report, average)))
         if difference is not None:
             since = f"all agreed after step {self._agreed}" if self._agreed >= 0 else "this is the first check"
             raise UserError(
@@ -65,8 +68,8 @@ class RankConsistency(Callback):
         self._agreed = step
 
 
-def statement(module: nn.Module, report: StepReport | None) -> dict[str, str]:
-    """What must be equal on every rank, causes before effects: counts, weights, then parameters.
+def statement(module: nn.Module, report: StepReport | None, average: WeightAverage | None = None) -> dict[str, str]:
+    """What must be equal on every rank, causes before effects: counts, weights, then parameters, then their averages so far.
 
     Parameters of which ranks hold different parts by design are left out.
     """
@@ -75,7 +78,9 @@ def statement(module: nn.Module, report: StepReport | None) -> dict[str, str]:
         held |= {f"the count of stratum {z}": f"{count:.15g}" for z, count in enumerate(report.counts_K.tolist())}
         held |= {f"the weight of stratum {z}": repr(weight) for z, weight in enumerate(report.weights_K.tolist())}
     whole = {name: _whole(parameter) for name, parameter in module.named_parameters()}
-    return held | {f"parameter {name}": digest(tensor) for name, tensor in whole.items() if tensor is not None}
+    held |= {f"parameter {name}": digest(tensor) for name, tensor in whole.items() if tensor is not None}
+    averages = {} if average is None else average.by_name()
+    return held | {f"average of {name}": digest(averages[name]) for name in averages if whole[name] is not None}
 
 
 def first_difference(statements: Sequence[Statement]) -> str | None:

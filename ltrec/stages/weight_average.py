@@ -81,7 +81,7 @@ class WeightAverage(Callback):
         if self._loaded is not None:
             self.take_up(self._loaded)
             self._loaded = None
-        for optimizer in trainer.optimizers:
+        for optimizer in self._held.optimizers:
             optimizer.register_step_post_hook(self._note)
 
     def _note(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
@@ -121,6 +121,11 @@ class WeightAverage(Callback):
             kept = theirs.clone()
             theirs.copy_(mine)
             mine.copy_(kept)
+        self.held.written()
+
+    def by_name(self) -> dict[str, Tensor]:
+        """This rank's part of every average; none before training."""
+        return dict(zip(self.held.names, self.average, strict=True)) if self.average else {}
 
     # -- the switch of stages ---------------------------------------------------------------------------------------------------
 
@@ -128,6 +133,8 @@ class WeightAverage(Callback):
         """Let the weights be the average: what validated is what a second stage begins with."""
         for mine, theirs in zip(self.average, self.held.tensors(), strict=True):
             theirs.copy_(mine)
+        self.held.written()
+        self.held.settled()
 
     def restart(self) -> None:
         """Begin with what the weights are now."""
@@ -139,7 +146,8 @@ class WeightAverage(Callback):
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the average beside the weights. Every rank takes part."""
         with self.shown():
-            state = {name: value.detach().clone() for name, value in trainer.strategy.lightning_module_state_dict().items()}
+            whole = trainer.strategy.lightning_module_state_dict()
+            state = {name: value.detach().clone() for name, value in whole.items()} if trainer.is_global_zero else {}
         checkpoint[AVERAGE] = {"updates": self.updates, "state_dict": state}
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:

@@ -33,8 +33,10 @@ from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.store import Store
 from ltrec.strategy import deepspeed_checkpoint
 from ltrec.strategy.deepspeed_cpu import AnyDeviceDeepSpeedStrategy
+from ltrec.strategy.deepspeed_held import Zero, Zero3
 from ltrec.strategy.deepspeed_precision import AutocastPrecision
 from ltrec.strategy.deepspeed_whole import whole
+from ltrec.strategy.held import Held
 from ltrec.strategy.stratified import Stratified
 
 _LARGEST_BUCKET = 200_000_000
@@ -85,6 +87,11 @@ class _ZeroStrategy(AnyDeviceDeepSpeedStrategy):
         super().setup(trainer)
         clipping = self.deepspeed_engine.gradient_clipping()
         assert clipping == (trainer.gradient_clip_val or 0.0), f"DeepSpeed would clip at {clipping}"
+
+    def held(self) -> Held:
+        """What this rank holds of the weights."""
+        assert self.lightning_module is not None
+        return (Zero3 if self.stage_number == 3 else Zero)(self.lightning_module, self.deepspeed_engine.optimizer)
 
     def validation_step(self, *args: Any, **kwargs: Any) -> Any:
         """On the bare module, whole: a rank may have no chunk left while others do."""

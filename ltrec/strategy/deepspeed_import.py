@@ -18,6 +18,7 @@ import deepspeed
 from deepspeed.runtime.checkpoint_engine.checkpoint_engine import CheckpointEngine
 from deepspeed.runtime.fp16.loss_scaler import LossScaler
 from deepspeed.runtime.zero.config import ZeroStageEnum
+from deepspeed.runtime.zero.partition_parameters import ZeroParamStatus
 from deepspeed.utils.tensor_fragment import fragment_address
 
 # DeepSpeed still calls these by their old names (torch 2.13 renamed them), every step.
@@ -25,4 +26,4 @@ warnings.filterwarnings("ignore", message=r"`torch\.distributed\.\w+` is depreca
 # "initializing deepspeed distributed", once per rank.
 logging.getLogger("pytorch_lightning.strategies.deepspeed").setLevel(logging.WARNING)
 
-__all__ = ["CheckpointEngine", "LossScaler", "ZeroStageEnum", "deepspeed", "fragment_address"]
+__all__ = ["CheckpointEngine", "LossScaler", "ZeroParamStatus", "ZeroStageEnum", "deepspeed", "fragment_address"]

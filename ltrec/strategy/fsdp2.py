@@ -23,6 +23,7 @@ from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.full_state import shard_model_state, shard_optimizer_state, whole
 from ltrec.distributed.shard_store import ShardStore
 from ltrec.distributed.sharding import ShardedModule
+from ltrec.strategy.held import Held, Sharded
 from ltrec.strategy.stratified import Stratified
 
 _READ_PARAMETERS = ("losses", "validation_step")  # methods of a stage
@@ -53,6 +54,10 @@ class _FullyShardedStrategy(ModelParallelStrategy):
         mesh = self.device_mesh["data_parallel"]
         self.sharded = ShardedModule(model, mesh, Collectives(), forwards=_READ_PARAMETERS)
         return model
+
+    def held(self) -> Held:
+        """What this rank holds of the weights."""
+        return Sharded(self.sharded, self.optimizers)
 
     def on_validation_end(self) -> None:
         """The next window gathers afresh."""

@@ -1,19 +1,31 @@
-"""What this rank holds of the weights: all of them where they are replicated. Whoever follows or exchanges weights asks here."""
+"""What this rank holds of the weights: all of them where they are replicated, a shard of each where they are cut.
+
+Whoever follows the weights from outside, or shows others in their place for a while, asks here what to read and write.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 from pytorch_lightning.strategies import Strategy
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ltrec.distributed.full_state import shard_like
+from ltrec.distributed.sharding import ShardedModule, local
 
 
 class Held(Protocol):
     """A rank's parts of all parameters, tied ones once."""
 
     @property
-    def names(self) -> list[str]:
-        """As in the module's state dict."""
+    def names(self) -> Sequence[str]:
+        """Of the parameters, as in the module's state dict."""
+
+    @property
+    def optimizers(self) -> Sequence[Optimizer]:
+        """Torch's own, which step on this rank, whatever wraps them."""
 
     def tensors(self) -> list[Tensor]:
         """The parts, float32, in the same order; they share their memory with the module."""
@@ -21,24 +33,69 @@ class Held(Protocol):
     def cut(self, name: str, whole: Tensor) -> Tensor:
         """This rank's part of a whole parameter."""
 
+    def written(self) -> None:
+        """The parts were written: the module must see them. Every rank calls this."""
+
+    def settled(self) -> None:
+        """What was written is trained from now on. Every rank calls this, after `written`."""
+
+
+@runtime_checkable
+class Holds(Protocol):
+    """A strategy under which a rank does not hold plain parameters."""
+
+    def held(self) -> Held:
+        """What it holds, once the strategy is set up."""
+
 
 class Replicated:
-    """Every rank holds everything."""
+    """Every rank holds everything, and trains what it holds."""
 
-    def __init__(self, strategy: Strategy) -> None:
-        assert strategy.lightning_module is not None
-        named = list(strategy.lightning_module.named_parameters())
-        self.names, self._tensors = [name for name, _ in named], [parameter.detach() for _, parameter in named]
+    def __init__(self, module: nn.Module, optimizers: Sequence[Optimizer]) -> None:
+        named = dict(module.named_parameters())
+        self.names, self._parameters, self.optimizers = list(named), list(named.values()), optimizers
 
     def tensors(self) -> list[Tensor]:
         """The parameters."""
-        return self._tensors
+        return [parameter.detach() for parameter in self._parameters]
 
     def cut(self, name: str, whole: Tensor) -> Tensor:
         """All of it."""
         return whole
 
+    def written(self) -> None:
+        """They are the module's own."""
+
+    def settled(self) -> None:
+        """They are what the optimiser steps on."""
+
+
+class Sharded:
+    """FSDP2: every rank holds a shard of every parameter."""
+
+    def __init__(self, sharded: ShardedModule, optimizers: Sequence[Optimizer]) -> None:
+        self.names = [name for name, _ in sharded.parameters]
+        self._sharded, self._like, self.optimizers = sharded, dict(sharded.parameters), optimizers
+
+    def tensors(self) -> list[Tensor]:
+        """The shards; asked anew each time, for loading may move them."""
+        return [local(parameter.detach()) for parameter in self._like.values()]
+
+    def cut(self, name: str, whole: Tensor) -> Tensor:
+        """Its shard."""
+        return local(shard_like(whole, self._like[name]))
+
+    def written(self) -> None:
+        """What was gathered of them is out of date."""
+        self._sharded.reshard()
+
+    def settled(self) -> None:
+        """They are what the optimiser steps on."""
+
 
 def held_by(strategy: Strategy) -> Held:
     """What a strategy, once it is set up, holds on this rank."""
-    return Replicated(strategy)
+    if isinstance(strategy, Holds):
+        return strategy.held()
+    assert strategy.lightning_module is not None
+    return Replicated(strategy.lightning_module, strategy.optimizers)

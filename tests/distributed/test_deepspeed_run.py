@@ -28,9 +28,10 @@ LIKE_ALONE = {
     "gram": [*EXACT, "rule.name=upgrad", "optim.clip_norm=0.05", "trainer.accumulate=2"],
     "in_batch": [*EXACT, *IN_BATCH, "rule.name=upgrad"],
     "few chunks": [*EXACT, "evaluation.chunk_rows=1000"],
+    "average": [*EXACT, "trainer.ema=0.6", "optim.lr=0.02", "trainer.accumulate=2"],
 }
 STATEFUL = {
-    "dro": ["rule.name=group_dro", "optim.clip_norm=0.1", "trainer.accumulate=2"],
+    "dro": ["rule.name=group_dro", "optim.clip_norm=0.1", "trainer.accumulate=2", "trainer.ema=0.8"],
     "pcgrad": ["rule.name=pcgrad"],
 }
 
@@ -146,6 +147,7 @@ def train_slow(rank, data, out, alone):
 
 def train_fast(rank, data, out):
     act_as_rank(rank, 2)
+    train(data, out / "small", name_of(3), *LIKE_ALONE["average"])  # parameters as small as these are kept whole
     really_shard()
     words = [name_of(3), *STATEFUL["dro"]]
     train(data, out / "undisturbed", *words)
@@ -196,12 +198,23 @@ def test_two_processes_train_like_one(runs, alone, name, stage):
     assert found["global_step"] == 5
     for key, weight in expected["state_dict"].items():
         torch.testing.assert_close(found["state_dict"][key], weight, rtol=1e-5, atol=1e-6, msg=key)
+    if "average" in expected:
+        refuse_other_average(found, expected)
+
+
+def refuse_other_average(found, expected):
+    """Of two checkpoints."""
+    mine, good = found["average"], expected["average"]
+    assert mine["updates"] == good["updates"] == 5 and mine["state_dict"].keys() == good["state_dict"].keys()
+    for key, weight in good["state_dict"].items():
+        torch.testing.assert_close(mine["state_dict"][key], weight, rtol=1e-5, atol=1e-6, msg=key)
+    assert not same(mine["state_dict"], found["state_dict"])
 
 
 def refuse_other_end(killed, undisturbed, stage):
     mine, good = checkpoint(killed), checkpoint(undisturbed)
-    for key in ("global_step", "state_dict", "lr_schedulers", "StreamDataModule", "callbacks", "zero"):
-        assert same(mine[key], good[key]), key
+    for key in ("global_step", "state_dict", "average", "lr_schedulers", "StreamDataModule", "callbacks", "zero"):
+        assert same(mine.get(key), good.get(key)), key
     assert mine["zero"] == {"stage": stage, "world_size": 2} and "optimizer_states" not in mine
     assert lines_of(killed) == lines_of(undisturbed)
     folders = [run / "checkpoints" / "last.ckpt" / "state" for run in (killed, undisturbed)]
@@ -219,10 +232,13 @@ def refuse_other_end(killed, undisturbed, stage):
 
 
 def test_killed_and_resumed_equals_undisturbed(data, tmp_path):
+    train(data, tmp_path / "alone", "strategy.name=stratified", *LIKE_ALONE["average"])
     spawn(train_fast, 2, tmp_path / "store", data, tmp_path, timeout=240)
     refuse_other_end(tmp_path / "killed/r", tmp_path / "undisturbed/r", 3)
     refuse_other_end(tmp_path / "spoilt/r", tmp_path / "undisturbed/r", 3)
     assert os.readlink(tmp_path / "spoilt/r/checkpoints/aside.ckpt").startswith("last.ckpt."), "it went on from the one before"
+    refuse_other_average(checkpoint(tmp_path / "small/r"), checkpoint(tmp_path / "alone/r"))
+    assert column(tmp_path / "small/r", "val/ndcg@10") == pytest.approx(column(tmp_path / "alone/r", "val/ndcg@10"), abs=1e-5)
 
 
 @pytest.mark.slow

@@ -33,8 +33,9 @@ LIKE_ALONE = {
     "bf16": [*FIVE, "trainer.precision=bf16-mixed"],
     "in_batch": [*FIVE, "objective.name=in_batch", "trainer.accumulate=2"],
     "few chunks": [*FIVE, "evaluation.chunk_rows=1000"],
+    "average": [*FIVE, "trainer.ema=0.6", "optim.lr=0.02", "trainer.accumulate=2"],
 }
-STATEFUL = ["rule.name=group_dro", "optim.clip_norm=0.1", "trainer.accumulate=2"]
+STATEFUL = ["rule.name=group_dro", "optim.clip_norm=0.1", "trainer.accumulate=2", "trainer.ema=0.8", "optim.lr=0.02"]
 
 
 class Kill(BaseException):
@@ -133,13 +134,24 @@ def test_weights_and_optimiser_equal_the_definition_and_one_device_s_layout(data
             torch.testing.assert_close(mine["state"][number][key], value, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "rel"), [("bf16", 1e-2), ("in_batch", 1e-4), ("few chunks", 1e-4)])
+@pytest.mark.parametrize(("name", "rel"), [("bf16", 1e-2), ("in_batch", 1e-4), ("few chunks", 1e-4), ("average", 1e-4)])
 def test_losses_and_gradient_norms_equal_one_device_s(data, runs, tmp_path, name, rel):
     train(data, tmp_path, ALONE, *LIKE_ALONE[name])
     for key in ("train/loss", "grad_norm"):
         assert column(runs / name / "r", key) == pytest.approx(column(tmp_path / "r", key), rel=rel)
     assert len(column(tmp_path / "r", "val/ndcg@10")) == len(column(runs / name / "r", "val/ndcg@10"))
     assert {v.dtype for v in checkpoint(runs / name / "r")["state_dict"].values()} == {torch.float32}
+
+
+def test_the_average_of_shards_is_one_device_s(data, runs, tmp_path):
+    train(data, tmp_path, ALONE, *LIKE_ALONE["average"])
+    mine, one = runs / "average" / "r", tmp_path / "r"
+    assert column(mine, "val/ndcg@10") == pytest.approx(column(one, "val/ndcg@10"), abs=1e-5)
+    found, expected = checkpoint(mine)["average"], checkpoint(one)["average"]
+    assert found["updates"] == expected["updates"] == 5
+    assert found["state_dict"].keys() == expected["state_dict"].keys()
+    for key, weight in expected["state_dict"].items():
+        torch.testing.assert_close(found["state_dict"][key], weight, rtol=1e-4, atol=1e-6, msg=key)
 
 
 def test_killed_and_resumed_equals_undisturbed(runs):

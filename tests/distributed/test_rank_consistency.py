@@ -17,6 +17,7 @@ from ltrec.core.errors import UserError
 from ltrec.distributed.report import StepReport
 from ltrec.stages.callbacks import gradient_norm
 from ltrec.stages.consistency import RankConsistency, statement
+from ltrec.stages.weight_average import WeightAverage
 from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_data
 
@@ -37,12 +38,22 @@ class Corrupt(Callback):
             table.detach().view(-1).view(torch.int32)[17] ^= 1
 
 
+class CorruptAverage(Callback):
+    """Flips one bit of one average of the last rank after a step."""
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == 5 and trainer.global_rank == trainer.world_size - 1:
+            average = next(c for c in trainer.callbacks if isinstance(c, WeightAverage))
+            average.by_name()[TABLE].view(-1).view(torch.int32)[17] ^= 1 << 12  # the last bit might be rounded away
+
+
 def train_each(rank, data, out):
-    """Three runs in one world: watched, alone, and watched while a bit flips. What each would tell its user, None for nothing."""
+    """Runs in one world: watched, alone, and watched while a bit flips. What each would tell its user, None for nothing."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
     os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     runs = {"watched": [RankConsistency(1)], "alone": [], "corrupted": [Corrupt(5), RankConsistency(2)]}
-    return {name: train(tiny_config(data, out / name, *WORDS), callbacks) for name, callbacks in runs.items()}
+    runs["average"] = [CorruptAverage(), RankConsistency(2)]
+    return {name: train(tiny_config(data, out / name, *WORDS, "trainer.ema=0.9"), callbacks) for name, callbacks in runs.items()}
 
 
 def train(config, callbacks):
@@ -74,6 +85,11 @@ def test_a_flipped_bit_stops_all_ranks_in_one_line(told):
     assert first.startswith(f"the ranks differ after step 6: parameter {TABLE} is ")
     assert re.search(r"is \w{16} on rank 0 and \w{16} on rank 1(, and \d+ more differ)? \(all agreed after step 4\)", first)
     assert "\n" not in first
+
+
+def test_a_flipped_bit_of_an_average_stops_all_ranks_too(told):
+    first, second = (rank["average"] for rank in told)
+    assert first == second and first.startswith(f"the ranks differ after step 6: average of {TABLE} is ")
 
 
 def test_ranks_that_agree_train_as_if_nobody_looked(told, out):

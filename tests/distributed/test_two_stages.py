@@ -12,11 +12,11 @@ from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differen
 
 PLUGGED = ["plugin.name=bottleneck", "switch.by=step", "switch.at=5", "trainer.log_every_steps=1"]
 EXACT = ["model.dropout=0", "optim.eps=1e-3", "optim.weight_decay=0.1", "optim.schedule=constant"]
-FROZEN = ["switch.trunk_rate=0", "optim.clip_norm=0.2"]
+FROZEN = ["switch.trunk_rate=0", "optim.clip_norm=0.2", "trainer.ema=0.6"]
 NEVER = ["switch.by=plateau", "switch.at=100"]
 
 QUICK = {"tenth": [], "frozen": FROZEN}
-PLATEAU = ["switch.by=plateau", "switch.at=1"]
+PLATEAU = ["switch.by=plateau", "switch.at=1", "trainer.ema=0.6"]
 KINDS = {**QUICK, "accumulated": ["trainer.accumulate=2"], "plateau": PLATEAU}
 """Words that one process and two understand alike."""
 DDP = {
@@ -97,10 +97,15 @@ def refuse_other(run, good, first=5):
     assert column(run, "train/loss") == pytest.approx(column(good, "train/loss"), rel=1e-5)
     assert column(run, "lr/plugins") == column(good, "lr/plugins")
     for name in ("stage1", "last"):
-        mine, theirs = (checkpoint(folder, name)["state_dict"] for folder in (run, good))
-        assert mine.keys() == theirs.keys()
-        for key, expected in theirs.items():
-            torch.testing.assert_close(mine[key], expected, rtol=1e-4, atol=1e-6, msg=f"{name} {key}")
+        states = [checkpoint(folder, name) for folder in (run, good)]
+        pairs = [[state["state_dict"] for state in states]]
+        if "average" in states[1]:
+            assert states[0]["average"]["updates"] == states[1]["average"]["updates"]
+            pairs.append([state["average"]["state_dict"] for state in states])
+        for mine, theirs in pairs:
+            assert mine.keys() == theirs.keys()
+            for key, expected in theirs.items():
+                torch.testing.assert_close(mine[key], expected, rtol=1e-4, atol=1e-6, msg=f"{name} {key}")
 
 
 @pytest.mark.parametrize("kind", QUICK)
@@ -135,7 +140,7 @@ def test_the_first_stage_is_a_run_without_plugins_bit_for_bit(quick, engine):
 def train_and_kill(rank, data, out, engines):
     act_as_rank(rank, 2)
     for engine, words in engines.items():
-        common = [*words, "optim.clip_norm=0.3", "optim.weight_decay=0.1"]
+        common = [*words, "optim.clip_norm=0.3", "optim.weight_decay=0.1", "trainer.ema=0.6"]
         training.train(config(data, out / engine / "undisturbed", *common))
         for step in (4, 5, 6):
             here = config(data, out / engine / str(step), *common)
@@ -154,4 +159,5 @@ def test_killed_around_the_switch_shards_resume_exactly(data, tmp_path):
             if engine == "fsdp2":
                 refuse_differences(run, good)
             assert same(checkpoint(run)["state_dict"], checkpoint(good)["state_dict"]), (engine, step)
+            assert same(checkpoint(run)["average"], checkpoint(good)["average"]), (engine, step)
             assert lines_of(run) == lines_of(good), (engine, step)

@@ -10,9 +10,12 @@ from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differen
 
 PLUGGED = ["strategy.name=stratified", "plugin.name=bottleneck", "trainer.log_every_steps=1", "optim.weight_decay=0.1"]
 CLOCKS = {
-    "step": (["switch.by=step", "switch.at=6"], 6),
+    "step": (["switch.by=step", "switch.at=6", "trainer.ema=0.9"], 6),
     "epoch": (["switch.by=epoch", "switch.at=1", "strategy.mode=weighted", "trainer.accumulate=2"], 4),
-    "plateau": (["switch.by=plateau", "switch.at=1", "trainer.max_epochs=5", "optim.lr=0.3", "switch.trunk_rate=0"], None),
+    "plateau": (
+        ["switch.by=plateau", "switch.at=1", "trainer.max_epochs=5", "optim.lr=0.3", "switch.trunk_rate=0", "trainer.ema=0.5"],
+        None,
+    ),
 }
 """Clock -> words, first step of the second stage where it is known beforehand."""
 

@@ -28,10 +28,6 @@ CASES = {
         ["plugin.name=bottleneck"],
         r"plugin.name=bottleneck needs gradients by stratum: use strategy.name=stratified .*causal.beta=0",
     ),
-    "an average of shards": (
-        ["trainer.ema=0.99", "strategy.name=stratified_fsdp2"],
-        r"trainer.ema=0.99 is not possible yet with strategy.name=stratified_fsdp2; use strategy.name=stratified",
-    ),
     "a switch to nothing": (
         ["switch.at=3"],
         r"switch.\* \(epoch, 3, 0.1\) has no effect with plugin.name=none; .*plugin.name=bottleneck",

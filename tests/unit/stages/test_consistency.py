@@ -62,7 +62,7 @@ def test_the_first_difference_is_named_with_its_ranks(statements, told):
 
 def steps(callback, module, *numbers):
     """Steps of two micro-batches each; returns after which optimiser steps the callback looked."""
-    trainer = SimpleNamespace(global_step=numbers[0] - 1, strategy=None)
+    trainer = SimpleNamespace(global_step=numbers[0] - 1, strategy=None, callbacks=[], lightning_module=module)
     callback.on_train_start(trainer, module)
     for step in numbers:
         callback.on_train_batch_end(trainer, module, None, None, 0)
@@ -95,7 +95,7 @@ def test_it_looks_before_the_first_step_and_once_in_every_n(looks):
 def test_the_error_says_when_all_was_well(looks, monkeypatch):
     callback, module = RankConsistency(2), nn.Linear(1, 1)
     steps(callback, module, 1, 2, 3)
-    trainer = SimpleNamespace(global_step=4, strategy=None)
+    trainer = SimpleNamespace(global_step=4, strategy=None, callbacks=[], lightning_module=module)
     monkeypatch.setattr(consistency, "all_gather_parts", lambda part: [part, {**part, "parameter weight": "00"}])
     with pytest.raises(
         UserError, match=r"after step 4: parameter weight is \w{16} on rank 0 and 00 on rank 1 \(all agreed after step 2\)"
