@@ -130,9 +130,10 @@ def report_of_rank(rank, what):
 def look(report):
     torch.manual_seed(0)
     strategy = SimpleNamespace(report=report, step_losses=None, numbers=dict)
-    trainer = SimpleNamespace(global_step=1, strategy=strategy)
+    module = nn.Linear(3, 2)
+    trainer = SimpleNamespace(global_step=1, strategy=strategy, callbacks=[], lightning_module=module)
     try:
-        RankConsistency(1).on_train_batch_end(trainer, nn.Linear(3, 2), None, None, 0)
+        RankConsistency(1).on_train_batch_end(trainer, module, None, None, 0)
     except UserError as error:
         return str(error)
     return None
