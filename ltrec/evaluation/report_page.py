@@ -29,7 +29,7 @@ from ltrec.evaluation.table import EvalTable
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """The evaluated split of the method in question, with the learnt-nothing baselines of that split and the rivals.
+    """The evaluated split of the method in question, with the baselines of that split that need no training, and the rivals.
 
     Attributes:
         split: test or valid.

@@ -20,6 +20,7 @@ import numpy as np
 from ltrec.core.chain import first_broken
 from ltrec.core.errors import UserError
 from ltrec.core.seal import opened, text_is_broken, unsealed_text
+from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.plots_training import Curve
 from ltrec.evaluation.table import EvalTable
 
@@ -73,10 +74,11 @@ class RunFolder:
         return next((s for s in ("test", "valid") if s in self.tables), None)
 
     def baselines(self, split: str) -> dict[str, EvalTable]:
-        """Tables of the baselines on `split`, by readable name (``popularity``, ``last item``)."""
+        """Tables of the baselines on `split`, by readable name (``popularity``, ``last item``), as `BASELINES` has them."""
         stems = [s for s in sorted(self.tables) if s.startswith(BASELINE) and s.endswith(f"-{split}")]
-        popularity_first = sorted(stems, key=lambda s: "popularity" not in s)
-        return {s.removeprefix(BASELINE).removesuffix(f"-{split}").replace("-", " "): self.tables[s] for s in popularity_first}
+        found = [s.removeprefix(BASELINE).removesuffix(f"-{split}") for s in stems]
+        names = sorted(found, key=lambda name: ([*BASELINES, name].index(name), name))
+        return {name.replace("-", " "): self.tables[f"{BASELINE}{name}-{split}"] for name in names}
 
 
 def read_run(path: Path) -> RunFolder:

@@ -84,14 +84,14 @@ def seen_items(summary: Summary) -> str:
 
 
 def baseline_words(summary: Summary, baselines: Mapping[str, Summary]) -> tuple[str, ...]:
-    """The strongest scorer that learns nothing, how far the model is above it, and the others."""
+    """The strongest scorer that needs no training, how far the model is above it, and the others."""
     best = strongest(baselines)
     if best is None:
         return ()
     metric = metric_name(summary.headline)
     value = {name: number(s.groups["all"].metrics[s.headline].mean) for name, s in baselines.items()}
     first = (
-        f"The strongest baseline that learns nothing is {best} ({seen_items(baselines[best])}), with {metric} {value[best]} "
+        f"The strongest baseline that needs no training is {best} ({seen_items(baselines[best])}), with {metric} {value[best]} "
         f"over all users. {_beside(summary, baselines[best])}"
     )
     rest = [f"{name} ({seen_items(baselines[name])}) {value[name]}" for name in baselines if name != best]

@@ -17,12 +17,13 @@ from ltrec.core.errors import UserError
 from ltrec.core.files import sha256_file
 from ltrec.data.stream.histories import Histories, Score
 from ltrec.distributed.collectives import all_gather_parts, any_rank, current_world
-from ltrec.evaluation.baselines import BASELINES, last_item, popularity
+from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.catalogue import Catalogue
 from ltrec.evaluation.memory_words import KEY as MEMORY
 from ltrec.evaluation.ranking import Negatives, num_parts, rank_split
 from ltrec.evaluation.table import EvalTable, Part, Protocol, assemble
 from ltrec.evaluation.trained import KEY
+from ltrec.launch.baselines import baseline_score, baseline_source
 from ltrec.launch.build import Data, build_histories, open_data
 from ltrec.launch.guests import say
 from ltrec.launch.memory import memory_of
@@ -104,8 +105,8 @@ def evaluate_run(
     jobs = [_Job(config.model.name, make_score, source, protocol)]
     for name in BASELINES:
         files[name] = run.eval / f"baseline-{name}-{split}.parquet"
-        origin = {"name": name, "scorer": name, **lists}
-        jobs.append(_Job(name, partial(baseline_score, name, data), origin, baseline_protocol(protocol, name)))
+        make_score = partial(baseline_score, name, run, data, on_progress)
+        jobs.append(_Job(name, make_score, baseline_source(name) | lists, baseline_protocol(protocol, name)))
     for job in jobs:
         before = _ranked_before(files[job.name], job)
         again = any_rank(before is None) or before is None
@@ -136,15 +137,6 @@ def negatives_of(config: RunConfig) -> Negatives | None:
     """Sampled candidates, when asked for."""
     evaluation = config.evaluation
     return Negatives(evaluation.sampled_negatives, evaluation.seed) if evaluation.candidates == "sampled" else None
-
-
-def baseline_score(name: str, data: Data) -> Score:
-    """A baseline's scores."""
-    makers: dict[str, Callable[[], Score]] = {
-        "popularity": lambda: popularity(data.vocabulary.train_count),
-        "last-item": lambda: last_item(data.manifest.vocab.items),
-    }
-    return makers[name]()
 
 
 def _rank(job: _Job, config: RunConfig, data: Data, histories: Histories, on_progress: Callable[[int, int], None]) -> EvalTable:

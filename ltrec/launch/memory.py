@@ -11,14 +11,12 @@ weigh, each its chunks of users, by integer ranks in the order of users: the cho
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ltrec.config.tree import RunConfig
-from ltrec.core.errors import UserError
 from ltrec.core.files import sha256_file
-from ltrec.data.neighbours.count import count_neighbours, made_of
-from ltrec.data.neighbours.file import read_neighbours, write_neighbours
 from ltrec.data.neighbours.table import Neighbours
 from ltrec.data.stream.histories import Score
 from ltrec.distributed.collectives import all_gather_parts, by_first, current_world
@@ -28,6 +26,7 @@ from ltrec.evaluation.remembering import Memory
 from ltrec.evaluation.weighing import Choice, choose, rank_by_weight
 from ltrec.launch.build import Data, build_histories
 from ltrec.launch.choices import find_choice, note_choice
+from ltrec.launch.counted import counted
 from ltrec.launch.population import strata_of
 from ltrec.launch.processes import Processes, device_of
 from ltrec.launch.run_folder import RunFolder
@@ -104,26 +103,7 @@ def neighbours_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress:
     Raises:
         UserError: the data are damaged.
     """
-    path, own = run.memory / "neighbours.parquet", list[Neighbours]()
-    wanted = made_of(data.manifest, config.counting)
-
-    def find_or_count() -> None:
-        try:
-            if path.exists():
-                own.append(read_neighbours(path, wanted))
-                return
-        except UserError as error:
-            note(f"{error.args[0].partition('; ')[0]}: counting again")
-
-        def hear(done: int, total: int) -> None:
-            on_progress("counting neighbours", done, total)
-
-        run.memory.mkdir(parents=True, exist_ok=True)
-        own.append(count_neighbours(data.folder, data.manifest, config.counting, spill=run.memory, on_progress=hear))
-        write_neighbours(path, own[0])
-
-    by_first(find_or_count)
-    return own[0] if own else read_neighbours(path)
+    return counted(run.memory / "neighbours.parquet", config.counting, data, partial(on_progress, "counting neighbours"))
 
 
 def choose_weights(

@@ -1,6 +1,6 @@
 """The run folder: its places, and the rule that one folder holds one run.
 
-runs/<name>/  config.yaml  provenance.json  metrics.jsonl  checkpoints/  memory/  eval/  report/  wandb/
+runs/<name>/  config.yaml  provenance.json  metrics.jsonl  checkpoints/  neighbours/  memory/  eval/  report/  wandb/
 """
 
 from __future__ import annotations
@@ -66,6 +66,11 @@ class RunFolder:
     def memory(self) -> Path:
         """What the memory of `plugin.name=memory` knows of items, and how much it weighs beside each checkpoint."""
         return self.path / "memory"
+
+    @property
+    def neighbours(self) -> Path:
+        """Which items belong together, counted for the baselines; one Parquet file each."""
+        return self.path / "neighbours"
 
     def run_id(self) -> str:
         """Identity of the run, drawn when it was started and kept when it is resumed."""

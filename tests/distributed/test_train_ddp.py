@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.stages.checkpoint_io import read_checkpoint
@@ -101,7 +102,7 @@ def test_evaluation_does_not_depend_on_the_number_of_processes(alone):
             old.unlink()
         ltrec("evaluate", alone, processes=size)
         files[size] = {p.name: p.read_bytes() for p in sorted((alone / "eval").glob("*.parquet"))}
-    assert set(files[1]) == {"test.parquet", "baseline-popularity-test.parquet", "baseline-last-item-test.parquet"}
+    assert set(files[1]) == {"test.parquet", *(f"baseline-{name}-test.parquet" for name in BASELINES)}
     assert files[1] == files[2] == files[3]
 
 

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ltrec.config.load import load
+from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.launch.cli import main
@@ -66,7 +67,7 @@ def test_the_run_folder_is_complete(work):
     run = work / "runs" / "a"
     there = set(content(run))
     assert there >= {"config.yaml", "provenance.json", "metrics.jsonl", "checkpoints/best.ckpt", "checkpoints/last.ckpt"}
-    assert there >= {f"eval/{stem}test.parquet" for stem in ("", "baseline-popularity-", "baseline-last-item-")}
+    assert there >= {f"eval/{stem}test.parquet" for stem in ("", *(f"baseline-{name}-" for name in BASELINES))}
     assert there >= {"predictions/top-k.parquet", "report/index.html"}
     assert not [name for name in there if name.endswith(".tmp")]
     origin = json.loads((run / "provenance.json").read_text())
@@ -124,7 +125,7 @@ def test_metrics_and_verdict_are_left_as_json(work):
     left = work / "runs" / "a" / "eval"
     table = EvalTable.read(left / "test.parquet")
     summary = json.loads((left / "test.json").read_text())
-    assert set(summary) == {"sasrec", "popularity", "last-item"}
+    assert set(summary) == {"sasrec", *BASELINES}
     assert summary["sasrec"]["groups"]["all"]["users"] == table.num_users
     against = json.loads((left / "test-against-b.json").read_text())
     assert against["gate"]["verdict"] == "inconclusive"

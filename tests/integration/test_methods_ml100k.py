@@ -23,6 +23,7 @@ import torch
 
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
+from ltrec.evaluation.baselines import BASELINES
 from ltrec.launch.cli import main
 from tests.support.goldens import METHODS
 from tests.support.ml100k import STEPS, STEPS_PER_EPOCH, prepared_ml100k, small_config
@@ -172,7 +173,7 @@ def refuse_bad_resuming(out: Path, trained: Trained) -> None:
 def refuse_bad_evaluation(run: Path) -> None:
     """The table has head, tail and every stratum, and the model ranks better than chance, whose AUC is a half."""
     summary = json.loads((run / "eval" / "test.json").read_text())
-    assert set(summary) == {"sasrec", "popularity", "last-item"}
+    assert set(summary) == {"sasrec", *BASELINES}
     groups = summary["sasrec"]["groups"]
     assert set(groups) == {"all", "head", "tail", *(f"stratum={z}" for z in range(5))}
     users = {key: group["users"] for key, group in groups.items()}

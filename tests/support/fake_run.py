@@ -38,6 +38,8 @@ def fake_run(
         write_table(folder, split, "sasrec", skill=skill, spread=0.9, seed=seed, **rows)
         write_table(folder, f"baseline-popularity-{split}", "popularity", skill=0.45 + 0 * skill, spread=0.12, seed=None, **rows)
         write_table(folder, f"baseline-last-item-{split}", "last-item", skill=0.12 + 0 * skill, spread=1.0, seed=None, **rows)
+        write_table(folder, f"baseline-transitions-{split}", "transitions", skill=0.4 * skill, spread=0.6, seed=None, **rows)
+        write_table(folder, f"baseline-item-knn-{split}", "item-knn", skill=0.3 * skill, spread=0.7, seed=None, **rows)
     (folder / "config.yaml").write_text(
         f"name: {folder.name}\nseed: {seed}\nmodel:\n  name: sasrec\n  width: 64\n  blocks: 2\n", encoding="utf-8"
     )

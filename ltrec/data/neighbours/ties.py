@@ -43,31 +43,38 @@ class TieWeights:
     across_ABC: I64
 
     @staticmethod
-    def of(decay: float, max_gap: int, share: float = 1.0, largest: int = LARGEST_TIE) -> TieWeights:
-        """Tables for ties of up to `largest` events.
+    def of(decay: float, max_gap: int, share: float = 1.0) -> TieWeights:
+        """Tables for ties of up to `LARGEST_TIE` events.
 
         Args:
             decay: per event of the gap.
             max_gap: the largest gap that counts.
             share: multiplies every weight.
-            largest: A.
         """
-        gap_weight = decay ** np.arange(max_gap, dtype=np.float64)
-        inside, across = np.zeros(largest + 1), np.zeros((largest + 1, largest + 1, max_gap))
-        for a in range(1, largest + 1):
-            if a > 1:
-                gaps = np.arange(1, min(a - 1, max_gap) + 1)
-                inside[a] = ((a - gaps) * gap_weight[gaps - 1]).sum() / (a * (a - 1))
-            for b in range(1, largest + 1):
-                across[a, b] = _across(a, b, gap_weight)
-        return TieWeights(_fixed(share * inside), _fixed(share * across))
+        gap_weight = np.zeros(max_gap + 2 * LARGEST_TIE)
+        gap_weight[:max_gap] = np.cumprod([1.0, *[decay] * (max_gap - 1)])
+        inside_A, across_ABC = _inside(gap_weight), _across(gap_weight)[..., :max_gap]
+        return TieWeights(_fixed(share * inside_A), _fixed(share * across_ABC))
 
 
-def _across(a: int, b: int, gap_weight: Floats) -> Floats:
-    """Expected weight by number of events between the ties: the weights of the gaps c + 1 + r + s, averaged over r and s."""
-    chance = np.convolve(np.full(a, 1 / a), np.full(b, 1 / b))  # of r + s
-    padded = np.concatenate([gap_weight, np.zeros(len(chance) - 1)])
-    return np.correlate(padded, chance, mode="valid")
+def _inside(gap_weight: Floats) -> Floats:
+    """By events of the tie: the sum over gaps g of the chance (a - g) / (a (a - 1)), if that is one, times the weight of g."""
+    size, gap = np.arange(LARGEST_TIE + 1), np.arange(1, LARGEST_TIE + 1)
+    chance = np.maximum(size[:, None] - gap, 0) / np.maximum(size * (size - 1), 1)[:, None]
+    total: Floats = np.cumsum(chance * gap_weight[:LARGEST_TIE], axis=1)[:, -1]  # one after the other, on every machine
+    return total
+
+
+def _across(gap_weight: Floats) -> Floats:
+    """By events of both ties and between them: the weights of the gaps 1 + c + r + s, averaged over r, then over s."""
+    return _averages(_averages(gap_weight[None])[0]).swapaxes(0, 1)
+
+
+def _averages(values: Floats) -> Floats:
+    """Of rows [R, L]: the mean of the n values that begin at each place, for n = 0 .. A (0 for 0) [R, A+1, L-A]."""
+    lengths, places = np.arange(LARGEST_TIE + 1)[:, None], np.arange(values.shape[1] - LARGEST_TIE)
+    sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    return np.asarray((sums[:, places + lengths] - sums[:, places][:, None]) / np.maximum(lengths, 1))
 
 
 def _fixed(weights: Floats) -> I64:

@@ -70,7 +70,7 @@ def test_a_run_alone_says_what_can_be_said_and_how_to_get_a_verdict(run):
     text = squeezed(page.text)
     assert "Without a baseline there is no verdict" in text
     assert f"ltrec report {run} BASELINE..." in text
-    assert "The strongest baseline that learns nothing is popularity (seen items left out), with NDCG@10" in text
+    assert "The strongest baseline that needs no training is popularity (seen items left out), with NDCG@10" in text
     assert "Below it: last item (seen items stay in) 0." in text
     assert not [a for a in page.attributes("span") if "badge" in a.get("class", "")]
 
@@ -81,7 +81,7 @@ def test_the_strongest_baseline_may_be_the_last_item(run):
     ones = table.rows.set_column(column, table.rows.schema.field(column), [np.ones(table.num_users, dtype=np.int32)])
     replace(table, rows=ones).write(run / "eval" / "baseline-last-item-test.parquet")
     text = squeezed(read(write_report([run], CONFIG)).text)
-    assert "learns nothing is last item (seen items stay in), with NDCG@10 1.0000" in text
+    assert "needs no training is last item (seen items stay in), with NDCG@10 1.0000" in text
     assert "so is below it for the tail and the head." in text
     assert "Strongest baseline: last item" in text
 

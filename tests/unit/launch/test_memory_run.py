@@ -74,7 +74,7 @@ def test_the_end_of_training_records_every_weight_and_what_it_gave(trained):
 def test_evaluate_and_predict_find_the_choice_and_a_travelled_copy_does_too(run, trained, monkeypatch):
     before = (run.memory / "choices.json").read_bytes()
     monkeypatch.setattr(run_memory, "choose_weights", None)
-    monkeypatch.setattr(run_memory, "count_neighbours", None)
+    monkeypatch.setattr("ltrec.launch.counted.count_neighbours", None)
     assert np.array_equal(ranks(run)[1], ranks(trained)[1])
     assert main(["predict", str(run.path)]) == 0
     assert (run.memory / "choices.json").read_bytes() == before
