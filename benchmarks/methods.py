@@ -14,36 +14,24 @@ the work into sittings. --protocol ltp does the same for the protocol of LTP, wi
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from methods_ledger import Ledger, Line, Run, make_run
+from harness.children import Children, say
+from harness.ledger import Ledger, Line, Run, make_run
 from methods_page import write_page
-from methods_run import Job, validations
 from methods_summary import summaries
 from methods_tables import PLAIN, PROTOCOLS, Protocol
 
-from ltrec.config.load import dump, load
+from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_write_text
 from ltrec.data.prepare.pipeline import prepare
 
 HERE = Path(__file__).parent
 METHODS = HERE.parent / "conf" / "method"
-HEARTBEAT_SECONDS = 60
-
-
-def say(*words: object) -> None:
-    """Progress, for people."""
-    print(time.strftime("%H:%M:%S"), *words, file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -56,8 +44,7 @@ class Sitting:
         out: folder of data, runs, jobs and logs.
         seeds: of the final phase.
         words: settings of all runs that differ from the protocol's.
-        failed: runs that ended in an error.
-        stopping: no further run begins.
+        children: processes of runs.
     """
 
     protocol: Protocol
@@ -65,8 +52,7 @@ class Sitting:
     out: Path
     seeds: Sequence[int]
     words: tuple[str, ...]
-    failed: list[str] = field(default_factory=list)
-    stopping: threading.Event = field(default_factory=threading.Event)
+    children: Children
 
     def run(self, data: str, method: str, setting: str, seed: int) -> Run:
         """A run by its names: the files, the words of all runs, what the base has chosen, the words of the setting."""
@@ -101,7 +87,7 @@ class Sitting:
             for seed in seeds if chosen else ():
                 self.ensure(self.run(data, method, str(chosen), seed), "final")
         except UserError as error:
-            self.fail(f"{data} {method}", str(error))
+            self.children.fail(f"{data} {method}", str(error))
 
     def tune(self, data: str, method: str) -> None:
         """Try every setting.
@@ -133,63 +119,20 @@ class Sitting:
 
     def ensure(self, run: Run, phase: str) -> None:
         """Do a run unless its line is there, or it has failed before."""
-        if self.stopping.is_set() or run.label in self.failed or self.ledger.find(run.data, phase, run.key) is not None:
+        if self.children.idle(run.label) or self.ledger.find(run.data, phase, run.key) is not None:
             return
         say(f"{run.label}: {phase} begins")
-        found = self.process(run, phase)
+        found = self.children.do(run, phase, {"test": phase == "final"})
         if found is None:
             return
         self.ledger.add({"phase": phase, **run.facts(), **found})
         value, where = found["validation"]["all"]["ndcg@10"], f"epoch {found['best_epoch']:g} of {found['epochs']:g}"
         say(f"{run.label}: {phase} done, validation NDCG@10 {value:.4f} at {where}, {found['seconds']:.0f} s, busy {found['busy']}")
 
-    def process(self, run: Run, phase: str) -> Line | None:
-        """The run's figures, made in a process of its own; None when it failed, which is told."""
-        base = self.out / "jobs" / run.config.name
-        config, job, result = (base.with_name(f"{base.name}.{phase}{end}") for end in (".yaml", ".json", ".result.json"))
-        base.parent.mkdir(parents=True, exist_ok=True)
-        atomic_write_text(config, dump(run.config))
-        Job(str(config), phase == "final", str(result), f"{base}.lock").write(job)
-        result.unlink(missing_ok=True)
-        log = base.with_name(f"{base.name}.log")
-        with log.open("a") as output:
-            command = [sys.executable, str(HERE / "methods_run.py"), str(job)]
-            child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {"OMP_NUM_THREADS": "1"})
-            wait(child, run)
-        if self.stopping.is_set():
-            return None
-        if child.returncode or not result.exists():
-            self.fail(run.label, f"exit code {child.returncode}, {last_line(log)}; the log is {log}")
-            return None
-        found: Line = json.loads(result.read_text())
-        return found
 
-    def fail(self, what: str, why: str) -> None:
-        """Note it and go on with the others."""
-        say(f"FAILED {what}: {why}")
-        self.failed.append(what)
-
-
-def wait(child: subprocess.Popen[bytes], run: Run) -> None:
-    """Until the process ends, with a sign of life now and then."""
-    started, told = time.monotonic(), time.monotonic()
-    while child.poll() is None:
-        time.sleep(0.2)
-        if time.monotonic() - told > HEARTBEAT_SECONDS:
-            told = time.monotonic()
-            say(f"{run.label}: {told - started:.0f} s, {last_validation(run.folder / 'metrics.jsonl')}")
-
-
-def last_validation(metrics: Path) -> str:
-    """How far a run is."""
-    seen = validations(metrics) if metrics.exists() else []
-    return f"epoch {seen[-1]['epoch']:g}, NDCG@10 {seen[-1]['val/ndcg@10']:.4f}" if seen else "no validation yet"
-
-
-def last_line(log: Path) -> str:
-    """The last thing a process said."""
-    lines = log.read_text().strip().splitlines()
-    return lines[-1] if lines else "without a word"
+def children_of(out: Path) -> Children:
+    """Processes of runs whose folders are in `out`."""
+    return Children(out / "jobs", [sys.executable, str(HERE / "methods_run.py")])
 
 
 def prepare_data(protocol: Protocol, data: Sequence[str], logs: Path, out: Path) -> None:
@@ -235,20 +178,21 @@ def main() -> int:
         sys.exit(f"unknown data set {unknown[0]!r}; protocol {options.protocol} has {', '.join(protocol.configs)}")
     out = options.out / options.protocol
     prepare_data(protocol, data, options.logs, out)
-    sitting = Sitting(protocol, Ledger(options.results, options.protocol), out, options.seeds, tuple(options.set))
+    children = children_of(out)
+    sitting = Sitting(protocol, Ledger(options.results, options.protocol), out, options.seeds, tuple(options.set), children)
     base = [method for method in methods if method == protocol.methods[0]]
     with ThreadPoolExecutor(options.jobs) as pool:
         try:
             work_through(pool, sitting, data, base, [])
             work_through(pool, sitting, data, methods, options.seeds)
         except KeyboardInterrupt:  # heard by the runs, too: they save a checkpoint and end
-            sitting.stopping.set()
+            children.stopping.set()
             say("stopping; the same command goes on from here")
             return 130
     summaries(sitting.ledger, protocol, sitting.finals, methods, out)
     write_page(options.results / f"{options.protocol}.md", protocol, sitting.ledger)
-    say(f"{len(sitting.failed)} failed: {', '.join(sitting.failed)}" if sitting.failed else "all done")
-    return 1 if sitting.failed else 0
+    say(f"{len(children.failed)} failed: {', '.join(children.failed)}" if children.failed else "all done")
+    return 1 if children.failed else 0
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from harness.ledger import Line
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from methods_ledger import Line, newest_summaries
+from methods_summary import newest_summaries
 from methods_tables import GATED, Protocol
 
 from ltrec.core.files import atomic_path

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean
 
+from harness.ledger import Ledger, Line
 from methods_figure import write_figure
-from methods_ledger import Ledger, Line, newest_summaries
+from methods_summary import newest_summaries
 from methods_tables import GATED, Protocol
 
 from ltrec.core.files import atomic_write_text

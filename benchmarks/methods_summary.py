@@ -8,13 +8,13 @@ one in twenty would pass the tail's test by luck alone, and who reads the table 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from methods_ledger import Ledger, Line
+from harness.ledger import Ledger, Line
 from methods_tables import Protocol
 
 from ltrec.core import columns as c
@@ -69,6 +69,11 @@ def summaries(
                     "gate": verdicts.get(data),
                 }
             )
+
+
+def newest_summaries(lines: Iterable[Line]) -> dict[str, Line]:
+    """Method -> its newest summary, of the lines of one data set."""
+    return {line["method"]: line for line in lines if line["phase"] == "summary"}
 
 
 def _key(keys: list[str]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-Words = tuple[str, ...]
+from harness.ledger import Words
 
 GATED = "ndcg@10"
 """The metric that ltrec's gate judges."""

@@ -16,7 +16,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from methods import say
+from harness.children import say
 from papers_page import write_page
 from papers_tables import CLAIMS, Claim
 from papers_work import Bench, pool, work_side
@@ -60,7 +60,7 @@ def work_claim(bench: Bench, claim: Claim, options: argparse.Namespace) -> list[
             if claim.pooled:
                 pool(sitting, data, methods)
             write_page(bench.results / "papers.md", bench)
-            failed += sitting.failed
+            failed += sitting.children.failed
     return failed
 
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from methods_ledger import Line, newest_summaries
+from harness.ledger import Line
+from methods_summary import newest_summaries
 from papers_published import POOLED
 from papers_tables import Claim, Side
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import median
 
-from methods_ledger import Line
+from harness.ledger import Line
 from papers_cells import Cell, Measured, finding, printed
 from papers_tables import CLAIMS, Claim
 from papers_work import Bench

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from methods_ledger import Line
+from harness.ledger import Line
 
 from ltrec.evaluation.groups import groups
 from ltrec.evaluation.pooled_auc import score_pools

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from methods import Sitting, prepare_data
-from methods_ledger import Ledger, Line
+from harness.ledger import Ledger, Line
+from methods import Sitting, children_of, prepare_data
 from methods_summary import summaries
 from papers_pooled import pooled_line
 from papers_tables import Claim, Side
@@ -40,15 +40,10 @@ class Bench:
 
     def sitting(self, claim: Claim, side: Side) -> Sitting:
         """The runs of a side."""
-        seeds = range(max(claim.seeds.values()))
+        seeds, out = range(max(claim.seeds.values())), self.out / claim.paper
         cut = {method: dict(islice(tried.items(), self.tries)) for method, tried in side.protocol.settings.items()}
-        return Sitting(
-            replace(side.protocol, settings=cut),
-            self.ledger(claim, side),
-            self.out / claim.paper,
-            seeds,
-            (*side.words, *self.words),
-        )
+        words = (*side.words, *self.words)
+        return Sitting(replace(side.protocol, settings=cut), self.ledger(claim, side), out, seeds, words, children_of(out))
 
     def prepare(self, claim: Claim, data: str) -> None:
         """The claim's data set; nothing to do where it is there."""

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from methods_run import Job
+from harness.child import Job
 from methods_tables import PROTOCOLS
 
 from ltrec.config.load import dump, load
@@ -55,7 +55,7 @@ def run(name: str, rule: str, seed: int, logs: Path, out: Path) -> dict[str, Any
     base = out / "jobs" / label
     atomic_write_text(base.with_suffix(".yaml"), dump(config))
     job, result = base.with_suffix(".json"), base.with_suffix(".result.json")
-    Job(str(base.with_suffix(".yaml")), True, str(result), f"{base}.lock").write(job)
+    Job(str(base.with_suffix(".yaml")), str(result), f"{base}.lock", {"test": True}).write(job)
     with base.with_suffix(".log").open("a") as log:
         subprocess.run(
             [sys.executable, str(HERE / "methods_run.py"), str(job)],
