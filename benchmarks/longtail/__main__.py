@@ -1,0 +1,90 @@
+"""Who serves the tail, on every log and backbone: `python -m benchmarks.longtail --logs DIR --out DIR [--jobs 2]`
+
+DIR of --logs holds NAME/events.parquet (user_id, item_id, timestamp). For every log, backbone and method (`tables.py`):
+
+    tune     every setting once, seed 0, on validation alone: the test split is never ranked
+    final    the setting with the best validation NDCG@10, every seed; variants that need no training of their own (averaged
+             weights, a memory beside them, two runs together, ...) are ranked from the same runs, on the test split once
+    page     paired intervals, Holm, gate, from the committed results alone: python -m benchmarks.longtail.page
+
+Results are small files in benchmarks/longtail/results, to be committed; run folders may be thrown away. The command may be killed
+and repeated: what is there is not done again, runs go on from their last checkpoint. --log, --models, --methods and --seeds cut the
+work into sittings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+from benchmarks.harness.children import Children, say
+from benchmarks.longtail import tables
+from benchmarks.longtail.page import PAGE, RESULTS, write_page
+from benchmarks.longtail.results import Results
+from benchmarks.longtail.sitting import Cell, Sitting
+from benchmarks.longtail.slots import Slots
+from ltrec.config.load import load
+from ltrec.data.prepare.pipeline import prepare
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--logs", type=Path, required=True, help="folder with NAME/events.parquet")
+    parser.add_argument("--out", type=Path, default=Path("runs/longtail"), help="folder for data and runs")
+    parser.add_argument("--log", type=_some_of(tables.LOGS), default=list(tables.LOGS), help="logs, by comma; all unless given")
+    parser.add_argument("--models", type=_some_of(tables.MODELS), default=list(tables.MODELS), help="backbones, by comma")
+    parser.add_argument("--methods", type=_some_of(tables.METHODS), default=[tables.BASE], help="files of conf/method, by comma")
+    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=list(tables.SEEDS), help="by comma")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each of one thread")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all runs that differ")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
+    return parser.parse_args()
+
+
+def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
+    def parse(text: str) -> list[str]:
+        names = [name for name in text.split(",") if name]
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"unknown name {unknown[0]!r}; there are {', '.join(known)}")
+        return names
+
+    return parse
+
+
+def prepare_log(log: str, logs: Path, out: Path) -> None:
+    """Prepare a log; nothing to do where that was done."""
+    words = [f"prepare.sources=[{logs / log / 'events.parquet'}]", f"prepare.name={log}", *tables.LOGS[log]]
+    prepare(load([tables.SHARED], words).prepare, out / "data" / log)
+
+
+def main() -> int:
+    """Do what is not done yet; 1 when a run failed."""
+    options = arguments()
+    for log in options.log:
+        prepare_log(log, options.logs, options.out)
+    children = Children(options.out / "jobs", [sys.executable, "-m", "benchmarks.longtail.work"])
+    sitting = Sitting(Results(options.results), options.out, children, Slots(options.jobs), tuple(options.set))
+    cells = [Cell(log, model, method) for log in options.log for model in options.models for method in options.methods]
+    sitting.tuned.update({cell: Event() for cell in cells if cell.method == tables.BASE})
+    with ThreadPoolExecutor(len(cells) + len(options.log)) as pool:
+        jobs = [pool.submit(sitting.baselines, number, log) for number, log in enumerate(options.log)]
+        jobs += [pool.submit(sitting.chain, number, cell, options.seeds) for number, cell in enumerate(cells, len(jobs))]
+        try:
+            for ended in jobs:
+                ended.result()
+        except KeyboardInterrupt:  # heard by the runs, too: they save a checkpoint and end
+            children.stopping.set()
+            say("stopping; the same command goes on from here")
+            return 130
+    write_page(options.results, PAGE if options.results == RESULTS else options.results / PAGE.name)
+    say(f"{len(children.failed)} failed: {', '.join(children.failed)}" if children.failed else "all done")
+    return 1 if children.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""A process of the benchmark: train a run, rank with its variants if asked, leave one JSON file and the ranks.
+
+    python -m benchmarks.longtail.work JOB.json
+
+What a job asks: `task` is
+
+    tune       train; the validation of the best checkpoint is all that is looked at
+    final      train (nothing is left to do if that was done), then rank `variants` on validation and test
+    two        rank variants of two trained runs, this one and that of `partner`
+    log        rank what needs no training (`baselines`), and keep what is known of the users
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness.child import Job, serve, timed_training
+from benchmarks.harness.measures import commit, epochs, validation
+from benchmarks.longtail.baselines import BASELINES
+from benchmarks.longtail.ranking import means, rank_together
+from benchmarks.longtail.ranks import clipped, users_digest, write_users
+from benchmarks.longtail.variants import OF_ONE, OF_TWO, open_trunk
+from ltrec.config.load import load
+from ltrec.config.tree import RunConfig
+from ltrec.core.files import atomic_path
+from ltrec.data.stream.histories import Score
+from ltrec.launch.build import Data, open_data
+from ltrec.launch.moment import trained
+from ltrec.launch.run_folder import folder_of
+from ltrec.stages.checkpoint_io import look_into
+
+
+def work(job: Job) -> dict[str, Any]:
+    """Do what the job asks; lines of results, without the facts that the asker knows."""
+    config, asks = load([job.config], []), job.asks
+    if asks["task"] == "log":
+        return rank_log(config, asks)
+    found = training(config)
+    if asks["task"] == "tune":
+        return found
+    data = open_data(config)
+    trunk = open_trunk(config, data)
+    if asks["task"] == "two":
+        partner = load([asks["partner"]], [])
+        timed_training(partner)
+        other = open_trunk(partner, data)
+        scores = {name: OF_TWO[name](trunk, other) for name in asks["variants"]}
+    else:
+        scores = {name: OF_ONE[name](trunk) for name in asks["variants"]}
+    return found | {"ranked": rank(scores, config, data, asks)}
+
+
+def training(config: RunConfig) -> dict[str, Any]:
+    """Train to the end; what is known of it."""
+    seconds = timed_training(config)
+    run = folder_of(config)
+    checkpoint = run.checkpoint("best")
+    return {
+        "validation": validation(run),
+        **epochs(run),
+        "seconds": round(seconds["wall"], 1),
+        "busy": round(seconds["wall"] / max(seconds["processor"], 1e-9), 2),
+        "commit": commit(run),
+        "trained": trained(checkpoint, look_into(checkpoint), config).to_json(),
+    }
+
+
+def rank(scores: Mapping[str, Score], config: RunConfig, data: Data, asks: Mapping[str, Any]) -> dict[str, Any]:
+    """Rank validation, then test, once; ranks go to the file that is asked for, means on validation are returned by variant."""
+    started = time.process_time()
+    valid = rank_together(scores, config, data, "valid")
+    test = rank_together(scores, config, data, "test")
+    seconds = round((time.process_time() - started) / max(1, len(scores)), 1)
+    with atomic_path(Path(asks["ranks"])) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **{name: clipped(table) for name, table in test.items()})
+    users = users_digest(next(iter(test.values())))
+    return {name: {"validation": means(table), "seconds": seconds, "users": users} for name, table in valid.items()}
+
+
+def rank_log(config: RunConfig, asks: Mapping[str, Any]) -> dict[str, Any]:
+    """Rank with the baselines, and write down the users."""
+    data = open_data(config)
+    found = rank({name: BASELINES[name](data) for name in asks["variants"]}, config, data, asks)
+    users = rank_together({"popularity": BASELINES["popularity"](data)}, config, data, "test")["popularity"]
+    write_users(Path(asks["users"]), users)
+    return {"ranked": found}
+
+
+if __name__ == "__main__":
+    serve(work)
