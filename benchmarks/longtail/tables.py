@@ -75,12 +75,12 @@ def files(model: str, method: str) -> list[Path]:
 
 def variants(method: str) -> Words:
     """What is ranked from a single run of a method."""
-    return ("raw", "ema") if method == BASE else ("ema",)
+    return ("raw", "ema", "mix", "log", "strata", "tail", "permuted") if method == BASE else ("ema", "mix")
 
 
 def variants_of_two(method: str) -> Words:
     """What is ranked from a run and the one with the next seed."""
-    return ("two",) if method == BASE else ()
+    return ("two", "two-mix") if method == BASE else ()
 
 
 def settings(model: str, method: str) -> dict[str, Words]:

@@ -13,7 +13,8 @@ What a job asks: `task` is
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,10 @@ from benchmarks.harness.measures import commit, epochs, validation
 from benchmarks.longtail.baselines import BASELINES
 from benchmarks.longtail.ranking import means, rank_together
 from benchmarks.longtail.ranks import clipped, users_digest, write_users
-from benchmarks.longtail.variants import OF_ONE, OF_TWO, open_trunk
+from benchmarks.longtail.variants import OF_ONE, OF_TWO, Variant, open_trunk
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.files import atomic_path
-from ltrec.data.stream.histories import Score
 from ltrec.launch.build import Data, open_data
 from ltrec.launch.moment import trained
 from ltrec.launch.run_folder import folder_of
@@ -45,14 +45,13 @@ def work(job: Job) -> dict[str, Any]:
         return found
     data = open_data(config)
     trunk = open_trunk(config, data)
+    makers = {name: partial(OF_ONE[name], trunk) for name in asks["variants"]} if asks["task"] == "final" else {}
     if asks["task"] == "two":
         partner = load([asks["partner"]], [])
         timed_training(partner)
         other = open_trunk(partner, data)
-        scores = {name: OF_TWO[name](trunk, other) for name in asks["variants"]}
-    else:
-        scores = {name: OF_ONE[name](trunk) for name in asks["variants"]}
-    return found | {"ranked": rank(scores, config, data, asks)}
+        makers = {name: partial(OF_TWO[name], trunk, other) for name in asks["variants"]}
+    return found | {"ranked": rank(makers, config, data, asks)}
 
 
 def training(config: RunConfig) -> dict[str, Any]:
@@ -70,22 +69,35 @@ def training(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def rank(scores: Mapping[str, Score], config: RunConfig, data: Data, asks: Mapping[str, Any]) -> dict[str, Any]:
-    """Rank validation, then test, once; ranks go to the file that is asked for, means on validation are returned by variant."""
-    started = time.process_time()
+def rank(variants: Mapping[str, Callable[[], Variant]], config: RunConfig, data: Data, asks: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose what is to be chosen, rank validation, then test, once.
+
+    Ranks go to the file that is asked for; means on validation and what was chosen are returned by variant.
+    """
+    made, choosing = {}, {}
+    for name, make in variants.items():
+        started = time.process_time()
+        made[name] = make()
+        choosing[name] = round(time.process_time() - started, 1)
+    scores, started = {name: variant.score for name, variant in made.items()}, time.process_time()
     valid = rank_together(scores, config, data, "valid")
     test = rank_together(scores, config, data, "test")
     seconds = round((time.process_time() - started) / max(1, len(scores)), 1)
     with atomic_path(Path(asks["ranks"])) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **{name: clipped(table) for name, table in test.items()})
     users = users_digest(next(iter(test.values())))
-    return {name: {"validation": means(table), "seconds": seconds, "users": users} for name, table in valid.items()}
+    facts = {"seconds": seconds, "users": users}
+    return {
+        name: {"validation": means(valid[name]), "chosen": variant.chosen, "choosing": choosing[name], **facts}
+        for name, variant in made.items()
+    }
 
 
 def rank_log(config: RunConfig, asks: Mapping[str, Any]) -> dict[str, Any]:
     """Rank with the baselines, and write down the users."""
     data = open_data(config)
-    found = rank({name: BASELINES[name](data) for name in asks["variants"]}, config, data, asks)
+    made = {name: Variant(BASELINES[name](data), {}) for name in asks["variants"]}
+    found = rank({name: partial(made.__getitem__, name) for name in made}, config, data, asks)
     users = rank_together({"popularity": BASELINES["popularity"](data)}, config, data, "test")["popularity"]
     write_users(Path(asks["users"]), users)
     return {"ranked": found}

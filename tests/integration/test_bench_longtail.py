@@ -11,6 +11,7 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.longtail import tables
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 from tests.support.commands import ROOT, environment
 
@@ -58,12 +59,16 @@ def test_end_to_end(tmp_path):
     best = max(tuned, key=lambda line: line["validation"]["all"]["ndcg@10"])["setting"]
     assert len(tuned) == 4 and len(trained) == 5, "seed 0 of the chosen setting was trained again, or seed 1 not"
     ranked = {(line["variant"], line["seed"]) for line in found if line["phase"] == "ranked"}
-    assert ranked == {(variant, seed) for variant in ("raw", "ema", "two") for seed in (0, 1)} - {("two", 1)}
+    of_one, of_two = tables.variants("joint"), tables.variants_of_two("joint")
+    assert ranked == {(variant, seed) for variant in of_one for seed in (0, 1)} | {(variant, 0) for variant in of_two}
     by_key = {line["key"]: line for line in found}
     for line in found:
         if line["phase"] == "ranked" and line["variant"] == "ema":
             of_training = by_key[line["key"].removesuffix(":ema")]["validation"]["all"]["ndcg@10"]
             assert line["setting"] == best and line["validation"]["all"]["ndcg@10"] == pytest.approx(of_training, abs=2e-5)
+        if line["phase"] == "ranked" and line["variant"] in ("mix", "log", "two-mix"):
+            best_of_grid = max(line["chosen"]["ndcg"])
+            assert line["validation"]["all"]["ndcg@10"] == pytest.approx(best_of_grid, abs=2e-5), line["variant"]
     ranks = pq.read_table(tmp_path / "results" / "steam-sasrec-joint-ema.parquet")
     assert (
         ranks.column_names == ["seed0", "seed1"]

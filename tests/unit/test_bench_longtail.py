@@ -3,7 +3,7 @@
 import shlex
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +18,10 @@ from benchmarks.longtail.page import write_page
 from benchmarks.longtail.ranks import DEEPEST, Column, add_column, clipped, read_users, users_digest, write_users
 from benchmarks.longtail.results import Results
 from benchmarks.longtail.slots import Slots
-from benchmarks.longtail.variants import mean_softmax, once
+from benchmarks.longtail.variants import mean_softmax, once, permuted
 from ltrec.config.load import dump, load
 from ltrec.core.errors import UserError
+from ltrec.data.neighbours.table import Neighbours
 from ltrec.evaluation.compare import compare
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.gate import gate
@@ -33,7 +34,7 @@ from tests.support.source_tree import ROOT
 
 SEEDS = (0, 1, 2)
 FAST = EvaluationConfig(bootstrap_samples=500)
-EMA, RAW = Scorer("joint", "ema"), Scorer("joint", "raw")
+MIX, EMA = Scorer("joint", "mix"), Scorer("joint", "ema")
 
 
 def shuffled(table, seed):
@@ -58,7 +59,7 @@ def measured(tmp_path_factory):
     folder, whole = tmp_path_factory.mktemp("results"), {}
     results = Results(folder)
     for world, log in enumerate(("music", "beauty")):
-        for scorer, lift in ((RAW, 0.0), (EMA, 2.0)):
+        for scorer, lift in ((EMA, 0.0), (MIX, 2.0)):
             found = [table_of(tmp_path_factory.getbasetemp() / "runs", seed, lift, world) for seed in SEEDS]
             whole[log, scorer] = found
             write_users(results.users(log), found[0])
@@ -99,25 +100,25 @@ def test_committed_ranks_give_the_metrics_of_whole_tables(measured):
 def test_changes_and_verdicts_are_ltrecs_own(measured):
     folder, whole = measured
     judge = Judge(folder, FAST)
-    pairs = {log: pair(base=whole[log, RAW], other=whole[log, EMA]) for log in ("music", "beauty")}
+    pairs = {log: pair(base=whole[log, EMA], other=whole[log, MIX]) for log in ("music", "beauty")}
     expected = {verdict.dataset: verdict for verdict in gate(pairs, FAST, "ndcg@10").datasets}
-    found = judge.gates("sasrec", RAW, EMA)
+    found = judge.gates("sasrec", EMA, MIX)
     assert list(found) == ["music", "beauty"]
     for log, verdict in found.items():
         assert verdict.verdict == expected[log].verdict and verdict.tail.verdict == "pass"
         assert verdict.tail.p == expected[log].tail.p and verdict.head.low == expected[log].head.low
-        mine = judge.changes(judge.paired(log, "sasrec", RAW, EMA))
-        theirs = compare(base=whole[log, RAW], other=whole[log, EMA], config=FAST, metrics=["ndcg@10"]).groups
+        mine = judge.changes(judge.paired(log, "sasrec", EMA, MIX))
+        theirs = compare(base=whole[log, EMA], other=whole[log, MIX], config=FAST, metrics=["ndcg@10"]).groups
         for key in ("all", "tail", "head", "stratum=1"):
             assert mine[key] == theirs[key].metrics["ndcg@10"]
-    assert judge.gates("gru4rec", RAW, EMA) == {}
+    assert judge.gates("gru4rec", EMA, MIX) == {}
 
 
 def test_a_metric_that_looks_beyond_the_kept_ranks_is_refused(measured):
     folder, _ = measured
     judge = Judge(folder, FAST)
     with pytest.raises(AssertionError, match="mrr"):
-        judge.means(judge.seeds("music", "sasrec", EMA), "mrr")
+        judge.means(judge.seeds("music", "sasrec", MIX), "mrr")
 
 
 def test_cells_of_the_grid_part_the_users(measured):
@@ -137,7 +138,7 @@ def test_columns_come_and_go(tmp_path, measured):
     path, digest = tmp_path / "x.parquet", "u"
     _, whole = measured
     users = tmp_path / "users.parquet"
-    write_users(users, whole["music", RAW][0])
+    write_users(users, whole["music", EMA][0])
     known = replace(read_users(users), digest=digest)
 
     def seeds():
@@ -163,11 +164,11 @@ def test_the_page_is_made_from_committed_files_alone(measured, tmp_path):
     page = tmp_path / "longtail.md"
     write_page(folder, page, FAST)
     text = page.read_text()
-    assert text.index("## joint ema against joint raw") < text.index("## music")
-    change = compare(base=whole["music", RAW], other=whole["music", EMA], config=FAST).groups["tail"].metrics["ndcg@10"]
+    assert text.index("## joint mix against joint ema") < text.index("## music")
+    change = compare(base=whole["music", EMA], other=whole["music", MIX], config=FAST).groups["tail"].metrics["ndcg@10"]
     [row] = [line for line in text.splitlines() if line.startswith("| music | sasrec | 3 |")]
     assert f"{100 * change.relative:+.1f} %" in row and "(tail pass, head inconclusive)" in row
-    assert f"| joint ema | 3 | {summarise(whole['music', EMA], FAST).groups['all'].metrics['ndcg@10'].mean:.4f} |" in text
+    assert f"| joint mix | 3 | {summarise(whole['music', MIX], FAST).groups['all'].metrics['ndcg@10'].mean:.4f} |" in text
     assert "| music-sasrec | joint | **narrow** |" in text and "](longtail.png)" in text
     assert (tmp_path / "longtail.png").read_bytes().startswith(b"\x89PNG")
 
@@ -224,25 +225,39 @@ def test_slots_are_few_and_given_in_order():
     assert most == 2 and all(abs(place - number) <= 1 for place, number in enumerate(began)), began
 
 
+@dataclass
 class FakeChunk:
-    def __init__(self, index):
-        self.index = index
+    """The same users in two splits: the second has longer histories."""
+
+    split: int
+
+    def __post_init__(self):
+        self.user_id, self.seen_offsets = ["a", "b", "c"], torch.tensor([0, 1, 2, 2])
+        self.seen_T = torch.full((2,), 1 + self.split)
 
 
 def test_two_trunks_are_the_mean_of_their_softmaxes_and_each_is_asked_once_a_chunk():
     asked = []
 
     def score(chunk):
-        asked.append(chunk.index)
-        return torch.randn(3, 6, generator=torch.Generator().manual_seed(chunk.index))
+        asked.append(chunk.split)
+        return torch.randn(3, 6, generator=torch.Generator().manual_seed(chunk.split))
 
     shared, other = once(score), lambda chunk: torch.arange(18.0).reshape(3, 6)
     mixed = mean_softmax(shared, other)
-    for index in (0, 1):
-        chunk = FakeChunk(index)
-        one, two = score(chunk)[:, 1:], other(chunk)[:, 1:]
+    for split in (0, 1):
+        one, two = score(FakeChunk(split))[:, 1:], other(None)[:, 1:]
         asked.clear()
         for _ in range(2):
-            found = mixed(chunk)
+            found = mixed(FakeChunk(split)).exp()
             torch.testing.assert_close(found[:, 1:], (one.softmax(1) + two.softmax(1)) / 2)
-        assert asked == [index]
+            assert (found[:, 0] == 0).all()
+        assert asked == [split]
+
+
+def test_permuted_neighbours_are_as_many_and_as_strong_of_other_items():
+    item_VN = torch.arange(12, dtype=torch.int32).reshape(6, 2)
+    item_VN[0] = 0
+    found = permuted(Neighbours(item_VN, item_VN.float(), {}))
+    assert sorted(found.item_VN.tolist()) == sorted(item_VN.tolist()) and found.item_VN[0].tolist() == [0, 0]
+    assert not torch.equal(found.item_VN, item_VN) and torch.equal(found.item_VN.float(), found.weight_VN)
