@@ -10,10 +10,10 @@ from ltrec.data.neighbours.config import NeighboursConfig
 from ltrec.models.memory import FORMS
 from ltrec.models.plugins import NoPluginConfig, PluginConfig
 
-GRIDS = {"mix": (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), "log": (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)}
+GRIDS = {"mix": tuple(tenth / 10 for tenth in range(10)), "log": (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)}
 """Weights that are tried where none are named. 0 is among them: a memory that does not help is switched off."""
 
-UNCHOSEN = {"mix": 0.6, "log": 2.0}
+UNCHOSEN = {"mix": 0.3, "log": 1.0}
 """Weight where no user has a validation target to choose by; of weights that are named, the nearest to it."""
 
 SHRINKAGE = 5000.0

@@ -63,7 +63,7 @@ def test_training_does_not_know_of_it(trained, data, tmp_path):
 def test_the_end_of_training_records_every_weight_and_what_it_gave(trained):
     [entry] = choices(trained)
     grid, everybody = entry["choice"]["grid"], entry["choice"]["all"]
-    assert entry["made_for"]["grid"] == grid == [0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    assert entry["made_for"]["grid"] == grid == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     assert everybody["users"] == 90 and everybody["weight"] == grid[int(np.argmax(everybody["ndcg"]))]
     assert everybody["ndcg"][0] == checkpoint(trained.path, "best")["callbacks"]["Checkpoints"]["best"]["best"], "0 is the trunk"
     table, rank = ranks(trained, "valid")
@@ -114,7 +114,7 @@ def test_a_choice_that_makes_no_sense_is_damage_though_its_seal_holds(run, train
     entry["choice"]["all"]["ndcg"] = [0.5]
     (run.memory / "choices.json").write_text(canonical_json(sealed({"choices": [entry]})))
     assert np.array_equal(ranks(run)[1], ranks(trained)[1])
-    assert "1 values of NDCG for 8 weights" in capsys.readouterr().err
+    assert "1 values of NDCG for 10 weights" in capsys.readouterr().err
 
 
 def test_another_checkpoint_has_a_choice_of_its_own(run):
@@ -150,7 +150,7 @@ def test_a_run_killed_before_its_choice_makes_it_when_it_is_started_again(data, 
 
 def test_the_choice_is_said_shown_and_told_to_scripts(run, capsys):
     (run.memory / "choices.json").unlink()
-    line = "mix with weight 0.8, by NDCG@10 of 90 validation users: 0 .2061, 0.2 .2141"
+    line = "mix with weight 0.8, by NDCG@10 of 90 validation users: 0 .2061, 0.1 .2133, 0.2 .2141"
     assert main(["evaluate", str(run.path), "--json"]) == 0
     out, err = capsys.readouterr()
     assert f"memory beside best.ckpt: {line}" in err and f"memory: {line}" in err, "all but the answer is on stderr"
