@@ -40,18 +40,13 @@ every target, and leaves out the rest of the history."""
 RIVALS_ON = ("music", "beauty", "retailrocket")
 
 SASREC: dict[str, Words] = {
-    "narrow": ("model.width=64", "model.dropout=0.5", "optim.lr=1e-3"),
-    "fast": ("model.width=64", "model.dropout=0.5", "optim.lr=2e-3"),
-    "wide": ("model.width=128", "model.dropout=0.5", "optim.lr=1e-3"),
+    "narrow": ("model.width=64", "model.dropout=0.5", "optim.lr=2e-3"),
+    "wide": ("model.width=128", "model.dropout=0.5", "optim.lr=2e-3"),
+    "gentle": ("model.width=128", "model.dropout=0.5", "optim.lr=1e-3"),
     "light": ("model.width=64", "model.dropout=0.3", "optim.lr=1e-3"),
 }
 
-GRU4REC: dict[str, Words] = {
-    "narrow": ("model.width=64", "model.hidden=128", "model.dropout=0.5", "optim.lr=1e-3"),
-    "fast": ("model.width=64", "model.hidden=128", "model.dropout=0.5", "optim.lr=2e-3"),
-    "wide": ("model.width=128", "model.hidden=128", "model.dropout=0.5", "optim.lr=1e-3"),
-    "light": ("model.width=64", "model.hidden=128", "model.dropout=0.3", "optim.lr=1e-3"),
-}
+GRU4REC: dict[str, Words] = {name: ("model.hidden=128", *words) for name, words in SASREC.items()}
 
 MODELS: dict[str, dict[str, Words]] = {"sasrec": SASREC, "gru4rec": GRU4REC}
 """Backbone -> setting -> words of the command line: what joint training chooses from."""
