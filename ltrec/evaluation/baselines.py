@@ -90,7 +90,7 @@ def item_knn(neighbours: Neighbours, train_count: Tensor) -> Score:
 
 def _recalled(items_T: Tensor, offsets: Tensor, neighbours: Neighbours, decay: float, unknown_V: Tensor) -> Tensor:
     recalled_BV = recall(items_T, offsets, neighbours.item_VN, neighbours.weight_VN, decay=decay, last=LAST)
-    return torch.where(recalled_BV > 0, recalled_BV, unknown_V)
+    return torch.where(recalled_BV > 0, recalled_BV, unknown_V, out=recalled_BV)
 
 
 def _below_all(train_count: Tensor) -> Tensor:

@@ -1,17 +1,22 @@
 """Pairs -> their sums, in bounded memory. Whole numbers are added, so the result depends neither on the order in which pairs come
 nor on what is written to disk meanwhile.
 
-Pairs are collected, and now and then sorted and added up. When even their sums are many they are put aside as a *run*: a sorted
-Parquet file (2 to 6 bytes a pair). In the end ranges of items are read from all runs side by side, each run once and in order.
+Pairs are collected, and now and then sorted and added up. When even their sums are many they are put aside as a *run*: sorted, in a
+Parquet file without a name, of which nothing is left when the process dies. Many runs are merged into one. In the end ranges of
+items are read from all runs side by side, each run once and in order.
 
-    memory    about 72 bytes x (rows + the sums of one item, at most V) + RUN_PAGE x 16 bytes x runs
-    disk      at most 16 bytes x pairs, and pairs <= 2 x events x max_gap without ties (the few events that tie have more)
+    memory    about 72 bytes x (rows + the sums of one item, at most V) + 16 bytes x V + 1 MB x runs (MOST_RUNS at most)
+    disk      3 bytes a pair on a Zipf log, 16 at most, and twice that while runs are merged;
+              pairs <= 2 x events x max_gap without ties, of which a few times as many are in reach
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +25,9 @@ import pyarrow.parquet as pq
 from ltrec.data.neighbours.ties import I64
 
 ROWS = 1 << 22
+MOST_RUNS = 128
 RUN_PAGE = 1 << 14
+_ROW_GROUP = 1 << 16
 _KEY, _SUM = "key", "sum"
 _SCHEMA = pa.schema([pa.field(name, pa.int64(), nullable=False) for name in (_KEY, _SUM)])
 
@@ -29,25 +36,32 @@ Sums = tuple[I64, I64]
 
 
 class PairSums:
-    """Sums of weights by (item, neighbour).
+    """Sums of weights by (item, neighbour); to be closed.
 
     Args:
         num_items: V; ids are 1..V.
-        folder: where runs may be put; it must exist when there are any.
+        folder: on whose disk runs are put; None = the system's temporary folder.
         rows: pairs that are held in memory.
     """
 
-    def __init__(self, num_items: int, folder: Path, rows: int = ROWS) -> None:
+    def __init__(self, num_items: int, folder: Path | None = None, rows: int = ROWS) -> None:
         self._width, self._folder, self._rows = num_items + 1, folder, rows
         self._held: list[Sums] = []
         self._count = 0
-        self._runs: list[Path] = []
+        self._files = ExitStack()
+        self._runs: list[IO[bytes]] = []
         self._per_item = np.zeros(0, np.int64)
 
+    def __enter__(self) -> PairSums:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
     @property
-    def num_runs(self) -> int:
-        """Runs on disk."""
-        return len(self._runs)
+    def run_bytes(self) -> list[int]:
+        """Size of every run on disk."""
+        return [run.seek(0, 2) for run in self._runs]
 
     def add(self, item: I64, neighbour: I64, weight: I64) -> None:
         """Take pairs [P] in."""
@@ -61,21 +75,49 @@ class PairSums:
     def portions(self) -> Iterator[tuple[I64, I64, I64]]:
         """Item, neighbour and sum of every pair that occurred, by item, then neighbour; a portion has all pairs of its items."""
         self._add_up()
+        if self._runs:
+            self._put_aside()
+        for key, total in self._merged() if self._runs else self._held:
+            yield key // self._width, key % self._width, total
+
+    def _add_up(self) -> None:
+        self._held = [added(self._held)]
+        self._count = self._held[0][0].size
+
+    def _put_aside(self) -> None:
         if not self._runs:
-            yield self._split(self._held[0])
-            return
-        self._put_aside()
-        readers = [_Run(path) for path in self._runs]
-        for high in self._borders():
+            self._per_item = np.zeros(self._width, np.int64)
+        np.add.at(self._per_item, self._held[0][0] // self._width, 1)
+        self._runs.append(self._written(iter(self._held)))
+        self._held, self._count = [], 0
+        if len(self._runs) == MOST_RUNS:
+            merged = self._written(self._merged())
+            for run in self._runs:
+                run.close()
+            self._runs = [merged]
+
+    def _written(self, parts: Iterator[Sums]) -> IO[bytes]:
+        """A run of sums that come in order."""
+        run: IO[bytes] = self._files.enter_context(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 (closed with the stack)
+        options = {"use_dictionary": [_SUM], "column_encoding": {_KEY: "DELTA_BINARY_PACKED"}, "write_statistics": False}
+        with pq.ParquetWriter(run, _SCHEMA, compression="zstd", **options) as writer:
+            for key, total in parts:
+                writer.write_table(pa.table([key, total], schema=_SCHEMA), row_group_size=_ROW_GROUP)
+        return run
+
+    def _merged(self) -> Iterator[Sums]:
+        """The sums over all runs, for about `rows` pairs of them at a time or those of a single item."""
+        readers = [_Run(run) for run in self._runs]
+        for border in self._borders():
             found: list[Sums] = []
             for reader in readers:
-                found.extend(reader.until(high * self._width))
+                found.extend(reader.until(border * self._width))
                 if sum(key.size for key, _ in found) > self._rows:
                     found = [added(found)]
-            yield self._split(added(found))
+            yield added(found)
 
     def _borders(self) -> Iterator[int]:
-        """Where ranges of items end: those of about `rows` pairs over all runs, or of a single item."""
+        """The items where ranges end."""
         below = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._per_item)])
         low = 0
         while low < self._width:
@@ -83,37 +125,13 @@ class PairSums:
             low = min(max(high, low + 1), self._width)
             yield low
 
-    def _split(self, sums: Sums) -> tuple[I64, I64, I64]:
-        return sums[0] // self._width, sums[0] % self._width, sums[1]
-
-    def _add_up(self) -> None:
-        self._held = [added(self._held)]
-        self._count = self._held[0][0].size
-
-    def _put_aside(self) -> None:
-        key, total = self._held[0]
-        if not self._runs:
-            self._per_item = np.zeros(self._width, np.int64)
-        np.add.at(self._per_item, key // self._width, 1)
-        path = self._folder / f"run-{len(self._runs):05}.parquet"
-        pq.write_table(
-            pa.table([key, total], schema=_SCHEMA),
-            path,
-            compression="zstd",
-            use_dictionary=[_SUM],
-            column_encoding={_KEY: "DELTA_BINARY_PACKED"},
-            write_statistics=False,
-        )
-        self._runs.append(path)
-        self._held, self._count = [], 0
-
 
 class _Run:
     """A run that is read once, in order."""
 
-    def __init__(self, path: Path) -> None:
-        file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
-        self._pages = file.iter_batches(RUN_PAGE, use_threads=False)
+    def __init__(self, file: IO[bytes]) -> None:
+        file.seek(0)
+        self._pages = pq.ParquetFile(file, pre_buffer=False).iter_batches(RUN_PAGE, use_threads=False)
         self._rest: Sums = (np.zeros(0, np.int64),) * 2
 
     def until(self, limit: int) -> Iterator[Sums]:
