@@ -8,7 +8,8 @@ One process of one thread trains the same batches with every method, in turns, t
 `ltrec train` builds. A step lasts from the end of the step before it to its own end. Ratios are medians over rounds and steps of
 the time over that of the same step of joint training in the same round; `processor` compares processor time, each step at its least
 over the rounds. `busy` is time over processor time: above 1.1 a method had to wait for other work, its time ratio is not its own,
-and only its processor ratio tells something. A method with plugins has two stages and two rows.
+and only its processor ratio tells something. A method with plugins has two stages and two rows; joint training has rows for options
+that any method may have.
 
 The few steps see none of the Gram matrices that telemetry forms every 25th step (strategy.probe_every_steps), and no checkpoint.
 A method that takes many times a joint step is timed over fewer steps (`--slow-steps`). The result is written to
@@ -51,6 +52,7 @@ from ltrec.launch.build import Data, build_plan, build_stage, open_data
 from ltrec.launch.processes import Processes
 from ltrec.launch.strategies import build_strategy, build_stratify
 from ltrec.launch.two_stages import build_switch
+from ltrec.stages.weight_average import WeightAverage
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "conf" / "experiment" / "quickstart.yaml"
@@ -63,6 +65,9 @@ STAGES = {
     "stage 1": ("switch.by=step", "switch.at=1000000000"),
     "stage 2": ("switch.by=step", "switch.at=0", "init_from="),
 }
+
+OPTIONS = {"averaged": ("trainer.ema=0.999",), "by distance": ("model.positions=distance",)}
+"""Of joint training."""
 
 
 def main() -> None:
@@ -124,14 +129,14 @@ class Bench:
         return self._batches[kind]
 
     def rows_of(self, method: str) -> list[Row]:
-        """One, or one per stage."""
+        """One, or one per stage; of joint training also one per option."""
         file = METHODS / f"{method}.yaml"
         fixed = [f"data.path={self.path}", "trainer.accelerator=cpu", "trainer.threads=1", "init_from=", "stream.users=all"]
         fixed += self.options.set
         config = load([CONFIG, file], fixed)
-        if config.trained_plugin.name == "none":
-            return [Row(method, config)]
-        return [Row(f"{method}, {stage}", load([CONFIG, file], [*fixed, *words])) for stage, words in STAGES.items()]
+        plain = [Row(method, config)] if config.trained_plugin.name == "none" else []
+        more = STAGES if not plain else OPTIONS if method == "joint" else {}
+        return [*plain, *(Row(f"{method}, {what}", load([CONFIG, file], [*fixed, *words])) for what, words in more.items())]
 
     def measure(self) -> dict[str, Any]:
         """Ratios of every method."""
@@ -174,7 +179,8 @@ class Bench:
         """Seconds of every step after the warm-up."""
         watch, plan = Stopwatch(), build_plan(config, self.data)
         stratify = build_stratify(config, self.data, plan)
-        switch = build_switch(config, self.path, quiet=True)
+        average = WeightAverage(config.trainer.ema) if config.trainer.ema else None
+        switch = build_switch(config, self.path, average, quiet=True)
         trainer = pl.Trainer(
             accelerator="cpu",
             devices=1,
@@ -183,7 +189,7 @@ class Bench:
             limit_val_batches=0,
             use_distributed_sampler=False,
             logger=False,
-            callbacks=[*([switch] if switch else []), watch],
+            callbacks=[callback for callback in (switch, average, watch) if callback],
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=False,

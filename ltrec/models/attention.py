@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -16,12 +19,13 @@ class CausalSelfAttention(nn.Module):
         width: D, split evenly over the heads.
         heads: number of heads.
         dropout: share of attention weights dropped in training.
+        distances: how many distances have a learned bias (`DistanceBias`); 0 = none.
 
     Raises:
         UserError: when `heads` does not divide `width`.
     """
 
-    def __init__(self, width: int, *, heads: int, dropout: float) -> None:
+    def __init__(self, width: int, *, heads: int, dropout: float, distances: int = 0) -> None:
         super().__init__()
         if width % heads:
             raise UserError(f"model.heads={heads} does not divide model.width={width}")
@@ -29,17 +33,47 @@ class CausalSelfAttention(nn.Module):
         self.dropout = dropout
         self.into = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
+        self.distance = DistanceBias(heads, distances) if distances else None
 
     def forward(self, states_TD: Tensor, layout: AttentionLayout) -> Tensor:
         """Mix every row's states [T, D] causally."""
-        groups = [self._mix(group) for group in layout.pad(self.into(states_TD))]
+        longest = max((length for _, length in layout.groups), default=0)
+        bias_HLL = None if self.distance is None else self.distance(longest)
+        groups = [self._mix(group, bias_HLL) for group in layout.pad(self.into(states_TD))]
         mixed_TD: Tensor = self.out(layout.unpad(groups))
         return mixed_TD
 
-    def _mix(self, qkv: Tensor) -> Tensor:
-        """Attention of one rectangle: [rows, length, 3 D] -> [rows, length, D]."""
+    def _mix(self, qkv: Tensor, bias_HLL: Tensor | None) -> Tensor:
+        """Attention of one rectangle: [rows, length, 3 D] -> [rows, length, D]. The bias is that of the longest one."""
         rows, length, _ = qkv.shape
         query, key, value = qkv.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
+        causal = bias_HLL is None
+        mask = None if bias_HLL is None else bias_HLL[:, :length, :length].to(query.dtype)
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal)
         return mixed.transpose(1, 2).flatten(2)
+
+
+class DistanceBias(nn.Module):
+    """A learned number per head and distance that is added to the logit of a position looking back so far.
+
+        logit[h, i, j] = <q_i, k_j> / sqrt(D / H) + bias[h, i - j]        j <= i
+
+    T5's relative bias (Raffel et al., arXiv 1910.10683, §2.1) with a bucket for every distance, for rows are short, and per layer;
+    ALiBi (Press et al., arXiv 2108.12409) fixes it to a falling line.
+
+    Args:
+        heads: H.
+        distances: largest length of a row.
+    """
+
+    def __init__(self, heads: int, distances: int) -> None:
+        super().__init__()
+        self.bias = nn.Embedding(distances, heads)  # a table: never decayed, as item and position vectors are not
+
+    def forward(self, length: int) -> Tensor:
+        """Biases [H, length, length] of query i and key j; -inf where j comes after i."""
+        place = torch.arange(length, device=self.bias.weight.device)
+        back_LL = place[:, None] - place
+        bias_HLL: Tensor = self.bias(back_LL.clamp(min=0)).permute(2, 0, 1)
+        return bias_HLL.masked_fill(back_LL < 0, -math.inf)

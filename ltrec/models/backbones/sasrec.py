@@ -5,7 +5,8 @@
 
 Differences from the paper, each for a reason: blocks are pre-norm with plain residual sums (the paper norms only the queries);
 heads may be more than one; the loss is not part of the model. Positions are counted from the end of the row, 0 = the last: that is
-what the paper's left padding amounts to, since there the latest item always sits in the same place.
+what the paper's left padding amounts to, since there the latest item always sits in the same place. With `positions=distance` there
+are no position vectors: every layer learns how much each head looks how far back (`DistanceBias`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores, last_states
 
 NORMS = ("pre", "post")
+POSITIONS = ("absolute", "distance")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,11 @@ class SASRecConfig:
     """Width of the feed-forward layer's middle, in multiples of `width`."""
     norm: Annotated[str, OneOf(*NORMS)] = "pre"
     """`pre`: branches see normed states, one norm at the end; `post`: sums are normed (Vaswani et al., 2017)."""
+    positions: Annotated[str, OneOf(*POSITIONS)] = "absolute"
+    """`absolute`: a learned vector per position is added to the items; `distance`: a learned bias per head and distance is added to
+    the attention's logits (T5, arXiv 1910.10683)."""
     init_std: Annotated[float, Between(0, 100, above=True)] = 0.02
-    """Standard deviation of the initial item and position vectors."""
+    """Standard deviation of the initial item and position vectors, and biases by distance."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -62,16 +67,16 @@ class SASRecConfig:
 class SASRec(nn.Module):
     """An Encoder; see `ltrec.models.backbones.protocol`.
 
-    Initial values: item and position vectors normal with `init_std`, projections Xavier-uniform, biases 0, norms 1. No layer
-    couples rows.
+    Initial values: item and position vectors (biases by distance) normal with `init_std`, projections Xavier-uniform, biases 0,
+    norms 1. No layer couples rows.
 
     Args:
         num_items: V; ids run from 1 to V, 0 is padding.
         max_len: longest row that can be encoded.
-        width, blocks, heads, dropout, expansion, norm, init_std: see `SASRecConfig`.
+        width, blocks, heads, dropout, expansion, norm, positions, init_std: see `SASRecConfig`.
 
     Raises:
-        UserError: when `heads` does not divide `width`, `dropout` is no share, or `norm` is unknown.
+        UserError: when `heads` does not divide `width`, `dropout` is no share, `norm` or `positions` is unknown.
     """
 
     places = ("items", "state")
@@ -87,17 +92,23 @@ class SASRec(nn.Module):
         dropout: float = 0.5,
         expansion: int = 1,
         norm: str = "pre",
+        positions: str = "absolute",
         init_std: float = 0.02,
     ) -> None:
         super().__init__()
         if norm not in NORMS:
             raise UserError(f"model.norm={norm!r} is unknown{nearest(norm, NORMS)}; choose from {', '.join(NORMS)}")
+        if positions not in POSITIONS:
+            known = ", ".join(POSITIONS)
+            raise UserError(f"model.positions={positions!r} is unknown{nearest(positions, POSITIONS)}; choose from {known}")
         self.max_len, self.width = max_len, width
         self.drop = Dropout(dropout)
         self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)
-        self.positions = nn.Embedding(max_len, width)
+        absolute = positions == "absolute"
+        self.positions = nn.Embedding(max_len, width) if absolute else None
         kind = _PreNormBlock if norm == "pre" else _PostNormBlock
-        self.blocks = nn.ModuleList(kind(width, heads=heads, dropout=dropout, expansion=expansion) for _ in range(blocks))
+        shape = {"heads": heads, "expansion": expansion, "distances": 0 if absolute else max_len}
+        self.blocks = nn.ModuleList(kind(width, dropout=dropout, **shape) for _ in range(blocks))
         self.final_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
         self._initialise(init_std)
 
@@ -122,7 +133,8 @@ class SASRec(nn.Module):
         vectors_TD = self.items(batch.items_T)
         if adapt is not None:
             vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())
-        states_TD = self.drop(vectors_TD * math.sqrt(self.items.embedding_dim) + self.positions(_from_end(batch)))
+        scaled_TD = vectors_TD * math.sqrt(self.items.embedding_dim)
+        states_TD = self.drop(scaled_TD if self.positions is None else scaled_TD + self.positions(_from_end(batch)))
         for block in self.blocks:
             states_TD = block(states_TD, layout)
         final_TD: Tensor = self.final_norm(states_TD)
@@ -152,10 +164,10 @@ def _from_end(batch: SequenceBatch) -> Tensor:
 class _Block(nn.Module):
     """Parts of a block; the two kinds differ in where the norms sit."""
 
-    def __init__(self, width: int, *, heads: int, dropout: float, expansion: int) -> None:
+    def __init__(self, width: int, *, heads: int, dropout: float, expansion: int, distances: int) -> None:
         super().__init__()
         self.drop = Dropout(dropout)
-        self.attention = CausalSelfAttention(width, heads=heads, dropout=dropout)
+        self.attention = CausalSelfAttention(width, heads=heads, dropout=dropout, distances=distances)
         self.attention_norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, expansion * width)
         self.down = nn.Linear(expansion * width, width)

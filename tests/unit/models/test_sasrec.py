@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+import ltrec.models.backbones.sasrec as sasrec
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.models.backbones import BACKBONE_CONFIGS, BACKBONES, Encoder, SASRec, SASRecConfig, Scorer
+from ltrec.models.layout import AttentionLayout
+from ltrec.optim.build import adamw
 
 NUM_ITEMS, MAX_LEN = 20, 9
 LENGTHS = st.lists(st.integers(1, MAX_LEN), min_size=1, max_size=8)
@@ -53,7 +56,8 @@ def naive_attention(rows, attention):
         heads = []
         for h in range(attention.heads):
             part = slice(h * size, (h + 1) * size)
-            weights = torch.stack([torch.exp(q[t][part] @ k[s][part] / math.sqrt(size)) for s in range(t + 1)])
+            bias = [0.0 if attention.distance is None else attention.distance.bias.weight[t - s, h] for s in range(t + 1)]
+            weights = torch.stack([torch.exp(q[t][part] @ k[s][part] / math.sqrt(size) + bias[s]) for s in range(t + 1)])
             heads.append(sum(w * v[s][part] for s, w in enumerate(weights / weights.sum())))
         out.append(attention.out.weight @ torch.cat(heads) + attention.out.bias)
     return out
@@ -65,10 +69,9 @@ def naive_feed(x, block):
 
 def naive_encode(model, items, pre):
     """Left-padded SASRec on one row, real positions only: position 0 is the row's last."""
-    rows = [
-        model.items.weight[i] * math.sqrt(model.items.embedding_dim) + model.positions.weight[len(items) - 1 - t]
-        for t, i in enumerate(items)
-    ]
+    rows = [model.items.weight[i] * math.sqrt(model.items.embedding_dim) for i in items]
+    if model.positions is not None:
+        rows = [x + model.positions.weight[len(items) - 1 - t] for t, x in enumerate(rows)]
     for block in model.blocks:
         if pre:
             mixed = naive_attention([norm(x, block.attention_norm) for x in rows], block.attention)
@@ -87,11 +90,11 @@ def naive_batch(model, batch, pre):
 
 
 @pytest.mark.parametrize("kind", ["pre", "post"])
-@pytest.mark.parametrize("heads", [1, 4])
+@pytest.mark.parametrize(("heads", "positions"), [(1, "absolute"), (4, "absolute"), (2, "distance")])
 @settings(max_examples=8, deadline=None)
 @given(lengths=LENGTHS)
-def test_states_and_gradients_equal_the_naive_form(kind, heads, lengths):
-    model, batch = model_of(norm=kind, heads=heads, expansion=2), batch_of(lengths)
+def test_states_and_gradients_equal_the_naive_form(kind, heads, positions, lengths):
+    model, batch = model_of(norm=kind, heads=heads, positions=positions, expansion=2), batch_of(lengths)
     fast, slow = model.encode(batch), naive_batch(model, batch, kind == "pre")
     assert_close(fast, slow, rtol=0, atol=1e-10)
     weights = torch.randn(fast.shape, dtype=fast.dtype)
@@ -104,10 +107,11 @@ def test_states_and_gradients_equal_the_naive_form(kind, heads, lengths):
         assert_close(a, b, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("positions", ["absolute", "distance"])
 @settings(max_examples=20, deadline=None)
 @given(lengths=LENGTHS, seed=st.integers(0, 100))
-def test_rows_do_not_depend_on_order_or_company(lengths, seed):
-    model, batch = model_of(), batch_of(lengths, seed)
+def test_rows_do_not_depend_on_order_or_company(positions, lengths, seed):
+    model, batch = model_of(positions=positions), batch_of(lengths, seed)
     finals = model.final_states(batch)
     order = torch.randperm(len(lengths), generator=torch.Generator().manual_seed(seed))
     assert_close(model.final_states(batch.select(order)), finals[order], rtol=0, atol=1e-12)
@@ -127,13 +131,37 @@ def test_one_broken_row_leaves_the_others_alone():
     assert_close(broken[intact], clean[intact], rtol=0, atol=1e-12)
 
 
-def test_states_see_the_past_only():
-    model = model_of()
+@pytest.mark.parametrize("positions", ["absolute", "distance"])
+def test_states_see_the_past_only(positions):
+    model = model_of(positions=positions)
     table = model.items.weight
     batch = batch_of([6])
     gradient = torch.autograd.grad(model.encode(batch)[2].sum(), table)[0]
     touched = set(gradient.abs().sum(1).nonzero().flatten().tolist())
     assert touched == set(batch.items_T[:3].tolist())
+
+
+@settings(max_examples=4, deadline=None)
+@given(lengths=LENGTHS)
+def test_by_distance_a_state_does_not_know_what_follows(lengths):
+    """So the states of a row's beginning are those of that beginning as a row. Positions from the end tell how much follows."""
+    model, batch = model_of(positions="distance"), batch_of(lengths)
+    starts, states = batch.offsets[:-1].tolist(), model.encode(batch)
+    for start, length in zip(starts, lengths, strict=True):
+        for end in range(start + 1, start + length + 1):
+            row = SequenceBatch.of_histories(batch.items_T[start:end], torch.tensor([0, end - start]), *[torch.zeros(1).long()] * 2)
+            assert_close(model.encode(row), states[start:end], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("positions", ["absolute", "distance"])
+def test_one_rectangle_gives_the_states_of_many(positions, monkeypatch):
+    """As on an accelerator, where rows are not grouped."""
+    model, batch = model_of(positions=positions), batch_of([5, 1, 9, 2, 2])
+    grouped = model.encode(batch)
+    first = torch.arange(5) * MAX_LEN
+    slots = torch.cat([first[row] + torch.arange(length) for row, length in enumerate(batch.lengths_B.tolist())])
+    monkeypatch.setattr(sasrec, "attention_layout", lambda *_: AttentionLayout(slots, ((5, MAX_LEN),)))
+    assert_close(model.encode(batch), grouped, rtol=0, atol=1e-12)
 
 
 def test_final_states_are_the_last_positions_and_zero_for_empty_rows():
@@ -183,8 +211,9 @@ def test_dropout_acts_in_training_only():
     assert torch.equal(model.encode(batch), model.encode(batch))
 
 
-def test_autocast_gives_nearly_the_same_states():
-    model, batch = model_of().float(), batch_of([5, 2, 7])
+@pytest.mark.parametrize("positions", ["absolute", "distance"])
+def test_autocast_gives_nearly_the_same_states(positions):
+    model, batch = model_of(positions=positions).float(), batch_of([5, 2, 7])
     with torch.autocast("cpu", dtype=torch.bfloat16):
         states = model.encode(batch)
         states.float().square().sum().backward()
@@ -209,3 +238,23 @@ def test_impossible_shapes_are_refused_in_one_line():
         SASRec(5, 5, dropout=1.0)
     with pytest.raises(UserError, match=r"model\.norm='psot' is unknown \(did you mean 'post'\?\)"):
         SASRec(5, 5, norm="psot")
+    with pytest.raises(UserError, match=r"model\.positions='distances' is unknown \(did you mean 'distance'\?\)"):
+        SASRec(5, 5, positions="distances")
+
+
+def test_biases_by_distance_are_tables_that_nothing_decays():
+    """And the default has none: its parameters are what they were."""
+    model = SASRec(NUM_ITEMS, MAX_LEN, width=8, heads=2, positions="distance")
+    biases = [p for name, p in model.named_parameters() if "distance" in name]
+    assert [tuple(p.shape) for p in biases] == [(MAX_LEN, 2)] * 2
+    decay = {id(p): entry["weight_decay"] for entry in optimizer_of(model).param_groups for p in entry["params"]}
+    assert {decay[id(p)] for p in biases} == {0.0} and decay[id(model.blocks[0].up.weight)] == 0.1
+    plain = SASRec(NUM_ITEMS, MAX_LEN, width=8, heads=2)
+    assert {n for n, _ in plain.named_parameters()} ^ {n for n, _ in model.named_parameters()} == {
+        "positions.weight",
+        *(f"blocks.{k}.attention.distance.bias.weight" for k in range(2)),
+    }
+
+
+def optimizer_of(model):
+    return adamw(model, lr=0.1, weight_decay=0.1, betas=(0.9, 0.99), eps=1e-8)

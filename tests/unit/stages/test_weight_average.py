@@ -154,8 +154,9 @@ def refuse_other_average(state, path, ema):
         ["strategy.name=stratified", "strategy.mode=weighted"],
         ["strategy.name=stratified", "strategy.mode=aligned"],
         ["model.name=gru4rec"],
+        ["model.positions=distance", "optim.weight_decay=0.1"],
     ],
-    ids=["accumulate", "per_stratum", "weighted", "aligned", "gru4rec"],
+    ids=["accumulate", "per_stratum", "weighted", "aligned", "gru4rec", "distance"],
 )
 def test_a_run_averages_its_own_weights_and_trains_as_without(data, tmp_path, words):
     words = [w for w in tiny_words(data, tmp_path) if "model.heads" not in w or "model.name=gru4rec" not in words] + words
