@@ -52,10 +52,8 @@ class Toy:
     def __init__(self, ema, steps_per_epoch):
         self.module = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
         self.optimizer = torch.optim.SGD(self.module.parameters(), lr=1.0)
-        strategy = SimpleNamespace(lightning_module=self.module, lightning_module_state_dict=self.module.state_dict)
-        self.trainer = SimpleNamespace(
-            strategy=strategy, optimizers=[self.optimizer], num_training_batches=2 * steps_per_epoch, accumulate_grad_batches=2
-        )
+        strategy = SimpleNamespace(lightning_module=self.module, optimizers=[self.optimizer])
+        self.trainer = SimpleNamespace(strategy=strategy, num_training_batches=2 * steps_per_epoch, accumulate_grad_batches=2)
         self.callback = WeightAverage(ema)
         self.callback.on_train_start(self.trainer, self.module)
 
