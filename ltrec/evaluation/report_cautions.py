@@ -12,10 +12,27 @@ from ltrec.evaluation.report_method import Method
 from ltrec.evaluation.report_words import capital
 from ltrec.evaluation.trained import budget_line, convergence_lines
 
+FEW = 10
+"""Users of a tail bring fewer training events than this. Common filters (LTP's protocol, MovieLens) leave out whoever has fewer."""
+
 
 def cautions(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
     """Every caution about the methods on the page, `mine` first."""
-    return (*undertrained(mine, rivals), *cut_short([mine, *rivals]), *origin_lost([mine, *rivals]))
+    return (*undertrained(mine, rivals), *no_tail(mine), *cut_short([mine, *rivals]), *origin_lost([mine, *rivals]))
+
+
+def no_tail(mine: Method) -> tuple[str, ...]:
+    """A log from which users of few events are missing, so that its least active users are no tail. Cold users do not count."""
+    split = mine.runs[0].split()
+    if split is None:
+        return ()
+    activity = mine.tables(split)[0].column("activity")
+    warm = activity[activity > 0]
+    if warm.size == 0 or (least := int(warm.min())) < FEW:
+        return ()
+    return (
+        f"No user here has fewer than {least} training events: this log has no tail and says little of what methods do for one.",
+    )
 
 
 def undertrained(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:

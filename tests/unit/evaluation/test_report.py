@@ -90,6 +90,20 @@ def test_the_facts_are_on_the_page(run):
     assert "another training seed: this page rests on one." in text
 
 
+@pytest.mark.parametrize(("least", "said"), [(9, False), (10, True), (17, True)])
+def test_a_log_without_a_tail_is_said(run, least, said):
+    """The cold users of the page have no training events, and are no tail either."""
+    for file in (run / "eval").glob("*test.parquet"):
+        table = EvalTable.read(file)
+        activity = table.column("activity")
+        assert activity.min() == 0
+        column = table.rows.schema.get_field_index("activity")
+        raised = np.where(activity > 0, activity - activity[activity > 0].min() + least, 0).astype(np.int32)
+        replace(table, rows=table.rows.set_column(column, table.rows.schema.field(column), [raised])).write(file)
+    text = squeezed(read(write_report([run], CONFIG)).text)
+    assert (f"No user here has fewer than {least} training events" in text) == said
+
+
 def test_the_same_run_gives_the_same_page(run):
     assert write_report([run], CONFIG).read_bytes() == write_report([run], CONFIG).read_bytes()
 
