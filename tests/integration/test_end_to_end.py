@@ -176,7 +176,7 @@ def test_quickstart_from_nothing_to_a_report_and_again(tmp_path, monkeypatch, ca
     ltrec("quickstart", "--dataset", "synthetic", "--smoke")
     shown = capsys.readouterr().out
     assert all(f"{n}/5" in shown for n in range(1, 6)) and "Gate: INCONCLUSIVE" in shown
-    assert "report: runs/quickstart-pin/report/index.html" in shown
+    assert "report: runs/quickstart-recommended/report/index.html" in shown
     before = {k: v for k, v in content(tmp_path).items() if "/report/" not in k}
     ltrec("quickstart", "--dataset", "synthetic", "--smoke")
     assert {k: v for k, v in content(tmp_path).items() if "/report/" not in k} == before

@@ -22,10 +22,10 @@ BASE = "joint"
 
 def quickstart(
     dataset: Annotated[str, typer.Option(help="ml-100k, or synthetic where there is no network.")] = "ml-100k",
-    method: Annotated[str, typer.Option(help="A file of conf/method, to be held against joint training.")] = "pin",
+    method: Annotated[str, typer.Option(help="A file of conf/method, to be held against joint training.")] = "recommended",
     smoke: Annotated[bool, typer.Option("--smoke", help="One short epoch each: does the whole way work?")] = False,
 ) -> None:
-    """From nothing to a report: SASRec trained jointly, SASRec with a method, and what the gate says of head and tail users.
+    """From nothing to a report: SASRec trained jointly, SASRec with the recommended method, what the gate says of head and tail.
 
     One seed each, so the gate will call the difference inconclusive whatever it is: what two seeds of one config differ by
     can be as large. Everything lands in data/ and runs/ of the current folder; a second call goes on where the first stopped.

@@ -36,11 +36,11 @@ REFUSED = {
 }
 """(model, method) -> words of the reason."""
 
-METHOD_SECTIONS = {"name", "plugin", "switch", "emphasis", "adversary", "strategy", "causal", "rule", "alignment", "stream"}
-"""What a method may say: never data or model, so that it goes with all of them."""
+METHOD_KEYS = {"stream": {"stream.unit", "stream.users"}, "trainer": {"trainer.ema"}}
+"""Of the stream only what an example is and whom is trained on; of the trainer only which weights score."""
 
-METHOD_STREAM = {"stream.unit", "stream.users"}
-"""Of the stream only what an example is and whom is trained on."""
+METHOD_SECTIONS = {"name", "plugin", "switch", "emphasis", "adversary", "strategy", "causal", "rule", "alignment", *METHOD_KEYS}
+"""What a method may say: never data or model, so that it goes with all of them."""
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,8 @@ def test_there_are_pairs() -> None:
 def test_a_method_says_nothing_of_data_or_model(method: str) -> None:
     settings = read_file(ROOT / f"conf/method/{method}.yaml", method)
     assert {setting.key.split(".")[0] for setting in settings} <= METHOD_SECTIONS
-    assert {setting.key for setting in settings if setting.key.startswith("stream.")} <= METHOD_STREAM
+    for section, keys in METHOD_KEYS.items():
+        assert {setting.key for setting in settings if setting.key.startswith(f"{section}.")} <= keys
     assert [setting.value for setting in settings if setting.key == "name"] == [f"{method}-{{digest}}"], (
         "runs of two methods share no folder"
     )

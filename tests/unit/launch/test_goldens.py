@@ -42,8 +42,8 @@ def test_the_tolerance_bears_another_machine(method, tmp_path):
     assert differences(run(method, tmp_path, nudge=1e-15), golden_of(method)) == []
 
 
-TRAINED_AS = [("joint", "memory"), ("pin", "pin-memory")]
-"""A memory is added when training has ended."""
+TRAINED_AS = [("joint", "memory"), ("joint", "recommended"), ("memory", "recommended"), ("pin", "pin-memory")]
+"""A memory is added when training has ended, and an average of the weights is beside them."""
 
 
 def test_goldens_of_different_methods_differ():
