@@ -12,6 +12,7 @@ from methods_summary import newest_summaries
 from methods_tables import GATED, Protocol
 
 from ltrec.core.files import atomic_write_text
+from ltrec.evaluation.baselines import BASELINES
 
 ABOUT = """Written by `benchmarks/methods.py` from the lines beside this file; do not edit it.
 
@@ -66,9 +67,9 @@ def _means(protocol: Protocol, summaries: list[Line], lines: list[Line], metric:
     users = [f"{g} ({summaries[0]['groups'][g]['users']:,})" for g in present]
     rows = []
     baselines = next((line["baselines"] for line in reversed(lines) if line["phase"] == "final"), {})
-    if "popularity" in baselines:
-        table = baselines["popularity"]
-        rows.append(["*popularity*", *(f"{table[g][metric][0]:.4f}" if metric in table.get(g, {}) else "" for g in present)])
+    for name, table in baselines.items():
+        if BASELINES.get(name):  # the others are ranked with seen items in
+            rows.append([f"*{name}*", *(f"{table[g][metric][0]:.4f}" if metric in table.get(g, {}) else "" for g in present)])
     rows += [[line["method"], *(f"{line['groups'][g][metric]['mean'][0]:.4f}" for g in present)] for line in summaries]
     return _table(["method", *users], rows)
 

@@ -18,13 +18,13 @@ LIST_METRICS = {
 
 
 def group_table(summary: Summary, baselines: Mapping[str, Summary]) -> Table:
-    """The headline metrics of every group, and the headline metric of the baselines beside them."""
+    """The headline metrics of every group, and beside them the headline metric of the baselines, whose intervals have no room."""
     cutoff = summary.headline.partition("@")[2]
-    metrics = (summary.headline, f"hr@{cutoff}", "mrr", "auc")
+    metrics = (summary.headline, f"hr@{cutoff}", "auc")
     rows = []
     for key, group in summary.groups.items():
         cells = [Cell(f"{group.users:,}"), *(estimate_cell(group.metrics[m]) for m in metrics)]
-        cells += [_cell(floor.groups.get(key), summary.headline) for floor in baselines.values()]
+        cells += [Cell(_cell(floor.groups.get(key), summary.headline).value) for floor in baselines.values()]
         rows.append(_group_row(key, group, tuple(cells)))
     floors = (f"{capital(name)} {metric_name(summary.headline)}{_other_filter(s, summary)}" for name, s in baselines.items())
     columns = ("", "Users", *(metric_name(m) for m in metrics), *floors)
