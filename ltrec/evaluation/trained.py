@@ -60,8 +60,10 @@ def ranked_line(table: EvalTable) -> str | None:
         return None
     asked, name = table.source.get("asked"), table.source.get("checkpoint")
     instead = f" (the run has no {asked}.ckpt)" if asked != name else ""
-    value = "not validated there" if trained.value is None else f"{trained.monitor} {trained.value:.4f} in validation"
-    return f"{name}.ckpt{instead}, epoch {trained.epochs:g}, step {trained.step:,}, {value}{_came_to(trained)}"
+    kind = {None: "", "average": ", its weights averaged", "raw": ", its raw weights"}[table.source.get("weights")]
+    seen = trained.value is not None and "raw" not in kind  # where weights are averaged, the average is validated
+    value = f"{trained.monitor} {trained.value:.4f} in validation" if seen else "not validated there"
+    return f"{name}.ckpt{instead}{kind}, epoch {trained.epochs:g}, step {trained.step:,}, {value}{_came_to(trained)}"
 
 
 def convergence_lines(tables: Iterable[EvalTable]) -> tuple[str, ...]:
