@@ -13,6 +13,10 @@ from ltrec.data.stream.histories import HistoryChunk, Score
 from ltrec.models.memory import Remembered, blend, remember
 from ltrec.models.recall import recall
 
+_BLOCK = 1 << 20
+"""Scores that are looked at at once on a CPU: memory for a block is found again where it was and stays warm, while that for a whole
+chunk is the system's every time, which makes it three times as slow."""
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
@@ -35,11 +39,18 @@ class Memory:
     def about(self, chunk: HistoryChunk, scores_BV: Tensor) -> Remembered:
         """What is remembered of a chunk's users, beside a network's scores of them [B, V+1]."""
         seen_T, offsets = (tensor.to(scores_BV.device) for tensor in (chunk.seen_T, chunk.seen_offsets))
-        table = self.neighbours
-        memory_BV = recall(seen_T, offsets, table.item_VN, table.weight_VN, decay=self.decay, last=self.last)
+        rows = len(scores_BV) if scores_BV.is_cuda else max(1, _BLOCK // scores_BV.shape[1])
+        starts = range(0, len(scores_BV), rows)
+        parts = [self._about_rows(seen_T, offsets[start : start + rows + 1], scores_BV[start : start + rows]) for start in starts]
+        return Remembered.joined(parts, starts)
+
+    def _about_rows(self, seen_T: Tensor, offsets: Tensor, scores_BV: Tensor) -> Remembered:
+        """Of some of them, whose offsets may begin anywhere."""
+        seen_S, offsets, table = seen_T[offsets[0] : offsets[-1]], offsets - offsets[0], self.neighbours
+        memory_BV = recall(seen_S, offsets, table.item_VN, table.weight_VN, decay=self.decay, last=self.last)
         rows = torch.arange(len(scores_BV), device=scores_BV.device)
-        row_S = torch.repeat_interleave(rows, offsets.diff(), output_size=seen_T.numel())
-        return remember(scores_BV, memory_BV, self.form, (row_S, seen_T) if self.filter_seen else None)
+        row_S = torch.repeat_interleave(rows, offsets.diff(), output_size=seen_S.numel())
+        return remember(scores_BV, memory_BV, self.form, (row_S, seen_S) if self.filter_seen else None)
 
     def beside(self, network: Score, weights: Sequence[float]) -> Score:
         """A network's scores with this memory's.

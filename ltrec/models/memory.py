@@ -24,7 +24,7 @@ Letters: B rows, V items, P pairs of a row and one of its neighbours, S pairs of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -54,6 +54,15 @@ class Remembered:
     score_P: Tensor
     share_P: Tensor
     log_total_P: Tensor
+
+    @staticmethod
+    def joined(parts: Sequence[Remembered], starts: Sequence[int]) -> Remembered:
+        """What is remembered of several blocks of rows, as of one whose rows begin at `starts`; at least one block."""
+        row_P = torch.cat([part.row_P + start for part, start in zip(parts, starts, strict=True)])
+        item_P, score_P, share_P, log_total_P = (
+            torch.cat([getattr(part, name) for part in parts]) for name in ("item_P", "score_P", "share_P", "log_total_P")
+        )
+        return Remembered(parts[0].form, row_P, item_P, score_P, share_P, log_total_P)
 
 
 def remember(scores_BV: Tensor, memory_BV: Tensor, form: str, seen: tuple[Tensor, Tensor] | None) -> Remembered:

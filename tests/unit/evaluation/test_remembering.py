@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ltrec.evaluation import remembering
 from ltrec.evaluation.ranking import rank_chunk
 from ltrec.models.memory import EPSILON
 from tests.support.evaluation import history_chunk, random_histories
@@ -85,6 +86,15 @@ def test_the_whole_history_is_asked_and_the_last_items_of_it():
         memory(filter_seen=False, last=4).beside(network, [0.5])(chunk),
         memory(filter_seen=False, last=3).beside(network, [0.5])(chunk),
     )
+
+
+def test_blocks_of_rows_are_one_chunk(monkeypatch):
+    chunk = random_histories(23, V, chunk_rows=23).warm[0]
+    for form in FORMS:
+        whole = memory(form).beside(network, [0.6])(chunk)
+        with monkeypatch.context() as patch:
+            patch.setattr(remembering, "_BLOCK", 5 * (V + 1))
+            assert torch.equal(memory(form).beside(network, [0.6])(chunk), whole)
 
 
 def test_weight_zero_is_the_network_to_the_bit():
