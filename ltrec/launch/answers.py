@@ -3,7 +3,7 @@
     prepare, verify   data, name, digest, up_to_date, rows, rejected, duplicates, filtered, events, train_events, users, items,
                       head_from, strata: [{name, users, trainable, events, reach}]
                       reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null
-    train             run, step, epoch, monitor, best, checkpoint
+    train             run, step, epoch, monitor, best, checkpoint, memory (as evaluate has it)
     evaluate          split, results, runs: [{run, model, memory, groups, baselines: {NAME: groups}}], comparison, gate
                       memory: null, or {form, neighbours, choice: {grid, all: {users, ndcg, weight}, strata: [{...}, ...]}}
                       groups: {all, tail, head, stratum=0, ...: {users, METRIC: {mean, low, high}}}
@@ -23,12 +23,15 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.config.tree import RunConfig
+from ltrec.core.files import sha256_file
 from ltrec.core.slots import LAST
 from ltrec.data.manifest import Manifest
+from ltrec.evaluation.memory_words import memory_facts
 from ltrec.evaluation.summary import Summary
+from ltrec.launch.choices import CHOICES, latest_choice
 from ltrec.launch.doctor_finding import Finding
 from ltrec.launch.run_folder import RunFolder
-from ltrec.stages.checkpoint_io import read_checkpoint
+from ltrec.stages.checkpoint_io import read_checkpoint, whole_file
 
 DISTANCES = ("repeat", "one_link", "two_links", "beyond")
 """What distances 0 to 3 of a target from the history are called."""
@@ -66,14 +69,16 @@ def data_answer(folder: Path, manifest: Manifest, *, up_to_date: bool) -> dict[s
 def train_answer(config: RunConfig, run: RunFolder) -> dict[str, Any]:
     """A run that has ended, as its last checkpoint has it."""
     state = read_checkpoint(run.checkpoints / LAST)
-    best = state["callbacks"].get("Checkpoints", {}).get("best", {})
+    best, checkpoint = state["callbacks"].get("Checkpoints", {}).get("best", {}), run.checkpoint("best")
+    chosen = latest_choice(run.memory / CHOICES, sha256_file(whole_file(checkpoint))) if config.memory is not None else None
     return {
         "run": str(run.path),
         "step": state["global_step"],
         "epoch": state.get("run", {}).get("epochs"),
         "monitor": config.trainer.monitor,
         "best": number(best.get("best", best.get("stage1", math.nan))),
-        "checkpoint": str(run.checkpoint("best")),
+        "checkpoint": str(checkpoint),
+        "memory": None if chosen is None else memory_facts(chosen[0]["form"], chosen[0]["neighbours"], chosen[1]),
     }
 
 

@@ -13,6 +13,9 @@ from ltrec.core.seal import opened, sealed
 from ltrec.core.typed import construct
 from ltrec.evaluation.weighing import Choice
 
+CHOICES = "choices.json"
+"""In the run's memory folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
@@ -38,6 +41,12 @@ def find_choice(path: Path, made_for: dict[str, Any], say: Callable[[str], None]
         say: hears a line.
     """
     return next((entry.choice for entry in _read(path, say) if entry.made_for == made_for), None)
+
+
+def latest_choice(path: Path, sha: str) -> tuple[dict[str, Any], Choice] | None:
+    """The newest choice beside a checkpoint of that digest, and what it was made for; None where there is none."""
+    found = [entry for entry in _read(path, lambda _: None) if entry.made_for.get("checkpoint_sha256") == sha]
+    return (found[-1].made_for, found[-1].choice) if found else None
 
 
 def note_choice(path: Path, made_for: dict[str, Any], choice: Choice) -> None:

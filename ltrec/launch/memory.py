@@ -25,7 +25,7 @@ from ltrec.evaluation.memory_words import memory_facts, told
 from ltrec.evaluation.remembering import Memory
 from ltrec.evaluation.weighing import Choice, choose, rank_by_weight
 from ltrec.launch.build import Data, build_histories
-from ltrec.launch.choices import find_choice, note_choice
+from ltrec.launch.choices import CHOICES, find_choice, note_choice
 from ltrec.launch.counted import counted
 from ltrec.launch.population import strata_of
 from ltrec.launch.processes import Processes, device_of
@@ -68,7 +68,7 @@ def memory_of(
     neighbours, device = neighbours_of(run, config.memory, data, on_progress), device_of(processes, config.trainer.accelerator)
     settings, filter_seen = config.memory, config.evaluation.filter_seen
     memory = remembering(settings, neighbours.to(device), filter_seen=filter_seen)
-    sha, digest, path = sha256_file(whole_file(checkpoint)), neighbours.digest, run.memory / "choices.json"
+    sha, digest, path = sha256_file(whole_file(checkpoint)), neighbours.digest, run.memory / CHOICES
     made_for = _made_for(settings, filter_seen, sha, digest) | ({"weights": weights or AVERAGE} if config.trainer.ema else {})
     choice = by_first(lambda: find_choice(path, made_for, note))
     chosen = choice is None
