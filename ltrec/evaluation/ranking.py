@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from ltrec.core.errors import UserError
+from ltrec.data.reach import UNKNOWN
 from ltrec.data.stream.histories import HistoryChunk, Score
 from ltrec.evaluation.baselines import popularity
 from ltrec.evaluation.catalogue import Catalogue
@@ -219,6 +220,7 @@ def _rows(chunk: HistoryChunk, result: ChunkResult, catalogue: Catalogue) -> pa.
         target.astype(np.int32),
         catalogue.count_of(target),
         result.repeat,
+        np.full(target.size, UNKNOWN, np.int8),
         result.rank,
         result.candidates,
         pa.ListArray.from_arrays(

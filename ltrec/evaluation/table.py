@@ -23,12 +23,14 @@ from ltrec.core.errors import UserError, first_line
 from ltrec.core.files import atomic_path, canonical_json
 from ltrec.core.sealed_parquet import seal_holds, write_sealed
 from ltrec.core.strata import Strata
+from ltrec.data.reach import UNKNOWN, Reach
 from ltrec.evaluation.catalogue import Catalogue
 
 HISTORY_LENGTH = "history_length"  # events before the target, int32; 0 = cold
 TARGET = "target"  # dense item id, int32
 TARGET_COUNT = "target_count"  # training events of the target, int64
 REPEAT = "repeat"  # the target is already in the history, bool
+REACH = "reach"  # links between the target and the history (data/reach), int8; -1 = not known
 RANK = "rank"  # 1 = best; ties count against the target, int32
 NUM_CANDIDATES = "candidates"  # items ranked, the target among them, int32
 TOP_ITEMS = "top_items"  # list<int32>, best first; shorter where fewer items were left
@@ -43,11 +45,15 @@ TABLE_SCHEMA = pa.schema(
         pa.field(TARGET, pa.int32(), nullable=False),
         pa.field(TARGET_COUNT, pa.int64(), nullable=False),
         pa.field(REPEAT, pa.bool_(), nullable=False),
+        pa.field(REACH, pa.int8(), nullable=False),
         pa.field(RANK, pa.int32(), nullable=False),
         pa.field(NUM_CANDIDATES, pa.int32(), nullable=False),
         pa.field(TOP_ITEMS, pa.list_(pa.field("element", pa.int32(), nullable=False)), nullable=False),
     ]
 )
+VERSION = 3
+_SCHEMAS = {2: TABLE_SCHEMA.remove(TABLE_SCHEMA.get_field_index(REACH)), VERSION: TABLE_SCHEMA}
+"""Version 2 is read as a table whose reach is not known: it is of a data set without, for with reach its digest is another."""
 _META = b"ltrec.evaluation"
 
 
@@ -69,7 +75,7 @@ class Protocol:
     candidates: str = "full"
     filter_seen: bool = True
     ties: str = "pessimistic"
-    version: int = 2
+    version: int = VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +145,11 @@ class EvalTable:
         """
         rows = _rows(path)
         meta = _meta(path, rows)
+        if REACH not in rows.column_names:
+            rows = _with_reach(rows, np.full(rows.num_rows, UNKNOWN, np.int8))
         try:
             protocol, strata, catalogue = (
-                Protocol(**meta["protocol"]),
+                Protocol(**{**meta["protocol"], "version": VERSION}),
                 Strata(**_tuples(meta["strata"])),
                 Catalogue(**_tuples(meta["catalogue"])),
             )
@@ -169,13 +177,30 @@ def _rows(path: Path) -> pa.Table:
 
 
 def assemble(
-    parts: Iterable[Part], *, protocol: Protocol, source: dict[str, Any], strata: Strata, catalogue: Catalogue
+    parts: Iterable[Part],
+    *,
+    protocol: Protocol,
+    source: dict[str, Any],
+    strata: Strata,
+    catalogue: Catalogue,
+    reach: Reach | None = None,
 ) -> EvalTable:
-    """Join the parts of all processes, given in any order, in chunk order. No part may be missing or double."""
+    """Join the parts of all processes, given in any order, in chunk order. No part may be missing or double.
+
+    `reach` is the split's; without it no distance is known.
+    """
     ordered = sorted(parts, key=lambda part: part.index)
     assert [p.index for p in ordered] == list(range(len(ordered))), "chunks are missing or double"
     rows = pa.concat_tables([TABLE_SCHEMA.empty_table(), *(p.rows for p in ordered)]).combine_chunks()
+    if reach is not None:
+        rows = _with_reach(rows, reach.of(rows.column(c.USER_KEY).to_numpy()))
     return EvalTable(rows, protocol, source, strata, catalogue)
+
+
+def _with_reach(rows: pa.Table, distance_N: npt.NDArray[np.int8]) -> pa.Table:
+    """Rows in today's schema with these distances, whatever they had."""
+    columns = {**dict(zip(rows.column_names, rows.columns, strict=True)), REACH: pa.array(distance_N, pa.int8())}
+    return pa.table([columns[name] for name in TABLE_SCHEMA.names], schema=TABLE_SCHEMA)
 
 
 def _meta(path: Path, rows: pa.Table) -> dict[str, Any]:
@@ -187,7 +212,8 @@ def _meta(path: Path, rows: pa.Table) -> dict[str, Any]:
         version = meta["protocol"]["version"]
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is damaged (its metadata cannot be read); evaluate again") from None
-    if version != Protocol.__dataclass_fields__["version"].default or not rows.schema.remove_metadata().equals(TABLE_SCHEMA):
+    expected = next((schema for known, schema in _SCHEMAS.items() if known == version), None)
+    if expected is None or not rows.schema.remove_metadata().equals(expected):
         raise UserError(f"{path} was written by another version of ltrec (format {version}); evaluate again")
     return meta
 

@@ -15,6 +15,7 @@ from typing import Any
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.files import sha256_file
+from ltrec.data.reach import read_reach
 from ltrec.data.stream.histories import Histories, Score
 from ltrec.distributed.collectives import all_gather_parts, any_rank, current_world
 from ltrec.evaluation.baselines import BASELINES
@@ -161,6 +162,7 @@ def _rank(job: _Job, config: RunConfig, data: Data, histories: Histories, on_pro
         source=job.source,
         strata=data.manifest.strata,
         catalogue=Catalogue.of(data.vocabulary.train_count),
+        reach=read_reach(data.folder, data.manifest, job.protocol.split),
     )
 
 

@@ -10,6 +10,7 @@ from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.stages.checkpoint_io import read_checkpoint
 from tests.support.commands import ltrec
+from tests.support.naive_reach import give_reach, naive_reach, shard_rows
 from tests.support.shards import random_users, write_dataset
 from tests.support.tiny_run import column
 
@@ -33,7 +34,15 @@ COMMON = [
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     write_dataset(folder, random_users([40, 30, 20], num_items=40), num_items=40)
+    give_reach(folder)
     return folder
+
+
+def has_reach(table, data, split):
+    """Whether every user's distance is the naive one, and they are not all alike."""
+    expected = naive_reach(shard_rows(data), split)
+    found = dict(zip(table.column("user_key").tolist(), table.column("reach").tolist(), strict=True))
+    return found == expected and len(set(found.values())) > 1
 
 
 def train(processes, data, out, name, *words):
@@ -79,6 +88,7 @@ def test_two_ranks_average_like_one(data, tmp_path, words):
         table = EvalTable.read(runs[1] / "eval" / "valid.parquet")
         found[which] = float(ndcg_at(table.column("rank"), 10).mean())
         assert table.source["weights"] == which
+        assert has_reach(table, data, "valid")
     assert found["average"] == pytest.approx(losses(runs[1])[1][-1], abs=1e-12) and found["raw"] != found["average"]
 
 
@@ -95,7 +105,7 @@ def test_in_batch_negatives_are_gathered_over_ranks(data, tmp_path):
     assert runs[1][1] == pytest.approx(runs[0][1], abs=0.05)
 
 
-def test_evaluation_does_not_depend_on_the_number_of_processes(alone):
+def test_evaluation_does_not_depend_on_the_number_of_processes(alone, data):
     files = {}
     for size in (1, 2, 3):
         for old in (alone / "eval").glob("*.parquet"):
@@ -104,6 +114,8 @@ def test_evaluation_does_not_depend_on_the_number_of_processes(alone):
         files[size] = {p.name: p.read_bytes() for p in sorted((alone / "eval").glob("*.parquet"))}
     assert set(files[1]) == {"test.parquet", *(f"baseline-{name}-test.parquet" for name in BASELINES)}
     assert files[1] == files[2] == files[3]
+    for name in files[1]:
+        assert has_reach(EvalTable.read(alone / "eval" / name), data, "test")
 
 
 @pytest.mark.slow

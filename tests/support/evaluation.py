@@ -85,6 +85,7 @@ def eval_table(
     num_items: int = 100,
     users=None,
     top=None,
+    reach=None,
 ) -> EvalTable:
     """A table from ranks. `users` are the numbers of the users; everything else has a plausible default."""
     rank = np.asarray(rank)
@@ -104,6 +105,7 @@ def eval_table(
         target,
         catalogue.count_of(target),
         np.zeros(count, dtype=bool),
+        np.full(count, -1) if reach is None else np.asarray(reach),
         rank,
         np.full(count, num_items),
         lists,

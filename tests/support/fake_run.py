@@ -25,7 +25,15 @@ HEAD_FROM = 140
 
 
 def fake_run(
-    folder: Path, *, users: int = 2400, world: int = 0, seed: int = 1, lift: float = 0.0, tax: float = 0.0, cold: int = 6
+    folder: Path,
+    *,
+    users: int = 2400,
+    world: int = 0,
+    seed: int = 1,
+    lift: float = 0.0,
+    tax: float = 0.0,
+    cold: int = 6,
+    reach: bool = True,
 ) -> Path:
     """Write a run folder at `folder` and return it."""
     rng = np.random.default_rng(world)
@@ -33,7 +41,7 @@ def fake_run(
     target = np.minimum(rng.zipf(1.35, users + cold), ITEMS)
     strata = fake_strata(activity)
     for split in ("valid", "test"):
-        rows = {"activity": activity, "target": target, "strata": strata, "split": split}
+        rows = {"activity": activity, "target": target, "strata": strata, "split": split, "reach": reach}
         skill = 1.0 + lift * (activity < HEAD_FROM) - tax * (activity >= HEAD_FROM)
         write_table(folder, split, "sasrec", skill=skill, spread=0.9, seed=seed, **rows)
         write_table(folder, f"baseline-popularity-{split}", "popularity", skill=0.45 + 0 * skill, spread=0.12, seed=None, **rows)
@@ -48,6 +56,14 @@ def fake_run(
     return folder
 
 
+def fake_reach(activity: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Distances that grow with an item's rarity and shrink with a user's activity; -1 without a history, and for one user more."""
+    luck = np.random.default_rng(5).random(len(activity))
+    far = luck + 0.08 * np.log(target) - 0.1 * np.log1p(activity) + 0.25
+    distance = 1 + (far > 0.35).astype(np.int8) + (far > 0.8)
+    return np.where((activity == 0) | (np.arange(len(activity)) == 1), -1, distance).astype(np.int8)
+
+
 def fake_strata(activity: np.ndarray) -> Strata:
     """Strata with the counts that `activity` really has."""
     warm = activity[activity > 0]
@@ -57,7 +73,9 @@ def fake_strata(activity: np.ndarray) -> Strata:
     return Strata(BOUNDS, tuple(counts.tolist()), tuple(events.tolist()), HEAD_FROM)
 
 
-def write_table(folder: Path, stem: str, scorer: str, *, activity, target, strata, split, skill, spread: float, seed) -> None:
+def write_table(
+    folder: Path, stem: str, scorer: str, *, activity, target, strata, split, skill, spread: float, seed, reach: bool = True
+) -> None:
     """One eval/<stem>.parquet. `skill` [N] scales how near the top the targets rank; `spread` how varied the lists are."""
     rng = np.random.default_rng([len(scorer), seed or 0, split == "test"])
     count = len(activity)
@@ -77,6 +95,7 @@ def write_table(folder: Path, stem: str, scorer: str, *, activity, target, strat
             "target": target.astype(np.int32),
             "target_count": catalogue.count_of(target),
             "repeat": np.zeros(count, dtype=bool),
+            "reach": fake_reach(activity, target) if reach else np.full(count, -1, dtype=np.int8),
             "rank": rank,
             "candidates": np.full(count, ITEMS - 40, dtype=np.int32),
             "top_items": pa.array([t.astype(np.int32) for t in top], type=TABLE_SCHEMA.field("top_items").type),

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ltrec.core import columns as c
+from ltrec.core.files import sha256_file
 from ltrec.data.manifest import Manifest
+from ltrec.data.reach import KNOWN, OF_SPLIT, REACH_SCHEMA
 
 
 def shard_rows(folder: Path) -> list[dict]:
@@ -46,3 +51,26 @@ def distance(linked: dict[int, set[int]], history: set[int], target: int) -> int
             return steps
         reached = reached | {b for a in reached for b in linked[a]}
     return 3
+
+
+def give_reach(folder: Path) -> dict[str, dict[int, int]]:
+    """Put the file of distances into a data set that prepare did not write; return them by split and user key."""
+    manifest, rows = Manifest.load(folder), shard_rows(folder)
+    found = {split: naive_reach(rows, split) for split in OF_SPLIT}
+    keys = sorted(set().union(*found.values()))
+    columns = {c.USER_KEY: keys} | {OF_SPLIT[split]: [found[split].get(key, -1) for key in keys] for split in OF_SPLIT}
+    (path := folder / "reach" / "reach-0.parquet").parent.mkdir()
+    pq.write_table(pa.table(columns, schema=REACH_SCHEMA), path)
+    counts = [
+        [sum(row["stratum"] == z and found["valid"].get(row["user_key"]) == d for row in rows) for d in KNOWN]
+        for z in range(manifest.strata.count)
+    ]
+    entry = {
+        "path": "reach/reach-0.parquet",
+        "bytes": path.stat().st_size,
+        "sha256": sha256_file(path),
+        "share": 1.0,
+        "valid": counts,
+    }
+    replace(manifest, summary={**manifest.summary, "reach": entry}).save(folder)
+    return found

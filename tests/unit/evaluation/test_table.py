@@ -107,6 +107,30 @@ def test_another_version(tmp_path):
         EvalTable.read(tmp_path / "x.parquet")
 
 
+def test_a_table_from_before_reach_is_read_and_compares_with_todays(tmp_path):
+    path, table = tmp_path / "x.parquet", eval_table([3, 1], reach=[1, 2])
+    table.write(path)
+    rows = pq.read_table(path)
+    meta = rows.schema.metadata[b"ltrec.evaluation"].replace(b'"version": 3', b'"version": 2')
+    write_sealed(rows.drop_columns(["reach"]).replace_schema_metadata({b"ltrec.evaluation": meta}), path)
+    older = EvalTable.read(path)
+    assert older == eval_table([3, 1], reach=[-1, -1])
+    assert older.protocol == table.protocol
+    older.write(path)
+    assert EvalTable.read(path) == older
+
+
+def test_a_version_must_have_its_own_columns(tmp_path):
+    path = tmp_path / "x.parquet"
+    eval_table([3, 1]).write(path)
+    rows = pq.read_table(path)
+    for version, spoilt in ((b"2", rows), (b"3", rows.drop_columns(["reach"])), (b"[3]", rows)):
+        meta = rows.schema.metadata[b"ltrec.evaluation"].replace(b'"version": 3', b'"version": ' + version)
+        write_sealed(spoilt.replace_schema_metadata({b"ltrec.evaluation": meta}), path)
+        with pytest.raises(UserError, match="another version of ltrec"):
+            EvalTable.read(path)
+
+
 def test_nothing_half_written(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise OSError(28, "No space left on device")
