@@ -101,6 +101,14 @@ GLOSSARY = (
         "share of repetitions. It is not the chance that the hypothesis is true.",
         ("p",),
     ),
+    Term(
+        "reach",
+        "One link, two links, beyond",
+        "Two items are linked when some user consumed them one directly after the other in training; events at one time have no "
+        "order, so a tie is linked within itself and with the ties beside it. A target is one link from the history when it is "
+        "linked with an item of it, two links when it is linked with such an item, else beyond.",
+        ("in the history", "one link", "two links", "beyond"),
+    ),
     Term("loss", "Loss", "The training objective per target; smaller is better.", ("loss",)),
     Term("examples", "Examples a step", "Targets of the stratum in a training step, over all processes.", ("examples a step",)),
     Term("absent", "Steps without", "The share of steps in which the stratum had no example.", ("steps without",)),

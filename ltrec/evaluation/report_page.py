@@ -12,16 +12,18 @@ from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 from ltrec.core.secrets import masked, secrets_of
 from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.reach import summarise_reach
 from ltrec.evaluation.report_answer import badge, judged_answer, served_answer, untested_answer
 from ltrec.evaluation.report_cautions import cautions
 from ltrec.evaluation.report_facts import protocol_facts, provenance_facts
 from ltrec.evaluation.report_figures import activity_panel, grid_panel, loss_panel, strata_panel, validation_panel
 from ltrec.evaluation.report_gradients import gradients
 from ltrec.evaluation.report_method import Method, labels, methods
+from ltrec.evaluation.report_reach import UNKNOWN_REACH, reached
 from ltrec.evaluation.report_run import RunFolder
 from ltrec.evaluation.report_tables import coverage_table, full_table, group_table, side_by_side
 from ltrec.evaluation.report_versus import Against, against, differences_table, forest_panel, pairing_note, reasons
-from ltrec.evaluation.report_view import Answer, Evaluated, Page, Panel, Table, Versus
+from ltrec.evaluation.report_view import Answer, Evaluated, Page, Panel, Reached, Table, Versus
 from ltrec.evaluation.report_words import cold_users, grid_notes, headline, lede, limits, tiles
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
@@ -38,6 +40,7 @@ class _Judged:
         floor_tables, floors: the baselines by name.
         others: summaries of the other methods by label, the strongest first.
         rivals: the comparisons with them, the strongest first.
+        reach: how far targets are, and how well the method and the strongest rival find them; None where it is not known.
     """
 
     split: str
@@ -47,6 +50,7 @@ class _Judged:
     floors: Mapping[str, Summary]
     others: Mapping[str, Summary]
     rivals: tuple[Against, ...]
+    reach: Reached | None
 
     def beside(self) -> dict[str, Summary]:
         """What the figure by stratum shows beside the method: the strongest rival, and the baselines."""
@@ -83,7 +87,7 @@ def build_page(runs: Sequence[RunFolder], config: EvaluationConfig) -> Page:
         provenance=provenance_facts(mine),
         config=None if runs[0].config is None else masked(runs[0].config, secrets_of(os.environ)),
         config_of=mine.runs[0].name if len(mine.runs) > 1 else "",
-        limits=limits(judged.summary if judged else None, len(mine.runs)),
+        limits=limits(judged.summary if judged else None, len(mine.runs)) + _without_reach(judged),
         footer=_footer(runs),
     )
 
@@ -109,7 +113,21 @@ def _judge(found: Sequence[Method], config: EvaluationConfig) -> _Judged | None:
         floors={name: summarise(table, config) for name, table in floors.items()},
         others={rival.label: others[rival.label] for rival in rivals},
         rivals=tuple(rivals),
+        reach=_reach(found, tables, rivals[0].label if rivals else None, config),
     )
+
+
+def _without_reach(judged: _Judged | None) -> tuple[str, ...]:
+    return (UNKNOWN_REACH,) if judged and judged.reach is None else ()
+
+
+def _reach(found: Sequence[Method], tables: Sequence[EvalTable], rival: str | None, config: EvaluationConfig) -> Reached | None:
+    mine, called = summarise_reach(tables, config), labels(found)
+    if mine is None:
+        return None
+    split = tables[0].protocol.split
+    base = next((summarise_reach(method.tables(split), config) for i, method in enumerate(found) if i and called[i] == rival), None)
+    return reached(called[0], mine, rival or "", base)
 
 
 def _answer(mine: Method, judged: _Judged | None, by_stratum: Panel | None, warned: tuple[str, ...]) -> Answer:
@@ -130,6 +148,7 @@ def _evaluated(found: Sequence[Method], judged: _Judged, by_stratum: Panel | Non
         all_metrics=full_table(summary),
         activity=activity_panel(judged.table),
         by_stratum=by_stratum if judged.rivals else None,
+        reach=judged.reach,
         grid=grid_panel(summary),
         grid_notes=grid_notes(summary),
         coverage=coverage_table(summary, {**judged.others, **floors}),

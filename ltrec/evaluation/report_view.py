@@ -125,6 +125,16 @@ class Versus:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """How far targets are from histories: sentences, their shares, the metric at each distance, and both as a table."""
+
+    words: tuple[str, ...]
+    shares: Panel
+    given: Panel
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluated:
     """The parts of the page that rest on an evaluation."""
 
@@ -134,6 +144,7 @@ class Evaluated:
     all_metrics: Table
     activity: Panel
     by_stratum: Panel | None
+    reach: Reached | None
     grid: Panel
     grid_notes: tuple[str, ...]
     coverage: Table
@@ -177,6 +188,7 @@ class Page:
         """Every figure of the page."""
         e = self.evaluated
         panels = (self.answer.figure, *((e.activity, e.by_stratum, e.grid, *(c.forest for c in e.comparisons)) if e else ()))
+        panels = (*panels, *((e.reach.shares, e.reach.given) if e and e.reach else ()))
         g = self.gradients
         panels = (*panels, self.loss, self.validation, *((g.cosines, g.weights, g.norms) if g else ()))
         return tuple(p.image.source for p in panels if p is not None and p.image is not None)

@@ -140,7 +140,7 @@ def summarise(tables: EvalTable | Sequence[EvalTable], config: EvaluationConfig 
     """
     config = config or EvaluationConfig()
     runs = seeds_of_one([tables] if isinstance(tables, EvalTable) else tables)
-    first, values = runs[0], _values(runs, config)
+    first, values = runs[0], values_of(runs, config)
     one, mrr = len(runs) == 1, values["mrr"].mean(axis=0)
     classes = rank_classes(first.column(RANK), exact=max(config.cutoffs)) if one else value_classes(mrr)
     parts = groups(first, config.head_from)
@@ -158,7 +158,8 @@ def summarise(tables: EvalTable | Sequence[EvalTable], config: EvaluationConfig 
     )
 
 
-def _values(runs: Sequence[EvalTable], config: EvaluationConfig) -> Values:
+def values_of(runs: Sequence[EvalTable], config: EvaluationConfig) -> Values:
+    """Every metric of every user under every seed."""
     found = [per_user(table.column(RANK), table.column(NUM_CANDIDATES), config.cutoffs) for table in runs]
     return {name: np.stack([values[name] for values in found]) for name in found[0]}
 
@@ -167,17 +168,17 @@ def _summarise_group(
     runs: Sequence[EvalTable], group: Group, values: Values, classes: npt.NDArray[np.int64], config: EvaluationConfig
 ) -> GroupSummary:
     kept = {name: value_SN[:, group.mask_N] for name, value_SN in values.items()}
-    estimates = _estimates(kept, classes[group.mask_N], config, "group", group.key)
+    measured = estimates(kept, classes[group.mask_N], config, "group", group.key)
     lists = [
         list_metrics(*t.top_items(), group.mask_N, cutoffs=config.cutoffs, catalogue=t.catalogue, shares=config.item_shares)
         for t in runs
     ]
     found = {name: np.array([metrics[name] for metrics in lists]) for name in lists[0]}
     means, spreads = {k: float(v_S.mean()) for k, v_S in found.items()}, {k: _spread(v_S) for k, v_S in found.items()}
-    return GroupSummary(group.key, group.label, group.users, estimates, means, spreads)
+    return GroupSummary(group.key, group.label, group.users, measured, means, spreads)
 
 
-def _estimates(values: Values, classes: npt.NDArray[np.int64], config: EvaluationConfig, *names: str) -> dict[str, Estimate]:
+def estimates(values: Values, classes: npt.NDArray[np.int64], config: EvaluationConfig, *names: str) -> dict[str, Estimate]:
     """Mean, interval and spread of every metric [S, n], all from one resampling of the users."""
     if not len(classes):
         return {name: Estimate(math.nan, math.nan, math.nan) for name in values}
@@ -205,7 +206,7 @@ def _grid(table: EvalTable, metric: str, value_SN: npt.NDArray[np.float64], conf
         cell_SN = value_SN[:, warm_N & (stratum_N == k) & (class_N == p)]
         users_KP[k, p] = cell_SN.shape[1]
         codes = np.unique(cell_SN.mean(axis=0), return_inverse=True)[1].astype(np.int64)
-        estimate = _estimates({metric: cell_SN}, codes, config, "cell", str(k), str(p))[metric]
+        estimate = estimates({metric: cell_SN}, codes, config, "cell", str(k), str(p))[metric]
         estimate_KP3[k, p] = estimate.mean, estimate.low, estimate.high
     return Grid(metric, rows, columns, users_KP, estimate_KP3[..., 0], estimate_KP3[..., 1], estimate_KP3[..., 2])
 

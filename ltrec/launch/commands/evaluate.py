@@ -18,6 +18,7 @@ from ltrec.evaluation.compare import compare as compare_tables
 from ltrec.evaluation.gate import gate
 from ltrec.evaluation.memory_words import KEY as MEMORY
 from ltrec.evaluation.pairing import pair
+from ltrec.evaluation.reach import reach_line
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.trained import KEY
@@ -128,6 +129,8 @@ def _show(evaluated: Evaluated, screen: Screen) -> dict[str, Any]:
         verdict = _compared(evaluated, first, screen)
     else:
         print_summaries(first, screen)
+    if line := reach_line(evaluated.models(ours)[0], evaluated.configs[ours[0]].evaluation):
+        screen.say(line, "dim")
     everyone = [*ours, *evaluated.rivals]
     for folder, table in zip(everyone, evaluated.models(everyone), strict=True):
         print_ranked(table, f" of {folder}" if len(everyone) > 1 else "", screen)

@@ -30,7 +30,7 @@ def test_the_page_is_one_file_that_needs_nothing_else(run):
     page = read(index)
     assert page.attributes("script") == page.attributes("link") == []
     images = [a["src"] for a in page.attributes("img")] + [a["srcset"] for a in page.attributes("source")]
-    assert len(images) == 12
+    assert len(images) == 16
     assert not page.attributes("style")[1:] and all("style" not in attrs for _, attrs in page.tags)
     assert all(uri.startswith("data:image/png;base64,iVBOR") for uri in images)
     assert all(not name.startswith("on") for _, attrs in page.tags for name in attrs)
@@ -45,7 +45,8 @@ def test_the_embedded_images_are_the_files_beside_the_page(run, drawn):
     embedded = {base64.b64decode(a["src"].partition(",")[2]) for a in read(index).attributes("img")}
     files = {p.name: p.read_bytes() for p in index.parent.glob("*.png")}
     assert {n for n in files if not n.endswith("-dark.png")} == {
-        "activity.png", "by-stratum.png", "loss.png", "validation.png", "grid.png", "against-1.png"
+        "activity.png", "by-stratum.png", "loss.png", "validation.png", "grid.png", "against-1.png",
+        "reach.png", "reach-given.png",
     }  # fmt: skip
     assert embedded == {b for n, b in files.items() if not n.endswith("-dark.png")}
 
@@ -54,8 +55,8 @@ def test_every_image_is_told_in_words_and_every_section_is_titled(run):
     page = read(write_report([run], CONFIG))
     assert all(len(a["alt"]) > 60 for a in page.attributes("img"))
     ids = [a["id"] for a in page.attributes("h2")]
-    order = ["contents", "metrics", "against-1", "activity", "training", "grid", "coverage", "cold", "protocol", "provenance"]
-    assert ids == [*order, "limits", "glossary"]
+    order = ["contents", "metrics", "against-1", "activity", "reach", "training", "grid", "coverage", "cold", "protocol"]
+    assert ids == [*order, "provenance", "limits", "glossary"]
     assert [a["href"] for a in page.attributes("a")] == [f"#{name}" for name in ids[1:]]
 
 

@@ -1,0 +1,111 @@
+"""A metric given reach: users parted by how many links their target is from their history, within every group of users.
+
+A method can only use the links that there are. The share of targets at each distance says what it has to work with, and the metric
+at each distance how well it works with that; a mean over all users mixes the two. Distances are those of the evaluation table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.data.reach import BEYOND, KNOWN, ONE_LINK, REPEAT, TWO_LINKS
+from ltrec.evaluation.bootstrap import value_classes
+from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.groups import groups
+from ltrec.evaluation.metrics import nearest_cutoff
+from ltrec.evaluation.pairing import seeds_of_one
+from ltrec.evaluation.summary import Estimate, estimates, values_of
+from ltrec.evaluation.table import REACH, EvalTable
+
+
+@dataclass(frozen=True, slots=True)
+class ReachGroup:
+    """One group of users.
+
+    Attributes:
+        key, label: as in `groups`.
+        users: whose distance is known, by distance 0 to 3.
+        metric: the metric of each of them; NaN where there are none.
+    """
+
+    key: str
+    label: str
+    users: tuple[int, ...]
+    metric: tuple[Estimate, ...]
+
+    @property
+    def known(self) -> int:
+        """Users at any distance."""
+        return sum(self.users)
+
+    def share(self, distance: int) -> float:
+        """Of the users at a distance; NaN without users."""
+        return self.users[distance] / self.known if self.known else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class ReachSummary:
+    """What one scorer achieved at each distance.
+
+    Attributes:
+        metric: the headline metric.
+        groups: by key; all, tail, head, the strata.
+        asked: share of the users with a history whose distance is known.
+        seeds: number of seeds behind the means.
+    """
+
+    metric: str
+    groups: dict[str, ReachGroup]
+    asked: float
+    seeds: int
+
+    def strata(self) -> list[ReachGroup]:
+        """The activity strata, least active first."""
+        return [group for key, group in self.groups.items() if key.startswith("stratum=")]
+
+
+def summarise_reach(tables: Sequence[EvalTable], config: EvaluationConfig) -> ReachSummary | None:
+    """Shares and means by distance, of one method's seeds; None where no distance is known.
+
+    Raises:
+        UserError: when the tables are not seeds of one method, ranked under one protocol.
+    """
+    runs = seeds_of_one(tables)
+    distance_N, parts = runs[0].column(REACH), groups(runs[0], config.head_from)
+    warm_N = parts[0].mask_N
+    if not (known := int((warm_N & (distance_N >= 0)).sum())):
+        return None
+    metric = f"ndcg@{nearest_cutoff(config.cutoffs)}"
+    value_SN = values_of(runs, config)[metric]
+    found = {}
+    for group in (part for part in parts if part.key not in ("new", "cold")):
+        masks = [group.mask_N & (distance_N == distance) for distance in KNOWN]
+        values = {distance: value_SN[:, mask] for distance, mask in zip(KNOWN, masks, strict=True)}
+        metrics = tuple(_estimate(metric, value, config, group.key, str(distance)) for distance, value in values.items())
+        found[group.key] = ReachGroup(group.key, group.label, tuple(int(mask.sum()) for mask in masks), metrics)
+    return ReachSummary(metric, found, known / int(warm_N.sum()), len(runs))
+
+
+def reach_line(table: EvalTable, config: EvaluationConfig) -> str | None:
+    """Shares of the tail's targets (and the head's) by distance, in a line; None where no distance of the tail is known."""
+    distance_N, shares = table.column(REACH), {}
+    for group in groups(table, config.head_from)[1:3]:
+        found = distance_N[group.mask_N & (distance_N >= 0)]
+        shares[group.key] = [float((found == distance).mean()) for distance in KNOWN] if found.size else None
+    tail, head = shares["tail"], shares["head"]
+    if tail is None:
+        return None
+    words = {ONE_LINK: "one link from the history", TWO_LINKS: "two", BEYOND: "beyond", REPEAT: "in it"}
+    told = [
+        f"{tail[d]:.0%}{'' if head is None else f' ({head[d]:.0%})'} {word}" for d, word in words.items() if d != REPEAT or tail[d]
+    ]
+    return f"targets of the tail{'' if head is None else ' (head)'}: {', '.join(told)}"
+
+
+def _estimate(metric: str, value_SN: npt.NDArray[np.float64], config: EvaluationConfig, *names: str) -> Estimate:
+    classes = value_classes(value_SN.mean(axis=0)) if value_SN.size else np.zeros(0, np.int64)
+    return estimates({metric: value_SN}, classes, config, "reach", *names)[metric]
