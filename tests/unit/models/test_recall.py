@@ -59,3 +59,16 @@ def test_histories_may_be_empty(histories):
     m_BV = recall(*packed(histories), item_VN, weight_VN, decay=0.85, last=50)
     assert m_BV.shape == (len(histories), V + 1)
     assert [bool(row.any()) for row in m_BV] == [bool(history) for history in histories]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_an_accelerator_gives_the_same_bits_every_time():
+    draw = np.random.default_rng(0)
+    histories = [draw.integers(1, V + 1, draw.integers(0, 40)).tolist() for _ in range(200)]
+    item_VN, weight_VN = table(0)
+    here = recall(*packed(histories), item_VN, weight_VN, decay=0.85, last=50)
+    asked = [tensor.cuda() for tensor in (*packed(histories), item_VN, weight_VN)]
+    first, *others = (recall(*asked, decay=0.85, last=50).cpu() for _ in range(5))
+    assert all(torch.equal(first, other) for other in others)
+    torch.testing.assert_close(first, here)

@@ -80,6 +80,21 @@ def test_current_results_are_kept_and_stale_ones_are_not(data, tmp_path):
     assert files["popularity"].read_bytes() == first["popularity"]
 
 
+def test_a_run_that_was_evaluated_before_there_were_as_many_baselines_gets_the_missing_ones(data, tmp_path):
+    run = train(tiny_config(data, tmp_path, "trainer.max_epochs=1"))
+    files, done = evaluate_run(run, "test", "last", detect()), []
+    first = {name: path.read_bytes() for name, path in files.items()}
+    shutil.rmtree(run.neighbours)
+    for name in ("transitions", "item-knn"):
+        files[name].unlink()
+    evaluate_run(run, "test", "last", detect(), lambda name, *_: done.append(name))
+    assert set(done) == {f"{how}{name}" for name in ("transitions", "item-knn") for how in ("", "counting for ")}
+    assert {name: path.read_bytes() for name, path in files.items()} == first
+    done.clear()
+    evaluate_run(run, "valid", "last", detect(), lambda name, *_: done.append(name))
+    assert set(done) == set(files), "another split is ranked, and nothing counted again"
+
+
 def test_a_damaged_table_is_ranked_again_aloud(data, tmp_path, capsys):
     """Who is told to evaluate again must not be refused for the damage when he does."""
     run = train(tiny_config(data, tmp_path, "trainer.max_epochs=1"))
