@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -38,7 +38,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/longtail"), help="folder for data and runs")
     parser.add_argument("--log", type=_some_of(tables.LOGS), default=list(tables.LOGS), help="logs, by comma; all unless given")
     parser.add_argument("--models", type=_some_of(tables.MODELS), default=list(tables.MODELS), help="backbones, by comma")
-    parser.add_argument("--methods", type=_some_of(tables.METHODS), default=[tables.BASE], help="files of conf/method, by comma")
+    parser.add_argument(
+        "--methods", type=_some_of(tables.METHODS), default=list(tables.METHODS), help="by comma; rivals on few logs"
+    )
     parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=list(tables.SEEDS), help="by comma")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each of one thread")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all runs that differ")
@@ -62,6 +64,13 @@ def prepare_log(log: str, logs: Path, out: Path) -> None:
     prepare(load([tables.SHARED], words).prepare, out / "data" / log)
 
 
+def cells_of(logs: Sequence[str], models: Sequence[str], methods: Sequence[str]) -> list[Cell]:
+    """What is to be done, in order: joint training on every log, then rivals on theirs."""
+    base = [Cell(log, model, tables.BASE) for log in logs for model in models if tables.BASE in methods]
+    rivals = [name for name in methods if name in tables.RIVALS]
+    return base + [Cell(log, model, rival) for model in models for log in logs if log in tables.RIVALS_ON for rival in rivals]
+
+
 def main() -> int:
     """Do what is not done yet; 1 when a run failed."""
     options = arguments()
@@ -69,11 +78,13 @@ def main() -> int:
         prepare_log(log, options.logs, options.out)
     children = Children(options.out / "jobs", [sys.executable, "-m", "benchmarks.longtail.work"])
     sitting = Sitting(Results(options.results), options.out, children, Slots(options.jobs), tuple(options.set))
-    cells = [Cell(log, model, method) for log in options.log for model in options.models for method in options.methods]
+    cells = cells_of(options.log, options.models, options.methods)
     sitting.tuned.update({cell: Event() for cell in cells if cell.method == tables.BASE})
     with ThreadPoolExecutor(len(cells) + len(options.log)) as pool:
         jobs = [pool.submit(sitting.baselines, number, log) for number, log in enumerate(options.log)]
-        jobs += [pool.submit(sitting.chain, number, cell, options.seeds) for number, cell in enumerate(cells, len(jobs))]
+        for number, cell in enumerate(cells, len(jobs)):
+            most = tables.RIVAL_SEEDS if cell.method in tables.RIVALS else tables.SEEDS
+            jobs.append(pool.submit(sitting.chain, number, cell, [seed for seed in options.seeds if seed in most]))
         try:
             for ended in jobs:
                 ended.result()

@@ -17,12 +17,10 @@ class Comparison:
     Attributes:
         base: what is compared with.
         other: what is in question.
-        about: a line for the page.
     """
 
     base: Scorer
     other: Scorer
-    about: str
 
     @property
     def title(self) -> str:
@@ -30,23 +28,58 @@ class Comparison:
         return f"{self.other.name} against {self.base.name}"
 
 
-OF_JOINT: tuple[Comparison, ...] = (
-    Comparison(Scorer(tables.BASE, "raw"), EMA, "What averaging weights brings; the raw ones are those of the same checkpoint."),
-    Comparison(EMA, MIX, "A memory beside the network, mixed with its probabilities. The recommended method."),
-    Comparison(EMA, Scorer(tables.BASE, "log"), "The same memory as a product with the network's probabilities."),
-    Comparison(MIX, Scorer(tables.BASE, "strata"), "The memory's weight by stratum instead of one for all."),
-    Comparison(EMA, Scorer(tables.BASE, "tail"), "The memory for histories of tail strata alone."),
-    Comparison(EMA, Scorer(tables.BASE, "permuted"), "A control: every item has the neighbours of another one."),
-    Comparison(EMA, Scorer(tables.BASE, "two"), "Two seeds together, at twice the training and ranking."),
-    Comparison(MIX, Scorer(tables.BASE, "two-mix"), "Two seeds and a memory against one and a memory."),
-)
-"""Variants of joint training, and baselines."""
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Comparisons in one table.
+
+    Attributes:
+        title: its heading.
+        about: a line beneath it.
+        comparisons: in order.
+    """
+
+    title: str
+    about: str
+    comparisons: tuple[Comparison, ...]
 
 
-def comparisons() -> tuple[Comparison, ...]:
-    """All of them."""
-    return OF_JOINT
-
-
-SHOWN = next(comparison for comparison in OF_JOINT if (comparison.base, comparison.other) == (EMA, MIX))
+RECOMMENDED = Comparison(EMA, MIX)
 """The one in the figure."""
+
+
+def _joint(variant: str) -> Scorer:
+    return Scorer(tables.BASE, variant)
+
+
+SECTIONS: tuple[Section, ...] = (
+    Section(
+        "A memory beside joint training",
+        "`mix`, which is recommended: counts of which items follow which, mixed with the network's probabilities by one weight.",
+        (RECOMMENDED,),
+    ),
+    Section(
+        "Other forms of it",
+        "`log`: a product of the two; `tail`: the mix for histories of tail strata alone; `strata` against `mix`: a weight for every "
+        "stratum; `permuted`: a control, every item has the neighbours of another one; `transitions`: the memory without a network.",
+        (
+            *(Comparison(EMA, _joint(name)) for name in ("log", "tail", "permuted")),
+            Comparison(MIX, _joint("strata")),
+            Comparison(EMA, Scorer(tables.UNTRAINED, "transitions")),
+        ),
+    ),
+    Section(
+        "Averaged weights, and two seeds together",
+        "`ema` against the raw weights of the same checkpoints; `two`: at twice the training and ranking.",
+        (Comparison(_joint("raw"), EMA), Comparison(EMA, _joint("two")), Comparison(MIX, _joint("two-mix"))),
+    ),
+    Section(
+        "Rivals",
+        "Each on what joint training has chosen, with averaged weights like it.",
+        tuple(Comparison(EMA, Scorer(rival, "ema")) for rival in tables.RIVALS),
+    ),
+    Section(
+        "Rivals with a memory",
+        "Each with a memory beside it, against joint training with one.",
+        tuple(Comparison(MIX, Scorer(rival, "mix")) for rival in tables.RIVALS),
+    ),
+)

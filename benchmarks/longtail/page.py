@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.longtail import tables
 from benchmarks.longtail.commands import prepare_words
-from benchmarks.longtail.comparisons import Comparison, comparisons
+from benchmarks.longtail.comparisons import SECTIONS, Comparison
 from benchmarks.longtail.figure import write_figure
 from benchmarks.longtail.judge import Judge, Scorer, gap, worst
 from benchmarks.longtail.markdown import table
@@ -39,9 +39,9 @@ def write_page(results: Path = RESULTS, page: Path = PAGE, config: EvaluationCon
     parts = ["# Who serves the tail", ABOUT.format(budget=tables.BUDGET).strip()]
     if caption := write_figure(page.with_suffix(".png"), judge):
         parts += [f"![{caption}]({page.with_suffix('.png').name})", caption]
-    for comparison in comparisons():
-        if rows := [*_judged(judge, comparison)]:
-            parts += [f"## {comparison.title}", comparison.about, table(_CHANGES, rows)]
+    for section in SECTIONS:
+        if rows := [row for comparison in section.comparisons for row in _judged(judge, comparison)]:
+            parts += [f"## {section.title}", section.about, table(_CHANGES, rows)]
     for log in judge.logs:
         parts += [f"## {log}", f"`{prepare_words(log)}`"]
         for model in tables.MODELS:
@@ -51,7 +51,7 @@ def write_page(results: Path = RESULTS, page: Path = PAGE, config: EvaluationCon
     atomic_write_text(page, "\n\n".join(parts) + "\n")
 
 
-_CHANGES = ["log", "backbone", "seeds", *SIDES, "worst stratum", "tail p", "gate"]
+_CHANGES = ["comparison", "log", "backbone", "seeds", *SIDES, "worst stratum", "tail p", "gate"]
 
 
 def _judged(judge: Judge, comparison: Comparison) -> Iterable[list[str]]:
@@ -61,7 +61,14 @@ def _judged(judge: Judge, comparison: Comparison) -> Iterable[list[str]]:
             assert paired is not None
             changes = judge.changes(paired)
             before, after = (worst(judge.means(side))[1] for side in (paired.base, paired.other))
-            told = [log, model, str(len(paired.seeds)), *(_change(changes[side]) for side in SIDES), f"{before:.4f} to {after:.4f}"]
+            told = [
+                comparison.title,
+                log,
+                model,
+                str(len(paired.seeds)),
+                *(_change(changes[side]) for side in SIDES),
+                f"{before:.4f} to {after:.4f}",
+            ]
             yield [*told, f"{verdict.tail.p:.4f}", _verdict(verdict)]
 
 

@@ -48,8 +48,9 @@ def clipped(table: EvalTable) -> Ranks:
 
 def users_digest(table: EvalTable) -> str:
     """Whose ranks these are: data set, split and user keys."""
-    keys_N = np.sort(table.column(c.USER_KEY)).astype("<i8")
-    return hashlib.sha256(canonical_json(asdict(table.protocol)).encode() + keys_N.tobytes()).hexdigest()[:16]
+    keys_N, protocol = np.sort(table.column(c.USER_KEY)).astype("<i8"), asdict(table.protocol)
+    protocol.pop("version")  # of the table's format, which changes no rank
+    return hashlib.sha256(canonical_json(protocol).encode() + keys_N.tobytes()).hexdigest()[:16]
 
 
 def _order(table: EvalTable) -> npt.NDArray[np.int64]:

@@ -8,6 +8,7 @@ itself. So where tuning favours anyone, it favours the baseline.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness.ledger import Words
@@ -16,10 +17,12 @@ CONF = Path(__file__).parents[2] / "conf"
 SHARED = CONF / "experiment" / "longtail.yaml"
 
 BUDGET = 4
-"""Most settings a method may try on a log and a backbone."""
+"""Most settings a method may try on a log and a backbone. Rivals try three, on what joint training has found with its four."""
 
 SEEDS = (0, 1, 2, 3, 4)
-"""Fixed before anything was run. Rivals take the first three."""
+"""Fixed before anything was run."""
+
+RIVAL_SEEDS = SEEDS[:3]
 
 BASE = "joint"
 
@@ -38,6 +41,7 @@ which trains nothing. A third of RetailRocket's targets are in their histories; 
 every target, and leaves out the rest of the history."""
 
 RIVALS_ON = ("music", "beauty", "retailrocket")
+"""Logs that rivals are tried on, which take most of the time."""
 
 SASREC: dict[str, Words] = {
     "narrow": ("model.width=64", "model.dropout=0.5", "optim.lr=2e-3"),
@@ -51,21 +55,75 @@ GRU4REC: dict[str, Words] = {name: ("model.hidden=128", *words) for name, words 
 MODELS: dict[str, dict[str, Words]] = {"sasrec": SASREC, "gru4rec": GRU4REC}
 """Backbone -> setting -> words of the command line: what joint training chooses from."""
 
-RIVALS: dict[str, dict[str, Words]] = {}
-"""File of conf/method -> setting -> words of the command line."""
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A method beside joint training.
+
+    Attributes:
+        file: of conf/method.
+        settings: words of the command line by setting, put on what joint training has chosen.
+        words: of all of them.
+    """
+
+    file: str
+    settings: dict[str, Words]
+    words: Words = ()
+
+
+CVAR: dict[str, Words] = {f"worst-{share}": (f"emphasis.alpha=0.{share}",) for share in (2, 5, 8)}
+
+RIVALS: dict[str, Rival] = {
+    "pin": Rival(
+        "pin",
+        {
+            "gentle": ("causal.prior=user",),
+            "by-events": ("causal.prior=event",),
+            "slower": ("causal.prior=event", "switch.plugin_rate=0.02"),
+        },
+        ("switch.plugin_rate=0.1",),
+    ),
+    "ltp": Rival(
+        "ltp",
+        {"chains": (), "lighter": ("adversary.weight=0.01",), "shorter": ("alignment.inner_lr=0.03",)},
+        ("alignment.trajectories=6",),
+    ),
+    "group-dro": Rival("group-dro", {"as-is": (), "slow": ("rule.eta=0.001",), "head-tail": ("causal.strata=2",)}),
+    "streaming-dro": Rival("streaming-dro", {"as-is": (), "slow": ("rule.eta=0.001",), "head-tail": ("causal.strata=2",)}),
+    "cvar-target": Rival("cvar-dro", CVAR),
+    "cvar-user": Rival("cvar-dro", CVAR, ("stream.unit=user",)),
+    "upgrad": Rival("upgrad", {"as-is": (), "head-tail": ("causal.strata=2",), "by-users": ("causal.prior=user",)}),
+    "melt": Rival("melt", {"as-is": (), "lighter": ("plugin.weight=0.05",), "heavier": ("plugin.weight=0.5",)}),
+    "group-finetune": Rival(
+        "group-finetune",
+        {"gentle": (), "five": ("causal.strata=5",), "slower": ("switch.plugin_rate=0.02",)},
+        ("switch.plugin_rate=0.1",),
+    ),
+}
+"""Name -> rival. PIN's plugins and whole copies learn slowly, for at the full rate they overfit within an epoch; LTP's tasks hold
+several users, for with one of them a run would take an hour (benchmarks/LOG.md)."""
 
 METHODS: Words = (BASE, *RIVALS)
 
 UNTRAINED = "none"
 """The method of what is ranked once for a log."""
 
-BASELINES: Words = ("popularity",)
-"""What that is; `benchmarks.longtail.baselines` makes them."""
+BASELINES: Words = ("popularity", "item-knn", "transitions")
+"""What that is, by ltrec's own names; `transitions` are the memory without a network."""
 
 
 def files(model: str, method: str) -> list[Path]:
     """Files of a method's config with a backbone, left to right."""
-    return [CONF / "model" / f"{model}.yaml", SHARED, CONF / "method" / f"{method}.yaml"]
+    file = RIVALS[method].file if method in RIVALS else method
+    return [CONF / "model" / f"{model}.yaml", SHARED, CONF / "method" / f"{file}.yaml"]
+
+
+def settings(model: str, method: str) -> dict[str, Words]:
+    """What a method may choose from on a backbone."""
+    if method not in RIVALS:
+        return MODELS[model]
+    rival = RIVALS[method]
+    return {name: (*rival.words, *words) for name, words in rival.settings.items()}
 
 
 def variants(method: str) -> Words:
@@ -76,8 +134,3 @@ def variants(method: str) -> Words:
 def variants_of_two(method: str) -> Words:
     """What is ranked from a run and the one with the next seed."""
     return ("two", "two-mix") if method == BASE else ()
-
-
-def settings(model: str, method: str) -> dict[str, Words]:
-    """What a method may choose from on a backbone."""
-    return MODELS[model] if method == BASE else RIVALS[method]

@@ -22,16 +22,16 @@ import numpy as np
 
 from benchmarks.harness.child import Job, serve, timed_training
 from benchmarks.harness.measures import commit, epochs, validation
-from benchmarks.longtail.baselines import BASELINES
 from benchmarks.longtail.ranking import means, rank_together
 from benchmarks.longtail.ranks import clipped, users_digest, write_users
 from benchmarks.longtail.variants import OF_ONE, OF_TWO, Variant, open_trunk
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.files import atomic_path
+from ltrec.launch.baselines import baseline_score
 from ltrec.launch.build import Data, open_data
 from ltrec.launch.moment import trained
-from ltrec.launch.run_folder import folder_of
+from ltrec.launch.run_folder import RunFolder, folder_of
 from ltrec.stages.checkpoint_io import look_into
 
 
@@ -95,12 +95,15 @@ def rank(variants: Mapping[str, Callable[[], Variant]], config: RunConfig, data:
 
 def rank_log(config: RunConfig, asks: Mapping[str, Any]) -> dict[str, Any]:
     """Rank with the baselines, and write down the users."""
-    data = open_data(config)
-    made = {name: Variant(BASELINES[name](data), {}) for name in asks["variants"]}
-    found = rank({name: partial(made.__getitem__, name) for name in made}, config, data, asks)
-    users = rank_together({"popularity": BASELINES["popularity"](data)}, config, data, "test")["popularity"]
-    write_users(Path(asks["users"]), users)
+    data, run = open_data(config), folder_of(config)
+    found = rank({name: partial(_baseline, name, run, data) for name in asks["variants"]}, config, data, asks)
+    popularity = {"popularity": baseline_score("popularity", run, data)}
+    write_users(Path(asks["users"]), rank_together(popularity, config, data, "test")["popularity"])
     return {"ranked": found}
+
+
+def _baseline(name: str, run: RunFolder, data: Data) -> Variant:
+    return Variant(baseline_score(name, run, data), {})
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def test_end_to_end(tmp_path):
         and ranks.num_rows == pq.read_table(tmp_path / "results" / "steam.users.parquet").num_rows
     )
     page = tmp_path / "results" / "longtail.md"
-    assert f"**{best}**" in page.read_text() and "## joint ema against joint raw" in page.read_text()
+    assert f"**{best}**" in page.read_text() and "| joint mix against joint ema | steam |" in page.read_text()
 
     page.unlink()
     shutil.rmtree(tmp_path / "runs")

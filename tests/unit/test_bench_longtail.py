@@ -164,9 +164,9 @@ def test_the_page_is_made_from_committed_files_alone(measured, tmp_path):
     page = tmp_path / "longtail.md"
     write_page(folder, page, FAST)
     text = page.read_text()
-    assert text.index("## joint mix against joint ema") < text.index("## music")
+    assert text.index("## A memory beside joint training") < text.index("## music")
     change = compare(base=whole["music", EMA], other=whole["music", MIX], config=FAST).groups["tail"].metrics["ndcg@10"]
-    [row] = [line for line in text.splitlines() if line.startswith("| music | sasrec | 3 |")]
+    [row] = [line for line in text.splitlines() if line.startswith("| joint mix against joint ema | music | sasrec | 3 |")]
     assert f"{100 * change.relative:+.1f} %" in row and "(tail pass, head inconclusive)" in row
     assert f"| joint mix | 3 | {summarise(whole['music', MIX], FAST).groups['all'].metrics['ndcg@10'].mean:.4f} |" in text
     assert "| music-sasrec | joint | **narrow** |" in text and "](longtail.png)" in text
