@@ -59,8 +59,8 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section(
         "Other forms of it",
-        "`log`: a product of the two; `tail`: the mix for histories of tail strata alone; `strata` against `mix`: a weight for every "
-        "stratum; `permuted`: a control, every item has the neighbours of another one; `transitions`: the memory without a network.",
+        "`log`: a product of the two; `tail`: the mix for histories of tail strata alone; `strata` against `mix`: a weight for "
+        "every stratum; `permuted`: a control, items have the neighbours of others; `transitions`: the memory without a network.",
         (
             *(Comparison(EMA, _joint(name)) for name in ("log", "tail", "permuted")),
             Comparison(MIX, _joint("strata")),
