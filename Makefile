@@ -101,6 +101,13 @@ bench-step: install ## A step by strata against plain DDP: FLOPs, bytes, buffers
 bench-methods: install ## What a step of each method costs, relative to joint training; last line JSON
 	$(BIN)/python benchmarks/method_cost.py
 
+# DIR holds NAME/events.parquet (benchmarks/longtail/tables.py names the logs): many hours, to be killed and repeated at will.
+LOGS ?= data/logs
+JOBS ?= 2
+.PHONY: bench-longtail
+bench-longtail: install ## Who serves the tail, on every log and backbone: LOGS=DIR JOBS=2; hours, resumable
+	$(BIN)/python -m benchmarks.longtail --logs $(LOGS) --jobs $(JOBS)
+
 ##@ Housekeeping
 
 .PHONY: clean
@@ -112,4 +119,4 @@ clean: ## Remove caches and build products; .venv, data/ and runs/ stay
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} \
 	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

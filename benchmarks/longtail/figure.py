@@ -50,7 +50,7 @@ def write_figure(path: Path, judge: Judge, comparison: Comparison = RECOMMENDED)
 
 def _changes(judge: Judge, model: str, comparison: Comparison) -> Changes:
     found = {log: judge.paired(log, model, comparison.base, comparison.other) for log in judge.logs}
-    return {log: judge.changes(paired) for log, paired in found.items() if paired}
+    return {log: judge.changes(paired, ("tail", "head")) for log, paired in found.items() if paired}
 
 
 def panel(axes: Axes, theme: Theme, title: str, changes: Changes, margin: float) -> None:

@@ -12,20 +12,19 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.longtail import tables
-from benchmarks.longtail.ranking import METRICS
+from benchmarks.longtail.ranking import CUTOFFS, METRICS
 from benchmarks.longtail.ranks import Users, read_users
 from benchmarks.longtail.results import TRAINED, Results
-from ltrec.evaluation.bootstrap import interval
 from ltrec.evaluation.compare import Difference, difference
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.gate import DatasetVerdict, gate
 from ltrec.evaluation.groups import Group, groups
+from ltrec.evaluation.metrics import per_user
 from ltrec.evaluation.pairing import Paired, pair, seeds_of_one
-from ltrec.evaluation.seeds import resampled
-from ltrec.evaluation.summary import Estimate
-from ltrec.evaluation.table import TARGET_COUNT, EvalTable
+from ltrec.evaluation.table import NUM_CANDIDATES, RANK, TARGET_COUNT, EvalTable
 from ltrec.evaluation.trained import KEY
 
 HEADLINE = "ndcg@10"
@@ -92,26 +91,23 @@ class Judge:
         pairs = {log: found for log in self.logs if (found := self.paired(log, model, base, other))}
         return {verdict.dataset: verdict for verdict in gate(pairs, self.config, HEADLINE).datasets} if pairs else {}
 
-    def changes(self, paired: Paired, metric: str = HEADLINE) -> dict[str, Difference]:
-        """Group -> change of a metric."""
+    def changes(self, paired: Paired, wanted: Sequence[str], metric: str = HEADLINE) -> dict[str, Difference]:
+        """Group -> change of a metric, of those groups that are wanted and have users."""
         _refuse(metric)
-        return {
-            group.key: difference(*paired.values(metric), group, self.config, metric)
-            for group in groups(paired.base[0])
-            if group.users > 1
-        }
+        found = [group for group in groups(paired.base[0]) if group.key in wanted and group.users > 1]
+        return {group.key: difference(*paired.values(metric), group, self.config, metric) for group in found}
 
-    def means(self, runs: Sequence[EvalTable], metric: str = HEADLINE) -> dict[str, Estimate]:
-        """Group -> mean over users and seeds, with its interval."""
-        _refuse(metric)
-        paired = Paired(tuple(runs), tuple(runs), tuple(table.source.get("seed") for table in runs))
-        value_SN, found = paired.values(metric)[0], {}
-        for group in groups(runs[0]):
-            if group.users > 1:
-                low, high = interval(resampled(value_SN[:, group.mask_N], self.config, "mean", group.key, metric)[:, None])
-                spread = float(value_SN[:, group.mask_N].mean(axis=1).std(ddof=1)) if len(runs) > 1 else float("nan")
-                found[group.key] = Estimate(float(value_SN[:, group.mask_N].mean()), float(low[0]), float(high[0]), spread)
-        return found
+    def means(self, runs: Sequence[EvalTable], metric: str = HEADLINE, parts: Sequence[Group] = ()) -> dict[str, float]:
+        """Group -> mean over users and seeds.
+
+        Args:
+            runs: tables of one scorer, a seed each, users in one order.
+            metric: one of `METRICS`.
+            parts: groups; those of a report unless given.
+        """
+        value_SN = per_seed(runs, metric)
+        found = parts or groups(runs[0])
+        return {group.key: float(value_SN[:, group.mask_N].mean()) for group in found if group.users}
 
     def cells(self, table: EvalTable) -> list[Group]:
         """The cells of the user x item grid that have users: activity stratum by popularity of the target, least of both first."""
@@ -126,17 +122,27 @@ class Judge:
         return [group for group in found if group.users]
 
 
-def worst(means: dict[str, Estimate]) -> tuple[str, float]:
+def per_seed(runs: Sequence[EvalTable], metric: str = HEADLINE) -> npt.NDArray[np.float64]:
+    """A metric by seed and user [S, N]."""
+    _refuse(metric)
+    return np.stack([per_user(run.column(RANK), run.column(NUM_CANDIDATES), CUTOFFS)[metric] for run in runs])
+
+
+def spread(runs: Sequence[EvalTable]) -> float:
+    """Standard deviation of the seeds' means over all users; NaN with one."""
+    return float(per_seed(runs).mean(axis=1).std(ddof=1)) if len(runs) > 1 else float("nan")
+
+
+def worst(means: dict[str, float]) -> tuple[str, float]:
     """The stratum that is served worst, and how well."""
-    strata = {key: found.mean for key, found in means.items() if key.startswith("stratum=")}
+    strata = {key: mean for key, mean in means.items() if key.startswith("stratum=")}
     key = min(strata, key=strata.__getitem__)
     return key, strata[key]
 
 
-def gap(means: dict[str, Estimate]) -> float:
+def gap(means: dict[str, float]) -> float:
     """Best minus worst stratum."""
-    values = [found.mean for key, found in means.items() if key.startswith("stratum=")]
-    return float(np.ptp(values))
+    return float(np.ptp([mean for key, mean in means.items() if key.startswith("stratum=")]))
 
 
 def _refuse(metric: str) -> None:

@@ -10,9 +10,10 @@ from benchmarks.longtail import tables
 from benchmarks.longtail.commands import prepare_words
 from benchmarks.longtail.comparisons import SECTIONS, Comparison
 from benchmarks.longtail.figure import write_figure
-from benchmarks.longtail.judge import Judge, Scorer, gap, worst
+from benchmarks.longtail.judge import Judge, Scorer, gap, spread, worst
 from benchmarks.longtail.markdown import table
 from benchmarks.longtail.page_costs import costs, tuning
+from benchmarks.longtail.page_grid import grid
 from ltrec.core.files import atomic_write_text
 from ltrec.evaluation.compare import Difference
 from ltrec.evaluation.config import EvaluationConfig
@@ -43,10 +44,7 @@ def write_page(results: Path = RESULTS, page: Path = PAGE, config: EvaluationCon
         if rows := [row for comparison in section.comparisons for row in _judged(judge, comparison)]:
             parts += [f"## {section.title}", section.about, table(_CHANGES, rows)]
     for log in judge.logs:
-        parts += [f"## {log}", f"`{prepare_words(log)}`"]
-        for model in tables.MODELS:
-            if rows := [*_means(judge, log, model)]:
-                parts += [f"**{model}**, NDCG@10 on test, mean over seeds", table(_heading(judge, log), rows)]
+        parts += [f"## {log}", f"`{prepare_words(log)}`", *_of_log(judge, log)]
     parts += [*costs(judge.results), *tuning(judge.results)]
     atomic_write_text(page, "\n\n".join(parts) + "\n")
 
@@ -59,15 +57,15 @@ def _judged(judge: Judge, comparison: Comparison) -> Iterable[list[str]]:
         for log, verdict in judge.gates(model, comparison.base, comparison.other).items():
             paired = judge.paired(log, model, comparison.base, comparison.other)
             assert paired is not None
-            changes = judge.changes(paired)
-            before, after = (worst(judge.means(side))[1] for side in (paired.base, paired.other))
+            changes = judge.changes(paired, SIDES)
+            before, after = (_short(worst(judge.means(side))[1]) for side in (paired.base, paired.other))
             told = [
                 comparison.title,
                 log,
                 model,
                 str(len(paired.seeds)),
                 *(_change(changes[side]) for side in SIDES),
-                f"{before:.4f} to {after:.4f}",
+                f"{before} to {after}",
             ]
             yield [*told, f"{verdict.tail.p:.4f}", _verdict(verdict)]
 
@@ -82,9 +80,17 @@ def _verdict(verdict: DatasetVerdict) -> str:
     return "; ".join([said, *verdict.notes])
 
 
+def _of_log(judge: Judge, log: str) -> Iterable[str]:
+    for model in tables.MODELS:
+        if any(judge.seeds(log, model, scorer) for scorer in _scorers() if scorer.method != tables.UNTRAINED):
+            yield f"**{model}**, NDCG@10 on test, mean over seeds; `luck` is the standard deviation of seeds' means"
+            yield table(_heading(judge, log), _means(judge, log, model))
+            yield from grid(judge, log, model)
+
+
 def _heading(judge: Judge, log: str) -> list[str]:
     strata = judge.logs[log].table.strata.names()
-    return ["scorer", "seeds", *SIDES, *(f"{name} events" for name in strata), "gap", "HR@10", "NDCG@20"]
+    return ["scorer", "seeds", *SIDES, *(f"{name} events" for name in strata), "worst", "gap", "luck", "HR@10", "NDCG@20"]
 
 
 def _means(judge: Judge, log: str, model: str) -> Iterable[list[str]]:
@@ -92,9 +98,13 @@ def _means(judge: Judge, log: str, model: str) -> Iterable[list[str]]:
         if runs := judge.seeds(log, model, scorer):
             means = judge.means(runs)
             strata = [f"stratum={number}" for number in range(runs[0].strata.count)]
-            values = [f"{means[key].mean:.4f}" if key in means else "" for key in (*SIDES, *strata)]
-            others = [f"{judge.means(runs, metric)['all'].mean:.4f}" for metric in ("hr@10", "ndcg@20")]
-            yield [scorer.name, str(len(runs)), *values, f"{gap(means):.4f}", *others]
+            values = [_short(means.get(key)) for key in (*SIDES, *strata)]
+            others = [_short(judge.means(runs, metric)["all"]) for metric in ("hr@10", "ndcg@20")]
+            yield [scorer.name, str(len(runs)), *values, _short(worst(means)[1]), _short(gap(means)), _short(spread(runs)), *others]
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None or value != value else f"{value:.4f}".removeprefix("0")
 
 
 def _scorers() -> Iterable[Scorer]:

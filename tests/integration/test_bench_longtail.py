@@ -81,3 +81,11 @@ def test_end_to_end(tmp_path):
     shutil.rmtree(tmp_path / "runs")
     assert "begins" not in run(command)
     assert lines(tmp_path) == found and page.exists()
+
+    again = [sys.executable, "-m", "benchmarks.longtail.rerun", "steam", "sasrec", "joint", "1", "--logs", tmp_path]
+    done = subprocess.run(
+        [str(word) for word in (*again, "--out", tmp_path / "again", "--results", tmp_path / "results")],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(of_one) and done.stdout.count("; 0 of 200 users have another rank") == len(of_one)
