@@ -14,6 +14,7 @@ from benchmarks.longtail.judge import Judge, Scorer, gap, spread, worst
 from benchmarks.longtail.markdown import table
 from benchmarks.longtail.page_costs import costs, tuning
 from benchmarks.longtail.page_grid import grid
+from benchmarks.longtail.page_reach import reach
 from ltrec.core.files import atomic_write_text
 from ltrec.evaluation.compare import Difference
 from ltrec.evaluation.config import EvaluationConfig
@@ -44,7 +45,7 @@ def write_page(results: Path = RESULTS, page: Path = PAGE, config: EvaluationCon
         if rows := [row for comparison in section.comparisons for row in _judged(judge, comparison)]:
             parts += [f"## {section.title}", section.about, table(_CHANGES, rows)]
     for log in judge.logs:
-        parts += [f"## {log}", f"`{prepare_words(log)}`", *_of_log(judge, log)]
+        parts += [f"## {log}", f"`{prepare_words(log)}`", *reach(judge, log), *_of_log(judge, log)]
     parts += [*costs(judge.results), *tuning(judge.results)]
     atomic_write_text(page, "\n\n".join(parts) + "\n")
 

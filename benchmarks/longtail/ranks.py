@@ -25,6 +25,7 @@ from ltrec.core import columns as c
 from ltrec.core.errors import UserError
 from ltrec.core.files import atomic_path, canonical_json
 from ltrec.core.strata import Strata
+from ltrec.data.reach import Reach
 from ltrec.evaluation.catalogue import Catalogue
 from ltrec.evaluation.table import HISTORY_LENGTH, NUM_CANDIDATES, RANK, REPEAT, TARGET, TARGET_COUNT, EvalTable, Protocol
 
@@ -57,10 +58,12 @@ def _order(table: EvalTable) -> npt.NDArray[np.int64]:
     return np.argsort(table.column(c.USER_KEY), kind="stable")
 
 
-def write_users(path: Path, table: EvalTable) -> None:
-    """Keep what an evaluation table says of the users."""
-    kept = [*KEPT, *([REACH] if REACH in table.rows.column_names else [])]
-    rows = table.rows.select(kept).take(pa.array(_order(table)))
+def write_users(path: Path, table: EvalTable, reach: Reach | None = None) -> None:
+    """Keep what an evaluation table says of the users, and how far their targets are, where that is known."""
+    columns = {name: table.rows.column(name) for name in KEPT}
+    if reach is not None:
+        columns[REACH] = pa.array(reach.of(table.column(c.USER_KEY)))
+    rows = pa.table(columns).take(pa.array(_order(table)))
     meta = {
         "users": users_digest(table),
         "protocol": asdict(table.protocol),
@@ -144,8 +147,8 @@ class Users:
     digest: str
     table: EvalTable
 
-    def reach(self) -> npt.NDArray[Any] | None:
-        """How many links away the target is, as prepared; None where it was not known when the users were written."""
+    def reach(self) -> npt.NDArray[np.int8] | None:
+        """How far each target is (`ltrec.data.reach`); None where that was not known when the users were written."""
         return self.table.column(REACH) if REACH in self.table.rows.column_names else None
 
     def tables(self, path: Path, name: str, sources: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, EvalTable]:

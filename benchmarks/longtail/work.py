@@ -28,6 +28,7 @@ from benchmarks.longtail.variants import OF_ONE, OF_TWO, Variant, open_trunk
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.files import atomic_path
+from ltrec.data.reach import read_reach
 from ltrec.launch.baselines import baseline_score
 from ltrec.launch.build import Data, open_data
 from ltrec.launch.moment import trained
@@ -97,8 +98,8 @@ def rank_log(config: RunConfig, asks: Mapping[str, Any]) -> dict[str, Any]:
     """Rank with the baselines, and write down the users."""
     data, run = open_data(config), folder_of(config)
     found = rank({name: partial(_baseline, name, run, data) for name in asks["variants"]}, config, data, asks)
-    popularity = {"popularity": baseline_score("popularity", run, data)}
-    write_users(Path(asks["users"]), rank_together(popularity, config, data, "test")["popularity"])
+    popularity = rank_together({"popularity": baseline_score("popularity", run, data)}, config, data, "test")["popularity"]
+    write_users(Path(asks["users"]), popularity, read_reach(data.folder, data.manifest, "test"))
     return {"ranked": found}
 
 

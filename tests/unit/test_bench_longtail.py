@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks.harness.ledger import Run, key_of
-from benchmarks.longtail import tables
+from benchmarks.longtail import page_reach, tables
 from benchmarks.longtail.commands import train_words
 from benchmarks.longtail.judge import Judge, Scorer, gap, spread, worst
 from benchmarks.longtail.page import write_page
@@ -22,6 +22,7 @@ from benchmarks.longtail.variants import mean_softmax, once, permuted
 from ltrec.config.load import dump, load
 from ltrec.core.errors import UserError
 from ltrec.data.neighbours.table import Neighbours
+from ltrec.data.reach import BEYOND, ONE_LINK, Reach
 from ltrec.evaluation.compare import compare
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.gate import gate
@@ -53,6 +54,12 @@ def table_of(folder, seed, lift, world):
     return shuffled(table, seed)
 
 
+def reach_of(table):
+    """Every other user's target is one link away, the others' are beyond."""
+    key_U = np.sort(table.column("user_key"))
+    return Reach(key_U, np.where(np.arange(key_U.size) % 2, BEYOND, ONE_LINK).astype(np.int8))
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """Two logs, joint training with and without a gain of the tail: folder of results, and the whole tables."""
@@ -62,7 +69,7 @@ def measured(tmp_path_factory):
         for scorer, lift in ((EMA, 0.0), (MIX, 2.0)):
             found = [table_of(tmp_path_factory.getbasetemp() / "runs", seed, lift, world) for seed in SEEDS]
             whole[log, scorer] = found
-            write_users(results.users(log), found[0])
+            write_users(results.users(log), found[0], reach_of(found[0]))
             for seed, table in zip(SEEDS, found, strict=True):
                 column = Column(seed, f"{log}{scorer.variant}{seed}", "narrow", clipped(table))
                 add_column(results.ranks(f"{log}-sasrec", "joint", scorer.variant), users_digest(table), column)
@@ -119,6 +126,18 @@ def test_a_metric_that_looks_beyond_the_kept_ranks_is_refused(measured):
     judge = Judge(folder, FAST)
     with pytest.raises(AssertionError, match="mrr"):
         judge.means(judge.seeds("music", "sasrec", MIX), "mrr")
+
+
+def test_reach_is_said_by_stratum_and_explains_the_ranks(measured):
+    folder, whole = measured
+    judge = Judge(folder, FAST)
+    near_N = judge.logs["music"].reach() == ONE_LINK
+    assert near_N.tolist() == [True, False] * 300
+    text = "\n".join(page_reach.reach(judge, "music"))
+    assert "| all users | 600 | 0.0 % | 50.0 % | 0.0 % | 50.0 % |" in text
+    aligned = pair(base=whole["music", EMA], other=whole["music", MIX])
+    before, after = (values[:, near_N].mean() for values in aligned.values("ndcg@10"))
+    assert f"| sasrec |  | {before:.4f} to {after:.4f} |  |" in text
 
 
 def test_cells_of_the_grid_part_the_users(measured):
