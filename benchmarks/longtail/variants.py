@@ -15,7 +15,7 @@ Every weight is chosen by the product's own code, by NDCG@10 on validation, from
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
 from pathlib import Path
@@ -117,7 +117,8 @@ def open_trunk(config: RunConfig, data: Data) -> Trunk:
 
 def _told(choice: Choice) -> dict[str, Any]:
     """A choice in JSON values: weights, and what validation said of every one that was tried."""
-    return {"weights": list(choice.weights), "grid": list(choice.grid), **asdict(choice.all)}
+    values = [round(value, 5) for value in choice.all.ndcg]
+    return {"weights": list(choice.weights), "grid": list(choice.grid), "ndcg@10": values}
 
 
 def once(score: Score) -> Score:

@@ -14,7 +14,7 @@ from benchmarks.harness.ledger import Run, key_of
 from benchmarks.longtail import page_reach, tables
 from benchmarks.longtail.commands import train_words
 from benchmarks.longtail.judge import Judge, Scorer, gap, spread, worst
-from benchmarks.longtail.page import write_page
+from benchmarks.longtail.page import RESULTS, write_page
 from benchmarks.longtail.ranks import DEEPEST, Column, add_column, clipped, read_users, users_digest, write_users
 from benchmarks.longtail.results import Results
 from benchmarks.longtail.slots import Slots
@@ -191,6 +191,18 @@ def test_the_page_is_made_from_committed_files_alone(measured, tmp_path):
     assert f"| joint mix | 3 | {mean:.4f} |".replace(" 0.", " .") in text
     assert "| music-sasrec | joint | **narrow** |" in text and "](longtail.png)" in text
     assert (tmp_path / "longtail.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_committed_rank_has_its_users_and_its_line():
+    """Of the results in the repository: what the page is made from is whole."""
+    results = Results(RESULTS)
+    for path in sorted(RESULTS.glob("*.parquet")):
+        if not path.name.endswith(".users.parquet"):
+            log = next(name for name in tables.LOGS if path.name.startswith(f"{name}-"))
+            model = next((f"{log}-{name}" for name in tables.MODELS if path.name.startswith(f"{log}-{name}-")), log)
+            known = {line["key"] for line in results.ledger.lines(model) if line["phase"] == "ranked"}
+            found = read_users(results.users(log)).tables(path, path.stem)
+            assert found and set(found) <= known, path.name
 
 
 def test_no_results_are_a_page_without_a_figure(tmp_path):
