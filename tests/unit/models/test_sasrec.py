@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 import ltrec.models.backbones.sasrec as sasrec
+import ltrec.models.layout as layout
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.models.backbones import BACKBONE_CONFIGS, BACKBONES, Encoder, SASRec, SASRecConfig, Scorer
-from ltrec.models.layout import AttentionLayout
+from ltrec.models.layout import AttentionLayout, attention_layout, length_groups
 from ltrec.optim.build import adamw
 
 NUM_ITEMS, MAX_LEN = 20, 9
@@ -155,9 +157,12 @@ def test_by_distance_a_state_does_not_know_what_follows(lengths):
 
 @pytest.mark.parametrize("positions", ["absolute", "distance"])
 def test_one_rectangle_gives_the_states_of_many(positions, monkeypatch):
-    """As on an accelerator, where rows are not grouped."""
+    """As on an accelerator, where rows are not grouped. Here every length has a rectangle of its own."""
     model, batch = model_of(positions=positions), batch_of([5, 1, 9, 2, 2])
-    grouped = model.encode(batch)
+    with monkeypatch.context() as patch:
+        patch.setattr(layout, "length_groups", partial(length_groups, waste=0))
+        assert len(attention_layout(batch.offsets, 19, MAX_LEN).groups) == 4
+        grouped = model.encode(batch)
     first = torch.arange(5) * MAX_LEN
     slots = torch.cat([first[row] + torch.arange(length) for row, length in enumerate(batch.lengths_B.tolist())])
     monkeypatch.setattr(sasrec, "attention_layout", lambda *_: AttentionLayout(slots, ((5, MAX_LEN),)))
