@@ -112,8 +112,10 @@ class WeightAverage(Callback):
     def shown(self) -> Iterator[None]:
         """For the block the module holds the average. Every rank must take part."""
         self._exchange()
-        yield
-        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
 
     def _exchange(self) -> None:
         """Bit for bit, with memory for one more tensor."""

@@ -75,7 +75,7 @@ def test_decay_is_told_per_step_or_by_epochs(ema, decay):
     assert decay_of(ema, 100) == pytest.approx(decay)
 
 
-@pytest.mark.parametrize("value", ["-0.1", "-1", ".nan", ".inf", "1e10", "yes"])
+@pytest.mark.parametrize("value", ["-0.1", "-1", ".nan", ".inf", "1e10", "yes", "true", "null"])
 def test_values_that_are_no_average_are_refused(value):
     with pytest.raises(UserError, match=r"ema"):
         load([], [f"trainer.ema={value}"])

@@ -1,5 +1,6 @@
 """The average of the weights in a run: what is validated and scored, what a checkpoint holds."""
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 from pytorch_lightning.callbacks import Callback
@@ -11,6 +12,7 @@ from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.trained import ranked_line
 from ltrec.launch.build import open_data
+from ltrec.launch.commands.predict import predict
 from ltrec.launch.evaluating import evaluate_run
 from ltrec.launch.processes import detect
 from ltrec.launch.run_folder import RunFolder
@@ -129,6 +131,14 @@ def test_both_weights_of_a_checkpoint_can_be_scored(data, averaged):
         score = load_network(config, opened, path, detect(), weights=asked)
         backbone = score.__closure__[0].cell_contents
         assert same(dict(backbone.state_dict()), {n.removeprefix("backbone."): v for n, v in expected.items()}), asked
+
+
+def test_predictions_are_of_the_average_unless_told_otherwise(averaged, tmp_path):
+    found = {}
+    for asked in (None, "average", "raw"):
+        predict(averaged, settings=[], out=tmp_path / f"{asked}.parquet", k=3, checkpoint="last", weights=asked)
+        found[asked] = pq.read_table(tmp_path / f"{asked}.parquet")
+    assert found[None].equals(found["average"]) and not found[None].equals(found["raw"])
 
 
 def test_weights_that_are_not_there_are_refused(data, averaged, tmp_path):
