@@ -40,3 +40,31 @@ def test_two_processes_choose_as_one_does(tmp_path):
     found = spawn(evaluate_and_train, 2, tmp_path / "store", again.path, data, tmp_path / "two")
     assert found == [(0, True), (0, True)]
     assert [name for name in FILES if (again.path / name).read_bytes() != (one.path / name).read_bytes()] == []
+
+
+SHARDED = {
+    "fsdp2": ["strategy.name=stratified_fsdp2"],
+    "zero-2": ["strategy.name=stratified_deepspeed_stage_2"],
+}
+
+
+def train_sharded(rank, data, out):
+    act_as_rank(rank, 2)
+    for name, words in SHARDED.items():
+        plugins = ["plugin.trained.name=bottleneck", "switch.by=step", "switch.at=2"]
+        training.train(tiny_config(data, out / name, *WORDS, *plugins, *words))
+
+
+@pytest.mark.slow
+def test_a_run_with_sharded_weights_and_plugins_ends_with_its_choice(tmp_path):
+    """Which one process finds, and would make alike."""
+    data = tiny_data(tmp_path / "data")
+    spawn(train_sharded, 2, tmp_path / "store", data, tmp_path, timeout=240)
+    for name in SHARDED:
+        run = RunFolder(tmp_path / name / "r")
+        before = {path.name: path.read_bytes() for path in run.memory.iterdir()}
+        assert before.keys() == {"choices.json", "neighbours.parquet"}
+        for path in run.memory.iterdir():
+            path.unlink()
+        evaluate_run(run, "test", "best", detect())
+        assert {path.name: path.read_bytes() for path in run.memory.iterdir()} == before, name

@@ -69,7 +69,7 @@ def test_without_validation_targets_the_weight_is_the_default_and_that_is_said(t
     write_dataset(tmp_path / "data", users)
     run = training.train(tiny_config(tmp_path / "data", tmp_path, *MEMORY))
     said = "memory beside last.ckpt: mix with weight 0.5, by default: no user has a validation target to choose by"
-    assert said in capsys.readouterr().out, "of the weights that are named the nearest to 0.6"
+    assert said in capsys.readouterr().out, "of the weights that are named the one nearest to the default"
     [entry] = choices(run)
     assert entry["choice"] == {"grid": [0.0, 0.5, 0.9], "all": {"users": 0, "ndcg": [], "weight": 0.5}, "strata": []}
     assert EvalTable.read(evaluate_run(run, "test", "best", detect())["sasrec"]).num_users == 90
