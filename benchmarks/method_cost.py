@@ -132,7 +132,7 @@ class Bench:
         """One, or one per stage; of joint training also one per option."""
         file = METHODS / f"{method}.yaml"
         fixed = [f"data.path={self.path}", "trainer.accelerator=cpu", "trainer.threads=1", "init_from=", "stream.users=all"]
-        fixed += self.options.set
+        fixed += [f"trainer.ema={load([file], []).trainer.ema:g}", *self.options.set]  # the quick start averages weights for all
         config = load([CONFIG, file], fixed)
         plain = [Row(method, config)] if config.trained_plugin.name == "none" else []
         more = STAGES if not plain else OPTIONS if method == "joint" else {}
