@@ -92,9 +92,8 @@ class Quantiles(TypedDict):
 
 
 class ReachFile(FileRef):
-    """How far targets are from histories: the file, the share of users asked, and validation targets [stratum][distance 0 to 3]."""
+    """How far targets are from histories: the file, and the validation targets that were looked at, [stratum][distance 0 to 3]."""
 
-    share: Share
     valid: tuple[tuple[Count, ...], ...]
 
 

@@ -89,7 +89,8 @@ def _reach(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         return
     repeat, one, two, beyond = (f"{share:.0%}" for share in counts.sum(axis=0) / all_)
     by_stratum = ", ".join(f"{row[ONE_LINK] / row.sum():.0%}" if row.sum() else "-" for row in counts)
-    sample = f" ({s['reach']['share']:.1%} of the users asked)" if s["reach"]["share"] < 1 else ""
+    asked = all_ / (s["valid_targets"] - s["cold_valid_targets"])
+    sample = f" ({asked:.1%} of them looked at)" if asked < 1 else ""
     inside = f", {repeat} are in it" if counts[:, REPEAT].any() else ""
     yield (
         "reach",

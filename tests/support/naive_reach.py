@@ -69,7 +69,6 @@ def give_reach(folder: Path) -> dict[str, dict[int, int]]:
         "path": "reach/reach-0.parquet",
         "bytes": path.stat().st_size,
         "sha256": sha256_file(path),
-        "share": 1.0,
         "valid": counts,
     }
     replace(manifest, summary={**manifest.summary, "reach": entry}).save(folder)

@@ -117,16 +117,18 @@ def test_the_summary_counts_validation_targets_by_stratum_and_tells_nothing_of_t
     expected = Counter((strata[key], d) for key, d in known(tmp_path / "out", "valid").items() if d >= 0)
     assert [[expected[z, d] for d in range(4)] for z in range(3)] == counts
     assert counts[2] == [0, 0, 0, 0]
-    assert set(manifest.summary["reach"]) == {"path", "bytes", "sha256", "share", "valid"}
+    assert set(manifest.summary["reach"]) == {"path", "bytes", "sha256", "valid"}
 
 
-def test_of_many_users_those_with_the_smallest_keys_are_asked(tmp_path, monkeypatch):
+def test_of_many_users_those_with_the_smallest_keys_are_asked(tmp_path, monkeypatch, capsys):
     prepared(tmp_path / "all", a_log(2))
     everybody = known(tmp_path / "all" / "out")
     monkeypatch.setattr(asked, "MOST_USERS", 20)
-    share = prepared(tmp_path / "some", a_log(2)).summary["reach"]["share"]
-    some = known(tmp_path / "some" / "out")
-    assert share == 20 / 60
+    manifest = prepared(tmp_path / "some", a_log(2))
+    some, share = known(tmp_path / "some" / "out"), 20 / 60
+    print_data(manifest, Screen())
+    shown = sum(map(sum, manifest.summary["reach"]["valid"])) / manifest.summary["valid_targets"]
+    assert f"({shown:.1%} of them looked at)" in " ".join(capsys.readouterr().out.split())
     assert 0 < len(some) < len(everybody)
     assert some == {key: everybody[key] for key in sorted(everybody)[: len(some)]}
     assert max(some) < -(2**63) + share * 2**64 <= min(set(everybody) - set(some))

@@ -21,7 +21,7 @@ from ltrec.data.prepare.reach.walks import visits_of_two, walk, walk_twice
 from ltrec.data.reach import BEYOND, ONE_LINK, REPEAT, TWO_LINKS, UNKNOWN
 
 Bools = npt.NDArray[np.bool_]
-MOST_VISITS = 1 << 28
+MOST_VISITS = 1 << 26
 """Events that the walks of one split come to, once for one link and once for two."""
 
 

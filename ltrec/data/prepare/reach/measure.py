@@ -47,7 +47,6 @@ def measure_reach(
     valid, stratum = found["valid"], asked.stratum_U
     return {
         **_write(asked.key_U, found, work),
-        "share": share,
         "valid": [[int(((stratum == z) & (valid == d)).sum()) for d in KNOWN] for z in range(strata)],
     }
 
