@@ -16,6 +16,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import torch
 from harness.children import say
 from papers_page import write_page
 from papers_tables import CLAIMS, Claim
@@ -69,6 +70,7 @@ def main() -> int:
     options = arguments()
     if unknown := [name for name in options.claims if name not in CLAIMS]:
         sys.exit(f"unknown claim {unknown[0]!r}; there are {', '.join(CLAIMS)}")
+    torch.set_num_threads(1)
     bench = Bench(options.logs, options.out, options.results, tuple(options.set), options.tries)
     try:
         failed = [label for name in options.claims for label in work_claim(bench, CLAIMS[name], options)]
