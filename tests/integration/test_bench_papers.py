@@ -30,7 +30,7 @@ def logs(tmp_path_factory):
 def run(logs, out, *more):
     words = ["--logs", logs, "--out", out / "out", "--results", out / "results", "--seeds", "1", *more, "--set", *SMALL]
     command = [str(word) for word in (sys.executable, SCRIPT, *words)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     found = {path.name: path.read_text() for path in (out / "results").glob("*.jsonl")}
     return {name: [json.loads(line) for line in text.splitlines()] for name, text in found.items()}
@@ -44,9 +44,9 @@ def table_of(out, paper, line):
     return EvalTable.read(out / "out" / paper / "runs" / line["runs"][0] / "eval" / "test.parquet")
 
 
-@pytest.mark.slow  # a dozen short runs, each a process of its own
+@pytest.mark.slow  # five short runs, each a process of its own
 def test_groups_of_length_with_items_of_the_history_kept(logs, tmp_path):
-    lines = run(logs, tmp_path, "--claims", "fairness", "--methods", "per-user-mean,joint,cvar-dro", "--tries", "2")
+    lines = run(logs, tmp_path, "--claims", "fairness", "--methods", "per-user-mean,joint,cvar-dro", "--tries", "1")
     theirs, ours = (lines[f"papers-fairness-{side}-retailrocket.jsonl"] for side in ("user", "target"))
     found = summary(theirs, "cvar-dro")
     table = table_of(tmp_path, "fairness", found)
@@ -60,18 +60,18 @@ def test_groups_of_length_with_items_of_the_history_kept(logs, tmp_path):
         assert mean == pytest.approx(values[users].mean(), abs=1e-5)
     assert {line["method"] for line in theirs if line["phase"] == "final"} == {"per-user-mean", "joint", "cvar-dro"}
     assert {line["method"] for line in ours if line["phase"] == "final"} == {"joint", "cvar-dro"}
-    assert {line["setting"] for line in theirs if line["phase"] == "tune"} == {"as-is", "worst-half", "worst-third"}
+    assert {line["setting"] for line in theirs if line["phase"] == "tune"} == {"as-is", "worst-half"}
     joint = [next(line for line in side if line["phase"] == "final" and line["method"] == "joint") for side in (theirs, ours)]
     assert joint[0]["key"] == joint[1]["key"] and joint[0]["run"] == joint[1]["run"], "one run serves both sides"
     assert "### retailrocket" in (tmp_path / "results" / "papers.md").read_text()
 
 
-@pytest.mark.slow  # ten short runs, each a process of its own
+@pytest.mark.slow  # four short runs, each a process of its own
 def test_existing_and_new_users_and_nothing_twice(logs, tmp_path):
-    words = ("--claims", "ltp-gru4rec,ltp-sasrec", "--data", "music", "--methods", "joint,ltp")
+    words = ("--claims", "ltp-gru4rec", "--data", "music", "--methods", "joint,ltp", "--tries", "1")
     lines = run(logs, tmp_path, *words)
-    assert set(lines) == {f"papers-ltp-{m}-{side}-music.jsonl" for m in ("gru4rec", "sasrec") for side in ("bce", "softmax")}
-    found = summary(lines["papers-ltp-sasrec-bce-music.jsonl"], "ltp")
+    assert set(lines) == {f"papers-ltp-gru4rec-{side}-music.jsonl" for side in ("bce", "softmax")}
+    found = summary(lines["papers-ltp-gru4rec-bce-music.jsonl"], "ltp")
     table = table_of(tmp_path, "ltp", found)
     hits, new = table.column(RANK) <= 10, table.column("stratum") < 0
     long_N = table.column(HISTORY_LENGTH) - 1 >= table.strata.head_from
@@ -86,9 +86,9 @@ def test_existing_and_new_users_and_nothing_twice(logs, tmp_path):
     assert run(logs, tmp_path, *words) == lines
 
 
-@pytest.mark.slow  # six short runs, each a process of its own
+@pytest.mark.slow  # two short runs, each a process of its own
 def test_auc_of_one_pool_and_of_each_user(logs, tmp_path):
-    words = ("--claims", "pin-din", "--methods", "joint,pin-released")
+    words = ("--claims", "pin-din", "--sides", "bce", "--methods", "joint,pin-released")
     lines = run(logs, tmp_path, *words)
     theirs = lines["papers-pin-din-bce-ml-1m.jsonl"]
     found, pooled = summary(theirs, "pin-released"), [line for line in theirs if line["phase"] == "pooled"]
