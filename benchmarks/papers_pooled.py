@@ -10,9 +10,10 @@ from ltrec.evaluation.groups import groups
 from ltrec.evaluation.pooled_auc import score_pools
 from ltrec.evaluation.table import EvalTable
 from ltrec.launch.build import build_histories, open_data
-from ltrec.launch.evaluating import load_score, negatives_of
+from ltrec.launch.evaluating import negatives_of
 from ltrec.launch.processes import detect
 from ltrec.launch.run_folder import RunFolder
+from ltrec.launch.scoring import load_network
 from ltrec.launch.travelling import reopen
 
 
@@ -32,7 +33,7 @@ def pooled_line(line: Line, out: Path) -> Line:
     assert negatives is not None, "AUC of a pool is one of sampled candidates"
     histories = build_histories(config, data, "test")
     chunks = (histories.chunk(index) for index in range(len(histories)))
-    score = load_score(config, data, run.checkpoint("best"), detect())
+    score = load_network(config, data, run.checkpoint("best"), detect())
     pools = score_pools(score, chunks, negatives, filter_seen=config.evaluation.filter_seen)
     warm = slice(len(pools.target_N))  # a table's users without history come last
     found = {group.key: pools.auc(group.mask_N[warm]) for group in groups(EvalTable.read(run.eval / "test.parquet"))}

@@ -3,10 +3,19 @@
 import importlib
 import re
 
+import numpy as np
 import pytest
 
 from ltrec.config.load import dump, load
+from ltrec.evaluation.pooled_auc import pooled_auc, sampled_scores
+from ltrec.launch.build import build_histories, open_data
+from ltrec.launch.evaluating import evaluate_run, negatives_of
+from ltrec.launch.processes import detect
+from ltrec.launch.scoring import load_network
+from ltrec.launch.training import train
+from ltrec.launch.travelling import reopen
 from tests.support.source_tree import ROOT
+from tests.support.tiny_run import tiny_data
 
 SEEDS = [0, 1, 2]
 
@@ -16,7 +25,7 @@ def bench():
     """The benchmark's modules."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "benchmarks")
-        names = ("tables", "cells", "page", "work", "published")
+        names = ("tables", "cells", "page", "work", "published", "pooled")
         yield {name: importlib.import_module(f"papers_{name}") for name in names}
 
 
@@ -129,6 +138,35 @@ def test_a_pooled_metric_is_the_mean_over_the_seeds_that_are_shared(bench):
     assert side.cell("joint", "all", pooled).value == pytest.approx(0.6)
     assert side.cell("pin-backbone", "all", pooled) is None and side.cell("joint", "tail", pooled) is None
     assert bench["cells"].printed(claim, "ml-1m", "joint", "all", pooled).value == 0.9077
+
+
+def test_pooled_auc_of_a_run_by_group(bench, tmp_path):
+    """Of a tiny DIN: the pools of every stratum, made again chunk by chunk without the table."""
+    words = ["stream.batch_rows=24", "stream.lanes=24", "stream.max_len=6", "model.name=din", "model.width=8", "objective.name=bce"]
+    words += ["evaluation.candidates=sampled", "evaluation.sampled_negatives=7", "evaluation.chunk_rows=32", "trainer.max_epochs=1"]
+    words += [f"data.path={tiny_data(tmp_path / 'data')}", f"out={tmp_path / 'runs'}", "name=r", "trainer.accelerator=cpu"]
+    run = train(load([], words))
+    evaluate_run(run, "test", "best", detect())
+    config = reopen(run)
+    data = open_data(config)
+    score, histories = load_network(config, data, run.checkpoint("best"), detect()), build_histories(config, data, "test")
+    targets, rivals = {}, {}
+    for index in range(len(histories)):
+        chunk = histories.chunk(index)
+        pools = sampled_scores(score(chunk), chunk, negatives_of(config), filter_seen=True)
+        for row, stratum in enumerate(chunk.stratum_B.tolist()):
+            targets.setdefault(stratum, []).append(pools.target_N[row])
+            rivals.setdefault(stratum, []).extend(pools.rival_NC[row][pools.real_NC[row]])
+    facts = {"data": "d", "method": "m", "setting": "as-is", "seed": 0, "run": "r", "key": "k"}
+    line = bench["pooled"].pooled_line(facts | {"test": {}}, tmp_path)
+    assert line["phase"] == "pooled" and line.items() >= facts.items() and "test" not in line
+    assert len(histories) > 1 and len(targets) == 3
+    for stratum, mine in targets.items():
+        assert line["groups"][f"stratum={stratum}"] == pytest.approx(
+            pooled_auc(np.array(mine), np.array(rivals[stratum])), abs=1e-5
+        )
+    whole = pooled_auc(np.concatenate(list(targets.values())), np.concatenate(list(rivals.values())))
+    assert line["groups"]["all"] == pytest.approx(whole, abs=1e-5)
 
 
 GAIN, LOSS, NOTHING = (0.01, 0.02), (-0.02, -0.01), (-0.01, 0.01)
