@@ -69,6 +69,14 @@ GLOSSARY = (
         ("mean popularity", "popularity"),
     ),
     Term(
+        "baselines",
+        "Last item, transitions, item knn",
+        "Baselines that need no training. Last item: the user's last item again. Transitions: what came after or before the user's "
+        "last items in other histories, the nearer the more. Item knn: items that have users in common with these (cosine). Both "
+        "go on by popularity where they know nothing.",
+        tuple(f"{name}{metric}" for name in ("last item", "transitions", "item knn") for metric in ("", " ndcg")),
+    ),
+    Term(
         "interval",
         "95 % interval",
         "How far a mean would move had other users been drawn (bootstrap over users) and, with several seeds, had training used "
