@@ -243,3 +243,15 @@ def test_a_damaged_or_missing_file_is_named_when_it_is_read(tmp_path):
     path.unlink()
     with pytest.raises(UserError, match=rf"{path.name} is missing; prepare the data again"):
         read_reach(tmp_path / "out", manifest, "valid")
+
+
+def test_two_links_over_an_item_that_is_no_hub(tmp_path, monkeypatch):
+    """h-m and m-t, all rare beside 64 items that everybody has; without the one of them there is no way."""
+    monkeypatch.setattr(links, "MOST_WORDS", 1)
+    crowd = [(f"f{u}", f"hub{n}", START + n) for u in range(4) for n in range(66)]
+    ways = {"h-m": ("h", "m", "x1", "x2"), "m-t": ("m", "t", "x3", "x4"), "asks": ("h", "t", "x5")}
+    rows = [(user, item, START + n) for user, items in ways.items() for n, item in enumerate(items)]
+    for folder, log, distance in (("both", [*crowd, *rows], 2), ("one", [*crowd, *rows[4:]], 3)):
+        prepared(tmp_path / folder, log, ties="source")
+        asking = next(row["user_key"] for row in shard_rows(tmp_path / folder / "out") if row["user_id"] == "asks")
+        assert known(tmp_path / folder / "out", "valid")[asking] == distance
