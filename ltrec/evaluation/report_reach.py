@@ -16,6 +16,8 @@ from ltrec.evaluation.report_view import Cell, Reached, Row, Table, missing, sho
 from ltrec.evaluation.report_words import capital, metric_name, number
 from ltrec.evaluation.summary import Estimate
 
+_HARDLY = 0.01
+
 UNKNOWN_REACH = (
     "How far targets are from their histories is not known here: the data set was prepared, or the run evaluated, by an ltrec that "
     "did not measure reach."
@@ -51,11 +53,11 @@ def reach_words(summary: ReachSummary) -> tuple[str, ...]:
     if not tail.known:
         return (f"No tail user was evaluated whose target's distance is known.{asked}",)
     beside = f" ({head.share(BEYOND):.0%} of the head's)" if head.known else ""
-    first = (
-        f"{tail.share(BEYOND):.0%} of the tail's targets are beyond two links from the history{beside}: no chain of two direct "
-        f"transitions leads to them.{asked}"
-    )
-    return (first, *_given(summary.metric, tail, head))
+    first = f"{tail.share(BEYOND):.0%} of the tail's targets are beyond two links from the history{beside}: no chain of two direct "
+    first += "transitions leads to them."
+    if tail.share(BEYOND) < _HARDLY:
+        first = "Nearly every target of the tail is within two links of the history: reach sets no limit here."
+    return (first + asked, *_given(summary.metric, tail, head))
 
 
 def _given(metric: str, tail: ReachGroup, head: ReachGroup) -> tuple[str, ...]:

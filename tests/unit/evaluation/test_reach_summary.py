@@ -90,7 +90,7 @@ def test_the_words_tell_what_the_tail_lacks(near, head, meaning):
 def test_the_words_without_a_head_without_a_tail_and_of_a_sample():
     tail = eval_table([1, 2], [3, 3], reach=[1, -1])
     assert reach_words(summarise_reach([tail], CONFIG_FEW)) == (
-        "0% of the tail's targets are beyond two links from the history: no chain of two direct transitions leads to them. "
+        "Nearly every target of the tail is within two links of the history: reach sets no limit here. "
         "Distances are known of 50.0% of the users, drawn by chance.",
         "One link away the tail reaches NDCG@10 1.0000.",
     )
