@@ -147,3 +147,29 @@ def test_the_buffer_is_used_again_once_it_is_free():
     second.sum().backward()
     assert len(objective.workspace._free) == 2
     assert not copy.deepcopy(objective).workspace._free
+
+
+@pytest.mark.parametrize(("rows", "keep_mib"), [(5, 0), (64, 0), (64, 64)])
+def test_rounded_factors_cost_a_percent_of_a_gradient_and_no_more(rows, keep_mib, monkeypatch):
+    """However small the blocks are, and whether probabilities are kept: what is rounded are the factors, not the sums."""
+    states, targets, table, draw = problem(examples=300, items=500, width=16, dtype=torch.float32)
+    objective = FullSoftmax(keep_mib=keep_mib, matmul="bfloat16")
+    monkeypatch.setattr(objective, "_block_rows", lambda *_: rows)
+    loss, expected = objective(states, targets, table, draw), reference(states, targets, table)
+    assert loss.dtype == torch.float32
+    assert_close(loss, expected, rtol=0.01, atol=0.01)
+    found, wanted = (torch.autograd.grad(each.sum(), (states, table)) for each in (loss, expected))
+    for a, b in zip(found, wanted, strict=True):
+        assert 0 < (a - b).norm() < 0.02 * b.norm()
+    assert not found[1][0].any(), "padding is no candidate"
+
+
+def test_rounded_probabilities_take_half_the_memory():
+    states, targets, table, draw = problem(examples=64, items=1000, dtype=torch.float32)
+    sizes = {}
+    for matmul in ("float32", "bfloat16"):
+        objective = FullSoftmax(matmul=matmul)
+        loss = objective(states, targets, table, draw)
+        del loss  # gives the matrix back
+        sizes[matmul] = sum(buffer.nbytes for buffer in objective.workspace._free)
+    assert sizes["bfloat16"] * 2 == sizes["float32"]
