@@ -11,8 +11,8 @@ P is computed in blocks of rows that fit the cache, so that the passes for maxim
 fits into `keep_mib`, it is kept for the backward pass. Otherwise each block is computed again there: a fourth matrix product in
 exchange for memory that does not grow with the positions.
 
-The three products may be formed of bfloat16 factors (`matmul`): logits and P are then rounded to 8 bits of mantissa, and take half the
-memory. Sums inside a product, maximum, exponential and the target's own logit stay in float32.
+The three products may be formed of bfloat16 factors (`matmul`): logits and P are then rounded to 8 bits of mantissa, and take half
+the memory. Sums inside a product, maximum, exponential and the target's own logit stay in float32.
 """
 
 from __future__ import annotations
