@@ -38,7 +38,7 @@ def write_figure(path: Path, judge: Judge, comparison: Comparison = RECOMMENDED)
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for place, (model, changes) in zip(axes, panels.items(), strict=True):
             panel(place, theme, model, changes, judge.config.head_margin)
-        axes[0].legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2, frameon=False)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2, frameon=False)
 
     inches = (4.6 * len(panels), 1.5 + ROW_INCHES * max(map(len, panels.values())))
     image = render(path.stem, paint, alt=caption, caption=caption, inches=inches)
@@ -63,7 +63,7 @@ def panel(axes: Axes, theme: Theme, title: str, changes: Changes, margin: float)
             axes.plot([100 * share.low, 100 * share.high], [row + shift] * 2, color=colour, linewidth=1.4)
             axes.plot([100 * share.mean], [row + shift], "o", color=colour, markersize=4.5, label=group if row == 0 else None)
     axes.set_yticks(range(len(changes)), list(changes))
-    axes.invert_yaxis()
+    axes.set_ylim(len(changes) - 0.5, -0.5)  # the first log on top
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
     axes.set_title(title)
