@@ -163,9 +163,11 @@ def test_the_printed_config_reloads_to_the_same_run(work, tmp_path, capsys):
 
 
 def test_smoke_tries_everything_and_leaves_nothing(work, tmp_path, capsys):
+    """Validation, too, however seldom the run itself would validate."""
     before = content(work / "runs")
-    ltrec("train", f"data.path={work}/data", f"out={work}/runs", "name=a", *TRAIN, "--smoke")
-    assert "smoke test passed" in capsys.readouterr().out
+    ltrec("train", f"data.path={work}/data", f"out={work}/runs", "name=a", *TRAIN, "trainer.validate_every_epochs=5", "--smoke")
+    shown = capsys.readouterr().out
+    assert "smoke test passed" in shown and "NDCG@10" in shown.partition("smoke test passed")[0]
     assert content(work / "runs") == before
 
 

@@ -65,7 +65,9 @@ def _smoke(config: RunConfig) -> None:
         name=f"{config.name}-smoke",
         resume="auto",
         tracking=replace(config.tracking, wandb="off" if config.tracking.wandb == "off" else "offline"),
-        trainer=replace(config.trainer, max_epochs=1, max_steps=-1, log_every_steps=1, checkpoint_every_steps=2),
+        trainer=replace(
+            config.trainer, max_epochs=1, max_steps=-1, validate_every_epochs=1, log_every_steps=1, checkpoint_every_steps=2
+        ),
         switch=config.switch if config.trained_plugin.name == "none" else _soon(config.switch),
     )
     run = train_run(short, steps_per_epoch=SMOKE_STEPS, afresh=True)  # whatever a failed attempt left
