@@ -39,7 +39,7 @@ from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.order.plan import Plan
 from ltrec.models.backbones import SASRec
 from ltrec.models.layout import attention_layout
 from ltrec.objectives import Draw

@@ -45,14 +45,14 @@ from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_write_text
+from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.launch.build import Data, build_plan, build_stage, open_data
-from ltrec.launch.processes import Processes
-from ltrec.launch.strategies import build_strategy, build_stratify
-from ltrec.launch.two_stages import build_switch
-from ltrec.stages.weight_average import WeightAverage
+from ltrec.run.build.components import Data, build_plan, build_stage, open_data
+from ltrec.run.build.strategies import build_strategy, build_stratify
+from ltrec.run.build.two_stages import build_switch
+from ltrec.run.process.processes import Processes
+from ltrec.training.callbacks.weight_average import WeightAverage
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "conf" / "experiment" / "quickstart.yaml"

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from methods_summary import newest_summaries
 from methods_tables import GATED, Protocol
 
-from ltrec.core.files import atomic_path
+from ltrec.core.storage.atomic import atomic_path
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.plots import Theme, render
+from ltrec.reporting.plots.style import Theme, render
 
 ROW_INCHES = 0.36
 

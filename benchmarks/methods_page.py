@@ -11,7 +11,7 @@ from methods_figure import write_figure
 from methods_summary import newest_summaries
 from methods_tables import GATED, Protocol
 
-from ltrec.core.files import atomic_write_text
+from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.evaluation.baselines import BASELINES
 
 ABOUT = """Written by `benchmarks/methods.py` from the lines beside this file; do not edit it.

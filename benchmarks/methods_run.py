@@ -12,9 +12,9 @@ from ltrec.config.load import load
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
-from ltrec.launch.evaluating import evaluate_run
-from ltrec.launch.processes import detect
-from ltrec.launch.run_folder import folder_of
+from ltrec.run.evaluate import evaluate_run
+from ltrec.run.folder.run_folder import folder_of
+from ltrec.run.process.processes import detect
 
 METRICS = ("hr@10", "ndcg@10", "ndcg@20", "auc")
 """What lines of results hold, where it was measured."""

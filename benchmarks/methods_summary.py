@@ -1,8 +1,8 @@
 """Seeds put together: a method's means with intervals, its paired difference from joint training, and ltrec's gate, as lines.
 
-Intervals are over users and training seeds (`ltrec.evaluation.seeds`). The gate judges all data sets of the protocol that are
-finished at once, so its tail p-values are adjusted over data sets (Holm). They are not adjusted over *methods*: of many methods
-one in twenty would pass the tail's test by luck alone, and who reads the table should know.
+Intervals are over users and training seeds (`ltrec.evaluation.statistics.seeds`). The gate judges all data sets of the protocol
+that are finished at once, so its tail p-values are adjusted over data sets (Holm). They are not adjusted over *methods*: of many
+methods one in twenty would pass the tail's test by luck alone, and who reads the table should know.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from harness.ledger import Ledger, Line
 from methods_tables import Protocol
 
 from ltrec.core import columns as c
-from ltrec.evaluation.bootstrap import interval
-from ltrec.evaluation.compare import difference
+from ltrec.evaluation.comparison.compare import difference
+from ltrec.evaluation.comparison.gate import gate
+from ltrec.evaluation.comparison.pairing import Paired, pair
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.gate import gate
 from ltrec.evaluation.groups import Group, groups
-from ltrec.evaluation.pairing import Paired, pair
-from ltrec.evaluation.seeds import resampled
+from ltrec.evaluation.statistics.bootstrap import interval
+from ltrec.evaluation.statistics.seeds import resampled
 from ltrec.evaluation.table import HISTORY_LENGTH, EvalTable
 
 Finals = Callable[[str, str], list[Line] | None]

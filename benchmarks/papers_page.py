@@ -11,7 +11,7 @@ from papers_cells import Cell, Measured, finding, printed
 from papers_tables import CLAIMS, Claim
 from papers_work import Bench
 
-from ltrec.core.files import atomic_write_text
+from ltrec.core.storage.atomic import atomic_write_text
 
 ABOUT = """# Claims of papers, in their own terms and against a better baseline
 

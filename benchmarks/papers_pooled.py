@@ -9,12 +9,12 @@ from harness.ledger import Line
 from ltrec.evaluation.groups import groups
 from ltrec.evaluation.pooled_auc import score_pools
 from ltrec.evaluation.table import EvalTable
-from ltrec.launch.build import build_histories, open_data
-from ltrec.launch.evaluating import negatives_of
-from ltrec.launch.processes import detect
-from ltrec.launch.run_folder import RunFolder
-from ltrec.launch.scoring import load_network
-from ltrec.launch.travelling import reopen
+from ltrec.run.build.components import build_histories, open_data
+from ltrec.run.evaluate import negatives_of
+from ltrec.run.folder.relocation import reopen
+from ltrec.run.folder.run_folder import RunFolder
+from ltrec.run.process.processes import detect
+from ltrec.run.scoring.scorer import load_network
 
 
 def pooled_line(line: Line, out: Path) -> Line:

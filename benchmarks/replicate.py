@@ -21,9 +21,9 @@ from ltrec.config.load import load
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
-from ltrec.launch.evaluating import evaluate_run
-from ltrec.launch.processes import detect
-from ltrec.launch.training import train
+from ltrec.run.evaluate import evaluate_run
+from ltrec.run.process.processes import detect
+from ltrec.run.train import train
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "replicate.jsonl"

@@ -40,11 +40,11 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.order.plan import Plan
 from ltrec.distributed.store import FlatStore
-from ltrec.launch.build import Data, build_plan, build_stage, open_data
-from ltrec.launch.processes import Processes
-from ltrec.launch.strategies import build_strategy, build_stratify
+from ltrec.run.build.components import Data, build_plan, build_stage, open_data
+from ltrec.run.build.strategies import build_strategy, build_stratify
+from ltrec.run.process.processes import Processes
 from ltrec.strategy import Stratified
 from ltrec.strategy.stratify import PROBE_EVERY
 

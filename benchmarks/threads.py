@@ -27,7 +27,7 @@ from pathlib import Path
 from bench_log import prepare_log
 
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
-from ltrec.launch.cores import WAITING
+from ltrec.run.process.cores import WAITING
 
 WAYS = {"default": {}, "ltrec": WAITING, "passive": {"OMP_WAIT_POLICY": "PASSIVE"}}
 """What each worker is told: nothing, so that libgomp spins for as long as it likes; what ltrec says; not to spin at all."""

@@ -15,7 +15,7 @@ import torch
 from ltrec.config.load import load
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.launch.build import build_plan, build_stage, open_data
+from ltrec.run.build.components import build_plan, build_stage, open_data
 
 CONFIG = Path(__file__).parents[1] / "conf" / "experiment" / "quickstart.yaml"
 

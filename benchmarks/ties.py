@@ -21,7 +21,7 @@ from harness.child import Job
 from methods_tables import PROTOCOLS
 
 from ltrec.config.load import dump, load
-from ltrec.core.files import atomic_write_text
+from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.data.prepare.pipeline import prepare
 
 HERE = Path(__file__).parent

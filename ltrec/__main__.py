@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ltrec.launch.cli import main
+from ltrec.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

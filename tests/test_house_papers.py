@@ -9,7 +9,7 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 
-from ltrec.launch.cli import COMMANDS
+from ltrec.cli.main import COMMANDS
 from tests.support.source_tree import ROOT, committed, python_files
 
 PYPROJECT = ROOT / "pyproject.toml"
@@ -61,7 +61,7 @@ def test_constraints_pin_every_dependency_within_its_bound():
 
 
 def test_every_command_has_its_file_and_every_file_its_command():
-    files = {path.stem for path in python_files("ltrec") if path.parts[1:3] == ("launch", "commands")} - {"__init__"}
+    files = {path.stem for path in python_files("ltrec") if path.parts[1:3] == ("cli", "commands")} - {"__init__"}
     assert files == set(COMMANDS)
 
 

@@ -21,9 +21,9 @@ import torch
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_write_text
-from ltrec.launch.run_folder import folder_of
-from ltrec.launch.training import train
+from ltrec.core.storage.atomic import atomic_write_text
+from ltrec.run.folder.run_folder import folder_of
+from ltrec.run.train import train
 
 
 @dataclass(frozen=True, slots=True)

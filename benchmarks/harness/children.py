@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.config.load import dump
-from ltrec.core.files import atomic_write_text
+from ltrec.core.storage.atomic import atomic_write_text
 
 from .child import Job
 from .ledger import Line, Run

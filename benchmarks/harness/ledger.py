@@ -16,7 +16,7 @@ from typing import Any
 from ltrec.config.identity import flat
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
-from ltrec.core.files import canonical_json
+from ltrec.core.storage.atomic import canonical_json
 from ltrec.data.manifest import Manifest
 
 WITHOUT_EFFECT = (

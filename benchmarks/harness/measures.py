@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ltrec.launch.run_folder import RunFolder
-from ltrec.stages.checkpoint_io import read_checkpoint
+from ltrec.run.folder.run_folder import RunFolder
+from ltrec.training.checkpoints.io import read_checkpoint
 
 METRICS = ("hr@10", "ndcg@10")
 """That validation measures."""

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from benchmarks.longtail import tables
 from benchmarks.longtail.comparisons import RECOMMENDED, Comparison
 from benchmarks.longtail.judge import Judge
-from ltrec.core.files import atomic_path
-from ltrec.evaluation.compare import Difference
-from ltrec.evaluation.plots import Theme, render
+from ltrec.core.storage.atomic import atomic_path
+from ltrec.evaluation.comparison.compare import Difference
+from ltrec.reporting.plots.style import Theme, render
 
 ROW_INCHES = 0.42
 

@@ -18,12 +18,12 @@ from benchmarks.longtail import tables
 from benchmarks.longtail.ranking import CUTOFFS, METRICS
 from benchmarks.longtail.ranks import Users, read_users
 from benchmarks.longtail.results import TRAINED, Results
-from ltrec.evaluation.compare import Difference, difference
+from ltrec.evaluation.comparison.compare import Difference, difference
+from ltrec.evaluation.comparison.gate import DatasetVerdict, gate
+from ltrec.evaluation.comparison.pairing import Paired, pair, seeds_of_one
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.gate import DatasetVerdict, gate
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.metrics import per_user
-from ltrec.evaluation.pairing import Paired, pair, seeds_of_one
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, TARGET_COUNT, EvalTable
 from ltrec.evaluation.trained import KEY
 

@@ -15,10 +15,10 @@ from benchmarks.longtail.markdown import table
 from benchmarks.longtail.page_costs import costs, tuning
 from benchmarks.longtail.page_grid import grid
 from benchmarks.longtail.page_reach import reach
-from ltrec.core.files import atomic_write_text
-from ltrec.evaluation.compare import Difference
+from ltrec.core.storage.atomic import atomic_write_text
+from ltrec.evaluation.comparison.compare import Difference
+from ltrec.evaluation.comparison.gate import DatasetVerdict
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.gate import DatasetVerdict
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "results" / "longtail.md"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ltrec.config.tree import RunConfig
-from ltrec.data.stream.histories import Score
+from ltrec.data.stream.reading.histories import Score
 from ltrec.evaluation.catalogue import Catalogue
 from ltrec.evaluation.groups import groups
 from ltrec.evaluation.metrics import per_user
 from ltrec.evaluation.ranking import num_parts, rank_split
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, EvalTable, Part, assemble
-from ltrec.launch.build import Data, build_histories
-from ltrec.launch.evaluating import protocol_of
+from ltrec.run.build.components import Data, build_histories
+from ltrec.run.evaluate import protocol_of
 
 CUTOFFS = (10, 20)
 METRICS = ("ndcg@10", "hr@10", "ndcg@20")

@@ -24,7 +24,7 @@ from benchmarks.longtail.results import Results
 from benchmarks.longtail.slots import Slots
 from ltrec.config.load import dump
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_write_text
+from ltrec.core.storage.atomic import atomic_write_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,14 +26,14 @@ from torch import Tensor
 
 from ltrec.config.tree import RunConfig
 from ltrec.data.neighbours.table import Neighbours
-from ltrec.data.stream.histories import HistoryChunk, Score
-from ltrec.evaluation.memory_config import MemoryConfig
-from ltrec.evaluation.weighing import Choice
-from ltrec.launch.build import Data
-from ltrec.launch.memory import choose_weights, neighbours_of
-from ltrec.launch.processes import detect
-from ltrec.launch.run_folder import folder_of
-from ltrec.launch.scoring import load_network, remembering, score_with
+from ltrec.data.stream.reading.histories import HistoryChunk, Score
+from ltrec.evaluation.memory.config import MemoryConfig
+from ltrec.evaluation.memory.weighing import Choice
+from ltrec.run.build.components import Data
+from ltrec.run.folder.run_folder import folder_of
+from ltrec.run.process.processes import detect
+from ltrec.run.scoring.memory import choose_weights, neighbours_of
+from ltrec.run.scoring.scorer import load_network, remembering, score_with
 
 MIX, LOG, STRATA = MemoryConfig(form="mix"), MemoryConfig(form="log"), MemoryConfig(form="mix", per_stratum=True)
 

@@ -27,13 +27,13 @@ from benchmarks.longtail.ranks import clipped, users_digest, write_users
 from benchmarks.longtail.variants import OF_ONE, OF_TWO, Variant, open_trunk
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
-from ltrec.core.files import atomic_path
+from ltrec.core.storage.atomic import atomic_path
 from ltrec.data.reach import read_reach
-from ltrec.launch.baselines import baseline_score
-from ltrec.launch.build import Data, open_data
-from ltrec.launch.moment import trained
-from ltrec.launch.run_folder import RunFolder, folder_of
-from ltrec.stages.checkpoint_io import look_into
+from ltrec.run.build.components import Data, open_data
+from ltrec.run.checkpoint.moment import trained
+from ltrec.run.folder.run_folder import RunFolder, folder_of
+from ltrec.run.scoring.baselines import baseline_score
+from ltrec.training.checkpoints.io import look_into
 
 
 def work(job: Job) -> dict[str, Any]:

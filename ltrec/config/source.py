@@ -17,8 +17,8 @@ import yaml
 
 from ltrec.config.yaml_core import CoreLoader, plain_scalar, texts
 from ltrec.core.errors import UserError
-from ltrec.core.files import refuse_special
-from ltrec.core.seal import text_is_broken
+from ltrec.core.storage.atomic import refuse_special
+from ltrec.core.storage.seal import text_is_broken
 
 COMMAND_LINE = "on the command line"
 _DOTTED = re.compile(r"[^\s.=]+(\.[^\s.=]+)*")

@@ -15,16 +15,16 @@ from ltrec.data.stream.config import StreamConfig
 from ltrec.distributed.alignment_config import AlignmentConfig
 from ltrec.distributed.config import StrategyConfig
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.memory_config import MemoryConfig
+from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.models.backbones import BACKBONE_CONFIGS, BackboneConfig, SASRecConfig
 from ltrec.models.plugins import PLUGIN_CONFIGS, NoPluginConfig, PluginConfig
 from ltrec.objectives import OBJECTIVE_CONFIGS, ObjectiveConfig, SampledSoftmaxConfig
 from ltrec.objectives.adversary import AdversaryConfig
 from ltrec.objectives.emphasis import EMPHASIS_CONFIGS, EmphasisConfig, PlainConfig
 from ltrec.optim.config import OptimConfig
-from ltrec.stages.config import TrainerConfig
-from ltrec.stages.switch_config import SwitchConfig
 from ltrec.tracking.config import TrackingConfig
+from ltrec.training.config import TrainerConfig
+from ltrec.training.switch_config import SwitchConfig
 
 VARIANTS: Tables = {
     "model": BACKBONE_CONFIGS,

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from ltrec.core.bounds import INT32, INT64, Between, check_fields, shown
 from ltrec.core.columns import NO_STRATUM
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_write_text, canonical_json, refuse_special
+from ltrec.core.storage.atomic import atomic_write_text, canonical_json, refuse_special
 from ltrec.core.strata import Strata
 from ltrec.core.typed import construct
 from ltrec.data.manifest_parts import MEND as MEND

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError, first_line
-from ltrec.core.files import sha256_file
+from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import MEND, Manifest
 
 UNKNOWN, REPEAT, ONE_LINK, TWO_LINKS, BEYOND = -1, 0, 1, 2, 3

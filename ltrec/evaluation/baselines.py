@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ltrec.data.neighbours.config import CoOccurrenceConfig, NeighboursConfig
 from ltrec.data.neighbours.table import Neighbours
-from ltrec.data.stream.histories import HistoryChunk, Score
+from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.models.recall import recall
 
 BASELINES = {"popularity": True, "last-item": False, "transitions": True, "item-knn": True}

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ltrec.core.errors import UserError
-from ltrec.data.stream.histories import HistoryChunk, Score
+from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.evaluation.ranking import Negatives
 from ltrec.evaluation.sampling import draw_negatives
 

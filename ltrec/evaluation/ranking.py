@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ltrec.core.errors import UserError
 from ltrec.data.reach import UNKNOWN
-from ltrec.data.stream.histories import HistoryChunk, Score
+from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.evaluation.baselines import popularity
 from ltrec.evaluation.catalogue import Catalogue
 from ltrec.evaluation.sampling import draw_negatives

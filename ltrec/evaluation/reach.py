@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.data.reach import BEYOND, KNOWN, ONE_LINK, REPEAT, TWO_LINKS
-from ltrec.evaluation.bootstrap import value_classes
+from ltrec.evaluation.comparison.pairing import seeds_of_one
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import groups
 from ltrec.evaluation.metrics import nearest_cutoff
-from ltrec.evaluation.pairing import seeds_of_one
+from ltrec.evaluation.statistics.bootstrap import value_classes
 from ltrec.evaluation.summary import Estimate, estimates, values_of
 from ltrec.evaluation.table import REACH, EvalTable
 

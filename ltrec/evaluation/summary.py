@@ -18,14 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core import columns as c
-from ltrec.evaluation.bootstrap import interval, key_of, rank_classes, resampled_means, value_classes
+from ltrec.evaluation.comparison.naming import common_name
+from ltrec.evaluation.comparison.pairing import seeds_of_one
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.lists import list_metrics
 from ltrec.evaluation.metrics import nearest_cutoff, per_user
-from ltrec.evaluation.naming import common_name
-from ltrec.evaluation.pairing import seeds_of_one
-from ltrec.evaluation.seeds import with_luck_of_seeds
+from ltrec.evaluation.statistics.bootstrap import interval, key_of, rank_classes, resampled_means, value_classes
+from ltrec.evaluation.statistics.seeds import with_luck_of_seeds
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, REPEAT, TARGET_COUNT, EvalTable, Protocol
 
 Values = dict[str, npt.NDArray[np.float64]]

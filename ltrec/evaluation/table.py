@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError, first_line
-from ltrec.core.files import atomic_path, canonical_json
-from ltrec.core.sealed_parquet import seal_holds, write_sealed
+from ltrec.core.storage.atomic import atomic_path, canonical_json
+from ltrec.core.storage.sealed_parquet import seal_holds, write_sealed
 from ltrec.core.strata import Strata
 from ltrec.data.reach import UNKNOWN, Reach
 from ltrec.evaluation.catalogue import Catalogue

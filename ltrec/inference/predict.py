@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_path
-from ltrec.data.stream.histories import HistoryChunk, Score
+from ltrec.core.storage.atomic import atomic_path
+from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.models.scoring import mask_seen
 from ltrec.models.top_items import top_items
 

@@ -1,1 +1,1 @@
-"""Roof: the command line and the composition root. The only place that prints, reads the environment and makes objects of names."""
+"""Start runs: torchrun on this machine, or a Slurm job."""

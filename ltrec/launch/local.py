@@ -1,24 +1,110 @@
-"""`ltrec launch local`: torchrun on this machine, with the same interpreter, as an argument list and never through a shell."""
+"""`ltrec launch local`: one run, which this process becomes, or several, which it looks after."""
 
 from __future__ import annotations
 
+import os
+import shlex
+import signal
 import sys
 from collections.abc import Sequence
 
-FRESH_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-"""The environment in which processes that start again do not read the addresses of those that died (pytorch#135712)."""
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.counting import counted
+from ltrec.launch.local_jobs import DONE, Outcome, Task, clock, hearing, run_all
+from ltrec.launch.processor_shares import Share, shares
+from ltrec.launch.torchrun import FRESH_STORE, plain, torchrun
+from ltrec.run.folder.find_run import find_run
+from ltrec.run.folder.launch_request import keep
+from ltrec.run.folder.run_folder import folder_of
+from ltrec.run.process.cores import settle
+from ltrec.terminal.screen import note, speaking
 
 
-def torchrun(words: Sequence[str], *, processes: int, max_restarts: int, profile: int = 0) -> list[str]:
-    """The argument list that trains `words` in so many processes, and records so many steps (0 = none)."""
-    options = ["--standalone", f"--nproc-per-node={processes}", f"--max-restarts={max_restarts}"]
-    return [sys.executable, "-m", "torch.distributed.run", *options, *_train(words, profile)]
+def one(run: RunConfig, words: Sequence[str], *, processes: int, max_restarts: int, profile: int, dry_run: bool) -> None:
+    """Train a run under torchrun: become it, so that signals and the exit code are its own.
+
+    Raises:
+        UserError: there are not so many GPUs, or the run cannot be trained by so many processes.
+    """
+    [share] = shares([run], processes=processes, jobs=1)
+    note(share.told(run))
+    command = torchrun(words, processes=share.processes_of(run), max_restarts=max_restarts, profile=profile)
+    if dry_run:
+        typer.echo(shlex.join(command))
+        return
+    sys.stdout.flush()
+    os.environ.update(FRESH_STORE)
+    settle(os.environ, processes=share.processes_of(run))
+    os.execv(command[0], command)
 
 
-def plain(words: Sequence[str], *, profile: int = 0) -> list[str]:
-    """The same in one process, which needs no torchrun."""
-    return [sys.executable, *_train(words, profile)]
+def several(runs: Sequence[RunConfig], *, jobs: int, processes: int, max_restarts: int, profile: int, dry_run: bool) -> None:
+    """Train runs, so many at a time, and say how each ended.
+
+    Raises:
+        UserError: a folder holds another run, or the machine cannot be shared so.
+        typer.Exit: code 1 when a run did not end well, 143 after SIGTERM.
+        KeyboardInterrupt: after Ctrl-C.
+    """
+    parts = shares(runs, processes=processes, jobs=min(jobs, len(runs)))
+    if dry_run:
+        for number, run in enumerate(runs):
+            find_run(run)
+            share = parts[number % len(parts)]
+            note(f"{run.name}: {share.told(run)}")
+            typer.echo(shlex.join(_command(run, share, max_restarts, profile)))
+        note(f"{counted(len(runs), 'run')}, {len(parts)} at a time; config and log of each go into its run folder")
+        return
+    code = keep(runs)
+    tasks = [
+        Task(run, lambda share, run=run: _command(run, share, max_restarts, profile), _code_of(run, code))  # type: ignore[misc]
+        for run in runs
+    ]
+    with hearing() as heard:
+        outcomes = run_all(tasks, parts, heard, note)
+    _show(outcomes)
+    if heard.signals and heard.signals[0] == signal.SIGINT:
+        raise KeyboardInterrupt
+    if heard.signals:
+        raise typer.Exit(128 + heard.signals[0])
+    if any(outcome.state != DONE for outcome in outcomes):
+        raise typer.Exit(1)
 
 
-def _train(words: Sequence[str], profile: int) -> list[str]:
-    return ["-m", "ltrec", "train", *words, *(["--profile", str(profile)] if profile else [])]
+def _command(run: RunConfig, share: Share, max_restarts: int, profile: int) -> list[str]:
+    words, processes = [str(folder_of(run).config)], share.processes_of(run)
+    if processes == 1 and not max_restarts:
+        return plain(words, profile=profile)
+    return torchrun(words, processes=processes, max_restarts=max_restarts, profile=profile)
+
+
+def _code_of(run: RunConfig, code: str) -> dict[str, str]:
+    """The environment in which a run's own copy of the package is found first, also before the folder we are in."""
+    if not code:
+        return {}
+    before = os.environ.get("PYTHONPATH", "")
+    return {
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": os.pathsep.join([str((folder_of(run).path / code).absolute()), *filter(None, [before])]),
+    }
+
+
+def _show(outcomes: Sequence[Outcome]) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("run", overflow="fold")
+    table.add_column("state", overflow="fold")
+    table.add_column("time", justify="right")
+    for outcome in outcomes:
+        colour = "green" if outcome.state == DONE else "red" if outcome.state.startswith(("failed", "killed")) else "yellow"
+        table.add_row(outcome.task.run.name, Text(outcome.state, colour), clock(outcome.seconds))
+    done = [outcome.task.folder.path for outcome in outcomes if outcome.state == DONE]
+    with speaking() as screen:
+        screen.show(table)
+        screen.say(f"{len(done)} of {counted(len(outcomes), 'run')} done")
+        if done:
+            screen.say(f"next: ltrec evaluate {shlex.join(map(str, done))}")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pytorch_lightning.strategies import Strategy, StrategyRegistry
 
 from ltrec.strategy.ddp import StratifiedDDPStrategy
-from ltrec.strategy.deepspeed_stage import DeepSpeedStage
+from ltrec.strategy.deepspeed.lazy import DeepSpeedStage
 from ltrec.strategy.fsdp2 import StratifiedFSDP2Strategy
 from ltrec.strategy.single import StratifiedSingleDeviceStrategy
 from ltrec.strategy.stratified import Stratified

@@ -1,7 +1,7 @@
 """metrics.jsonl: one JSON object per line, append-only, cut back to the checkpoint on resume.
 
 A run that was killed and resumed leaves the same lines as one that was not: the checkpoint remembers how many bytes were written
-when it was saved, and resuming drops what came after. Every line carries a digest (`ltrec.core.chain`).
+when it was saved, and resuming drops what came after. Every line carries a digest (`ltrec.core.storage.chain`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from ltrec.core.chain import digest_of, first_broken, linked
-from ltrec.core.files import fsync_folder
+from ltrec.core.storage.atomic import fsync_folder
+from ltrec.core.storage.chain import digest_of, first_broken, linked
 
 _TAIL = 1 << 16  # bytes, of which the last line is a part
 

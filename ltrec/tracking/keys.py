@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from ltrec.core.chain import DIGEST
+from ltrec.core.storage.chain import DIGEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ KEYS = (
     Key("test/*", "<metric> of the test, once the run is evaluated and reported; summary only", "max"),
     Key("throughput/*_per_s", "targets (or sequences, users), sequences and events a second, over all processes"),
     Key(DIGEST, "of the line and the one before it, so that damage is found; not in W&B"),
-    Key("health/*", "waiting, computing, memory, time left; see stages/health.py"),
+    Key("health/*", "waiting, computing, memory, time left; see training/callbacks/health.py"),
 )
 """All of them; the first that matches counts."""
 

@@ -25,7 +25,7 @@ from pytorch_lightning.loggers import Logger
 
 from ltrec.core.errors import Stopped, UserError, first_line
 from ltrec.core.secrets import masked_tree, secrets_of
-from ltrec.core.slots import ASIDE, PREVIOUS
+from ltrec.core.storage.slots import ASIDE, PREVIOUS
 from ltrec.tracking.config import TrackingConfig
 from ltrec.tracking.epoch_table import epoch_table
 from ltrec.tracking.keys import summary_of

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.models.backbones import BACKBONES, din
 from tests.support.ranks import act_as_rank

@@ -10,11 +10,11 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 
-import ltrec.launch.strategies as strategies
-import ltrec.launch.training as training
+import ltrec.run.build.strategies as strategies
+import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.strategy import deepspeed_shards
+from ltrec.strategy.deepspeed import shards as deepspeed_shards
 from tests.support.commands import ltrec
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn

@@ -5,16 +5,16 @@ import torch
 import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.core.world import World
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
-from ltrec.launch.build import build_datamodule, build_plan, build_stage, open_data
-from ltrec.launch.evaluating import evaluate_run
-from ltrec.launch.processes import Processes
-from ltrec.launch.run_folder import RunFolder
-from ltrec.launch.strategies import build_stratify
+from ltrec.run.build.components import build_datamodule, build_plan, build_stage, open_data
+from ltrec.run.build.strategies import build_stratify
+from ltrec.run.evaluate import evaluate_run
+from ltrec.run.folder.run_folder import RunFolder
+from ltrec.run.process.processes import Processes
 from tests.support.naive_strata import naive_step
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn

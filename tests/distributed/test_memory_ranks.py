@@ -4,12 +4,12 @@ import shutil
 
 import pytest
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from ltrec.core.errors import UserError
 from ltrec.distributed.collectives import by_first
-from ltrec.launch.evaluating import evaluate_run
-from ltrec.launch.processes import detect
-from ltrec.launch.run_folder import RunFolder
+from ltrec.run.evaluate import evaluate_run
+from ltrec.run.folder.run_folder import RunFolder
+from ltrec.run.process.processes import detect
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
 from tests.support.tiny_run import tiny_config, tiny_data

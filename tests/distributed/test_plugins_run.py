@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, column, tiny_config, tiny_data

@@ -12,12 +12,12 @@ from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Replicate, Shard, distribute_tensor
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from ltrec.core.errors import UserError
 from ltrec.distributed.report import StepReport
-from ltrec.stages.callbacks import gradient_norm
-from ltrec.stages.consistency import RankConsistency, statement
-from ltrec.stages.weight_average import WeightAverage
+from ltrec.training.callbacks.rank_consistency import RankConsistency, statement
+from ltrec.training.callbacks.table import gradient_norm
+from ltrec.training.callbacks.weight_average import WeightAverage
 from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_data
 

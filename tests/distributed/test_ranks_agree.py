@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from ltrec.launch import agreement
-from ltrec.launch.cli import main
-from ltrec.launch.ownership import owning
-from ltrec.launch.training import train
+from ltrec.cli.main import main
+from ltrec.run.folder.ownership import owning
+from ltrec.run.process import agreement
+from ltrec.run.train import train
 from tests.support.tiny_run import checkpoint, tiny_config, tiny_data, tiny_words
 
 PLAIN = ["stream.lanes=12", "optim.schedule=constant"]  # a rate that falls would be planned for one length

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ltrec.launch.local import FRESH_STORE
+from ltrec.launch.torchrun import FRESH_STORE
 from tests.support.commands import environment, ltrec, start
 from tests.support.killable_job import lines_written, wait_for, workers
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, refuse_differences, tiny_data, tiny_words

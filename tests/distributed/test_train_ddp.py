@@ -8,7 +8,7 @@ import torch
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
-from ltrec.stages.checkpoint_io import read_checkpoint
+from ltrec.training.checkpoints.io import read_checkpoint
 from tests.support.commands import ltrec
 from tests.support.naive_reach import give_reach, naive_reach, shard_rows
 from tests.support.shards import random_users, write_dataset

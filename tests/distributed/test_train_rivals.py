@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from ltrec.config.load import load
 from tests.support.ranks import act_as_rank
 from tests.support.source_tree import ROOT

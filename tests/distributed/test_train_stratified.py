@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from tests.support.commands import ltrec

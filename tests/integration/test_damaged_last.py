@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-import ltrec.launch.guests as guests
-import ltrec.launch.training as training
+import ltrec.run.build.loggers as guests
+import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.evaluation.report import write_report
-from ltrec.launch.run_folder import RunFolder
+from ltrec.reporting.html import write_report
+from ltrec.run.folder.run_folder import RunFolder
 from tests.support.killed_run import train_killed
 from tests.support.tiny_run import checkpoint, refuse_differences, same, tiny_config, tiny_data
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from ltrec.cli.main import main
 from ltrec.config.load import load
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
-from ltrec.launch.cli import main
 from tests.support.tiny_run import checkpoint, lines_of
 
 TRAIN = [

@@ -41,7 +41,7 @@ def test_the_judge_finds_what_is_wrong(world: World, tmp_path: Path, monkeypatch
     makers = {"broken": (1, lambda *_: Case(["verify", str(world.data)], "nothing is sound"))}
     assert "exit 0, though nothing is sound" in str(verdict(10**6, world, makers))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("ltrec.launch.cli.COMMANDS", None)
+    monkeypatch.setattr("ltrec.cli.main.COMMANDS", None)
     assert "exit 70: error: TypeError" in str(verdict(10**6 + 1, world, makers))
     monkeypatch.setattr("tests.support.fuzz.PATIENCE_S", 1)
     monkeypatch.setattr("tests.support.fuzz.main", lambda _: next(n for n in iter(int, 1) if n))

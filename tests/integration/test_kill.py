@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from ltrec.cli.main import main
 from ltrec.config.load import load
-from ltrec.launch.cli import main
-from ltrec.launch.training import train
-from ltrec.stages.callbacks import Telemetry
+from ltrec.run.train import train
+from ltrec.training.callbacks.table import Telemetry
 from tests.support.commands import ltrec, start
 from tests.support.killable_job import lines_written, wait_for, workers
 from tests.support.tiny_run import checkpoint, lines_of, refuse_differences, tiny_data, tiny_words

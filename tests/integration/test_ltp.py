@@ -2,7 +2,7 @@
 
 import pytest
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from tests.support.killed_run import train_killed

@@ -5,14 +5,14 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from ltrec.cli.main import main
 from ltrec.config.load import load
 from ltrec.core.columns import STRATUM
 from ltrec.data.manifest import Manifest
-from ltrec.data.stream.vocabulary import Vocabulary
+from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.evaluation.groups import groups
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import HISTORY_LENGTH, EvalTable
-from ltrec.launch.cli import main
 from tests.support.logs import START, write_csv
 from tests.support.source_tree import ROOT
 

@@ -21,10 +21,10 @@ from typing import Any
 import pytest
 import torch
 
+from ltrec.cli.main import main
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.evaluation.baselines import BASELINES
-from ltrec.launch.cli import main
 from tests.support.goldens import METHODS
 from tests.support.ml100k import STEPS, STEPS_PER_EPOCH, prepared_ml100k, small_config
 from tests.support.ranks import act_as_rank

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
+from ltrec.cli.main import main
 from ltrec.config.load import load
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
-from ltrec.launch.cli import main
 from tests.support.commands import ltrec
 from tests.support.source_tree import ROOT
 from tests.support.tiny_run import checkpoint, tiny_data, tiny_words

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ltrec.core.seal import sealed_text, unsealed_text
-from ltrec.launch.cli import main
+from ltrec.cli.main import main
+from ltrec.core.storage.seal import sealed_text, unsealed_text
 from tests.support.commands import ltrec
 from tests.support.slurm_cluster import free_ports
 from tests.support.tiny_run import checkpoint, refuse_differences, tiny_data, tiny_words

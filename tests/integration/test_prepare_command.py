@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ltrec.launch.cli import main
-from ltrec.launch.commands.prepare import sort_arguments
+from ltrec.cli.commands.prepare import sort_arguments
+from ltrec.cli.main import main
 from tests.support.logs import START, some_events, write_csv
 
 ROOT = Path(__file__).parents[2]

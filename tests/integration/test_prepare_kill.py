@@ -15,7 +15,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
-from ltrec.data.verify import verify
+from ltrec.data.verify.dataset import verify
 from tests.support.logs import START, write_csv
 from tests.support.run_prepare import OPTIONS
 

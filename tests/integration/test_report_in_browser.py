@@ -17,7 +17,7 @@ import pytest
 from matplotlib.image import imread
 
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.report import write_report
+from ltrec.reporting.html import write_report
 from tests.support.browser import DESK, PHONE, browser, complaints, find_browser, shown
 from tests.support.fake_run import fake_run, stratify
 

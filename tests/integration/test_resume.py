@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from ltrec.core.errors import UserError
 from tests.support.killed_run import train_killed
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, refuse_differences, tiny_config, tiny_data

@@ -2,7 +2,7 @@
 
 import pytest
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from tests.support.killed_run import train_killed
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn

@@ -10,8 +10,8 @@ from random import Random
 
 import pytest
 
+from ltrec.cli.main import main
 from ltrec.config.load import load
-from ltrec.launch.cli import main
 from tests.support.secret_shapes import SHAPES, drawn
 from tests.support.tiny_run import tiny_data, tiny_words
 

@@ -6,10 +6,10 @@ import time
 import pytest
 from pytorch_lightning.callbacks import Callback
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
+from ltrec.cli.main import main
 from ltrec.core.errors import Stopped
-from ltrec.launch.cli import main
-from ltrec.launch.run_folder import RunFolder, folder_of
+from ltrec.run.folder.run_folder import RunFolder, folder_of
 from tests.support.commands import start
 from tests.support.extra_callbacks import extra
 from tests.support.killable_job import lines_written

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
+from ltrec.cli.main import main
 from ltrec.core.errors import UserError
 from ltrec.core.losses import ExampleLosses
-from ltrec.launch.cli import main
-from ltrec.stages.backbone import BackboneStage
+from ltrec.training.module import BackboneStage
 from tests.support.tiny_run import checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
 
 WEIGHTED, REPLAY = "strategy.mode=weighted", "strategy.mode=replay"

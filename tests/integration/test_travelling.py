@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from ltrec.core.seal import sealed_text, unsealed_text
+from ltrec.cli.main import main
+from ltrec.core.storage.seal import sealed_text, unsealed_text
 from ltrec.evaluation.table import EvalTable
-from ltrec.launch.cli import main
 from tests.support.tiny_run import checkpoint, tiny_data, tiny_words
 
 CONSTANT = "optim.schedule=constant"  # a rate that falls would be planned for one epoch

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-import ltrec.launch.training as training
-from ltrec.evaluation.report import write_report
+import ltrec.run.train as training
+from ltrec.cli.main import main
 from ltrec.evaluation.table import EvalTable
-from ltrec.launch.cli import main
+from ltrec.reporting.html import write_report
 from tests.support.killed_run import train_killed
 from tests.support.scripted import script_validation
 from tests.support.tiny_run import tiny_config, tiny_data

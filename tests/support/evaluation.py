@@ -10,7 +10,7 @@ import torch
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.strata import Strata
-from ltrec.data.stream.histories import HistoryChunk
+from ltrec.data.stream.reading.histories import HistoryChunk
 from ltrec.evaluation.catalogue import Catalogue
 from ltrec.evaluation.table import TABLE_SCHEMA, EvalTable, Protocol
 

@@ -8,7 +8,7 @@ from unittest import mock
 
 from pytorch_lightning.callbacks import Callback
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from ltrec.launch.cli import main
+from ltrec.cli.main import main
 from tests.support.logs import prepared, some_events
 from tests.support.tiny_run import tiny_words
 

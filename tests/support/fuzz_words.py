@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
+from ltrec.cli.main import COMMANDS
 from ltrec.config.load import load
 from ltrec.config.settle import leaf_keys
 from ltrec.config.tree import VARIANTS, RunConfig
 from ltrec.core.bounds import Between, bounds_of
-from ltrec.launch.cli import COMMANDS
 from tests.support.fuzz import Case, World, train_words
 from tests.support.fuzz_values import NUMBERS, WORDS, damaged, nasty
 

@@ -26,8 +26,8 @@ from unittest import mock
 
 import torch
 
-import ltrec.launch.beginning as beginning
-import ltrec.launch.training as training
+import ltrec.run.preflight as beginning
+import ltrec.run.train as training
 from ltrec.config.load import load
 from tests.support.source_tree import ROOT
 from tests.support.tiny_run import checkpoint, column, tiny_data, tiny_words

@@ -2,7 +2,7 @@
 
 from pytorch_lightning.callbacks import Callback
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from tests.support.extra_callbacks import extra
 
 

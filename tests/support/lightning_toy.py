@@ -24,8 +24,8 @@ from ltrec.core.losses import ExampleLosses
 from ltrec.distributed.alignment_config import AlignmentConfig
 from ltrec.distributed.collectives import all_reduce_sum
 from ltrec.distributed.report import StepReport
-from ltrec.stages.consistency import RankConsistency
 from ltrec.strategy import Stratified, StratifiedDDPStrategy, StratifiedSingleDeviceStrategy, Stratify
+from ltrec.training.callbacks.rank_consistency import RankConsistency
 from tests.support.rules import build
 from tests.support.toy_stage import ToyStage, toy_owner
 from tests.support.windows import Row, Window, crowded

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ltrec.data.neighbours.table import Neighbours
-from ltrec.evaluation.remembering import Memory
+from ltrec.evaluation.memory.scores import Memory
 
 V, N = 30, 4
 FORMS = ("mix", "log")

@@ -9,7 +9,7 @@ import numpy as np
 from ltrec.core.hashing import mix, mix_array, permutation
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.config import StreamConfig
-from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.order.plan import Plan
 
 Row = tuple[int, int]
 """Number of the shard, row in it."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
-from ltrec.core.files import sha256_file
+from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import Manifest
 from ltrec.data.reach import KNOWN, OF_SPLIT, REACH_SCHEMA
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import pytest
 import typer
 
-from ltrec.launch import cli
+from ltrec.cli import main as cli
 
 Install = Callable[[Callable[..., None]], None]
 
@@ -20,7 +20,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Make a function the command `sample`."""
 
     def install_function(function: Callable[..., None]) -> None:
-        module = ModuleType("ltrec.launch.commands.sample")
+        module = ModuleType("ltrec.cli.commands.sample")
         module.sample = function  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
         monkeypatch.setitem(cli.COMMANDS, "sample", "a command for tests")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from ltrec.stages.validation import Validator
+from ltrec.training.validation import Validator
 
 
 def script_validation(monkeypatch: pytest.MonkeyPatch, values: Iterable[float]) -> None:

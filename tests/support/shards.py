@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ltrec.core.files import sha256_file
 from ltrec.core.hashing import mix_array
+from ltrec.core.storage.atomic import sha256_file
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest, Shard, Vocab
 from ltrec.data.schema import SHARD_SCHEMA, VOCAB_SCHEMA

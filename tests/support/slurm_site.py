@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ltrec.launch.slurm_job import Job
-from ltrec.launch.slurm_script import fill, shipped_script
+from ltrec.launch.slurm.job import Job
+from ltrec.launch.slurm.script import fill, shipped_script
 
 HOSTILE = "r'; touch PWNED; $(touch PWNED) `touch PWNED` \"& *\\"
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-import ltrec.launch.training as training
+import ltrec.run.train as training
 from ltrec.config.tree import RunConfig
-from ltrec.launch.ownership import OWNER
+from ltrec.run.folder.ownership import OWNER
 from tests.support.extra_callbacks import extra
 
 

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import ltrec
-from ltrec.core.files import atomic_write_text
+from ltrec.core.storage.atomic import atomic_write_text
 from tests.support.killable_job import HANG, Job, wait_for
 from tests.support.moments import Course, await_moment, met, moment
 from tests.support.tiny_run import checkpoint, lines_of, refuse_differences, same

@@ -11,7 +11,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.world import World
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.order.plan import Plan
 
 BASE = StreamConfig(batch_rows=24, lanes=12, max_len=6, window_blocks=2)
 VARIANTS = {

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from ltrec.data.prepare import staging
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.time_columns import ATTO
-from ltrec.data.prepare.times import Choice, choose_time
+from ltrec.data.prepare.times.choice import Choice, choose_time
+from ltrec.data.prepare.times.columns import ATTO
 
 
 def read_times(values: Sequence[str] | pa.Array, **options) -> tuple[Choice, list[Fraction | None]]:

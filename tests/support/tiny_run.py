@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from ltrec.config.load import load
-from ltrec.stages.checkpoint_io import read_checkpoint
 from ltrec.tracking.keys import CLOCKS
+from ltrec.training.checkpoints.io import read_checkpoint
 from tests.support.shards import random_users, write_dataset
 
 STEPS_PER_EPOCH = 4

@@ -23,11 +23,11 @@ from ltrec.config.load import dump, load
 from ltrec.core.errors import UserError
 from ltrec.data.neighbours.table import Neighbours
 from ltrec.data.reach import BEYOND, ONE_LINK, Reach
-from ltrec.evaluation.compare import compare
+from ltrec.evaluation.comparison.compare import compare
+from ltrec.evaluation.comparison.gate import gate
+from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.gate import gate
 from ltrec.evaluation.metrics import hit_at, ndcg_at
-from ltrec.evaluation.pairing import pair
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import RANK, EvalTable
 from tests.support.fake_run import fake_run

@@ -8,12 +8,12 @@ import pytest
 
 from ltrec.config.load import dump, load
 from ltrec.evaluation.pooled_auc import pooled_auc, sampled_scores
-from ltrec.launch.build import build_histories, open_data
-from ltrec.launch.evaluating import evaluate_run, negatives_of
-from ltrec.launch.processes import detect
-from ltrec.launch.scoring import load_network
-from ltrec.launch.training import train
-from ltrec.launch.travelling import reopen
+from ltrec.run.build.components import build_histories, open_data
+from ltrec.run.evaluate import evaluate_run, negatives_of
+from ltrec.run.folder.relocation import reopen
+from ltrec.run.process.processes import detect
+from ltrec.run.scoring.scorer import load_network
+from ltrec.run.train import train
 from tests.support.source_tree import ROOT
 from tests.support.tiny_run import tiny_data
 

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.evaluation.compare import compare
+from ltrec.evaluation.comparison.compare import compare
+from ltrec.evaluation.comparison.gate import gate
+from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.gate import gate
-from ltrec.evaluation.pairing import pair
-from ltrec.evaluation.plots import LIGHT
 from ltrec.evaluation.table import EvalTable
+from ltrec.reporting.plots.style import LIGHT
 from tests.support.fake_run import fake_run
 from tests.support.source_tree import ROOT
 

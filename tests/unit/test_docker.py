@@ -7,7 +7,7 @@ import pytest
 from packaging.specifiers import SpecifierSet
 
 import ltrec
-from ltrec.launch.cli import COMMANDS
+from ltrec.cli.main import COMMANDS
 from tests.support.source_tree import ROOT, committed
 
 RECIPES = ("docker/Dockerfile", "docker/Dockerfile.cpu", "docker/ltrec.def")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from ltrec.cli.main import COMMANDS, main
 from ltrec.config.load import load, split_arguments
-from ltrec.launch.cli import COMMANDS, main
 from tests.support.source_tree import ROOT, committed
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ FENCED = [line for line in fenced(README) if "ltrec " in line]
 
 @functools.cache
 def parser(name: str):
-    function = getattr(importlib.import_module(f"ltrec.launch.commands.{name}"), name)
+    function = getattr(importlib.import_module(f"ltrec.cli.commands.{name}"), name)
     app = typer.Typer(add_completion=False)
     app.command(name)(function)
     return typer.main.get_command(app)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ltrec.cli.main import main
 from ltrec.config.load import load
-from ltrec.launch.cli import main
-from ltrec.launch.training import train
+from ltrec.run.train import train
 from ltrec.tracking.keys import key_of, summary_of
 from ltrec.tracking.wandb import EPOCHS, STEP
 from tests.support.source_tree import ROOT

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltrec.core.files import atomic_path
+from ltrec.core.storage.atomic import atomic_path
 
 
 def user_cache() -> Path:

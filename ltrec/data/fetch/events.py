@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_path, atomic_write_text
+from ltrec.core.storage.atomic import atomic_path, atomic_write_text
 
 EVENTS = "events.parquet"
 NOTICE = "NOTICE.txt"

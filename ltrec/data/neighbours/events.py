@@ -12,9 +12,9 @@ import pyarrow as pa
 from ltrec.core import columns as c
 from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.data.manifest import Manifest
-from ltrec.data.stream.blocks import I64, blocks_of
-from ltrec.data.stream.rows import int_column, list_column
-from ltrec.data.stream.shards import ShardFiles
+from ltrec.data.stream.reading.blocks import I64, blocks_of
+from ltrec.data.stream.reading.rows import int_column, list_column
+from ltrec.data.stream.reading.shards import ShardFiles
 
 _COLUMNS = [c.USER_KEY, c.TRAIN_EVENTS, c.ITEMS, c.TIMES]
 _PORTION = 1 << 18

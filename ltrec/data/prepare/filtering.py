@@ -14,7 +14,7 @@ import duckdb
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import one_row, user_key
-from ltrec.data.prepare.time_columns import ATTO
+from ltrec.data.prepare.times.columns import ATTO
 
 ROW_BITS = 40
 """tie = file << 40 | row: 8 million files of 10^12 rows."""

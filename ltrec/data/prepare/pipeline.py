@@ -27,21 +27,21 @@ from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare import filtering, rejects, splits, staging, summary, vocabulary
 from ltrec.data.prepare.config import WITHOUT_EFFECT, PrepareConfig
-from ltrec.data.prepare.days import note, only_days
-from ltrec.data.prepare.disk import clear_errors
 from ltrec.data.prepare.engine import engine, one_row
 from ltrec.data.prepare.grouping import blocks
 from ltrec.data.prepare.layout import sort
-from ltrec.data.prepare.places import refuse_overlap
+from ltrec.data.prepare.output.disk import clear_errors
+from ltrec.data.prepare.output.places import refuse_overlap
+from ltrec.data.prepare.output.shards import write_shards
+from ltrec.data.prepare.output.workspace import existing, is_whole, publish, workspace
 from ltrec.data.prepare.progress import MENDING, UNCHANGED, Progress, silent
 from ltrec.data.prepare.reach import measure_reach, share_asked
-from ltrec.data.prepare.shards import write_shards
 from ltrec.data.prepare.sources import Source, describe, find_sources, stamps
 from ltrec.data.prepare.strata import find_strata
 from ltrec.data.prepare.ties import order_ties
-from ltrec.data.prepare.time_text import check_format
-from ltrec.data.prepare.times import choose_time
-from ltrec.data.prepare.workspace import existing, is_whole, publish, workspace
+from ltrec.data.prepare.times.choice import choose_time
+from ltrec.data.prepare.times.days import note, only_days
+from ltrec.data.prepare.times.text import check_format
 
 Connection = duckdb.DuckDBPyConnection
 

@@ -12,11 +12,11 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_path, rename_by_hash
+from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.prepare.engine import quoted
 from ltrec.data.prepare.readers.text import STRAY_QUOTE
 from ltrec.data.prepare.sources import Source
-from ltrec.data.prepare.times import Choice
+from ltrec.data.prepare.times.choice import Choice
 from ltrec.data.schema import OVER_BUDGET
 
 REJECTS = Path("_rejects", "rejects.tmp")

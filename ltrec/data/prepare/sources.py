@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from ltrec.core.errors import UserError, nearest
-from ltrec.core.files import sha256_file
+from ltrec.core.storage.atomic import sha256_file
 
 SUFFIXES = {
     ".csv": "csv",

@@ -15,7 +15,7 @@ import duckdb
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import quoted
-from ltrec.data.prepare.times import parse_date
+from ltrec.data.prepare.times.choice import parse_date
 
 
 @dataclass(frozen=True, slots=True)

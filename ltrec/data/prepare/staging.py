@@ -21,9 +21,9 @@ from ltrec.data.prepare.engine import quoted
 from ltrec.data.prepare.progress import Progress
 from ltrec.data.prepare.readers import Where, read
 from ltrec.data.prepare.sources import Source
-from ltrec.data.prepare.time_columns import is_rounded, timed
-from ltrec.data.prepare.time_text import spelled
-from ltrec.data.prepare.times import check_readable
+from ltrec.data.prepare.times.choice import check_readable
+from ltrec.data.prepare.times.columns import is_rounded, timed
+from ltrec.data.prepare.times.text import spelled
 
 INSERT_ROWS = 1 << 18
 LONGEST_CONTENT = 500

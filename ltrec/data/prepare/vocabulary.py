@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
-from ltrec.core.files import atomic_path, rename_by_hash
+from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.manifest import Vocab
 from ltrec.data.prepare.engine import one_row
 from ltrec.data.prepare.grouping import Block

@@ -15,11 +15,11 @@ import torch
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.ragged import prefix_sums, ragged
-from ltrec.data.stream.blocks import I64
-from ltrec.data.stream.plan import Plan
-from ltrec.data.stream.rows import I32, Rows
-from ltrec.data.stream.takes import Take, Window
-from ltrec.data.stream.training_rows import window_starts
+from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.order.takes import Take, Window
+from ltrec.data.stream.reading.blocks import I64
+from ltrec.data.stream.reading.rows import I32, Rows
+from ltrec.data.stream.reading.training_rows import window_starts
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.assemble import Step, assemble
-from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.reading.training_rows import TrainingRows
 from ltrec.data.stream.state import StreamState, add_digests, rows_digest
-from ltrec.data.stream.training_rows import TrainingRows
 
 
 class StreamLoader:

@@ -17,7 +17,7 @@ from ltrec.core.bounds import INT64, Between
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix_array
 from ltrec.core.typed import construct
-from ltrec.data.stream.blocks import I64
+from ltrec.data.stream.reading.blocks import I64
 
 STATE_VERSION = 1
 _MASK = (1 << 64) - 1

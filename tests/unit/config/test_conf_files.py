@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from ltrec.cli.main import COMMANDS
 from ltrec.config.load import load, split_arguments
-from ltrec.launch.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = sorted((ROOT / "conf").rglob("*.yaml"))

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from ltrec.core.chain import digest_of, first_broken, linked
+from ltrec.core.storage.chain import digest_of, first_broken, linked
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import random
 import pytest
 import yaml
 
-from ltrec.core.seal import opened, sealed, sealed_text, text_is_broken, unsealed_text
+from ltrec.core.storage.seal import opened, sealed, sealed_text, text_is_broken, unsealed_text
 
 TEXT = "name: a\noptim:\n  lr: 0.001\n"
 VALUES = {"run_id": "7", "data": {"strata": ["1-2", "3+"], "share": 0.25}, "none": None}

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from ltrec.core.slots import commit_slot, go_back, keep_before, open_slot, remove_slots
+from ltrec.core.storage.slots import commit_slot, go_back, keep_before, open_slot, remove_slots
 
 
 class Killed(BaseException):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.core.files import atomic_path, atomic_write_text, refuse_special
+from ltrec.core.storage.atomic import atomic_path, atomic_write_text, refuse_special
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ltrec.cli.commands import fetch as command
 from ltrec.core.errors import UserError
 from ltrec.data.fetch import SyntheticConfig, generate
-from ltrec.launch.commands import fetch as command
 
 
 def run(*arguments):

@@ -14,7 +14,7 @@ import pytest
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
-from ltrec.data.verify import verify
+from ltrec.data.verify.dataset import verify
 from tests.support.naive_prepare import read_back
 
 START = 1_700_000_000

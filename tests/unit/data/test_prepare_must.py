@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ltrec.cli.data_tables import print_data
 from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
-from ltrec.data.verify import verify
-from ltrec.launch.data_tables import print_data
-from ltrec.launch.screen import Screen
+from ltrec.data.verify.dataset import verify
+from ltrec.terminal.screen import Screen
 from tests.support.logs import START, prepared, some_events, write_csv
 from tests.support.naive_prepare import is_cold, read_back
 

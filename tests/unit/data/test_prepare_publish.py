@@ -11,9 +11,9 @@ import pytest
 
 from ltrec.core.errors import UserError
 from ltrec.data.manifest import MANIFEST, Manifest
-from ltrec.data.prepare.workspace import publish, workspace
+from ltrec.data.prepare.output.workspace import publish, workspace
 from ltrec.data.schema import WORK
-from ltrec.data.verify import verify
+from ltrec.data.verify.dataset import verify
 from tests.support.logs import START, prepared, some_events
 
 OPERATIONS = ("replace", "rename", "mkdir", "unlink", "rmdir", "fsync", "open")

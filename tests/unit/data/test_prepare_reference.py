@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
-from ltrec.data.verify import verify
+from ltrec.data.verify.dataset import verify
 from tests.support.naive_prepare import naive_prepare, read_back
 
 START = 1_400_000_000

@@ -11,8 +11,8 @@ import pytest
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
-from ltrec.data.prepare.time_text import TWINS, check_format
-from ltrec.data.prepare.times import ENOUGH_ROWS
+from ltrec.data.prepare.times.choice import ENOUGH_ROWS
+from ltrec.data.prepare.times.text import TWINS, check_format
 from tests.support.logs import prepared, some_events, write_csv
 from tests.support.times import read_times
 

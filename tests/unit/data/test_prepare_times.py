@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.data.prepare.times import parse_date
+from ltrec.data.prepare.times.choice import parse_date
 from tests.support.logs import START, prepared
 from tests.support.naive_prepare import read_back
 

@@ -12,7 +12,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.prepare.readers import Where, lines
-from ltrec.data.verify import verify
+from ltrec.data.verify.dataset import verify
 from tests.support.logs import read_log
 
 EVENTS = ["view", "purchase", "view", "purchase", None, "purchase", "cart", "view"]

@@ -8,9 +8,9 @@ import pytest
 
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.output.workspace import WORK, workspace
 from ltrec.data.prepare.pipeline import prepare
-from ltrec.data.prepare.workspace import WORK, workspace
-from ltrec.data.verify import verify
+from ltrec.data.verify.dataset import verify
 from tests.support.logs import prepared, some_events, write_csv
 
 

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ltrec.cli.data_tables import print_data
+from ltrec.cli.json_answers import data_answer
 from ltrec.core.errors import UserError
-from ltrec.core.files import sha256_file
+from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.reach import asked, distances, links, walks
 from ltrec.data.reach import REACH_SCHEMA, read_reach
-from ltrec.data.verify import verify
-from ltrec.launch.answers import data_answer
-from ltrec.launch.data_tables import print_data
-from ltrec.launch.screen import Screen
+from ltrec.data.verify.dataset import verify
+from ltrec.terminal.screen import Screen
 from tests.support.logs import START, prepared
 from tests.support.naive_reach import naive_reach, shard_rows
 

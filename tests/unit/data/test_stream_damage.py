@@ -10,14 +10,14 @@ import pytest
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
-from ltrec.core.files import sha256_file
+from ltrec.core.storage.atomic import sha256_file
 from ltrec.core.world import World
 from ltrec.data.stream.config import StreamConfig
-from ltrec.data.stream.histories import Histories
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.data.stream.plan import Plan
-from ltrec.data.stream.shards import ShardFiles
-from ltrec.data.stream.vocabulary import Vocabulary
+from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.reading.histories import Histories
+from ltrec.data.stream.reading.shards import ShardFiles
+from ltrec.data.stream.reading.vocabulary import Vocabulary
 from tests.support.shards import random_users, write_dataset
 
 COLUMNS = [c.USER_ID, c.USER_KEY, c.STRATUM, c.TRAIN_EVENTS, c.ITEMS]

@@ -13,9 +13,9 @@ from ltrec.causal.horvitz_thompson import HorvitzThompson
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
 from ltrec.data.stream.config import StreamConfig
-from ltrec.data.stream.expected import expected_presence_K, expected_targets_K
-from ltrec.data.stream.plan import Plan
-from ltrec.data.stream.shards import ShardFiles
+from ltrec.data.stream.order.expected import expected_presence_K, expected_targets_K
+from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.reading.shards import ShardFiles
 from tests.support.naive_order import planned_rows
 from tests.support.shards import fake_manifest, leave_one_out, random_users, write_dataset
 from tests.support.streaming import BASE, VARIANTS, epochs, every_variant, make

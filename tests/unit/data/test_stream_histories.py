@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ltrec.core.errors import UserError
-from ltrec.data.stream.histories import Histories
-from ltrec.data.stream.vocabulary import Vocabulary
+from ltrec.data.stream.reading.histories import Histories
+from ltrec.data.stream.reading.vocabulary import Vocabulary
 from tests.support.shards import User, leave_one_out, random_users, write_dataset
 
 

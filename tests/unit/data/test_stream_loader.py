@@ -15,7 +15,7 @@ from ltrec.core.hashing import mix
 from ltrec.core.world import World
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.order.plan import Plan
 from tests.support.naive_order import planned_rows
 from tests.support.shards import random_users, write_dataset
 from tests.support.streaming import BASE, VARIANTS, all_same, epochs, every_variant, make, rows

@@ -9,9 +9,9 @@ import torch
 
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
-from ltrec.data.stream.expected import expected_presence_K, expected_targets_K
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.order.expected import expected_presence_K, expected_targets_K
+from ltrec.data.stream.order.plan import Plan
 from tests.support.shards import random_users, write_dataset
 from tests.support.streaming import VARIANTS, epochs, every_variant
 

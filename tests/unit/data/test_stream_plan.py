@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.data.stream.config import StreamConfig
-from ltrec.data.stream.plan import Plan
+from ltrec.data.stream.order.plan import Plan
 from tests.support.naive_order import naive_steps, planned_rows
 from tests.support.shards import fake_manifest
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ltrec.data.stream.recent import Recent
+from ltrec.data.stream.reading.recent import Recent
 
 
 def test_threads_that_ask_together_compute_once():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ltrec.core.strata import Strata
-from ltrec.data.stream.histories import Histories
+from ltrec.data.stream.reading.histories import Histories
 from tests.support.shards import User, leave_one_out, write_dataset
 
 BOUNDS = Strata(lower_bounds=(2, 5, 9), users=(1, 1, 1), events=(1, 1, 1), head_from=9)
@@ -71,7 +71,7 @@ def test_what_the_history_cap_cut_off_counts(tmp_path, monkeypatch):
     """A capped user stores 6 of 20 training events. He is as active as ever."""
     users = [leave_one_out(1, list(range(1, 9)), 2), leave_one_out(2, list(range(1, 9)), 1)]
     manifest = write_dataset(tmp_path, users)
-    monkeypatch.setattr("ltrec.data.stream.histories.int_column", _activity_of_twenty)
+    monkeypatch.setattr("ltrec.data.stream.reading.histories.int_column", _activity_of_twenty)
     assert [route for route, _, _ in routed(tmp_path, manifest, "valid").values()] == [2, 2]
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltrec.core.errors import UserError
-from ltrec.data.stream.quotas import resolve_quotas
-from ltrec.data.stream.schedule import Schedule
+from ltrec.data.stream.order.quotas import resolve_quotas
+from ltrec.data.stream.order.schedule import Schedule
 
 
 @st.composite

@@ -11,9 +11,9 @@ import torch
 from ltrec.core.errors import UserError
 from ltrec.core.strata import Strata
 from ltrec.data.stream.config import StreamConfig
-from ltrec.data.stream.expected import examples_K, expected_presence_K, expected_targets_K
-from ltrec.data.stream.plan import Plan
-from ltrec.launch.narrator import say_visits
+from ltrec.data.stream.order.expected import examples_K, expected_presence_K, expected_targets_K
+from ltrec.data.stream.order.plan import Plan
+from ltrec.run.build.narrator import say_visits
 from tests.support.shards import fake_manifest, random_users, write_dataset
 from tests.support.streaming import BASE, VARIANTS, all_same, epochs, every_variant, make, rows
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ltrec.cli.main import main
 from ltrec.data.fetch import EVENT_SCHEMA, SyntheticConfig, fetch_synthetic, generate
 from ltrec.data.fetch.events import table_digest
 from ltrec.data.fetch.synthetic_walk import Catalogue, _draw_item, _follow, make_catalogue
-from ltrec.launch.cli import main
 
 
 @dataclasses.dataclass

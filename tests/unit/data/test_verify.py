@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.core.files import canonical_json
+from ltrec.core.storage.atomic import canonical_json
 from ltrec.data.manifest import Manifest, digest_of
 from ltrec.data.schema import SHARD_SCHEMA
-from ltrec.data.verify import verify
+from ltrec.data.verify.dataset import verify
 from tests.support.logs import START, prepared, some_events
 
 OPTIONS = {"block_rows": 4, "cold_users": 0.2, "reject_budget": 0.1}

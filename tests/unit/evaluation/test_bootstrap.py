@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.evaluation.bootstrap import interval, key_of, rank_classes, resampled_means, value_classes
 from ltrec.evaluation.metrics import per_user
+from ltrec.evaluation.statistics.bootstrap import interval, key_of, rank_classes, resampled_means, value_classes
 
 
 def naive_means(values, samples: int, seed: int) -> np.ndarray:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.evaluation.compare import compare
+from ltrec.evaluation.comparison.compare import compare
+from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.pairing import pair
 from ltrec.evaluation.table import Protocol
 from tests.support.evaluation import eval_table
 

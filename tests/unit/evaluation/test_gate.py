@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltrec.core.errors import UserError
+from ltrec.evaluation.comparison.gate import gate, holm
+from ltrec.evaluation.comparison.gate_words import too_few_seeds
+from ltrec.evaluation.comparison.pairing import Paired, pair
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.gate import gate, holm
-from ltrec.evaluation.gate_words import too_few_seeds
-from ltrec.evaluation.pairing import Paired, pair
 from tests.support.evaluation import eval_table
 
 QUICK = EvaluationConfig(bootstrap_samples=1000)

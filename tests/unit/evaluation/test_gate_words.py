@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from ltrec.evaluation.compare import compare
+from ltrec.evaluation.comparison.compare import compare
+from ltrec.evaluation.comparison.gate import Gate, Side, gate
+from ltrec.evaluation.comparison.gate_words import deciding, head_test, probability, share, tail_test, tail_told
+from ltrec.evaluation.comparison.naming import common_name
+from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.gate import Gate, Side, gate
-from ltrec.evaluation.gate_words import deciding, head_test, probability, share, tail_test, tail_told
-from ltrec.evaluation.naming import common_name
-from ltrec.evaluation.pairing import pair
 from tests.support.evaluation import eval_table
 
 QUICK = EvaluationConfig(bootstrap_samples=300)

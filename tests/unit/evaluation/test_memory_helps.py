@@ -7,12 +7,12 @@ import pytest
 
 from ltrec.data.fetch.synthetic import SyntheticConfig, generate
 from ltrec.data.neighbours.count import count_neighbours
-from ltrec.data.stream.histories import Histories
-from ltrec.data.stream.vocabulary import Vocabulary
+from ltrec.data.stream.reading.histories import Histories
+from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.evaluation.baselines import popularity
-from ltrec.evaluation.memory_config import GRIDS
-from ltrec.evaluation.remembering import Memory
-from ltrec.evaluation.weighing import Choice, choose, rank_by_weight
+from ltrec.evaluation.memory.config import GRIDS
+from ltrec.evaluation.memory.scores import Memory
+from ltrec.evaluation.memory.weighing import Choice, choose, rank_by_weight
 from tests.support.memory import permuted
 from tests.support.shards import leave_one_out, write_dataset
 

@@ -3,10 +3,10 @@ from math import inf, sqrt
 import numpy as np
 import pytest
 
-from ltrec.evaluation.compare import p_not_above_zero
+from ltrec.evaluation.comparison.compare import p_not_above_zero
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.power import MOST_SEEDS, seeds_needed, smallest_effect, student_quantile, users_needed
-from ltrec.evaluation.seeds import Variances, resampled, variances
+from ltrec.evaluation.statistics.power import MOST_SEEDS, seeds_needed, smallest_effect, student_quantile, users_needed
+from ltrec.evaluation.statistics.seeds import Variances, resampled, variances
 
 
 def drawn(num_seeds: int, num_users: int, effect: float, users: float, seeds: float, noise: float, start: int = 0) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 
 from ltrec.core import columns as c
 from ltrec.core.strata import Strata
-from ltrec.data.stream.histories import Histories
+from ltrec.data.stream.reading.histories import Histories
 from ltrec.evaluation.ranking import rank_split
 from ltrec.evaluation.table import RANK
 from ltrec.inference.predict import predict

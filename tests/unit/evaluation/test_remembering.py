@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.evaluation import remembering
+from ltrec.evaluation.memory import scores as remembering
 from ltrec.evaluation.ranking import rank_chunk
 from ltrec.models.memory import EPSILON
 from tests.support.evaluation import history_chunk, random_histories

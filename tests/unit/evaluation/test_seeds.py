@@ -4,10 +4,10 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from ltrec.evaluation.bootstrap import key_of, resampled_means, value_classes
-from ltrec.evaluation.compare import p_not_above_zero
+from ltrec.evaluation.comparison.compare import p_not_above_zero
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.seeds import resampled, variances
+from ltrec.evaluation.statistics.bootstrap import key_of, resampled_means, value_classes
+from ltrec.evaluation.statistics.seeds import resampled, variances
 
 MANY = EvaluationConfig(bootstrap_samples=40_000)
 FEW = EvaluationConfig(bootstrap_samples=400)

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.core.sealed_parquet import write_sealed
+from ltrec.core.storage.sealed_parquet import write_sealed
 from ltrec.evaluation.table import TABLE_SCHEMA, EvalTable, Protocol
 from tests.support.evaluation import eval_table
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ltrec.evaluation.gate import gate
-from ltrec.evaluation.pairing import pair
+from ltrec.evaluation.comparison.gate import gate
+from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.trained import KEY, budget_line, convergence_lines, ranked_line, trained_of, training_lines
 from tests.support.evaluation import eval_table
 

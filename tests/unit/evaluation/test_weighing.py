@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ltrec.evaluation.memory.weighing import Choice, Curve, Ranked, choose, rank_by_weight
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.ranking import rank_split
-from ltrec.evaluation.weighing import Choice, Curve, Ranked, choose, rank_by_weight
 from tests.support.evaluation import falling_counts, random_histories
 from tests.support.memory import FORMS, V, memory, network
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ltrec.config.load import load
-from ltrec.launch.cores import cores_of
-from ltrec.launch.jobs_here import DONE, Heard, Task, clock, hearing, kill, run_all
-from ltrec.launch.shares import Share
+from ltrec.launch.local_jobs import DONE, Heard, Task, clock, hearing, kill, run_all
+from ltrec.launch.processor_shares import Share
+from ltrec.run.process.cores import cores_of
 
 UNTIL_STOP = "import json, pathlib, time\nwhile not pathlib.Path('STOP').exists(): time.sleep(0.02)\n"
 SAVES = UNTIL_STOP + "pathlib.Path('REQUEUE').write_text(json.dumps({'step': 7}))"
@@ -134,7 +134,7 @@ def test_the_parent_s_death_is_heard(tmp_path):
     child = [
         sys.executable,
         "-m",
-        "ltrec.launch.orphans",
+        "ltrec.run.process.parent_death_signal",
         "-",
         sys.executable,
         "-S",

@@ -6,7 +6,7 @@ import pytest
 
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.launch.mounts import Mount, leads_to, view_of
+from ltrec.launch.slurm.container_mounts import Mount, leads_to, view_of
 
 
 @pytest.fixture

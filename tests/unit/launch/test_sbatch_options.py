@@ -3,7 +3,7 @@
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.launch.sbatch_options import REFUSED, directive, quoted
+from ltrec.launch.slurm.sbatch_options import REFUSED, directive, quoted
 
 # Of Slurm 22.05 to 25.05: everything sbatch knows besides what is refused.
 # fmt: off

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.launch import cores
-from ltrec.launch import shares as module
-from ltrec.launch.shares import DEVICES, Share, ranges, shares, visible_gpus
+from ltrec.launch import processor_shares as module
+from ltrec.launch.processor_shares import DEVICES, Share, ranges, shares, visible_gpus
+from ltrec.run.process import cores
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.launch.job_shell import stage_of
-from ltrec.launch.slurm_job import Job, seconds_of
+from ltrec.launch.slurm.job import Job, seconds_of
+from ltrec.launch.slurm.setup_lines import stage_of
 
 
 def lines(job, tasks=1):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.launch.slurm_job import Job
-from ltrec.launch.slurm_script import shipped_script
+from ltrec.launch.slurm.job import Job
+from ltrec.launch.slurm.script import shipped_script
 from tests.support.slurm_site import HOSTILE, filled, script
 
 

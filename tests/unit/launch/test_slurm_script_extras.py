@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.launch.slurm_job import Job
-from ltrec.launch.slurm_script import shipped_script
+from ltrec.launch.slurm.job import Job
+from ltrec.launch.slurm.script import shipped_script
 from tests.support.slurm_site import HOSTILE, filled, script
 
 LINES = (
@@ -84,8 +84,8 @@ def test_data_is_copied_once_per_node_read_and_removed_however_training_ends(sit
     text = script(Path("runs/a"), job=Job(nodes="2", gpus_per_node=2, form="python", stage="$NODE_DISK"))
     assert steps_of(site, text, train=train) == (code, ["node_copy", "train", "node_place remove"])
     copy, trained, _ = Path("steps").read_text().splitlines()
-    assert "--nodes=2 --ntasks=2 --ntasks-per-node=1 /py 3 -m ltrec.launch.node_copy runs/a/config.yaml" in copy
-    assert "/py 3 -m ltrec.launch.node_place around /py 3 -m ltrec train runs/a/config.yaml" in trained
+    assert "--nodes=2 --ntasks=2 --ntasks-per-node=1 /py 3 -m ltrec.run.node_copy runs/a/config.yaml" in copy
+    assert "/py 3 -m ltrec.run.node_place around /py 3 -m ltrec train runs/a/config.yaml" in trained
     assert site.variables()["LTREC_STAGE"] == "$NODE_DISK"
     assert site.requeued() == ("20011" if "REQUEUE" in train else None)
 

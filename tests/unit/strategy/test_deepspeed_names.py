@@ -9,7 +9,7 @@ from pytorch_lightning.strategies import StrategyRegistry
 from ltrec.strategy import STRATEGIES
 from tests.support.commands import ROOT, environment
 
-IMPORTED = "import sys, ltrec.strategy, ltrec.launch.training; sys.exit('deepspeed' in sys.modules)"
+IMPORTED = "import sys, ltrec.strategy, ltrec.run.train; sys.exit('deepspeed' in sys.modules)"
 
 
 def test_importing_the_table_does_not_import_deepspeed():

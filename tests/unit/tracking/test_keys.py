@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltrec.launch.training import train
+from ltrec.run.train import train
 from ltrec.tracking.batch_job import group_of, slurm_job
 from ltrec.tracking.epoch_table import epoch_table
 from ltrec.tracking.jsonl import JsonlLogger

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.core.errors import Stopped, UserError
-from ltrec.launch.training import train
+from ltrec.run.train import train
 from ltrec.tracking.config import TrackingConfig
 from ltrec.tracking.keys import CLOCKS
 from ltrec.tracking.wandb import EPOCHS, Tracked, WandbLogger, open_run, unreachable

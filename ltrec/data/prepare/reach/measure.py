@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
-from ltrec.core.files import atomic_path, rename_by_hash
+from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.prepare.grouping import Block
 from ltrec.data.prepare.reach.asked import ask
 from ltrec.data.prepare.reach.distances import distances

@@ -12,7 +12,7 @@ from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.ids import id_text
 from ltrec.data.prepare.readers.table import OnFault
 from ltrec.data.prepare.sources import Source
-from ltrec.data.prepare.time_columns import readable
+from ltrec.data.prepare.times.columns import readable
 
 BATCH_ROWS = 1 << 17
 

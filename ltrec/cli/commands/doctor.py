@@ -1,0 +1,32 @@
+"""`ltrec doctor`: what this machine can run; under torchrun, what these machines can run together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ltrec.cli.json_answers import doctor_answer
+from ltrec.doctor.checks import consult, exit_code, show, verdict
+from ltrec.run.process.processes import detect
+from ltrec.terminal.screen import speaking
+
+
+def doctor(
+    out: Annotated[Path, typer.Option(help="Where runs are to be written.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
+) -> None:
+    """Look at Python, torch, GPUs, network, Slurm, W&B, disk and memory, and say what to do. Exit code 1: something is broken.
+
+    Under torchrun the processes of all machines meet and the bandwidth of their all-reduce is measured.
+    """
+    processes = detect()
+    findings = consult(processes, out)
+    if processes.world.rank:
+        return
+    with speaking(for_scripts=as_json) as screen:
+        show(findings, screen.lines)
+        screen.answer(doctor_answer(findings, verdict(findings)))
+    if code := exit_code(findings):
+        raise typer.Exit(code)

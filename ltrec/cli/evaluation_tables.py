@@ -1,0 +1,206 @@
+"""Evaluation in the terminal: a summary, a comparison, the gate's verdict in one readable sentence."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Mapping, Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from ltrec.core.counting import counted
+from ltrec.evaluation.comparison.compare import Comparison, Difference
+from ltrec.evaluation.comparison.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate
+from ltrec.evaluation.comparison.gate_words import deciding, head_test, head_told, share, tail_test, tail_told, too_few_seeds
+from ltrec.evaluation.memory.words import memory_line
+from ltrec.evaluation.summary import Estimate, Summary
+from ltrec.evaluation.table import EvalTable
+from ltrec.evaluation.trained import convergence_lines, ranked_line
+from ltrec.terminal.screen import Screen, shortened
+
+COUNT, INTERVAL, SPREAD = "count", "95 % interval", "seed sd"
+LONG = "long names"
+"""What a narrow screen goes without."""
+
+COLOURS = {PASS: "bold green", FAIL: "bold red", INCONCLUSIVE: "bold yellow"}
+
+
+def print_summaries(summaries: Mapping[str, Summary], screen: Screen) -> None:
+    """The first summary, groups with intervals, the others beside it, and what one must know to read them."""
+    first = next(iter(summaries.values()))
+    screen.show(lambda without: group_table(first, without), ("AUC", f"mrr@{_cutoff(first)}", f"hr@{_cutoff(first)}", COUNT))
+    print_baselines(summaries, screen)
+
+
+def print_baselines(summaries: Mapping[str, Summary], screen: Screen) -> None:
+    """The headline metric of the first summary and of the others, and what the numbers mean."""
+    if len(summaries) > 1:
+        screen.show(lambda without: means_table(list(summaries.values()), "beside the baselines", without), (LONG,))
+    screen.say(protocol_line(next(iter(summaries.values()))), "dim")
+
+
+def print_seeds(summaries: Sequence[Summary], screen: Screen) -> None:
+    """The headline metric of several runs of one method."""
+    screen.show(lambda without: means_table(summaries, f"of {len(summaries)} runs", without), (LONG,))
+
+
+def print_ranked(table: EvalTable, of: str, screen: Screen) -> None:
+    """Which checkpoint was ranked, and with what memory; `of` whom, where there are several."""
+    if line := ranked_line(table):
+        screen.say(f"ranked{of}: {line}")
+    if line := memory_line(table):
+        screen.say(f"memory{of}: {line}")
+
+
+def print_convergence(table: EvalTable, screen: Screen) -> None:
+    """Whether its training had converged; the gate says it of what it compares."""
+    for line in convergence_lines([table]):
+        screen.say_styled(Text.assemble(("Note: ", "bold yellow"), line))
+
+
+def print_comparison(comparison: Comparison, screen: Screen) -> None:
+    """The differences in the headline metric."""
+    screen.show(
+        lambda without: comparison_table(comparison, without), (LONG, SPREAD, "p (gain)", COUNT, "base", INTERVAL, "relative")
+    )
+
+
+def print_gate(gate: Gate, screen: Screen) -> None:
+    """The verdict and its reasons."""
+    screen.say_styled(gate_line(gate))
+
+
+def group_table(summary: Summary, without: Collection[str] = ()) -> Table:
+    """One row per group of users: the headline metric with its 95 % interval, others at its cutoff beside it."""
+    k, headline = _cutoff(summary), summary.headline
+    names = [name for name in (COUNT, f"hr@{k}", headline, f"mrr@{k}", "AUC") if name not in without]
+    title = f"{shortened(summary.name, 40)}, {summary.protocol.split} split"
+    table = _table(title, ["users", *(pretty(name) for name in names)])
+    for key, group in summary.groups.items():
+        cells = {
+            COUNT: f"{group.users:,}",
+            headline: estimate(group.metrics[headline]),
+            "AUC": number(group.metrics["auc"].mean, 3),
+        }
+        cells |= {name: number(group.metrics[name].mean) for name in names if name not in cells}
+        table.add_row(group.label, *(cells[name] for name in names), end_section=key in ("all", "head"))
+    return table
+
+
+def means_table(summaries: Sequence[Summary], what: str, without: Collection[str] = ()) -> Table:
+    """The headline metric of several scorers or runs, for everyone, tail and head."""
+    headline = summaries[0].headline
+    table = _table(f"{pretty(headline)} {what}", ["scorer", "all", "tail", "head"])
+    for summary in summaries:
+        filtered = "" if summary.protocol.filter_seen == summaries[0].protocol.filter_seen else " (seen items not filtered)"
+        means = (number(summary.groups[g].metrics[headline].mean) for g in ("all", "tail", "head"))
+        table.add_row(shortened(summary.name, 10 if LONG in without else 30) + filtered, *means)
+    return table
+
+
+def protocol_line(summary: Summary) -> str:
+    """What the numbers mean."""
+    protocol = summary.protocol
+    seen = "seen items filtered" if protocol.filter_seen else "seen items kept"
+    repeats = "" if math.isnan(summary.repeat_share) else f", {summary.repeat_share:.1%} of the targets are repeats"
+    rivals = "" if math.isnan(summary.rivals) else f", {summary.rivals:,.0f} rivals on average"
+    return (
+        f"{protocol.candidates} ranking, {seen}, ties {protocol.ties}{rivals}{repeats}; "
+        f"brackets: 95 % bootstrap over users; data {protocol.manifest[:12]}"
+    )
+
+
+def comparison_table(comparison: Comparison, without: Collection[str] = ()) -> Table:
+    """Per group: the headline metric of both, the change with its interval, its share of the base, one-sided p."""
+    several = len(comparison.seeds) > 1
+    told = f"mean of {len(comparison.seeds)} seeds" if several else "one training seed: intervals know of users only"
+    keys = [COUNT, "base", "other", "change", INTERVAL, "relative", "p (gain)", SPREAD]
+    shown = [key not in without and (several or key != SPREAD) for key in keys]
+    width = 10 if LONG in without else 20
+    names = [{"base": shortened(comparison.base, width), "other": shortened(comparison.other, width)}.get(key, key) for key in keys]
+    headline = next((name for name in comparison.groups["all"].metrics if name.startswith("ndcg@")), "ndcg@10")
+    table = _table(
+        f"{pretty(headline)}: {comparison.other} against {comparison.base}, {comparison.protocol.split} split, {told}",
+        ["users", *itertools.compress(names, shown)],
+    )
+    table.columns[0].no_wrap = True
+    for key, group in comparison.groups.items():
+        if (found := group.metrics.get(headline)) is None:
+            continue
+        cells = [f"{group.users:,}", *_difference(found)]
+        label = group.label.partition(" (")[0]
+        table.add_row(label, *itertools.compress(cells, shown), end_section=key in ("all", "head"))
+    return table
+
+
+def _difference(found: Difference) -> list[str | Text]:
+    change = found.change
+    colour = "green" if change.low > 0 else ("red" if change.high < 0 else "")
+    return [
+        number(found.base),
+        number(found.other),
+        Text(f"{change.mean:+.4f}", colour),
+        f"[{change.low:+.4f}, {change.high:+.4f}]",
+        "-" if math.isnan(found.relative) else f"{found.relative:+.1%}",
+        f"{found.p_gain:.4f}",
+        number(found.seed_spread),
+    ]
+
+
+def gate_line(gate: Gate) -> Text:
+    """The verdict, and why, as a sentence per data set."""
+    line = Text.assemble("Gate: ", (gate.verdict.upper(), COLOURS[gate.verdict]))
+    if len(gate.datasets) > 1:
+        line.append(f" over {len(gate.datasets)} data sets, p-values adjusted by Holm.")
+    for verdict in gate.datasets:
+        lead = f"\n{verdict.dataset}: {verdict.verdict}. " if len(gate.datasets) > 1 else ". "
+        line.append(lead + gate_sentence(gate, verdict))
+        for note in verdict.notes:
+            line.append("\nNote: ", "bold yellow").append(note)
+    return line
+
+
+def gate_sentence(gate: Gate, verdict: DatasetVerdict) -> str:
+    """Did the tail gain, did the head pay, and what would decide it?"""
+    tail, head, metric = verdict.tail, verdict.head, pretty(gate.metric)
+    tail_users, head_users = counted(tail.users, "user"), counted(head.users, "user")
+    if verdict.seeds_missing:
+        return (
+            f"{too_few_seeds(verdict)} So far, with {verdict.other} instead of {verdict.base}, the tail changed by "
+            f"{share(tail.change, tail.base)} {metric} ({tail_users}) and the head by {share(head.change, head.base)} "
+            f"({head_users})."
+        )
+    judged = (
+        f"With {verdict.other} instead of {verdict.base} {tail_told(tail, metric)} ({tail_test(tail)}; {tail_users}), and "
+        f"{head_told(head, gate)} ({share(head.change, head.base)}, at worst {share(head.low, head.base)}; "
+        f"{head_test(head, gate)}; {head_users}; {verdict.seeds} training seeds)."
+    )
+    return " ".join((judged, *deciding(verdict)))
+
+
+def estimate(value: Estimate) -> str:
+    """``0.1234 [0.1200, 0.1270]``."""
+    return "-" if math.isnan(value.mean) else f"{value.mean:.4f} [{value.low:.4f}, {value.high:.4f}]"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Fixed digits; a dash for nothing."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def pretty(metric: str) -> str:
+    """``ndcg@10`` -> ``NDCG@10``; what is no metric stays."""
+    return metric.upper() if "@" in metric else metric
+
+
+def _cutoff(summary: Summary) -> str:
+    return summary.headline.partition("@")[2]
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for i, name in enumerate(columns):
+        table.add_column(name, justify="left" if i == 0 else "right", overflow="fold", no_wrap=i > 0)
+    return table

@@ -1,0 +1,104 @@
+"""What `--json` says: one line on stdout, with keys that stay what they are. Numbers that are none (no users, no base) are null.
+
+    prepare, verify   data, name, digest, up_to_date, rows, rejected, duplicates, filtered, events, train_events, users, items,
+                      head_from, strata: [{name, users, trainable, events, reach}]
+                      reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null
+    train             run, step, epoch, monitor, best, checkpoint, memory (as evaluate has it)
+    evaluate          split, results, runs: [{run, model, memory, groups, baselines: {NAME: groups}}], comparison, gate
+                      memory: null, or {form, neighbours, choice: {grid, all: {users, ndcg, weight}, strata: [{...}, ...]}}
+                      groups: {all, tail, head, stratum=0, ...: {users, METRIC: {mean, low, high}}}
+    predict           predictions, rows, k, checkpoint
+    report            report
+    doctor            findings: [{verdict, name, says, remedy, machine}], verdict
+
+A command that fails says nothing on stdout: its line is on stderr, and its exit code is not 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.storage.atomic import sha256_file
+from ltrec.core.storage.slots import LAST
+from ltrec.data.manifest import Manifest
+from ltrec.doctor.finding import Finding
+from ltrec.evaluation.memory.words import memory_facts
+from ltrec.evaluation.summary import Summary
+from ltrec.run.folder.run_folder import RunFolder
+from ltrec.run.scoring.memory_choices import CHOICES, latest_choice
+from ltrec.training.checkpoints.io import read_checkpoint, whole_file
+
+DISTANCES = ("repeat", "one_link", "two_links", "beyond")
+"""What distances 0 to 3 of a target from the history are called."""
+
+
+def data_answer(folder: Path, manifest: Manifest, *, up_to_date: bool) -> dict[str, Any]:
+    """A prepared data set.
+
+    Args:
+        folder: where it lies.
+        manifest: what it holds.
+        up_to_date: nothing was done, for it was there already.
+    """
+    s, strata = manifest.summary, manifest.strata
+    reach = [dict(zip(DISTANCES, counts, strict=True)) for counts in s["reach"]["valid"]] if "reach" in s else [None] * strata.count
+    rows = zip(strata.names(), strata.users, manifest.trainable_K, strata.events, reach, strict=True)
+    return {
+        "data": str(folder),
+        "name": manifest.name,
+        "digest": manifest.digest,
+        "up_to_date": up_to_date,
+        "rows": s["rows"],
+        "rejected": s["rejected"],
+        "duplicates": s["duplicates"],
+        "filtered": s["filtered_events"],
+        "events": s["events"],
+        "train_events": s["train_events"],
+        "users": s["users"],
+        "items": s["items"],
+        "head_from": strata.head_from,
+        "strata": [{"name": name, "users": u, "trainable": t, "events": e, "reach": r} for name, u, t, e, r in rows],
+    }
+
+
+def train_answer(config: RunConfig, run: RunFolder) -> dict[str, Any]:
+    """A run that has ended, as its last checkpoint has it."""
+    state = read_checkpoint(run.checkpoints / LAST)
+    best, checkpoint = state["callbacks"].get("Checkpoints", {}).get("best", {}), run.checkpoint("best")
+    chosen = latest_choice(run.memory / CHOICES, sha256_file(whole_file(checkpoint))) if config.memory is not None else None
+    return {
+        "run": str(run.path),
+        "step": state["global_step"],
+        "epoch": state.get("run", {}).get("epochs"),
+        "monitor": config.trainer.monitor,
+        "best": number(best.get("best", best.get("stage1", math.nan))),
+        "checkpoint": str(checkpoint),
+        "memory": None if chosen is None else memory_facts(chosen[0]["form"], chosen[0]["neighbours"], chosen[1]),
+    }
+
+
+def groups_answer(summary: Summary) -> dict[str, Any]:
+    """Metrics of each group of users with their intervals."""
+    return {
+        key: {"users": group.users, **{name: _numbers(asdict(value)) for name, value in group.metrics.items()}}
+        for key, group in summary.groups.items()
+    }
+
+
+def doctor_answer(findings: Sequence[Finding], verdict: str) -> dict[str, Any]:
+    """What was found."""
+    return {"findings": [asdict(finding) for finding in findings], "verdict": verdict}
+
+
+def number(value: float) -> float | None:
+    """None for what is no number, which JSON has no word for."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _numbers(values: dict[str, float]) -> dict[str, float | None]:
+    return {key: number(value) for key, value in values.items()}

@@ -1,0 +1,156 @@
+"""The command line: `ltrec COMMAND ...`.
+
+A command is the function of its name in `ltrec/cli/commands/<name>.py`. Its module is imported only when it is called, so
+that `ltrec --help` answers at once. Typer turns the words into the function's arguments; the function then runs outside Typer, so
+that every way it can end is dealt with in one place (`failures.py`).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+
+from ltrec import __version__
+from ltrec.cli.failures import exit_code_of
+from ltrec.core.errors import UserError, nearest
+from ltrec.run.process.cores import settle
+from ltrec.run.process.rendezvous_env import check_ranks
+from ltrec.run.process.standard_streams import quiet_callbacks, stand
+
+COMMANDS = {
+    "quickstart": "all of it on a small public data set: a report in minutes",
+    "fetch": "get a public data set, or make a synthetic one",
+    "prepare": "event logs (CSV, TSV, JSONL, Parquet) -> shards with strata and splits",
+    "verify": "check every byte of a prepared data set again",
+    "train": "train a run from YAML files and key=value words; repeat to resume",
+    "launch": "train under torchrun here, or as a Slurm job that requeues itself",
+    "evaluate": "full ranking by activity stratum, with intervals; --compare runs",
+    "predict": "top-k items per user, as Parquet",
+    "report": "one HTML page with plots, for one run or several",
+    "doctor": "what this machine can run, and what to do about what it cannot",
+}
+"""Every command with what it is for, in the order of the work."""
+
+_WRONG_USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")  # of Typer's Click
+
+HELP = f"""\
+ltrec {__version__}: sequential recommenders that serve tail users well and keep the head
+
+usage: ltrec COMMAND [ARGUMENTS]        ltrec COMMAND --help shows its options
+
+start here
+{{first}}
+
+the work, in order
+{{rest}}
+
+examples
+  ltrec quickstart
+  ltrec fetch ml-100k --out data/raw/ml-100k
+  ltrec prepare conf/data/ml-100k.yaml
+  ltrec prepare 'logs/*.csv' --out data/mine user=customer min_item_events=5
+  ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml name=mine optim.lr=5e-4
+  ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml --print-config
+  torchrun --nproc-per-node 2 -m ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml
+  ltrec launch slurm conf/data/ml-100k.yaml conf/experiment/quickstart.yaml --nodes 2 --gpus-per-node 8 --dry-run
+  ltrec evaluate runs/mine --compare runs/other
+  ltrec report runs/mine runs/other
+  torchrun --nproc-per-node 2 -m ltrec doctor
+
+Every setting of a run: defaults <- YAML files, left to right <- key=value words. Shipped files are found from any folder.
+Exit code 2 means that input or settings need a change; one line says which (LTREC_DEBUG=1 adds the traceback). 130 = interrupted,
+70 = a bug of ltrec, whose traceback is in a file that the line names.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; `arguments` default to those of the process."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        stand()
+        with quiet_callbacks():
+            code = dispatch(words)
+        sys.stdout.flush()  # a reader that went away is noticed here, not in the interpreter's last breath
+        return code
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place where everything that was raised ends
+        return exit_code_of(error, words)
+
+
+def dispatch(words: Sequence[str]) -> int:
+    """Answer `--help` and `--version`, or run a command.
+
+    Raises:
+        UserError: for a word that is no command; and whatever the command raises.
+    """
+    if not words:
+        sys.stderr.write(help_text())
+        return 2
+    first = words[0]
+    if first in ("-h", "--help", "help"):
+        sys.stdout.write(help_text())
+        return 0
+    if first in ("-V", "--version"):
+        sys.stdout.write(f"ltrec {__version__}\n")
+        return 0
+    if first not in COMMANDS:
+        raise UserError(f"unknown command {first!r}{nearest(first, COMMANDS)}; known: {', '.join(COMMANDS)}")
+    check_ranks(os.environ)
+    return run(first, words[1:])
+
+
+def help_text() -> str:
+    """The front page."""
+    rows = [f"  {name:<12}{what}" for name, what in COMMANDS.items()]
+    return HELP.format(first=rows[0], rest="\n".join(rows[1:]))
+
+
+def run(name: str, words: Sequence[str]) -> int:
+    """Parse the words for a command and call it, its threads settled before torch comes with it."""
+    if name != "launch":  # which settles those of the processes that it starts
+        settle(os.environ)
+    function = getattr(importlib.import_module(f"ltrec.cli.commands.{name}"), name)
+    code, options = parse(name, function, words)
+    if options is None:
+        return code
+    function(**options)
+    return 0
+
+
+def parse(name: str, function: Callable[..., None], words: Sequence[str]) -> tuple[int, dict[str, Any] | None]:
+    """Words -> the function's arguments; None with an exit code when Typer answered itself (`--help`: 0).
+
+    Raises:
+        UserError: wrong usage.
+    """
+    calls: list[dict[str, Any]] = []
+
+    @functools.wraps(function)
+    def remember(**options: Any) -> None:
+        calls.append(options)
+
+    app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+    app.command(name)(remember)
+    try:
+        code = typer.main.get_command(app).main(spread(words), prog_name=f"ltrec {name}", standalone_mode=False)
+    except _WRONG_USAGE as error:
+        raise UserError(f"ltrec {name}: {error.format_message()} ('ltrec {name} --help' shows the options)") from None
+    return (0, calls[0]) if calls else (int(code or 0), None)
+
+
+def spread(words: Sequence[str], option: str = "--sweep") -> list[str]:
+    """`--sweep a.yaml b.yaml` -> `--sweep a.yaml --sweep b.yaml`: what a shell makes of `--sweep conf/sweep/*.yaml`.
+
+    The list ends at the next option or `key=value` word.
+    """
+    result: list[str] = []
+    inside = False
+    for word in words:
+        inside = word == option or (inside and not word.startswith("-") and "=" not in word)
+        result += [option, word] if inside and word != option and result[-1] != option else [word]
+    return result

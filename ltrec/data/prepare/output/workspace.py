@@ -1,0 +1,126 @@
+"""The output folder: who may write into it, what is removed, and how a finished data set gets in.
+
+    OUT/.preparing/            everything under way; a killed run leaves it behind, the next one starts clean
+    OUT/manifest.json          replaced last; without it there is no data set
+
+Only names that prepare itself makes are ever removed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ltrec.core.errors import UserError
+from ltrec.core.storage.atomic import fsync_folder
+from ltrec.data.manifest import MANIFEST, Manifest
+from ltrec.data.prepare.progress import Progress
+from ltrec.data.schema import OWN_FILES, WORK
+from ltrec.data.verify.files import check_files
+
+_OWN = (MANIFEST, f".{MANIFEST}.*.tmp", "vocab", "reach", "_rejects", "stratum=*")
+
+
+@contextmanager
+def workspace(out: Path) -> Iterator[Path]:
+    """An empty work folder inside `out`, which nobody else may prepare into meanwhile. Removed at the end, whatever happens.
+
+    Raises:
+        UserError: `out` is no folder, belongs to somebody else's files, or is being prepared by another process.
+    """
+    created = [folder for folder in (out, *out.parents) if not folder.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"cannot make the folder {out}: {error.strerror}") from error
+    try:
+        _claim(out, lock)
+        work = out / WORK
+        if work.exists() or (out / MANIFEST).exists():
+            sweep(out)
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        try:
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+    finally:
+        os.close(lock)
+        for folder in created:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _claim(out: Path, lock: int) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"another ltrec prepare is writing {out}; wait for it, or choose another --out") from None
+    interrupted = (out / WORK).exists()
+    foreign = [p.name for p in out.iterdir() if not p.name.startswith(".") and not any(p.match(own) for own in _OWN)]
+    if foreign and not interrupted and not (out / MANIFEST).exists():
+        raise UserError(f"{out} already holds other files ({foreign[0]}); choose an empty folder for --out")
+
+
+def publish(work: Path, out: Path, manifest: Manifest) -> None:
+    """Put the finished files in `work` in the place of what `out` held.
+
+    The new files, under names of their own, come to lie beside the old ones; replacing the manifest is the one step that counts;
+    then the old files go. Whoever opens `out` at any moment, or after a crash at any moment, finds the old data set whole or the
+    new one. All that needs space is written before.
+    """
+    manifest.save(work)
+    folders = {out}
+    try:
+        for name in sorted(manifest.files()):
+            target = out / name
+            target.parent.mkdir(exist_ok=True)
+            (work / name).replace(target)
+            folders.add(target.parent)
+        for folder in sorted(folders):
+            fsync_folder(folder)
+        (work / MANIFEST).replace(out / MANIFEST)
+        fsync_folder(out)
+    finally:
+        sweep(out)
+
+
+def sweep(out: Path) -> None:
+    """Remove what prepare left in `out` and its manifest does not name; everything, where there is no manifest.
+
+    What cannot be removed stays until the next time; it harms nobody who reads the manifest.
+    """
+    try:
+        named = set(Manifest.load(out).files()) if (out / MANIFEST).exists() else set()
+    except UserError:
+        return  # nobody knows what belongs to a damaged manifest
+    with suppress(OSError):
+        for path in (path for own in OWN_FILES for path in out.glob(own)):
+            if path.relative_to(out).as_posix() not in named:
+                path.unlink()
+        for folder in (folder for own in _OWN for folder in out.glob(own) if folder.is_dir()):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def existing(out: Path) -> Manifest | None:
+    """The manifest of the data set in `out`, if there is one.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    return Manifest.load(out) if (out / MANIFEST).exists() else None
+
+
+def is_whole(out: Path, manifest: Manifest, on_progress: Progress) -> bool:
+    """Whether every file in `out` is there, with the bytes that the manifest says."""
+    try:
+        check_files(out, manifest, on_progress)
+    except UserError:
+        return False
+    return True

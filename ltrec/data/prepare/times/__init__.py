@@ -1,0 +1,1 @@
+"""Times as logs write them, to whole numbers of one unit."""

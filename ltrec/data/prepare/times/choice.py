@@ -1,0 +1,225 @@
+"""One form of time per data set, chosen from the whole column of all files: never a form per file or per row.
+
+Units since 1970 differ by a factor of 1000, so at most one of them puts a number into a plausible year. Digits such as 20231114 and
+text in one of the usual forms compete with them; the form that fits most rows is taken, every other row is a reject, never
+converted in silence: a log that mixes seconds and milliseconds is broken at its source. Where only a day above 12 tells months from
+days and no row has one, nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import duckdb
+
+from ltrec.core.errors import UserError
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.engine import one_row
+from ltrec.data.prepare.times.columns import PER_SECOND
+from ltrec.data.prepare.times.text import DIGITS, EXAMPLES, FORMS, TWINS, digits_as_seconds, nanoseconds, spelled
+
+_ALSO = dict.fromkeys(("valid_from", "test_from"), ", a share of the events such as 0.8 or seconds since 1970")
+_SAMPLE = 1000
+_LONGEST = 60
+ENOUGH_ROWS = 1000
+"""So many rows without a time that can be read stop the reading."""
+
+
+class Choice(NamedTuple):
+    """`name` is the unit or the form as said to the user; `fits` is an SQL condition over staged rows."""
+
+    name: str
+    per_second: int
+    fits: str
+
+
+def parse_date(text: str, key: str) -> int:
+    """Seconds since 1970 (UTC) of an ISO date or time.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UserError(f"prepare.{key} must be an ISO date such as 2014-07-01{_ALSO.get(key, '')}; got {text!r}") from None
+    return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
+
+
+def choose_time(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, untimed: bool = False) -> Choice:
+    """The form of the times in `staged`; times in a form of text or digits become seconds there.
+
+    `auto` falls back to `order` when most times are non-negative numbers that no other form fits. A log that is `untimed` has its
+    rows' places for times.
+
+    Raises:
+        UserError: no time can be read, or two forms fit alike.
+    """
+    if untimed:
+        return Choice("order", 1, "true")
+    if not _is_free(config):
+        asked = _asked(config)
+        if not any(_count(connection, [asked.fits])):
+            _refuse_unreadable(connection, config)
+        return asked
+    numeric = _numeric(config)
+    counts = dict(zip(numeric, _count(connection, list(numeric.values())), strict=True)) | _written(connection, config)
+    best = max(counts, key=lambda name: counts[name])
+    if not counts[best]:
+        _refuse_unreadable(connection, config)
+    if best in DIGITS or best in FORMS:
+        _refuse_ambiguous(connection, config, best)
+        return _converted(connection, config, best)
+    fits = numeric[best]
+    if best == "order":
+        fits = _unless("NOT iso AND number >= 0", [numeric[unit] for unit in PER_SECOND])
+    return Choice(best, PER_SECOND.get(best, 1), fits)
+
+
+def _refuse_unreadable(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> None:
+    """Stop with an example of a time that cannot be read, if there is one.
+
+    Raises:
+        UserError: always but when no row has a time.
+    """
+    shown = f"left(coalesce(text, number::VARCHAR), {_LONGEST})"
+    rows = connection.execute(f"SELECT {shown} FROM staged WHERE reason IS NULL LIMIT 1").fetchall()
+    if not rows:
+        return
+    asked = f" by time_format={config.time_format!r}" if config.time_format else f" by time_unit={config.time_unit}"
+    asked, hint = ("", "say time_format=... for another form than") if _is_free(config) else (asked, "without it are read")
+    raise UserError(
+        f"column {config.time!r}: {rows[0][0]!r} is no time{asked}, and no value so far is; {hint} {EXAMPLES},"
+        f" from {config.earliest} to {config.latest}"
+    )
+
+
+def check_readable(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> bool:
+    """Whether a time that can be read is among the rows staged so far; false also while they are few.
+
+    Raises:
+        UserError: they are many, and none can be read.
+    """
+    fits = "number IS NOT NULL" if _is_free(config) else _asked(config).fits
+    rows, found = _count(connection, ["true", fits])
+    if not found and rows >= ENOUGH_ROWS and not (_is_free(config) and any(_written(connection, config).values())):
+        _refuse_unreadable(connection, config)
+    return found > 0
+
+
+def _is_free(config: PrepareConfig) -> bool:
+    return config.time_unit == "auto" and not config.time_format
+
+
+def _asked(config: PrepareConfig) -> Choice:
+    if config.time_format:
+        return Choice(config.time_format, 1, _plausible(config, "iso"))
+    return Choice(config.time_unit, PER_SECOND.get(config.time_unit, 1), _plausible(config, config.time_unit))
+
+
+def _numeric(config: PrepareConfig) -> dict[str, str]:
+    """Form -> SQL condition, of what is a number or a date already; earlier ones are taken when two fit alike."""
+    forms = {"iso": _plausible(config, "iso")}
+    forms |= {form: _within(config, _digits(form), 1) for form in DIGITS}
+    forms |= {unit: _plausible(config, unit) for unit in PER_SECOND}
+    return forms | {"order": _unless("NOT iso AND number >= 0", list(forms.values()))}
+
+
+def _written(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> dict[str, int]:
+    """Form of text -> rows that it fits. Those that fit none of a sample are tried on what the others leave over."""
+    source = "FROM staged WHERE reason IS NULL AND text IS NOT NULL"
+    if not any(_count(connection, ["true"], source)):
+        return {}
+    fit = {form: _within(config, nanoseconds("spelled", formats), 10**9) for form, formats in FORMS.items()}
+    likely: list[str] = []
+    for rest in (f"{source} USING SAMPLE {_SAMPLE} ROWS (reservoir, 0)", source):
+        left = " OR ".join(fit[form] for form in likely) or "false"
+        counts = _count(connection, list(fit.values()), f"FROM (SELECT * {rest}) WHERE NOT ({left})")
+        likely += [form for form, count in zip(fit, counts, strict=True) if count and form not in likely]
+    return dict(zip(likely, _count(connection, [fit[form] for form in likely], source), strict=True))
+
+
+def _refuse_ambiguous(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form: str) -> None:
+    """Months and days must not be told apart by what is usual somewhere, nor differently in different rows."""
+    for one, other in TWINS:
+        if form not in (one, other):
+            continue
+        a, b = (_condition(config, name) for name in (one, other))
+        only_one, only_other = _count(connection, [f"{a} AND NOT {b}", f"{b} AND NOT {a}"])
+        if bool(only_one) == bool(only_other):
+            query = f"SELECT coalesce(text, number::VARCHAR) FROM staged WHERE reason IS NULL AND ({a} OR {b}) LIMIT 1"
+            [(example,)] = connection.execute(query).fetchall()
+            which = "no row tells" if not only_one else f"{only_one} rows say the one and {only_other} the other"
+            formats = [_format_of(connection, name, example) for name in (one, other)]
+            raise UserError(
+                f"column {config.time!r}: {example!r} may be month or day first, {which}; say time_format='{formats[0]}' or"
+                f" time_format='{formats[1]}'"
+            )
+
+
+def _converted(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form: str) -> Choice:
+    """Turn what the form fits into seconds."""
+    condition = _condition(config, form)
+    if form in DIGITS:
+        new = f"number = {digits_as_seconds('number', form)}"
+        if form.endswith("%f"):
+            new += f", fraction = (number % 1000) * {10**15}"
+        connection.execute(f"UPDATE staged SET {new}, iso = true WHERE {condition}")
+        return Choice(form, 1, _plausible(config, "iso"))
+    formats = FORMS[form]
+    sample = f"FROM (SELECT spelled FROM staged WHERE {condition} LIMIT {_SAMPLE})"
+    counts = _count(connection, [f"{nanoseconds('spelled', [name])} IS NOT NULL" for name in formats], sample)
+    common = sorted(zip(counts, formats, strict=True), key=lambda pair: -pair[0])
+    said = " or ".join(name.replace("%n", "%f") for count, name in common[:2] if count)
+    moment = nanoseconds("spelled", formats)
+    rest = f"((({moment}) % 1000000000 + 1000000000) % 1000000000)"
+    connection.execute(
+        f"UPDATE staged SET number = (({moment}) - {rest}) // 1000000000, fraction = {rest} * 1000000000, iso = true"
+        f" WHERE {condition}"
+    )
+    return Choice(said, 1, _plausible(config, "iso"))
+
+
+def _condition(config: PrepareConfig, form: str) -> str:
+    value, scale = (_digits(form), 1) if form in DIGITS else (nanoseconds("spelled", FORMS[form]), 10**9)
+    return f"(reason IS NULL AND {_within(config, value, scale)})"
+
+
+def _digits(form: str) -> str:
+    whole = "NOT iso" if form == "%Y%m%d%H%M%S" else "NOT iso AND fraction = 0"
+    return f"CASE WHEN {whole} THEN {digits_as_seconds('number', form)} END"
+
+
+def _format_of(connection: duckdb.DuckDBPyConnection, form: str, example: str) -> str:
+    if form in DIGITS:
+        return form
+    read = [
+        connection.execute(f"SELECT {nanoseconds(spelled('$text'), [name])}", {"text": example}).fetchall() for name in FORMS[form]
+    ]
+    return next(name for name, [(value,)] in zip(FORMS[form], read, strict=True) if value is not None).replace("%n", "%f")
+
+
+def _plausible(config: PrepareConfig, unit: str) -> str:
+    if unit == "order":
+        return "(NOT iso AND number IS NOT NULL)"
+    return f"({'iso' if unit == 'iso' else 'NOT iso'} AND {_within(config, 'number', PER_SECOND.get(unit, 1))})"
+
+
+def _within(config: PrepareConfig, value: str, per_second: int) -> str:
+    earliest, latest = (parse_date(getattr(config, key), key) * per_second for key in ("earliest", "latest"))
+    return f"coalesce(({value}) BETWEEN {earliest} AND {latest - 1}, false)"
+
+
+def _unless(condition: str, others: list[str]) -> str:
+    return f"({condition} AND NOT ({' OR '.join(others)}))"
+
+
+def _count(
+    connection: duckdb.DuckDBPyConnection, conditions: list[str], source: str = "FROM staged WHERE reason IS NULL"
+) -> list[int]:
+    if not conditions:
+        return []
+    return list(
+        one_row(connection, f"SELECT {', '.join(f'count(*) FILTER (WHERE {condition})' for condition in conditions)} {source}")
+    )

@@ -1,0 +1,122 @@
+"""The column `time` of a batch, whatever its type, as columns that hold it without rounding.
+
+number     the time as a whole number in its own unit; seconds where it was a date, ISO text or a typed timestamp (`iso`)
+fraction   10^-18 of that unit
+text       what is neither number nor ISO 8601, as it stands
+
+No type of DuckDB holds a zone and more than nanoseconds, so the decimals of a second of ISO text are cut off before it is read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from ltrec.core.errors import UserError
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.times.text import asked
+
+ATTO = 10**18
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+LARGEST_EXACT_DOUBLE = 2**53
+
+# A year of four digits first; at the end no letters that are the name of a zone for several places.
+_ISO = """(TRY_CAST(left(given, 4) AS SMALLINT) >= 1000 AND given[5] IN ('-', '/') AND
+ (given[-1] BETWEEN '0' AND '9' OR given[-1] = 'Z' OR right(given, 3) IN ('UTC', 'GMT') OR contains(substr(given, 11), '/')))"""
+
+_WHOLE = "SELECT *, {number} AS number, 0::BIGINT AS fraction, false AS iso, NULL::VARCHAR AS text FROM batch"
+_TYPED = """
+SELECT *, (time - rest) // {per} AS number, rest * {atto} AS fraction, time IS NOT NULL AS iso, NULL::VARCHAR AS text
+FROM (SELECT *, ((time % {per}) + {per}) % {per} AS rest FROM batch)"""
+_FLOAT = """
+SELECT *, CASE WHEN isfinite(time) THEN TRY_CAST(floor(time) AS BIGINT) END AS number,
+       TRY_CAST((time - floor(time)) * 1e18 AS BIGINT) AS fraction, false AS iso, NULL::VARCHAR AS text FROM batch"""
+_SPLIT = f"""TRY_CAST(floor(amount) AS BIGINT) AS whole,
+       ((amount - floor(amount))::DECIMAL(18, 18) * {ATTO}::DECIMAL(19, 0))::BIGINT AS part"""
+_DECIMAL = f"""
+SELECT *, whole AS number, part AS fraction, false AS iso, NULL::VARCHAR AS text
+FROM (SELECT *, {_SPLIT} FROM (SELECT *, TRY_CAST(time AS DECIMAL(38, 18)) AS amount FROM batch))"""
+# point: where decimals begin; tail: what follows them. A decimal comma stands behind seconds since 1970 or a time of the day;
+# elsewhere it may divide thousands. More than 18 decimals would be rounded, and are not read.
+_TEXT = f"""
+SELECT *, coalesce(whole, seconds) AS number,
+       CASE WHEN whole IS NOT NULL THEN part WHEN point = 0 THEN 0 ELSE rpad(left(decimals, 18), 18, '0')::BIGINT END AS fraction,
+       whole IS NULL AND seconds IS NOT NULL AS iso, CASE WHEN whole IS NULL AND seconds IS NULL THEN time END AS text
+FROM (SELECT *, {_SPLIT}, CASE WHEN amount IS NULL AND NOT fine AND {_ISO} THEN epoch_us(TRY_CAST(
+             CASE WHEN point = 0 THEN given WHEN decimals <> '' THEN left(given, point - 1) || tail END AS TIMESTAMPTZ)) // 1000000
+             END AS seconds
+      FROM (SELECT *, length(decimals) > 18 AND rtrim(substr(decimals, 19), '0') <> '' AS fine,
+                   CASE WHEN NOT fine THEN TRY_CAST(CASE WHEN given[point] = ',' AND point > 9 AND tail = '' THEN
+                        replace(given, ',', '.') ELSE given END AS DECIMAL(38, 18)) END AS amount
+            FROM (SELECT *, CASE WHEN point > 0 THEN left(rest, length(rest) - length(tail)) ELSE '' END AS decimals
+                  FROM (SELECT *, substr(given, point + 1) AS rest, ltrim(rest, '0123456789') AS tail
+                        FROM (SELECT *, trim(time) AS given, strpos(translate(given, ',', '.'), '.') AS point FROM batch)))))"""
+_FORMATTED = """
+SELECT *, (nanoseconds - rest) // 1000000000 AS number, rest * 1000000000 AS fraction, nanoseconds IS NOT NULL AS iso,
+       CASE WHEN nanoseconds IS NULL THEN time::VARCHAR END AS text
+FROM (SELECT *, ((nanoseconds % 1000000000) + 1000000000) % 1000000000 AS rest
+      FROM (SELECT *, {nanoseconds} AS nanoseconds FROM batch))"""
+
+
+def timed(batch: pa.Table, config: PrepareConfig, before: int) -> tuple[pa.Table, str]:
+    """The batch for DuckDB to register as `batch`, and a query that adds number, fraction, iso and text to it.
+
+    A batch without times takes the order of the log for the time; `before` counts the rows that came before it.
+
+    Raises:
+        UserError: `time_format` is asked of typed timestamps.
+    """
+    if "time" not in batch.schema.names:
+        places = pa.array(np.arange(before + 1, before + 1 + batch.num_rows))
+        return batch.append_column("time", places), _WHOLE.format(number="time")
+    kind = batch.schema.field("time").type
+    if config.time_format and not (types.is_string(kind) or types.is_integer(kind)):
+        raise UserError(f"prepare.time_format={config.time_format!r} reads text, and column {config.time!r} has type {kind}")
+    if config.time_format:
+        return batch, _FORMATTED.format(nanoseconds=asked("time::VARCHAR", config.time_format))
+    if types.is_timestamp(kind):
+        place = batch.schema.get_field_index("time")
+        per = PER_SECOND[kind.unit]
+        return batch.set_column(place, "time", batch["time"].cast(pa.int64())), _TYPED.format(per=per, atto=ATTO // per)
+    if types.is_string(kind):
+        return batch, _TEXT
+    if types.is_integer(kind):
+        return batch, _WHOLE.format(number="TRY_CAST(time AS BIGINT)")
+    return batch, _FLOAT if types.is_floating(kind) else _DECIMAL
+
+
+def is_rounded(times: pa.ChunkedArray) -> bool:
+    """Whether the numbers are doubles so large that neighbouring whole numbers are one."""
+    if not types.is_floating(times.type):
+        return False
+    largest = pc.max(pc.abs(times.filter(pc.is_finite(times)))).as_py()
+    return largest is not None and largest > LARGEST_EXACT_DOUBLE
+
+
+def readable(column: pa.Array, where: str) -> pa.Array:
+    """A typed column of a file as text, bytes, whole numbers, float64, decimal128 or timestamps of their own unit.
+
+    Raises:
+        UserError: no times can be in a column of this type, or the type has rounded them.
+    """
+    kind = column.type
+    if types.is_timestamp(kind) or kind in (pa.int64(), pa.uint64(), pa.float64(), pa.string(), pa.binary()):
+        return column
+    if types.is_date(kind):
+        return column.cast(pa.timestamp("s" if kind == pa.date32() else "ms"))
+    if types.is_float16(kind) or types.is_float32(kind):
+        raise UserError(
+            f"{where} has type {kind}, which holds about {'7' if kind == pa.float32() else '3'} digits: seconds since 1970"
+            f" are rounded to {'128 s' if kind == pa.float32() else 'nothing at all'}; write times as int64 or float64"
+        )
+    if types.is_integer(kind):
+        return column.cast(pa.int64())
+    if types.is_decimal(kind):
+        return column.cast(pa.decimal128(38, min(18, max(0, kind.scale))))
+    if types.is_null(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return column.cast(pa.string())
+    if types.is_large_binary(kind) or types.is_binary_view(kind) or types.is_fixed_size_binary(kind):
+        return column.cast(pa.binary())
+    raise UserError(f"{where} has type {kind}; times must be numbers, text, dates or timestamps")

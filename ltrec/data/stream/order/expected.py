@@ -1,0 +1,96 @@
+"""What a window of the training stream holds on average, per stratum: examples, and whether any. Exact, from the plan; the strata
+are the plan's, merged where it merges them.
+
+A pool of n rows with quota q gives each of its rows q / n visits per step: draws are whole permutations one after the other, so
+over whole passes that is no expectation but the plain average. A row of e training events makes min(e, max_len + 1) - 1 targets
+wherever its window lies, so both compositions and both kinds of window are covered by
+
+    E[N_z] = sum over pools of (q / n) * sum over the stratum's rows of targets
+
+With stream.unit=user a row is one example, whatever its length, and the inner sum is the number of the stratum's rows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltrec.causal.presence import presence
+from ltrec.core import columns as c
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.order.pools import Pool
+from ltrec.data.stream.reading.blocks import I64
+from ltrec.data.stream.reading.rows import int_column
+from ltrec.data.stream.reading.shards import ShardFiles
+
+
+def expected_targets_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
+    """E[N_z]: average examples (targets, or users under stream.unit=user) of each stratum in a step of all ranks, float64 [K].
+
+    For targets it reads one integer column of the shards trained on, a row group at a time; sizes and page checksums are verified,
+    hashes of whole files are left to the stream. The result does not depend on the seed.
+
+    Raises:
+        UserError: a shard is missing or damaged.
+    """
+    return _per_step(plan, _examples(folder, manifest, plan))
+
+
+def examples_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
+    """M_z: examples of each stratum in the data, every user that is trained on visited once; float64 [K]. Reads what
+    `expected_targets_K` reads. A stratum with a quota of 0 has none.
+
+    Raises:
+        UserError: a shard is missing or damaged.
+    """
+    return torch.from_numpy(np.sum(_examples(folder, manifest, plan), axis=0)).double()
+
+
+def expected_presence_K(manifest: Manifest, plan: Plan) -> Tensor:
+    """Share of the steps that hold each stratum at all, float64 [K]: 1 for a stratum with a quota, 0 for one that is never drawn.
+
+    Reads no file. Exact for a pool that is shuffled as a whole. In one that streams through lanes the few blocks of a rare stratum
+    come in runs, so that it is there less often than this: a fifth less for one of three blocks.
+    """
+    each = [presence(torch.from_numpy(_rows_by_stratum(manifest, plan, pool)), pool.quota) for pool in plan.pools]
+    return torch.stack(each).amax(0)  # a stratum lies in one pool, or is merged of several with a quota of their own
+
+
+def _examples(folder: Path, manifest: Manifest, plan: Plan) -> list[I64]:
+    """Examples of one visit to every row of each pool [K]."""
+    if plan.unit == "user":
+        return [_rows_by_stratum(manifest, plan, pool) for pool in plan.pools]
+    files = ShardFiles(folder, manifest, check="size")
+    return [_targets_by_stratum(files, manifest, plan, pool) for pool in plan.pools]
+
+
+def _per_step(plan: Plan, totals: list[I64]) -> Tensor:
+    """Totals of each pool [K] at the rate of its visits."""
+    return torch.stack(
+        [torch.from_numpy(t).double() * pool.quota / pool.rows for pool, t in zip(plan.pools, totals, strict=True)]
+    ).sum(0)
+
+
+def _rows_by_stratum(manifest: Manifest, plan: Plan, pool: Pool) -> I64:
+    rows_K = np.zeros(plan.strata.count, np.int64)
+    np.add.at(rows_K, _strata(manifest, plan)[pool.blocks.shard], pool.blocks.rows)
+    return rows_K
+
+
+def _targets_by_stratum(files: ShardFiles, manifest: Manifest, plan: Plan, pool: Pool) -> I64:
+    """Targets of one visit to every row of the pool. In file order, so that disks read ahead."""
+    targets_K, stratum = np.zeros(plan.strata.count, np.int64), _strata(manifest, plan)
+    order = np.lexsort((pool.blocks.group, pool.blocks.shard))
+    for shard, group in zip(pool.blocks.shard[order].tolist(), pool.blocks.group[order].tolist(), strict=True):
+        events = int_column(files.read(shard, group, [c.TRAIN_EVENTS]), c.TRAIN_EVENTS)
+        targets_K[stratum[shard]] += (np.minimum(events, plan.max_len + 1) - 1).sum()
+    return targets_K
+
+
+def _strata(manifest: Manifest, plan: Plan) -> I64:
+    """Stratum of each shard, as the plan has it."""
+    return np.array([*plan.became, c.NO_STRATUM])[[shard.stratum for shard in manifest.shards]]

@@ -1,0 +1,118 @@
+"""Order of a pool that streams from disk: every lane reads its own rows, a window of blocks at a time.
+
+1. The blocks are dealt into one fixed order (blocks.py).
+2. Pool-epoch e is the draws e*n .. (e+1)*n. The schedule says how many of them belong to each lane; the dealt rows are cut in these
+   proportions. So a pool-epoch is a permutation of *all* rows although no lane knows of another, and lanes keep their blocks from
+   epoch to epoch up to a few rows at the cuts.
+3. A lane-epoch shuffles its pieces of blocks, opens `window_blocks` of them at a time and shuffles the rows of that window. The
+   first window of lane l is shorter, by lane, so that lanes do not open their windows all in the same step.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ltrec.core.hashing import mix, permutation
+from ltrec.core.ragged import prefix_sums
+from ltrec.data.stream.order.schedule import Schedule
+from ltrec.data.stream.order.takes import Pieces, Take, Window
+from ltrec.data.stream.reading.blocks import I64, Blocks
+from ltrec.data.stream.reading.recent import Recent
+
+_PIECES, _ROWS = 1, 2  # purposes of a permutation
+
+
+@dataclass(frozen=True, slots=True)
+class _LaneEpoch:
+    """Shuffled pieces; window w has pieces edges[w]:edges[w+1] and rows bounds[w]:bounds[w+1] of the lane-epoch."""
+
+    pieces: Pieces
+    edges: list[int]
+    bounds: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """A pool-epoch by lane: draws of earlier epochs, draws in it, and [V+1] where the lane's rows lie in the dealt order."""
+
+    earlier: list[int]
+    share: list[int]
+    rows: list[int]
+
+
+class LaneOrder:
+    """Order of one streamed pool; blocks are in dealt order."""
+
+    def __init__(self, pool: int, blocks: Blocks, schedule: Schedule, seed: int, window_blocks: int) -> None:
+        self._pool, self._blocks, self._schedule = pool, blocks, schedule
+        self._seed, self._window_blocks = seed, window_blocks
+        self._starts = blocks.starts
+        self._total = int(self._starts[-1])
+        self._cut: Recent[int, _Cut] = Recent(self._cut_epoch, keep=3)
+        self._lane_epoch: Recent[tuple[int, int], _LaneEpoch] = Recent(self._shuffle_pieces, keep=2, group=lambda key: key[0])
+        self._shuffled: Recent[Window, I64] = Recent(self._shuffle_rows, keep=2, group=lambda window: window.lane)
+
+    def takes(self, step: int, lanes: range) -> list[Take]:
+        """A take per lane, more where a window or an epoch ends within the step."""
+        found = []
+        draws = self._schedule.first_draws(step, self._pool).tolist()
+        drawn = self._schedule.drawn_in_earlier_steps(step, self._pool).tolist()
+        slots = self._schedule.first_slots(step, self._pool, lanes).tolist()
+        for lane, slot in zip(lanes, slots, strict=True):
+            for window, rows in self._draw(lane, draws[lane], draws[lane + 1] - draws[lane], drawn[lane]):
+                found.append(Take(window, rows, np.arange(slot, slot + rows.size)))
+                slot += rows.size
+        return found
+
+    def pieces(self, window: Window) -> Pieces:
+        """The shuffled pieces of the lane-epoch that the window covers."""
+        epoch = self._lane_epoch((window.lane, window.epoch))
+        return epoch.pieces.part(epoch.edges[window.number], epoch.edges[window.number + 1])
+
+    def _draw(self, lane: int, draw: int, count: int, drawn: int) -> Iterator[tuple[Window, I64]]:
+        """Windows and rows of `count` draws of one lane-step; `draw` is the number of the first, the lane has `drawn` before."""
+        epoch = draw // self._total
+        at = drawn - self._cut(epoch).earlier[lane]
+        while count:
+            taken = min(count, self._cut(epoch).share[lane] - at)
+            yield from self._run(lane, epoch, at, at + taken)
+            count, epoch, at = count - taken, epoch + 1, 0
+
+    def _run(self, lane: int, epoch: int, at: int, stop: int) -> Iterator[tuple[Window, I64]]:
+        """Rows at:stop of a lane-epoch, window by window."""
+        if at == stop:
+            return
+        bounds = self._lane_epoch((lane, epoch)).bounds
+        number = bisect_right(bounds, at) - 1
+        while at < stop:
+            window = Window(self._pool, lane, epoch, number)
+            low, high = bounds[number], min(stop, bounds[number + 1])
+            yield window, self._shuffled(window)[at - low : high - low]
+            at, number = high, number + 1
+
+    def _cut_epoch(self, epoch: int) -> _Cut:
+        earlier = self._schedule.drawn_before(epoch * self._total, self._pool)
+        share = self._schedule.drawn_before((epoch + 1) * self._total, self._pool) - earlier
+        return _Cut(earlier.tolist(), share.tolist(), prefix_sums(share).tolist())
+
+    def _shuffle_pieces(self, key: tuple[int, int]) -> _LaneEpoch:
+        lane, epoch = key
+        low, high = self._cut(epoch).rows[lane : lane + 2]
+        first = int(np.searchsorted(self._starts, low, side="right")) - 1
+        last = int(np.searchsorted(self._starts, high, side="left"))
+        order = first + permutation(mix(self._seed, self._pool, _PIECES, lane, epoch), last - first)
+        blocks = self._blocks.take(order)
+        starts = self._starts[order]
+        pieces = Pieces(blocks, np.maximum(low - starts, 0), np.minimum(high - starts, blocks.rows))
+        opening = 1 + lane * self._window_blocks // self._schedule.lanes
+        edges = [0, *range(opening, order.size, self._window_blocks), order.size]
+        return _LaneEpoch(pieces, edges, prefix_sums(pieces.high - pieces.low)[edges].tolist())
+
+    def _shuffle_rows(self, window: Window) -> I64:
+        bounds = self._lane_epoch((window.lane, window.epoch)).bounds
+        rows = bounds[window.number + 1] - bounds[window.number]
+        return permutation(mix(self._seed, self._pool, _ROWS, window.lane, window.epoch, window.number), rows)

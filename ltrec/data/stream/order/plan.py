@@ -1,0 +1,154 @@
+"""Plan: (manifest, seed, config) -> which row goes to which slot of which step. Pure: no files, no world, no clock.
+
+A *pool* is a set of users that is shuffled on its own: all trainable users (`natural`), or one stratum each (`quota`). In every
+step pool s fills q_s of the G slots; the draws of a pool are an endless concatenation of permutations of its rows. A pool that
+fits in memory is shuffled as a whole (resident.py), another one within lanes (lanes.py). Slots are numbered lane by lane; a
+process takes the slots of its lanes, hence the step does not depend on how many processes there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from ltrec.core.storage.atomic import canonical_json
+from ltrec.core.strata import Strata
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.config import StreamConfig
+from ltrec.data.stream.order.lanes import LaneOrder
+from ltrec.data.stream.order.pools import Pool, check_options, make_pools
+from ltrec.data.stream.order.resident import ResidentOrder
+from ltrec.data.stream.order.schedule import Schedule
+from ltrec.data.stream.order.takes import Pieces, PoolOrder, Take, Window
+from ltrec.data.stream.order.trained import Trained
+
+_ORDER_VERSION = 1
+_WINDOWS_HELD = 2  # per lane: the one in use and the next
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The order of the training stream; made by `Plan.of`.
+
+    Attributes:
+        seed: of all permutations and random windows.
+        batch_rows: G, users per step.
+        lanes: V.
+        max_len: positions of a row at most.
+        window: `last` or `random`.
+        unit: what an example is, `target` or `user`.
+        users: whom is trained on, `all`, `tail` or `head`.
+        trained: those of them that bring a target, by stratum (of `strata`).
+        train_rows: their number.
+        trainable_rows: trainable users of the data set.
+        pools: the pools, those with a quota of 0 left out.
+        strata: those that batches and their counts speak of; pools and the digest of consumed rows keep to the data set's.
+        became: the number among them of each of the data set's strata.
+        digest: hex sha256 of everything that decides the order besides the manifest and the seed.
+    """
+
+    seed: int
+    batch_rows: int
+    lanes: int
+    max_len: int
+    window: str
+    unit: str
+    users: str
+    trained: Trained
+    train_rows: int
+    trainable_rows: int
+    pools: tuple[Pool, ...]
+    strata: Strata
+    became: tuple[int, ...]
+    digest: str
+    _orders: tuple[PoolOrder, ...]
+    _window_blocks: int
+    _block_rows: int
+
+    @staticmethod
+    def of(manifest: Manifest, seed: int, config: StreamConfig, strata: int = 0) -> Plan:
+        """Check the options against the data and fix the order.
+
+        Args:
+            manifest: of the data set.
+            seed: of all permutations and random windows.
+            config: what a user may say.
+            strata: how many the data set's are merged to (`Strata.merged`), which does not change the order; 0 = left as they are.
+
+        Raises:
+            UserError: naming the option that is wrong and what would be right.
+        """
+        check_options(config)
+        pools = make_pools(manifest, seed, config)
+        merged, became = manifest.strata.merged(strata or manifest.strata.count)
+        trained = Trained.of(manifest, config.users).merged(became, merged.count)
+        schedule = Schedule([pool.quota for pool in pools], config.lanes)
+        return Plan(
+            seed=seed,
+            batch_rows=config.batch_rows,
+            lanes=config.lanes,
+            max_len=config.max_len,
+            window=config.window,
+            unit=config.unit,
+            users=config.users,
+            trained=trained,
+            train_rows=sum(trained.users_K),
+            trainable_rows=manifest.train_rows,
+            pools=pools,
+            strata=merged,
+            became=became,
+            digest=hashlib.sha256(canonical_json(_order_spec(config, pools)).encode()).hexdigest(),
+            _orders=tuple(_order(number, pool, schedule, seed, config.window_blocks) for number, pool in enumerate(pools)),
+            _window_blocks=config.window_blocks,
+            _block_rows=manifest.block_rows,
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """ceil(train_rows / G), the same for every process."""
+        return -(-self.train_rows // self.batch_rows)
+
+    @property
+    def visits_per_epoch(self) -> dict[str, float]:
+        """How often an epoch visits a user of each pool, on average; above 1 = over-sampled."""
+        return {pool.name: pool.quota * self.steps_per_epoch / pool.rows for pool in self.pools}
+
+    def slots(self, step: int, lanes: range) -> list[Take]:
+        """The rows of these lanes in a step. Slot 0 is the first slot of the first of these lanes."""
+        return [take for order in self._orders for take in order.takes(step, lanes)]
+
+    def pieces(self, window: Window) -> Pieces:
+        """Which parts of which blocks a window consists of."""
+        return self._orders[window.pool].pieces(window)
+
+    def memory_bytes(self, lanes: int) -> int:
+        """Most bytes of rows that a process with so many lanes holds: resident pools whole, of the others two windows a lane."""
+        return sum(pool.bytes if pool.resident else _WINDOWS_HELD * lanes * self._window_bytes(pool) for pool in self.pools)
+
+    def ahead(self) -> int:
+        """Steps to look ahead for windows that will be needed; 0 when windows are too short for it to pay."""
+        shortest = self._window_blocks * self._block_rows * self.lanes // (4 * self.batch_rows)
+        return 0 if all(pool.resident for pool in self.pools) else min(8, shortest)
+
+    def _window_bytes(self, pool: Pool) -> int:
+        return -(-pool.bytes // pool.rows) * self._block_rows * self._window_blocks
+
+
+def _order(number: int, pool: Pool, schedule: Schedule, seed: int, window_blocks: int) -> PoolOrder:
+    if pool.resident:
+        return ResidentOrder(number, pool.blocks, schedule, seed)
+    return LaneOrder(number, pool.blocks, schedule, seed, window_blocks)
+
+
+def _order_spec(config: StreamConfig, pools: tuple[Pool, ...]) -> dict[str, Any]:
+    return {
+        "version": _ORDER_VERSION,
+        "batch_rows": config.batch_rows,
+        "lanes": config.lanes,
+        "pools": [{"name": pool.name, "quota": pool.quota, "resident": pool.resident} for pool in pools],
+        "max_len": config.max_len,
+        "window": config.window,
+        **({} if config.users == "all" else {"users": config.users}),  # absent, so that orders from before the option stay theirs
+        "window_blocks": None if all(pool.resident for pool in pools) else config.window_blocks,
+    }

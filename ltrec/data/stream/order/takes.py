@@ -1,0 +1,62 @@
+"""What an order hands to the reader: takes (rows of a window for slots of a step) and pieces (the parts of blocks that fill a
+window)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from ltrec.data.stream.reading.blocks import I64, Blocks
+
+ALL_LANES = -1
+
+
+class Window(NamedTuple):
+    """Name of a set of rows that is held in memory together. A resident pool is one window of all lanes and epochs."""
+
+    pool: int
+    lane: int
+    epoch: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Rows of one window for slots of one step.
+
+    Attributes:
+        window: where the rows are.
+        rows: int64 [n], row numbers within the window.
+        slots: int64 [n], their places within the rank's share of the step.
+    """
+
+    window: Window
+    rows: I64
+    slots: I64
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """N parts of blocks, rows low:high of each; together, in this order, they are the rows of a window."""
+
+    blocks: Blocks
+    low: I64
+    high: I64
+
+    def part(self, low: int, high: int) -> Pieces:
+        """Pieces low:high."""
+        return Pieces(
+            Blocks(self.blocks.shard[low:high], self.blocks.group[low:high], self.blocks.rows[low:high]),
+            self.low[low:high],
+            self.high[low:high],
+        )
+
+
+class PoolOrder(Protocol):
+    """Order of the draws of one pool, a pure function of the step."""
+
+    def takes(self, step: int, lanes: range) -> list[Take]:
+        """The rows that these lanes draw from the pool in a step; slots are counted from the first of these lanes."""
+
+    def pieces(self, window: Window) -> Pieces:
+        """What a window consists of."""

@@ -1,0 +1,1 @@
+"""Row groups of shards to rows in memory."""

@@ -1,0 +1,234 @@
+"""Histories: every user of a split once, in fixed chunks, for evaluation and prediction.
+
+Chunk i holds rows i*C .. (i+1)*C of the users that have a history, in file order (shards by path), whatever the number of
+processes: ranks share out chunks, never parts of them. Users whose target has no history before it (cold) come in chunks of
+their own.
+
+A history is routed, through the plugins of a model, by its own length, whole and uncropped: a user who has come to more events
+since training counts as more active, and one whom training never saw counts by what is known of him. A stratum that nothing
+trained has no plugin worth the name; another one's serves its histories. Reports keep to the stratum that a user had in training;
+so a chunk says both.
+
+    split   history                target       users
+    valid   items[:valid_at]       items[at]    those with a validation target
+    test    items[:test_at]        items[at]    those with a test target
+    all     all stored items       0            everyone: for prediction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from ltrec.core import columns as c
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.errors import UserError, nearest
+from ltrec.core.ragged import prefix_sums, ragged
+from ltrec.core.strata import Strata
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.reading.blocks import I64, blocks_of
+from ltrec.data.stream.reading.recent import Recent
+from ltrec.data.stream.reading.rows import I32, int_column, list_column
+from ltrec.data.stream.reading.shards import ShardFiles
+
+SPLITS = {"valid": c.VALID_AT, "test": c.TEST_AT, "all": ""}
+_BLOCKS_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryChunk:
+    """B users and what is asked about them.
+
+    Attributes:
+        index: number of the chunk; cold chunks are numbered apart.
+        batch: histories cropped to their last max_len items, without targets; its strata are the histories'.
+        user_id: raw ids.
+        stratum_B: int64, the data set's stratum that the user had in training, for reports; -1 = kept out of it.
+        activity_B: int64, training events before the history cap.
+        history_length_B: int64, length of the untruncated history.
+        target_B: int64, the item to be found; 0 = none (`all`).
+        seen_T: int64, all items of the untruncated histories.
+        seen_offsets: int64 [B+1], user b has seen_T[seen_offsets[b]:seen_offsets[b+1]].
+    """
+
+    index: int
+    batch: SequenceBatch
+    user_id: list[str]
+    stratum_B: Tensor
+    activity_B: Tensor
+    history_length_B: Tensor
+    target_B: Tensor
+    seen_T: Tensor
+    seen_offsets: Tensor
+
+
+Score = Callable[[HistoryChunk], Tensor]
+"""Users -> scores of all items [B, V+1] (column 0 is ignored). The tensor is handed over: whoever asked may overwrite it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A decoded row group; `at` is the length of the history, -1 without a target, `capped` what the history cap cut off before."""
+
+    user_id: pa.Array
+    user_key: I64
+    stratum: I64
+    activity: I64
+    capped: I64
+    at: I64
+    items: I32
+    offsets: I64
+
+
+class Histories:
+    """The users of one split.
+
+    Args:
+        folder: the prepared data set.
+        manifest: its manifest.
+        split: `valid`, `test` or `all`.
+        max_len: most items of a history that a model is given.
+        chunk_rows: C, users per chunk.
+        check: `hash` or `size`, how a shard is checked when it is first opened.
+        strata: those that the model knows; None = the data set's.
+        heirs: the stratum whose plugins serve each of them (`Strata.heirs`); empty = its own.
+
+    Raises:
+        UserError: unknown split, or a shard is missing or damaged.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        split: str,
+        max_len: int,
+        chunk_rows: int = 1024,
+        check: str = "hash",
+        strata: Strata | None = None,
+        heirs: Sequence[int] = (),
+    ) -> None:
+        if split not in SPLITS:
+            raise UserError(f"split {split!r} is not one of {', '.join(SPLITS)}{nearest(split, SPLITS)}")
+        if min(max_len, chunk_rows) < 1:
+            raise UserError(f"max_len={max_len} and chunk_rows={chunk_rows} must be at least 1")
+        self._files = ShardFiles(folder, manifest, check)
+        self._manifest, self._at_column = manifest, SPLITS[split]
+        self._max_len, self._chunk_rows = max_len, chunk_rows
+        self._strata = manifest.strata if strata is None else strata
+        self._heirs = np.array(heirs or range(self._strata.count), np.int64)
+        self._blocks = blocks_of(manifest, range(len(manifest.shards)))
+        self._read: Recent[int, _Block] = Recent(self._decode, keep=_BLOCKS_KEPT)
+        counts = [self._count(block) for block in range(self._blocks.count)]
+        self._warm_starts = prefix_sums(np.array([warm for warm, _ in counts], np.int64))
+        self._cold_starts = prefix_sums(np.array([cold for _, cold in counts], np.int64))
+
+    def __len__(self) -> int:
+        """Chunks of users with a history."""
+        return -(-self.num_rows // self._chunk_rows)
+
+    @property
+    def num_rows(self) -> int:
+        """Users with a history."""
+        return int(self._warm_starts[-1])
+
+    @property
+    def num_cold_rows(self) -> int:
+        """Users with a target and no history before it."""
+        return int(self._cold_starts[-1])
+
+    @property
+    def num_cold_chunks(self) -> int:
+        """Chunks of users without a history."""
+        return -(-self.num_cold_rows // self._chunk_rows)
+
+    def strata_and_activity(self) -> tuple[I64, I64]:
+        """`stratum` and `activity` of all users with a history, as their chunks give them; reads three columns of every block."""
+        found = [np.zeros((2, 0), np.int64)]
+        for number in range(self._blocks.count):
+            table = self._files.read(*self._place(number), [c.STRATUM, c.ACTIVITY, self._at_column])
+            stratum, activity, at = (int_column(table, name) for name in (c.STRATUM, c.ACTIVITY, self._at_column))
+            found.append(np.stack([stratum, activity])[:, at > 0])
+        stratum, activity = np.concatenate(found, axis=1)
+        return stratum, activity
+
+    def chunk(self, index: int) -> HistoryChunk:
+        """Chunk `index` of the users with a history."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self._chunk(index, self._warm_starts, cold=False)
+
+    def cold_chunk(self, index: int) -> HistoryChunk:
+        """Chunk `index` of the users without a history; their sequences are empty."""
+        if not 0 <= index < self.num_cold_chunks:
+            raise IndexError(index)
+        return self._chunk(index, self._cold_starts, cold=True)
+
+    def _chunk(self, index: int, starts: I64, *, cold: bool) -> HistoryChunk:
+        low, high = index * self._chunk_rows, min((index + 1) * self._chunk_rows, int(starts[-1]))
+        first, last = int(np.searchsorted(starts, low, side="right")) - 1, int(np.searchsorted(starts, high, side="left"))
+        parts = []
+        for number in range(first, last):
+            block = self._read(number)
+            wanted = np.flatnonzero(block.at == 0 if cold else block.at > 0)
+            parts.append((block, wanted[max(low - int(starts[number]), 0) : high - int(starts[number])]))
+        return self._join(index, parts)
+
+    def _join(self, index: int, parts: list[tuple[_Block, I64]]) -> HistoryChunk:
+        def column(name: str) -> I64:
+            values: I64 = np.concatenate([getattr(block, name)[rows] for block, rows in parts])
+            return values
+
+        at = column("at")
+        seen = np.concatenate([block.items[ragged(block.offsets[rows], block.at[rows])] for block, rows in parts]).astype(np.int64)
+        seen_offsets, lengths = prefix_sums(at), np.minimum(at, self._max_len)
+        items = seen[ragged(seen_offsets[1:] - lengths, lengths)]
+        route = self._heirs[self._strata.serving(at + column("capped"))]
+        offsets, stratum, key = (torch.from_numpy(a) for a in (prefix_sums(lengths), route, column("user_key")))
+        return HistoryChunk(
+            index=index,
+            batch=SequenceBatch.of_histories(torch.from_numpy(items), offsets, stratum, key),
+            user_id=[name for block, rows in parts for name in block.user_id.take(pa.array(rows)).to_pylist()],
+            stratum_B=torch.from_numpy(column("stratum")),
+            activity_B=torch.from_numpy(column("activity")),
+            history_length_B=torch.from_numpy(at),
+            target_B=torch.from_numpy(np.concatenate([self._targets(block, rows) for block, rows in parts])),
+            seen_T=torch.from_numpy(seen),
+            seen_offsets=torch.from_numpy(seen_offsets),
+        )
+
+    def _targets(self, block: _Block, rows: I64) -> I64:
+        if not self._at_column:
+            return np.zeros(rows.size, np.int64)
+        targets: I64 = block.items[block.offsets[rows] + block.at[rows]].astype(np.int64)
+        return targets
+
+    def _count(self, number: int) -> tuple[int, int]:
+        """Users with and without a history in a block. Only the one column is read; for `all` nothing is."""
+        if not self._at_column:
+            return int(self._blocks.rows[number]), 0
+        at = int_column(self._files.read(*self._place(number), [self._at_column]), self._at_column)
+        return int((at > 0).sum()), int((at == 0).sum())
+
+    def _place(self, number: int) -> tuple[int, int]:
+        return int(self._blocks.shard[number]), int(self._blocks.group[number])
+
+    def _decode(self, number: int) -> _Block:
+        place = self._place(number)
+        own = [self._at_column] if self._at_column else []
+        table = self._files.read(*place, [c.USER_ID, c.USER_KEY, c.STRATUM, c.ACTIVITY, c.TRAIN_EVENTS, c.ITEMS, *own])
+        items, offsets = list_column(table, c.ITEMS)
+        lengths = np.diff(offsets)
+        at = int_column(table, self._at_column) if self._at_column else lengths
+        if (lengths < 1).any() or (at < -1).any() or (at >= lengths + (not self._at_column)).any():
+            raise self._files.fault(*place, "an empty sequence, or a target outside of it")
+        if items.min() < 1 or items.max() > self._manifest.vocab.items:
+            raise self._files.fault(*place, f"item ids {items.min()}..{items.max()} outside 1..{self._manifest.vocab.items}")
+        key, stratum, activity, kept = (int_column(table, name) for name in (c.USER_KEY, c.STRATUM, c.ACTIVITY, c.TRAIN_EVENTS))
+        return _Block(table.column(c.USER_ID).chunk(0), key, stratum, activity, activity - kept, at, items, offsets)

@@ -1,0 +1,82 @@
+"""Training rows: what a window of the plan holds in memory, decoded and checked.
+
+Only training events are kept, and of them only what a row can ever need: with `last` the final max_len + 1, with `random` all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ltrec.core import columns as c
+from ltrec.core.hashing import mix, mix_array
+from ltrec.core.ragged import prefix_sums, ragged
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.order.takes import Window
+from ltrec.data.stream.reading.blocks import I64
+from ltrec.data.stream.reading.recent import Recent
+from ltrec.data.stream.reading.rows import Rows, int_column, key_columns, list_column
+from ltrec.data.stream.reading.shards import ShardFiles
+
+COLUMNS = [c.USER_KEY, c.STRATUM, c.TRAIN_EVENTS, c.ITEMS]
+_WINDOWS_KEPT = 2  # per lane: the one in use and the next
+
+
+class TrainingRows:
+    """Rows of any window of the plan; per lane the two most recent windows stay in memory."""
+
+    def __init__(self, folder: Path, manifest: Manifest, plan: Plan, check: str = "hash") -> None:
+        self._files = ShardFiles(folder, manifest, check)
+        self._manifest, self._plan = manifest, plan
+        self.of: Recent[Window, Rows] = Recent(self._decode, keep=_WINDOWS_KEPT, group=lambda window: (window.pool, window.lane))
+
+    def _decode(self, window: Window) -> Rows:
+        pieces = self._plan.pieces(window)
+        every = zip(
+            pieces.blocks.shard.tolist(), pieces.blocks.group.tolist(), pieces.low.tolist(), pieces.high.tolist(), strict=True
+        )
+        return Rows.concatenate([self._block(shard, group).slice(low, high) for shard, group, low, high in every])
+
+    def _block(self, shard: int, group: int) -> Rows:
+        table = self._files.read(shard, group, COLUMNS)
+        values, offsets = list_column(table, c.ITEMS)
+        train_events = int_column(table, c.TRAIN_EVENTS)
+        fault = _fault(table, values, offsets, train_events, self._manifest, shard)
+        if fault:
+            raise self._files.fault(shard, group, fault)
+        longest = self._plan.max_len + 1 if self._plan.window == "last" else np.iinfo(np.int64).max
+        lengths = np.minimum(train_events, longest)
+        kept = values[ragged(offsets[:-1] + train_events - lengths, lengths)]
+        return Rows(kept, prefix_sums(lengths), *key_columns(table))
+
+
+def _fault(table: pa.Table, values: np.ndarray, offsets: I64, train_events: I64, manifest: Manifest, shard: int) -> str:
+    """What is impossible about a decoded block; empty when nothing is."""
+    if values.size and not (values.min() >= 1 and values.max() <= manifest.vocab.items):
+        return f"item ids {values.min()}..{values.max()} outside 1..{manifest.vocab.items}"
+    if (int_column(table, c.STRATUM) != manifest.shards[shard].stratum).any():
+        return f"rows of another stratum than {manifest.shards[shard].stratum}"
+    lengths = np.diff(offsets)
+    if (train_events < 2).any() or (train_events > lengths).any():
+        return "train_events below 2 or beyond the end of items"
+    return ""
+
+
+def window_starts(events: I64, user_key: I64, *, max_len: int, kind: str, seed: int, step: int) -> I64:
+    """Where each row's training window of at most max_len + 1 events begins [B].
+
+    Args:
+        events: training events held per row [B].
+        user_key: [B].
+        max_len: L.
+        kind: `last`, or `random`: uniform over the possible starts, a function of (seed, step, user_key).
+        seed: of the order.
+        step: the step that the rows belong to.
+    """
+    latest = np.maximum(events - (max_len + 1), 0)
+    if kind == "last":
+        return latest
+    return (mix_array(mix(seed, step), user_key) % (latest + 1).astype(np.uint64)).astype(np.int64)

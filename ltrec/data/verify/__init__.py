@@ -1,0 +1,1 @@
+"""Re-check a prepared data set from its bytes: files, rows, distances."""

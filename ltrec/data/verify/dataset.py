@@ -1,0 +1,147 @@
+"""Re-check a prepared data set from its bytes: nothing is taken on trust but the manifest, and that carries its own digest.
+
+files      every file the manifest names is there, whole, and no other lies among them (see verify_files)
+vocabulary ids 1..V by falling count, no item twice
+shards     schema, row group sizes, page checksums, every row (see verify_rows)
+users      no key twice in the whole data set, every key the hash of its id
+reach      users in order, distances that there are, counted as the manifest says (see verify_reach)
+totals     shards, strata, summary and training counts add up to what the manifest says
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from ltrec.core import columns as c
+from ltrec.core.errors import UserError
+from ltrec.data.manifest import MANIFEST, MEND, Manifest, Shard
+from ltrec.data.schema import SHARD_SCHEMA, VOCAB_SCHEMA
+from ltrec.data.verify.files import Progress, check_files
+from ltrec.data.verify.reach import check_reach
+from ltrec.data.verify.rows import Rows, check_rows
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Hear nothing."""
+
+
+def verify(folder: Path, on_progress: Progress = _silent) -> Manifest:
+    """Check everything and return the manifest.
+
+    Raises:
+        UserError: at the first fault, naming the file (and the row group).
+    """
+    manifest = Manifest.load(folder)
+    check_files(folder, manifest, on_progress)
+    counts = _check_vocabulary(folder, manifest)
+    found = np.zeros_like(counts)
+    users, events = np.zeros((2, manifest.strata.count), dtype=np.int64)
+    for number, shard in enumerate(manifest.shards):
+        activity = _check_shard(folder / shard.path, shard, manifest, found)
+        if shard.stratum >= 0:
+            users[shard.stratum] += shard.rows
+            events[shard.stratum] += activity
+        on_progress("shards", number + 1, len(manifest.shards))
+    _check_users(folder, manifest)
+    _check_totals(folder, manifest, users, events)
+    check_reach(folder, manifest)
+    if (wrong := np.flatnonzero(found != counts)).size:
+        item = int(wrong[0])
+        raise UserError(
+            f"{folder / manifest.vocab.path}: item {item} has {found[item]} training events, the file says {counts[item]}"
+        )
+    return manifest
+
+
+def _check_vocabulary(folder: Path, manifest: Manifest) -> npt.NDArray[np.int64]:
+    """Training counts by item id [V+1], 0 for padding."""
+    path = folder / manifest.vocab.path
+    table = _open(path, VOCAB_SCHEMA).read(use_threads=False)
+    ids, counts = table[c.ITEM].to_numpy(), table[c.TRAIN_COUNT].to_numpy()
+    if len(ids) != manifest.vocab.items or (ids != np.arange(1, len(ids) + 1)).any():
+        raise UserError(f"{path}: item ids are not 1..{manifest.vocab.items}")
+    if (np.diff(counts) > 0).any() or (counts < 0).any():
+        raise UserError(f"{path}: items are not ordered by falling training count")
+    if len(table[c.ITEM_ID].unique()) != len(ids):
+        raise UserError(f"{path}: an item id occurs twice")
+    return np.concatenate([[0], counts])
+
+
+def _check_shard(path: Path, shard: Shard, manifest: Manifest, counts: npt.NDArray[np.int64]) -> int:
+    """Check one shard, add its training events to `counts` [V+1]; return its users' total activity."""
+    file = _open(path, SHARD_SCHEMA)
+    sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    full, rest = divmod(shard.rows, manifest.block_rows)
+    if sizes != [manifest.block_rows] * full + [rest] * (rest > 0):
+        raise UserError(f"{path}: row groups of {Counter(sizes)} rows instead of {manifest.block_rows} each")
+    last_key, events, activity = None, 0, 0
+    for group in range(file.num_row_groups):
+        where = f"{path}, row group {group}"
+        try:
+            rows = Rows.of(file.read_row_group(group, use_threads=False))
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"{where} is damaged: {str(error).splitlines()[0]}") from error
+        if fault := check_rows(rows, shard, manifest, last_key):
+            raise UserError(f"{where}: {fault}")
+        last_key, events, activity = int(rows.user_key[-1]), events + len(rows.items), activity + int(rows.activity.sum())
+        seen, times = np.unique(rows.items[rows.index < rows.of_row(rows.train_events)], return_counts=True)
+        counts[seen] += times
+    if events != shard.events:
+        raise UserError(f"{path} holds {events} events, the manifest says {shard.events}")
+    return activity
+
+
+def _check_users(folder: Path, manifest: Manifest) -> None:
+    """Keys are unique over all shards and are the hashes of the ids; DuckDB, because keys may not fit into memory."""
+    shards = ds.dataset([str(folder / shard.path) for shard in manifest.shards], schema=SHARD_SCHEMA, format="parquet")
+    with (
+        tempfile.TemporaryDirectory() as spill,
+        duckdb.connect(config={"memory_limit": "1GB", "temp_directory": spill}) as connection,
+    ):
+        connection.register("shards", shards)  # not read_parquet, to which a path may be a pattern, or name a column
+        number = f"md5_number_lower({c.USER_ID})::HUGEINT"
+        (row,) = connection.execute(
+            f"""SELECT count(*), count(*) FILTER (WHERE {number} - (CASE WHEN {number} >= {1 << 63} THEN {1 << 64} ELSE 0 END)
+                                                        <> {c.USER_KEY}),
+                       (SELECT count(*) FROM (SELECT DISTINCT {c.USER_KEY} FROM shards))
+                FROM shards"""
+        ).fetchall()
+    rows, wrong, distinct = row
+    if wrong:
+        raise UserError(f"{folder}: {wrong} user keys are not the hash of their user id; {MEND}")
+    if rows != distinct:
+        raise UserError(f"{folder}: {rows - distinct} users occur twice; {MEND}")
+
+
+def _check_totals(folder: Path, manifest: Manifest, users: npt.NDArray[np.int64], events: npt.NDArray[np.int64]) -> None:
+    summary, shards = manifest.summary, manifest.shards
+    pairs = {
+        "users": (summary["users"], sum(s.rows for s in shards)),
+        "events": (summary["events"], sum(s.events for s in shards)),
+        "items": (summary["items"], manifest.vocab.items),
+        "trainable users": (summary["trainable_users"], manifest.train_rows),
+        "users per stratum": (manifest.strata.users, tuple(users.tolist())),
+        "training events per stratum": (manifest.strata.events, tuple(events.tolist())),
+    }
+    for what, (said, found) in pairs.items():
+        if said != found:
+            raise UserError(f"{folder / MANIFEST} says {what} {said}, the shards hold {found}; {MEND}")
+
+
+def _open(path: Path, schema: pa.Schema) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+    if not file.schema_arrow.equals(schema):
+        raise UserError(f"{path} has another schema than this format: {', '.join(file.schema_arrow.names)}")
+    return file

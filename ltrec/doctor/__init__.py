@@ -1,0 +1,1 @@
+"""`ltrec doctor`: what this machine can run, and what to do about the rest."""

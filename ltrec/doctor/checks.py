@@ -1,0 +1,99 @@
+"""`ltrec doctor`: what this machine can run, one line a matter, and what to do about what is not well.
+
+    ok        as it should be
+    warning   training runs, but slower, or without something that a user may want
+    broken    training, or a part of it that is installed here, would fail
+
+Under torchrun (or srun) every process takes part: one of each machine examines it, all of them measure the all-reduce, and rank 0
+prints. A machine that is as well as the first one is not listed again.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ltrec.distributed.collectives import all_gather_parts
+from ltrec.doctor.finding import BROKEN, OK, WARNING, Finding
+from ltrec.doctor.machine import cores, disk, memory
+from ltrec.doctor.ring import meeting
+from ltrec.doctor.software import cuda, deepspeed, gloo, nccl, python, slurm, torch_build, wandb
+from ltrec.run.process.processes import Processes
+
+CHECKS: dict[str, Callable[[], Finding]] = {
+    "Python": python,
+    "torch": torch_build,
+    "CUDA": cuda,
+    "NCCL": nccl,
+    "gloo": gloo,
+    "DeepSpeed": deepspeed,
+    "Slurm": slurm,
+    "W&B": wandb,
+    "memory": memory,
+    "cores": cores,
+}
+"""What is looked at on every machine, in this order; the disk follows, for it is asked about a folder."""
+
+_STYLES = {OK: "green", WARNING: "yellow", BROKEN: "red"}
+
+
+def examine(folder: Path) -> Iterator[Finding]:
+    """This machine's findings, one by one.
+
+    Args:
+        folder: where runs would be written.
+    """
+    for name, check in CHECKS.items():
+        yield check().named(name)
+    yield disk(folder).named("disk")
+
+
+def consult(processes: Processes, folder: Path) -> list[Finding]:
+    """Findings of all machines: the first whole, of the others what is not well. Every process calls this; rank 0 gets the list.
+
+    Args:
+        processes: this process among all.
+        folder: where runs would be written.
+    """
+    if processes.world.size == 1:
+        return list(examine(folder))
+    first_of_machine = processes.local_rank == 0
+    with meeting(processes) as (ring, joined):
+        if not joined:  # each is alone with what it knows
+            return [*examine(folder), *ring] if processes.world.rank == 0 else []
+        every = all_gather_parts([f.on(platform.node()) for f in examine(folder)] if first_of_machine else [])
+        first, *others = [findings for findings in every if findings]
+    ill = [finding for findings in others for finding in findings if finding.verdict != OK]
+    return [*first, *ill, *ring] if processes.world.rank == 0 else []
+
+
+def exit_code(findings: list[Finding]) -> int:
+    """1 when something is broken."""
+    return int(any(finding.verdict == BROKEN for finding in findings))
+
+
+def verdict(findings: list[Finding]) -> str:
+    """The last line: can this machine train, and what comes first if not."""
+    broken, warnings = ([f.name for f in findings if f.verdict == kind] for kind in (BROKEN, WARNING))
+    if broken:
+        return f"not ready: {', '.join(broken)} must be mended first"
+    return f"ready, with {len(warnings)} warning(s): {', '.join(warnings)}" if warnings else "ready: nothing to complain of"
+
+
+def show(findings: list[Finding], console: Console) -> None:
+    """One row a finding, its remedy below it, and the verdict."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    several = len({finding.machine for finding in findings}) > 1
+    for column in range(3 + several):
+        table.add_column(no_wrap=column < 2 + several, overflow="fold")
+    for finding in findings:
+        says = Text(finding.says + (f"\n-> {finding.remedy}" if finding.remedy else ""))
+        where = [Text(finding.machine, style="dim")] if several else []
+        table.add_row(Text(finding.verdict, style=_STYLES[finding.verdict]), *where, Text(finding.name), says)
+    console.print(table)
+    console.print(Text(verdict(findings), style=_STYLES[max((f.verdict for f in findings), key=[OK, WARNING, BROKEN].index)]))

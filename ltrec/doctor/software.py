@@ -1,0 +1,169 @@
+"""`ltrec doctor` on the software: each check does a small piece of the real work, for a version number proves little."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from importlib import metadata
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+import ltrec
+from ltrec.core.errors import first_line
+from ltrec.doctor.finding import Finding, broken, ok, warning
+from ltrec.tracking.wandb import NO_KEY, server, unreachable, why_no_credentials
+
+_DRIVER = Path("/proc/driver/nvidia/version")
+_PATIENCE_S = 20
+
+
+def python() -> Finding:
+    """Interpreter and system."""
+    says = f"{platform.python_version()} in {sys.prefix}; ltrec {ltrec.__version__}"
+    if sys.platform != "linux":
+        return warning(f"{says}; on {sys.platform}", "the tests run on Linux; elsewhere expect to be the first")
+    return ok(says)
+
+
+def torch_build() -> Finding:
+    """A product of two matrices with its gradient, on the CPU."""
+    build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for CPUs only"
+    says = f"{torch.__version__}, {build}, {torch.get_num_threads()} threads"
+    matrix = torch.eye(64, requires_grad=True)
+    (matrix @ matrix).sum().backward()  # type: ignore[no-untyped-call]
+    if matrix.grad is None or not matrix.grad.isfinite().all():
+        return broken(says, "a small matrix product has no gradient: install torch again (make install)")
+    return ok(says)
+
+
+def cuda(driver: Path = _DRIVER) -> Finding:
+    """Every GPU that torch sees multiplies two matrices."""
+    if not torch.cuda.is_available():
+        if not driver.exists():
+            return ok("no GPU here: training runs on the CPU")
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if hidden is not None and not hidden.strip("-1 ,"):
+            return ok(f"GPUs are hidden (CUDA_VISIBLE_DEVICES={hidden!r}): training runs on the CPU")
+        if torch.version.cuda is None:
+            return warning(
+                "there is an NVIDIA driver, but this torch is built for CPUs", "install a CUDA build of torch (make install)"
+            )
+        return broken(
+            f"there is an NVIDIA driver, but torch (CUDA {torch.version.cuda}) sees no GPU",
+            "'nvidia-smi' should list it; in a container or a job it must be asked for (--gpus all, --nv, --gpus-per-node); "
+            "the driver may be older than this CUDA",
+        )
+    names = []
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        names.append(f"{properties.name} ({properties.total_memory / 2**30:.0f} GiB)")
+        try:
+            ones = torch.ones(256, 256, device=f"cuda:{index}")
+            assert float((ones @ ones).sum()) == 256.0**3
+        except RuntimeError as error:
+            return broken(
+                f"GPU {index}, {names[-1]}: {first_line(error)}", "another process may hold it, or torch was built without it"
+            )
+    return ok(f"{len(names)} x {names[0]}" if len(set(names)) == 1 else ", ".join(names))
+
+
+def nccl() -> Finding:
+    """What GPUs talk over. Whether they do is measured under torchrun."""
+    if not torch.cuda.is_available():
+        return ok("not needed without GPUs")
+    if not dist.is_nccl_available():
+        return broken("this torch comes without it", "several GPUs cannot train together: install a CUDA build of torch for Linux")
+    return ok(".".join(map(str, torch.cuda.nccl.version())))  # type: ignore[no-untyped-call]
+
+
+def gloo() -> Finding:
+    """What CPUs and our control messages talk over: a group of one finds a network interface and adds."""
+    if not dist.is_gloo_available():
+        return broken("this torch comes without it", "no two processes can train together: install torch again (make install)")
+    try:
+        store = dist.HashStore()  # type: ignore[attr-defined]
+        group = dist.ProcessGroupGloo(store, 0, 1, timedelta(seconds=_PATIENCE_S))
+        group.allreduce([torch.ones(1)]).wait()  # type: ignore[attr-defined]
+    except RuntimeError as error:
+        return broken(
+            first_line(error),
+            f"the host name {platform.node()!r} may not resolve: add it to /etc/hosts, or name an interface: GLOO_SOCKET_IFNAME=lo",
+        )
+    return ok("a group of one adds")
+
+
+def deepspeed() -> Finding:
+    """Imported in a process of its own, as a strategy would: it looks for compilers and devices, and takes seconds."""
+    try:
+        version = metadata.version("deepspeed")
+    except metadata.PackageNotFoundError:
+        return warning("not installed", "strategies stratified_deepspeed_* need it: make install")
+    found = _output([sys.executable, "-c", "import ltrec.strategy.deepspeed.imports"], patience_s=60)
+    if isinstance(found, str):
+        return ok(f"{version} imports")
+    return warning(
+        f"{version} does not import: {found.complaint}",
+        "all other strategies work; 'python -c \"import deepspeed\"' tells more (it may want CUDA_HOME or a compiler)",
+    )
+
+
+def slurm() -> Finding:
+    """The submit command, and a controller that answers."""
+    job = os.environ.get("SLURM_JOB_ID")
+    inside = "" if job is None else f"; inside job {job}"
+    if shutil.which("sbatch") is None:
+        return ok(f"not on this machine: 'ltrec launch slurm' shows its script with --dry-run only{inside}")
+    version = _output(["sbatch", "--version"])
+    partitions = _output(["sinfo", "--noheader", "--format=%R"])
+    if not isinstance(version, str) or not isinstance(partitions, str):
+        failed = next(found for found in (version, partitions) if isinstance(found, _Failed))
+        return warning(f"{failed.complaint}{inside}", "no job can be submitted from here: is the controller up ('scontrol ping')?")
+    names = sorted(set(partitions.split()))
+    return ok(f"{version.strip()}, {len(names)} partition(s): {', '.join(names[:6])}{' ...' if names[6:] else ''}{inside}")
+
+
+def wandb() -> Finding:
+    """Whether there is a key, which is never shown, and a way to the server."""
+    version = metadata.version("wandb")
+    missing = why_no_credentials()
+    if missing == NO_KEY:
+        return ok(f"{version}; {missing}: tracking.wandb=online would go on offline")
+    if missing is not None:
+        return warning(f"{version}; {missing}", "'wandb login', or a whole key in WANDB_API_KEY; until then online goes on offline")
+    reason = unreachable(server())
+    if reason is not None:
+        return warning(
+            f"{version}; an API key is present, but {reason}",
+            "tracking.wandb=online goes on offline, 'wandb sync' sends later; behind a proxy set HTTPS_PROXY",
+        )
+    return ok(f"{version}; an API key is present, {server()} answers")
+
+
+class _Failed:
+    """A command that did not work, and its last words."""
+
+    def __init__(self, complaint: str) -> None:
+        self.complaint = complaint
+
+
+def _output(words: Sequence[str], *, patience_s: float = _PATIENCE_S) -> str | _Failed:
+    """What a command says, or why it says nothing."""
+    try:
+        done = subprocess.run(
+            list(words), capture_output=True, text=True, timeout=patience_s, check=False, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired:
+        return _Failed(f"{words[0]} gives no answer for {patience_s:g} s")
+    except OSError as error:
+        return _Failed(f"{words[0]}: {os.strerror(error.errno or 0)}")
+    if done.returncode:
+        lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        return _Failed(lines[-1] if lines else f"{words[0]} ends with code {done.returncode}")
+    return done.stdout

@@ -1,0 +1,134 @@
+"""Paired comparison of two scorers: what the other one gains or loses against the base, user by user.
+
+Both are judged on the same users, so the user is his own control: his two values are subtracted first and only the differences are
+resampled. With several seeds a user's difference is the mean over seeds, and intervals and p-values hold the luck of the seeds as
+well as that of the users (`seeds`); with one seed they know of other *users* only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.evaluation.comparison.naming import common_name
+from ltrec.evaluation.comparison.pairing import pair
+from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.groups import Group, groups
+from ltrec.evaluation.metrics import nearest_cutoff
+from ltrec.evaluation.statistics.bootstrap import interval
+from ltrec.evaluation.statistics.seeds import resampled
+from ltrec.evaluation.summary import Estimate
+from ltrec.evaluation.table import EvalTable, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One metric in one group of users.
+
+    Attributes:
+        base: mean of the base scorer.
+        other: mean of the other.
+        change: other - base with its 95 % interval: over users and seeds, over users alone with a single seed.
+        relative: change as a share of the base; NaN where the base is 0.
+        p_gain: one-sided p-value of "no gain" against "the other is better", over what the interval is over.
+        seed_spread: standard deviation of the change over seeds; NaN with a single seed.
+    """
+
+    base: float
+    other: float
+    change: Estimate
+    relative: float
+    p_gain: float
+    seed_spread: float
+
+    def share(self) -> Estimate:
+        """The change and the ends of its interval as shares of the base, which is taken as it is; NaN where the base is 0."""
+        whole = self.base or float("nan")
+        return Estimate(self.change.mean / whole, self.change.low / whole, self.change.high / whole)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupComparison:
+    """One group of users; `metrics` is empty when it has none."""
+
+    key: str
+    label: str
+    users: int
+    metrics: dict[str, Difference]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The other scorer against the base, by group, in the order of a report."""
+
+    base: str
+    other: str
+    protocol: Protocol
+    seeds: tuple[int | None, ...]
+    groups: dict[str, GroupComparison]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values only; NaN becomes null."""
+        return asdict(self, dict_factory=lambda pairs: {k: None if v != v else v for k, v in pairs})
+
+
+def compare(
+    *,
+    base: Sequence[EvalTable],
+    other: Sequence[EvalTable],
+    config: EvaluationConfig | None = None,
+    metrics: Sequence[str] | None = None,
+) -> Comparison:
+    """Differences between two scorers, each given by one table per training seed.
+
+    Args:
+        base: what to compare with.
+        other: what is in question.
+        config: cutoffs, resamples, seed.
+        metrics: names; None takes HR, NDCG and MRR at the cutoff nearest to 10.
+
+    Raises:
+        UserError: when the two may not be compared, naming what differs.
+    """
+    config = config or EvaluationConfig()
+    k = nearest_cutoff(config.cutoffs)
+    names = [f"hr@{k}", f"ndcg@{k}", f"mrr@{k}"] if metrics is None else list(metrics)
+    paired = pair(base=base, other=other)
+    values = {name: paired.values(name) for name in names}
+    compared = {}
+    for group in groups(paired.base[0], config.head_from):
+        found = {name: difference(*values[name], group, config, name) for name in names} if group.users else {}
+        compared[group.key] = GroupComparison(group.key, group.label, group.users, found)
+    mine, theirs = (common_name([table.name for table in tables]) for tables in (paired.other, paired.base))
+    return Comparison(theirs, mine, base[0].protocol, paired.seeds, compared)
+
+
+def difference(
+    base_SN: npt.NDArray[np.float64], other_SN: npt.NDArray[np.float64], group: Group, config: EvaluationConfig, metric: str
+) -> Difference:
+    """Paired difference of one metric in one group that has users; rows are seeds, columns users."""
+    base_Sn, other_Sn = base_SN[:, group.mask_N], other_SN[:, group.mask_N]
+    change_Sn = other_Sn - base_Sn
+    means_R = resampled(change_Sn, config, "difference", group.key, metric)
+    low, high = interval(means_R[:, None])
+    base, change = float(base_Sn.mean()), float(change_Sn.mean())
+    return Difference(
+        base=base,
+        other=float(other_Sn.mean()),
+        change=Estimate(change, float(low[0]), float(high[0])),
+        relative=change / base if base else float("nan"),
+        p_gain=p_not_above_zero(means_R),
+        seed_spread=float(change_Sn.mean(axis=1).std(ddof=1)) if len(change_Sn) > 1 else float("nan"),
+    )
+
+
+def p_not_above_zero(means_R: npt.NDArray[np.float64]) -> float:
+    """One-sided p-value of a mean that is not above 0: the share of resamples at or below it, never exactly 0.
+
+    Rounding decides nothing: what is 0 up to rounding counts as 0, so two equal runs have p = 1.
+    """
+    return float((1 + np.count_nonzero(means_R <= 1e-12)) / (1 + len(means_R)))

@@ -1,0 +1,1 @@
+"""A memory beside the network: scores with it, and the choice of its weight."""

@@ -1,0 +1,51 @@
+"""What a model's table says of the memory beside its network, and that in words.
+
+memory: mix with weight 0.7, by NDCG@10 of 3,120 validation users: 0 .0588, 0.2 .0612, ..., 0.7 .0657, 0.8 .0655, 0.9 .0631
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ltrec.core.counting import counted
+from ltrec.core.typed import construct
+from ltrec.evaluation.memory.weighing import CUTOFF, Choice
+from ltrec.evaluation.table import EvalTable
+
+KEY = "memory"
+"""Of a table's source."""
+
+
+def memory_facts(form: str, neighbours: str, choice: Choice) -> dict[str, Any]:
+    """What a table remembers: the form, the neighbours' digest, and the choice, as JSON has them."""
+    lists = {"grid": list(choice.grid), "all": _curve(asdict(choice.all)), "strata": [_curve(asdict(c)) for c in choice.strata]}
+    return {"form": form, "neighbours": neighbours, "choice": lists}
+
+
+def memory_line(table: EvalTable) -> str | None:
+    """The memory behind a table, in one line; None where there is none."""
+    facts = table.source.get(KEY)
+    return None if facts is None else told(facts)
+
+
+def told(facts: Mapping[str, Any]) -> str:
+    """Such facts in one line."""
+    choice = construct(Choice, facts["choice"])
+    weight = ", ".join(f"{weight:g}" for weight in choice.weights)
+    chosen = f"{facts['form']} with weight{'s' * (len(choice.weights) > 1)} {weight}{' by stratum' * (len(choice.weights) > 1)}"
+    if len(choice.grid) == 1:
+        return f"{chosen}, as given"
+    if not choice.all.users:
+        return f"{chosen}, by default: no user has a validation target to choose by"
+    curve = ", ".join(f"{w:g} {_short(value)}" for w, value in zip(choice.grid, choice.all.ndcg, strict=True))
+    return f"{chosen}, by NDCG@{CUTOFF} of {counted(choice.all.users, 'validation user')}: {curve}"
+
+
+def _curve(values: dict[str, Any]) -> dict[str, Any]:
+    return {**values, "ndcg": list(values["ndcg"])}
+
+
+def _short(value: float) -> str:
+    return f"{value:.4f}".removeprefix("0")

@@ -1,0 +1,164 @@
+"""The processors of this machine, and how they are shared out: one process for each GPU, and to jobs beside each other what none of
+the others has.
+
+    8 GPUs, one job            8 processes
+    8 GPUs, --jobs 4           4 jobs of 2 processes, each with GPUs of its own
+    no GPU, or accelerator=cpu 1 process; with --jobs 4 each has a quarter of the CPUs
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.counting import counted
+from ltrec.core.errors import UserError
+from ltrec.run.build.components import check_world
+from ltrec.run.preflight import accelerator_of
+from ltrec.run.process.cores import cores_of, quota_of, settle
+
+DEVICES = "CUDA_VISIBLE_DEVICES"
+
+_Part = TypeVar("_Part", str, tuple[int, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one job at a time may use.
+
+    Attributes:
+        gpus: as CUDA_VISIBLE_DEVICES names them; empty = none is used.
+        cores: each as the numbers of its hardware threads; empty = all that this process may use, and other jobs too.
+        processes: so many for every run; 0 = one for each GPU, and one where the run uses none.
+        beside: jobs at a time.
+    """
+
+    gpus: tuple[str, ...] = ()
+    cores: tuple[tuple[int, ...], ...] = ()
+    processes: int = 0
+    beside: int = 1
+
+    @property
+    def cpus(self) -> list[int]:
+        """What a job may be scheduled on; empty = anything."""
+        return sorted(number for core in self.cores for number in core)
+
+    def processes_of(self, run: RunConfig) -> int:
+        """How many processes train a run here."""
+        return self.processes or (len(self.gpus) if self._uses_gpus(run) else 1)
+
+    def told(self, run: RunConfig) -> str:
+        """The same in words, for the screen."""
+        number = self.processes_of(run)
+        lead = f"{number} {'process' if number == 1 else 'processes'}"
+        if self._uses_gpus(run):
+            used = self.gpus[:number]
+            return f"{lead}, one for each GPU ({', '.join(used)})" if number > 1 else f"{lead} on GPU {used[0]}"
+        why = " (trainer.accelerator=cpu)" if run.trainer.accelerator == "cpu" else ""
+        return f"{lead} on {f'CPU {ranges(self.cpus)}' if self.cores else 'the CPU'}{why}"
+
+    def variables(self, run: RunConfig, variables: Mapping[str, str]) -> dict[str, str]:
+        """An environment with what keeps a job to its share: its GPUs, and its threads, unless the user said how many."""
+        found = dict(variables)
+        settle(found, processes=self.processes_of(run) * self.beside)
+        return found | ({DEVICES: ",".join(self.gpus[: self.processes_of(run)])} if self._uses_gpus(run) else {})
+
+    def _uses_gpus(self, run: RunConfig) -> bool:
+        return bool(self.gpus) and run.trainer.accelerator != "cpu"
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """GPUs that torch may use, as CUDA_VISIBLE_DEVICES names them: numbers, or the UUIDs of GPUs and of MIG slices."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = os.environ.get(DEVICES)
+    return tuple(str(number) for number in range(count)) if named is None else tuple(named.replace(" ", "").split(",")[:count])
+
+
+def usable_cores() -> tuple[tuple[int, ...], ...]:
+    """Cores that this process may run on, no more than its container may keep busy."""
+    cores, quota = cores_of(), quota_of()
+    return tuple(cores if quota is None else cores[: max(1, int(quota))])
+
+
+def shares(runs: Sequence[RunConfig], *, processes: int, jobs: int) -> list[Share]:
+    """A share for each of the jobs that run beside each other; no GPU is in two, and without GPUs no core is.
+
+    Args:
+        runs: what will be trained.
+        processes: so many for every run; 0 = one for each GPU of its share.
+        jobs: how many runs at a time.
+
+    Raises:
+        UserError: there are not enough GPUs or cores, or a run cannot be trained by so many processes.
+    """
+    on_gpus = [accelerator_of(run) == "gpu" for run in runs]
+    gpus = _parts("GPU", visible_gpus(), jobs, processes) if any(on_gpus) else [()] * jobs
+    cores = _parts("core", usable_cores(), jobs, processes) if jobs > 1 and not all(on_gpus) else [()] * jobs
+    result = [Share(gpus[job], cores[job], processes, beside=jobs) for job in range(jobs)]
+    for run in runs:
+        refuse_world(run, result[0].processes_of(run), asked=processes > 0)
+        _refuse_threads(run, result[0])
+    return result
+
+
+def _parts(what: str, here: tuple[_Part, ...], jobs: int, processes: int) -> list[tuple[_Part, ...]]:
+    """An equal part for each job, of at least one for each process."""
+    needed, each = max(1, processes), len(here) // jobs
+    if each < needed:
+        asked = " and ".join(f"--{name} {n}" for name, n in (("jobs", jobs), ("processes", processes)) if n > (name == "jobs"))
+        fitting = f"--jobs {len(here) // needed}" if jobs > 1 and len(here) >= needed else f"--processes {len(here)}"
+        raise UserError(
+            f"{asked}: that takes {counted(jobs * needed, what)}, none of them shared, and this machine has {len(here)} to use; "
+            f"{fitting} would fit"
+        )
+    return [here[job * each : (job + 1) * each] for job in range(jobs)]
+
+
+def refuse_world(run: RunConfig, processes: int, *, asked: bool) -> None:
+    """Refuse a number of processes that cannot train a run, before they are started or wait in a queue.
+
+    Args:
+        run: the run.
+        processes: of all nodes.
+        asked: the user said how many; else they are as many as the GPUs.
+
+    Raises:
+        UserError: naming the run and the numbers that can.
+    """
+    try:
+        check_world(run, processes)
+    except UserError as error:
+        raise UserError(f"{run.name}: {error}{'' if asked else '; --processes asks for another number than the GPUs'}") from None
+
+
+def _refuse_threads(run: RunConfig, share: Share) -> None:
+    """Threads that were asked for by number must fit into the share, or jobs would take each other's time."""
+    if not share.cores:
+        return
+    asked = {"trainer.threads": run.trainer.threads, "OMP_NUM_THREADS": _number(os.environ.get("OMP_NUM_THREADS", ""))}
+    for name, threads in asked.items():
+        if threads * share.processes_of(run) > len(share.cores):
+            raise UserError(
+                f"{run.name}: {name}={threads} does not fit: each job has {counted(len(share.cores), 'core')} for "
+                f"{share.processes_of(run)} process(es); use fewer threads or fewer --jobs"
+            )
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """``(0, 1, 2, 5)`` -> ``0-2,5``."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)

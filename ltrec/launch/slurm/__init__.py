@@ -1,0 +1,1 @@
+"""`ltrec launch slurm`: a job script that saves, requeues and resumes by itself."""

@@ -1,0 +1,179 @@
+"""What a Slurm job asks for, checked before Slurm sees it, and its `#SBATCH` lines.
+
+Everything that a person types here ends up in a script, so what may be typed is narrow: names, counts and times in Slurm's own
+alphabet. Paths and values may be anything but lines; they are quoted. Only `--setup` is shell text, from the command line alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltrec.core.errors import UserError
+from ltrec.core.secrets import masked, secrets_of
+from ltrec.launch.slurm.sbatch_options import directive, quoted
+from ltrec.launch.slurm.setup_lines import check_environment, check_setup
+
+FORMS = ("torchrun", "python")
+"""How processes start: torchrun once a node, or a Slurm task for each."""
+
+_ALPHABET = {
+    "nodes": r"[1-9]\d*(-[1-9]\d*)?",
+    "time": r"\d+(:\d{1,2}){0,2}|\d+-\d+(:\d{1,2}){0,2}",
+    "partition": r"[\w.,-]+",
+    "account": r"[\w.@-]+",
+    "after": r"\d+(_\d+)?(:\d+(_\d+)?)*",
+}
+_STAGE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*|/(?!$)[^\x00-\x1f\x7f]*")
+_READ_THERE = re.compile(r'="?\$[^;\n]*')
+_EXAMPLE = {"nodes": "2 or 1-4", "time": "30, 04:00:00 or 2-00", "partition": "gpu", "account": "my-group", "after": "1234"}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Resources and form of a job.
+
+    Raises:
+        UserError: for a value that Slurm would not understand, or that is not one value.
+    """
+
+    nodes: str = "1"
+    """A number, or a range such as 1-4 that Slurm chooses from, anew at every requeue."""
+    gpus_per_node: int = 0
+    """GPUs, and as many processes."""
+    processes_per_node: int = 0
+    """Processes a node; 0 = one for each GPU, and one without."""
+    cpus_per_process: int = 4
+    """Cores of a process."""
+    time: str = "04:00:00"
+    """Limit of one attempt."""
+    notice: int = 120
+    """Seconds before that limit at which training is asked to stop."""
+    partition: str = ""
+    """Slurm's partition; empty = its default."""
+    account: str = ""
+    """Slurm's account; empty = its default."""
+    after: str = ""
+    """Jobs that must end well before."""
+    extra: tuple[str, ...] = ()
+    """Further options of sbatch, such as qos=high."""
+    form: str = "torchrun"
+    """torchrun or python."""
+    container: str = ""
+    """Image to run in."""
+    mount: tuple[str, ...] = ()
+    """What the container sees besides: SRC[:DST]."""
+    setup: tuple[str, ...] = ()
+    """Shell lines that run in the job before training."""
+    env: tuple[str, ...] = ()
+    """Variables of the job, NAME=value."""
+    stage: str | None = None
+    """Folder on every node, or $NAME of a variable with one, from which training reads a copy of its data; None = no copy."""
+    max_restarts: int = 0
+    """torchrun: how often a crashed process may start again inside the job."""
+    profile: int = 0
+    """Steps to record as a trace; 0 = none."""
+
+    def __post_init__(self) -> None:
+        self._refuse_secrets()  # first: other complaints repeat what was typed
+        for name, alphabet in _ALPHABET.items():
+            value = getattr(self, name)
+            if (value or name in ("nodes", "time")) and not re.fullmatch(alphabet, value):
+                raise UserError(f"--{name} {value!r}: write {_EXAMPLE[name]}")
+        for option in self.extra:
+            directive(option)
+        check_setup(self.setup)
+        check_environment(self.env)
+        if self.mount and not self.container:
+            raise UserError(f"--mount {self.mount[0]} is for --container; without one the job sees what the node has")
+        if self.stage is not None and not _STAGE.fullmatch(self.stage):
+            raise UserError(
+                f"--stage {self.stage!r}: write an absolute folder of the nodes, or the name of a variable that holds it there, in "
+                "single quotes: '$SLURM_TMPDIR'"
+            )
+        least = {"gpus_per_node": 0, "processes_per_node": 0, "cpus_per_process": 1, "notice": 1, "max_restarts": 0, "profile": 0}
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise UserError(f"--{name.replace('_', '-')} must be at least {smallest}; got {getattr(self, name)}")
+        if self.notice > seconds_of(self.time) // 2:
+            raise UserError(
+                f"--notice {self.notice}: with --time {self.time} a job would spend more time on leaving than on training, and "
+                "might come back for ever; give it more --time, or less notice"
+            )
+        if self.max_restarts and self.form == "python":
+            raise UserError("--max-restarts needs torchrun; leave out --python")
+
+    def _refuse_secrets(self) -> None:
+        """The script stays in the run folder, where others may read it. What a line of setup reads on the node is not in it."""
+        known = secrets_of(os.environ)
+        typed = {name: getattr(self, name) for name in ("env", "mount", "setup")}
+        typed |= {"sbatch": self.extra, "container": [self.container], "stage": [self.stage or ""]}
+        for option, word in [(option, word) for option, words in typed.items() for word in words]:
+            text = _READ_THERE.sub("=", word) if option == "setup" else word
+            value = text.partition("=")[2] or text  # forty hex digits may be a key: nothing else of that shape belongs here
+            if (masked(text, known), masked(value, known)) != (text, value):
+                raise UserError(
+                    f"--{option}: a key or password would be written into the run folder; export it before you submit, for Slurm "
+                    "hands the environment on to the job (and take a container from an image file)"
+                )
+
+    @property
+    def processes(self) -> int:
+        """Processes on each node."""
+        return self.processes_per_node or self.gpus_per_node or 1
+
+    def directives(self, name: str, folder: Path, output: Path, tasks: int) -> Iterator[str]:
+        """The `#SBATCH` lines.
+
+        Args:
+            name: of the job.
+            folder: where the job runs.
+            output: Slurm's own log; may hold Slurm's patterns.
+            tasks: of the array; 1 = no array.
+        """
+        per_node = self.processes if self.form == "python" else 1
+        lines = {
+            "job-name": name,
+            "chdir": quoted(str(folder)),
+            "nodes": self.nodes,
+            "ntasks-per-node": per_node,
+            "cpus-per-task": self.cpus_per_process * self.processes // per_node,
+            "gpus-per-node": self.gpus_per_node or None,
+            "time": self.time,
+            "partition": self.partition or None,
+            "account": self.account or None,
+            "dependency": ",".join(self._waits(tasks)) or None,
+            "array": f"0-{tasks - 1}" if tasks > 1 else None,
+            "signal": f"B:USR1@{self.notice}",
+            "open-mode": "append",
+            "output": quoted(str(output)),
+        }
+        yield from (f"#SBATCH --{option}={value}" for option, value in lines.items() if value is not None)
+        yield "#SBATCH --requeue"
+        yield from (f"#SBATCH {directive(option)}" for option in self.extra)
+
+    @property
+    def is_apptainer(self) -> bool:
+        """Whether the container is an image file of Apptainer; any other is Pyxis's."""
+        return self.container.endswith(".sif")
+
+    def _waits(self, tasks: int) -> Iterator[str]:
+        """For the jobs named, and for a job of the same name: two must not write into one run folder. (An array shares one.)"""
+        if self.after:
+            yield f"afterok:{self.after}"
+        if tasks == 1:
+            yield "singleton"
+
+
+def seconds_of(time: str) -> int:
+    """Slurm's way to write a time: minutes, m:s, h:m:s, days-h, days-h:m, days-h:m:s."""
+    days, dash, clock = time.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    if dash or len(parts) == 3:
+        hours, minutes, seconds = [*parts, 0, 0][:3]
+    else:
+        hours, (minutes, seconds) = 0, [*parts, 0][:2]
+    return int(days or 0) * 86400 + hours * 3600 + minutes * 60 + seconds

@@ -1,0 +1,123 @@
+"""The first screen: with a baseline the answer to the one question, in one line; without, how well tail and head are served.
+
+    Tail -37 %, head -29 % against joint: FAIL
+
+The line is followed by its intervals, the figure that shows it and the reasons; among several baselines the strongest answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ltrec.core.counting import counted
+from ltrec.evaluation.comparison.gate import FAIL, INCONCLUSIVE, PASS
+from ltrec.evaluation.summary import Estimate, Summary
+from ltrec.reporting.method import Method
+from ltrec.reporting.versus import Against, forest_panel, reasons
+from ltrec.reporting.view import Answer, Badge, Panel, Part, Sentence
+from ltrec.reporting.words import baseline_words, headline, lede, metric_name
+
+WORDS = {PASS: "PASS", FAIL: "FAIL", INCONCLUSIVE: "INCONCLUSIVE"}
+NO_VERDICT = Badge("NO VERDICT", "none")
+
+
+def judged_answer(
+    rivals: Sequence[Against], summary: Summary, baselines: Mapping[str, Summary], cautions: tuple[str, ...]
+) -> Answer:
+    """Against the first of `rivals`, the strongest; the others follow in a line each."""
+    first = rivals[0]
+    return Answer(
+        line=answer_line(first),
+        badge=badge(first),
+        lede=(_intervals(first), *_strongest(rivals)),
+        figure=forest_panel(first, 1),
+        reasons=reasons(first) + baseline_words(summary, baselines),
+        others=tuple((answer_line(rival), badge(rival)) for rival in rivals[1:]),
+        cautions=cautions,
+    )
+
+
+def served_answer(
+    method: Method, summary: Summary, baselines: Mapping[str, Summary], figure: Panel, cautions: tuple[str, ...]
+) -> Answer:
+    """Without a baseline: what can be said, that this is no verdict, and how to get one."""
+    return Answer(
+        line=headline(summary),
+        badge=None,
+        lede=(no_verdict(method),),
+        figure=figure,
+        reasons=tuple("".join(part.text for part in sentence) for sentence in lede(summary)) + baseline_words(summary, baselines),
+        others=(),
+        cautions=cautions,
+    )
+
+
+def untested_answer(method: Method, cautions: tuple[str, ...]) -> Answer:
+    """Of a method that was trained and not evaluated."""
+    command = f"ltrec evaluate {' '.join(str(run.path) for run in method.runs)}"
+    sentence = (Part("What follows is its training alone. Run "), Part(command, "code"), Part(" and report again."))
+    line = (Part("This run has not been evaluated yet."),)
+    return Answer(line, None, (sentence,), None, (), (), cautions)
+
+
+def no_verdict(method: Method) -> Sentence:
+    """Why there is none, and the command that would give one."""
+    command = f"ltrec report {' '.join(str(run.path) for run in method.runs)} BASELINE..."
+    return (
+        Part("Without a baseline there is no verdict: whether the tail gained and the head paid is told by "),
+        Part(command, "code"),
+        Part(", with the runs of a baseline of the same seeds, three or more, evaluated like these."),
+    )
+
+
+def answer_line(it: Against) -> Sentence:
+    """``Tail -37 %, head -29 % against joint``."""
+    if it.verdict is None:
+        return (Part(f"No verdict against {it.name}"),)
+    tail, head = (_rounded(it, group) for group in ("tail", "head"))
+    return (Part(f"Tail {tail}", "tail"), Part(", "), Part(f"head {head}", "head"), Part(f" against {it.name}"))
+
+
+def badge(it: Against) -> Badge:
+    """The verdict as a word and a tone, which brings its icon."""
+    return Badge(WORDS[it.judged.verdict], it.judged.verdict) if it.judged else NO_VERDICT
+
+
+def _rounded(it: Against, group: str) -> str:
+    """Whole percent from ten on, else a decimal; a change of nothing in its own unit."""
+    found = it.of(group)
+    assert found is not None, "the gate judged this group"
+    part = found.relative
+    if math.isnan(part):
+        return f"{found.change.mean:+.4f}"
+    return f"{part:+.0%}" if abs(part) >= 0.0995 else f"{part:+.1%}"
+
+
+def _intervals(it: Against) -> Sentence:
+    """Of what the line's figures are, with their intervals."""
+    seeds = len(it.found.seeds)
+    of_seeds = f"means of {counted(seeds, 'seed')} a side" if seeds > 1 else "one training seed a side"
+    parts = [Part(metric_name(it.metric) or "Metrics", "term"), Part(f" of {it.mine} against {it.name}, {of_seeds}. ")]
+    told = [(group, found) for group in ("tail", "head") if (found := it.of(group))]
+    if told:
+        parts.append(Part(f"95 % intervals over {it.over()}: "))
+    for i, (group, found) in enumerate(told):
+        span = _span(found.share()) if found.base else f"{found.change.low:+.4f} to {found.change.high:+.4f}"
+        parts += [Part(", " if i else ""), Part(f"{group} {span}", group)]
+        parts.append(Part(f" ({counted(it.found.groups[group].users, 'user')})"))
+    return (*parts, Part("."))
+
+
+def _span(part: Estimate) -> str:
+    return f"{part.low:+.1%} to {part.high:+.1%}"
+
+
+def _strongest(rivals: Sequence[Against]) -> tuple[Sentence, ...]:
+    if len(rivals) == 1:
+        return ()
+    first, metric = rivals[0], metric_name(rivals[0].metric)
+    which = "the stronger of two" if len(rivals) == 2 else f"the strongest of {len(rivals)}"
+    value = f"{metric} over all users, {first.strength():.4f}"
+    words = f"{first.name} is {which} baselines given here by {value}; the others follow below."
+    return ((Part(words),),)

@@ -1,0 +1,62 @@
+"""What must be known before a figure of the page is believed: said on its first screen, right under the verdict's reasons.
+
+A caution is one sentence. Each kind has a function that takes the method in question, the rivals, or both, and gives the sentences;
+`cautions` strings them together in the order in which they should be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ltrec.evaluation.trained import budget_line, convergence_lines
+from ltrec.reporting.method import Method
+from ltrec.reporting.words import capital
+
+FEW = 10
+"""Users of a tail bring fewer training events than this. Common filters (LTP's protocol, MovieLens) leave out whoever has fewer."""
+
+
+def cautions(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
+    """Every caution about the methods on the page, `mine` first."""
+    return (*undertrained(mine, rivals), *no_tail(mine), *cut_short([mine, *rivals]), *origin_lost([mine, *rivals]))
+
+
+def no_tail(mine: Method) -> tuple[str, ...]:
+    """A log from which users of few events are missing, so that its least active users are no tail. Cold users do not count."""
+    split = mine.runs[0].split()
+    if split is None:
+        return ()
+    activity = mine.tables(split)[0].column("activity")
+    warm = activity[activity > 0]
+    if warm.size == 0 or (least := int(warm.min())) < FEW:
+        return ()
+    return (
+        f"No user here has fewer than {least} training events: this log has no tail and says little of what methods do for one.",
+    )
+
+
+def undertrained(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
+    """Methods that had not converged when they were ranked, and rivals that were allowed more or less training."""
+    split = mine.runs[0].split()
+    if split is None:
+        return ()
+    tables, others = mine.tables(split), [rival.tables(split) for rival in rivals]
+    unequal = [capital(line) for other in others if (line := budget_line(other, tables)) is not None]
+    return tuple(f"{line}." for line in (*convergence_lines([t for side in (tables, *others) for t in side]), *unequal))
+
+
+def origin_lost(found: Sequence[Method]) -> tuple[str, ...]:
+    """Runs whose provenance cannot be read."""
+    return tuple(
+        f"{run.name}'s provenance.json is damaged ({run.lost}) and left out." for method in found for run in method.runs if run.lost
+    )
+
+
+def cut_short(found: Sequence[Method]) -> tuple[str, ...]:
+    """Runs whose log ends in the middle of a line."""
+    return tuple(
+        f"The last line of {run.name}'s metrics.jsonl is incomplete (the run was stopped while writing it) and is not shown."
+        for method in found
+        for run in method.runs
+        if run.history is not None and run.history.cut_short
+    )

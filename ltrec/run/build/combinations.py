@@ -1,0 +1,157 @@
+"""Combinations that cannot work, or in which a setting would silently do nothing: one table, asked before anything is built.
+
+What a section can know of itself its own dataclass refuses (`__post_init__`). What only the data can tell is refused where the data
+is looked at (`Plan.of`, `Strata.merged`, the rules); what only a strategy can tell, whether it has the mode asked for, in
+`ltrec.strategy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ltrec.aggregation import BackdoorConfig
+from ltrec.causal.config import CausalConfig
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.distributed.alignment_config import AlignmentConfig
+from ltrec.models.backbones import BACKBONES, Encoder
+from ltrec.objectives import STATELESS
+from ltrec.training.switch_config import SwitchConfig
+
+CROSS_ENTROPIES = ("softmax", "sampled_softmax", "in_batch")
+"""Objectives whose loss is -log p of the true item, among all or some."""
+
+WHOLE = ("joint", "stratified", "stratified_ddp")
+"""Strategies that hold every gradient whole in every process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is refused, and one line of why and what to do instead.
+
+    Attributes:
+        when: whether a run is of this kind.
+        why: format string; `{c}` is the run's config, `{plugin}` how its trained plugin was chosen, `{key}` by which setting.
+    """
+
+    when: Callable[[RunConfig], bool]
+    why: str
+
+
+REFUSED: tuple[Refusal, ...] = (
+    Refusal(
+        lambda c: not _has_states(c) and c.objective.name not in STATELESS,
+        "objective.name={c.objective.name} needs a state per position and model.name={c.model.name} has none; use "
+        f"{', '.join(STATELESS[:-1])} or {STATELESS[-1]}",
+    ),
+    Refusal(
+        lambda c: not _has_states(c) and c.adversary.weight > 0,
+        "adversary.weight={c.adversary.weight:g} needs a backbone with states, and model.name={c.model.name} has none; use "
+        "adversary.weight=0 or another model.name",
+    ),
+    Refusal(
+        lambda c: c.emphasis.name == "focal" and c.objective.name not in CROSS_ENTROPIES,
+        "emphasis.name=focal weighs by the probability of the true item, and objective.name={c.objective.name} is no cross-entropy "
+        f"over items that would give one; use {', '.join(CROSS_ENTROPIES[:-1])} or {CROSS_ENTROPIES[-1]}",
+    ),
+    Refusal(
+        lambda c: c.trained_plugin.name != "none" and c.strategy.name == "joint",
+        "{plugin} needs gradients by stratum: use strategy.name=stratified (for joint training of the trunk "
+        "with causal.prior=class_balanced causal.beta=0 causal.estimator=horvitz_thompson)",
+    ),
+    Refusal(
+        lambda c: c.trained_plugin.name == "none" and c.switch != SwitchConfig(),
+        "switch.* ({c.switch.by}, {c.switch.at:g}, {c.switch.trunk_rate:g}) has no effect with {plugin}; take it out, or "
+        "use {key}=bottleneck",
+    ),
+    Refusal(
+        lambda c: not _has_states(c) and c.trained_plugin.name == "melt",
+        "{plugin} maps states, and model.name={c.model.name} has none; use another model.name, or {key}=bottleneck",
+    ),
+    Refusal(
+        lambda c: c.trained_plugin.name == "copies" and c.objective.name == "in_batch",
+        "objective.name=in_batch shares negatives between the rows of a batch, and with {plugin} they belong to several "
+        "models; use softmax or sampled_softmax",
+    ),
+    Refusal(
+        lambda c: c.trained_plugin.name == "copies" and c.adversary.weight > 0,
+        "adversary.weight={c.adversary.weight:g} makes one model's states alike, and {plugin} has one per stratum; "
+        "use adversary.weight=0 or {key}=bottleneck",
+    ),
+    Refusal(
+        lambda c: c.trained_plugin.name == "copies" and "deepspeed" in c.strategy.name,
+        "{plugin} writes weights in mid-run, and strategy.name={c.strategy.name} trains others, kept beside the "
+        "model's; use strategy.name=stratified or stratified_fsdp2",
+    ),
+    Refusal(
+        lambda c: c.trained_plugin.name != "none" and c.strategy.name == "stratified_deepspeed_stage_3",
+        "{plugin} runs fewer parts of the model on a process whose rows lack a stratum, and ZeRO-3 gathers "
+        "parameters part by part, on all processes in step; use strategy.name=stratified_deepspeed_stage_2 or stratified_fsdp2",
+    ),
+    Refusal(
+        lambda c: c.memory is not None and c.memory.per_stratum and c.causal.strata == 1,
+        "plugin.per_stratum=true has no effect with causal.strata=1: there is one stratum; take one of them out",
+    ),
+    Refusal(
+        lambda c: c.strategy.name == "joint" and c.rule != BackdoorConfig(),
+        "rule.name={c.rule.name} has no effect with strategy.name=joint; use strategy.name=stratified",
+    ),
+    Refusal(
+        lambda c: c.strategy.name == "joint" and replace(c.causal, strata=0) != CausalConfig(),
+        "causal.* ({c.causal.prior}, {c.causal.estimator}, {c.causal.empty}) has no effect with strategy.name=joint; use "
+        "strategy.name=stratified or take it out",
+    ),
+    Refusal(
+        lambda c: c.strategy.name == "joint" and c.strategy.mode != "auto",
+        "strategy.mode={c.strategy.mode} has no effect with strategy.name=joint; use strategy.name=stratified",
+    ),
+    Refusal(
+        lambda c: c.alignment != AlignmentConfig() and c.strategy.mode != "aligned",
+        "alignment.* has no effect with strategy.mode={c.strategy.mode}; use strategy.mode=aligned (and strategy.name=stratified)",
+    ),
+    Refusal(
+        lambda c: _only_aligned(c) and c.rule != BackdoorConfig(),
+        "rule.name={c.rule.name} has no effect with strategy.mode=aligned and no plugins: no gradient is formed by stratum; take "
+        "it out, or use strategy.mode=auto",
+    ),
+    Refusal(
+        lambda c: _only_aligned(c) and replace(c.causal, strata=0) != CausalConfig(),
+        "causal.* ({c.causal.prior}, {c.causal.estimator}, {c.causal.empty}) has no effect with strategy.mode=aligned and no "
+        "plugins: no gradient is formed by stratum; take it out, or use strategy.mode=auto",
+    ),
+    Refusal(
+        lambda c: c.strategy.mode == "aligned" and c.trainer.precision == "16-mixed",
+        "trainer.precision=16-mixed is not possible with strategy.mode=aligned: inner steps would need a loss scale of their own; "
+        "use bf16-mixed",
+    ),
+    Refusal(
+        lambda c: c.causal.estimator == "horvitz_thompson" and c.rule.name != "backdoor",
+        "causal.estimator=horvitz_thompson is an estimate of backdoor adjustment, and rule.name={c.rule.name} would bend it; use "
+        "rule.name=backdoor with causal.prior, or causal.estimator=hajek",
+    ),
+    Refusal(
+        lambda c: c.trainer.precision == "16-mixed" and c.strategy.name not in WHOLE,
+        "trainer.precision=16-mixed is not possible with strategy.name={c.strategy.name}: gradients are sharded; use bf16-mixed",
+    ),
+)
+
+
+def refuse_combinations(config: RunConfig) -> None:
+    """Refuse what cannot work together.
+
+    Raises:
+        UserError: with the first reason of the table that applies.
+    """
+    for refusal in REFUSED:
+        if refusal.when(config):
+            key = config.trained_plugin_key
+            raise UserError(refusal.why.format(c=config, key=key, plugin=f"{key}={config.trained_plugin.name}"))
+
+
+def _only_aligned(config: RunConfig) -> bool:
+    return config.strategy.mode == "aligned" and config.trained_plugin.name == "none"
+
+
+def _has_states(config: RunConfig) -> bool:
+    return hasattr(BACKBONES[config.model.name], Encoder.encode.__name__)

@@ -1,0 +1,220 @@
+"""The composition root: a RunConfig and a World go in, wired objects come out. The only place where names become objects."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.core.hashing import mix
+from ltrec.core.world import World
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.reading.histories import Histories
+from ltrec.data.stream.loader import StreamLoader
+from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.reading.vocabulary import Vocabulary
+from ltrec.distributed.collectives import all_gather_ids
+from ltrec.distributed.tasks import num_trajectories
+from ltrec.run.node_copy import copy_of
+from ltrec.run.build.population import heirs_of, strata_of, trained_strata
+from ltrec.models.backbones import BACKBONES, Encoder
+from ltrec.models.plugins import PLUGINS
+from ltrec.objectives import OBJECTIVES, Objective
+from ltrec.objectives.adversary import Adversary
+from ltrec.objectives.emphasis import EMPHASES
+from ltrec.optim.build import adamw
+from ltrec.optim.schedule import schedule
+from ltrec.training.module import BackboneStage
+from ltrec.training.datamodule import StreamDataModule
+from ltrec.training.position_losses import PositionLosses
+from ltrec.training.validation import Validator
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A prepared data set, opened."""
+
+    folder: Path
+    """Where it is read: `data.path`, or the copy of it on this node."""
+    manifest: Manifest
+    vocabulary: Vocabulary
+
+
+def open_data(config: RunConfig) -> Data:
+    """Open the data set that `data.path` names.
+
+    Raises:
+        UserError: when it is not named, missing or damaged.
+    """
+    if not config.data.path:
+        raise UserError("data.path is not set: name the folder that 'ltrec prepare' wrote, data.path=DIR, or a conf/data/*.yaml")
+    folder = Path(config.data.path)
+    manifest = Manifest.load(folder)
+    read_from = copy_of(folder, manifest)
+    return Data(read_from, manifest, Vocabulary.load(read_from, manifest))
+
+
+def options_of(variant: Any) -> dict[str, Any]:
+    """A variant's config as keyword arguments: every field but its name."""
+    return {f.name: getattr(variant, f.name) for f in dataclasses.fields(variant) if f.name != "name"}
+
+
+def build_backbone(config: RunConfig, manifest: Manifest) -> nn.Module:
+    """The backbone, with its plugins if any, initialised from the run's seed alone."""
+    torch.manual_seed(mix(config.seed, 0) >> 1)
+    make, num_items = BACKBONES[config.model.name], manifest.vocab.items
+    backbone = make(num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
+    plugin = config.trained_plugin
+    if plugin.name == "none":
+        return backbone
+    strata, max_len = strata_of(config, manifest), config.stream.max_len
+    return PLUGINS[plugin.name](backbone, strata=strata, seed=config.seed, max_len=max_len, **options_of(plugin))
+
+
+def build_learn(config: RunConfig, vocabulary: Vocabulary) -> PositionLosses:
+    """The loss at every position."""
+    emphasis = EMPHASES[config.emphasis.name](gather=all_gather_ids, **options_of(config.emphasis))
+    return PositionLosses(build_objective(config, vocabulary), emphasis)
+
+
+def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) -> Adversary | None:
+    """The head/tail discriminator, when it is asked for.
+
+    Raises:
+        UserError: there is no head to tell from a tail.
+    """
+    if not config.adversary.weight:
+        return None
+    strata = strata_of(config, manifest)
+    assert isinstance(backbone, Encoder), "refused in combinations"
+    head = tuple(range(strata.first_head, strata.count))
+    if not head:
+        raise UserError(
+            f"adversary.weight={config.adversary.weight:g} tells head from tail, and data set {manifest.name!r} has one stratum "
+            "only; prepare it again with strata=2 or more and --overwrite, or use adversary.weight=0"
+        )
+    drawn = trained_strata(config, manifest)
+    if not {*head} & {*drawn} or not {*drawn} - {*head}:
+        raise UserError(
+            f"adversary.weight={config.adversary.weight:g} tells head from tail, and of data set {manifest.name!r} training sees "
+            f"{'no user of the tail' if {*drawn} <= {*head} else 'no user of the head'}; use stream.users=all, other "
+            "causal.strata, or adversary.weight=0"
+        )
+    torch.manual_seed(mix(config.seed, 2) >> 1)  # not what the backbone left: plugins must not change the discriminator
+    return Adversary(backbone.item_table.shape[1], head, **options_of(config.adversary))
+
+
+def build_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
+    """The loss, with the training popularity that its negatives and corrections need."""
+    make = OBJECTIVES[config.objective.name]
+    return make(**options_of(config.objective), train_count=vocabulary.train_count, gather=all_gather_ids)
+
+
+def build_plan(config: RunConfig, data: Data) -> Plan:
+    """The order of all training batches."""
+    return Plan.of(data.manifest, config.seed, config.stream, config.causal.strata)
+
+
+def total_steps(config: RunConfig, plan: Plan) -> int:
+    """Optimiser steps of the whole run."""
+    by_epochs = config.trainer.max_epochs * plan.steps_per_epoch
+    return by_epochs if config.trainer.max_steps < 0 else min(by_epochs, config.trainer.max_steps)
+
+
+def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneStage:
+    """The Lightning module."""
+    optim = config.optim
+    rate = schedule(
+        optim.schedule, warmup_steps=optim.warmup_steps, total_steps=total_steps(config, plan), final_ratio=optim.final_ratio
+    )
+    backbone = build_backbone(config, data.manifest)
+    return BackboneStage(
+        backbone,
+        build_learn(config, data.vocabulary),
+        adversary=build_adversary(config, data.manifest, backbone),
+        unit=config.stream.unit,
+        num_strata=plan.strata.count,
+        seed=config.seed,
+        make_optimizer=optimizer_of(config),
+        rate=rate,
+        trunk_rate=config.switch.trunk_rate,
+        plugin_rate=config.switch.plugin_rate,
+        validator=build_validator(config, data),
+    )
+
+
+def build_validator(config: RunConfig, data: Data) -> Validator:
+    """What measures in training as `ltrec evaluate` does afterwards: the same filter, the same cut between head and tail."""
+    strata, head_from = data.manifest.strata, config.evaluation.head_from
+    if head_from is not None:
+        strata = dataclasses.replace(strata, head_from=head_from)
+    return Validator(strata, filter_seen=config.evaluation.filter_seen, monitor=config.trainer.monitor)
+
+
+def optimizer_of(config: RunConfig) -> Callable[[BackboneStage], torch.optim.Optimizer]:
+    """Stage -> AdamW with the run's options, over the stage's groups of parameters."""
+    optim = config.optim
+
+    def make(stage: BackboneStage) -> torch.optim.Optimizer:
+        betas = (optim.beta1, optim.beta2)
+        return adamw(stage, lr=optim.lr, weight_decay=optim.weight_decay, betas=betas, eps=optim.eps, group_of=stage.group_of)
+
+    return make
+
+
+def build_datamodule(config: RunConfig, data: Data, plan: Plan, world: World) -> StreamDataModule:
+    """The data module of one process among all."""
+    loader = StreamLoader(
+        data.folder,
+        data.manifest,
+        plan,
+        world=world,
+        accumulate=config.trainer.accumulate,
+        prefetch=config.stream.prefetch,
+        threads=config.stream.threads,
+        memory_mib=config.stream.memory_mib,
+        check=config.stream.check,
+    )
+    return StreamDataModule(loader, build_histories(config, data, "valid"))
+
+
+def build_histories(config: RunConfig, data: Data, split: str) -> Histories:
+    """The users of one evaluation split, in fixed chunks, routed as the model was trained."""
+    return Histories(
+        data.folder,
+        data.manifest,
+        split,
+        max_len=config.stream.max_len,
+        chunk_rows=config.evaluation.chunk_rows,
+        strata=strata_of(config, data.manifest),
+        heirs=heirs_of(config, data.manifest),
+    )
+
+
+def check_world(config: RunConfig, size: int) -> None:
+    """Refuse a world size that cannot share the lanes, the rows or the trajectories of alignment, before anything is built.
+
+    Raises:
+        UserError: naming the sizes that can.
+    """
+    World(0, size).share(config.stream.lanes, "lanes (stream.lanes)")
+    if config.stream.batch_rows % (size * config.trainer.accumulate):
+        raise UserError(
+            f"stream.batch_rows={config.stream.batch_rows} does not split into {size} processes x "
+            f"{config.trainer.accumulate} micro-batches (trainer.accumulate)"
+        )
+    if config.strategy.mode == "aligned":
+        num_trajectories(
+            config.alignment,
+            batch_rows=config.stream.batch_rows,
+            processes=size,
+            micro_batches=config.trainer.accumulate,
+            lanes=config.stream.lanes,
+        )

@@ -1,0 +1,90 @@
+"""Trackers outside the run folder: which run they are told of, and what besides its metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.core.secrets import masked_tree, secrets_of
+from ltrec.run.process.processes import Processes
+from ltrec.run.folder.run_folder import RunFolder
+from ltrec.terminal.screen import screen
+from ltrec.tracking.batch_job import group_of, slurm_job
+from ltrec.tracking.wandb import Tracked, send_report, wandb_logger
+
+
+def guests(config: RunConfig, run: RunFolder, processes: Processes) -> list[Logger]:
+    """Loggers besides metrics.jsonl, on rank 0."""
+    if processes.world.rank or config.tracking.wandb == "off":
+        return []
+    logger = wandb_logger(config.tracking, tracked(config, run), say)
+    return [] if logger is None else [logger]
+
+
+def track_report(run: RunFolder, report: Path) -> None:
+    """Tell W&B of a run's report and test metrics, where the run is tracked and wants that."""
+    if not run.config.exists():
+        return
+    config = run.read_config()
+    if config.tracking.wandb == "off" or config.tracking.artifacts == "none":
+        return
+    try:
+        known = tracked(config, run)
+    except UserError as error:
+        say(f"{error}: W&B is not told of the report, for the run's identity is lost")
+        return
+    send_report(config.tracking, known, report, test_metrics(run.eval / "test.json", config.model.name), say)
+
+
+def tracked(config: RunConfig, run: RunFolder) -> Tracked:
+    """The run as W&B is to know it. The config is the run's own with `provenance` and, in a job, `slurm` beside it.
+
+    Raises:
+        UserError: provenance.json, and with it the run's identity, is missing or damaged.
+    """
+    job = slurm_job(os.environ)
+    provenance = run.read_provenance()
+    shown = masked_tree(
+        {
+            "config": {**asdict(config), "provenance": provenance, **({"slurm": job} if job else {})},
+            "group": config.tracking.group or group_of(job),
+        },
+        secrets_of(os.environ),
+    )
+    return Tracked(
+        folder=run.path,
+        name=config.name,
+        run_id=f"{config.name[:48]}-{provenance['run_id']}",
+        seed=config.seed,
+        config=shown["config"],
+        group=shown["group"],
+    )
+
+
+def test_metrics(path: Path, model: str) -> dict[str, float]:
+    """Means of `ltrec evaluate` for the model, by key; empty when it was not evaluated, or, aloud, when the file is damaged."""
+    if not path.exists():
+        return {}
+    try:
+        groups: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))[model]["groups"]
+        return {
+            f"test/{name}" + ("" if key == "all" else f"/{key}"): float(estimate["mean"])
+            for key, group in groups.items()
+            for name, estimate in group["metrics"].items()
+            if estimate["mean"] is not None
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        say(f"{path} is damaged ({type(error).__name__}) and left out; 'ltrec evaluate' writes it anew")
+        return {}
+
+
+def say(note: str) -> None:
+    """One line to the user."""
+    screen().note(note)

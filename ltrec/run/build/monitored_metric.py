@@ -1,0 +1,49 @@
+"""Is there anything to choose the best checkpoint by? Asked before training: a metric that never comes is a best that never is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError, nearest
+from ltrec.data.stream.reading.histories import Histories
+from ltrec.data.stream.order.plan import Plan
+from ltrec.run.build.components import total_steps
+from ltrec.training.validation import Validator
+
+
+def refuse_monitor(config: RunConfig, validator: Validator, histories: Histories) -> None:
+    """Refuse a `trainer.monitor` that validation will not give.
+
+    Args:
+        config: the resolved run.
+        validator: what will measure.
+        histories: the validation split. When nobody has a target there, any metric will do: none is measured, and the run says so.
+
+    Raises:
+        UserError: there is no such metric, or it is of a group without users.
+    """
+    monitor, known = config.trainer.monitor, validator.names()
+    if monitor not in known:
+        raise UserError(
+            f"trainer.monitor={monitor}: validation gives no such metric{nearest(monitor, known)}; it gives {', '.join(known)}"
+        )
+    stratum, activity = histories.strata_and_activity()
+    given = validator.metrics(np.ones_like(stratum), stratum, activity)
+    if histories.num_rows and monitor not in given:
+        raise UserError(
+            f"trainer.monitor={monitor}: nobody of that group has a validation target in {config.data.path}; watch one of "
+            f"{', '.join(given) or 'none: train with trainer.patience=0'}"
+        )
+
+
+def not_validated(config: RunConfig, plan: Plan) -> str | None:
+    """One line about a run that ends before its first validation; None when it does not."""
+    every = config.trainer.validate_every_epochs
+    steps, first = total_steps(config, plan), every * plan.steps_per_epoch
+    if steps >= first:
+        return None
+    return (
+        f"trainer.validate_every_epochs={every} comes to step {first:,} and the run ends at step {steps:,}: nothing is validated, "
+        "nothing stops the run early, and its best checkpoint is the last"
+    )

@@ -1,0 +1,199 @@
+"""What a run says of itself while it trains: one line per epoch, and in a terminal two rows below them that move.
+
+    epoch  3/20  loss 4.1234  NDCG@10 0.0612  head 0.0711  tail 0.0588  9.8 s  best  ...                 stays
+    epoch 3/20 ━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 17%  step 1,234/7,260  at most 12:34 left                         moves
+    loss 4.1234  NDCG@10 0.0612  4,321 seq/s  45.1 ms a step  1% waiting  0.5 GiB                        moves
+
+Where no rows can be drawn (a file, a pipe, Slurm's log) a long epoch gets a line a minute. Rank 0 alone speaks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from ltrec.data.stream.order.plan import Plan
+from ltrec.run.build.pace import Pace, anatomy, anatomy_parts, callback_of, latest
+from ltrec.terminal.gauges import duration, fitted, gauged
+from ltrec.terminal.screen import Screen, say, screen
+from ltrec.training.callbacks.table import Checkpoints, Telemetry, epoch_of
+from ltrec.training.datamodule import stream_of
+from ltrec.training.patience import Patience
+from ltrec.training.steps import last_step, step_ended, steps_per_epoch
+from ltrec.strategy import Stratified
+
+_SILENCE_S = 60.0
+"""Where no rows are drawn, a line at least so often."""
+
+
+def say_visits(plan: Plan) -> None:
+    """Whom training leaves out; under quotas, how often an epoch visits a user of each stratum. Nobody should overlook either."""
+    if plan.users != "all":
+        share = plan.train_rows / plan.trainable_rows
+        say(
+            f"stream.users={plan.users}: training on {plan.train_rows:,} of {plan.trainable_rows:,} users ({share:.1%}); "
+            "evaluation is on all"
+        )
+    if len(plan.pools) > 1:
+        say(f"visits per user and epoch: {', '.join(f'{name} {times:.2f}' for name, times in plan.visits_per_epoch.items())}")
+
+
+def say_untrained(plan: Plan, heirs: Sequence[int]) -> None:
+    """Users without a target to train on, stratum by stratum, and whose plugins serve a stratum that nothing trains.
+
+    Args:
+        plan: of the run.
+        heirs: the stratum whose plugins serve each one.
+    """
+    trained = plan.trained
+    for z, (users, everybody) in enumerate(zip(trained.users_K, trained.all_K, strict=True)):
+        if users < everybody:
+            say(f"stratum {z}: {users:,} of {everybody:,} users have a target to train on")
+    for z, heir in enumerate(heirs):
+        if heir != z:
+            say(f"stratum {z} trains no plugin: that of stratum {heir} serves it")
+
+
+class Narrator(Callback):
+    """Says what a person would ask: how far, how good, for whom, how long yet.
+
+    Args:
+        monitor: the validation metric that the run watches; it and its kin for head and tail are shown.
+        stopping: whether the run was asked to stop.
+    """
+
+    def __init__(self, monitor: str, stopping: Callable[[], bool] = lambda: False) -> None:
+        self.metric = monitor.removeprefix("val/").partition("/")[0]
+        self.stopping = stopping
+        self.screen: Screen = screen()
+        self._trainer: pl.Trainer | None = None
+        self._activity = ""
+        self._pace = Pace(1)
+        self._epoch_began = self._began = self._spoke = 0.0
+        self._told_stop = self._validated = False
+        self._values: dict[str, float] = {}  # of the last validation, by group
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say what is about to happen, or go on."""
+        self._trainer, self._pace = trainer, Pace(steps_per_epoch(trainer))
+        self._began = self._epoch_began = self._spoke = time.monotonic()
+        self._pace.tick()
+        if trainer.is_global_zero:
+            for line in beginning(trainer, pl_module):
+                self.screen.say(line)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the pace; speak when there was silence for long."""
+        if step_ended(trainer, batch):
+            self._pace.tick()
+        if not trainer.is_global_zero:
+            return
+        if self.stopping() and not self._told_stop:
+            self._told_stop = True
+            self.screen.note("asked to stop: saving first; a second Ctrl-C ends at once")
+        elif not self.screen.is_live and time.monotonic() - self._spoke >= _SILENCE_S:
+            self._speak([f"epoch {epoch_of(trainer):.2f}/{trainer.max_epochs}", *self._numbers(), *self._speed(), *self._left()])
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The rows say so."""
+        self._activity = "validating"
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The rows say so."""
+        self._activity, self._validated = "", True
+        values = trainer.callback_metrics  # asking for them computes: not from the thread that draws
+        for group in ("", "head", "tail"):
+            if (value := values.get(f"val/{self.metric}{'/' * bool(group)}{group}")) is not None:
+                self._values[group] = float(value)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The epoch's line."""
+        if not trainer.is_global_zero:
+            return
+        now = time.monotonic()
+        took, self._epoch_began = duration(now - self._epoch_began), now
+        epoch, width = epoch_of(trainer), len(str(trainer.max_epochs))
+        told = [f"epoch {f'{epoch:.0f}' if epoch.is_integer() else f'{epoch:.2f}':>{width}}/{trainer.max_epochs}"]
+        told += [*(self._numbers("head", "tail") if self._validated else self._loss()), took, *self._best()]
+        self._validated = False
+        self._speak([*told, *self._speed(), *self._left()])
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Where the time went."""
+        if trainer.is_global_zero and (made_of := anatomy(trainer)):
+            self.screen.say(f"trained for {duration(time.monotonic() - self._began)}; {made_of}")
+
+    def rows(self, width: int) -> list[str]:
+        """What stands at the foot of the terminal; none before the first step."""
+        trainer = self._trainer
+        if trainer is None:
+            return []
+        step, last = trainer.global_step, max(1, last_step(trainer))
+        epoch = math.ceil(epoch_of(trainer)) if self._activity else int(epoch_of(trainer)) + 1  # validation ends an epoch
+        lead = f"epoch {min(epoch, trainer.max_epochs or 1)}/{trainer.max_epochs}"
+        percent, left = f"{step / last:4.0%}", self._left()
+        full = "  ".join([percent, self._activity or f"step {step:,}/{last:,}", *left])
+        short = "  ".join([percent, *left])
+        first = gauged(lead, step / last, [full, short, percent], width, ascii_only=self.screen.ascii_only)
+        second = fitted([*self._numbers(), *self._speed(), *anatomy_parts(trainer)] or ["waiting for the first step"], width - 1)
+        return [first, "asked to stop: saving first" if self.stopping() else second]
+
+    def _speak(self, parts: list[str]) -> None:
+        self._spoke = time.monotonic()
+        lines = self.screen.lines
+        self.screen.say(fitted(parts, lines.width) if lines.is_terminal else "  ".join(parts))
+
+    def _numbers(self, *groups: str) -> list[str]:
+        """The loss of the last line of metrics.jsonl, and the last validation."""
+        assert self._trainer is not None
+        found = self._loss()
+        shown = [group for group in ("", *groups) if group in self._values]
+        return found + [f"{group or self.metric.upper()} {self._values[group]:.4f}" for group in shown]
+
+    def _loss(self) -> list[str]:
+        assert self._trainer is not None
+        telemetry = callback_of(self._trainer, Telemetry)
+        return [] if telemetry is None or telemetry.loss is None else [f"loss {telemetry.loss:.4f}"]
+
+    def _best(self) -> list[str]:
+        assert self._trainer is not None
+        saved = callback_of(self._trainer, Checkpoints)
+        return ["best"] if saved is not None and saved.best_step == self._trainer.global_step else []
+
+    def _speed(self) -> list[str]:
+        assert self._trainer is not None
+        line = latest(self._trainer)
+        return [f"{line['throughput/sequences_per_s']:,.0f} seq/s"] if line else []
+
+    def _left(self) -> list[str]:
+        """How long yet: with patience or a file STOP a run may end before."""
+        assert self._trainer is not None
+        steps = last_step(self._trainer) - self._trainer.global_step
+        seconds = self._pace.left(steps) if steps > 0 else None
+        bound = "at most " if callback_of(self._trainer, Patience) is not None else ""
+        return [] if seconds is None else [f"{bound}{duration(seconds, digits=0)} left"]
+
+
+def beginning(trainer: pl.Trainer, module: pl.LightningModule) -> list[str]:
+    """What is about to happen."""
+    size = sum(getattr(p, "ds_numel", p.numel()) for p in module.parameters())  # ZeRO-3 has let go of the values
+    verb = "resuming at" if trainer.global_step else "starting at"
+    patience = callback_of(trainer, Patience)
+    sooner = f", sooner after {patience.patience} validations without a rise" if patience is not None else ""
+    lines = [
+        f"{verb} step {trainer.global_step}: {trainer.num_training_batches} batches an epoch, {size:,} parameters, "
+        f"{trainer.world_size} process(es), {trainer.precision}",
+        f"ends with step {last_step(trainer):,}{sooner}",
+    ]
+    if isinstance(strategy := trainer.strategy, Stratified):
+        lines.append(strategy.describe())
+    if not stream_of(trainer).validates:
+        lines.append("no user has a validation target: nothing stops the run early, and its best checkpoint is the last")
+    return lines

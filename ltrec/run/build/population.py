@@ -1,0 +1,71 @@
+"""Whom a run is about: its strata, its P(z), and which stratum's plugins serve whom. Training, evaluation and prediction ask here,
+so that they cannot differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ltrec.causal.config import CausalConfig
+from ltrec.causal.prior import prior_of
+from ltrec.config.tree import RunConfig
+from ltrec.core.strata import Strata
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.order.trained import Trained, drawn_strata
+from ltrec.models.plugins import OF_STRATA
+
+
+def strata_of(config: RunConfig, manifest: Manifest) -> Strata:
+    """The strata that training knows: the data set's, or fewer.
+
+    Raises:
+        UserError: more are asked for than there are.
+    """
+    return manifest.strata.merged(config.causal.strata or manifest.strata.count)[0]
+
+
+def trained_strata(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
+    """Those of `strata_of` that something trains, ascending: steps hold their users, and P(z) gives them a share.
+
+    Raises:
+        UserError: the settings do not fit the data set.
+    """
+    strata, became = manifest.strata.merged(config.causal.strata or manifest.strata.count)
+    trained = Trained.of(manifest, config.stream.users).merged(became, strata.count)
+    share_K = prior_by(config.causal, trained, trained.users_K)  # examples decide how large a share is, not whether there is one
+    drawn = {became[z] for z in drawn_strata(manifest, config.stream).tolist()}
+    return tuple(z for z in sorted(drawn) if share_K[z] > 0)
+
+
+def heirs_of(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
+    """The stratum whose plugins serve the histories of each of `strata_of`.
+
+    Raises:
+        UserError: the settings do not fit the data set.
+    """
+    strata = strata_of(config, manifest)
+    trained = trained_strata(config, manifest) if config.trained_plugin.name in OF_STRATA else ()
+    return strata.heirs(trained or range(strata.count))
+
+
+def prior_by(causal: CausalConfig, trained: Trained, examples_K: Sequence[float] | Tensor | None) -> Tensor:
+    """P(z), float64 [K], over the users who train.
+
+    Args:
+        causal: what the user said.
+        trained: who they are.
+        examples_K: their examples (`expected.examples_K`), for priors that look at them.
+
+    Raises:
+        UserError: causal.shares does not fit the strata.
+    """
+    return prior_of(
+        causal.prior,
+        trained.users_K,
+        trained.events_K,
+        examples_K=examples_K,
+        temperature=causal.temperature,
+        beta=causal.beta,
+        shares=causal.shares,
+    )

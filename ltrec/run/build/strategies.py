@@ -1,0 +1,91 @@
+"""Config -> the Lightning strategy of a run: joint training is Lightning's own, everything else comes from `ltrec.strategy`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from pytorch_lightning.strategies import DDPStrategy, Strategy
+from torch import Tensor
+
+from ltrec.aggregation import RULES
+from ltrec.causal.backdoor import Hajek
+from ltrec.causal.horvitz_thompson import HorvitzThompson
+from ltrec.causal.prior import COUNTS_EXAMPLES
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.core.hashing import mix
+from ltrec.data.stream.order.expected import examples_K, expected_presence_K, expected_targets_K
+from ltrec.data.stream.order.plan import Plan
+from ltrec.run.build.components import Data, options_of
+from ltrec.run.build.population import prior_by
+from ltrec.run.process.processes import Processes, device_of
+from ltrec.strategy import STRATEGIES, Stratify
+
+
+def build_stratify(config: RunConfig, data: Data, plan: Plan) -> Stratify | None:
+    """What a stratified strategy is told; None for joint training.
+
+    Raises:
+        UserError: the prior does not fit the data set's strata.
+    """
+    if config.strategy.name == "joint":
+        return None
+    causal = config.causal
+    prior_K = build_prior(config, data, plan)
+    estimator: HorvitzThompson | Hajek
+    if causal.estimator == "horvitz_thompson":
+        estimator = HorvitzThompson(prior_K, expected_targets_K(data.folder, data.manifest, plan))
+    else:
+        estimator = Hajek(prior_K, expected_presence_K(data.manifest, plan), causal.empty)
+    strategy, rule = config.strategy, config.rule.name
+    return Stratify(
+        rule=RULES[rule](prior_K=prior_K, empty=estimator, **options_of(config.rule)),
+        prior_K=prior_K,
+        rule_name=rule,
+        mode=strategy.mode,
+        source=strategy.source,
+        nonfinite=strategy.nonfinite,
+        probe_every=strategy.probe_every_steps,
+        seed=mix(config.seed, 1),
+        alignment=config.alignment,
+    )
+
+
+def build_prior(config: RunConfig, data: Data, plan: Plan) -> Tensor:
+    """P(z), float64 [K].
+
+    Raises:
+        UserError: it does not fit the data set's strata.
+    """
+    causal = config.causal
+    counts = examples_K(data.folder, data.manifest, plan) if causal.prior in COUNTS_EXAMPLES else None
+    prior_K = prior_by(causal, plan.trained, counts)
+    if causal.prior == "explicit":
+        _refuse_shares_of_nobody(prior_K, expected_presence_K(data.manifest, plan), plan.strata.names())
+    return prior_K
+
+
+def _refuse_shares_of_nobody(prior_K: Tensor, presence_K: Tensor, names: tuple[str, ...]) -> None:
+    """What a prior that is counted cannot do: give a share to a stratum that training never sees. Elsewhere such a stratum has
+    weight 0, and its share goes where causal.empty says."""
+    for z in ((prior_K > 0) & (presence_K <= 0)).nonzero()[:, 0].tolist():
+        raise UserError(
+            f"causal.shares gives stratum {z} ({names[z]} training events) the share {float(prior_K[z]):g}, but training sees none "
+            "of its users; give it 0 and its share to others"
+        )
+
+
+def build_strategy(config: RunConfig, processes: Processes, accelerator: str, stratify: Stratify | None) -> str | Strategy:
+    """The strategy of this run in this world. Control values (cursors, counts, results) always travel over gloo."""
+    name, size = config.strategy.name, processes.world.size
+    backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
+    group: dict[str, Any] = {"process_group_backend": backend, "timeout": timedelta(seconds=config.trainer.timeout_seconds)}
+    replicated = {**group, "gradient_as_bucket_view": True, "forward_sync_buffers": False}
+    if name == "joint":
+        return "auto" if size == 1 else DDPStrategy(**replicated)
+    if name == "stratified" and size == 1:
+        return STRATEGIES[name](device=device_of(processes, accelerator), stratify=stratify)
+    if name in ("stratified", "stratified_ddp"):
+        return STRATEGIES["stratified_ddp"](**replicated, stratify=stratify)
+    return STRATEGIES[name](**group, stratify=stratify)

@@ -1,0 +1,51 @@
+"""Two stages in one run: what cannot work is refused before anything is written, and the switch is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.data.stream.order.plan import Plan
+from ltrec.run.build.components import total_steps
+from ltrec.terminal.screen import say
+from ltrec.training.callbacks.switch import Switch
+from ltrec.training.callbacks.weight_average import WeightAverage
+
+
+def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
+    """Refuse plugins that would sleep to the end.
+
+    Args:
+        config: the resolved run.
+        plan: the order of its batches.
+        limit: epochs are cut to so many steps, if at all.
+
+    Raises:
+        UserError: the run ends before the plugins wake.
+    """
+    if config.trained_plugin.name == "none":
+        return
+    steps_per_epoch = plan.steps_per_epoch if limit is None else min(limit, plan.steps_per_epoch)
+    last = total_steps(config, plan) if limit is None else config.trainer.max_epochs * steps_per_epoch
+    first = config.switch.first_step(steps_per_epoch=steps_per_epoch, total_steps=last)
+    if first >= last:
+        raise UserError(
+            f"switch.by={config.switch.by} switch.at={config.switch.at:g}: plugins would wake at step {first}, and the run ends at "
+            f"step {last} (trainer.max_epochs={config.trainer.max_epochs}, trainer.max_steps={config.trainer.max_steps}); switch "
+            f"earlier, train longer, or say {config.trained_plugin_key}=none"
+        )
+
+
+def build_switch(config: RunConfig, checkpoints: Path, average: WeightAverage | None = None, *, quiet: bool) -> Switch | None:
+    """The switch of a run with plugins, whose checkpoints lie in a folder; it speaks to the terminal unless it is `quiet`."""
+    if config.trained_plugin.name == "none":
+        return None
+    return Switch(
+        config.switch,
+        max_steps=config.trainer.max_steps,
+        monitor=config.trainer.monitor,
+        best_of_first=checkpoints / "stage1.ckpt",
+        average=average,
+        say=(lambda _: None) if quiet else say,
+    )

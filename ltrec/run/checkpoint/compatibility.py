@@ -1,0 +1,88 @@
+"""Does this checkpoint belong to this data and this model? Asked before it is resumed or scored with; the answer is one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ltrec.core.errors import UserError
+from ltrec.training.checkpoints.form import refuse_other_form
+
+
+def refuse_foreign(checkpoint: Path, state: dict[str, Any], manifest_digest: str, stage: nn.Module) -> None:
+    """Refuse a checkpoint of another program, another data set or another model.
+
+    Args:
+        checkpoint: its path, for the message.
+        state: its contents.
+        manifest_digest: of the data set at hand.
+        stage: the model at hand, as it was saved: a module whose state is named like the checkpoint's.
+
+    Raises:
+        UserError: naming what differs.
+    """
+    refuse_other_data(checkpoint, state, manifest_digest, way_out="choose another name=... or the data it was trained on")
+    refuse_other_model(checkpoint, state["state_dict"], stage)
+
+
+def refuse_other_model(checkpoint: Path, weights: Mapping[str, Tensor], module: nn.Module) -> None:
+    """Refuse weights of another model.
+
+    Args:
+        checkpoint: that they are from, for the message.
+        weights: by name.
+        module: the model at hand, whose state is named like them.
+
+    Raises:
+        UserError: naming the first that differs.
+    """
+    theirs, mine = ({k: tuple(v.shape) for k, v in tree.items()} for tree in (weights, module.state_dict()))
+    if differing := [key for key in sorted(theirs.keys() | mine.keys()) if theirs.get(key) != mine.get(key)]:
+        key = differing[0]
+        raise UserError(
+            f"{checkpoint} holds another model ({key} is {theirs.get(key, 'absent')} there, {mine.get(key, 'absent')} here); "
+            "give the model.* settings it was trained with, or choose another name=..."
+        )
+
+
+def refuse_other_data(checkpoint: Path, state: dict[str, Any], manifest_digest: str, *, way_out: str) -> None:
+    """Refuse a checkpoint of another program or another data set.
+
+    Args:
+        checkpoint: its path, for the message.
+        state: its contents.
+        manifest_digest: of the data set at hand.
+        way_out: what the user may do.
+
+    Raises:
+        UserError: naming what differs.
+    """
+    refuse_other_form(checkpoint, state)
+    digest = str(state["StreamDataModule"].get("manifest_digest"))
+    if digest != manifest_digest:
+        raise UserError(
+            f"{checkpoint} was trained on another data set (digest {digest[:12]}, here {manifest_digest[:12]}); {way_out}"
+        )
+
+
+def refuse_shards(checkpoint: Path, state: dict[str, Any], strategy: str) -> None:
+    """Refuse a checkpoint whose optimiser states lie in DeepSpeed's shards, unless DeepSpeed is to resume it and check the rest.
+
+    Args:
+        checkpoint: its path, for the message.
+        state: its contents.
+        strategy: the run's `strategy.name`.
+
+    Raises:
+        UserError: naming the strategy that can resume it.
+    """
+    zero = state.get("zero")
+    if zero is not None and "deepspeed" not in strategy:
+        raise UserError(
+            f"{checkpoint} was written in {zero.get('world_size')} processes by "
+            f"strategy.name=stratified_deepspeed_stage_{zero.get('stage')} and strategy.name={strategy} cannot resume it; "
+            "choose another name=..., or that strategy"
+        )

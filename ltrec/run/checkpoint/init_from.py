@@ -1,0 +1,87 @@
+"""`init_from`: a new run whose trunk starts from another run's. Weights only: the optimiser is fresh and the first step is step 0.
+
+The trunk is the whole backbone of a run without plugins, and what lies behind `trunk.` in one with plugins; each may start from the
+other. So two runs make PIN as well as one: a first without plugins, a second with them, awake from the start, on the first's trunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.core.storage.atomic import sha256_file
+from ltrec.run.checkpoint.compatibility import refuse_other_data
+from ltrec.run.checkpoint.weights import scoring_weights
+from ltrec.run.folder.run_folder import RunFolder
+from ltrec.training.checkpoints.io import read_checkpoint, whole_file
+from ltrec.training.module import BackboneStage
+
+_BACKBONE, _TRUNK = "backbone.", "backbone.trunk."
+
+
+def start_from(config: RunConfig, stage: BackboneStage, manifest_digest: str) -> dict[str, Any]:
+    """Give the stage's trunk the weights of another run's: their average, where that run keeps one.
+
+    Args:
+        config: the new run's; `init_from` is a run folder, of which the best checkpoint is taken, or a checkpoint.
+        stage: the new run's.
+        manifest_digest: of its data set.
+
+    Returns:
+        What provenance should remember: the checkpoint and its sha256.
+
+    Raises:
+        UserError: there is no such checkpoint, it is of another data set, or its trunk is another one.
+    """
+    checkpoint = _checkpoint_of(Path(config.init_from))
+    state = read_checkpoint(checkpoint)
+    refuse_other_data(checkpoint, state, manifest_digest, way_out="let init_from name a run on this one")
+    trunk: nn.Module = stage.plugged.trunk if stage.has_plugins else stage.backbone
+    weights = trunk_of(scoring_weights(state))
+    _refuse_other_trunk(config, checkpoint, weights, trunk)
+    trunk.load_state_dict(weights)
+    return {"checkpoint": str(checkpoint), "sha256": sha256_file(whole_file(checkpoint))}
+
+
+def trunk_of(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The trunk's weights of a checkpoint, named as in the trunk."""
+    prefix = _TRUNK if any(name.startswith(_TRUNK) for name in state_dict) else _BACKBONE
+    return {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
+
+
+def _checkpoint_of(source: Path) -> Path:
+    if (source / "config.yaml").exists():
+        return RunFolder(source).checkpoint("best")
+    if not source.exists():
+        raise UserError(f"init_from={source}: no such run folder or checkpoint")
+    if source.is_dir() and not whole_file(source).exists():
+        raise UserError(f"init_from={source} is neither a run folder (it has no config.yaml) nor a checkpoint")
+    return source
+
+
+def _refuse_other_trunk(config: RunConfig, checkpoint: Path, weights: dict[str, Tensor], trunk: nn.Module) -> None:
+    theirs, mine = ({name: tuple(value.shape) for name, value in tree.items()} for tree in (weights, trunk.state_dict()))
+    if differing := [name for name in sorted(theirs.keys() | mine.keys()) if theirs.get(name) != mine.get(name)]:
+        name = differing[0]
+        raise UserError(
+            f"init_from={checkpoint} holds another trunk ({name} is {theirs.get(name, 'absent')} there, "
+            f"{mine.get(name, 'absent')} here); give the settings it was trained with: {_settings_there(config, checkpoint)}"
+        )
+
+
+def _settings_there(config: RunConfig, checkpoint: Path) -> str:
+    """What shapes the other run's trunk, where it differs and the run folder around the checkpoint can tell."""
+    folder = RunFolder(checkpoint.parent.parent)
+    if not folder.config.exists():
+        return "model.*, stream.max_len"
+    there, here = (_shaping(c) for c in (folder.read_config(), config))
+    return ", ".join(f"{key}={value}" for key, value in there.items() if here.get(key) != value)
+
+
+def _shaping(config: RunConfig) -> dict[str, Any]:
+    return {"stream.max_len": config.stream.max_len} | {f"model.{key}": value for key, value in asdict(config.model).items()}

@@ -1,0 +1,55 @@
+"""All that is asked before training goes on from a checkpoint. Nothing is written; every rank comes to the same answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from ltrec.config.tree import RunConfig
+from ltrec.run.checkpoint.compatibility import refuse_foreign, refuse_shards
+from ltrec.run.checkpoint.latest import Found, read_start
+from ltrec.run.checkpoint.record import refuse_other_settings
+from ltrec.run.checkpoint.replanning import settle_plan
+from ltrec.run.checkpoint.weights import refuse_lost_average
+from ltrec.run.folder.run_folder import RunFolder
+from ltrec.tracking.jsonl import what_is_wrong
+
+
+def find_start(
+    run: RunFolder,
+    asked: Path,
+    config: RunConfig,
+    stage: nn.Module,
+    *,
+    manifest_digest: str,
+    total_steps: int | None,
+    say: Callable[[str], None],
+) -> Found:
+    """The checkpoint to go on from, with its contents: the one asked for, or, for a damaged last one of the run, the one before it.
+
+    Args:
+        run: the run's folder.
+        asked: a checkpoint of this run, or of another one from which it begins.
+        config: the resolved run.
+        stage: the model at hand.
+        manifest_digest: of the data set at hand.
+        total_steps: optimiser steps of the whole run; None for a run that is thrown away, whose length is nobody's plan.
+        say: hears a line about each thing that is not as it should be, and does not keep training from going on.
+
+    Raises:
+        UserError: the checkpoint is damaged, or of another program, data set, model, run or plan.
+    """
+    path, state = read_start(run.checkpoints, asked, say)
+    own = path.parent == run.checkpoints
+    refuse_foreign(path, state, manifest_digest, stage)
+    refuse_shards(path, state, config.strategy.name)
+    if own:
+        refuse_other_settings(path, state, config)
+        refuse_lost_average(path, state, config)
+    if total_steps is not None:
+        settle_plan(path, state, config, total_steps, own=own, say=say)
+    if own and (wrong := what_is_wrong(run.metrics, state["metrics_bytes"], state["metrics_digest"])):
+        say(f"{run.metrics} is damaged: {wrong}; training goes on, and a report will refuse the curves")
+    return path, state

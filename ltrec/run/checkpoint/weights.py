@@ -1,0 +1,67 @@
+"""Which weights of a checkpoint score: their average where the run keeps one (`trainer.ema`), or the raw ones if asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError, nearest
+from ltrec.training.callbacks.weight_average import AVERAGE
+
+RAW = "raw"
+WEIGHTS = (AVERAGE, RAW)
+"""What may be asked for."""
+
+
+def refuse_weights(asked: str | None, config: RunConfig) -> None:
+    """Refuse weights that a run does not have.
+
+    Raises:
+        UserError: there is no such kind, or the run keeps no average.
+    """
+    if asked is not None and asked not in WEIGHTS:
+        raise UserError(f"--weights {asked}: it must be {' or '.join(WEIGHTS)}{nearest(asked, WEIGHTS)}")
+    if asked == AVERAGE and not config.trainer.ema:
+        raise UserError(f"--weights {AVERAGE}: run {config.name!r} keeps no average of its weights (trainer.ema=0); use {RAW}")
+
+
+def refuse_average_of_one(config: RunConfig, steps_per_epoch: int) -> None:
+    """Refuse to average over so little that nothing would be averaged.
+
+    Raises:
+        UserError: so many epochs of `steps_per_epoch` steps are one step.
+    """
+    if config.trainer.ema >= 1 and config.trainer.ema * steps_per_epoch <= 1:
+        raise UserError(
+            f"trainer.ema={config.trainer.ema:g} averages over so many epochs, and an epoch has {steps_per_epoch} step here: there "
+            "is nothing to average; say over more, or give a decay per step below 1"
+        )
+
+
+def refuse_lost_average(checkpoint: Path, state: Mapping[str, Any], config: RunConfig) -> None:
+    """Refuse a checkpoint of a run that keeps an average, if it holds none.
+
+    Raises:
+        UserError: it was written otherwise.
+    """
+    if config.trainer.ema and AVERAGE not in state:
+        raise UserError(
+            f"{checkpoint} holds no average of the weights, and the run's config says trainer.ema={config.trainer.ema:g}: one of "
+            "them is another run's, or damaged; restore it"
+        )
+
+
+def scoring_weights(state: Mapping[str, Any], asked: str | None = None) -> dict[str, Tensor]:
+    """The weights that a checkpoint is scored with.
+
+    Args:
+        state: its contents, of the form of a checkpoint.
+        asked: one of `WEIGHTS`; None = the average if there is one.
+    """
+    averaged = asked != RAW and AVERAGE in state
+    weights: dict[str, Tensor] = state[AVERAGE]["state_dict"] if averaged else state["state_dict"]
+    return weights

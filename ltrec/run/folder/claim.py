@@ -1,0 +1,104 @@
+"""Whose is this folder? A run folder is written into only when it is new, or provably holds this very run.
+
+nothing there, an empty folder                          new
+what a job script and an owner leave, no config.yaml    new
+config.yaml with this run's settings                    this run, to go on with or to begin again
+anything else                                           refused: links, files, other runs, damaged configs, other people's files
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ltrec.config.identity import differing
+from ltrec.config.tree import DIGEST, RunConfig
+from ltrec.core.errors import UserError
+from ltrec.run.folder.ownership import LOCK, OWNER
+from ltrec.run.folder.run_folder import THROW_AWAY, RunFolder
+
+_BEFORE_A_RUN = {LOCK, OWNER, "STOP", "REQUEUE", "launch", "code"}
+"""What may lie in the folder of a run that has not begun."""
+
+_OTHER_PLACE = "choose another name=... or out=..."
+
+
+def refuse_other_run(run: RunFolder, config: RunConfig) -> None:
+    """Refuse a folder that is not provably this run's. Nothing is written.
+
+    Raises:
+        UserError: it is something else, or holds something else; says what.
+    """
+    _refuse_links(run)
+    if not os.path.lexists(run.path):
+        return
+    if not run.path.is_dir():
+        raise UserError(f"{run.path} is a file, not a run folder; {_OTHER_PLACE}")
+    if not os.path.lexists(run.config):
+        _refuse_contents(run.path)
+        return
+    if changed := differing(config, _config_of(run)):
+        shown = ", ".join(f"{k}={theirs!r} there, {mine!r} here" for k, (mine, theirs) in list(changed.items())[:3])
+        raise UserError(
+            f"{run.path} holds a run with another config ({shown}); choose another name=... ({DIGEST} in it gives every config "
+            "a folder of its own), repeat its config, or remove the folder"
+        )
+
+
+def refuse_unless_throw_away(run: RunFolder) -> None:
+    """Refuse a folder in which a smoke test may not begin again: one that was not left by a smoke test, and is not empty.
+
+    Raises:
+        UserError: saying what it holds.
+    """
+    _refuse_links(run)
+    if not os.path.lexists(run.path) or (run.path / THROW_AWAY).exists():
+        return
+    if not run.path.is_dir():
+        raise UserError(f"{run.path} is a file; --smoke would train there: {_OTHER_PLACE}")
+    if os.path.lexists(run.config):
+        raise UserError(f"{run.path} holds a run; --smoke would train there, and remove it: {_OTHER_PLACE}")
+    _refuse_contents(run.path)
+
+
+def refuse_other_data_there(run: RunFolder, manifest_digest: str) -> None:
+    """Refuse to begin again on other data than an earlier attempt in the folder, of which no checkpoint is left to say the same.
+
+    Raises:
+        UserError: the digests differ.
+    """
+    theirs = run.data_digest()
+    if theirs not in (None, manifest_digest):
+        raise UserError(
+            f"{run.path} holds a run on another data set (digest {str(theirs)[:12]}, here {manifest_digest[:12]}); choose another "
+            "name=..., its data, or remove the folder"
+        )
+
+
+def _refuse_links(run: RunFolder) -> None:
+    """Whoever follows a link writes into a place that another name stands for."""
+    for path in (run.path, run.config, run.provenance, run.metrics, run.checkpoints):
+        if path.is_symlink():
+            raise UserError(f"{path} is a link to {os.readlink(path)}; name the folder itself, or {_OTHER_PLACE}")
+
+
+def _refuse_contents(folder: Path) -> None:
+    """Refuse what no run that has not begun leaves; a killed one may leave empty folders and temporary files."""
+    for path in sorted(folder.iterdir()):
+        torn = path.name.startswith(".") and path.name.endswith(".tmp")
+        empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+        if path.name not in _BEFORE_A_RUN and not torn and not empty:
+            raise UserError(
+                f"{folder} holds {path.name} and no config.yaml that says whose it is: it is not this run's folder; {_OTHER_PLACE}"
+            )
+
+
+def _config_of(run: RunFolder) -> RunConfig:
+    try:
+        if run.config.stat().st_size == 0:
+            raise UserError("it is empty")
+        return run.read_config()
+    except (UserError, OSError) as error:
+        raise UserError(
+            f"{run.config} cannot be read, so nobody can tell whose run {run.path} holds ({error}); restore it, or {_OTHER_PLACE}"
+        ) from None

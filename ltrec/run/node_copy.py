@@ -1,0 +1,118 @@
+"""A copy of a prepared data set on the disk of a node: made once per node before training, and read in place of `data.path`.
+
+Every file is checked against the manifest as it is copied. The manifest comes last, so a copy is whole or none; its digest says
+that it is the same data.
+
+    python -m ltrec.run.node_copy CONFIG.yaml
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ltrec.cli.failures import exit_code_of
+from ltrec.config.load import load
+from ltrec.core.errors import UserError
+from ltrec.core.storage.atomic import atomic_path, sha256_file
+from ltrec.data.manifest import MANIFEST, Manifest
+from ltrec.run.node_place import place_of
+from ltrec.terminal.screen import note
+
+_BLOCK = 1 << 22
+
+
+def copy_of(folder: Path, manifest: Manifest) -> Path:
+    """The folder to read a data set from: its copy on this node where the job has one, else itself.
+
+    Raises:
+        UserError: the copy is missing, damaged, or one of other data.
+    """
+    place = place_of(os.environ)
+    if place is None:
+        return folder
+    copy = place / manifest.digest[:16]
+    if Manifest.load(copy).digest != manifest.digest:
+        raise UserError(f"{copy} is a copy of other data than {folder}")
+    return copy
+
+
+def make_copy(folder: Path, place: Path) -> tuple[Path, int]:
+    """Copy a data set into the job's place; returns the copy and the bytes that had to be written.
+
+    What an earlier attempt of the job left there whole is kept.
+
+    Raises:
+        UserError: a file is missing or not the manifest's, the disk has no room, or the place is somebody else's.
+    """
+    manifest = Manifest.load(folder)
+    copy = place / manifest.digest[:16]
+    _make_private(place)
+    copy.mkdir(exist_ok=True)
+    missing = [part for part in _parts(manifest) if not _is_whole(copy / part[0], *part[1:])]
+    needed, free = sum(size for _, size, _ in missing), shutil.disk_usage(copy).free
+    if needed > free:
+        raise UserError(f"--stage: {copy} needs {needed:,} bytes and its disk has {free:,} left; train from {folder}")
+    for name, size, digest in missing:
+        _copy(folder / name, copy / name, size, digest)
+    with atomic_path(copy / MANIFEST) as temporary:
+        shutil.copyfile(folder / MANIFEST, temporary)
+    return copy, needed
+
+
+def _parts(manifest: Manifest) -> Iterator[tuple[str, int, str]]:
+    """(path, bytes, sha256) of all that training and evaluation read."""
+    yield manifest.vocab.path, manifest.vocab.bytes, manifest.vocab.sha256
+    yield from ((shard.path, shard.bytes, shard.sha256) for shard in manifest.shards)
+    if reach := manifest.summary.get("reach"):
+        yield reach["path"], reach["bytes"], reach["sha256"]
+
+
+def _is_whole(path: Path, size: int, digest: str) -> bool:
+    return path.is_file() and path.stat().st_size == size and sha256_file(path) == digest
+
+
+def _copy(source: Path, target: Path, size: int, digest: str) -> None:
+    """Copy and hash in one reading; the target appears only when it is what the manifest says."""
+    found, written = hashlib.sha256(), 0
+    with atomic_path(target) as temporary:
+        try:
+            with open(source, "rb") as reader, open(temporary, "wb") as writer:
+                while block := reader.read(_BLOCK):
+                    found.update(block)
+                    written += writer.write(block)
+        except FileNotFoundError:
+            raise UserError(f"{source} is missing; prepare the data again") from None
+        if (written, found.hexdigest()) != (size, digest):
+            raise UserError(f"{source} is damaged: it is not what the manifest says; prepare the data again")
+
+
+def _make_private(place: Path) -> None:
+    """Make the job's folder, for us alone; whoever may write beside it must not have made it before."""
+    if not place.parent.is_dir():
+        raise UserError(f"--stage: {os.uname().nodename} has no folder {place.parent}")
+    place.mkdir(mode=0o700, exist_ok=True)
+    if place.is_symlink() or place.stat().st_uid != os.geteuid():
+        raise UserError(f"--stage: {place} is there already, and not ours")
+
+
+def main(words: list[str]) -> int:
+    """Copy the data of a run's config; returns the exit code."""
+    try:
+        began, config = time.monotonic(), load(words, [])
+        if (place := place_of(os.environ)) is None:
+            raise UserError("LTREC_STAGE names no folder")
+        copy, copied = make_copy(Path(config.data.path), place)
+        note(f"{os.uname().nodename}: {config.data.path} -> {copy}, {copied / 1e6:,.1f} MB in {time.monotonic() - began:.1f} s")
+    except Exception as error:  # noqa: BLE001  as on the command line
+        return exit_code_of(error, words)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""How a run scores: network, plugins, checkpoint weights, memory; and the baselines."""

@@ -1,0 +1,37 @@
+"""What the baselines need of a run: its data, and counts that are kept in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from ltrec.data.stream.reading.histories import Score
+from ltrec.evaluation.baselines import COUNTED, DECAY, LAST, item_knn, last_item, popularity, transitions
+from ltrec.run.build.components import Data
+from ltrec.run.folder.run_folder import RunFolder
+from ltrec.run.scoring.neighbour_counts import counted
+
+
+def baseline_source(name: str) -> dict[str, Any]:
+    """What a baseline's table says of where its scores came from, as JSON: another way of counting is another baseline."""
+    counting = {"counting": asdict(COUNTED[name]), "decay": DECAY, "last": LAST} if name in COUNTED else {}
+    return {"name": name, "scorer": name, **counting}
+
+
+def baseline_score(name: str, run: RunFolder, data: Data, on_progress: Callable[[str, int, int], None] = lambda *_: None) -> Score:
+    """A baseline's scores. All processes must ask.
+
+    Raises:
+        UserError: the data are damaged.
+    """
+    train_count = data.vocabulary.train_count
+    if name == "popularity":
+        return popularity(train_count)
+    if name == "last-item":
+        return last_item(data.manifest.vocab.items)
+
+    score = {"transitions": transitions, "item-knn": item_knn}[name]
+    path = run.neighbours / f"{name}.parquet"
+    return score(counted(path, COUNTED[name], data, partial(on_progress, f"counting for {name}")), train_count)

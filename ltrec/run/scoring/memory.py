@@ -1,0 +1,134 @@
+"""The memory of a run, in its folder: counted once, and weighed once for every checkpoint that is asked about.
+
+memory/neighbours.parquet    which items follow which, with a digest
+memory/choices.json          the weight beside each checkpoint's network, with all that was tried
+
+Training ends by making both for its best checkpoint; whoever evaluates or predicts makes what is missing: for another checkpoint,
+for a run that was killed before. What is there is used; what is damaged is said and made anew. One process counts; all of them
+weigh, each its chunks of users, by integer ranks in the order of users: the choice is the same for any number of processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.storage.atomic import sha256_file
+from ltrec.data.neighbours.table import Neighbours
+from ltrec.data.stream.reading.histories import Score
+from ltrec.distributed.collectives import all_gather_parts, by_first, current_world
+from ltrec.evaluation.memory.config import MemoryConfig
+from ltrec.evaluation.memory.scores import Memory
+from ltrec.evaluation.memory.weighing import Choice, choose, rank_by_weight
+from ltrec.evaluation.memory.words import memory_facts, told
+from ltrec.run.build.components import Data, build_histories
+from ltrec.run.build.population import strata_of
+from ltrec.run.folder.run_folder import RunFolder
+from ltrec.run.process.processes import Processes, device_of
+from ltrec.run.scoring.memory_choices import CHOICES, find_choice, note_choice
+from ltrec.run.scoring.neighbour_counts import counted
+from ltrec.run.scoring.scorer import RunMemory, load_score, remembering
+from ltrec.terminal.screen import note, say
+from ltrec.training.callbacks.weight_average import AVERAGE
+from ltrec.training.checkpoints.io import whole_file
+
+Progress = Callable[[str, int, int], None]
+"""What is done, how far, of how much."""
+
+
+def memory_of(
+    run: RunFolder,
+    config: RunConfig,
+    data: Data,
+    checkpoint: Path,
+    processes: Processes,
+    on_progress: Progress = lambda *_: None,
+    *,
+    weights: str | None = None,
+) -> RunMemory | None:
+    """The memory beside a checkpoint's network, made where it is missing; None where the run has none. All processes must ask.
+
+    Args:
+        run: the run folder.
+        config: the run's, with the settings of evaluation as they shall be.
+        data: its data set.
+        checkpoint: one of its checkpoints.
+        processes: this process among all.
+        on_progress: hears how far it is.
+        weights: of the network: `raw` or `average`; None = their average, where the run keeps one.
+
+    Raises:
+        UserError: the data or the checkpoint are damaged.
+    """
+    if config.memory is None:
+        return None
+    neighbours, device = neighbours_of(run, config.memory, data, on_progress), device_of(processes, config.trainer.accelerator)
+    settings, filter_seen = config.memory, config.evaluation.filter_seen
+    memory = remembering(settings, neighbours.to(device), filter_seen=filter_seen)
+    sha, digest, path = sha256_file(whole_file(checkpoint)), neighbours.digest, run.memory / CHOICES
+    made_for = _made_for(settings, filter_seen, sha, digest) | ({"weights": weights or AVERAGE} if config.trainer.ema else {})
+    choice = by_first(lambda: find_choice(path, made_for, note))
+    chosen = choice is None
+    if choice is None:
+        network = load_score(config, data, checkpoint, processes, None, weights=weights, sha=sha)
+        choice = choose_weights(config, settings, data, memory, network, on_progress)
+    facts = memory_facts(settings.form, digest, choice)
+    if chosen and current_world().rank == 0:
+        note_choice(path, made_for, choice)
+        say(f"memory beside {checkpoint.name}: {told(facts)}")
+    return RunMemory(memory, choice, sha, facts)
+
+
+def _made_for(memory: MemoryConfig, filter_seen: bool, sha: str, neighbours: str) -> dict[str, Any]:
+    """All that a choice depends on, as JSON has it."""
+    return {
+        "checkpoint_sha256": sha,
+        "neighbours": neighbours,
+        "form": memory.form,
+        "grid": list(memory.grid),
+        "per_stratum": memory.per_stratum,
+        "shrinkage": memory.shrinkage,
+        "decay": memory.decay,
+        "last": memory.last,
+        "filter_seen": filter_seen,
+    }
+
+
+def neighbours_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress: Progress = lambda *_: None) -> Neighbours:
+    """The run's neighbours: as its folder has them, else counted. All processes must ask.
+
+    Raises:
+        UserError: the data are damaged.
+    """
+    return counted(run.memory / "neighbours.parquet", config.counting, data, partial(on_progress, "counting neighbours"))
+
+
+def choose_weights(
+    config: RunConfig, settings: MemoryConfig, data: Data, memory: Memory, network: Score, on_progress: Progress = lambda *_: None
+) -> Choice:
+    """Choose by NDCG@10 on the validation split; a single weight is taken as it is. All processes must ask.
+
+    Args:
+        config: the run's.
+        settings: of the memory.
+        data: its data set.
+        memory: beside the network.
+        network: users -> scores.
+        on_progress: hears chunks of this process.
+    """
+    world, histories = current_world(), build_histories(config, data, "valid")
+    mine = range(world.rank, len(histories) if len(settings.grid) > 1 else 0, world.size)
+    parts = []
+    for ranked in rank_by_weight(memory, network, (histories.chunk(index) for index in mine), settings.grid):
+        parts.append(ranked)
+        on_progress("weighing the memory", len(parts), len(mine))
+    return choose(
+        [part for of_rank in all_gather_parts(parts) for part in of_rank],
+        settings.grid,
+        unchosen=settings.unchosen,
+        num_strata=strata_of(config, data.manifest).count if settings.per_stratum else 0,
+        shrinkage=settings.shrinkage,
+    )

@@ -1,0 +1,66 @@
+"""The weights that were chosen for a run's memory, in its folder: one file, whole or absent, a choice per checkpoint's digest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ltrec.core.errors import first_line
+from ltrec.core.storage.atomic import atomic_write_text, canonical_json
+from ltrec.core.storage.seal import opened, sealed
+from ltrec.core.typed import construct
+from ltrec.evaluation.memory.weighing import Choice
+
+CHOICES = "choices.json"
+"""In the run's memory folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A choice, and what it was made for."""
+
+    made_for: dict[str, Any]
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """All of them."""
+
+    choices: tuple[_Entry, ...]
+
+
+def find_choice(path: Path, made_for: dict[str, Any], say: Callable[[str], None]) -> Choice | None:
+    """The choice that was made for the same; None where there is none, or the file is damaged, which is said.
+
+    Args:
+        path: the file.
+        made_for: JSON values: the checkpoint's digest, and all else that a choice depends on.
+        say: hears a line.
+    """
+    return next((entry.choice for entry in _read(path, say) if entry.made_for == made_for), None)
+
+
+def latest_choice(path: Path, sha: str) -> tuple[dict[str, Any], Choice] | None:
+    """The newest choice beside a checkpoint of that digest, and what it was made for; None where there is none."""
+    found = [entry for entry in _read(path, lambda _: None) if entry.made_for.get("checkpoint_sha256") == sha]
+    return (found[-1].made_for, found[-1].choice) if found else None
+
+
+def note_choice(path: Path, made_for: dict[str, Any], choice: Choice) -> None:
+    """Add a choice to the file."""
+    others = [entry for entry in _read(path, lambda _: None) if entry.made_for != made_for]
+    record = _Record((*others, _Entry(made_for, choice)))
+    atomic_write_text(path, canonical_json(sealed(asdict(record))))
+
+
+def _read(path: Path, say: Callable[[str], None]) -> tuple[_Entry, ...]:
+    try:
+        return construct(_Record, opened(path.read_text(encoding="utf-8"))).choices
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        say(f"{path} is damaged ({first_line(error)}): choosing again")
+        return ()

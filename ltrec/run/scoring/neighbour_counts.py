@@ -1,0 +1,53 @@
+"""The neighbours that a run asks for, counted once and kept in its folder.
+
+What is there is used; what is damaged is said and counted again. One process counts, the others read what it wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ltrec.core.errors import UserError
+from ltrec.data.neighbours.config import CoOccurrenceConfig, NeighboursConfig
+from ltrec.data.neighbours.count import count_neighbours, made_of
+from ltrec.data.neighbours.file import read_neighbours, write_neighbours
+from ltrec.data.neighbours.table import Neighbours
+from ltrec.distributed.collectives import by_first
+from ltrec.run.build.components import Data
+from ltrec.terminal.screen import note
+
+
+def counted(
+    path: Path,
+    config: NeighboursConfig | CoOccurrenceConfig,
+    data: Data,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
+) -> Neighbours:
+    """The neighbours of every item, from the file or counted now. All processes must ask.
+
+    Args:
+        path: of the file, in the run's folder.
+        config: what is counted.
+        data: its data set.
+        on_progress: hears blocks read and blocks in all, of the process that counts.
+
+    Raises:
+        UserError: the data are damaged.
+    """
+    wanted, own = made_of(data.manifest, config), list[Neighbours]()
+
+    def find_or_count() -> None:
+        try:
+            if path.exists():
+                own.append(read_neighbours(path, wanted))
+                return
+        except UserError as error:
+            note(f"{error.args[0].partition('; ')[0]}: counting again")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found = count_neighbours(data.folder, data.manifest, config, spill=path.parent, on_progress=on_progress)
+        write_neighbours(path, found)
+        own.append(found)
+
+    by_first(find_or_count)
+    return own[0] if own else read_neighbours(path, wanted)

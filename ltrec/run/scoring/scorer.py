@@ -1,0 +1,132 @@
+"""How a run scores: its backbone with its trained plugins and a checkpoint's weights, and its memory beside them. Evaluation,
+prediction and the choice of the memory's weight all ask here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.core.storage.atomic import sha256_file
+from ltrec.data.neighbours.table import Neighbours
+from ltrec.data.stream.reading.histories import HistoryChunk, Score
+from ltrec.evaluation.memory.config import MemoryConfig
+from ltrec.evaluation.memory.scores import Memory
+from ltrec.evaluation.memory.weighing import Choice
+from ltrec.models.backbones import Scorer
+from ltrec.run.build.components import Data, build_backbone
+from ltrec.run.checkpoint.compatibility import refuse_other_data, refuse_other_model
+from ltrec.run.checkpoint.record import refuse_other_settings
+from ltrec.run.checkpoint.weights import refuse_lost_average, refuse_weights, scoring_weights
+from ltrec.run.process.processes import Processes, device_of
+from ltrec.training.checkpoints.io import read_checkpoint, whole_file
+
+
+@dataclass(frozen=True, slots=True)
+class RunMemory:
+    """A run's memory with its weights beside one checkpoint's network.
+
+    Attributes:
+        memory: what it knows.
+        choice: how much it weighs.
+        sha: digest of the checkpoint.
+        facts: what tables say of it.
+    """
+
+    memory: Memory
+    choice: Choice
+    sha: str
+    facts: dict[str, Any]
+
+
+def load_score(
+    config: RunConfig,
+    data: Data,
+    checkpoint: Path,
+    processes: Processes,
+    memory: RunMemory | None,
+    *,
+    weights: str | None = None,
+    sha: str | None = None,
+) -> Score:
+    """Users -> scores as the run ranks them: its network's with a checkpoint's weights, and with its memory's beside them.
+
+    Args:
+        config: the run's.
+        data: its data set.
+        checkpoint: one of its checkpoints.
+        processes: this process among all.
+        memory: beside the network (`ltrec.run.scoring.memory`); None = the network alone.
+        weights: `raw` or `average`; None = their average, where the run keeps one.
+        sha: the digest of the bytes that must be read; None = the memory's, or whatever is there.
+
+    Raises:
+        UserError: when the checkpoint is damaged, of another data set or model, holds no such weights, or training replaced it
+            meanwhile.
+    """
+    network = load_network(config, data, checkpoint, processes, weights=weights)
+    sha = memory.sha if sha is None and memory is not None else sha
+    if sha is not None and sha256_file(whole_file(checkpoint)) != sha:
+        raise UserError(f"{checkpoint} was replaced while it was read, for its run goes on; evaluate again, or when it has ended")
+    return network if memory is None else memory.memory.beside(network, memory.choice.weights)
+
+
+def load_network(config: RunConfig, data: Data, checkpoint: Path, processes: Processes, *, weights: str | None = None) -> Score:
+    """Users -> scores with the run's backbone and a checkpoint's weights alone, on this process's device.
+
+    Args:
+        config: the run's.
+        data: its data set.
+        checkpoint: one of its checkpoints.
+        processes: this process among all.
+        weights: `raw` or `average`; None = their average, where the run keeps one.
+
+    Raises:
+        UserError: when the checkpoint is damaged, of another data set or model, or holds no such weights.
+    """
+    refuse_weights(weights, config)
+    backbone, device = build_backbone(config, data.manifest), device_of(processes, config.trainer.accelerator)
+    state, named = read_checkpoint(checkpoint), torch.nn.ModuleDict({"backbone": backbone})
+    way_out = "name the data it was trained on with --data DIR"
+    refuse_other_data(checkpoint, state, data.manifest.digest, way_out=way_out)
+    chosen = scoring_weights(state, weights)  # the objective's and the discriminator's score nothing
+    scoring = {name: value for name, value in chosen.items() if name.startswith("backbone.")}
+    refuse_other_model(checkpoint, scoring, named)
+    refuse_other_settings(checkpoint, state, config)
+    refuse_lost_average(checkpoint, state, config)
+    named.load_state_dict(scoring)
+    backbone.eval().to(device)
+    assert isinstance(backbone, Scorer)
+
+    def score(chunk: HistoryChunk) -> Tensor:
+        with torch.inference_mode():
+            scores_BV: Tensor = backbone.scores(chunk.batch.to(device))
+            return scores_BV
+
+    return score
+
+
+def score_with(
+    settings: MemoryConfig, network: Score, neighbours: Neighbours, weights: Sequence[float], *, filter_seen: bool
+) -> Score:
+    """A network's scores with a memory's, of any settings: nothing of it is trained, so one network serves many.
+
+    Args:
+        settings: the memory's form, and how histories ask for it.
+        network: users -> scores.
+        neighbours: on the device where the network scores.
+        weights: w, a single one for everybody or one per stratum of histories.
+        filter_seen: items of the history are no candidates.
+    """
+    return remembering(settings, neighbours, filter_seen=filter_seen).beside(network, weights)
+
+
+def remembering(settings: MemoryConfig, neighbours: Neighbours, *, filter_seen: bool) -> Memory:
+    """The memory of such settings."""
+    return Memory(neighbours, settings.form, settings.decay, settings.last, filter_seen)

@@ -1,0 +1,191 @@
+"""Train: open the data, open the run folder, hand both to Lightning."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import Any
+
+import pytorch_lightning as pl
+import torch.distributed as dist
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.strategies import Strategy
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.storage.slots import LAST
+from ltrec.run.build.components import open_data
+from ltrec.run.build.loggers import guests, say
+from ltrec.run.build.narrator import Narrator
+from ltrec.run.build.two_stages import build_switch
+from ltrec.run.checkpoint.restoring import Restored, blamed_on_checkpoint
+from ltrec.run.folder.run_folder import RunFolder
+from ltrec.run.preflight import Began, accelerator_of, begin
+from ltrec.run.process.crash_file import traceback_in
+from ltrec.run.process.processes import Processes, cluster_environment, process_group
+from ltrec.run.scoring.memory import memory_of
+from ltrec.strategy import Stratified
+from ltrec.strategy.state import RuleState
+from ltrec.terminal.progress_row import StageBar
+from ltrec.terminal.screen import screen, speaking
+from ltrec.tracking.jsonl import JsonlLogger
+from ltrec.training.callbacks.preemption import listen
+from ltrec.training.callbacks.profile import Profile
+from ltrec.training.callbacks.rank_consistency import RankConsistency
+from ltrec.training.callbacks.stop_signals import NOTHING, Asked, heeding
+from ltrec.training.callbacks.table import Checkpoints, callbacks
+from ltrec.training.callbacks.watchdog import Watchdog
+from ltrec.training.callbacks.weight_average import WeightAverage
+from ltrec.training.checkpoints.io import AtomicCheckpointIO
+from ltrec.training.steps import StepLimit
+
+# True of our own design, so not worth a user's attention.
+_EXPECTED = (
+    "It is recommended to use `self.log",  # metrics are equal on every rank before they are logged
+    "The number of training batches",  # we log by our own counter
+    ".*treespec, LeafSpec",  # inside Lightning, about torch
+    "Total length of `RankChunks` across ranks is zero",  # the narrator says what follows from that
+    "The `srun` command is available",  # it may well be; this run was not started by it
+    "You're resuming from a checkpoint that ended before the epoch ended",  # our cursor is the data module's
+)
+
+# Lightning's device report, tips and "fit stopped": the narrator says what matters.
+_CHATTY = ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda", "lightning_fabric.utilities.distributed")
+
+
+def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool = False, profile: int = 0) -> RunFolder:
+    """Train a run to its end, resuming when its folder holds a checkpoint. Returns the run folder.
+
+    Args:
+        config: the resolved run.
+        steps_per_epoch: cut epochs to so many steps (the smoke test).
+        afresh: a throw-away run, which begins again whatever an attempt before it left.
+        profile: record so many steps as a trace in the run folder; 0 = none.
+
+    Raises:
+        UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
+        Stopped: training was asked to stop and did, with a checkpoint.
+    """
+    with heeding() as asked, speaking(), ExitStack() as until_the_end:
+        began = begin(config, asked, until_the_end, limit=steps_per_epoch, afresh=afresh)
+        if began.over is None:
+            _fit(config, began, asked, steps_per_epoch, profile)
+        elif began.processes.world.rank == 0:
+            screen().say(began.over)
+        if config.memory is not None:
+            _weigh_memory(config, began, asked)
+        return began.run
+
+
+def _fit(config: RunConfig, began: Began, asked: Asked, limit: int | None, profile: int) -> None:
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    run = began.run
+    with warnings.catch_warnings():
+        for message in _EXPECTED:
+            warnings.filterwarnings("ignore", message=message)
+        narrator = Narrator(config.trainer.monitor, lambda: asked.wish != NOTHING)
+        trainer = make_trainer(config, run, began.processes, began.strategy, limit=limit, record=began.record)
+        trainer.callbacks.insert(0, narrator)  # type: ignore[attr-defined]
+        trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
+        listen(trainer, run.path, run.checkpoints / LAST, asked, every_steps=config.trainer.listen_every_steps)
+        restored = Restored(began.resume, trainer.fit_loop.state_dict())
+        trainer.callbacks.insert(0, restored)  # type: ignore[attr-defined]
+        moving = _moving(config, narrator, began.processes)
+        try:
+            with traceback_in(run.path), blamed_on_checkpoint(restored), moving:
+                trainer.fit(began.stage, datamodule=began.datamodule, ckpt_path=began.resume, weights_only=True)
+        except SystemExit:  # how Lightning ends after a second Ctrl-C
+            raise KeyboardInterrupt(what_is_saved(trainer, run)) from None
+
+
+def _weigh_memory(config: RunConfig, began: Began, asked: Asked) -> None:
+    """Count the memory, and weigh it beside the best checkpoint. A run that is killed here does so when it is asked again."""
+    asked.at_work = False  # everything is saved: Ctrl-C ends at once
+    run, processes = began.run, began.processes
+    together = nullcontext() if dist.is_initialized() else process_group(processes)
+    with traceback_in(run.path), together, StageBar(screen(), quiet=processes.world.rank > 0) as bar:
+        memory_of(run, config, open_data(config), run.checkpoint("best"), processes, bar.update)
+
+
+def make_trainer(
+    config: RunConfig, run: RunFolder, processes: Processes, strategy: str | Strategy, *, limit: int | None, record: dict[str, Any]
+) -> pl.Trainer:
+    """The Lightning trainer, wired to the run folder."""
+    loop, metrics = config.trainer, JsonlLogger(run.metrics)
+    return pl.Trainer(
+        accelerator=accelerator_of(config),
+        devices=processes.local_size,
+        num_nodes=processes.num_nodes,
+        strategy=strategy,
+        precision=loop.precision,  # type: ignore[arg-type]
+        max_epochs=loop.max_epochs,
+        limit_train_batches=None if limit is None else limit * loop.accumulate,
+        accumulate_grad_batches=loop.accumulate,
+        gradient_clip_val=config.optim.clip_norm or None,
+        check_val_every_n_epoch=loop.validate_every_epochs,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        logger=[metrics, *guests(config, run, processes)],
+        callbacks=[
+            StepLimit(loop.max_steps),
+            *_strata_callbacks(config, strategy),
+            *_working_callbacks(config, run, metrics, processes, record),
+        ],
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        plugins=[AtomicCheckpointIO(), cluster_environment()],
+        default_root_dir=run.path,
+    )
+
+
+def _working_callbacks(
+    config: RunConfig, run: RunFolder, metrics: JsonlLogger, processes: Processes, record: dict[str, Any]
+) -> list[Callback]:
+    average = WeightAverage(config.trainer.ema) if config.trainer.ema else None
+    return callbacks(
+        folder=run.checkpoints,
+        metrics=metrics,
+        monitor=config.trainer.monitor,
+        patience=config.trainer.patience,
+        log_every=config.trainer.log_every_steps,
+        save_every=config.trainer.checkpoint_every_steps,
+        record=record,
+        switch=build_switch(config, run.checkpoints, average, quiet=processes.world.rank > 0),
+        average=average,
+    )
+
+
+def _strata_callbacks(config: RunConfig, strategy: str | Strategy) -> list[Callback]:
+    """What only stratified training needs."""
+    check = config.strategy.check_every_steps
+    return [
+        *([RuleState(strategy.options.rule)] if isinstance(strategy, Stratified) else []),
+        *([RankConsistency(check)] if check else []),
+    ]
+
+
+def _observers(config: RunConfig, run: RunFolder, profile: int) -> list[Callback]:
+    """What looks at training from the side, and changes nothing."""
+    stall = config.trainer.stall_seconds
+    return [
+        *([Watchdog(run.path / "stalls", stall, say)] if stall else []),
+        *([Profile(run.path / "profile" / "trace.json.gz", profile, say)] if profile else []),
+    ]
+
+
+def _moving(config: RunConfig, narrator: Narrator, processes: Processes) -> AbstractContextManager[None]:
+    """The rows at the foot of the terminal, of rank 0."""
+    wanted = config.trainer.progress and processes.world.rank == 0
+    return screen().below(narrator.rows) if wanted else nullcontext()
+
+
+def what_is_saved(trainer: pl.Trainer, run: RunFolder) -> str:
+    """What is left of a run that was interrupted between two checkpoints."""
+    saved = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))  # type: ignore[attr-defined]
+    last = run.checkpoints / LAST
+    if not last.exists():
+        return f"interrupted at step {trainer.global_step}; no checkpoint yet: the same command begins again"
+    step = f", step {saved.last_step}" if saved.last_step >= 0 else ", which this attempt began with"
+    return f"interrupted at step {trainer.global_step}; saved is {last}{step}: the same command goes on from there"

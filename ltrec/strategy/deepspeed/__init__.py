@@ -1,0 +1,1 @@
+"""Stratified gradients under DeepSpeed ZeRO. Importing this package does not import DeepSpeed."""

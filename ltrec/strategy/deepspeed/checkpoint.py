@@ -1,0 +1,109 @@
+"""Checkpoints under DeepSpeed: a folder for each, swapped in whole (`ltrec.core.storage.slots`), the one before last kept.
+
+    last.ckpt/whole.ckpt     what any run's checkpoint holds (weights, cursor, callbacks), without optimiser states
+    last.ckpt/state/*.pt     DeepSpeed's own: master weights and optimiser states, the shards of each rank
+
+Whoever only looks (evaluate, predict, report, the checks before a resume) reads whole.ckpt; only resuming reads the shards.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from ltrec.core.errors import UserError
+from ltrec.core.storage.slots import commit_slot, open_slot
+from ltrec.distributed.collectives import any_rank, current_world
+from ltrec.strategy.deepspeed.damage import SHARDS, files_of, refuse_damage
+from ltrec.strategy.deepspeed.shards import ShardFiles
+
+WHOLE = "whole.ckpt"
+
+
+def save(engine: Any, checkpoint: dict[str, Any], path: Path, files: CheckpointIO) -> None:
+    """Write a checkpoint; every rank must call this, and all return or all raise.
+
+    Args:
+        engine: DeepSpeed's.
+        checkpoint: Lightning's, whole on rank 0.
+        path: the name it gets once it is whole.
+        files: writes whole.ckpt.
+
+    Raises:
+        OSError: this rank could not write; the checkpoint before is still there.
+        UserError: another rank could not.
+    """
+    slot, failure = _shared_slot(path)
+    if slot is not None:
+        shards = engine.checkpoint_engine = ShardFiles()
+        engine.save_checkpoint(str(slot), tag=SHARDS, client_state={}, save_latest=False)
+        failure = shards.failure
+        if current_world().rank == 0 and failure is None:
+            failure = _attempt(lambda: files.save_checkpoint(checkpoint, slot / WHOLE))
+    _agree(failure, path, slot)
+    if current_world().rank == 0:
+        assert slot is not None
+        failure = _attempt(lambda: commit_slot(path, slot))
+    _agree(failure, path, None)
+
+
+def load(engine: Any, path: Path, zero: Mapping[str, int]) -> None:
+    """Give every rank its shards back, which were written by `zero`'s stage and world size.
+
+    Raises:
+        UserError: a file of them is damaged or missing.
+    """
+    _refuse_damage(path, zero)
+    engine.checkpoint_engine = ShardFiles()
+    found, _ = engine.load_checkpoint(str(path), tag=SHARDS, load_lr_scheduler_states=False)
+    if found is None:
+        raise UserError(f"{path}/{SHARDS} holds no shards that DeepSpeed knows; use another checkpoint")
+
+
+def _shared_slot(path: Path) -> tuple[Path | None, OSError | None]:
+    """The slot to write to: rank 0 opens it, all know it. None where it could not be opened."""
+    names, failure = [""], None
+    if current_world().rank == 0:
+        try:
+            names[0] = str(open_slot(path))
+        except OSError as error:
+            failure = error
+    if current_world().size > 1:
+        dist.broadcast_object_list(names, src=0)
+    return (Path(names[0]) if names[0] else None), failure
+
+
+def _attempt(write: Any) -> OSError | None:
+    try:
+        write()
+    except OSError as error:
+        return error
+    return None
+
+
+def _refuse_damage(path: Path, zero: Mapping[str, int]) -> None:
+    """Each rank looks at some of the files; all ranks go on, or none."""
+    world, failure = current_world(), None
+    try:
+        for file in files_of(path, zero)[world.rank :: world.size]:
+            refuse_damage(file)
+    except UserError as error:
+        failure = error
+    if any_rank(failure is not None):
+        raise failure or UserError(f"{path} is damaged: another process names the file; use another checkpoint")
+
+
+def _agree(failure: OSError | None, path: Path, slot: Path | None) -> None:
+    """Go on only if no rank has failed; clean up and raise on all ranks if one has."""
+    if not any_rank(failure is not None):
+        return
+    if slot is not None and current_world().rank == 0:
+        shutil.rmtree(slot, ignore_errors=True)
+    if failure is not None:
+        raise OSError(failure.errno, failure.strerror, str(path)) from failure
+    raise UserError(f"{path} could not be written by another process; the checkpoint before it is still there")

@@ -1,0 +1,172 @@
+"""The switch from the first stage, the trunk alone, to the second, with plugins: when it comes, and what each stage leaves alone.
+
+    clock      plugins wake before the first step s with
+    epoch      s >= at * steps an epoch        } functions of the step: a resumed run knows without being told
+    step       s >= at                         }
+    share      s >= at * steps of the run      }
+    plateau    `at` validations without a rise of the monitored metric lie behind; the count is in the checkpoint
+
+After a plateau the trunk is past its best, by `at` validations: the second stage begins with the weights and the optimiser of the
+best. The stream goes on, so no batch is seen twice. The other clocks were told a moment, and begin with what is there.
+
+Waking happens at the beginning of a step and never at the end of the one before, so the last validation and the last checkpoint of
+the first stage are of the trunk alone, and a run that is resumed from that checkpoint wakes its plugins itself.
+
+Where weights are averaged (`trainer.ema`) it is the average that was validated, so the second stage begins with it, as a second run
+would (`init_from`): the weights become their average, plugins wake on that, and from then on all is averaged anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.strategies import DeepSpeedStrategy
+from torch.optim import Optimizer
+
+from ltrec.core.errors import UserError
+from ltrec.optim.groups import PLUGINS, TRUNK, drop_gradients, hold_still
+from ltrec.training.callbacks.weight_average import AVERAGE, WeightAverage
+from ltrec.training.datamodule import stream_of
+from ltrec.training.module import BackboneStage
+from ltrec.training.steps import steps_per_epoch
+from ltrec.training.switch_config import SwitchConfig
+
+
+class Switch(Callback):
+    """Wakes the plugins once, on every rank before the same step, and keeps still what a stage must not move.
+
+    Put it first: what it drops must not be measured, and what it decides after a validation must be in that checkpoint.
+
+    Args:
+        config: when, and the trunk's rate afterwards.
+        max_steps: the run's limit of optimiser steps; -1 = its epochs alone.
+        monitor: the metric that `plateau` watches, higher is better.
+        best_of_first: the checkpoint of the first stage's best validation, which others write.
+        average: of the weights, where there is one.
+        say: hears one line about what will happen, and one when it does.
+    """
+
+    def __init__(
+        self,
+        config: SwitchConfig,
+        *,
+        max_steps: int = -1,
+        monitor: str,
+        best_of_first: Path,
+        average: WeightAverage | None = None,
+        say: Callable[[str], None],
+    ) -> None:
+        self.config, self.max_steps, self.monitor, self.best_of_first, self.say = config, max_steps, monitor, best_of_first, say
+        self.average = average
+        self.best: float | None = None
+        self.waited = 0  # validations since the best
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say what is to come.
+
+        Raises:
+            UserError: the plateau of a metric is waited for that validation never gives.
+        """
+        stage = _stage(pl_module)
+        if stage.stage_number == 2:
+            self._freeze_behind(trainer, stage)
+            self.say(f"stage 2: {self._state_of(stage)}")
+            return
+        if self.config.by == "plateau" and not stream_of(trainer).validates:
+            raise UserError(
+                "switch.by=plateau waits for validations, and no user of this data set has a validation target; use switch.by=epoch"
+            )
+        self.say(f"stage 1: the trunk alone, until {self._until(trainer)}")
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Wake the plugins when it is time."""
+        stage = _stage(pl_module)
+        if stage.stage_number == 1 and batch.micro == 0 and self._is_due(trainer):
+            if self.config.by == "plateau":
+                self._go_back(trainer)
+            self._wake(stage, batch.step)
+            self._freeze_behind(trainer, stage)
+            self.say(f"stage 2 from step {trainer.global_step}: {self._state_of(stage)}")
+
+    def _wake(self, stage: BackboneStage, step: int) -> None:
+        """The trunk that plugins wake on, and some read, is what was validated: the average, if there is one, which begins anew."""
+        if self.average is not None:
+            self.average.settle()
+        stage.wake(step)
+        if self.average is not None:
+            self.average.restart()
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
+        """Drop the gradients of sleeping plugins and of a frozen trunk, before anything measures or clips them."""
+        if _stage(pl_module).stage_number == 1:
+            drop_gradients(optimizer, PLUGINS)
+        elif not self.config.trunk_rate:
+            drop_gradients(optimizer, TRUNK)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Count validations without a rise, while the first stage lasts."""
+        if self.config.by != "plateau" or trainer.sanity_checking or _stage(pl_module).stage_number == 2:
+            return
+        value = trainer.callback_metrics[self.monitor]
+        rose = self.best is None or float(value) > self.best
+        self.best, self.waited = (float(value), 0) if rose else (self.best, self.waited + 1)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say so when the second stage has not come."""
+        if _stage(pl_module).stage_number == 1:
+            self.say("training ends in stage 1: the plugins have not woken")
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `plateau` has counted."""
+        return {"best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.best, self.waited = state_dict["best"], state_dict["waited"]
+
+    def _go_back(self, trainer: pl.Trainer) -> None:
+        """Weights and optimiser states as they were at the first stage's best validation, however they are sharded."""
+        strategy = trainer.strategy
+        best = strategy.load_checkpoint(self.best_of_first, weights_only=True)
+        strategy.load_model_state_dict(best)
+        strategy.load_optimizer_state_dict(best)
+        if self.average is not None:
+            self.average.take_up(best[AVERAGE])
+        self.say(f"the trunk goes back to its best, step {best['global_step']}: {self.monitor} {self.best:.4f}")
+
+    def _is_due(self, trainer: pl.Trainer) -> bool:
+        if self.config.by == "plateau":
+            return self.waited >= self.config.at
+        return trainer.global_step >= self._first_step(trainer)
+
+    def _first_step(self, trainer: pl.Trainer) -> int:
+        """Of the second stage, by the clocks that know it beforehand."""
+        each = steps_per_epoch(trainer)
+        total = (trainer.max_epochs or 0) * each
+        total = total if self.max_steps < 0 else min(total, self.max_steps)
+        return self.config.first_step(steps_per_epoch=each, total_steps=total)
+
+    def _until(self, trainer: pl.Trainer) -> str:
+        if self.config.by == "plateau":
+            return f"{self.monitor} has not risen for {self.config.at:g} validation(s)"
+        return f"step {self._first_step(trainer)}"
+
+    def _state_of(self, stage: BackboneStage) -> str:
+        owners = {stage.plugin_of(name) for name, _ in stage.named_parameters()} - {None}
+        rate, own = self.config.trunk_rate, self.config.plugin_rate
+        trunk = "frozen" if not rate else "at its full rate" if rate == 1 else f"at {rate:g} of its rate"
+        return f"{len(owners) or 'shared'} plugins awake{'' if own == 1 else f' at {own:g} of the rate'}, trunk {trunk}"
+
+    def _freeze_behind(self, trainer: pl.Trainer, stage: BackboneStage) -> None:
+        """DeepSpeed keeps gradients to itself, and would count a frozen trunk's when it clips."""
+        if not self.config.trunk_rate and isinstance(trainer.strategy, DeepSpeedStrategy):
+            hold_still(p for name, p in stage.named_parameters() if stage.group_of(name) == TRUNK and p.requires_grad)
+
+
+def _stage(module: pl.LightningModule) -> BackboneStage:
+    assert isinstance(module, BackboneStage)
+    return module

@@ -1,0 +1,281 @@
+"""Callbacks: the cursor moves, telemetry is written, checkpoints are kept, in the order that `callbacks` fixes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.strategies import Strategy
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from torch.optim import Optimizer
+
+from ltrec.core.errors import diverged
+from ltrec.core.sumcount import SumCount
+from ltrec.distributed.collectives import all_reduce_sum, current_world
+from ltrec.objectives.adversary import told
+from ltrec.optim.groups import PLUGINS, TRUNK
+from ltrec.tracking.jsonl import JsonlLogger
+from ltrec.training.callbacks.health import Health
+from ltrec.training.callbacks.strata_telemetry import ReportsStrata, StrataMeter
+from ltrec.training.callbacks.switch import Switch
+from ltrec.training.callbacks.weight_average import WeightAverage
+from ltrec.training.datamodule import StreamDataModule
+from ltrec.training.divergence import refuse_divergence, save_checked
+from ltrec.training.module import BackboneStage
+from ltrec.training.patience import Patience
+from ltrec.training.steps import last_step, log_interval, step_ended, steps_per_epoch
+
+
+def callbacks(
+    *,
+    folder: Path,
+    metrics: JsonlLogger,
+    monitor: str,
+    patience: int,
+    log_every: int,
+    save_every: int,
+    record: Mapping[str, Any],
+    switch: Switch | None = None,
+    average: WeightAverage | None = None,
+) -> list[Callback]:
+    """The run's callbacks in the order they must act: time, switch of stages, average, cursor, telemetry, judgement, saving."""
+    health = Health()
+    first = [callback for callback in (health, switch, average) if callback is not None]
+    judges = [Patience(monitor, patience)] if patience else []
+    return [
+        *first,
+        Cursor(),
+        Telemetry(log_every, health),
+        *judges,
+        Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every, record=record),
+    ]
+
+
+class Cursor(Callback):
+    """Moves the stream's counter after the optimiser stepped, so that a checkpoint never runs ahead of training."""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Advance once per optimiser step."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, StreamDataModule)
+        if step_ended(trainer, batch):
+            assert batch.step == trainer.global_step - 1, f"batch of step {batch.step} trained as step {trainer.global_step - 1}"
+            data.loader.advance(batch.step)
+
+
+class Telemetry(Callback):
+    """Writes losses, strata, learning rate, gradient norm and throughput every n steps, and the metrics of every validation.
+
+    Args:
+        every_steps: n; 0 = as `log_interval` has it.
+        health: times the steps.
+    """
+
+    def __init__(self, every_steps: int, health: Health) -> None:
+        self.asked, self.every_steps, self.health = every_steps, every_steps, health
+        self._steps = 0  # since the last line, in this process's life
+        self._sums: SumCount | None = None
+        self._strata = StrataMeter()
+        self._verdicts: Tensor | None = None  # of the discriminator between head and tail users, where there is one
+        self.loss: float | None = None  # of the last line that had one
+        self._step: dict[str, float] = {}  # what only the moment of the step knows
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Settle how often."""
+        self.every_steps = log_interval(self.asked, min(steps_per_epoch(trainer), last_step(trainer)))
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
+        """Note the rate and the norm of the gradient, unscaled and not yet clipped, of a step that will be written."""
+        if (trainer.global_step + 1) % self.every_steps == 0:
+            self._step = {**rates(optimizer), **gradient_norm(pl_module)}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the step's losses; write a line when it is due."""
+        assert isinstance(pl_module, BackboneStage)
+        if not step_ended(trainer, batch):
+            return
+        self._steps += 1
+        losses = self._losses(trainer.strategy, pl_module)
+        self._sums = losses if self._sums is None else self._sums + losses
+        if pl_module.adversary is not None:
+            taken = pl_module.adversary.take()
+            self._verdicts = taken if self._verdicts is None else self._verdicts + taken
+        if trainer.global_step % self.every_steps == 0:
+            self._write(trainer, pl_module, self._sums)
+            self._strata.reset()
+            self._sums, self._verdicts, self._steps = None, None, 0
+
+    def _losses(self, strategy: Strategy, stage: BackboneStage) -> SumCount:
+        """The step's losses on this rank; zeros where it had no example or the step was skipped, for every rank joins the sum."""
+        losses = stage.step_losses
+        if isinstance(strategy, ReportsStrata):
+            self._strata.add(strategy.report)
+            losses = None if strategy.report is None else strategy.step_losses
+        if losses is not None:
+            return losses
+        sum_K = torch.zeros(stage.num_strata, dtype=torch.float64, device=stage.device)
+        return SumCount(sum_K, sum_K.long())
+
+    def _write(self, trainer: pl.Trainer, pl_module: BackboneStage, local: SumCount) -> None:
+        total = SumCount(all_reduce_sum(local.sum_K), all_reduce_sum(local.count_K))
+        loss = float(total.mean())
+        if loss != loss or abs(loss) == float("inf"):
+            raise diverged(f"the loss is {loss}", trainer.global_step)
+        self.loss = loss if total.count_K.any() else self.loss
+        elapsed = self.health.seconds
+        line: dict[str, float] = {
+            "epoch": epoch_of(trainer),
+            **stage_of(pl_module),
+            **({"train/loss": loss} if total.count_K.any() else {}),
+            **{f"train/loss/{z}": float(mean) for z, mean in enumerate(total.mean_K()) if mean == mean},
+            **self._strata.line(),
+            **({} if self._verdicts is None else told(all_reduce_sum(self._verdicts))),
+            **self._step,
+            **(trainer.strategy.numbers() if isinstance(trainer.strategy, ReportsStrata) else {}),
+            **self.health.line(trainer, pl_module.device, self._steps),
+            f"throughput/{pl_module.unit}s_per_s": float(total.count_K.sum()) / max(elapsed, 1e-9),
+        }
+        log(trainer, line)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the validation's metrics."""
+        values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        if values and not trainer.sanity_checking:
+            log(trainer, {"epoch": epoch_of(trainer), **stage_of(pl_module), **values})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Losses of all ranks and strata since the last line: a resumed run writes the same next line. Called on every rank."""
+        if self._sums is None:
+            return {}
+        losses = {"sum": all_reduce_sum(self._sums.sum_K), "count": all_reduce_sum(self._sums.count_K)}
+        verdicts = {} if self._verdicts is None else {"verdicts": all_reduce_sum(self._verdicts)}
+        return {**losses, **verdicts, "strata": self._strata.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the sums again: rank 0 holds everyone's losses, the others zeros; what strata did is equal on all.
+
+        Zeros and not nothing: a run that goes on from best.ckpt saves the end of that epoch before any step, and every rank must
+        join in adding up.
+        """
+        self._strata.load_state_dict(state_dict.get("strata", {}))
+        share = 1 if current_world().rank == 0 else 0
+        self._sums = SumCount(state_dict["sum"] * share, state_dict["count"] * share) if state_dict else None
+        self._verdicts = state_dict["verdicts"] * share if "verdicts" in state_dict else None
+
+
+def stage_of(module: pl.LightningModule) -> dict[str, float]:
+    """`stage`: 1 or 2; no key where there are no plugins, and so one stage only."""
+    assert isinstance(module, BackboneStage)
+    return {"stage": module.stage_number} if module.has_plugins else {}
+
+
+def rates(optimizer: Optimizer) -> dict[str, float]:
+    """`lr`, the learning rate of the trunk, and `lr/plugins` where there are some: 0 while they sleep."""
+    by_group = {entry["name"]: entry["lr"] for entry in optimizer.param_groups}
+    return {"lr": by_group[TRUNK], **({"lr/plugins": by_group[PLUGINS]} if PLUGINS in by_group else {})}
+
+
+def gradient_norm(module: nn.Module) -> dict[str, float]:
+    """The norm of the whole gradient; no key where the module holds none (ZeRO keeps its own, a skipped step has none)."""
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    if not gradients:
+        return {}
+    norm = torch.nn.utils.get_total_norm(gradients)
+    return {"grad_norm": float(norm.full_tensor() if isinstance(norm, DTensor) else norm)}
+
+
+def epoch_of(trainer: pl.Trainer) -> float:
+    """Passes over the data so far, as a fraction."""
+    return round(trainer.global_step / max(1, steps_per_epoch(trainer)), 4)
+
+
+def log(trainer: pl.Trainer, line: dict[str, float]) -> None:
+    """Send one line to every logger under the current optimiser step."""
+    for logger in trainer.loggers:
+        logger.log_metrics(line, step=trainer.global_step)
+
+
+class Checkpoints(Callback):
+    """Keeps checkpoints/last.ckpt (every n steps and every epoch) and checkpoints/best.ckpt (highest monitored metric).
+
+    The last step of an epoch is saved only after its validation: a checkpoint between the two would skip the validation on resume.
+
+    In a run of two stages best.ckpt is the best of the second: who asks for plugins is to get and to judge them, also where the
+    trunk alone would have done better, and a second run from a checkpoint could not be told otherwise. The best of the first stage
+    is kept beside it as stage1.ckpt.
+
+    Args:
+        folder: checkpoints/.
+        metrics: what is flushed, and counted, before a checkpoint that remembers its length.
+        monitor: the metric, higher is better.
+        every_steps: optimiser steps between two saves of `last`; 0 = every epoch only.
+        record: what every checkpoint is to remember of its run.
+    """
+
+    def __init__(self, folder: Path, metrics: JsonlLogger, *, monitor: str, every_steps: int, record: Mapping[str, Any]) -> None:
+        self.folder, self.metrics, self.monitor, self.every_steps, self.record = folder, metrics, monitor, every_steps, record
+        self.best: dict[str, float] = {}  # by name of the checkpoint
+        self.best_step = self.last_step = -1  # of the newest best and the newest last in this process's life
+        self.validated: dict[str, tuple[int, float]] = {}  # step and value of the last validation, by the same name
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save `last` in mid-epoch when it is due."""
+        last_of_epoch = batch_idx + 1 >= trainer.num_training_batches
+        due = self.every_steps and trainer.global_step % self.every_steps == 0
+        if due and step_ended(trainer, batch) and not last_of_epoch:
+            self._save(trainer, "last")
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse to rank with weights that are no numbers."""
+        refuse_divergence(pl_module, trainer.global_step)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save the stage's best when the monitored metric rose."""
+        value = trainer.callback_metrics.get(self.monitor)
+        if trainer.sanity_checking or value is None:
+            return
+        assert isinstance(pl_module, BackboneStage)
+        name = {1: "stage1", 2: "best"}[pl_module.stage_number]
+        self.validated[name] = (trainer.global_step, float(value))
+        if float(value) > self.best.get(name, -math.inf):
+            self.best[name], self.best_step = float(value), trainer.global_step
+            self._save(trainer, name)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save `last` after the epoch's validation."""
+        self._save(trainer, "last")
+
+    def _save(self, trainer: pl.Trainer, name: str) -> None:
+        save_checked(trainer, self.folder / f"{name}.ckpt")
+        self.last_step = trainer.global_step if name == "last" else self.last_step
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remember how long metrics.jsonl was, once all of that is on the disk, and whose checkpoint it is."""
+        self.metrics.flush()
+        checkpoint["metrics_bytes"], checkpoint["metrics_digest"] = self.metrics.size(), self.metrics.digest()
+        now = {"epochs": epoch_of(trainer), "validated": dict(self.validated), "stopped": bool(trainer.should_stop)}
+        checkpoint["run"] = {**self.record, **now}
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Cut metrics.jsonl back to the checkpoint."""
+        self.metrics.truncate(checkpoint["metrics_bytes"])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best values so far, and the last."""
+        return {"best": dict(self.best), "validated": dict(self.validated)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on judging against the best values so far."""
+        self.best, self.validated = dict(state_dict["best"]), dict(state_dict["validated"])

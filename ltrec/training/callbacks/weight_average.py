@@ -1,0 +1,164 @@
+"""An exponential moving average of the weights: what validation ranks with, and what a checkpoint is scored with afterwards.
+
+    s_0 = w_0        s_{t+1} = d_t s_t + (1 - d_t) w_{t+1}        d_t = min(d, (1 + t) / (10 + t))
+
+w_t are the weights after t optimiser steps, s_t their average (Polyak & Juditsky, SIAM J. Control Optim. 30, 1992; exponential as
+in Tarvainen & Valpola, arXiv 1703.01780). d is `trainer.ema`, or 1 - 1/n for n steps. A step that was left out, for a gradient was
+no number, is not counted.
+
+The warm-up is that of TensorFlow's `ExponentialMovingAverage(num_updates)`. While it lasts (9 n steps) the newest weights count
+9 / (10 + t), which is polynomial-decay averaging (Shamir & Zhang, arXiv 1212.1824): the average reaches back over about a tenth of
+training so far, and after ten steps the initial weights count 1e-5. Adam's correction, dividing by 1 - d^t, would forget them too
+but weigh all steps since alike, so that the first validations, which patience counts, would judge a model of half an epoch ago.
+
+While validation lasts, module and average change places, so nothing else need know; a checkpoint holds both:
+
+    state_dict     the weights, from which training goes on
+    average        {"updates": t, "state_dict": the same names with averaged weights, from which is scored}
+
+Lightning's own `WeightAveraging` knows no shards, deep-copies the module, and saves the average in the place of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ltrec.strategy.held import Held, held_by
+from ltrec.training.steps import steps_per_epoch
+
+AVERAGE = "average"
+"""Key of the average in a checkpoint."""
+
+
+def decay_of(ema: float, steps_per_epoch: int) -> float:
+    """d: `trainer.ema` itself below 1, else of so many epochs."""
+    return ema if ema < 1 else 1 - 1 / (ema * steps_per_epoch)
+
+
+def decay_at(updates: int, decay: float) -> float:
+    """d_t after t updates: at first less than d, lest the first weights count for long."""
+    return min(decay, (1 + updates) / (10 + updates))
+
+
+class WeightAverage(Callback):
+    """Averages after every optimiser step that was taken. Put it behind the switch of stages, and before whatever saves.
+
+    Args:
+        ema: `trainer.ema`, above 0.
+
+    Attributes:
+        updates: t, steps averaged since the start, or since the switch of stages.
+        average: s_t, this rank's part of every parameter; during validation the weights.
+    """
+
+    def __init__(self, ema: float) -> None:
+        self.ema, self.updates = ema, 0
+        self.average: list[Tensor] = []
+        self._held: Held | None = None
+        self._decay = 0.0
+        self._stepped = False
+        self._loaded: Mapping[str, Any] | None = None
+
+    @property
+    def held(self) -> Held:
+        """This rank's part of the weights."""
+        assert self._held is not None, "training has not begun"
+        return self._held
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin with the weights, or go on with the checkpoint's average."""
+        self._held = held_by(trainer.strategy)
+        self._decay = decay_of(self.ema, steps_per_epoch(trainer))
+        self.restart()
+        if self._loaded is not None:
+            self.take_up(self._loaded)
+            self._loaded = None
+        for optimizer in self._held.optimizers:
+            optimizer.register_step_post_hook(self._note)
+
+    def _note(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        """A step was taken, unless it was left out: then no parameter has a gradient."""
+        self._stepped |= any(p.grad is not None for entry in optimizer.param_groups for p in entry["params"])
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Follow the weights, once per optimiser step."""
+        if self._stepped:
+            share = 1 - decay_at(self.updates, self._decay)
+            torch._foreach_lerp_(self.average, self.held.tensors(), share)
+            self.updates += 1
+            self._stepped = False
+
+    # -- whoever looks at weights sees the average ------------------------------------------------------------------------------
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Validate the average."""
+        self._exchange()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Train the weights."""
+        self._exchange()
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """For the block the module holds the average. Every rank must take part."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        """Bit for bit, with memory for one more tensor."""
+        for mine, theirs in zip(self.average, self.held.tensors(), strict=True):
+            kept = theirs.clone()
+            theirs.copy_(mine)
+            mine.copy_(kept)
+        self.held.written()
+
+    def by_name(self) -> dict[str, Tensor]:
+        """This rank's part of every average; none before training."""
+        return dict(zip(self.held.names, self.average, strict=True)) if self.average else {}
+
+    # -- the switch of stages ---------------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Let the weights be the average: what validated is what a second stage begins with."""
+        for mine, theirs in zip(self.average, self.held.tensors(), strict=True):
+            theirs.copy_(mine)
+        self.held.written()
+        self.held.settled()
+
+    def restart(self) -> None:
+        """Begin with what the weights are now."""
+        self.average = [part.clone() for part in self.held.tensors()]
+        self.updates = 0
+
+    # -- checkpoints ------------------------------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the average beside the weights. Every rank takes part."""
+        with self.shown():
+            whole = trainer.strategy.lightning_module_state_dict()
+            state = {name: value.detach().clone() for name, value in whole.items()} if trainer.is_global_zero else {}
+        checkpoint[AVERAGE] = {"updates": self.updates, "state_dict": state}
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Hold it until the weights are in their place. There is none where another run's checkpoint is gone on from."""
+        self._loaded = checkpoint.get(AVERAGE)
+
+    def take_up(self, saved: Mapping[str, Any]) -> None:
+        """Go on with a checkpoint's average."""
+        whole = saved["state_dict"]
+        for name, mine in zip(self.held.names, self.average, strict=True):
+            mine.copy_(self.held.cut(name, whole[name]))
+        self.updates = saved["updates"]

@@ -1,0 +1,202 @@
+"""The backbone stage: a backbone, an objective, and the one line that joins their losses into a step.
+
+Per-example losses come from `losses` and are reduced here, never below: the step's loss is the sum over every target of the
+*global* batch (all ranks, all micro-batches) divided by their global count. Averaging per-rank means would weigh a target by
+how few its rank happens to hold.
+
+    loss_N = objective(encode(batch), targets)          one number per example: a target, or a user's mean over his targets
+    loss   = D * sum(loss_N) / N,   N = examples of the whole step, all-reduced before the first micro-batch
+
+D undoes the stack's own averaging: x world size (DDP averages gradients over ranks) x micro-batches (Lightning divides by them).
+
+A backbone with plugins is trained in two stages: the trunk alone, then both, from the moment of `wake` (see `switch`). Which stage
+it is says one number of the state dict, so a checkpoint knows it too.
+
+    learning rate    stage 1              stage 2
+    trunk            rate(step)           rate(step) * trunk_rate
+    plugins          0                    rate(step) * plugin_rate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.hashing import mix
+from ltrec.core.losses import ExampleLosses, Part
+from ltrec.core.sumcount import SumCount
+from ltrec.data.stream.reading.histories import HistoryChunk
+from ltrec.distributed.collectives import all_reduce_sum
+from ltrec.models.backbones import Scorer
+from ltrec.models.plugins import Plugged
+from ltrec.objectives.adversary import Adversary
+from ltrec.optim.groups import PLUGINS, TRUNK, forget
+from ltrec.training.position_losses import PositionLosses
+from ltrec.training.validation import Validator
+
+
+class BackboneStage(pl.LightningModule):
+    """Train a backbone on the examples of the global batch.
+
+    Args:
+        backbone: a Scorer, with or without plugins.
+        learn: its loss at every position.
+        adversary: a discriminator whose loss is added, if any.
+        unit: what an example is: `target`, or `user`: the mean over the positions of a row.
+        num_strata: K, strata that batches know.
+        seed: root of dropout and negative draws, which are keyed by (seed, step, ...) and need no saved generator state.
+        make_optimizer: stage -> optimiser; its groups are named as `group_of` says.
+        rate: optimiser step -> factor of the peak learning rate.
+        trunk_rate: what the trunk's rate is multiplied by once the plugins are awake.
+        plugin_rate: what the plugins' rate is multiplied by.
+        validator: receives every validation chunk and gives metrics at the end.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        learn: PositionLosses,
+        *,
+        adversary: Adversary | None = None,
+        unit: str = "target",
+        num_strata: int,
+        seed: int,
+        make_optimizer: Callable[[BackboneStage], Optimizer],
+        rate: Callable[[int], float],
+        trunk_rate: float = 1.0,
+        plugin_rate: float = 1.0,
+        validator: Validator,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.learn = learn
+        self.adversary = adversary
+        self.unit = unit
+        self.num_strata = num_strata
+        self.seed = seed
+        self.make_optimizer = make_optimizer
+        self.rate = rate
+        self.trunk_rate, self.plugin_rate = trunk_rate, plugin_rate
+        self.has_plugins = isinstance(backbone, Plugged)
+        self.validator = validator
+        self.step_losses: SumCount | None = None
+        self._window_targets: Tensor | None = None
+
+    def losses(self, batch: SequenceBatch) -> ExampleLosses:
+        """The loss of every example in `batch`, in position or row order."""
+        loss_T, states_TD = self.learn(self.backbone, batch, self.seed, self.unit)
+        if self.adversary is not None:
+            assert states_TD is not None
+            loss_T = loss_T + self.adversary(batch, states_TD)
+        if self.unit == "target":
+            return ExampleLosses(loss_T, batch.stratum_of_position())
+        return ExampleLosses(batch.mean_of_rows(loss_T), batch.stratum_B)
+
+    @property
+    def couples_rows(self) -> bool:
+        """Whether a row's loss depends on the other rows of its micro-batch, so that no stratum may be run alone."""
+        return self.learn.coupled
+
+    def seed_dropout(self, batch: SequenceBatch, part: Part = None) -> None:
+        """Key dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: a resume needs no saved generator.
+
+        A task is known by (trajectory, inner step), the same rows for every number of ranks, and so is its key.
+        """
+        if isinstance(part, tuple):
+            key: tuple[int, ...] = (batch.step, *part)
+        else:
+            key = (batch.step, self.global_rank, batch.micro, *([] if part is None else [part]))
+        seed = mix(self.seed, *key) >> 1
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed also notes a stack trace for every kind of device
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def plugin_of(self, name: str) -> int | None:
+        """The stratum whose plugin owns the parameter; None for the trunk, and for all that every stratum trains."""
+        place, _, rest = name.partition(".")
+        return self.plugged.plugin_of(rest) if place == "backbone" and self.has_plugins else None
+
+    # -- two stages -------------------------------------------------------------------------------------------------------------
+
+    @property
+    def plugged(self) -> Plugged:
+        """The backbone, which has plugins."""
+        assert self.has_plugins
+        return self.backbone  # type: ignore[return-value]
+
+    @property
+    def stage_number(self) -> int:
+        """1 while there are plugins that sleep, else 2."""
+        return 1 if self.has_plugins and not self.plugins_awake else 2
+
+    @property
+    def plugins_awake(self) -> bool:
+        """Whether plugins take part."""
+        return self.has_plugins and self.plugged.awake
+
+    def wake(self, step: int) -> None:
+        """Begin the second stage with this step, on every rank before it: plugins take part, and all rates follow at once."""
+        self.plugged.wake(step)
+        for optimizer in self.trainer.optimizers:
+            forget(optimizer, PLUGINS)
+        for config in self.trainer.lr_scheduler_configs:
+            scheduler = config.scheduler
+            assert isinstance(scheduler, LambdaLR)
+            for entry, peak, factor in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True):
+                entry["lr"] = peak * factor(scheduler.last_epoch)
+
+    def group_of(self, name: str) -> str:
+        """The group of a parameter: the plugins' is all that a plugged backbone has besides its trunk."""
+        return PLUGINS if self.has_plugins and name.startswith("backbone.") and not name.startswith("backbone.trunk.") else TRUNK
+
+    def _factor(self, group: str) -> Callable[[int], float]:
+        """Step -> factor of a group's peak learning rate, in whatever stage it then is."""
+
+        def factor(step: int) -> float:
+            share = {TRUNK: self.trunk_rate if self.plugins_awake else 1.0, PLUGINS: self.plugin_rate * self.plugins_awake}
+            return self.rate(step) * share[group]
+
+        return factor
+
+    # -- the loop ---------------------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+        """The micro-batch's share of the step's loss."""
+        self.seed_dropout(batch)
+        if batch.micro == 0:
+            self._window_targets = all_reduce_sum(batch.window_targets_K).sum()
+            self.step_losses = None
+        assert self._window_targets is not None
+        example = self.losses(batch)
+        self._remember(example)
+        undo = self.trainer.world_size * self.trainer.accumulate_grad_batches
+        return example.loss_N.sum() * (undo / self._window_targets)
+
+    def _remember(self, example: ExampleLosses) -> None:
+        part = SumCount.of(example.loss_N.detach().double(), example.stratum_N, self.num_strata)
+        self.step_losses = part if self.step_losses is None else self.step_losses + part
+
+    def validation_step(self, chunk: HistoryChunk | None, batch_idx: int) -> None:
+        """Rank one chunk of validation users; None when the last chunks went to other ranks."""
+        if chunk is not None:
+            assert isinstance(self.backbone, Scorer)
+            self.validator.add(self.backbone.scores(chunk.batch.to(self.device)), chunk)
+
+    def on_validation_epoch_end(self) -> None:
+        """Gather the ranks of all users and publish the metrics, equal on every rank."""
+        for name, value in self.validator.finish().items():
+            exact = torch.tensor(value, dtype=torch.float64)  # a float would be rounded to float32
+            self.log(name, exact, logger=False, prog_bar=name == self.validator.monitor, batch_size=1)
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser with its per-step schedule."""
+        optimizer = self.make_optimizer(self)
+        scheduler = LambdaLR(optimizer, [self._factor(entry["name"]) for entry in optimizer.param_groups])
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,0 +1,75 @@
+"""trainer.monitor is held against what validation will really give, before anything is written."""
+
+from dataclasses import replace
+
+import pytest
+
+from ltrec.core.errors import UserError
+from ltrec.run.build.components import build_histories, build_validator, open_data
+from ltrec.run.build.monitored_metric import refuse_monitor
+from ltrec.run.train import train
+from tests.support.shards import random_users, write_dataset
+from tests.support.tiny_run import STEPS_PER_EPOCH, lines_of, tiny_config, tiny_data
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tiny_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def given(data, tmp_path_factory):
+    """What a run's validation really wrote, over fewer strata in training than in the data."""
+    run = train(tiny_config(data, tmp_path_factory.mktemp("run"), "trainer.max_epochs=1", "causal.strata=2"))
+    return sorted({key for line in lines_of(run.path) for key in line if key.startswith("val/")})
+
+
+def check(config):
+    opened = open_data(config)
+    refuse_monitor(config, build_validator(config, opened), build_histories(config, opened, "valid"))
+
+
+def test_everything_that_validation_gives_may_be_watched_and_nothing_else(data, tmp_path, given):
+    assert len(given) == 12
+    for name in given:
+        check(tiny_config(data, tmp_path, f"trainer.monitor={name}", "causal.strata=2"))
+        for other in (name.replace("val", "test"), name.replace("10", "5"), name + "x", name.upper(), "train/loss"):
+            with pytest.raises(UserError, match=r"^trainer\.monitor=.*: validation gives no such metric.*; it gives val/ndcg@10,"):
+                check(tiny_config(data, tmp_path, f"trainer.monitor={other}", "causal.strata=2"))
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["trainer.patience=0"], ["strategy.name=stratified", "plugin.name=bottleneck", "switch.at=1"]]
+)
+def test_a_misspelt_metric_is_refused_with_the_nearest_before_anything_is_written(data, tmp_path, words):
+    with pytest.raises(UserError, match=r"did you mean 'val/ndcg@10/tail'\?"):
+        train(tiny_config(data, tmp_path, "trainer.monitor=val/ndgc@10/tial", *words))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("monitor", "words"),
+    [("val/hr@10/head", ["evaluation.head_from=1000"]), ("val/ndcg@10/tail", ["evaluation.head_from=1"])],
+)
+def test_a_group_without_users_is_never_measured(data, tmp_path, monitor, words):
+    with pytest.raises(UserError, match=f"^trainer.monitor={monitor}: nobody of that group .* watch one of val/ndcg@10, val/hr@10"):
+        check(tiny_config(data, tmp_path, f"trainer.monitor={monitor}", *words))
+
+
+def test_a_stratum_without_validation_targets_cannot_be_watched(tmp_path):
+    """Leave-one-out gives the shortest users no target: their stratum is there, and is never measured."""
+    users = [replace(user, valid_at=-1) if user.stratum == 0 else user for user in random_users([40, 30, 20], num_items=30)]
+    write_dataset(tmp_path / "data", users, num_items=30)
+    check(tiny_config(tmp_path / "data", tmp_path, "trainer.monitor=val/ndcg@10/stratum=1"))
+    with pytest.raises(UserError, match="stratum=0: nobody of that group has a validation target"):
+        check(tiny_config(tmp_path / "data", tmp_path, "trainer.monitor=val/ndcg@10/stratum=0"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["trainer.validate_every_epochs=4"], True), (["trainer.max_steps=3"], True), ([], False)]
+)
+def test_a_run_that_ends_before_its_first_validation_says_so(data, tmp_path, capsys, words, said):
+    run = train(tiny_config(data, tmp_path, "trainer.max_epochs=3", *words))
+    line = f"the run ends at step {3 if 'trainer.max_steps=3' in words else 3 * STEPS_PER_EPOCH}: nothing is validated"
+    assert (line in capsys.readouterr().err) is said
+    assert any("val/ndcg@10" in line for line in lines_of(run.path)) is not said

@@ -1,0 +1,54 @@
+"""Checkpoint folders: read like files by whoever only looks, resumed by DeepSpeed alone."""
+
+import pytest
+import torch
+
+from ltrec.core.errors import UserError
+from ltrec.core.storage.slots import commit_slot, open_slot
+from ltrec.run.checkpoint.compatibility import refuse_shards
+from ltrec.run.folder.run_folder import RunFolder, begin_run
+from ltrec.training.checkpoints.io import AtomicCheckpointIO, read_checkpoint, whole_file
+from tests.support.tiny_run import same, tiny_config
+
+STATE = {"state_dict": {"a": torch.arange(4.0)}, "zero": {"stage": 2, "world_size": 4}}
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunFolder(tmp_path / "r")
+    run.checkpoints.mkdir(parents=True)
+    for name in ("best", "last"):
+        link = run.checkpoints / f"{name}.ckpt"
+        slot = open_slot(link)
+        AtomicCheckpointIO().save_checkpoint(STATE, slot / "whole.ckpt")
+        commit_slot(link, slot)
+    return run
+
+
+def test_a_folder_is_read_like_a_file(run):
+    assert same(read_checkpoint(run.checkpoints / "last.ckpt"), STATE)
+    assert same(read_checkpoint(run.checkpoint("best")), STATE)
+    assert whole_file(run.checkpoint("best")).is_file(), "it can be hashed"
+
+
+def test_damage_in_a_folder_is_named(run):
+    whole_file(run.checkpoint("last")).write_bytes(b"torn")
+    with pytest.raises(UserError, match=r"last\.ckpt is damaged"):
+        read_checkpoint(run.checkpoints / "last.ckpt")
+    whole_file(run.checkpoint("last")).unlink()
+    with pytest.raises(UserError, match=r"last\.ckpt not found"):
+        read_checkpoint(run.checkpoints / "last.ckpt")
+
+
+def test_a_fresh_run_sweeps_folders_away(run, tmp_path):
+    begin_run(run, tiny_config(tmp_path, tmp_path), {"run_id": "x"}, fresh=True)
+    assert list(run.checkpoints.iterdir()) == []
+
+
+@pytest.mark.parametrize("strategy", ["joint", "stratified", "stratified_ddp", "stratified_fsdp2"])
+def test_shards_are_for_deepspeed_alone(run, strategy):
+    refuse_shards(run.checkpoints / "last.ckpt", STATE, "stratified_deepspeed_stage_2")
+    refuse_shards(run.checkpoints / "last.ckpt", {"state_dict": {}}, strategy)
+    words = r"in 4 processes by strategy\.name=stratified_deepspeed_stage_2 and strategy\.name=" + strategy
+    with pytest.raises(UserError, match=words):
+        refuse_shards(run.checkpoints / "last.ckpt", STATE, strategy)

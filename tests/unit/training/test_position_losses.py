@@ -1,0 +1,107 @@
+"""Where a backbone meets an objective: with and without states, with and without plugins."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+from torch.testing import assert_close
+
+from ltrec.models.backbones import BACKBONES, CandidateScorer, Encoder
+from ltrec.models.plugins import plug
+from ltrec.objectives import OBJECTIVE_CONFIGS, OBJECTIVES, STATELESS
+from ltrec.objectives.emphasis import EMPHASES
+from ltrec.training.position_losses import PositionLosses
+from tests.support.sequences import histories, stir
+
+NUM_ITEMS, MAX_LEN = 20, 9
+
+
+class WithoutStates(nn.Module):
+    """An Encoder that hides its states: only candidates get scores."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+
+    def candidate_logits(self, batch, candidates_TM):
+        return torch.einsum("td,tmd->tm", self.encoder.encode(batch), self.encoder.item_table[candidates_TM])
+
+    def scores(self, batch):
+        return self.encoder.scores(batch)
+
+
+def learn_of(name):
+    options = dataclasses.asdict(OBJECTIVE_CONFIGS[name]())
+    del options["name"]
+    count = torch.arange(NUM_ITEMS + 1)
+    objective = OBJECTIVES[name](train_count=count, gather=lambda ids: ids, **options)
+    return PositionLosses(objective, EMPHASES["none"](gather=lambda x: x))
+
+
+def batch_of(lengths, strata=None):
+    batch = histories(lengths, NUM_ITEMS, strata=strata)
+    targets = torch.randint(1, NUM_ITEMS + 1, batch.items_T.shape, generator=torch.Generator().manual_seed(7))
+    return dataclasses.replace(batch, targets_T=targets, step=3)
+
+
+def model_of(name):
+    torch.manual_seed(1)
+    return stir(BACKBONES[name](NUM_ITEMS, MAX_LEN, width=8, dropout=0.0).double())
+
+
+@pytest.mark.parametrize("name", STATELESS)
+@pytest.mark.parametrize("backbone", ["sasrec", "gru4rec"])
+def test_an_encoder_that_hides_its_states_has_the_same_losses_and_gradients(name, backbone):
+    model, learn, batch = model_of(backbone), learn_of(name), batch_of([4, 1, 6])
+    hidden = WithoutStates(model)
+    assert isinstance(hidden, CandidateScorer) and not isinstance(hidden, Encoder)
+    (seen, states), (blind, nothing) = learn(model, batch, 5), learn(hidden, batch, 5)
+    assert states is not None and nothing is None
+    assert_close(blind, seen, rtol=0, atol=1e-12)
+    gradients = [torch.autograd.grad(loss.sum(), list(model.parameters()), materialize_grads=True) for loss in (blind, seen)]
+    for a, b in zip(*gradients, strict=True):
+        assert_close(a, b, rtol=0, atol=1e-11)
+
+
+def test_a_choice_among_users_weighs_all_targets_of_a_user_alike_and_other_emphases_look_at_targets():
+    """Of three users the worst one is chosen by his mean, though the worst target is another's."""
+    losses = torch.tensor([2.0, 2.0, 5.0, 0.0, 0.0, 1.0])  # means 2, 5/3, 1
+    batch = batch_of([2, 3, 1])
+
+    def emphasised(name, unit, **options):
+        learn = PositionLosses(lambda *_: losses, EMPHASES[name](gather=lambda x: x, **options))
+        learn.objective.draws = learn.objective.coupled = False
+        return learn(model_of("sasrec"), batch, 5, unit)[0]
+
+    assert emphasised("cvar", "user", alpha=1 / 3).tolist() == pytest.approx([6.0, 6.0, 0, 0, 0, 0])
+    assert emphasised("cvar", "target", alpha=1 / 6).tolist() == pytest.approx([0, 0, 30.0, 0, 0, 0])
+    for name, unit in (("none", "user"), ("focal", "user")):
+        assert torch.equal(emphasised(name, unit), emphasised(name, "target"))
+
+
+@pytest.mark.parametrize("name", STATELESS)
+def test_din_s_losses_of_a_row_do_not_depend_on_its_company(name):
+    model, learn, batch = model_of("din"), learn_of(name), batch_of([4, 1, 6])
+    whole, _ = learn(model, batch, 5)
+    alone, _ = learn(model, batch.select(torch.tensor([2])), 5)
+    assert_close(alone, whole[5:], rtol=0, atol=1e-12)
+
+
+def test_a_stratum_s_loss_gives_no_gradient_to_the_plugins_of_others():
+    plugged, learn = plug(model_of("din"), num_strata=3).double(), learn_of("sampled_softmax")
+    plugged.wake(0)
+    stir(plugged)
+    batch = batch_of([4, 1, 6], strata=[0, 2, 0])
+    loss, _ = learn(plugged, batch, 5)
+    gradients = torch.autograd.grad(loss.sum(), list(plugged.parameters()), materialize_grads=True)
+    touched = {plugged.plugin_of(n) for (n, _), g in zip(plugged.named_parameters(), gradients, strict=True) if g.any()}
+    assert touched == {None, 0, 2}
+
+
+def test_sleeping_plugins_change_nothing():
+    trunk, learn, batch = model_of("din"), learn_of("bce"), batch_of([4, 1, 6])
+    plugged = plug(trunk, num_strata=3)
+    assert torch.equal(learn(plugged, batch, 5)[0], learn(trunk, batch, 5)[0])
+    plugged.wake(0)
+    assert_close(learn(plugged.double(), batch, 5)[0], learn(trunk, batch, 5)[0])
