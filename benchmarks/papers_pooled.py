@@ -11,7 +11,7 @@ from ltrec.evaluation.pooled_auc import score_pools
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.components import build_histories, open_data
 from ltrec.run.evaluate import negatives_of
-from ltrec.run.folder.relocation import reopen
+from ltrec.run.folder.reopen import reopen
 from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import detect
 from ltrec.run.scoring.scorer import load_network

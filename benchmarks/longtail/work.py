@@ -30,7 +30,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.storage.atomic import atomic_path
 from ltrec.data.reach import read_reach
 from ltrec.run.build.components import Data, open_data
-from ltrec.run.checkpoint.moment import trained
+from ltrec.run.checkpoint.training_facts import training_facts
 from ltrec.run.folder.run_folder import RunFolder, folder_of
 from ltrec.run.scoring.baselines import baseline_score
 from ltrec.training.checkpoints.io import look_into
@@ -66,7 +66,7 @@ def training(config: RunConfig) -> dict[str, Any]:
         "seconds": round(seconds["wall"], 1),
         "busy": round(seconds["wall"] / max(seconds["processor"], 1e-9), 2),
         "commit": commit(run),
-        "trained": trained(checkpoint, look_into(checkpoint), config).to_json(),
+        "trained": training_facts(checkpoint, look_into(checkpoint), config).to_json(),
     }
 
 

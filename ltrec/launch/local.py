@@ -19,7 +19,7 @@ from ltrec.launch.local_jobs import DONE, Outcome, Task, clock, hearing, run_all
 from ltrec.launch.processor_shares import Share, shares
 from ltrec.launch.torchrun import FRESH_STORE, plain, torchrun
 from ltrec.run.folder.find_run import find_run
-from ltrec.run.folder.launch_request import keep
+from ltrec.run.folder.launch_snapshot import keep
 from ltrec.run.folder.run_folder import folder_of
 from ltrec.run.process.cores import settle
 from ltrec.terminal.screen import note, speaking
@@ -32,7 +32,7 @@ def one(run: RunConfig, words: Sequence[str], *, processes: int, max_restarts: i
         UserError: there are not so many GPUs, or the run cannot be trained by so many processes.
     """
     [share] = shares([run], processes=processes, jobs=1)
-    note(share.told(run))
+    note(share.describe(run))
     command = torchrun(words, processes=share.processes_of(run), max_restarts=max_restarts, profile=profile)
     if dry_run:
         typer.echo(shlex.join(command))
@@ -56,7 +56,7 @@ def several(runs: Sequence[RunConfig], *, jobs: int, processes: int, max_restart
         for number, run in enumerate(runs):
             find_run(run)
             share = parts[number % len(parts)]
-            note(f"{run.name}: {share.told(run)}")
+            note(f"{run.name}: {share.describe(run)}")
             typer.echo(shlex.join(_command(run, share, max_restarts, profile)))
         note(f"{counted(len(runs), 'run')}, {len(parts)} at a time; config and log of each go into its run folder")
         return

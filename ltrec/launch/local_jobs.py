@@ -23,7 +23,7 @@ from types import FrameType
 from ltrec.config.tree import RunConfig
 from ltrec.launch.processor_shares import Share
 from ltrec.launch.torchrun import FRESH_STORE
-from ltrec.run.folder.launch_request import LOG, launch_folder
+from ltrec.run.folder.launch_snapshot import LOG, launch_folder
 from ltrec.run.folder.run_folder import RunFolder, folder_of
 from ltrec.training.callbacks.preemption import REQUEUE, STOP
 
@@ -110,7 +110,7 @@ def run_all(tasks: Sequence[Task], shares: Sequence[Share], heard: Heard, say: C
             while free and waiting and not heard.signals:
                 number, task = waiting.pop(0)
                 running.append(_start(number, task, free.pop(0)))
-                say(f"[{number}/{len(tasks)}] {task.run.name}: {running[-1].share.told(task.run)}; log {task.log}")
+                say(f"[{number}/{len(tasks)}] {task.run.name}: {running[-1].share.describe(task.run)}; log {task.log}")
             answered = _answer(heard, answered, running, say)
             time.sleep(_POLL_SECONDS)
             for job in [job for job in running if job.process.poll() is not None]:

@@ -52,7 +52,7 @@ class Share:
         """How many processes train a run here."""
         return self.processes or (len(self.gpus) if self._uses_gpus(run) else 1)
 
-    def told(self, run: RunConfig) -> str:
+    def describe(self, run: RunConfig) -> str:
         """The same in words, for the screen."""
         number = self.processes_of(run)
         lead = f"{number} {'process' if number == 1 else 'processes'}"

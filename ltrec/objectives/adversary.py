@@ -73,7 +73,7 @@ class Adversary(nn.Module):
         return nothing if taken is None else taken
 
 
-def told(verdicts: Tensor) -> dict[str, float]:
+def adversary_metrics(verdicts: Tensor) -> dict[str, float]:
     """The keys above of a sum of what `Adversary.take` gave; none that is not finite, or whose users are missing."""
     count_C, right_C, loss_C = verdicts.unbind(1)
     line = {"adversary/loss": float(loss_C.sum() / count_C.sum()), "adversary/accuracy": float((right_C / count_C).mean())}

@@ -27,10 +27,10 @@ from ltrec.evaluation.trained import KEY
 from ltrec.run.build.components import Data, build_histories, open_data
 from ltrec.run.build.loggers import say
 from ltrec.run.checkpoint.compatibility import refuse_other_data
-from ltrec.run.checkpoint.moment import trained
-from ltrec.run.checkpoint.record import refuse_other_settings
-from ltrec.run.checkpoint.weights import refuse_weights
-from ltrec.run.folder.relocation import reopen
+from ltrec.run.checkpoint.run_record import refuse_other_settings
+from ltrec.run.checkpoint.scoring_weights import refuse_weights
+from ltrec.run.checkpoint.training_facts import training_facts
+from ltrec.run.folder.reopen import reopen
 from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import Processes
 from ltrec.run.scoring.baselines import baseline_score, baseline_source
@@ -97,7 +97,7 @@ def evaluate_run(
         "checkpoint": checkpoint.stem,
         "checkpoint_sha256": sha,
         **({"weights": weights or AVERAGE} if config.trainer.ema else {}),
-        KEY: trained(checkpoint, state, config).to_json(),
+        KEY: training_facts(checkpoint, state, config).to_json(),
         **lists,
     }
     memory = memory_of(run, config, data, checkpoint, processes, on_progress, weights=weights)

@@ -22,18 +22,18 @@ from ltrec.run.build.components import Data, build_datamodule, build_plan, build
 from ltrec.run.build.loggers import say
 from ltrec.run.build.monitored_metric import not_validated, refuse_monitor
 from ltrec.run.build.narrator import say_untrained, say_visits
-from ltrec.run.build.population import heirs_of
+from ltrec.run.build.strata import heirs_of
 from ltrec.run.build.strategies import build_strategy, build_stratify
 from ltrec.run.build.two_stages import refuse_plugins
+from ltrec.run.checkpoint.finished import why_finished
 from ltrec.run.checkpoint.init_from import start_from
-from ltrec.run.checkpoint.record import record_of
 from ltrec.run.checkpoint.resume_point import find_start
-from ltrec.run.checkpoint.weights import refuse_average_of_one
-from ltrec.run.folder.claim import refuse_other_data_there, refuse_unless_throw_away
+from ltrec.run.checkpoint.run_record import record_of
+from ltrec.run.checkpoint.scoring_weights import refuse_average_of_one
 from ltrec.run.folder.find_run import find_run, is_inside
-from ltrec.run.folder.finished import why_finished
-from ltrec.run.folder.lost_provenance import set_damaged_aside
+from ltrec.run.folder.lost_provenance import set_damaged_provenance_aside
 from ltrec.run.folder.ownership import owning
+from ltrec.run.folder.reuse_checks import refuse_other_data_there, refuse_unless_disposable
 from ltrec.run.folder.run_folder import RunFolder, begin_run, folder_of
 from ltrec.run.process.agreement import code, data_and_start, settings
 from ltrec.run.process.processes import Processes, detect
@@ -113,7 +113,7 @@ def begin(config: RunConfig, asked: Asked, until_the_end: ExitStack, *, limit: i
                 go_back(run.checkpoints / LAST, built.resume)
             origin = provenance(Path(config.data.path), built.data.manifest, config.seed, processes.world.size)
             if built.resume is not None:
-                set_damaged_aside(run, say)
+                set_damaged_provenance_aside(run, say)
             begin_run(run, config, origin | built.origin, fresh=built.resume is None, throw_away=afresh)
             _tell(config, built, limit)
     record = record_of(config, run.run_id() if leads and built.over is None else "", total_steps(config, built.plan))
@@ -131,7 +131,7 @@ def _tell(config: RunConfig, built: _Built, limit: int | None) -> None:
 def _look(config: RunConfig, afresh: bool) -> tuple[RunFolder, Path | None]:
     """The run folder and where to go on, looked at without writing."""
     if afresh:
-        refuse_unless_throw_away(folder_of(config))
+        refuse_unless_disposable(folder_of(config))
         return folder_of(config), None
     return find_run(config)
 

@@ -15,10 +15,10 @@ from pytorch_lightning.strategies import Strategy
 from ltrec.config.tree import RunConfig
 from ltrec.core.storage.slots import LAST
 from ltrec.run.build.components import open_data
-from ltrec.run.build.loggers import guests, say
+from ltrec.run.build.loggers import say, tracking_loggers
 from ltrec.run.build.narrator import Narrator
 from ltrec.run.build.two_stages import build_switch
-from ltrec.run.checkpoint.restoring import Restored, blamed_on_checkpoint
+from ltrec.run.checkpoint.restore_check import RestoreCheck, blame_checkpoint
 from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.preflight import Began, accelerator_of, begin
 from ltrec.run.process.crash_file import traceback_in
@@ -89,11 +89,11 @@ def _fit(config: RunConfig, began: Began, asked: Asked, limit: int | None, profi
         trainer.callbacks.insert(0, narrator)  # type: ignore[attr-defined]
         trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
         listen(trainer, run.path, run.checkpoints / LAST, asked, every_steps=config.trainer.listen_every_steps)
-        restored = Restored(began.resume, trainer.fit_loop.state_dict())
+        restored = RestoreCheck(began.resume, trainer.fit_loop.state_dict())
         trainer.callbacks.insert(0, restored)  # type: ignore[attr-defined]
         moving = _moving(config, narrator, began.processes)
         try:
-            with traceback_in(run.path), blamed_on_checkpoint(restored), moving:
+            with traceback_in(run.path), blame_checkpoint(restored), moving:
                 trainer.fit(began.stage, datamodule=began.datamodule, ckpt_path=began.resume, weights_only=True)
         except SystemExit:  # how Lightning ends after a second Ctrl-C
             raise KeyboardInterrupt(what_is_saved(trainer, run)) from None
@@ -126,7 +126,7 @@ def make_trainer(
         check_val_every_n_epoch=loop.validate_every_epochs,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        logger=[metrics, *guests(config, run, processes)],
+        logger=[metrics, *tracking_loggers(config, run, processes)],
         callbacks=[
             StepLimit(loop.max_steps),
             *_strata_callbacks(config, strategy),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import ltrec.run.build.loggers as guests
+import ltrec.run.build.loggers as run_loggers
 import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
@@ -229,7 +229,7 @@ def test_a_flipped_bit_of_the_config_is_found_by_all_who_read_it(data, run, caps
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"sasrec": 3}', b"\xff"])
 def test_damaged_test_metrics_are_left_out_aloud(tmp_path, capsys, content):
     (tmp_path / "test.json").write_bytes(content)
-    assert guests.test_metrics(tmp_path / "test.json", "sasrec") == {}
+    assert run_loggers.test_metrics(tmp_path / "test.json", "sasrec") == {}
     assert f"{tmp_path}/test.json is damaged (" in capsys.readouterr().err
 
 

@@ -33,9 +33,9 @@ from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.trained import KEY
 from ltrec.run.build.loggers import say
-from ltrec.run.checkpoint.weights import refuse_weights
+from ltrec.run.checkpoint.scoring_weights import refuse_weights
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.folder.relocation import reopen, split_runs
+from ltrec.run.folder.reopen import reopen, split_runs
 from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.agreement import code, settings
 from ltrec.run.process.crash_file import traceback_in

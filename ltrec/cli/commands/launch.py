@@ -18,7 +18,7 @@ from ltrec.launch.slurm.array import members, seeds_of
 from ltrec.launch.slurm.job import Job
 from ltrec.launch.slurm.script import read_script
 from ltrec.launch.slurm.setup_lines import stage_of
-from ltrec.run.folder.launch_request import LOG
+from ltrec.run.folder.launch_snapshot import LOG
 from ltrec.terminal.screen import note
 
 _WHERE = ("local", "slurm")

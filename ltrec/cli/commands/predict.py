@@ -10,7 +10,7 @@ import typer
 from ltrec.core.errors import UserError
 from ltrec.inference.predict import predict as write_predictions
 from ltrec.run.build.components import build_histories, open_data
-from ltrec.run.folder.relocation import reopen
+from ltrec.run.folder.reopen import reopen
 from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import detect

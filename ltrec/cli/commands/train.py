@@ -14,8 +14,8 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.ownership import owning
-from ltrec.run.folder.relocation import at_home
-from ltrec.run.process.parent_death_signal import hear_of_launcher
+from ltrec.run.folder.reopen import at_home
+from ltrec.run.process.parent_death_signal import request_parent_death_signal_of_torchrun
 from ltrec.run.process.processes import detect
 from ltrec.run.process.rendezvous import tell_others
 from ltrec.run.train import train as train_run
@@ -49,7 +49,7 @@ def train(
         if smoke:
             _smoke(config)
             return
-        hear_of_launcher()
+        request_parent_death_signal_of_torchrun()
         run = train_run(config, profile=profile)
         if detect().world.rank == 0:
             screen.say(f"run folder: {run.path}")

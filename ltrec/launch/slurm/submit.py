@@ -22,7 +22,7 @@ from ltrec.launch.slurm.container_mounts import View, view_of
 from ltrec.launch.slurm.job import Job
 from ltrec.launch.slurm.script import fill
 from ltrec.run.folder.find_run import find_run
-from ltrec.run.folder.launch_request import keep, launch_folder
+from ltrec.run.folder.launch_snapshot import keep, launch_folder
 from ltrec.run.folder.run_folder import folder_of
 
 _SAID = tuple(

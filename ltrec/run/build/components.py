@@ -23,7 +23,7 @@ from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.distributed.tasks import num_trajectories
 from ltrec.run.node_copy import copy_of
-from ltrec.run.build.population import heirs_of, strata_of, trained_strata
+from ltrec.run.build.strata import heirs_of, strata_of, trained_strata
 from ltrec.models.backbones import BACKBONES, Encoder
 from ltrec.models.plugins import PLUGINS
 from ltrec.objectives import OBJECTIVES, Objective

@@ -20,7 +20,7 @@ from ltrec.tracking.batch_job import group_of, slurm_job
 from ltrec.tracking.wandb import Tracked, send_report, wandb_logger
 
 
-def guests(config: RunConfig, run: RunFolder, processes: Processes) -> list[Logger]:
+def tracking_loggers(config: RunConfig, run: RunFolder, processes: Processes) -> list[Logger]:
     """Loggers besides metrics.jsonl, on rank 0."""
     if processes.world.rank or config.tracking.wandb == "off":
         return []

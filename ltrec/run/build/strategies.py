@@ -18,7 +18,7 @@ from ltrec.core.hashing import mix
 from ltrec.data.stream.order.expected import examples_K, expected_presence_K, expected_targets_K
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.components import Data, options_of
-from ltrec.run.build.population import prior_by
+from ltrec.run.build.strata import prior_by
 from ltrec.run.process.processes import Processes, device_of
 from ltrec.strategy import STRATEGIES, Stratify
 

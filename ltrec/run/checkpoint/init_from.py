@@ -16,7 +16,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.run.checkpoint.compatibility import refuse_other_data
-from ltrec.run.checkpoint.weights import scoring_weights
+from ltrec.run.checkpoint.scoring_weights import scoring_weights
 from ltrec.run.folder.run_folder import RunFolder
 from ltrec.training.checkpoints.io import read_checkpoint, whole_file
 from ltrec.training.module import BackboneStage

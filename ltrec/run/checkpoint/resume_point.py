@@ -9,10 +9,10 @@ from torch import nn
 
 from ltrec.config.tree import RunConfig
 from ltrec.run.checkpoint.compatibility import refuse_foreign, refuse_shards
-from ltrec.run.checkpoint.latest import Found, read_start
-from ltrec.run.checkpoint.record import refuse_other_settings
-from ltrec.run.checkpoint.replanning import settle_plan
-from ltrec.run.checkpoint.weights import refuse_lost_average
+from ltrec.run.checkpoint.last_or_previous import Found, read_start
+from ltrec.run.checkpoint.planned_length import check_planned_length
+from ltrec.run.checkpoint.run_record import refuse_other_settings
+from ltrec.run.checkpoint.scoring_weights import refuse_lost_average
 from ltrec.run.folder.run_folder import RunFolder
 from ltrec.tracking.jsonl import what_is_wrong
 
@@ -49,7 +49,7 @@ def find_start(
         refuse_other_settings(path, state, config)
         refuse_lost_average(path, state, config)
     if total_steps is not None:
-        settle_plan(path, state, config, total_steps, own=own, say=say)
+        check_planned_length(path, state, config, total_steps, own=own, say=say)
     if own and (wrong := what_is_wrong(run.metrics, state["metrics_bytes"], state["metrics_digest"])):
         say(f"{run.metrics} is damaged: {wrong}; training goes on, and a report will refuse the curves")
     return path, state

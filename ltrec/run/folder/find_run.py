@@ -7,7 +7,7 @@ from pathlib import Path
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.slots import LAST, can_go_on
-from ltrec.run.folder.claim import refuse_other_run
+from ltrec.run.folder.reuse_checks import refuse_other_run
 from ltrec.run.folder.run_folder import RunFolder, folder_of
 
 

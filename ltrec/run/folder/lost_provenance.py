@@ -9,7 +9,7 @@ from ltrec.core.errors import UserError
 from ltrec.run.folder.run_folder import RunFolder
 
 
-def set_damaged_aside(run: RunFolder, say: Callable[[str], None]) -> None:
+def set_damaged_provenance_aside(run: RunFolder, say: Callable[[str], None]) -> None:
     """Make way for a new provenance.json where a run that goes on has one that cannot be read; a good one is left alone.
 
     Args:

@@ -19,7 +19,7 @@ from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.core.storage.seal import opened, sealed, sealed_text
 from ltrec.core.storage.slots import LAST, remove_slots
 
-THROW_AWAY = "THROW-AWAY"
+DISPOSABLE_MARK = "THROW-AWAY"
 """In the folder of a smoke test: whoever finds it may remove it all."""
 
 PATHS_BEGIN = "# relative paths begin at "
@@ -160,7 +160,7 @@ def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, 
     """
     if throw_away:
         run.path.mkdir(parents=True, exist_ok=True)
-        (run.path / THROW_AWAY).touch()
+        (run.path / DISPOSABLE_MARK).touch()
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     for folder in (run.path, run.checkpoints):
         for torn in folder.glob(".*.tmp"):  # of a process that was killed while it wrote

@@ -16,13 +16,13 @@ import sys
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def hear_of_launcher() -> None:
+def request_parent_death_signal_of_torchrun() -> None:
     """Ask for a SIGTERM at torchrun's death. Alone, or where there is no such thing, nothing happens."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
-        hear_of_parent()
+        request_parent_death_signal()
 
 
-def hear_of_parent() -> None:
+def request_parent_death_signal() -> None:
     """Ask for a SIGTERM at the parent's death; also those that this process becomes will hear of it."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
@@ -30,7 +30,7 @@ def hear_of_parent() -> None:
 
 def become(cpus: str, *command: str) -> None:
     """Turn into a command."""
-    hear_of_parent()
+    request_parent_death_signal()
     if cpus != "-":
         os.sched_setaffinity(0, {int(number) for number in cpus.split(",")})
     os.execv(command[0], command)

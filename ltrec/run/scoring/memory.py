@@ -25,7 +25,7 @@ from ltrec.evaluation.memory.scores import Memory
 from ltrec.evaluation.memory.weighing import Choice, choose, rank_by_weight
 from ltrec.evaluation.memory.words import memory_facts, told
 from ltrec.run.build.components import Data, build_histories
-from ltrec.run.build.population import strata_of
+from ltrec.run.build.strata import strata_of
 from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import Processes, device_of
 from ltrec.run.scoring.memory_choices import CHOICES, find_choice, note_choice

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from ltrec.core.errors import diverged
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import all_reduce_sum, current_world
-from ltrec.objectives.adversary import told
+from ltrec.objectives.adversary import adversary_metrics
 from ltrec.optim.groups import PLUGINS, TRUNK
 from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.training.callbacks.health import Health
@@ -139,7 +139,7 @@ class Telemetry(Callback):
             **({"train/loss": loss} if total.count_K.any() else {}),
             **{f"train/loss/{z}": float(mean) for z, mean in enumerate(total.mean_K()) if mean == mean},
             **self._strata.line(),
-            **({} if self._verdicts is None else told(all_reduce_sum(self._verdicts))),
+            **({} if self._verdicts is None else adversary_metrics(all_reduce_sum(self._verdicts))),
             **self._step,
             **(trainer.strategy.numbers() if isinstance(trainer.strategy, ReportsStrata) else {}),
             **self.health.line(trainer, pl_module.device, self._steps),

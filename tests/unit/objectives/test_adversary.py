@@ -10,7 +10,7 @@ from ltrec.core.hashing import mix
 from ltrec.models.backbones import SASRec
 from ltrec.models.discriminator import Discriminator
 from ltrec.objectives import Draw
-from ltrec.objectives.adversary import Adversary, AdversaryConfig, told
+from ltrec.objectives.adversary import Adversary, AdversaryConfig, adversary_metrics
 from ltrec.objectives.softmax import FullSoftmax
 
 WEIGHT = 0.3
@@ -110,7 +110,9 @@ def test_what_is_told_by_hand():
     verdicts = game.adversary.take()
     says_head, says_tail = math.log1p(math.exp(-1)), math.log1p(math.exp(1))
     torch.testing.assert_close(verdicts, torch.tensor([[6, 0, 6 * says_tail], [8, 8, 8 * says_head]], dtype=torch.float64))
-    assert told(verdicts) == pytest.approx({"adversary/accuracy": 0.5, "adversary/loss": (6 * says_tail + 8 * says_head) / 14})
+    assert adversary_metrics(verdicts) == pytest.approx(
+        {"adversary/accuracy": 0.5, "adversary/loss": (6 * says_tail + 8 * says_head) / 14}
+    )
     assert not game.adversary.take().any(), "taken once"
     game.parts(batch)
     game.parts(batch)
@@ -118,9 +120,9 @@ def test_what_is_told_by_hand():
 
 
 def test_nothing_is_told_of_what_was_not_met():
-    assert told(torch.zeros(2, 3, dtype=torch.float64)) == {}
+    assert adversary_metrics(torch.zeros(2, 3, dtype=torch.float64)) == {}
     only_tail = torch.tensor([[4.0, 3.0, 2.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
-    assert told(only_tail) == {"adversary/loss": 0.5}
+    assert adversary_metrics(only_tail) == {"adversary/loss": 0.5}
 
 
 @pytest.mark.parametrize("options", [{"weight": -0.1}, {"hidden": 0}])

@@ -3,7 +3,7 @@
 import pytest
 
 from ltrec.config.load import load
-from ltrec.run.folder.finished import why_finished
+from ltrec.run.checkpoint.finished import why_finished
 from ltrec.training.patience import Patience
 
 

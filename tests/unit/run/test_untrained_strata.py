@@ -11,7 +11,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.run.build.components import build_histories, build_plan, build_stage, open_data
-from ltrec.run.build.population import heirs_of, trained_strata
+from ltrec.run.build.strata import heirs_of, trained_strata
 from ltrec.run.build.strategies import build_prior, build_stratify
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import detect

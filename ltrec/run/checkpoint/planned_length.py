@@ -15,7 +15,7 @@ from ltrec.core.errors import UserError
 from ltrec.optim.schedule import CONSTANT, schedule
 
 
-def settle_plan(
+def check_planned_length(
     checkpoint: Path, state: Mapping[str, Any], config: RunConfig, total_steps: int, *, own: bool, say: Callable[[str], None]
 ) -> None:
     """Refuse another length for a run with a plan; of a new run that begins from another's checkpoint, say what it changes.

@@ -15,7 +15,7 @@ from ltrec.config.identity import differing
 from ltrec.config.tree import DIGEST, RunConfig
 from ltrec.core.errors import UserError
 from ltrec.run.folder.ownership import LOCK, OWNER
-from ltrec.run.folder.run_folder import THROW_AWAY, RunFolder
+from ltrec.run.folder.run_folder import DISPOSABLE_MARK, RunFolder
 
 _BEFORE_A_RUN = {LOCK, OWNER, "STOP", "REQUEUE", "launch", "code"}
 """What may lie in the folder of a run that has not begun."""
@@ -45,14 +45,14 @@ def refuse_other_run(run: RunFolder, config: RunConfig) -> None:
         )
 
 
-def refuse_unless_throw_away(run: RunFolder) -> None:
+def refuse_unless_disposable(run: RunFolder) -> None:
     """Refuse a folder in which a smoke test may not begin again: one that was not left by a smoke test, and is not empty.
 
     Raises:
         UserError: saying what it holds.
     """
     _refuse_links(run)
-    if not os.path.lexists(run.path) or (run.path / THROW_AWAY).exists():
+    if not os.path.lexists(run.path) or (run.path / DISPOSABLE_MARK).exists():
         return
     if not run.path.is_dir():
         raise UserError(f"{run.path} is a file; --smoke would train there: {_OTHER_PLACE}")

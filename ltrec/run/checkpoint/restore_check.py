@@ -25,7 +25,7 @@ _OPTIONS = ("lr", "betas", "eps", "weight_decay")
 _FAULTS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError, AssertionError, OverflowError)
 
 
-class Restored(Callback):
+class RestoreCheck(Callback):
     """Looks at what was put back, once, before the first step; knows afterwards that the checkpoint is not to blame any more.
 
     Args:
@@ -47,7 +47,7 @@ class Restored(Callback):
 
 
 @contextmanager
-def blamed_on_checkpoint(restored: Restored) -> Iterator[None]:
+def blame_checkpoint(restored: RestoreCheck) -> Iterator[None]:
     """A failure before the first step of a run that goes on from a checkpoint becomes one line about it.
 
     Raises:

@@ -14,7 +14,7 @@ from ltrec.training.checkpoints.form import refuse_other_form
 from ltrec.training.checkpoints.io import look_into
 
 
-def trained(checkpoint: Path, state: Mapping[str, Any], config: RunConfig) -> Trained:
+def training_facts(checkpoint: Path, state: Mapping[str, Any], config: RunConfig) -> Trained:
     """The facts about a checkpoint of a run.
 
     Args:

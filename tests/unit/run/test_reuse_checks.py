@@ -46,7 +46,7 @@ def link(folder, to):
     folder.symlink_to(to)
 
 
-STRANGERS = {
+FOREIGN_FOLDERS = {
     "their checkpoint": lambda r: lay(r, "checkpoints/best.ckpt"),
     "their metrics": lambda r: lay(r, "metrics.jsonl"),
     "their provenance": lambda r: lay(r, "provenance.json"),
@@ -68,9 +68,9 @@ STRANGERS = {
 
 
 @pytest.mark.parametrize("resume", ["auto", "never"])
-@pytest.mark.parametrize("stranger", STRANGERS)
-def test_what_is_not_this_run_is_refused_in_one_line_and_left_alone(stranger, resume, data, tmp_path, capsys):
-    STRANGERS[stranger](tmp_path / "r")
+@pytest.mark.parametrize("foreign", FOREIGN_FOLDERS)
+def test_what_is_not_this_run_is_refused_in_one_line_and_left_alone(foreign, resume, data, tmp_path, capsys):
+    FOREIGN_FOLDERS[foreign](tmp_path / "r")
     before = tree(tmp_path)
     assert main(["train", *tiny_words(data, tmp_path, f"resume={resume}")]) == 2
     told = capsys.readouterr().err

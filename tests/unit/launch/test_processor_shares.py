@@ -138,9 +138,9 @@ def test_a_run_on_the_cpu_among_runs_on_gpus_has_cores_of_its_own(machine):
     found = shares([on_gpu, replace(on_cpu, name="b")], processes=0, jobs=2)
     assert [share.processes_of(on_cpu) for share in found] == [1, 1] and DEVICES not in found[0].variables(on_cpu, {})
     assert [share.cpus for share in found] == [[0, 1], [2, 3]] and [share.processes_of(on_gpu) for share in found] == [2, 2]
-    assert found[0].told(on_cpu) == "1 process on CPU 0-1 (trainer.accelerator=cpu)"
+    assert found[0].describe(on_cpu) == "1 process on CPU 0-1 (trainer.accelerator=cpu)"
 
 
 def test_ranges():
     assert ranges((0, 1, 2, 5, 7, 8)) == "0-2,5,7-8"
-    assert Share(cores=((3,),)).told(*runs()) == "1 process on CPU 3" and module.DEVICES == "CUDA_VISIBLE_DEVICES"
+    assert Share(cores=((3,),)).describe(*runs()) == "1 process on CPU 3" and module.DEVICES == "CUDA_VISIBLE_DEVICES"
