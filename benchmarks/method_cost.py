@@ -151,7 +151,7 @@ class Bench:
         joint = turns["joint"]
         methods = {row.method: ratios(turns[row.method], joint) for row in self.rows if row.method not in refused}
         batches = self.batches(self.rows[0].config)
-        targets = sum(int(batch.window_targets_K.sum()) for batch in batches) / len(batches)
+        targets = sum(int(batch.step_counts_K.sum()) for batch in batches) / len(batches)
         return {
             "benchmark": "method_cost",
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}",

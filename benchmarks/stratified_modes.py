@@ -124,7 +124,7 @@ class Bench:
                 latest = "  ".join(f"{mode} {1e3 * statistics.median(turns[mode][-1].wall):.1f}" for mode in MODES)
                 print(f"K={self.num_strata} items={self.num_items} round {number + 1}: ms  {latest}", flush=True)
         joint = turns["joint"]
-        targets = sum(int(total(b.window_targets_K.sum())) for b in self.batches) / len(self.batches)
+        targets = sum(int(total(b.step_counts_K.sum())) for b in self.batches) / len(self.batches)
         return {
             "strata": self.num_strata,
             "items": self.num_items,

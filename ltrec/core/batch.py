@@ -28,7 +28,7 @@ class SequenceBatch:
         stratum_B: int64 [B], the stratum that the row counts as, and whose plugins it is routed through; -1 = none. In training the
             user's own; when a history is scored, that of the history's whole length.
         user_key_B: int64 [B], the user's 64-bit key.
-        window_targets_K: int64 [K], examples (targets, or rows under stream.unit=user) per stratum in this *rank's* whole
+        step_counts_K: int64 [K], examples (targets, or rows under stream.unit=user) per stratum in this *rank's* whole
             accumulation window (all its micro-batches of the step), known before the first forward pass; empty for histories.
             Stays on the CPU, where decisions are taken.
         step: global step (optimiser steps since the start of training); -1 for histories.
@@ -42,7 +42,7 @@ class SequenceBatch:
     offsets: Tensor
     stratum_B: Tensor
     user_key_B: Tensor
-    window_targets_K: Tensor
+    step_counts_K: Tensor
     step: int = -1
     micro: int = 0
     slot_B: Tensor | None = None
@@ -125,4 +125,4 @@ class SequenceBatch:
 
     def _map(self, change: Any) -> SequenceBatch:
         tensors = {f.name: change(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
-        return replace(self, **tensors | {"window_targets_K": self.window_targets_K})
+        return replace(self, **tensors | {"step_counts_K": self.step_counts_K})

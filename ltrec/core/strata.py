@@ -97,9 +97,9 @@ class Strata:
                 f"or prepare it again with strata={count} --overwrite (ties in activity may allow no more)"
             )
         first = [0, self.first_head] if count == 2 else _near_equal(self.users, count)
-        became = np.repeat(np.arange(count), np.diff([*first, self.count]))
+        stratum_map = np.repeat(np.arange(count), np.diff([*first, self.count]))
         users, events = (tuple(np.add.reduceat(column, first).tolist()) for column in (self.users, self.events))
-        return Strata(tuple(self.lower_bounds[z] for z in first), users, events, self.head_from), tuple(became.tolist())
+        return Strata(tuple(self.lower_bounds[z] for z in first), users, events, self.head_from), tuple(stratum_map.tolist())
 
     def names(self) -> tuple[str, ...]:
         """Readable ranges such as ``5-8`` and ``21+``."""

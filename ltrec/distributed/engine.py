@@ -84,7 +84,7 @@ class StratifiedEngine:
         """
         assert batch.micro == 0
         self.step_losses, self.report, self._weights_K = None, None, None
-        self._counts_K = batch.window_targets_K.clone()
+        self._counts_K = batch.step_counts_K.clone()
         self._counted = self.collectives.all_reduce(self._counts_K)
         if rows:
             assert self.store is not None

@@ -89,7 +89,7 @@ def stratum_tasks(batch: SequenceBatch, trajectories: int, order_of: Callable[[i
         trajectories: how many it holds.
         order_of: trajectory -> seed of the order of its strata.
     """
-    kinds = batch.window_targets_K.numel() + 1  # the first: rows of no stratum
+    kinds = batch.step_counts_K.numel() + 1  # the first: rows of no stratum
     key_B = _place_B(batch) // (batch.num_rows // trajectories) * kinds + batch.stratum_B + 1
     sizes = torch.bincount(key_B, minlength=trajectories * kinds).tolist()
     parts = batch.select(key_B.argsort(stable=True)).split(sizes)

@@ -40,9 +40,9 @@ from ltrec.run.process.processes import Processes, detect
 from ltrec.run.process.rendezvous import Meeting, meet
 from ltrec.strategy import Stratified
 from ltrec.tracking.provenance import provenance
-from ltrec.training.callbacks.stop_signals import END, Asked
 from ltrec.training.datamodule import StreamDataModule
-from ltrec.training.module import BackboneStage
+from ltrec.training.module import BackboneModule
+from ltrec.training.stop_signals import END, StopRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Began:
     processes: Processes
     run: RunFolder
     resume: Path | None
-    stage: BackboneStage
+    stage: BackboneModule
     datamodule: StreamDataModule
     strategy: str | Strategy
     record: dict[str, Any]
@@ -68,7 +68,7 @@ class _Built:
 
     data: Data
     plan: Plan
-    stage: BackboneStage
+    stage: BackboneModule
     datamodule: StreamDataModule
     strategy: str | Strategy
     resume: Path | None
@@ -77,12 +77,12 @@ class _Built:
     over: str | None
 
 
-def begin(config: RunConfig, asked: Asked, until_the_end: ExitStack, *, limit: int | None, afresh: bool) -> Began:
+def begin(config: RunConfig, stop: StopRequest, until_the_end: ExitStack, *, limit: int | None, afresh: bool) -> Began:
     """Check everything, own the run folder, agree with the other ranks, and open the folder.
 
     Args:
         config: the resolved run.
-        asked: what signals asked of this process.
+        stop: what signals asked of this process.
         until_the_end: holds the run folder's ownership.
         limit: epochs are cut to so many steps, if at all.
         afresh: a throw-away run, which begins again whatever an attempt before it left.
@@ -92,7 +92,7 @@ def begin(config: RunConfig, asked: Asked, until_the_end: ExitStack, *, limit: i
     """
     processes = detect()
     seconds = config.trainer.timeout_seconds
-    meeting = meet(processes, seconds, lambda: asked.wish == END, say)
+    meeting = meet(processes, seconds, lambda: stop.kind == END, say)
     run, leads = folder_of(config), processes.world.rank == 0
     with meeting.together() as held:
         held |= code() | settings(config) if processes.world.size > 1 else {}

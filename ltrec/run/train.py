@@ -32,12 +32,12 @@ from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.training.callbacks.preemption import listen
 from ltrec.training.callbacks.profile import Profile
 from ltrec.training.callbacks.rank_consistency import RankConsistency
-from ltrec.training.callbacks.stop_signals import NOTHING, Asked, heeding
 from ltrec.training.callbacks.table import Checkpoints, callbacks
 from ltrec.training.callbacks.watchdog import Watchdog
 from ltrec.training.callbacks.weight_average import WeightAverage
 from ltrec.training.checkpoints.io import AtomicCheckpointIO
 from ltrec.training.steps import StepLimit
+from ltrec.training.stop_signals import NOTHING, StopRequest, catch_stop_signals
 
 # True of our own design, so not worth a user's attention.
 _EXPECTED = (
@@ -66,29 +66,29 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool
         UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
         Stopped: training was asked to stop and did, with a checkpoint.
     """
-    with heeding() as asked, speaking(), ExitStack() as until_the_end:
-        began = begin(config, asked, until_the_end, limit=steps_per_epoch, afresh=afresh)
+    with catch_stop_signals() as stop, speaking(), ExitStack() as until_the_end:
+        began = begin(config, stop, until_the_end, limit=steps_per_epoch, afresh=afresh)
         if began.over is None:
-            _fit(config, began, asked, steps_per_epoch, profile)
+            _fit(config, began, stop, steps_per_epoch, profile)
         elif began.processes.world.rank == 0:
             screen().say(began.over)
         if config.memory is not None:
-            _weigh_memory(config, began, asked)
+            _weigh_memory(config, began, stop)
         return began.run
 
 
-def _fit(config: RunConfig, began: Began, asked: Asked, limit: int | None, profile: int) -> None:
+def _fit(config: RunConfig, began: Began, stop: StopRequest, limit: int | None, profile: int) -> None:
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     run = began.run
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
-        narrator = Narrator(config.trainer.monitor, lambda: asked.wish != NOTHING)
+        narrator = Narrator(config.trainer.monitor, lambda: stop.kind != NOTHING)
         trainer = make_trainer(config, run, began.processes, began.strategy, limit=limit, record=began.record)
         trainer.callbacks.insert(0, narrator)  # type: ignore[attr-defined]
         trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
-        listen(trainer, run.path, run.checkpoints / LAST, asked, every_steps=config.trainer.listen_every_steps)
+        listen(trainer, run.path, run.checkpoints / LAST, stop, every_steps=config.trainer.listen_every_steps)
         restored = RestoreCheck(began.resume, trainer.fit_loop.state_dict())
         trainer.callbacks.insert(0, restored)  # type: ignore[attr-defined]
         moving = _moving(config, narrator, began.processes)
@@ -99,9 +99,9 @@ def _fit(config: RunConfig, began: Began, asked: Asked, limit: int | None, profi
             raise KeyboardInterrupt(what_is_saved(trainer, run)) from None
 
 
-def _weigh_memory(config: RunConfig, began: Began, asked: Asked) -> None:
+def _weigh_memory(config: RunConfig, began: Began, stop: StopRequest) -> None:
     """Count the memory, and weigh it beside the best checkpoint. A run that is killed here does so when it is asked again."""
-    asked.at_work = False  # everything is saved: Ctrl-C ends at once
+    stop.training = False  # everything is saved: Ctrl-C ends at once
     run, processes = began.run, began.processes
     together = nullcontext() if dist.is_initialized() else process_group(processes)
     with traceback_in(run.path), together, StageBar(screen(), quiet=processes.world.rank > 0) as bar:

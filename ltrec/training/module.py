@@ -42,7 +42,7 @@ from ltrec.training.position_losses import PositionLosses
 from ltrec.training.validation import Validator
 
 
-class BackboneStage(pl.LightningModule):
+class BackboneModule(pl.LightningModule):
     """Train a backbone on the examples of the global batch.
 
     Args:
@@ -68,7 +68,7 @@ class BackboneStage(pl.LightningModule):
         unit: str = "target",
         num_strata: int,
         seed: int,
-        make_optimizer: Callable[[BackboneStage], Optimizer],
+        make_optimizer: Callable[[BackboneModule], Optimizer],
         rate: Callable[[int], float],
         trunk_rate: float = 1.0,
         plugin_rate: float = 1.0,
@@ -87,7 +87,7 @@ class BackboneStage(pl.LightningModule):
         self.has_plugins = isinstance(backbone, Plugged)
         self.validator = validator
         self.step_losses: SumCount | None = None
-        self._window_targets: Tensor | None = None
+        self._step_examples: Tensor | None = None
 
     def losses(self, batch: SequenceBatch) -> ExampleLosses:
         """The loss of every example in `batch`, in position or row order."""
@@ -171,13 +171,13 @@ class BackboneStage(pl.LightningModule):
         """The micro-batch's share of the step's loss."""
         self.seed_dropout(batch)
         if batch.micro == 0:
-            self._window_targets = all_reduce_sum(batch.window_targets_K).sum()
+            self._step_examples = all_reduce_sum(batch.step_counts_K).sum()
             self.step_losses = None
-        assert self._window_targets is not None
+        assert self._step_examples is not None
         example = self.losses(batch)
         self._remember(example)
         undo = self.trainer.world_size * self.trainer.accumulate_grad_batches
-        return example.loss_N.sum() * (undo / self._window_targets)
+        return example.loss_N.sum() * (undo / self._step_examples)
 
     def _remember(self, example: ExampleLosses) -> None:
         part = SumCount.of(example.loss_N.detach().double(), example.stratum_N, self.num_strata)

@@ -7,7 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 
-from ltrec.training.module import BackboneStage
+from ltrec.training.module import BackboneModule
 
 
 class Patience(EarlyStopping):
@@ -22,7 +22,7 @@ class Patience(EarlyStopping):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge the last stage."""
-        assert isinstance(pl_module, BackboneStage)
+        assert isinstance(pl_module, BackboneModule)
         if pl_module.stage_number == 2:
             super().on_validation_end(trainer, pl_module)
 

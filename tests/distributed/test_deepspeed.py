@@ -115,7 +115,7 @@ def run_with_dropout(case):
     optimizer, grams = optimizer_of(modules[0]), []
     for step in range(STEPS):
         work = [(module, batch) for rank, module in enumerate(modules) for batch in window(case, step).batches(rank)]
-        counts_K = sum(batch.window_targets_K for _, batch in work if batch.micro == 0).double()
+        counts_K = sum(batch.step_counts_K for _, batch in work if batch.micro == 0).double()
         rows = []
         for stratum in range(STRATA):
             losses = []

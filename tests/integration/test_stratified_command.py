@@ -7,7 +7,7 @@ import ltrec.run.train as training
 from ltrec.cli.main import main
 from ltrec.core.errors import UserError
 from ltrec.core.losses import ExampleLosses
-from ltrec.training.module import BackboneStage
+from ltrec.training.module import BackboneModule
 from tests.support.tiny_run import checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
 
 WEIGHTED, REPLAY = "strategy.mode=weighted", "strategy.mode=replay"
@@ -42,7 +42,7 @@ def test_the_impossible_is_refused_in_one_line(data, tmp_path, capsys, words, me
 
 def spoil(monkeypatch, step):
     """Stratum 1 has no number for a loss in one step."""
-    losses = BackboneStage.losses
+    losses = BackboneModule.losses
 
     def spoilt(self, batch):
         example = losses(self, batch)
@@ -50,7 +50,7 @@ def spoil(monkeypatch, step):
             return example
         return ExampleLosses(torch.where(example.stratum_N == 1, torch.nan, example.loss_N), example.stratum_N)
 
-    monkeypatch.setattr(BackboneStage, "losses", spoilt)
+    monkeypatch.setattr(BackboneModule, "losses", spoilt)
 
 
 @pytest.mark.parametrize(

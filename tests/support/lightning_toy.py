@@ -151,7 +151,7 @@ class LightningToy(pl.LightningModule):
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """Joint training, as Lightning's own strategies do it: the mean loss of the window. Stratified ones never call it."""
-        total = all_reduce_sum(batch.window_targets_K).sum()
+        total = all_reduce_sum(batch.step_counts_K).sum()
         undo = self.trainer.world_size * self.trainer.accumulate_grad_batches
         return self.losses(batch).loss_N.sum() * (undo / total)
 

@@ -18,14 +18,14 @@ Row = tuple[int, int]
 def planned_rows(plan: Plan, step: int, lanes: range, block_rows: int) -> list[Row]:
     """What the fast path puts into the slots of these lanes."""
     slots: dict[int, Row] = {}
-    for take in plan.slots(step, lanes):
-        pieces = plan.pieces(take.window)
+    for draw in plan.draws(step, lanes):
+        pieces = plan.pieces(draw.buffer)
         rows = [
             (int(pieces.blocks.shard[i]), int(pieces.blocks.group[i]) * block_rows + row)
             for i in range(pieces.blocks.count)
             for row in range(int(pieces.low[i]), int(pieces.high[i]))
         ]
-        for slot, row in zip(take.slots.tolist(), take.rows.tolist(), strict=True):
+        for slot, row in zip(draw.slots.tolist(), draw.rows.tolist(), strict=True):
             assert slot not in slots
             slots[slot] = rows[row]
     return [slots[i] for i in range(len(slots))]

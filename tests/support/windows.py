@@ -85,7 +85,7 @@ class Window:
             offsets=lengths.cumsum(0),
             stratum_B=torch.tensor([row.stratum for row in rows], dtype=torch.int64),
             user_key_B=torch.arange(len(rows)),
-            window_targets_K=counts,
+            step_counts_K=counts,
             step=self.step,
             micro=micro,
         )

@@ -141,8 +141,8 @@ class StreamLoader:
         """Every few steps ask for the windows of a later step, so that they are there in time."""
         ahead = self._plan.ahead()
         if ahead and step % ahead == 0:
-            for take in self._plan.slots(step + 2 * ahead, self._lanes):
-                reader.submit(self._rows.of, take.window)
+            for draw in self._plan.draws(step + 2 * ahead, self._lanes):
+                reader.submit(self._rows.of, draw.buffer)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.build import adamw
 from ltrec.optim.schedule import schedule
-from ltrec.training.module import BackboneStage
+from ltrec.training.module import BackboneModule
 from ltrec.training.datamodule import StreamDataModule
 from ltrec.training.position_losses import PositionLosses
 from ltrec.training.validation import Validator
@@ -128,14 +128,14 @@ def total_steps(config: RunConfig, plan: Plan) -> int:
     return by_epochs if config.trainer.max_steps < 0 else min(by_epochs, config.trainer.max_steps)
 
 
-def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneStage:
+def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneModule:
     """The Lightning module."""
     optim = config.optim
     rate = schedule(
         optim.schedule, warmup_steps=optim.warmup_steps, total_steps=total_steps(config, plan), final_ratio=optim.final_ratio
     )
     backbone = build_backbone(config, data.manifest)
-    return BackboneStage(
+    return BackboneModule(
         backbone,
         build_learn(config, data.vocabulary),
         adversary=build_adversary(config, data.manifest, backbone),
@@ -158,11 +158,11 @@ def build_validator(config: RunConfig, data: Data) -> Validator:
     return Validator(strata, filter_seen=config.evaluation.filter_seen, monitor=config.trainer.monitor)
 
 
-def optimizer_of(config: RunConfig) -> Callable[[BackboneStage], torch.optim.Optimizer]:
+def optimizer_of(config: RunConfig) -> Callable[[BackboneModule], torch.optim.Optimizer]:
     """Stage -> AdamW with the run's options, over the stage's groups of parameters."""
     optim = config.optim
 
-    def make(stage: BackboneStage) -> torch.optim.Optimizer:
+    def make(stage: BackboneModule) -> torch.optim.Optimizer:
         betas = (optim.beta1, optim.beta2)
         return adamw(stage, lr=optim.lr, weight_decay=optim.weight_decay, betas=betas, eps=optim.eps, group_of=stage.group_of)
 

@@ -31,10 +31,10 @@ def trained_strata(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
     Raises:
         UserError: the settings do not fit the data set.
     """
-    strata, became = manifest.strata.merged(config.causal.strata or manifest.strata.count)
-    trained = Trained.of(manifest, config.stream.users).merged(became, strata.count)
+    strata, stratum_map = manifest.strata.merged(config.causal.strata or manifest.strata.count)
+    trained = Trained.of(manifest, config.stream.users).merged(stratum_map, strata.count)
     share_K = prior_by(config.causal, trained, trained.users_K)  # examples decide how large a share is, not whether there is one
-    drawn = {became[z] for z in drawn_strata(manifest, config.stream).tolist()}
+    drawn = {stratum_map[z] for z in drawn_strata(manifest, config.stream).tolist()}
     return tuple(z for z in sorted(drawn) if share_K[z] > 0)
 
 

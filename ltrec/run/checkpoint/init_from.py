@@ -19,12 +19,12 @@ from ltrec.run.checkpoint.compatibility import refuse_other_data
 from ltrec.run.checkpoint.scoring_weights import scoring_weights
 from ltrec.run.folder.run_folder import RunFolder
 from ltrec.training.checkpoints.io import read_checkpoint, whole_file
-from ltrec.training.module import BackboneStage
+from ltrec.training.module import BackboneModule
 
 _BACKBONE, _TRUNK = "backbone.", "backbone.trunk."
 
 
-def start_from(config: RunConfig, stage: BackboneStage, manifest_digest: str) -> dict[str, Any]:
+def start_from(config: RunConfig, stage: BackboneModule, manifest_digest: str) -> dict[str, Any]:
     """Give the stage's trunk the weights of another run's: their average, where that run keeps one.
 
     Args:

@@ -23,19 +23,19 @@ from pytorch_lightning.callbacks import Callback
 from ltrec.core.errors import Stopped
 from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.distributed.collectives import current_world
-from ltrec.training.callbacks import stop_signals as signals
-from ltrec.training.callbacks.stop_signals import Asked, take_over
+from ltrec.training import stop_signals as signals
 from ltrec.training.divergence import save_checked
 from ltrec.training.steps import step_ended
+from ltrec.training.stop_signals import StopRequest, disable_lightning_signals
 
 STOP, REQUEUE = "STOP", "REQUEUE"
 """Files in the run folder: please stop; stopped, and not finished."""
 
 
-def listen(trainer: pl.Trainer, folder: Path, last: Path, asked: Asked, *, every_steps: int) -> None:
+def listen(trainer: pl.Trainer, folder: Path, last: Path, stop: StopRequest, *, every_steps: int) -> None:
     """Make a trainer stop when asked, and by no other way of its own; its other callbacks must be in place."""
-    take_over(trainer)
-    trainer.callbacks.append(Preemption(folder, last, asked, every_steps=every_steps))  # type: ignore[attr-defined]
+    disable_lightning_signals(trainer)
+    trainer.callbacks.append(Preemption(folder, last, stop, every_steps=every_steps))  # type: ignore[attr-defined]
 
 
 class Preemption(Callback):
@@ -47,12 +47,12 @@ class Preemption(Callback):
     Args:
         folder: the run folder.
         last: the checkpoint to write.
-        asked: what signals asked of this process.
+        stop: what signals asked of this process.
         every_steps: optimiser steps between two agreements.
     """
 
-    def __init__(self, folder: Path, last: Path, asked: Asked, *, every_steps: int) -> None:
-        self.folder, self.last, self.asked, self.every_steps = folder, last, asked, every_steps
+    def __init__(self, folder: Path, last: Path, stop: StopRequest, *, every_steps: int) -> None:
+        self.folder, self.last, self.stop, self.every_steps = folder, last, stop, every_steps
         self._wish = signals.NOTHING  # of all ranks
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -62,7 +62,7 @@ class Preemption(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """From now on there is something to save."""
-        self.asked.at_work = True
+        self.stop.training = True
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen, also to what was asked during validation; stop without saving, for the epoch's end was saved."""
@@ -82,7 +82,7 @@ class Preemption(Callback):
 
     def _is_due(self, step: int) -> bool:
         """A process alone need agree with nobody."""
-        return step % self.every_steps == 0 or (current_world().size == 1 and self.asked.wish > signals.NOTHING)
+        return step % self.every_steps == 0 or (current_world().size == 1 and self.stop.kind > signals.NOTHING)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A wish that came too late to matter must not stop whatever comes next in this folder."""
@@ -91,7 +91,7 @@ class Preemption(Callback):
 
     def _listen(self) -> int:
         """The strongest wish of all ranks. Every rank looks for the file: a network disk shows it to some nodes late."""
-        mine = max(self.asked.wish, signals.REQUEUE if (self.folder / STOP).exists() else signals.NOTHING)
+        mine = max(self.stop.kind, signals.REQUEUE if (self.folder / STOP).exists() else signals.NOTHING)
         self._wish = max(self._wish, mine)
         if current_world().size > 1:
             wish = torch.tensor(self._wish)  # on the CPU: gloo, whatever the gradients travel over

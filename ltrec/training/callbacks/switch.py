@@ -31,7 +31,7 @@ from ltrec.core.errors import UserError
 from ltrec.optim.groups import PLUGINS, TRUNK, drop_gradients, hold_still
 from ltrec.training.callbacks.weight_average import AVERAGE, WeightAverage
 from ltrec.training.datamodule import stream_of
-from ltrec.training.module import BackboneStage
+from ltrec.training.module import BackboneModule
 from ltrec.training.steps import steps_per_epoch
 from ltrec.training.switch_config import SwitchConfig
 
@@ -92,7 +92,7 @@ class Switch(Callback):
             self._freeze_behind(trainer, stage)
             self.say(f"stage 2 from step {trainer.global_step}: {self._state_of(stage)}")
 
-    def _wake(self, stage: BackboneStage, step: int) -> None:
+    def _wake(self, stage: BackboneModule, step: int) -> None:
         """The trunk that plugins wake on, and some read, is what was validated: the average, if there is one, which begins anew."""
         if self.average is not None:
             self.average.settle()
@@ -155,18 +155,18 @@ class Switch(Callback):
             return f"{self.monitor} has not risen for {self.config.at:g} validation(s)"
         return f"step {self._first_step(trainer)}"
 
-    def _state_of(self, stage: BackboneStage) -> str:
+    def _state_of(self, stage: BackboneModule) -> str:
         owners = {stage.plugin_of(name) for name, _ in stage.named_parameters()} - {None}
         rate, own = self.config.trunk_rate, self.config.plugin_rate
         trunk = "frozen" if not rate else "at its full rate" if rate == 1 else f"at {rate:g} of its rate"
         return f"{len(owners) or 'shared'} plugins awake{'' if own == 1 else f' at {own:g} of the rate'}, trunk {trunk}"
 
-    def _freeze_behind(self, trainer: pl.Trainer, stage: BackboneStage) -> None:
+    def _freeze_behind(self, trainer: pl.Trainer, stage: BackboneModule) -> None:
         """DeepSpeed keeps gradients to itself, and would count a frozen trunk's when it clips."""
         if not self.config.trunk_rate and isinstance(trainer.strategy, DeepSpeedStrategy):
             hold_still(p for name, p in stage.named_parameters() if stage.group_of(name) == TRUNK and p.requires_grad)
 
 
-def _stage(module: pl.LightningModule) -> BackboneStage:
-    assert isinstance(module, BackboneStage)
+def _stage(module: pl.LightningModule) -> BackboneModule:
+    assert isinstance(module, BackboneModule)
     return module

@@ -27,7 +27,7 @@ from ltrec.training.callbacks.switch import Switch
 from ltrec.training.callbacks.weight_average import WeightAverage
 from ltrec.training.datamodule import StreamDataModule
 from ltrec.training.divergence import refuse_divergence, save_checked
-from ltrec.training.module import BackboneStage
+from ltrec.training.module import BackboneModule
 from ltrec.training.patience import Patience
 from ltrec.training.steps import last_step, log_interval, step_ended, steps_per_epoch
 
@@ -101,7 +101,7 @@ class Telemetry(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Add the step's losses; write a line when it is due."""
-        assert isinstance(pl_module, BackboneStage)
+        assert isinstance(pl_module, BackboneModule)
         if not step_ended(trainer, batch):
             return
         self._steps += 1
@@ -115,7 +115,7 @@ class Telemetry(Callback):
             self._strata.reset()
             self._sums, self._verdicts, self._steps = None, None, 0
 
-    def _losses(self, strategy: Strategy, stage: BackboneStage) -> SumCount:
+    def _losses(self, strategy: Strategy, stage: BackboneModule) -> SumCount:
         """The step's losses on this rank; zeros where it had no example or the step was skipped, for every rank joins the sum."""
         losses = stage.step_losses
         if isinstance(strategy, ReportsStrata):
@@ -126,7 +126,7 @@ class Telemetry(Callback):
         sum_K = torch.zeros(stage.num_strata, dtype=torch.float64, device=stage.device)
         return SumCount(sum_K, sum_K.long())
 
-    def _write(self, trainer: pl.Trainer, pl_module: BackboneStage, local: SumCount) -> None:
+    def _write(self, trainer: pl.Trainer, pl_module: BackboneModule, local: SumCount) -> None:
         total = SumCount(all_reduce_sum(local.sum_K), all_reduce_sum(local.count_K))
         loss = float(total.mean())
         if loss != loss or abs(loss) == float("inf"):
@@ -175,7 +175,7 @@ class Telemetry(Callback):
 
 def stage_of(module: pl.LightningModule) -> dict[str, float]:
     """`stage`: 1 or 2; no key where there are no plugins, and so one stage only."""
-    assert isinstance(module, BackboneStage)
+    assert isinstance(module, BackboneModule)
     return {"stage": module.stage_number} if module.has_plugins else {}
 
 
@@ -246,7 +246,7 @@ class Checkpoints(Callback):
         value = trainer.callback_metrics.get(self.monitor)
         if trainer.sanity_checking or value is None:
             return
-        assert isinstance(pl_module, BackboneStage)
+        assert isinstance(pl_module, BackboneModule)
         name = {1: "stage1", 2: "best"}[pl_module.stage_number]
         self.validated[name] = (trainer.global_step, float(value))
         if float(value) > self.best.get(name, -math.inf):

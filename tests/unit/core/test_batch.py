@@ -47,7 +47,7 @@ def test_split_cuts_consecutive_rows_and_copies_nothing(rows, data):
     for part in parts:
         rows_here = torch.arange(start, start + part.num_rows)
         expected = batch.select(rows_here)
-        for name in ("items_T", "targets_T", "offsets", "stratum_B", "user_key_B", "window_targets_K", "slot_B"):
+        for name in ("items_T", "targets_T", "offsets", "stratum_B", "user_key_B", "step_counts_K", "slot_B"):
             assert torch.equal(getattr(part, name), getattr(expected, name)), name
         assert (part.step, part.micro) == (4, 1)
         assert part.items_T.untyped_storage().data_ptr() == batch.items_T.untyped_storage().data_ptr()
@@ -65,5 +65,5 @@ def test_positions(rows):
 def test_to_moves_every_tensor_but_the_counts_that_decisions_need():
     moved = batch_of([[1, 2], [3]]).to("meta")
     assert moved.items_T.device.type == moved.user_key_B.device.type == "meta"
-    assert moved.window_targets_K.device.type == "cpu"
+    assert moved.step_counts_K.device.type == "cpu"
     assert moved.step == 4

@@ -27,14 +27,14 @@ def any_strata(draw):
 @given(any_strata(), st.data())
 def test_nothing_is_lost_and_no_order_is_changed(strata, data):
     count = data.draw(st.integers(1, strata.count))
-    merged, became = strata.merged(count)
-    assert merged.count == count and sorted(set(became)) == list(range(count)) and list(became) == sorted(became)
+    merged, stratum_map = strata.merged(count)
+    assert merged.count == count and sorted(set(stratum_map)) == list(range(count)) and list(stratum_map) == sorted(stratum_map)
     assert set(merged.lower_bounds) <= set(strata.lower_bounds) and merged.lower_bounds[0] == strata.lower_bounds[0]
     for name in ("users", "events"):
         own, all_of_them = getattr(merged, name), getattr(strata, name)
-        assert list(own) == [sum(n for n, z in zip(all_of_them, became, strict=True) if z == new) for new in range(count)]
+        assert list(own) == [sum(n for n, z in zip(all_of_them, stratum_map, strict=True) if z == new) for new in range(count)]
     activity = np.arange(0, 260)
-    assert merged.of(activity).tolist() == [-1 if z < 0 else became[z] for z in strata.of(activity).tolist()]
+    assert merged.of(activity).tolist() == [-1 if z < 0 else stratum_map[z] for z in strata.of(activity).tolist()]
     assert merged.head_from == strata.head_from
 
 
@@ -45,9 +45,9 @@ def test_as_many_as_there_are_changes_nothing(strata):
 
 
 def test_two_are_tail_and_head():
-    merged, became = FIVE.merged(2)
+    merged, stratum_map = FIVE.merged(2)
     assert merged.lower_bounds == (1, 9) and merged.names() == ("1-8", "9+")
-    assert merged.users == (80, 20) and merged.events == (195, 330) and became == (0, 0, 0, 1, 1)
+    assert merged.users == (80, 20) and merged.events == (195, 330) and stratum_map == (0, 0, 0, 1, 1)
     assert merged.first_head == 1
     off_the_cuts = Strata(FIVE.lower_bounds, FIVE.users, FIVE.events, head_from=15)
     assert off_the_cuts.merged(2)[0].lower_bounds == (1, 20), "20 is nearer to 15 than 9 is, by ratio"

@@ -60,7 +60,7 @@ def test_equal_to_the_average_of_what_is_streamed(tiny, config, size):
     targets = torch.zeros(3, dtype=torch.int64)
     for rank in range(size):
         for batch in epochs(make(tiny, config, rank, size, accumulate=2), 2):
-            targets += batch.window_targets_K if batch.micro == 0 else 0
+            targets += batch.step_counts_K if batch.micro == 0 else 0
     plan = plan_of(tiny, config)
     assert torch.allclose(targets.double() / 16, expected_targets_K(folder, manifest, plan), rtol=1e-14)
 

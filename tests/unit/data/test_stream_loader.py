@@ -55,13 +55,13 @@ def test_batches_equal_the_naive_ones(tiny, config, accumulate):
         counts = Counter()
         for row in slots:
             counts[user_of[row].stratum] += min(user_of[row].train_events, 7) - 1
-        assert batch.window_targets_K.tolist() == [counts[z] for z in range(3)]
+        assert batch.step_counts_K.tolist() == [counts[z] for z in range(3)]
 
 
 @every_variant
 def test_ranks_together_see_the_same_steps_and_micro_batches_for_every_world(tiny, config):
     whole = {(b.step, b.micro): Counter(rows(b)) for b in make(tiny, config, accumulate=2)}
-    targets = {b.step: b.window_targets_K for b in make(tiny, config)}
+    targets = {b.step: b.step_counts_K for b in make(tiny, config)}
     for size in (2, 3, 12):
         together, counts = {}, {}
         for rank in range(size):
@@ -69,7 +69,7 @@ def test_ranks_together_see_the_same_steps_and_micro_batches_for_every_world(tin
             assert len(loader) == len(list(loader))
             for b in loader:
                 together.setdefault((b.step, b.micro), Counter()).update(rows(b))
-                counts[b.step] = counts.get(b.step, 0) + b.window_targets_K * (b.micro == 0)
+                counts[b.step] = counts.get(b.step, 0) + b.step_counts_K * (b.micro == 0)
         assert together == whole
         assert all(torch.equal(counts[step], targets[step]) for step in targets)
 

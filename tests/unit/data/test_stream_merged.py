@@ -33,12 +33,12 @@ def loader_of(tiny, config, strata):
 @pytest.mark.parametrize("count", MAPS)
 def test_rows_and_digest_stay_and_strata_are_mapped(tiny, config, count):
     own, merged = loader_of(tiny, config, 0), loader_of(tiny, config, count)
-    became = torch.tensor(MAPS[count])
+    stratum_map = torch.tensor(MAPS[count])
     for before, after in zip(epochs(own, 1), epochs(merged, 1), strict=True):
-        assert torch.equal(after.stratum_B, became[before.stratum_B])
-        assert after.stratum_B.dtype == before.stratum_B.dtype and len(after.window_targets_K) == count
-        sums = torch.zeros(count, dtype=torch.int64).index_add(0, became, before.window_targets_K)
-        assert torch.equal(after.window_targets_K, sums)
+        assert torch.equal(after.stratum_B, stratum_map[before.stratum_B])
+        assert after.stratum_B.dtype == before.stratum_B.dtype and len(after.step_counts_K) == count
+        sums = torch.zeros(count, dtype=torch.int64).index_add(0, stratum_map, before.step_counts_K)
+        assert torch.equal(after.step_counts_K, sums)
         same = ("items_T", "targets_T", "offsets", "user_key_B", "slot_B")
         assert all(torch.equal(getattr(after, name), getattr(before, name)) for name in same)
     assert merged.state_dict() == own.state_dict(), "a run may resume the order with other strata; its digest is of the data set's"
@@ -54,7 +54,7 @@ def test_expectations_are_those_of_the_merged(tiny, config, count):
     )
     torch.testing.assert_close(expected_targets_K(folder, manifest, merged), sums, rtol=1e-14, atol=0)
     steps = epochs(loader_of(tiny, config, count), 2)
-    there = torch.stack([batch.window_targets_K > 0 for batch in steps if batch.micro == 0]).double().mean(0)
+    there = torch.stack([batch.step_counts_K > 0 for batch in steps if batch.micro == 0]).double().mean(0)
     assert torch.allclose(expected_presence_K(manifest, merged), there, atol=0.02)
 
 

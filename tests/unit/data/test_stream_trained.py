@@ -44,11 +44,12 @@ def test_counts_are_those_of_the_log(tmp_path, bounds, users):
     trained = Trained.of(manifest, users)
     assert [trained.all_K, trained.users_K, trained.events_K] == by_hand(strata, LENGTHS, chosen)
     for count in range(1, strata.count + 1):
-        fewer, became = strata.merged(count)
+        fewer, stratum_map = strata.merged(count)
         sums = [
-            [sum(n for n, b in zip(column, became, strict=True) if b == z) for z in range(count)] for column in _columns(trained)
+            [sum(n for n, b in zip(column, stratum_map, strict=True) if b == z) for z in range(count)]
+            for column in _columns(trained)
         ]
-        assert [list(column) for column in _columns(trained.merged(became, fewer.count))] == sums
+        assert [list(column) for column in _columns(trained.merged(stratum_map, fewer.count))] == sums
 
 
 def _columns(trained):

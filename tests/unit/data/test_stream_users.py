@@ -43,7 +43,7 @@ def test_by_user_a_window_counts_its_rows_by_stratum(tiny, config, size, accumul
         own = dict.fromkeys(whole, 0)
         for batch in make(tiny, config, rank, size, accumulate=accumulate):
             own[batch.step] = own[batch.step] + batch.stratum_B.bincount(minlength=3)
-            said = batch.window_targets_K
+            said = batch.step_counts_K
             published[batch.step] = published[batch.step] + said * (batch.micro == 0)
             if batch.micro == accumulate - 1:
                 assert torch.equal(said, own[batch.step]), "the rank's whole window, in every micro-batch"
@@ -55,7 +55,7 @@ def test_the_unit_changes_neither_rows_nor_order(tiny, config):
     """Only the counts; so a run by user has the digests of one by target."""
     by_user, by_target = (epochs(make(tiny, replace(config, unit=unit)), 1) for unit in ("user", "target"))
     nothing = torch.zeros(0)
-    assert all_same(*([replace(b, window_targets_K=nothing) for b in seen] for seen in (by_user, by_target)))
+    assert all_same(*([replace(b, step_counts_K=nothing) for b in seen] for seen in (by_user, by_target)))
     digests = {Plan.of(tiny[1], 5, replace(config, unit=unit)).digest for unit in ("user", "target")}
     assert len(digests) == 1
 
@@ -66,7 +66,7 @@ def test_expected_users_are_the_average_of_what_is_streamed_and_read_no_file(tin
     config = replace(config, unit="user")
     plan = Plan.of(manifest, 5, config)
     expected = expected_targets_K(tmp_path / "no such folder", manifest, plan)
-    average = sum(b.window_targets_K for b in epochs(make(tiny, config), 2)).double() / 16
+    average = sum(b.step_counts_K for b in epochs(make(tiny, config), 2)).double() / 16
     assert torch.allclose(expected, average, rtol=1e-14)
     assert expected.sum() == 24
 
@@ -79,7 +79,7 @@ def test_examples_of_the_data_are_what_one_pass_holds(tiny):
         targets[user.stratum] += min(user.train_events, 7) - 1
     assert by_target.tolist() == [targets[z] for z in range(3)]
     assert by_user.tolist() == [40, 72, 80]
-    per_pass = torch.stack([b.window_targets_K for b in epochs(make(tiny, BASE), 1)]).sum(0)
+    per_pass = torch.stack([b.step_counts_K for b in epochs(make(tiny, BASE), 1)]).sum(0)
     assert by_target.tolist() == per_pass.tolist()
     quotas = Plan.of(manifest, 0, VARIANTS["quota"])
     assert examples_K(folder, manifest, quotas).tolist() == by_target.tolist(), "of the data, whatever the stream makes of it"
@@ -144,7 +144,7 @@ def test_fewer_users_than_a_batch_are_visited_more_than_once_a_step():
     manifest = fake_manifest([[200], [7]], block_rows=10)
     plan = Plan.of(manifest, 0, StreamConfig(batch_rows=20, lanes=10, users="head"))
     assert (plan.train_rows, plan.steps_per_epoch) == (7, 1)
-    drawn = [row for step in range(7) for take in plan.slots(step, range(10)) for row in take.rows.tolist()]
+    drawn = [row for step in range(7) for draw in plan.draws(step, range(10)) for row in draw.rows.tolist()]
     assert set(Counter(drawn).values()) == {20}
 
 

@@ -135,7 +135,7 @@ def test_shares_of_the_window_give_the_plain_mean_gradient(window):
     sum(batch_loss.loss_N.sum() for batch_loss in map(stage.losses, window.all_batches())).backward()
     total = sum(len(row.items) - 1 for row in window.rows)
     plain = {n: torch.zeros_like(p) if p.grad is None else p.grad / total for n, p in stage.named_parameters() if p.requires_grad}
-    counts_K = sum(batch.window_targets_K for batch in [window.batches(r)[0] for r in range(window.world)])
+    counts_K = sum(batch.step_counts_K for batch in [window.batches(r)[0] for r in range(window.world)])
     for mode in MODES["linear"]:
         found = ran(window, lambda: ToyLinear(counts_K.double() / total), mode)
         assert_close(found[-1].gradients, plain)

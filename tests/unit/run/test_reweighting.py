@@ -62,7 +62,7 @@ class Case:
         """The mean over a pass of what the engine follows: sum_z w_z G_z, w from the window's counts."""
         total = 0.0
         for window in self.windows(accumulate):
-            counts_K = window[0].window_targets_K
+            counts_K = window[0].step_counts_K
             weights_K = self.stratify.rule.weights(counts_K)
             coefficient_K = torch.where(counts_K > 0, weights_K / counts_K, 0.0)
             for batch in window:
@@ -128,7 +128,7 @@ def test_per_user_mean_is_the_mean_over_the_users_of_their_means(folder, accumul
             of_user[key].append(loss)
         naive = sum(sum(losses) / len(losses) for losses in of_user.values()) / len(of_user)
         assert len(of_user) == 24
-        users = int(pieces[0].window_targets_K.sum())
+        users = int(pieces[0].step_counts_K.sum())
         found = sum(case.stage.losses(batch).loss_N.sum() for batch in pieces) / users
         assert found.item() == pytest.approx(naive.item(), rel=1e-12)
         torch.testing.assert_close(case.gradient(found), case.gradient(naive), rtol=1e-9, atol=1e-13)
@@ -150,7 +150,7 @@ def test_cvar_by_user_is_the_mean_of_the_worst_users_of_the_batch(folder, alpha)
         if whole < len(worst_first):
             naive = naive + (1 - whole / size) * worst_first[whole]
         example = case.stage.losses(batch)
-        assert example.loss_N.numel() == batch.num_rows == int(batch.window_targets_K.sum())
+        assert example.loss_N.numel() == batch.num_rows == int(batch.step_counts_K.sum())
         found = example.loss_N.mean()
         assert found.item() == pytest.approx(naive.item(), rel=1e-12)
         of_naive = torch.autograd.grad(naive, [p for p in plain.stage.parameters() if p.requires_grad])

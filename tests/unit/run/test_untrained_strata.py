@@ -80,7 +80,7 @@ def test_the_adjustment_by_users_is_the_mean_over_the_users_who_train(sparse, tm
     update, drawn = 0.0, []
     steps = 14  # of 24 rows: eight passes over 42 users
     for batch in epochs(StreamLoader(opened.folder, opened.manifest, plan, world=World()), steps // plan.steps_per_epoch):
-        counts_K, example = batch.window_targets_K, stage.losses(batch)
+        counts_K, example = batch.step_counts_K, stage.losses(batch)
         weight_K = torch.where(counts_K > 0, rule.weights(counts_K) / counts_K, 0.0)
         update = update + gradient((weight_K[example.stratum_N] * example.loss_N).sum())
         drawn += list(example.loss_N)

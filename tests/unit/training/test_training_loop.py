@@ -8,7 +8,7 @@ from pytorch_lightning.callbacks import Callback
 
 import ltrec.run.train as training
 from ltrec.core.errors import UserError
-from ltrec.training.module import BackboneStage, ExampleLosses
+from ltrec.training.module import BackboneModule, ExampleLosses
 from tests.support.scripted import script_validation
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, tiny_config, tiny_data
 
@@ -137,7 +137,7 @@ def test_without_patience_the_run_goes_to_its_end(data, tmp_path, monkeypatch):
 
 def break_step(monkeypatch, number, how):
     """Make one step's loss, or only its gradient, not a number."""
-    honest = BackboneStage.losses
+    honest = BackboneModule.losses
 
     def losses(self, batch):
         example = honest(self, batch)
@@ -147,7 +147,7 @@ def break_step(monkeypatch, number, how):
         poison = weight * math.nan if how == "loss" else torch.sqrt(0.0 * weight)
         return ExampleLosses(example.loss_N + poison, example.stratum_N)
 
-    monkeypatch.setattr(BackboneStage, "losses", losses)
+    monkeypatch.setattr(BackboneModule, "losses", losses)
 
 
 @pytest.mark.parametrize("how", ["loss", "gradient"])

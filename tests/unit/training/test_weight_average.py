@@ -18,7 +18,7 @@ from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import detect
 from ltrec.run.scoring.scorer import load_network
 from ltrec.training.callbacks.weight_average import AVERAGE
-from ltrec.training.module import BackboneStage
+from ltrec.training.module import BackboneModule
 from tests.support.extra_callbacks import extra
 from tests.support.naive_average import naive_average
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, same, tiny_config, tiny_data, tiny_words
@@ -215,7 +215,7 @@ def test_going_on_from_a_run_without_an_average_begins_with_its_weights(data, tm
 
 def test_a_step_that_is_left_out_is_not_averaged(data, tmp_path):
     """As in a stratum whose loss is no number, with strategy.nonfinite=skip."""
-    make = BackboneStage.losses
+    make = BackboneModule.losses
 
     def spoiled(self, batch):
         found = make(self, batch)
@@ -224,7 +224,7 @@ def test_a_step_that_is_left_out_is_not_averaged(data, tmp_path):
     words = ["strategy.name=stratified", "strategy.nonfinite=skip", "trainer.max_epochs=1", EMA]
     path = Path()
     with pytest.MonkeyPatch.context() as patch, extra(path):
-        patch.setattr(BackboneStage, "losses", spoiled)
+        patch.setattr(BackboneModule, "losses", spoiled)
         run = train(data, tmp_path, *words)
     state = checkpoint(run)
     assert state["global_step"] == STEPS_PER_EPOCH and state[AVERAGE]["updates"] == STEPS_PER_EPOCH - 1

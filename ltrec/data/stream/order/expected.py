@@ -93,4 +93,4 @@ def _targets_by_stratum(files: ShardFiles, manifest: Manifest, plan: Plan, pool:
 
 def _strata(manifest: Manifest, plan: Plan) -> I64:
     """Stratum of each shard, as the plan has it."""
-    return np.array([*plan.became, c.NO_STRATUM])[[shard.stratum for shard in manifest.shards]]
+    return np.array([*plan.stratum_map, c.NO_STRATUM])[[shard.stratum for shard in manifest.shards]]

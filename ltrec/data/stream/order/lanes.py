@@ -18,8 +18,8 @@ import numpy as np
 
 from ltrec.core.hashing import mix, permutation
 from ltrec.core.ragged import prefix_sums
+from ltrec.data.stream.order.draws import Buffer, Draws, Pieces
 from ltrec.data.stream.order.schedule import Schedule
-from ltrec.data.stream.order.takes import Pieces, Take, Window
 from ltrec.data.stream.reading.blocks import I64, Blocks
 from ltrec.data.stream.reading.recent import Recent
 
@@ -54,26 +54,26 @@ class LaneOrder:
         self._total = int(self._starts[-1])
         self._cut: Recent[int, _Cut] = Recent(self._cut_epoch, keep=3)
         self._lane_epoch: Recent[tuple[int, int], _LaneEpoch] = Recent(self._shuffle_pieces, keep=2, group=lambda key: key[0])
-        self._shuffled: Recent[Window, I64] = Recent(self._shuffle_rows, keep=2, group=lambda window: window.lane)
+        self._shuffled: Recent[Buffer, I64] = Recent(self._shuffle_rows, keep=2, group=lambda buffer: buffer.lane)
 
-    def takes(self, step: int, lanes: range) -> list[Take]:
+    def draws(self, step: int, lanes: range) -> list[Draws]:
         """A take per lane, more where a window or an epoch ends within the step."""
         found = []
         draws = self._schedule.first_draws(step, self._pool).tolist()
         drawn = self._schedule.drawn_in_earlier_steps(step, self._pool).tolist()
         slots = self._schedule.first_slots(step, self._pool, lanes).tolist()
         for lane, slot in zip(lanes, slots, strict=True):
-            for window, rows in self._draw(lane, draws[lane], draws[lane + 1] - draws[lane], drawn[lane]):
-                found.append(Take(window, rows, np.arange(slot, slot + rows.size)))
+            for buffer, rows in self._draw(lane, draws[lane], draws[lane + 1] - draws[lane], drawn[lane]):
+                found.append(Draws(buffer, rows, np.arange(slot, slot + rows.size)))
                 slot += rows.size
         return found
 
-    def pieces(self, window: Window) -> Pieces:
+    def pieces(self, buffer: Buffer) -> Pieces:
         """The shuffled pieces of the lane-epoch that the window covers."""
-        epoch = self._lane_epoch((window.lane, window.epoch))
-        return epoch.pieces.part(epoch.edges[window.number], epoch.edges[window.number + 1])
+        epoch = self._lane_epoch((buffer.lane, buffer.epoch))
+        return epoch.pieces.part(epoch.edges[buffer.number], epoch.edges[buffer.number + 1])
 
-    def _draw(self, lane: int, draw: int, count: int, drawn: int) -> Iterator[tuple[Window, I64]]:
+    def _draw(self, lane: int, draw: int, count: int, drawn: int) -> Iterator[tuple[Buffer, I64]]:
         """Windows and rows of `count` draws of one lane-step; `draw` is the number of the first, the lane has `drawn` before."""
         epoch = draw // self._total
         at = drawn - self._cut(epoch).earlier[lane]
@@ -82,16 +82,16 @@ class LaneOrder:
             yield from self._run(lane, epoch, at, at + taken)
             count, epoch, at = count - taken, epoch + 1, 0
 
-    def _run(self, lane: int, epoch: int, at: int, stop: int) -> Iterator[tuple[Window, I64]]:
+    def _run(self, lane: int, epoch: int, at: int, stop: int) -> Iterator[tuple[Buffer, I64]]:
         """Rows at:stop of a lane-epoch, window by window."""
         if at == stop:
             return
         bounds = self._lane_epoch((lane, epoch)).bounds
         number = bisect_right(bounds, at) - 1
         while at < stop:
-            window = Window(self._pool, lane, epoch, number)
+            buffer = Buffer(self._pool, lane, epoch, number)
             low, high = bounds[number], min(stop, bounds[number + 1])
-            yield window, self._shuffled(window)[at - low : high - low]
+            yield buffer, self._shuffled(buffer)[at - low : high - low]
             at, number = high, number + 1
 
     def _cut_epoch(self, epoch: int) -> _Cut:
@@ -112,7 +112,7 @@ class LaneOrder:
         edges = [0, *range(opening, order.size, self._window_blocks), order.size]
         return _LaneEpoch(pieces, edges, prefix_sums(pieces.high - pieces.low)[edges].tolist())
 
-    def _shuffle_rows(self, window: Window) -> I64:
-        bounds = self._lane_epoch((window.lane, window.epoch)).bounds
-        rows = bounds[window.number + 1] - bounds[window.number]
-        return permutation(mix(self._seed, self._pool, _ROWS, window.lane, window.epoch, window.number), rows)
+    def _shuffle_rows(self, buffer: Buffer) -> I64:
+        bounds = self._lane_epoch((buffer.lane, buffer.epoch)).bounds
+        rows = bounds[buffer.number + 1] - bounds[buffer.number]
+        return permutation(mix(self._seed, self._pool, _ROWS, buffer.lane, buffer.epoch, buffer.number), rows)

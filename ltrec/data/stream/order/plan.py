@@ -16,15 +16,15 @@ from ltrec.core.storage.atomic import canonical_json
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.config import StreamConfig
+from ltrec.data.stream.order.draws import Buffer, Draws, Pieces, PoolOrder
 from ltrec.data.stream.order.lanes import LaneOrder
 from ltrec.data.stream.order.pools import Pool, check_options, make_pools
 from ltrec.data.stream.order.resident import ResidentOrder
 from ltrec.data.stream.order.schedule import Schedule
-from ltrec.data.stream.order.takes import Pieces, PoolOrder, Take, Window
 from ltrec.data.stream.order.trained import Trained
 
 _ORDER_VERSION = 1
-_WINDOWS_HELD = 2  # per lane: the one in use and the next
+_BUFFERS_HELD = 2  # per lane: the one in use and the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Plan:
         trainable_rows: trainable users of the data set.
         pools: the pools, those with a quota of 0 left out.
         strata: those that batches and their counts speak of; pools and the digest of consumed rows keep to the data set's.
-        became: the number among them of each of the data set's strata.
+        stratum_map: the number among them of each of the data set's strata.
         digest: hex sha256 of everything that decides the order besides the manifest and the seed.
     """
 
@@ -60,7 +60,7 @@ class Plan:
     trainable_rows: int
     pools: tuple[Pool, ...]
     strata: Strata
-    became: tuple[int, ...]
+    stratum_map: tuple[int, ...]
     digest: str
     _orders: tuple[PoolOrder, ...]
     _window_blocks: int
@@ -81,8 +81,8 @@ class Plan:
         """
         check_options(config)
         pools = make_pools(manifest, seed, config)
-        merged, became = manifest.strata.merged(strata or manifest.strata.count)
-        trained = Trained.of(manifest, config.users).merged(became, merged.count)
+        merged, stratum_map = manifest.strata.merged(strata or manifest.strata.count)
+        trained = Trained.of(manifest, config.users).merged(stratum_map, merged.count)
         schedule = Schedule([pool.quota for pool in pools], config.lanes)
         return Plan(
             seed=seed,
@@ -97,7 +97,7 @@ class Plan:
             trainable_rows=manifest.train_rows,
             pools=pools,
             strata=merged,
-            became=became,
+            stratum_map=stratum_map,
             digest=hashlib.sha256(canonical_json(_order_spec(config, pools)).encode()).hexdigest(),
             _orders=tuple(_order(number, pool, schedule, seed, config.window_blocks) for number, pool in enumerate(pools)),
             _window_blocks=config.window_blocks,
@@ -114,17 +114,17 @@ class Plan:
         """How often an epoch visits a user of each pool, on average; above 1 = over-sampled."""
         return {pool.name: pool.quota * self.steps_per_epoch / pool.rows for pool in self.pools}
 
-    def slots(self, step: int, lanes: range) -> list[Take]:
+    def draws(self, step: int, lanes: range) -> list[Draws]:
         """The rows of these lanes in a step. Slot 0 is the first slot of the first of these lanes."""
-        return [take for order in self._orders for take in order.takes(step, lanes)]
+        return [draw for order in self._orders for draw in order.draws(step, lanes)]
 
-    def pieces(self, window: Window) -> Pieces:
+    def pieces(self, buffer: Buffer) -> Pieces:
         """Which parts of which blocks a window consists of."""
-        return self._orders[window.pool].pieces(window)
+        return self._orders[buffer.pool].pieces(buffer)
 
     def memory_bytes(self, lanes: int) -> int:
         """Most bytes of rows that a process with so many lanes holds: resident pools whole, of the others two windows a lane."""
-        return sum(pool.bytes if pool.resident else _WINDOWS_HELD * lanes * self._window_bytes(pool) for pool in self.pools)
+        return sum(pool.bytes if pool.resident else _BUFFERS_HELD * lanes * self._window_bytes(pool) for pool in self.pools)
 
     def ahead(self) -> int:
         """Steps to look ahead for windows that will be needed; 0 when windows are too short for it to pay."""

@@ -10,7 +10,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.order.quotas import resolve_quotas
-from ltrec.data.stream.reading.blocks import Blocks, blocks_of, deal
+from ltrec.data.stream.reading.blocks import Blocks, blocks_of, shuffle_blocks
 
 _ROW_BYTES = 32  # key, offset, stratum and slack of a row in memory, besides its items
 _ITEM_BYTES = 4
@@ -107,7 +107,7 @@ def trained_shards(manifest: Manifest, users: str) -> list[int]:
 
 def _pool(share: Share, manifest: Manifest, seed: int, config: StreamConfig) -> Pool:
     name, shards, quota = share
-    blocks = deal(blocks_of(manifest, shards), manifest, seed)
+    blocks = shuffle_blocks(blocks_of(manifest, shards), manifest, seed)
     rows, events = int(blocks.rows.sum()), sum(manifest.shards[n].events for n in shards)
     kept = events if config.window == "random" else min(events, rows * (config.max_len + 1))
     size = kept * _ITEM_BYTES + rows * _ROW_BYTES

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ltrec.core.hashing import mix, permutation
+from ltrec.data.stream.order.draws import ALL_LANES, Buffer, Draws, Pieces
 from ltrec.data.stream.order.schedule import Schedule
-from ltrec.data.stream.order.takes import ALL_LANES, Pieces, Take, Window
 from ltrec.data.stream.reading.blocks import I64, Blocks
 from ltrec.data.stream.reading.recent import Recent
 
@@ -19,16 +19,16 @@ class ResidentOrder:
         self._rows = int(blocks.rows.sum())
         self._shuffled: Recent[int, I64] = Recent(lambda epoch: permutation(mix(seed, pool, epoch), self._rows), keep=2)
 
-    def takes(self, step: int, lanes: range) -> list[Take]:
+    def draws(self, step: int, lanes: range) -> list[Draws]:
         """One take: neighbouring lanes draw neighbouring numbers."""
         draws = self._schedule.first_draws(step, self._pool)[lanes.start : lanes.stop + 1]
         slots = self._schedule.first_slots(step, self._pool, lanes) - (draws[:-1] - draws[0])
         slots = np.repeat(slots, np.diff(draws)) + np.arange(draws[-1] - draws[0])
-        return [Take(Window(self._pool, ALL_LANES, 0, 0), self._draw(int(draws[0]), int(draws[-1])), slots)]
+        return [Draws(Buffer(self._pool, ALL_LANES, 0, 0), self._draw(int(draws[0]), int(draws[-1])), slots)]
 
-    def pieces(self, window: Window) -> Pieces:
+    def pieces(self, buffer: Buffer) -> Pieces:
         """All blocks, whole."""
-        assert window.lane == ALL_LANES
+        assert buffer.lane == ALL_LANES
         return Pieces(self._blocks, np.zeros_like(self._blocks.rows), self._blocks.rows)
 
     def _draw(self, first: int, stop: int) -> I64:

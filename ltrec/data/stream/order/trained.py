@@ -47,10 +47,10 @@ class Trained:
         )
         return _counts(all_K, users_K, np.where(users_K > 0, events_K - (all_K - users_K), 0))
 
-    def merged(self, became: tuple[int, ...], count: int) -> Trained:
-        """Of fewer strata (`Strata.merged`): `became` says which one each of these is among the `count`."""
+    def merged(self, stratum_map: tuple[int, ...], count: int) -> Trained:
+        """Of fewer strata (`Strata.merged`): `stratum_map` says which one each of these is among the `count`."""
         return _counts(
-            *(np.bincount(became, column, count).astype(np.int64) for column in (self.all_K, self.users_K, self.events_K))
+            *(np.bincount(stratum_map, column, count).astype(np.int64) for column in (self.all_K, self.users_K, self.events_K))
         )
 
 

@@ -17,7 +17,7 @@ from ltrec.data.manifest import Manifest
 
 I64 = npt.NDArray[np.int64]
 
-_DEAL = 0x4445414C  # keeps these hashes apart from those of other purposes
+_SHUFFLE = 0x4445414C  # keeps these hashes apart from those of other purposes
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def blocks_of(manifest: Manifest, shards: Iterable[int]) -> Blocks:
     return Blocks(*(np.concatenate(column).astype(np.int64) for column in (shard, group, rows)))
 
 
-def deal(blocks: Blocks, manifest: Manifest, seed: int) -> Blocks:
+def shuffle_blocks(blocks: Blocks, manifest: Manifest, seed: int) -> Blocks:
     """Order the blocks so that any contiguous part of them holds every stratum in proportion, and few shards.
 
     Within a stratum the shards are shuffled and each keeps its blocks together; then the strata are merged by the share of
@@ -66,7 +66,7 @@ def deal(blocks: Blocks, manifest: Manifest, seed: int) -> Blocks:
     """
     stratum_of_shard = np.array([s.stratum for s in manifest.shards], np.int64)
     stratum = stratum_of_shard[blocks.shard]
-    shuffled = np.lexsort((blocks.group, blocks.shard, mix_array(mix(seed, _DEAL), blocks.shard), stratum))
+    shuffled = np.lexsort((blocks.group, blocks.shard, mix_array(mix(seed, _SHUFFLE), blocks.shard), stratum))
     blocks, stratum = blocks.take(shuffled), stratum[shuffled]
     position = np.empty(blocks.count, np.float64)
     for z in np.unique(stratum):

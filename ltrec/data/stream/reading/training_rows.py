@@ -14,15 +14,15 @@ from ltrec.core import columns as c
 from ltrec.core.hashing import mix, mix_array
 from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.data.manifest import Manifest
+from ltrec.data.stream.order.draws import Buffer
 from ltrec.data.stream.order.plan import Plan
-from ltrec.data.stream.order.takes import Window
 from ltrec.data.stream.reading.blocks import I64
 from ltrec.data.stream.reading.recent import Recent
 from ltrec.data.stream.reading.rows import Rows, int_column, key_columns, list_column
 from ltrec.data.stream.reading.shards import ShardFiles
 
 COLUMNS = [c.USER_KEY, c.STRATUM, c.TRAIN_EVENTS, c.ITEMS]
-_WINDOWS_KEPT = 2  # per lane: the one in use and the next
+_BUFFERS_KEPT = 2  # per lane: the one in use and the next
 
 
 class TrainingRows:
@@ -31,10 +31,10 @@ class TrainingRows:
     def __init__(self, folder: Path, manifest: Manifest, plan: Plan, check: str = "hash") -> None:
         self._files = ShardFiles(folder, manifest, check)
         self._manifest, self._plan = manifest, plan
-        self.of: Recent[Window, Rows] = Recent(self._decode, keep=_WINDOWS_KEPT, group=lambda window: (window.pool, window.lane))
+        self.of: Recent[Buffer, Rows] = Recent(self._decode, keep=_BUFFERS_KEPT, group=lambda buffer: (buffer.pool, buffer.lane))
 
-    def _decode(self, window: Window) -> Rows:
-        pieces = self._plan.pieces(window)
+    def _decode(self, buffer: Buffer) -> Rows:
+        pieces = self._plan.pieces(buffer)
         every = zip(
             pieces.blocks.shard.tolist(), pieces.blocks.group.tolist(), pieces.low.tolist(), pieces.high.tolist(), strict=True
         )

@@ -22,21 +22,21 @@ from ltrec.core.errors import Stopped
 NOTHING, REQUEUE, INTERRUPT, END = range(4)
 """What is asked for, the stronger wish last: stop and come back (SIGUSR1, a STOP file), or stop for good (Ctrl-C, SIGTERM)."""
 
-WISHES = {signal.SIGUSR1: REQUEUE, signal.SIGINT: INTERRUPT, signal.SIGTERM: END}
+STOP_SIGNALS = {signal.SIGUSR1: REQUEUE, signal.SIGINT: INTERRUPT, signal.SIGTERM: END}
 
 _ECHO_S = 2.0
 """torchrun hands Ctrl-C on to processes that have heard it from the terminal: within so many seconds it is one."""
 
 
-class Asked:
+class StopRequest:
     """The strongest wish of this process so far. Who presses Ctrl-C twice does not want to wait."""
 
     def __init__(self) -> None:
-        self.wish = NOTHING
-        self.at_work = False  # before, a Ctrl-C ends the process: there is nothing to save
+        self.kind = NOTHING
+        self.training = False  # before, a Ctrl-C ends the process: there is nothing to save
         self._interrupted: float | None = None  # when
 
-    def note(self, number: int, frame: FrameType | None = None) -> None:
+    def handle(self, number: int, frame: FrameType | None = None) -> None:
         """The signal handler.
 
         Raises:
@@ -44,42 +44,42 @@ class Asked:
         """
         if number == signal.SIGINT:
             self._interrupt()
-        self.wish = max(self.wish, WISHES[signal.Signals(number)])
+        self.kind = max(self.kind, STOP_SIGNALS[signal.Signals(number)])
 
     def _interrupt(self) -> None:
         now, before = time.monotonic(), self._interrupted
         self._interrupted = now if before is None else before
         echo = before is not None and "TORCHELASTIC_RUN_ID" in os.environ and now - before < _ECHO_S
-        if self.at_work and (before is None or echo):
+        if self.training and (before is None or echo):
             return
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         raise KeyboardInterrupt
 
 
 @contextmanager
-def heeding() -> Iterator[Asked]:
+def catch_stop_signals() -> Iterator[StopRequest]:
     """Note signals for as long as the context lasts; outside the main thread, where Python allows no handlers, none arrive.
 
     A rank that stopped because another was asked may hear the same SIGUSR1 afterwards: Slurm sends it node by node. By default that
     would kill it, and the job would fail instead of coming back; so it is noted to the end of the process.
     """
-    asked = Asked()
+    stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield stop
         return
-    before = {number: signal.signal(number, asked.note) for number in WISHES}
+    before = {number: signal.signal(number, stop.handle) for number in STOP_SIGNALS}
     try:
-        yield asked
+        yield stop
     except Stopped as stopped:
         if stopped.requeue:
-            before[signal.SIGUSR1] = asked.note
+            before[signal.SIGUSR1] = stop.handle
         raise
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def take_over(trainer: pl.Trainer) -> None:
+def disable_lightning_signals(trainer: pl.Trainer) -> None:
     """Switch off what Lightning does about signals. It has no public switch; a test holds the names to the installed version."""
     trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]

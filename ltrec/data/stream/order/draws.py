@@ -11,7 +11,7 @@ from ltrec.data.stream.reading.blocks import I64, Blocks
 ALL_LANES = -1
 
 
-class Window(NamedTuple):
+class Buffer(NamedTuple):
     """Name of a set of rows that is held in memory together. A resident pool is one window of all lanes and epochs."""
 
     pool: int
@@ -21,7 +21,7 @@ class Window(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Take:
+class Draws:
     """Rows of one window for slots of one step.
 
     Attributes:
@@ -30,7 +30,7 @@ class Take:
         slots: int64 [n], their places within the rank's share of the step.
     """
 
-    window: Window
+    buffer: Buffer
     rows: I64
     slots: I64
 
@@ -55,8 +55,8 @@ class Pieces:
 class PoolOrder(Protocol):
     """Order of the draws of one pool, a pure function of the step."""
 
-    def takes(self, step: int, lanes: range) -> list[Take]:
+    def draws(self, step: int, lanes: range) -> list[Draws]:
         """The rows that these lanes draw from the pool in a step; slots are counted from the first of these lanes."""
 
-    def pieces(self, window: Window) -> Pieces:
+    def pieces(self, buffer: Buffer) -> Pieces:
         """What a window consists of."""
