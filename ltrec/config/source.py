@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,13 @@ def read_file(path: Path, shown: str) -> list[Setting]:
             f"{shown} is damaged, or was changed since ltrec wrote it: its last line is not the digest of the others; restore it, "
             "or remove that line if the change is yours"
         )
-    return list(_parse(text, "", shown, lambda node: f"in {shown}:{node.start_mark.line + 1}"))
+    return list(_settings_of(text, shown))
+
+
+@lru_cache(maxsize=64)
+def _settings_of(text: str, shown: str) -> tuple[Setting, ...]:
+    """A file's settings, parsed once: a sweep, a benchmark and the tests read the same few files over and over."""
+    return tuple(_parse(text, "", shown, lambda node: f"in {shown}:{node.start_mark.line + 1}"))
 
 
 def read_words(words: Sequence[str]) -> list[Setting]:
