@@ -3,4 +3,6 @@
 Importing the package gives the version and nothing else: neither torch nor Lightning is loaded until a command needs it.
 """
 
-__version__ = "0.1.0"
+from ltrec.version import __version__
+
+__all__ = ["__version__"]

@@ -155,7 +155,7 @@ def test_make_targets_in_the_readme_exist():
 def test_the_version_is_in_the_changelog():
     [version] = [
         node.value.value
-        for node in ast.parse((ROOT / "ltrec/__init__.py").read_text()).body
+        for node in ast.parse((ROOT / "ltrec/version.py").read_text()).body
         if isinstance(node, ast.Assign) and node.targets[0].id == "__version__"
     ]
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()

@@ -16,12 +16,12 @@ from typing import Any
 
 import typer
 
-from ltrec import __version__
 from ltrec.cli.failures import exit_code_of
 from ltrec.core.errors import UserError, nearest
 from ltrec.run.process.cores import settle
 from ltrec.run.process.rendezvous_env import check_ranks
 from ltrec.run.process.standard_streams import quiet_callbacks, stand
+from ltrec.version import __version__
 
 COMMANDS = {
     "quickstart": "all of it on a small public data set: a report in minutes",

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-import ltrec
 from ltrec.core.errors import first_line
 from ltrec.doctor.finding import Finding, broken, ok, warning
 from ltrec.tracking.wandb import NO_KEY, server, unreachable, why_no_credentials
+from ltrec.version import __version__
 
 _DRIVER = Path("/proc/driver/nvidia/version")
 _PATIENCE_S = 20
@@ -26,7 +26,7 @@ _PATIENCE_S = 20
 
 def python() -> Finding:
     """Interpreter and system."""
-    says = f"{platform.python_version()} in {sys.prefix}; ltrec {ltrec.__version__}"
+    says = f"{platform.python_version()} in {sys.prefix}; ltrec {__version__}"
     if sys.platform != "linux":
         return warning(f"{says}; on {sys.platform}", "the tests run on Linux; elsewhere expect to be the first")
     return ok(says)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ltrec
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 from ltrec.core.secrets import masked, secrets_of
@@ -27,6 +26,7 @@ from ltrec.reporting.tables import coverage_table, full_table, group_table, side
 from ltrec.reporting.versus import Against, against, differences_table, forest_panel, pairing_note, reasons
 from ltrec.reporting.view import Answer, Evaluated, Page, Panel, Reached, Table, Versus
 from ltrec.reporting.words import cold_users, grid_notes, headline, lede, limits, tiles
+from ltrec.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def build_page(runs: Sequence[RunFolder], config: EvaluationConfig) -> Page:
     warned = cautions(mine, found[1:])
     answer = _answer(mine, judged, by_stratum, warned)
     return Page(
-        version=ltrec.__version__,
+        version=__version__,
         title=_title(mine, answer),
         kicker=_kicker(mine, data, judged),
         answer=answer,
@@ -202,7 +202,7 @@ def _title(mine: Method, answer: Answer) -> str:
 
 def _footer(runs: Sequence[RunFolder]) -> str:
     more = f" and {counted(len(runs) - 1, 'more run')}" if len(runs) > 1 else ""
-    return f"Made by ltrec {ltrec.__version__} from {runs[0].path}{more}. One file, no scripts, nothing loaded from elsewhere."
+    return f"Made by ltrec {__version__} from {runs[0].path}{more}. One file, no scripts, nothing loaded from elsewhere."
 
 
 def _data(run: RunFolder) -> Mapping[str, Any]:

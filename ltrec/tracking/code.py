@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import ltrec
-
-PACKAGE = Path(ltrec.__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def package_files(package: Path = PACKAGE) -> list[Path]:

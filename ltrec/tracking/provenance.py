@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-import ltrec
 from ltrec.core.secrets import masked_tree, secrets_of
 from ltrec.data.manifest import Manifest
-from ltrec.tracking.code import code_digest
+from ltrec.tracking.code import PACKAGE, code_digest
+from ltrec.version import __version__
 
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pyarrow", "duckdb", "omegaconf", "wandb")
 
@@ -31,9 +31,9 @@ def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> di
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": " ".join(["ltrec", *sys.argv[1:]]),
         "seed": seed,
-        "versions": {"ltrec": ltrec.__version__, "python": platform.python_version(), **_versions()},
+        "versions": {"ltrec": __version__, "python": platform.python_version(), **_versions()},
         "code": code_digest(),
-        "git": git_state(Path(ltrec.__file__).parent),
+        "git": git_state(PACKAGE),
         "hardware": _hardware(world_size),
         "data": {
             "path": str(data),

@@ -22,7 +22,6 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-import ltrec
 from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare import filtering, rejects, splits, staging, summary, vocabulary
@@ -42,6 +41,7 @@ from ltrec.data.prepare.ties import order_ties
 from ltrec.data.prepare.times.choice import choose_time
 from ltrec.data.prepare.times.days import note, only_days
 from ltrec.data.prepare.times.text import check_format
+from ltrec.version import __version__
 
 Connection = duckdb.DuckDBPyConnection
 
@@ -133,7 +133,7 @@ def _build(
     summary.check_account(account, shards, int(counts.sum()))
     return Manifest(
         name=identity["name"],
-        created_by={"ltrec": ltrec.__version__, "duckdb": duckdb.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},
+        created_by={"ltrec": __version__, "duckdb": duckdb.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},
         source={
             "files": identity["files"],
             "columns": {"user": config.user, "item": config.item, "time": config.time},

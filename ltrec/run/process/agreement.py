@@ -12,13 +12,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import ltrec
 from ltrec.config.identity import flat
 from ltrec.config.tree import RunConfig
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import Manifest
 from ltrec.tracking.code import code_digest
 from ltrec.training.checkpoints.io import whole_file
+from ltrec.version import __version__
 
 _ITS_OWN = ("data.path", "init_from", "trainer.threads", "trainer.progress")
 """Settings that a rank may have of its own. What lies at the two paths is compared."""
@@ -30,7 +30,7 @@ _LIBRARIES = ("torch", "pytorch-lightning", "deepspeed", "torchjd", "numpy", "py
 def code() -> dict[str, str]:
     """The program and the libraries."""
     return {
-        "the code": f"ltrec {ltrec.__version__} with digest {code_digest()}",
+        "the code": f"ltrec {__version__} with digest {code_digest()}",
         "Python": platform.python_version(),
         **{library: metadata.version(library) for library in _LIBRARIES},
     }

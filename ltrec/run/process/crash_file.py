@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ltrec import __version__
 from ltrec.core.secrets import masked, secrets_of
+from ltrec.version import __version__
 
 _PLACE = "_ltrec_folder"
 
