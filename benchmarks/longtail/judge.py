@@ -25,7 +25,7 @@ from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.metrics import per_user
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, TARGET_COUNT, EvalTable
-from ltrec.evaluation.trained import KEY
+from ltrec.evaluation.training_facts import KEY
 
 HEADLINE = "ndcg@10"
 

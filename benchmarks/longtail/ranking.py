@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from ltrec.config.tree import RunConfig
 from ltrec.data.stream.reading.histories import Score
-from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.groups import groups
 from ltrec.evaluation.metrics import per_user
 from ltrec.evaluation.ranking import num_parts, rank_split
-from ltrec.evaluation.table import NUM_CANDIDATES, RANK, EvalTable, Part, assemble
+from ltrec.evaluation.table import NUM_CANDIDATES, RANK, EvalTable, RankedRows, assemble
 from ltrec.run.build.components import Data, build_histories
 from ltrec.run.evaluate import protocol_of
 
@@ -33,11 +33,11 @@ def rank_together(scores: Mapping[str, Score], config: RunConfig, data: Data, sp
         rank_split(score, histories, train_count, parts=range(num_parts(histories)), filter_seen=filter_seen, top_k=0)
         for score in scores.values()
     ]
-    parts: dict[str, list[Part]] = {name: [] for name in scores}
+    parts: dict[str, list[RankedRows]] = {name: [] for name in scores}
     for together in zip(*ranked, strict=True):
         for name, part in zip(scores, together, strict=True):
             parts[name].append(part)
-    strata, catalogue, protocol = data.manifest.strata, Catalogue.of(train_count), protocol_of(config, data, split)
+    strata, catalogue, protocol = data.manifest.strata, ItemCatalogue.of(train_count), protocol_of(config, data, split)
     return {
         name: assemble(found, protocol=protocol, source={"name": name}, strata=strata, catalogue=catalogue)
         for name, found in parts.items()

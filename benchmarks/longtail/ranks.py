@@ -26,7 +26,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_path, canonical_json
 from ltrec.core.strata import Strata
 from ltrec.data.reach import Reach
-from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.table import HISTORY_LENGTH, NUM_CANDIDATES, RANK, REPEAT, TARGET, TARGET_COUNT, EvalTable, Protocol
 
 DEEPEST = 100
@@ -182,7 +182,7 @@ def read_users(path: Path) -> Users:
     rows = rows.append_column(c.USER_ID, pa.array([str(row) for row in range(count)]))
     rows = rows.append_column(RANK, pa.array(np.ones(count, dtype=np.int32)))
     strata, catalogue = (_tuples(meta[part]) for part in ("strata", "catalogue"))
-    table = EvalTable(rows, Protocol(**meta["protocol"]), {}, Strata(**strata), Catalogue(**catalogue))
+    table = EvalTable(rows, Protocol(**meta["protocol"]), {}, Strata(**strata), ItemCatalogue(**catalogue))
     return Users(meta["users"], table)
 
 

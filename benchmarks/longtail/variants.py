@@ -28,7 +28,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.data.neighbours.table import Neighbours
 from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.evaluation.memory.config import MemoryConfig
-from ltrec.evaluation.memory.weighing import Choice
+from ltrec.evaluation.memory.weighing import WeightChoice
 from ltrec.run.build.components import Data
 from ltrec.run.folder.run_folder import folder_of
 from ltrec.run.process.processes import detect
@@ -71,7 +71,7 @@ class Trunk:
         return load_network(self.config, self.data, self.checkpoint, detect(), weights="raw")
 
     @cached_property
-    def mix(self) -> Choice:
+    def mix(self) -> WeightChoice:
         """The weight of the mix."""
         return self.choose(self.ema, MIX, self.neighbours)
 
@@ -85,12 +85,12 @@ class Trunk:
         known = neighbours or self.neighbours
         return self.weighed(network, settings, known, self.choose(network, settings, known))
 
-    def choose(self, network: Score, settings: MemoryConfig, neighbours: Neighbours) -> Choice:
+    def choose(self, network: Score, settings: MemoryConfig, neighbours: Neighbours) -> WeightChoice:
         """The weight of a memory beside a network."""
         memory = remembering(settings, neighbours, filter_seen=self.config.evaluation.filter_seen)
         return choose_weights(self.config, settings, self.data, memory, network)
 
-    def weighed(self, network: Score, settings: MemoryConfig, neighbours: Neighbours, choice: Choice) -> Variant:
+    def weighed(self, network: Score, settings: MemoryConfig, neighbours: Neighbours, choice: WeightChoice) -> Variant:
         """A network with a memory of a weight that was chosen."""
         seen = self.config.evaluation.filter_seen
         return Variant(score_with(settings, network, neighbours, choice.weights, filter_seen=seen), _told(choice))
@@ -115,7 +115,7 @@ def open_trunk(config: RunConfig, data: Data) -> Trunk:
     return Trunk(config, data, folder_of(config).checkpoint("best"))
 
 
-def _told(choice: Choice) -> dict[str, Any]:
+def _told(choice: WeightChoice) -> dict[str, Any]:
     """A choice in JSON values: weights, and what validation said of every one that was tried."""
     values = [round(value, 5) for value in choice.all.ndcg]
     return {"weights": list(choice.weights), "grid": list(choice.grid), "ndcg@10": values}

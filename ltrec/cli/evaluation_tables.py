@@ -17,7 +17,7 @@ from ltrec.evaluation.comparison.gate_words import deciding, head_test, head_tol
 from ltrec.evaluation.memory.words import memory_line
 from ltrec.evaluation.summary import Estimate, Summary
 from ltrec.evaluation.table import EvalTable
-from ltrec.evaluation.trained import convergence_lines, ranked_line
+from ltrec.evaluation.training_facts import convergence_lines, ranked_line
 from ltrec.terminal.screen import Screen, shortened
 
 COUNT, INTERVAL, SPREAD = "count", "95 % interval", "seed sd"
@@ -115,14 +115,14 @@ def protocol_line(summary: Summary) -> str:
 def comparison_table(comparison: Comparison, without: Collection[str] = ()) -> Table:
     """Per group: the headline metric of both, the change with its interval, its share of the base, one-sided p."""
     several = len(comparison.seeds) > 1
-    told = f"mean of {len(comparison.seeds)} seeds" if several else "one training seed: intervals know of users only"
+    listed = f"mean of {len(comparison.seeds)} seeds" if several else "one training seed: intervals know of users only"
     keys = [COUNT, "base", "other", "change", INTERVAL, "relative", "p (gain)", SPREAD]
     shown = [key not in without and (several or key != SPREAD) for key in keys]
     width = 10 if LONG in without else 20
     names = [{"base": shortened(comparison.base, width), "other": shortened(comparison.other, width)}.get(key, key) for key in keys]
     headline = next((name for name in comparison.groups["all"].metrics if name.startswith("ndcg@")), "ndcg@10")
     table = _table(
-        f"{pretty(headline)}: {comparison.other} against {comparison.base}, {comparison.protocol.split} split, {told}",
+        f"{pretty(headline)}: {comparison.other} against {comparison.base}, {comparison.protocol.split} split, {listed}",
         ["users", *itertools.compress(names, shown)],
     )
     table.columns[0].no_wrap = True

@@ -79,7 +79,7 @@ class Strata:
         return tuple(min(sorted(trained), key=lambda other: abs(other - z)) for z in range(self.count))
 
     def merged(self, count: int) -> tuple[Strata, tuple[int, ...]]:
-        """Fewer strata, each a run of neighbours of these, and for each of these the number of the one that it became.
+        """Fewer strata, each a run of neighbours of these, and the stratum map: the new number of each of these.
 
         Two strata are the tail and the head, divided at `first_head`. Any other number takes the cuts nearest to equal user shares,
         the lowest cut first, each leaving one for every cut that follows (equally near: the lower one).

@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class ItemCatalogue:
     """Items 1..V by falling training count.
 
     Attributes:
@@ -29,12 +29,12 @@ class Catalogue:
     items: tuple[int, ...]
 
     @staticmethod
-    def of(train_count: Tensor) -> Catalogue:
+    def of(train_count: Tensor) -> ItemCatalogue:
         """From the vocabulary's training counts [V+1], entry 0 being padding."""
         count_V = train_count[1:].cpu().numpy()
         assert (count_V[1:] <= count_V[:-1]).all(), "item ids must be ordered by falling training count"
         counts, items = np.unique(count_V, return_counts=True)
-        return Catalogue(tuple(counts[::-1].tolist()), tuple(items[::-1].tolist()))
+        return ItemCatalogue(tuple(counts[::-1].tolist()), tuple(items[::-1].tolist()))
 
     @property
     def num_items(self) -> int:

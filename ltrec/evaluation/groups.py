@@ -1,4 +1,4 @@
-"""Groups of users that are reported on: everyone, tail and head, the activity strata, and the two kinds of strangers.
+"""Groups of users that are reported on: everyone, tail and head, the activity strata, and users unseen in training (two kinds).
 
 all      users with a history            = the strata + new
 tail     trained users below the head cut      head  the others
@@ -52,8 +52,8 @@ def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
         Group("head", f"head ({cut}+ events)", trained & (activity >= cut)),
         *(Group(f"stratum={i}", of_range(name, "event"), trained & (stratum == i)) for i, name in enumerate(table.strata.names())),
     ]
-    strangers = [
+    unseen = [
         Group("new", "new users (not in training)", warm & (stratum < 0)),
         Group("cold", "cold users (no history)", ~warm),
     ]
-    return [*fixed, *(g for g in strangers if g.users)]
+    return [*fixed, *(g for g in unseen if g.users)]

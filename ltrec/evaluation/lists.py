@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.catalogue import ItemCatalogue
 
 
 def list_metrics(
@@ -21,7 +21,7 @@ def list_metrics(
     keep_N: npt.NDArray[np.bool_],
     *,
     cutoffs: Sequence[int],
-    catalogue: Catalogue,
+    catalogue: ItemCatalogue,
     shares: Sequence[float],
 ) -> dict[str, float]:
     """Metrics of the lists of the users kept.

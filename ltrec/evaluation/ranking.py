@@ -23,9 +23,9 @@ from ltrec.core.errors import UserError
 from ltrec.data.reach import UNKNOWN
 from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.evaluation.baselines import popularity
-from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.sampling import draw_negatives
-from ltrec.evaluation.table import TABLE_SCHEMA, Part
+from ltrec.evaluation.table import TABLE_SCHEMA, RankedRows
 from ltrec.models.scoring import mask_seen
 from ltrec.models.top_items import top_items
 
@@ -187,7 +187,7 @@ def rank_split(
     filter_seen: bool,
     top_k: int,
     negatives: Negatives | None = None,
-) -> Iterator[Part]:
+) -> Iterator[RankedRows]:
     """Rank the given parts of a split, one after the other. Users without history are ranked by popularity, whatever the scorer.
 
     Args:
@@ -199,17 +199,17 @@ def rank_split(
         top_k: recommendations kept per user.
         negatives: see `rank_chunk`.
     """
-    catalogue, by_popularity = Catalogue.of(train_count), popularity(train_count)
+    catalogue, by_popularity = ItemCatalogue.of(train_count), popularity(train_count)
     for index in parts:
         warm = index < len(histories)
         chunk = histories.chunk(index) if warm else histories.cold_chunk(index - len(histories))
         with torch.inference_mode():
             scores_BV = (score if warm else by_popularity)(chunk)
             result = rank_chunk(scores_BV, chunk, filter_seen=filter_seen, top_k=top_k, negatives=negatives)
-        yield Part(index, _rows(chunk, result, catalogue))
+        yield RankedRows(index, _rows(chunk, result, catalogue))
 
 
-def _rows(chunk: HistoryChunk, result: ChunkResult, catalogue: Catalogue) -> pa.Table:
+def _rows(chunk: HistoryChunk, result: ChunkResult, catalogue: ItemCatalogue) -> pa.Table:
     target = chunk.target_B.numpy()
     columns: list[Any] = [
         chunk.user_id,

@@ -100,10 +100,10 @@ def reach_line(table: EvalTable, config: EvaluationConfig) -> str | None:
     if tail is None:
         return None
     words = {ONE_LINK: "one link from the history", TWO_LINKS: "two", BEYOND: "beyond", REPEAT: "in it"}
-    told = [
+    listed = [
         f"{tail[d]:.0%}{'' if head is None else f' ({head[d]:.0%})'} {word}" for d, word in words.items() if d != REPEAT or tail[d]
     ]
-    return f"targets of the tail{'' if head is None else ' (head)'}: {', '.join(told)}"
+    return f"targets of the tail{'' if head is None else ' (head)'}: {', '.join(listed)}"
 
 
 def _estimate(metric: str, value_SN: npt.NDArray[np.float64], config: EvaluationConfig, *names: str) -> Estimate:

@@ -24,7 +24,7 @@ from ltrec.core.storage.atomic import atomic_path, canonical_json
 from ltrec.core.storage.sealed_parquet import seal_holds, write_sealed
 from ltrec.core.strata import Strata
 from ltrec.data.reach import UNKNOWN, Reach
-from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.catalogue import ItemCatalogue
 
 HISTORY_LENGTH = "history_length"  # events before the target, int32; 0 = cold
 TARGET = "target"  # dense item id, int32
@@ -79,7 +79,7 @@ class Protocol:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class RankedRows:
     """Rows of one chunk of users; `index` counts warm chunks first, then cold ones."""
 
     index: int
@@ -103,7 +103,7 @@ class EvalTable:
     protocol: Protocol
     source: dict[str, Any]
     strata: Strata
-    catalogue: Catalogue
+    catalogue: ItemCatalogue
 
     @property
     def num_users(self) -> int:
@@ -151,7 +151,7 @@ class EvalTable:
             protocol, strata, catalogue = (
                 Protocol(**{**meta["protocol"], "version": VERSION}),
                 Strata(**_tuples(meta["strata"])),
-                Catalogue(**_tuples(meta["catalogue"])),
+                ItemCatalogue(**_tuples(meta["catalogue"])),
             )
             return EvalTable(rows.replace_schema_metadata(None), protocol, meta["source"], strata, catalogue)
         except (KeyError, TypeError, AttributeError):
@@ -177,12 +177,12 @@ def _rows(path: Path) -> pa.Table:
 
 
 def assemble(
-    parts: Iterable[Part],
+    parts: Iterable[RankedRows],
     *,
     protocol: Protocol,
     source: dict[str, Any],
     strata: Strata,
-    catalogue: Catalogue,
+    catalogue: ItemCatalogue,
     reach: Reach | None = None,
 ) -> EvalTable:
     """Join the parts of all processes, given in any order, in chunk order. No part may be missing or double.

@@ -15,7 +15,7 @@ from ltrec.evaluation.comparison.gate import FAIL, INCONCLUSIVE, PASS
 from ltrec.evaluation.summary import Estimate, Summary
 from ltrec.reporting.method import Method
 from ltrec.reporting.versus import Against, forest_panel, reasons
-from ltrec.reporting.view import Answer, Badge, Panel, Part, Sentence
+from ltrec.reporting.view import Answer, Badge, Panel, Phrase, Sentence
 from ltrec.reporting.words import baseline_words, headline, lede, metric_name
 
 WORDS = {PASS: "PASS", FAIL: "FAIL", INCONCLUSIVE: "INCONCLUSIVE"}
@@ -56,8 +56,8 @@ def served_answer(
 def untested_answer(method: Method, cautions: tuple[str, ...]) -> Answer:
     """Of a method that was trained and not evaluated."""
     command = f"ltrec evaluate {' '.join(str(run.path) for run in method.runs)}"
-    sentence = (Part("What follows is its training alone. Run "), Part(command, "code"), Part(" and report again."))
-    line = (Part("This run has not been evaluated yet."),)
+    sentence = (Phrase("What follows is its training alone. Run "), Phrase(command, "code"), Phrase(" and report again."))
+    line = (Phrase("This run has not been evaluated yet."),)
     return Answer(line, None, (sentence,), None, (), (), cautions)
 
 
@@ -65,18 +65,18 @@ def no_verdict(method: Method) -> Sentence:
     """Why there is none, and the command that would give one."""
     command = f"ltrec report {' '.join(str(run.path) for run in method.runs)} BASELINE..."
     return (
-        Part("Without a baseline there is no verdict: whether the tail gained and the head paid is told by "),
-        Part(command, "code"),
-        Part(", with the runs of a baseline of the same seeds, three or more, evaluated like these."),
+        Phrase("Without a baseline there is no verdict: whether the tail gained and the head paid is shown by "),
+        Phrase(command, "code"),
+        Phrase(", with the runs of a baseline of the same seeds, three or more, evaluated like these."),
     )
 
 
 def answer_line(it: Against) -> Sentence:
     """``Tail -37 %, head -29 % against joint``."""
     if it.verdict is None:
-        return (Part(f"No verdict against {it.name}"),)
+        return (Phrase(f"No verdict against {it.name}"),)
     tail, head = (_rounded(it, group) for group in ("tail", "head"))
-    return (Part(f"Tail {tail}", "tail"), Part(", "), Part(f"head {head}", "head"), Part(f" against {it.name}"))
+    return (Phrase(f"Tail {tail}", "tail"), Phrase(", "), Phrase(f"head {head}", "head"), Phrase(f" against {it.name}"))
 
 
 def badge(it: Against) -> Badge:
@@ -98,15 +98,15 @@ def _intervals(it: Against) -> Sentence:
     """Of what the line's figures are, with their intervals."""
     seeds = len(it.found.seeds)
     of_seeds = f"means of {counted(seeds, 'seed')} a side" if seeds > 1 else "one training seed a side"
-    parts = [Part(metric_name(it.metric) or "Metrics", "term"), Part(f" of {it.mine} against {it.name}, {of_seeds}. ")]
-    told = [(group, found) for group in ("tail", "head") if (found := it.of(group))]
-    if told:
-        parts.append(Part(f"95 % intervals over {it.over()}: "))
-    for i, (group, found) in enumerate(told):
+    parts = [Phrase(metric_name(it.metric) or "Metrics", "term"), Phrase(f" of {it.mine} against {it.name}, {of_seeds}. ")]
+    listed = [(group, found) for group in ("tail", "head") if (found := it.of(group))]
+    if listed:
+        parts.append(Phrase(f"95 % intervals over {it.over()}: "))
+    for i, (group, found) in enumerate(listed):
         span = _span(found.share()) if found.base else f"{found.change.low:+.4f} to {found.change.high:+.4f}"
-        parts += [Part(", " if i else ""), Part(f"{group} {span}", group)]
-        parts.append(Part(f" ({counted(it.found.groups[group].users, 'user')})"))
-    return (*parts, Part("."))
+        parts += [Phrase(", " if i else ""), Phrase(f"{group} {span}", group)]
+        parts.append(Phrase(f" ({counted(it.found.groups[group].users, 'user')})"))
+    return (*parts, Phrase("."))
 
 
 def _span(part: Estimate) -> str:
@@ -120,4 +120,4 @@ def _strongest(rivals: Sequence[Against]) -> tuple[Sentence, ...]:
     which = "the stronger of two" if len(rivals) == 2 else f"the strongest of {len(rivals)}"
     value = f"{metric} over all users, {first.strength():.4f}"
     words = f"{first.name} is {which} baselines given here by {value}; the others follow below."
-    return ((Part(words),),)
+    return ((Phrase(words),),)

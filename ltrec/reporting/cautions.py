@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ltrec.evaluation.trained import budget_line, convergence_lines
+from ltrec.evaluation.training_facts import budget_line, convergence_lines
 from ltrec.reporting.method import Method
 from ltrec.reporting.words import capital
 

@@ -10,7 +10,7 @@ from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.memory.words import memory_line
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
-from ltrec.evaluation.trained import ranked_line
+from ltrec.evaluation.training_facts import ranked_line
 from ltrec.reporting.method import Method
 
 Facts = tuple[tuple[str, str], ...]
@@ -43,8 +43,8 @@ def protocol_facts(summary: Summary, method: Method, split: str, config: Evaluat
         ("Ties", f"{protocol.ties}: equal scores count against the target" if protocol.ties == "pessimistic" else protocol.ties),
         ("Intervals", f"95 %, bootstrap over {over}, {counted(config.bootstrap_samples, 'resample')}"),
         ("Scorer", _joined(_scorer(t) for t in tables)),
-        *((("Checkpoint", _joined(told)),) if (told := [line for t in tables if (line := ranked_line(t))]) else ()),
-        *((("Memory", _joined(told)),) if (told := [line for t in tables if (line := memory_line(t))]) else ()),
+        *((("Checkpoint", _joined(listed)),) if (listed := [line for t in tables if (line := ranked_line(t))]) else ()),
+        *((("Memory", _joined(listed)),) if (listed := [line for t in tables if (line := memory_line(t))]) else ()),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from ltrec.core import columns as c
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
-from ltrec.reporting.method import Histories
+from ltrec.reporting.method import SeedHistories
 from ltrec.reporting.plots.grid import popularity_grid
 from ltrec.reporting.plots.strata import Series, activity_histogram, metric_by_stratum
 from ltrec.reporting.plots.training import SeedCurve, loss_curves, validation_curves
@@ -45,7 +45,7 @@ def grid_panel(summary: Summary) -> Panel:
     return shown(popularity_grid(metric_name(grid.metric), grid.rows, grid.columns, grid.mean_KP, grid.users_KP))
 
 
-def loss_panel(histories: Histories | None, strata_names: tuple[str, ...]) -> Panel:
+def loss_panel(histories: SeedHistories | None, strata_names: tuple[str, ...]) -> Panel:
     """Training loss, overall and by stratum."""
     if histories is None:
         return missing(NO_METRICS)
@@ -58,7 +58,7 @@ def loss_panel(histories: Histories | None, strata_names: tuple[str, ...]) -> Pa
     return shown(loss_curves(overall, {i: curve for i, curve in strata.items() if i < len(names)}, names, axis))
 
 
-def validation_panel(histories: Histories | None) -> Panel:
+def validation_panel(histories: SeedHistories | None) -> Panel:
     """Validation NDCG@10, overall, tail and head."""
     if histories is None:
         return missing(NO_METRICS)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
-from ltrec.reporting.method import Histories, Method
+from ltrec.reporting.method import Method, SeedHistories
 from ltrec.reporting.plots.gradients import Agreement, cosine_panels, last_tenth, norm_curves, weight_curves
 from ltrec.reporting.plots.style import Image
 from ltrec.reporting.plots.training import Curve
-from ltrec.reporting.view import Cell, Gradients, Panel, Row, Table, missing, shown
+from ltrec.reporting.view import Cell, Gradients, Panel, Table, TableRow, missing, shown
 from ltrec.reporting.words import DASH
 
 NO_GRAM = "No Gram matrix was formed, so nothing is known of this: set strategy.probe_every_steps."
@@ -37,7 +37,7 @@ def gradients(methods: Sequence[Method], strata_names: tuple[str, ...]) -> Gradi
     )
 
 
-def num_strata(histories: Histories) -> int:
+def num_strata(histories: SeedHistories) -> int:
     """K of a stratified run, 0 for any other."""
     return len(histories.numbered("strata/count/"))
 
@@ -53,7 +53,7 @@ def _cosines(methods: Sequence[Method], names: tuple[str, ...]) -> Panel:
     return shown(cosine_panels(drawn, names, axis)) if found[0] in drawn else missing(NO_GRAM)
 
 
-def _agreement(name: str, history: Histories, strata: int, axis: str) -> Agreement:
+def _agreement(name: str, history: SeedHistories, strata: int, axis: str) -> Agreement:
     pairs = combinations(range(strata), 2)
     cosines = {(y, z): history.curve(f"strata/cosine/{y}-{z}", axis) for y, z in pairs}
     return Agreement(name, cosines, history.curve("strata/conflict", axis))
@@ -62,7 +62,7 @@ def _agreement(name: str, history: Histories, strata: int, axis: str) -> Agreeme
 def _curves(
     draw: Callable[[Mapping[int, Curve], Sequence[str], str], Image],
     key: str,
-    history: Histories,
+    history: SeedHistories,
     names: tuple[str, ...],
     absent: str,
 ) -> Panel:
@@ -72,7 +72,7 @@ def _curves(
     return shown(draw(known, names, axis)) if known else missing(absent)
 
 
-def _table(history: Histories, names: tuple[str, ...]) -> Table:
+def _table(history: SeedHistories, names: tuple[str, ...]) -> Table:
     """Presence over the whole run, the rest as it was at the end."""
     columns = (
         ("Examples a step", "strata/count", "{:,.1f}", _mean),
@@ -82,7 +82,7 @@ def _table(history: Histories, names: tuple[str, ...]) -> Table:
         ("Gradient norm", "strata/grad_norm", "{:.3g}", last_tenth),
     )
     rows = [
-        Row(name, tuple(_cell(_by_seed(history, f"{key}/{z}", measure), form) for _, key, form, measure in columns))
+        TableRow(name, tuple(_cell(_by_seed(history, f"{key}/{z}", measure), form) for _, key, form, measure in columns))
         for z, name in enumerate(names)
     ]
     seeds = "; means over seeds, in small print the lowest and the highest" if len(history.seeds) > 1 else ""
@@ -92,7 +92,7 @@ def _table(history: Histories, names: tuple[str, ...]) -> Table:
     return Table(caption, ("Stratum", *(title for title, *_ in columns)), tuple(rows))
 
 
-def _by_seed(history: Histories, key: str, measure: Callable[[Curve], float]) -> list[float]:
+def _by_seed(history: SeedHistories, key: str, measure: Callable[[Curve], float]) -> list[float]:
     """A number of each seed that logged the key."""
     curves = (seed.curve(key, "step") for seed in history.seeds)
     return [measure(curve) for curve in curves if len(curve.y)]
@@ -113,7 +113,7 @@ def _cell(values: Sequence[float], form: str) -> Cell:
     return Cell(form.format(fmean(values)), ends)
 
 
-def _notes(history: Histories) -> tuple[str, ...]:
+def _notes(history: SeedHistories) -> tuple[str, ...]:
     notes = []
     conflict = _by_seed(history, "strata/conflict", last_tenth)
     size, skipped = (

@@ -13,7 +13,7 @@ from ltrec.core.errors import UserError
 from ltrec.evaluation.comparison.naming import common_name
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.plots.training import Curve
-from ltrec.reporting.run_results import History, RunFolder
+from ltrec.reporting.run_results import History, RunResults
 
 _OWN = re.compile(r"^(#|(name|seed|out|resume):).*$", re.MULTILINE)
 """Comments, and top-level keys, that may differ between seeds of one method."""
@@ -22,7 +22,7 @@ _START = re.compile(r"^init_from:.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Histories:
+class SeedHistories:
     """What the seeds of a method logged, one `History` each, at least one."""
 
     seeds: tuple[History, ...]
@@ -49,7 +49,7 @@ class Histories:
 class Method:
     """Runs of one method, at least one, in the order given."""
 
-    runs: tuple[RunFolder, ...]
+    runs: tuple[RunResults, ...]
 
     @property
     def name(self) -> str:
@@ -61,10 +61,10 @@ class Method:
         """The name, with the number of seeds where there are several."""
         return self.name if len(self.runs) == 1 else f"{self.name} ({counted(len(self.runs), 'seed')})"
 
-    def histories(self) -> Histories | None:
+    def histories(self) -> SeedHistories | None:
         """Curves of the seeds that left any."""
         found = tuple(run.history for run in self.runs if run.history is not None)
-        return Histories(found) if found else None
+        return SeedHistories(found) if found else None
 
     def tables(self, split: str) -> list[EvalTable]:
         """One table per seed.
@@ -82,9 +82,9 @@ class Method:
         return next((found for run in self.runs if (found := run.baselines(split))), {})
 
 
-def methods(runs: Iterable[RunFolder]) -> list[Method]:
+def methods(runs: Iterable[RunResults]) -> list[Method]:
     """Runs gathered by method, in the order of first appearance; a run without config.yaml stands alone."""
-    gathered: dict[str, list[RunFolder]] = {}
+    gathered: dict[str, list[RunResults]] = {}
     for run in runs:
         key = str(run.path.resolve()) if run.config is None else _common(run.config)
         gathered.setdefault(key, []).append(run)

@@ -21,10 +21,10 @@ from ltrec.reporting.figures import activity_panel, grid_panel, loss_panel, stra
 from ltrec.reporting.gradients import gradients
 from ltrec.reporting.method import Method, labels, methods
 from ltrec.reporting.reach import UNKNOWN_REACH, reached
-from ltrec.reporting.run_results import RunFolder
+from ltrec.reporting.run_results import RunResults
 from ltrec.reporting.tables import coverage_table, full_table, group_table, side_by_side
 from ltrec.reporting.versus import Against, against, differences_table, forest_panel, pairing_note, reasons
-from ltrec.reporting.view import Answer, Evaluated, Page, Panel, Reached, Table, Versus
+from ltrec.reporting.view import Answer, EvaluatedSections, Page, Panel, Reached, Table, Versus
 from ltrec.reporting.words import cold_users, grid_notes, headline, lede, limits, tiles
 from ltrec.version import __version__
 
@@ -57,7 +57,7 @@ class _Judged:
         return {**dict(list(self.others.items())[:1]), **self.floors}
 
 
-def build_page(runs: Sequence[RunFolder], config: EvaluationConfig) -> Page:
+def build_page(runs: Sequence[RunResults], config: EvaluationConfig) -> Page:
     """Everything the page says.
 
     Raises:
@@ -138,10 +138,10 @@ def _answer(mine: Method, judged: _Judged | None, by_stratum: Panel | None, warn
     return served_answer(mine, judged.summary, judged.floors, by_stratum, warned)
 
 
-def _evaluated(found: Sequence[Method], judged: _Judged, by_stratum: Panel | None, config: EvaluationConfig) -> Evaluated:
+def _evaluated(found: Sequence[Method], judged: _Judged, by_stratum: Panel | None, config: EvaluationConfig) -> EvaluatedSections:
     summary, floors, mine = judged.summary, judged.floors, found[0]
     words = (headline(summary), *lede(summary)) if judged.rivals else ()
-    return Evaluated(
+    return EvaluatedSections(
         tiles=tiles(summary, floors),
         words=words,
         metrics=group_table(summary, floors),
@@ -200,12 +200,12 @@ def _title(mine: Method, answer: Answer) -> str:
     return f"{verdict} \N{MIDDLE DOT} ltrec"
 
 
-def _footer(runs: Sequence[RunFolder]) -> str:
+def _footer(runs: Sequence[RunResults]) -> str:
     more = f" and {counted(len(runs) - 1, 'more run')}" if len(runs) > 1 else ""
     return f"Made by ltrec {__version__} from {runs[0].path}{more}. One file, no scripts, nothing loaded from elsewhere."
 
 
-def _data(run: RunFolder) -> Mapping[str, Any]:
+def _data(run: RunResults) -> Mapping[str, Any]:
     data = (run.provenance or {}).get("data")
     return data if isinstance(data, dict) else {}
 
@@ -216,7 +216,7 @@ def _kicker(mine: Method, data: Mapping[str, Any], judged: _Judged | None) -> tu
     return tuple(dict.fromkeys(str(word) for word in words if word))
 
 
-def _training_names(run: RunFolder, data: Mapping[str, Any]) -> tuple[str, ...]:
+def _training_names(run: RunResults, data: Mapping[str, Any]) -> tuple[str, ...]:
     """Of the strata that the run was trained with, which may be fewer than the data set's; those of older runs were its own."""
     strata = data.get("strata")
     names = (run.provenance or {}).get("training_strata") or (strata.get("names") if isinstance(strata, dict) else None)

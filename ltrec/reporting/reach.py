@@ -13,7 +13,7 @@ from ltrec.evaluation.summary import Estimate
 from ltrec.reporting.plots.reach import NAMES, metric_given_reach, reach_shares
 from ltrec.reporting.plots.strata import Series
 from ltrec.reporting.tables import estimate_cell
-from ltrec.reporting.view import Cell, Reached, Row, Table, missing, shown
+from ltrec.reporting.view import Cell, Reached, Table, TableRow, missing, shown
 from ltrec.reporting.words import capital, metric_name, number
 
 _HARDLY = 0.01
@@ -99,7 +99,7 @@ def _table(label: str, summary: ReachSummary, base_label: str, base: ReachSummar
         cells = [Cell(f"{group.known:,}"), *(Cell(_share(group, d)) for d in drawn)]
         cells += [estimate_cell(scorer.groups[key].metric[d]) for _, scorer in scorers for d in drawn]
         accent = key if key in ("tail", "head") else ""
-        rows.append(Row(capital(group.label), tuple(cells), accent=accent, rule=key == "stratum=0"))
+        rows.append(TableRow(capital(group.label), tuple(cells), accent=accent, rule=key == "stratum=0"))
     columns = [capital(NAMES[d]) for d in drawn]
     columns += [f"{name}: {NAMES[d]}" for name, _ in scorers for d in drawn]
     caption = f"Share of targets by distance from the history, and {metric_name(summary.metric)} of each."

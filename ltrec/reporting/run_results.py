@@ -54,7 +54,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class RunFolder:
+class RunResults:
     """One run as found on disk. `tables` maps the stem of each file in eval/ to its table; `lost` says what provenance lacks."""
 
     path: Path
@@ -81,7 +81,7 @@ class RunFolder:
         return {name.replace("-", " "): self.tables[f"{BASELINE}{name}-{split}"] for name in names}
 
 
-def read_run(path: Path) -> RunFolder:
+def read_run(path: Path) -> RunResults:
     """Read a run folder.
 
     Raises:
@@ -99,7 +99,7 @@ def read_run(path: Path) -> RunFolder:
     if config is not None and text_is_broken(config):
         raise UserError(f"{path / 'config.yaml'} is damaged: it does not match its digest; restore the file and report again")
     provenance, lost = _provenance(recorded)
-    return RunFolder(
+    return RunResults(
         path=path,
         config=None if config is None else unsealed_text(config),
         provenance=provenance,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ltrec.evaluation.summary import Estimate, GroupSummary, Summary
-from ltrec.reporting.view import Cell, Row, Table
+from ltrec.reporting.view import Cell, Table, TableRow
 from ltrec.reporting.words import capital, metric_name, number, seen_items, span, spread_words
 
 LIST_METRICS = {
@@ -35,8 +35,8 @@ def full_table(summary: Summary) -> Table:
     """Every metric (rows) of every group (columns). Recall@k is left out: with one target it is HR@k."""
     groups = list(summary.groups.values())
     names = [m for m in groups[0].metrics if not m.startswith("recall@")]
-    rows = [Row(metric_name(m), tuple(estimate_cell(g.metrics[m]) for g in groups)) for m in names]
-    lists = [Row(metric_name(m), tuple(_list_cell(m, g) for g in groups), rule=not i) for i, m in enumerate(groups[0].lists)]
+    rows = [TableRow(metric_name(m), tuple(estimate_cell(g.metrics[m]) for g in groups)) for m in names]
+    lists = [TableRow(metric_name(m), tuple(_list_cell(m, g) for g in groups), rule=not i) for i, m in enumerate(groups[0].lists)]
     return Table("Every metric of every group.", ("", *(g.label for g in groups)), (*rows, *lists))
 
 
@@ -45,7 +45,7 @@ def coverage_table(summary: Summary, baselines: Mapping[str, Summary]) -> Table:
     cutoff = summary.headline.partition("@")[2]
     keys = [f"{stem}@{cutoff}" for stem in LIST_METRICS]
     rows = [
-        Row(name, tuple(_list_cell(k, s.groups["all"]) for k in keys), note=_other_filter(s, summary).strip(" ()"))
+        TableRow(name, tuple(_list_cell(k, s.groups["all"]) for k in keys), note=_other_filter(s, summary).strip(" ()"))
         for name, s in ((summary.name, summary), *baselines.items())
     ]
     seeds = " Small print: spread over seeds." if len(summary.seeds) > 1 else ""
@@ -84,15 +84,15 @@ def _cell(group: GroupSummary | None, metric: str) -> Cell:
     return estimate_cell(group.metrics[metric]) if group is not None and metric in group.metrics else Cell(number(math.nan))
 
 
-def _group_row(key: str, group: GroupSummary, cells: tuple[Cell, ...]) -> Row:
+def _group_row(key: str, group: GroupSummary, cells: tuple[Cell, ...]) -> TableRow:
     accent = key if key in ("tail", "head") else ""
-    return Row(capital(group.label), cells, accent=accent, rule=key in ("stratum=0", "new", "cold"))
+    return TableRow(capital(group.label), cells, accent=accent, rule=key in ("stratum=0", "new", "cold"))
 
 
 def _list_cell(key: str, group: GroupSummary) -> Cell:
     spread = group.list_spreads[key]
-    told = "" if math.isnan(spread) else f"seeds \N{PLUS-MINUS SIGN}{_list_value(key, spread)}"
-    return Cell(_list_value(key, group.lists[key]), spread=told)
+    listed = "" if math.isnan(spread) else f"seeds \N{PLUS-MINUS SIGN}{_list_value(key, spread)}"
+    return Cell(_list_value(key, group.lists[key]), spread=listed)
 
 
 def _list_value(key: str, value: float) -> str:

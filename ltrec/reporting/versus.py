@@ -20,10 +20,9 @@ from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.summary import Estimate
 from ltrec.evaluation.table import EvalTable
-from ltrec.reporting.plots.compare import Difference as Mark
-from ltrec.reporting.plots.compare import forest
+from ltrec.reporting.plots.compare import ForestRow, forest
 from ltrec.reporting.plots.strata import positions
-from ltrec.reporting.view import Cell, Panel, Row, Table, missing, shown
+from ltrec.reporting.view import Cell, Panel, Table, TableRow, missing, shown
 from ltrec.reporting.words import DASH, capital, metric_name, number
 
 
@@ -140,7 +139,7 @@ def differences_table(it: Against) -> Table:
         cells.append(Cell(DASH if math.isnan(d.relative) else f"{d.relative:+.1%}"))
         cells += [Cell(number(d.seed_spread))] if several else []
         accent = group.key if group.key in ("tail", "head") else ""
-        rows.append(Row(capital(group.label), tuple(cells), accent=accent, rule=group.key == "stratum=0"))
+        rows.append(TableRow(capital(group.label), tuple(cells), accent=accent, rule=group.key == "stratum=0"))
     columns = ("", "Users", capital(it.name), capital(it.mine), "Change", "Relative", *(["Spread over seeds"] if several else []))
     return Table(f"{metric_name(it.metric)}. Small print: 95 % intervals over {it.over()}.", columns, tuple(rows))
 
@@ -158,7 +157,7 @@ def _groups(it: Against) -> list[GroupComparison]:
     return [group for group in it.found.groups.values() if group.users and group.key != "cold"]
 
 
-def _mark(group: GroupComparison, metric: str, where: Mapping[str, str]) -> Mark:
+def _mark(group: GroupComparison, metric: str, where: Mapping[str, str]) -> ForestRow:
     change: Estimate = group.metrics[metric].change
     label = {"all": "all users", "tail": "tail", "head": "head", "new": "new users"}.get(group.key, group.label)
-    return Mark(label, group.users, change.mean, change.low, change.high, where.get(group.key, ""), group.key)
+    return ForestRow(label, group.users, change.mean, change.low, change.high, where.get(group.key, ""), group.key)

@@ -9,14 +9,14 @@ from ltrec.reporting.plots.style import Image
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Phrase:
     """A run of text; `accent` is ``tail``, ``head``, ``code``, ``term`` (explained in the glossary) or empty."""
 
     text: str
     accent: str = ""
 
 
-Sentence = tuple[Part, ...]
+Sentence = tuple[Phrase, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """A line of a table; `rule` draws a line above it."""
 
     name: str
@@ -64,7 +64,7 @@ class Table:
 
     caption: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class EvaluatedSections:
     """The parts of the page that rest on an evaluation."""
 
     tiles: tuple[Tile, ...]
@@ -173,7 +173,7 @@ class Page:
     title: str
     kicker: tuple[str, ...]
     answer: Answer
-    evaluated: Evaluated | None
+    evaluated: EvaluatedSections | None
     loss: Panel
     validation: Panel
     gradients: Gradients | None

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ltrec.core.counting import counted, of_range
 from ltrec.evaluation.summary import Estimate, GroupSummary, Summary
-from ltrec.reporting.view import Part, Sentence, Tile
+from ltrec.reporting.view import Phrase, Sentence, Tile
 
 DASH = "\N{EN DASH}"
 ACRONYMS = {"hr": "HR", "ndcg": "NDCG", "mrr": "MRR", "auc": "AUC", "recall": "Recall"}
@@ -47,15 +47,21 @@ def headline(summary: Summary) -> Sentence:
     metric, (everyone, tail, head) = summary.headline, _main_groups(summary)
     name = metric_name(metric)
     if not everyone.users:
-        return (Part(f"Nobody with a history was evaluated, so there is no {name} to report."),)
+        return (Phrase(f"Nobody with a history was evaluated, so there is no {name} to report."),)
     if not tail.users or not head.users:
         side = "head" if head.users else "tail"
         belong = f"all of them are {side} users" if everyone.users > 1 else f"it is a {side} user"
         value = number(everyone.metrics[metric].mean)
-        return (Part(f"{counted(everyone.users, 'user reaches', 'users reach')} {name} "), Part(value), Part(f"; {belong}."))
+        return (Phrase(f"{counted(everyone.users, 'user reaches', 'users reach')} {name} "), Phrase(value), Phrase(f"; {belong}."))
     low, high = tail.metrics[metric].mean, head.metrics[metric].mean
-    opening = (Part("Tail", "tail"), Part(" users get "), Part(f"{name} {low:.4f}", "tail"), Part(", "), Part("head", "head"))
-    return (*opening, Part(" users "), Part(f"{high:.4f}", "head"), Part(f": {_gap(low, high)}."))
+    opening = (
+        Phrase("Tail", "tail"),
+        Phrase(" users get "),
+        Phrase(f"{name} {low:.4f}", "tail"),
+        Phrase(", "),
+        Phrase("head", "head"),
+    )
+    return (*opening, Phrase(" users "), Phrase(f"{high:.4f}", "head"), Phrase(f": {_gap(low, high)}."))
 
 
 def lede(summary: Summary) -> tuple[Sentence, ...]:
@@ -67,7 +73,7 @@ def lede(summary: Summary) -> tuple[Sentence, ...]:
     worst = summary.worst(metric)
     if worst is not None and len(summary.strata()) > 1:
         value = f"{number(worst.metrics[metric].mean)} over {counted(worst.users, 'user')}"
-        sentences.append((Part(f"The stratum served worst has {worst.label}: {value}."),))
+        sentences.append((Phrase(f"The stratum served worst has {worst.label}: {value}."),))
     return tuple(sentences)
 
 
@@ -193,11 +199,11 @@ def _sureness(tail: GroupSummary, head: GroupSummary, metric: str) -> Sentence:
         else "overlap: other users might close the gap"
     )
     return (
-        Part("The 95 % intervals, "),
-        Part(span(t), "tail"),
-        Part(f" for {counted(tail.users, 'user')} and "),
-        Part(span(h), "head"),
-        Part(f" for {head.users:,}, {words}."),
+        Phrase("The 95 % intervals, "),
+        Phrase(span(t), "tail"),
+        Phrase(f" for {counted(tail.users, 'user')} and "),
+        Phrase(span(h), "head"),
+        Phrase(f" for {head.users:,}, {words}."),
     )
 
 
@@ -210,9 +216,9 @@ def _beside(summary: Summary, floor: Summary) -> str:
             ratios += [(key, mine / theirs)]
     if not ratios:
         return "It scores zero, so no ratio to it can be given."
-    told = " and ".join(f"{ratio:.2f} times its value for the {key}" for key, ratio in ratios)
+    listed = " and ".join(f"{ratio:.2f} times its value for the {key}" for key, ratio in ratios)
     below = " and the ".join(key for key, ratio in ratios if ratio < 1)
-    return f"{summary.name} reaches {told}" + (f", and so is below it for the {below}." if below else ".")
+    return f"{summary.name} reaches {listed}" + (f", and so is below it for the {below}." if below else ".")
 
 
 def spread_words(estimate: Estimate) -> str:

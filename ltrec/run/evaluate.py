@@ -19,11 +19,11 @@ from ltrec.data.reach import read_reach
 from ltrec.data.stream.reading.histories import Histories, Score
 from ltrec.distributed.collectives import all_gather_parts, any_rank, current_world
 from ltrec.evaluation.baselines import BASELINES
-from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.memory.words import KEY as MEMORY
 from ltrec.evaluation.ranking import Negatives, num_parts, rank_split
-from ltrec.evaluation.table import EvalTable, Part, Protocol, assemble
-from ltrec.evaluation.trained import KEY
+from ltrec.evaluation.table import EvalTable, Protocol, RankedRows, assemble
+from ltrec.evaluation.training_facts import KEY
 from ltrec.run.build.components import Data, build_histories, open_data
 from ltrec.run.build.loggers import say
 from ltrec.run.checkpoint.compatibility import refuse_other_data
@@ -141,7 +141,7 @@ def negatives_of(config: RunConfig) -> Negatives | None:
 
 
 def _rank(job: _Job, config: RunConfig, data: Data, histories: Histories, on_progress: Callable[[int, int], None]) -> EvalTable:
-    world, parts = current_world(), list[Part]()
+    world, parts = current_world(), list[RankedRows]()
     mine = range(world.rank, num_parts(histories), world.size)
     ranked = rank_split(
         job.make_score(),
@@ -161,7 +161,7 @@ def _rank(job: _Job, config: RunConfig, data: Data, histories: Histories, on_pro
         protocol=job.protocol,
         source=job.source,
         strata=data.manifest.strata,
-        catalogue=Catalogue.of(data.vocabulary.train_count),
+        catalogue=ItemCatalogue.of(data.vocabulary.train_count),
         reach=read_reach(data.folder, data.manifest, job.protocol.split),
     )
 

@@ -11,7 +11,7 @@ import torch
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.strata import Strata
 from ltrec.data.stream.reading.histories import HistoryChunk
-from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.table import TABLE_SCHEMA, EvalTable, Protocol
 
 BOUNDS, HEAD_FROM = (1, 5, 9), 9
@@ -92,7 +92,7 @@ def eval_table(
     count = len(rank)
     activity = np.full(count, 3) if activity is None else np.asarray(activity)
     strata = Strata(BOUNDS, (1, 1, 1), (1, 1, 1), HEAD_FROM)
-    catalogue = Catalogue.of(falling_counts(num_items))
+    catalogue = ItemCatalogue.of(falling_counts(num_items))
     users = np.arange(count) if users is None else np.asarray(users)
     target = 1 + users % num_items if target is None else np.asarray(target)
     lists = [[1, 2, 3]] * count if top is None else top

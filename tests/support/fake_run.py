@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from ltrec.core.strata import Strata
-from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.table import TABLE_SCHEMA, EvalTable, Protocol
 
 DIGEST = "5f2c0a9be1d34c7788aa61f0c2b6a7c14d0e9f3382b75c6a1e4d9f00aa11bb22"
@@ -84,7 +84,7 @@ def write_table(
     pool = max(60, int(ITEMS * spread))
     top = [rng.permutation(pool)[:50] + 1 for _ in range(count)]
     counts = np.maximum(1, (3000 / np.arange(1, ITEMS + 1) ** 0.8).astype(int))
-    catalogue = Catalogue(*(tuple(v.tolist()) for v in _falling(counts)))
+    catalogue = ItemCatalogue(*(tuple(v.tolist()) for v in _falling(counts)))
     rows = pa.table(
         {
             "user_id": [f"u{i:05d}" for i in range(count)],

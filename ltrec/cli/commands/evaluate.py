@@ -31,7 +31,7 @@ from ltrec.evaluation.memory.words import KEY as MEMORY
 from ltrec.evaluation.reach import reach_line
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
-from ltrec.evaluation.trained import KEY
+from ltrec.evaluation.training_facts import KEY
 from ltrec.run.build.loggers import say
 from ltrec.run.checkpoint.scoring_weights import refuse_weights
 from ltrec.run.evaluate import evaluate_run

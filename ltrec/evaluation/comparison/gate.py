@@ -34,7 +34,7 @@ from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.metrics import nearest_cutoff
 from ltrec.evaluation.statistics.power import seeds_needed, users_needed
 from ltrec.evaluation.statistics.seeds import resampled
-from ltrec.evaluation.trained import training_lines
+from ltrec.evaluation.training_facts import training_lines
 
 Floats = npt.NDArray[np.float64]
 ALPHA = 0.05

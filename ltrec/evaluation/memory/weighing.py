@@ -30,7 +30,7 @@ Share = Annotated[float, Between(0, 1)]
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class WeightCurve:
     """What each weight of the grid gives a group of users.
 
     Attributes:
@@ -45,7 +45,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class WeightChoice:
     """The weight, and what it was chosen by.
 
     Attributes:
@@ -55,8 +55,8 @@ class Choice:
     """
 
     grid: tuple[Annotated[float, Between(0, 100)], ...]
-    all: Curve
-    strata: tuple[Curve, ...] = ()
+    all: WeightCurve
+    strata: tuple[WeightCurve, ...] = ()
 
     def __post_init__(self) -> None:
         for curve in (self.all, *self.strata):
@@ -99,7 +99,7 @@ def rank_by_weight(memory: Memory, network: Score, chunks: Iterable[HistoryChunk
 
 def choose(
     parts: Iterable[Ranked], grid: Sequence[float], *, unchosen: float, num_strata: int = 0, shrinkage: float = 0.0
-) -> Choice:
+) -> WeightChoice:
     """The weights that rank best.
 
     Args:
@@ -111,8 +111,8 @@ def choose(
     """
     ordered = sorted(parts, key=lambda part: part.index)
     if not ordered:
-        nobody = Curve(0, (), unchosen)
-        return Choice(tuple(grid), nobody, (nobody,) * num_strata)
+        nobody = WeightCurve(0, (), unchosen)
+        return WeightChoice(tuple(grid), nobody, (nobody,) * num_strata)
     ndcg_GN = ndcg_at(np.concatenate([part.rank_GB for part in ordered], axis=1), CUTOFF)
     stratum_N = np.concatenate([part.stratum_B for part in ordered])
     everybody_G = ndcg_GN.mean(axis=1)
@@ -121,9 +121,9 @@ def choose(
         own_GN = ndcg_GN[:, stratum_N == z]
         shrunk_G = own_GN.sum(axis=1) + shrinkage * everybody_G
         strata.append(_curve(own_GN, shrunk_G if own_GN.size else everybody_G, grid))
-    return Choice(tuple(grid), _curve(ndcg_GN, everybody_G, grid), tuple(strata))
+    return WeightChoice(tuple(grid), _curve(ndcg_GN, everybody_G, grid), tuple(strata))
 
 
-def _curve(ndcg_GN: npt.NDArray[np.float64], judged_G: npt.NDArray[np.float64], grid: Sequence[float]) -> Curve:
+def _curve(ndcg_GN: npt.NDArray[np.float64], judged_G: npt.NDArray[np.float64], grid: Sequence[float]) -> WeightCurve:
     users = ndcg_GN.shape[1]
-    return Curve(users, tuple(ndcg_GN.mean(axis=1).tolist()) if users else (), grid[int(np.argmax(judged_G))])
+    return WeightCurve(users, tuple(ndcg_GN.mean(axis=1).tolist()) if users else (), grid[int(np.argmax(judged_G))])

@@ -11,14 +11,14 @@ from typing import Any
 
 from ltrec.core.counting import counted
 from ltrec.core.typed import construct
-from ltrec.evaluation.memory.weighing import CUTOFF, Choice
+from ltrec.evaluation.memory.weighing import CUTOFF, WeightChoice
 from ltrec.evaluation.table import EvalTable
 
 KEY = "memory"
 """Of a table's source."""
 
 
-def memory_facts(form: str, neighbours: str, choice: Choice) -> dict[str, Any]:
+def memory_facts(form: str, neighbours: str, choice: WeightChoice) -> dict[str, Any]:
     """What a table remembers: the form, the neighbours' digest, and the choice, as JSON has them."""
     lists = {"grid": list(choice.grid), "all": _curve(asdict(choice.all)), "strata": [_curve(asdict(c)) for c in choice.strata]}
     return {"form": form, "neighbours": neighbours, "choice": lists}
@@ -27,12 +27,12 @@ def memory_facts(form: str, neighbours: str, choice: Choice) -> dict[str, Any]:
 def memory_line(table: EvalTable) -> str | None:
     """The memory behind a table, in one line; None where there is none."""
     facts = table.source.get(KEY)
-    return None if facts is None else told(facts)
+    return None if facts is None else memory_words(facts)
 
 
-def told(facts: Mapping[str, Any]) -> str:
+def memory_words(facts: Mapping[str, Any]) -> str:
     """Such facts in one line."""
-    choice = construct(Choice, facts["choice"])
+    choice = construct(WeightChoice, facts["choice"])
     weight = ", ".join(f"{weight:g}" for weight in choice.weights)
     chosen = f"{facts['form']} with weight{'s' * (len(choice.weights) > 1)} {weight}{' by stratum' * (len(choice.weights) > 1)}"
     if len(choice.grid) == 1:

@@ -16,7 +16,7 @@ from ltrec.reporting.plots.style import Image, Theme, render, shortened
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ForestRow:
     """A group's mean difference (this method minus the other) with its interval; `accent` is ``tail``, ``head`` or empty."""
 
     name: str
@@ -29,7 +29,7 @@ class Difference:
 
 
 def forest(
-    name: str, metric: str, differences: Sequence[Difference], *, mine: str, other: str, over: str = "users", allowed: float = 0.0
+    name: str, metric: str, differences: Sequence[ForestRow], *, mine: str, other: str, over: str = "users", allowed: float = 0.0
 ) -> Image:
     """Differences from top to bottom as given; right of the zero line `mine` is better.
 
@@ -43,18 +43,18 @@ def forest(
         allowed: what the head may lose, drawn on its row; 0 draws nothing.
     """
     line = " The broken line on the head's row is the loss that is allowed." if allowed else ""
-    told = "; ".join(f"{d.name}: {d.value:+.4f} ({d.low:+.4f} to {d.high:+.4f}, {counted(d.users, 'user')})" for d in differences)
+    listed = "; ".join(f"{d.name}: {d.value:+.4f} ({d.low:+.4f} to {d.high:+.4f}, {counted(d.users, 'user')})" for d in differences)
     return render(
         name,
         partial(_paint, metric=metric, differences=tuple(differences), sides=(other, mine), allowed=allowed),
-        alt=f"Paired differences in {metric} against {other}. {told}.",
+        alt=f"Paired differences in {metric} against {other}. {listed}.",
         caption=f"Every user under both scorers; bars are 95 % intervals over {over}.{line}",
         inches=(4.4, 0.31 * len(differences) + 1.0),
     )
 
 
 def _paint(
-    figure: Figure, theme: Theme, *, metric: str, differences: tuple[Difference, ...], sides: tuple[str, str], allowed: float
+    figure: Figure, theme: Theme, *, metric: str, differences: tuple[ForestRow, ...], sides: tuple[str, str], allowed: float
 ) -> None:
     axes = figure.add_subplot()
     axes.axvline(0, color=theme.ink, linewidth=1)
@@ -65,7 +65,7 @@ def _paint(
         if allowed and d.key == "head":
             axes.plot([-allowed, -allowed], [row - 0.42, row + 0.42], color=theme.ink, linewidth=1, linestyle=(0, (2, 1.5)))
     axes.set_yticks(range(len(differences)), labels=[f"{d.name}  ({d.users:,})" for d in reversed(differences)])
-    axes.set(title=f"Difference in {metric}", ylim=(-0.7, len(differences) - 0.3))
+    axes.set(title=f"ForestRow in {metric}", ylim=(-0.7, len(differences) - 0.3))
     _name_sides(axes, theme, *sides)
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")

@@ -51,7 +51,7 @@ def cosine_panels(runs: Sequence[Agreement], names: Sequence[str], x_label: str)
         x_label: ``epoch`` or ``step``.
     """
     runs = tuple(runs[:MAX_RUNS])
-    told = "; ".join(
+    listed = "; ".join(
         f"{names[y]} and {names[z]} events: {last_tenth(runs[0].cosines[y, z]):+.3f}"
         for y, z in combinations(range(len(names)), 2)
         if _known(runs[0], (y, z))
@@ -62,7 +62,7 @@ def cosine_panels(runs: Sequence[Agreement], names: Sequence[str], x_label: str)
         "cosines",
         partial(_paint_cosines, runs=runs, names=tuple(names), x_label=x_label),
         alt=f"Cosine between the gradients of two strata over {x_label}s, a panel per pair, of {runs[0].label}. "
-        f"Over the last tenth of the curve: {told}.{others}",
+        f"Over the last tenth of the curve: {listed}.{others}",
         caption="Each panel is a pair of strata (named by training events): above the line a step for one helps the other, "
         "in the shaded part below it harms. Thick: averaged over spans; the number is the mean of the last tenth. "
         + ("Shaded: from the lowest to the highest seed." if _seeds(runs[0]) else "Thin: as logged.")
@@ -83,11 +83,11 @@ def norm_curves(by_stratum: Mapping[int, Curve], names: Sequence[str], x_label: 
 
 
 def _curves(name: str, title: str, by_stratum: Mapping[int, Curve], names: Sequence[str], x_label: str, caption: str) -> Image:
-    told = "; ".join(f"{of_range(names[z], 'event')} {c.y[0]:.3g} to {c.y[-1]:.3g}" for z, c in sorted(by_stratum.items()))
+    listed = "; ".join(f"{of_range(names[z], 'event')} {c.y[0]:.3g} to {c.y[-1]:.3g}" for z, c in sorted(by_stratum.items()))
     return render(
         name,
         partial(_paint_strata, title=title, by_stratum=dict(by_stratum), names=tuple(names), x_label=x_label),
-        alt=f"{title} by stratum over {x_label}s. {told}.",
+        alt=f"{title} by stratum over {x_label}s. {listed}.",
         caption=caption + band_words(next(iter(by_stratum.values()))),
         inches=INCHES,
     )
@@ -147,9 +147,9 @@ def _paint_pair(axes: Axes, theme: Theme, runs: tuple[Agreement, ...], pair: Pai
         if _known(run, pair):
             _paint_curve(axes, theme, order, run.cosines[pair])
     if _known(runs[0], pair):
-        told = signed(last_tenth(runs[0].cosines[pair]), 2 if max(map(abs, limits)) > 0.3 else 3)
-        weight = "bold" if told.startswith(MINUS) else "normal"
-        axes.text(0.97, 0.95, told, transform=axes.transAxes, ha="right", va="top", fontsize=8, fontweight=weight, zorder=5)
+        listed = signed(last_tenth(runs[0].cosines[pair]), 2 if max(map(abs, limits)) > 0.3 else 3)
+        weight = "bold" if listed.startswith(MINUS) else "normal"
+        axes.text(0.97, 0.95, listed, transform=axes.transAxes, ha="right", va="top", fontsize=8, fontweight=weight, zorder=5)
 
 
 def _paint_conflict(room: Axes, theme: Theme, runs: tuple[Agreement, ...]) -> None:

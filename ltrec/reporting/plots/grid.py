@@ -34,7 +34,7 @@ def popularity_grid(
         value_KP: mean of the metric; anything where there are no users.
         users_KP: users per cell.
     """
-    told = "; ".join(
+    listed = "; ".join(
         f"{of_range(row, 'event')}, target {column}: {value_KP[k, p]:.3f} of {counted(int(users_KP[k, p]), 'user')}"
         for k, row in reversed(list(enumerate(row_names)))
         for p, column in enumerate(column_names)
@@ -50,7 +50,7 @@ def popularity_grid(
             value_KP=np.asarray(value_KP),
             users_KP=users_KP,
         ),
-        alt=f"{metric} by user stratum and popularity of the target item. {told}.",
+        alt=f"{metric} by user stratum and popularity of the target item. {listed}.",
         caption=f"Mean {metric} in each cell, users below it. Cells of fewer than {FEW_USERS} users are left without a tone.",
         inches=(4.6, 0.58 * len(row_names) + 1.2),
     )

@@ -28,7 +28,7 @@ def reach_shares(strata: Sequence[str], users_KD: npt.NDArray[np.int64]) -> Imag
     """Share of targets at each distance from the history, a bar per stratum; a stratum without users has none."""
     share_KD = users_KD / np.maximum(users_KD.sum(axis=1, keepdims=True), 1)
     drawn = [distance for distance in KNOWN if users_KD[:, distance].any()]
-    told = "; ".join(
+    listed = "; ".join(
         f"{of_range(name, 'event')}: {', '.join(f'{share_D[d]:.0%} {NAMES[d]}' for d in drawn)}"
         for name, share_D, users_D in zip(strata, share_KD, users_KD, strict=True)
         if users_D.any()
@@ -36,7 +36,7 @@ def reach_shares(strata: Sequence[str], users_KD: npt.NDArray[np.int64]) -> Imag
     return render(
         "reach",
         partial(_paint_shares, strata=tuple(strata), users_KD=users_KD, share_KD=share_KD, drawn=drawn),
-        alt=f"Share of targets by distance from the history, by stratum. {told}.",
+        alt=f"Share of targets by distance from the history, by stratum. {listed}.",
         caption="One link: somebody consumed the target right before or after an item of the history, in training. Two links: an "
         "item between them is linked with both.",
         inches=INCHES,
@@ -48,7 +48,7 @@ def metric_given_reach(
 ) -> Image:
     """The metric of the users at each distance, by stratum, of the model and (hollow) what it is compared with."""
     drawn = [distance for distance, series in model.items() if np.isfinite(series.value_K).any()]
-    told = "; ".join(
+    listed = "; ".join(
         f"{series.label}, {NAMES[d]}: " + ", ".join(f"{v:.4f} ({low:.4f} to {high:.4f})" for v, low, high in _known(series))
         for scorer in (model, base)
         for d, series in scorer.items()
@@ -60,7 +60,7 @@ def metric_given_reach(
     return render(
         "reach-given",
         partial(_paint_given, metric=metric, strata=tuple(strata), model=model, base=base, drawn=drawn),
-        alt=f"{metric} by distance of the target from the history, strata from the least active. {told}.",
+        alt=f"{metric} by distance of the target from the history, strata from the least active. {listed}.",
         caption=f"Users of a stratum parted by distance; bars are 95 % intervals over {over}.{cut}{hollow}",
         inches=INCHES,
     )

@@ -76,7 +76,7 @@ def metric_by_stratum(
     metric: str, strata: Strata, users_K: Sequence[int], model: Series, baselines: Sequence[Series], over: str = "users"
 ) -> Image:
     """The model's metric per stratum with 95 % intervals over what `over` says, baselines in grey beside it."""
-    told = "; ".join(
+    listed = "; ".join(
         f"{of_range(name, 'event')}: {value:.4f} ({low:.4f} to {high:.4f})"
         for name, value, low, high in zip(strata.names(), model.value_K, model.low_K, model.high_K, strict=True)
         if np.isfinite(value)
@@ -85,7 +85,7 @@ def metric_by_stratum(
     return render(
         "by-stratum",
         partial(_paint_strata, metric=metric, strata=strata, users_K=tuple(users_K), model=model, baselines=tuple(baselines)),
-        alt=f"{metric} of {model.label} by stratum, with 95 % intervals. {told}.{greys}",
+        alt=f"{metric} of {model.label} by stratum, with 95 % intervals. {listed}.{greys}",
         caption=f"Points are means over the users of a stratum, bars 95 % intervals over {over}." + greys,
         inches=INCHES,
     )

@@ -116,12 +116,12 @@ def validation_curves(
 
 
 def _bests_told(seeds: Sequence[SeedCurve], x_label: str) -> str:
-    told = [
+    listed = [
         f"is best, {seed.overall.y[best]:.4f}, at {x_label} {seed.overall.x[best]:g} and ends at {seed.overall.y[-1]:.4f}"
         for seed in seeds
         for best in [seed.best()]
     ]
-    return f"Overall {told[0]}" if len(told) == 1 else "; ".join(f"Seed {i} {words}" for i, words in enumerate(told, 1))
+    return f"Overall {listed[0]}" if len(listed) == 1 else "; ".join(f"Seed {i} {words}" for i, words in enumerate(listed, 1))
 
 
 def _ring_words(seeds: Sequence[SeedCurve]) -> str:

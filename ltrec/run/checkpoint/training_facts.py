@@ -9,12 +9,12 @@ from typing import Any
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.slots import LAST
-from ltrec.evaluation.trained import Trained
+from ltrec.evaluation.training_facts import TrainingFacts
 from ltrec.training.checkpoints.form import refuse_other_form
 from ltrec.training.checkpoints.io import look_into
 
 
-def training_facts(checkpoint: Path, state: Mapping[str, Any], config: RunConfig) -> Trained:
+def training_facts(checkpoint: Path, state: Mapping[str, Any], config: RunConfig) -> TrainingFacts:
     """The facts about a checkpoint of a run.
 
     Args:
@@ -26,7 +26,7 @@ def training_facts(checkpoint: Path, state: Mapping[str, Any], config: RunConfig
     stage = _stage(checkpoint, state)
     own = state["run"]["validated"].get(stage)
     latest = None if last is None else last["run"]["validated"].get(stage)
-    return Trained(
+    return TrainingFacts(
         step=step,
         epochs=state["run"]["epochs"],
         monitor=config.trainer.monitor,

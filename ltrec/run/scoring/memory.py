@@ -22,8 +22,8 @@ from ltrec.data.stream.reading.histories import Score
 from ltrec.distributed.collectives import all_gather_parts, by_first, current_world
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.evaluation.memory.scores import Memory
-from ltrec.evaluation.memory.weighing import Choice, choose, rank_by_weight
-from ltrec.evaluation.memory.words import memory_facts, told
+from ltrec.evaluation.memory.weighing import WeightChoice, choose, rank_by_weight
+from ltrec.evaluation.memory.words import memory_facts, memory_words
 from ltrec.run.build.components import Data, build_histories
 from ltrec.run.build.strata import strata_of
 from ltrec.run.folder.run_folder import RunFolder
@@ -78,7 +78,7 @@ def memory_of(
     facts = memory_facts(settings.form, digest, choice)
     if chosen and current_world().rank == 0:
         note_choice(path, made_for, choice)
-        say(f"memory beside {checkpoint.name}: {told(facts)}")
+        say(f"memory beside {checkpoint.name}: {memory_words(facts)}")
     return RunMemory(memory, choice, sha, facts)
 
 
@@ -108,7 +108,7 @@ def neighbours_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress:
 
 def choose_weights(
     config: RunConfig, settings: MemoryConfig, data: Data, memory: Memory, network: Score, on_progress: Progress = lambda *_: None
-) -> Choice:
+) -> WeightChoice:
     """Choose by NDCG@10 on the validation split; a single weight is taken as it is. All processes must ask.
 
     Args:

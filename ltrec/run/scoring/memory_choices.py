@@ -11,7 +11,7 @@ from ltrec.core.errors import first_line
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json
 from ltrec.core.storage.seal import opened, sealed
 from ltrec.core.typed import construct
-from ltrec.evaluation.memory.weighing import Choice
+from ltrec.evaluation.memory.weighing import WeightChoice
 
 CHOICES = "choices.json"
 """In the run's memory folder."""
@@ -22,7 +22,7 @@ class _Entry:
     """A choice, and what it was made for."""
 
     made_for: dict[str, Any]
-    choice: Choice
+    choice: WeightChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class _Record:
     choices: tuple[_Entry, ...]
 
 
-def find_choice(path: Path, made_for: dict[str, Any], say: Callable[[str], None]) -> Choice | None:
+def find_choice(path: Path, made_for: dict[str, Any], say: Callable[[str], None]) -> WeightChoice | None:
     """The choice that was made for the same; None where there is none, or the file is damaged, which is said.
 
     Args:
@@ -43,13 +43,13 @@ def find_choice(path: Path, made_for: dict[str, Any], say: Callable[[str], None]
     return next((entry.choice for entry in _read(path, say) if entry.made_for == made_for), None)
 
 
-def latest_choice(path: Path, sha: str) -> tuple[dict[str, Any], Choice] | None:
+def latest_choice(path: Path, sha: str) -> tuple[dict[str, Any], WeightChoice] | None:
     """The newest choice beside a checkpoint of that digest, and what it was made for; None where there is none."""
     found = [entry for entry in _read(path, lambda _: None) if entry.made_for.get("checkpoint_sha256") == sha]
     return (found[-1].made_for, found[-1].choice) if found else None
 
 
-def note_choice(path: Path, made_for: dict[str, Any], choice: Choice) -> None:
+def note_choice(path: Path, made_for: dict[str, Any], choice: WeightChoice) -> None:
     """Add a choice to the file."""
     others = [entry for entry in _read(path, lambda _: None) if entry.made_for != made_for]
     record = _Record((*others, _Entry(made_for, choice)))

@@ -18,7 +18,7 @@ from ltrec.data.neighbours.table import Neighbours
 from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.evaluation.memory.scores import Memory
-from ltrec.evaluation.memory.weighing import Choice
+from ltrec.evaluation.memory.weighing import WeightChoice
 from ltrec.models.backbones import Scorer
 from ltrec.run.build.components import Data, build_backbone
 from ltrec.run.checkpoint.compatibility import refuse_other_data, refuse_other_model
@@ -40,7 +40,7 @@ class RunMemory:
     """
 
     memory: Memory
-    choice: Choice
+    choice: WeightChoice
     sha: str
     facts: dict[str, Any]
 

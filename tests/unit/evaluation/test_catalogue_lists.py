@@ -4,14 +4,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.lists import gini, list_metrics
 
 COUNTS = [50, 20, 10, 10, 5, 3, 1, 1, 0, 0]
 
 
-def catalogue(counts=COUNTS) -> Catalogue:
-    return Catalogue.of(torch.tensor([0, *counts]))
+def catalogue(counts=COUNTS) -> ItemCatalogue:
+    return ItemCatalogue.of(torch.tensor([0, *counts]))
 
 
 def test_the_staircase_holds_every_count():

@@ -12,7 +12,7 @@ from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.evaluation.baselines import popularity
 from ltrec.evaluation.memory.config import GRIDS
 from ltrec.evaluation.memory.scores import Memory
-from ltrec.evaluation.memory.weighing import Choice, choose, rank_by_weight
+from ltrec.evaluation.memory.weighing import WeightChoice, choose, rank_by_weight
 from tests.support.memory import permuted
 from tests.support.shards import leave_one_out, write_dataset
 
@@ -33,7 +33,7 @@ def log(tmp_path_factory):
     return folder, manifest, count_neighbours(folder, manifest)
 
 
-def chosen(log, form: str, seed: int | None = None) -> Choice:
+def chosen(log, form: str, seed: int | None = None) -> WeightChoice:
     folder, manifest, known = log
     mind = Memory(known if seed is None else permuted(known, seed), form, 0.85, 50, True)
     histories = Histories(folder, manifest, "valid", 20)

@@ -8,7 +8,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.strata import Strata
 from ltrec.evaluation import ranking
 from ltrec.evaluation.baselines import last_item, popularity
-from ltrec.evaluation.catalogue import Catalogue
+from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.ranking import Negatives, num_parts, rank_chunk, rank_split
 from ltrec.evaluation.table import EvalTable, Protocol, assemble
 from tests.support.evaluation import FakeHistories, falling_counts, history_chunk, random_histories
@@ -122,7 +122,7 @@ def ranked(histories: FakeHistories, num_items: int, world: int, **options) -> E
         protocol=Protocol("m", "test"),
         source={"scorer": "x", "seed": 1},
         strata=Strata((1, 3), (1, 1), (1, 1), 3),
-        catalogue=Catalogue.of(train_count),
+        catalogue=ItemCatalogue.of(train_count),
     )
 
 
@@ -182,7 +182,11 @@ def test_a_missing_or_double_part_is_noticed():
     parts = list(rank_split(last_item(10), histories, falling_counts(10), parts=[0, 2], filter_seen=False, top_k=1))
     with pytest.raises(AssertionError, match="missing or double"):
         assemble(
-            parts, protocol=Protocol("m", "test"), source={}, strata=Strata((1,), (1,), (1,), 1), catalogue=Catalogue((1,), (10,))
+            parts,
+            protocol=Protocol("m", "test"),
+            source={},
+            strata=Strata((1,), (1,), (1,), 1),
+            catalogue=ItemCatalogue((1,), (10,)),
         )
 
 

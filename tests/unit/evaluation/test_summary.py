@@ -13,7 +13,7 @@ from ltrec.evaluation.summary import summarise
 from tests.support.evaluation import eval_table
 
 QUICK = EvaluationConfig(bootstrap_samples=300)
-# Activity bounds of the fake strata are 1, 5, 9 and the head begins at 9. Users 6 and 7 are strangers: kept out of training, cold.
+# Activity bounds of the fake strata are 1, 5, 9 and the head begins at 9. Users 6 and 7 are unseen: kept out of training, cold.
 RANK = [1, 3, 60, 2, 7, 1, 5, 80]
 ACTIVITY = [1, 4, 5, 8, 9, 40, 0, 0]
 HISTORY = [2, 5, 6, 9, 10, 41, 3, 0]
@@ -51,7 +51,7 @@ def test_the_head_cut_can_be_moved(table):
     assert summarise(table, EvaluationConfig(bootstrap_samples=2, head_from=5)).groups["head"].users == 4
 
 
-def test_strangers_appear_only_when_there_are_any():
+def test_unseen_users_appear_only_when_there_are_any():
     keys = [g.key for g in groups(eval_table([1, 2], [1, 9]))]
     assert keys == ["all", "tail", "head", "stratum=0", "stratum=1", "stratum=2"]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.evaluation.memory.weighing import Choice, Curve, Ranked, choose, rank_by_weight
+from ltrec.evaluation.memory.weighing import Ranked, WeightChoice, WeightCurve, choose, rank_by_weight
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.ranking import rank_split
 from tests.support.evaluation import falling_counts, random_histories
@@ -83,7 +83,7 @@ def test_a_memory_that_helps_nobody_is_switched_off():
 
 
 def test_without_users_nothing_is_chosen():
-    assert choose([], GRID, unchosen=0.6) == Choice(GRID, Curve(0, (), 0.6))
+    assert choose([], GRID, unchosen=0.6) == WeightChoice(GRID, WeightCurve(0, (), 0.6))
     assert choose([], GRID, unchosen=0.6, num_strata=2).weights == (0.6, 0.6)
 
 

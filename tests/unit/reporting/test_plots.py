@@ -14,7 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from ltrec.core.strata import Strata
-from ltrec.reporting.plots.compare import Difference, forest
+from ltrec.reporting.plots.compare import ForestRow, forest
 from ltrec.reporting.plots.grid import contrast, popularity_grid, readable
 from ltrec.reporting.plots.strata import Series, activity_edges, activity_histogram, levels, metric_by_stratum, positions
 from ltrec.reporting.plots.style import DARK, LIGHT, Image, shortened
@@ -165,7 +165,7 @@ def draw_grid() -> Image:
 
 
 def draw_forest() -> Image:
-    marks = [Difference("tail", 9, 0.1, -0.1, 0.3, "tail"), Difference("all", 1, 0.0, 0.0, 0.0)]
+    marks = [ForestRow("tail", 9, 0.1, -0.1, 0.3, "tail"), ForestRow("all", 1, 0.0, 0.0, 0.0)]
     return forest("against-x", "NDCG@10", marks, mine="y", other="x")
 
 

@@ -12,7 +12,7 @@ import pytest
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.gradients import ALONE, NO_GRAM, num_strata
 from ltrec.reporting.html import write_report
-from ltrec.reporting.method import Histories
+from ltrec.reporting.method import SeedHistories
 from ltrec.reporting.run_results import read_run
 from tests.support.fake_run import stratify
 from tests.support.report_page import CONFIG, read, squeezed
@@ -27,7 +27,7 @@ def headings(page) -> list[str]:
 def test_a_joint_run_has_no_such_section(run):
     page = read(write_report([run], CONFIG))
     assert "gradients" not in headings(page)
-    assert num_strata(Histories((read_run(run).history,))) == 0
+    assert num_strata(SeedHistories((read_run(run).history,))) == 0
 
 
 @pytest.mark.parametrize("gram", [1, 40], ids=["every step", "probed"])

@@ -11,7 +11,7 @@ from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
-from ltrec.evaluation.trained import ranked_line
+from ltrec.evaluation.training_facts import ranked_line
 from ltrec.run.build.components import open_data
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.run_folder import RunFolder

@@ -17,7 +17,7 @@ KEY = "training"
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingFacts:
     """Facts about the run behind a table.
 
     Attributes:
@@ -47,15 +47,15 @@ class Trained:
         return asdict(self)
 
 
-def trained_of(table: EvalTable) -> Trained | None:
+def facts_of(table: EvalTable) -> TrainingFacts | None:
     """The facts that a table carries; None for a baseline, which is not trained."""
     facts = table.source.get(KEY)
-    return None if facts is None else Trained(**facts)
+    return None if facts is None else TrainingFacts(**facts)
 
 
 def ranked_line(table: EvalTable) -> str | None:
     """Which checkpoint was ranked, in one line; None for a baseline."""
-    trained = trained_of(table)
+    trained = facts_of(table)
     if trained is None:
         return None
     asked, name = table.source.get("asked"), table.source.get("checkpoint")
@@ -70,14 +70,14 @@ def convergence_lines(tables: Iterable[EvalTable]) -> tuple[str, ...]:
     """What keeps models from being judged as trained out, one line for each fact, with the names of those it is true of."""
     found: dict[str, list[str]] = {}
     for table in tables:
-        if (trained := trained_of(table)) is not None and (fact := _unfinished(trained)):
+        if (trained := facts_of(table)) is not None and (fact := _unfinished(trained)):
             found.setdefault(fact, []).append(table.name)
     return tuple(f"{_listed(names)}: {fact}" for fact, names in found.items())
 
 
 def budget_line(base: Sequence[EvalTable], other: Sequence[EvalTable]) -> str | None:
     """That two sides were not allowed the same, naming each setting; None when they were, or one of them is a baseline."""
-    mine, theirs = ([t.budget for table in side if (t := trained_of(table))] for side in (other, base))
+    mine, theirs = ([t.budget for table in side if (t := facts_of(table))] for side in (other, base))
     if not mine or not theirs:
         return None
     keys = sorted(mine[0], key=lambda key: (not key.startswith("trainer."), key))
@@ -94,7 +94,7 @@ def training_lines(base: Sequence[EvalTable], other: Sequence[EvalTable]) -> tup
     return (*convergence_lines([*other, *base]), *([] if unequal is None else [unequal]))
 
 
-def _unfinished(trained: Trained) -> str:
+def _unfinished(trained: TrainingFacts) -> str:
     """Why its best may not be the best; empty when nothing speaks for it."""
     if trained.steps_trained is None:
         return "how far training came is not known, for last.ckpt cannot be read"
@@ -107,7 +107,7 @@ def _unfinished(trained: Trained) -> str:
     return ""
 
 
-def _came_to(trained: Trained) -> str:
+def _came_to(trained: TrainingFacts) -> str:
     if trained.steps_trained is None or trained.steps_trained == trained.step:
         return ""
     how = {"patience": ", where patience ended it", "length": ", its end", "": " so far"}[trained.ended]

@@ -6,7 +6,7 @@ import pytest
 
 from ltrec.evaluation.comparison.gate import gate
 from ltrec.evaluation.comparison.pairing import pair
-from ltrec.evaluation.trained import KEY, budget_line, convergence_lines, ranked_line, trained_of, training_lines
+from ltrec.evaluation.training_facts import KEY, budget_line, convergence_lines, facts_of, ranked_line, training_lines
 from tests.support.evaluation import eval_table
 
 BUDGET = {
@@ -64,7 +64,7 @@ def test_the_ranked_checkpoint_is_named_with_its_moment(made, line):
 
 def test_a_baseline_is_not_trained():
     floor = eval_table([1], name="popularity", seed=None)
-    assert (trained_of(floor), ranked_line(floor), convergence_lines([floor])) == (None, None, ())
+    assert (facts_of(floor), ranked_line(floor), convergence_lines([floor])) == (None, None, ())
     assert budget_line([floor], [table(budget={"trainer.patience": 9})]) is None
 
 
