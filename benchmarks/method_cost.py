@@ -49,7 +49,7 @@ from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.run.build.components import Data, build_plan, build_stage, open_data
-from ltrec.run.build.strategies import build_strategy, build_stratify
+from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.build.two_stages import build_switch
 from ltrec.run.process.processes import Processes
 from ltrec.training.callbacks.weight_average import WeightAverage
@@ -178,13 +178,13 @@ class Bench:
     def turn(self, config: RunConfig, batches: list[SequenceBatch]) -> Turn:
         """Seconds of every step after the warm-up."""
         watch, plan = Stopwatch(), build_plan(config, self.data)
-        stratify = build_stratify(config, self.data, plan)
+        options = build_stratified_options(config, self.data, plan)
         average = WeightAverage(config.trainer.ema) if config.trainer.ema else None
         switch = build_switch(config, self.path, average, quiet=True)
         trainer = pl.Trainer(
             accelerator="cpu",
             devices=1,
-            strategy=build_strategy(config, Processes(World(0, 1), 1, 0), "cpu", stratify),
+            strategy=build_strategy(config, Processes(World(0, 1), 1, 0), "cpu", options),
             max_steps=len(batches),
             limit_val_batches=0,
             use_distributed_sampler=False,

@@ -43,10 +43,10 @@ from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
 from ltrec.distributed.store import FlatStore
 from ltrec.run.build.components import Data, build_plan, build_stage, open_data
-from ltrec.run.build.strategies import build_strategy, build_stratify
+from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.process.processes import Processes
 from ltrec.strategy import Stratified
-from ltrec.strategy.stratify import PROBE_EVERY
+from ltrec.strategy.options import PROBE_EVERY
 
 WORLD = 2
 WARM = 3
@@ -158,7 +158,9 @@ class Bench:
     def strategy(self, mode: str) -> Strategy:
         """What `ltrec train` would build."""
         config = self.configs[mode]
-        built = build_strategy(config, Processes(here(), WORLD, here().rank), "cpu", build_stratify(config, self.data, self.plan))
+        built = build_strategy(
+            config, Processes(here(), WORLD, here().rank), "cpu", build_stratified_options(config, self.data, self.plan)
+        )
         assert isinstance(built, Strategy)
         return built
 

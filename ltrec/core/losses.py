@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-Part = int | tuple[int, int] | None
+SubBatchKey = int | tuple[int, int] | None
 """What of a micro-batch is run alone: a stratum, a task (trajectory, inner step), or None for the whole."""
 
 

@@ -21,7 +21,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.distributed.pairwise import PairwiseReduceScatter, gloo_on_cpu
 
-Part = TypeVar("Part")
+T = TypeVar("T")
 
 
 class Pending(Protocol):
@@ -154,13 +154,13 @@ def all_gather_ids(ids_N: Tensor) -> Tensor:
     return torch.cat([part[:n] for part, n in zip(parts, lengths.tolist(), strict=True)])
 
 
-def by_first(make: Callable[[], Part]) -> Part:
+def by_first(make: Callable[[], T]) -> T:
     """What rank 0 makes while the others wait, on every rank: something small that can be pickled.
 
     Raises:
         UserError: rank 0's, on every rank.
     """
-    made: Part | None = None
+    made: T | None = None
     fault: str | None = None
     if current_world().rank == 0:
         try:
@@ -170,14 +170,14 @@ def by_first(make: Callable[[], Part]) -> Part:
     made, fault = all_gather_parts((made, fault))[0]
     if fault is not None:
         raise UserError(fault)
-    return cast(Part, made)
+    return cast(T, made)
 
 
-def all_gather_parts(part: Part) -> list[Part]:
+def all_gather_parts(part: T) -> list[T]:
     """Every rank's picklable object, in rank order: results of evaluation, never anything from outside."""
     size = current_world().size
     if size == 1:
         return [part]
-    parts: list[Part | None] = [None] * size
+    parts: list[T | None] = [None] * size
     dist.all_gather_object(parts, part)
     return [p for p in parts if p is not None]

@@ -2,14 +2,15 @@
 
     S_z = sum of the losses of stratum z over ranks and micro-batches     N_z = their number     G_z = (1 / N_z) grad S_z
 
-Three modes share the pieces below.
+Three modes share the methods below.
 
-per_stratum   open, `gather` every micro-batch, `gram` or `norms`, `combine`. The literal method: rows of G_z, weights, one update.
-              The Gram matrix is for rules that read it, and now and then for telemetry; norms tell as well what is not finite.
-weighted      open, `decide`, back-propagate `weighted_loss` of every micro-batch. One ordinary backward pass: for linear rules
+per_stratum   `open`, `add_gradients` for every micro-batch, `gram` or `norms`, `combine`. The literal method: rows of G_z, weights,
+              one update. The Gram matrix is computed for rules that read it, and now and then for telemetry; norms are enough to
+              find what is not finite.
+weighted      `open`, `decide`, back-propagate `weighted_loss` of every micro-batch. One ordinary backward pass: for linear rules
               sum_z w_z G_z is the gradient of sum_i (w_z(i) / N_z(i)) l_i (inverse propensity weighting).
-replay        open, `gather`, `gram`, `decide`, back-propagate `weighted_loss`. The Gram matrix first, then one ordinary pass: for
-              Gram rules where the update belongs to somebody else (DeepSpeed).
+replay        `open`, `add_gradients`, `gram`, `decide`, back-propagate `weighted_loss`. The Gram matrix first, then one ordinary
+              pass: for Gram rules where the update belongs to somebody else (DeepSpeed).
 
 Every decision is taken on float64 numbers that are equal on all ranks, so no rank ever waits for another one's opinion.
 """
@@ -30,7 +31,7 @@ from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import DONE, Collectives, Pending
 from ltrec.distributed.gram import gram, pack, squares, unpack
 from ltrec.distributed.report import StepReport
-from ltrec.distributed.sources import Losses, Source
+from ltrec.distributed.sources import GradientSource, Losses
 from ltrec.distributed.store import Store
 
 
@@ -52,7 +53,7 @@ class StratifiedEngine:
         rule: Rule,
         prior_K: Tensor,
         collectives: Collectives,
-        source: Source,
+        source: GradientSource,
         store: Store | None,
         seed: int = 0,
     ) -> None:
@@ -107,18 +108,18 @@ class StratifiedEngine:
         """Whether no rank holds an example of any stratum: then nothing may move, not even by momentum or weight decay."""
         return not self.counts_K.any()
 
-    def remember(self, example: ExampleLosses) -> None:
+    def add_losses(self, example: ExampleLosses) -> None:
         """Add a micro-batch's losses to the window's."""
         part = SumCount.of(example.loss_N.detach().double(), example.stratum_N, self.num_strata)
         self.step_losses = part if self.step_losses is None else self.step_losses + part
 
-    def gather(
+    def add_gradients(
         self,
         losses: Losses,
         batch: SequenceBatch,
         *,
         scale: Callable[[Tensor], Tensor] | None = None,
-        remember: bool = True,
+        with_losses: bool = True,
     ) -> None:
         """Add one micro-batch's gradients to the rows. Strata that are empty everywhere are passed by on every rank alike.
 
@@ -126,7 +127,7 @@ class StratifiedEngine:
             losses: runs the stage.
             batch: one micro-batch.
             scale: what an AMP scaler does to a loss.
-            remember: add the losses to the window's; not when another pass does.
+            with_losses: add the losses to the window's; not when another pass does.
         """
         assert self.store is not None
         denominators = self.denominators_K.tolist()
@@ -139,8 +140,8 @@ class StratifiedEngine:
                 loss = loss_N.sum() / denominators[stratum]
                 loss = loss if scale is None else scale(loss)
             self.store.add(stratum, loss, retain_graph=again)
-        if seen and remember:
-            self.remember(ExampleLosses(*map(torch.cat, zip(*seen, strict=True))))
+        if seen and with_losses:
+            self.add_losses(ExampleLosses(*map(torch.cat, zip(*seen, strict=True))))
 
     def gram(self, loss_scale: float = 1.0) -> Tensor:
         """<G_y, G_z> over the trunk, float64 [K, K] on the CPU. One small all-reduce.

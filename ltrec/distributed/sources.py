@@ -21,7 +21,7 @@ from ltrec.core.losses import ExampleLosses
 Losses = Callable[[SequenceBatch, int | None], ExampleLosses]
 """(batch, stratum or None for a whole micro-batch) -> its example losses."""
 
-Source = Callable[[Losses, SequenceBatch, Sequence[int]], Iterator[tuple[int, Tensor | None, bool]]]
+GradientSource = Callable[[Losses, SequenceBatch, Sequence[int]], Iterator[tuple[int, Tensor | None, bool]]]
 """Yields (stratum, its losses [n] or None when this rank has none, whether the graph is needed again) per stratum asked for."""
 
 
@@ -42,5 +42,5 @@ def retained(losses: Losses, batch: SequenceBatch, strata: Sequence[int]) -> Ite
         yield stratum, own if own.numel() else None, stratum != strata[-1]
 
 
-SOURCES: dict[str, Source] = {"split": split, "retained": retained}
+SOURCES: dict[str, GradientSource] = {"split": split, "retained": retained}
 """name -> gradient source."""

@@ -23,7 +23,7 @@ from ltrec.run.build.loggers import say
 from ltrec.run.build.monitored_metric import not_validated, refuse_monitor
 from ltrec.run.build.narrator import say_untrained, say_visits
 from ltrec.run.build.strata import heirs_of
-from ltrec.run.build.strategies import build_strategy, build_stratify
+from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.build.two_stages import refuse_plugins
 from ltrec.run.checkpoint.finished import why_finished
 from ltrec.run.checkpoint.init_from import start_from
@@ -162,7 +162,7 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh
         if resume.parent == run.checkpoints:
             over = why_finished(config, state, steps_per_epoch=min(plan.steps_per_epoch, limit or plan.steps_per_epoch))
     started = start_from(config, stage, data.manifest.digest) if config.init_from and resume is None else None
-    strategy = build_strategy(config, processes, accelerator_of(config), build_stratify(config, data, plan))
+    strategy = build_strategy(config, processes, accelerator_of(config), build_stratified_options(config, data, plan))
     if isinstance(strategy, Stratified):
         strategy.refuse(stage, config.trainer.accumulate)
     run_id = "" if resume is None else state["run"]["run_id"]

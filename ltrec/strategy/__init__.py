@@ -15,9 +15,9 @@ from pytorch_lightning.strategies import Strategy, StrategyRegistry
 from ltrec.strategy.ddp import StratifiedDDPStrategy
 from ltrec.strategy.deepspeed.lazy import DeepSpeedStage
 from ltrec.strategy.fsdp2 import StratifiedFSDP2Strategy
+from ltrec.strategy.options import StratifiedOptions
 from ltrec.strategy.single import StratifiedSingleDeviceStrategy
 from ltrec.strategy.stratified import Stratified
-from ltrec.strategy.stratify import Stratify
 
 STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "stratified": StratifiedSingleDeviceStrategy,
@@ -37,6 +37,6 @@ __all__ = [
     "Stratified",
     "StratifiedDDPStrategy",
     "StratifiedFSDP2Strategy",
+    "StratifiedOptions",
     "StratifiedSingleDeviceStrategy",
-    "Stratify",
 ]

@@ -25,19 +25,19 @@ from ltrec.core.losses import ExampleLosses
 from ltrec.distributed.alignment import Alignment
 from ltrec.distributed.report import StepReport
 from ltrec.distributed.tasks import Trajectory, num_trajectories, stratum_tasks, user_tasks
-from ltrec.strategy.host import Host
+from ltrec.strategy.protocols import StrategyForModes
 
 
 class Aligned:
     """Inner steps over tasks. Plugins sleep, or there are none; whatever has no plugin is moved."""
 
-    def __init__(self, host: Host) -> None:
-        self.host = host
+    def __init__(self, strategy: StrategyForModes) -> None:
+        self.strategy = strategy
         self._alignment: Alignment | None = None  # made when it is first needed: a mode is there also where it is never active
 
-    def form(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
+    def compute_gradients(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
         """Follow the micro-batch's trajectories; at the window's end all ranks add up."""
-        engine, alignment = self.host.engine, self.alignment
+        engine, alignment = self.strategy.engine, self.alignment
         if batch.micro == 0:
             engine.open(batch, rows=False)
             alignment.open()
@@ -45,7 +45,7 @@ class Aligned:
         for number, trajectory in self._numbered(batch):
             met += alignment.follow(trajectory, partial(self._losses, number))
         if met:
-            engine.remember(ExampleLosses(*map(torch.cat, zip(*met, strict=True))))
+            engine.add_losses(ExampleLosses(*map(torch.cat, zip(*met, strict=True))))
         if last:
             self._conclude(batch.step, alignment.publish())
 
@@ -53,14 +53,16 @@ class Aligned:
     def alignment(self) -> Alignment:
         """The walker over all that is trained and belongs to no plugin."""
         if self._alignment is None:
-            host = self.host
-            self._alignment = Alignment(_trained(host), host.engine.collectives, inner_lr=host.options.alignment.inner_lr)
+            strategy = self.strategy
+            self._alignment = Alignment(
+                _trained(strategy), strategy.engine.collectives, inner_lr=strategy.options.alignment.inner_lr
+            )
         return self._alignment
 
     def _numbered(self, batch: SequenceBatch) -> Iterator[tuple[int, Trajectory]]:
         """This rank's trajectories of the micro-batch, numbered over the whole step."""
-        host, world = self.host, self.host.engine.collectives.world
-        module, alignment = host.lightning_module, host.options.alignment
+        strategy, world = self.strategy, self.strategy.engine.collectives.world
+        module, alignment = strategy.lightning_module, strategy.options.alignment
         assert module is not None
         micro_batches = module.trainer.accumulate_grad_batches
         total = num_trajectories(
@@ -74,24 +76,24 @@ class Aligned:
         if alignment.tasks == "user":
             found = user_tasks(batch, count, alignment.inner_steps)
         else:
-            found = stratum_tasks(batch, count, lambda number: mix(host.options.seed, batch.step, first + number))
+            found = stratum_tasks(batch, count, lambda number: mix(strategy.options.seed, batch.step, first + number))
         return enumerate(found, start=first)
 
     def _losses(self, trajectory: int, task: SequenceBatch, step: int) -> ExampleLosses:
-        return self.host.bare_losses(task, (trajectory, step))
+        return self.strategy.bare_losses(task, (trajectory, step))
 
     def _conclude(self, step: int, norm: torch.Tensor) -> None:
         """See that there is a step to take; the same on every rank, because the norm is."""
-        host, engine = self.host, self.host.engine
+        strategy, engine = self.strategy, self.strategy.engine
         nothing_K = torch.full((engine.num_strata,), torch.nan, dtype=torch.float64)
         engine.report = StepReport(step, engine.counts_K, nothing_K, None)
         if engine.is_empty:
-            host.skip_step()
+            strategy.skip_step()
         elif not norm.isfinite():
-            host.meet_nonfinite(step)
+            strategy.on_nonfinite(step)
 
 
-def _trained(host: Host) -> list[nn.Parameter]:
-    assert host.lightning_module is not None
-    named = host.lightning_module.named_parameters()
-    return [parameter for name, parameter in named if parameter.requires_grad and host.stage.plugin_of(name) is None]
+def _trained(strategy: StrategyForModes) -> list[nn.Parameter]:
+    assert strategy.lightning_module is not None
+    named = strategy.lightning_module.named_parameters()
+    return [parameter for name, parameter in named if parameter.requires_grad and strategy.stage.plugin_of(name) is None]

@@ -28,6 +28,6 @@ class StratifiedDDPStrategy(Stratified, DDPStrategy):
             super().configure_ddp()
 
     @property
-    def averages_over(self) -> int:
+    def gradient_divisor(self) -> int:
         """DDP averages over ranks."""
         return self.world_size

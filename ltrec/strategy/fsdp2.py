@@ -23,7 +23,7 @@ from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.full_state import shard_model_state, shard_optimizer_state, whole
 from ltrec.distributed.shard_store import ShardStore
 from ltrec.distributed.sharding import ShardedModule
-from ltrec.strategy.held import Held, Sharded
+from ltrec.strategy.local_parameters import LocalParameters, ShardedParameters
 from ltrec.strategy.stratified import Stratified
 
 _READ_PARAMETERS = ("losses", "validation_step")  # methods of a stage
@@ -55,9 +55,9 @@ class _FullyShardedStrategy(ModelParallelStrategy):
         self.sharded = ShardedModule(model, mesh, Collectives(), forwards=_READ_PARAMETERS)
         return model
 
-    def held(self) -> Held:
+    def local_parameters(self) -> LocalParameters:
         """What this rank holds of the weights."""
-        return Sharded(self.sharded, self.optimizers)
+        return ShardedParameters(self.sharded, self.optimizers)
 
     def on_validation_end(self) -> None:
         """The next window gathers afresh."""
@@ -122,13 +122,13 @@ class StratifiedFSDP2Strategy(Stratified, _FullyShardedStrategy):
         self.sharded.clear()
         self.sharded.reshard()
 
-    def announce(self, last: bool) -> None:
+    def set_last_micro_batch(self, last: bool) -> None:
         """For the pass below."""
         self._last = last
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
         """FSDP2's own pass. A probe must not find gradients that are not summed yet: where there are probes, every pass sums."""
-        self.sharded.sum_next(self._last or self.forms_rows)
+        self.sharded.sum_next(self._last or self.needs_store)
         super().engine_backward(loss, optimizer)
         if self._last:
             self.sharded.reshard()

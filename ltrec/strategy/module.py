@@ -6,7 +6,7 @@ from typing import Protocol, runtime_checkable
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
-from ltrec.core.losses import ExampleLosses, Part
+from ltrec.core.losses import ExampleLosses, SubBatchKey
 
 
 @runtime_checkable
@@ -27,7 +27,7 @@ class StratifiedModule(Protocol):
     def losses(self, batch: SequenceBatch) -> ExampleLosses:
         """One loss per example of any sub-batch; never reduced."""
 
-    def seed_dropout(self, batch: SequenceBatch, part: Part = None) -> None:
+    def seed_dropout(self, batch: SequenceBatch, part: SubBatchKey = None) -> None:
         """Key dropout to this micro-batch, and to the part of it that is run alone. A task's key must not depend on the rank."""
 
     def plugin_of(self, name: str) -> int | None:

@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import diverged
-from ltrec.core.losses import ExampleLosses, Part
+from ltrec.core.losses import ExampleLosses, SubBatchKey
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
@@ -33,11 +33,19 @@ from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.store import FlatStore, Store
 from ltrec.strategy import gradients
 from ltrec.strategy.buffers import buffers_kept
-from ltrec.strategy.host import Mode
-from ltrec.strategy.modes import MODES_OF_FORMING
+from ltrec.strategy.modes import GRADIENT_MODES
 from ltrec.strategy.module import StratifiedModule, as_stage
+from ltrec.strategy.options import (
+    StratifiedOptions,
+    choose_mode,
+    choose_source,
+    default_options,
+    describe,
+    refuse_replay,
+    refuse_scaler,
+)
 from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
-from ltrec.strategy.stratify import Stratify, choose_mode, choose_source, default_stratify, describe, refuse_replay, refuse_scaler
+from ltrec.strategy.protocols import GradientMode
 
 
 class Stratified(Strategy):
@@ -46,7 +54,7 @@ class Stratified(Strategy):
     Attributes:
         modes: what the strategy can do, the preferred mode first.
         keeps_windows: whether `replay` keeps a window's micro-batches until its Gram matrix is known.
-        averages_over: what the stack divides gradients by in an ordinary backward pass: 1, or W.
+        gradient_divisor: what the stack divides gradients by in an ordinary backward pass: 1, or W.
         mode, source: chosen when the module is connected.
         engine: built at setup.
     """
@@ -58,13 +66,13 @@ class Stratified(Strategy):
     mode: str
     source: str
     engine: StratifiedEngine
-    _modes: dict[str, Mode]
-    _active: Mode
-    _checked_stage: StratifiedModule  # asked in every pass, where looking for every attribute again takes its time
+    _modes: dict[str, GradientMode]
+    _active: GradientMode
+    _checked_stage: StratifiedModule  # asked in every pass, where probe for every attribute again takes its time
 
-    def __init__(self, *args: Any, stratify: Stratify | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, options: StratifiedOptions | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.stratify = stratify
+        self._options = options
         self._batch: SequenceBatch | None = None
 
     # -- setup ------------------------------------------------------------------------------------------------------------------
@@ -81,10 +89,10 @@ class Stratified(Strategy):
         return plugins_of(self.stage, self.lightning_module)
 
     @property
-    def options(self) -> Stratify:
+    def options(self) -> StratifiedOptions:
         """What the user said, or backdoor adjustment with a uniform prior."""
-        assert self.stratify is not None, "settled when the module is connected"
-        return self.stratify
+        assert self._options is not None, "settled when the module is connected"
+        return self._options
 
     def connect(self, model: LightningModule) -> None:
         """Take the module, and settle how it will be trained, before anything is wrapped."""
@@ -93,9 +101,9 @@ class Stratified(Strategy):
 
     def _settle(self, model: LightningModule) -> None:
         self._checked_stage = stage = as_stage(model, self.title)
-        if self.stratify is None:
-            self.stratify = default_stratify(stage.num_strata)
-        options = self.stratify
+        if self._options is None:
+            self._options = default_options(stage.num_strata)
+        options = self._options
         self.mode = choose_mode(options.mode, options.rule.kind, self.modes, self.title)
         coupled = stage.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
         self.source = choose_source(options.source, coupled=coupled, mode=self.mode)
@@ -127,15 +135,15 @@ class Stratified(Strategy):
             prior_K=options.prior_K,
             collectives=collectives,
             source=SOURCES[self.source],
-            store=self.make_store(collectives) if self.forms_rows else None,
+            store=self.make_store(collectives) if self.needs_store else None,
             seed=options.seed,
         )
-        self._modes = {name: MODES_OF_FORMING[name](self) for name in self.modes}
+        self._modes = {name: GRADIENT_MODES[name](self) for name in self.modes}
         if self.mode == "weighted":
             self._correct_plugins()
 
     @property
-    def forms_rows(self) -> bool:
+    def needs_store(self) -> bool:
         """Whether any step of the run forms per-stratum gradients."""
         if self.mode == "aligned":
             return self.stage.has_plugins
@@ -143,7 +151,7 @@ class Stratified(Strategy):
 
     def describe(self) -> str:
         """One line for people: what was chosen."""
-        return describe(self.options, self.title, self.mode, self.source if self.forms_rows else None)
+        return describe(self.options, self.title, self.mode, self.source if self.needs_store else None)
 
     def make_store(self, collectives: Collectives) -> Store:
         """Where per-stratum gradients live."""
@@ -155,7 +163,7 @@ class Stratified(Strategy):
         return FlatStore(ordered, layout, collectives, self.stage.num_strata, aside=self.mode in ("weighted", "replay"))
 
     @property
-    def averages_over(self) -> int:
+    def gradient_divisor(self) -> int:
         """What the stack divides the gradients of an ordinary backward pass by."""
         return 1
 
@@ -171,7 +179,7 @@ class Stratified(Strategy):
         """The last window's numbers."""
         return self.engine.report
 
-    def numbers(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """For telemetry: how often a rule on the Gram matrix had no usable answer so far."""
         rule = self.options.rule
         return {"strata/fallbacks": rule.fallbacks} if rule.kind == "gram" else {}
@@ -190,19 +198,19 @@ class Stratified(Strategy):
         last = batch.micro + 1 == module.trainer.accumulate_grad_batches
         if batch.micro == 0:
             self._active = self._modes[self.active_mode()]
-        self._active.form(batch, last, optimizer)
+        self._active.compute_gradients(batch, last, optimizer)
         return self.precision_plugin.post_backward(closure_loss, module)
 
     def active_mode(self) -> str:
         """The mode of the window that begins: plugins are trained by stratum, whatever the trunk was before they woke."""
         return "per_stratum" if self.mode == "aligned" and self._checked_stage.plugins_awake else self.mode
 
-    def looking(self) -> AbstractContextManager[object]:
+    def probe(self) -> AbstractContextManager[object]:
         """For passes that train nothing: buffers are as before afterwards."""
         assert self.lightning_module is not None
         return buffers_kept(self.lightning_module)
 
-    def announce(self, last: bool) -> None:
+    def set_last_micro_batch(self, last: bool) -> None:
         """Whether the next ordinary pass completes the window. Most stacks ask Lightning."""
 
     def with_all_plugins(self, loss: Tensor) -> Tensor:
@@ -218,11 +226,11 @@ class Stratified(Strategy):
         """The stage's losses, through whatever wraps it, in the precision context, with dropout keyed."""
         return self._losses(self.model, batch, stratum)
 
-    def bare_losses(self, batch: SequenceBatch, part: Part) -> ExampleLosses:
+    def bare_losses(self, batch: SequenceBatch, part: SubBatchKey) -> ExampleLosses:
         """The same past the wrapper, whose hooks must not notice."""
         return self._losses(self.lightning_module, batch, part)
 
-    def _losses(self, model: nn.Module | None, batch: SequenceBatch, part: Part) -> ExampleLosses:
+    def _losses(self, model: nn.Module | None, batch: SequenceBatch, part: SubBatchKey) -> ExampleLosses:
         module, stage = self.lightning_module, self._checked_stage
         assert module is not None and model is not None
         stage.seed_dropout(batch, part)
@@ -231,7 +239,7 @@ class Stratified(Strategy):
                 return stage.losses(batch)
             return ExampleLosses(*self._forward_redirection(model, module, "losses", batch))  # type: ignore[misc]
 
-    def conclude(self, step: int, *, checked: bool) -> None:
+    def finish_step(self, step: int, *, checked: bool) -> None:
         """The window's gradient is formed: show its losses to a rule that watches them, and see that there is a step to take.
 
         Args:
@@ -247,7 +255,7 @@ class Stratified(Strategy):
             if finite:
                 self.engine.observe(losses)
             elif not checked:
-                self.meet_nonfinite(step)
+                self.on_nonfinite(step)
 
     # -- numbers that are none --------------------------------------------------------------------------------------------------
 
@@ -256,7 +264,7 @@ class Stratified(Strategy):
         assert self.lightning_module is not None
         return gradients.all_finite(self.lightning_module)
 
-    def meet_nonfinite(self, step: int) -> None:
+    def on_nonfinite(self, step: int) -> None:
         """Do what was asked for; every rank gets here together. The window then has no report.
 
         Raises:

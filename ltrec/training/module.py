@@ -30,12 +30,12 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.hashing import mix
-from ltrec.core.losses import ExampleLosses, Part
+from ltrec.core.losses import ExampleLosses, SubBatchKey
 from ltrec.core.sumcount import SumCount
 from ltrec.data.stream.reading.histories import HistoryChunk
 from ltrec.distributed.collectives import all_reduce_sum
 from ltrec.models.backbones import Scorer
-from ltrec.models.plugins import Plugged
+from ltrec.models.plugins import WithPlugins
 from ltrec.objectives.adversary import Adversary
 from ltrec.optim.groups import PLUGINS, TRUNK, forget
 from ltrec.training.position_losses import PositionLosses
@@ -47,7 +47,7 @@ class BackboneModule(pl.LightningModule):
 
     Args:
         backbone: a Scorer, with or without plugins.
-        learn: its loss at every position.
+        loss: its loss at every position.
         adversary: a discriminator whose loss is added, if any.
         unit: what an example is: `target`, or `user`: the mean over the positions of a row.
         num_strata: K, strata that batches know.
@@ -62,7 +62,7 @@ class BackboneModule(pl.LightningModule):
     def __init__(
         self,
         backbone: nn.Module,
-        learn: PositionLosses,
+        loss: PositionLosses,
         *,
         adversary: Adversary | None = None,
         unit: str = "target",
@@ -76,7 +76,7 @@ class BackboneModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.backbone = backbone
-        self.learn = learn
+        self.loss = loss
         self.adversary = adversary
         self.unit = unit
         self.num_strata = num_strata
@@ -84,14 +84,14 @@ class BackboneModule(pl.LightningModule):
         self.make_optimizer = make_optimizer
         self.rate = rate
         self.trunk_rate, self.plugin_rate = trunk_rate, plugin_rate
-        self.has_plugins = isinstance(backbone, Plugged)
+        self.has_plugins = isinstance(backbone, WithPlugins)
         self.validator = validator
         self.step_losses: SumCount | None = None
         self._step_examples: Tensor | None = None
 
     def losses(self, batch: SequenceBatch) -> ExampleLosses:
         """The loss of every example in `batch`, in position or row order."""
-        loss_T, states_TD = self.learn(self.backbone, batch, self.seed, self.unit)
+        loss_T, states_TD = self.loss(self.backbone, batch, self.seed, self.unit)
         if self.adversary is not None:
             assert states_TD is not None
             loss_T = loss_T + self.adversary(batch, states_TD)
@@ -102,9 +102,9 @@ class BackboneModule(pl.LightningModule):
     @property
     def couples_rows(self) -> bool:
         """Whether a row's loss depends on the other rows of its micro-batch, so that no stratum may be run alone."""
-        return self.learn.coupled
+        return self.loss.coupled
 
-    def seed_dropout(self, batch: SequenceBatch, part: Part = None) -> None:
+    def seed_dropout(self, batch: SequenceBatch, part: SubBatchKey = None) -> None:
         """Key dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: a resume needs no saved generator.
 
         A task is known by (trajectory, inner step), the same rows for every number of ranks, and so is its key.
@@ -121,12 +121,12 @@ class BackboneModule(pl.LightningModule):
     def plugin_of(self, name: str) -> int | None:
         """The stratum whose plugin owns the parameter; None for the trunk, and for all that every stratum trains."""
         place, _, rest = name.partition(".")
-        return self.plugged.plugin_of(rest) if place == "backbone" and self.has_plugins else None
+        return self.with_plugins.plugin_of(rest) if place == "backbone" and self.has_plugins else None
 
     # -- two stages -------------------------------------------------------------------------------------------------------------
 
     @property
-    def plugged(self) -> Plugged:
+    def with_plugins(self) -> WithPlugins:
         """The backbone, which has plugins."""
         assert self.has_plugins
         return self.backbone  # type: ignore[return-value]
@@ -139,11 +139,11 @@ class BackboneModule(pl.LightningModule):
     @property
     def plugins_awake(self) -> bool:
         """Whether plugins take part."""
-        return self.has_plugins and self.plugged.awake
+        return self.has_plugins and self.with_plugins.awake
 
     def wake(self, step: int) -> None:
         """Begin the second stage with this step, on every rank before it: plugins take part, and all rates follow at once."""
-        self.plugged.wake(step)
+        self.with_plugins.wake(step)
         for optimizer in self.trainer.optimizers:
             forget(optimizer, PLUGINS)
         for config in self.trainer.lr_scheduler_configs:

@@ -1,7 +1,7 @@
 """From a batch to the loss at every position: the one place where a backbone meets an objective.
 
 An Encoder hands its states to the objective, together with its item table. A CandidateScorer has no states: the objective draws its
-candidates first and asks for their scores. A Parted backbone is several, each of which is asked for the losses of its own rows.
+candidates first and asks for their scores. A RoutedByRow backbone is several: each is asked for the losses of its own rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.hashing import mix_tensor
 from ltrec.models.backbones import CandidateScorer, Encoder
-from ltrec.models.plugins import Parted, Plugged
+from ltrec.models.plugins import RoutedByRow, WithPlugins
 from ltrec.models.plugins.by_stratum import put_back
 from ltrec.objectives import CandidateObjective, Draw, Objective
 from ltrec.objectives.emphasis import Choice, Emphasis
@@ -50,7 +50,7 @@ class PositionLosses(nn.Module):
         """
         plain_T, states_TD = self._plain(backbone, batch, seed)
         loss_T = self._emphasised(plain_T, batch, unit)
-        extra_T = backbone.extra_losses(batch, states_TD) if isinstance(backbone, Plugged) else None
+        extra_T = backbone.extra_losses(batch, states_TD) if isinstance(backbone, WithPlugins) else None
         return (loss_T if extra_T is None else loss_T + extra_T), states_TD
 
     def _emphasised(self, loss_T: Tensor, batch: SequenceBatch, unit: str) -> Tensor:
@@ -62,7 +62,7 @@ class PositionLosses(nn.Module):
 
     def _plain(self, backbone: nn.Module, batch: SequenceBatch, seed: int) -> tuple[Tensor, Tensor | None]:
         """The objective's losses and the states, if there are any."""
-        if isinstance(backbone, Parted):
+        if isinstance(backbone, RoutedByRow):
             return self._of_parts(backbone, batch, seed)
         draw = self._draw(batch, seed)
         if isinstance(backbone, Encoder):
@@ -72,7 +72,7 @@ class PositionLosses(nn.Module):
         assert isinstance(self.objective, CandidateObjective)  # the composition root refuses the others by name
         return self.objective.of_candidates(partial(backbone.candidate_logits, batch), batch.targets_T, draw), None
 
-    def _of_parts(self, backbone: Parted, batch: SequenceBatch, seed: int) -> tuple[Tensor, Tensor | None]:
+    def _of_parts(self, backbone: RoutedByRow, batch: SequenceBatch, seed: int) -> tuple[Tensor, Tensor | None]:
         """Each part's losses and states, put back in the batch's order."""
         parts = backbone.parts(batch)
         if len(parts) == 1:

@@ -63,7 +63,7 @@ def seen_nan(rank, world):
     made = bench(5, ToyGram(PRIOR_K), "per_stratum", spoil=spoiled(float("nan"), 1, world - 1)(rank), **TABLE)
     made.engine.open(window.batches(rank)[0], rows=True)
     for batch in window.batches(rank):
-        made.engine.gather(made.losses, batch)
+        made.engine.add_gradients(made.losses, batch)
     return bool(made.engine.gram().isfinite().all())
 
 

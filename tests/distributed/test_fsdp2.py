@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from ltrec.core.errors import UserError
 from ltrec.core.losses import ExampleLosses
 from ltrec.optim.build import adamw
-from ltrec.strategy import StratifiedFSDP2Strategy, Stratify
+from ltrec.strategy import StratifiedFSDP2Strategy, StratifiedOptions
 from tests.support.naive_strata import naive_step
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
@@ -140,7 +140,7 @@ def train(case, rank):
     """One run on one rank."""
     batches = [batch for step in range(STEPS) for batch in window(case, step).batches(rank)]
     options = {"mode": case.mode, "source": case.source, "probe_every": case.probe_every, "nonfinite": case.nonfinite}
-    strategy = StratifiedFSDP2Strategy(stratify=Stratify(RULES[case.rule](PRIOR_K), PRIOR_K, **options))
+    strategy = StratifiedFSDP2Strategy(options=StratifiedOptions(RULES[case.rule](PRIOR_K), PRIOR_K, **options))
     watch, module = Watch(), ToyModule(case)
     trainer = pl.Trainer(
         accelerator="cpu",

@@ -129,7 +129,7 @@ def report_of_rank(rank, what):
 
 def look(report):
     torch.manual_seed(0)
-    strategy = SimpleNamespace(report=report, step_losses=None, numbers=dict)
+    strategy = SimpleNamespace(report=report, step_losses=None, metrics=dict)
     module = nn.Linear(3, 2)
     trainer = SimpleNamespace(global_step=1, strategy=strategy, callbacks=[], lightning_module=module)
     try:

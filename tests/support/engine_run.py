@@ -53,19 +53,19 @@ class Bench:
             self.engine.combine(batches[0].step, **known)
             return
         if self.mode == "replay":
-            self._gathered(batches, remember=False)
+            self._gathered(batches, with_losses=False)
             self.engine.decide(batches[0].step, self.engine.gram())
         else:
             probed = self.engine.store is not None
             if probed:
-                self._gathered(batches, remember=False)
+                self._gathered(batches, with_losses=False)
             else:
                 self.engine.open(batches[0], rows=False)
             self.engine.decide(batches[0].step, self.engine.gram() if probed else None)
         world = self.engine.collectives.world.size
         for batch in batches:
             example = self.losses(batch, None)
-            self.engine.remember(example)
+            self.engine.add_losses(example)
             self.engine.weighted_loss(example, times=world).backward()
         self._average(world)
         if self.engine.is_empty:
@@ -75,7 +75,7 @@ class Bench:
     def _gathered(self, batches: list[SequenceBatch], **options: Any) -> None:
         self.engine.open(batches[0], rows=True)
         for batch in batches:
-            self.engine.gather(self.losses, batch, **options)
+            self.engine.add_gradients(self.losses, batch, **options)
 
     def _average(self, world: int) -> None:
         """What DDP does at the end of its backward pass; not counted as the engine's."""

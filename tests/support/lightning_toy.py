@@ -24,7 +24,7 @@ from ltrec.core.losses import ExampleLosses
 from ltrec.distributed.alignment_config import AlignmentConfig
 from ltrec.distributed.collectives import all_reduce_sum
 from ltrec.distributed.report import StepReport
-from ltrec.strategy import Stratified, StratifiedDDPStrategy, StratifiedSingleDeviceStrategy, Stratify
+from ltrec.strategy import Stratified, StratifiedDDPStrategy, StratifiedOptions, StratifiedSingleDeviceStrategy
 from ltrec.training.callbacks.rank_consistency import RankConsistency
 from tests.support.rules import build
 from tests.support.toy_stage import ToyStage, toy_owner
@@ -223,7 +223,7 @@ class Trained:
 
 def strategy_of(case: Case, world: int, **options: Any) -> Any:
     """The strategy of the case for a world of that size."""
-    stratify = Stratify(
+    stratified = StratifiedOptions(
         rule=build(case.rule, case.prior_K, **case.rule_options),
         prior_K=case.prior_K,
         mode=case.mode,
@@ -232,7 +232,7 @@ def strategy_of(case: Case, world: int, **options: Any) -> Any:
         probe_every=case.probe_every,
         alignment=case.alignment,
     )
-    return (StratifiedSingleDeviceStrategy if world == 1 else StratifiedDDPStrategy)(stratify=stratify, **options)
+    return (StratifiedSingleDeviceStrategy if world == 1 else StratifiedDDPStrategy)(options=stratified, **options)
 
 
 def trainer_of(case: Case, strategy: Any, world: int, callbacks: list[Callback], accelerator: str = "cpu") -> pl.Trainer:

@@ -90,7 +90,7 @@ def test_a_gram_matrix_is_formed_where_it_is_read(counter, make_rule, probe, mat
     with counter() as passes:
         made.engine.open(batches[0], rows=True)
         for batch in batches:
-            made.engine.gather(made.losses, batch)
+            made.engine.add_gradients(made.losses, batch)
     with counter() as step:
         made.step(batches)
     assert step.total - passes.total == matrices * 2 * 5**2 * made.engine.store.trunk

@@ -5,7 +5,7 @@
     copies       fine-tuning by group: a whole copy of the trunk per stratum
     melt         MELT's user branch: one linear map from the states of short histories to those of long ones
 
-A kind wraps a trunk and is a backbone itself (`Plugged`): it sleeps, passing everything through, until `wake` is called at the
+A kind wraps a trunk and is a backbone itself (`WithPlugins`): it sleeps, passing everything through, until `wake` is called at the
 switch of stages.
 """
 
@@ -37,7 +37,7 @@ PluginConfig = NoPluginConfig | BottleneckConfig | CopiesConfig | MeltConfig
 
 
 @runtime_checkable
-class Plugged(Scorer, Protocol):
+class WithPlugins(Scorer, Protocol):
     """A trunk with plugins. Also an Encoder or a CandidateScorer, if it can be one: ask it, not the trunk."""
 
     trunk: Any
@@ -57,7 +57,7 @@ class Plugged(Scorer, Protocol):
 
 
 @runtime_checkable
-class Parted(Protocol):
+class RoutedByRow(Protocol):
     """A backbone that is several: every row belongs to one of them."""
 
     def parts(self, batch: SequenceBatch) -> list[tuple[nn.Module, Tensor]]:
@@ -103,8 +103,8 @@ __all__ = [
     "Melt",
     "MeltConfig",
     "NoPluginConfig",
-    "Parted",
-    "Plugged",
     "PluginConfig",
+    "RoutedByRow",
+    "WithPlugins",
     "plug",
 ]

@@ -71,7 +71,7 @@ class Residual(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """A trunk with a `Residual` per place and stratum; `Plugged`, see `ltrec.models.plugins`. Made by `plug`.
+    """A trunk with a `Residual` per place and stratum; `WithPlugins`, see `ltrec.models.plugins`. Made by `plug`.
 
     Raises:
         UserError: a place that the backbone lacks.

@@ -37,7 +37,7 @@ class CopiesConfig:
 
 
 class Copies(nn.Module):
-    """A trunk and K copies of it; `Plugged` and `Parted`, see `ltrec.models.plugins`. Rows of no stratum (-1) stay with the trunk.
+    """A trunk and K copies of it, `WithPlugins` and `RoutedByRow` (`ltrec.models.plugins`). Rows of stratum -1 stay with the trunk.
 
     Args:
         trunk: a Scorer.

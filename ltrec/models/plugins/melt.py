@@ -56,7 +56,7 @@ class MeltConfig:
 
 
 class Melt(nn.Module):
-    """An Encoder with the map; `Plugged`, see `ltrec.models.plugins`.
+    """An Encoder with the map; `WithPlugins`, see `ltrec.models.plugins`.
 
     Args:
         trunk: an Encoder.

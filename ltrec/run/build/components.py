@@ -78,7 +78,7 @@ def build_backbone(config: RunConfig, manifest: Manifest) -> nn.Module:
     return PLUGINS[plugin.name](backbone, strata=strata, seed=config.seed, max_len=max_len, **options_of(plugin))
 
 
-def build_learn(config: RunConfig, vocabulary: Vocabulary) -> PositionLosses:
+def build_position_losses(config: RunConfig, vocabulary: Vocabulary) -> PositionLosses:
     """The loss at every position."""
     emphasis = EMPHASES[config.emphasis.name](gather=all_gather_ids, **options_of(config.emphasis))
     return PositionLosses(build_objective(config, vocabulary), emphasis)
@@ -137,7 +137,7 @@ def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneModule:
     backbone = build_backbone(config, data.manifest)
     return BackboneModule(
         backbone,
-        build_learn(config, data.vocabulary),
+        build_position_losses(config, data.vocabulary),
         adversary=build_adversary(config, data.manifest, backbone),
         unit=config.stream.unit,
         num_strata=plan.strata.count,

@@ -20,10 +20,10 @@ from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.components import Data, options_of
 from ltrec.run.build.strata import prior_by
 from ltrec.run.process.processes import Processes, device_of
-from ltrec.strategy import STRATEGIES, Stratify
+from ltrec.strategy import STRATEGIES, StratifiedOptions
 
 
-def build_stratify(config: RunConfig, data: Data, plan: Plan) -> Stratify | None:
+def build_stratified_options(config: RunConfig, data: Data, plan: Plan) -> StratifiedOptions | None:
     """What a stratified strategy is told; None for joint training.
 
     Raises:
@@ -39,7 +39,7 @@ def build_stratify(config: RunConfig, data: Data, plan: Plan) -> Stratify | None
     else:
         estimator = Hajek(prior_K, expected_presence_K(data.manifest, plan), causal.empty)
     strategy, rule = config.strategy, config.rule.name
-    return Stratify(
+    return StratifiedOptions(
         rule=RULES[rule](prior_K=prior_K, empty=estimator, **options_of(config.rule)),
         prior_K=prior_K,
         rule_name=rule,
@@ -76,7 +76,7 @@ def _refuse_shares_of_nobody(prior_K: Tensor, presence_K: Tensor, names: tuple[s
         )
 
 
-def build_strategy(config: RunConfig, processes: Processes, accelerator: str, stratify: Stratify | None) -> str | Strategy:
+def build_strategy(config: RunConfig, processes: Processes, accelerator: str, options: StratifiedOptions | None) -> str | Strategy:
     """The strategy of this run in this world. Control values (cursors, counts, results) always travel over gloo."""
     name, size = config.strategy.name, processes.world.size
     backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
@@ -85,7 +85,7 @@ def build_strategy(config: RunConfig, processes: Processes, accelerator: str, st
     if name == "joint":
         return "auto" if size == 1 else DDPStrategy(**replicated)
     if name == "stratified" and size == 1:
-        return STRATEGIES[name](device=device_of(processes, accelerator), stratify=stratify)
+        return STRATEGIES[name](device=device_of(processes, accelerator), options=options)
     if name in ("stratified", "stratified_ddp"):
-        return STRATEGIES["stratified_ddp"](**replicated, stratify=stratify)
-    return STRATEGIES[name](**group, stratify=stratify)
+        return STRATEGIES["stratified_ddp"](**replicated, options=options)
+    return STRATEGIES[name](**group, options=options)

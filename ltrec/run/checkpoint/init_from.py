@@ -41,7 +41,7 @@ def start_from(config: RunConfig, stage: BackboneModule, manifest_digest: str) -
     checkpoint = _checkpoint_of(Path(config.init_from))
     state = read_checkpoint(checkpoint)
     refuse_other_data(checkpoint, state, manifest_digest, way_out="let init_from name a run on this one")
-    trunk: nn.Module = stage.plugged.trunk if stage.has_plugins else stage.backbone
+    trunk: nn.Module = stage.with_plugins.trunk if stage.has_plugins else stage.backbone
     weights = trunk_of(scoring_weights(state))
     _refuse_other_trunk(config, checkpoint, weights, trunk)
     trunk.load_state_dict(weights)

@@ -20,7 +20,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.storage.slots import commit_slot, open_slot
 from ltrec.distributed.collectives import any_rank, current_world
 from ltrec.strategy.deepspeed.damage import SHARDS, files_of, refuse_damage
-from ltrec.strategy.deepspeed.shards import ShardFiles
+from ltrec.strategy.deepspeed.partition_files import PartitionFiles
 
 WHOLE = "whole.ckpt"
 
@@ -40,7 +40,7 @@ def save(engine: Any, checkpoint: dict[str, Any], path: Path, files: CheckpointI
     """
     slot, failure = _shared_slot(path)
     if slot is not None:
-        shards = engine.checkpoint_engine = ShardFiles()
+        shards = engine.checkpoint_engine = PartitionFiles()
         engine.save_checkpoint(str(slot), tag=SHARDS, client_state={}, save_latest=False)
         failure = shards.failure
         if current_world().rank == 0 and failure is None:
@@ -59,7 +59,7 @@ def load(engine: Any, path: Path, zero: Mapping[str, int]) -> None:
         UserError: a file of them is damaged or missing.
     """
     _refuse_damage(path, zero)
-    engine.checkpoint_engine = ShardFiles()
+    engine.checkpoint_engine = PartitionFiles()
     found, _ = engine.load_checkpoint(str(path), tag=SHARDS, load_lr_scheduler_states=False)
     if found is None:
         raise UserError(f"{path}/{SHARDS} holds no shards that DeepSpeed knows; use another checkpoint")

@@ -33,10 +33,10 @@ from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.store import Store
 from ltrec.strategy.deepspeed import checkpoint as folders
 from ltrec.strategy.deepspeed.cpu import AnyDeviceDeepSpeedStrategy
-from ltrec.strategy.deepspeed.held import Zero, Zero3
+from ltrec.strategy.deepspeed.local_parameters import Zero3Parameters, ZeroParameters
 from ltrec.strategy.deepspeed.precision import AutocastPrecision
 from ltrec.strategy.deepspeed.whole import whole
-from ltrec.strategy.held import Held
+from ltrec.strategy.local_parameters import LocalParameters
 from ltrec.strategy.stratified import Stratified
 
 _LARGEST_BUCKET = 200_000_000
@@ -88,10 +88,12 @@ class _ZeroStrategy(AnyDeviceDeepSpeedStrategy):
         clipping = self.deepspeed_engine.gradient_clipping()
         assert clipping == (trainer.gradient_clip_val or 0.0), f"DeepSpeed would clip at {clipping}"
 
-    def held(self) -> Held:
+    def local_parameters(self) -> LocalParameters:
         """What this rank holds of the weights."""
         assert self.lightning_module is not None
-        return (Zero3 if self.stage_number == 3 else Zero)(self.lightning_module, self.deepspeed_engine.optimizer)
+        return (Zero3Parameters if self.stage_number == 3 else ZeroParameters)(
+            self.lightning_module, self.deepspeed_engine.optimizer
+        )
 
     def validation_step(self, *args: Any, **kwargs: Any) -> Any:
         """On the bare module, whole: a rank may have no chunk left while others do."""
@@ -147,7 +149,7 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         self.title = f"stratified_deepspeed_stage_{stage}"
 
     @property
-    def averages_over(self) -> int:
+    def gradient_divisor(self) -> int:
         """DeepSpeed averages over ranks."""
         return self.world_size
 
@@ -160,10 +162,10 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
     # -- the step ---------------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
+    def probe(self) -> Iterator[None]:
         """Past DeepSpeed's hooks."""
         assert self.lightning_module is not None
-        with whole(self.lightning_module), super().looking():
+        with whole(self.lightning_module), super().probe():
             yield
 
     def losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
@@ -200,14 +202,14 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         """The loss is normalised over the window already."""
         self.deepspeed_engine.backward(loss, scale_wrt_gas=False)
 
-    def announce(self, last: bool) -> None:
+    def set_last_micro_batch(self, last: bool) -> None:
         """DeepSpeed would count passes, and a look is none."""
         self.deepspeed_engine.set_gradient_accumulation_boundary(last)
 
-    def numbers(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """And the norm of the last gradient, which only DeepSpeed has seen."""
         norm = self.deepspeed_engine.get_global_grad_norm()
-        return super().numbers() | ({} if norm is None else {"grad_norm": float(norm)})
+        return super().metrics() | ({} if norm is None else {"grad_norm": float(norm)})
 
     # -- numbers that are none --------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A module under ZeRO-3, whole for a while: every parameter gathered on every rank, and DeepSpeed's hooks looking away.
+"""A module under ZeRO-3, whole for a while: every parameter gathered on every rank, and DeepSpeed's hooks probe away.
 
 ZeRO-3 gathers a submodule's parameters in a hook before its forward pass and lets them go in another one after it, and each gather
 is a collective. So ranks must run the same submodules in the same order, which is not so when strata are run one by one (a rank may

@@ -50,7 +50,7 @@ class ReportsStrata(Protocol):
         """This rank's losses of the last window; None when it held no example."""
         ...
 
-    def numbers(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """What else it knows when a line is written, by key."""
         ...
 

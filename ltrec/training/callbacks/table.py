@@ -141,7 +141,7 @@ class Telemetry(Callback):
             **self._strata.line(),
             **({} if self._verdicts is None else adversary_metrics(all_reduce_sum(self._verdicts))),
             **self._step,
-            **(trainer.strategy.numbers() if isinstance(trainer.strategy, ReportsStrata) else {}),
+            **(trainer.strategy.metrics() if isinstance(trainer.strategy, ReportsStrata) else {}),
             **self.health.line(trainer, pl_module.device, self._steps),
             f"throughput/{pl_module.unit}s_per_s": float(total.count_K.sum()) / max(elapsed, 1e-9),
         }

@@ -31,7 +31,7 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ltrec.strategy.held import Held, held_by
+from ltrec.strategy.local_parameters import LocalParameters, local_parameters_of
 from ltrec.training.steps import steps_per_epoch
 
 AVERAGE = "average"
@@ -62,26 +62,26 @@ class WeightAverage(Callback):
     def __init__(self, ema: float) -> None:
         self.ema, self.updates = ema, 0
         self.average: list[Tensor] = []
-        self._held: Held | None = None
+        self._local: LocalParameters | None = None
         self._decay = 0.0
         self._stepped = False
         self._loaded: Mapping[str, Any] | None = None
 
     @property
-    def held(self) -> Held:
+    def local(self) -> LocalParameters:
         """This rank's part of the weights."""
-        assert self._held is not None, "training has not begun"
-        return self._held
+        assert self._local is not None, "training has not begun"
+        return self._local
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin with the weights, or go on with the checkpoint's average."""
-        self._held = held_by(trainer.strategy)
+        self._local = local_parameters_of(trainer.strategy)
         self._decay = decay_of(self.ema, steps_per_epoch(trainer))
         self.restart()
         if self._loaded is not None:
             self.take_up(self._loaded)
             self._loaded = None
-        for optimizer in self._held.optimizers:
+        for optimizer in self._local.optimizers:
             optimizer.register_step_post_hook(self._note)
 
     def _note(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
@@ -94,7 +94,7 @@ class WeightAverage(Callback):
         """Follow the weights, once per optimiser step."""
         if self._stepped:
             share = 1 - decay_at(self.updates, self._decay)
-            torch._foreach_lerp_(self.average, self.held.tensors(), share)
+            torch._foreach_lerp_(self.average, self.local.tensors(), share)
             self.updates += 1
             self._stepped = False
 
@@ -119,28 +119,28 @@ class WeightAverage(Callback):
 
     def _exchange(self) -> None:
         """Bit for bit, with memory for one more tensor."""
-        for mine, theirs in zip(self.average, self.held.tensors(), strict=True):
+        for mine, theirs in zip(self.average, self.local.tensors(), strict=True):
             kept = theirs.clone()
             theirs.copy_(mine)
             mine.copy_(kept)
-        self.held.written()
+        self.local.after_write()
 
     def by_name(self) -> dict[str, Tensor]:
         """This rank's part of every average; none before training."""
-        return dict(zip(self.held.names, self.average, strict=True)) if self.average else {}
+        return dict(zip(self.local.names, self.average, strict=True)) if self.average else {}
 
     # -- the switch of stages ---------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
         """Let the weights be the average: what validated is what a second stage begins with."""
-        for mine, theirs in zip(self.average, self.held.tensors(), strict=True):
+        for mine, theirs in zip(self.average, self.local.tensors(), strict=True):
             theirs.copy_(mine)
-        self.held.written()
-        self.held.settled()
+        self.local.after_write()
+        self.local.update_optimizer_copies()
 
     def restart(self) -> None:
         """Begin with what the weights are now."""
-        self.average = [part.clone() for part in self.held.tensors()]
+        self.average = [part.clone() for part in self.local.tensors()]
         self.updates = 0
 
     # -- checkpoints ------------------------------------------------------------------------------------------------------------
@@ -159,6 +159,6 @@ class WeightAverage(Callback):
     def take_up(self, saved: Mapping[str, Any]) -> None:
         """Go on with a checkpoint's average."""
         whole = saved["state_dict"]
-        for name, mine in zip(self.held.names, self.average, strict=True):
-            mine.copy_(self.held.cut(name, whole[name]))
+        for name, mine in zip(self.local.names, self.average, strict=True):
+            mine.copy_(self.local.part_of(name, whole[name]))
         self.updates = saved["updates"]

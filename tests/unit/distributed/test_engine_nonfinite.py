@@ -28,7 +28,7 @@ def gathered(window, spoil, measure, **options):
         made = bench(window.strata, ToyGram(PRIOR_K), "per_stratum", spoil=spoil(rank), **options)
         made.engine.open(window.batches(rank)[0], rows=True)
         for batch in window.batches(rank):
-            made.engine.gather(made.losses, batch)
+            made.engine.add_gradients(made.losses, batch)
         return getattr(made.engine, measure)()
 
     return on_ranks(window.world, on_rank)
@@ -87,7 +87,7 @@ def test_a_plugin_that_overflows_is_seen_too(measure, world):
         if rank == world - 1:
             made.spoil = lambda e, _: ExampleLosses(e.loss_N + Overflow.apply(made.stage.plugins[2]), e.stratum_N)
         made.engine.open(window.batches(rank)[0], rows=True)
-        made.engine.gather(made.losses, window.batches(rank)[0])
+        made.engine.add_gradients(made.losses, window.batches(rank)[0])
         return bool(getattr(made.engine, measure)().isfinite().all())
 
     window = crowded(world, 3, 1)

@@ -204,7 +204,7 @@ def test_a_loss_scale_scales_the_gradients_and_no_decision(make_rule, world):
         made = bench(3, make_rule(PRIOR_K), "per_stratum", plugins=True)
         made.engine.open(window.batches(rank)[0], rows=True)
         for batch in window.batches(rank):
-            made.engine.gather(made.losses, batch, scale=lambda loss: loss * scale)
+            made.engine.add_gradients(made.losses, batch, scale=lambda loss: loss * scale)
         norms_K = made.engine.norms(scale)
         made.engine.combine(window.step, made.engine.gram(scale))
         assert_close({"norms": made.engine.report.norms_K}, {"norms": norms_K})

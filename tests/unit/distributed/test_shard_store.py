@@ -40,7 +40,7 @@ def step(rank, window, prior_K, rule, source, options):
     batches = window.batches(rank)
     engine.open(batches[0], rows=True)
     for batch in batches:
-        engine.gather(lambda b, stratum: sharded.module.losses(b), batch)
+        engine.add_gradients(lambda b, stratum: sharded.module.losses(b), batch)
     gram_KK = engine.gram()
     engine.combine(window.step, gram_KK)
     gradients = {name: p.grad.full_tensor() for name, p in sharded.parameters if p.requires_grad}

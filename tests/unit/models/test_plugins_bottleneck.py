@@ -12,7 +12,7 @@ from torch import nn
 
 from ltrec.core.errors import UserError
 from ltrec.models.backbones import BACKBONES
-from ltrec.models.plugins import BottleneckConfig, Plugged, plug
+from ltrec.models.plugins import BottleneckConfig, WithPlugins, plug
 from ltrec.models.plugins.by_stratum import by_stratum
 from tests.support.sequences import histories, stir
 
@@ -188,7 +188,7 @@ def test_options_are_checked(options, message):
 
 def test_the_bit_travels_with_the_weights():
     awake, asleep = plugged_of("sasrec"), plugged_of("sasrec", awake=False)
-    assert isinstance(awake, Plugged) and awake.awake and not asleep.awake
+    assert isinstance(awake, WithPlugins) and awake.awake and not asleep.awake
     other = plugged_of("sasrec", awake=False, stirred=False)
     other.load_state_dict(awake.state_dict())
     assert other.awake and torch.equal(other.scores(batch_of()), awake.scores(batch_of()))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ltrec.models.backbones import BACKBONES, CandidateScorer, Encoder
-from ltrec.models.plugins import Copies, Parted, Plugged
+from ltrec.models.plugins import Copies, RoutedByRow, WithPlugins
 from tests.support.sequences import histories, stir
 
 NAMES = sorted(BACKBONES)
@@ -72,7 +72,7 @@ def test_it_has_no_states_of_its_own(name):
     """K item tables: nothing that a loss or an index could take for one model's."""
     model = copies_of(name)
     assert not isinstance(model, Encoder | CandidateScorer)
-    assert isinstance(model, Plugged) and isinstance(model, Parted)
+    assert isinstance(model, WithPlugins) and isinstance(model, RoutedByRow)
 
 
 def test_owners_and_checkpoint():

@@ -11,7 +11,7 @@ import torch
 from ltrec.core.errors import UserError
 from ltrec.core.strata import Strata
 from ltrec.models.backbones import BACKBONES, Encoder
-from ltrec.models.plugins import Melt, MeltConfig, Plugged
+from ltrec.models.plugins import Melt, MeltConfig, WithPlugins
 from tests.support.sequences import histories, stir
 
 STRATA = Strata(lower_bounds=(1, 3, 5), users=(5, 5, 5), events=(5, 15, 40), head_from=5)
@@ -140,7 +140,7 @@ def test_a_batch_without_head_rows_adds_nothing_but_takes_part():
 
 def test_it_is_an_encoder_whose_map_is_nobodys_own():
     model = melt_of()
-    assert isinstance(model, Plugged) and isinstance(model, Encoder)
+    assert isinstance(model, WithPlugins) and isinstance(model, Encoder)
     assert {model.plugin_of(name) for name, _ in model.named_parameters()} == {None}
     other = melt_of(awake=False, stirred=False)
     other.load_state_dict(model.state_dict())

@@ -51,7 +51,7 @@ def made(data, model, kind, *words):
     opened = open_data(config)
     plan = build_plan(config, opened)
     stage = build_stage(config, opened, plan)
-    stage.plugged.wake(0)
+    stage.with_plugins.wake(0)
     g = torch.Generator().manual_seed(4)
     with torch.no_grad():
         for name, parameter in stage.named_parameters():
@@ -99,7 +99,7 @@ def test_a_plugins_gradient_is_its_own_stratums(data, model, kind, mode):
 def test_merged_strata_share_their_plugins(data):
     """Two plugins for three strata of the data; the stage, its batches and its plugins agree on two."""
     stage, batches = made(data, "sasrec", "bottleneck", "causal.strata=2", "strategy.name=stratified")
-    assert stage.num_strata == 2 == len(batches[0].step_counts_K) == len(stage.plugged.plugins["at_state"])
+    assert stage.num_strata == 2 == len(batches[0].step_counts_K) == len(stage.with_plugins.plugins["at_state"])
     prior_K = torch.tensor([0.7, 0.3], dtype=torch.float64)
     wanted = naive_step(stage, batches, lambda *_: prior_K, stage.plugin_of, prior_K).gradients
     found = gradients(stage, batches, "per_stratum", prior_K, prior_K)

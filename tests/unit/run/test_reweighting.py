@@ -12,7 +12,7 @@ from ltrec.config.load import load
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.run.build.components import build_plan, build_stage, open_data
-from ltrec.run.build.strategies import build_stratify
+from ltrec.run.build.strategies import build_stratified_options
 from tests.support.shards import random_users, write_dataset
 from tests.support.source_tree import ROOT
 from tests.support.streaming import epochs
@@ -36,7 +36,7 @@ class Case:
         self.data = open_data(self.config)
         self.plan = build_plan(self.config, self.data)
         self.stage = build_stage(self.config, self.data, self.plan).double()
-        self.stratify = build_stratify(self.config, self.data, self.plan)
+        self.options = build_stratified_options(self.config, self.data, self.plan)
 
     def gradient(self, loss):
         parameters = [p for p in self.stage.parameters() if p.requires_grad]
@@ -63,7 +63,7 @@ class Case:
         total = 0.0
         for window in self.windows(accumulate):
             counts_K = window[0].step_counts_K
-            weights_K = self.stratify.rule.weights(counts_K)
+            weights_K = self.options.rule.weights(counts_K)
             coefficient_K = torch.where(counts_K > 0, weights_K / counts_K, 0.0)
             for batch in window:
                 example = self.stage.losses(batch)
@@ -110,7 +110,7 @@ def test_class_balanced_is_its_formula_over_the_data(folder, beta):
     scale = sum(weight[z] * len(losses) for z, losses in by_stratum.items())
     loss = sum(weight[z] * sum(losses) for z, losses in by_stratum.items()) / scale
     torch.testing.assert_close(case.average_update(), case.gradient(loss), rtol=1e-7, atol=1e-10)
-    prior = case.stratify.prior_K
+    prior = case.options.prior_K
     if beta == 0:
         shares = torch.tensor([len(by_stratum[z]) for z in range(3)], dtype=torch.float64)
         torch.testing.assert_close(prior, shares / shares.sum())

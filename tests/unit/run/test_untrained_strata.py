@@ -12,7 +12,7 @@ from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.run.build.components import build_histories, build_plan, build_stage, open_data
 from ltrec.run.build.strata import heirs_of, trained_strata
-from ltrec.run.build.strategies import build_prior, build_stratify
+from ltrec.run.build.strategies import build_prior, build_stratified_options
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import detect
 from ltrec.run.scoring.scorer import load_network
@@ -71,7 +71,7 @@ def test_the_adjustment_by_users_is_the_mean_over_the_users_who_train(sparse, tm
         tmp_path,
         *("objective.name=bce", "model.dropout=0", "stream.unit=user", "stream.window=last", "causal.estimator=horvitz_thompson"),
     )
-    stage, rule = build_stage(config, opened, plan).double(), build_stratify(config, opened, plan).rule
+    stage, rule = build_stage(config, opened, plan).double(), build_stratified_options(config, opened, plan).rule
     parameters = [p for p in stage.parameters() if p.requires_grad]
 
     def gradient(loss):
@@ -95,7 +95,7 @@ def test_ipw_trains(sparse, tmp_path):
     assert all(value.isfinite().all() for value in checkpoint(run.path)["state_dict"].values())
     explicit = ("causal.prior=explicit", "causal.shares=[0.25,0.25,0.25,0.25]")
     with pytest.raises(UserError, match=r"causal\.shares gives stratum 0 \(1 training events\) the share 0\.25, but training sees"):
-        build_stratify(*told(sparse, tmp_path, *explicit, "causal.estimator=horvitz_thompson"))
+        build_stratified_options(*told(sparse, tmp_path, *explicit, "causal.estimator=horvitz_thompson"))
 
 
 BOTTLENECK = ("plugin.name=bottleneck", "switch.by=step", "switch.at=0")

@@ -3,7 +3,7 @@
 import pytest
 
 from ltrec.strategy import Stratified
-from ltrec.strategy.modes import MODES_OF_FORMING
+from ltrec.strategy.modes import GRADIENT_MODES
 from tests.support.closeness import assert_close
 from tests.support.lightning_toy import Case, strategy_of, train
 from tests.support.naive_training import naive_train
@@ -11,7 +11,7 @@ from tests.support.stratified_cases import tolerance
 
 
 def test_strategies_name_modes_of_the_table():
-    assert set(Stratified.modes) == set(MODES_OF_FORMING)
+    assert set(Stratified.modes) == set(GRADIENT_MODES)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

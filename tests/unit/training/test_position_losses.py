@@ -31,7 +31,7 @@ class WithoutStates(nn.Module):
         return self.encoder.scores(batch)
 
 
-def learn_of(name):
+def losses_of(name):
     options = dataclasses.asdict(OBJECTIVE_CONFIGS[name]())
     del options["name"]
     count = torch.arange(NUM_ITEMS + 1)
@@ -53,10 +53,10 @@ def model_of(name):
 @pytest.mark.parametrize("name", STATELESS)
 @pytest.mark.parametrize("backbone", ["sasrec", "gru4rec"])
 def test_an_encoder_that_hides_its_states_has_the_same_losses_and_gradients(name, backbone):
-    model, learn, batch = model_of(backbone), learn_of(name), batch_of([4, 1, 6])
+    model, position_losses, batch = model_of(backbone), losses_of(name), batch_of([4, 1, 6])
     hidden = WithoutStates(model)
     assert isinstance(hidden, CandidateScorer) and not isinstance(hidden, Encoder)
-    (seen, states), (blind, nothing) = learn(model, batch, 5), learn(hidden, batch, 5)
+    (seen, states), (blind, nothing) = position_losses(model, batch, 5), position_losses(hidden, batch, 5)
     assert states is not None and nothing is None
     assert_close(blind, seen, rtol=0, atol=1e-12)
     gradients = [torch.autograd.grad(loss.sum(), list(model.parameters()), materialize_grads=True) for loss in (blind, seen)]
@@ -70,9 +70,9 @@ def test_a_choice_among_users_weighs_all_targets_of_a_user_alike_and_other_empha
     batch = batch_of([2, 3, 1])
 
     def emphasised(name, unit, **options):
-        learn = PositionLosses(lambda *_: losses, EMPHASES[name](gather=lambda x: x, **options))
-        learn.objective.draws = learn.objective.coupled = False
-        return learn(model_of("sasrec"), batch, 5, unit)[0]
+        position_losses = PositionLosses(lambda *_: losses, EMPHASES[name](gather=lambda x: x, **options))
+        position_losses.objective.draws = position_losses.objective.coupled = False
+        return position_losses(model_of("sasrec"), batch, 5, unit)[0]
 
     assert emphasised("cvar", "user", alpha=1 / 3).tolist() == pytest.approx([6.0, 6.0, 0, 0, 0, 0])
     assert emphasised("cvar", "target", alpha=1 / 6).tolist() == pytest.approx([0, 0, 30.0, 0, 0, 0])
@@ -82,26 +82,26 @@ def test_a_choice_among_users_weighs_all_targets_of_a_user_alike_and_other_empha
 
 @pytest.mark.parametrize("name", STATELESS)
 def test_din_s_losses_of_a_row_do_not_depend_on_its_company(name):
-    model, learn, batch = model_of("din"), learn_of(name), batch_of([4, 1, 6])
-    whole, _ = learn(model, batch, 5)
-    alone, _ = learn(model, batch.select(torch.tensor([2])), 5)
+    model, position_losses, batch = model_of("din"), losses_of(name), batch_of([4, 1, 6])
+    whole, _ = position_losses(model, batch, 5)
+    alone, _ = position_losses(model, batch.select(torch.tensor([2])), 5)
     assert_close(alone, whole[5:], rtol=0, atol=1e-12)
 
 
 def test_a_stratum_s_loss_gives_no_gradient_to_the_plugins_of_others():
-    plugged, learn = plug(model_of("din"), num_strata=3).double(), learn_of("sampled_softmax")
+    plugged, position_losses = plug(model_of("din"), num_strata=3).double(), losses_of("sampled_softmax")
     plugged.wake(0)
     stir(plugged)
     batch = batch_of([4, 1, 6], strata=[0, 2, 0])
-    loss, _ = learn(plugged, batch, 5)
+    loss, _ = position_losses(plugged, batch, 5)
     gradients = torch.autograd.grad(loss.sum(), list(plugged.parameters()), materialize_grads=True)
     touched = {plugged.plugin_of(n) for (n, _), g in zip(plugged.named_parameters(), gradients, strict=True) if g.any()}
     assert touched == {None, 0, 2}
 
 
 def test_sleeping_plugins_change_nothing():
-    trunk, learn, batch = model_of("din"), learn_of("bce"), batch_of([4, 1, 6])
+    trunk, position_losses, batch = model_of("din"), losses_of("bce"), batch_of([4, 1, 6])
     plugged = plug(trunk, num_strata=3)
-    assert torch.equal(learn(plugged, batch, 5)[0], learn(trunk, batch, 5)[0])
+    assert torch.equal(position_losses(plugged, batch, 5)[0], position_losses(trunk, batch, 5)[0])
     plugged.wake(0)
-    assert_close(learn(plugged.double(), batch, 5)[0], learn(trunk, batch, 5)[0])
+    assert_close(position_losses(plugged.double(), batch, 5)[0], position_losses(trunk, batch, 5)[0])

@@ -176,7 +176,7 @@ class Reporting(SingleDeviceStrategy):
         self.report = None if step in self.skipped else report_of(step)
         return super().training_step(*args)
 
-    def numbers(self):
+    def metrics(self):
         return {"strata/fallbacks": 7}
 
     @property

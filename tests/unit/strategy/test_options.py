@@ -11,7 +11,7 @@ from torch import nn
 from ltrec.core.errors import UserError
 from ltrec.strategy import STRATEGIES, StratifiedDDPStrategy, StratifiedSingleDeviceStrategy
 from ltrec.strategy.buffers import buffers_kept
-from ltrec.strategy.stratify import choose_mode, choose_source, default_stratify
+from ltrec.strategy.options import choose_mode, choose_source, default_options
 from tests.support.lightning_toy import Case, LightningToy, Loader, strategy_of, train, trainer_of
 
 EVERYWHERE, ZERO = ("per_stratum", "weighted", "replay"), ("weighted", "replay")
@@ -135,7 +135,7 @@ def test_names_are_registered_with_lightning():
 
 
 def test_without_options_a_strategy_adjusts_with_a_uniform_prior():
-    told = default_stratify(4)
+    told = default_options(4)
     assert (told.rule.kind, told.mode, told.nonfinite, told.probe_every) == ("linear", "auto", "stop", None)
     assert told.prior_K.tolist() == [0.25] * 4
     assert told.rule.weights(torch.tensor([3, 0, 1, 9])).tolist() == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3])
@@ -143,7 +143,7 @@ def test_without_options_a_strategy_adjusts_with_a_uniform_prior():
 
 def test_probes_are_cheap_unless_somebody_wants_more():
     """By default now and then where the gradients are there anyway, and never where they are not; a number holds for both."""
-    told = default_stratify(4)
+    told = default_options(4)
     assert [told.probe_interval(mode) for mode in ("per_stratum", "weighted")] == [25, 0]
     for every in (0, 3):
         assert {replace(told, probe_every=every).probe_interval(mode) for mode in ("per_stratum", "weighted")} == {every}

@@ -16,7 +16,7 @@ from ltrec.distributed.full_state import shard_like
 from ltrec.distributed.sharding import ShardedModule, local
 
 
-class Held(Protocol):
+class LocalParameters(Protocol):
     """A rank's parts of all parameters, tied ones once."""
 
     @property
@@ -30,25 +30,25 @@ class Held(Protocol):
     def tensors(self) -> list[Tensor]:
         """The parts, float32, in the same order; they share their memory with the module."""
 
-    def cut(self, name: str, whole: Tensor) -> Tensor:
+    def part_of(self, name: str, whole: Tensor) -> Tensor:
         """This rank's part of a whole parameter."""
 
-    def written(self) -> None:
+    def after_write(self) -> None:
         """The parts were written: the module must see them. Every rank calls this."""
 
-    def settled(self) -> None:
+    def update_optimizer_copies(self) -> None:
         """What was written is trained from now on. Every rank calls this, after `written`."""
 
 
 @runtime_checkable
-class Holds(Protocol):
+class HasLocalParameters(Protocol):
     """A strategy under which a rank does not hold plain parameters."""
 
-    def held(self) -> Held:
+    def local_parameters(self) -> LocalParameters:
         """What it holds, once the strategy is set up."""
 
 
-class Replicated:
+class ReplicatedParameters:
     """Every rank holds everything, and trains what it holds."""
 
     def __init__(self, module: nn.Module, optimizers: Sequence[Optimizer]) -> None:
@@ -59,18 +59,18 @@ class Replicated:
         """The parameters."""
         return [parameter.detach() for parameter in self._parameters]
 
-    def cut(self, name: str, whole: Tensor) -> Tensor:
+    def part_of(self, name: str, whole: Tensor) -> Tensor:
         """All of it."""
         return whole
 
-    def written(self) -> None:
+    def after_write(self) -> None:
         """They are the module's own."""
 
-    def settled(self) -> None:
+    def update_optimizer_copies(self) -> None:
         """They are what the optimiser steps on."""
 
 
-class Sharded:
+class ShardedParameters:
     """FSDP2: every rank holds a shard of every parameter."""
 
     def __init__(self, sharded: ShardedModule, optimizers: Sequence[Optimizer]) -> None:
@@ -81,21 +81,21 @@ class Sharded:
         """The shards; asked anew each time, for loading may move them."""
         return [local(parameter.detach()) for parameter in self._like.values()]
 
-    def cut(self, name: str, whole: Tensor) -> Tensor:
+    def part_of(self, name: str, whole: Tensor) -> Tensor:
         """Its shard."""
         return local(shard_like(whole, self._like[name]))
 
-    def written(self) -> None:
+    def after_write(self) -> None:
         """What was gathered of them is out of date."""
         self._sharded.reshard()
 
-    def settled(self) -> None:
+    def update_optimizer_copies(self) -> None:
         """They are what the optimiser steps on."""
 
 
-def held_by(strategy: Strategy) -> Held:
+def local_parameters_of(strategy: Strategy) -> LocalParameters:
     """What a strategy, once it is set up, holds on this rank."""
-    if isinstance(strategy, Holds):
-        return strategy.held()
+    if isinstance(strategy, HasLocalParameters):
+        return strategy.local_parameters()
     assert strategy.lightning_module is not None
-    return Replicated(strategy.lightning_module, strategy.optimizers)
+    return ReplicatedParameters(strategy.lightning_module, strategy.optimizers)

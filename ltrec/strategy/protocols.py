@@ -10,19 +10,19 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.losses import ExampleLosses, Part
+from ltrec.core.losses import ExampleLosses, SubBatchKey
 from ltrec.distributed.engine import StratifiedEngine
 from ltrec.strategy.module import StratifiedModule
-from ltrec.strategy.stratify import Stratify
+from ltrec.strategy.options import StratifiedOptions
 
 
-class Host(Protocol):
+class StrategyForModes(Protocol):
     """A strategy, as its modes see it. The engine is there once the strategy is set up."""
 
     engine: StratifiedEngine
 
     @property
-    def options(self) -> Stratify:
+    def options(self) -> StratifiedOptions:
         """What the user said."""
 
     @property
@@ -38,16 +38,16 @@ class Host(Protocol):
         """What an AMP scaler multiplies losses by at the moment; 1 without one."""
 
     @property
-    def averages_over(self) -> int:
+    def gradient_divisor(self) -> int:
         """What the stack divides the gradients of an ordinary backward pass by."""
 
     def losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
         """The stage's losses through whatever wraps it."""
 
-    def bare_losses(self, batch: SequenceBatch, part: Part) -> ExampleLosses:
+    def bare_losses(self, batch: SequenceBatch, part: SubBatchKey) -> ExampleLosses:
         """The same past the wrapper, whose hooks must not notice."""
 
-    def looking(self) -> AbstractContextManager[object]:
+    def probe(self) -> AbstractContextManager[object]:
         """For the passes that train nothing: they leave no trace."""
 
     def scale(self, loss: Tensor) -> Tensor:
@@ -56,26 +56,26 @@ class Host(Protocol):
     def with_all_plugins(self, loss: Tensor) -> Tensor:
         """The loss with every plugin in its graph, also those whose strata are absent."""
 
-    def announce(self, last: bool) -> None:
+    def set_last_micro_batch(self, last: bool) -> None:
         """Tell the stack whether the next ordinary pass completes the window."""
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
         """The stack's own backward pass."""
 
-    def conclude(self, step: int, *, checked: bool) -> None:
+    def finish_step(self, step: int, *, checked: bool) -> None:
         """The window's gradient is formed; `checked`: and known to be finite."""
 
     def skip_step(self) -> None:
         """Leave parameters and the optimiser's state as they are."""
 
-    def meet_nonfinite(self, step: int) -> None:
+    def on_nonfinite(self, step: int) -> None:
         """The window's gradient is not finite, as every rank has found."""
 
 
-class Mode(Protocol):
+class GradientMode(Protocol):
     """One way of forming a window's gradient."""
 
-    def form(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
+    def compute_gradients(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
         """Take one micro-batch. After the `last` of its window every parameter's `.grad` is the update's, or the step is skipped.
 
         Args:

@@ -22,7 +22,7 @@ from ltrec.strategy.deepspeed.imports import CheckpointEngine, LossScaler, ZeroS
 _PLAIN = [LossScaler, ZeroStageEnum, fragment_address]
 
 
-class ShardFiles(CheckpointEngine):  # type: ignore[misc]
+class PartitionFiles(CheckpointEngine):  # type: ignore[misc]
     """DeepSpeed's socket for whatever writes and reads its files.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Stratify: what every stratified strategy is told, and how it chooses its mode and its gradient source."""
+"""StratifiedOptions: what every stratified strategy is told, and how it chooses its mode and its gradient source."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ltrec.distributed.alignment_config import AlignmentConfig
 
 PROBE_EVERY = {"per_stratum": 25, "weighted": 0}
 """Mode -> steps from one probe to the next, where the user says nothing. A Gram matrix costs 2 K^2 operations per parameter, nearly
-half a step with K = 10 and a large catalogue; in `weighted` it also costs the passes that form the gradients."""
+half a step with K = 10 and a large catalogue; in `weighted` it also costs the passes that compute the gradients."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stratify:
+class StratifiedOptions:
     """Options of a stratified strategy.
 
     Attributes:
@@ -130,7 +130,7 @@ def refuse_scaler(scaler: object | None) -> None:
         )
 
 
-def describe(options: Stratify, strategy: str, mode: str, source: str | None) -> str:
+def describe(options: StratifiedOptions, strategy: str, mode: str, source: str | None) -> str:
     """One line for people: what was chosen.
 
     Args:
@@ -151,10 +151,10 @@ def describe(options: Stratify, strategy: str, mode: str, source: str | None) ->
     return f"gradients aligned over {tasks}: {strategy}, inner rate {alignment.inner_lr:g}, {chains}{later}"
 
 
-def default_stratify(num_strata: int) -> Stratify:
+def default_options(num_strata: int) -> StratifiedOptions:
     """Backdoor adjustment with a uniform prior, renormalised over the strata that are there."""
     uniform_K = torch.full((num_strata,), 1 / num_strata, dtype=torch.float64)
-    return Stratify(RULES["backdoor"](prior_K=uniform_K, empty=Hajek(uniform_K, torch.ones_like(uniform_K))), uniform_K)
+    return StratifiedOptions(RULES["backdoor"](prior_K=uniform_K, empty=Hajek(uniform_K, torch.ones_like(uniform_K))), uniform_K)
 
 
 _NEEDS = {
