@@ -32,18 +32,11 @@ from ltrec.distributed.report import StepReport
 from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.store import FlatStore, Store
 from ltrec.strategy import gradients
+from ltrec.strategy import options as choices
 from ltrec.strategy.buffers import buffers_kept
 from ltrec.strategy.modes import GRADIENT_MODES
 from ltrec.strategy.module import StratifiedModule, as_stage
-from ltrec.strategy.options import (
-    StratifiedOptions,
-    choose_mode,
-    choose_source,
-    default_options,
-    describe,
-    refuse_replay,
-    refuse_scaler,
-)
+from ltrec.strategy.options import StratifiedOptions
 from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
 from ltrec.strategy.protocols import GradientMode
 
@@ -102,11 +95,11 @@ class Stratified(Strategy):
     def _settle(self, model: LightningModule) -> None:
         self._checked_stage = stage = as_stage(model, self.title)
         if self._options is None:
-            self._options = default_options(stage.num_strata)
+            self._options = choices.default_options(stage.num_strata)
         options = self._options
-        self.mode = choose_mode(options.mode, options.rule.kind, self.modes, self.title)
+        self.mode = choices.choose_mode(options.mode, options.rule.kind, self.modes, self.title)
         coupled = stage.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
-        self.source = choose_source(options.source, coupled=coupled, mode=self.mode)
+        self.source = choices.choose_source(options.source, coupled=coupled, mode=self.mode)
 
     def refuse(self, model: LightningModule, micro_batches: int) -> None:
         """Refuse what cannot work. A trainer asks too, but by then a run has left its traces.
@@ -120,9 +113,9 @@ class Stratified(Strategy):
         """
         self._settle(model)
         if self.mode == "replay":
-            refuse_replay(plugins_of(self._checked_stage, model), 1 if self.keeps_windows else micro_batches)
+            choices.refuse_replay(plugins_of(self._checked_stage, model), 1 if self.keeps_windows else micro_batches)
         if self.mode == "aligned":
-            refuse_scaler(self._scaler)
+            choices.refuse_scaler(self._scaler)
 
     def setup(self, trainer: Trainer) -> None:
         """Build the engine over the parameters that Lightning has placed."""
@@ -151,7 +144,7 @@ class Stratified(Strategy):
 
     def describe(self) -> str:
         """One line for people: what was chosen."""
-        return describe(self.options, self.title, self.mode, self.source if self.needs_store else None)
+        return choices.describe(self.options, self.title, self.mode, self.source if self.needs_store else None)
 
     def make_store(self, collectives: Collectives) -> Store:
         """Where per-stratum gradients live."""
