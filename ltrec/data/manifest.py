@@ -19,7 +19,7 @@ from ltrec.core.storage.atomic import atomic_write_text, canonical_json, refuse_
 from ltrec.core.strata import Strata
 from ltrec.core.typed import construct
 from ltrec.data.manifest_parts import MEND as MEND
-from ltrec.data.manifest_parts import Options, Section, Source, Split, Summary
+from ltrec.data.manifest_parts import Options, PrepareSummary, Section, Source, Split
 from ltrec.data.schema import FORMAT_VERSION
 
 MANIFEST = "manifest.json"
@@ -78,7 +78,7 @@ class Manifest:
     source: Annotated[dict[str, Any], Source]
     options: Annotated[dict[str, Any], Options]
     split: Annotated[dict[str, Any], Split]
-    summary: Annotated[dict[str, Any], Summary]
+    summary: Annotated[dict[str, Any], PrepareSummary]
     strata: Strata
     vocab: Vocab
     block_rows: Annotated[int, Between(1, INT32)]

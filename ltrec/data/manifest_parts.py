@@ -60,7 +60,7 @@ class Split(_Kind, total=False):
     test_time: Time
 
 
-class Ties(TypedDict):
+class TieSummary(TypedDict):
     """Events at the time of the one before."""
 
     events: Count
@@ -97,7 +97,7 @@ class ReachFile(FileRef):
     valid: tuple[tuple[Count, ...], ...]
 
 
-class Summary(TypedDict, total=False):
+class PrepareSummary(TypedDict, total=False):
     """What happened to the events."""
 
     rows: Count
@@ -116,7 +116,7 @@ class Summary(TypedDict, total=False):
     capped_users: Count
     events: Count
     train_events: Count
-    ties: Ties
+    ties: TieSummary
     users: Count
     trainable_users: Count
     short_users: Count

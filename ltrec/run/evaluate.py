@@ -16,7 +16,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.reach import read_reach
-from ltrec.data.stream.reading.histories import Histories, Score
+from ltrec.data.stream.reading.histories import Score, SplitHistories
 from ltrec.distributed.collectives import all_gather_parts, any_rank, current_world
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.catalogue import ItemCatalogue
@@ -140,7 +140,9 @@ def negatives_of(config: RunConfig) -> Negatives | None:
     return Negatives(evaluation.sampled_negatives, evaluation.seed) if evaluation.candidates == "sampled" else None
 
 
-def _rank(job: _Job, config: RunConfig, data: Data, histories: Histories, on_progress: Callable[[int, int], None]) -> EvalTable:
+def _rank(
+    job: _Job, config: RunConfig, data: Data, histories: SplitHistories, on_progress: Callable[[int, int], None]
+) -> EvalTable:
     world, parts = current_world(), list[RankedRows]()
     mine = range(world.rank, num_parts(histories), world.size)
     ranked = rank_split(

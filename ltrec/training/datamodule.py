@@ -13,7 +13,7 @@ import torch
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.data.stream.reading.histories import Histories, HistoryChunk
+from ltrec.data.stream.reading.histories import HistoryChunk, SplitHistories
 from ltrec.data.stream.state import as_signed
 from ltrec.distributed.collectives import all_reduce_sum, current_world
 
@@ -31,7 +31,7 @@ class RankChunks:
     when the ranks are gathered.
     """
 
-    histories: Histories
+    histories: SplitHistories
     world: World
 
     def __len__(self) -> int:
@@ -74,7 +74,7 @@ class StreamDataModule(pl.LightningDataModule):
         validation: histories of the validation split.
     """
 
-    def __init__(self, loader: StreamLoader, validation: Histories) -> None:
+    def __init__(self, loader: StreamLoader, validation: SplitHistories) -> None:
         super().__init__()
         self.loader = loader
         self.validation = validation

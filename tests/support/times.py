@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from ltrec.data.prepare import staging
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.times.choice import Choice, choose_time
+from ltrec.data.prepare.times.choice import TimeFormat, choose_time
 from ltrec.data.prepare.times.columns import ATTO
 
 
-def read_times(values: Sequence[str] | pa.Array, **options) -> tuple[Choice, list[Fraction | None]]:
+def read_times(values: Sequence[str] | pa.Array, **options) -> tuple[TimeFormat, list[Fraction | None]]:
     """The form that was chosen, and seconds since 1970 for every value; None is a reject."""
     times = values if isinstance(values, pa.Array) else pa.array(values, pa.string())
     batch = pa.table({"row": range(len(times)), "user_id": ["u"] * len(times), "item_id": ["i"] * len(times), "time": times})

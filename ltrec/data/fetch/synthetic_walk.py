@@ -22,7 +22,7 @@ _PERIODS = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class SyntheticCatalogue:
     """Items 0..M-1 lie cluster by cluster."""
 
     first_C: Ints  # first item of each cluster
@@ -35,7 +35,7 @@ class Catalogue:
     label_M: Ints  # the item's public number
 
 
-def make_catalogue(items: int, rng: np.random.Generator) -> Catalogue:
+def make_catalogue(items: int, rng: np.random.Generator) -> SyntheticCatalogue:
     """A random world of `items` items."""
     clusters = max(2, min(64, round(items**0.5 / 2)))
     cluster_M = np.arange(items) * clusters // items
@@ -47,7 +47,7 @@ def make_catalogue(items: int, rng: np.random.Generator) -> Catalogue:
     middle_E = (np.arange(_PERIODS) + 0.5) / _PERIODS
     distance_EM = middle_E[:, None] - rng.random(items)[None, :]
     weight_EM = rank_M**-_ITEM_ZIPF * (0.2 + 3.0 * np.exp(-((distance_EM / 0.15) ** 2) / 2))
-    return Catalogue(
+    return SyntheticCatalogue(
         first_C=first_C,
         size_C=size_C,
         cluster_M=cluster_M,
@@ -60,7 +60,7 @@ def make_catalogue(items: int, rng: np.random.Generator) -> Catalogue:
 
 
 def walk(
-    catalogue: Catalogue, quantile_N: Floats, length_N: Ints, offset_N: Ints, time_T: Floats, rng: np.random.Generator
+    catalogue: SyntheticCatalogue, quantile_N: Floats, length_N: Ints, offset_N: Ints, time_T: Floats, rng: np.random.Generator
 ) -> Ints:
     """Items of all events [T], user by user, given each user's activity quantile, number of events and first event.
 
@@ -83,7 +83,7 @@ def walk(
     return item_T
 
 
-def _follow(catalogue: Catalogue, item_N: Ints, regime_N: Ints, rng: np.random.Generator) -> Ints:
+def _follow(catalogue: SyntheticCatalogue, item_N: Ints, regime_N: Ints, rng: np.random.Generator) -> Ints:
     """One to four places on, along the regime's ring through the item's cluster."""
     cluster_N = catalogue.cluster_M[item_N]
     step_N = 1 + np.searchsorted(_STEP_SHARES[:-1], rng.random(len(item_N)), side="right")
@@ -92,20 +92,20 @@ def _follow(catalogue: Catalogue, item_N: Ints, regime_N: Ints, rng: np.random.G
     return catalogue.ring_RM[regime_N, first_N + place_N]
 
 
-def _next_cluster(catalogue: Catalogue, item_N: Ints, home_N: Ints, regime_N: Ints, rng: np.random.Generator) -> Ints:
+def _next_cluster(catalogue: SyntheticCatalogue, item_N: Ints, home_N: Ints, regime_N: Ints, rng: np.random.Generator) -> Ints:
     cluster_N = catalogue.cluster_M[item_N]
     neighbour_N = (cluster_N + 1 - 2 * regime_N) % len(catalogue.size_C)
     kind_N = np.searchsorted(_JUMP_SHARES[:-1], rng.random(len(item_N)), side="right")
     return np.choose(kind_N, [cluster_N, neighbour_N, home_N, _popular_cluster(catalogue, regime_N, rng)])
 
 
-def _popular_cluster(catalogue: Catalogue, regime_N: Ints, rng: np.random.Generator) -> Ints:
+def _popular_cluster(catalogue: SyntheticCatalogue, regime_N: Ints, rng: np.random.Generator) -> Ints:
     draw_N, last = rng.random(len(regime_N)), len(catalogue.size_C) - 1
     tail, head = (np.searchsorted(running_C, draw_N, side="right") for running_C in catalogue.popular_RC)
     return np.minimum(np.where(regime_N == 1, head, tail), last)
 
 
-def _draw_item(catalogue: Catalogue, cluster_N: Ints, period_N: Ints, rng: np.random.Generator) -> Ints:
+def _draw_item(catalogue: SyntheticCatalogue, cluster_N: Ints, period_N: Ints, rng: np.random.Generator) -> Ints:
     """An item of the cluster by its weight in the period: one search in the running sums of all periods."""
     running = catalogue.weight_EM.ravel()
     first_N = period_N * len(catalogue.cluster_M) + catalogue.first_C[cluster_N]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ltrec.core.ragged import ragged
 from ltrec.data.neighbours.config import CoOccurrenceConfig
-from ltrec.data.neighbours.events import Events
+from ltrec.data.neighbours.events import UserEvents
 from ltrec.data.neighbours.ties import I64
 from ltrec.data.neighbours.transitions import Pairs
 
@@ -34,7 +34,7 @@ class CoOccurrence:
         self._last = config.last
         self._users = np.zeros(num_items + 1, np.int64)
 
-    def pairs(self, events: Events) -> Iterator[Pairs]:
+    def pairs(self, events: UserEvents) -> Iterator[Pairs]:
         """Pairs in portions of at most E, both ways."""
         row, item = self._sets(events)
         np.add.at(self._users, item, 1)
@@ -52,7 +52,7 @@ class CoOccurrence:
         """The cosine of pairs that `total` users have, when all pairs have been seen."""
         return np.asarray(total / np.sqrt(self._users[item].astype(np.float64) * self._users[neighbour]), np.float32)
 
-    def _sets(self, events: Events) -> tuple[I64, I64]:
+    def _sets(self, events: UserEvents) -> tuple[I64, I64]:
         """Users by number and their distinct items, both ascending."""
         lengths = np.minimum(np.diff(events.offsets), self._last)
         items = events.items[ragged(events.offsets[1:] - lengths, lengths)]

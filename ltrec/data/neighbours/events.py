@@ -14,14 +14,14 @@ from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.reading.blocks import I64, blocks_of
 from ltrec.data.stream.reading.rows import int_column, list_column
-from ltrec.data.stream.reading.shards import ShardFiles
+from ltrec.data.stream.reading.shards import ShardReader
 
 _COLUMNS = [c.USER_KEY, c.TRAIN_EVENTS, c.ITEMS, c.TIMES]
 _PORTION = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class UserEvents:
     """Training events of R users, oldest first: items and times int64 [E], offsets int64 [R+1], user_key int64 [R]."""
 
     items: I64
@@ -29,16 +29,16 @@ class Events:
     offsets: I64
     user_key: I64
 
-    def rows(self, low: int, high: int) -> Events:
+    def rows(self, low: int, high: int) -> UserEvents:
         """Those of the users low:high."""
         first, last = self.offsets[low], self.offsets[high]
         offsets = self.offsets[low : high + 1] - first
-        return Events(self.items[first:last], self.times[first:last], offsets, self.user_key[low:high])
+        return UserEvents(self.items[first:last], self.times[first:last], offsets, self.user_key[low:high])
 
 
 def training_events(
     folder: Path, manifest: Manifest, least: int, check: str = "hash", on_progress: Callable[[int, int], None] = lambda *_: None
-) -> Iterator[Events]:
+) -> Iterator[UserEvents]:
     """Portions of users, of about 2^18 events or of one user.
 
     Args:
@@ -51,7 +51,7 @@ def training_events(
     Raises:
         UserError: a shard is missing or damaged.
     """
-    files = ShardFiles(folder, manifest, check)
+    files = ShardReader(folder, manifest, check)
     blocks = blocks_of(manifest, [n for n, shard in enumerate(manifest.shards) if shard.trainable or least < 2])
     for done, place in enumerate(zip(blocks.shard.tolist(), blocks.group.tolist(), strict=True), 1):
         table = files.read(*place, _COLUMNS)
@@ -61,11 +61,13 @@ def training_events(
         on_progress(done, blocks.count)
 
 
-def _decoded(table: pa.Table) -> Events:
+def _decoded(table: pa.Table) -> UserEvents:
     (items, offsets), (times, _) = list_column(table, c.ITEMS), list_column(table, c.TIMES)
     lengths = int_column(table, c.TRAIN_EVENTS)
     kept = ragged(offsets[:-1], lengths)
-    return Events(items[kept].astype(np.int64), times[kept].astype(np.int64), prefix_sums(lengths), int_column(table, c.USER_KEY))
+    return UserEvents(
+        items[kept].astype(np.int64), times[kept].astype(np.int64), prefix_sums(lengths), int_column(table, c.USER_KEY)
+    )
 
 
 def _fault(table: pa.Table, manifest: Manifest, trainable: bool) -> str:
@@ -81,7 +83,7 @@ def _fault(table: pa.Table, manifest: Manifest, trainable: bool) -> str:
     return ""
 
 
-def _portions(events: Events) -> Iterator[Events]:
+def _portions(events: UserEvents) -> Iterator[UserEvents]:
     low, rows = 0, events.user_key.size
     while low < rows:
         high = int(np.searchsorted(events.offsets, events.offsets[low] + _PORTION, side="right")) - 1

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ltrec.core.hashing import mix_array
 from ltrec.data.neighbours.config import NeighboursConfig
-from ltrec.data.neighbours.events import Events
+from ltrec.data.neighbours.events import UserEvents
 from ltrec.data.neighbours.ties import I64, LARGEST_TIE, ONE, TieWeights
 
 _ORDER = 0x54494553  # keeps these hashes apart from those of other purposes
@@ -38,7 +38,7 @@ class Transitions:
         self._back = TieWeights.of(config.gap_decay, config.max_gap, config.backward_share)
         self._row_sum, self._column_sum = (np.zeros(num_items + 1, np.int64) for _ in range(2))
 
-    def pairs(self, events: Events) -> Iterator[Pairs]:
+    def pairs(self, events: UserEvents) -> Iterator[Pairs]:
         """Pairs of different items, in portions of at most E; none of weight 0."""
         for early, late, ahead, back in self._both_ways(events):
             yield from self._counted(early, late, ahead)
@@ -50,7 +50,7 @@ class Transitions:
         columns = (self._column_sum[neighbour] / ONE) ** self._config.column_power
         return np.asarray(total / ONE / (rows * columns), np.float32)
 
-    def _both_ways(self, events: Events) -> Iterator[tuple[I64, I64, I64, I64]]:
+    def _both_ways(self, events: UserEvents) -> Iterator[tuple[I64, I64, I64, I64]]:
         """Items of an earlier and a later event, and what the one is to the other and the other to the one."""
         items, first, last = _ordered(events)
         size = last - first
@@ -81,7 +81,7 @@ class Transitions:
             yield item, neighbour, weight
 
 
-def _ordered(events: Events) -> tuple[I64, I64, I64]:
+def _ordered(events: UserEvents) -> tuple[I64, I64, I64]:
     """Items, and where the tie of each begins and ends; large ties are put into an order of chance, which leaves none."""
     items, times, offsets = events.items, events.times, events.offsets
     row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))

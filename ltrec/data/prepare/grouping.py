@@ -14,14 +14,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ltrec.data.prepare.layout import Layout, Part
+from ltrec.data.prepare.layout import Layout, StratumPart
 
 Ints = npt.NDArray[np.int64]
 PIECE_EVENTS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class UserBlock:
     """Users of one part with their stored events.
 
     Attributes:
@@ -39,14 +39,14 @@ class Block:
     times: Ints
 
 
-def blocks(layout: Layout, block_rows: int) -> Iterator[Block]:
+def blocks(layout: Layout, block_rows: int) -> Iterator[UserBlock]:
     """All blocks, part by part; every block but the last of a part has exactly `block_rows` users.
 
     Raises:
         RuntimeError: the files are not sorted, or do not hold the same users; a fault of the sort, never of the input.
     """
     with pq.ParquetFile(layout.users, pre_buffer=False) as user_file, pq.ParquetFile(layout.events, pre_buffer=False) as event_file:
-        users, events = Users(user_file), Events(event_file)
+        users, events = Users(user_file), EventReader(event_file)
         for number, part in enumerate(layout.parts):
             last_key = None
             for start in range(0, part.rows, block_rows):
@@ -77,7 +77,7 @@ class Users:
         return not any(b.num_rows for b in self.waiting) and next(self.batches, None) is None
 
 
-class Events:
+class EventReader:
     """The events file as numpy pieces (key, code, time) of bounded size."""
 
     def __init__(self, file: pq.ParquetFile) -> None:
@@ -98,7 +98,7 @@ class Events:
         return self.waiting.num_rows == 0 and next(self.batches, None) is None
 
 
-def _check(table: pa.Table, part: Part, last_key: int | None) -> int:
+def _check(table: pa.Table, part: StratumPart, last_key: int | None) -> int:
     """Keys rise strictly, over block borders too: this is what makes users unique within a part."""
     keys = table["user_key"].to_numpy()
     if (keys[1:] <= keys[:-1]).any() or (last_key is not None and keys[0] <= last_key):
@@ -108,7 +108,7 @@ def _check(table: pa.Table, part: Part, last_key: int | None) -> int:
     return int(keys[-1])
 
 
-def _block(number: int, table: pa.Table, events: Events) -> Block:
+def _block(number: int, table: pa.Table, events: EventReader) -> UserBlock:
     key, count, first, last = (table[name].to_numpy() for name in ("user_key", "count", "first", "last"))
     ends = np.cumsum(count)
     codes, times, position, previous = [], [], 0, (-1, 0)
@@ -125,4 +125,4 @@ def _block(number: int, table: pa.Table, events: Events) -> Block:
         codes.append(piece_code[stored])
         times.append(piece_time[stored])
     offsets = np.concatenate([[0], np.cumsum(last - first)])
-    return Block(number, table, offsets, np.concatenate(codes), np.concatenate(times))
+    return UserBlock(number, table, offsets, np.concatenate(codes), np.concatenate(times))

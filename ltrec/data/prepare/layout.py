@@ -21,7 +21,7 @@ ROW_GROUP = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StratumPart:
     """`rows` users with `events` stored events; stratum -1 = none."""
 
     stratum: int
@@ -36,7 +36,7 @@ class Layout:
 
     users: Path
     events: Path
-    parts: tuple[Part, ...]
+    parts: tuple[StratumPart, ...]
 
 
 def sort(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int, folder: Path) -> Layout:
@@ -71,12 +71,12 @@ def _window(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int) -> 
     )
 
 
-def _parts(connection: duckdb.DuckDBPyConnection) -> tuple[Part, ...]:
+def _parts(connection: duckdb.DuckDBPyConnection) -> tuple[StratumPart, ...]:
     rows = connection.execute(
         "SELECT stratum, trainable, count(*), sum(last - first) FROM stored GROUP BY ALL ORDER BY stratum, trainable DESC"
     ).fetchall()
     assert all(stratum > NO_STRATUM or not trainable for stratum, trainable, _, _ in rows)
-    return tuple(Part(int(stratum), bool(trainable), int(users), int(events)) for stratum, trainable, users, events in rows)
+    return tuple(StratumPart(int(stratum), bool(trainable), int(users), int(events)) for stratum, trainable, users, events in rows)
 
 
 def _copy(query: str, path: Path) -> str:

@@ -34,8 +34,8 @@ from ltrec.data.prepare.output.places import refuse_overlap
 from ltrec.data.prepare.output.shards import write_shards
 from ltrec.data.prepare.output.workspace import existing, is_whole, publish, workspace
 from ltrec.data.prepare.progress import MENDING, UNCHANGED, Progress, silent
-from ltrec.data.prepare.reach import measure_reach, share_asked
-from ltrec.data.prepare.sources import Source, describe, find_sources, stamps
+from ltrec.data.prepare.reach import measure_reach, sample_share
+from ltrec.data.prepare.sources import InputFile, describe, find_sources, stamps
 from ltrec.data.prepare.strata import find_strata
 from ltrec.data.prepare.ties import order_ties
 from ltrec.data.prepare.times.choice import choose_time
@@ -73,7 +73,7 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
     return manifest
 
 
-def _identity(config: PrepareConfig, found: list[Source], out: Path, on_progress: Progress) -> dict[str, Any]:
+def _identity(config: PrepareConfig, found: list[InputFile], out: Path, on_progress: Progress) -> dict[str, Any]:
     """What makes two runs the same: name, options that change the result, and the bytes of the sources."""
     total = sum(source.path.stat().st_size for source in found)
     options = {key: value for key, value in asdict(config).items() if key not in (*WITHOUT_EFFECT, "name")}
@@ -100,7 +100,7 @@ def _refuse_other(old: Manifest, identity: dict[str, Any], out: Path) -> None:
 def _build(
     connection: Connection,
     config: PrepareConfig,
-    found: list[Source],
+    found: list[InputFile],
     identity: dict[str, Any],
     work: Path,
     out: Path,
@@ -127,7 +127,7 @@ def _build(
     on_users = _counter("write", counted["users"], on_progress)
     shards = write_shards(read(), layout.parts, id_of_code, work, config.block_rows, config.shard_events, on_users)
     on_progress("reach", 0, 0)
-    reach = measure_reach(read, id_of_code, counts, share_asked(counted["users"], counted["events"]), strata.count, work)
+    reach = measure_reach(read, id_of_code, counts, sample_share(counted["users"], counted["events"]), strata.count, work)
     account |= {**counted, "items": vocab.items, "outsized": outsized, "first_time": first, "last_time": latest}
     account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes(), "reach": reach}
     summary.check_account(account, shards, int(counts.sum()))
@@ -151,7 +151,7 @@ def _build(
 
 
 def _filter(
-    connection: Connection, config: PrepareConfig, found: list[Source], work: Path, out: Path, on_progress: Progress
+    connection: Connection, config: PrepareConfig, found: list[InputFile], work: Path, out: Path, on_progress: Progress
 ) -> dict[str, Any]:
     """Read and filter; return the account of what went, with the unit of time under `time_unit`."""
     counted = staging.stage(connection, found, config, on_progress)

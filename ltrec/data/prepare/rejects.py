@@ -15,8 +15,8 @@ from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.prepare.engine import quoted
 from ltrec.data.prepare.readers.text import STRAY_QUOTE
-from ltrec.data.prepare.sources import Source
-from ltrec.data.prepare.times.choice import Choice
+from ltrec.data.prepare.sources import InputFile
+from ltrec.data.prepare.times.choice import TimeFormat
 from ltrec.data.schema import OVER_BUDGET
 
 REJECTS = Path("_rejects", "rejects.tmp")
@@ -30,7 +30,7 @@ _CURES = {
 """Reason -> what to do about it, where there is more to say than "mend the log"."""
 
 
-def judge(connection: duckdb.DuckDBPyConnection, chosen: Choice) -> dict[str, int]:
+def judge(connection: duckdb.DuckDBPyConnection, chosen: TimeFormat) -> dict[str, int]:
     """Make the view `judged`: `staged` with the last reasons added, a time that does not fit. Return rejects by reason."""
     other = f"time not as {chosen.name}" if "%" in chosen.name else f"time not plausible in unit {chosen.name}"
     connection.execute(
@@ -41,14 +41,14 @@ def judge(connection: duckdb.DuckDBPyConnection, chosen: Choice) -> dict[str, in
     return {reason: int(count) for reason, count in connection.execute(query).fetchall()}
 
 
-def keep(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], work: Path) -> dict[str, Any]:
+def keep(connection: duckdb.DuckDBPyConnection, sources: Sequence[InputFile], work: Path) -> dict[str, Any]:
     """Write all rejects, in source order, into the data set under way; return what the manifest says about the file."""
     _write(connection, sources, work / REJECTS)
     path, digest = rename_by_hash(work / REJECTS)
     return {"path": path.relative_to(work).as_posix(), "bytes": path.stat().st_size, "sha256": digest}
 
 
-def _write(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], path: Path) -> None:
+def _write(connection: duckdb.DuckDBPyConnection, sources: Sequence[InputFile], path: Path) -> None:
     connection.register("labels", pa.table({"file": range(len(sources)), "label": [s.label for s in sources]}))
     content = "coalesce(content, concat('user=', user_id, ' item=', item_id, ' time=', coalesce(text, number::VARCHAR)))"
     reader = connection.sql(
@@ -65,7 +65,12 @@ def _write(connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], pat
 
 
 def check_budget(
-    connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], rejects: dict[str, int], rows: int, budget: float, out: Path
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sequence[InputFile],
+    rejects: dict[str, int],
+    rows: int,
+    budget: float,
+    out: Path,
 ) -> None:
     """Stop when too large a share was rejected.
 

@@ -31,7 +31,7 @@ COMPRESSIONS = (".gz", ".bz2", ".zst")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class InputFile:
     """One input file.
 
     Attributes:
@@ -47,7 +47,7 @@ class Source:
     partition: dict[str, str | None] = field(default_factory=dict)
 
 
-def find_sources(arguments: Sequence[str], log_format: str) -> list[Source]:
+def find_sources(arguments: Sequence[str], log_format: str) -> list[InputFile]:
     """Expand files, globs and folders, each sorted by name, in the order given. Empty files count only when they are named.
 
     Raises:
@@ -64,24 +64,24 @@ def find_sources(arguments: Sequence[str], log_format: str) -> list[Source]:
     return found
 
 
-def describe(sources: Sequence[Source], on_bytes: Callable[[int], None]) -> list[dict[str, Any]]:
+def describe(sources: Sequence[InputFile], on_bytes: Callable[[int], None]) -> list[dict[str, Any]]:
     """Label, size and sha256 of every file: the identity of the input."""
     return [{"path": s.label, "bytes": s.path.stat().st_size, "sha256": sha256_file(s.path, on_bytes)} for s in sources]
 
 
-def stamps(sources: Sequence[Source]) -> dict[Path, tuple[int, int]]:
+def stamps(sources: Sequence[InputFile]) -> dict[Path, tuple[int, int]]:
     """Size and time of change of every file; a log that is still being written has another one later."""
     return {s.path: (s.path.stat().st_size, s.path.stat().st_mtime_ns) for s in sources}
 
 
-def _expand(argument: str, log_format: str) -> list[Source]:
+def _expand(argument: str, log_format: str) -> list[InputFile]:
     path = Path(argument)
     if "://" in argument:
         raise UserError(f"{argument}: remote logs cannot be read yet; copy them to a local disk first")
     if path.is_file():
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty (0 bytes)")
-        return [Source(path, path.name, _format(path, log_format), _partition(path.parts[:-1]))]
+        return [InputFile(path, path.name, _format(path, log_format), _partition(path.parts[:-1]))]
     if path.is_dir():
         return _files(path, [p for p in path.rglob("*") if p.is_file()], log_format, argument)
     if glob.has_magic(argument):
@@ -91,12 +91,12 @@ def _expand(argument: str, log_format: str) -> list[Source]:
     raise UserError(f"{argument} not found{nearest(path.name, known)}")
 
 
-def _files(base: Path, candidates: list[Path], log_format: str, argument: str) -> list[Source]:
+def _files(base: Path, candidates: list[Path], log_format: str, argument: str) -> list[InputFile]:
     """Files below `base` sorted by name; hidden files and markers such as _SUCCESS are not logs."""
     visible = [path for path in sorted(candidates) if not any(p.startswith((".", "_")) for p in path.relative_to(base).parts)]
     known = [path for path in visible if log_format != "auto" or _known_format(path, SUFFIXES)]
     files = [
-        Source(path, path.relative_to(base).as_posix(), _format(path, log_format), _partition(path.parts[:-1]))
+        InputFile(path, path.relative_to(base).as_posix(), _format(path, log_format), _partition(path.parts[:-1]))
         for path in known or [path for path in visible if _known_format(path)]
     ]
     if files and not any(source.path.stat().st_size for source in files):

@@ -20,7 +20,7 @@ from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import quoted
 from ltrec.data.prepare.progress import Progress
 from ltrec.data.prepare.readers import Where, read
-from ltrec.data.prepare.sources import Source
+from ltrec.data.prepare.sources import InputFile
 from ltrec.data.prepare.times.choice import check_readable
 from ltrec.data.prepare.times.columns import is_rounded, timed
 from ltrec.data.prepare.times.text import spelled
@@ -56,7 +56,7 @@ class Counted:
     rounded: bool = False
     """Whether the type of the times has rounded them."""
 
-    def note(self, batch: pa.Table, source: Source) -> None:
+    def note(self, batch: pa.Table, source: InputFile) -> None:
         """Hold the columns of a batch against those before.
 
         Raises:
@@ -80,7 +80,7 @@ class Counted:
 
 
 def stage(
-    connection: duckdb.DuckDBPyConnection, sources: Sequence[Source], config: PrepareConfig, on_progress: Progress
+    connection: duckdb.DuckDBPyConnection, sources: Sequence[InputFile], config: PrepareConfig, on_progress: Progress
 ) -> Counted:
     """Read every source into `staged`; return what there was."""
     connection.execute(_TABLE)

@@ -52,7 +52,7 @@ ALTER TABLE ordered RENAME TO events"""
 
 
 @dataclass(frozen=True, slots=True)
-class Ties:
+class TieBreak:
     """What was found and decided.
 
     Attributes:
@@ -88,7 +88,7 @@ class Ties:
         return [f"inside ties item ids {way} in {monotone:.0%}: models may learn the log's order; ties=hash takes it away"]
 
 
-def order_ties(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> Ties:
+def order_ties(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> TieBreak:
     """Measure the ties in `events` and, where the rule is the hash, overwrite its column `tie`."""
     connection.execute(_IN_SOURCE_ORDER)
     connection.execute(_BY_NUMBER)
@@ -100,7 +100,7 @@ def order_ties(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> 
         rule = "hash" if pairs >= ENOUGH_PAIRS and max(rising, 1 - rising) >= MONOTONE else "source"
     if rule == "hash":
         connection.execute(_HASHED.format(seed=config.tie_seed))
-    return Ties(rule, tied, tied / max(1, total), pairs, rising)
+    return TieBreak(rule, tied, tied / max(1, total), pairs, rising)
 
 
 def _clearest(*orders: list[int]) -> tuple[int, float]:

@@ -18,7 +18,7 @@ from ltrec.core import columns as c
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.manifest import Vocab
 from ltrec.data.prepare.engine import one_row
-from ltrec.data.prepare.grouping import Block
+from ltrec.data.prepare.grouping import UserBlock
 from ltrec.data.schema import VOCAB_SCHEMA
 
 FOLDER, STEM = "vocab", "items"
@@ -34,7 +34,7 @@ def keep_items(connection: duckdb.DuckDBPyConnection) -> int:
     return one_row(connection, "SELECT max(code) + 1 FROM items")[0]
 
 
-def count_training(stream: Iterable[Block], codes: int) -> npt.NDArray[np.int64]:
+def count_training(stream: Iterable[UserBlock], codes: int) -> npt.NDArray[np.int64]:
     """Training events per item code [codes]."""
     total = np.zeros(codes, dtype=np.int64)
     for block in stream:

@@ -18,7 +18,7 @@ from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.data.stream.order.draws import Buffer, Draws
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.blocks import I64
-from ltrec.data.stream.reading.rows import I32, Rows
+from ltrec.data.stream.reading.rows import I32, UserRows
 from ltrec.data.stream.reading.training_rows import window_starts
 
 
@@ -31,7 +31,7 @@ class Step:
     stratum: I64
 
 
-def assemble(plan: Plan, step: int, lanes: range, *, accumulate: int, rows_of: Callable[[Buffer], Rows]) -> Step:
+def assemble(plan: Plan, step: int, lanes: range, *, accumulate: int, rows_of: Callable[[Buffer], UserRows]) -> Step:
     """Build the rank's share of a step; `rows_of` gives the rows of a window. Batches say what the plan's `strata` have become."""
     draws = plan.draws(step, lanes)
     sources = [rows_of(draw.buffer) for draw in draws]
@@ -53,7 +53,7 @@ def assemble(plan: Plan, step: int, lanes: range, *, accumulate: int, rows_of: C
     return Step(micro_batches, key, stratum)
 
 
-def _one_source(draws: list[Draws], sources: list[Rows], start: I64, length: I64) -> tuple[I32, I64]:
+def _one_source(draws: list[Draws], sources: list[UserRows], start: I64, length: I64) -> tuple[I32, I64]:
     """Items of all sources in one array, and where each row now starts in it. Several are gathered, one is used as it is."""
     if len(sources) == 1:
         return sources[0].items, start

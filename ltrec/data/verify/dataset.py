@@ -27,7 +27,7 @@ from ltrec.data.manifest import MANIFEST, MEND, Manifest, Shard
 from ltrec.data.schema import SHARD_SCHEMA, VOCAB_SCHEMA
 from ltrec.data.verify.files import Progress, check_files
 from ltrec.data.verify.reach import check_reach
-from ltrec.data.verify.rows import Rows, check_rows
+from ltrec.data.verify.rows import RowGroup, check_rows
 
 
 def _silent(stage: str, done: int, total: int) -> None:
@@ -87,7 +87,7 @@ def _check_shard(path: Path, shard: Shard, manifest: Manifest, counts: npt.NDArr
     for group in range(file.num_row_groups):
         where = f"{path}, row group {group}"
         try:
-            rows = Rows.of(file.read_row_group(group, use_threads=False))
+            rows = RowGroup.of(file.read_row_group(group, use_threads=False))
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(f"{where} is damaged: {str(error).splitlines()[0]}") from error
         if fault := check_rows(rows, shard, manifest, last_key):

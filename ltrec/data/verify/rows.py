@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowGroup:
     """A row group as arrays: [B] for columns of users, [N] for events and their `index` in the row; `lengths` is [B]."""
 
     user_key: Array
@@ -35,11 +35,11 @@ class Rows:
     index: Array
 
     @staticmethod
-    def of(table: pa.Table) -> Rows:
+    def of(table: pa.Table) -> RowGroup:
         """From a table in the shard schema."""
         items, times = (table[name].combine_chunks() for name in (c.ITEMS, c.TIMES))
         lengths = items.value_lengths().to_numpy()
-        return Rows(
+        return RowGroup(
             user_key=table[c.USER_KEY].to_numpy(),
             stratum=table[c.STRATUM].to_numpy(),
             activity=table[c.ACTIVITY].to_numpy(),
@@ -62,7 +62,7 @@ class Rows:
         return np.add.reduceat((self.times < second).astype(np.int64), np.cumsum(self.lengths) - self.lengths)
 
 
-def check_rows(rows: Rows, shard: Shard, manifest: Manifest, last_key: int | None) -> str | None:
+def check_rows(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int | None) -> str | None:
     """The first fault in words, or None. `last_key` is the key of the row before, if any."""
     faults = _form(rows, shard, manifest, last_key) or _positions(rows, manifest)
     if faults is None:
@@ -75,7 +75,7 @@ def _first(conditions: dict[str, Array]) -> str | None:
     return next((text for text, holds in conditions.items() if not holds.all()), None)
 
 
-def _form(rows: Rows, shard: Shard, manifest: Manifest, last_key: int | None) -> str | None:
+def _form(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int | None) -> str | None:
     if (rows.lengths != rows.time_lengths).any():
         return "items and times differ in length"
     rises = rows.user_key[1:] > rows.user_key[:-1]  # not a difference: it would overflow
@@ -93,7 +93,7 @@ def _form(rows: Rows, shard: Shard, manifest: Manifest, last_key: int | None) ->
     )
 
 
-def _positions(rows: Rows, manifest: Manifest) -> str | None:
+def _positions(rows: RowGroup, manifest: Manifest) -> str | None:
     """True for every split: training is a prefix, targets come after it and exist."""
     whole = rows.lengths < manifest.options["history_cap"]
     return _first(
@@ -110,7 +110,7 @@ def _positions(rows: Rows, manifest: Manifest) -> str | None:
     )
 
 
-def _leave_one_out(rows: Rows) -> str | None:
+def _leave_one_out(rows: RowGroup) -> str | None:
     n, held_out = rows.lengths, rows.activity == 0
     long = (n >= 3) & ~held_out
     return _first(
@@ -122,7 +122,7 @@ def _leave_one_out(rows: Rows) -> str | None:
     )
 
 
-def _global_time(rows: Rows, manifest: Manifest) -> str | None:
+def _global_time(rows: RowGroup, manifest: Manifest) -> str | None:
     """Exact for users below the history cap; a cold user (no activity) may have been kept out of training."""
     before_valid, before_test = (rows.count_before(manifest.split[cut]) for cut in ("valid_time", "test_time"))
     capped = rows.lengths >= manifest.options["history_cap"]

@@ -16,7 +16,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
-from ltrec.data.stream.reading.histories import Histories
+from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.vocabulary import Vocabulary
@@ -185,9 +185,9 @@ def build_datamodule(config: RunConfig, data: Data, plan: Plan, world: World) ->
     return StreamDataModule(loader, build_histories(config, data, "valid"))
 
 
-def build_histories(config: RunConfig, data: Data, split: str) -> Histories:
+def build_histories(config: RunConfig, data: Data, split: str) -> SplitHistories:
     """The users of one evaluation split, in fixed chunks, routed as the model was trained."""
-    return Histories(
+    return SplitHistories(
         data.folder,
         data.manifest,
         split,

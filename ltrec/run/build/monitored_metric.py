@@ -6,13 +6,13 @@ import numpy as np
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError, nearest
-from ltrec.data.stream.reading.histories import Histories
+from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.components import total_steps
 from ltrec.training.validation import Validator
 
 
-def refuse_monitor(config: RunConfig, validator: Validator, histories: Histories) -> None:
+def refuse_monitor(config: RunConfig, validator: Validator, histories: SplitHistories) -> None:
     """Refuse a `trainer.monitor` that validation will not give.
 
     Args:

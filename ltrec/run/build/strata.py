@@ -12,7 +12,7 @@ from ltrec.causal.prior import prior_of
 from ltrec.config.tree import RunConfig
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest
-from ltrec.data.stream.order.trained import Trained, drawn_strata
+from ltrec.data.stream.order.trained import TrainedUsers, drawn_strata
 from ltrec.models.plugins import OF_STRATA
 
 
@@ -32,7 +32,7 @@ def trained_strata(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
         UserError: the settings do not fit the data set.
     """
     strata, stratum_map = manifest.strata.merged(config.causal.strata or manifest.strata.count)
-    trained = Trained.of(manifest, config.stream.users).merged(stratum_map, strata.count)
+    trained = TrainedUsers.of(manifest, config.stream.users).merged(stratum_map, strata.count)
     share_K = prior_by(config.causal, trained, trained.users_K)  # examples decide how large a share is, not whether there is one
     drawn = {stratum_map[z] for z in drawn_strata(manifest, config.stream).tolist()}
     return tuple(z for z in sorted(drawn) if share_K[z] > 0)
@@ -49,7 +49,7 @@ def heirs_of(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
     return strata.heirs(trained or range(strata.count))
 
 
-def prior_by(causal: CausalConfig, trained: Trained, examples_K: Sequence[float] | Tensor | None) -> Tensor:
+def prior_by(causal: CausalConfig, trained: TrainedUsers, examples_K: Sequence[float] | Tensor | None) -> Tensor:
     """P(z), float64 [K], over the users who train.
 
     Args:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltrec.data.neighbours.config import NeighboursConfig
-from ltrec.data.neighbours.events import Events
+from ltrec.data.neighbours.events import UserEvents
 from ltrec.data.neighbours.ties import LARGEST_TIE, ONE, TieWeights
 from ltrec.data.neighbours.transitions import Transitions
 from tests.support.naive_neighbours import expected_follows
@@ -31,7 +31,7 @@ def pairs_of(histories, config) -> Counter:
     offsets = np.array([0, *itertools.accumulate(map(len, histories))])
     items, times = (np.array([event[k] for event in every], np.int64) for k in (0, 1))
     found: Counter = Counter()
-    for portion in Transitions(config, 99).pairs(Events(items, times, offsets, np.arange(len(histories)) - 1)):
+    for portion in Transitions(config, 99).pairs(UserEvents(items, times, offsets, np.arange(len(histories)) - 1)):
         for i, j, weight in zip(*(column.tolist() for column in portion), strict=True):
             found[i, j] += weight
     return found

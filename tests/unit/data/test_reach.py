@@ -20,7 +20,7 @@ from ltrec.cli.json_answers import data_answer
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import Manifest
-from ltrec.data.prepare.reach import asked, distances, links, walks
+from ltrec.data.prepare.reach import distances, links, sample, walks
 from ltrec.data.reach import REACH_SCHEMA, read_reach
 from ltrec.data.verify.dataset import verify
 from ltrec.terminal.screen import Screen
@@ -120,10 +120,10 @@ def test_the_summary_counts_validation_targets_by_stratum_and_tells_nothing_of_t
     assert set(manifest.summary["reach"]) == {"path", "bytes", "sha256", "valid"}
 
 
-def test_of_many_users_those_with_the_smallest_keys_are_asked(tmp_path, monkeypatch, capsys):
+def test_of_many_users_those_with_the_smallest_keys_are_sampled(tmp_path, monkeypatch, capsys):
     prepared(tmp_path / "all", a_log(2))
     everybody = known(tmp_path / "all" / "out")
-    monkeypatch.setattr(asked, "MOST_USERS", 20)
+    monkeypatch.setattr(sample, "MOST_USERS", 20)
     manifest = prepared(tmp_path / "some", a_log(2))
     some, share = known(tmp_path / "some" / "out"), 20 / 60
     print_data(manifest, Screen())
@@ -162,7 +162,7 @@ def test_a_log_of_ties_alone_takes_no_list_of_pairs(tmp_path):
     assert manifest.summary["reach"]["valid"][0][1] == 1
 
 
-def test_keys_that_were_not_asked_are_unknown(tmp_path):
+def test_keys_that_were_not_sampled_are_unknown(tmp_path):
     prepared(tmp_path, a_log(5))
     reach = read_reach(tmp_path / "out", Manifest.load(tmp_path / "out"), "test")
     strangers = np.array([-(2**63), 0, 2**63 - 1])

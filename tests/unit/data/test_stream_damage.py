@@ -15,8 +15,8 @@ from ltrec.core.world import World
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
-from ltrec.data.stream.reading.histories import Histories
-from ltrec.data.stream.reading.shards import ShardFiles
+from ltrec.data.stream.reading.histories import SplitHistories
+from ltrec.data.stream.reading.shards import ShardReader
 from ltrec.data.stream.reading.vocabulary import Vocabulary
 from tests.support.shards import random_users, write_dataset
 
@@ -48,7 +48,7 @@ def test_every_flipped_byte_of_a_shard_stops_training_and_evaluation(dataset):
         with pytest.raises(UserError, match=r"part-00000.parquet is damaged: its sha256 differs"):
             train(folder, manifest)
         with pytest.raises(UserError, match=r"part-00000.parquet is damaged"):
-            Histories(folder, manifest, "test", 5)
+            SplitHistories(folder, manifest, "test", 5)
         flip(path, position)
     assert train(folder, manifest)
 
@@ -64,7 +64,7 @@ def test_without_hashes_a_flipped_byte_of_a_page_is_found_when_its_row_group_is_
                     places[chunk.data_page_offset + chunk.total_compressed_size - 1] = group
     for position, group in places.items():
         flip(path, position)
-        files = ShardFiles(folder, manifest, check="size")
+        files = ShardReader(folder, manifest, check="size")
         with pytest.raises(UserError, match=f"part-00000.parquet, row group {group}: .*; the data set is damaged"):
             files.read(0, group, COLUMNS)
         assert files.read(0, (group + 1) % 4, COLUMNS).num_rows
@@ -89,7 +89,7 @@ def test_a_flipped_footer_never_ends_in_a_foreign_exception(dataset):
     for position in [*range(size - 2000, size, 37), *names]:
         flip(path, position)
         try:
-            ShardFiles(folder, manifest, check="size").read(0, 1, COLUMNS)
+            ShardReader(folder, manifest, check="size").read(0, 1, COLUMNS)
         except UserError as error:
             found += 1
             assert "\n" not in str(error) and "part-00000.parquet" in str(error)
@@ -153,7 +153,7 @@ def test_impossible_histories_are_refused(dataset, column, value, message):
 
     changed = rewrite(path, manifest, change)
     with pytest.raises(UserError, match=message):
-        Histories(folder, changed, "test", 5).chunk(0)
+        SplitHistories(folder, changed, "test", 5).chunk(0)
 
 
 def test_a_shard_with_other_rows_than_the_manifest_says_is_refused(dataset):
@@ -177,4 +177,4 @@ def test_a_damaged_vocabulary_is_refused(dataset):
 def test_unknown_check_is_refused(dataset):
     folder, manifest, _ = dataset
     with pytest.raises(UserError, match=r"'hsh' is not one of hash, size .did you mean 'hash'"):
-        ShardFiles(folder, manifest, check="hsh")
+        ShardReader(folder, manifest, check="hsh")

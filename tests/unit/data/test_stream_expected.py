@@ -15,7 +15,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.order.expected import expected_presence_K, expected_targets_K
 from ltrec.data.stream.order.plan import Plan
-from ltrec.data.stream.reading.shards import ShardFiles
+from ltrec.data.stream.reading.shards import ShardReader
 from tests.support.naive_order import planned_rows
 from tests.support.shards import fake_manifest, leave_one_out, random_users, write_dataset
 from tests.support.streaming import BASE, VARIANTS, epochs, every_variant, make
@@ -124,12 +124,12 @@ def test_presence_is_that_of_the_planned_steps(rows, batch):
 def test_reads_one_column_and_hashes_nothing(tiny, monkeypatch):
     folder, manifest, _ = tiny
     asked, checks = [], []
-    read, init = ShardFiles.read, ShardFiles.__init__
+    read, init = ShardReader.read, ShardReader.__init__
     monkeypatch.setattr(
-        ShardFiles, "read", lambda self, *where_and_what: asked.append(where_and_what) or read(self, *where_and_what)
+        ShardReader, "read", lambda self, *where_and_what: asked.append(where_and_what) or read(self, *where_and_what)
     )
     monkeypatch.setattr(
-        ShardFiles, "__init__", lambda self, *options, check: checks.append(check) or init(self, *options, check=check)
+        ShardReader, "__init__", lambda self, *options, check: checks.append(check) or init(self, *options, check=check)
     )
     expected_targets_K(folder, manifest, plan_of(tiny, BASE))
     assert checks == ["size"]

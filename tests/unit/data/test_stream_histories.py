@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ltrec.core.errors import UserError
-from ltrec.data.stream.reading.histories import Histories
+from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.reading.vocabulary import Vocabulary
 from tests.support.shards import User, leave_one_out, random_users, write_dataset
 
@@ -45,7 +45,7 @@ def runs(values, offsets):
 @pytest.mark.parametrize(("max_len", "chunk_rows"), [(5, 7), (50, 1), (1, 1000), (3, 4)])
 def test_chunks_equal_plain_slicing(mixed, split, max_len, chunk_rows):
     folder, manifest, users = mixed
-    histories = Histories(folder, manifest, split, max_len, chunk_rows)
+    histories = SplitHistories(folder, manifest, split, max_len, chunk_rows)
     warm = [u for u in users if at_of(u, split) > 0]
     assert histories.num_rows == len(warm) > 0
     assert len(histories) == -(-len(warm) // chunk_rows)
@@ -69,7 +69,7 @@ def test_chunks_equal_plain_slicing(mixed, split, max_len, chunk_rows):
 def test_cold_users_come_in_chunks_of_their_own(mixed):
     folder, manifest, users = mixed
     for split, expected in [("valid", 5), ("test", 3), ("all", 0)]:
-        histories = Histories(folder, manifest, split, 5, 2)
+        histories = SplitHistories(folder, manifest, split, 5, 2)
         cold = [u for u in users if at_of(u, split) == 0]
         assert histories.num_cold_rows == len(cold) == expected
         chunks = [histories.cold_chunk(i) for i in range(histories.num_cold_chunks)]
@@ -83,7 +83,7 @@ def test_cold_users_come_in_chunks_of_their_own(mixed):
 
 def test_chunks_may_be_asked_in_any_order(mixed):
     folder, manifest, _ = mixed
-    forward, backward = (Histories(folder, manifest, "test", 5, 7) for _ in range(2))
+    forward, backward = (SplitHistories(folder, manifest, "test", 5, 7) for _ in range(2))
     names = [forward.chunk(i).user_id for i in range(len(forward))]
     assert [backward.chunk(i).user_id for i in reversed(range(len(backward)))] == names[::-1]
     with pytest.raises(IndexError):
@@ -95,9 +95,9 @@ def test_chunks_may_be_asked_in_any_order(mixed):
 def test_unknown_split_is_refused(mixed):
     folder, manifest, _ = mixed
     with pytest.raises(UserError, match=r"split 'tset' is not one of valid, test, all .did you mean 'test'"):
-        Histories(folder, manifest, "tset", 5)
+        SplitHistories(folder, manifest, "tset", 5)
     with pytest.raises(UserError, match="chunk_rows=0"):
-        Histories(folder, manifest, "test", 5, 0)
+        SplitHistories(folder, manifest, "test", 5, 0)
 
 
 def test_vocabulary(mixed):

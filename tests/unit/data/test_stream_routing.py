@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ltrec.core.strata import Strata
-from ltrec.data.stream.reading.histories import Histories
+from ltrec.data.stream.reading.histories import SplitHistories
 from tests.support.shards import User, leave_one_out, write_dataset
 
 BOUNDS = Strata(lower_bounds=(2, 5, 9), users=(1, 1, 1), events=(1, 1, 1), head_from=9)
@@ -14,7 +14,7 @@ BOUNDS = Strata(lower_bounds=(2, 5, 9), users=(1, 1, 1), events=(1, 1, 1), head_
 
 def routed(folder, manifest, split, strata=BOUNDS, max_len=3, cold=False):
     """user -> (plugin's stratum, training stratum, events that the history has)"""
-    histories = Histories(folder, manifest, split, max_len, 4, strata=strata)
+    histories = SplitHistories(folder, manifest, split, max_len, 4, strata=strata)
     chunks = [
         (histories.cold_chunk if cold else histories.chunk)(i) for i in range(histories.num_cold_chunks if cold else len(histories))
     ]

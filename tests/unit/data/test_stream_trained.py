@@ -9,7 +9,7 @@ import pytest
 from ltrec.core.strata import Strata
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.order.plan import Plan
-from ltrec.data.stream.order.trained import Trained, drawn_strata
+from ltrec.data.stream.order.trained import TrainedUsers, drawn_strata
 from ltrec.run.build.narrator import say_untrained
 from tests.support.logs import START, prepared
 from tests.support.shards import leave_one_out, random_users, write_dataset
@@ -41,7 +41,7 @@ def test_counts_are_those_of_the_log(tmp_path, bounds, users):
     manifest = prepared(tmp_path, log(), strata=4, strata_bounds=bounds)
     strata = manifest.strata
     chosen = {"all": range(strata.count), "tail": range(strata.first_head), "head": range(strata.first_head, strata.count)}[users]
-    trained = Trained.of(manifest, users)
+    trained = TrainedUsers.of(manifest, users)
     assert [trained.all_K, trained.users_K, trained.events_K] == by_hand(strata, LENGTHS, chosen)
     for count in range(1, strata.count + 1):
         fewer, stratum_map = strata.merged(count)
@@ -59,7 +59,7 @@ def _columns(trained):
 def test_nobody_in_a_stratum_of_single_events_trains(tmp_path):
     manifest = prepared(tmp_path, log(), strata_bounds=(1, 2, 4))
     assert manifest.trainable_K[0] == 0 < manifest.strata.users[0]
-    assert Trained.of(manifest, "all").events_K[0] == 0 < manifest.strata.events[0]
+    assert TrainedUsers.of(manifest, "all").events_K[0] == 0 < manifest.strata.events[0]
 
 
 @pytest.mark.parametrize(

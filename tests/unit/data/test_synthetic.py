@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ltrec.cli.main import main
 from ltrec.data.fetch import EVENT_SCHEMA, SyntheticConfig, fetch_synthetic, generate
 from ltrec.data.fetch.events import table_digest
-from ltrec.data.fetch.synthetic_walk import Catalogue, _draw_item, _follow, make_catalogue
+from ltrec.data.fetch.synthetic_walk import SyntheticCatalogue, _draw_item, _follow, make_catalogue
 
 
 @dataclasses.dataclass
@@ -221,7 +221,7 @@ def test_labels_tell_nothing_about_activity():
     assert abs(np.corrcoef(np.argsort(np.argsort(names)), np.argsort(np.argsort(counts)))[0, 1]) < 0.1
 
 
-def naive_draw(catalogue: Catalogue, cluster, period, uniform):
+def naive_draw(catalogue: SyntheticCatalogue, cluster, period, uniform):
     """One item by walking the weights of its cluster."""
     items = range(catalogue.first_C[cluster], catalogue.first_C[cluster] + catalogue.size_C[cluster])
     running = np.concatenate([[0.0], catalogue.weight_EM.ravel()])

@@ -7,7 +7,7 @@ import pytest
 
 from ltrec.data.fetch.synthetic import SyntheticConfig, generate
 from ltrec.data.neighbours.count import count_neighbours
-from ltrec.data.stream.reading.histories import Histories
+from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.evaluation.baselines import popularity
 from ltrec.evaluation.memory.config import GRIDS
@@ -36,7 +36,7 @@ def log(tmp_path_factory):
 def chosen(log, form: str, seed: int | None = None) -> WeightChoice:
     folder, manifest, known = log
     mind = Memory(known if seed is None else permuted(known, seed), form, 0.85, 50, True)
-    histories = Histories(folder, manifest, "valid", 20)
+    histories = SplitHistories(folder, manifest, "valid", 20)
     network = popularity(Vocabulary.load(folder, manifest).train_count)
     chunks = (histories.chunk(i) for i in range(len(histories)))
     return choose(rank_by_weight(mind, lambda chunk: 0.05 * network(chunk), chunks, GRIDS[form]), GRIDS[form], unchosen=0.6)

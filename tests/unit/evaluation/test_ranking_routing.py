@@ -8,7 +8,7 @@ import torch
 
 from ltrec.core import columns as c
 from ltrec.core.strata import Strata
-from ltrec.data.stream.reading.histories import Histories
+from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.evaluation.ranking import rank_split
 from ltrec.evaluation.table import RANK
 from ltrec.inference.predict import predict
@@ -38,7 +38,7 @@ def score(chunk):
 
 @pytest.mark.parametrize(("split", "plugins"), [("valid", {"u4": 0, "u7": 1}), ("test", {"u4": 1, "u7": 1, "u50": 2})])
 def test_scores_are_routed_and_rows_keep_their_stratum(crossing, split, plugins):
-    histories = Histories(*crossing, split, 5, strata=BOUNDS)
+    histories = SplitHistories(*crossing, split, 5, strata=BOUNDS)
     [part] = rank_split(score, histories, falling_counts(NUM_ITEMS), parts=[0], filter_seen=False, top_k=1)
     rows = {row[c.USER_ID]: row for row in part.rows.to_pylist()}
     assert {name: row["top_items"][0] - 30 for name, row in rows.items()} == plugins
@@ -47,7 +47,7 @@ def test_scores_are_routed_and_rows_keep_their_stratum(crossing, split, plugins)
 
 
 def test_predictions_are_routed_by_all_that_is_stored(crossing, tmp_path):
-    histories, names = Histories(*crossing, "all", 5, strata=BOUNDS), [f"i{n}" for n in range(NUM_ITEMS + 1)]
+    histories, names = SplitHistories(*crossing, "all", 5, strata=BOUNDS), [f"i{n}" for n in range(NUM_ITEMS + 1)]
     predict(score, histories, names, k=1, filter_seen=True, out=tmp_path / "top.parquet")
     found = pa.parquet.read_table(tmp_path / "top.parquet").to_pylist()
     assert {row[c.USER_ID]: row[c.ITEM_ID] for row in found} == {"u4": "i31", "u7": "i32", "u50": "i32"}

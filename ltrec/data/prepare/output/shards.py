@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from ltrec.core import columns as c
 from ltrec.core.storage.atomic import rename_by_hash
 from ltrec.data.manifest import Shard
-from ltrec.data.prepare.grouping import Block
-from ltrec.data.prepare.layout import Part
+from ltrec.data.prepare.grouping import UserBlock
+from ltrec.data.prepare.layout import StratumPart
 from ltrec.data.schema import SHARD_SCHEMA
 
 _DELTA = "DELTA_BINARY_PACKED"
@@ -37,8 +37,8 @@ _ENCODINGS = {
 
 
 def write_shards(
-    stream: Iterable[Block],
-    parts: tuple[Part, ...],
+    stream: Iterable[UserBlock],
+    parts: tuple[StratumPart, ...],
     id_of_code: npt.NDArray[np.int32],
     folder: Path,
     block_rows: int,
@@ -65,7 +65,7 @@ def write_shards(
     return tuple(sorted(shards, key=lambda shard: shard.path))
 
 
-def _last_blocks(part: Part, block_rows: int, shard_events: int) -> set[int]:
+def _last_blocks(part: StratumPart, block_rows: int, shard_events: int) -> set[int]:
     """Numbers of the blocks that end a shard."""
     count = math.ceil(part.rows / block_rows)
     shards = min(count, math.ceil(part.events / shard_events))
@@ -75,7 +75,7 @@ def _last_blocks(part: Part, block_rows: int, shard_events: int) -> set[int]:
 class ShardWriter:
     """One shard file under way: written, flushed, hashed, and named by its hash."""
 
-    def __init__(self, folder: Path, part: Part, number: int) -> None:
+    def __init__(self, folder: Path, part: StratumPart, number: int) -> None:
         self.part = part
         self.stem = f"{'part' if part.trainable else 'rest'}-{number:05d}"
         self.folder = folder / f"stratum={'none' if part.stratum < 0 else part.stratum}"
@@ -92,7 +92,7 @@ class ShardWriter:
             write_batch_size=4096,
         )
 
-    def write(self, block: Block, id_of_code: npt.NDArray[np.int32]) -> None:
+    def write(self, block: UserBlock, id_of_code: npt.NDArray[np.int32]) -> None:
         """Append one block as one row group."""
         table = rows(block, id_of_code)
         self.file.write_table(table, row_group_size=table.num_rows)
@@ -109,7 +109,7 @@ class ShardWriter:
         return Shard(path, self.part.stratum, self.part.trainable, final.stat().st_size, digest, self.rows, self.events)
 
 
-def rows(block: Block, id_of_code: npt.NDArray[np.int32]) -> pa.Table:
+def rows(block: UserBlock, id_of_code: npt.NDArray[np.int32]) -> pa.Table:
     """A block in the shard schema."""
     items = id_of_code[block.codes]
     assert len(items) == 0 or items.min() >= 1

@@ -14,14 +14,14 @@ target is that of a shortest path of links from any item of the history (all sto
 Only training events make links; whose history is looked at plays no part, so users kept out of training have a distance as well.
 Everything here can be recomputed from the shards.
 
-    blocks ─find_links─▶ Links: windows, and bitmaps of the most frequent items   ┐
-    blocks ─ask────────▶ Asked: a sample of users, histories and targets          ┴─distances─▶ the file `reach/`
+    blocks ─find_links──▶ Links: windows, and bitmaps of the most frequent items            ┐
+    blocks ─draw_sample─▶ UserSample: a sample of users, with histories and targets         ┴─distances─▶ the file `reach/`
 
-Asked is everybody, up to 100,000 users and 10 million events; of more, those with the smallest keys, which are hashes of the ids.
-Files mapped in the work folder take 16 bytes a training event, an item 80 bytes of memory, and the sample some 200 MB. Time is
-bounded by a number of visits to events; where it does not suffice, the users with the larger keys stay unknown. So either way the
-shares are those of a random sample.
+The sample is everybody, up to 100,000 users and 10 million events; beyond that, the users with the smallest keys, which are hashes
+of their ids. The files mapped in the work folder take 16 bytes a training event; in memory an item takes 80 bytes, and the sample
+about 200 MB. Time is bounded by a budget of visits to events; where it runs out, the users with the larger keys stay unknown. In
+either case the shares are those of a random sample.
 """
 
-from ltrec.data.prepare.reach.asked import share_asked as share_asked
 from ltrec.data.prepare.reach.measure import measure_reach as measure_reach
+from ltrec.data.prepare.reach.sample import sample_share as sample_share

@@ -4,7 +4,7 @@
     1   the target is a hub: its bit in the row of an item of the history; else its neighbours are walked to and looked up there
     2   a hub is linked with both, one AND of the rows' bits; else the neighbours' neighbours that lie not on the way over a hub
 
-Both ends of a question count: a walk begins at the target, because most targets that bits cannot settle are rare.
+Both ends of a query count: a walk begins at the target, because most targets that bits cannot settle are rare.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core.ragged import I64, prefix_sums
-from ltrec.data.prepare.reach.asked import Asked, Question
 from ltrec.data.prepare.reach.links import PIECE, WORD, Links, pieces
+from ltrec.data.prepare.reach.sample import TargetQuery, UserSample
 from ltrec.data.prepare.reach.walks import visits_of_two, walk, walk_twice
 from ltrec.data.reach import BEYOND, ONE_LINK, REPEAT, TWO_LINKS, UNKNOWN
 
@@ -25,23 +25,23 @@ MOST_VISITS = 1 << 26
 """Events that the walks of one split come to, once for one link and once for two."""
 
 
-def distances(links: Links, asked: Asked, split: str) -> npt.NDArray[np.int8]:
+def distances(links: Links, sample: UserSample, split: str) -> npt.NDArray[np.int8]:
     """Distance of every user's target [U], int8; -1 = no target, no history, or too many visits."""
-    found_U = np.full(len(asked.key_U), UNKNOWN, np.int8)
-    user_n = np.flatnonzero(asked.at[split] > 0)
-    question = Question.of(asked, user_n, split)
+    found_U = np.full(len(sample.key_U), UNKNOWN, np.int8)
+    user_n = np.flatnonzero(sample.at[split] > 0)
+    query = TargetQuery.of(sample, user_n, split)
     distance_n = np.full(user_n.size, BEYOND, np.int8)
-    distance_n[_over_hubs(links, question)] = TWO_LINKS
-    distance_n[_linked_hub(links, question)] = ONE_LINK
-    distance_n[_repeated(question)] = REPEAT
-    rare = np.flatnonzero((distance_n > ONE_LINK) & (question.target_n > links.hubs))
-    known = _affordable(rare, links.visits_V[question.target_n[rare]], question.target_n[rare], MOST_VISITS, user_n.size)
+    distance_n[_over_hubs(links, query)] = TWO_LINKS
+    distance_n[_linked_hub(links, query)] = ONE_LINK
+    distance_n[_repeated(query)] = REPEAT
+    rare = np.flatnonzero((distance_n > ONE_LINK) & (query.target_n > links.hubs))
+    known = _affordable(rare, links.visits_V[query.target_n[rare]], query.target_n[rare], MOST_VISITS, user_n.size)
     rare = rare[rare < known]
-    distance_n[rare[walk(links, question.take(rare))]] = ONE_LINK
+    distance_n[rare[walk(links, query.take(rare))]] = ONE_LINK
     far = np.flatnonzero(distance_n[:known] == BEYOND)
-    known = _affordable(far, visits_of_two(links, question.take(far)), question.target_n[far], MOST_VISITS, known)
+    known = _affordable(far, visits_of_two(links, query.take(far)), query.target_n[far], MOST_VISITS, known)
     far = far[far < known]
-    distance_n[far[walk_twice(links, question.take(far))]] = TWO_LINKS
+    distance_n[far[walk_twice(links, query.take(far))]] = TWO_LINKS
     found_U[user_n[:known]] = distance_n[:known]
     return found_U
 
@@ -55,35 +55,35 @@ def _affordable(user_m: I64, visits_m: I64, target_m: I64, most: int, before: in
     return min(before, int(user_m[over[0]])) if over.size else before
 
 
-def _repeated(question: Question) -> Bools:
-    return _any_of_history(question, lambda item, target: item == target)
+def _repeated(query: TargetQuery) -> Bools:
+    return _any_of_history(query, lambda item, target: item == target)
 
 
-def _linked_hub(links: Links, question: Question) -> Bools:
+def _linked_hub(links: Links, query: TargetQuery) -> Bools:
     def has_bit(item: I64, target: I64) -> Bools:
         place = np.minimum(target, links.hubs) - 1
         bits = links.hub_VW[item, place // WORD] >> (place % WORD).astype(np.uint64)
         holds: Bools = (target <= links.hubs) & ((bits & np.uint64(1)) > 0)
         return holds
 
-    return _any_of_history(question, has_bit)
+    return _any_of_history(query, has_bit)
 
 
-def _any_of_history(question: Question, holds: Callable[[I64, I64], Bools]) -> Bools:
+def _any_of_history(query: TargetQuery, holds: Callable[[I64, I64], Bools]) -> Bools:
     """Whether something holds of any item of the history and the target [n]."""
-    found = np.zeros(len(question.target_n), np.bool_)
-    for part in pieces(question.length_n, PIECE):
-        some = question.take(part)
+    found = np.zeros(len(query.target_n), np.bool_)
+    for part in pieces(query.length_n, PIECE):
+        some = query.take(part)
         each = holds(some.histories().astype(np.int64), np.repeat(some.target_n, some.length_n))
         found[part] = np.logical_or.reduceat(each, prefix_sums(some.length_n)[:-1])
     return found
 
 
-def _over_hubs(links: Links, question: Question) -> Bools:
+def _over_hubs(links: Links, query: TargetQuery) -> Bools:
     """Whether a hub is in a window with the target and in one with the history [n]; it may be the target, which is then linked."""
-    found = np.zeros(len(question.target_n), np.bool_)
-    for part in pieces(question.length_n, PIECE // links.hub_VW.shape[1]):
-        some = question.take(part)
+    found = np.zeros(len(query.target_n), np.bool_)
+    for part in pieces(query.length_n, PIECE // links.hub_VW.shape[1]):
+        some = query.take(part)
         around = np.bitwise_or.reduceat(links.hub_VW[some.histories()], prefix_sums(some.length_n)[:-1], axis=0)
         found[part] = (around & links.hub_VW[some.target_n]).any(axis=1)
     return found

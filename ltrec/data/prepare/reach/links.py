@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core.ragged import I64, prefix_sums, ragged
-from ltrec.data.prepare.grouping import Block
-from ltrec.data.prepare.reach.windows import Ties
+from ltrec.data.prepare.grouping import UserBlock
+from ltrec.data.prepare.reach.windows import TieGroups
 
 HUB_BYTES, MOST_WORDS, WORD = 1 << 27, 8, 64
 PIECE = 1 << 21
@@ -90,7 +90,7 @@ def pieces(lengths: I64, most: int) -> Iterator[slice]:
 
 
 def find_links(
-    stream: Iterable[Block], id_of_code: npt.NDArray[np.int32], count_of_code: npt.NDArray[np.int64], folder: Path
+    stream: Iterable[UserBlock], id_of_code: npt.NDArray[np.int32], count_of_code: npt.NDArray[np.int64], folder: Path
 ) -> Links:
     """Gather the links of all blocks.
 
@@ -108,7 +108,7 @@ def find_links(
     links = _empty(count_V, folder)
     filled, cursor_V = 0, links.offsets[:-1].copy()
     for block in stream:
-        ties = Ties.of(block)
+        ties = TieGroups.of(block)
         if (n := ties.code_n.size) == 0:
             continue
         item = id_of_code[ties.code_n]
@@ -140,7 +140,7 @@ def _empty(count_V: I64, folder: Path) -> Links:
     )
 
 
-def _mark_hubs(links: Links, item_n: npt.NDArray[np.int32], ties: Ties, order: I64, own: npt.NDArray[Any], first: I64) -> None:
+def _mark_hubs(links: Links, item_n: npt.NDArray[np.int32], ties: TieGroups, order: I64, own: npt.NDArray[Any], first: I64) -> None:
     """Set the bits of hubs in the windows of a block's events; `order` sorts them by item, the runs of `own` begin at `first`."""
     place = (item_n - 1).astype(np.uint64)
     for word in range(links.hub_VW.shape[1]):

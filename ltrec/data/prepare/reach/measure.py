@@ -1,4 +1,4 @@
-"""Distances of all who are asked, to a file of the data set and an entry of the manifest's summary."""
+"""Distances of all sampled users, to a file of the data set and an entry of the manifest's summary."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
-from ltrec.data.prepare.grouping import Block
-from ltrec.data.prepare.reach.asked import ask
+from ltrec.data.prepare.grouping import UserBlock
 from ltrec.data.prepare.reach.distances import distances
 from ltrec.data.prepare.reach.links import find_links
+from ltrec.data.prepare.reach.sample import draw_sample
 from ltrec.data.reach import KNOWN, OF_SPLIT, REACH_SCHEMA
 
 FOLDER, STEM = "reach", "reach"
 
 
 def measure_reach(
-    stream: Callable[[], Iterator[Block]],
+    stream: Callable[[], Iterator[UserBlock]],
     id_of_code: npt.NDArray[np.int32],
     count_of_code: npt.NDArray[np.int64],
     share: float,
@@ -36,17 +36,17 @@ def measure_reach(
         stream: the blocks from the beginning; read twice.
         id_of_code: item id of every code.
         count_of_code: training events of every code.
-        share: of users who are asked.
+        share: of the users that are sampled.
         strata: number of activity strata.
         work: folder of the data set to be, where the links are mapped as well.
     """
     (scratch := work / "links").mkdir()
     links = find_links(stream(), id_of_code, count_of_code, scratch)
-    asked = ask(stream(), id_of_code, share)
-    found = {split: distances(links, asked, split) for split in OF_SPLIT}
-    valid, stratum = found["valid"], asked.stratum_U
+    sample = draw_sample(stream(), id_of_code, share)
+    found = {split: distances(links, sample, split) for split in OF_SPLIT}
+    valid, stratum = found["valid"], sample.stratum_U
     return {
-        **_write(asked.key_U, found, work),
+        **_write(sample.key_U, found, work),
         "valid": [[int(((stratum == z) & (valid == d)).sum()) for d in KNOWN] for z in range(strata)],
     }
 

@@ -12,30 +12,30 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core.ragged import I64
-from ltrec.data.prepare.reach.asked import Question
 from ltrec.data.prepare.reach.links import PIECE, Links, pieces
+from ltrec.data.prepare.reach.sample import TargetQuery
 
 Bools = npt.NDArray[np.bool_]
 
 
-def walk(links: Links, question: Question) -> Bools:
+def walk(links: Links, query: TargetQuery) -> Bools:
     """Whether the target is in a window with an item of the history [n]."""
-    targets, owner_n = np.unique(question.target_n, return_inverse=True)
-    return _looked_up(links, question, owner_n, links.neighbours(np.arange(targets.size), targets))
+    targets, owner_n = np.unique(query.target_n, return_inverse=True)
+    return _looked_up(links, query, owner_n, links.neighbours(np.arange(targets.size), targets))
 
 
-def walk_twice(links: Links, question: Question) -> Bools:
+def walk_twice(links: Links, query: TargetQuery) -> Bools:
     """Whether some item that is no hub is in a window with the target and in one with an item of the history [n]."""
-    _, owner_n = np.unique(question.target_n, return_inverse=True)
-    second = (key for owner, between in _between(links, question.target_n) for key in links.neighbours(owner, between))
-    return _looked_up(links, question, owner_n, second)
+    _, owner_n = np.unique(query.target_n, return_inverse=True)
+    second = (key for owner, between in _between(links, query.target_n) for key in links.neighbours(owner, between))
+    return _looked_up(links, query, owner_n, second)
 
 
-def visits_of_two(links: Links, question: Question) -> I64:
+def visits_of_two(links: Links, query: TargetQuery) -> I64:
     """Events that the second walk of every user's target would come to [n]."""
-    targets, owner_n = np.unique(question.target_n, return_inverse=True)
+    targets, owner_n = np.unique(query.target_n, return_inverse=True)
     visits = np.zeros(targets.size, np.int64)
-    for owner, between in _between(links, question.target_n):
+    for owner, between in _between(links, query.target_n):
         visits += np.bincount(owner, links.visits_V[between], targets.size).astype(np.int64)
     return visits[owner_n]
 
@@ -50,7 +50,7 @@ def _between(links: Links, target_n: I64) -> Iterator[tuple[I64, I64]]:
             yield owner[rare], item[rare]
 
 
-def _looked_up(links: Links, question: Question, owner_n: I64, found: Iterable[I64]) -> Bools:
+def _looked_up(links: Links, query: TargetQuery, owner_n: I64, found: Iterable[I64]) -> Bools:
     """Whether a user's history holds any of the owner's keys [n]."""
     hit, width = np.zeros(len(owner_n), np.bool_), len(links.visits_V)
     by_owner = np.argsort(owner_n, kind="stable")
@@ -59,9 +59,9 @@ def _looked_up(links: Links, question: Question, owner_n: I64, found: Iterable[I
         low, high = np.searchsorted(sorted_owner, [key[0] // width, key[-1] // width + 1])
         users = by_owner[low:high]
         users = users[~hit[users]]
-        for part in pieces(question.length_n[users], PIECE):
-            some, who = question.take(users[part]), users[part]
-            asked = np.repeat(owner_n[who], some.length_n) * width + some.histories()
-            place = np.minimum(np.searchsorted(key, asked), len(key) - 1)
-            hit[np.repeat(who, some.length_n)[key[place] == asked]] = True
+        for part in pieces(query.length_n[users], PIECE):
+            some, who = query.take(users[part]), users[part]
+            wanted = np.repeat(owner_n[who], some.length_n) * width + some.histories()
+            place = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+            hit[np.repeat(who, some.length_n)[key[place] == wanted]] = True
     return hit

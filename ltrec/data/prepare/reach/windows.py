@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core.ragged import I64
-from ltrec.data.prepare.grouping import Block
+from ltrec.data.prepare.grouping import UserBlock
 
 
 @dataclass(frozen=True, slots=True)
-class Ties:
+class TieGroups:
     """n training events of whole users, in order, as G ties.
 
     Attributes:
@@ -31,7 +31,7 @@ class Ties:
     follows_G: npt.NDArray[np.bool_]
 
     @staticmethod
-    def of(block: Block) -> Ties:
+    def of(block: UserBlock) -> TieGroups:
         """Of a block's users."""
         lengths = np.diff(block.offsets)
         user = np.repeat(np.arange(lengths.size), lengths)
@@ -44,7 +44,7 @@ class Ties:
         begins[1:-1] |= time[1:] != time[:-1]
         bounds = np.flatnonzero(begins)
         start = bounds[:-1]
-        return Ties(block.codes[trained], np.cumsum(begins[:-1]) - 1, start, bounds[1:], ~first[start])
+        return TieGroups(block.codes[trained], np.cumsum(begins[:-1]) - 1, start, bounds[1:], ~first[start])
 
     def windows(self) -> tuple[I64, I64]:
         """Begin and end of each event's window [n]: its own tie and the user's ties before and after."""

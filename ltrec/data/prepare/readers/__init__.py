@@ -26,7 +26,7 @@ from ltrec.data.prepare.readers.sequences import read_sequences, sequence_names
 from ltrec.data.prepare.readers.table import OnFault, as_text, find_column, repeated
 from ltrec.data.prepare.readers.text import read_text, text_names
 from ltrec.data.prepare.readers.where import Where
-from ltrec.data.prepare.sources import Source
+from ltrec.data.prepare.sources import InputFile
 
 SELECTED = "where: "
 """In front of the names of columns that only `where` reads."""
@@ -35,7 +35,7 @@ SELECTED = "where: "
 class Names(Protocol):
     """The columns of a file, in order; none when it has no rows and does not say."""
 
-    def __call__(self, source: Source, config: PrepareConfig) -> Sequence[str]:
+    def __call__(self, source: InputFile, config: PrepareConfig) -> Sequence[str]:
         """Look into one file."""
         ...
 
@@ -44,7 +44,7 @@ class Read(Protocol):
     """Yield batches of a column `row` (int64) and those in `chosen`, name in the batch -> place among the file's `names`."""
 
     def __call__(
-        self, source: Source, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+        self, source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
     ) -> Iterator[pa.RecordBatch]:
         """Read one file."""
         ...
@@ -67,7 +67,7 @@ FORMATS: dict[str, Format] = {
 
 
 def read(
-    source: Source, config: PrepareConfig, where: Where | None, on_fault: OnFault, on_unselected: Callable[[int], None]
+    source: InputFile, config: PrepareConfig, where: Where | None, on_fault: OnFault, on_unselected: Callable[[int], None]
 ) -> Iterator[pa.RecordBatch]:
     """Batches of one source: row (int64), user_id, item_id (text, nullable), time (text, number or timestamp, nullable; left out
     where the order of the log is the time).
@@ -90,7 +90,7 @@ def read(
         raise UserError(f"{source.path} cannot be read as {source.format}: {first_line(error)}") from error
 
 
-def _asked(config: PrepareConfig, where: Where | None, names: Sequence[str], source: Source) -> dict[str, str]:
+def _asked(config: PrepareConfig, where: Where | None, names: Sequence[str], source: InputFile) -> dict[str, str]:
     """Name in the batch -> the user's name of the column."""
     asked = {"user_id": config.user, "item_id": config.item}
     known = [plain_name(name) for name in names]
@@ -101,7 +101,7 @@ def _asked(config: PrepareConfig, where: Where | None, names: Sequence[str], sou
     return asked
 
 
-def _find(asked: Mapping[str, str], names: Sequence[str], source: Source) -> tuple[dict[str, int], dict[str, str | None]]:
+def _find(asked: Mapping[str, str], names: Sequence[str], source: InputFile) -> tuple[dict[str, int], dict[str, str | None]]:
     """Columns by their place in the file, and those that a folder's name gives, by their value."""
     known = {plain_name(name) for name in names}
     constant = {name: source.partition[a] for name, a in asked.items() if a not in known and a in source.partition}

@@ -16,7 +16,7 @@ from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import identifier, quoted
 from ltrec.data.prepare.readers.lines import line_blocks
 from ltrec.data.prepare.readers.table import OnFault, as_text
-from ltrec.data.prepare.sources import Source
+from ltrec.data.prepare.sources import InputFile
 
 PEEK_LINES = 1000
 """Objects may leave out a field; a column counts as missing when none of the first lines has it."""
@@ -32,7 +32,7 @@ FROM (SELECT row, line, CASE WHEN json_valid(line) THEN line::JSON END AS json F
 """
 
 
-def json_names(source: Source, config: PrepareConfig) -> Sequence[str]:
+def json_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
     """Keys of the first objects; none when the file has no line.
 
     Raises:
@@ -49,7 +49,7 @@ def json_names(source: Source, config: PrepareConfig) -> Sequence[str]:
 
 
 def read_json_lines(
-    source: Source, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
 ) -> Iterator[pa.RecordBatch]:
     """Batches of text; ids may be strings or numbers, an object or a list in the place of one is null."""
     query = _PARSE.format(

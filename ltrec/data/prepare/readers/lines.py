@@ -26,7 +26,7 @@ _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class TextBlock:
     """Whole lines, each with its newline; `first` is the number of the first."""
 
     first: int
@@ -40,7 +40,7 @@ class Block:
         return numbers[filled.to_numpy(zero_copy_only=False)], lines.filter(filled)
 
 
-def line_blocks(path: Path) -> Iterator[Block]:
+def line_blocks(path: Path) -> Iterator[TextBlock]:
     """All lines of a file, compressed or not, in order.
 
     Raises:
@@ -54,14 +54,14 @@ def line_blocks(path: Path) -> Iterator[Block]:
             cut = text.rfind(b"\n") + 1
             carry = text[cut:] + tail
             if cut:
-                yield Block(number, text[:cut])
+                yield TextBlock(number, text[:cut])
                 number += text.count(b"\n", 0, cut)
             if len(carry) > LONGEST_LINE:
                 raise UserError(
                     f"{path}: line {number} is longer than {LONGEST_LINE >> 20} MiB; is this a log with an event per line?"
                 )
     if carry:
-        yield Block(number, _unix(carry + b"\n")[0])
+        yield TextBlock(number, _unix(carry + b"\n")[0])
 
 
 def _compression(path: Path) -> str | None:

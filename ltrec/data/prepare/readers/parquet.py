@@ -11,20 +11,20 @@ from pyarrow import types
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.ids import id_text
 from ltrec.data.prepare.readers.table import OnFault
-from ltrec.data.prepare.sources import Source
+from ltrec.data.prepare.sources import InputFile
 from ltrec.data.prepare.times.columns import readable
 
 BATCH_ROWS = 1 << 17
 
 
-def parquet_names(source: Source, config: PrepareConfig) -> Sequence[str]:
+def parquet_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
     """Names of the top-level columns."""
     with pq.ParquetFile(source.path) as file:
         return list(file.schema_arrow.names)
 
 
 def read_parquet(
-    source: Source, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
 ) -> Iterator[pa.RecordBatch]:
     """Batches of one Parquet file; ids as text or bytes, times as numbers, text or timestamps, other columns as they are."""
     with pq.ParquetFile(source.path, page_checksum_verification=True) as file:
@@ -36,7 +36,7 @@ def read_parquet(
             yield pa.RecordBatch.from_pydict({"row": rows, **columns})
 
 
-def _typed(name: str, column: pa.Array, source: Source) -> pa.Array:
+def _typed(name: str, column: pa.Array, source: InputFile) -> pa.Array:
     column = column.dictionary_decode() if types.is_dictionary(column.type) else column
     if name == "time":
         return readable(column, f"{source.path}: the time column")

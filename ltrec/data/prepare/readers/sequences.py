@@ -15,16 +15,16 @@ from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.dialect import BLANK, separator_named
 from ltrec.data.prepare.readers.lines import line_blocks
 from ltrec.data.prepare.readers.table import OnFault, as_text
-from ltrec.data.prepare.sources import Source
+from ltrec.data.prepare.sources import InputFile
 
 
-def sequence_names(source: Source, config: PrepareConfig) -> Sequence[str]:
+def sequence_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
     """The columns such a file has: a user and an item."""
     return config.user, config.item
 
 
 def read_sequences(
-    source: Source, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
 ) -> Iterator[pa.RecordBatch]:
     """Batches of text, a row per user and item. A user without items is a reject."""
     separator = separator_named(config.delimiter or "blank")

@@ -21,16 +21,16 @@ import pyarrow.csv as pa_csv
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.dialect import Dialect, find_dialect, plain_name
-from ltrec.data.prepare.readers.lines import LONGEST_LINE, Block, line_blocks
+from ltrec.data.prepare.readers.lines import LONGEST_LINE, TextBlock, line_blocks
 from ltrec.data.prepare.readers.table import OnFault
-from ltrec.data.prepare.sources import Source
+from ltrec.data.prepare.sources import InputFile
 
 STRAY_QUOTE = "stray quote"
 PEEK_LINES = 100
 _NEWLINE = b"\n"
 
 
-def text_names(source: Source, config: PrepareConfig) -> Sequence[str]:
+def text_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
     """The header's names, or those that the config gives; none when the file has no line.
 
     Raises:
@@ -44,7 +44,7 @@ def text_names(source: Source, config: PrepareConfig) -> Sequence[str]:
 
 
 def read_text(
-    source: Source, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
 ) -> Iterator[pa.RecordBatch]:
     """Batches of bytes; `chosen` maps a name in the batch to a column's place in the file."""
     dialect, _ = _beginning(source, config)
@@ -59,26 +59,26 @@ def read_text(
             yield _parse(rows, good, dialect, len(names), chosen, on_fault)
 
 
-def _beginning(source: Source, config: PrepareConfig) -> tuple[Dialect, list[str]]:
+def _beginning(source: InputFile, config: PrepareConfig) -> tuple[Dialect, list[str]]:
     """The file's dialect, and its first lines."""
     lines = chain.from_iterable(block.split()[1] for block in line_blocks(source.path))
     first = [line.as_py().decode("utf-8", "replace") for line in islice(lines, PEEK_LINES if config.columns else 1)]
     return find_dialect(config, source.format, first), first
 
 
-def _without_header(blocks: Iterator[Block]) -> Iterator[Block]:
+def _without_header(blocks: Iterator[TextBlock]) -> Iterator[TextBlock]:
     """All lines but the first that is not empty."""
     for block in blocks:
         numbers, lines = block.split()
         if len(lines) > 1:
             start = int(numbers[1])
-            yield Block(start, b"".join(block.text.splitlines(keepends=True)[start - block.first :]))
+            yield TextBlock(start, b"".join(block.text.splitlines(keepends=True)[start - block.first :]))
         if len(lines):
             break
     yield from blocks
 
 
-def _whole_records(blocks: Iterator[Block], source: Source) -> Iterator[Block]:
+def _whole_records(blocks: Iterator[TextBlock], source: InputFile) -> Iterator[TextBlock]:
     """Blocks that end where no quoted field is open: an even number of quotes lies before. The last one ends with the file.
 
     Raises:
@@ -92,17 +92,17 @@ def _whole_records(blocks: Iterator[Block], source: Source) -> Iterator[Block]:
         whole = int(np.max(np.flatnonzero(open_after == 0), initial=-1)) + 1
         carry = b"".join(lines[whole:])
         if whole:
-            yield Block(number, b"".join(lines[:whole]))
+            yield TextBlock(number, b"".join(lines[:whole]))
             number += whole
         if len(carry) > LONGEST_LINE:
             raise UserError(
                 f"{source.path}: the quoted field that opens in line {number} does not close for {LONGEST_LINE >> 20} MiB"
             )
     if carry:
-        yield Block(number, carry)
+        yield TextBlock(number, carry)
 
 
-def _well_formed(block: Block, dialect: Dialect, on_fault: OnFault) -> tuple[npt.NDArray[np.int64], bytes]:
+def _well_formed(block: TextBlock, dialect: Dialect, on_fault: OnFault) -> tuple[npt.NDArray[np.int64], bytes]:
     """The rows of a block that keep the grammar, and their numbers; the others are reported."""
     quoted = dialect.quoted and b'"' in block.text
     if not quoted and not block.text.startswith(_NEWLINE) and b"\n\n" not in block.text:
@@ -126,7 +126,7 @@ def _fits(lines: pa.Array, dialect: Dialect) -> npt.NDArray[np.bool_]:
     return np.asarray(fits.to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _records(block: Block, dialect: Dialect) -> tuple[npt.NDArray[np.int64], pa.Array]:
+def _records(block: TextBlock, dialect: Dialect) -> tuple[npt.NDArray[np.int64], pa.Array]:
     """Records of one or more lines, numbered by their first. Lines that quotes join to no good record stand for themselves."""
     lines = block.text[:-1].split(_NEWLINE)
     open_after = np.cumsum([line.count(b'"') for line in lines]) % 2

@@ -26,7 +26,7 @@ ENOUGH_ROWS = 1000
 """So many rows without a time that can be read stop the reading."""
 
 
-class Choice(NamedTuple):
+class TimeFormat(NamedTuple):
     """`name` is the unit or the form as said to the user; `fits` is an SQL condition over staged rows."""
 
     name: str
@@ -47,7 +47,7 @@ def parse_date(text: str, key: str) -> int:
     return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
 
 
-def choose_time(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, untimed: bool = False) -> Choice:
+def choose_time(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, untimed: bool = False) -> TimeFormat:
     """The form of the times in `staged`; times in a form of text or digits become seconds there.
 
     `auto` falls back to `order` when most times are non-negative numbers that no other form fits. A log that is `untimed` has its
@@ -57,7 +57,7 @@ def choose_time(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, un
         UserError: no time can be read, or two forms fit alike.
     """
     if untimed:
-        return Choice("order", 1, "true")
+        return TimeFormat("order", 1, "true")
     if not _is_free(config):
         asked = _asked(config)
         if not any(_count(connection, [asked.fits])):
@@ -74,7 +74,7 @@ def choose_time(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, un
     fits = numeric[best]
     if best == "order":
         fits = _unless("NOT iso AND number >= 0", [numeric[unit] for unit in PER_SECOND])
-    return Choice(best, PER_SECOND.get(best, 1), fits)
+    return TimeFormat(best, PER_SECOND.get(best, 1), fits)
 
 
 def _refuse_unreadable(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> None:
@@ -112,10 +112,10 @@ def _is_free(config: PrepareConfig) -> bool:
     return config.time_unit == "auto" and not config.time_format
 
 
-def _asked(config: PrepareConfig) -> Choice:
+def _asked(config: PrepareConfig) -> TimeFormat:
     if config.time_format:
-        return Choice(config.time_format, 1, _plausible(config, "iso"))
-    return Choice(config.time_unit, PER_SECOND.get(config.time_unit, 1), _plausible(config, config.time_unit))
+        return TimeFormat(config.time_format, 1, _plausible(config, "iso"))
+    return TimeFormat(config.time_unit, PER_SECOND.get(config.time_unit, 1), _plausible(config, config.time_unit))
 
 
 def _numeric(config: PrepareConfig) -> dict[str, str]:
@@ -158,7 +158,7 @@ def _refuse_ambiguous(connection: duckdb.DuckDBPyConnection, config: PrepareConf
             )
 
 
-def _converted(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form: str) -> Choice:
+def _converted(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form: str) -> TimeFormat:
     """Turn what the form fits into seconds."""
     condition = _condition(config, form)
     if form in DIGITS:
@@ -166,7 +166,7 @@ def _converted(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, for
         if form.endswith("%f"):
             new += f", fraction = (number % 1000) * {10**15}"
         connection.execute(f"UPDATE staged SET {new}, iso = true WHERE {condition}")
-        return Choice(form, 1, _plausible(config, "iso"))
+        return TimeFormat(form, 1, _plausible(config, "iso"))
     formats = FORMS[form]
     sample = f"FROM (SELECT spelled FROM staged WHERE {condition} LIMIT {_SAMPLE})"
     counts = _count(connection, [f"{nanoseconds('spelled', [name])} IS NOT NULL" for name in formats], sample)
@@ -178,7 +178,7 @@ def _converted(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, for
         f"UPDATE staged SET number = (({moment}) - {rest}) // 1000000000, fraction = {rest} * 1000000000, iso = true"
         f" WHERE {condition}"
     )
-    return Choice(said, 1, _plausible(config, "iso"))
+    return TimeFormat(said, 1, _plausible(config, "iso"))
 
 
 def _condition(config: PrepareConfig, form: str) -> str:

@@ -25,7 +25,7 @@ from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.order.pools import Pool
 from ltrec.data.stream.reading.blocks import I64
 from ltrec.data.stream.reading.rows import int_column
-from ltrec.data.stream.reading.shards import ShardFiles
+from ltrec.data.stream.reading.shards import ShardReader
 
 
 def expected_targets_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
@@ -64,7 +64,7 @@ def _examples(folder: Path, manifest: Manifest, plan: Plan) -> list[I64]:
     """Examples of one visit to every row of each pool [K]."""
     if plan.unit == "user":
         return [_rows_by_stratum(manifest, plan, pool) for pool in plan.pools]
-    files = ShardFiles(folder, manifest, check="size")
+    files = ShardReader(folder, manifest, check="size")
     return [_targets_by_stratum(files, manifest, plan, pool) for pool in plan.pools]
 
 
@@ -81,7 +81,7 @@ def _rows_by_stratum(manifest: Manifest, plan: Plan, pool: Pool) -> I64:
     return rows_K
 
 
-def _targets_by_stratum(files: ShardFiles, manifest: Manifest, plan: Plan, pool: Pool) -> I64:
+def _targets_by_stratum(files: ShardReader, manifest: Manifest, plan: Plan, pool: Pool) -> I64:
     """Targets of one visit to every row of the pool. In file order, so that disks read ahead."""
     targets_K, stratum = np.zeros(plan.strata.count, np.int64), _strata(manifest, plan)
     order = np.lexsort((pool.blocks.group, pool.blocks.shard))

@@ -21,7 +21,7 @@ from ltrec.data.stream.order.lanes import LaneOrder
 from ltrec.data.stream.order.pools import Pool, check_options, make_pools
 from ltrec.data.stream.order.resident import ResidentOrder
 from ltrec.data.stream.order.schedule import Schedule
-from ltrec.data.stream.order.trained import Trained
+from ltrec.data.stream.order.trained import TrainedUsers
 
 _ORDER_VERSION = 1
 _BUFFERS_HELD = 2  # per lane: the one in use and the next
@@ -55,7 +55,7 @@ class Plan:
     window: str
     unit: str
     users: str
-    trained: Trained
+    trained: TrainedUsers
     train_rows: int
     trainable_rows: int
     pools: tuple[Pool, ...]
@@ -82,7 +82,7 @@ class Plan:
         check_options(config)
         pools = make_pools(manifest, seed, config)
         merged, stratum_map = manifest.strata.merged(strata or manifest.strata.count)
-        trained = Trained.of(manifest, config.users).merged(stratum_map, merged.count)
+        trained = TrainedUsers.of(manifest, config.users).merged(stratum_map, merged.count)
         schedule = Schedule([pool.quota for pool in pools], config.lanes)
         return Plan(
             seed=seed,

@@ -17,7 +17,7 @@ _ITEM_BYTES = 4
 _SAID = {"all": "", "tail": " tail", "head": " head"}
 
 
-class Share(NamedTuple):
+class StepShare(NamedTuple):
     """Some users' share of every step: what they are called, the numbers of their shards, and rows per step."""
 
     name: str
@@ -58,7 +58,7 @@ def make_pools(manifest: Manifest, seed: int, config: StreamConfig) -> tuple[Poo
     return tuple(_pool(share, manifest, seed, config) for share in shares_of_step(manifest, config))
 
 
-def shares_of_step(manifest: Manifest, config: StreamConfig) -> list[Share]:
+def shares_of_step(manifest: Manifest, config: StreamConfig) -> list[StepShare]:
     """Who is drawn, and how many of them in every step; those with a quota of 0 are left out.
 
     Raises:
@@ -66,12 +66,12 @@ def shares_of_step(manifest: Manifest, config: StreamConfig) -> list[Share]:
     """
     shards = trained_shards(manifest, config.users)
     if config.composition == "natural":
-        return [Share(f"{config.users} users", shards, config.batch_rows)]
+        return [StepShare(f"{config.users} users", shards, config.batch_rows)]
     by_stratum = [[n for n in shards if manifest.shards[n].stratum == z] for z in range(manifest.strata.count)]
     rows_K = [sum(manifest.shards[n].rows for n in numbers) for numbers in by_stratum]
     quotas = resolve_quotas(config.quotas, rows_K, config.batch_rows)
     each = zip(by_stratum, quotas, strict=True)
-    return [Share(f"stratum {z}", numbers, quota) for z, (numbers, quota) in enumerate(each) if quota]
+    return [StepShare(f"stratum {z}", numbers, quota) for z, (numbers, quota) in enumerate(each) if quota]
 
 
 def chosen_strata(manifest: Manifest, users: str) -> range:
@@ -105,7 +105,7 @@ def trained_shards(manifest: Manifest, users: str) -> list[int]:
     return shards
 
 
-def _pool(share: Share, manifest: Manifest, seed: int, config: StreamConfig) -> Pool:
+def _pool(share: StepShare, manifest: Manifest, seed: int, config: StreamConfig) -> Pool:
     name, shards, quota = share
     blocks = shuffle_blocks(blocks_of(manifest, shards), manifest, seed)
     rows, events = int(blocks.rows.sum()), sum(manifest.shards[n].events for n in shards)

@@ -18,7 +18,7 @@ from ltrec.data.stream.reading.blocks import I64
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainedUsers:
     """The users of the strata that `stream.users` chooses; none of the others.
 
     Attributes:
@@ -32,7 +32,7 @@ class Trained:
     events_K: tuple[int, ...]
 
     @staticmethod
-    def of(manifest: Manifest, users: str) -> Trained:
+    def of(manifest: Manifest, users: str) -> TrainedUsers:
         """Of the data set's strata.
 
         Everybody else in a stratum has one training event; also whom the history cap has left but one counts as one.
@@ -47,15 +47,15 @@ class Trained:
         )
         return _counts(all_K, users_K, np.where(users_K > 0, events_K - (all_K - users_K), 0))
 
-    def merged(self, stratum_map: tuple[int, ...], count: int) -> Trained:
+    def merged(self, stratum_map: tuple[int, ...], count: int) -> TrainedUsers:
         """Of fewer strata (`Strata.merged`): `stratum_map` says which one each of these is among the `count`."""
         return _counts(
             *(np.bincount(stratum_map, column, count).astype(np.int64) for column in (self.all_K, self.users_K, self.events_K))
         )
 
 
-def _counts(*columns: I64) -> Trained:
-    return Trained(*(tuple(column.tolist()) for column in columns))
+def _counts(*columns: I64) -> TrainedUsers:
+    return TrainedUsers(*(tuple(column.tolist()) for column in columns))
 
 
 def drawn_strata(manifest: Manifest, config: StreamConfig) -> I64:

@@ -35,7 +35,7 @@ from ltrec.data.manifest import Manifest
 from ltrec.data.stream.reading.blocks import I64, blocks_of
 from ltrec.data.stream.reading.recent import Recent
 from ltrec.data.stream.reading.rows import I32, int_column, list_column
-from ltrec.data.stream.reading.shards import ShardFiles
+from ltrec.data.stream.reading.shards import ShardReader
 
 SPLITS = {"valid": c.VALID_AT, "test": c.TEST_AT, "all": ""}
 _BLOCKS_KEPT = 2
@@ -86,7 +86,7 @@ class _Block:
     offsets: I64
 
 
-class Histories:
+class SplitHistories:
     """The users of one split.
 
     Args:
@@ -118,7 +118,7 @@ class Histories:
             raise UserError(f"split {split!r} is not one of {', '.join(SPLITS)}{nearest(split, SPLITS)}")
         if min(max_len, chunk_rows) < 1:
             raise UserError(f"max_len={max_len} and chunk_rows={chunk_rows} must be at least 1")
-        self._files = ShardFiles(folder, manifest, check)
+        self._files = ShardReader(folder, manifest, check)
         self._manifest, self._at_column = manifest, SPLITS[split]
         self._max_len, self._chunk_rows = max_len, chunk_rows
         self._strata = manifest.strata if strata is None else strata

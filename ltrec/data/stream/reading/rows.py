@@ -16,7 +16,7 @@ I32 = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class UserRows:
     """R users: items int32 [E] of all, offsets int64 [R+1], user_key int64 [R], stratum int64 [R]."""
 
     items: I32
@@ -25,20 +25,20 @@ class Rows:
     stratum: I64
 
     @staticmethod
-    def concatenate(parts: Sequence[Rows]) -> Rows:
+    def concatenate(parts: Sequence[UserRows]) -> UserRows:
         """All rows of all parts, in order."""
         lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-        return Rows(
+        return UserRows(
             np.concatenate([part.items for part in parts]),
             prefix_sums(lengths),
             np.concatenate([part.user_key for part in parts]),
             np.concatenate([part.stratum for part in parts]),
         )
 
-    def slice(self, low: int, high: int) -> Rows:
+    def slice(self, low: int, high: int) -> UserRows:
         """Rows low:high, without a copy of the items."""
         offsets = self.offsets[low : high + 1]
-        return Rows(self.items[offsets[0] : offsets[-1]], offsets - offsets[0], self.user_key[low:high], self.stratum[low:high])
+        return UserRows(self.items[offsets[0] : offsets[-1]], offsets - offsets[0], self.user_key[low:high], self.stratum[low:high])
 
 
 def list_column(table: pa.Table, name: str) -> tuple[I32, I64]:

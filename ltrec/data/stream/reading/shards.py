@@ -26,7 +26,7 @@ UNREADABLE = (OSError, ValueError, pa.ArrowException)
 """What pyarrow raises for damaged bytes: bad pages and truncation, names in the footer that are no UTF-8, everything else."""
 
 
-class ShardFiles:
+class ShardReader:
     """The shards of a prepared data set.
 
     Args:

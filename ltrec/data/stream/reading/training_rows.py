@@ -18,8 +18,8 @@ from ltrec.data.stream.order.draws import Buffer
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.blocks import I64
 from ltrec.data.stream.reading.recent import Recent
-from ltrec.data.stream.reading.rows import Rows, int_column, key_columns, list_column
-from ltrec.data.stream.reading.shards import ShardFiles
+from ltrec.data.stream.reading.rows import UserRows, int_column, key_columns, list_column
+from ltrec.data.stream.reading.shards import ShardReader
 
 COLUMNS = [c.USER_KEY, c.STRATUM, c.TRAIN_EVENTS, c.ITEMS]
 _BUFFERS_KEPT = 2  # per lane: the one in use and the next
@@ -29,18 +29,20 @@ class TrainingRows:
     """Rows of any window of the plan; per lane the two most recent windows stay in memory."""
 
     def __init__(self, folder: Path, manifest: Manifest, plan: Plan, check: str = "hash") -> None:
-        self._files = ShardFiles(folder, manifest, check)
+        self._files = ShardReader(folder, manifest, check)
         self._manifest, self._plan = manifest, plan
-        self.of: Recent[Buffer, Rows] = Recent(self._decode, keep=_BUFFERS_KEPT, group=lambda buffer: (buffer.pool, buffer.lane))
+        self.of: Recent[Buffer, UserRows] = Recent(
+            self._decode, keep=_BUFFERS_KEPT, group=lambda buffer: (buffer.pool, buffer.lane)
+        )
 
-    def _decode(self, buffer: Buffer) -> Rows:
+    def _decode(self, buffer: Buffer) -> UserRows:
         pieces = self._plan.pieces(buffer)
         every = zip(
             pieces.blocks.shard.tolist(), pieces.blocks.group.tolist(), pieces.low.tolist(), pieces.high.tolist(), strict=True
         )
-        return Rows.concatenate([self._block(shard, group).slice(low, high) for shard, group, low, high in every])
+        return UserRows.concatenate([self._block(shard, group).slice(low, high) for shard, group, low, high in every])
 
-    def _block(self, shard: int, group: int) -> Rows:
+    def _block(self, shard: int, group: int) -> UserRows:
         table = self._files.read(shard, group, COLUMNS)
         values, offsets = list_column(table, c.ITEMS)
         train_events = int_column(table, c.TRAIN_EVENTS)
@@ -50,7 +52,7 @@ class TrainingRows:
         longest = self._plan.max_len + 1 if self._plan.window == "last" else np.iinfo(np.int64).max
         lengths = np.minimum(train_events, longest)
         kept = values[ragged(offsets[:-1] + train_events - lengths, lengths)]
-        return Rows(kept, prefix_sums(lengths), *key_columns(table))
+        return UserRows(kept, prefix_sums(lengths), *key_columns(table))
 
 
 def _fault(table: pa.Table, values: np.ndarray, offsets: I64, train_events: I64, manifest: Manifest, shard: int) -> str:

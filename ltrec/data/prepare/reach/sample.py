@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from ltrec.core import columns as c
 from ltrec.core.ragged import I64, prefix_sums, ragged
-from ltrec.data.prepare.grouping import Block
+from ltrec.data.prepare.grouping import UserBlock
 
 MOST_USERS, MOST_EVENTS = 100_000, 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class UserSample:
     """U users with a target, ordered by key: any first part of them is a random sample, for keys are hashes.
 
     Attributes:
@@ -35,7 +35,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TargetQuery:
     """n users who have a history and a target.
 
     Attributes:
@@ -50,35 +50,35 @@ class Question:
     target_n: I64
 
     @staticmethod
-    def of(asked: Asked, user_n: I64, split: str) -> Question:
+    def of(sample: UserSample, user_n: I64, split: str) -> TargetQuery:
         """About a split's targets."""
-        start, at = asked.offsets[user_n], asked.at[split][user_n]
-        return Question(asked.item_E, start, at, asked.item_E[start + at].astype(np.int64))
+        start, at = sample.offsets[user_n], sample.at[split][user_n]
+        return TargetQuery(sample.item_E, start, at, sample.item_E[start + at].astype(np.int64))
 
-    def take(self, which: I64 | slice) -> Question:
+    def take(self, which: I64 | slice) -> TargetQuery:
         """Some of the users."""
-        return Question(self.item_E, self.start_n[which], self.length_n[which], self.target_n[which])
+        return TargetQuery(self.item_E, self.start_n[which], self.length_n[which], self.target_n[which])
 
     def histories(self) -> npt.NDArray[np.int32]:
         """Their items end to end."""
         return self.item_E[ragged(self.start_n, self.length_n)]
 
 
-def share_asked(users: int, events: int) -> float:
-    """Which share of the users is asked, of so many with so many events."""
+def sample_share(users: int, events: int) -> float:
+    """The share of the users to sample from this many users with this many events."""
     return min(1.0, MOST_USERS / users, MOST_EVENTS / events)
 
 
-def ask(stream: Iterable[Block], id_of_code: npt.NDArray[np.int32], share: float) -> Asked:
-    """Read the users; of all keys the smallest `share` is taken."""
+def draw_sample(stream: Iterable[UserBlock], id_of_code: npt.NDArray[np.int32], share: float) -> UserSample:
+    """Read the users whose keys are among the smallest `share` of all keys."""
     taken = [part for block in stream if (part := _of_block(block, id_of_code, share)) is not None]
     if not taken:
         none = np.zeros(0, np.int64)
-        return Asked(none, none, none.astype(np.int32), np.zeros(1, np.int64), {"valid": none, "test": none})
+        return UserSample(none, none, none.astype(np.int32), np.zeros(1, np.int64), {"valid": none, "test": none})
     key, stratum, length, valid, test = (np.concatenate(column) for column in zip(*(users for users, _ in taken), strict=True))
     items, order = np.concatenate([items for _, items in taken]), np.argsort(key)
     starts = prefix_sums(length)[:-1]
-    return Asked(
+    return UserSample(
         key_U=key[order],
         stratum_U=stratum[order],
         item_E=items[ragged(starts[order], length[order])],
@@ -88,7 +88,7 @@ def ask(stream: Iterable[Block], id_of_code: npt.NDArray[np.int32], share: float
 
 
 def _of_block(
-    block: Block, id_of_code: npt.NDArray[np.int32], share: float
+    block: UserBlock, id_of_code: npt.NDArray[np.int32], share: float
 ) -> tuple[tuple[I64, ...], npt.NDArray[np.int32]] | None:
     key, stratum, valid, test = (
         block.users[name].to_numpy().astype(np.int64) for name in (c.USER_KEY, c.STRATUM, c.VALID_AT, c.TEST_AT)
