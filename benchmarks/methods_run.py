@@ -13,7 +13,7 @@ from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.folder.run_folder import folder_of
+from ltrec.run.folder.config_file import folder_of
 from ltrec.run.process.processes import detect
 
 METRICS = ("hr@10", "ndcg@10", "ndcg@20", "auc")

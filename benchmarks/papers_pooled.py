@@ -6,13 +6,14 @@ from pathlib import Path
 
 from harness.ledger import Line
 
+from ltrec.core.run_folder import RunFolder
 from ltrec.evaluation.groups import groups
 from ltrec.evaluation.pooled_auc import score_pools
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.components import build_histories, open_data
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.evaluate import negatives_of
 from ltrec.run.folder.reopen import reopen
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import detect
 from ltrec.run.scoring.scorer import load_network
 
@@ -33,7 +34,7 @@ def pooled_line(line: Line, out: Path) -> Line:
     assert negatives is not None, "AUC of a pool is one of sampled candidates"
     histories = build_histories(config, data, "test")
     chunks = (histories.chunk(index) for index in range(len(histories)))
-    score = load_network(config, data, run.checkpoint("best"), detect())
+    score = load_network(config, data, find_checkpoint(run, "best"), detect())
     pools = score_pools(score, chunks, negatives, filter_seen=config.evaluation.filter_seen)
     warm = slice(len(pools.target_N))  # a table's users without history come last
     found = {group.key: pools.auc(group.mask_N[warm]) for group in groups(EvalTable.read(run.eval / "test.parquet"))}

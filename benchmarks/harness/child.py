@@ -22,7 +22,7 @@ import torch
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_write_text
-from ltrec.run.folder.run_folder import folder_of
+from ltrec.run.folder.config_file import folder_of
 from ltrec.run.train import train
 
 

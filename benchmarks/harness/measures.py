@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ltrec.run.folder.run_folder import RunFolder
+from ltrec.core.run_folder import RunFolder
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.training.checkpoints.io import read_checkpoint
 
 METRICS = ("hr@10", "ndcg@10")
@@ -20,7 +21,7 @@ def validations(metrics: Path) -> list[dict[str, float]]:
 
 def best_validation(run: RunFolder) -> dict[str, float]:
     """The validation that made the best checkpoint, which in a run of two stages is the second stage's."""
-    step = read_checkpoint(run.checkpoint("best"))["global_step"]
+    step = read_checkpoint(find_checkpoint(run, "best"))["global_step"]
     return next(line for line in reversed(validations(run.metrics)) if line["step"] == step)
 
 

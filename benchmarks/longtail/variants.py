@@ -30,7 +30,8 @@ from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.evaluation.memory.weighing import WeightChoice
 from ltrec.run.build.components import Data
-from ltrec.run.folder.run_folder import folder_of
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
+from ltrec.run.folder.config_file import folder_of
 from ltrec.run.process.processes import detect
 from ltrec.run.scoring.memory import choose_weights, neighbours_of
 from ltrec.run.scoring.scorer import load_network, remembering, score_with
@@ -112,7 +113,7 @@ def open_trunk(config: RunConfig, data: Data) -> Trunk:
     Raises:
         UserError: there is none.
     """
-    return Trunk(config, data, folder_of(config).checkpoint("best"))
+    return Trunk(config, data, find_checkpoint(folder_of(config), "best"))
 
 
 def _told(choice: WeightChoice) -> dict[str, Any]:

@@ -27,11 +27,13 @@ from benchmarks.longtail.ranks import clipped, users_digest, write_users
 from benchmarks.longtail.variants import OF_ONE, OF_TWO, Variant, open_trunk
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_path
 from ltrec.data.reach import read_reach
 from ltrec.run.build.components import Data, open_data
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.training_facts import training_facts
-from ltrec.run.folder.run_folder import RunFolder, folder_of
+from ltrec.run.folder.config_file import folder_of
 from ltrec.run.scoring.baselines import baseline_score
 from ltrec.training.checkpoints.io import look_into
 
@@ -59,7 +61,7 @@ def training(config: RunConfig) -> dict[str, Any]:
     """Train to the end; what is known of it."""
     seconds = timed_training(config)
     run = folder_of(config)
-    checkpoint = run.checkpoint("best")
+    checkpoint = find_checkpoint(run, "best")
     return {
         "validation": validation(run),
         **epochs(run),

@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.config.tree import RunConfig
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import sha256_file
-from ltrec.core.storage.slots import LAST
 from ltrec.data.manifest import Manifest
 from ltrec.doctor.finding import Finding
 from ltrec.evaluation.memory.words import memory_facts
 from ltrec.evaluation.summary import Summary
-from ltrec.run.folder.run_folder import RunFolder
-from ltrec.run.scoring.memory_choices import CHOICES, latest_choice
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
+from ltrec.run.scoring.memory_choices import latest_choice
 from ltrec.training.checkpoints.io import read_checkpoint, whole_file
 
 DISTANCES = ("repeat", "one_link", "two_links", "beyond")
@@ -68,9 +68,9 @@ def data_answer(folder: Path, manifest: Manifest, *, up_to_date: bool) -> dict[s
 
 def train_answer(config: RunConfig, run: RunFolder) -> dict[str, Any]:
     """A run that has ended, as its last checkpoint has it."""
-    state = read_checkpoint(run.checkpoints / LAST)
-    best, checkpoint = state["callbacks"].get("Checkpoints", {}).get("best", {}), run.checkpoint("best")
-    chosen = latest_choice(run.memory / CHOICES, sha256_file(whole_file(checkpoint))) if config.memory is not None else None
+    state = read_checkpoint(run.last)
+    best, checkpoint = state["callbacks"].get("Checkpoints", {}).get("best", {}), find_checkpoint(run, "best")
+    chosen = latest_choice(run.memory_choices, sha256_file(whole_file(checkpoint))) if config.memory is not None else None
     return {
         "run": str(run.path),
         "step": state["global_step"],

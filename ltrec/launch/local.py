@@ -18,9 +18,9 @@ from ltrec.core.counting import counted
 from ltrec.launch.local_jobs import DONE, Outcome, Task, clock, hearing, run_all
 from ltrec.launch.processor_shares import Share, shares
 from ltrec.launch.torchrun import FRESH_STORE, plain, torchrun
+from ltrec.run.folder.config_file import folder_of
 from ltrec.run.folder.find_run import find_run
 from ltrec.run.folder.launch_snapshot import keep
-from ltrec.run.folder.run_folder import folder_of
 from ltrec.run.process.cores import settle
 from ltrec.terminal.screen import note, speaking
 

@@ -21,11 +21,10 @@ from pathlib import Path
 from types import FrameType
 
 from ltrec.config.tree import RunConfig
+from ltrec.core.run_folder import RunFolder
 from ltrec.launch.processor_shares import Share
 from ltrec.launch.torchrun import FRESH_STORE
-from ltrec.run.folder.launch_snapshot import LOG, launch_folder
-from ltrec.run.folder.run_folder import RunFolder, folder_of
-from ltrec.training.callbacks.preemption import REQUEUE, STOP
+from ltrec.run.folder.config_file import folder_of
 
 DONE = "done"
 _POLL_SECONDS = 0.1
@@ -48,7 +47,7 @@ class Task:
     @property
     def log(self) -> Path:
         """Where everything goes that training says."""
-        return launch_folder(self.folder.path) / LOG
+        return self.folder.launch_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +124,8 @@ def run_all(tasks: Sequence[Task], shares: Sequence[Share], heard: Heard, say: C
 
 
 def _start(number: int, task: Task, share: Share) -> _Job:
-    folder = task.folder.path
-    for name in (STOP, REQUEUE):  # of an earlier attempt
-        (folder / name).unlink(missing_ok=True)
+    for leftover in (task.folder.stop, task.folder.requeue):  # of an earlier attempt
+        leftover.unlink(missing_ok=True)
     task.log.parent.mkdir(parents=True, exist_ok=True)
     cores = ",".join(map(str, share.cpus)) or "-"
     with open(task.log, "ab") as log:
@@ -149,7 +147,7 @@ def _answer(heard: Heard, answered: int, running: Sequence[_Job], say: Callable[
     if answered == 0:
         say(f"asking {len(running)} run(s) to save and end; Ctrl-C again kills them")
         for job in running:
-            (job.task.folder.path / STOP).touch()
+            job.task.folder.stop.touch()
     if len(heard.signals) > 1:
         say("killing what still runs; the last checkpoints are good")
         for job in running:
@@ -168,8 +166,8 @@ def kill(pid: int) -> None:
 
 def _ended(job: _Job) -> Outcome:
     """What the exit code and the run folder say."""
-    folder, code = job.task.folder.path, job.process.returncode
-    (folder / STOP).unlink(missing_ok=True)
+    run, code = job.task.folder, job.process.returncode
+    run.stop.unlink(missing_ok=True)
     if code < 0:
         state = f"killed ({signal.Signals(-code).name})"
     elif code in (128 + signal.SIGTERM, 128 + signal.SIGINT):
@@ -177,7 +175,7 @@ def _ended(job: _Job) -> Outcome:
     elif code:
         state = f"failed (exit {code})"
     else:
-        state = f"stopped at step {json.loads((folder / REQUEUE).read_text())['step']}" if (folder / REQUEUE).exists() else DONE
+        state = f"stopped at step {json.loads(run.requeue.read_text())['step']}" if run.requeue.exists() else DONE
     return Outcome(job.task, state, time.monotonic() - job.began)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jinja2
 
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_path, atomic_write_text
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.reporting.glossary import GLOSSARY, term_of
@@ -39,7 +40,7 @@ def write_report(runs: Sequence[Path], config: EvaluationConfig | None = None, o
     """
     folders = [read_run(path) for path in runs]
     page = build_page(folders, config or EvaluationConfig())
-    out = folders[0].path / "report" if out is None else out
+    out = RunFolder(folders[0].path).report if out is None else out
     for image in page.images():
         for suffix, png in (("", image.light), ("-dark", image.dark)):
             with atomic_path(out / f"{image.name}{suffix}.png") as temporary:

@@ -18,13 +18,12 @@ from typing import Any
 import numpy as np
 
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import BASELINE, RunFolder
 from ltrec.core.storage.chain import first_broken
 from ltrec.core.storage.seal import opened, text_is_broken, unsealed_text
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.plots.training import Curve
-
-BASELINE = "baseline-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +88,22 @@ def read_run(path: Path) -> RunResults:
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder; give a run folder such as runs/NAME")
-    config, log = (_text(path / name) for name in ("config.yaml", "metrics.jsonl"))
-    recorded = _text(path / "provenance.json", errors="replace")
-    tables = {file.stem: EvalTable.read(file) for file in sorted((path / "eval").glob("*.parquet"))}
+    run = RunFolder(path)
+    config, log, recorded = _text(run.config), _text(run.metrics), _text(run.provenance, errors="replace")
+    tables = {file.stem: EvalTable.read(file) for file in run.eval_tables()}
     if config is None and recorded is None and log is None and not tables:
         raise UserError(
             f"{path} holds no run: neither config.yaml, provenance.json, metrics.jsonl nor eval/*.parquet; train one first"
         )
     if config is not None and text_is_broken(config):
-        raise UserError(f"{path / 'config.yaml'} is damaged: it does not match its digest; restore the file and report again")
+        raise UserError(f"{run.config} is damaged: it does not match its digest; restore the file and report again")
     provenance, lost = _provenance(recorded)
     return RunResults(
         path=path,
         config=None if config is None else unsealed_text(config),
         provenance=provenance,
         lost=lost,
-        history=None if log is None else read_history(log, path / "metrics.jsonl"),
+        history=None if log is None else read_history(log, run.metrics),
         tables=tables,
     )
 

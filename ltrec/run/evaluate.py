@@ -14,6 +14,7 @@ from typing import Any
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.reach import read_reach
 from ltrec.data.stream.reading.histories import Score, SplitHistories
@@ -27,11 +28,11 @@ from ltrec.evaluation.training_facts import KEY
 from ltrec.run.build.components import Data, build_histories, open_data
 from ltrec.run.build.loggers import say
 from ltrec.run.checkpoint.compatibility import refuse_other_data
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.run_record import refuse_other_settings
 from ltrec.run.checkpoint.scoring_weights import refuse_weights
 from ltrec.run.checkpoint.training_facts import training_facts
 from ltrec.run.folder.reopen import reopen
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import Processes
 from ltrec.run.scoring.baselines import baseline_score, baseline_source
 from ltrec.run.scoring.memory import memory_of
@@ -80,14 +81,14 @@ def evaluate_run(
     Raises:
         UserError: when the run, its checkpoint or its data is missing or damaged.
     """
-    config, checkpoint = config or reopen(run), run.checkpoint(which)
+    config, checkpoint = config or reopen(run), find_checkpoint(run, which)
     data = open_data(config)
     histories = build_histories(config, data, split)
     state, sha, protocol = look_into(checkpoint), sha256_file(whole_file(checkpoint)), protocol_of(config, data, split)
     refuse_other_data(checkpoint, state, data.manifest.digest, way_out="name the data it was trained on with --data DIR")
     refuse_other_settings(checkpoint, state, config)
     refuse_weights(weights, config)
-    files = {config.model.name: run.eval / f"{split}.parquet"}
+    files = {config.model.name: run.eval_table(split)}
     lists = {"top_k": config.evaluation.top_k}
     source = {
         "name": config.name,
@@ -105,7 +106,7 @@ def evaluate_run(
     make_score = partial(load_score, config, data, checkpoint, processes, memory, weights=weights, sha=sha)
     jobs = [_Job(config.model.name, make_score, source, protocol)]
     for name in BASELINES:
-        files[name] = run.eval / f"baseline-{name}-{split}.parquet"
+        files[name] = run.eval_table(split, name)
         make_score = partial(baseline_score, name, run, data, on_progress)
         jobs.append(_Job(name, make_score, baseline_source(name) | lists, baseline_protocol(protocol, name)))
     for job in jobs:

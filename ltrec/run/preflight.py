@@ -15,7 +15,8 @@ from pytorch_lightning.strategies import Strategy
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.storage.slots import LAST, go_back
+from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.slots import go_back
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.combinations import refuse_combinations
 from ltrec.run.build.components import Data, build_datamodule, build_plan, build_stage, check_world, open_data, total_steps
@@ -30,11 +31,12 @@ from ltrec.run.checkpoint.init_from import start_from
 from ltrec.run.checkpoint.resume_point import find_start
 from ltrec.run.checkpoint.run_record import record_of
 from ltrec.run.checkpoint.scoring_weights import refuse_average_of_one
+from ltrec.run.folder.begin import begin_run
+from ltrec.run.folder.config_file import folder_of
 from ltrec.run.folder.find_run import find_run, is_inside
-from ltrec.run.folder.lost_provenance import set_damaged_provenance_aside
 from ltrec.run.folder.ownership import owning
+from ltrec.run.folder.provenance_file import run_id, set_damaged_provenance_aside
 from ltrec.run.folder.reuse_checks import refuse_other_data_there, refuse_unless_disposable
-from ltrec.run.folder.run_folder import RunFolder, begin_run, folder_of
 from ltrec.run.process.agreement import code, data_and_start, settings
 from ltrec.run.process.processes import Processes, detect
 from ltrec.run.process.rendezvous import Meeting, meet
@@ -103,20 +105,20 @@ def begin(config: RunConfig, stop: StopRequest, until_the_end: ExitStack, *, lim
             torch.set_num_threads(config.trainer.threads)
         if leads:
             _look(config, afresh)
-            until_the_end.enter_context(owning(run.path, say))
+            until_the_end.enter_context(owning(run, say))
     with meeting.together() as held:
         built = _build(config, processes, limit=limit, afresh=afresh)
         held |= built.start
     with meeting.together():
         if leads and built.over is None:
-            if built.resume is not None and built.resume.parent == run.checkpoints and built.resume.name != LAST:
-                go_back(run.checkpoints / LAST, built.resume)
+            if built.resume is not None and built.resume.parent == run.checkpoints and built.resume != run.last:
+                go_back(run.last, built.resume)
             origin = provenance(Path(config.data.path), built.data.manifest, config.seed, processes.world.size)
             if built.resume is not None:
                 set_damaged_provenance_aside(run, say)
-            begin_run(run, config, origin | built.origin, fresh=built.resume is None, throw_away=afresh)
+            begin_run(run, config, origin | built.origin, fresh=built.resume is None, disposable=afresh)
             _tell(config, built, limit)
-    record = record_of(config, run.run_id() if leads and built.over is None else "", total_steps(config, built.plan))
+    record = record_of(config, run_id(run) if leads and built.over is None else "", total_steps(config, built.plan))
     return Began(meeting, processes, run, built.resume, built.stage, built.datamodule, built.strategy, record, built.over)
 
 

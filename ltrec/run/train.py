@@ -13,13 +13,13 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import Strategy
 
 from ltrec.config.tree import RunConfig
-from ltrec.core.storage.slots import LAST
+from ltrec.core.run_folder import RunFolder
 from ltrec.run.build.components import open_data
 from ltrec.run.build.loggers import say, tracking_loggers
 from ltrec.run.build.narrator import Narrator
 from ltrec.run.build.two_stages import build_switch
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.restore_check import RestoreCheck, blame_checkpoint
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.preflight import Began, accelerator_of, begin
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import Processes, cluster_environment, process_group
@@ -88,7 +88,7 @@ def _fit(config: RunConfig, began: Began, stop: StopRequest, limit: int | None, 
         trainer = make_trainer(config, run, began.processes, began.strategy, limit=limit, record=began.record)
         trainer.callbacks.insert(0, narrator)  # type: ignore[attr-defined]
         trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
-        listen(trainer, run.path, run.checkpoints / LAST, stop, every_steps=config.trainer.listen_every_steps)
+        listen(trainer, run.path, run.last, stop, every_steps=config.trainer.listen_every_steps)
         restored = RestoreCheck(began.resume, trainer.fit_loop.state_dict())
         trainer.callbacks.insert(0, restored)  # type: ignore[attr-defined]
         moving = _moving(config, narrator, began.processes)
@@ -105,7 +105,7 @@ def _weigh_memory(config: RunConfig, began: Began, stop: StopRequest) -> None:
     run, processes = began.run, began.processes
     together = nullcontext() if dist.is_initialized() else process_group(processes)
     with traceback_in(run.path), together, StageBar(screen(), quiet=processes.world.rank > 0) as bar:
-        memory_of(run, config, open_data(config), run.checkpoint("best"), processes, bar.update)
+        memory_of(run, config, open_data(config), find_checkpoint(run, "best"), processes, bar.update)
 
 
 def make_trainer(
@@ -170,8 +170,8 @@ def _observers(config: RunConfig, run: RunFolder, profile: int) -> list[Callback
     """What looks at training from the side, and changes nothing."""
     stall = config.trainer.stall_seconds
     return [
-        *([Watchdog(run.path / "stalls", stall, say)] if stall else []),
-        *([Profile(run.path / "profile" / "trace.json.gz", profile, say)] if profile else []),
+        *([Watchdog(run.stalls, stall, say)] if stall else []),
+        *([Profile(run.profile, profile, say)] if profile else []),
     ]
 
 
@@ -184,7 +184,7 @@ def _moving(config: RunConfig, narrator: Narrator, processes: Processes) -> Abst
 def what_is_saved(trainer: pl.Trainer, run: RunFolder) -> str:
     """What is left of a run that was interrupted between two checkpoints."""
     saved = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))  # type: ignore[attr-defined]
-    last = run.checkpoints / LAST
+    last = run.last
     if not last.exists():
         return f"interrupted at step {trainer.global_step}; no checkpoint yet: the same command begins again"
     step = f", step {saved.last_step}" if saved.last_step >= 0 else ", which this attempt began with"

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from ltrec.core.run_folder import COMMIT
 from ltrec.core.secrets import masked_tree, secrets_of
 from ltrec.data.manifest import Manifest
 from ltrec.tracking.code import PACKAGE, code_digest
@@ -60,7 +61,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
     A copy made for a job says what it was copied from, in a file beside it.
     """
-    recorded = folder.parent / "commit.json"
+    recorded = folder.parent / COMMIT
     if recorded.exists():
         return dict(json.loads(recorded.read_text(encoding="utf-8")))
     git = shutil.which("git")

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.loggers import Logger
 
 from ltrec.core.errors import Stopped, UserError, first_line
+from ltrec.core.run_folder import ASIDE, PREVIOUS, RunFolder
 from ltrec.core.secrets import masked_tree, secrets_of
-from ltrec.core.storage.slots import ASIDE, PREVIOUS
 from ltrec.tracking.config import TrackingConfig
 from ltrec.tracking.epoch_table import epoch_table
 from ltrec.tracking.keys import summary_of
@@ -58,7 +58,7 @@ class Tracked:
         group: what the runs of one method have in common.
     """
 
-    folder: Path
+    folder: RunFolder
     name: str
     run_id: str
     seed: int = 0
@@ -120,7 +120,7 @@ class WandbLogger(Logger):
         import wandb
 
         name = self.tracked.name
-        metrics = self.tracked.folder / "metrics.jsonl"
+        metrics = self.tracked.folder.metrics
         columns, rows = epoch_table(metrics, method=self.tracked.group or name, run=name, seed=self.tracked.seed)
         if rows:
             self.run.log({EPOCHS: wandb.Table(columns=[*columns], data=[*rows])})
@@ -169,7 +169,7 @@ def open_run(tracking: TrackingConfig, tracked: Tracked, on_note: Callable[[str]
                 reason = first_line(error)
                 wandb.teardown()  # its service still holds the run's id
         on_note(f"tracking.wandb=online: {reason}; going on offline")
-    on_note(f"Weights & Biases: offline, files in {tracked.folder / 'wandb'}; 'wandb sync' sends them")
+    on_note(f"Weights & Biases: offline, files in {tracked.folder.wandb}; 'wandb sync' sends them")
     try:
         return _started("offline", tracking, tracked)
     except wandb.Error as error:  # a name that it does not like: nothing that comes and goes
@@ -181,10 +181,10 @@ def _started(mode: str, tracking: TrackingConfig, tracked: Tracked) -> Run:
     import wandb
 
     if os.environ.get(_DATA_DIR, _STAGED).endswith(_STAGED):  # not the user's own
-        os.environ[_DATA_DIR] = str(tracked.folder.absolute() / "wandb" / _STAGED)
+        os.environ[_DATA_DIR] = str(tracked.folder.wandb.absolute() / _STAGED)
     run = wandb.init(
         mode=mode,  # type: ignore[arg-type]
-        dir=tracked.folder,
+        dir=tracked.folder.path,
         id=tracked.run_id,
         name=tracked.name,
         **masked_tree(
@@ -211,8 +211,7 @@ def send_checkpoints(run: Run, tracked: Tracked) -> None:
     """Send the run's checkpoints as versions of one artifact, each with its name (best, last, ...) as an alias."""
     import wandb
 
-    found = (tracked.folder / "checkpoints").glob("*.ckpt")
-    for checkpoint in sorted(path for path in found if path.name not in (PREVIOUS, ASIDE)):
+    for checkpoint in (path for path in tracked.folder.existing_checkpoints() if path.name not in (PREVIOUS, ASIDE)):
         artifact = wandb.Artifact(f"model-{tracked.run_id}", type="model", metadata={"run": tracked.name})
         where = checkpoint.resolve()  # of two slots that take turns
         if where.is_dir():

@@ -7,13 +7,13 @@ from pytorch_lightning.callbacks import Callback
 
 import ltrec.run.train as training
 from ltrec.config.load import load
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.world import World
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.components import build_datamodule, build_plan, build_stage, open_data
 from ltrec.run.build.strategies import build_stratified_options
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import Processes
 from tests.support.naive_strata import naive_step
 from tests.support.ranks import act_as_rank

@@ -6,9 +6,9 @@ import pytest
 
 import ltrec.run.train as training
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.distributed.collectives import by_first
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import detect
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn

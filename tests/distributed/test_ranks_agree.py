@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.cli.main import main
+from ltrec.core.run_folder import RunFolder
 from ltrec.run.folder.ownership import owning
 from ltrec.run.process import agreement
 from ltrec.run.train import train
@@ -166,7 +167,7 @@ def play(work):
 @pytest.mark.parametrize("name", cases(Path()))
 def test_ranks_that_are_not_one_run_end_alike(name, work, play):
     case, before = cases(work)[name], sorted((work / "out").rglob("*"))
-    with owning(work / "out" / "owned", pytest.fail) if name == "owned" else contextlib.nullcontext():
+    with owning(RunFolder(work / "out" / "owned"), pytest.fail) if name == "owned" else contextlib.nullcontext():
         ended = play(case)
     for rank, (code, told) in enumerate(ended):
         assert code == 2, ended

@@ -14,8 +14,10 @@ import ltrec.run.build.loggers as run_loggers
 import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.reporting.html import write_report
-from ltrec.run.folder.run_folder import RunFolder
+from ltrec.run.folder.config_file import read_config
+from ltrec.run.folder.provenance_file import read_provenance
 from tests.support.killed_run import train_killed
 from tests.support.tiny_run import checkpoint, refuse_differences, same, tiny_config, tiny_data
 
@@ -194,7 +196,7 @@ def test_a_damaged_provenance_is_written_anew_under_the_old_identity(data, undis
     training.train(tiny_config(data, run.parent))
     said = capsys.readouterr().err
     refuse_differences(run, undisturbed)
-    after = RunFolder(run).read_provenance()
+    after = read_provenance(RunFolder(run))
     assert after["run_id"] == before["run_id"] and after["data"] == before["data"]
     told = f"{run}/provenance.json is damaged: "
     assert (spoil is vanish) is (told not in said)
@@ -217,7 +219,7 @@ def test_a_flipped_bit_of_the_config_is_found_by_all_who_read_it(data, run, caps
     (run / "config.yaml").write_text(text.replace("lr: 0.001", "lr: 0.003"))
     line = r"config\.yaml is damaged, or was changed since ltrec wrote it"
     with pytest.raises(UserError, match=line):
-        RunFolder(run).read_config()
+        read_config(RunFolder(run))
     with pytest.raises(UserError, match=line):
         load([run / "config.yaml"], ["name=again"])
     with pytest.raises(UserError, match=line):

@@ -15,7 +15,6 @@ from pytorch_lightning.callbacks import Callback
 
 import ltrec.run.train as training
 from ltrec.config.tree import RunConfig
-from ltrec.run.folder.ownership import OWNER
 from tests.support.extra_callbacks import extra
 
 
@@ -31,7 +30,7 @@ class Watch(Callback):
         self.steps.append(trainer.global_step)
         if trainer.global_step in self.copies and trainer.is_global_zero:
             # Who owns the run stays behind: the process lives on, and one that was killed would be dead.
-            shutil.copytree(self.run, self.copies[trainer.global_step], ignore=shutil.ignore_patterns(OWNER))
+            shutil.copytree(self.run, self.copies[trainer.global_step], ignore=shutil.ignore_patterns("owner.json"))
 
 
 def train_watched(config: RunConfig, copies: Mapping[int, Path] | None = None) -> list[int]:

@@ -9,6 +9,7 @@ import pytest
 from ltrec.config.load import dump, load
 from ltrec.evaluation.pooled_auc import pooled_auc, sampled_scores
 from ltrec.run.build.components import build_histories, open_data
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.evaluate import evaluate_run, negatives_of
 from ltrec.run.folder.reopen import reopen
 from ltrec.run.process.processes import detect
@@ -149,7 +150,7 @@ def test_pooled_auc_of_a_run_by_group(bench, tmp_path):
     evaluate_run(run, "test", "best", detect())
     config = reopen(run)
     data = open_data(config)
-    score, histories = load_network(config, data, run.checkpoint("best"), detect()), build_histories(config, data, "test")
+    score, histories = load_network(config, data, find_checkpoint(run, "best"), detect()), build_histories(config, data, "test")
     targets, rivals = {}, {}
     for index in range(len(histories)):
         chunk = histories.chunk(index)

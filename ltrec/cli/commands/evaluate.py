@@ -22,6 +22,7 @@ from ltrec.cli.evaluation_tables import (
 from ltrec.cli.json_answers import groups_answer
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json, sha256_file
 from ltrec.data.manifest import Manifest
 from ltrec.evaluation.comparison.compare import compare as compare_tables
@@ -33,10 +34,10 @@ from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.training_facts import KEY
 from ltrec.run.build.loggers import say
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.scoring_weights import refuse_weights
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.reopen import reopen, split_runs
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.agreement import code, settings
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import Processes, detect, process_group
@@ -90,7 +91,7 @@ def _held(configs: dict[Path, RunConfig], checkpoint: str) -> dict[str, str]:
     for folder, config in configs.items():
         held |= {f"{key} of {folder}": value for key, value in settings(config).items()}
         held[f"the data set's digest of {folder}"] = Manifest.load(Path(config.data.path)).digest[:12]
-        held[f"the checkpoint's digest of {folder}"] = sha256_file(whole_file(RunFolder(folder).checkpoint(checkpoint)))[:12]
+        held[f"the checkpoint's digest of {folder}"] = sha256_file(whole_file(find_checkpoint(RunFolder(folder), checkpoint)))[:12]
     return held
 
 
@@ -139,7 +140,7 @@ def _show(evaluated: Evaluated, screen: Screen) -> dict[str, Any]:
     screen.say(f"all metrics: {', '.join(str(RunFolder(folder).eval / f'{split}.json') for folder in ours)}")
     screen.say(f"user strata x items, curves: ltrec report {' '.join(map(str, [*ours, *evaluated.rivals]))}")
     runs = [_answer(folder, found, evaluated.models([folder])[0]) for folder, found in summaries.items()]
-    return {"split": split, "runs": runs, "results": str(RunFolder(ours[0]).eval / f"{split}.json"), **verdict}
+    return {"split": split, "runs": runs, "results": str(RunFolder(ours[0]).eval_summary(split)), **verdict}
 
 
 def _summarised(evaluated: Evaluated, folder: Path) -> dict[str, Summary]:

@@ -18,7 +18,7 @@ from ltrec.launch.slurm.array import members, seeds_of
 from ltrec.launch.slurm.job import Job
 from ltrec.launch.slurm.script import read_script
 from ltrec.launch.slurm.setup_lines import stage_of
-from ltrec.run.folder.launch_snapshot import LOG
+from ltrec.run.folder.config_file import folder_of
 from ltrec.terminal.screen import note
 
 _WHERE = ("local", "slurm")
@@ -170,7 +170,7 @@ def _slurm(asked: dict[str, Any], given: set[str]) -> None:
         return
     written = slurm.prepare(text, job, runs, name=name)
     number = slurm.submit(written, job)
-    typer.echo(f"submitted {written}: {counted(len(runs), 'run')}, log in {written.with_name(LOG)}; its job id", err=True)
+    typer.echo(f"submitted {written}: {counted(len(runs), 'run')}, log in {folder_of(runs[0]).launch_log}; its job id", err=True)
     typer.echo(number)
 
 

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.inference.predict import predict as write_predictions
 from ltrec.run.build.components import build_histories, open_data
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.reopen import reopen
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import detect
 from ltrec.run.scoring.memory import memory_of
@@ -37,7 +38,7 @@ def predict(
     folder = RunFolder(run)
     config = reopen(folder, settings or [], data)
     opened = open_data(config)
-    path, chosen = out or run / "predictions" / "top-k.parquet", folder.checkpoint(checkpoint)
+    path, chosen = out or folder.predictions, find_checkpoint(folder, checkpoint)
     with speaking(for_scripts=as_json) as screen, traceback_in(folder.path):
         with StageBar(screen) as bar:
             memory = memory_of(folder, config, opened, chosen, processes, bar.update, weights=weights)

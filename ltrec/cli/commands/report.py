@@ -9,12 +9,12 @@ import typer
 
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.data.manifest import Manifest
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report
 from ltrec.run.build.loggers import track_report
 from ltrec.run.folder.reopen import named_data, refuse_settings, split_runs
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.terminal.screen import speaking
 
@@ -39,7 +39,7 @@ def report(
         for folder in folders:
             named_data(RunFolder(folder), data)
             _refuse_other_tables(folder, Manifest.load(data).digest)
-    config = load([first.config] if first.config.exists() else [], words).evaluation
+    config = load([first.config] if first.is_run() else [], words).evaluation
     with speaking(for_scripts=as_json) as screen:
         with traceback_in(first.path):
             index = write_report(folders, config, out)
@@ -50,6 +50,6 @@ def report(
 
 def _refuse_other_tables(run: Path, digest: str) -> None:
     """Results say themselves on which data they were found, whatever became of provenance."""
-    for file in sorted((run / "eval").glob("*.parquet")):
+    for file in RunFolder(run).eval_tables():
         if (theirs := EvalTable.read(file).protocol.manifest) != digest:
             raise UserError(f"{file} is about another data set (digest {theirs[:12]}) than --data names ({digest[:12]})")

@@ -76,7 +76,7 @@ def _smoke(config: RunConfig) -> None:
     if processes.world.size == 1:
         evaluate_run(run, "valid", "last", processes)
     if processes.world.rank == 0:
-        with owning(run.path, note):
+        with owning(run, note):
             shutil.rmtree(run.path)
         say("smoke test passed: training, validation, checkpoint, resume, evaluation")
 

@@ -18,10 +18,8 @@ import os
 import shutil
 from pathlib import Path
 
+from ltrec.core.run_folder import ASIDE, LAST, PREVIOUS
 from ltrec.core.storage.atomic import fsync_folder
-
-LAST, PREVIOUS, ASIDE = "last.ckpt", "previous.ckpt", "aside.ckpt"
-"""Aside: what was last.ckpt when the run went on from another one, for it was damaged, or told to."""
 
 _ENDINGS = (".a", ".b", ".c", ".d")  # last, previous, aside, and the one that is being written
 

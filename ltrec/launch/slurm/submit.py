@@ -21,9 +21,9 @@ from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.launch.slurm.container_mounts import View, view_of
 from ltrec.launch.slurm.job import Job
 from ltrec.launch.slurm.script import fill
+from ltrec.run.folder.config_file import folder_of
 from ltrec.run.folder.find_run import find_run
-from ltrec.run.folder.launch_snapshot import keep, launch_folder
-from ltrec.run.folder.run_folder import folder_of
+from ltrec.run.folder.launch_snapshot import keep
 
 _SAID = tuple(
     f"SBATCH_{option}"
@@ -34,9 +34,6 @@ _SAID = tuple(
 )
 """Variables that sbatch reads, of options that every script has or must not have."""
 
-SCRIPT = "train.sbatch"
-"""In a run's launch folder."""
-
 
 def script_of(script: str, job: Job, runs: Sequence[RunConfig], *, name: str, code: str = "") -> str:
     """The filled script; nothing is written.
@@ -44,14 +41,14 @@ def script_of(script: str, job: Job, runs: Sequence[RunConfig], *, name: str, co
     Raises:
         UserError: a run's folder holds another run, or a value cannot be written into a script.
     """
-    folders = [find_run(config)[0].path for config in runs]
+    folders = [find_run(config)[0] for config in runs]
     return fill(
         script,
         job,
         name=name,
         folder=Path.cwd(),
-        output=launch_folder(folders[0]) / "slurm-%j.log",
-        runs=folders,
+        output=folders[0].job_log,
+        runs=[run.path for run in folders],
         python="python3" if job.container else sys.executable,
         code=code,
         mounts=[str(mount) for mount in seen_by(job, runs).mounts],
@@ -79,7 +76,7 @@ def prepare(script: str, job: Job, runs: Sequence[RunConfig], *, name: str) -> P
     """
     script_of(script, job, runs, name=name)
     text = script_of(script, job, runs, name=name, code=keep(runs))
-    scripts = [launch_folder(folder_of(config).path) / SCRIPT for config in runs]
+    scripts = [folder_of(config).job_script for config in runs]
     for path in scripts:
         atomic_write_text(path, text)
     return scripts[0]

@@ -10,11 +10,13 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
+from ltrec.run.folder.config_file import read_config
+from ltrec.run.folder.provenance_file import read_provenance
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.secrets import masked_tree, secrets_of
 from ltrec.run.process.processes import Processes
-from ltrec.run.folder.run_folder import RunFolder
+from ltrec.core.run_folder import RunFolder
 from ltrec.terminal.screen import screen
 from ltrec.tracking.batch_job import group_of, slurm_job
 from ltrec.tracking.wandb import Tracked, send_report, wandb_logger
@@ -30,9 +32,9 @@ def tracking_loggers(config: RunConfig, run: RunFolder, processes: Processes) ->
 
 def track_report(run: RunFolder, report: Path) -> None:
     """Tell W&B of a run's report and test metrics, where the run is tracked and wants that."""
-    if not run.config.exists():
+    if not run.is_run():
         return
-    config = run.read_config()
+    config = read_config(run)
     if config.tracking.wandb == "off" or config.tracking.artifacts == "none":
         return
     try:
@@ -40,7 +42,7 @@ def track_report(run: RunFolder, report: Path) -> None:
     except UserError as error:
         say(f"{error}: W&B is not told of the report, for the run's identity is lost")
         return
-    send_report(config.tracking, known, report, test_metrics(run.eval / "test.json", config.model.name), say)
+    send_report(config.tracking, known, report, test_metrics(run.eval_summary("test"), config.model.name), say)
 
 
 def tracked(config: RunConfig, run: RunFolder) -> Tracked:
@@ -50,7 +52,7 @@ def tracked(config: RunConfig, run: RunFolder) -> Tracked:
         UserError: provenance.json, and with it the run's identity, is missing or damaged.
     """
     job = slurm_job(os.environ)
-    provenance = run.read_provenance()
+    provenance = read_provenance(run)
     shown = masked_tree(
         {
             "config": {**asdict(config), "provenance": provenance, **({"slurm": job} if job else {})},
@@ -59,7 +61,7 @@ def tracked(config: RunConfig, run: RunFolder) -> Tracked:
         secrets_of(os.environ),
     )
     return Tracked(
-        folder=run.path,
+        folder=run,
         name=config.name,
         run_id=f"{config.name[:48]}-{provenance['run_id']}",
         seed=config.seed,

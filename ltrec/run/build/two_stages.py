@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ltrec.core.run_folder import STAGE1
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.data.stream.order.plan import Plan
@@ -45,7 +46,7 @@ def build_switch(config: RunConfig, checkpoints: Path, average: WeightAverage | 
         config.switch,
         max_steps=config.trainer.max_steps,
         monitor=config.trainer.monitor,
-        best_of_first=checkpoints / "stage1.ckpt",
+        best_of_first=checkpoints / STAGE1,
         average=average,
         say=(lambda _: None) if quiet else say,
     )

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder, folder_of_checkpoint
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.run.checkpoint.compatibility import refuse_other_data
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.scoring_weights import scoring_weights
-from ltrec.run.folder.run_folder import RunFolder
+from ltrec.run.folder.config_file import read_config
 from ltrec.training.checkpoints.io import read_checkpoint, whole_file
 from ltrec.training.module import BackboneModule
 
@@ -55,8 +57,8 @@ def trunk_of(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _checkpoint_of(source: Path) -> Path:
-    if (source / "config.yaml").exists():
-        return RunFolder(source).checkpoint("best")
+    if RunFolder(source).is_run():
+        return find_checkpoint(RunFolder(source), "best")
     if not source.exists():
         raise UserError(f"init_from={source}: no such run folder or checkpoint")
     if source.is_dir() and not whole_file(source).exists():
@@ -76,10 +78,10 @@ def _refuse_other_trunk(config: RunConfig, checkpoint: Path, weights: dict[str, 
 
 def _settings_there(config: RunConfig, checkpoint: Path) -> str:
     """What shapes the other run's trunk, where it differs and the run folder around the checkpoint can tell."""
-    folder = RunFolder(checkpoint.parent.parent)
-    if not folder.config.exists():
+    folder = folder_of_checkpoint(checkpoint)
+    if not folder.is_run():
         return "model.*, stream.max_len"
-    there, here = (_shaping(c) for c in (folder.read_config(), config))
+    there, here = (_shaping(c) for c in (read_config(folder), config))
     return ", ".join(f"{key}={value}" for key, value in there.items() if here.get(key) != value)
 
 

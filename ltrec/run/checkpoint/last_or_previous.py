@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.core.errors import UserError
-from ltrec.core.storage.slots import LAST, PREVIOUS
+from ltrec.core.run_folder import BEST, LAST, PREVIOUS, STAGE1
 from ltrec.strategy.deepspeed.damage import files_of, refuse_damage
 from ltrec.training.checkpoints.form import refuse_other_form
 from ltrec.training.checkpoints.io import read_checkpoint
@@ -73,6 +73,6 @@ def _reason(error: UserError, checkpoint: Path) -> str:
 
 
 def _way_out(checkpoint: Path) -> str:
-    best = [path for name in ("best", "stage1") if (path := checkpoint.with_name(f"{name}.ckpt")).exists()]
+    best = [path for name in (BEST, STAGE1) if (path := checkpoint.with_name(name)).exists()]
     back = f"go back to the best with resume={best[0]}, " if best else ""
     return f"restore one of them, {back}or begin again under another name=..."

@@ -8,12 +8,12 @@ from pathlib import Path
 from torch import nn
 
 from ltrec.config.tree import RunConfig
+from ltrec.core.run_folder import RunFolder
 from ltrec.run.checkpoint.compatibility import refuse_foreign, refuse_shards
 from ltrec.run.checkpoint.last_or_previous import Found, read_start
 from ltrec.run.checkpoint.planned_length import check_planned_length
 from ltrec.run.checkpoint.run_record import refuse_other_settings
 from ltrec.run.checkpoint.scoring_weights import refuse_lost_average
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.tracking.jsonl import what_is_wrong
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.storage.slots import LAST
+from ltrec.core.run_folder import LAST, STAGE1
 from ltrec.evaluation.training_facts import TrainingFacts
 from ltrec.training.checkpoints.form import refuse_other_form
 from ltrec.training.checkpoints.io import look_into
@@ -58,7 +58,7 @@ def _last(checkpoint: Path) -> dict[str, Any] | None:
 
 def _stage(checkpoint: Path, state: Mapping[str, Any]) -> str:
     """The name under which validations of the checkpoint's stage are noted."""
-    if checkpoint.name == "stage1.ckpt":
+    if checkpoint.name == STAGE1:
         return "stage1"
     return "best" if "best" in state["run"]["validated"] else "stage1"
 

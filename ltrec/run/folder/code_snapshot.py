@@ -10,6 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
+from ltrec.core.run_folder import COMMIT
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json
 from ltrec.tracking.code import PACKAGE, code_digest, package_files
 from ltrec.tracking.provenance import git_state
@@ -33,7 +34,7 @@ def snapshot(folder: Path, package: Path = PACKAGE) -> Path:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
         if (state := git_state(package)) is not None:
-            atomic_write_text(temporary / "commit.json", canonical_json(state))
+            atomic_write_text(temporary / COMMIT, canonical_json(state))
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.storage.slots import LAST, can_go_on
+from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.slots import can_go_on
+from ltrec.run.folder.config_file import folder_of
+from ltrec.run.folder.provenance_file import read_provenance
 from ltrec.run.folder.reuse_checks import refuse_other_run
-from ltrec.run.folder.run_folder import RunFolder, folder_of
 
 
 def find_run(config: RunConfig) -> tuple[RunFolder, Path | None]:
@@ -19,13 +21,13 @@ def find_run(config: RunConfig) -> tuple[RunFolder, Path | None]:
     """
     run = folder_of(config)
     refuse_other_run(run, config)
-    last = run.checkpoints / LAST
+    last = run.last
     if config.resume == "auto":
         if not can_go_on(last):
             _refuse_loss(run)
         return run, last if can_go_on(last) else None
     if config.resume == "never":
-        if run.metrics.exists() or _checkpoints(run):
+        if run.metrics.exists() or run.existing_checkpoints():
             raise UserError(f"{run.path} holds a run already: choose another name=..., or resume=auto to go on with it")
         return run, None
     return run, _named_checkpoint(config, run, last)
@@ -54,7 +56,7 @@ def is_inside(checkpoint: Path, run: RunFolder) -> bool:
 def began_from(run: RunFolder) -> str | None:
     """The checkpoint of another run that this one began from, as its provenance says."""
     try:
-        found = run.read_provenance().get("resumed_from")
+        found = read_provenance(run).get("resumed_from")
     except UserError:
         return None
     return found if isinstance(found, str) else None
@@ -65,15 +67,11 @@ def _refuse_loss(run: RunFolder) -> None:
 
     A run that was killed at its first validation has one as well, for it is saved just before the first last.ckpt.
     """
-    if (kept := _checkpoints(run)) and _validations(run.metrics) != 1:
+    if (kept := run.existing_checkpoints()) and _validations(run.metrics) != 1:
         raise UserError(
             f"{run.checkpoints} has {kept[0].name} but no last.ckpt to go on from, and beginning again would remove it; restore "
             f"last.ckpt, say resume={kept[0]}, or choose another name=..."
         )
-
-
-def _checkpoints(run: RunFolder) -> list[Path]:
-    return sorted(path for path in run.checkpoints.glob("*.ckpt") if not path.name.startswith("."))
 
 
 def _validations(metrics: Path) -> int:

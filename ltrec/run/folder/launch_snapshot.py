@@ -8,15 +8,11 @@ runs/<name>/launch/            how it was started, and what it said
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from ltrec.config.tree import RunConfig
 from ltrec.run.folder.code_snapshot import is_editable, snapshot
+from ltrec.run.folder.config_file import folder_of, write_config
 from ltrec.run.folder.find_run import find_run
-from ltrec.run.folder.run_folder import folder_of
-
-LOG = "train.log"
-"""In the launch folder: what training says, over all attempts."""
 
 
 def keep(runs: Sequence[RunConfig]) -> str:
@@ -28,12 +24,7 @@ def keep(runs: Sequence[RunConfig]) -> str:
     for config in runs:
         find_run(config)
     folders = [folder_of(config) for config in runs]
-    code = {snapshot(run.path / "code").name for run in folders} if is_editable() else set()
+    code = {snapshot(run.code).name for run in folders} if is_editable() else set()
     for config, run in zip(runs, folders, strict=True):
-        run.write_config(config)
-    return "".join(f"code/{name}" for name in code)
-
-
-def launch_folder(run: Path) -> Path:
-    """Where a run keeps how it was started."""
-    return run / "launch"
+        write_config(run, config)
+    return "".join(str(run.code.relative_to(run.path) / name) for name in code)

@@ -20,10 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.run.folder.owner import Owner, myself
-
-LOCK, OWNER = ".lock", "owner.json"
-"""Files in the run folder."""
 
 _NO_LOCKS_HERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 """What a file system answers that knows no flock."""
@@ -33,40 +31,40 @@ _WRITING_SECONDS = 1.0
 
 
 @contextmanager
-def owning(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+def owning(run: RunFolder, say: Callable[[str], None]) -> Iterator[None]:
     """Own a run folder, which is made when it is missing, for as long as the context lasts.
 
     Args:
-        folder: the run folder.
+        run: the run folder.
         say: hears of an owner file that is taken over.
 
     Raises:
         UserError: another process owns it, or may own it; names process and host, and the way out.
     """
-    made = _missing(folder)
-    descriptor, locked = _lock(folder)
+    made = _missing(run)
+    descriptor, locked = _lock(run)
     try:
-        me = _claim(folder, locked, say)
+        me = _claim(run, locked, say)
         try:
             yield
         finally:
-            _leave(folder, me, made)
+            _leave(run, me, made)
     finally:
         os.close(descriptor)
 
 
-def _missing(folder: Path) -> list[Path]:
+def _missing(run: RunFolder) -> list[Path]:
     """The folder and those above it that are not there yet, innermost first."""
-    return list(itertools.takewhile(lambda path: not path.exists(), (folder, *folder.parents)))
+    return list(itertools.takewhile(lambda path: not path.exists(), (run.path, *run.path.parents)))
 
 
-def _lock(folder: Path) -> tuple[int, bool]:
+def _lock(run: RunFolder) -> tuple[int, bool]:
     """The lock file, open and locked; or open only, where the disk knows no such locks."""
     while True:
-        descriptor = _open(folder)
+        descriptor = _open(run)
         try:
-            locked = _flock(descriptor, folder)
-            if os.path.exists(folder / LOCK) and os.path.samestat(os.fstat(descriptor), os.stat(folder / LOCK)):
+            locked = _flock(descriptor, run)
+            if os.path.exists(run.lock) and os.path.samestat(os.fstat(descriptor), run.lock.stat()):
                 return descriptor, locked
         except BaseException:
             os.close(descriptor)
@@ -74,23 +72,23 @@ def _lock(folder: Path) -> tuple[int, bool]:
         os.close(descriptor)  # its owner left, and took the file away, between our opening and our locking it
 
 
-def _open(folder: Path) -> int:
+def _open(run: RunFolder) -> int:
     while True:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            run.path.mkdir(parents=True, exist_ok=True)
+            return os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except (FileExistsError, NotADirectoryError):
-            raise UserError(f"{folder} cannot be made: a file stands in its place, or in that of a folder above it") from None
+            raise UserError(f"{run.path} cannot be made: a file stands in its place, or in that of a folder above it") from None
         except FileNotFoundError:
             continue  # its owner left, and took the empty folder away
 
 
-def _flock(descriptor: int, folder: Path) -> bool:
+def _flock(descriptor: int, run: RunFolder) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = _read(folder) or "another process"
-        raise UserError(f"{folder} is being trained by {owner}; wait until it has ended, or choose another name=...") from None
+        owner = _read(run) or "another process"
+        raise UserError(f"{run.path} is being trained by {owner}; wait until it has ended, or choose another name=...") from None
     except OSError as error:
         if error.errno not in _NO_LOCKS_HERE:
             raise
@@ -98,27 +96,27 @@ def _flock(descriptor: int, folder: Path) -> bool:
     return True
 
 
-def _claim(folder: Path, locked: bool, say: Callable[[str], None]) -> Owner:
+def _claim(run: RunFolder, locked: bool, say: Callable[[str], None]) -> Owner:
     """Write the owner file, which only one process can create; take over one that nobody stands behind any more."""
-    me, path = myself(), folder / OWNER
+    me, path = myself(), run.owner
     while not _create(path, me):
-        before = _read(folder)
+        before = _read(run)
         if before is None:
-            _refuse_empty(folder, locked)
+            _refuse_empty(run, locked)
         elif (reason := before.gone(me, locked=locked)) is None:
             raise UserError(
-                f"{folder} is being trained by {before}; wait until it has ended, or choose another name=...; if you are sure that "
-                f"it runs no more ({before.how_to_be_sure()}), remove {path} and repeat the command"
+                f"{run.path} is being trained by {before}; wait until it has ended, or choose another name=...; if you are sure "
+                f"that it runs no more ({before.how_to_be_sure()}), remove {path} and repeat the command"
             )
         else:
-            say(f"{folder}: taking over from {before}, {reason}")
+            say(f"{run.path}: taking over from {before}, {reason}")
         path.unlink(missing_ok=True)
     return me
 
 
-def _refuse_empty(folder: Path, locked: bool) -> None:
+def _refuse_empty(run: RunFolder, locked: bool) -> None:
     """Its writer died between creating and writing it, which only the lock can tell from a writer on another machine."""
-    if not locked and (path := folder / OWNER).exists():
+    if not locked and (path := run.owner).exists():
         raise UserError(f"{path} is empty: someone may train there; if nobody does, remove it and repeat the command")
 
 
@@ -135,13 +133,13 @@ def _create(path: Path, me: Owner) -> bool:
     return True
 
 
-def _read(folder: Path) -> Owner | None:
+def _read(run: RunFolder) -> Owner | None:
     """The owner on file; None when there is none, or its writing was never finished.
 
     Raises:
         UserError: the file is not what `ltrec train` writes.
     """
-    path, deadline = folder / OWNER, time.monotonic() + _WRITING_SECONDS
+    path, deadline = run.owner, time.monotonic() + _WRITING_SECONDS
     try:
         while not (text := path.read_text(encoding="utf-8")).endswith("\n"):
             if time.monotonic() > deadline:
@@ -156,13 +154,13 @@ def _read(folder: Path) -> Owner | None:
         ) from None
 
 
-def _leave(folder: Path, me: Owner, made: list[Path]) -> None:
+def _leave(run: RunFolder, me: Owner, made: list[Path]) -> None:
     """Remove what says that we are here: not another's owner file, where somebody removed ours. Of the folders that were made, the
     empty ones go again: a run that was refused leaves nothing."""
     with suppress(UserError):
-        if _read(folder) == me:
-            (folder / OWNER).unlink(missing_ok=True)
-    (folder / LOCK).unlink(missing_ok=True)
+        if _read(run) == me:
+            run.owner.unlink(missing_ok=True)
+    run.lock.unlink(missing_ok=True)
     with suppress(OSError):
         for path in made:
             path.rmdir()

@@ -14,8 +14,10 @@ from pathlib import Path
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.data.manifest import Manifest
-from ltrec.run.folder.run_folder import RunFolder
+from ltrec.core.run_folder import RunFolder
+from ltrec.data.manifest import MANIFEST, Manifest
+from ltrec.run.folder.config_file import paths_begin, read_config
+from ltrec.run.folder.provenance_file import data_digest
 
 _MAY_DIFFER = ("evaluation.", "trainer.accelerator")
 """Settings that a finished run can be judged with anew."""
@@ -45,7 +47,7 @@ def reopen(run: RunFolder, words: Sequence[str] = (), data: Path | None = None) 
         UserError: the folder holds no run, a word is no setting of evaluation, or the data are missing or others.
     """
     refuse_settings(words)
-    run.read_config()  # which has better words for a folder that is none
+    read_config(run)  # which has better words for a folder that is none
     config = load([run.config], words)
     return replace(config, data=replace(config.data, path=str(find_data(run, config) if data is None else named_data(run, data))))
 
@@ -70,7 +72,7 @@ def named_data(run: RunFolder, data: Path) -> Path:
     Raises:
         UserError: it holds no data set, or not the run's.
     """
-    digest, theirs = Manifest.load(data).digest, run.data_digest()
+    digest, theirs = Manifest.load(data).digest, data_digest(run)
     if theirs not in (None, digest):
         raise UserError(
             f"--data {data} holds another data set (digest {digest[:12]}) than {run.path} was trained on ({str(theirs)[:12]})"
@@ -84,11 +86,11 @@ def find_data(run: RunFolder, config: RunConfig) -> Path:
     Raises:
         UserError: it is nowhere, or another data set lies in its place.
     """
-    written, theirs = Path(config.data.path), run.data_digest()
+    written, theirs = Path(config.data.path), data_digest(run)
     if not config.data.path:
         return written
-    places = list(dict.fromkeys([run.paths_begin() / written, written.absolute()]))
-    found = {place: Manifest.load(place).digest for place in places if (place / "manifest.json").exists()}
+    places = list(dict.fromkeys([paths_begin(run) / written, written.absolute()]))
+    found = {place: Manifest.load(place).digest for place in places if (place / MANIFEST).exists()}
     for place, digest in found.items():
         if theirs in (None, digest):
             return written if place == written.absolute() else place
@@ -108,7 +110,7 @@ def at_home(config: RunConfig, files: Sequence[str], words: Sequence[str]) -> Ru
     """
     file = Path(files[-1]).absolute() if files else Path("nothing")
     given = {word.partition("=")[0] for word in words}
-    if file.name != "config.yaml" or file.parent.name != config.name or given & {"out", "name"}:
+    if file != RunFolder(file.parent).config or file.parent.name != config.name or given & {"out", "name"}:
         return config
     run = RunFolder(file.parent)
     if Path(config.out, config.name).absolute() != run.path and not os.path.exists(Path(config.out, config.name)):

@@ -9,16 +9,13 @@ anything else                                           refused: links, files, o
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from ltrec.config.identity import differing
 from ltrec.config.tree import DIGEST, RunConfig
 from ltrec.core.errors import UserError
-from ltrec.run.folder.ownership import LOCK, OWNER
-from ltrec.run.folder.run_folder import DISPOSABLE_MARK, RunFolder
-
-_BEFORE_A_RUN = {LOCK, OWNER, "STOP", "REQUEUE", "launch", "code"}
-"""What may lie in the folder of a run that has not begun."""
+from ltrec.core.run_folder import RunFolder
+from ltrec.run.folder.config_file import read_config
+from ltrec.run.folder.provenance_file import data_digest
 
 _OTHER_PLACE = "choose another name=... or out=..."
 
@@ -35,7 +32,7 @@ def refuse_other_run(run: RunFolder, config: RunConfig) -> None:
     if not run.path.is_dir():
         raise UserError(f"{run.path} is a file, not a run folder; {_OTHER_PLACE}")
     if not os.path.lexists(run.config):
-        _refuse_contents(run.path)
+        _refuse_contents(run)
         return
     if changed := differing(config, _config_of(run)):
         shown = ", ".join(f"{k}={theirs!r} there, {mine!r} here" for k, (mine, theirs) in list(changed.items())[:3])
@@ -52,13 +49,13 @@ def refuse_unless_disposable(run: RunFolder) -> None:
         UserError: saying what it holds.
     """
     _refuse_links(run)
-    if not os.path.lexists(run.path) or (run.path / DISPOSABLE_MARK).exists():
+    if not os.path.lexists(run.path) or run.disposable.exists():
         return
     if not run.path.is_dir():
         raise UserError(f"{run.path} is a file; --smoke would train there: {_OTHER_PLACE}")
     if os.path.lexists(run.config):
         raise UserError(f"{run.path} holds a run; --smoke would train there, and remove it: {_OTHER_PLACE}")
-    _refuse_contents(run.path)
+    _refuse_contents(run)
 
 
 def refuse_other_data_there(run: RunFolder, manifest_digest: str) -> None:
@@ -67,7 +64,7 @@ def refuse_other_data_there(run: RunFolder, manifest_digest: str) -> None:
     Raises:
         UserError: the digests differ.
     """
-    theirs = run.data_digest()
+    theirs = data_digest(run)
     if theirs not in (None, manifest_digest):
         raise UserError(
             f"{run.path} holds a run on another data set (digest {str(theirs)[:12]}, here {manifest_digest[:12]}); choose another "
@@ -82,22 +79,20 @@ def _refuse_links(run: RunFolder) -> None:
             raise UserError(f"{path} is a link to {os.readlink(path)}; name the folder itself, or {_OTHER_PLACE}")
 
 
-def _refuse_contents(folder: Path) -> None:
+def _refuse_contents(run: RunFolder) -> None:
     """Refuse what no run that has not begun leaves; a killed one may leave empty folders and temporary files."""
-    for path in sorted(folder.iterdir()):
-        torn = path.name.startswith(".") and path.name.endswith(".tmp")
-        empty = path.is_dir() and not path.is_symlink() and not any(path.iterdir())
-        if path.name not in _BEFORE_A_RUN and not torn and not empty:
-            raise UserError(
-                f"{folder} holds {path.name} and no config.yaml that says whose it is: it is not this run's folder; {_OTHER_PLACE}"
-            )
+    if unexpected := run.unexpected_files():
+        raise UserError(
+            f"{run.path} holds {unexpected[0].name} and no config.yaml that says whose it is: it is not this run's folder; "
+            f"{_OTHER_PLACE}"
+        )
 
 
 def _config_of(run: RunFolder) -> RunConfig:
     try:
         if run.config.stat().st_size == 0:
             raise UserError("it is empty")
-        return run.read_config()
+        return read_config(run)
     except (UserError, OSError) as error:
         raise UserError(
             f"{run.config} cannot be read, so nobody can tell whose run {run.path} holds ({error}); restore it, or {_OTHER_PLACE}"

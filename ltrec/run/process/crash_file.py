@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ltrec.core.run_folder import crash_file_name
 from ltrec.core.secrets import masked, secrets_of
 from ltrec.version import __version__
 
@@ -49,7 +50,7 @@ def write_traceback(error: BaseException, words: Sequence[str]) -> Path:
         f"ltrec {shlex.join(words)}\n\n"
     )
     text = masked(head + "".join(traceback.format_exception(error)), secrets_of(os.environ))
-    name = f"crash-{now:%Y%m%dT%H%M%S.%f}-{os.getpid()}.txt"
+    name = crash_file_name(f"{now:%Y%m%dT%H%M%S.%f}", os.getpid())
     place = getattr(error, _PLACE, None)
     if place is not None and os.path.isdir(place):
         with suppress(OSError):  # a full disk, say; the temporary folder may lie on another one

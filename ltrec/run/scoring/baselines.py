@@ -7,10 +7,10 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from ltrec.core.run_folder import RunFolder
 from ltrec.data.stream.reading.histories import Score
 from ltrec.evaluation.baselines import COUNTED, DECAY, LAST, item_knn, last_item, popularity, transitions
 from ltrec.run.build.components import Data
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.scoring.neighbour_counts import counted
 
 
@@ -33,5 +33,5 @@ def baseline_score(name: str, run: RunFolder, data: Data, on_progress: Callable[
         return last_item(data.manifest.vocab.items)
 
     score = {"transitions": transitions, "item-knn": item_knn}[name]
-    path = run.neighbours / f"{name}.parquet"
+    path = run.baseline_neighbours(name)
     return score(counted(path, COUNTED[name], data, partial(on_progress, f"counting for {name}")), train_count)

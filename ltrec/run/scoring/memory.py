@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.config.tree import RunConfig
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.neighbours.table import Neighbours
 from ltrec.data.stream.reading.histories import Score
@@ -26,9 +27,8 @@ from ltrec.evaluation.memory.weighing import WeightChoice, choose, rank_by_weigh
 from ltrec.evaluation.memory.words import memory_facts, memory_words
 from ltrec.run.build.components import Data, build_histories
 from ltrec.run.build.strata import strata_of
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import Processes, device_of
-from ltrec.run.scoring.memory_choices import CHOICES, find_choice, note_choice
+from ltrec.run.scoring.memory_choices import find_choice, note_choice
 from ltrec.run.scoring.neighbour_counts import counted
 from ltrec.run.scoring.scorer import RunMemory, load_score, remembering
 from ltrec.terminal.screen import note, say
@@ -68,7 +68,7 @@ def memory_of(
     neighbours, device = neighbours_of(run, config.memory, data, on_progress), device_of(processes, config.trainer.accelerator)
     settings, filter_seen = config.memory, config.evaluation.filter_seen
     memory = remembering(settings, neighbours.to(device), filter_seen=filter_seen)
-    sha, digest, path = sha256_file(whole_file(checkpoint)), neighbours.digest, run.memory / CHOICES
+    sha, digest, path = sha256_file(whole_file(checkpoint)), neighbours.digest, run.memory_choices
     made_for = _made_for(settings, filter_seen, sha, digest) | ({"weights": weights or AVERAGE} if config.trainer.ema else {})
     choice = by_first(lambda: find_choice(path, made_for, note))
     chosen = choice is None
@@ -103,7 +103,7 @@ def neighbours_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress:
     Raises:
         UserError: the data are damaged.
     """
-    return counted(run.memory / "neighbours.parquet", config.counting, data, partial(on_progress, "counting neighbours"))
+    return counted(run.memory_neighbours, config.counting, data, partial(on_progress, "counting neighbours"))
 
 
 def choose_weights(

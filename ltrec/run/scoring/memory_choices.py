@@ -13,9 +13,6 @@ from ltrec.core.storage.seal import opened, sealed
 from ltrec.core.typed import construct
 from ltrec.evaluation.memory.weighing import WeightChoice
 
-CHOICES = "choices.json"
-"""In the run's memory folder."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Entry:

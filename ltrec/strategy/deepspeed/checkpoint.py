@@ -17,12 +17,11 @@ import torch.distributed as dist
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import WHOLE
 from ltrec.core.storage.slots import commit_slot, open_slot
 from ltrec.distributed.collectives import any_rank, current_world
 from ltrec.strategy.deepspeed.damage import SHARDS, files_of, refuse_damage
 from ltrec.strategy.deepspeed.partition_files import PartitionFiles
-
-WHOLE = "whole.ckpt"
 
 
 def save(engine: Any, checkpoint: dict[str, Any], path: Path, files: CheckpointIO) -> None:

@@ -12,6 +12,7 @@ import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import WHOLE
 from ltrec.core.storage.archive import DAMAGE, check_description, check_sums
 from ltrec.core.storage.atomic import atomic_path
 from ltrec.core.storage.slots import keep_before
@@ -65,7 +66,7 @@ def look_into(path: Path) -> dict[str, Any]:
 
 def whole_file(checkpoint: Path) -> Path:
     """The file that holds a checkpoint's weights and cursor: itself, or one in the folder that sharded training writes."""
-    return checkpoint / "whole.ckpt" if checkpoint.is_dir() else checkpoint
+    return checkpoint / WHOLE if checkpoint.is_dir() else checkpoint
 
 
 def read_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:

@@ -10,9 +10,9 @@ import pytest
 
 import ltrec.run.train as training
 from ltrec.cli.main import main
+from ltrec.core.run_folder import RunFolder
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import detect
 from tests.support.shards import User, leave_one_out, random_users, write_dataset
 from tests.support.tiny_run import tiny_config, tiny_data, tiny_words

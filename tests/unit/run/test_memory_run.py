@@ -13,13 +13,14 @@ import pytest
 import ltrec.run.scoring.memory as run_memory
 import ltrec.run.train as training
 from ltrec.cli.main import main
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import canonical_json
 from ltrec.core.storage.seal import sealed
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.components import build_histories, open_data
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.folder.run_folder import RunFolder
+from ltrec.run.folder.config_file import read_config
 from ltrec.run.process.processes import detect
 from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_data, tiny_words
 
@@ -82,7 +83,7 @@ def test_evaluate_and_predict_find_the_choice_and_a_travelled_copy_does_too(run,
 
 def test_predict_recommends_what_evaluate_ranked_first(run):
     assert main(["predict", str(run.path), "-k", "3", "evaluation.filter_seen=false"]) == 0
-    table, _ = ranks(run, config=replace(run.read_config(), evaluation=replace(run.read_config().evaluation, filter_seen=False)))
+    table, _ = ranks(run, config=replace(read_config(run), evaluation=replace(read_config(run).evaluation, filter_seen=False)))
     assert table.source["memory"]["choice"] == choices(run)[1]["choice"], "another protocol has a choice of its own"
     rows = pq.read_table(run.path / "predictions" / "top-k.parquet")
     assert rows.num_rows == 3 * 90 and (np.diff(rows["score"].to_numpy())[np.diff(rows["rank"].to_numpy()) == 1] <= 0).all()
@@ -176,7 +177,7 @@ def test_weights_given_and_weights_by_stratum(data, tmp_path, words, expected, c
     [entry] = choices(run)
     assert len(entry["choice"]["strata"]) == (3 if "plugin.per_stratum=true" in words else 0)
     rank = ranks(run, "valid")[1]
-    config = run.read_config()
+    config = read_config(run)
     routed = build_histories(config, open_data(config), "valid").chunk(0).batch.stratum_B.numpy()
     for z, curve in enumerate(entry["choice"]["strata"]):
         own = rank[routed == z]

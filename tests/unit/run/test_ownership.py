@@ -12,16 +12,18 @@ from dataclasses import replace
 import pytest
 
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.run.folder import owner as owners
 from ltrec.run.folder.owner import Owner, booted_at, myself
-from ltrec.run.folder.ownership import LOCK, OWNER, owning
+from ltrec.run.folder.ownership import owning
 from tests.support.commands import environment
 
 HOLD = """
 import sys, time
 from pathlib import Path
+from ltrec.core.run_folder import RunFolder
 from ltrec.run.folder.ownership import owning
-with owning(Path(sys.argv[1]), print):
+with owning(RunFolder(Path(sys.argv[1])), print):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -30,6 +32,7 @@ CROWD = """
 import sys, time
 from pathlib import Path
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.run.folder.ownership import owning
 
 def write(word):
@@ -39,7 +42,7 @@ def write(word):
 done = 0
 while done < 5:
     try:
-        with owning(Path(sys.argv[1]), print):
+        with owning(RunFolder(Path(sys.argv[1])), print):
             write("in\\n")
             time.sleep(0.001)
             write("out\\n")
@@ -71,7 +74,7 @@ def other(folder):
 
 
 def refused(folder, match):
-    with pytest.raises(UserError, match=match) as caught, owning(folder, pytest.fail):
+    with pytest.raises(UserError, match=match) as caught, owning(RunFolder(folder), pytest.fail):
         pass
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -80,7 +83,7 @@ def refused(folder, match):
 def leave(folder, owner):
     """An owner file without its process."""
     folder.mkdir(exist_ok=True)
-    (folder / OWNER).write_text(json.dumps(owner.to_json()) + "\n")
+    (folder / "owner.json").write_text(json.dumps(owner.to_json()) + "\n")
 
 
 def no_locks(*_):
@@ -89,14 +92,14 @@ def no_locks(*_):
 
 def test_an_owned_folder_says_whose_it_is_and_nothing_is_left_of_it(folder):
     folder = folder / "deep" / "er"
-    with owning(folder, pytest.fail):
-        assert Owner.from_json(json.loads((folder / OWNER).read_text())).pid == os.getpid()
-        assert (folder / LOCK).exists()
+    with owning(RunFolder(folder), pytest.fail):
+        assert Owner.from_json(json.loads((folder / "owner.json").read_text())).pid == os.getpid()
+        assert (folder / ".lock").exists()
     assert not folder.parent.parent.exists()
 
 
 def test_what_a_run_wrote_stays(folder):
-    with owning(folder, pytest.fail):
+    with owning(RunFolder(folder), pytest.fail):
         (folder / "config.yaml").touch()
     assert [path.name for path in folder.iterdir()] == ["config.yaml"]
 
@@ -108,11 +111,11 @@ def test_a_second_process_is_refused_with_process_and_host(folder, other, locks,
     refused(
         folder, rf"is being trained by process {other.pid} on {myself().host} \(since .*\); wait until .* or choose another name"
     )
-    assert other.poll() is None and (folder / OWNER).exists(), "the first is not disturbed"
+    assert other.poll() is None and (folder / "owner.json").exists(), "the first is not disturbed"
 
 
 def test_a_second_run_of_the_same_process_is_refused(folder):
-    with owning(folder, pytest.fail):
+    with owning(RunFolder(folder), pytest.fail):
         refused(folder, f"process {os.getpid()}")
 
 
@@ -122,7 +125,7 @@ def test_what_a_killed_process_left_is_taken_over_aloud(folder, other, said, loc
     other.wait()
     if not locks:
         monkeypatch.setattr(fcntl, "flock", no_locks)
-    with owning(folder, said.append):
+    with owning(RunFolder(folder), said.append):
         assert len(said) == 1
         assert f"taking over from process {other.pid} on {myself().host}" in said[0]
 
@@ -131,23 +134,23 @@ def test_a_process_that_is_dead_and_not_buried_is_dead(folder, other, said):
     other.kill()
     time.sleep(0.3)  # a zombie until its parent, which is this process, asks
     assert owners._stat(other.pid)[0] == "Z"
-    with owning(folder, said.append):
+    with owning(RunFolder(folder), said.append):
         assert len(said) == 1
 
 
 def test_a_later_process_of_the_same_number_is_another_one(folder, said):
     mine = myself()
     leave(folder, replace(mine, started=mine.started - 1))
-    with owning(folder, said.append):
+    with owning(RunFolder(folder), said.append):
         assert "has ended without letting go" in said[0]
 
 
 def test_another_machine_is_respected_and_the_way_out_is_told(folder):
     leave(folder, replace(myself(), host="node7", boot="another"))
     told = refused(folder, r"process \d+ on node7 .*if you are sure that it runs no more \(on node7: ps -p \d+\), remove")
-    assert f"remove {folder / OWNER} and repeat" in told
-    (folder / OWNER).unlink()
-    with owning(folder, pytest.fail):
+    assert f"remove {folder / 'owner.json'} and repeat" in told
+    (folder / "owner.json").unlink()
+    with owning(RunFolder(folder), pytest.fail):
         pass
 
 
@@ -161,7 +164,7 @@ def test_a_name_alone_makes_no_other_machine_this_one(folder):
 def test_a_machine_that_started_anew_holds_nothing_of_before(folder, said):
     assert booted_at() > "2000"
     leave(folder, replace(myself(), boot="another", since="2000-01-01T00:00:00+00:00"))
-    with owning(folder, said.append):
+    with owning(RunFolder(folder), said.append):
         assert "before this machine started anew" in said[0]
 
 
@@ -183,7 +186,7 @@ def test_a_requeued_job_comes_back_on_another_node(folder, said, monkeypatch, th
     for name, value in {"SLURM_JOB_ID": "77", **mine}.items():
         monkeypatch.setenv(name, value)
     if free:
-        with owning(folder, said.append):
+        with owning(RunFolder(folder), said.append):
             assert "an earlier attempt of this job" in said[0] and "Slurm job 77" in said[0]
     else:
         refused(folder, r"Slurm job 77.*squeue -j 77")
@@ -192,26 +195,26 @@ def test_a_requeued_job_comes_back_on_another_node(folder, said, monkeypatch, th
 @pytest.mark.parametrize("text", ["{}\n", "[]\n", "null\n", "x\n", '{"pid": "x"}\n', "\xff\n"])
 def test_an_owner_file_of_somebody_else_is_not_removed(folder, text):
     folder.mkdir()
-    (folder / OWNER).write_text(text, encoding="latin-1")
+    (folder / "owner.json").write_text(text, encoding="latin-1")
     refused(folder, "is not what 'ltrec train' writes")
-    assert (folder / OWNER).exists()
+    assert (folder / "owner.json").exists()
 
 
 def test_an_owner_file_that_was_never_written_is_nobody_s_where_there_are_locks(folder, monkeypatch):
     folder.mkdir()
-    (folder / OWNER).touch()
-    with owning(folder, pytest.fail):
+    (folder / "owner.json").touch()
+    with owning(RunFolder(folder), pytest.fail):
         pass
-    (folder / OWNER).touch()
+    (folder / "owner.json").touch()
     monkeypatch.setattr(fcntl, "flock", no_locks)
     refused(folder, "is empty: someone may train there")
 
 
 def test_the_owner_file_of_who_took_over_is_not_removed(folder):
-    with owning(folder, pytest.fail):
-        (folder / OWNER).unlink()
+    with owning(RunFolder(folder), pytest.fail):
+        (folder / "owner.json").unlink()
         leave(folder, replace(myself(), pid=1))
-    assert (folder / OWNER).exists()
+    assert (folder / "owner.json").exists()
 
 
 def test_of_many_at_once_one_gets_it(folder):

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.slots import commit_slot, open_slot
 from ltrec.run.checkpoint.compatibility import refuse_shards
-from ltrec.run.folder.run_folder import RunFolder, begin_run
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
+from ltrec.run.folder.begin import begin_run
 from ltrec.training.checkpoints.io import AtomicCheckpointIO, read_checkpoint, whole_file
 from tests.support.tiny_run import same, tiny_config
 
@@ -27,15 +29,15 @@ def run(tmp_path):
 
 def test_a_folder_is_read_like_a_file(run):
     assert same(read_checkpoint(run.checkpoints / "last.ckpt"), STATE)
-    assert same(read_checkpoint(run.checkpoint("best")), STATE)
-    assert whole_file(run.checkpoint("best")).is_file(), "it can be hashed"
+    assert same(read_checkpoint(find_checkpoint(run, "best")), STATE)
+    assert whole_file(find_checkpoint(run, "best")).is_file(), "it can be hashed"
 
 
 def test_damage_in_a_folder_is_named(run):
-    whole_file(run.checkpoint("last")).write_bytes(b"torn")
+    whole_file(find_checkpoint(run, "last")).write_bytes(b"torn")
     with pytest.raises(UserError, match=r"last\.ckpt is damaged"):
         read_checkpoint(run.checkpoints / "last.ckpt")
-    whole_file(run.checkpoint("last")).unlink()
+    whole_file(find_checkpoint(run, "last")).unlink()
     with pytest.raises(UserError, match=r"last\.ckpt not found"):
         read_checkpoint(run.checkpoints / "last.ckpt")
 

@@ -10,9 +10,13 @@ import torch
 from ltrec.config.identity import FREE_TO_CHANGE
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.seal import opened
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
+from ltrec.run.folder.begin import begin_run
+from ltrec.run.folder.config_file import read_config
 from ltrec.run.folder.find_run import find_run
-from ltrec.run.folder.run_folder import RunFolder, begin_run
+from ltrec.run.folder.provenance_file import run_id
 
 
 def configured(out, *words):
@@ -39,8 +43,8 @@ def test_a_new_run_starts_at_the_beginning_and_finding_it_writes_nothing(tmp_pat
 
 def test_begin_leaves_a_config_that_reloads_to_the_same_run(tmp_path):
     run = begun(tmp_path, "optim.lr=3e-4", "tracking.tags=[a]")
-    assert run.read_config() == configured(tmp_path, "optim.lr=3e-4", "tracking.tags=[a]")
-    assert run.run_id() == "1"
+    assert read_config(run) == configured(tmp_path, "optim.lr=3e-4", "tracking.tags=[a]")
+    assert run_id(run) == "1"
 
 
 def test_auto_goes_on_from_the_last_checkpoint(tmp_path):
@@ -55,7 +59,7 @@ def test_a_run_that_died_before_its_first_checkpoint_is_begun_again(tmp_path):
     found, resume = find_run(config)
     begin_run(found, config, {"run_id": "2"}, fresh=resume is None)
     assert not run.metrics.exists() and list(run.checkpoints.iterdir()) == []
-    assert (run.read_config(), run.run_id()) == (config, "2")
+    assert (read_config(run), run_id(run)) == (config, "2")
 
 
 def test_never_refuses_a_folder_with_a_checkpoint(tmp_path):
@@ -76,14 +80,14 @@ def test_a_new_run_may_begin_from_another_runs_checkpoint(tmp_path):
     run, resume = find_run(config)
     assert resume == start
     begin_run(run, config, {"run_id": "7"}, fresh=False)
-    assert run.run_id() == "7", "it has a provenance of its own"
+    assert run_id(run) == "7", "it has a provenance of its own"
 
 
 def test_resuming_keeps_where_the_run_came_from(tmp_path):
     run = begun(tmp_path)
     begin_run(run, configured(tmp_path, "trainer.max_epochs=7"), {"run_id": "other"}, fresh=False)
-    assert run.run_id() == "1"
-    assert run.read_config().trainer.max_epochs == 7
+    assert run_id(run) == "1"
+    assert read_config(run).trainer.max_epochs == 7
     assert run.metrics.exists()
 
 
@@ -140,25 +144,25 @@ def test_what_a_killed_writer_left_is_cleared_away(tmp_path):
 
 def test_a_checkpoint_is_chosen_by_name_and_best_falls_back_to_last(tmp_path):
     run = begun(tmp_path, checkpoints=("last", "best"))
-    assert [run.checkpoint(which).name for which in ("best", "last")] == ["best.ckpt", "last.ckpt"]
+    assert [find_checkpoint(run, which).name for which in ("best", "last")] == ["best.ckpt", "last.ckpt"]
     (run.checkpoints / "best.ckpt").unlink()
-    assert run.checkpoint("best").name == "last.ckpt"
+    assert find_checkpoint(run, "best").name == "last.ckpt"
     (run.checkpoints / "last.ckpt").unlink()
     with pytest.raises(UserError, match="holds no checkpoint: train the run first"):
-        run.checkpoint("best")
+        find_checkpoint(run, "best")
 
 
 def test_last_never_means_best(tmp_path):
     run = begun(tmp_path, checkpoints=("best",))
     with pytest.raises(UserError, match="holds no checkpoint"):
-        run.checkpoint("last")
+        find_checkpoint(run, "last")
     with pytest.raises(UserError, match="--checkpoint first: it must be best, last or previous"):
-        run.checkpoint("first")
+        find_checkpoint(run, "first")
 
 
 def test_a_folder_without_a_config_is_no_run(tmp_path):
     with pytest.raises(UserError, match="is no run folder"):
-        RunFolder(tmp_path).read_config()
+        read_config(RunFolder(tmp_path))
 
 
 def test_provenance_is_json_with_a_final_newline(tmp_path):

@@ -14,6 +14,7 @@ from ltrec.run.build.components import build_histories, build_plan, build_stage,
 from ltrec.run.build.strata import heirs_of, trained_strata
 from ltrec.run.build.strategies import build_prior, build_stratified_options
 from ltrec.run.evaluate import evaluate_run
+from ltrec.run.folder.config_file import read_config
 from ltrec.run.process.processes import detect
 from ltrec.run.scoring.scorer import load_network
 from ltrec.run.train import train
@@ -152,7 +153,7 @@ def test_scores_do_not_depend_on_what_was_never_trained(sparse, tmp_path):
 
 def ranked(run, data, path):
     """Items in the order of their scores, for every validation history."""
-    config = run.read_config()
+    config = read_config(run)
     opened = open_data(config)
     score, histories = load_network(config, opened, path, detect()), build_histories(config, opened, "valid")
     return [score(histories.chunk(i)).argsort(1).tolist() for i in range(len(histories))]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.core.errors import Stopped, UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.run.train import train
 from ltrec.tracking.config import TrackingConfig
 from ltrec.tracking.keys import CLOCKS
@@ -195,7 +196,7 @@ def services():
 
 
 def opened(folder, notes):
-    tracked = Tracked(folder, name="n", run_id="i")
+    tracked = Tracked(RunFolder(folder), name="n", run_id="i")
     run = open_run(TrackingConfig(wandb="offline"), tracked, notes.append)
     return WandbLogger(run, tracked, with_checkpoints=False, on_note=notes.append)
 

@@ -5,12 +5,13 @@ import shutil
 import pytest
 
 from ltrec.config.load import load
+from ltrec.core.run_folder import RunFolder
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.components import build_validator, open_data
+from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import detect
 from ltrec.run.train import train
 from tests.support.shards import leave_one_out, write_dataset
@@ -51,7 +52,7 @@ def test_without_validation_users_training_still_works(tmp_path, capsys):
     run = train(tiny_config(tmp_path / "data", tmp_path, "trainer.patience=1"))
     assert "no user has a validation target" in capsys.readouterr().out
     assert not [line for line in lines_of(run.path) if "val/ndcg@10" in line]
-    assert RunFolder(run.path).checkpoint("best").name == "last.ckpt"
+    assert find_checkpoint(RunFolder(run.path), "best").name == "last.ckpt"
     assert set(evaluate_run(run, "test", "best", detect())) == {"sasrec", *BASELINES}
 
 

@@ -9,12 +9,12 @@ import ltrec.run.train as training
 from ltrec.cli.commands.predict import predict
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.training_facts import ranked_line
 from ltrec.run.build.components import open_data
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.folder.run_folder import RunFolder
 from ltrec.run.process.processes import detect
 from ltrec.run.scoring.scorer import load_network
 from ltrec.training.callbacks.weight_average import AVERAGE

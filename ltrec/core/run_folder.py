@@ -1,0 +1,233 @@
+"""The run folder: the only place where the names of its files are written. Pure paths; whoever reads and writes lives above.
+
+runs/<name>/
+    config.yaml  provenance.json  metrics.jsonl        what was asked for, where it came from, how it went
+    checkpoints/  last.ckpt  previous.ckpt  aside.ckpt  best.ckpt  stage1.ckpt       files, or folders (whole.ckpt and state/)
+    neighbours/   <baseline>.parquet                   items that belong together, counted for the baselines
+    memory/       neighbours.parquet  choices.json     the same for `plugin.name=memory`, and how much it weighs
+    eval/         <split>.parquet  baseline-<name>-<split>.parquet  <split>.json
+    predictions/  top-k.parquet
+    report/       index.html and its figures
+    launch/       train.sbatch  train.log  slurm-<job>.log                           how it was started, and what it said
+    code/         <digest>/ltrec  <digest>/commit.json                               the package that was submitted
+    profile/      trace.json.gz                        the trace of `--profile`
+    stalls/       rank-<r>.txt                         stack traces of ranks that stood still
+    wandb/                                             Weights & Biases
+    crash-<time>-<pid>.txt                             tracebacks of failures that nobody foresaw
+    .lock  owner.json                                  who trains here now
+    STOP  REQUEUE  THROW-AWAY                          please stop; stopped and not finished; a smoke test, which may be removed
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+LAST, PREVIOUS, ASIDE, BEST, STAGE1 = "last.ckpt", "previous.ckpt", "aside.ckpt", "best.ckpt", "stage1.ckpt"
+"""Checkpoints: the newest; the one before; the newest when the run went back to another; the best; the first stage's best."""
+
+WHOLE, PARTITIONS = "whole.ckpt", "state"
+"""In a checkpoint that is a folder: the weights and the cursor; the optimiser's partitions, one or more files per rank."""
+
+BASELINE = "baseline-"
+"""What the names of the baselines' tables begin with."""
+
+COMMIT = "commit.json"
+"""Beside a package that was copied into the run folder: what git said of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of one run. Nothing is looked at unless a method says so."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Where the run came from: data, code, machine, other runs."""
+        return self.path / "provenance.json"
+
+    @property
+    def damaged_provenance(self) -> Path:
+        """What could not be read of it when the run was resumed."""
+        return self.path / "provenance.damaged.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object per line."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that training resumes from."""
+        return self.checkpoints / LAST
+
+    @property
+    def stage1(self) -> Path:
+        """Of two stages: the best checkpoint of the first."""
+        return self.checkpoints / STAGE1
+
+    def checkpoint_file(self, name: str) -> Path:
+        """A checkpoint by its name without the ending: `best`, `last`, `previous`, `stage1`."""
+        return self.checkpoints / f"{name}.ckpt"
+
+    def existing_checkpoints(self) -> list[Path]:
+        """Every checkpoint on disk, in the order of their names."""
+        return sorted(path for path in self.checkpoints.glob("*.ckpt") if not path.name.startswith("."))
+
+    @property
+    def eval(self) -> Path:
+        """The folder of evaluation results."""
+        return self.path / "eval"
+
+    def eval_table(self, split: str, baseline: str = "") -> Path:
+        """Per-user ranks of the model, or of a baseline, on a split."""
+        return self.eval / f"{BASELINE}{baseline}-{split}.parquet" if baseline else self.eval / f"{split}.parquet"
+
+    def eval_tables(self) -> list[Path]:
+        """Every table of ranks on disk, in the order of their names."""
+        return sorted(self.eval.glob("*.parquet"))
+
+    def eval_summary(self, split: str) -> Path:
+        """Metrics by group of users, with intervals."""
+        return self.eval / f"{split}.json"
+
+    @property
+    def neighbours(self) -> Path:
+        """The folder of the baselines' neighbour tables."""
+        return self.path / "neighbours"
+
+    def baseline_neighbours(self, baseline: str) -> Path:
+        """The neighbour table of one baseline."""
+        return self.neighbours / f"{baseline}.parquet"
+
+    @property
+    def memory(self) -> Path:
+        """The folder of `plugin.name=memory`."""
+        return self.path / "memory"
+
+    @property
+    def memory_neighbours(self) -> Path:
+        """What the memory knows of items."""
+        return self.memory / "neighbours.parquet"
+
+    @property
+    def memory_choices(self) -> Path:
+        """How much the memory weighs beside each checkpoint."""
+        return self.memory / "choices.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Top-k items per user, unless they are written elsewhere."""
+        return self.path / "predictions" / "top-k.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The folder of the report."""
+        return self.path / "report"
+
+    @property
+    def launch(self) -> Path:
+        """The folder that says how a run was started later or elsewhere."""
+        return self.path / "launch"
+
+    @property
+    def launch_log(self) -> Path:
+        """What such a run prints, over all attempts."""
+        return self.launch / "train.log"
+
+    @property
+    def job_script(self) -> Path:
+        """The Slurm script; `sbatch` it again to go on."""
+        return self.launch / "train.sbatch"
+
+    @property
+    def job_log(self) -> Path:
+        """Slurm's own log, as a pattern of Slurm: %j is the job."""
+        return self.launch / "slurm-%j.log"
+
+    @property
+    def code(self) -> Path:
+        """The folder of code snapshots, one folder for each digest."""
+        return self.path / "code"
+
+    @property
+    def profile(self) -> Path:
+        """The trace of `--profile`."""
+        return self.path / "profile" / "trace.json.gz"
+
+    @property
+    def stalls(self) -> Path:
+        """The folder of stack traces of ranks that stood still."""
+        return self.path / "stalls"
+
+    @property
+    def wandb(self) -> Path:
+        """The folder of Weights & Biases."""
+        return self.path / "wandb"
+
+    @property
+    def lock(self) -> Path:
+        """Locked with flock by the process that trains here."""
+        return self.path / ".lock"
+
+    @property
+    def owner(self) -> Path:
+        """Who that process is."""
+        return self.path / "owner.json"
+
+    @property
+    def stop(self) -> Path:
+        """Whoever makes this file asks training to save and end."""
+        return self.path / "STOP"
+
+    @property
+    def requeue(self) -> Path:
+        """Training has saved, ended, and is not finished."""
+        return self.path / "REQUEUE"
+
+    @property
+    def disposable(self) -> Path:
+        """The mark of a smoke test: whoever finds it may remove the folder."""
+        return self.path / "THROW-AWAY"
+
+    def is_run(self) -> bool:
+        """Whether the folder holds a run: it has a config."""
+        return self.config.exists()
+
+    def torn_files(self) -> Iterable[Path]:
+        """Temporary files of a process that was killed while it wrote."""
+        return (path for folder in (self.path, self.checkpoints) for path in folder.glob(".*.tmp"))
+
+    def unexpected_files(self) -> list[Path]:
+        """What lies in a folder without a config that neither a run which has not begun nor a killed one leaves there."""
+        before_a_run = {path.name for path in (self.lock, self.owner, self.stop, self.requeue, self.launch, self.code)}
+        return sorted(path for path in self.path.iterdir() if path.name not in before_a_run and not _is_left_over(path))
+
+
+def _is_left_over(path: Path) -> bool:
+    """A temporary file, or an empty folder."""
+    torn = path.name.startswith(".") and path.name.endswith(".tmp")
+    return torn or (path.is_dir() and not path.is_symlink() and not os.listdir(path))
+
+
+def crash_file_name(time: str, pid: int) -> str:
+    """The traceback of a failure that nobody foresaw."""
+    return f"crash-{time}-{pid}.txt"
+
+
+def folder_of_checkpoint(checkpoint: Path) -> RunFolder:
+    """The run folder in which a checkpoint lies, if it lies in one."""
+    return RunFolder(checkpoint.parent.parent)

@@ -1,0 +1,31 @@
+"""The checkpoint of a run that is to be read, by the name that a user gives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
+
+_FALLBACKS = {"best": ("best", "stage1", "last"), "last": ("last",), "previous": ("previous",), "stage1": ("stage1",)}
+"""Checkpoint asked for -> those that will do, the first that exists. That is said; a damaged one is never replaced by another."""
+
+_ABSENT = {"stage1": "the run has no first stage that was validated", "previous": "the run has saved one checkpoint so far"}
+
+
+def find_checkpoint(run: RunFolder, which: str) -> Path:
+    """The checkpoint `best`, `last`, `previous` or `stage1`, the first stage's best, to be read, not resumed.
+
+    `best` falls back to `stage1` while no second stage was validated, and to `last` when nothing was.
+
+    Raises:
+        UserError: when there is no such name, or the run has no checkpoint.
+    """
+    if which not in _FALLBACKS:
+        raise UserError(f"--checkpoint {which}: it must be best, last or previous, or stage1 of a run with plugins")
+    for name in _FALLBACKS[which]:
+        if (found := run.checkpoint_file(name)).exists():
+            return found
+    if (why := _ABSENT.get(which)) and run.last.exists():
+        raise UserError(f"{run.checkpoints} holds no {which}.ckpt: {why}")
+    raise UserError(f"{run.checkpoints} holds no checkpoint: train the run first with 'ltrec train {run.config}'")
