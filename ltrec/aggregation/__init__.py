@@ -10,10 +10,8 @@ TorchJD and its solvers are loaded when a rule of theirs first decides: every co
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from torch import Tensor
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from ltrec.aggregation.agr_sum import AgrSum, AgrSumConfig
 from ltrec.aggregation.attention import DotAttentionConfig, SoftAttentionConfig, dot_attention, soft_attention
@@ -47,6 +45,7 @@ from ltrec.aggregation.fixed import (
     uniform,
 )
 from ltrec.aggregation.rule import CoordinateRule, GramRule, LinearRule, Policy, Rule
+from ltrec.core.registry import Registry, Variant
 
 RuleConfig = (
     BackdoorConfig
@@ -69,79 +68,42 @@ RuleConfig = (
 )
 
 
-def _with(make: Callable[..., Rule], *needs: str) -> Callable[..., Rule]:
-    """Hand `make` its options and, of what every rule is offered, the parts it needs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleRow(Variant[Rule]):
+    """A row of `RULES`; `empty` is the policy bound to the prior: counts_K -> weights_K.
 
-    def build(*, prior_K: Tensor, empty: Policy, **options: Any) -> Rule:
-        offered = {"prior_K": prior_K, "empty": empty}
-        return make(**options, **{name: offered[name] for name in needs})
+    Attributes:
+        kind: what a strategy must be able to offer, known before the rule is built.
+    """
 
-    return build
+    offers: ClassVar[tuple[str, ...]] = ("prior_K", "empty")
+    needs: tuple[str, ...] = ("empty",)
+    kind: Literal["linear", "gram", "coordinate"]
 
 
-LINEAR: dict[str, Callable[..., Rule]] = {
-    "backdoor": _with(backdoor, "empty"),
-    "uniform": _with(uniform, "empty"),
-    "constant": _with(constant, "prior_K", "empty"),
-    "cumulative": _with(cumulative, "empty"),
-    "group_dro": _with(GroupDRO, "prior_K", "empty"),
-    "streaming_dro": _with(StreamingDRO, "prior_K", "empty"),
-}
-"""Rules of kind `linear`."""
+_PRIOR = ("prior_K", "empty")
 
-GRAM: dict[str, Callable[..., Rule]] = {
-    "upgrad": _with(upgrad, "empty"),
-    "dualproj": _with(dualproj, "empty"),
-    "pcgrad": _with(pcgrad, "empty"),
-    "cagrad": _with(cagrad, "empty"),
-    "mgda": _with(mgda, "empty"),
-    "imtl_g": _with(imtl_g, "empty"),
-    "aligned_mtl": _with(aligned_mtl, "empty"),
-    "fairgrad": _with(fairgrad, "empty"),
-    "dot_attention": _with(dot_attention, "empty"),
-    "soft_attention": _with(soft_attention, "empty"),
-}
-"""Rules of kind `gram`."""
-
-COORDINATE: dict[str, Callable[..., Rule]] = {
-    "agr_sum": _with(AgrSum, "empty"),
-}
-"""Rules of kind `coordinate`."""
-
-RULES: dict[str, Callable[..., Rule]] = {**LINEAR, **GRAM, **COORDINATE}
-"""name -> builder, called with prior_K, empty (the policy bound to the prior: counts_K -> weights_K) and the fields of its config
-but `name`."""
-
-RULE_KINDS: dict[str, str] = {
-    name: kind for kind, table in {"linear": LINEAR, "gram": GRAM, "coordinate": COORDINATE}.items() for name in table
-}
-"""name -> linear, gram or coordinate: what a strategy must be able to offer, known before the rule is built."""
-
-RULE_CONFIGS: dict[str, type[RuleConfig]] = {
-    "backdoor": BackdoorConfig,
-    "uniform": UniformConfig,
-    "constant": ConstantConfig,
-    "cumulative": CumulativeConfig,
-    "group_dro": GroupDROConfig,
-    "streaming_dro": StreamingDROConfig,
-    "upgrad": UPGradConfig,
-    "dualproj": DualProjConfig,
-    "pcgrad": PCGradConfig,
-    "cagrad": CAGradConfig,
-    "mgda": MGDAConfig,
-    "imtl_g": IMTLGConfig,
-    "aligned_mtl": AlignedMTLConfig,
-    "fairgrad": FairGradConfig,
-    "dot_attention": DotAttentionConfig,
-    "soft_attention": SoftAttentionConfig,
-    "agr_sum": AgrSumConfig,
-}
-"""name -> config dataclass."""
+RULES: Registry[RuleRow] = Registry("rule.name", RuleRow)
+RULES.register("backdoor", kind="linear", config=BackdoorConfig, build=backdoor)
+RULES.register("uniform", kind="linear", config=UniformConfig, build=uniform)
+RULES.register("constant", kind="linear", config=ConstantConfig, build=constant, needs=_PRIOR)
+RULES.register("cumulative", kind="linear", config=CumulativeConfig, build=cumulative)
+RULES.register("group_dro", kind="linear", config=GroupDROConfig, build=GroupDRO, needs=_PRIOR)
+RULES.register("streaming_dro", kind="linear", config=StreamingDROConfig, build=StreamingDRO, needs=_PRIOR)
+RULES.register("upgrad", kind="gram", config=UPGradConfig, build=upgrad)
+RULES.register("dualproj", kind="gram", config=DualProjConfig, build=dualproj)
+RULES.register("pcgrad", kind="gram", config=PCGradConfig, build=pcgrad)
+RULES.register("cagrad", kind="gram", config=CAGradConfig, build=cagrad)
+RULES.register("mgda", kind="gram", config=MGDAConfig, build=mgda)
+RULES.register("imtl_g", kind="gram", config=IMTLGConfig, build=imtl_g)
+RULES.register("aligned_mtl", kind="gram", config=AlignedMTLConfig, build=aligned_mtl)
+RULES.register("fairgrad", kind="gram", config=FairGradConfig, build=fairgrad)
+RULES.register("dot_attention", kind="gram", config=DotAttentionConfig, build=dot_attention)
+RULES.register("soft_attention", kind="gram", config=SoftAttentionConfig, build=soft_attention)
+RULES.register("agr_sum", kind="coordinate", config=AgrSumConfig, build=AgrSum)
 
 __all__ = [
     "RULES",
-    "RULE_CONFIGS",
-    "RULE_KINDS",
     "BackdoorConfig",
     "CoordinateRule",
     "GramRule",
@@ -149,4 +111,5 @@ __all__ = [
     "Policy",
     "Rule",
     "RuleConfig",
+    "RuleRow",
 ]

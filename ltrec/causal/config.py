@@ -8,7 +8,7 @@ from typing import Annotated
 
 from ltrec.causal.empty import EMPTY_POLICIES
 from ltrec.causal.prior import PRIORS
-from ltrec.core.bounds import SHARE, Between, OneOf, check_fields
+from ltrec.core.bounds import SHARE, Among, Between, OneOf, check_fields
 
 ESTIMATORS = ("hajek", "horvitz_thompson")
 _BETA = 0.9999
@@ -21,7 +21,7 @@ class CausalConfig:
     strata: Annotated[int, Between(0, 100)] = 0
     """Activity strata that training tells apart: 0 = as many as the data set has; 2 = tail and head; any other number merges
     neighbours to user shares as equal as can be. Reports keep to the data set's."""
-    prior: Annotated[str, OneOf(*PRIORS)] = "user"
+    prior: Annotated[str, Among(PRIORS)] = "user"
     """P(z), the share of each activity stratum: `user` (of the users who bring a target, with two training events or more), `event`
     (of their training events, nearly as joint training has it), `uniform` (of the strata that have such users), `tempered`,
     `class_balanced` or `explicit`."""

@@ -36,12 +36,14 @@ estimator=horvitz_thompson gives them: P(z) / E[N_z] is proportional to 1 / E_z,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ltrec.core.errors import UserError, nearest
+from ltrec.core.errors import UserError
+from ltrec.core.registry import Registry, Row
 
 
 class Population(NamedTuple):
@@ -81,18 +83,40 @@ def explicit(population: Population) -> Tensor:
     return population.shares_K
 
 
-PRIORS: dict[str, Callable[[Population], Tensor]] = {
-    "user": lambda population: population.users_K,
-    "event": lambda population: population.events_K,
-    "uniform": lambda population: (population.users_K > 0).double(),
-    "tempered": tempered,
-    "class_balanced": class_balanced,
-    "explicit": explicit,
-}
-"""name -> shares up to a common factor."""
+def by_user(population: Population) -> Tensor:
+    """An average user."""
+    return population.users_K
 
-COUNTS_EXAMPLES = ("class_balanced",)
-"""Priors that look at the training examples, which must be counted first."""
+
+def by_event(population: Population) -> Tensor:
+    """An average event."""
+    return population.events_K
+
+
+def uniform(population: Population) -> Tensor:
+    """An average stratum, of those that have users."""
+    return (population.users_K > 0).double()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior(Row):
+    """A row of `PRIORS`; `build` is Population -> shares up to a common factor, not negative, float64 [K].
+
+    Attributes:
+        counts_examples: it looks at the training examples, which must be counted first.
+    """
+
+    build: Callable[[Population], Tensor]
+    counts_examples: bool = False
+
+
+PRIORS: Registry[Prior] = Registry("causal.prior", Prior)
+PRIORS.register("user", build=by_user)
+PRIORS.register("event", build=by_event)
+PRIORS.register("uniform", build=uniform)
+PRIORS.register("tempered", build=tempered)
+PRIORS.register("class_balanced", build=class_balanced, counts_examples=True)
+PRIORS.register("explicit", build=explicit)
 
 
 def prior_of(
@@ -111,7 +135,7 @@ def prior_of(
         name: of `PRIORS`.
         users_K: users per stratum who bring a target (the stream's `Trained`).
         events_K: their training events.
-        examples_K: training examples per stratum (`expected.examples_K`); only the priors in `COUNTS_EXAMPLES` look at them.
+        examples_K: training examples per stratum (`expected.examples_K`); only priors with `counts_examples` look at them.
         temperature: T > 0 of `tempered`.
         beta: in [0, 1), of `class_balanced`.
         shares: of `explicit`, not negative, one per stratum.
@@ -119,13 +143,12 @@ def prior_of(
     Raises:
         UserError: unknown name, or the wrong number of shares.
     """
-    if name not in PRIORS:
-        raise UserError(f"unknown causal.prior {name!r}{nearest(name, PRIORS)}; known: {', '.join(PRIORS)}")
-    assert examples_K is not None or name not in COUNTS_EXAMPLES, name
+    prior = PRIORS[name]
+    assert examples_K is not None or not prior.counts_examples, name
     columns = (users_K, events_K, events_K if examples_K is None else examples_K, shares)
     users, events, examples, told = (torch.as_tensor(column, dtype=torch.float64, device="cpu") for column in columns)
     assert len(users) == len(events) > 0, (users, events)
-    prior_K = PRIORS[name](Population(users, events, examples, temperature, beta, told))
+    prior_K = prior.build(Population(users, events, examples, temperature, beta, told))
     total = prior_K.sum()
     assert (prior_K >= 0).all() and 0 < total < torch.inf, prior_K
     return prior_K / total

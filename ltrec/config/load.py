@@ -16,7 +16,7 @@ from ltrec.config.files import find
 from ltrec.config.identity import named
 from ltrec.config.settle import resolve
 from ltrec.config.source import read_file, read_words
-from ltrec.config.tree import VARIANTS, RunConfig
+from ltrec.config.tree import RunConfig, variants
 
 __all__ = ["dump", "load", "split_arguments"]
 
@@ -28,7 +28,7 @@ def load(files: Sequence[Path | str], dotlist: Sequence[str]) -> RunConfig:
         UserError: a missing file, bad YAML, an unknown key (with the nearest one), a wrong type, a refused value.
     """
     settings = [setting for name in files for setting in read_file(find(name), str(name))] + read_words(dotlist)
-    return named(resolve(RunConfig(), settings, VARIANTS))
+    return named(resolve(RunConfig(), settings, variants()))
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from ltrec.aggregation import RULE_CONFIGS, BackdoorConfig, RuleConfig
+from ltrec.aggregation import RULES, BackdoorConfig, RuleConfig
 from ltrec.causal.config import CausalConfig
 from ltrec.config.variants import Tables
 from ltrec.core.bounds import Between, check_fields
@@ -16,30 +16,32 @@ from ltrec.distributed.alignment_config import AlignmentConfig
 from ltrec.distributed.config import StrategyConfig
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.memory.config import MemoryConfig
-from ltrec.models.backbones import BACKBONE_CONFIGS, BackboneConfig, SASRecConfig
-from ltrec.models.plugins import PLUGIN_CONFIGS, NoPluginConfig, PluginConfig
-from ltrec.objectives import OBJECTIVE_CONFIGS, ObjectiveConfig, SampledSoftmaxConfig
+from ltrec.models.backbones import BACKBONES, BackboneConfig, SASRecConfig
+from ltrec.models.plugins import PLUGINS, NoPluginConfig, PluginConfig
+from ltrec.objectives import OBJECTIVES, ObjectiveConfig, SampledSoftmaxConfig
 from ltrec.objectives.adversary import AdversaryConfig
-from ltrec.objectives.emphasis import EMPHASIS_CONFIGS, EmphasisConfig, PlainConfig
+from ltrec.objectives.emphasis import EMPHASES, EmphasisConfig, PlainConfig
 from ltrec.optim.config import OptimConfig
 from ltrec.tracking.config import TrackingConfig
 from ltrec.training.config import TrainerConfig
 from ltrec.training.switch_config import SwitchConfig
 
-VARIANTS: Tables = {
-    "model": BACKBONE_CONFIGS,
-    "plugin": {**PLUGIN_CONFIGS, "memory": MemoryConfig},
-    "plugin.trained": PLUGIN_CONFIGS,
-    "objective": OBJECTIVE_CONFIGS,
-    "emphasis": EMPHASIS_CONFIGS,
-    "rule": RULE_CONFIGS,
-}
-"""Sections whose `name` chooses the dataclass."""
-
 DIGEST = "{digest}"
 """In a name: eight hex digits of the run's settings (`ltrec/config/identity.py`)."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+
+
+def variants() -> Tables:
+    """Sections whose `name` chooses the dataclass, with all names that are registered by now."""
+    return {
+        "model": BACKBONES.configs(),
+        "plugin": {**PLUGINS.configs(), "memory": MemoryConfig},
+        "plugin.trained": PLUGINS.configs(),
+        "objective": OBJECTIVES.configs(),
+        "emphasis": EMPHASES.configs(),
+        "rule": RULES.configs(),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ end or a model that silently has no layers. The same marks bound what is read fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -53,7 +53,18 @@ class OneOf:
         return f"must be one of {', '.join(self.words)}; got {shown(value)}{nearest(str(value), self.words)}"
 
 
-Bound = Between | OneOf
+class Among:
+    """One of the names that a collection holds at the moment: a registry, which imports may add to."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self.names = names
+
+    def fault(self, value: Any) -> str | None:
+        """What is wrong with a value, to be read after its name; None when it is right."""
+        return OneOf(*self.names).fault(value)
+
+
+Bound = Between | OneOf | Among
 SHARE = Between(0, 1)
 """From nothing to all."""
 

@@ -9,11 +9,10 @@ bce              binary, the SASRec paper's; a weak baseline
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import ClassVar
 
-from torch import Tensor
-
+from ltrec.core.registry import Registry, Variant
 from ltrec.objectives.binary import BCE, GBCE, BCEConfig, GBCEConfig
 from ltrec.objectives.draw import CandidateObjective, Draw, Gather, Objective
 from ltrec.objectives.in_batch import InBatchConfig, InBatchSoftmax
@@ -23,47 +22,52 @@ from ltrec.objectives.softmax import FullSoftmax, SoftmaxConfig
 ObjectiveConfig = SoftmaxConfig | SampledSoftmaxConfig | InBatchConfig | GBCEConfig | BCEConfig
 
 
-def _with(make: Callable[..., Objective], *needs: str) -> Callable[..., Objective]:
-    """Hand `make` its options and, of what every objective is offered, the parts it needs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss(Variant[Objective]):
+    """A row of `OBJECTIVES`; `build` returns an `Objective`.
 
-    def build(*, train_count: Tensor, gather: Gather, **options: Any) -> Objective:
-        offered = {"train_count": train_count, "gather": gather}
-        return make(**options, **{name: offered[name] for name in needs})
+    Attributes:
+        needs_states: it needs a state per position; else it is a `CandidateObjective`, content with scores of candidates.
+        cross_entropy: the loss is -log p of the true item, among all items or some.
+        couples_rows: a row's loss depends on the other rows of its micro-batch.
+    """
 
-    return build
+    offers: ClassVar[tuple[str, ...]] = ("train_count", "gather")
+    needs_states: bool = True
+    cross_entropy: bool = False
+    couples_rows: bool = False
 
 
-OBJECTIVES: dict[str, Callable[..., Objective]] = {
-    "softmax": _with(FullSoftmax),
-    "sampled_softmax": _with(SampledSoftmax, "train_count"),
-    "in_batch": _with(InBatchSoftmax, "train_count", "gather"),
-    "gbce": _with(GBCE, "train_count"),
-    "bce": _with(BCE, "train_count"),
-}
-"""name -> builder, called with train_count, gather and the fields of its config but `name`."""
-
-STATELESS = ("sampled_softmax", "gbce", "bce")
-"""Those that are `CandidateObjective`s: they need no state per position, only scores of candidates."""
-
-OBJECTIVE_CONFIGS: dict[str, type[ObjectiveConfig]] = {
-    "softmax": SoftmaxConfig,
-    "sampled_softmax": SampledSoftmaxConfig,
-    "in_batch": InBatchConfig,
-    "gbce": GBCEConfig,
-    "bce": BCEConfig,
-}
-"""name -> config dataclass."""
+OBJECTIVES: Registry[Loss] = Registry("objective.name", Loss)
+OBJECTIVES.register("softmax", config=SoftmaxConfig, build=FullSoftmax, cross_entropy=True)
+OBJECTIVES.register(
+    "sampled_softmax",
+    config=SampledSoftmaxConfig,
+    build=SampledSoftmax,
+    needs=("train_count",),
+    needs_states=False,
+    cross_entropy=True,
+)
+OBJECTIVES.register(
+    "in_batch",
+    config=InBatchConfig,
+    build=InBatchSoftmax,
+    needs=("train_count", "gather"),
+    cross_entropy=True,
+    couples_rows=True,
+)
+OBJECTIVES.register("gbce", config=GBCEConfig, build=GBCE, needs=("train_count",), needs_states=False)
+OBJECTIVES.register("bce", config=BCEConfig, build=BCE, needs=("train_count",), needs_states=False)
 
 __all__ = [
     "OBJECTIVES",
-    "OBJECTIVE_CONFIGS",
-    "STATELESS",
     "BCEConfig",
     "CandidateObjective",
     "Draw",
     "GBCEConfig",
     "Gather",
     "InBatchConfig",
+    "Loss",
     "Objective",
     "ObjectiveConfig",
     "SampledSoftmaxConfig",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ltrec.core.bounds import INT32, SHARE, Between, OneOf, check_fields
+from ltrec.core.bounds import INT32, SHARE, Among, Between, check_fields
 from ltrec.optim.schedule import SCHEDULES
 
 
@@ -23,7 +23,7 @@ class OptimConfig:
     """Decay of the second moment."""
     eps: Annotated[float, Between(0, 1, above=True)] = 1e-8
     """Added to the root of the second moment."""
-    schedule: Annotated[str, OneOf(*SCHEDULES)] = "constant"
+    schedule: Annotated[str, Among(SCHEDULES)] = "constant"
     """constant, linear or cosine: how the rate falls after the warm-up."""
     warmup_steps: Annotated[int, Between(0, INT32)] = 0
     """Optimiser steps over which the rate rises linearly from zero."""

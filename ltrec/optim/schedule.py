@@ -4,18 +4,44 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from ltrec.core.errors import UserError, nearest
+from ltrec.core.registry import Registry, Row
 
-# Each maps progress through the decay phase, 0..1, to a factor 1..0 that is then lifted to `final_ratio`.
 CONSTANT = "constant"
-"""The one that does not ask how long training is."""
 
-SCHEDULES: dict[str, Callable[[float], float]] = {
-    CONSTANT: lambda _: 1.0,
-    "linear": lambda progress: 1.0 - progress,
-    "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
-}
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decay(Row):
+    """A row of `SCHEDULES`; `build` maps progress through the decay phase, 0..1, to a factor that is then lifted to `final_ratio`.
+
+    Attributes:
+        needs_length: it falls towards the end of training, so it must be told how long that is.
+    """
+
+    build: Callable[[float], float]
+    needs_length: bool = True
+
+
+def constant(progress: float) -> float:  # noqa: ARG001
+    """No decay."""
+    return 1.0
+
+
+def linear(progress: float) -> float:
+    """A straight line to 0."""
+    return 1.0 - progress
+
+
+def cosine(progress: float) -> float:
+    """Half a cosine wave to 0."""
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+SCHEDULES: Registry[Decay] = Registry("optim.schedule", Decay)
+SCHEDULES.register(CONSTANT, build=constant, needs_length=False)
+SCHEDULES.register("linear", build=linear)
+SCHEDULES.register("cosine", build=cosine)
 
 
 def schedule(name: str, *, warmup_steps: int, total_steps: int, final_ratio: float) -> Callable[[int], float]:
@@ -24,9 +50,7 @@ def schedule(name: str, *, warmup_steps: int, total_steps: int, final_ratio: flo
     Raises:
         UserError: for an unknown schedule name.
     """
-    if name not in SCHEDULES:
-        raise UserError(f"unknown optim.schedule {name!r}{nearest(name, SCHEDULES)}; known: {', '.join(SCHEDULES)}")
-    decay = SCHEDULES[name]
+    decay = SCHEDULES[name].build
 
     def factor(step: int) -> float:
         if step < warmup_steps:

@@ -154,7 +154,9 @@ def describe(options: StratifiedOptions, strategy: str, mode: str, source: str |
 def default_options(num_strata: int) -> StratifiedOptions:
     """Backdoor adjustment with a uniform prior, renormalised over the strata that are there."""
     uniform_K = torch.full((num_strata,), 1 / num_strata, dtype=torch.float64)
-    return StratifiedOptions(RULES["backdoor"](prior_K=uniform_K, empty=Hajek(uniform_K, torch.ones_like(uniform_K))), uniform_K)
+    return StratifiedOptions(
+        RULES["backdoor"].make(prior_K=uniform_K, empty=Hajek(uniform_K, torch.ones_like(uniform_K))), uniform_K
+    )
 
 
 _NEEDS = {

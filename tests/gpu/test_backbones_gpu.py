@@ -15,7 +15,7 @@ NUM_ITEMS, MAX_LEN = 50, 12
 def results(name, device):
     """Scores, what a loss sees of every position, and its gradients; on the CPU again."""
     torch.manual_seed(1)
-    model = stir(BACKBONES[name](NUM_ITEMS, MAX_LEN, width=8, dropout=0.0).double(), std=0.2).to(device)
+    model = stir(BACKBONES[name].make(NUM_ITEMS, MAX_LEN, width=8, dropout=0.0).double(), std=0.2).to(device)
     batch = histories([5, 0, 12, 1, 7], NUM_ITEMS).to(device)
     if isinstance(model, Encoder):
         seen = model.encode(batch)

@@ -14,7 +14,7 @@ import yaml
 from ltrec.cli.main import COMMANDS
 from ltrec.config.load import load
 from ltrec.config.settle import leaf_keys
-from ltrec.config.tree import VARIANTS, RunConfig
+from ltrec.config.tree import RunConfig, variants
 from ltrec.core.bounds import Between, bounds_of
 from tests.support.fuzz import Case, World, train_words
 from tests.support.fuzz_values import NUMBERS, WORDS, damaged, nasty
@@ -50,7 +50,7 @@ def a_config(random: Random, world: World) -> Case:
         path.write_bytes(damaged(text.encode("utf-8", "replace"), random))
         return Case(["train", str(path), "--print-config"])
     if kind == 2:
-        section = random.choice([*VARIANTS])
+        section = random.choice([*variants()])
         return _config(random, world, f"{section}.name", nasty(random), "")
     return _config(random, world, random.choice(KEYS), nasty(random), "")
 
@@ -89,14 +89,14 @@ def a_training(random: Random, world: World) -> Case:
         "stream.composition": ["natural", "quota"],
         "stream.users": ["all", "tail", "head"],
         "model.name": ["sasrec", "gru4rec", "din"],
-        "objective.name": [*VARIANTS["objective"]],
-        "emphasis.name": [*VARIANTS["emphasis"]],
-        "plugin.name": [*VARIANTS["plugin"]],
+        "objective.name": [*variants()["objective"]],
+        "emphasis.name": [*variants()["emphasis"]],
+        "plugin.name": [*variants()["plugin"]],
         "strategy.name": ["joint", "stratified", "stratified_ddp", "stratified_fsdp2"],
         "strategy.mode": ["auto", "weighted", "replay", "aligned"],
         "causal.strata": [0, 1, 2, 9],
         "causal.prior": ["user", "event", "explicit", "tempered"],
-        "rule.name": [*VARIANTS["rule"]],
+        "rule.name": [*variants()["rule"]],
         "adversary.weight": [0, 0.1],
         "trainer.accumulate": [1, 2],
         "trainer.precision": ["32-true", "bf16-mixed", "16-mixed"],

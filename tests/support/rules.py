@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ltrec.aggregation import RULE_CONFIGS, RULES
+from ltrec.aggregation import RULES
 from ltrec.causal.backdoor import Hajek
 
 
@@ -16,9 +16,9 @@ def build(name: str, prior_K: Tensor, *, empty: str = "renormalize", **options: 
     """The rule `name` as a run would have it."""
     if name == "constant" and not options:
         options = {"weights": tuple(float(1 + k) for k in range(len(prior_K)))}
-    fields = asdict(RULE_CONFIGS[name](**options))
+    fields = asdict(RULES[name].config(**options))
     del fields["name"]
-    return RULES[name](prior_K=prior_K, empty=Hajek(prior_K, torch.full_like(prior_K, 0.5), empty), **fields)
+    return RULES[name].make(prior_K=prior_K, empty=Hajek(prior_K, torch.full_like(prior_K, 0.5), empty), **fields)
 
 
 def uniform(num_strata: int) -> Tensor:

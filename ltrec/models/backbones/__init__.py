@@ -1,11 +1,13 @@
-"""Backbones: each turns a batch of sequences into item scores. One file per backbone, one visible table; see `protocol`."""
+"""Backbones: each turns a batch of sequences into item scores. One file per backbone, one row each; see `protocol`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import nn
 
+from ltrec.core.registry import Registry, Variant
 from ltrec.models.backbones.din import DIN, DINConfig
 from ltrec.models.backbones.gru4rec import GRU4Rec, GRU4RecConfig
 from ltrec.models.backbones.protocol import Adapt, CandidateScorer, Encoder, Scorer, Trunk
@@ -13,17 +15,30 @@ from ltrec.models.backbones.sasrec import SASRec, SASRecConfig
 
 BackboneConfig = SASRecConfig | GRU4RecConfig | DINConfig
 
-BACKBONES: dict[str, Callable[..., nn.Module]] = {"sasrec": SASRec, "gru4rec": GRU4Rec, "din": DIN}
-"""name -> class, called with num_items, max_len and the fields of its config but `name`."""
 
-BACKBONE_CONFIGS: dict[str, type[BackboneConfig]] = {"sasrec": SASRecConfig, "gru4rec": GRU4RecConfig, "din": DINConfig}
-"""name -> config dataclass."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backbone(Variant[nn.Module]):
+    """A row of `BACKBONES`; `build` returns a `Scorer`.
+
+    Attributes:
+        has_states: whether it is an `Encoder`, with a state at every position; else it is a `CandidateScorer`.
+    """
+
+    offers: ClassVar[tuple[str, ...]] = ("num_items", "max_len")
+    needs: tuple[str, ...] = ("num_items", "max_len")
+    has_states: bool = True
+
+
+BACKBONES: Registry[Backbone] = Registry("model.name", Backbone)
+BACKBONES.register("sasrec", config=SASRecConfig, build=SASRec)
+BACKBONES.register("gru4rec", config=GRU4RecConfig, build=GRU4Rec)
+BACKBONES.register("din", config=DINConfig, build=DIN, has_states=False)
 
 __all__ = [
     "BACKBONES",
-    "BACKBONE_CONFIGS",
     "DIN",
     "Adapt",
+    "Backbone",
     "BackboneConfig",
     "CandidateScorer",
     "DINConfig",

@@ -1,4 +1,4 @@
-"""Plugins: what is added to a trained trunk in the second stage. One file per kind, one visible table.
+"""Plugins: what is added to a trained trunk in the second stage. One file per kind, one row each.
 
     none         the trunk alone
     bottleneck   PIN: a residual bottleneck per stratum at each of the backbone's places
@@ -11,14 +11,13 @@ switch of stages.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.strata import Strata
+from ltrec.core.registry import Registry, Variant
 from ltrec.models.backbones.protocol import Scorer
 from ltrec.models.plugins.bottleneck import BottleneckConfig, plug
 from ltrec.models.plugins.copies import Copies, CopiesConfig
@@ -64,45 +63,43 @@ class RoutedByRow(Protocol):
         """The backbones that a batch needs, each with the numbers of its rows."""
 
 
-def _with(make: Callable[..., nn.Module], *needs: str) -> Callable[..., nn.Module]:
-    """Hand `make` its options and, of what every kind is offered, the parts it needs."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugin(Variant[nn.Module]):
+    """A row of `PLUGINS`; `build` takes the trunk and returns it with plugins.
 
-    def build(trunk: nn.Module, *, strata: Strata, seed: int, max_len: int, **options: Any) -> nn.Module:
-        offered = {"strata": strata, "num_strata": strata.count, "seed": seed, "max_len": max_len}
-        return make(trunk, **options, **{name: offered[name] for name in needs})
+    Attributes:
+        by_stratum: it has a network per stratum that only users of that stratum train.
+        needs_states: it works on the states of an `Encoder`.
+        whole_models: every stratum has a model of its own, so that rows of a batch have no parameter in common.
+        writes_weights: waking changes parameters in place.
+        skips_strata: a process runs only the parts whose strata its rows have.
+    """
 
-    return build
+    offers: ClassVar[tuple[str, ...]] = ("strata", "num_strata", "seed", "max_len")
+    by_stratum: bool = False
+    needs_states: bool = False
+    whole_models: bool = False
+    writes_weights: bool = False
+    skips_strata: bool = True
 
 
-PLUGINS: dict[str, Callable[..., nn.Module]] = {
-    "bottleneck": _with(plug, "num_strata"),
-    "copies": _with(Copies, "num_strata"),
-    "melt": _with(Melt, "strata", "seed", "max_len"),
-}
-"""name -> builder, called with the trunk, strata, seed, max_len and the fields of its config but `name`. `none` leaves the trunk as
-it is."""
-
-OF_STRATA = ("bottleneck", "copies")
-"""Kinds with a network per stratum that nobody but its own users trains. MELT's one map is learned on the head for the tail."""
-
-PLUGIN_CONFIGS: dict[str, type[PluginConfig]] = {
-    "none": NoPluginConfig,
-    "bottleneck": BottleneckConfig,
-    "copies": CopiesConfig,
-    "melt": MeltConfig,
-}
-"""name -> config dataclass."""
+PLUGINS: Registry[Plugin] = Registry("plugin.name", Plugin)
+PLUGINS.register("none", config=NoPluginConfig, build=lambda trunk: trunk, skips_strata=False)
+PLUGINS.register("bottleneck", config=BottleneckConfig, build=plug, needs=("num_strata",), by_stratum=True)
+PLUGINS.register(
+    "copies", config=CopiesConfig, build=Copies, needs=("num_strata",), by_stratum=True, whole_models=True, writes_weights=True
+)
+PLUGINS.register("melt", config=MeltConfig, build=Melt, needs=("strata", "seed", "max_len"), needs_states=True)
 
 __all__ = [
-    "OF_STRATA",
     "PLUGINS",
-    "PLUGIN_CONFIGS",
     "BottleneckConfig",
     "Copies",
     "CopiesConfig",
     "Melt",
     "MeltConfig",
     "NoPluginConfig",
+    "Plugin",
     "PluginConfig",
     "RoutedByRow",
     "WithPlugins",

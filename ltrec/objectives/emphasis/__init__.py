@@ -7,11 +7,12 @@ cvar    the worst share of the global micro-batch alone (CVaR-DRO); of its users
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from ltrec.core.registry import Registry, Variant
 from ltrec.objectives.emphasis.cvar import CVaR, CVaRConfig
 from ltrec.objectives.emphasis.focal import Focal, FocalConfig
 from ltrec.objectives.emphasis.plain import Plain, PlainConfig
@@ -36,10 +37,22 @@ class Choice(Protocol):
         """Weights [N], without a gradient."""
 
 
-EMPHASES: dict[str, Callable[..., Emphasis]] = {"none": Plain, "focal": Focal, "cvar": CVaR}
-"""name -> class, called with gather (values of this rank -> of all ranks) and the fields of its config but `name`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmphasisRow(Variant[Emphasis]):
+    """A row of `EMPHASES`; `gather` is values of this rank -> values of all ranks.
 
-EMPHASIS_CONFIGS: dict[str, type[EmphasisConfig]] = {"none": PlainConfig, "focal": FocalConfig, "cvar": CVaRConfig}
-"""name -> config dataclass."""
+    Attributes:
+        needs_cross_entropy: it reads a loss as -log p of the true item.
+    """
 
-__all__ = ["EMPHASES", "EMPHASIS_CONFIGS", "CVaRConfig", "Choice", "Emphasis", "EmphasisConfig", "FocalConfig", "PlainConfig"]
+    offers: ClassVar[tuple[str, ...]] = ("gather",)
+    needs: tuple[str, ...] = ("gather",)
+    needs_cross_entropy: bool = False
+
+
+EMPHASES: Registry[EmphasisRow] = Registry("emphasis.name", EmphasisRow)
+EMPHASES.register("none", config=PlainConfig, build=Plain)
+EMPHASES.register("focal", config=FocalConfig, build=Focal, needs_cross_entropy=True)
+EMPHASES.register("cvar", config=CVaRConfig, build=CVaR)
+
+__all__ = ["EMPHASES", "CVaRConfig", "Choice", "Emphasis", "EmphasisConfig", "EmphasisRow", "FocalConfig", "PlainConfig"]

@@ -15,12 +15,11 @@ from ltrec.causal.config import CausalConfig
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.distributed.alignment_config import AlignmentConfig
-from ltrec.models.backbones import BACKBONES, Encoder
-from ltrec.objectives import STATELESS
+from ltrec.models.backbones import BACKBONES
+from ltrec.models.plugins import PLUGINS, Plugin
+from ltrec.objectives import OBJECTIVES, Loss
+from ltrec.objectives.emphasis import EMPHASES
 from ltrec.training.switch_config import SwitchConfig
-
-CROSS_ENTROPIES = ("softmax", "sampled_softmax", "in_batch")
-"""Objectives whose loss is -log p of the true item, among all or some."""
 
 WHOLE = ("joint", "stratified", "stratified_ddp")
 """Strategies that hold every gradient whole in every process."""
@@ -41,9 +40,8 @@ class Refusal:
 
 REFUSED: tuple[Refusal, ...] = (
     Refusal(
-        lambda c: not _has_states(c) and c.objective.name not in STATELESS,
-        "objective.name={c.objective.name} needs a state per position and model.name={c.model.name} has none; use "
-        f"{', '.join(STATELESS[:-1])} or {STATELESS[-1]}",
+        lambda c: not _has_states(c) and _objective(c).needs_states,
+        "objective.name={c.objective.name} needs a state per position and model.name={c.model.name} has none; use {stateless}",
     ),
     Refusal(
         lambda c: not _has_states(c) and c.adversary.weight > 0,
@@ -51,9 +49,9 @@ REFUSED: tuple[Refusal, ...] = (
         "adversary.weight=0 or another model.name",
     ),
     Refusal(
-        lambda c: c.emphasis.name == "focal" and c.objective.name not in CROSS_ENTROPIES,
-        "emphasis.name=focal weighs by the probability of the true item, and objective.name={c.objective.name} is no cross-entropy "
-        f"over items that would give one; use {', '.join(CROSS_ENTROPIES[:-1])} or {CROSS_ENTROPIES[-1]}",
+        lambda c: EMPHASES[c.emphasis.name].needs_cross_entropy and not _objective(c).cross_entropy,
+        "emphasis.name={c.emphasis.name} weighs by the probability of the true item, and objective.name={c.objective.name} is no "
+        "cross-entropy over items that would give one; use {cross_entropies}",
     ),
     Refusal(
         lambda c: c.trained_plugin.name != "none" and c.strategy.name == "joint",
@@ -66,26 +64,26 @@ REFUSED: tuple[Refusal, ...] = (
         "use {key}=bottleneck",
     ),
     Refusal(
-        lambda c: not _has_states(c) and c.trained_plugin.name == "melt",
+        lambda c: not _has_states(c) and _plugin(c).needs_states,
         "{plugin} maps states, and model.name={c.model.name} has none; use another model.name, or {key}=bottleneck",
     ),
     Refusal(
-        lambda c: c.trained_plugin.name == "copies" and c.objective.name == "in_batch",
-        "objective.name=in_batch shares negatives between the rows of a batch, and with {plugin} they belong to several "
+        lambda c: _plugin(c).whole_models and _objective(c).couples_rows,
+        "objective.name={c.objective.name} shares negatives between the rows of a batch, and with {plugin} they belong to several "
         "models; use softmax or sampled_softmax",
     ),
     Refusal(
-        lambda c: c.trained_plugin.name == "copies" and c.adversary.weight > 0,
+        lambda c: _plugin(c).whole_models and c.adversary.weight > 0,
         "adversary.weight={c.adversary.weight:g} makes one model's states alike, and {plugin} has one per stratum; "
         "use adversary.weight=0 or {key}=bottleneck",
     ),
     Refusal(
-        lambda c: c.trained_plugin.name == "copies" and "deepspeed" in c.strategy.name,
+        lambda c: _plugin(c).writes_weights and "deepspeed" in c.strategy.name,
         "{plugin} writes weights in mid-run, and strategy.name={c.strategy.name} trains others, kept beside the "
         "model's; use strategy.name=stratified or stratified_fsdp2",
     ),
     Refusal(
-        lambda c: c.trained_plugin.name != "none" and c.strategy.name == "stratified_deepspeed_stage_3",
+        lambda c: _plugin(c).skips_strata and c.strategy.name == "stratified_deepspeed_stage_3",
         "{plugin} runs fewer parts of the model on a process whose rows lack a stratum, and ZeRO-3 gathers "
         "parameters part by part, on all processes in step; use strategy.name=stratified_deepspeed_stage_2 or stratified_fsdp2",
     ),
@@ -146,7 +144,9 @@ def refuse_combinations(config: RunConfig) -> None:
     for refusal in REFUSED:
         if refusal.when(config):
             key = config.trained_plugin_key
-            raise UserError(refusal.why.format(c=config, key=key, plugin=f"{key}={config.trained_plugin.name}"))
+            names = {"stateless": OBJECTIVES.where("needs_states", False), "cross_entropies": OBJECTIVES.where("cross_entropy")}
+            words = {word: f"{', '.join(some[:-1])} or {some[-1]}" for word, some in names.items()}
+            raise UserError(refusal.why.format(c=config, key=key, plugin=f"{key}={config.trained_plugin.name}", **words))
 
 
 def _only_aligned(config: RunConfig) -> bool:
@@ -154,4 +154,12 @@ def _only_aligned(config: RunConfig) -> bool:
 
 
 def _has_states(config: RunConfig) -> bool:
-    return hasattr(BACKBONES[config.model.name], Encoder.encode.__name__)
+    return BACKBONES[config.model.name].has_states
+
+
+def _objective(config: RunConfig) -> Loss:
+    return OBJECTIVES[config.objective.name]
+
+
+def _plugin(config: RunConfig) -> Plugin:
+    return PLUGINS[config.trained_plugin.name]

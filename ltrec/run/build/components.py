@@ -69,18 +69,19 @@ def options_of(variant: Any) -> dict[str, Any]:
 def build_backbone(config: RunConfig, manifest: Manifest) -> nn.Module:
     """The backbone, with its plugins if any, initialised from the run's seed alone."""
     torch.manual_seed(mix(config.seed, 0) >> 1)
-    make, num_items = BACKBONES[config.model.name], manifest.vocab.items
-    backbone = make(num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
+    row, num_items = BACKBONES[config.model.name], manifest.vocab.items
+    backbone = row.make(num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
     plugin = config.trained_plugin
     if plugin.name == "none":
         return backbone
     strata, max_len = strata_of(config, manifest), config.stream.max_len
-    return PLUGINS[plugin.name](backbone, strata=strata, seed=config.seed, max_len=max_len, **options_of(plugin))
+    offered = {"strata": strata, "num_strata": strata.count, "seed": config.seed, "max_len": max_len}
+    return PLUGINS[plugin.name].make(backbone, **offered, **options_of(plugin))
 
 
 def build_position_losses(config: RunConfig, vocabulary: Vocabulary) -> PositionLosses:
     """The loss at every position."""
-    emphasis = EMPHASES[config.emphasis.name](gather=all_gather_ids, **options_of(config.emphasis))
+    emphasis = EMPHASES[config.emphasis.name].make(gather=all_gather_ids, **options_of(config.emphasis))
     return PositionLosses(build_objective(config, vocabulary), emphasis)
 
 
@@ -113,8 +114,8 @@ def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) 
 
 def build_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
     """The loss, with the training popularity that its negatives and corrections need."""
-    make = OBJECTIVES[config.objective.name]
-    return make(**options_of(config.objective), train_count=vocabulary.train_count, gather=all_gather_ids)
+    row = OBJECTIVES[config.objective.name]
+    return row.make(**options_of(config.objective), train_count=vocabulary.train_count, gather=all_gather_ids)
 
 
 def build_plan(config: RunConfig, data: Data) -> Plan:

@@ -13,7 +13,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.order.trained import TrainedUsers, drawn_strata
-from ltrec.models.plugins import OF_STRATA
+from ltrec.models.plugins import PLUGINS
 
 
 def strata_of(config: RunConfig, manifest: Manifest) -> Strata:
@@ -45,7 +45,7 @@ def heirs_of(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
         UserError: the settings do not fit the data set.
     """
     strata = strata_of(config, manifest)
-    trained = trained_strata(config, manifest) if config.trained_plugin.name in OF_STRATA else ()
+    trained = trained_strata(config, manifest) if PLUGINS[config.trained_plugin.name].by_stratum else ()
     return strata.heirs(trained or range(strata.count))
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ltrec.aggregation import RULES
 from ltrec.causal.backdoor import Hajek
 from ltrec.causal.horvitz_thompson import HorvitzThompson
-from ltrec.causal.prior import COUNTS_EXAMPLES
+from ltrec.causal.prior import PRIORS
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
@@ -40,7 +40,7 @@ def build_stratified_options(config: RunConfig, data: Data, plan: Plan) -> Strat
         estimator = Hajek(prior_K, expected_presence_K(data.manifest, plan), causal.empty)
     strategy, rule = config.strategy, config.rule.name
     return StratifiedOptions(
-        rule=RULES[rule](prior_K=prior_K, empty=estimator, **options_of(config.rule)),
+        rule=RULES[rule].make(prior_K=prior_K, empty=estimator, **options_of(config.rule)),
         prior_K=prior_K,
         rule_name=rule,
         mode=strategy.mode,
@@ -59,7 +59,7 @@ def build_prior(config: RunConfig, data: Data, plan: Plan) -> Tensor:
         UserError: it does not fit the data set's strata.
     """
     causal = config.causal
-    counts = examples_K(data.folder, data.manifest, plan) if causal.prior in COUNTS_EXAMPLES else None
+    counts = examples_K(data.folder, data.manifest, plan) if PRIORS[causal.prior].counts_examples else None
     prior_K = prior_by(causal, plan.trained, counts)
     if causal.prior == "explicit":
         _refuse_shares_of_nobody(prior_K, expected_presence_K(data.manifest, plan), plan.strata.names())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ltrec.config.tree import RunConfig
-from ltrec.optim.schedule import CONSTANT
+from ltrec.optim.schedule import SCHEDULES
 from ltrec.training.patience import Patience
 
 
@@ -23,7 +23,8 @@ def why_finished(config: RunConfig, state: dict[str, Any], *, steps_per_epoch: i
     if loop.patience and waited >= loop.patience:
         reason, more = f"{waited} validations without a rise: trainer.patience={loop.patience}", "trainer.patience"
     elif step >= loop.max_epochs * steps_per_epoch:
-        reason, more = f"trainer.max_epochs={loop.max_epochs}", "trainer.max_epochs" if config.optim.schedule == CONSTANT else ""
+        longer = "" if SCHEDULES[config.optim.schedule].needs_length else "trainer.max_epochs"
+        reason, more = f"trainer.max_epochs={loop.max_epochs}", longer
     elif 0 < loop.max_steps <= step:
         return f"finished at step {step}, epoch {epoch} (trainer.max_steps={loop.max_steps}); nothing to do"
     else:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.optim.schedule import CONSTANT, schedule
+from ltrec.optim.schedule import SCHEDULES, schedule
 
 
 def check_planned_length(
@@ -48,7 +48,7 @@ def check_planned_length(
 def _changes(config: RunConfig, step: int, planned: int, total_steps: int) -> list[str]:
     """What another length makes of the moment in which training goes on."""
     optim, changes = config.optim, []
-    if optim.schedule != CONSTANT:
+    if SCHEDULES[optim.schedule].needs_length:
         then, now = (
             schedule(optim.schedule, warmup_steps=optim.warmup_steps, total_steps=steps, final_ratio=optim.final_ratio)(step)
             for steps in (planned, total_steps)

@@ -5,11 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.aggregation import RULE_KINDS
+from ltrec.aggregation import RULES
 from ltrec.aggregation.gram import OnPresent
 from tests.support.rules import build, ones, random_prior, random_rows, uniform
 
-GRAM = [name for name, kind in RULE_KINDS.items() if kind == "gram"]
+GRAM = [name for name in RULES if RULES[name].kind == "gram"]
 SCALE_FREE = [name for name in GRAM if name != "dot_attention"]
 
 

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.aggregation import RULE_CONFIGS, RULE_KINDS, RULES
+from ltrec.aggregation import RULES
 from ltrec.core.errors import UserError
 from ltrec.core.sumcount import SumCount
 from tests.support.rules import build, ones, random_prior, random_rows, uniform
 
-WEIGHING = [name for name, kind in RULE_KINDS.items() if kind != "coordinate"]
+WEIGHING = [name for name in RULES if RULES[name].kind != "coordinate"]
 COUNTS = torch.tensor([3, 0, 5, 0, 40])
 PRESENT = COUNTS > 0
 
@@ -30,9 +30,7 @@ def watched(rule):
 
 
 def test_the_table_agrees_with_itself():
-    assert set(RULES) == set(RULE_CONFIGS) == set(RULE_KINDS)
-    assert [name for name, config in RULE_CONFIGS.items() if config().name != name] == []
-    assert [name for name in RULES if build(name, uniform(3)).kind != RULE_KINDS[name]] == []
+    assert [name for name in RULES if build(name, uniform(3)).kind != RULES[name].kind] == []
 
 
 @pytest.mark.parametrize("name", WEIGHING)
@@ -123,8 +121,8 @@ def test_rules_that_go_by_numbers_or_chance_do_not_claim_to_be_equivariant(name)
 def test_config_tree_needs_neither_torchjd_nor_its_solvers():
     """They take half a second; importing the table, making configs and building rules must not load them."""
     script = (
-        "import sys, torch; from ltrec.aggregation import RULES, RULE_CONFIGS; [c() for c in RULE_CONFIGS.values()];"
-        "RULES['cagrad'](prior_K=torch.ones(2), empty=None, c=0.4);"
+        "import sys, torch; from ltrec.aggregation import RULES; [c() for c in RULES.configs().values()];"
+        "RULES['cagrad'].make(prior_K=torch.ones(2), empty=None, c=0.4);"
         "print(sorted({'torchjd', 'cvxpy', 'scipy', 'qpsolvers', 'quadprog'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -149,7 +147,7 @@ def test_config_tree_needs_neither_torchjd_nor_its_solvers():
 )
 def test_impossible_options_are_refused(name, bad, word):
     with pytest.raises(ValueError, match=word):
-        RULE_CONFIGS[name](**bad)
+        RULES[name].config(**bad)
 
 
 @pytest.mark.parametrize("name", [name for name in WEIGHING if name != "pcgrad"])

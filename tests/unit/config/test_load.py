@@ -16,11 +16,11 @@ from ltrec.config.convert import describe
 from ltrec.config.identity import named
 from ltrec.config.load import dump, load, split_arguments
 from ltrec.config.settle import leaf_keys
-from ltrec.config.tree import VARIANTS, RunConfig
+from ltrec.config.tree import RunConfig, variants
 from ltrec.core.errors import UserError
 
 WRITABLE = re.compile(r"(a list of )?(text|int|float|true or false|one of .*)( or null)?")
-CHOICES = [(section, name) for section, table in VARIANTS.items() for name in table]
+CHOICES = [(section, name) for section, table in variants().items() for name in table]
 AROUND = {"plugin.trained": ["plugin.name=memory"]}
 """What must be chosen before a section inside a variant."""
 
@@ -51,7 +51,7 @@ def test_every_variant_is_chosen_by_its_name_and_survives(section: str, name: st
     config = load([], choosing(section, name))
     assert at(config, section).name == name
     plain = config if section not in AROUND else replace(config, plugin=config.plugin.trained)
-    assert at(plain, section.partition(".")[0]) == VARIANTS[section][name]()
+    assert at(plain, section.partition(".")[0]) == variants()[section][name]()
     assert reload(config, tmp_path) == config
 
 
@@ -211,7 +211,7 @@ def test_arguments_are_split_into_files_and_words(tmp_path: Path, monkeypatch: p
             ),
             "optim.lr": st.floats(min_value=1e-30, max_value=1e6),
             "model.width": st.integers(1, 2**15).map(lambda half: 2 * half),
-            "objective.name": st.sampled_from(sorted(VARIANTS["objective"])),
+            "objective.name": st.sampled_from(sorted(variants()["objective"])),
             "evaluation.item_shares": st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4, unique=True).map(sorted),
             "tracking.entity": st.none() | st.sampled_from(["null", "~", "a b", "12"]),
             "prepare.sources": st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=8), max_size=3),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.config.tree import VARIANTS, RunConfig
+from ltrec.config.tree import RunConfig, variants
 from ltrec.core.bounds import Between, OneOf, bounds_of, check_fields
 from ltrec.data.fetch import SyntheticConfig
 
@@ -37,10 +37,10 @@ FREE_TEXT = {
 
 def configs() -> Iterator[type]:
     """Every dataclass that a user can set something of."""
-    variants = [config for table in VARIANTS.values() for config in table.values()]
+    chosen = [config for table in variants().values() for config in table.values()]
     sections = [type(getattr(RunConfig(), f.name)) for f in fields(RunConfig) if is_dataclass(getattr(RunConfig(), f.name))]
-    inner = [type(value) for made in (variant() for variant in variants) for value in map(made.__getattribute__, made.__slots__)]
-    yield from dict.fromkeys([RunConfig, *sections, *variants, *filter(is_dataclass, inner), SyntheticConfig])
+    inner = [type(value) for made in (variant() for variant in chosen) for value in map(made.__getattribute__, made.__slots__)]
+    yield from dict.fromkeys([RunConfig, *sections, *chosen, *filter(is_dataclass, inner), SyntheticConfig])
 
 
 def leaves(hint: Any) -> set[Any]:

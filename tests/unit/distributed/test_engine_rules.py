@@ -5,7 +5,7 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from ltrec.aggregation import COORDINATE, GRAM, LINEAR, RULE_CONFIGS, RULES
+from ltrec.aggregation import RULES
 from ltrec.causal.backdoor import Hajek
 from ltrec.causal.horvitz_thompson import HorvitzThompson
 from ltrec.core.hashing import mix
@@ -24,8 +24,8 @@ every_world = pytest.mark.parametrize("world", [1, 2, 3, 4])
 
 
 def build(name):
-    options = {field: value for field, value in asdict(RULE_CONFIGS[name]()).items() if field != "name"} | CONSTANT.get(name, {})
-    return RULES[name](prior_K=PRIOR_K, empty=Hajek(PRIOR_K, torch.ones(5)), **options)
+    options = {field: value for field, value in asdict(RULES[name].config()).items() if field != "name"} | CONSTANT.get(name, {})
+    return RULES[name].make(prior_K=PRIOR_K, empty=Hajek(PRIOR_K, torch.ones(5)), **options)
 
 
 def holey(world):
@@ -44,10 +44,10 @@ def alone(window, name):
 
 
 @every_world
-@pytest.mark.parametrize("name", [*LINEAR, *GRAM])
+@pytest.mark.parametrize("name", [*RULES.where("kind", "linear"), *RULES.where("kind", "gram")])
 def test_weights_are_those_of_one_process(name, world):
     """Invariant 7, in every mode. Solvers iterate to their own tolerance; a matrix off by rounding may shift their last digits."""
-    window, tolerance = holey(world), 1e-12 if name in LINEAR else 1e-6
+    window, tolerance = holey(world), 1e-12 if RULES[name].kind == "linear" else 1e-6
     true = alone(window, name)
     for mode in MODES[build(name).kind]:
         for rank in ran(window, lambda: build(name), mode, prior_K=PRIOR_K):
@@ -57,7 +57,7 @@ def test_weights_are_those_of_one_process(name, world):
 
 
 @every_world
-@pytest.mark.parametrize("name", COORDINATE)
+@pytest.mark.parametrize("name", RULES.where("kind", "coordinate"))
 def test_coordinate_rules_combine_shards_alone(name, world):
     window = holey(world)
     true = alone(window, "uniform")
@@ -95,7 +95,7 @@ def test_a_toy_rule_by_coordinate_with_plugins(world):
 def test_a_window_with_nothing_in_it_is_no_trouble(name):
     nothing = crowded(2, 5, 1).without(lambda row: True)
     for rank in ran(nothing, lambda: build(name), "per_stratum", prior_K=PRIOR_K):
-        assert rank.gradients is None and (name in COORDINATE or not rank.report.weights_K.any())
+        assert rank.gradients is None and (RULES[name].kind == "coordinate" or not rank.report.weights_K.any())
 
 
 class Moody(ToyGram):

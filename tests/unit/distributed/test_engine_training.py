@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ltrec.aggregation import RULE_CONFIGS, RULES
+from ltrec.aggregation import RULES
 from ltrec.causal.backdoor import Hajek
 from ltrec.core.errors import UserError
 from ltrec.core.sumcount import SumCount
@@ -110,8 +110,8 @@ def test_a_resumed_rule_goes_on_as_if_nothing_had_happened(name, mode):
     windows = [window_of(step, world=2) for step in range(8)]
 
     def made_and_optimizer(parameters=None, state=None):
-        fields = {k: getattr(RULE_CONFIGS[name](), k) for k in RULE_CONFIGS[name].__dataclass_fields__ if k != "name"}
-        rule = RULES[name](prior_K=PRIOR_K, empty=Hajek(PRIOR_K, torch.ones(3)), **fields)
+        fields = {k: getattr(RULES[name].config(), k) for k in RULES[name].config.__dataclass_fields__ if k != "name"}
+        rule = RULES[name].make(prior_K=PRIOR_K, empty=Hajek(PRIOR_K, torch.ones(3)), **fields)
         made = bench(3, rule, mode, prior_K=PRIOR_K)
         if parameters is not None:
             made.stage.load_state_dict(parameters, strict=False)  # the tied name is listed once

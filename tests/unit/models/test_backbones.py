@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from ltrec.models.backbones import (
-    BACKBONE_CONFIGS,
     BACKBONES,
     CandidateScorer,
     Encoder,
@@ -22,14 +21,13 @@ from tests.support.sequences import histories, stir
 
 NUM_ITEMS, MAX_LEN = 20, 9
 SMALL = {"sasrec": {"width": 8}, "gru4rec": {"width": 8, "hidden": 6}, "din": {"width": 8, "layers": (6, 5)}}
-STATELESS = {"din"}
 EVERY = pytest.mark.parametrize("name", list(BACKBONES))
 LENGTHS = st.lists(st.integers(0, MAX_LEN), min_size=1, max_size=8)
 
 
 def model_of(name, **options):
     torch.manual_seed(1)
-    return stir(BACKBONES[name](NUM_ITEMS, MAX_LEN, **{"dropout": 0.0, **SMALL[name], **options}).double())
+    return stir(BACKBONES[name].make(NUM_ITEMS, MAX_LEN, **{"dropout": 0.0, **SMALL[name], **options}).double())
 
 
 def outputs(model, batch):
@@ -41,11 +39,11 @@ def outputs(model, batch):
 
 @EVERY
 def test_the_tables_agree_with_the_protocols_and_configs(name):
-    config, model = BACKBONE_CONFIGS[name](), BACKBONES[name](NUM_ITEMS, MAX_LEN)
+    config, model = BACKBONES[name].config(), BACKBONES[name].make(NUM_ITEMS, MAX_LEN)
     assert config.name == name
     assert isinstance(model, Scorer) and isinstance(model, Trunk)
     assert set(model.places) <= {"items", "state"}
-    assert isinstance(model, Encoder) == (name not in STATELESS) == (not isinstance(model, CandidateScorer))
+    assert isinstance(model, Encoder) == BACKBONES[name].has_states == (not isinstance(model, CandidateScorer))
     options = inspect.signature(type(model)).parameters
     defaults = {key: value for key, value in dataclasses.asdict(config).items() if key != "name"}
     assert {key: options[key].default for key in defaults} == defaults
@@ -56,17 +54,17 @@ def test_the_tables_agree_with_the_protocols_and_configs(name):
 def test_a_plugged_trunk_is_what_its_trunk_is(name):
     trunk = model_of(name)
     plugged = plug(trunk, num_strata=3)
-    assert isinstance(plugged, Encoder) == isinstance(trunk, Encoder) == (name not in STATELESS)
-    assert isinstance(plugged, CandidateScorer) == isinstance(trunk, CandidateScorer) == (name in STATELESS)
+    assert isinstance(plugged, Encoder) == isinstance(trunk, Encoder) == BACKBONES[name].has_states
+    assert isinstance(plugged, CandidateScorer) == isinstance(trunk, CandidateScorer) == (not BACKBONES[name].has_states)
 
 
 @EVERY
 def test_it_is_built_on_the_meta_device_and_filled_later(name):
     with torch.device("meta"):
-        model = BACKBONES[name](10**6, MAX_LEN, **SMALL[name])
+        model = BACKBONES[name].make(10**6, MAX_LEN, **SMALL[name])
     assert {p.device.type for p in model.parameters()} == {"meta"}
     with torch.device("meta"):
-        small = BACKBONES[name](NUM_ITEMS, MAX_LEN, **SMALL[name]).double()
+        small = BACKBONES[name].make(NUM_ITEMS, MAX_LEN, **SMALL[name]).double()
     filled = small.to_empty(device="cpu")
     filled.load_state_dict(model_of(name).state_dict())
     batch = histories([3, 5], NUM_ITEMS)

@@ -23,7 +23,7 @@ EVERY = pytest.mark.parametrize("name", NAMES)
 
 def trunk_of(name, dtype=torch.float64):
     torch.manual_seed(0)
-    return stir(BACKBONES[name](num_items=30, max_len=8, width=8, dropout=0.0)).to(dtype)
+    return stir(BACKBONES[name].make(num_items=30, max_len=8, width=8, dropout=0.0)).to(dtype)
 
 
 def plugged_of(name, *, awake=True, stirred=True, **options):

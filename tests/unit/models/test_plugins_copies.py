@@ -15,7 +15,7 @@ EVERY = pytest.mark.parametrize("name", NAMES)
 
 def trunk_of(name):
     torch.manual_seed(0)
-    return stir(BACKBONES[name](num_items=30, max_len=8, width=8, dropout=0.0)).double().eval()
+    return stir(BACKBONES[name].make(num_items=30, max_len=8, width=8, dropout=0.0)).double().eval()
 
 
 def copies_of(name, *, apart=False):

@@ -20,7 +20,7 @@ LENGTHS, TIERS = [2, 7, 4, 1, 12, 6], [0, 2, 1, 2, 2, -1]
 
 def melt_of(*, name="sasrec", awake=True, stirred=True, seed=3, dropout=0.0, **options):
     torch.manual_seed(0)
-    trunk = stir(BACKBONES[name](num_items=30, max_len=12, width=8, dropout=dropout)).double()
+    trunk = stir(BACKBONES[name].make(num_items=30, max_len=12, width=8, dropout=dropout)).double()
     model = Melt(trunk, strata=STRATA, seed=seed, max_len=12, **{"weight": 0.5, "ramp_steps": 100, **options}).double()
     if stirred:
         torch.nn.init.normal_(model.map.weight, std=0.3)
@@ -148,7 +148,7 @@ def test_it_is_an_encoder_whose_map_is_nobodys_own():
 
 
 def test_what_it_cannot_do_is_refused():
-    din = BACKBONES["din"](num_items=30, max_len=12, width=8)
+    din = BACKBONES["din"].make(num_items=30, max_len=12, width=8)
     options = {"seed": 0, "max_len": 12, "weight": 0.5, "ramp_steps": 10}
     with pytest.raises(UserError, match=r"plugin\.name=melt maps states, and DIN has none"):
         Melt(din, strata=STRATA, **options)

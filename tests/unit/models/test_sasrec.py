@@ -14,7 +14,7 @@ import ltrec.models.backbones.sasrec as sasrec
 import ltrec.models.layout as layout
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
-from ltrec.models.backbones import BACKBONE_CONFIGS, BACKBONES, Encoder, SASRec, SASRecConfig, Scorer
+from ltrec.models.backbones import BACKBONES, Encoder, SASRec, SASRecConfig, Scorer
 from ltrec.models.layout import AttentionLayout, attention_layout, length_groups
 from ltrec.optim.build import adamw
 
@@ -227,10 +227,10 @@ def test_autocast_gives_nearly_the_same_states(positions):
 
 
 def test_the_tables_agree_with_the_protocols_and_configs():
-    model = BACKBONES["sasrec"](NUM_ITEMS, MAX_LEN)
+    model = BACKBONES["sasrec"].make(NUM_ITEMS, MAX_LEN)
     assert isinstance(model, Scorer)
     assert isinstance(model, Encoder)
-    config = BACKBONE_CONFIGS["sasrec"]()
+    config = BACKBONES["sasrec"].config()
     assert config == SASRecConfig()
     assert config.name == "sasrec"
     assert (model.items.embedding_dim, len(model.blocks), model.drop.share) == (config.width, config.blocks, config.dropout)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from ltrec.objectives import OBJECTIVE_CONFIGS, OBJECTIVES, Draw, Objective
+from ltrec.objectives import OBJECTIVES, Draw, Objective
 from ltrec.objectives.negatives import PopularityProposal, negatives_per_example, negatives_per_step
 
 N, V, D = 40, 12, 4
@@ -27,9 +27,9 @@ def problem(dtype=torch.float64):
 
 
 def build(name, count, gather=lambda ids: ids, **options):
-    config = dataclasses.asdict(OBJECTIVE_CONFIGS[name](**options))
+    config = dataclasses.asdict(OBJECTIVES[name].config(**options))
     del config["name"]
-    return OBJECTIVES[name](train_count=count, gather=gather, **config)
+    return OBJECTIVES[name].make(train_count=count, gather=gather, **config)
 
 
 def gradients(loss, states, table):

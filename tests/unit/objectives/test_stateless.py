@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ltrec.objectives import OBJECTIVE_CONFIGS, OBJECTIVES, STATELESS, CandidateObjective, Draw
+from ltrec.objectives import OBJECTIVES, CandidateObjective, Draw
 from tests.unit.objectives.test_sampled_losses import N, V, build, problem
 
 CASES = {
@@ -43,14 +43,14 @@ def test_both_forms_agree(case):
 
 
 @pytest.mark.parametrize("name", list(OBJECTIVES))
-def test_the_list_of_names_is_what_the_classes_say(name):
+def test_the_rows_are_what_the_classes_say(name):
     objective = build(name, torch.ones(V + 1, dtype=torch.int64))
-    assert isinstance(objective, CandidateObjective) == (name in STATELESS)
-    assert name in OBJECTIVE_CONFIGS
-    assert not (name in STATELESS and objective.coupled)
+    assert isinstance(objective, CandidateObjective) == (not OBJECTIVES[name].needs_states)
+    assert objective.coupled == OBJECTIVES[name].couples_rows
+    assert not (isinstance(objective, CandidateObjective) and objective.coupled)
 
 
-@pytest.mark.parametrize("name", STATELESS)
+@pytest.mark.parametrize("name", OBJECTIVES.where("needs_states", False))
 def test_low_precision_scores_give_float32_losses(name):
     states, targets, table, count, draw = problem(torch.float32)
     objective, scores_NV = build(name, count), (states @ table.T).bfloat16()
@@ -60,7 +60,7 @@ def test_low_precision_scores_give_float32_losses(name):
     assert torch.equal(low, objective.of_candidates(lambda items: scores_NV.float().gather(1, items), targets, draw))
 
 
-@pytest.mark.parametrize("name", STATELESS)
+@pytest.mark.parametrize("name", OBJECTIVES.where("needs_states", False))
 def test_no_example_is_no_error(name):
     _, targets, _, count, _ = problem()
     objective = build(name, count)

@@ -62,7 +62,7 @@ def made(data, model, kind, *words):
 
 
 def rule_of(weights_K):
-    return RULES["backdoor"](prior_K=weights_K, empty=Hajek(weights_K, torch.ones_like(weights_K)))
+    return RULES["backdoor"].make(prior_K=weights_K, empty=Hajek(weights_K, torch.ones_like(weights_K)))
 
 
 def gradients(stage, batches, mode, prior_K, weights_K):

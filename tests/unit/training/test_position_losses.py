@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from ltrec.models.backbones import BACKBONES, CandidateScorer, Encoder
 from ltrec.models.plugins import plug
-from ltrec.objectives import OBJECTIVE_CONFIGS, OBJECTIVES, STATELESS
+from ltrec.objectives import OBJECTIVES
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.training.position_losses import PositionLosses
 from tests.support.sequences import histories, stir
@@ -32,11 +32,11 @@ class WithoutStates(nn.Module):
 
 
 def losses_of(name):
-    options = dataclasses.asdict(OBJECTIVE_CONFIGS[name]())
+    options = dataclasses.asdict(OBJECTIVES[name].config())
     del options["name"]
     count = torch.arange(NUM_ITEMS + 1)
-    objective = OBJECTIVES[name](train_count=count, gather=lambda ids: ids, **options)
-    return PositionLosses(objective, EMPHASES["none"](gather=lambda x: x))
+    objective = OBJECTIVES[name].make(train_count=count, gather=lambda ids: ids, **options)
+    return PositionLosses(objective, EMPHASES["none"].make(gather=lambda x: x))
 
 
 def batch_of(lengths, strata=None):
@@ -47,10 +47,10 @@ def batch_of(lengths, strata=None):
 
 def model_of(name):
     torch.manual_seed(1)
-    return stir(BACKBONES[name](NUM_ITEMS, MAX_LEN, width=8, dropout=0.0).double())
+    return stir(BACKBONES[name].make(NUM_ITEMS, MAX_LEN, width=8, dropout=0.0).double())
 
 
-@pytest.mark.parametrize("name", STATELESS)
+@pytest.mark.parametrize("name", OBJECTIVES.where("needs_states", False))
 @pytest.mark.parametrize("backbone", ["sasrec", "gru4rec"])
 def test_an_encoder_that_hides_its_states_has_the_same_losses_and_gradients(name, backbone):
     model, position_losses, batch = model_of(backbone), losses_of(name), batch_of([4, 1, 6])
@@ -70,7 +70,7 @@ def test_a_choice_among_users_weighs_all_targets_of_a_user_alike_and_other_empha
     batch = batch_of([2, 3, 1])
 
     def emphasised(name, unit, **options):
-        position_losses = PositionLosses(lambda *_: losses, EMPHASES[name](gather=lambda x: x, **options))
+        position_losses = PositionLosses(lambda *_: losses, EMPHASES[name].make(gather=lambda x: x, **options))
         position_losses.objective.draws = position_losses.objective.coupled = False
         return position_losses(model_of("sasrec"), batch, 5, unit)[0]
 
@@ -80,7 +80,7 @@ def test_a_choice_among_users_weighs_all_targets_of_a_user_alike_and_other_empha
         assert torch.equal(emphasised(name, unit), emphasised(name, "target"))
 
 
-@pytest.mark.parametrize("name", STATELESS)
+@pytest.mark.parametrize("name", OBJECTIVES.where("needs_states", False))
 def test_din_s_losses_of_a_row_do_not_depend_on_its_company(name):
     model, position_losses, batch = model_of("din"), losses_of(name), batch_of([4, 1, 6])
     whole, _ = position_losses(model, batch, 5)

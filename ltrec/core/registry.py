@@ -1,0 +1,152 @@
+"""Variants by name: one row for each, and one place where a package outside this one adds its own.
+
+    BACKBONES.register("mine", config=MineConfig, build=Mine, has_states=True)      in any module that `imports:` names
+
+A row says all that is known of a variant before it is built: the dataclass of its options, the function that builds it, and its
+capabilities, which are fields of the row. Whoever must know what a variant can do asks its row, never its name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from ltrec.core.errors import UserError, nearest
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What every registry knows of a name.
+
+    Attributes:
+        name: how a config calls it.
+        build: what makes it, or the function that it is.
+    """
+
+    name: str
+    build: Callable[..., Any]
+
+    @property
+    def module(self) -> str:
+        """Where it is defined."""
+        return str(getattr(self.build, "__module__", type(self.build).__module__))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant(Row, Generic[T]):
+    """A row with options of its own.
+
+    Attributes:
+        config: dataclass of the options, all with defaults, one of them `name`.
+        needs: which of the parts that every variant is offered (`offers`) `build` takes, besides its options.
+    """
+
+    offers: ClassVar[tuple[str, ...]] = ()
+    build: Callable[..., T]
+    config: type[Any]
+    needs: tuple[str, ...] = ()
+
+    def make(self, *positional: Any, **given: Any) -> T:
+        """Build it from its options and, of all parts that are offered, those that it needs."""
+        taken = {key: value for key, value in given.items() if key in self.needs or key not in self.offers}
+        return self.build(*positional, **taken)
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Registry(Generic[R]):
+    """Rows by name, in the order in which they were registered.
+
+    Args:
+        key: the setting that chooses among them, for messages: ``model.name``.
+        row: dataclass of a row.
+    """
+
+    def __init__(self, key: str, row: type[R]) -> None:
+        self.key = key
+        self._row = row
+        self._rows: dict[str, R] = {}
+
+    def register(self, name: str, **row: Any) -> None:
+        """Add a row.
+
+        Args:
+            name: not yet taken.
+            row: the row's fields: `build`, for a variant with options `config` and `needs`, and its capabilities.
+
+        Raises:
+            UserError: the name is taken, or the row is not one of this registry's.
+        """
+        if not _NAME.fullmatch(name):
+            raise UserError(f"{self.key}: {name!r} cannot be registered; a name is letters, digits, '_', '-' and '.'")
+        if name in self._rows:
+            raise UserError(f"{self.key}={name} is registered already, by {self._rows[name].module}; choose another name")
+        self._refuse_fields(name, row)
+        made = self._row(name=name, **row)
+        if isinstance(made, Variant):
+            self._refuse_config(made)
+        self._rows[name] = made
+
+    def remove(self, name: str) -> None:
+        """Take a row out again, so that a notebook's cell may be run twice."""
+        self[name]
+        del self._rows[name]
+
+    def configs(self) -> dict[str, type[Any]]:
+        """name -> dataclass of its options, of all that are registered now."""
+        return {name: row.config for name, row in self._rows.items() if isinstance(row, Variant)}
+
+    def where(self, capability: str, value: object = True) -> tuple[str, ...]:
+        """The names whose row has that capability."""
+        return tuple(name for name, row in self._rows.items() if getattr(row, capability) == value)
+
+    def unknown(self, name: object) -> str:
+        """What to say of a name that nobody registered."""
+        return f"unknown {self.key} {name!r}{nearest(str(name), self._rows)}; known: {', '.join(self._rows)}"
+
+    def _refuse_fields(self, name: str, row: dict[str, Any]) -> None:
+        known = {f.name for f in fields(self._row)} - {"name"}
+        for field in sorted(row.keys() - known):
+            raise UserError(f"{self.key}={name}: a row has no {field!r}{nearest(field, known)}; it has {', '.join(sorted(known))}")
+        required = {f.name for f in fields(self._row) if f.default is MISSING} - {"name"}
+        for field in sorted(required - row.keys()):
+            raise UserError(f"{self.key}={name}: a row needs {field!r}")
+
+    def _refuse_config(self, row: Variant[Any]) -> None:
+        if not (isinstance(row.config, type) and is_dataclass(row.config) and "name" in {f.name for f in fields(row.config)}):
+            raise UserError(f"{self.key}={row.name}: config must be a dataclass with a field 'name'; got {row.config!r}")
+        try:
+            default: Any = row.config()
+        except TypeError as error:
+            raise UserError(f"{self.key}={row.name}: every option of {row.config.__name__} needs a default ({error})") from None
+        if default.name != row.name:
+            raise UserError(f"{self.key}={row.name}: {row.config.__name__}.name is {default.name!r}; it must be {row.name!r}")
+        for part in row.needs:
+            if part not in row.offers:
+                raise UserError(f"{self.key}={row.name}: needs {part!r}, which is not offered; offered: {', '.join(row.offers)}")
+
+    def __getitem__(self, name: str) -> R:
+        """The row of a name.
+
+        Raises:
+            UserError: nobody registered it; with the nearest and all known names.
+        """
+        if name not in self._rows:
+            raise UserError(self.unknown(name))
+        return self._rows[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._rows
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
