@@ -6,17 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ltrec.core.bounds import INT32, Between, OneOf, check_fields
+from ltrec.distributed.strategies import JOINT, MODES, STRATEGIES
 
-NAMES = (
-    "joint",
-    "stratified",
-    "stratified_ddp",
-    "stratified_deepspeed_stage_1",
-    "stratified_deepspeed_stage_2",
-    "stratified_deepspeed_stage_3",
-    "stratified_fsdp2",
-)
-MODES = ("auto", "per_stratum", "weighted", "replay", "aligned")
 SOURCES = ("auto", "split", "retained")
 NONFINITE = ("stop", "skip")
 
@@ -25,10 +16,10 @@ NONFINITE = ("stop", "skip")
 class StrategyConfig:
     """Gradients: of the mean loss (joint), or by stratum and combined by the rule."""
 
-    name: Annotated[str, OneOf(*NAMES)] = "joint"
+    name: Annotated[str, OneOf(*STRATEGIES)] = JOINT
     """joint: the mean over all targets, Lightning's own strategies. stratified: by stratum, on one device, or DDP under torchrun.
     stratified_ddp, stratified_deepspeed_stage_1, _2, _3, stratified_fsdp2: by stratum, with that engine."""
-    mode: Annotated[str, OneOf(*MODES)] = "auto"
+    mode: Annotated[str, OneOf("auto", *MODES)] = "auto"
     """per_stratum: each stratum's gradient is formed and reduced by itself. weighted: one ordinary backward pass of a weighted
     loss. replay: Gram matrix first, then the weighted pass. aligned: inner steps over users or strata (see `alignment`); with
     plugins until they wake, then per_stratum. auto: per_stratum; on DeepSpeed weighted or replay, by the rule."""

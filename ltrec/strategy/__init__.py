@@ -1,36 +1,47 @@
-"""Lightning strategies that form and combine per-stratum gradients. Importing this package registers their names:
+"""Lightning strategies that compute gradients per stratum and combine them. Importing this package registers their names:
 
 Trainer(strategy="stratified")                    one device
 Trainer(strategy="stratified_ddp")                several processes, replicated parameters
 Trainer(strategy="stratified_deepspeed_stage_2")  several processes, ZeRO (stage_1, stage_2, stage_3)
 Trainer(strategy="stratified_fsdp2")              several processes, sharded parameters
+
+The names and what each strategy can do are rows of `ltrec.distributed.strategies`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any
 
 from pytorch_lightning.strategies import Strategy, StrategyRegistry
 
+from ltrec.distributed.strategies import STRATEGIES
 from ltrec.strategy.ddp import StratifiedDDPStrategy
-from ltrec.strategy.deepspeed.lazy import DeepSpeedStage
 from ltrec.strategy.fsdp2 import StratifiedFSDP2Strategy
 from ltrec.strategy.options import StratifiedOptions
 from ltrec.strategy.single import StratifiedSingleDeviceStrategy
 from ltrec.strategy.stratified import Stratified
 
-STRATEGIES: dict[str, Callable[..., Strategy]] = {
-    "stratified": StratifiedSingleDeviceStrategy,
-    "stratified_ddp": StratifiedDDPStrategy,
-    "stratified_deepspeed_stage_1": DeepSpeedStage(1),
-    "stratified_deepspeed_stage_2": DeepSpeedStage(2),
-    "stratified_deepspeed_stage_3": DeepSpeedStage(3),
-    "stratified_fsdp2": StratifiedFSDP2Strategy,
-}
-"""name -> strategy."""
 
-for _name, _strategy in STRATEGIES.items():
-    StrategyRegistry.register(_name, _strategy, description=(_strategy.__doc__ or "").splitlines()[0], override=True)
+def make_strategy(name: str, **options: Any) -> Strategy:
+    """The strategy of that name; DeepSpeed is imported only here, when it is asked for.
+
+    Args:
+        name: of the table.
+        options: as its class takes them.
+    """
+    info = STRATEGIES[name]
+    module, _, class_name = info.import_path.partition(":")
+    zero = {} if info.zero_stage is None else {"stage": info.zero_stage}
+    strategy = getattr(import_module(module), class_name)(**zero, **options)
+    assert isinstance(strategy, Strategy)
+    return strategy
+
+
+for _name, _info in STRATEGIES.items():
+    if _info.is_stratified:
+        StrategyRegistry.register(_name, partial(make_strategy, _name), description=_info.summary, override=True)
 
 __all__ = [
     "STRATEGIES",
@@ -39,4 +50,5 @@ __all__ = [
     "StratifiedFSDP2Strategy",
     "StratifiedOptions",
     "StratifiedSingleDeviceStrategy",
+    "make_strategy",
 ]

@@ -16,7 +16,7 @@ from ltrec.strategy.stratified import Stratified
 class StratifiedDDPStrategy(Stratified, DDPStrategy):
     """Several processes with a replica each."""
 
-    title = "stratified_ddp"
+    name = "stratified_ddp"
 
     def configure_ddp(self) -> None:
         """Wrap the module unless the engine reduces by itself."""

@@ -105,8 +105,7 @@ class _FullyShardedStrategy(ModelParallelStrategy):
 class StratifiedFSDP2Strategy(Stratified, _FullyShardedStrategy):
     """Several processes with a shard each."""
 
-    title = "stratified_fsdp2"
-    modes = ("per_stratum", "weighted")
+    name = "stratified_fsdp2"
 
     def setup(self, trainer: Trainer) -> None:
         """Let one set of counters see everything that is sent."""

@@ -18,7 +18,7 @@ class StratifiedSingleDeviceStrategy(Stratified, SingleDeviceStrategy):
         options: of the strategies that this is made of.
     """
 
-    title = "stratified"
+    name = "stratified"
 
     def __init__(self, device: torch.device | str | None = None, **options: Any) -> None:
         super().__init__(device=device or "cpu", **options)

@@ -31,6 +31,7 @@ from ltrec.distributed.layout import lay_out
 from ltrec.distributed.report import StepReport
 from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.store import FlatStore, Store
+from ltrec.distributed.strategies import STRATEGIES, StrategyInfo
 from ltrec.strategy import gradients
 from ltrec.strategy import options as choices
 from ltrec.strategy.buffers import buffers_kept
@@ -45,16 +46,12 @@ class Stratified(Strategy):
     """To be listed before the Lightning strategy that it changes.
 
     Attributes:
-        modes: what the strategy can do, the preferred mode first.
-        keeps_windows: whether `replay` keeps a window's micro-batches until its Gram matrix is known.
-        gradient_divisor: what the stack divides gradients by in an ordinary backward pass: 1, or W.
+        name: its row in `ltrec.distributed.strategies`.
         mode, source: chosen when the module is connected.
         engine: built at setup.
     """
 
-    modes: tuple[str, ...] = ("per_stratum", "weighted", "replay", "aligned")
-    title = "stratified"
-    keeps_windows = False
+    name = "stratified"
 
     mode: str
     source: str
@@ -71,9 +68,14 @@ class Stratified(Strategy):
     # -- setup ------------------------------------------------------------------------------------------------------------------
 
     @property
+    def info(self) -> StrategyInfo:
+        """What this strategy can do."""
+        return STRATEGIES[self.name]
+
+    @property
     def stage(self) -> StratifiedModule:
         """The Lightning module, as the engine sees it."""
-        return as_stage(self.lightning_module, self.title)
+        return as_stage(self.lightning_module, self.name)
 
     @property
     def plugins(self) -> Plugins:
@@ -93,11 +95,11 @@ class Stratified(Strategy):
         self._settle(model)
 
     def _settle(self, model: LightningModule) -> None:
-        self._checked_stage = stage = as_stage(model, self.title)
+        self._checked_stage = stage = as_stage(model, self.name)
         if self._options is None:
             self._options = choices.default_options(stage.num_strata)
         options = self._options
-        self.mode = choices.choose_mode(options.mode, options.rule.kind, self.modes, self.title)
+        self.mode = choices.choose_mode(options.mode, options.rule.kind, self.info.modes, self.name)
         coupled = stage.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
         self.source = choices.choose_source(options.source, coupled=coupled, mode=self.mode)
 
@@ -113,7 +115,7 @@ class Stratified(Strategy):
         """
         self._settle(model)
         if self.mode == "replay":
-            choices.refuse_replay(plugins_of(self._checked_stage, model), 1 if self.keeps_windows else micro_batches)
+            choices.refuse_replay(plugins_of(self._checked_stage, model), 1 if self.info.keeps_micro_batches else micro_batches)
         if self.mode == "aligned":
             choices.refuse_scaler(self._scaler)
 
@@ -131,7 +133,7 @@ class Stratified(Strategy):
             store=self.make_store(collectives) if self.needs_store else None,
             seed=options.seed,
         )
-        self._modes = {name: GRADIENT_MODES[name](self) for name in self.modes}
+        self._modes = {name: GRADIENT_MODES[name](self) for name in self.info.modes}
         if self.mode == "weighted":
             self._correct_plugins()
 
@@ -144,7 +146,7 @@ class Stratified(Strategy):
 
     def describe(self) -> str:
         """One line for people: what was chosen."""
-        return choices.describe(self.options, self.title, self.mode, self.source if self.needs_store else None)
+        return choices.describe(self.options, self.name, self.mode, self.source if self.needs_store else None)
 
     def make_store(self, collectives: Collectives) -> Store:
         """Where per-stratum gradients live."""

@@ -15,14 +15,12 @@ from ltrec.causal.config import CausalConfig
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.distributed.alignment_config import AlignmentConfig
+from ltrec.distributed.strategies import STRATEGIES, StrategyInfo
 from ltrec.models.backbones import BACKBONES
 from ltrec.models.plugins import PLUGINS, Plugin
 from ltrec.objectives import OBJECTIVES, Loss
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.training.switch_config import SwitchConfig
-
-WHOLE = ("joint", "stratified", "stratified_ddp")
-"""Strategies that hold every gradient whole in every process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ REFUSED: tuple[Refusal, ...] = (
         "cross-entropy over items that would give one; use {cross_entropies}",
     ),
     Refusal(
-        lambda c: c.trained_plugin.name != "none" and c.strategy.name == "joint",
+        lambda c: c.trained_plugin.name != "none" and not _strategy(c).is_stratified,
         "{plugin} needs gradients by stratum: use strategy.name=stratified (for joint training of the trunk "
         "with causal.prior=class_balanced causal.beta=0 causal.estimator=horvitz_thompson)",
     ),
@@ -78,12 +76,12 @@ REFUSED: tuple[Refusal, ...] = (
         "use adversary.weight=0 or {key}=bottleneck",
     ),
     Refusal(
-        lambda c: _plugin(c).writes_weights and "deepspeed" in c.strategy.name,
+        lambda c: _plugin(c).writes_weights and _strategy(c).optimizer_copies,
         "{plugin} writes weights in mid-run, and strategy.name={c.strategy.name} trains others, kept beside the "
         "model's; use strategy.name=stratified or stratified_fsdp2",
     ),
     Refusal(
-        lambda c: _plugin(c).skips_strata and c.strategy.name == "stratified_deepspeed_stage_3",
+        lambda c: _plugin(c).skips_strata and _strategy(c).gathers_by_module,
         "{plugin} runs fewer parts of the model on a process whose rows lack a stratum, and ZeRO-3 gathers "
         "parameters part by part, on all processes in step; use strategy.name=stratified_deepspeed_stage_2 or stratified_fsdp2",
     ),
@@ -92,17 +90,17 @@ REFUSED: tuple[Refusal, ...] = (
         "plugin.per_stratum=true has no effect with causal.strata=1: there is one stratum; take one of them out",
     ),
     Refusal(
-        lambda c: c.strategy.name == "joint" and c.rule != BackdoorConfig(),
-        "rule.name={c.rule.name} has no effect with strategy.name=joint; use strategy.name=stratified",
+        lambda c: not _strategy(c).is_stratified and c.rule != BackdoorConfig(),
+        "rule.name={c.rule.name} has no effect with strategy.name={c.strategy.name}; use strategy.name=stratified",
     ),
     Refusal(
-        lambda c: c.strategy.name == "joint" and replace(c.causal, strata=0) != CausalConfig(),
-        "causal.* ({c.causal.prior}, {c.causal.estimator}, {c.causal.empty}) has no effect with strategy.name=joint; use "
+        lambda c: not _strategy(c).is_stratified and replace(c.causal, strata=0) != CausalConfig(),
+        "causal.* ({c.causal.prior}, {c.causal.estimator}, {c.causal.empty}) has no effect with strategy.name={c.strategy.name}; use "
         "strategy.name=stratified or take it out",
     ),
     Refusal(
-        lambda c: c.strategy.name == "joint" and c.strategy.mode != "auto",
-        "strategy.mode={c.strategy.mode} has no effect with strategy.name=joint; use strategy.name=stratified",
+        lambda c: not _strategy(c).is_stratified and c.strategy.mode != "auto",
+        "strategy.mode={c.strategy.mode} has no effect with strategy.name={c.strategy.name}; use strategy.name=stratified",
     ),
     Refusal(
         lambda c: c.alignment != AlignmentConfig() and c.strategy.mode != "aligned",
@@ -129,7 +127,7 @@ REFUSED: tuple[Refusal, ...] = (
         "rule.name=backdoor with causal.prior, or causal.estimator=hajek",
     ),
     Refusal(
-        lambda c: c.trainer.precision == "16-mixed" and c.strategy.name not in WHOLE,
+        lambda c: c.trainer.precision == "16-mixed" and not _strategy(c).whole_gradients,
         "trainer.precision=16-mixed is not possible with strategy.name={c.strategy.name}: gradients are sharded; use bf16-mixed",
     ),
 )
@@ -147,6 +145,10 @@ def refuse_combinations(config: RunConfig) -> None:
             names = {"stateless": OBJECTIVES.where("needs_states", False), "cross_entropies": OBJECTIVES.where("cross_entropy")}
             words = {word: f"{', '.join(some[:-1])} or {some[-1]}" for word, some in names.items()}
             raise UserError(refusal.why.format(c=config, key=key, plugin=f"{key}={config.trained_plugin.name}", **words))
+
+
+def _strategy(config: RunConfig) -> StrategyInfo:
+    return STRATEGIES[config.strategy.name]
 
 
 def _only_aligned(config: RunConfig) -> bool:

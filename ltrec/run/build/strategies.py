@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from pytorch_lightning.strategies import DDPStrategy, Strategy
+from pytorch_lightning.strategies import Strategy
 from torch import Tensor
 
 from ltrec.aggregation import RULES
@@ -17,10 +17,11 @@ from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.data.stream.order.expected import examples_K, expected_presence_K, expected_targets_K
 from ltrec.data.stream.order.plan import Plan
+from ltrec.distributed.strategies import STRATEGIES
 from ltrec.run.build.components import Data, options_of
 from ltrec.run.build.strata import prior_by
 from ltrec.run.process.processes import Processes, device_of
-from ltrec.strategy import STRATEGIES, StratifiedOptions
+from ltrec.strategy import StratifiedOptions, make_strategy
 
 
 def build_stratified_options(config: RunConfig, data: Data, plan: Plan) -> StratifiedOptions | None:
@@ -29,7 +30,7 @@ def build_stratified_options(config: RunConfig, data: Data, plan: Plan) -> Strat
     Raises:
         UserError: the prior does not fit the data set's strata.
     """
-    if config.strategy.name == "joint":
+    if not STRATEGIES[config.strategy.name].is_stratified:
         return None
     causal = config.causal
     prior_K = build_prior(config, data, plan)
@@ -82,10 +83,9 @@ def build_strategy(config: RunConfig, processes: Processes, accelerator: str, op
     backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
     group: dict[str, Any] = {"process_group_backend": backend, "timeout": timedelta(seconds=config.trainer.timeout_seconds)}
     replicated = {**group, "gradient_as_bucket_view": True, "forward_sync_buffers": False}
-    if name == "joint":
-        return "auto" if size == 1 else DDPStrategy(**replicated)
-    if name == "stratified" and size == 1:
-        return STRATEGIES[name](device=device_of(processes, accelerator), options=options)
-    if name in ("stratified", "stratified_ddp"):
-        return STRATEGIES["stratified_ddp"](**replicated, options=options)
-    return STRATEGIES[name](**group, options=options)
+    name = name if size == 1 else STRATEGIES[name].several_processes or name
+    if not STRATEGIES[name].is_stratified:
+        return "auto" if size == 1 else make_strategy(name, **replicated)
+    if STRATEGIES[name].one_process:
+        return make_strategy(name, device=device_of(processes, accelerator), options=options)
+    return make_strategy(name, **(replicated if STRATEGIES[name].whole_gradients else group), options=options)

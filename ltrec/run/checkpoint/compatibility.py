@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ltrec.core.errors import UserError
+from ltrec.distributed.strategies import STRATEGIES, names_with
 from ltrec.training.checkpoints.form import refuse_other_form
 
 
@@ -80,9 +81,9 @@ def refuse_shards(checkpoint: Path, state: dict[str, Any], strategy: str) -> Non
         UserError: naming the strategy that can resume it.
     """
     zero = state.get("zero")
-    if zero is not None and "deepspeed" not in strategy:
+    if zero is not None and STRATEGIES[strategy].zero_stage is None:
         raise UserError(
             f"{checkpoint} was written in {zero.get('world_size')} processes by "
-            f"strategy.name=stratified_deepspeed_stage_{zero.get('stage')} and strategy.name={strategy} cannot resume it; "
+            f"strategy.name={', '.join(names_with(zero_stage=zero.get('stage')))} and strategy.name={strategy} cannot resume it; "
             "choose another name=..., or that strategy"
         )

@@ -31,6 +31,7 @@ from ltrec.core.errors import UserError, diverged
 from ltrec.core.losses import ExampleLosses
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.store import Store
+from ltrec.distributed.strategies import names_with
 from ltrec.strategy.deepspeed import checkpoint as folders
 from ltrec.strategy.deepspeed.cpu import AnyDeviceDeepSpeedStrategy
 from ltrec.strategy.deepspeed.local_parameters import Zero3Parameters, ZeroParameters
@@ -141,12 +142,9 @@ def _shards(zero: dict[str, int] | None) -> str:
 class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
     """Several processes; ZeRO shards optimiser states (stage 1), gradients (2), parameters (3)."""
 
-    modes = ("weighted", "replay")
-    keeps_windows = True
-
     def __init__(self, stage: int, **options: Any) -> None:
         super().__init__(stage=stage, **options)
-        self.title = f"stratified_deepspeed_stage_{stage}"
+        [self.name] = names_with(zero_stage=stage)
 
     @property
     def gradient_divisor(self) -> int:

@@ -6,20 +6,18 @@ import pytest
 
 from ltrec.config.load import load
 from ltrec.core.world import World
-from ltrec.distributed.config import NAMES
+from ltrec.distributed.strategies import STRATEGIES
 from ltrec.run.build.strategies import build_strategy
 from ltrec.run.process.processes import Processes
-from ltrec.strategy import STRATEGIES
 from tests.support.source_tree import ROOT
 
 
-def test_every_name_that_a_user_may_say_is_a_strategy_and_in_the_readme():
-    assert set(NAMES) == {"joint", *STRATEGIES}
-    for name in NAMES:
+def test_every_name_that_a_user_may_say_is_in_the_readme():
+    for name in STRATEGIES:
         assert f"`{name}`" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_of_several_processes_has_the_timeout_and_gloo_for_control(name):
     config = load([], [f"strategy.name={name}", "trainer.timeout_seconds=7"])
     for accelerator, backend in (("cpu", "gloo"), ("gpu", "cpu:gloo,cuda:nccl")):

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from ltrec.distributed.alignment_config import AlignmentConfig
-from ltrec.strategy import STRATEGIES, Stratified
+from ltrec.distributed.strategies import MODES
+from ltrec.strategy import STRATEGIES
 from tests.support.aligned_cases import CASES, tolerance
 from tests.support.closeness import assert_close, assert_same
 from tests.support.lightning_toy import Case, strategy_of, train
@@ -59,7 +60,7 @@ def test_only_strategies_with_whole_parameters_have_the_mode():
         "stratified",
         "stratified_ddp",
     ]
-    assert Stratified.modes[-1] == "aligned", "auto takes the first that fits"
+    assert MODES[-1] == "aligned", "auto takes the first that fits"
 
 
 REFUSED = {

@@ -6,7 +6,7 @@ import sys
 import pytest
 from pytorch_lightning.strategies import StrategyRegistry
 
-from ltrec.strategy import STRATEGIES
+from ltrec.distributed.strategies import STRATEGIES
 from tests.support.commands import ROOT, environment
 
 IMPORTED = "import sys, ltrec.strategy, ltrec.run.train; sys.exit('deepspeed' in sys.modules)"
@@ -20,9 +20,9 @@ def test_importing_the_table_does_not_import_deepspeed():
 @pytest.mark.parametrize("stage", [1, 2, 3])
 def test_each_stage_is_registered_and_makes_its_strategy(stage):
     name = f"stratified_deepspeed_stage_{stage}"
-    assert StrategyRegistry[name]["strategy"] is STRATEGIES[name]
+    assert STRATEGIES[name].zero_stage == stage
     strategy = StrategyRegistry.get(name)
-    assert (strategy.title, strategy.modes) == (name, ("weighted", "replay"))
+    assert (strategy.name, strategy.info.modes) == (name, ("weighted", "replay"))
     assert strategy.config["zero_optimization"] == {"stage": stage}
 
 

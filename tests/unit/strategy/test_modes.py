@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltrec.strategy import Stratified
+from ltrec.distributed.strategies import MODES, STRATEGIES
 from ltrec.strategy.modes import GRADIENT_MODES
 from tests.support.closeness import assert_close
 from tests.support.lightning_toy import Case, strategy_of, train
@@ -11,7 +11,8 @@ from tests.support.stratified_cases import tolerance
 
 
 def test_strategies_name_modes_of_the_table():
-    assert set(Stratified.modes) == set(GRADIENT_MODES)
+    assert list(GRADIENT_MODES) == list(MODES)
+    assert {mode for info in STRATEGIES.values() for mode in info.modes} == set(MODES)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

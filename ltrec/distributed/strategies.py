@@ -1,0 +1,94 @@
+"""The strategies: one row each, read by the configuration, the composition root, the checks of both, and Lightning's registry.
+
+Plain data: neither Lightning nor DeepSpeed is imported before a strategy is made (`ltrec.strategy.make_strategy`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyInfo:
+    """What a strategy is and can do. Whoever must know asks an attribute, never a part of the name.
+
+    Attributes:
+        summary: one line for people.
+        import_path: `module:class`, with the arguments `options` below.
+        modes: gradient modes that it offers, the preferred one first; none for joint training.
+        whole_gradients: whether every process holds every gradient whole (a loss scaler, hence 16-mixed, needs that).
+        optimizer_copies: whether the optimiser steps on copies of the parameters, which do not see a write to the module.
+        gathers_by_module: whether a forward pass gathers parameters module by module, so that all processes must run the same ones.
+        zero_stage: DeepSpeed's ZeRO stage; None elsewhere. Optimiser states then lie in DeepSpeed's own files.
+        keeps_micro_batches: whether mode replay may keep the micro-batches of an accumulation until its Gram matrix is known.
+        one_process: whether it trains in a single process.
+        several_processes: name of the strategy that takes its place in several processes.
+    """
+
+    summary: str
+    import_path: str
+    modes: tuple[str, ...] = ()
+    whole_gradients: bool = True
+    optimizer_copies: bool = False
+    gathers_by_module: bool = False
+    zero_stage: int | None = None
+    keeps_micro_batches: bool = False
+    one_process: bool = False
+    several_processes: str | None = None
+
+    @property
+    def is_stratified(self) -> bool:
+        """Whether gradients are computed by stratum; joint training follows the mean of all losses."""
+        return bool(self.modes)
+
+
+MODES = ("per_stratum", "weighted", "replay", "aligned")
+"""Every gradient mode (`ltrec.strategy.modes`)."""
+
+
+def _zero(stage: int, shards: str) -> StrategyInfo:
+    return StrategyInfo(
+        f"several processes, DeepSpeed ZeRO-{stage}: {shards} sharded",
+        "ltrec.strategy.deepspeed.strategy:StratifiedDeepSpeedStrategy",
+        modes=("weighted", "replay"),
+        whole_gradients=False,
+        optimizer_copies=True,
+        gathers_by_module=stage == 3,
+        zero_stage=stage,
+        keeps_micro_batches=True,
+    )
+
+
+JOINT = "joint"
+"""The mean over all targets, by Lightning's own strategies."""
+
+STRATEGIES: dict[str, StrategyInfo] = {
+    JOINT: StrategyInfo(
+        "the mean over all targets; one process, or DDP", "pytorch_lightning.strategies:DDPStrategy", one_process=True
+    ),
+    "stratified": StrategyInfo(
+        "one device",
+        "ltrec.strategy.single:StratifiedSingleDeviceStrategy",
+        modes=MODES,
+        one_process=True,
+        several_processes="stratified_ddp",
+    ),
+    "stratified_ddp": StrategyInfo(
+        "several processes, replicated parameters", "ltrec.strategy.ddp:StratifiedDDPStrategy", modes=MODES
+    ),
+    "stratified_deepspeed_stage_1": _zero(1, "optimiser states"),
+    "stratified_deepspeed_stage_2": _zero(2, "optimiser states and gradients"),
+    "stratified_deepspeed_stage_3": _zero(3, "optimiser states, gradients and parameters"),
+    "stratified_fsdp2": StrategyInfo(
+        "several processes, parameters sharded by FSDP2",
+        "ltrec.strategy.fsdp2:StratifiedFSDP2Strategy",
+        modes=("per_stratum", "weighted"),
+        whole_gradients=False,
+    ),
+}
+"""name -> strategy."""
+
+
+def names_with(**attributes: object) -> tuple[str, ...]:
+    """Names of the strategies whose attributes have these values, in the table's order."""
+    return tuple(name for name, info in STRATEGIES.items() if all(getattr(info, key) == value for key, value in attributes.items()))
