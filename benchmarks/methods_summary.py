@@ -18,6 +18,7 @@ from harness.ledger import Ledger, Line
 from methods_tables import Protocol
 
 from ltrec.core import columns as c
+from ltrec.core.run_folder import RunFolder
 from ltrec.evaluation.comparison.compare import difference
 from ltrec.evaluation.comparison.gate import gate
 from ltrec.evaluation.comparison.pairing import Paired, pair
@@ -81,7 +82,7 @@ def _key(keys: list[str]) -> str:
 
 
 def _tables(lines: Sequence[Line], out: Path) -> list[EvalTable]:
-    return [EvalTable.read(out / "runs" / line["run"] / "eval" / "test.parquet") for line in lines]
+    return [EvalTable.read(RunFolder(out / "runs" / line["run"]).eval_table("test")) for line in lines]
 
 
 def _groups(paired: Paired) -> list[Group]:

@@ -37,6 +37,6 @@ def pooled_line(line: Line, out: Path) -> Line:
     score = load_network(config, data, find_checkpoint(run, "best"), detect())
     pools = score_pools(score, chunks, negatives, filter_seen=config.evaluation.filter_seen)
     warm = slice(len(pools.target_N))  # a table's users without history come last
-    found = {group.key: pools.auc(group.mask_N[warm]) for group in groups(EvalTable.read(run.eval / "test.parquet"))}
+    found = {group.key: pools.auc(group.mask_N[warm]) for group in groups(EvalTable.read(run.eval_table("test")))}
     kept = ("data", "method", "setting", "seed", "run", "key")
     return {"phase": "pooled", **{name: line[name] for name in kept}, "groups": {k: round(v, 5) for k, v in found.items()}}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.config.load import dump
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_write_text
 
 from .child import Job
@@ -88,7 +89,7 @@ def _wait(child: subprocess.Popen[bytes], run: Run) -> None:
         time.sleep(0.2)
         if time.monotonic() - told > HEARTBEAT_SECONDS:
             told = time.monotonic()
-            say(f"{run.label}: {told - started:.0f} s, {_last_validation(run.folder / 'metrics.jsonl')}")
+            say(f"{run.label}: {told - started:.0f} s, {_last_validation(RunFolder(run.folder).metrics)}")
 
 
 def _last_validation(metrics: Path) -> str:

@@ -5,7 +5,7 @@ runs/<name>/
     checkpoints/  last.ckpt  previous.ckpt  aside.ckpt  best.ckpt  stage1.ckpt       files, or folders (whole.ckpt and state/)
     neighbours/   <baseline>.parquet                   items that belong together, counted for the baselines
     memory/       neighbours.parquet  choices.json     the same for `plugin.name=memory`, and how much it weighs
-    eval/         <split>.parquet  baseline-<name>-<split>.parquet  <split>.json
+    eval/         <split>.parquet  baseline-<name>-<split>.parquet  <split>.json  <split>-against-<other>.json
     predictions/  top-k.parquet
     report/       index.html and its figures
     launch/       train.sbatch  train.log  slurm-<job>.log                           how it was started, and what it said
@@ -27,6 +27,9 @@ from pathlib import Path
 
 LAST, PREVIOUS, ASIDE, BEST, STAGE1 = "last.ckpt", "previous.ckpt", "aside.ckpt", "best.ckpt", "stage1.ckpt"
 """Checkpoints: the newest; the one before; the newest when the run went back to another; the best; the first stage's best."""
+
+CHECKPOINTS = "*.ckpt"
+"""All of them, as a pattern."""
 
 WHOLE, PARTITIONS = "whole.ckpt", "state"
 """In a checkpoint that is a folder: the weights and the cursor; the optimiser's partitions, one or more files per rank."""
@@ -81,11 +84,11 @@ class RunFolder:
 
     def checkpoint_file(self, name: str) -> Path:
         """A checkpoint by its name without the ending: `best`, `last`, `previous`, `stage1`."""
-        return self.checkpoints / f"{name}.ckpt"
+        return self.checkpoints / checkpoint_file_name(name)
 
     def existing_checkpoints(self) -> list[Path]:
         """Every checkpoint on disk, in the order of their names."""
-        return sorted(path for path in self.checkpoints.glob("*.ckpt") if not path.name.startswith("."))
+        return sorted(path for path in self.checkpoints.glob(CHECKPOINTS) if not path.name.startswith("."))
 
     @property
     def eval(self) -> Path:
@@ -103,6 +106,10 @@ class RunFolder:
     def eval_summary(self, split: str) -> Path:
         """Metrics by group of users, with intervals."""
         return self.eval / f"{split}.json"
+
+    def eval_comparison(self, split: str, other: str) -> Path:
+        """The run against another one: differences with intervals, and the gate's verdict."""
+        return self.eval / f"{split}-against-{other}.json"
 
     @property
     def neighbours(self) -> Path:
@@ -221,6 +228,11 @@ def _is_left_over(path: Path) -> bool:
     """A temporary file, or an empty folder."""
     torn = path.name.startswith(".") and path.name.endswith(".tmp")
     return torn or (path.is_dir() and not path.is_symlink() and not os.listdir(path))
+
+
+def checkpoint_file_name(name: str) -> str:
+    """`best` -> `best.ckpt`."""
+    return f"{name}.ckpt"
 
 
 def crash_file_name(time: str, pid: int) -> str:

@@ -88,7 +88,7 @@ def _fit(config: RunConfig, began: Began, stop: StopRequest, limit: int | None, 
         trainer = make_trainer(config, run, began.processes, began.strategy, limit=limit, record=began.record)
         trainer.callbacks.insert(0, narrator)  # type: ignore[attr-defined]
         trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
-        listen(trainer, run.path, run.last, stop, every_steps=config.trainer.listen_every_steps)
+        listen(trainer, run, stop, every_steps=config.trainer.listen_every_steps)
         restored = RestoreCheck(began.resume, trainer.fit_loop.state_dict())
         trainer.callbacks.insert(0, restored)  # type: ignore[attr-defined]
         moving = _moving(config, narrator, began.processes)

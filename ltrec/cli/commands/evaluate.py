@@ -137,7 +137,7 @@ def _show(evaluated: Evaluated, screen: Screen) -> dict[str, Any]:
         print_ranked(table, f" of {folder}" if len(everyone) > 1 else "", screen)
         if not evaluated.rivals:
             print_convergence(table, screen)
-    screen.say(f"all metrics: {', '.join(str(RunFolder(folder).eval / f'{split}.json') for folder in ours)}")
+    screen.say(f"all metrics: {', '.join(str(RunFolder(folder).eval_summary(split)) for folder in ours)}")
     screen.say(f"user strata x items, curves: ltrec report {' '.join(map(str, [*ours, *evaluated.rivals]))}")
     runs = [_answer(folder, found, evaluated.models([folder])[0]) for folder, found in summaries.items()]
     return {"split": split, "runs": runs, "results": str(RunFolder(ours[0]).eval_summary(split)), **verdict}
@@ -148,7 +148,7 @@ def _summarised(evaluated: Evaluated, folder: Path) -> dict[str, Summary]:
     config, tables = evaluated.configs[folder].evaluation, evaluated.tables[folder]
     summaries = {name: summarise(table, config) for name, table in tables.items()}
     body = {name: {**summary.to_json(), **_moment(tables[name])} for name, summary in summaries.items()}
-    atomic_write_text(RunFolder(folder).eval / f"{evaluated.split}.json", canonical_json(body))
+    atomic_write_text(RunFolder(folder).eval_summary(evaluated.split), canonical_json(body))
     return summaries
 
 
@@ -171,7 +171,7 @@ def _compared(evaluated: Evaluated, first: Mapping[str, Summary], screen: Screen
     verdict = gate({config.data.path: pair(base=theirs, other=ours)}, config.evaluation)
     print_gate(verdict, screen)
     text = canonical_json({"comparison": found.to_json(), "gate": verdict.to_json()})
-    path = run.eval / f"{evaluated.split}-against-{evaluated.rivals[0].name}.json"
+    path = run.eval_comparison(evaluated.split, evaluated.rivals[0].name)
     atomic_write_text(path, text)
     screen.say(f"the comparison in every metric: {path}")
     told: dict[str, Any] = json.loads(text)

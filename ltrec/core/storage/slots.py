@@ -18,7 +18,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ltrec.core.run_folder import ASIDE, LAST, PREVIOUS
+from ltrec.core.run_folder import ASIDE, CHECKPOINTS, LAST, PREVIOUS
 from ltrec.core.storage.atomic import fsync_folder
 
 _ENDINGS = (".a", ".b", ".c", ".d")  # last, previous, aside, and the one that is being written
@@ -122,7 +122,7 @@ def _slots(link: Path) -> list[Path]:
 
 def _led_to(folder: Path) -> set[str]:
     """Names that the links of a folder lead to."""
-    return {os.readlink(path) for path in folder.glob("*.ckpt") if path.is_symlink()} if folder.exists() else set()
+    return {os.readlink(path) for path in folder.glob(CHECKPOINTS) if path.is_symlink()} if folder.exists() else set()
 
 
 def _temporary(final: Path) -> Path:

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 
 from ltrec.core.counting import of_range
+from ltrec.core.run_folder import BEST, STAGE1
 from ltrec.reporting.plots.style import INCHES, Image, Theme, render
 
 SMOOTH_POINTS = 60
@@ -127,7 +128,7 @@ def _bests_told(seeds: Sequence[SeedCurve], x_label: str) -> str:
 def _ring_words(seeds: Sequence[SeedCurve]) -> str:
     staged, woke = any(seed.asleep for seed in seeds), all(seed.asleep < len(seed.overall.y) for seed in seeds)
     what = "overall value" + (" with plugins" if staged and woke else "")
-    kept = "best.ckpt" if woke else "stage1.ckpt, for plugins never woke" + ("" if len(seeds) == 1 else " in every seed")
+    kept = BEST if woke else f"{STAGE1}, for plugins never woke" + ("" if len(seeds) == 1 else " in every seed")
     if len(seeds) == 1:
         return f"The ring marks the best {what}: that checkpoint is {kept}."
     return f"The rings mark each seed's best {what}: those checkpoints are {kept}."

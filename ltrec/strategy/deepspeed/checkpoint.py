@@ -17,10 +17,10 @@ import torch.distributed as dist
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import WHOLE
+from ltrec.core.run_folder import PARTITIONS, WHOLE
 from ltrec.core.storage.slots import commit_slot, open_slot
 from ltrec.distributed.collectives import any_rank, current_world
-from ltrec.strategy.deepspeed.damage import SHARDS, files_of, refuse_damage
+from ltrec.strategy.deepspeed.damage import files_of, refuse_damage
 from ltrec.strategy.deepspeed.partition_files import PartitionFiles
 
 
@@ -40,7 +40,7 @@ def save(engine: Any, checkpoint: dict[str, Any], path: Path, files: CheckpointI
     slot, failure = _shared_slot(path)
     if slot is not None:
         shards = engine.checkpoint_engine = PartitionFiles()
-        engine.save_checkpoint(str(slot), tag=SHARDS, client_state={}, save_latest=False)
+        engine.save_checkpoint(str(slot), tag=PARTITIONS, client_state={}, save_latest=False)
         failure = shards.failure
         if current_world().rank == 0 and failure is None:
             failure = _attempt(lambda: files.save_checkpoint(checkpoint, slot / WHOLE))
@@ -59,9 +59,9 @@ def load(engine: Any, path: Path, zero: Mapping[str, int]) -> None:
     """
     _refuse_damage(path, zero)
     engine.checkpoint_engine = PartitionFiles()
-    found, _ = engine.load_checkpoint(str(path), tag=SHARDS, load_lr_scheduler_states=False)
+    found, _ = engine.load_checkpoint(str(path), tag=PARTITIONS, load_lr_scheduler_states=False)
     if found is None:
-        raise UserError(f"{path}/{SHARDS} holds no shards that DeepSpeed knows; use another checkpoint")
+        raise UserError(f"{path}/{PARTITIONS} holds no shards that DeepSpeed knows; use another checkpoint")
 
 
 def _shared_slot(path: Path) -> tuple[Path | None, OSError | None]:

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import PARTITIONS
 from ltrec.core.storage.archive import DAMAGE, check_sums
-
-SHARDS = "state"
-"""The folder of them in a checkpoint."""
 
 
 def damaged(file: Path, error: Exception) -> UserError:
@@ -45,8 +43,8 @@ def files_of(checkpoint: Path, zero: Mapping[str, int]) -> list[Path]:
     """
     world = zero["world_size"]
     expected = {"*_optim_states.pt": world, "*_model_states.pt": world if zero["stage"] == 3 else 1}
-    found = {pattern: sorted((checkpoint / SHARDS).glob(pattern)) for pattern in expected}
+    found = {pattern: sorted((checkpoint / PARTITIONS).glob(pattern)) for pattern in expected}
     for pattern, number in expected.items():
         if len(found[pattern]) != number:
-            raise UserError(f"{checkpoint / SHARDS} has {len(found[pattern])} of {number} {pattern}; use another checkpoint")
+            raise UserError(f"{checkpoint / PARTITIONS} has {len(found[pattern])} of {number} {pattern}; use another checkpoint")
     return [file for files in found.values() for file in files]

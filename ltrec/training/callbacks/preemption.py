@@ -12,7 +12,6 @@ a crash.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -21,6 +20,7 @@ import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 
 from ltrec.core.errors import Stopped
+from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.distributed.collectives import current_world
 from ltrec.training import stop_signals as signals
@@ -28,14 +28,11 @@ from ltrec.training.divergence import save_checked
 from ltrec.training.steps import step_ended
 from ltrec.training.stop_signals import StopRequest, disable_lightning_signals
 
-STOP, REQUEUE = "STOP", "REQUEUE"
-"""Files in the run folder: please stop; stopped, and not finished."""
 
-
-def listen(trainer: pl.Trainer, folder: Path, last: Path, stop: StopRequest, *, every_steps: int) -> None:
+def listen(trainer: pl.Trainer, run: RunFolder, stop: StopRequest, *, every_steps: int) -> None:
     """Make a trainer stop when asked, and by no other way of its own; its other callbacks must be in place."""
     disable_lightning_signals(trainer)
-    trainer.callbacks.append(Preemption(folder, last, stop, every_steps=every_steps))  # type: ignore[attr-defined]
+    trainer.callbacks.append(Preemption(run, stop, every_steps=every_steps))  # type: ignore[attr-defined]
 
 
 class Preemption(Callback):
@@ -45,20 +42,19 @@ class Preemption(Callback):
     begin. A run that is finished by then ends as if nobody had asked.
 
     Args:
-        folder: the run folder.
-        last: the checkpoint to write.
+        run: the run folder.
         stop: what signals asked of this process.
         every_steps: optimiser steps between two agreements.
     """
 
-    def __init__(self, folder: Path, last: Path, stop: StopRequest, *, every_steps: int) -> None:
-        self.folder, self.last, self.stop, self.every_steps = folder, last, stop, every_steps
+    def __init__(self, run: RunFolder, stop: StopRequest, *, every_steps: int) -> None:
+        self.run, self.stop, self.every_steps = run, stop, every_steps
         self._wish = signals.NOTHING  # of all ranks
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """This attempt is not the one that stopped."""
         if trainer.is_global_zero:
-            (self.folder / REQUEUE).unlink(missing_ok=True)
+            self.run.requeue.unlink(missing_ok=True)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """From now on there is something to save."""
@@ -77,7 +73,7 @@ class Preemption(Callback):
             return
         if batch_idx + 1 >= trainer.num_training_batches or trainer.should_stop or trainer.global_step == trainer.max_steps:
             return
-        save_checked(trainer, self.last)
+        save_checked(trainer, self.run.last)
         self._stop(trainer)
 
     def _is_due(self, step: int) -> bool:
@@ -87,11 +83,11 @@ class Preemption(Callback):
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A wish that came too late to matter must not stop whatever comes next in this folder."""
         if trainer.is_global_zero:
-            (self.folder / STOP).unlink(missing_ok=True)
+            self.run.stop.unlink(missing_ok=True)
 
     def _listen(self) -> int:
         """The strongest wish of all ranks. Every rank looks for the file: a network disk shows it to some nodes late."""
-        mine = max(self.stop.kind, signals.REQUEUE if (self.folder / STOP).exists() else signals.NOTHING)
+        mine = max(self.stop.kind, signals.REQUEUE if self.run.stop.exists() else signals.NOTHING)
         self._wish = max(self._wish, mine)
         if current_world().size > 1:
             wish = torch.tensor(self._wish)  # on the CPU: gloo, whatever the gradients travel over
@@ -103,6 +99,6 @@ class Preemption(Callback):
         requeue = self._wish == signals.REQUEUE
         if trainer.is_global_zero:
             if requeue:
-                atomic_write_text(self.folder / REQUEUE, json.dumps({"step": trainer.global_step}) + "\n")
-            (self.folder / STOP).unlink(missing_ok=True)
-        raise Stopped(trainer.global_step, requeue=requeue, interrupted=self._wish == signals.INTERRUPT, saved=self.last)
+                atomic_write_text(self.run.requeue, json.dumps({"step": trainer.global_step}) + "\n")
+            self.run.stop.unlink(missing_ok=True)
+        raise Stopped(trainer.global_step, requeue=requeue, interrupted=self._wish == signals.INTERRUPT, saved=self.run.last)

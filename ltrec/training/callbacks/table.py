@@ -16,6 +16,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from ltrec.core.errors import diverged
+from ltrec.core.run_folder import checkpoint_file_name
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import all_reduce_sum, current_world
 from ltrec.objectives.adversary import adversary_metrics
@@ -258,7 +259,7 @@ class Checkpoints(Callback):
         self._save(trainer, "last")
 
     def _save(self, trainer: pl.Trainer, name: str) -> None:
-        save_checked(trainer, self.folder / f"{name}.ckpt")
+        save_checked(trainer, self.folder / checkpoint_file_name(name))
         self.last_step = trainer.global_step if name == "last" else self.last_step
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
