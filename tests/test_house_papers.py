@@ -10,6 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from ltrec.cli.main import COMMANDS
+from tests.support.pages import MANUAL
 from tests.support.source_tree import ROOT, committed, python_files
 
 PYPROJECT = ROOT / "pyproject.toml"
@@ -81,26 +82,25 @@ def test_a_config_begins_with_the_command_that_runs_it(path):
     assert path.as_posix() in first.split(), "the command names another file"
 
 
-def test_every_method_and_model_file_has_its_row_in_the_readme():
+def test_every_method_and_model_file_has_its_row_in_the_manual():
     files = [path.stem for folder in ("method", "model") for path in sorted((ROOT / "conf" / folder).glob("*.yaml"))]
     assert len(files) > 30
-    assert [name for name in files if not re.search(rf"^\|.*`{re.escape(name)}` \|", readme_text(), re.MULTILINE)] == []
+    assert [name for name in files if not re.search(rf"^\|.*`{re.escape(name)}` \|", MANUAL, re.MULTILINE)] == []
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_every_variant_has_its_unit_test_and_its_word_in_the_readme(table):
+def test_every_variant_has_its_unit_test_and_its_word_in_the_manual(table):
     package = TABLES[table]
     config_of = getattr(importlib.import_module(package), table).configs()
     config_of = {name: config for name, config in config_of.items() if name != "none" or table != "PLUGINS"}  # which makes nothing
     assert config_of
     tests = "\n".join((ROOT / p).read_text() for p in python_files("tests") if p.parts[1] == "unit")
-    readme = readme_text()
     for name, config in config_of.items():
         home = config.__module__
         assert home.startswith(f"{package}."), f"{name} lives in {home}, not in a file of its own"
         spoken_of = re.search(rf'"{name}"|\b{re.escape(home)}\b|\b{config.__name__}\b', tests)
         assert spoken_of, f"no unit test speaks of {name} ({home})"
-        assert f"`{name}`" in readme, f"README does not mention `{name}` of {table}"
+        assert f"`{name}`" in MANUAL, f"neither README nor docs/ mentions `{name}` of {table}"
 
 
 def readme_text():

@@ -1,11 +1,10 @@
-"""README keeps its word: every command parses, every option exists, and the cheap commands run as they are written."""
+"""README and docs/ keep their word: every command parses, every option exists, and the cheap commands run as they are written."""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import re
-import shlex
 from pathlib import Path
 
 import pytest
@@ -13,21 +12,10 @@ import typer
 
 from ltrec.cli.main import COMMANDS, main
 from ltrec.config.load import load, split_arguments
+from tests.support.pages import MANUAL, PAGES, README, anchors, blocks, fenced, section, words_of
 from tests.support.source_tree import ROOT, committed
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b")
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """Fenced blocks of a language; the empty string for those without."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [block for name, block in found if name == language]
-
-
-def fenced(text: str) -> list[str]:
-    """Lines of the bash blocks."""
-    return [line.strip() for block in blocks(text, "bash") for line in block.splitlines()]
 
 
 def spoken(text: str) -> list[str]:
@@ -36,14 +24,8 @@ def spoken(text: str) -> list[str]:
     return [code for code in re.findall(r"`(ltrec [^`]+)`", prose) if not PLACEHOLDER.search(code)]
 
 
-def words_of(line: str) -> list[str]:
-    """What the command line gets: the words after `ltrec` or `torchrun ... -m ltrec`."""
-    words = shlex.split(line)
-    return words[words.index("ltrec") + 1 :]
-
-
-LTREC = sorted({line for line in [*fenced(README), *spoken(README)] if "ltrec " in line and not line.startswith("make")})
-FENCED = [line for line in fenced(README) if "ltrec " in line]
+FENCED = sorted({line for line in fenced(MANUAL) if re.match(r"(ltrec|torchrun) ", line)})
+LTREC = sorted({*FENCED, *spoken(MANUAL)})
 
 
 @functools.cache
@@ -79,14 +61,14 @@ def test_every_command_has_its_row():
 
 def test_every_make_target_is_there():
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = set(re.findall(r"(?:^|`)make ([\w-]+)", README, re.MULTILINE))
+    named = set(re.findall(r"(?:^|`)make ([\w-]+)", MANUAL, re.MULTILINE))
     assert named >= {"quickstart", "test"}
     assert named <= targets
 
 
 def test_every_file_that_is_named_exists():
-    named = set(re.findall(r"`((?:ltrec|tests|conf|benchmarks)/[\w./-]+|[\w-]+\.(?:toml|md))`", README))
-    named |= set(re.findall(r"conf/[\w/-]+\.yaml", README))
+    named = set(re.findall(r"`((?:ltrec|tests|conf|benchmarks)/[\w./-]+|[\w-]+\.(?:toml|md))`", MANUAL))
+    named |= set(re.findall(r"conf/[\w/-]+\.yaml", MANUAL))
     assert len(named) > 6
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
@@ -99,13 +81,28 @@ def test_the_top_of_the_tree_is_the_top_of_the_tree():
     assert [name for name in listed if not (ROOT / name).is_dir()] == []
 
 
-def test_links_lead_somewhere():
-    titles = {re.sub(r"[^\w -]", "", t).strip().lower().replace(" ", "-") for t in re.findall(r"^#+ (.*)$", README, re.MULTILINE)}
-    assert [anchor for anchor in re.findall(r"\]\(#([\w-]+)\)", README) if anchor not in titles] == []
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    """To a page or a file that is there, and to a heading of it."""
+    lost = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if re.match(r"https?://", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = ((ROOT / page).parent / file).resolve().relative_to(ROOT).as_posix() if file else page
+        if not (ROOT / target).exists() or (anchor and anchor not in anchors(PAGES.get(target, ""))):
+            lost.append(link)
+    assert lost == []
 
 
-def block_after(title: str) -> list[str]:
-    return fenced(README.partition(f"## {title}\n")[2].partition("\n## ")[0])
+def test_the_readme_is_a_page_long():
+    """Words outside of code blocks; what is longer belongs in docs/."""
+    prose = re.sub(r"^```.*?^```$", "", README, flags=re.MULTILINE | re.DOTALL)
+    assert len(prose.split()) < 1300
+
+
+def commands_under(page: str, title: str) -> list[str]:
+    return fenced(section(page, title))
 
 
 def run(line: str, capsys) -> str:
@@ -119,7 +116,7 @@ def test_own_data_goes_the_way_it_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rows = [f"c{u},sku-{(u * 7 + n) % 23},{1_600_000_000 + 1000 * n + u}" for u in range(60) for n in range(3 + u % 9)]
     Path("log.csv").write_text("customer,sku,ts\n" + "\n".join(rows) + "\n")
-    prepare, verify, train, evaluate, report = block_after("Bring your own data")
+    prepare, verify, train, evaluate, report = commands_under("docs/tutorial.md", "Your own log")
     assert "data/mine" in run(prepare, capsys)
     run(verify, capsys)
     assert "name: mine" in run(f"{train} --print-config", capsys)
@@ -128,7 +125,7 @@ def test_own_data_goes_the_way_it_says(tmp_path, monkeypatch, capsys):
 
 def test_the_tour_begins_as_it_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    fetch, prepare, *_ = block_after("Commands")
+    fetch, prepare, *_ = commands_under("docs/tutorial.md", "A synthetic log first")
     run(fetch, capsys)
     run(prepare, capsys)
     assert Path("data/synthetic/manifest.json").exists()
@@ -136,5 +133,5 @@ def test_the_tour_begins_as_it_says(tmp_path, monkeypatch, capsys):
 
 def test_the_first_configs_print(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for line in [line for line in block_after("Config") if line.endswith("--print-config")]:
+    for line in [line for line in commands_under("docs/tutorial.md", "Settings") if line.endswith("--print-config")]:
         assert "objective:" in run(line, capsys)

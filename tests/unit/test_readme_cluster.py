@@ -1,4 +1,4 @@
-"""The chapter "From laptop to cluster" of README: its commands run, its options are real, its panels show something."""
+"""docs/cluster.md: its commands run, its options are real, its panels show something."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from ltrec.config.load import load
 from ltrec.run.train import train
 from ltrec.tracking.keys import key_of, summary_of
 from ltrec.tracking.wandb import EPOCHS, STEP
+from tests.support.pages import PAGES
 from tests.support.source_tree import ROOT
 from tests.support.tiny_run import tiny_config, tiny_data
 
 _FLAGS = re.MULTILINE | re.DOTALL
-CHAPTER = (ROOT / "README.md").read_text(encoding="utf-8").partition("## From laptop to cluster\n")[2].partition("\n## ")[0]
+CHAPTER = PAGES["docs/cluster.md"]
 COMMANDS = [line.strip() for block in re.findall(r"^```bash\n(.*?)^```$", CHAPTER, _FLAGS) for line in block.splitlines()]
 SPOKEN = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", CHAPTER, flags=_FLAGS))
 OPTIONS = [words for words in SPOKEN if words.startswith("--")]
