@@ -1,8 +1,59 @@
 """ltrec: train sequential recommenders that serve tail users well and keep the head.
 
-Importing the package gives the version and nothing else: neither torch nor Lightning is loaded until a command needs it.
+    import ltrec
+
+    data = ltrec.prepare("logs/*.csv", out="data/mine")
+    run = ltrec.train("conf/experiment/quickstart.yaml", data=data, name="mine")
+
+Importing the package gives the version and nothing else: what a name stands for is loaded when the name is first used, so that
+neither torch nor Lightning is waited for before there is work for them.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 from ltrec.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from ltrec.api.dataset import Dataset
+    from ltrec.api.fetch import Fetched, fetch
+    from ltrec.api.prepare import prepare
+    from ltrec.api.report import Report, report
+    from ltrec.api.verify import verify
+    from ltrec.core.errors import Stopped, UserError
+
+_HOMES = {
+    "Dataset": "ltrec.api.dataset",
+    "Fetched": "ltrec.api.fetch",
+    "Report": "ltrec.api.report",
+    "Stopped": "ltrec.core.errors",
+    "UserError": "ltrec.core.errors",
+    "fetch": "ltrec.api.fetch",
+    "prepare": "ltrec.api.prepare",
+    "report": "ltrec.api.report",
+    "verify": "ltrec.api.verify",
+}
+"""Where each public name is at home."""
+
+_ROOMS = ("aggregation", "models", "objectives", "strategy")
+"""Packages that are public as a whole: rules, backbones, losses and strategies; batches come from `ltrec.data.stream`."""
+
+__all__ = ["Dataset", "Fetched", "Report", "Stopped", "UserError", "__version__", "fetch", "prepare", "report", "verify"]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Load what the name stands for."""
+        if name in _ROOMS:
+            return importlib.import_module(f"ltrec.{name}")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'ltrec' has no attribute {name!r}")
+        globals()[name] = value = getattr(importlib.import_module(_HOMES[name]), name)
+        return value
+
+
+def __dir__() -> list[str]:
+    """Every public name, loaded or not."""
+    return sorted({*globals(), *__all__, *_ROOMS})

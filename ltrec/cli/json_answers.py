@@ -19,51 +19,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import sha256_file
-from ltrec.data.manifest import Manifest
 from ltrec.doctor.finding import Finding
 from ltrec.evaluation.memory.words import memory_facts
 from ltrec.evaluation.summary import Summary
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.scoring.memory_choices import latest_choice
 from ltrec.training.checkpoints.io import read_checkpoint, whole_file
-
-DISTANCES = ("repeat", "one_link", "two_links", "beyond")
-"""What distances 0 to 3 of a target from the history are called."""
-
-
-def data_answer(folder: Path, manifest: Manifest, *, up_to_date: bool) -> dict[str, Any]:
-    """A prepared data set.
-
-    Args:
-        folder: where it lies.
-        manifest: what it holds.
-        up_to_date: nothing was done, for it was there already.
-    """
-    s, strata = manifest.summary, manifest.strata
-    reach = [dict(zip(DISTANCES, counts, strict=True)) for counts in s["reach"]["valid"]] if "reach" in s else [None] * strata.count
-    rows = zip(strata.names(), strata.users, manifest.trainable_K, strata.events, reach, strict=True)
-    return {
-        "data": str(folder),
-        "name": manifest.name,
-        "digest": manifest.digest,
-        "up_to_date": up_to_date,
-        "rows": s["rows"],
-        "rejected": s["rejected"],
-        "duplicates": s["duplicates"],
-        "filtered": s["filtered_events"],
-        "events": s["events"],
-        "train_events": s["train_events"],
-        "users": s["users"],
-        "items": s["items"],
-        "head_from": strata.head_from,
-        "strata": [{"name": name, "users": u, "trainable": t, "events": e, "reach": r} for name, u, t, e, r in rows],
-    }
 
 
 def train_answer(config: RunConfig, run: RunFolder) -> dict[str, Any]:

@@ -15,19 +15,24 @@ from ltrec.config.dump import dump
 from ltrec.config.files import find
 from ltrec.config.identity import named
 from ltrec.config.settle import resolve
-from ltrec.config.source import read_file, read_words
+from ltrec.config.source import COMMAND_LINE, read_file, read_words
 from ltrec.config.tree import RunConfig, variants
 
 __all__ = ["dump", "load", "split_arguments"]
 
 
-def load(files: Sequence[Path | str], dotlist: Sequence[str]) -> RunConfig:
+def load(files: Sequence[Path | str], dotlist: Sequence[str], *, where: str = COMMAND_LINE) -> RunConfig:
     """Defaults <- YAML files, left to right <- `key=value` words; `{digest}` in the name is filled in last.
+
+    Args:
+        files: paths, or names of shipped files.
+        dotlist: the words.
+        where: messages say that words stand there.
 
     Raises:
         UserError: a missing file, bad YAML, an unknown key (with the nearest one), a wrong type, a refused value.
     """
-    settings = [setting for name in files for setting in read_file(find(name), str(name))] + read_words(dotlist)
+    settings = [setting for name in files for setting in read_file(find(name), str(name))] + read_words(dotlist, where)
     return named(resolve(RunConfig(), settings, variants()))
 
 

@@ -67,28 +67,28 @@ def _settings_of(text: str, shown: str) -> tuple[Setting, ...]:
     return tuple(_parse(text, "", shown, lambda node: f"in {shown}:{node.start_mark.line + 1}"))
 
 
-def read_words(words: Sequence[str]) -> list[Setting]:
-    """The settings of `key=value` words; a value is YAML, so `optim.betas=[0.9, 0.98]` is a list.
+def read_words(words: Sequence[str], where: str = COMMAND_LINE) -> list[Setting]:
+    """The settings of `key=value` words, said to stand `where`; a value is YAML, so `optim.betas=[0.9, 0.98]` is a list.
 
     Raises:
         UserError: a word that is not `key=value`, or a value that is refused.
     """
-    return [setting for word in words for setting in _read_word(word)]
+    return [setting for word in words for setting in _read_word(word, where)]
 
 
-def _read_word(word: str) -> Iterator[Setting]:
+def _read_word(word: str, where: str) -> Iterator[Setting]:
     key, equals, text = word.partition("=")
     if not equals or not _DOTTED.fullmatch(key):
-        raise UserError(f"{word!r} {COMMAND_LINE} is not key=value, as in optim.lr=1e-3")
+        raise UserError(f"{word!r} {where} is not key=value, as in optim.lr=1e-3")
     text = text.strip() or text  # a blank or a tab alone is meant: it may be a separator
     if text.startswith(("[", "{", '"', "'")):
-        yield from _parse(text, key, f"{key!r} {COMMAND_LINE}", lambda _: COMMAND_LINE)
+        yield from _parse(text, key, f"{key!r} {where}", lambda _: where)
     else:
         try:
             value = plain_scalar(text)
         except ValueError as error:  # an integer of thousands of digits
-            raise UserError(f"{key!r} {COMMAND_LINE} is no number: {error}") from None
-        yield _literal(Setting(key, value, text if value is not None or not text else None, COMMAND_LINE))
+            raise UserError(f"{key!r} {where} is no number: {error}") from None
+        yield _literal(Setting(key, value, text if value is not None or not text else None, where))
 
 
 def _parse(text: str, prefix: str, shown: str, where: Callable[[yaml.Node], str]) -> Iterator[Setting]:

@@ -12,6 +12,7 @@ not (`2> notes.txt`), each stays what it is.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -26,18 +27,21 @@ from rich.text import Text
 from ltrec.terminal.console import is_live, new_console, visible
 from ltrec.terminal.footer import Rows, footer, same_terminal
 
+_LOGGER = logging.getLogger("ltrec")
+
 
 class Screen:
     """Where a command speaks.
 
     Args:
         for_scripts: stdout is for `answer` alone.
+        silent: nothing is shown; lines go to the logger `ltrec`, at level INFO.
     """
 
-    def __init__(self, *, for_scripts: bool = False) -> None:
+    def __init__(self, *, for_scripts: bool = False, silent: bool = False) -> None:
         self.for_scripts = for_scripts
-        self.lines = new_console(stderr=for_scripts)
-        together = for_scripts or same_terminal(sys.stdout, sys.stderr)
+        self.lines = new_console(stderr=for_scripts, quiet=silent)
+        together = for_scripts or silent or same_terminal(sys.stdout, sys.stderr)
         self.notes = self.lines if together else new_console(stderr=True)
 
     @property
@@ -56,6 +60,8 @@ class Screen:
 
     def say_styled(self, text: Text) -> None:
         """A line with styles of its own."""
+        if self.lines.quiet:
+            _LOGGER.info("%s", text.plain)
         self.lines.print(text, soft_wrap=not self.lines.is_terminal)
 
     def note(self, line: str) -> None:
@@ -104,6 +110,8 @@ class Screen:
 
 def _print_line(line: str, style: str, console: Console) -> None:
     """A style of print's own would colour the rows below, too; hence a `Text`."""
+    if console.quiet:
+        _LOGGER.info("%s", line)
     shown = visible(line)  # before rich drops some of it
     console.print(Text(wrapped(shown, console.width) if console.is_terminal else shown, style), soft_wrap=True)
 
@@ -122,13 +130,23 @@ def screen() -> Screen:
     return _stack[-1] if _stack else Screen()
 
 
+def is_speaking() -> bool:
+    """Whether a command, or a call of the API, owns the terminal."""
+    return bool(_stack)
+
+
 @contextmanager
-def speaking(*, for_scripts: bool = False) -> Iterator[Screen]:
-    """Own the terminal for the length of a command; one that another command calls speaks through the same screen."""
+def speaking(*, for_scripts: bool = False, silent: bool = False) -> Iterator[Screen]:
+    """Own the terminal for the length of a command; one that another command calls speaks through the same screen.
+
+    Args:
+        for_scripts: stdout is for the line of JSON alone.
+        silent: nothing is shown.
+    """
     if _stack:
         yield _stack[-1]
         return
-    _stack.append(Screen(for_scripts=for_scripts))
+    _stack.append(Screen(for_scripts=for_scripts, silent=silent))
     try:
         yield _stack[-1]
     finally:

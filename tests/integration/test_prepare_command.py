@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ltrec.cli.commands.prepare import sort_arguments
+from ltrec.api.prepare import sort_arguments
 from ltrec.cli.main import main
 from tests.support.logs import START, some_events, write_csv
 

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import glob
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ltrec.api.prepare import prepare as prepare_logs
 from ltrec.cli.data_tables import print_data
-from ltrec.cli.json_answers import data_answer
-from ltrec.config.load import load
-from ltrec.config.tree import RunConfig
-from ltrec.core.errors import UserError
-from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.pipeline import prepare as run_prepare
-from ltrec.data.prepare.progress import MENDING, UNCHANGED
-from ltrec.terminal.progress_row import StageBar
 from ltrec.terminal.screen import speaking
 
 
@@ -41,51 +32,14 @@ def prepare(
 
     Every option of the config section `prepare` may be given as key=value: min_user_events=5 history_cap=1000.
     """
-    files, words, sources = sort_arguments(arguments or [])
     options = {"user": user, "item": item, "time": time, "time_unit": time_unit, "time_format": time_format, "split": split}
-    words += [f"prepare.{key}={value}" for key, value in options.items() if value is not None]
-    settings = load([*(config or []), *files], words)
-    wanted = replace(settings.prepare, sources=tuple(sources) or settings.prepare.sources)
-    folder = _folder(out, settings)
-    heard: set[str] = set()
+    words = [f"prepare.{key}={value}" for key, value in options.items() if value is not None]
     with speaking(for_scripts=as_json) as screen:
-        with StageBar(screen) as bar:
-
-            def hear(stage: str, done: int, total: int) -> None:
-                heard.add(stage)
-                bar.update(stage, done, total)
-
-            manifest = run_prepare(wanted, folder, hear, overwrite)
-        if MENDING in heard:
-            screen.remark(f"{folder} was damaged and has been prepared anew")
-        if UNCHANGED in heard:
-            screen.remark(f"{folder} is up to date: the same sources and options; nothing was done")
-        print_data(manifest, screen)
-        screen.remark(f"data set: {folder}  digest {manifest.digest[:16]}")
-        screen.answer(data_answer(folder, manifest, up_to_date=UNCHANGED in heard))
-
-
-def sort_arguments(arguments: list[str]) -> tuple[list[Path], list[str], list[str]]:
-    """Words of the command line as (config files, key=value words, sources). What exists on disk is never a setting.
-
-    A key that names an option of prepare may leave out its section: `history_cap=100` is `prepare.history_cap=100`.
-    """
-    own = {f.name for f in fields(PrepareConfig)}
-    files: list[Path] = []
-    words: list[str] = []
-    sources: list[str] = []
-    for argument in arguments:
-        key = argument.partition("=")[0]
-        if Path(argument).suffix in (".yaml", ".yml") and "=" not in argument:
-            files.append(Path(argument))
-        elif "=" in argument and not Path(argument).exists() and not glob.glob(argument):
-            words.append(f"prepare.{argument}" if key in own or "." not in key else argument)
-        else:
-            sources.append(argument)
-    return files, words, sources
-
-
-def _folder(out: Path | None, settings: RunConfig) -> Path:
-    if out is None and not settings.data.path:
-        raise UserError("where to? name the folder with --out DIR, or data.path in a config file")
-    return out or Path(settings.data.path)
+        data = prepare_logs(*(config or []), *(arguments or []), *words, out=out, overwrite=overwrite)
+        if data.mended:
+            screen.remark(f"{data.path} was damaged and has been prepared anew")
+        if data.up_to_date:
+            screen.remark(f"{data.path} is up to date: the same sources and options; nothing was done")
+        print_data(data.manifest, screen)
+        screen.remark(f"data set: {data.path}  digest {data.digest[:16]}")
+        screen.answer(data.to_dict())

@@ -7,15 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ltrec.config.load import load
-from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
-from ltrec.data.manifest import Manifest
-from ltrec.evaluation.table import EvalTable
-from ltrec.reporting.html import write_report
-from ltrec.run.build.loggers import track_report
-from ltrec.run.folder.reopen import named_data, refuse_settings, split_runs
-from ltrec.run.process.crash_file import traceback_in
+from ltrec.api.report import report as write_report
 from ltrec.terminal.screen import speaking
 
 
@@ -32,24 +24,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Write index.html (self-contained) and its figures as PNGs."""
-    folders, words = split_runs(runs)
-    first = RunFolder(folders[0])
-    refuse_settings(words)
-    if data is not None:
-        for folder in folders:
-            named_data(RunFolder(folder), data)
-            _refuse_other_tables(folder, Manifest.load(data).digest)
-    config = load([first.config] if first.is_run() else [], words).evaluation
     with speaking(for_scripts=as_json) as screen:
-        with traceback_in(first.path):
-            index = write_report(folders, config, out)
-        screen.say(f"report: {index}")
-        track_report(first, index.parent)
-        screen.answer({"report": str(index)})
-
-
-def _refuse_other_tables(run: Path, digest: str) -> None:
-    """Results say themselves on which data they were found, whatever became of provenance."""
-    for file in RunFolder(run).eval_tables():
-        if (theirs := EvalTable.read(file).protocol.manifest) != digest:
-            raise UserError(f"{file} is about another data set (digest {theirs[:12]}) than --data names ({digest[:12]})")
+        written = write_report(*runs, out=out, data=data)
+        screen.say(f"report: {written.path}")
+        screen.answer(written.to_dict())

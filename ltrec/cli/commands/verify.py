@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ltrec.api.verify import verify as verify_data
 from ltrec.cli.data_tables import print_data
-from ltrec.cli.json_answers import data_answer
-from ltrec.data.verify.dataset import verify as run_verify
-from ltrec.terminal.progress_row import StageBar
 from ltrec.terminal.screen import speaking
 
 
@@ -20,8 +18,7 @@ def verify(
 ) -> None:
     """Check every byte and every row of a prepared data set."""
     with speaking(for_scripts=as_json) as screen:
-        with StageBar(screen) as bar:
-            manifest = run_verify(folder, bar.update)
-        print_data(manifest, screen)
-        screen.remark(f"{folder} is intact: {len(manifest.shards)} shards, digest {manifest.digest[:16]}")
-        screen.answer(data_answer(folder, manifest, up_to_date=True))
+        data = verify_data(folder)
+        print_data(data.manifest, screen)
+        screen.remark(f"{folder} is intact: {len(data.manifest.shards)} shards, digest {data.digest[:16]}")
+        screen.answer(data.to_dict())

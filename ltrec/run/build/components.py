@@ -16,14 +16,12 @@ from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
-from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.distributed.tasks import num_trajectories
-from ltrec.run.node_copy import copy_of
-from ltrec.run.build.strata import heirs_of, strata_of, trained_strata
 from ltrec.models.backbones import BACKBONES, Encoder
 from ltrec.models.plugins import PLUGINS
 from ltrec.objectives import OBJECTIVES, Objective
@@ -31,8 +29,10 @@ from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.build import adamw
 from ltrec.optim.schedule import schedule
-from ltrec.training.module import BackboneModule
+from ltrec.run.build.strata import heirs_of, strata_of, trained_strata
+from ltrec.run.node_copy import copy_of
 from ltrec.training.datamodule import StreamDataModule
+from ltrec.training.module import BackboneModule
 from ltrec.training.position_losses import PositionLosses
 from ltrec.training.validation import Validator
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from pytorch_lightning.loggers import Logger
 
-from ltrec.run.folder.config_file import read_config
-from ltrec.run.folder.provenance_file import read_provenance
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.secrets import masked_tree, secrets_of
-from ltrec.run.process.processes import Processes
 from ltrec.core.run_folder import RunFolder
+from ltrec.core.secrets import masked_tree, secrets_of
+from ltrec.run.folder.config_file import read_config
+from ltrec.run.folder.provenance_file import read_provenance
+from ltrec.run.process.processes import Processes
 from ltrec.terminal.screen import screen
 from ltrec.tracking.batch_job import group_of, slurm_job
 from ltrec.tracking.wandb import Tracked, send_report, wandb_logger

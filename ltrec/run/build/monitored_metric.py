@@ -6,8 +6,8 @@ import numpy as np
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError, nearest
-from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.run.build.components import total_steps
 from ltrec.training.validation import Validator
 

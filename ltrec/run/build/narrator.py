@@ -19,13 +19,13 @@ from pytorch_lightning.callbacks import Callback
 
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.pace import Pace, anatomy, anatomy_parts, callback_of, latest
+from ltrec.strategy import Stratified
 from ltrec.terminal.gauges import duration, fitted, gauged
 from ltrec.terminal.screen import Screen, say, screen
 from ltrec.training.callbacks.table import Checkpoints, Telemetry, epoch_of
 from ltrec.training.datamodule import stream_of
 from ltrec.training.patience import Patience
 from ltrec.training.steps import last_step, step_ended, steps_per_epoch
-from ltrec.strategy import Stratified
 
 _SILENCE_S = 60.0
 """Where no rows are drawn, a line at least so often."""

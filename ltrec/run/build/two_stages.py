@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ltrec.core.run_folder import STAGE1
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
+from ltrec.core.run_folder import STAGE1
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.components import total_steps
 from ltrec.terminal.screen import say

@@ -5,6 +5,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ltrec.api import fetch as api
 from ltrec.cli.commands import fetch as command
 from ltrec.core.errors import UserError
 from ltrec.data.fetch import SyntheticConfig, generate
@@ -42,7 +43,7 @@ def test_published_data_shows_progress_notes_and_licence(tmp_path, monkeypatch):
         (out / "NOTICE.txt").write_text("the owners' terms")
         return out / "events.parquet"
 
-    monkeypatch.setattr(command, "fetch_published", fake)
+    monkeypatch.setattr(api, "fetch_published", fake)
     output = run("ml-100k", "--out", str(tmp_path / "out")).output
     assert "[mirror one] did not work" in output
     assert "the owners' terms" in output

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ltrec.api.dataset import Dataset
 from ltrec.cli.data_tables import print_data
-from ltrec.cli.json_answers import data_answer
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import Manifest
@@ -185,7 +185,7 @@ def test_a_data_set_of_an_older_ltrec_is_read_and_has_no_reach(tmp_path, capsys)
     older = without_reach(tmp_path / "out")
     assert verify(tmp_path / "out").digest == older.digest
     assert read_reach(tmp_path / "out", older, "test") is None
-    assert {row["reach"] for row in data_answer(tmp_path / "out", older, up_to_date=True)["strata"]} == {None}
+    assert {row["reach"] for row in Dataset.of(tmp_path / "out", older, up_to_date=True).to_dict()["strata"]} == {None}
     print_data(older, Screen())
     assert "reach" not in capsys.readouterr().out
 
@@ -199,7 +199,7 @@ def test_prepare_says_and_answers_where_validation_targets_are(tmp_path, capsys)
     by_stratum = ", ".join(f"{row[1] / row.sum():.0%}" for row in counts[:2])
     assert f"reach {one} of validation targets are one link from the history ({by_stratum}, - by stratum)" in said
     assert f"{two} two, {beyond} beyond, {inside} are in it" in said
-    answer = data_answer(tmp_path / "out", manifest, up_to_date=False)
+    answer = Dataset.of(tmp_path / "out", manifest, up_to_date=False).to_dict()
     assert [list(row["reach"].values()) for row in answer["strata"]] == counts.tolist()
     assert list(answer["strata"][0]["reach"]) == ["repeat", "one_link", "two_links", "beyond"]
 

@@ -1,0 +1,20 @@
+"""The Python API, one verb a file: `ltrec.prepare` is `ltrec.api.prepare.prepare`, loaded when it is first asked for.
+
+Functions take paths, Arrow tables or anything with the Arrow PyCapsule interface (pandas, polars, DuckDB) and return frozen
+dataclasses; the command line is a thin layer over them. What `to_dict()` gives is what `--json` prints, with keys that stay what
+they are; numbers that are not finite (no users, no base) are None:
+
+    prepare, verify   data, name, digest, up_to_date, rows, rejected, duplicates, filtered, events, train_events, users, items,
+                      head_from, strata: [{name, users, trainable, events, reach}]
+                      reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null
+    train             run, step, epoch, monitor, best, checkpoint, memory (as evaluate has it)
+    evaluate          split, results, runs: [{run, model, memory, groups, baselines: {NAME: groups}}], comparison, gate
+                      memory: null, or {form, neighbours, choice: {grid, all: {users, ndcg, weight}, strata: [{...}, ...]}}
+                      groups: {all, tail, head, stratum=0, ...: {users, METRIC: {mean, low, high}}}
+    predict           predictions, rows, k, checkpoint
+    report            report
+    fetch             events, notice
+
+In a notebook as in a command: what fails for a reason that the caller can mend raises `ltrec.UserError` with one line. Nothing is
+printed unless `progress=True`, and the process is left as it was found (`session`).
+"""

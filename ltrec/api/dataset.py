@@ -1,0 +1,66 @@
+"""A prepared data set, as `ltrec.prepare` and `ltrec.verify` return it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ltrec.data.manifest import Manifest
+
+DISTANCES = ("repeat", "one_link", "two_links", "beyond")
+"""What distances 0 to 3 of a target from the history are called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset(os.PathLike[str]):
+    """A prepared data set. It is accepted wherever its folder is.
+
+    Attributes:
+        path: its folder.
+        name: what it is called.
+        digest: identity of its content: two data sets of one digest are the same, wherever they lie.
+        up_to_date: it was there already, and nothing had to be done.
+        mended: it was there, damaged, and has been prepared anew.
+        manifest: everything that is known of it.
+    """
+
+    path: Path
+    name: str
+    digest: str
+    up_to_date: bool
+    mended: bool = False
+    manifest: Manifest = field(kw_only=True, repr=False)
+
+    @staticmethod
+    def of(path: Path, manifest: Manifest, *, up_to_date: bool, mended: bool = False) -> Dataset:
+        """The data set in a folder."""
+        return Dataset(path, manifest.name, manifest.digest, up_to_date, mended, manifest=manifest)
+
+    def __fspath__(self) -> str:
+        """The folder."""
+        return str(self.path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; the keys are in `ltrec.api`."""
+        manifest = self.manifest
+        s, strata = manifest.summary, manifest.strata
+        reach = [dict(zip(DISTANCES, row, strict=True)) for row in s["reach"]["valid"]] if "reach" in s else [None] * strata.count
+        rows = zip(strata.names(), strata.users, manifest.trainable_K, strata.events, reach, strict=True)
+        return {
+            "data": str(self.path),
+            "name": self.name,
+            "digest": self.digest,
+            "up_to_date": self.up_to_date,
+            "rows": s["rows"],
+            "rejected": s["rejected"],
+            "duplicates": s["duplicates"],
+            "filtered": s["filtered_events"],
+            "events": s["events"],
+            "train_events": s["train_events"],
+            "users": s["users"],
+            "items": s["items"],
+            "head_from": strata.head_from,
+            "strata": [{"name": name, "users": u, "trainable": t, "events": e, "reach": r} for name, u, t, e, r in rows],
+        }

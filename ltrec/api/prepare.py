@@ -1,0 +1,101 @@
+"""`ltrec.prepare`: event logs, as files or as tables in memory, to a prepared data set."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from ltrec.api.dataset import Dataset
+from ltrec.api.session import session
+from ltrec.api.settings import words_of
+from ltrec.api.tables import ArrowStream, is_table, path_of, write_log
+from ltrec.config.load import load
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.pipeline import prepare as prepare_logs
+from ltrec.data.prepare.progress import MENDING, UNCHANGED
+from ltrec.terminal.progress_row import StageBar
+from ltrec.terminal.screen import Screen
+
+
+def prepare(
+    *sources: str | os.PathLike[str] | ArrowStream,
+    out: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    progress: bool = False,
+    **options: Any,
+) -> Dataset:
+    """Turn event logs into shards with strata and splits; does nothing when they are there already, unchanged and undamaged.
+
+        ltrec.prepare("logs/*.csv", out="data/mine", user="customer", min_item_events=5)
+        ltrec.prepare(dataframe, out="data/mine", time_unit="s")
+        ltrec.prepare("conf/data/ml-100k.yaml")
+
+    Args:
+        sources: logs: files, globs and folders (CSV, TSV, JSON Lines, Parquet), or tables of a row per event; and config files.
+        out: folder of the data set; None = `data.path` of the config.
+        overwrite: replace another data set in that folder.
+        progress: show how far it is.
+        options: fields of the config section `prepare`.
+
+    Raises:
+        UserError: anything the caller can mend: sources, columns, too many rejects, another data set in `out`, a full disk.
+    """
+    with session(progress=progress) as call, tempfile.TemporaryDirectory(prefix="ltrec-logs-") as folder:
+        files, words, logs = sort_arguments([_place(source, Path(folder), i) for i, source in enumerate(sources)])
+        settings = load(files, words + words_of(options, "prepare"), where=call.where)
+        wanted = replace(settings.prepare, sources=tuple(logs) or settings.prepare.sources)
+        return _prepared(wanted, _folder(out, settings), overwrite, call.screen)
+
+
+def sort_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[str]]:
+    """Words of a call as (config files, key=value words, sources). What exists on disk is never a setting.
+
+    A key that names an option of prepare may leave out its section: `history_cap=100` is `prepare.history_cap=100`.
+    """
+    own = {f.name for f in fields(PrepareConfig)}
+    files: list[Path] = []
+    words: list[str] = []
+    sources: list[str] = []
+    for argument in arguments:
+        key = argument.partition("=")[0]
+        if Path(argument).suffix in (".yaml", ".yml") and "=" not in argument:
+            files.append(Path(argument))
+        elif "=" in argument and not Path(argument).exists() and not glob.glob(argument):
+            words.append(f"prepare.{argument}" if key in own or "." not in key else argument)
+        else:
+            sources.append(argument)
+    return files, words, sources
+
+
+def _prepared(config: PrepareConfig, folder: Path, overwrite: bool, screen: Screen) -> Dataset:
+    heard: set[str] = set()
+    with StageBar(screen) as bar:
+
+        def hear(stage: str, done: int, total: int) -> None:
+            heard.add(stage)
+            bar.update(stage, done, total)
+
+        manifest = prepare_logs(config, folder, hear, overwrite)
+    return Dataset.of(folder, manifest, up_to_date=UNCHANGED in heard, mended=MENDING in heard)
+
+
+def _place(source: Any, folder: Path, number: int) -> str:
+    """A source as a path; a table becomes a file, whose name does not depend on where it lies for the moment."""
+    if not is_table(source):
+        return path_of(source)
+    path = folder / f"table-{number}.parquet"
+    write_log(source, path)
+    return str(path)
+
+
+def _folder(out: str | os.PathLike[str] | None, settings: RunConfig) -> Path:
+    if out is None and not settings.data.path:
+        raise UserError("where to? name the folder with --out DIR, or data.path in a config file")
+    return Path(settings.data.path if out is None else out)

@@ -1,0 +1,82 @@
+"""`ltrec.report`: one static HTML page with plots, beside the run."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltrec.api.session import session
+from ltrec.api.settings import words_of
+from ltrec.config.load import load
+from ltrec.core.errors import UserError
+from ltrec.core.run_folder import RunFolder
+from ltrec.data.manifest import Manifest
+from ltrec.evaluation.table import EvalTable
+from ltrec.reporting.html import write_report
+from ltrec.run.build.loggers import track_report
+from ltrec.run.folder.reopen import named_data, refuse_settings, split_runs
+from ltrec.run.process.crash_file import traceback_in
+
+
+@dataclass(frozen=True, slots=True)
+class Report(os.PathLike[str]):
+    """A written report. It is accepted wherever its file is.
+
+    Attributes:
+        path: index.html, self-contained; its figures are PNGs beside it.
+    """
+
+    path: Path
+
+    def __fspath__(self) -> str:
+        """The file."""
+        return str(self.path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"report": str(self.path)}
+
+
+def report(
+    *runs: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    data: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+    **evaluation: Any,
+) -> Report:
+    """Write index.html (self-contained) and its figures as PNGs; a tracked run's tracker gets it as well.
+
+    Args:
+        runs: run folders; the first and its seeds are held against the others.
+        out: folder to write to; None = `report` in the first run's folder.
+        data: a data set that all runs must be of, by its digest.
+        progress: show what the command line shows.
+        evaluation: settings of evaluation in place of the first run's.
+
+    Raises:
+        UserError: a run is missing, damaged, not evaluated, or must not be compared with the first.
+    """
+    with session(progress=progress) as call:
+        folders, words = split_runs([os.fspath(run) for run in runs])
+        words += words_of(evaluation, "evaluation")
+        first = RunFolder(folders[0])
+        refuse_settings(words)
+        if data is not None:
+            _refuse_other_data(folders, Path(data))
+        config = load([first.config] if first.is_run() else [], words, where=call.where).evaluation
+        with traceback_in(first.path):
+            index = write_report(folders, config, None if out is None else Path(out))
+        track_report(first, index.parent)
+        return Report(index)
+
+
+def _refuse_other_data(runs: list[Path], data: Path) -> None:
+    """Results say themselves on which data they were found, whatever became of provenance."""
+    digest = Manifest.load(data).digest
+    for run in runs:
+        named_data(RunFolder(run), data)
+        for file in RunFolder(run).eval_tables():
+            if (theirs := EvalTable.read(file).protocol.manifest) != digest:
+                raise UserError(f"{file} is about another data set (digest {theirs[:12]}) than --data names ({digest[:12]})")

@@ -1,0 +1,90 @@
+"""What every call of the API stands in: silence unless asked, one-line errors, and a process that is left as it was found."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from ltrec.config.source import COMMAND_LINE
+from ltrec.core.errors import Stopped, UserError
+from ltrec.run.process.system_errors import explained
+from ltrec.terminal.screen import Screen, is_speaking, screen, speaking
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+IN_THE_CALL = "in the call"
+"""Where a message says that settings stand which Python code gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One call.
+
+    Attributes:
+        screen: where it speaks.
+        where: messages say that its settings stand there.
+    """
+
+    screen: Screen
+    where: str
+
+
+@contextmanager
+def session(*, progress: bool) -> Iterator[Session]:
+    """One call. A command that calls the API owns its process and its terminal already, and keeps both.
+
+    Args:
+        progress: show what the command line shows; otherwise its lines go to the logger `ltrec` at level INFO.
+
+    Raises:
+        UserError: also for failures of the system and of libraries (a full disk, a path that may not be written), in the
+            command line's words.
+    """
+    if is_speaking():
+        yield Session(screen(), COMMAND_LINE)
+        return
+    with _left_as_found(), speaking(silent=not progress) as own:
+        try:
+            yield Session(own, IN_THE_CALL)
+        except (UserError, Stopped):
+            raise
+        except Exception as error:
+            if (line := explained(error, ())) is None:
+                raise
+            raise UserError(line) from error
+
+
+@contextmanager
+def _left_as_found() -> Iterator[None]:
+    """Environment, signal handlers, threads, generator, warnings and levels of loggers are afterwards what they were before."""
+    variables, threads, generator = dict(os.environ), torch.get_num_threads(), torch.get_rng_state()
+    levels, handlers = _levels(), {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        for name in os.environ.keys() - variables.keys():
+            del os.environ[name]
+        os.environ.update(variables)
+        torch.set_num_threads(threads)
+        torch.set_rng_state(generator)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                if signal.getsignal(number) is not handler:
+                    signal.signal(number, handler)
+
+
+def _levels() -> dict[str, int]:
+    known = logging.Logger.manager.loggerDict.items()
+    return {name: logger.level for name, logger in known if isinstance(logger, logging.Logger)}
