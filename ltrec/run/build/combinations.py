@@ -95,8 +95,8 @@ REFUSED: tuple[Refusal, ...] = (
     ),
     Refusal(
         lambda c: not _strategy(c).is_stratified and replace(c.causal, strata=0) != CausalConfig(),
-        "causal.* ({c.causal.prior}, {c.causal.estimator}, {c.causal.empty}) has no effect with strategy.name={c.strategy.name}; use "
-        "strategy.name=stratified or take it out",
+        "causal.* ({c.causal.prior}, {c.causal.estimator}, {c.causal.empty}) has no effect with strategy.name={c.strategy.name}; "
+        "use strategy.name=stratified or take it out",
     ),
     Refusal(
         lambda c: not _strategy(c).is_stratified and c.strategy.mode != "auto",
