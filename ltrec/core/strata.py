@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -78,8 +78,8 @@ class Strata:
         """
         return tuple(min(sorted(trained), key=lambda other: abs(other - z)) for z in range(self.count))
 
-    def merged(self, count: int) -> tuple[Strata, tuple[int, ...]]:
-        """Fewer strata, each a run of neighbours of these, and the stratum map: the new number of each of these.
+    def merged(self, count: int) -> MergedStrata:
+        """Fewer strata, each a run of neighbours of these.
 
         Two strata are the tail and the head, divided at `first_head`. Any other number takes the cuts nearest to equal user shares,
         the lowest cut first, each leaving one for every cut that follows (equally near: the lower one).
@@ -99,7 +99,8 @@ class Strata:
         first = [0, self.first_head] if count == 2 else _near_equal(self.users, count)
         stratum_map = np.repeat(np.arange(count), np.diff([*first, self.count]))
         users, events = (tuple(np.add.reduceat(column, first).tolist()) for column in (self.users, self.events))
-        return Strata(tuple(self.lower_bounds[z] for z in first), users, events, self.head_from), tuple(stratum_map.tolist())
+        fewer = Strata(tuple(self.lower_bounds[z] for z in first), users, events, self.head_from)
+        return MergedStrata(fewer, tuple(stratum_map.tolist()))
 
     def names(self) -> tuple[str, ...]:
         """Readable ranges such as ``5-8`` and ``21+``."""
@@ -113,6 +114,13 @@ class Strata:
         """P(z) by users."""
         total = sum(self.users)
         return tuple(u / total for u in self.users)
+
+
+class MergedStrata(NamedTuple):
+    """Fewer strata made of a data set's, and the stratum map: which of them each of the data set's is part of."""
+
+    strata: Strata
+    stratum_map: tuple[int, ...]
 
 
 def _near_equal(users: tuple[int, ...], count: int) -> list[int]:

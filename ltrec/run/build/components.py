@@ -29,7 +29,7 @@ from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.build import adamw
 from ltrec.optim.schedule import schedule
-from ltrec.run.build.strata import heirs_of, strata_of, trained_strata
+from ltrec.run.build.strata import heirs_of, merged_strata, strata_of, trained_strata
 from ltrec.run.node_copy import copy_of
 from ltrec.training.datamodule import StreamDataModule
 from ltrec.training.module import BackboneModule
@@ -120,7 +120,7 @@ def build_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
 
 def build_plan(config: RunConfig, data: Data) -> Plan:
     """The order of all training batches."""
-    return Plan.of(data.manifest, config.seed, config.stream, config.causal.strata)
+    return Plan.of(data.manifest, config.seed, config.stream, merged_strata(config, data.manifest))
 
 
 def total_steps(config: RunConfig, plan: Plan) -> int:

@@ -10,19 +10,28 @@ from torch import Tensor
 from ltrec.causal.config import CausalConfig
 from ltrec.causal.prior import prior_of
 from ltrec.config.tree import RunConfig
-from ltrec.core.strata import Strata
+from ltrec.core.strata import MergedStrata, Strata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.order.trained import TrainedUsers, drawn_strata
 from ltrec.models.plugins import PLUGINS
 
 
-def strata_of(config: RunConfig, manifest: Manifest) -> Strata:
-    """The strata that training knows: the data set's, or fewer.
+def merged_strata(config: RunConfig, manifest: Manifest) -> MergedStrata:
+    """The strata that training knows, the data set's or fewer, and which of them each of the data set's is part of.
 
     Raises:
         UserError: more are asked for than there are.
     """
-    return manifest.strata.merged(config.causal.strata or manifest.strata.count)[0]
+    return manifest.strata.merged(config.causal.strata or manifest.strata.count)
+
+
+def strata_of(config: RunConfig, manifest: Manifest) -> Strata:
+    """The strata that training knows.
+
+    Raises:
+        UserError: more are asked for than there are.
+    """
+    return merged_strata(config, manifest).strata
 
 
 def trained_strata(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
@@ -31,10 +40,10 @@ def trained_strata(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
     Raises:
         UserError: the settings do not fit the data set.
     """
-    strata, stratum_map = manifest.strata.merged(config.causal.strata or manifest.strata.count)
-    trained = TrainedUsers.of(manifest, config.stream.users).merged(stratum_map, strata.count)
+    merged = merged_strata(config, manifest)
+    trained = TrainedUsers.of(manifest, config.stream.users).merged(merged)
     share_K = prior_by(config.causal, trained, trained.users_K)  # examples decide how large a share is, not whether there is one
-    drawn = {stratum_map[z] for z in drawn_strata(manifest, config.stream).tolist()}
+    drawn = {merged.stratum_map[z] for z in drawn_strata(manifest, config.stream).tolist()}
     return tuple(z for z in sorted(drawn) if share_K[z] > 0)
 
 

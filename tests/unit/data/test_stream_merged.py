@@ -26,13 +26,15 @@ def tiny(tmp_path_factory):
 
 def loader_of(tiny, config, strata):
     folder, manifest = tiny
-    return StreamLoader(folder, manifest, Plan.of(manifest, 5, config, strata), world=World(0, 1), accumulate=2)
+    return StreamLoader(
+        folder, manifest, Plan.of(manifest, 5, config, manifest.strata.merged(strata)), world=World(0, 1), accumulate=2
+    )
 
 
 @every_variant
 @pytest.mark.parametrize("count", MAPS)
 def test_rows_and_digest_stay_and_strata_are_mapped(tiny, config, count):
-    own, merged = loader_of(tiny, config, 0), loader_of(tiny, config, count)
+    own, merged = loader_of(tiny, config, tiny[1].strata.count), loader_of(tiny, config, count)
     stratum_map = torch.tensor(MAPS[count])
     for before, after in zip(epochs(own, 1), epochs(merged, 1), strict=True):
         assert torch.equal(after.stratum_B, stratum_map[before.stratum_B])
@@ -48,7 +50,7 @@ def test_rows_and_digest_stay_and_strata_are_mapped(tiny, config, count):
 @pytest.mark.parametrize("count", MAPS)
 def test_expectations_are_those_of_the_merged(tiny, config, count):
     folder, manifest = tiny
-    own, merged = Plan.of(manifest, 5, config), Plan.of(manifest, 5, config, count)
+    own, merged = Plan.of(manifest, 5, config), Plan.of(manifest, 5, config, manifest.strata.merged(count))
     sums = torch.zeros(count, dtype=torch.float64).index_add(
         0, torch.tensor(MAPS[count]), expected_targets_K(folder, manifest, own)
     )
@@ -62,7 +64,7 @@ def test_presence_of_the_merged_is_no_sum(tiny):
     """Two strata that are there most of the time are not there 1.8 times."""
     _, manifest = tiny
     small = replace(VARIANTS["resident"], batch_rows=12)
-    presence = expected_presence_K(manifest, Plan.of(manifest, 5, small, 2))
+    presence = expected_presence_K(manifest, Plan.of(manifest, 5, small, manifest.strata.merged(2)))
     apart = expected_presence_K(manifest, Plan.of(manifest, 5, small))
     assert apart[:2].sum() > 1 > presence[0] > apart[:2].max()
 

@@ -44,12 +44,12 @@ def test_counts_are_those_of_the_log(tmp_path, bounds, users):
     trained = TrainedUsers.of(manifest, users)
     assert [trained.all_K, trained.users_K, trained.events_K] == by_hand(strata, LENGTHS, chosen)
     for count in range(1, strata.count + 1):
-        fewer, stratum_map = strata.merged(count)
+        merged = strata.merged(count)
         sums = [
-            [sum(n for n, b in zip(column, stratum_map, strict=True) if b == z) for z in range(count)]
+            [sum(n for n, b in zip(column, merged.stratum_map, strict=True) if b == z) for z in range(count)]
             for column in _columns(trained)
         ]
-        assert [list(column) for column in _columns(trained.merged(stratum_map, fewer.count))] == sums
+        assert [list(column) for column in _columns(trained.merged(merged))] == sums
 
 
 def _columns(trained):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ltrec.core.storage.atomic import canonical_json
-from ltrec.core.strata import Strata
+from ltrec.core.strata import MergedStrata, Strata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.order.draws import Buffer, Draws, Pieces, PoolOrder
@@ -67,22 +67,22 @@ class Plan:
     _block_rows: int
 
     @staticmethod
-    def of(manifest: Manifest, seed: int, config: StreamConfig, strata: int = 0) -> Plan:
+    def of(manifest: Manifest, seed: int, config: StreamConfig, merged: MergedStrata | None = None) -> Plan:
         """Check the options against the data and fix the order.
 
         Args:
             manifest: of the data set.
             seed: of all permutations and random windows.
             config: what a user may say.
-            strata: how many the data set's are merged to (`Strata.merged`), which does not change the order; 0 = left as they are.
+            merged: what the data set's strata are merged to, which does not change the order; None = left as they are.
 
         Raises:
             UserError: naming the option that is wrong and what would be right.
         """
         check_options(config)
         pools = make_pools(manifest, seed, config)
-        merged, stratum_map = manifest.strata.merged(strata or manifest.strata.count)
-        trained = TrainedUsers.of(manifest, config.users).merged(stratum_map, merged.count)
+        merged = merged or manifest.strata.merged(manifest.strata.count)
+        trained = TrainedUsers.of(manifest, config.users).merged(merged)
         schedule = Schedule([pool.quota for pool in pools], config.lanes)
         return Plan(
             seed=seed,
@@ -96,8 +96,8 @@ class Plan:
             train_rows=sum(trained.users_K),
             trainable_rows=manifest.train_rows,
             pools=pools,
-            strata=merged,
-            stratum_map=stratum_map,
+            strata=merged.strata,
+            stratum_map=merged.stratum_map,
             digest=hashlib.sha256(canonical_json(_order_spec(config, pools)).encode()).hexdigest(),
             _orders=tuple(_order(number, pool, schedule, seed, config.window_blocks) for number, pool in enumerate(pools)),
             _window_blocks=config.window_blocks,

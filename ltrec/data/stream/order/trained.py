@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ltrec.core.strata import MergedStrata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.order.pools import chosen_strata, shares_of_step
@@ -47,11 +48,10 @@ class TrainedUsers:
         )
         return _counts(all_K, users_K, np.where(users_K > 0, events_K - (all_K - users_K), 0))
 
-    def merged(self, stratum_map: tuple[int, ...], count: int) -> TrainedUsers:
-        """Of fewer strata (`Strata.merged`): `stratum_map` says which one each of these is among the `count`."""
-        return _counts(
-            *(np.bincount(stratum_map, column, count).astype(np.int64) for column in (self.all_K, self.users_K, self.events_K))
-        )
+    def merged(self, merged: MergedStrata) -> TrainedUsers:
+        """Of fewer strata."""
+        columns = (self.all_K, self.users_K, self.events_K)
+        return _counts(*(np.bincount(merged.stratum_map, column, merged.strata.count).astype(np.int64) for column in columns))
 
 
 def _counts(*columns: I64) -> TrainedUsers:
