@@ -26,7 +26,6 @@ from ltrec.evaluation.ranking import Negatives, num_parts, rank_split
 from ltrec.evaluation.table import EvalTable, Protocol, RankedRows, assemble
 from ltrec.evaluation.training_facts import KEY
 from ltrec.run.build.components import Data, build_histories, open_data
-from ltrec.run.build.loggers import say
 from ltrec.run.checkpoint.compatibility import refuse_other_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.run_record import refuse_other_settings
@@ -37,6 +36,7 @@ from ltrec.run.process.processes import Processes
 from ltrec.run.scoring.baselines import baseline_score, baseline_source
 from ltrec.run.scoring.memory import memory_of
 from ltrec.run.scoring.scorer import load_score
+from ltrec.terminal.screen import note
 from ltrec.training.callbacks.weight_average import AVERAGE
 from ltrec.training.checkpoints.io import look_into, whole_file
 
@@ -180,7 +180,7 @@ def _ranked_before(path: Path, job: _Job) -> EvalTable | None:
         table = EvalTable.read(path)
     except UserError as error:
         if current_world().rank == 0:
-            say(f"{error.args[0].removesuffix('; evaluate again')}: ranking again")
+            note(f"{error.args[0].removesuffix('; evaluate again')}: ranking again")
         return None
     same = table.protocol == job.protocol and {**table.source, KEY: 0} == {**job.source, KEY: 0}
     return table if same else None

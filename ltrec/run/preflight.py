@@ -20,7 +20,6 @@ from ltrec.core.storage.slots import go_back
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.combinations import refuse_combinations
 from ltrec.run.build.components import Data, build_datamodule, build_plan, build_stage, check_world, open_data, total_steps
-from ltrec.run.build.loggers import say
 from ltrec.run.build.monitored_metric import not_validated, refuse_monitor
 from ltrec.run.build.narrator import say_untrained, say_visits
 from ltrec.run.build.strata import heirs_of
@@ -41,6 +40,7 @@ from ltrec.run.process.agreement import code, data_and_start, settings
 from ltrec.run.process.processes import Processes, detect
 from ltrec.run.process.rendezvous import Meeting, meet
 from ltrec.strategy import Stratified
+from ltrec.terminal.screen import note
 from ltrec.tracking.provenance import provenance
 from ltrec.training.datamodule import StreamDataModule
 from ltrec.training.module import BackboneModule
@@ -94,7 +94,7 @@ def begin(config: RunConfig, stop: StopRequest, until_the_end: ExitStack, *, lim
     """
     processes = detect()
     seconds = config.trainer.timeout_seconds
-    meeting = meet(processes, seconds, lambda: stop.kind == END, say)
+    meeting = meet(processes, seconds, lambda: stop.kind == END, note)
     run, leads = folder_of(config), processes.world.rank == 0
     with meeting.together() as held:
         held |= code() | settings(config) if processes.world.size > 1 else {}
@@ -105,7 +105,7 @@ def begin(config: RunConfig, stop: StopRequest, until_the_end: ExitStack, *, lim
             torch.set_num_threads(config.trainer.threads)
         if leads:
             _look(config, afresh)
-            until_the_end.enter_context(owning(run, say))
+            until_the_end.enter_context(owning(run, note))
     with meeting.together() as held:
         built = _build(config, processes, limit=limit, afresh=afresh)
         held |= built.start
@@ -115,7 +115,7 @@ def begin(config: RunConfig, stop: StopRequest, until_the_end: ExitStack, *, lim
                 go_back(run.last, built.resume)
             origin = provenance(Path(config.data.path), built.data.manifest, config.seed, processes.world.size)
             if built.resume is not None:
-                set_damaged_provenance_aside(run, say)
+                set_damaged_provenance_aside(run, note)
             begin_run(run, config, origin | built.origin, fresh=built.resume is None, disposable=afresh)
             _tell(config, built, limit)
     record = record_of(config, run_id(run) if leads and built.over is None else "", total_steps(config, built.plan))
@@ -127,7 +127,7 @@ def _tell(config: RunConfig, built: _Built, limit: int | None) -> None:
     say_visits(built.plan)
     say_untrained(built.plan, heirs_of(config, built.data.manifest))
     if limit is None and (line := not_validated(config, built.plan)):
-        say(line)
+        note(line)
 
 
 def _look(config: RunConfig, afresh: bool) -> tuple[RunFolder, Path | None]:
@@ -159,7 +159,7 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh
             stage,
             manifest_digest=data.manifest.digest,
             total_steps=total_steps(config, plan) if limit is None else None,
-            say=say if processes.world.rank == 0 else lambda _: None,
+            say=note if processes.world.rank == 0 else lambda _: None,
         )
         if resume.parent == run.checkpoints:
             over = why_finished(config, state, steps_per_epoch=min(plan.steps_per_epoch, limit or plan.steps_per_epoch))

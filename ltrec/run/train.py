@@ -15,7 +15,7 @@ from pytorch_lightning.strategies import Strategy
 from ltrec.config.tree import RunConfig
 from ltrec.core.run_folder import RunFolder
 from ltrec.run.build.components import open_data
-from ltrec.run.build.loggers import say, tracking_loggers
+from ltrec.run.build.loggers import tracking_loggers
 from ltrec.run.build.narrator import Narrator
 from ltrec.run.build.two_stages import build_switch
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
@@ -27,7 +27,7 @@ from ltrec.run.scoring.memory import memory_of
 from ltrec.strategy import Stratified
 from ltrec.strategy.state import RuleState
 from ltrec.terminal.progress_row import StageBar
-from ltrec.terminal.screen import screen, speaking
+from ltrec.terminal.screen import note, screen, speaking
 from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.training.callbacks.preemption import listen
 from ltrec.training.callbacks.profile import Profile
@@ -170,8 +170,8 @@ def _observers(config: RunConfig, run: RunFolder, profile: int) -> list[Callback
     """What looks at training from the side, and changes nothing."""
     stall = config.trainer.stall_seconds
     return [
-        *([Watchdog(run.stalls, stall, say)] if stall else []),
-        *([Profile(run.profile, profile, say)] if profile else []),
+        *([Watchdog(run.stalls, stall, note)] if stall else []),
+        *([Profile(run.profile, profile, note)] if profile else []),
     ]
 
 

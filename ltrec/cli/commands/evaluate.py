@@ -33,7 +33,6 @@ from ltrec.evaluation.reach import reach_line
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.training_facts import KEY
-from ltrec.run.build.loggers import say
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.scoring_weights import refuse_weights
 from ltrec.run.evaluate import evaluate_run
@@ -43,7 +42,7 @@ from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import Processes, detect, process_group
 from ltrec.run.process.rendezvous import meet
 from ltrec.terminal.progress_row import StageBar
-from ltrec.terminal.screen import Screen, screen, speaking
+from ltrec.terminal.screen import Screen, note, screen, speaking
 from ltrec.training.checkpoints.io import whole_file
 
 _MEETING_SECONDS = 600.0
@@ -69,7 +68,7 @@ def evaluate(
         raise UserError(f"--split {split}: it must be test or valid")
     processes = detect()
     ours, words = split_runs(runs)
-    meeting = meet(processes, _MEETING_SECONDS, say=say)  # kept to the end, for the process group goes on using its store
+    meeting = meet(processes, _MEETING_SECONDS, say=note)  # kept to the end, for the process group goes on using its store
     with meeting.together() as held:
         configs = {folder: reopen(RunFolder(folder), words, data) for folder in [*ours, *(compare or [])]}
         for config in configs.values():

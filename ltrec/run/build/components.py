@@ -30,7 +30,7 @@ from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.build import adamw
 from ltrec.optim.schedule import schedule
 from ltrec.run.build.strata import heirs_of, merged_strata, strata_of, trained_strata
-from ltrec.run.node_copy import copy_of
+from ltrec.run.node_copy.copying import copy_of
 from ltrec.training.datamodule import StreamDataModule
 from ltrec.training.module import BackboneModule
 from ltrec.training.position_losses import PositionLosses

@@ -17,7 +17,7 @@ from ltrec.core.secrets import masked_tree, secrets_of
 from ltrec.run.folder.config_file import read_config
 from ltrec.run.folder.provenance_file import read_provenance
 from ltrec.run.process.processes import Processes
-from ltrec.terminal.screen import screen
+from ltrec.terminal.screen import note
 from ltrec.tracking.batch_job import group_of, slurm_job
 from ltrec.tracking.wandb import Tracked, send_report, wandb_logger
 
@@ -26,7 +26,7 @@ def tracking_loggers(config: RunConfig, run: RunFolder, processes: Processes) ->
     """Loggers besides metrics.jsonl, on rank 0."""
     if processes.world.rank or config.tracking.wandb == "off":
         return []
-    logger = wandb_logger(config.tracking, tracked(config, run), say)
+    logger = wandb_logger(config.tracking, tracked(config, run), note)
     return [] if logger is None else [logger]
 
 
@@ -40,9 +40,9 @@ def track_report(run: RunFolder, report: Path) -> None:
     try:
         known = tracked(config, run)
     except UserError as error:
-        say(f"{error}: W&B is not told of the report, for the run's identity is lost")
+        note(f"{error}: W&B is not told of the report, for the run's identity is lost")
         return
-    send_report(config.tracking, known, report, test_metrics(run.eval_summary("test"), config.model.name), say)
+    send_report(config.tracking, known, report, test_metrics(run.eval_summary("test"), config.model.name), note)
 
 
 def tracked(config: RunConfig, run: RunFolder) -> Tracked:
@@ -83,10 +83,5 @@ def test_metrics(path: Path, model: str) -> dict[str, float]:
             if estimate["mean"] is not None
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        say(f"{path} is damaged ({type(error).__name__}) and left out; 'ltrec evaluate' writes it anew")
+        note(f"{path} is damaged ({type(error).__name__}) and left out; 'ltrec evaluate' writes it anew")
         return {}
-
-
-def say(note: str) -> None:
-    """One line to the user."""
-    screen().note(note)

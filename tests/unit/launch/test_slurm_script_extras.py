@@ -69,30 +69,30 @@ def test_mounts_reach_the_container(site, container):
 
 
 # srun writes what it was to do, one line each; copying takes as long as the test says.
-STEPS = 'printf "%s\\n" "$*" >>steps; [[ "$*" != *node_copy* ]] || { eval "$COPY"; }; [[ "$*" != *train* ]] || { eval "$TRAIN"; }'
+STEPS = 'printf "%s\\n" "$*" >>steps; [[ "$*" != *cli.node* ]] || { eval "$COPY"; }; [[ "$*" != *train* ]] || { eval "$TRAIN"; }'
 
 
 def steps_of(site, text, copy=":", train=":"):
     """(exit code, what steps were run)"""
     code, _ = site.run(text, srun=STEPS, COPY=copy, TRAIN=train)
-    kinds = ("node_copy", "node_place remove", "train")
+    kinds = ("cli.node_copy", "node_copy.place remove", "train")
     return code, [next(kind for kind in kinds if kind in line) for line in Path("steps").read_text().splitlines()]
 
 
 @pytest.mark.parametrize(("train", "code"), [(":", 0), ("exit 3", 3), ("touch runs/a/REQUEUE", 0)])
 def test_data_is_copied_once_per_node_read_and_removed_however_training_ends(site, train, code):
     text = script(Path("runs/a"), job=Job(nodes="2", gpus_per_node=2, form="python", stage="$NODE_DISK"))
-    assert steps_of(site, text, train=train) == (code, ["node_copy", "train", "node_place remove"])
+    assert steps_of(site, text, train=train) == (code, ["cli.node_copy", "train", "node_copy.place remove"])
     copy, trained, _ = Path("steps").read_text().splitlines()
-    assert "--nodes=2 --ntasks=2 --ntasks-per-node=1 /py 3 -m ltrec.run.node_copy runs/a/config.yaml" in copy
-    assert "/py 3 -m ltrec.run.node_place around /py 3 -m ltrec train runs/a/config.yaml" in trained
+    assert "--nodes=2 --ntasks=2 --ntasks-per-node=1 /py 3 -m ltrec.cli.node_copy runs/a/config.yaml" in copy
+    assert "/py 3 -m ltrec.run.node_copy.place around /py 3 -m ltrec train runs/a/config.yaml" in trained
     assert site.variables()["LTREC_STAGE"] == "$NODE_DISK"
     assert site.requeued() == ("20011" if "REQUEUE" in train else None)
 
 
 def test_without_a_copy_there_is_no_training(site):
     text = script(Path("runs/a"), job=Job(stage="/disk"))
-    assert steps_of(site, text, copy="exit 2") == (2, ["node_copy", "node_place remove"])
+    assert steps_of(site, text, copy="exit 2") == (2, ["cli.node_copy", "node_copy.place remove"])
 
 
 def test_time_that_is_over_while_copying_ends_the_copy_and_requeues(site):

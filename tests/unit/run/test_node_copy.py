@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from ltrec.cli.node_copy import main
 from ltrec.core.errors import UserError
 from ltrec.data.manifest import Manifest
-from ltrec.run import node_place
 from ltrec.run.build.components import open_data
-from ltrec.run.node_copy import main, make_copy
-from ltrec.run.node_place import place_of, remove
+from ltrec.run.node_copy import place as node_place
+from ltrec.run.node_copy.copying import make_copy
+from ltrec.run.node_copy.place import place_of, remove
 from tests.support.commands import environment
 from tests.support.tiny_run import tiny_config, tiny_data
 
@@ -33,7 +34,7 @@ def node(tmp_path, monkeypatch):
 
 
 def around(program):
-    return [sys.executable, "-m", "ltrec.run.node_place", "around", sys.executable, "-S", "-c", program]
+    return [sys.executable, "-m", "ltrec.run.node_copy.place", "around", sys.executable, "-S", "-c", program]
 
 
 def files(folder):

@@ -1,7 +1,7 @@
 """The place on a node where a job keeps a copy of its data: `--stage` of `ltrec launch slurm`.
 
-    python -m ltrec.run.node_place around COMMAND...    run COMMAND, and remove the copy when it has ended, however it ended
-    python -m ltrec.run.node_place remove               remove the copy
+    python -m ltrec.run.node_copy.place around COMMAND...    run COMMAND, and remove the copy when it has ended, however it ended
+    python -m ltrec.run.node_copy.place remove               remove the copy
 
 LTREC_STAGE is a folder of the node, or `$NAME` of a variable that names one there; the job's own is made inside it.
 """

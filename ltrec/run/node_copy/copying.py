@@ -1,9 +1,7 @@
 """A copy of a prepared data set on the disk of a node: made once per node before training, and read in place of `data.path`.
 
 Every file is checked against the manifest as it is copied. The manifest comes last, so a copy is whole or none; its digest says
-that it is the same data.
-
-    python -m ltrec.run.node_copy CONFIG.yaml
+that it is the same data. `python -m ltrec.cli.node_copy CONFIG.yaml` makes it.
 """
 
 from __future__ import annotations
@@ -11,18 +9,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ltrec.cli.failures import exit_code_of
-from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_path, sha256_file
 from ltrec.data.manifest import MANIFEST, Manifest
-from ltrec.run.node_place import place_of
-from ltrec.terminal.screen import note
+from ltrec.run.node_copy.place import place_of
 
 _BLOCK = 1 << 22
 
@@ -99,20 +92,3 @@ def _make_private(place: Path) -> None:
     place.mkdir(mode=0o700, exist_ok=True)
     if place.is_symlink() or place.stat().st_uid != os.geteuid():
         raise UserError(f"--stage: {place} is there already, and not ours")
-
-
-def main(words: list[str]) -> int:
-    """Copy the data of a run's config; returns the exit code."""
-    try:
-        began, config = time.monotonic(), load(words, [])
-        if (place := place_of(os.environ)) is None:
-            raise UserError("LTREC_STAGE names no folder")
-        copy, copied = make_copy(Path(config.data.path), place)
-        note(f"{os.uname().nodename}: {config.data.path} -> {copy}, {copied / 1e6:,.1f} MB in {time.monotonic() - began:.1f} s")
-    except Exception as error:  # noqa: BLE001  as on the command line
-        return exit_code_of(error, words)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
