@@ -6,12 +6,13 @@
     files.py      which file a name means: as given, else the one shipped with the package
     yaml_core.py  YAML by the 1.2 core rules
     source.py     text -> settings: dotted key, value and the place it was written
+    imports.py    modules that register variants of their own
     variants.py   model.name and objective.name choose the dataclass of their section
     settle.py     settings + defaults -> dataclasses, strictly: unknown keys and wrong types are errors
     convert.py    one value -> the type of its field
     dump.py       a config as YAML
     load.py       the door: load(files, words) and dump(config)
 
-A config is data, not a program: no interpolation, no environment variables (a secret could end up in a run folder), no import
-paths. What is written is what runs.
+A config is data, not a program: no interpolation, no environment variables (a secret could end up in a run folder), no code. What
+it names from outside are installed modules and classes, by their dotted names. What is written is what runs.
 """

@@ -14,6 +14,7 @@ from pathlib import Path
 from ltrec.config.dump import dump
 from ltrec.config.files import find
 from ltrec.config.identity import named
+from ltrec.config.imports import with_imports
 from ltrec.config.settle import resolve
 from ltrec.config.source import COMMAND_LINE, read_file, read_words
 from ltrec.config.tree import RunConfig, variants
@@ -33,6 +34,7 @@ def load(files: Sequence[Path | str], dotlist: Sequence[str], *, where: str = CO
         UserError: a missing file, bad YAML, an unknown key (with the nearest one), a wrong type, a refused value.
     """
     settings = [setting for name in files for setting in read_file(find(name), str(name))] + read_words(dotlist, where)
+    settings = with_imports(RunConfig, settings)
     return named(resolve(RunConfig(), settings, variants()))
 
 

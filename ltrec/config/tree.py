@@ -64,6 +64,8 @@ class RunConfig:
     """Folder of all run folders."""
     resume: str = "auto"
     """auto: go on from checkpoints/last.ckpt when the run has one; never: refuse to; or the path of a checkpoint."""
+    imports: tuple[str, ...] = ()
+    """Modules from outside that register backbones, rules, metrics, ...: dotted names, as after Python's `import`. Files add up."""
     init_from: str = ""
     """A run folder (its best checkpoint) or a checkpoint whose trunk this run starts from, as a new run; empty = fresh weights."""
     data: DataConfig = field(default_factory=DataConfig)

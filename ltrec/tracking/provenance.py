@@ -9,6 +9,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import torch
 
+from ltrec.core.extensions import imported
 from ltrec.core.run_folder import COMMIT
 from ltrec.core.secrets import masked_tree, secrets_of
 from ltrec.data.manifest import Manifest
@@ -34,6 +36,7 @@ def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> di
         "seed": seed,
         "versions": {"ltrec": __version__, "python": platform.python_version(), **_versions()},
         "code": code_digest(),
+        "extensions": [asdict(extension) for extension in imported()],
         "git": git_state(PACKAGE),
         "hardware": _hardware(world_size),
         "data": {

@@ -19,7 +19,7 @@ from ltrec.data.manifest import MANIFEST, Manifest
 from ltrec.run.folder.config_file import paths_begin, read_config
 from ltrec.run.folder.provenance_file import data_digest
 
-_MAY_DIFFER = ("evaluation.", "trainer.accelerator")
+_MAY_DIFFER = ("evaluation.", "trainer.accelerator", "imports=")
 """Settings that a finished run can be judged with anew."""
 
 
@@ -61,8 +61,8 @@ def refuse_settings(words: Sequence[str]) -> None:
     for word in words:
         if not word.startswith(_MAY_DIFFER):
             raise UserError(
-                f"{word}: what a run was trained with cannot be changed afterwards; only evaluation.* and trainer.accelerator can, "
-                "and --data DIR says where its data are"
+                f"{word}: what a run was trained with cannot be changed afterwards; only evaluation.*, trainer.accelerator "
+                "and imports can, and --data DIR says where its data are"
             )
 
 

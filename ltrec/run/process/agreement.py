@@ -14,6 +14,7 @@ from typing import Any
 
 from ltrec.config.identity import flat
 from ltrec.config.tree import RunConfig
+from ltrec.core.extensions import imported
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import Manifest
 from ltrec.tracking.code import code_digest
@@ -28,11 +29,12 @@ _LIBRARIES = ("torch", "pytorch-lightning", "deepspeed", "torchjd", "numpy", "py
 
 
 def code() -> dict[str, str]:
-    """The program and the libraries."""
+    """The program, the libraries and the extensions."""
     return {
         "the code": f"ltrec {__version__} with digest {code_digest()}",
         "Python": platform.python_version(),
         **{library: metadata.version(library) for library in _LIBRARIES},
+        **{f"the extension {one.module}": f"{one.version or 'without a version'}, digest {one.digest}" for one in imported()},
     }
 
 

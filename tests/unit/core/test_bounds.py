@@ -19,6 +19,7 @@ from ltrec.data.fetch import SyntheticConfig
 FREE_TEXT = {
     "name",  # of the run, checked by its own rule; of a variant, by its table
     *("out", "resume", "init_from", "path", "sources"),  # places
+    "imports",  # modules, imported
     *(
         "columns",
         "user",

@@ -7,6 +7,7 @@ import sys
 import pytest
 import torch
 
+from ltrec.core import extensions
 from ltrec.core.secrets import masked
 from ltrec.data.manifest import Manifest
 from ltrec.tracking.provenance import git_state, provenance
@@ -26,6 +27,13 @@ def test_it_names_data_code_and_machine(origin):
     assert len(state["data"]["digest"]) == 64 and state["data"]["items"] == 30
     assert state["data"]["strata"]["users"] == [40, 30, 20]
     assert state["started"].endswith("+00:00")
+
+
+def test_it_names_the_modules_from_outside(origin, monkeypatch):
+    ours = extensions.Extension("ours.models", "our-models", "1.2", "0123456789ab")
+    monkeypatch.setattr(extensions, "_imported", {"ours.models": ours})
+    [extension] = json.loads(json.dumps(origin()))["extensions"]
+    assert extension == {"module": "ours.models", "distribution": "our-models", "version": "1.2", "digest": "0123456789ab"}
 
 
 def test_every_run_has_its_own_id(origin):
