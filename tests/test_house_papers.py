@@ -24,9 +24,11 @@ TABLES = {
 
 
 def requirements():
-    """(line of pyproject.toml, requirement) of everything that the constraints pin: dependencies and the dev extra."""
+    """Everything that pyproject.toml asks for, but `all`, which names the other extras."""
     project = tomllib.loads(PYPROJECT.read_text())["project"]
-    return [Requirement(text) for text in (*project["dependencies"], *project["optional-dependencies"]["dev"])]
+    extras = project["optional-dependencies"].values()
+    found = [Requirement(text) for text in (*project["dependencies"], *(text for extra in extras for text in extra))]
+    return [requirement for requirement in found if requirement.name != project["name"]]
 
 
 def constraints():

@@ -10,7 +10,10 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 
+from ltrec.core.extras import EXTRAS
 from tests.support.source_tree import ROOT, committed, functions, imports, module_name, parsed, python_files
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 LAZY = {
     "ltrec/cli/main.py": "loads a command's module when it is called, so that --help needs no torch",
@@ -19,10 +22,13 @@ LAZY = {
 }
 """Files that may import inside a function, with the reason."""
 
-IMPORT_NAMES = {"pytorch-lightning": "pytorch_lightning", "pyyaml": "yaml"}
-"""Distributions whose import name differs."""
-
 LARGEST_FILE_BYTES = 500_000
+
+
+def import_name(requirement):
+    """The module that a line of pyproject.toml brings."""
+    name = Requirement(requirement).name.lower()
+    return {"pytorch-lightning": "pytorch_lightning", "pyyaml": "yaml"}.get(name, name)
 
 
 def body_lines(function):
@@ -123,9 +129,9 @@ def test_what_is_printed_is_text_and_never_markup():
 
 
 def test_the_package_imports_only_itself_and_what_it_declares():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = {Requirement(line).name.lower() for line in project["dependencies"]}
-    allowed = {IMPORT_NAMES.get(name, name) for name in declared} | {"ltrec"} | sys.stdlib_module_names
+    """The core's libraries anywhere, those of the extras where import-linter lets them (pyproject.toml)."""
+    optional = {module for modules in EXTRAS.values() for module in modules}
+    allowed = {import_name(line) for line in PROJECT["dependencies"]} | optional | {"ltrec"} | sys.stdlib_module_names
     found = {
         f"{path}:{line} {module}"
         for path in python_files("ltrec")
@@ -133,6 +139,16 @@ def test_the_package_imports_only_itself_and_what_it_declares():
         if module.split(".")[0] not in allowed
     }
     assert found == set()
+
+
+def test_every_extra_of_the_package_is_one_that_the_code_can_ask_for():
+    """`all` gathers them; `dev` and `docs` are for who works on ltrec. Solvers come with torchjd's own extras."""
+    declared = {extra: lines for extra, lines in PROJECT["optional-dependencies"].items() if extra not in ("all", "dev", "docs")}
+    assert set(declared) == set(EXTRAS)
+    [everything] = PROJECT["optional-dependencies"]["all"]
+    assert Requirement(everything).extras == set(EXTRAS)
+    solvers = {"qpsolvers", "quadprog"}
+    assert {e: set(map(import_name, lines)) for e, lines in declared.items()} == {e: set(m) - solvers for e, m in EXTRAS.items()}
 
 
 def test_a_todo_names_its_issue():

@@ -19,13 +19,19 @@ import torch
 from torch import Tensor
 
 from ltrec.aggregation.gram import Solver, unit_trace
+from ltrec.core.extras import require
 
 if TYPE_CHECKING:
     from torchjd.aggregation import Weighting
 
 
 def by_preference(name: str) -> Solver:
-    """TorchJD's weighting `name` with P as its `pref_vector`."""
+    """TorchJD's weighting `name` with P as its `pref_vector`.
+
+    Raises:
+        UserError: TorchJD or a solver is not installed.
+    """
+    require("gram", f"TorchJD's {name}")
 
     def solve(gram: Tensor, prior: Tensor, key: int) -> Tensor | None:
         return _answer(name, {"pref_vector": prior}, gram, key)
@@ -34,7 +40,12 @@ def by_preference(name: str) -> Solver:
 
 
 def by_scaling(name: str, **options: Any) -> Solver:
-    """P * rule(diag(P) A diag(P)) with TorchJD's weighting `name`."""
+    """P * rule(diag(P) A diag(P)) with TorchJD's weighting `name`.
+
+    Raises:
+        UserError: TorchJD or a solver is not installed.
+    """
+    require("gram", f"TorchJD's {name}")
 
     def solve(gram: Tensor, prior: Tensor, key: int) -> Tensor | None:
         raw = _answer(name, options, torch.outer(prior, prior) * gram, key)

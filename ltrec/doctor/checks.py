@@ -22,7 +22,7 @@ from ltrec.distributed.collectives import all_gather_parts
 from ltrec.doctor.finding import BROKEN, OK, WARNING, Finding
 from ltrec.doctor.machine import cores, disk, memory
 from ltrec.doctor.ring import meeting
-from ltrec.doctor.software import cuda, deepspeed, gloo, nccl, python, slurm, torch_build, wandb
+from ltrec.doctor.software import cuda, deepspeed, extras, gloo, nccl, python, slurm, torch_build, wandb
 from ltrec.run.process.processes import Processes
 
 CHECKS: dict[str, Callable[[], Finding]] = {
@@ -31,6 +31,7 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "CUDA": cuda,
     "NCCL": nccl,
     "gloo": gloo,
+    "extras": extras,
     "DeepSpeed": deepspeed,
     "Slurm": slurm,
     "W&B": wandb,

@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 
 from ltrec.core.errors import first_line
+from ltrec.core.extras import EXTRAS, install, missing
 from ltrec.doctor.finding import Finding, broken, ok, warning
 from ltrec.tracking.wandb import NO_KEY, server, unreachable, why_no_credentials
 from ltrec.version import __version__
@@ -99,12 +100,18 @@ def gloo() -> Finding:
     return ok("a group of one adds")
 
 
+def extras() -> Finding:
+    """Which optional features have their libraries. None has to: whatever needs one says so."""
+    absent = [extra for extra in EXTRAS if missing(extra)]
+    here = ", ".join(extra for extra in EXTRAS if extra not in absent) or "none"
+    return ok(here + (f"; not installed: {', '.join(absent)} ({install(','.join(absent))})" if absent else ""))
+
+
 def deepspeed() -> Finding:
     """Imported in a process of its own, as a strategy would: it looks for compilers and devices, and takes seconds."""
-    try:
-        version = metadata.version("deepspeed")
-    except metadata.PackageNotFoundError:
-        return warning("not installed", "strategies stratified_deepspeed_* need it: make install")
+    if missing("deepspeed"):
+        return ok(f"not installed; strategies stratified_deepspeed_* need it ({install('deepspeed')})")
+    version = metadata.version("deepspeed")
     found = _output([sys.executable, "-c", "import ltrec.strategy.deepspeed.imports"], patience_s=60)
     if isinstance(found, str):
         return ok(f"{version} imports")
@@ -131,12 +138,14 @@ def slurm() -> Finding:
 
 def wandb() -> Finding:
     """Whether there is a key, which is never shown, and a way to the server."""
+    if missing("wandb"):
+        return ok(f"not installed; tracking.wandb needs it ({install('wandb')})")
     version = metadata.version("wandb")
-    missing = why_no_credentials()
-    if missing == NO_KEY:
-        return ok(f"{version}; {missing}: tracking.wandb=online would go on offline")
-    if missing is not None:
-        return warning(f"{version}; {missing}", "'wandb login', or a whole key in WANDB_API_KEY; until then online goes on offline")
+    refusal = why_no_credentials()
+    if refusal == NO_KEY:
+        return ok(f"{version}; {refusal}: tracking.wandb=online would go on offline")
+    if refusal is not None:
+        return warning(f"{version}; {refusal}", "'wandb login', or a whole key in WANDB_API_KEY; until then online goes on offline")
     reason = unreachable(server())
     if reason is not None:
         return warning(

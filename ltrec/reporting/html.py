@@ -9,22 +9,14 @@ escapes every string that came from outside.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-
-import jinja2
 
 from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_path, atomic_write_text
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.reporting.glossary import GLOSSARY, term_of
 from ltrec.reporting.page import build_page
-from ltrec.reporting.plots.style import DARK, LIGHT
 from ltrec.reporting.run_results import read_run
-from ltrec.reporting.view import Page
-from ltrec.reporting.words import typeset
-
-TEMPLATE = "report.html.j2"
+from ltrec.reporting.template import render
 
 
 def write_report(runs: Sequence[Path], config: EvaluationConfig | None = None, out: Path | None = None) -> Path:
@@ -48,18 +40,3 @@ def write_report(runs: Sequence[Path], config: EvaluationConfig | None = None, o
     index = out / "index.html"
     atomic_write_text(index, render(page))
     return index
-
-
-def render(page: Page) -> str:
-    """The page as HTML."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"typeset": typeset, "term": term_of}
-    return environment.get_template(TEMPLATE).render(
-        page=page, glossary=GLOSSARY, light=asdict(LIGHT).items(), dark=asdict(DARK).items()
-    )

@@ -16,6 +16,7 @@ from typing import Any
 
 from pytorch_lightning.strategies import Strategy, StrategyRegistry
 
+from ltrec.core.extras import require
 from ltrec.distributed.strategies import STRATEGIES
 from ltrec.strategy.ddp import StratifiedDDPStrategy
 from ltrec.strategy.fsdp2 import StratifiedFSDP2Strategy
@@ -30,8 +31,13 @@ def make_strategy(name: str, **options: Any) -> Strategy:
     Args:
         name: of the table.
         options: as its class takes them.
+
+    Raises:
+        UserError: DeepSpeed is not installed.
     """
     info = STRATEGIES[name]
+    if info.zero_stage is not None:
+        require("deepspeed", f"strategy {name}")
     module, _, class_name = info.import_path.partition(":")
     zero = {} if info.zero_stage is None else {"stage": info.zero_stage}
     strategy = getattr(import_module(module), class_name)(**zero, **options)

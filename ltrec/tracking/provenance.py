@@ -11,13 +11,13 @@ import subprocess
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ltrec.core.extensions import imported
+from ltrec.core.extras import version_of
 from ltrec.core.run_folder import COMMIT
 from ltrec.core.secrets import masked_tree, secrets_of
 from ltrec.data.manifest import Manifest
@@ -80,7 +80,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 
 def _versions() -> dict[str, str]:
-    return {name: metadata.version(name) for name in LIBRARIES}
+    return {name: version_of(name) for name in LIBRARIES}
 
 
 def _hardware(world_size: int) -> dict[str, Any]:

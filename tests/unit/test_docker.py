@@ -65,6 +65,12 @@ def test_every_install_is_held_to_the_constraints(name):
     assert re.search(r"torch$", installs[0]), "torch goes first and alone, as in the Makefile"
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_an_image_has_every_extra_that_a_user_may_want(name):
+    wanted = set(PYPROJECT["project"]["optional-dependencies"]) - {"all", "dev", "docs"}
+    assert set(re.findall(r'extras\["(\w+)"\]', text(name))) == wanted or "'.[all]'" in text(name)
+
+
 @pytest.mark.parametrize("name", RECIPES[:2])
 def test_the_code_comes_after_what_changes_seldom_and_nobody_is_root(name):
     steps = instructions(name)

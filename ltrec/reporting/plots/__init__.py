@@ -1,1 +1,5 @@
-"""The figures of the report, one file each; the only folder that knows matplotlib."""
+"""The figures of the report, one file each; the only folder that knows matplotlib. Importing it asks for the extra `report`."""
+
+from ltrec.core.extras import require
+
+require("report", "the report")

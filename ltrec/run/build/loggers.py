@@ -12,6 +12,7 @@ from pytorch_lightning.loggers import Logger
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
+from ltrec.core.extras import install, missing, require
 from ltrec.core.run_folder import RunFolder
 from ltrec.core.secrets import masked_tree, secrets_of
 from ltrec.run.folder.config_file import read_config
@@ -20,6 +21,16 @@ from ltrec.run.process.processes import Processes
 from ltrec.terminal.screen import note
 from ltrec.tracking.batch_job import group_of, slurm_job
 from ltrec.tracking.wandb import Tracked, send_report, wandb_logger
+
+
+def refuse_absent_tracker(config: RunConfig) -> None:
+    """Asked on every rank before the run folder is touched.
+
+    Raises:
+        UserError: Weights & Biases is wanted and not installed.
+    """
+    if config.tracking.wandb != "off":
+        require("wandb", f"tracking.wandb={config.tracking.wandb}")
 
 
 def tracking_loggers(config: RunConfig, run: RunFolder, processes: Processes) -> list[Logger]:
@@ -36,6 +47,9 @@ def track_report(run: RunFolder, report: Path) -> None:
         return
     config = read_config(run)
     if config.tracking.wandb == "off" or config.tracking.artifacts == "none":
+        return
+    if missing("wandb"):
+        note(f"W&B is not told of the report: it is not installed here ({install('wandb')})")
         return
     try:
         known = tracked(config, run)

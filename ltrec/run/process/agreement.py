@@ -8,13 +8,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ltrec.config.identity import flat
 from ltrec.config.tree import RunConfig
 from ltrec.core.extensions import imported
+from ltrec.core.extras import version_of
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import Manifest
 from ltrec.tracking.code import code_digest
@@ -33,8 +33,8 @@ def code() -> dict[str, str]:
     return {
         "the code": f"ltrec {__version__} with digest {code_digest()}",
         "Python": platform.python_version(),
-        **{library: metadata.version(library) for library in _LIBRARIES},
         **{f"the extension {one.module}": f"{one.version or 'without a version'}, digest {one.digest}" for one in imported()},
+        **{library: version_of(library) for library in _LIBRARIES},
     }
 
 

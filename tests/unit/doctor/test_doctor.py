@@ -151,11 +151,17 @@ def test_a_deepspeed_that_is_there_or_not(monkeypatch, programs, tmp_path):
     monkeypatch.setattr(doctor_software.sys, "executable", str(tmp_path / "python"))
     assert doctor_software.deepspeed().verdict == "ok" and doctor_software.deepspeed().says.endswith("imports")
 
-    def absent(name):
-        raise doctor_software.metadata.PackageNotFoundError(name)
+    monkeypatch.setattr(doctor_software, "missing", lambda extra: [extra])
+    found = doctor_software.deepspeed()
+    assert found.verdict == "ok", "nobody has to have it"
+    assert "stratified_deepspeed" in found.says and "pip install 'ltrec[deepspeed]'" in found.says
 
-    monkeypatch.setattr(doctor_software.metadata, "version", absent)
-    assert doctor_software.deepspeed().verdict == "warning" and "stratified_deepspeed" in doctor_software.deepspeed().remedy
+
+def test_extras_that_are_there_and_those_that_are_not(monkeypatch):
+    assert doctor_software.extras() == ok("deepspeed, gram, report, wandb")
+    monkeypatch.setattr(doctor_software, "missing", lambda extra: ["x"] if extra in ("gram", "wandb") else [])
+    assert doctor_software.extras().says == "deepspeed, report; not installed: gram, wandb (pip install 'ltrec[gram,wandb]')"
+    assert doctor_software.wandb() == ok("not installed; tracking.wandb needs it (pip install 'ltrec[wandb]')")
 
 
 def test_nccl_is_wanted_with_gpus_alone(monkeypatch):
