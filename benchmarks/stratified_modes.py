@@ -41,7 +41,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
-from ltrec.distributed.store import FlatStore
+from ltrec.distributed.stores.flat import FlatStore
 from ltrec.run.build.components import Data, build_plan, build_stage, open_data
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.process.processes import Processes

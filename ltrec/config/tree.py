@@ -12,7 +12,7 @@ from ltrec.config.variants import Tables
 from ltrec.core.bounds import Between, check_fields
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.stream.config import StreamConfig
-from ltrec.distributed.alignment_config import AlignmentConfig
+from ltrec.distributed.alignment.config import AlignmentConfig
 from ltrec.distributed.config import StrategyConfig
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.memory.config import MemoryConfig

@@ -32,7 +32,7 @@ from ltrec.distributed.collectives import DONE, Collectives, Pending
 from ltrec.distributed.gram import gram, pack, squares, unpack
 from ltrec.distributed.report import StepReport
 from ltrec.distributed.sources import GradientSource, Losses
-from ltrec.distributed.store import Store
+from ltrec.distributed.stores.protocol import Store
 
 
 class StratifiedEngine:

@@ -25,7 +25,7 @@ from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import Processes, cluster_environment, process_group
 from ltrec.run.scoring.memory import memory_of
 from ltrec.strategy import Stratified
-from ltrec.strategy.state import RuleState
+from ltrec.strategy.rule_state import RuleState
 from ltrec.terminal.progress_row import StageBar
 from ltrec.terminal.screen import note, screen, speaking
 from ltrec.tracking.jsonl import JsonlLogger

@@ -1,7 +1,8 @@
 """The mode `aligned`: the window's gradient is the mean way of many short walks over tasks (LTP; Fish with strata as tasks).
 
-What a task is and which walk it belongs to, `ltrec.distributed.tasks` says; what the way is good for,
-`ltrec.distributed.alignment`. The rule has no part in it: a user or a stratum weighs what its place in a walk makes it weigh.
+What a task is and which walk it belongs to: `ltrec.distributed.alignment.tasks`; what the way is good for:
+`ltrec.distributed.alignment.pseudo_gradient`. The rule has no part in it: a user or a stratum weighs what its place in a walk makes
+it weigh.
 
     counts      one small all-reduce at the window's start, as in every mode
     inner steps none
@@ -22,9 +23,9 @@ from torch.optim import Optimizer
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses
-from ltrec.distributed.alignment import Alignment
+from ltrec.distributed.alignment.pseudo_gradient import Alignment
+from ltrec.distributed.alignment.tasks import Trajectory, num_trajectories, stratum_tasks, user_tasks
 from ltrec.distributed.report import StepReport
-from ltrec.distributed.tasks import Trajectory, num_trajectories, stratum_tasks, user_tasks
 from ltrec.strategy.protocols import StrategyForModes
 
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ltrec.distributed.collectives import Collectives
-from ltrec.distributed.full_state import shard_model_state, shard_optimizer_state, whole
-from ltrec.distributed.shard_store import ShardStore
-from ltrec.distributed.sharding import ShardedModule
+from ltrec.distributed.fsdp2.full_state import shard_model_state, shard_optimizer_state, whole
+from ltrec.distributed.fsdp2.sharded_module import ShardedModule
+from ltrec.distributed.stores.sharded import ShardedStore
 from ltrec.strategy.local_parameters import LocalParameters, ShardedParameters
 from ltrec.strategy.stratified import Stratified
 
@@ -112,9 +112,9 @@ class StratifiedFSDP2Strategy(Stratified, _FullyShardedStrategy):
         super().setup(trainer)
         self.sharded.count_into(self.engine.collectives)
 
-    def make_store(self, collectives: Collectives) -> ShardStore:
+    def make_store(self, collectives: Collectives) -> ShardedStore:
         """Rows of shards."""
-        return ShardStore(self.sharded, self.stage.plugin_of, self.stage.num_strata)
+        return ShardedStore(self.sharded, self.stage.plugin_of, self.stage.num_strata)
 
     def discard_gradients(self) -> None:
         """Leave the optimiser nothing to do."""

@@ -12,8 +12,8 @@ from pytorch_lightning.strategies import Strategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ltrec.distributed.full_state import shard_like
-from ltrec.distributed.sharding import ShardedModule, local
+from ltrec.distributed.fsdp2.full_state import shard_like
+from ltrec.distributed.fsdp2.sharded_module import ShardedModule, local
 
 
 class LocalParameters(Protocol):

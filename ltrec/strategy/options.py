@@ -11,7 +11,7 @@ from torch import Tensor
 from ltrec.aggregation import RULES, Rule
 from ltrec.causal.backdoor import Hajek
 from ltrec.core.errors import UserError
-from ltrec.distributed.alignment_config import AlignmentConfig
+from ltrec.distributed.alignment.config import AlignmentConfig
 
 PROBE_EVERY = {"per_stratum": 25, "weighted": 0}
 """Mode -> steps from one probe to the next, where the user says nothing. A Gram matrix costs 2 K^2 operations per parameter, nearly

@@ -27,10 +27,11 @@ from ltrec.core.losses import ExampleLosses, SubBatchKey
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
-from ltrec.distributed.layout import lay_out
 from ltrec.distributed.report import StepReport
 from ltrec.distributed.sources import SOURCES
-from ltrec.distributed.store import FlatStore, Store
+from ltrec.distributed.stores.flat import FlatStore
+from ltrec.distributed.stores.layout import lay_out
+from ltrec.distributed.stores.protocol import Store
 from ltrec.distributed.strategies import STRATEGIES, StrategyInfo
 from ltrec.strategy import gradients
 from ltrec.strategy import options as choices

@@ -10,7 +10,7 @@ from torch import nn
 
 from ltrec.core.errors import diverged
 from ltrec.distributed.collectives import all_reduce_sum
-from ltrec.distributed.sharding import local
+from ltrec.distributed.fsdp2.sharded_module import local
 
 
 def refuse_divergence(module: nn.Module, step: int) -> None:

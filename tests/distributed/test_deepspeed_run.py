@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ import ltrec.run.build.strategies as strategies
 import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.strategy.deepspeed import shards as deepspeed_shards
+from ltrec.strategy.deepspeed import partition_files
 from tests.support.commands import ltrec
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
@@ -70,8 +69,10 @@ def train_killed(data, out, *words):
 
 def really_shard():
     """Without a threshold of 0 ZeRO-3 would keep parameters as small as these whole."""
-    name = "stratified_deepspeed_stage_3"
-    strategies.STRATEGIES[name] = partial(strategies.STRATEGIES[name], zero={"stage3_param_persistence_threshold": 0})
+    make = strategies.make_strategy
+    strategies.make_strategy = lambda name, **options: make(
+        name, **({"zero": {"stage3_param_persistence_threshold": 0}} if name == "stratified_deepspeed_stage_3" else {}), **options
+    )
 
 
 def refusal(data, out, *words):
@@ -85,7 +86,7 @@ def refusal(data, out, *words):
 
 def train_on_a_full_disk(rank, data, out, *words):
     """Rank 1 cannot write its third checkpoint."""
-    save, done = deepspeed_shards.torch.save, [0]
+    save, done = partition_files.torch.save, [0]
 
     def bounded(*args, **kwargs):
         done[0] += 1
@@ -93,11 +94,11 @@ def train_on_a_full_disk(rank, data, out, *words):
             raise OSError(28, "No space left on device")
         save(*args, **kwargs)
 
-    deepspeed_shards.torch.save = bounded
+    partition_files.torch.save = bounded
     try:
         return refusal(data, out, *words)
     finally:
-        deepspeed_shards.torch.save = save
+        partition_files.torch.save = save
 
 
 def spoil(file):
@@ -221,7 +222,7 @@ def refuse_other_end(killed, undisturbed, stage):
     files = sorted(path.name for path in folders[0].iterdir())
     assert len(files) == (4 if stage == 3 else 3)
     for file in files:
-        one, other = (deepspeed_shards.ShardFiles().load(str(folder / file)) for folder in folders)
+        one, other = (partition_files.PartitionFiles().load(str(folder / file)) for folder in folders)
         for state in (one, other):
             state.get("optimizer_state_dict", {}).pop("loss_scaler", None)  # an object of no interest, equal to itself only
         assert same(one, other), file

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from ltrec.distributed.alignment_config import AlignmentConfig
+from ltrec.distributed.alignment.config import AlignmentConfig
 from tests.support.lightning_toy import Case
 
 _USERS = Case(mode="aligned", holes=(), parts=6, alignment=AlignmentConfig(inner_lr=0.1))

@@ -13,7 +13,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses
 from ltrec.optim.build import adamw
-from ltrec.strategy import STRATEGIES, StratifiedOptions
+from ltrec.strategy import StratifiedOptions, make_strategy
 from tests.support.naive_strata import naive_step
 from tests.support.toy_rules import ToyCoordinate, ToyGram, ToyLinear, renormalised
 from tests.support.toy_stage import ToyStage, toy_owner
@@ -128,8 +128,11 @@ def train(case, zero_stage, rank):
     # Without a threshold of 0 ZeRO-3 would keep parameters as small as these whole.
     zero = {"stage3_param_persistence_threshold": 0} if zero_stage == 3 else {}
     try:
-        strategy = STRATEGIES[f"stratified_deepspeed_stage_{zero_stage}"](
-            options=StratifiedOptions(RULES[case.rule](PRIOR_K), PRIOR_K, **options), zero=zero, process_group_backend="gloo"
+        strategy = make_strategy(
+            f"stratified_deepspeed_stage_{zero_stage}",
+            options=StratifiedOptions(RULES[case.rule](PRIOR_K), PRIOR_K, **options),
+            zero=zero,
+            process_group_backend="gloo",
         )
         trainer = pl.Trainer(
             accelerator="cpu",

@@ -15,10 +15,10 @@ from ltrec.core.losses import ExampleLosses
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
-from ltrec.distributed.layout import lay_out
 from ltrec.distributed.report import StepReport
 from ltrec.distributed.sources import SOURCES
-from ltrec.distributed.store import FlatStore
+from ltrec.distributed.stores.flat import FlatStore
+from ltrec.distributed.stores.layout import lay_out
 from tests.support.threaded import on_ranks
 from tests.support.toy_stage import ToyStage, toy_owner
 from tests.support.windows import Window

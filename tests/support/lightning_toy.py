@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.core.losses import ExampleLosses
-from ltrec.distributed.alignment_config import AlignmentConfig
+from ltrec.distributed.alignment.config import AlignmentConfig
 from ltrec.distributed.collectives import all_reduce_sum
 from ltrec.distributed.report import StepReport
 from ltrec.strategy import Stratified, StratifiedDDPStrategy, StratifiedOptions, StratifiedSingleDeviceStrategy

@@ -14,7 +14,7 @@ from ltrec.aggregation import BackdoorConfig
 from ltrec.causal.config import CausalConfig
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.distributed.alignment_config import AlignmentConfig
+from ltrec.distributed.alignment.config import AlignmentConfig
 from ltrec.distributed.strategies import STRATEGIES, StrategyInfo
 from ltrec.models.backbones import BACKBONES
 from ltrec.models.plugins import PLUGINS, Plugin

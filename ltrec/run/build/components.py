@@ -20,8 +20,8 @@ from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.reading.vocabulary import Vocabulary
+from ltrec.distributed.alignment.tasks import num_trajectories
 from ltrec.distributed.collectives import all_gather_ids
-from ltrec.distributed.tasks import num_trajectories
 from ltrec.models.backbones import BACKBONES, Encoder
 from ltrec.models.plugins import PLUGINS
 from ltrec.objectives import OBJECTIVES, Objective

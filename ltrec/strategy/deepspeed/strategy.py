@@ -30,7 +30,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError, diverged
 from ltrec.core.losses import ExampleLosses
 from ltrec.distributed.collectives import Collectives
-from ltrec.distributed.store import Store
+from ltrec.distributed.stores.protocol import Store
 from ltrec.distributed.strategies import names_with
 from ltrec.strategy.deepspeed import checkpoint as folders
 from ltrec.strategy.deepspeed.cpu import AnyDeviceDeepSpeedStrategy

@@ -8,9 +8,9 @@ from torch import nn
 
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses
-from ltrec.distributed.alignment import Alignment
+from ltrec.distributed.alignment.pseudo_gradient import Alignment
+from ltrec.distributed.alignment.tasks import stratum_tasks, user_tasks
 from ltrec.distributed.collectives import Collectives
-from ltrec.distributed.tasks import stratum_tasks, user_tasks
 from tests.support.closeness import assert_close, assert_same
 from tests.support.naive_alignment import naive_pseudo_gradient, stratum_chains, user_chains
 from tests.support.threaded import on_ranks, threaded_or_skip

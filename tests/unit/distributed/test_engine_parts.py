@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.gram import gram, pack, unpack
-from ltrec.distributed.layout import lay_out
 from ltrec.distributed.sources import SOURCES
+from ltrec.distributed.stores.layout import lay_out
 from tests.support.closeness import assert_same
 from tests.support.engine_run import MODES, bench, ran
 from tests.support.threaded import on_ranks, threaded_or_skip

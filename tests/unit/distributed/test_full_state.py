@@ -5,8 +5,8 @@ import torch
 from torch.distributed.device_mesh import init_device_mesh
 
 from ltrec.distributed.collectives import Collectives
-from ltrec.distributed.full_state import shard_model_state, shard_optimizer_state, whole
-from ltrec.distributed.sharding import ShardedModule, local
+from ltrec.distributed.fsdp2.full_state import shard_model_state, shard_optimizer_state, whole
+from ltrec.distributed.fsdp2.sharded_module import ShardedModule, local
 from ltrec.optim.build import adamw
 from tests.support.threaded import on_ranks, threaded_or_skip
 from tests.support.tiny_run import same

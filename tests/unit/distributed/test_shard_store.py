@@ -8,9 +8,9 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
-from ltrec.distributed.shard_store import ShardStore
-from ltrec.distributed.sharding import ShardedModule, as_shard, local
+from ltrec.distributed.fsdp2.sharded_module import ShardedModule, as_shard, local
 from ltrec.distributed.sources import SOURCES
+from ltrec.distributed.stores.sharded import ShardedStore
 from tests.support.naive_strata import naive_step
 from tests.support.threaded import on_ranks, threaded_or_skip
 from tests.support.toy_rules import ToyCoordinate, ToyGram, ToyLinear, renormalised
@@ -35,7 +35,7 @@ def step(rank, window, prior_K, rule, source, options):
         prior_K=prior_K,
         collectives=collectives,
         source=SOURCES[source],
-        store=ShardStore(sharded, toy_owner, window.strata),
+        store=ShardedStore(sharded, toy_owner, window.strata),
     )
     batches = window.batches(rank)
     engine.open(batches[0], rows=True)
@@ -108,7 +108,7 @@ def test_a_rule_by_coordinate_sees_shards_of_the_true_rows(world):
 def leave_alone(rank, window):
     """Rows are gathered aside: gradients that were there stay, until the window is thrown away."""
     sharded, collectives = sharded_stage(window)
-    store = ShardStore(sharded, toy_owner, window.strata)
+    store = ShardedStore(sharded, toy_owner, window.strata)
     for _, parameter in sharded.parameters:
         parameter.grad = as_shard(torch.full_like(local(parameter.detach()), 7.0), parameter)
     for batch in window.batches(rank):

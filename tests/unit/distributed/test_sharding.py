@@ -4,7 +4,7 @@ import torch
 from torch.distributed.device_mesh import init_device_mesh
 
 from ltrec.distributed.collectives import Collectives
-from ltrec.distributed.sharding import ShardedModule, local
+from ltrec.distributed.fsdp2.sharded_module import ShardedModule, local
 from tests.support.threaded import on_ranks, threaded_or_skip
 from tests.support.toy_stage import ToyStage
 from tests.support.windows import crowded

@@ -13,9 +13,9 @@ from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
-from ltrec.distributed.layout import lay_out
 from ltrec.distributed.sources import SOURCES
-from ltrec.distributed.store import FlatStore
+from ltrec.distributed.stores.flat import FlatStore
+from ltrec.distributed.stores.layout import lay_out
 from ltrec.run.build.components import build_plan, build_stage, open_data
 from ltrec.strategy.plugins import correct, plugins_of, with_all
 from tests.support.engine_run import Bench

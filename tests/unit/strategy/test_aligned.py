@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ltrec.distributed.alignment_config import AlignmentConfig
+from ltrec.distributed.alignment.config import AlignmentConfig
 from ltrec.distributed.strategies import MODES
 from ltrec.strategy import STRATEGIES
 from tests.support.aligned_cases import CASES, tolerance
@@ -56,7 +56,7 @@ def test_one_inner_step_is_unmoved_by_its_rate():
 
 
 def test_only_strategies_with_whole_parameters_have_the_mode():
-    assert [name for name, make in STRATEGIES.items() if "aligned" in getattr(make, "modes", ())] == [
+    assert [name for name, info in STRATEGIES.items() if "aligned" in info.modes] == [
         "stratified",
         "stratified_ddp",
     ]

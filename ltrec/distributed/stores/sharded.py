@@ -1,4 +1,4 @@
-"""ShardStore: K gradients where FSDP2 leaves them, in shards. See `ltrec.distributed.store` for what a store is.
+"""ShardedStore: K gradients where FSDP2 leaves them, in shards. See `ltrec.distributed.stores.flat` for what a store is.
 
 FSDP2 sums every backward pass over ranks by itself and leaves each rank its shards. They are added to the stratum's row when
 the next stratum has been computed, so accumulation over micro-batches costs no memory; the update is combined on the shards and
@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from ltrec.distributed.collectives import Pending
-from ltrec.distributed.layout import lay_out
-from ltrec.distributed.sharding import ShardedModule, as_shard, local
+from ltrec.distributed.fsdp2.sharded_module import ShardedModule, as_shard, local
+from ltrec.distributed.stores.layout import lay_out
 
 
-class ShardStore:
+class ShardedStore:
     """A `Store` for parameters that FSDP2 shards.
 
     Args:

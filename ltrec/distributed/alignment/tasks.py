@@ -22,7 +22,7 @@ from torch import Tensor
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
-from ltrec.distributed.alignment_config import AlignmentConfig
+from ltrec.distributed.alignment.config import AlignmentConfig
 
 Trajectory = list[SequenceBatch]
 """Its tasks in the order in which they are visited, none of them empty."""

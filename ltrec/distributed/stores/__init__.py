@@ -1,0 +1,7 @@
+"""Where the gradients of K strata live between their backward passes and the one update.
+
+protocol.py   what the engine asks of a store
+flat.py       replicated parameters: rows of a flat vector, each process holds 1/W of every row
+sharded.py    parameters that FSDP2 shards: rows of each process's shards
+layout.py     where every parameter lies in a flat vector
+"""
