@@ -253,8 +253,6 @@ class Stratified(Strategy):
             elif not checked:
                 self.on_nonfinite(step)
 
-    # -- numbers that are none --------------------------------------------------------------------------------------------------
-
     def gradients_finite(self) -> bool:
         """Whether the reduced gradients are finite; equal on every rank, because they are."""
         assert self.lightning_module is not None
