@@ -8,6 +8,7 @@ import pytest
 
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 from tests.support.commands import ROOT, environment
+from tests.support.timeouts import scaled
 
 pytestmark = pytest.mark.slow  # dozens of methods, a few steps each
 
@@ -19,7 +20,9 @@ def test_every_method_has_a_ratio(tmp_path):
     events = fetch_synthetic(SyntheticConfig(users=400, items=120, events_per_user=12.0), tmp_path / "log")
     words = ["--events", events, "--steps", 2, "--slow-steps", 1, "--rounds", 1, "--out", tmp_path / "cost.json", "--set", *SMALL]
     command = [str(word) for word in [sys.executable, SCRIPT, *words]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment(), check=False, cwd=tmp_path)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=scaled(240), env=environment(), check=False, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert result == json.loads((tmp_path / "cost.json").read_text())

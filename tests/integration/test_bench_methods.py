@@ -14,6 +14,7 @@ import pytest
 from ltrec.config.load import dump, load
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 from tests.support.commands import ROOT, environment
+from tests.support.timeouts import scaled
 
 SCRIPT = ROOT / "benchmarks" / "methods.py"
 SMALL = ["stream.batch_rows=48", "stream.max_len=12", "model.width=16", "trainer.max_epochs=2"]
@@ -62,7 +63,7 @@ def test_end_to_end(logs, tmp_path):
     """Killed in its middle, with its run going on; then finished; then repeated, which does nothing."""
     command = words(logs, tmp_path, "--seeds", "0,1", "--jobs", 2)
     first = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + scaled(200)
     while not lines(tmp_path) and first.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(first.pid, signal.SIGKILL)  # the benchmark alone, not the run that it has under way
@@ -71,7 +72,7 @@ def test_end_to_end(logs, tmp_path):
     assert early and all(line["phase"] == "tune" and line["test"] is None for line in early)
     assert not list(tmp_path.glob("methods/runs/*/eval/*")), "the test split was ranked while tuning"
 
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=scaled(280), check=False)
     assert done.returncode == 0, done.stderr
     found = lines(tmp_path)
     assert found[: len(early)] == early
@@ -89,5 +90,5 @@ def test_end_to_end(logs, tmp_path):
     assert f"**{best}**" in page.read_text() and "| *popularity* |" in page.read_text()
 
     page.unlink()
-    subprocess.run(command, env=environment(), capture_output=True, timeout=100, check=True)
+    subprocess.run(command, env=environment(), capture_output=True, timeout=scaled(100), check=True)
     assert lines(tmp_path) == found and page.exists()

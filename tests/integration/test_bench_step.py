@@ -8,6 +8,7 @@ import pytest
 
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 from tests.support.commands import ROOT, environment
+from tests.support.timeouts import scaled
 
 pytestmark = pytest.mark.slow  # half a minute on a busy machine
 
@@ -21,7 +22,7 @@ def printed(tmp_path_factory):
     events = fetch_synthetic(SyntheticConfig(users=200, items=150, events_per_user=12.0), tmp_path_factory.mktemp("log"))
     words = ["--events", events, "--strata", 3, "--items", 400, "--steps", 2, "--rounds", 1, "--set", *SMALL]
     command = [sys.executable, SCRIPT, *words]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=240, env=environment(), check=False)
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=scaled(240), env=environment(), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
 

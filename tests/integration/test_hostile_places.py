@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import command, environment
+from tests.support.timeouts import scaled
 from tests.support.tiny_run import tiny_data, tiny_words
 
 _BECOME = "import os, sys; exec(sys.argv[1]); os.execv(sys.argv[2], sys.argv[2:])"
@@ -19,7 +20,13 @@ def ends(words, *, before="", where=None, **variables):
     """Exit code and lines of stderr of a command, after some Python in its process; it must answer within two minutes."""
     become = [sys.executable, "-c", _BECOME, before, *command(*words)]
     done = subprocess.run(
-        become, capture_output=True, timeout=120, env=environment(**variables), cwd=where, check=False, stdin=subprocess.DEVNULL
+        become,
+        capture_output=True,
+        timeout=scaled(120),
+        env=environment(**variables),
+        cwd=where,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     err = done.stderr.decode("utf-8", "backslashreplace")
     assert "Traceback" not in err + done.stdout.decode("utf-8", "backslashreplace"), err

@@ -14,6 +14,7 @@ import pytest
 from benchmarks.longtail import tables
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 from tests.support.commands import ROOT, environment
+from tests.support.timeouts import scaled
 
 SMALL = ["stream.batch_rows=48", "stream.max_len=12", "model.width=16", "trainer.max_epochs=2"]
 
@@ -29,7 +30,7 @@ def lines(out):
 
 
 def run(command):
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=scaled(600), check=False)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -37,7 +38,7 @@ def run(command):
 def begin_and_kill(command, out):
     """The benchmark alone, not the runs that it has under way; what was written by then."""
     first = subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + scaled(200)
     while not lines(out) and first.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(first.pid, signal.SIGKILL)

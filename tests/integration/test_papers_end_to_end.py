@@ -12,6 +12,7 @@ from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 from ltrec.evaluation.metrics import per_user
 from ltrec.evaluation.table import HISTORY_LENGTH, NUM_CANDIDATES, RANK, EvalTable
 from tests.support.commands import ROOT, environment
+from tests.support.timeouts import scaled
 
 SCRIPT = ROOT / "benchmarks" / "papers.py"
 SMALL = ["trainer.max_epochs=1", "trainer.validate_every_epochs=1", "stream.max_len=12", "model.width=8"]
@@ -30,7 +31,7 @@ def logs(tmp_path_factory):
 def run(logs, out, *more):
     words = ["--logs", logs, "--out", out / "out", "--results", out / "results", "--seeds", "1", *more, "--set", *SMALL]
     command = [str(word) for word in (sys.executable, SCRIPT, *words)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=900, check=False)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=scaled(900), check=False)
     assert done.returncode == 0, done.stderr
     found = {path.name: path.read_text() for path in (out / "results").glob("*.jsonl")}
     return {name: [json.loads(line) for line in text.splitlines()] for name, text in found.items()}

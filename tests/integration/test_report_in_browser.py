@@ -20,6 +20,7 @@ from ltrec.evaluation.config import EvaluationConfig
 from ltrec.reporting.html import write_report
 from tests.support.browser import DESK, PHONE, browser, complaints, find_browser, shown
 from tests.support.fake_run import fake_run, stratify
+from tests.support.timeouts import scaled
 
 pytestmark = pytest.mark.slow
 ARTEFACTS = Path(__file__).parents[2] / "build" / "report-screenshots"
@@ -173,7 +174,9 @@ def test_on_paper_no_heading_is_an_orphan_and_no_table_is_split(running, pages, 
 
 def texts(printed: Path) -> list[str]:
     """The text of each sheet in reading order."""
-    told = subprocess.run(["pdftotext", "-raw", printed, "-"], capture_output=True, text=True, check=True, timeout=60).stdout
+    told = subprocess.run(
+        ["pdftotext", "-raw", printed, "-"], capture_output=True, text=True, check=True, timeout=scaled(60)
+    ).stdout
     return told.rstrip("\f").split("\f")
 
 

@@ -14,6 +14,7 @@ from ltrec.run.folder.config_file import folder_of
 from tests.support.commands import start
 from tests.support.extra_callbacks import extra
 from tests.support.killable_job import lines_written
+from tests.support.timeouts import scaled
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, refuse_differences, tiny_config, tiny_data, tiny_words
 
 WORDS = ["trainer.checkpoint_every_steps=0", "trainer.log_every_steps=1", "trainer.listen_every_steps=1", "trainer.patience=0"]
@@ -102,7 +103,7 @@ def test_asked_before_it_began_it_begins_later(data, undisturbed, tmp_path, caps
 def test_a_signal_to_a_real_process(number, code, data, tmp_path):
     run, log = tmp_path / "r", tmp_path / "log"
     with open(log, "w") as output, start("train", *tiny_words(data, tmp_path, *LONG), output=output) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + scaled(120)
         while lines_written(run) < 20:
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.01)

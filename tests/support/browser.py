@@ -13,6 +13,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.support.timeouts import scaled
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PHONE, DESK = (390, 844), (1440, 900)
 LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
@@ -24,7 +26,7 @@ def find_browser() -> str | None:
     """Path of the first browser that runs."""
     for name in NAMES:
         path = shutil.which(name)
-        if path and subprocess.run([path, "--version"], capture_output=True, timeout=60).returncode == 0:
+        if path and subprocess.run([path, "--version"], capture_output=True, timeout=scaled(60)).returncode == 0:
             return path
     return None
 

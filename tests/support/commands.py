@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.timeouts import scaled
+
 ROOT = Path(__file__).parents[2]
 KEY = "5ec2e7" + "0b" * 17
 """An API key that nobody may ever see; it looks like one."""
@@ -47,7 +49,9 @@ def environment(**more):
 def ltrec(*words, processes=1, check=True, timeout=240, file_limit=0, **variables):
     """Run to the end, with these environment variables besides."""
     arguments = limited(file_limit, *command(*words, processes=processes))
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=timeout, env=environment(**variables), check=False)
+    done = subprocess.run(
+        arguments, capture_output=True, text=True, timeout=scaled(timeout), env=environment(**variables), check=False
+    )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 from tests.support.commands import KEY, environment
+from tests.support.timeouts import scaled
 
 DAEMONS = ("slurmctld", "slurmd")
 NODES = ("n1", "n2")
@@ -99,7 +100,7 @@ class Cluster:
 
     def call(self, *words: str) -> str:
         """Run a command of Slurm; returns what it says."""
-        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, timeout=scaled(120), check=False)
         assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
         return done.stdout
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.support.commands import ROOT
 from tests.support.slurm_cluster import Cluster
+from tests.support.timeouts import scaled
 from tests.support.tiny_run import tiny_words
 
 EPOCHS = 40  # of four steps
@@ -81,7 +82,7 @@ def launch(cluster: Cluster, data: Path, out: Path, *more: str, name: str = "r")
     """`ltrec launch slurm ...`, as a user types it; `more` are words and options."""
     words = [*tiny_words(data, out, *WORDS, f"name={name}"), *CPU, *more]
     command = [sys.executable, "-m", "ltrec", "launch", "slurm", *words]
-    done = subprocess.run(command, env=cluster.environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=cluster.environment, capture_output=True, text=True, timeout=scaled(120), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return SlurmRun(cluster, out / name, done.stdout.strip())
 

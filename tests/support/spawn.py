@@ -10,6 +10,8 @@ import traceback
 import torch
 import torch.distributed as dist
 
+from tests.support.timeouts import scaled
+
 
 def spawn(function, world_size, rendezvous, *args, timeout=120, backend="gloo"):
     """Call `function(rank, *args)` on every rank of a group; return the results in rank order.
@@ -40,7 +42,7 @@ def spawn(function, world_size, rendezvous, *args, timeout=120, backend="gloo"):
 
 def _next(queue, processes, timeout):
     """The next result; at once an error when a process died without a word (its imports failed, say)."""
-    end = time.monotonic() + timeout
+    end = time.monotonic() + scaled(timeout)
     while time.monotonic() < end:
         dead = [rank for rank, process in enumerate(processes) if process.exitcode]
         try:

@@ -24,6 +24,8 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from tests.support.timeouts import scaled
+
 try:
     from torch.testing._internal.distributed import multi_threaded_pg
 except ImportError:
@@ -63,7 +65,7 @@ def on_ranks(world_size: int, function: Callable[..., Any], *args: Any, timeout:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout)
+            thread.join(scaled(timeout))
         late = [rank for rank, thread in enumerate(threads) if thread.is_alive()]
         group.exception_handle(None)
         for thread in threads:

@@ -20,7 +20,7 @@ def naive(rows_KN, prior_K, counts_K):
     return torch.tensor(update, dtype=rows_KN.dtype)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(num_strata=st.integers(1, 5), width=st.integers(1, 12), seed=st.integers(0, 9999), data=st.data())
 def test_equals_the_loop_and_shards_equal_the_whole(num_strata, width, seed, data):
     draw = torch.Generator().manual_seed(seed)

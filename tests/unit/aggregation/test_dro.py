@@ -84,7 +84,7 @@ def test_an_empty_stratum_of_this_window_gets_nothing_and_the_others_keep_their_
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(eta=st.floats(0, 5), seed=st.integers(0, 999), count=st.integers(1, 300))
 def test_weights_stay_a_distribution_however_long_one_stratum_has_been_worst(name, eta, seed, count):
     rule = build(name, random_prior(4, 0), eta=eta)

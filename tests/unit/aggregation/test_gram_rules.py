@@ -75,7 +75,7 @@ def test_when_all_gradients_are_zero_the_weights_are_the_priors(name):
 
 
 @pytest.mark.parametrize("name", GRAM)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(num_strata=st.integers(2, 7), seed=st.integers(0, 9999))
 def test_identical_gradients_are_a_fixed_point(name, num_strata, seed):
     """The update is that gradient; nothing is subtracted, nothing fails."""

@@ -91,7 +91,7 @@ def test_a_rule_that_takes_up_a_saved_state_decides_as_the_one_that_wrote_it(nam
 
 
 @pytest.mark.parametrize("name", [name for name in WEIGHING if build(name, uniform(2)).equivariant])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(num_strata=st.integers(2, 6), seed=st.integers(0, 10**6), common=st.sampled_from([0.0, 0.3, 2.0]), data=st.data())
 def test_relabelling_the_strata_relabels_the_weights(name, num_strata, seed, common, data):
     """Prior, counts and losses renumbered alike. 1e-6 covers the tolerance of CAGrad's and FairGrad's solvers."""

@@ -60,7 +60,7 @@ def hajek(prior, empty="renormalize"):
     return Hajek(prior, torch.ones_like(prior), empty)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.integers(1, 10))
 def test_weighted_means_are_one_backward_pass_of_ipw(seed, strata):
     theta, features, labels, stratum, prior = some_examples(seed, strata)
@@ -71,7 +71,7 @@ def test_weighted_means_are_one_backward_pass_of_ipw(seed, strata):
     assert torch.allclose(gradient(weighted, theta), by_strata, atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.integers(1, 10))
 def test_the_share_of_examples_as_prior_is_the_ordinary_gradient(seed, strata):
     theta, features, labels, stratum, _ = some_examples(seed, strata)
@@ -90,7 +90,7 @@ def test_one_stratum_is_the_ordinary_gradient():
     assert torch.allclose(mean_gradients(theta, features, labels, stratum, 1)[0], expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.integers(2, 10), st.randoms(use_true_random=False))
 def test_relabelling_strata_changes_nothing(seed, strata, random):
     theta, features, labels, stratum, prior = some_examples(seed, strata)
@@ -104,7 +104,7 @@ def test_relabelling_strata_changes_nothing(seed, strata, random):
         assert torch.allclose(before, after, atol=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.floats(0.01, 1.0), st.integers(1, 50)), min_size=1, max_size=6), st.integers(1, 5))
 def test_merging_strata_whose_counts_are_in_proportion_to_their_prior(strata, times):
     """A twin with `times` the prior and `times` the count of stratum 0 may as well be part of it."""
@@ -164,7 +164,7 @@ def test_cumulative_weights_of_five_groups():
     assert cumulative_weights(torch.zeros(2)).tolist() == [0.0, 0.0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.floats(0.01, 1.0), min_size=2, max_size=10))
 def test_cumulative_weights_depend_on_the_labels(shares):
     prior = torch.tensor(shares, dtype=torch.float64)

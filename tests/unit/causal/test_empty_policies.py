@@ -34,7 +34,7 @@ def test_by_hand():
     assert EMPTY_POLICIES["error"](prior, counts.clamp(min=1), presence).tolist() == [0.5, 0.3, 0.2]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(windows(), st.sampled_from(["renormalize", "drop", "inverse_presence"]), st.randoms(use_true_random=False))
 def test_absent_strata_get_nothing_and_labels_mean_nothing(window, name, random):
     policy, (prior, counts, presence) = EMPTY_POLICIES[name], window
@@ -45,7 +45,7 @@ def test_absent_strata_get_nothing_and_labels_mean_nothing(window, name, random)
     assert torch.allclose(policy(prior[order], counts[order], presence[order]), weights[order], rtol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(windows())
 def test_renormalized_weights_sum_to_one_in_the_prior_s_proportions(window):
     prior, counts, _ = window
@@ -55,7 +55,7 @@ def test_renormalized_weights_sum_to_one_in_the_prior_s_proportions(window):
     assert torch.allclose(weights[there] * prior[there].sum(), prior[there], rtol=1e-12)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(windows(least=1))
 def test_with_all_strata_there_the_weights_are_the_prior(window):
     prior, counts, _ = window

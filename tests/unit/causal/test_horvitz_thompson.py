@@ -89,7 +89,7 @@ def test_unbiased_though_users_differ_in_length_and_gradient():
     assert abs(average["renormalize"] - wanted).max() > 0.05
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1, 6), st.integers(1, 8))
 def test_additive_over_micro_batches_and_ranks(seed, strata, parts):
     """Each part weighs its own sums with constants; no part needs to know another's counts. With realised counts it fails."""
@@ -116,7 +116,7 @@ def test_means_over_realised_counts_are_not_additive():
     assert torch.allclose(of_half, 2 * of_whole), "two halves, added, would count every example twice"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.floats(0.0, 1.0), st.floats(0.1, 50.0)), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_relabelling_and_expected_counts(strata, random):
     share, expected = (torch.tensor(column, dtype=torch.float64) for column in zip(*strata, strict=True))

@@ -41,7 +41,7 @@ def test_for_many_users_the_draws_are_as_good_as_independent(drawn):
     assert torch.allclose(presence(rows, drawn), independent, rtol=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=6), st.integers(1, 200), st.randoms(use_true_random=False))
 def test_bounds_and_labels(rows, drawn, random):
     rows_K = torch.tensor(rows)

@@ -37,7 +37,7 @@ def test_shares():
     assert prior_of("explicit", USERS, EVENTS, shares=(0.0, 0.0, 0.5, 0.25, 0.25)).tolist() == [0.0, 0.0, 0.5, 0.25, 0.25]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(COUNTS, st.sampled_from(sorted(PRIORS)), st.randoms(use_true_random=False))
 def test_a_distribution_that_follows_its_labels(counts, name, random):
     users, events = zip(*counts, strict=True)
@@ -53,7 +53,7 @@ def test_a_distribution_that_follows_its_labels(counts, name, random):
     assert torch.allclose(again, prior[order], rtol=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(COUNTS, st.floats(0.05, 50.0), st.floats(0.05, 50.0))
 def test_tempering_flattens_and_keeps_the_order(counts, one, other):
     users = sorted(u for u, _ in counts)
@@ -63,7 +63,7 @@ def test_tempering_flattens_and_keeps_the_order(counts, one, other):
     assert warm.min() >= cool.min() - 1e-12
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(COUNTS)
 def test_limits_of_tempering(counts):
     users, events = zip(*counts, strict=True)
@@ -102,7 +102,7 @@ def test_limits_of_class_balance():
     assert prior(0.0, [5, 0, 15]) == pytest.approx([0.25, 0.0, 0.75])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 10**7), min_size=2, max_size=6), st.floats(0, 0.999999))
 def test_class_balance_lies_between_joint_training_and_uniform(examples, beta):
     """The rarer a stratum, the more one of its examples counts, yet never so much that it outweighs a larger one."""

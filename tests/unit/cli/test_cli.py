@@ -14,12 +14,13 @@ from ltrec import __version__
 from ltrec.cli import main as cli
 from ltrec.config.files import find
 from tests.support.sample_command import Install, install
+from tests.support.timeouts import scaled
 
 __all__ = ["install"]
 
 
 def python(code: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False, **options)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=scaled(60), check=False, **options)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])
@@ -66,7 +67,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_python_dash_m_ltrec_is_the_same_command() -> None:
-    done = subprocess.run([sys.executable, "-m", "ltrec", "--version"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "ltrec", "--version"], capture_output=True, text=True, timeout=scaled(60), check=False
+    )
     assert (done.returncode, done.stdout) == (0, f"ltrec {__version__}\n")
 
 

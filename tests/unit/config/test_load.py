@@ -199,7 +199,7 @@ def test_arguments_are_split_into_files_and_words(tmp_path: Path, monkeypatch: p
     assert words == ["seed=1", "name=x.yaml"]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     words=st.fixed_dictionaries(
         {},

@@ -198,7 +198,7 @@ TREES = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tree=TREES)
 def test_dump_reloads_to_an_equal_tree(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert tree_of(tmp_path_factory.getbasetemp(), dump(tree)) == tree
@@ -212,7 +212,7 @@ VALUES = st.recursive(
 KEYS = st.sampled_from([*leaf_keys(Tree()), "optim", "model", "data.inner", "model.blocks"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(key=KEYS, value=VALUES)
 def test_any_value_for_any_key_gives_a_tree_or_one_line(key: str, value: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No value at all makes a traceback, and what is accepted survives dump and load."""

@@ -152,7 +152,7 @@ def test_words_hold_lists_mappings_quotes_and_plain_text() -> None:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(alphabet=st.sampled_from(list("ab:-[]{}'\"#&*!|>%@\n\t ,?.$10~<=")), max_size=40))
 def test_any_text_is_read_or_refused(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.yaml"

@@ -1,7 +1,7 @@
 """SequenceBatch: jagged selection agrees with plain lists."""
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ltrec.core.batch import SequenceBatch
@@ -22,7 +22,6 @@ def rows_in(batch):
     return [r.tolist() for r in torch.tensor_split(batch.items_T, batch.offsets[1:-1])]
 
 
-@settings(deadline=None)
 @given(rows_of_items, st.data())
 def test_select_equals_list_indexing(rows, data):
     batch = batch_of(rows)
@@ -35,7 +34,6 @@ def test_select_equals_list_indexing(rows, data):
     assert (part.step, part.micro) == (4, 1)
 
 
-@settings(deadline=None)
 @given(rows_of_items, st.data())
 def test_split_cuts_consecutive_rows_and_copies_nothing(rows, data):
     batch = batch_of(rows)
@@ -54,7 +52,6 @@ def test_split_cuts_consecutive_rows_and_copies_nothing(rows, data):
         start += part.num_rows
 
 
-@settings(deadline=None)
 @given(rows_of_items)
 def test_positions(rows):
     batch = batch_of(rows)

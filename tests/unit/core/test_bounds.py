@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ltrec.config.tree import RunConfig, variants
@@ -117,7 +117,6 @@ def test_the_message_names_field_bound_and_value(wrong: dict[str, Any], said: st
     assert str(caught.value) == said
 
 
-@settings(deadline=None)
 @given(st.floats() | st.integers(), st.booleans(), st.booleans())
 def test_between_is_the_comparison_it_looks_like(value: float, above: bool, below: bool) -> None:
     inside = (value > -2 if above else value >= -2) and (value < 3 if below else value <= 3)

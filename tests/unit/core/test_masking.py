@@ -18,7 +18,7 @@ words = st.text(string.ascii_letters + string.digits, min_size=8, max_size=50)
 around = st.sampled_from(["", "x ", "see (", "['", '"', "a=", "tags: [", "\n", "https://h/", ", "])
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(SHAPES)), randoms, around, around)
 def test_a_key_of_any_shape_is_masked_wherever_it_is(name: str, random: Random, before: str, behind: str) -> None:
     secret = drawn(name, random)
@@ -26,7 +26,7 @@ def test_a_key_of_any_shape_is_masked_wherever_it_is(name: str, random: Random, 
     assert secret not in text and secret[12:-4] not in text and STARS in text
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(CONTEXTS), words)
 def test_any_word_is_masked_where_the_context_says_secret(context: str, word: str) -> None:
     text = masked(f"ltrec train {context.format(word)} name=x")
@@ -59,7 +59,6 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
     assert masked(text) == text and not holds_secret(text)
 
 
-@settings(deadline=None)
 @given(st.text(string.ascii_letters + string.digits + " ._/-=:,'()\n", max_size=200))
 def test_masking_again_changes_nothing(text: str) -> None:
     assert masked(masked(text)) == masked(text)

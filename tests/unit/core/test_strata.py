@@ -23,7 +23,7 @@ def any_strata(draw):
     return Strata(tuple(bounds), tuple(draw(counts)), tuple(draw(counts)), draw(st.integers(1, 250)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_strata(), st.data())
 def test_nothing_is_lost_and_no_order_is_changed(strata, data):
     count = data.draw(st.integers(1, strata.count))
@@ -38,7 +38,7 @@ def test_nothing_is_lost_and_no_order_is_changed(strata, data):
     assert merged.head_from == strata.head_from
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(any_strata())
 def test_as_many_as_there_are_changes_nothing(strata):
     assert strata.merged(strata.count) == (strata, tuple(range(strata.count)))

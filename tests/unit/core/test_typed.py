@@ -98,7 +98,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.sampled_from([*GOOD, "word", "maybe", "flag"]), JSON)
 def test_anything_is_built_or_refused(key: str, value: Any) -> None:
     try:

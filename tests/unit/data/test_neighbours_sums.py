@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ltrec.data.neighbours import sums as module
@@ -31,7 +31,6 @@ def counted(sums) -> list[tuple[int, int, int]]:
     return found
 
 
-@settings(deadline=None)
 @given(pairs=pairs_, rows=st.integers(1, 70), step=st.integers(1, 9), most=st.sampled_from([2, 3, 128]))
 def test_it_adds_whatever_is_held_in_memory(pairs, rows, step, most):
     expected: Counter[tuple[int, int]] = Counter()

@@ -65,13 +65,13 @@ def tied_histories(draw, most: int = 3, ties: int = 4):
     return histories
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(tied_histories(), st.sampled_from(CONFIGS))
 def test_it_is_the_average_over_all_orders(histories, config):
     assert_close(pairs_of(histories, config), naive(histories, config))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(tied_histories(most=LARGEST_TIE + 4, ties=3), st.sampled_from(CONFIGS), st.randoms())
 def test_the_order_inside_ties_has_no_say(histories, config, chance):
     shuffled = []
@@ -83,7 +83,7 @@ def test_the_order_inside_ties_has_no_say(histories, config, chance):
     assert pairs_of(histories, config) == pairs_of(shuffled, config)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.integers(1, 9), max_size=30), min_size=1, max_size=3), st.sampled_from(CONFIGS))
 def test_without_ties_it_is_the_plain_sum_over_gaps(items, config):
     histories = [list(zip(row, range(len(row)), strict=True)) for row in items]

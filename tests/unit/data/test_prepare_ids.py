@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ltrec.core.errors import UserError
@@ -66,7 +66,6 @@ def test_null_markers_are_the_users_to_choose():
     assert one("guest", ("Guest",)) is None
 
 
-@settings(deadline=None)
 @given(st.integers(-(2**53), 2**53), st.sampled_from(["csv", "jsonl", "float", "int", "decimal", "dictionary", "r"]))
 def test_a_number_is_the_same_id_in_every_format(number, kind):
     written = {"csv": f"{number}.0", "jsonl": json.dumps(float(number)), "r": f" {number} "}

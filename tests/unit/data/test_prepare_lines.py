@@ -24,7 +24,7 @@ def numbered(path):
     return found
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(st.sampled_from([b"a", b"bc", b"\r\n", b"\r", b"\n", b'"', b"\xff"])), size=st.integers(1, 9))
 def test_any_line_ends_in_blocks_of_any_size(tmp_path, monkeypatch, pieces, size):
     monkeypatch.setattr(lines, "BLOCK_BYTES", size)

@@ -186,7 +186,7 @@ JSON_PIECES = [
 ]
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, len(JSON_PIECES) - 1), max_size=15), st.integers(20, 200))
 def test_every_line_of_json_is_a_row_or_a_reject(tmp_path, monkeypatch, chosen, size):
     monkeypatch.setattr(lines, "BLOCK_BYTES", size)

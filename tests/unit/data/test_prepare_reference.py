@@ -59,7 +59,7 @@ options = st.fixed_dictionaries(
 
 
 def check(split, examples):
-    @settings(max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
     @given(logs, options, st.integers(0, 60), st.sampled_from(list(FORMS)))
     @example(
         [(u, i, START + n % 3) for u in USERS for n, i in enumerate(ITEMS * 3)], {"cold_users": 0.4, "history_cap": 4}, 7, "us"

@@ -23,14 +23,14 @@ def brute_force(activities, share):
     return min(values, key=lambda v: (abs(Fraction(sum(a < v for a in activities), n) - share), v), default=None)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(1, 15), min_size=1, max_size=40), st.integers(1, 7))
 def test_bounds_equal_brute_force(activities, count):
     expected = {brute_force(activities, Fraction(k, count)) for k in range(1, count)} - {None}
     assert equal_bounds(*histogram(activities), count) == [1, *sorted(expected)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(1, 15), min_size=1, max_size=40), st.sampled_from([0.2, 0.25, 0.5, 0.0, 1.0]))
 def test_the_head_equals_brute_force(activities, share):
     expected = brute_force(activities, 1 - Fraction(str(share)))

@@ -18,7 +18,7 @@ HEADER = "user_id,item_id,timestamp"
 PIECES = ["a", '"', '""', ",", ",,", " ", "b c", '"q"', ',"x,y",', "1", "\\", "\xa0", "'"]
 ROWS = [("u1", "i1", "1"), ("u2", "i2", "2"), ("u1", "i2", "3")]
 
-busy = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+busy = settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def naive_fields(line: str, quoted: bool = True) -> list[str] | None:

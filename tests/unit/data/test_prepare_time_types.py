@@ -27,7 +27,7 @@ UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_text_with_decimals_is_exact(unit):
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     @given(st.lists(st.decimals(0, 1, places=15, allow_nan=False), min_size=1, max_size=20))
     def check(parts):
         texts = [str(Decimal(NOW * UNITS[unit]) + part) for part in parts]
@@ -37,7 +37,7 @@ def test_text_with_decimals_is_exact(unit):
     check()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.floats(NOW - 10, NOW + 10), min_size=2, max_size=30))
 def test_doubles_stay_as_many_and_in_order(values):
     read = read_times(pa.array(values, pa.float64()))[1]

@@ -63,7 +63,7 @@ options = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(0, 10**6), options, st.sampled_from([2, 4, 99]), st.sampled_from([1, 3, 1 << 21]))
 def test_distances_are_those_of_a_breadth_first_search(seed, chosen, moments, piece):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

@@ -19,6 +19,7 @@ from ltrec.data.stream.order.plan import Plan
 from tests.support.naive_order import planned_rows
 from tests.support.shards import random_users, write_dataset
 from tests.support.streaming import BASE, VARIANTS, all_same, epochs, every_variant, make, rows
+from tests.support.timeouts import scaled
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +136,7 @@ def test_an_iterator_dropped_mid_epoch_leaves_no_threads(tiny):
     next(stream)
     assert own_threads()
     del stream
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + scaled(20)
     while own_threads() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert own_threads() == []

@@ -39,7 +39,7 @@ def plans(draw, lanes):
         raise
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(1, 5).flatmap(plans))
 def test_equal_to_the_naive_order(case):
     manifest, config, plan = case
@@ -62,7 +62,7 @@ def test_every_world_sees_the_same_steps_in_the_same_slots(composition, resident
             assert [row for lanes in shares for row in planned_rows(plan, step, lanes, 2)] == whole
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 6).flatmap(plans))
 def test_a_pool_is_a_concatenation_of_permutations(case):
     """After any number of steps visit counts within a pool differ by one at most: nothing is dropped or repeated."""

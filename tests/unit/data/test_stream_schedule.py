@@ -20,7 +20,7 @@ def schedules(draw):
     return [b - a for a, b in zip([0, *cuts], [*cuts, total], strict=True)], lanes
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(schedules(), st.integers(0, 1000))
 def test_both_sums_are_exact_and_a_cycle_is_fair(case, step):
     quotas, lanes = case
@@ -32,7 +32,7 @@ def test_both_sums_are_exact_and_a_cycle_is_fair(case, step):
         assert sum(schedule.counts(step + k, pool) for k in range(lanes)).tolist() == [quota] * lanes
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(schedules())
 def test_closed_forms_equal_counting(case):
     quotas, lanes = case

@@ -63,7 +63,7 @@ def test_every_option_matters(change):
     assert table_digest(generate(dataclasses.replace(base, **change))) != table_digest(generate(base))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.builds(
         SyntheticConfig,

@@ -14,7 +14,7 @@ from tests.support.toy_stage import ToyStage, toy_owner
 from tests.support.windows import crowded, windows
 
 pytestmark = threaded_or_skip
-few = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 every_way = pytest.mark.parametrize(
     "make_rule,mode",
     [(rule, mode) for rule in (ToyLinear, ToyGram) for mode in MODES[rule.kind]],

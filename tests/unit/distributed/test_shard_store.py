@@ -70,7 +70,7 @@ def check(window, rule, source="split", **options):
             torch.testing.assert_close(gradients[name], gradient, rtol=1e-12, atol=1e-12, msg=name)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(window=windows(worlds=(2, 3, 4), strata=(2, 5), nobody=False), plugins=st.booleans(), coupled=st.booleans())
 def test_any_split_of_any_rows_gives_the_naive_update(window, plugins, coupled):
     check(window, "gram", "retained" if coupled else "split", plugins=plugins, couples_rows=coupled)

@@ -60,7 +60,7 @@ def test_users_are_dealt_out_alike_for_every_world(world, micros, total, steps):
 
 
 @given(seed=st.integers(0, 99), total=st.sampled_from([1, 2, 4, 8]), strata=st.sampled_from([1, 3, 5]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_strata_are_visited_in_an_order_of_their_own(seed, total, strata):
     window = replace(window_of(1, 16, strata=strata, seed=seed), step=5)
 
@@ -134,7 +134,7 @@ def test_what_does_not_fit_is_refused_with_numbers_that_do(name):
     micro_batches=st.integers(1, 3),
     tasks=st.sampled_from(["user", "stratum"]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_way_out_leads_out(rows, steps, wanted, processes, micro_batches, tasks):
     """Do what the message says, and the numbers fit."""
     alignment = AlignmentConfig(tasks=tasks, inner_steps=steps, trajectories=wanted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ltrec.data.neighbours.table import Neighbours
@@ -35,7 +35,6 @@ def last_places(history: list[int]) -> list[int]:
 histories_ = st.lists(st.lists(st.integers(1, V), min_size=1, max_size=7), min_size=1, max_size=5)
 
 
-@settings(deadline=None)
 @given(histories_, st.integers(0, 9), st.sampled_from(["transitions", "item-knn"]))
 def test_recalled_items_have_their_sums_and_all_others_come_after_them_by_popularity(histories, seed, name):
     found, chunk = table(seed), history_chunk(histories, [1] * len(histories))

@@ -77,7 +77,7 @@ def test_keyed_by_seed():
     assert len({key_of(0, "a", "b"), key_of(0, "ab"), key_of(0, "b", "a"), key_of(1, "a", "b")}) == 4
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=300), st.integers(1, 40))
 def test_value_classes_are_runs_of_neighbours(numbers, limit):
     values = np.array(numbers, dtype=float)
@@ -89,7 +89,7 @@ def test_value_classes_are_runs_of_neighbours(numbers, limit):
         assert len(np.unique(classes[values == value])) == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=200))
 def test_ranks_up_to_the_cutoff_stand_alone(ranks):
     rank = np.array(ranks)

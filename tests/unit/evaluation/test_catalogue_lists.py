@@ -22,7 +22,7 @@ def test_the_staircase_holds_every_count():
     assert steps.count_of(np.arange(1, 11)).tolist() == COUNTS
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=40))
 def test_every_item_has_one_class_and_more_events_never_a_rarer_one(counts):
     falling = sorted(counts, reverse=True)
@@ -68,7 +68,7 @@ def test_no_recommendation_is_no_number():
     assert all(np.isnan(v) for v in lists([[1]], [False], 1).values())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=15).filter(any))
 def test_gini_is_the_mean_difference_over_twice_the_mean(amounts):
     x = np.array(amounts)

@@ -162,7 +162,7 @@ def naive_holm(p_values: list[float]) -> list[bool]:
     return rejected
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.floats(0, 1).map(lambda p: p**3), min_size=1, max_size=8))
 def test_holm_is_the_step_down_procedure(p_values):
     adjusted = holm(p_values)
@@ -176,7 +176,7 @@ def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     tail=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)),
     head=st.tuples(st.floats(0, 0.5), st.floats(0, 0.5)),

@@ -30,7 +30,7 @@ def test_a_target_without_rivals_has_neither_won_nor_lost():
     assert per_user(np.array([1]), np.array([1]), ())["auc"].tolist() == [0.5]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rivals=st.lists(st.integers(0, 5), min_size=1, max_size=20), mine=st.integers(0, 5))
 def test_auc_is_the_share_of_pairs_won(rivals, mine):
     rank = 1 + sum(r >= mine for r in rivals)
@@ -38,7 +38,7 @@ def test_auc_is_the_share_of_pairs_won(rivals, mine):
     assert per_user(np.array([rank]), np.array([len(rivals) + 1]), ())["auc"][0] == pytest.approx(float(won))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rank=st.integers(1, 60), k=st.integers(1, 50))
 def test_a_better_rank_is_never_worse_and_ndcg_lies_between_mrr_and_hr(rank, k):
     values = per_user(np.array([rank, rank + 1]), np.array([100, 100]), (k,))

@@ -17,14 +17,14 @@ from tests.support.evaluation import history_chunk, random_histories
 SCORES = st.lists(st.one_of(st.floats(-5, 5), st.sampled_from([0.0, 1.0, math.inf, -math.inf])), min_size=1, max_size=25)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SCORES, SCORES)
 def test_it_is_the_share_of_pairs_with_half_for_a_tie(targets, rivals):
     pairs = [1.0 if t > r else 0.5 if t == r else 0.0 for t in targets for r in rivals]
     assert pooled_auc(np.array(targets), np.array(rivals)) == pytest.approx(sum(pairs) / len(pairs))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SCORES, SCORES)
 def test_the_other_way_round_it_is_what_is_left(targets, rivals):
     assert pooled_auc(np.array(targets), np.array(rivals)) == pytest.approx(1 - pooled_auc(np.array(rivals), np.array(targets)))

@@ -23,7 +23,7 @@ def naive(scores: list[float], seen: list[int], target: int, filter_seen: bool, 
     return order.index(target) + 1, len(candidates), best[:top_k]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data(), num_items=st.integers(1, 12), rows=st.integers(1, 4), filter_seen=st.booleans(), top_k=st.integers(0, 6))
 def test_equals_the_naive_sort(data, num_items, rows, filter_seen, top_k):
     item = st.integers(1, num_items)

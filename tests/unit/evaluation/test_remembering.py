@@ -47,7 +47,7 @@ def test_ranks_are_those_of_the_definition(form, filter_seen, w):
     assert repeats, "a target that was seen is ranked as well"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.sampled_from(FORMS))
 def test_a_user_is_scored_alike_in_any_chunk(sizes, form):
     users = random_histories(sum(sizes), V, chunk_rows=1).warm

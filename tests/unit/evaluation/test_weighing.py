@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ltrec.evaluation.memory.weighing import Ranked, WeightChoice, WeightCurve, choose, rank_by_weight
@@ -45,7 +45,6 @@ def naive(rank_GN, stratum_N, z: int | None, shrinkage: float) -> float:
     return next(w for w, value in zip(GRID, values, strict=True) if value > best - 1e-12)
 
 
-@settings(deadline=None)
 @given(cases, st.sampled_from([0.0, 1.0, 7.0, 1e9]), st.randoms(use_true_random=False))
 def test_the_best_weight_wins_and_the_smallest_of_equals(case, shrinkage, random):
     rank_GN, stratum_N = case

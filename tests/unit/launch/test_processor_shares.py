@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ltrec.config.load import load
@@ -75,7 +75,6 @@ def test_fewer_processes_leave_gpus_of_the_share_alone(machine):
     assert (first.variables(*runs(), {})[DEVICES], second.variables(*runs(), {})[DEVICES]) == ("0,1", "4,5")
 
 
-@settings(deadline=None)
 @given(cpus=st.integers(1, 40), jobs=st.integers(2, 12), processes=st.sampled_from([0, 1, 2, 3, 4]))
 def test_cores_are_in_one_share_or_the_jobs_are_refused(cpus, jobs, processes):
     needed = jobs * max(1, processes)

@@ -72,7 +72,7 @@ def test_it_is_built_on_the_meta_device_and_filled_later(name):
 
 
 @EVERY
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(lengths=LENGTHS, seed=st.integers(0, 100))
 def test_rows_do_not_depend_on_order_or_company(name, lengths, seed):
     model, batch = model_of(name), histories(lengths, NUM_ITEMS, seed=seed)

@@ -95,7 +95,7 @@ def check_gradients(fast, slow, model):
 
 @PLUGGED
 @pytest.mark.parametrize("on_device", [False, True])
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(lengths=LENGTHS)
 def test_training_scores_and_gradients_equal_the_loops(plugged, on_device, lengths):
     model, (batch, candidates) = model_of(), problem(lengths)
@@ -110,7 +110,7 @@ def test_training_scores_and_gradients_equal_the_loops(plugged, on_device, lengt
 
 
 @PLUGGED
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(lengths=st.lists(st.integers(0, MAX_LEN), min_size=1, max_size=6))
 def test_catalogue_scores_equal_the_loops(plugged, lengths):
     model, (batch, _) = model_of(), problem(lengths)

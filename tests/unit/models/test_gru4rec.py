@@ -57,7 +57,7 @@ def naive_encode(model, batch, plugin=None):
 
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("on_device", [False, True])
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(lengths=LENGTHS)
 def test_states_and_gradients_equal_the_equations(layers, on_device, lengths):
     model, batch = model_of(layers=layers), histories(lengths, NUM_ITEMS)

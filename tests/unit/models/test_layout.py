@@ -13,7 +13,7 @@ def offsets_of(lengths):
     return torch.tensor([0, *lengths]).cumsum(0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(LENGTHS)
 def test_every_position_keeps_its_row_and_its_place(lengths):
     offsets = offsets_of(lengths)
@@ -34,7 +34,7 @@ def test_every_position_keeps_its_row_and_its_place(lengths):
         assert torch.equal(layout.unpad(groups), values)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(LENGTHS, st.integers(0, 40))
 def test_groups_cover_all_rows_within_the_waste_allowed(lengths, waste):
     counts = torch.bincount(torch.tensor(lengths)).tolist()

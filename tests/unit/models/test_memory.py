@@ -86,7 +86,7 @@ def test_every_item_is_ranked_as_by_the_definition(form, filtered, spread):
                 assert offset.max() - offset.min() < 1e-4 * max(1.0, spread)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.sampled_from(FORMS), st.sampled_from([0, 1, 2]), st.sampled_from([0.1, 5.0, 80.0]))
 def test_only_neighbours_move_and_only_up(seed, form, at, spread):
     scores_BV, memory_BV, seen = case(seed, spread=spread)
@@ -99,7 +99,7 @@ def test_only_neighbours_move_and_only_up(seed, form, at, spread):
         assert torch.equal(found, scores_BV)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.sampled_from(FORMS))
 def test_users_do_not_depend_on_one_another(seed, form):
     scores_BV, memory_BV, (row_S, item_S) = case(seed)
@@ -112,7 +112,7 @@ def test_users_do_not_depend_on_one_another(seed, form):
         assert torch.equal(blended(scores_BV[b : b + 1], memory_BV[b : b + 1], form, alone, WEIGHTS[form][1])[0], whole[b])
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**31), st.sampled_from(FORMS), st.floats(1.01, 50))
 def test_more_memory_of_an_item_never_ranks_it_lower(seed, form, factor):
     scores_BV, memory_BV, _ = case(seed, known=0.5)

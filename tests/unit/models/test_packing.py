@@ -23,7 +23,7 @@ def by_loops(lengths):
     return [len(alive) for alive in times], [value for alive in times for value in alive]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(LENGTHS)
 def test_the_tight_layout_is_what_loops_give(lengths):
     offsets, values = numbered(lengths)
@@ -33,7 +33,7 @@ def test_the_tight_layout_is_what_loops_give(lengths):
     assert sequence.data[:, 0].tolist() == data
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(LENGTHS)
 def test_the_full_layout_keeps_rows_in_columns(lengths):
     offsets, values = numbered(lengths)
@@ -45,7 +45,7 @@ def test_the_full_layout_keeps_rows_in_columns(lengths):
         assert not table[length:, b].any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(LENGTHS, st.sampled_from(sorted(LAYOUTS)))
 def test_back_and_forth_with_gradients(lengths, kind):
     offsets, values = numbered(lengths)

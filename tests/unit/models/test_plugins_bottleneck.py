@@ -57,7 +57,7 @@ def straight(vectors, stratum_N, plugins):
     return torch.stack([v if z < 0 else plugins[z](v[None])[0] for v, z in zip(vectors, stratum_N.tolist(), strict=True)])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(-1, STRATA - 1), min_size=1, max_size=12), st.booleans(), st.integers(0, 10**6))
 def test_routing_is_one_vector_at_a_time(strata, wide, seed):
     g = torch.Generator().manual_seed(seed)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ltrec.models.recall import recall
@@ -33,7 +33,6 @@ def packed(histories: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
 histories_ = st.lists(st.lists(st.integers(1, V), max_size=9), min_size=1, max_size=6)
 
 
-@settings(deadline=None)
 @given(histories_, st.integers(0, 99), st.sampled_from([0.0, 0.5, 0.85, 1.0]), st.integers(1, 7))
 def test_it_is_the_equation(histories, seed, decay, last):
     item_VN, weight_VN = table(seed)
@@ -44,7 +43,6 @@ def test_it_is_the_equation(histories, seed, decay, last):
     torch.testing.assert_close(m_BV, torch.from_numpy(naive).float())
 
 
-@settings(deadline=None)
 @given(histories_, st.integers(0, 99))
 def test_a_row_has_the_same_bits_whoever_is_beside_it(histories, seed):
     item_VN, weight_VN = table(seed)

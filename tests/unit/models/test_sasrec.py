@@ -93,7 +93,7 @@ def naive_batch(model, batch, pre):
 
 @pytest.mark.parametrize("kind", ["pre", "post"])
 @pytest.mark.parametrize(("heads", "positions"), [(1, "absolute"), (4, "absolute"), (2, "distance")])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(lengths=LENGTHS)
 def test_states_and_gradients_equal_the_naive_form(kind, heads, positions, lengths):
     model, batch = model_of(norm=kind, heads=heads, positions=positions, expansion=2), batch_of(lengths)
@@ -110,7 +110,7 @@ def test_states_and_gradients_equal_the_naive_form(kind, heads, positions, lengt
 
 
 @pytest.mark.parametrize("positions", ["absolute", "distance"])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(lengths=LENGTHS, seed=st.integers(0, 100))
 def test_rows_do_not_depend_on_order_or_company(positions, lengths, seed):
     model, batch = model_of(positions=positions), batch_of(lengths, seed)
@@ -143,7 +143,7 @@ def test_states_see_the_past_only(positions):
     assert touched == set(batch.items_T[:3].tolist())
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(lengths=LENGTHS)
 def test_by_distance_a_state_does_not_know_what_follows(lengths):
     """So the states of a row's beginning are those of that beginning as a row. Positions from the end tell how much follows."""

@@ -17,7 +17,7 @@ def problem(examples, per_example, items=9, width=3, seed=0):
     return states, table, torch.randint(1, items + 1, (examples, per_example), generator=g)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 12), st.integers(1, 20), st.integers(0, 100))
 def test_logits_and_gradients_equal_the_plain_gather(examples, per_example, seed):
     states, table, items = problem(examples, per_example, seed=seed)

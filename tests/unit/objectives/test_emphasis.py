@@ -105,7 +105,7 @@ def on_ranks(parts: list[torch.Tensor], alpha: float) -> list[torch.Tensor]:
 LOSSES = st.lists(st.one_of(st.floats(0, 20), st.sampled_from([0.0, 1.0, 1.0, 2.0])), min_size=1, max_size=30)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(LOSSES, st.one_of(st.floats(0.001, 1), st.sampled_from([0.1, 0.5, 1.0])), st.integers(1, 3))
 def test_cvar_is_the_mean_of_the_worst_for_any_number_of_ranks(values: list[float], alpha: float, ranks: int) -> None:
     losses = torch.tensor(values, dtype=torch.float64)
@@ -116,7 +116,7 @@ def test_cvar_is_the_mean_of_the_worst_for_any_number_of_ranks(values: list[floa
     assert torch.equal(torch.cat(parts), whole), "the same whatever rank an example is on"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(LOSSES, st.floats(0.01, 1))
 def test_weights_sum_to_all_examples_and_ties_weigh_alike(values: list[float], alpha: float) -> None:
     losses = torch.tensor(values, dtype=torch.float64, requires_grad=True)

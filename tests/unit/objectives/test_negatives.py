@@ -36,7 +36,7 @@ def test_draws_follow_the_stated_probabilities(proposal):
     assert_close(stated[~never].sum().item(), 1.0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=40).filter(any), st.floats(0, 2))
 def test_the_alias_table_gives_back_its_distribution(counts, alpha):
     proposal = PopularityProposal(torch.tensor([0, *counts]), alpha)

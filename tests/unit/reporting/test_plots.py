@@ -27,7 +27,7 @@ def strata_of(bounds: tuple[int, ...], head_from: int) -> Strata:
     return Strata(bounds, (1,) * len(bounds), (1,) * len(bounds), head_from)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 10**6), min_size=1, max_size=60), st.sets(st.integers(2, 2000), max_size=5), st.integers(1, 2000))
 def test_every_user_is_in_a_bar_and_no_bar_crosses_a_cut(activity, bounds, head_from):
     strata = strata_of((1, *sorted(bounds)), head_from)
@@ -53,7 +53,7 @@ def test_positions_say_which_strata_the_head_cut_divides(bounds, head_from, expe
     assert positions(strata_of(bounds, head_from)) == expected
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0.001, 0.3))
 def test_labels_keep_their_order_and_distance_and_stay_above_the_floor(heights, gap):
     placed = spread(heights, gap, floor=0.0)
@@ -67,7 +67,7 @@ def test_labels_with_room_stay_where_their_lines_end():
     assert spread([0.5, 0.5], 0.2, floor=0.0) == pytest.approx([0.4, 0.6])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0, 1), max_size=8), st.floats(0.01, 0.5))
 def test_labels_on_one_level_have_room(places, room):
     places = sorted(places)
@@ -108,7 +108,7 @@ def test_head_and_tail_differ_for_the_colour_blind(theme):
 
 
 @given(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_text_on_any_tone_is_readable(tone):
     assert contrast(to_rgb(readable(tone)), tone) >= 4.5
 

@@ -92,7 +92,7 @@ def test_the_words_hold_the_numbers():
     assert "of pin. Over the last tenth of the curve: tail and head events: -0.300." in image.alt
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.floats(-1, 1), min_size=1, max_size=200), min_size=1, max_size=4))
 def test_the_axis_shows_both_sides_of_zero_and_nearly_all(values):
     curves = {(0, z): Curve(np.arange(float(len(v))), np.array(v)) for z, v in enumerate(values, 1)}

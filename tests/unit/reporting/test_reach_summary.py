@@ -31,7 +31,7 @@ users = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(users, st.integers(1, 2))
 def test_shares_and_means_are_those_of_a_loop(rows, seeds):
     rank, activity, reach = (list(column) for column in zip(*rows, strict=True))

@@ -13,6 +13,7 @@ from ltrec.launch.local import one
 from ltrec.run.process import cores
 from ltrec.run.process.cores import WAITING, own_cores, quota_of, settle, share_of
 from tests.support.commands import environment
+from tests.support.timeouts import scaled
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_torch_is_told_in_time():
     """By the command line, before it is imported; libgomp itself says what it has read. Two processes share what one would have."""
     plain = {key: value for key, value in environment().items() if key not in ("OMP_NUM_THREADS", *WAITING)}
     told = {**plain, "OMP_DISPLAY_ENV": "verbose", "LOCAL_WORLD_SIZE": "2"}
-    done = subprocess.run([sys.executable, "-c", SEEN], capture_output=True, text=True, env=told, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", SEEN], capture_output=True, text=True, env=told, timeout=scaled(120), check=True)
     assert f"seen {max(1, own_cores() // 2)} 3000" in done.stdout
     assert "GOMP_SPINCOUNT = '3000'" in done.stderr
 

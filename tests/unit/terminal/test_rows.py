@@ -1,7 +1,7 @@
 """Words of progress fit their width, whatever it is."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ltrec.terminal.gauges import duration, fitted, gauged
@@ -20,7 +20,6 @@ def test_a_rounded_minute_is_never_sixty_seconds():
 
 
 @given(st.lists(st.text("abc ", min_size=1, max_size=20), min_size=1, max_size=8), st.integers(20, 200))
-@settings(deadline=None)
 def test_parts_are_kept_in_order_while_they_fit(parts, width):
     line = fitted(parts, width)
     assert len(line) <= max(width, len(parts[0]))
@@ -28,7 +27,6 @@ def test_parts_are_kept_in_order_while_they_fit(parts, width):
 
 
 @given(st.floats(0, 1), st.integers(40, 200))
-@settings(deadline=None)
 def test_a_gauge_leaves_room_for_the_shortest_tail(share, width):
     line = gauged("epoch 3/20", share, [" 17%  step 1,234/7,260  at most 12:34 left", " 17%  at most 12:34 left", " 17%"], width)
     assert len(line) < width and line.startswith("epoch 3/20 ") and " 17%" in line

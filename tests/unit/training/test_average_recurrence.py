@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -41,7 +41,6 @@ class Toy:
         self.callback.on_train_batch_end(self.trainer, self.module, None, None, 1)
 
 
-@settings(deadline=None)
 @given(
     ema=st.one_of(st.floats(1e-3, 0.9999), st.floats(1, 50)),
     steps_per_epoch=st.integers(2, 40),
@@ -58,7 +57,6 @@ def test_the_average_is_the_naive_recurrence(ema, steps_per_epoch, taken, seed):
     torch.testing.assert_close(toy.average(), naive_average(path, ema, steps_per_epoch), rtol=1e-5, atol=1e-5)
 
 
-@settings(deadline=None)
 @given(steps=st.integers(1, 30), seed=st.integers(0, 9))
 def test_showing_the_average_and_back_changes_no_bit(steps, seed):
     toy, generator = Toy(0.5, 4), torch.Generator().manual_seed(seed)

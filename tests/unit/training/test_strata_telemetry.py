@@ -73,7 +73,7 @@ def slow_line(reports):
     return {key: value for key, value in line.items() if value is not None}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 5), st.integers(1, 6), st.integers(0, 2**31), st.floats(0, 0.9))
 def test_the_line_is_what_a_slow_reader_would_say(strata, steps, seed, absent):
     generator = torch.Generator().manual_seed(seed)
@@ -83,7 +83,7 @@ def test_the_line_is_what_a_slow_reader_would_say(strata, steps, seed, absent):
     assert json.loads(json.dumps(line, allow_nan=False)) == line
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 5), st.integers(0, 2**31))
 def test_a_meter_that_was_saved_goes_on_bit_for_bit(cut, seed):
     generator = torch.Generator().manual_seed(seed)

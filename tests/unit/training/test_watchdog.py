@@ -10,6 +10,7 @@ import pytest
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.run.train import train
 from ltrec.training.callbacks.watchdog import Watchdog
+from tests.support.timeouts import scaled
 from tests.support.tiny_run import tiny_config, tiny_data
 
 TRAINER = SimpleNamespace(global_rank=3, global_step=7)
@@ -25,7 +26,7 @@ def watched(tmp_path):
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + scaled(20)
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
