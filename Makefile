@@ -12,6 +12,9 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 # Threads per test process: many small tensors and several processes run best with one each.
 TEST_THREADS ?= 1
+# Test files that run side by side. Slow or busy machines stretch every time-out: make test LTREC_TEST_TIMEOUT_SCALE=3
+TEST_JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+export LTREC_TEST_TIMEOUT_SCALE ?= 1
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -43,7 +46,14 @@ quickstart: install ## Fetch, prepare, train, evaluate and report on MovieLens-1
 
 .PHONY: test
 test: check ## All checks and every test that takes seconds (CI runs this)
-	$(PYTEST) -m "not slow and not gpu and not slurm and not soak"
+	$(PYTEST) -n $(TEST_JOBS) --dist loadfile -m "not slow and not gpu and not slurm and not soak"
+
+# Rooms whose tests neither train nor start processes; what a change broke there is known before the coffee is.
+FAST := aggregation causal config core distributed evaluation inference models objectives optim strategy tracking
+.PHONY: test-fast
+test-fast: install ## House rules and the unit tests that need no run: two minutes
+	$(PYTEST) -n $(TEST_JOBS) --dist loadfile -q --durations=0 --durations-min=2 \
+	  -m "not slow and not gpu and not slurm and not soak" tests/test_house_*.py $(addprefix tests/unit/,$(FAST))
 
 # The report is looked at in a browser, which only root can install. Where there is none those tests are skipped, and say so.
 .PHONY: test-slow
