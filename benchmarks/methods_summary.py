@@ -106,8 +106,8 @@ def _figures(paired: Paired, group: Group, metrics: Sequence[str], config: Evalu
     found: dict[str, Any] = {"users": group.users}
     for metric in metrics:
         base_SN, other_SN = paired.values(metric)
-        change = difference(base_SN, other_SN, group, config, metric)
-        low, high = interval(resampled(other_SN[:, group.mask_N], config, "mean", group.key, metric)[:, None])
+        change = difference(base_SN, other_SN, group.mask_N, config)
+        low, high = interval(resampled(other_SN, group.mask_N, config)[:, None])
         found[metric] = {
             "mean": _rounded(change.other, float(low[0]), float(high[0])),
             "change": _rounded(change.change.mean, change.change.low, change.change.high),

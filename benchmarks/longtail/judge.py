@@ -19,8 +19,9 @@ from benchmarks.longtail.ranking import CUTOFFS, METRICS
 from benchmarks.longtail.ranks import Users, read_users
 from benchmarks.longtail.results import TRAINED, Results
 from ltrec.evaluation.comparison.compare import Difference, difference
-from ltrec.evaluation.comparison.gate import DatasetVerdict, gate
+from ltrec.evaluation.comparison.gate import gate
 from ltrec.evaluation.comparison.pairing import Paired, pair, seeds_of_one
+from ltrec.evaluation.comparison.verdict import DatasetVerdict
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.metrics import per_user
@@ -95,7 +96,7 @@ class Judge:
         """Group -> change of a metric, of those groups that are wanted and have users."""
         _refuse(metric)
         found = [group for group in groups(paired.base[0]) if group.key in wanted and group.users > 1]
-        return {group.key: difference(*paired.values(metric), group, self.config, metric) for group in found}
+        return {group.key: difference(*paired.values(metric), group.mask_N, self.config) for group in found}
 
     def means(self, runs: Sequence[EvalTable], metric: str = HEADLINE, parts: Sequence[Group] = ()) -> dict[str, float]:
         """Group -> mean over users and seeds.

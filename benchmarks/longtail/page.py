@@ -17,7 +17,7 @@ from benchmarks.longtail.page_grid import grid
 from benchmarks.longtail.page_reach import reach
 from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.evaluation.comparison.compare import Difference
-from ltrec.evaluation.comparison.gate import DatasetVerdict
+from ltrec.evaluation.comparison.verdict import DatasetVerdict
 from ltrec.evaluation.config import EvaluationConfig
 
 RESULTS = Path(__file__).parent / "results"

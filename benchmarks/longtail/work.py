@@ -68,7 +68,7 @@ def training(config: RunConfig) -> dict[str, Any]:
         "seconds": round(seconds["wall"], 1),
         "busy": round(seconds["wall"] / max(seconds["processor"], 1e-9), 2),
         "commit": commit(run),
-        "trained": training_facts(checkpoint, look_into(checkpoint), config).to_json(),
+        "trained": training_facts(checkpoint, look_into(checkpoint), config).to_dict(),
     }
 
 

@@ -12,10 +12,11 @@ from rich.text import Text
 
 from ltrec.core.counting import counted
 from ltrec.evaluation.comparison.compare import Comparison, Difference
-from ltrec.evaluation.comparison.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate
 from ltrec.evaluation.comparison.gate_words import deciding, head_test, head_told, share, tail_test, tail_told, too_few_seeds
+from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate
+from ltrec.evaluation.estimates import Estimate
 from ltrec.evaluation.memory.words import memory_line
-from ltrec.evaluation.summary import Estimate, Summary
+from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.training_facts import convergence_lines, ranked_line
 from ltrec.terminal.screen import Screen, shortened

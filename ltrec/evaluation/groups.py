@@ -57,3 +57,9 @@ def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
         Group("cold", "cold users (no history)", ~warm),
     ]
     return [*fixed, *(g for g in unseen if g.users)]
+
+
+def place_of(key: str) -> tuple[int, int]:
+    """Where a group stands in the order of a report, as something to sort by."""
+    name, _, number = key.partition("=")
+    return ("all", "tail", "head", "stratum", "new", "cold").index(name), int(number or 0)

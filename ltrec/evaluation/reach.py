@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from ltrec.data.reach import BEYOND, KNOWN, ONE_LINK, REPEAT, TWO_LINKS
 from ltrec.evaluation.comparison.pairing import seeds_of_one
 from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.estimates import Estimate, measure
 from ltrec.evaluation.groups import groups
 from ltrec.evaluation.metrics import nearest_cutoff
-from ltrec.evaluation.statistics.bootstrap import value_classes
-from ltrec.evaluation.summary import Estimate, estimates, values_of
 from ltrec.evaluation.table import REACH, EvalTable
 
 
@@ -80,13 +76,11 @@ def summarise_reach(tables: Sequence[EvalTable], config: EvaluationConfig) -> Re
     if not (known := int((warm_N & (distance_N >= 0)).sum())):
         return None
     metric = f"ndcg@{nearest_cutoff(config.cutoffs)}"
-    value_SN = values_of(runs, config)[metric]
-    found = {}
+    measured, found = measure(runs, config), {}
     for group in (part for part in parts if part.key not in ("new", "cold")):
         masks = [group.mask_N & (distance_N == distance) for distance in KNOWN]
-        values = {distance: value_SN[:, mask] for distance, mask in zip(KNOWN, masks, strict=True)}
-        metrics = tuple(_estimate(metric, value, config, group.key, str(distance)) for distance, value in values.items())
-        found[group.key] = ReachGroup(group.key, group.label, tuple(int(mask.sum()) for mask in masks), metrics)
+        metrics = tuple(measured.estimates(mask_N, [metric])[metric] for mask_N in masks)
+        found[group.key] = ReachGroup(group.key, group.label, tuple(int(mask_N.sum()) for mask_N in masks), metrics)
     return ReachSummary(metric, found, known / int(warm_N.sum()), len(runs))
 
 
@@ -104,8 +98,3 @@ def reach_line(table: EvalTable, config: EvaluationConfig) -> str | None:
         f"{tail[d]:.0%}{'' if head is None else f' ({head[d]:.0%})'} {word}" for d, word in words.items() if d != REPEAT or tail[d]
     ]
     return f"targets of the tail{'' if head is None else ' (head)'}: {', '.join(listed)}"
-
-
-def _estimate(metric: str, value_SN: npt.NDArray[np.float64], config: EvaluationConfig, *names: str) -> Estimate:
-    classes = value_classes(value_SN.mean(axis=0)) if value_SN.size else np.zeros(0, np.int64)
-    return estimates({metric: value_SN}, classes, config, "reach", *names)[metric]

@@ -3,8 +3,7 @@
 Groups are those of `groups`; an interval is a 95 % bootstrap interval over the group's users. The grid crosses activity strata with
 the popularity of the target item, since a tail user may be a tail user who wants a popular item.
 
-Several tables are training seeds of one method: numbers are means over them, intervals hold their luck too (`seeds`), and beside
-each mean stands its spread, the standard deviation of the seeds' own means.
+Means and intervals are those of `estimates`; of several training seeds each mean has its spread beside it.
 """
 
 from __future__ import annotations
@@ -21,28 +20,11 @@ from ltrec.core import columns as c
 from ltrec.evaluation.comparison.naming import common_name
 from ltrec.evaluation.comparison.pairing import seeds_of_one
 from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.estimates import Estimate, Measured, measure, seed_spread
 from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.lists import list_metrics
-from ltrec.evaluation.metrics import nearest_cutoff, per_user
-from ltrec.evaluation.statistics.bootstrap import interval, key_of, rank_classes, resampled_means, value_classes
-from ltrec.evaluation.statistics.seeds import with_luck_of_seeds
-from ltrec.evaluation.table import NUM_CANDIDATES, RANK, REPEAT, TARGET_COUNT, EvalTable, Protocol
-
-Values = dict[str, npt.NDArray[np.float64]]
-"""By metric, one value per seed and user [S, N]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over users and the ends of its 95 % interval; NaN where there are no users.
-
-    `spread` is the standard deviation over training seeds; NaN with a single one.
-    """
-
-    mean: float
-    low: float
-    high: float
-    spread: float = math.nan
+from ltrec.evaluation.metrics import nearest_cutoff
+from ltrec.evaluation.table import NUM_CANDIDATES, REPEAT, TARGET_COUNT, EvalTable, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +106,7 @@ class Summary:
         means = [g.metrics[metric].mean for g in self.strata() if g.users]
         return max(means) - min(means) if means else math.nan
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """JSON values only; NaN becomes null."""
         body = asdict(self)
         body["grid"] |= {k: v.tolist() for k, v in body["grid"].items() if isinstance(v, np.ndarray)}
@@ -140,17 +122,15 @@ def summarise(tables: EvalTable | Sequence[EvalTable], config: EvaluationConfig 
     """
     config = config or EvaluationConfig()
     runs = seeds_of_one([tables] if isinstance(tables, EvalTable) else tables)
-    first, values = runs[0], values_of(runs, config)
-    one, mrr = len(runs) == 1, values["mrr"].mean(axis=0)
-    classes = rank_classes(first.column(RANK), exact=max(config.cutoffs)) if one else value_classes(mrr)
+    first, measured = runs[0], measure(runs, config)
     parts = groups(first, config.head_from)
     headline = f"ndcg@{nearest_cutoff(config.cutoffs)}"
     warm = parts[0].mask_N
     return Summary(
         name=common_name([table.name for table in runs]),
         protocol=first.protocol,
-        groups={g.key: _summarise_group(runs, g, values, classes, config) for g in parts},
-        grid=_grid(first, headline, values[headline], config),
+        groups={g.key: _summarise_group(runs, g, measured) for g in parts},
+        grid=_grid(first, headline, measured),
         headline=headline,
         repeat_share=float(first.column(REPEAT)[warm].mean()) if warm.any() else math.nan,
         rivals=float(first.column(NUM_CANDIDATES)[warm].mean() - 1) if warm.any() else math.nan,
@@ -158,55 +138,28 @@ def summarise(tables: EvalTable | Sequence[EvalTable], config: EvaluationConfig 
     )
 
 
-def values_of(runs: Sequence[EvalTable], config: EvaluationConfig) -> Values:
-    """Every metric of every user under every seed."""
-    found = [per_user(table.column(RANK), table.column(NUM_CANDIDATES), config.cutoffs) for table in runs]
-    return {name: np.stack([values[name] for values in found]) for name in found[0]}
-
-
-def _summarise_group(
-    runs: Sequence[EvalTable], group: Group, values: Values, classes: npt.NDArray[np.int64], config: EvaluationConfig
-) -> GroupSummary:
-    kept = {name: value_SN[:, group.mask_N] for name, value_SN in values.items()}
-    measured = estimates(kept, classes[group.mask_N], config, "group", group.key)
+def _summarise_group(runs: Sequence[EvalTable], group: Group, measured: Measured) -> GroupSummary:
+    config = measured.config
     lists = [
         list_metrics(*t.top_items(), group.mask_N, cutoffs=config.cutoffs, catalogue=t.catalogue, shares=config.item_shares)
         for t in runs
     ]
     found = {name: np.array([metrics[name] for metrics in lists]) for name in lists[0]}
-    means, spreads = {k: float(v_S.mean()) for k, v_S in found.items()}, {k: _spread(v_S) for k, v_S in found.items()}
-    return GroupSummary(group.key, group.label, group.users, measured, means, spreads)
+    means, spreads = {k: float(v_S.mean()) for k, v_S in found.items()}, {k: seed_spread(v_S) for k, v_S in found.items()}
+    return GroupSummary(group.key, group.label, group.users, measured.estimates(group.mask_N), means, spreads)
 
 
-def estimates(values: Values, classes: npt.NDArray[np.int64], config: EvaluationConfig, *names: str) -> dict[str, Estimate]:
-    """Mean, interval and spread of every metric [S, n], all from one resampling of the users."""
-    if not len(classes):
-        return {name: Estimate(math.nan, math.nan, math.nan) for name in values}
-    value_NM, key = np.stack([value_SN.mean(axis=0) for value_SN in values.values()], axis=1), key_of(config.seed, *names)
-    means_RM = resampled_means(value_NM, classes, samples=config.bootstrap_samples, seed=key)
-    for m, value_SN in enumerate(values.values()):
-        means_RM[:, m] = with_luck_of_seeds(means_RM[:, m], value_SN, key)
-    ends = (end.clip(0, 1).tolist() for end in interval(means_RM))  # few seeds reach far, and every metric is a share
-    rows = zip(values.items(), value_NM.mean(axis=0).tolist(), *ends, strict=True)
-    return {name: Estimate(mean, low, high, _spread(value_SN.mean(axis=1))) for (name, value_SN), mean, low, high in rows}
-
-
-def _spread(value_S: npt.NDArray[np.float64]) -> float:
-    return float(value_S.std(ddof=1)) if len(value_S) > 1 else math.nan
-
-
-def _grid(table: EvalTable, metric: str, value_SN: npt.NDArray[np.float64], config: EvaluationConfig) -> Grid:
-    rows = table.strata.names()
+def _grid(table: EvalTable, metric: str, measured: Measured) -> Grid:
+    config, rows = measured.config, table.strata.names()
     columns = table.catalogue.class_names(config.item_shares)
     class_N = table.catalogue.class_of(table.column(TARGET_COUNT), config.item_shares)
     stratum_N, warm_N = table.column(c.STRATUM), groups(table, config.head_from)[0].mask_N
     shape = (len(rows), len(columns))
     users_KP, estimate_KP3 = np.zeros(shape, dtype=np.int64), np.full((*shape, 3), np.nan)
     for k, p in np.ndindex(shape):
-        cell_SN = value_SN[:, warm_N & (stratum_N == k) & (class_N == p)]
-        users_KP[k, p] = cell_SN.shape[1]
-        codes = np.unique(cell_SN.mean(axis=0), return_inverse=True)[1].astype(np.int64)
-        estimate = estimates({metric: cell_SN}, codes, config, "cell", str(k), str(p))[metric]
+        mask_N = warm_N & (stratum_N == k) & (class_N == p)
+        users_KP[k, p] = int(mask_N.sum())
+        estimate = measured.estimates(mask_N, [metric])[metric]
         estimate_KP3[k, p] = estimate.mean, estimate.low, estimate.high
     return Grid(metric, rows, columns, users_KP, estimate_KP3[..., 0], estimate_KP3[..., 1], estimate_KP3[..., 2])
 

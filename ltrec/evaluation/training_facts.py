@@ -42,7 +42,7 @@ class TrainingFacts:
     ended: str
     budget: dict[str, Any]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """JSON values."""
         return asdict(self)
 

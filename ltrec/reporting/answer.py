@@ -11,8 +11,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ltrec.core.counting import counted
-from ltrec.evaluation.comparison.gate import FAIL, INCONCLUSIVE, PASS
-from ltrec.evaluation.summary import Estimate, Summary
+from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS
+from ltrec.evaluation.estimates import Estimate
+from ltrec.evaluation.summary import Summary
 from ltrec.reporting.method import Method
 from ltrec.reporting.versus import Against, forest_panel, reasons
 from ltrec.reporting.view import Answer, Badge, Panel, Phrase, Sentence

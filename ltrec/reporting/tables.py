@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from ltrec.evaluation.summary import Estimate, GroupSummary, Summary
+from ltrec.evaluation.estimates import Estimate
+from ltrec.evaluation.summary import GroupSummary, Summary
 from ltrec.reporting.view import Cell, Table, TableRow
 from ltrec.reporting.words import capital, metric_name, number, seen_items, span, spread_words
 

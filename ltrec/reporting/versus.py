@@ -14,11 +14,12 @@ from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 from ltrec.core.strata import Strata
 from ltrec.evaluation.comparison.compare import Comparison, Difference, GroupComparison, compare
-from ltrec.evaluation.comparison.gate import DatasetVerdict, Gate, gate
+from ltrec.evaluation.comparison.gate import gate
 from ltrec.evaluation.comparison.gate_words import deciding, head_test, head_told, share, tail_test, tail_told, too_few_seeds
 from ltrec.evaluation.comparison.pairing import pair
+from ltrec.evaluation.comparison.verdict import DatasetVerdict, Gate
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.summary import Estimate
+from ltrec.evaluation.estimates import Estimate
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.plots.compare import ForestRow, forest
 from ltrec.reporting.plots.strata import positions

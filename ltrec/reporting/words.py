@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 
 from ltrec.core.counting import counted, of_range
-from ltrec.evaluation.summary import Estimate, GroupSummary, Summary
+from ltrec.evaluation.estimates import Estimate
+from ltrec.evaluation.summary import GroupSummary, Summary
 from ltrec.reporting.view import Phrase, Sentence, Tile
 
 DASH = "\N{EN DASH}"

@@ -98,7 +98,7 @@ def evaluate_run(
         "checkpoint": checkpoint.stem,
         "checkpoint_sha256": sha,
         **({"weights": weights or AVERAGE} if config.trainer.ema else {}),
-        KEY: training_facts(checkpoint, state, config).to_json(),
+        KEY: training_facts(checkpoint, state, config).to_dict(),
         **lists,
     }
     memory = memory_of(run, config, data, checkpoint, processes, on_progress, weights=weights)

@@ -187,7 +187,9 @@ def test_the_page_is_made_from_committed_files_alone(measured, tmp_path):
     change = compare(base=whole["music", EMA], other=whole["music", MIX], config=FAST).groups["tail"].metrics["ndcg@10"]
     [row] = [line for line in text.splitlines() if line.startswith("| joint mix against joint ema | music | sasrec | 3 |")]
     mean = summarise(whole["music", MIX], FAST).groups["all"].metrics["ndcg@10"].mean
-    assert f"{100 * change.relative:+.1f} %" in row and "(tail pass, head inconclusive)" in row
+    judged = Judge(folder, FAST).gates("sasrec", EMA, MIX)["music"]
+    assert f"{100 * change.relative:+.1f} %" in row
+    assert f"**{judged.verdict}** (tail {judged.tail.verdict}, head {judged.head.verdict})" in row
     assert f"| joint mix | 3 | {mean:.4f} |".replace(" 0.", " .") in text
     assert "| music-sasrec | joint | **narrow** |" in text and "](longtail.png)" in text
     assert (tmp_path / "longtail.png").read_bytes().startswith(b"\x89PNG")

@@ -146,7 +146,7 @@ def _summarised(evaluated: Evaluated, folder: Path) -> dict[str, Summary]:
     """A run's metrics, which are left as JSON beside its tables."""
     config, tables = evaluated.configs[folder].evaluation, evaluated.tables[folder]
     summaries = {name: summarise(table, config) for name, table in tables.items()}
-    body = {name: {**summary.to_json(), **_moment(tables[name])} for name, summary in summaries.items()}
+    body = {name: {**summary.to_dict(), **_moment(tables[name])} for name, summary in summaries.items()}
     atomic_write_text(RunFolder(folder).eval_summary(evaluated.split), canonical_json(body))
     return summaries
 
@@ -169,7 +169,7 @@ def _compared(evaluated: Evaluated, first: Mapping[str, Summary], screen: Screen
     print_comparison(found, screen)  # before the gate, which refuses groups too small to judge
     verdict = gate({config.data.path: pair(base=theirs, other=ours)}, config.evaluation)
     print_gate(verdict, screen)
-    text = canonical_json({"comparison": found.to_json(), "gate": verdict.to_json()})
+    text = canonical_json({"comparison": found.to_dict(), "gate": verdict.to_dict()})
     path = run.eval_comparison(evaluated.split, evaluated.rivals[0].name)
     atomic_write_text(path, text)
     screen.say(f"the comparison in every metric: {path}")

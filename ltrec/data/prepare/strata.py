@@ -8,6 +8,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from ltrec.core.activity_cuts import head_bound, nearest_cut
 from ltrec.core.errors import UserError
 from ltrec.core.strata import Strata
 from ltrec.data.prepare.config import PrepareConfig
@@ -45,24 +46,3 @@ def equal_bounds(activity: Ints, users: Ints, count: int) -> list[int]:
     """
     cuts = {nearest_cut(activity, users, Fraction(k, count)) for k in range(1, count)}
     return [1, *sorted(cut for cut in cuts if cut is not None)]
-
-
-def head_bound(activity: Ints, users: Ints, share: float) -> int:
-    """Smallest activity of the head: the cut with the user share above it nearest to `share` (equally near: the larger head).
-
-    When all users are equally active there is no head, and the bound lies above them.
-    """
-    cut = nearest_cut(activity, users, 1 - Fraction(str(share)).limit_denominator(1000))
-    return int(activity[-1]) + 1 if cut is None else cut
-
-
-def nearest_cut(activity: Ints, users: Ints, below: Fraction) -> int | None:
-    """The value to cut before so that the share of users under the cut is nearest to `below`; None when there is a single value.
-
-    In whole numbers, so that equal distances are equal; the lowest of equally near cuts.
-    """
-    under = np.cumsum(users)
-    if len(under) < 2:
-        return None
-    distance = np.abs(under[:-1] * below.denominator - int(under[-1]) * below.numerator)
-    return int(activity[1 + int(np.argmin(distance))])

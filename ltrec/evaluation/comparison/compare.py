@@ -7,21 +7,21 @@ well as that of the users (`seeds`); with one seed they know of other *users* on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ltrec.evaluation.comparison.naming import common_name
-from ltrec.evaluation.comparison.pairing import pair
+from ltrec.evaluation.comparison.pairing import Floats, Paired, pair
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.groups import Group, groups
+from ltrec.evaluation.estimates import Estimate, seed_spread
+from ltrec.evaluation.groups import groups, place_of
 from ltrec.evaluation.metrics import nearest_cutoff
 from ltrec.evaluation.statistics.bootstrap import interval
 from ltrec.evaluation.statistics.seeds import resampled
-from ltrec.evaluation.summary import Estimate
 from ltrec.evaluation.table import EvalTable, Protocol
 
 
@@ -47,7 +47,7 @@ class Difference:
 
     def share(self) -> Estimate:
         """The change and the ends of its interval as shares of the base, which is taken as it is; NaN where the base is 0."""
-        whole = self.base or float("nan")
+        whole = self.base or math.nan
         return Estimate(self.change.mean / whole, self.change.low / whole, self.change.high / whole)
 
 
@@ -71,9 +71,16 @@ class Comparison:
     seeds: tuple[int | None, ...]
     groups: dict[str, GroupComparison]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """JSON values only; NaN becomes null."""
         return asdict(self, dict_factory=lambda pairs: {k: None if v != v else v for k, v in pairs})
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Comparison:
+        """What `to_dict` gave, after a journey through JSON, which may have changed the order of the groups."""
+        ordered = sorted(values["groups"].values(), key=lambda group: place_of(group["key"]))
+        found = {group["key"]: _group_from(group) for group in ordered}
+        return Comparison(values["base"], values["other"], Protocol(**values["protocol"]), tuple(values["seeds"]), found)
 
 
 def compare(
@@ -97,33 +104,48 @@ def compare(
     config = config or EvaluationConfig()
     k = nearest_cutoff(config.cutoffs)
     names = [f"hr@{k}", f"ndcg@{k}", f"mrr@{k}"] if metrics is None else list(metrics)
-    paired = pair(base=base, other=other)
-    values = {name: paired.values(name) for name in names}
-    compared = {}
+    return compared(pair(base=base, other=other), config, names)
+
+
+def compared(paired: Paired, config: EvaluationConfig, metrics: Sequence[str]) -> Comparison:
+    """`compare`, of runs that are paired already."""
+    values, found = {name: paired.values(name) for name in metrics}, {}
     for group in groups(paired.base[0], config.head_from):
-        found = {name: difference(*values[name], group, config, name) for name in names} if group.users else {}
-        compared[group.key] = GroupComparison(group.key, group.label, group.users, found)
-    mine, theirs = (common_name([table.name for table in tables]) for tables in (paired.other, paired.base))
-    return Comparison(theirs, mine, base[0].protocol, paired.seeds, compared)
+        shown = metrics if group.users else ()
+        differences = {name: difference(*values[name], group.mask_N, config) for name in shown}
+        found[group.key] = GroupComparison(group.key, group.label, group.users, differences)
+    base, other = paired.names
+    return Comparison(base, other, paired.base[0].protocol, paired.seeds, found)
 
 
-def difference(
-    base_SN: npt.NDArray[np.float64], other_SN: npt.NDArray[np.float64], group: Group, config: EvaluationConfig, metric: str
-) -> Difference:
-    """Paired difference of one metric in one group that has users; rows are seeds, columns users."""
-    base_Sn, other_Sn = base_SN[:, group.mask_N], other_SN[:, group.mask_N]
-    change_Sn = other_Sn - base_Sn
-    means_R = resampled(change_Sn, config, "difference", group.key, metric)
+def difference(base_SN: Floats, other_SN: Floats, mask_N: npt.NDArray[np.bool_], config: EvaluationConfig) -> Difference:
+    """Paired difference of one metric over the users picked, at least one. Rows are seeds, columns users in order of their keys."""
+    base_Sn, other_Sn = base_SN[:, mask_N], other_SN[:, mask_N]
+    change_Sn, means_R = other_Sn - base_Sn, resampled(other_SN - base_SN, mask_N, config)
     low, high = interval(means_R[:, None])
     base, change = float(base_Sn.mean()), float(change_Sn.mean())
     return Difference(
         base=base,
         other=float(other_Sn.mean()),
         change=Estimate(change, float(low[0]), float(high[0])),
-        relative=change / base if base else float("nan"),
+        relative=change / base if base else math.nan,
         p_gain=p_not_above_zero(means_R),
-        seed_spread=float(change_Sn.mean(axis=1).std(ddof=1)) if len(change_Sn) > 1 else float("nan"),
+        seed_spread=seed_spread(change_Sn.mean(axis=1)),
     )
+
+
+def _group_from(values: Mapping[str, Any]) -> GroupComparison:
+    metrics = {name: _difference_from(found) for name, found in values["metrics"].items()}
+    return GroupComparison(**{**values, "metrics": metrics})
+
+
+def _difference_from(values: Mapping[str, Any]) -> Difference:
+    change = Estimate(**_with_nan(values["change"]))
+    return Difference(**{**_with_nan(values), "change": change})
+
+
+def _with_nan(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: math.nan if value is None else value for key, value in values.items()}
 
 
 def p_not_above_zero(means_R: npt.NDArray[np.float64]) -> float:

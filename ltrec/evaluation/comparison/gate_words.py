@@ -7,7 +7,7 @@ Read: were that so, a result this good or better would come up in so large a sha
 from __future__ import annotations
 
 from ltrec.core.counting import counted
-from ltrec.evaluation.comparison.gate import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side
+from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side
 from ltrec.evaluation.statistics.power import MOST_SEEDS, POWER
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
+from ltrec.evaluation.comparison.naming import common_name
 from ltrec.evaluation.metrics import per_user
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, TARGET, EvalTable, Protocol
 
@@ -30,7 +31,7 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Tables of the base and of the other scorer, seed by seed, users in one order.
+    """Tables of the base and of the other scorer, seed by seed in rising order, users in one order.
 
     Attributes:
         base: one table per seed [S].
@@ -41,6 +42,12 @@ class Paired:
     base: tuple[EvalTable, ...]
     other: tuple[EvalTable, ...]
     seeds: tuple[int | None, ...]
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What to call the base and the other."""
+        base, other = (common_name([table.name for table in tables]) for tables in (self.base, self.other))
+        return base, other
 
     def values(self, metric: str) -> tuple[Floats, Floats]:
         """A metric of base and other, both [S, N].
@@ -108,8 +115,9 @@ def _by_seed(
             f"cannot pair the runs of {base[0].name!r} (seeds {_listed(base_seeds)}) with those of {other[0].name!r} "
             f"(seeds {_listed(other_seeds)}); give runs of the same seeds"
         )
-    place = {seed: i for i, seed in enumerate(other_seeds)}
-    return base_seeds, base, [other[place[seed]] for seed in base_seeds]
+    pairs = [(seed, table, other[other_seeds.index(seed)]) for seed, table in zip(base_seeds, base, strict=True)]
+    pairs.sort(key=lambda pair: -1 if pair[0] is None else pair[0])  # sums come out alike in whatever order runs are given
+    return tuple(seed for seed, _, _ in pairs), [table for _, table, _ in pairs], [table for _, _, table in pairs]
 
 
 def _seeds(tables: Sequence[EvalTable]) -> tuple[int | None, ...]:
@@ -154,13 +162,26 @@ def _user(table: EvalTable, key: int) -> str:
 
 
 def _metric(tables: Sequence[EvalTable], name: str) -> Floats:
+    return np.stack([metric_values(name, table.column(RANK), table.column(NUM_CANDIDATES)) for table in tables])
+
+
+def metric_values(name: str, rank_N: npt.NDArray[np.integer], candidates_N: npt.NDArray[np.integer] | None = None) -> Floats:
+    """A metric of every user [N].
+
+    Args:
+        name: such as ``ndcg@10``.
+        rank_N: rank of the target, 1 = best.
+        candidates_N: items ranked; without it there is no ``auc``.
+
+    Raises:
+        UserError: when there is no such metric.
+    """
     cutoff = name.partition("@")[2]
     if cutoff and not (cutoff.isdigit() and int(cutoff) >= 1):
         raise UserError(f"{name!r} is no metric: the list length after '@' must be a positive number, as in ndcg@10")
-    rows = []
-    for table in tables:
-        values = per_user(table.column(RANK), table.column(NUM_CANDIDATES), [int(cutoff)] if cutoff else [])
-        if name not in values:
-            raise UserError(f"{name!r} is no metric; known: hr@k, ndcg@k, mrr@k, recall@k, mrr, auc")
-        rows.append(values[name])
-    return np.stack(rows)
+    if name == "auc" and candidates_N is None:
+        raise UserError("auc needs the number of candidates of every user, which ranks alone do not tell; take ndcg@k, hr@k or mrr")
+    values = per_user(rank_N, rank_N if candidates_N is None else candidates_N, [int(cutoff)] if cutoff else [])
+    if name not in values:
+        raise UserError(f"{name!r} is no metric; known: hr@k, ndcg@k, mrr@k, recall@k, mrr, auc")
+    return values[name]

@@ -13,6 +13,8 @@ variance given the counts are known, and is taken as normal. Both forms are test
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import numpy.typing as npt
 
@@ -55,19 +57,24 @@ def resampled_means(value_NM: Floats, class_N: Classes, *, samples: int, seed: i
         seed: the same seed, the same resamples.
 
     Returns:
-        [S, M]. The columns share their class counts; what is drawn within a class is independent between columns.
+        [S, M]. The columns share all that is drawn, so that a column comes out the same whatever stands beside it.
     """
     draw = np.random.Generator(np.random.Philox(key=mix(seed)))
     _, class_N, size_C = np.unique(class_N, return_inverse=True, return_counts=True)
     mean_CM = _class_means(value_NM, class_N, size_C)
     variance_CM = _class_means((value_NM - mean_CM[class_N]) ** 2, class_N, size_C)
     count_SC = draw.multinomial(len(value_NM), size_C / len(value_NM), size=samples).astype(np.float64)
-    total_SM = count_SC @ mean_CM
+    total_SM = _by_column(count_SC, mean_CM)
     spread_M = variance_CM.max(axis=0) > (1e-9 * np.abs(mean_CM).max(axis=0)) ** 2  # beyond rounding
     if spread_M.any():
-        within_SM = count_SC @ variance_CM[:, spread_M]
-        total_SM[:, spread_M] += np.sqrt(within_SM) * draw.standard_normal(within_SM.shape)
+        within_SM = _by_column(count_SC, variance_CM[:, spread_M])
+        total_SM[:, spread_M] += np.sqrt(within_SM) * draw.standard_normal(samples)[:, None]
     return total_SM / len(value_NM)
+
+
+def _by_column(count_SC: Floats, value_CM: Floats) -> Floats:
+    """The product, whose columns do not hang on each other, not even in the last digit, as they may in one product of matrices."""
+    return np.stack([count_SC @ np.ascontiguousarray(column) for column in value_CM.T], axis=1)
 
 
 def _class_means(value_NM: Floats, class_N: Classes, size_C: Classes) -> Floats:
@@ -82,6 +89,12 @@ def interval(mean_SM: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
     return low_M, high_M
 
 
-def key_of(seed: int, *names: str) -> int:
-    """A seed of its own for every named estimate, so that adding one does not change the others."""
-    return mix(seed, *(byte for name in names for byte in (*name.encode(), 0)))
+def key_of(seed: int, member_N: npt.NDArray[np.bool_]) -> int:
+    """The seed of the resamples of some of the users: the same users, the same resamples, whatever their group is called.
+
+    Args:
+        seed: root.
+        member_N: whether each user is one of them, users in the order of their keys.
+    """
+    held = np.packbits(member_N).tobytes() + len(member_N).to_bytes(8, "little")
+    return mix(seed, int.from_bytes(hashlib.blake2b(held, digest_size=8).digest(), "little"))

@@ -63,19 +63,21 @@ def variances(value_SN: Floats) -> Variances:
     return Variances(max(0.0, users), max(0.0, seeds), noise)
 
 
-def resampled(value_SN: Floats, config: EvaluationConfig, *names: str) -> Floats:
-    """Means as other users and other seeds might have made them, drawn with a generator named by `names`.
+def resampled(value_SN: Floats, member_N: npt.NDArray[np.bool_], config: EvaluationConfig) -> Floats:
+    """Means over some of the users as other users and other seeds might have made them. What is equal gives equal resamples.
 
     Args:
-        value_SN: rows are seeds, columns users; at least one of each.
+        value_SN: rows are seeds, columns users in the order of their keys.
+        member_N: the users to take, at least one; they seed the draws.
         config: resamples R and root seed.
 
     Returns:
         [R]. With one seed: the bootstrap over users alone.
     """
-    value_N, key = value_SN.mean(axis=0), key_of(config.seed, *names)
-    means_R = resampled_means(value_N[:, None], value_classes(value_N), samples=config.bootstrap_samples, seed=key)[:, 0]
-    return with_luck_of_seeds(means_R, value_SN, key)
+    value_Sn, key = value_SN[:, member_N], key_of(config.seed, member_N)
+    value_n = value_Sn.mean(axis=0)
+    means_R = resampled_means(value_n[:, None], value_classes(value_n), samples=config.bootstrap_samples, seed=key)[:, 0]
+    return with_luck_of_seeds(means_R, value_Sn, key)
 
 
 def with_luck_of_seeds(means_R: Floats, value_SN: Floats, key: int) -> Floats:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.data.prepare.strata import equal_bounds, head_bound
+from ltrec.core.activity_cuts import head_bound
+from ltrec.data.prepare.strata import equal_bounds
 
 
 def histogram(activities):

@@ -74,7 +74,22 @@ def test_keyed_by_seed():
     first, again, other = (resampled_means(values, classes, samples=50, seed=s) for s in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-    assert len({key_of(0, "a", "b"), key_of(0, "ab"), key_of(0, "b", "a"), key_of(1, "a", "b")}) == 4
+
+
+def test_every_set_of_users_has_a_seed_of_its_own():
+    users = np.array([True, False, True, True, False])
+    held = [users, ~users, users[:4], np.append(users, [False] * 3), np.ones(5, bool), np.ones(6, bool)]
+    assert len({key_of(seed, one) for one in held for seed in (0, 1)}) == 12
+    assert key_of(0, users) == key_of(0, users.copy())
+
+
+def test_a_column_comes_out_the_same_whatever_stands_beside_it():
+    """Of many classes, so that something is drawn within them too."""
+    values = np.random.default_rng(7).gamma(0.4, 1.0, (400, 3))
+    classes = value_classes(values[:, 0], 20)
+    together = resampled_means(values, classes, samples=200, seed=4)
+    for m in range(3):
+        assert np.array_equal(together[:, m], resampled_means(values[:, [m]], classes, samples=200, seed=4)[:, 0])
 
 
 @settings(max_examples=50)

@@ -38,7 +38,7 @@ def test_differences_by_hand():
 def test_rows_are_matched_by_user_not_by_place():
     base, other = table(random_ranks(0)), table(random_ranks(1))
     turned = replace(other, rows=other.rows.take([5, 3, 1, 7, 0, 2, 4, 6]))
-    there, here = (compare(base=[base], other=[t], config=QUICK).to_json() for t in (turned, other))
+    there, here = (compare(base=[base], other=[t], config=QUICK).to_dict() for t in (turned, other))
     assert there == here
 
 
@@ -159,5 +159,5 @@ def test_an_empty_group_has_no_differences_and_json_is_plain():
     one = eval_table([1, 2], [1, 9])
     found = compare(base=[one], other=[one], config=QUICK)
     assert found.groups["stratum=1"].metrics == {}
-    text = json.dumps(found.to_json(), allow_nan=False)
+    text = json.dumps(found.to_dict(), allow_nan=False)
     assert json.loads(text)["groups"]["all"]["metrics"]["hr@10"]["seed_spread"] is None

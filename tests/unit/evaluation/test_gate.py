@@ -149,7 +149,7 @@ def test_a_base_that_hits_nobody_has_no_head_to_lose():
 
 
 def test_json_is_plain():
-    json.dumps(judge((0.1, 0.1), (0.3, 0.3), users=300).to_json(), allow_nan=False)
+    json.dumps(judge((0.1, 0.1), (0.3, 0.3), users=300).to_dict(), allow_nan=False)
 
 
 def naive_holm(p_values: list[float]) -> list[bool]:

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from ltrec.evaluation.comparison.compare import compare
-from ltrec.evaluation.comparison.gate import Gate, Side, gate
+from ltrec.evaluation.comparison.gate import gate
 from ltrec.evaluation.comparison.gate_words import deciding, head_test, probability, share, tail_test, tail_told
 from ltrec.evaluation.comparison.naming import common_name
 from ltrec.evaluation.comparison.pairing import pair
+from ltrec.evaluation.comparison.verdict import Gate, Side
 from ltrec.evaluation.config import EvaluationConfig
 from tests.support.evaluation import eval_table
 
@@ -45,13 +46,6 @@ def sides(**protocol):
     base = [run(f"joint-{s}", s, [1, 2 + s, 30, 2, 9, 4] * 5, **protocol) for s in (1, 2, 3)]
     other = [run(f"pin-{s}", s, [9, 3, 1 + s, 1, 8, 5] * 5, **protocol) for s in (1, 2, 3)]
     return pair(base=base, other=other)
-
-
-def test_the_figures_hang_on_the_data_not_on_what_it_is_called():
-    here, there = (gate({name: sides()}, QUICK).datasets[0] for name in ("data/mine", "this data set"))
-    assert (here.tail, here.head) == (there.tail, there.head)
-    elsewhere = gate({"data/mine": sides(manifest="f" * 64)}, QUICK).datasets[0]
-    assert elsewhere.tail.low != here.tail.low and elsewhere.tail.change == here.tail.change
 
 
 def test_methods_are_called_by_what_their_runs_share():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import inf, sqrt
 
 import numpy as np
@@ -52,10 +53,9 @@ def test_textbook_sample_size_of_seeds():
 def test_the_gate_finds_the_smallest_effect_four_times_in_five(num_seeds, num_users, spread):
     effect = smallest_effect(Variances(*(s**2 for s in spread)), num_users, num_seeds, 0.05)
     config = EvaluationConfig(bootstrap_samples=300)
-    found = [
-        p_not_above_zero(resampled(drawn(num_seeds, num_users, effect, *spread, start=i), config, str(i))) < 0.05
-        for i in range(600)
-    ]
+    users = np.ones(num_users, bool)
+    tried = (drawn(num_seeds, num_users, effect, *spread, start=i) for i in range(600))
+    found = [p_not_above_zero(resampled(value_SN, users, replace(config, seed=i))) < 0.05 for i, value_SN in enumerate(tried)]
     assert np.mean(found) == pytest.approx(0.8, abs=0.06)
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import sqrt
 from statistics import NormalDist
 
@@ -13,6 +14,10 @@ MANY = EvaluationConfig(bootstrap_samples=40_000)
 FEW = EvaluationConfig(bootstrap_samples=400)
 
 
+def everybody(value_SN: np.ndarray, config: EvaluationConfig) -> np.ndarray:
+    return resampled(value_SN, np.ones(value_SN.shape[1], bool), config)
+
+
 def drawn(draw: np.random.Generator, num_seeds: int, num_users: int, users: float, seeds: float, noise: float) -> np.ndarray:
     """Values of the two-way model around 0, from the standard deviations of its three parts."""
     parts = draw.normal(0, users, num_users) + draw.normal(0, seeds, num_seeds)[:, None]
@@ -23,7 +28,7 @@ def rejected(num_seeds: int, num_users: int, *spread: float, trials: int, effect
     """Share of experiments in which a gain is seen at the level of 5 %."""
     draw = np.random.default_rng(num_seeds * num_users)
     values = (drawn(draw, num_seeds, num_users, *spread) + effect for _ in range(trials))
-    return sum(p_not_above_zero(resampled(v, FEW, str(i))) < 0.05 for i, v in enumerate(values)) / trials
+    return sum(p_not_above_zero(everybody(v, replace(FEW, seed=i))) < 0.05 for i, v in enumerate(values)) / trials
 
 
 def naive_variances(value_SN: np.ndarray) -> tuple[float, float, float]:
@@ -51,20 +56,20 @@ def test_components_are_found_again_and_never_negative():
 
 def test_one_seed_is_the_bootstrap_over_users():
     value_N = np.random.default_rng(2).normal(0, 1, 500)
-    users = resampled_means(value_N[:, None], value_classes(value_N), samples=400, seed=key_of(FEW.seed, "a"))[:, 0]
-    assert np.array_equal(resampled(value_N[None], FEW, "a"), users)
+    users = resampled_means(value_N[:, None], value_classes(value_N), samples=400, seed=key_of(FEW.seed, np.ones(500, bool)))[:, 0]
+    assert np.array_equal(everybody(value_N[None], FEW), users)
 
 
 def test_seeds_that_agree_leave_the_bootstrap_over_users():
     value_N = np.random.default_rng(3).normal(0, 1, 500)
-    assert resampled(np.stack([value_N] * 3), FEW, "a") == pytest.approx(resampled(value_N[None], FEW, "a"))
+    assert everybody(np.stack([value_N] * 3), FEW) == pytest.approx(everybody(value_N[None], FEW))
 
 
 @pytest.mark.parametrize(("num_seeds", "t"), [(3, 2.9200), (5, 2.1318), (11, 1.8125)])
 def test_without_users_that_differ_it_is_the_t_test_of_the_seeds(num_seeds, t):
     mean_S = np.random.default_rng(4).normal(0, 1, num_seeds)
     value_SN = np.repeat(mean_S[:, None], 50, axis=1)
-    low, high = np.quantile(resampled(value_SN, MANY, "a"), [0.05, 0.95])
+    low, high = np.quantile(everybody(value_SN, MANY), [0.05, 0.95])
     half = t * mean_S.std(ddof=1) / sqrt(num_seeds)
     assert (low, high) == pytest.approx((mean_S.mean() - half, mean_S.mean() + half), abs=0.06 * half)
 
@@ -75,12 +80,12 @@ def test_every_variance_is_counted_once():
     value_SN = drawn(np.random.default_rng(5), num_seeds, num_users, users, seeds, noise)
     found = variances(value_SN)
     wanted = found.users / num_users + found.seeds / num_seeds + found.noise / (num_seeds * num_users)
-    assert resampled(value_SN, MANY, "a").var() == pytest.approx(wanted, rel=0.06)
+    assert everybody(value_SN, MANY).var() == pytest.approx(wanted, rel=0.06)
 
 
 def test_a_single_user_still_has_seeds():
-    assert resampled(np.array([[0.1], [0.5], [0.9]]), MANY, "a").mean() == pytest.approx(0.5, abs=0.05)
-    assert resampled(np.array([[0.1]]), FEW, "a") == pytest.approx(0.1)
+    assert everybody(np.array([[0.1], [0.5], [0.9]]), MANY).mean() == pytest.approx(0.5, abs=0.05)
+    assert everybody(np.array([[0.1]]), FEW) == pytest.approx(0.1)
 
 
 def test_between_seed_noise_is_not_taken_for_a_gain():

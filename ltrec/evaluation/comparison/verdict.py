@@ -1,0 +1,80 @@
+"""What the gate finds, as values: the two sides of a data set, the data set, and all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two tests.
+
+    Attributes:
+        users: users of the group.
+        base: the base's mean of the metric.
+        change: other - base.
+        low: one-sided 95 % lower bound of the change.
+        high: one-sided 95 % upper bound of it.
+        p: p-value of the null hypothesis; of the tail adjusted over data sets.
+            With one seed it knows, like the bounds, of users only.
+        verdict: of this side alone.
+        users_to_decide: users of *all* kinds that would decide it, or None when no number would alone (or it is decided).
+        seeds_to_decide: seeds that would, or None likewise, and when there is but one to tell by.
+    """
+
+    users: int
+    base: float
+    change: float
+    low: float
+    high: float
+    p: float
+    verdict: str
+    users_to_decide: int | None = None
+    seeds_to_decide: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetVerdict:
+    """The gate on one data set; `seeds` is how many were paired, `seeds_missing` how many more it takes to be judged at all.
+
+    `notes` say what must be known of how the two sides were trained.
+    """
+
+    dataset: str
+    base: str
+    other: str
+    seeds: int
+    seeds_missing: int
+    tail: Side
+    head: Side
+    verdict: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The gate over all data sets."""
+
+    metric: str
+    margin: float
+    datasets: tuple[DatasetVerdict, ...]
+    verdict: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values only."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Gate:
+        """What `to_dict` gave, after a journey through JSON."""
+        datasets = tuple(_dataset_from(found) for found in values["datasets"])
+        return Gate(**{**values, "datasets": datasets})
+
+
+def _dataset_from(values: Mapping[str, Any]) -> DatasetVerdict:
+    sides = {name: Side(**values[name]) for name in ("tail", "head")}
+    return DatasetVerdict(**{**values, **sides, "notes": tuple(values["notes"])})
