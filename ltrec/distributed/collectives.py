@@ -42,16 +42,16 @@ DONE: Pending = _Done()
 
 
 class _Timed:
-    """A collective that books how long its process was blocked for it."""
+    """A collective that reports how many seconds its process was blocked for it."""
 
-    def __init__(self, work: Pending, waited: dict[str, float], name: str) -> None:
-        self._work, self._waited, self._name = work, waited, name
+    def __init__(self, work: Pending, report: Callable[[float], None]) -> None:
+        self._work, self._report = work, report
 
     def wait(self) -> None:
-        """Finish, and book."""
+        """Finish, and report."""
         begin = time.perf_counter()
         self._work.wait()
-        self._waited[self._name] = self._waited.get(self._name, 0.0) + time.perf_counter() - begin
+        self._report(time.perf_counter() - begin)
 
 
 # torch 2.13 renamed both; the old names warn.
@@ -66,22 +66,20 @@ class Collectives:
         world: this rank among how many.
         calls: collectives begun, by name.
         sent: bytes that a ring sends from one rank (see above), by name.
-        waited: where set, gets the seconds that this process was blocked until collectives were done, by name. On a GPU they say
-            little: there the stream waits, not the process.
     """
 
     def __init__(self) -> None:
         self.world = current_world()
         self.calls: Counter[str] = Counter()
         self.sent: Counter[str] = Counter()
-        self.waited: dict[str, float] | None = None
+        self._timed, self._waited = False, 0.0
         self._pairwise = gloo_on_cpu()
 
     def all_reduce(self, tensor: Tensor) -> Pending:
         """Sum over ranks, in place."""
         if not self._count("all_reduce", tensor, times=2):
             return DONE
-        return self._under_way("all_reduce", dist.all_reduce(tensor, async_op=True))
+        return self._under_way(dist.all_reduce(tensor, async_op=True))
 
     def reduce_scatter(self, shard: Tensor, whole: Tensor) -> Pending:
         """shard [n / W] = this rank's part of the sum of `whole` [n] over ranks; `whole` may be used up."""
@@ -89,21 +87,21 @@ class Collectives:
             shard.copy_(whole)
             return DONE
         if self._pairwise and whole.device.type == "cpu":
-            return self._under_way("reduce_scatter", PairwiseReduceScatter(self.world, shard, whole))
-        return self._under_way("reduce_scatter", _reduce_scatter(shard, whole, async_op=True))
+            return self._under_way(PairwiseReduceScatter(self.world, shard, whole))
+        return self._under_way(_reduce_scatter(shard, whole, async_op=True))
 
     def all_gather(self, whole: Tensor, shard: Tensor) -> Pending:
         """whole [n] = the shards [n / W] of all ranks, in rank order."""
         if not self._count("all_gather", whole):
             whole.copy_(shard)
             return DONE
-        return self._under_way("all_gather", _all_gather(whole, shard, async_op=True))
+        return self._under_way(_all_gather(whole, shard, async_op=True))
 
     def broadcast(self, tensor: Tensor) -> Pending:
         """Rank 0's values, in place."""
         if not self._count("broadcast", tensor):
             return DONE
-        return self._under_way("broadcast", dist.broadcast(tensor, 0, async_op=True))
+        return self._under_way(dist.broadcast(tensor, 0, async_op=True))
 
     def _count(self, name: str, whole: Tensor, times: int = 1) -> bool:
         """Count a collective; False when there is no one to talk to."""
@@ -113,9 +111,24 @@ class Collectives:
             self.sent[name] += times * whole.nbytes * (size - 1) // size
         return size > 1
 
-    def _under_way(self, name: str, work: Pending | None) -> Pending:
+    def _under_way(self, work: Pending | None) -> Pending:
         assert work is not None
-        return work if self.waited is None else _Timed(work, self.waited, name)
+        return _Timed(work, self._add_wait) if self._timed else work
+
+    def _add_wait(self, seconds: float) -> None:
+        self._waited += seconds
+
+    def time_waits(self) -> Callable[[], float]:
+        """Begin to measure how long this process is blocked in collectives; returns what gives the seconds since its last call.
+
+        On a GPU they say little: there the stream waits, not the process.
+        """
+        self._timed = True
+        return self._take_waited
+
+    def _take_waited(self) -> float:
+        waited, self._waited = self._waited, 0.0
+        return waited
 
 
 def current_world() -> World:

@@ -5,38 +5,29 @@ from __future__ import annotations
 import logging
 import warnings
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from typing import Any
 
 import pytorch_lightning as pl
 import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.strategies import Strategy
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.run_folder import RunFolder
 from ltrec.run.build.components import open_data
 from ltrec.run.build.loggers import tracking_loggers
 from ltrec.run.build.narrator import Narrator
-from ltrec.run.build.two_stages import build_switch
+from ltrec.run.callbacks import build_callbacks
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.restore_check import RestoreCheck, blame_checkpoint
 from ltrec.run.preflight import Began, accelerator_of, begin
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import Processes, cluster_environment, process_group
 from ltrec.run.scoring.memory import memory_of
-from ltrec.strategy import Stratified
-from ltrec.strategy.rule_state import RuleState
 from ltrec.terminal.progress_row import StageBar
-from ltrec.terminal.screen import note, screen, speaking
+from ltrec.terminal.screen import screen, speaking
 from ltrec.tracking.jsonl import JsonlLogger
-from ltrec.training.callbacks.preemption import listen
-from ltrec.training.callbacks.profile import Profile
-from ltrec.training.callbacks.rank_consistency import RankConsistency
-from ltrec.training.callbacks.table import Checkpoints, callbacks
-from ltrec.training.callbacks.watchdog import Watchdog
-from ltrec.training.callbacks.weight_average import WeightAverage
+from ltrec.training.callbacks import in_order
+from ltrec.training.callbacks.checkpoints import Checkpoints
 from ltrec.training.checkpoints.io import AtomicCheckpointIO
-from ltrec.training.steps import StepLimit
 from ltrec.training.stop_signals import NOTHING, StopRequest, catch_stop_signals
 
 # True of our own design, so not worth a user's attention.
@@ -85,12 +76,9 @@ def _fit(config: RunConfig, began: Began, stop: StopRequest, limit: int | None, 
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
         narrator = Narrator(config.trainer.monitor, lambda: stop.kind != NOTHING)
-        trainer = make_trainer(config, run, began.processes, began.strategy, limit=limit, record=began.record)
-        trainer.callbacks.insert(0, narrator)  # type: ignore[attr-defined]
-        trainer.callbacks += _observers(config, run, profile)  # type: ignore[attr-defined]
-        listen(trainer, run, stop, every_steps=config.trainer.listen_every_steps)
-        restored = RestoreCheck(began.resume, trainer.fit_loop.state_dict())
-        trainer.callbacks.insert(0, restored)  # type: ignore[attr-defined]
+        restored, metrics = RestoreCheck(began.resume), JsonlLogger(run.metrics)
+        callbacks = [restored, narrator, *build_callbacks(config, began, metrics, stop, profile=profile)]
+        trainer = make_trainer(config, began, metrics, callbacks, limit=limit)
         moving = _moving(config, narrator, began.processes)
         try:
             with traceback_in(run.path), blame_checkpoint(restored), moving:
@@ -109,15 +97,15 @@ def _weigh_memory(config: RunConfig, began: Began, stop: StopRequest) -> None:
 
 
 def make_trainer(
-    config: RunConfig, run: RunFolder, processes: Processes, strategy: str | Strategy, *, limit: int | None, record: dict[str, Any]
+    config: RunConfig, began: Began, metrics: JsonlLogger, callbacks: list[Callback], *, limit: int | None
 ) -> pl.Trainer:
     """The Lightning trainer, wired to the run folder."""
-    loop, metrics = config.trainer, JsonlLogger(run.metrics)
+    loop, run, processes = config.trainer, began.run, began.processes
     return pl.Trainer(
         accelerator=accelerator_of(config),
         devices=processes.local_size,
         num_nodes=processes.num_nodes,
-        strategy=strategy,
+        strategy=began.strategy,
         precision=loop.precision,  # type: ignore[arg-type]
         max_epochs=loop.max_epochs,
         limit_train_batches=None if limit is None else limit * loop.accumulate,
@@ -127,52 +115,13 @@ def make_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         logger=[metrics, *tracking_loggers(config, run, processes)],
-        callbacks=[
-            StepLimit(loop.max_steps),
-            *_strata_callbacks(config, strategy),
-            *_working_callbacks(config, run, metrics, processes, record),
-        ],
+        callbacks=in_order(callbacks),
         enable_checkpointing=False,
         enable_model_summary=False,
         enable_progress_bar=False,
         plugins=[AtomicCheckpointIO(), cluster_environment()],
         default_root_dir=run.path,
     )
-
-
-def _working_callbacks(
-    config: RunConfig, run: RunFolder, metrics: JsonlLogger, processes: Processes, record: dict[str, Any]
-) -> list[Callback]:
-    average = WeightAverage(config.trainer.ema) if config.trainer.ema else None
-    return callbacks(
-        folder=run.checkpoints,
-        metrics=metrics,
-        monitor=config.trainer.monitor,
-        patience=config.trainer.patience,
-        log_every=config.trainer.log_every_steps,
-        save_every=config.trainer.checkpoint_every_steps,
-        record=record,
-        switch=build_switch(config, run.checkpoints, average, quiet=processes.world.rank > 0),
-        average=average,
-    )
-
-
-def _strata_callbacks(config: RunConfig, strategy: str | Strategy) -> list[Callback]:
-    """What only stratified training needs."""
-    check = config.strategy.check_every_steps
-    return [
-        *([RuleState(strategy.options.rule)] if isinstance(strategy, Stratified) else []),
-        *([RankConsistency(check)] if check else []),
-    ]
-
-
-def _observers(config: RunConfig, run: RunFolder, profile: int) -> list[Callback]:
-    """What looks at training from the side, and changes nothing."""
-    stall = config.trainer.stall_seconds
-    return [
-        *([Watchdog(run.stalls, stall, note)] if stall else []),
-        *([Profile(run.profile, profile, note)] if profile else []),
-    ]
 
 
 def _moving(config: RunConfig, narrator: Narrator, processes: Processes) -> AbstractContextManager[None]:

@@ -12,6 +12,8 @@ from ltrec.aggregation import Rule
 class RuleState(Callback):
     """Saves and restores what the rule remembers (DRO's weights, say), so that a resumed run goes on as if nothing had happened."""
 
+    priority = 70
+
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
 

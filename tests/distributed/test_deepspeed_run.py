@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.strategy.deepspeed import partition_files
 from tests.support.commands import ltrec
+from tests.support.extra_callbacks import extra
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, column, lines_of, same, tiny_data, tiny_words
@@ -57,14 +59,8 @@ def train(data, out, *words):
 
 
 def train_killed(data, out, *words):
-    make = training._working_callbacks
-    training._working_callbacks = lambda *args: [KillAt(), *make(*args)]
-    try:
+    with extra(KillAt(), first=True), suppress(Kill):
         train(data, out, *words)
-    except Kill:
-        pass
-    finally:
-        training._working_callbacks = make
 
 
 def really_shard():

@@ -1,5 +1,7 @@
 """Whole runs under FSDP2 in two gloo processes: like one device, through a kill, into other numbers of processes, and evaluated."""
 
+from contextlib import suppress
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -15,6 +17,7 @@ from ltrec.run.build.components import build_datamodule, build_plan, build_stage
 from ltrec.run.build.strategies import build_stratified_options
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import Processes
+from tests.support.extra_callbacks import extra
 from tests.support.naive_strata import naive_step
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
@@ -56,14 +59,8 @@ def train(data, out, *words):
 
 
 def train_killed(data, out, *words):
-    make = training._working_callbacks
-    training._working_callbacks = lambda *args: [KillAt(), *make(*args)]
-    try:
+    with extra(KillAt(), first=True), suppress(Kill):
         train(data, out, *words)
-    except Kill:
-        pass
-    finally:
-        training._working_callbacks = make
 
 
 def train_all(rank, data, out):

@@ -16,8 +16,9 @@ import ltrec.run.train as training
 from ltrec.core.errors import UserError
 from ltrec.distributed.report import StepReport
 from ltrec.training.callbacks.rank_consistency import RankConsistency, statement
-from ltrec.training.callbacks.table import gradient_norm
+from ltrec.training.callbacks.telemetry import gradient_norm
 from ltrec.training.callbacks.weight_average import WeightAverage
+from tests.support.extra_callbacks import extra
 from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_data
 
@@ -51,20 +52,17 @@ def train_each(rank, data, out):
     """Runs in one world: watched, alone, and watched while a bit flips. What each would tell its user, None for nothing."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
     os.environ |= {"TORCHELASTIC_RUN_ID": "test", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
-    runs = {"watched": [RankConsistency(1)], "alone": [], "corrupted": [Corrupt(5), RankConsistency(2)]}
-    runs["average"] = [CorruptAverage(), RankConsistency(2)]
-    return {name: train(tiny_config(data, out / name, *WORDS, "trainer.ema=0.9"), callbacks) for name, callbacks in runs.items()}
+    runs = {"watched": (1, []), "alone": (0, []), "corrupted": (2, [Corrupt(5)]), "average": (2, [CorruptAverage()])}
+    return {name: train(data, out / name, every, extras) for name, (every, extras) in runs.items()}
 
 
-def train(config, callbacks):
-    make = training._working_callbacks
-    training._working_callbacks = lambda *args: [*callbacks, *make(*args)]
-    try:
-        training.train(config)
-    except UserError as error:
-        return str(error)
-    finally:
-        training._working_callbacks = make
+def train(data, out, every_steps, extras):
+    words = (*WORDS, "trainer.ema=0.9", f"strategy.check_every_steps={every_steps}")
+    with extra(*extras, first=True):
+        try:
+            training.train(tiny_config(data, out, *words))
+        except UserError as error:
+            return str(error)
     return None
 
 

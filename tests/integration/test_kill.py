@@ -12,7 +12,7 @@ import pytest
 from ltrec.cli.main import main
 from ltrec.config.load import load
 from ltrec.run.train import train
-from ltrec.training.callbacks.table import Telemetry
+from ltrec.training.callbacks.telemetry import Telemetry
 from tests.support.commands import ltrec, start
 from tests.support.killable_job import lines_written, wait_for, workers
 from tests.support.tiny_run import checkpoint, lines_of, refuse_differences, tiny_data, tiny_words

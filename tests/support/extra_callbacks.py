@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest import mock
 
 from pytorch_lightning.callbacks import Callback
@@ -12,12 +13,14 @@ import ltrec.run.train as training
 
 
 @contextmanager
-def extra(callback: Callback, *, first: bool = False) -> Iterator[None]:
-    """Whatever is trained meanwhile has it: last, or `first` of all."""
-    make = training._working_callbacks
+def extra(*callbacks: Callback, first: bool = False) -> Iterator[None]:
+    """Whatever is trained meanwhile has them: last, or `first` of all."""
+    make = training.build_callbacks
+    for callback in callbacks:
+        callback.priority = 1000 if first else -1000  # type: ignore[attr-defined]
 
-    def together(*args):
-        return [callback, *make(*args)] if first else [*make(*args), callback]
+    def together(*args: Any, **options: Any) -> list[Callback]:
+        return [*make(*args, **options), *callbacks]
 
-    with mock.patch.object(training, "_working_callbacks", together):
+    with mock.patch.object(training, "build_callbacks", together):
         yield

@@ -22,10 +22,11 @@ from ltrec.run.build.pace import Pace, anatomy, anatomy_parts, callback_of, late
 from ltrec.strategy import Stratified
 from ltrec.terminal.gauges import duration, fitted, gauged
 from ltrec.terminal.screen import Screen, say, screen
-from ltrec.training.callbacks.table import Checkpoints, Telemetry, epoch_of
+from ltrec.training.callbacks.checkpoints import Checkpoints
+from ltrec.training.callbacks.patience import Patience
+from ltrec.training.callbacks.telemetry import Telemetry
 from ltrec.training.datamodule import stream_of
-from ltrec.training.patience import Patience
-from ltrec.training.steps import last_step, step_ended, steps_per_epoch
+from ltrec.training.steps import epoch_of, last_step, step_ended, steps_per_epoch
 
 _SILENCE_S = 60.0
 """Where no rows are drawn, a line at least so often."""
@@ -66,6 +67,8 @@ class Narrator(Callback):
         monitor: the validation metric that the run watches; it and its kin for head and tail are shown.
         stopping: whether the run was asked to stop.
     """
+
+    priority = 90
 
     def __init__(self, monitor: str, stopping: Callable[[], bool] = lambda: False) -> None:
         self.metric = monitor.removeprefix("val/").partition("/")[0]

@@ -6,7 +6,7 @@ from typing import Any
 
 from ltrec.config.tree import RunConfig
 from ltrec.optim.schedule import SCHEDULES
-from ltrec.training.patience import Patience
+from ltrec.training.callbacks.patience import Patience
 
 
 def why_finished(config: RunConfig, state: dict[str, Any], *, steps_per_epoch: int) -> str | None:

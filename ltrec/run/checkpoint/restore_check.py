@@ -30,17 +30,23 @@ class RestoreCheck(Callback):
 
     Args:
         checkpoint: that is gone on from; None for a fresh start.
-        counters: the state of the trainer's loops before anything was put back.
     """
 
-    def __init__(self, checkpoint: Path | None, counters: Mapping[str, Any]) -> None:
-        self.checkpoint, self.counters, self.done = checkpoint, counters, checkpoint is None
+    priority = 100
+
+    def __init__(self, checkpoint: Path | None) -> None:
+        self.checkpoint, self.done = checkpoint, checkpoint is None
+        self._counters: Mapping[str, Any] = {}  # of the trainer's loops, before anything was put back
+
+    def setup(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
+        """Note what the counters look like in a trainer that has not begun."""
+        self._counters = trainer.fit_loop.state_dict()
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Raise UserError for what the first steps would trip over."""
         if self.done:
             return
-        fault = _odd_counter(self.counters, trainer.fit_loop.state_dict(), "loops") or _odd_optimizer(trainer)
+        fault = _odd_counter(self._counters, trainer.fit_loop.state_dict(), "loops") or _odd_optimizer(trainer)
         if fault is not None:
             raise ValueError(fault)
         self.done = True

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -29,11 +30,11 @@ from pytorch_lightning.callbacks import Callback
 
 from ltrec.distributed.collectives import all_reduce_sum, current_world
 from ltrec.strategy import Stratified
+from ltrec.training.clocks import Clock, DeviceClock, HostClock
 from ltrec.training.datamodule import stream_of
 from ltrec.training.steps import last_step
 
 _GIB = 1 << 30
-_BOOKED = ("compute", "optimizer")
 _PHASES = ("loader", "compute", "communication", "optimizer")
 
 
@@ -44,11 +45,13 @@ class Health(Callback):
         latest: the last line, for whoever shows it.
     """
 
+    priority = 60
+
     def __init__(self) -> None:
         self.latest: dict[str, float] = {}
         self._clock: Clock = HostClock()
         self._rows = self._events = 0
-        self._waited: dict[str, float] = {}  # filled by the strata's collectives
+        self._blocked: Callable[[], float] = float  # seconds in collectives since the last call; 0 where nobody measures
         self._begin: Any = None  # of the batch
         self._formed: Any = None  # the step's gradient
         self._since = self._trained_before = 0.0  # seconds: of the clock; before the last validation
@@ -64,7 +67,7 @@ class Health(Callback):
         if pl_module.device.type == "cuda":
             self._clock = DeviceClock()
         elif isinstance(trainer.strategy, Stratified):
-            trainer.strategy.engine.collectives.waited = self._waited
+            self._blocked = trainer.strategy.engine.collectives.time_waits()
         self._since = self._started = time.monotonic()
         self._first_step = trainer.global_step
 
@@ -99,12 +102,11 @@ class Health(Callback):
         """The keys above for so many steps, and a new beginning. Every rank calls this."""
         seconds = max(self.seconds, 1e-9)
         spent = self._clock.spent()
-        blocked = sum(self._waited.values())
+        blocked = self._blocked()
         mine = [stream_of(trainer).take_waited(), spent["compute"] - blocked, blocked, spent["optimizer"], seconds]
         own = [*mine, float(self._rows), float(self._events), resident_bytes()]
         total = all_reduce_sum(torch.tensor(own, dtype=torch.float64, device=device)).tolist()
         self._rows = self._events = 0
-        self._waited.clear()
         self._trained_before, self._since = 0.0, time.monotonic()
         self.latest = self._named(total, steps) | self._device_memory(device) | self._time_left(trainer)
         return self.latest
@@ -133,65 +135,6 @@ class Health(Callback):
         done = trainer.global_step - self._first_step
         pace = (time.monotonic() - self._started) / max(1, done)
         return {"health/eta_s": max(0, last_step(trainer) - trainer.global_step) * pace}
-
-
-class Clock(Protocol):
-    """Books time by phase. `now` is cheap; `spent` may wait."""
-
-    def now(self) -> Any:
-        """A moment."""
-
-    def book(self, phase: str, begin: Any, end: Any) -> None:
-        """The time between two moments was a phase's."""
-
-    def spent(self) -> dict[str, float]:
-        """Seconds by phase since the last call."""
-
-
-class HostClock:
-    """The process's own time."""
-
-    def __init__(self) -> None:
-        self._spent = dict.fromkeys(_BOOKED, 0.0)
-
-    def now(self) -> float:
-        """Seconds since whenever."""
-        return time.perf_counter()
-
-    def book(self, phase: str, begin: float, end: float) -> None:
-        """Add."""
-        self._spent[phase] += end - begin
-
-    def spent(self) -> dict[str, float]:
-        """Hand over the sums."""
-        spent, self._spent = self._spent, dict.fromkeys(_BOOKED, 0.0)
-        return spent
-
-
-class DeviceClock:
-    """The GPU's time: events between its kernels, read once they have all happened."""
-
-    def __init__(self) -> None:
-        self._booked: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
-
-    def now(self) -> torch.cuda.Event:
-        """An event behind what was launched so far."""
-        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()
-        return event
-
-    def book(self, phase: str, begin: torch.cuda.Event, end: torch.cuda.Event) -> None:
-        """Remember both."""
-        self._booked.append((phase, begin, end))
-
-    def spent(self) -> dict[str, float]:
-        """Wait for the last event, then add up."""
-        torch.cuda.synchronize()
-        spent = dict.fromkeys(_BOOKED, 0.0)
-        for phase, begin, end in self._booked:
-            spent[phase] += begin.elapsed_time(end) / 1000
-        self._booked.clear()
-        return spent
 
 
 def resident_bytes(statm: Path = Path("/proc/self/statm")) -> float:

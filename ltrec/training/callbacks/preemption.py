@@ -29,12 +29,6 @@ from ltrec.training.steps import step_ended
 from ltrec.training.stop_signals import StopRequest, disable_lightning_signals
 
 
-def listen(trainer: pl.Trainer, run: RunFolder, stop: StopRequest, *, every_steps: int) -> None:
-    """Make a trainer stop when asked, and by no other way of its own; its other callbacks must be in place."""
-    disable_lightning_signals(trainer)
-    trainer.callbacks.append(Preemption(run, stop, every_steps=every_steps))  # type: ignore[attr-defined]
-
-
 class Preemption(Callback):
     """Listens every n optimiser steps and at the start of every epoch. Put it last: what it saves must be complete.
 
@@ -47,9 +41,15 @@ class Preemption(Callback):
         every_steps: optimiser steps between two agreements.
     """
 
+    priority = -50
+
     def __init__(self, run: RunFolder, stop: StopRequest, *, every_steps: int) -> None:
         self.run, self.stop, self.every_steps = run, stop, every_steps
         self._wish = signals.NOTHING  # of all ranks
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave signals to this callback alone: Lightning is about to set its own handlers."""
+        disable_lightning_signals(trainer)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """This attempt is not the one that stopped."""

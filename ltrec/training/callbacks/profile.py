@@ -24,6 +24,8 @@ class Profile(Callback):
         on_note: hears where it is, or why there is none.
     """
 
+    priority = -40
+
     def __init__(self, path: Path, steps: int, on_note: Callable[[str], None]) -> None:
         assert steps > 0
         self.path, self.steps, self.on_note = path, steps, on_note

@@ -25,8 +25,8 @@ from torch.distributed.tensor import DTensor
 from ltrec.core.errors import UserError
 from ltrec.distributed.collectives import all_gather_parts, current_world
 from ltrec.distributed.report import StepReport
-from ltrec.training.callbacks.strata_telemetry import ReportsStrata
 from ltrec.training.callbacks.weight_average import WeightAverage
+from ltrec.training.strata_meter import ReportsStrata
 
 Statement = Mapping[str, str]
 """What a rank holds, by name, in an order that is the same on every rank."""
@@ -38,8 +38,10 @@ class RankConsistency(Callback):
     Put it before whatever saves: a checkpoint of ranks that differ is worth nothing.
     """
 
-    def __init__(self, every_steps: int) -> None:
-        self.every_steps = every_steps
+    priority = 30
+
+    def __init__(self, every_steps: int, average: WeightAverage | None = None) -> None:
+        self.every_steps, self.average = every_steps, average
         self._agreed = -1  # the last step after which all ranks were equal
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -57,8 +59,7 @@ class RankConsistency(Callback):
     def _check(self, trainer: pl.Trainer, report: StepReport | None, step: int) -> None:
         if current_world().size == 1:
             return
-        average = next((c for c in trainer.callbacks if isinstance(c, WeightAverage)), None)  # type: ignore[attr-defined]
-        difference = first_difference(all_gather_parts(statement(trainer.lightning_module, report, average)))
+        difference = first_difference(all_gather_parts(statement(trainer.lightning_module, report, self.average)))
         if difference is not None:
             since = f"all agreed after step {self._agreed}" if self._agreed >= 0 else "this is the first check"
             raise UserError(

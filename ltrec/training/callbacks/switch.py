@@ -50,6 +50,8 @@ class Switch(Callback):
         say: hears one line about what will happen, and one when it does.
     """
 
+    priority = 50
+
     def __init__(
         self,
         config: SwitchConfig,

@@ -33,6 +33,8 @@ class Watchdog(Callback):
         on_note: hears, on every process that hangs, where its stacks are.
     """
 
+    priority = -30
+
     def __init__(self, folder: Path, seconds: float, on_note: Callable[[str], None]) -> None:
         assert seconds > 0
         self.folder, self.seconds, self.on_note = folder, seconds, on_note

@@ -59,6 +59,8 @@ class WeightAverage(Callback):
         average: s_t, this rank's part of every parameter; during validation the weights.
     """
 
+    priority = 40
+
     def __init__(self, ema: float) -> None:
         self.ema, self.updates = ema, 0
         self.average: list[Tensor] = []

@@ -4,7 +4,7 @@ import pytest
 
 from ltrec.config.load import load
 from ltrec.run.checkpoint.finished import why_finished
-from ltrec.training.patience import Patience
+from ltrec.training.callbacks.patience import Patience
 
 
 def state(step: int, waited: int = 0, monitor: str = "val/ndcg@10"):

@@ -10,8 +10,10 @@ from ltrec.data.stream.loader import StreamLoader
 from ltrec.run.build.pace import PHASES as SHOWN
 from ltrec.run.build.pace import anatomy, anatomy_parts
 from ltrec.run.train import train
+from ltrec.training import clocks
 from ltrec.training.callbacks import health
-from ltrec.training.callbacks.health import Health, HostClock, resident_bytes
+from ltrec.training.callbacks.health import Health, resident_bytes
+from ltrec.training.clocks import HostClock
 from tests.support.tiny_run import tiny_config, tiny_data
 
 PHASES = ("loader", "compute", "optimizer", "other")
@@ -59,7 +61,7 @@ def test_a_slow_loader_shows_as_waiting(data, tmp_path, monkeypatch):
 
 def clocked(monkeypatch, *moments):
     ticks = iter(moments)
-    monkeypatch.setattr(health.time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(clocks.time, "perf_counter", lambda: next(ticks))
     return HostClock()
 
 

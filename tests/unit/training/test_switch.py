@@ -16,6 +16,7 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import detect
 from ltrec.training.switch_config import SwitchConfig
+from tests.support.extra_callbacks import extra
 from tests.support.scripted import script_validation
 from tests.support.shards import random_users, write_dataset
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
@@ -131,7 +132,7 @@ def test_a_frozen_trunk_does_not_move_and_takes_no_part_in_clipping(data, tmp_pa
 
 def plugin_norms(data, out, *words):
     """Norms of the plugins' gradients as the optimiser saw them in the second stage."""
-    norms, make = [], training._working_callbacks
+    norms = []
 
     class Watch(training.Callback):
         def on_train_start(self, trainer, pl_module):
@@ -144,8 +145,7 @@ def plugin_norms(data, out, *words):
 
             trainer.optimizers[0].register_step_post_hook(note)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_working_callbacks", lambda *args: [Watch(), *make(*args)])
+    with extra(Watch(), first=True):
         train(data, out, *words)
     return norms
 

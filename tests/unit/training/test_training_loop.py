@@ -9,6 +9,7 @@ from pytorch_lightning.callbacks import Callback
 import ltrec.run.train as training
 from ltrec.core.errors import UserError
 from ltrec.training.module import BackboneModule, ExampleLosses
+from tests.support.extra_callbacks import extra
 from tests.support.scripted import script_validation
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, tiny_config, tiny_data
 
@@ -38,10 +39,10 @@ class StepNorms(Callback):
 
 
 @pytest.fixture
-def step_norms(monkeypatch):
-    watcher, make = StepNorms(), training._working_callbacks
-    monkeypatch.setattr(training, "_working_callbacks", lambda *args: [watcher, *make(*args)])
-    return watcher.norms
+def step_norms():
+    watcher = StepNorms()
+    with extra(watcher, first=True):
+        yield watcher.norms
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

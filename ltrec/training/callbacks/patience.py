@@ -17,6 +17,8 @@ class Patience(EarlyStopping):
     nothing is judged: the run must reach its second stage, and is measured against that stage alone.
     """
 
+    priority = -10
+
     def __init__(self, monitor: str, patience: int) -> None:
         super().__init__(monitor, mode="max", patience=patience, strict=False, check_on_train_epoch_end=False)
 

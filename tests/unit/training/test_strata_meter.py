@@ -15,8 +15,9 @@ import ltrec.run.preflight as beginning
 import ltrec.run.train as training
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.report import StepReport
-from ltrec.training.callbacks.strata_telemetry import StrataMeter
-from ltrec.training.callbacks.table import gradient_norm
+from ltrec.training.callbacks.telemetry import gradient_norm
+from ltrec.training.strata_meter import StrataMeter
+from tests.support.extra_callbacks import extra
 from tests.support.tiny_run import lines_of, refuse_differences, tiny_config, tiny_data
 
 
@@ -251,11 +252,8 @@ def test_a_module_without_gradients_has_no_norm():
 
 def test_a_resumed_run_writes_the_same_lines(data, tmp_path, reporting, monkeypatch):
     training.train(tiny_config(data, tmp_path / "good"))
-    make = training._working_callbacks
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_working_callbacks", lambda *args: [*make(*args), StopAt()])
-        with pytest.raises(KeyboardInterrupt):
-            training.train(tiny_config(data, tmp_path / "stopped"))
+    with extra(StopAt()), pytest.raises(KeyboardInterrupt):
+        training.train(tiny_config(data, tmp_path / "stopped"))
     training.train(tiny_config(data, tmp_path / "stopped"))
     refuse_differences(tmp_path / "stopped" / "r", tmp_path / "good" / "r")
 

@@ -1,10 +1,7 @@
-"""Callbacks: the cursor moves, telemetry is written, checkpoints are kept, in the order that `callbacks` fixes."""
+"""The lines of metrics.jsonl (and of every other logger): losses, strata, rates and throughput, and validation metrics."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,60 +13,14 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from ltrec.core.errors import diverged
-from ltrec.core.run_folder import checkpoint_file_name
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import all_reduce_sum, current_world
 from ltrec.objectives.adversary import adversary_metrics
 from ltrec.optim.groups import PLUGINS, TRUNK
-from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.training.callbacks.health import Health
-from ltrec.training.callbacks.strata_telemetry import ReportsStrata, StrataMeter
-from ltrec.training.callbacks.switch import Switch
-from ltrec.training.callbacks.weight_average import WeightAverage
-from ltrec.training.datamodule import StreamDataModule
-from ltrec.training.divergence import refuse_divergence, save_checked
 from ltrec.training.module import BackboneModule
-from ltrec.training.patience import Patience
-from ltrec.training.steps import last_step, log_interval, step_ended, steps_per_epoch
-
-
-def callbacks(
-    *,
-    folder: Path,
-    metrics: JsonlLogger,
-    monitor: str,
-    patience: int,
-    log_every: int,
-    save_every: int,
-    record: Mapping[str, Any],
-    switch: Switch | None = None,
-    average: WeightAverage | None = None,
-) -> list[Callback]:
-    """The run's callbacks in the order they must act: time, switch of stages, average, cursor, telemetry, judgement, saving."""
-    health = Health()
-    first = [callback for callback in (health, switch, average) if callback is not None]
-    judges = [Patience(monitor, patience)] if patience else []
-    return [
-        *first,
-        Cursor(),
-        Telemetry(log_every, health),
-        *judges,
-        Checkpoints(folder, metrics, monitor=monitor, every_steps=save_every, record=record),
-    ]
-
-
-class Cursor(Callback):
-    """Moves the stream's counter after the optimiser stepped, so that a checkpoint never runs ahead of training."""
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Advance once per optimiser step."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, StreamDataModule)
-        if step_ended(trainer, batch):
-            assert batch.step == trainer.global_step - 1, f"batch of step {batch.step} trained as step {trainer.global_step - 1}"
-            data.loader.advance(batch.step)
+from ltrec.training.steps import epoch_of, last_step, log_interval, step_ended, steps_per_epoch
+from ltrec.training.strata_meter import ReportsStrata, StrataMeter
 
 
 class Telemetry(Callback):
@@ -80,8 +31,10 @@ class Telemetry(Callback):
         health: times the steps.
     """
 
+    priority = 10
+
     def __init__(self, every_steps: int, health: Health) -> None:
-        self.asked, self.every_steps, self.health = every_steps, every_steps, health
+        self.configured, self.every_steps, self.health = every_steps, every_steps, health
         self._steps = 0  # since the last line, in this process's life
         self._sums: SumCount | None = None
         self._strata = StrataMeter()
@@ -91,7 +44,7 @@ class Telemetry(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Settle how often."""
-        self.every_steps = log_interval(self.asked, min(steps_per_epoch(trainer), last_step(trainer)))
+        self.every_steps = log_interval(self.configured, min(steps_per_epoch(trainer), last_step(trainer)))
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
         """Note the rate and the norm of the gradient, unscaled and not yet clipped, of a step that will be written."""
@@ -195,88 +148,7 @@ def gradient_norm(module: nn.Module) -> dict[str, float]:
     return {"grad_norm": float(norm.full_tensor() if isinstance(norm, DTensor) else norm)}
 
 
-def epoch_of(trainer: pl.Trainer) -> float:
-    """Passes over the data so far, as a fraction."""
-    return round(trainer.global_step / max(1, steps_per_epoch(trainer)), 4)
-
-
 def log(trainer: pl.Trainer, line: dict[str, float]) -> None:
     """Send one line to every logger under the current optimiser step."""
     for logger in trainer.loggers:
         logger.log_metrics(line, step=trainer.global_step)
-
-
-class Checkpoints(Callback):
-    """Keeps checkpoints/last.ckpt (every n steps and every epoch) and checkpoints/best.ckpt (highest monitored metric).
-
-    The last step of an epoch is saved only after its validation: a checkpoint between the two would skip the validation on resume.
-
-    In a run of two stages best.ckpt is the best of the second: who asks for plugins is to get and to judge them, also where the
-    trunk alone would have done better, and a second run from a checkpoint could not be told otherwise. The best of the first stage
-    is kept beside it as stage1.ckpt.
-
-    Args:
-        folder: checkpoints/.
-        metrics: what is flushed, and counted, before a checkpoint that remembers its length.
-        monitor: the metric, higher is better.
-        every_steps: optimiser steps between two saves of `last`; 0 = every epoch only.
-        record: what every checkpoint is to remember of its run.
-    """
-
-    def __init__(self, folder: Path, metrics: JsonlLogger, *, monitor: str, every_steps: int, record: Mapping[str, Any]) -> None:
-        self.folder, self.metrics, self.monitor, self.every_steps, self.record = folder, metrics, monitor, every_steps, record
-        self.best: dict[str, float] = {}  # by name of the checkpoint
-        self.best_step = self.last_step = -1  # of the newest best and the newest last in this process's life
-        self.validated: dict[str, tuple[int, float]] = {}  # step and value of the last validation, by the same name
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        """Save `last` in mid-epoch when it is due."""
-        last_of_epoch = batch_idx + 1 >= trainer.num_training_batches
-        due = self.every_steps and trainer.global_step % self.every_steps == 0
-        if due and step_ended(trainer, batch) and not last_of_epoch:
-            self._save(trainer, "last")
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuse to rank with weights that are no numbers."""
-        refuse_divergence(pl_module, trainer.global_step)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the stage's best when the monitored metric rose."""
-        value = trainer.callback_metrics.get(self.monitor)
-        if trainer.sanity_checking or value is None:
-            return
-        assert isinstance(pl_module, BackboneModule)
-        name = {1: "stage1", 2: "best"}[pl_module.stage_number]
-        self.validated[name] = (trainer.global_step, float(value))
-        if float(value) > self.best.get(name, -math.inf):
-            self.best[name], self.best_step = float(value), trainer.global_step
-            self._save(trainer, name)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save `last` after the epoch's validation."""
-        self._save(trainer, "last")
-
-    def _save(self, trainer: pl.Trainer, name: str) -> None:
-        save_checked(trainer, self.folder / checkpoint_file_name(name))
-        self.last_step = trainer.global_step if name == "last" else self.last_step
-
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remember how long metrics.jsonl was, once all of that is on the disk, and whose checkpoint it is."""
-        self.metrics.flush()
-        checkpoint["metrics_bytes"], checkpoint["metrics_digest"] = self.metrics.size(), self.metrics.digest()
-        now = {"epochs": epoch_of(trainer), "validated": dict(self.validated), "stopped": bool(trainer.should_stop)}
-        checkpoint["run"] = {**self.record, **now}
-
-    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Cut metrics.jsonl back to the checkpoint."""
-        self.metrics.truncate(checkpoint["metrics_bytes"])
-
-    def state_dict(self) -> dict[str, Any]:
-        """The best values so far, and the last."""
-        return {"best": dict(self.best), "validated": dict(self.validated)}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on judging against the best values so far."""
-        self.best, self.validated = dict(state_dict["best"]), dict(state_dict["validated"])
