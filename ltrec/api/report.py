@@ -16,7 +16,8 @@ from ltrec.data.manifest import Manifest
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report
 from ltrec.run.build.loggers import track_report
-from ltrec.run.folder.reopen import named_data, refuse_settings, split_runs
+from ltrec.run.folder.find_data import named_data
+from ltrec.run.folder.reopen import refuse_settings, split_runs
 from ltrec.run.process.crash_file import traceback_in
 
 

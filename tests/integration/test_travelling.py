@@ -8,6 +8,7 @@ import pytest
 from ltrec.cli.main import main
 from ltrec.core.storage.seal import sealed_text, unsealed_text
 from ltrec.evaluation.table import EvalTable
+from ltrec.launch.many_runs import members
 from tests.support.tiny_run import checkpoint, tiny_data, tiny_words
 
 CONSTANT = "optim.schedule=constant"  # a rate that falls would be planned for one epoch
@@ -128,9 +129,33 @@ def test_a_run_goes_on_from_its_own_config_wherever_we_are(project, tmp_path, ca
     assert main(["evaluate", "r"]) == 0
 
 
+def test_a_job_for_a_run_is_launched_from_anywhere(project, tmp_path, monkeypatch, capsys):
+    run = project / "runs" / "r"
+    words = ["launch", "slurm", str(run / "config.yaml"), "trainer.max_epochs=2", "trainer.accelerator=cpu"]
+    assert main([*words, "--dry-run"]) == 0
+    assert f"run_folders=(\n  {run}\n)" in capsys.readouterr().out
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert "there is no sbatch here; the job is ready" in refused(words, capsys)
+    assert list((tmp_path / "elsewhere").iterdir()) == [], "no second run was begun here"
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", str(run / "config.yaml")]) == 0, "as the job does"
+    assert checkpoint(run)["global_step"] == 8
+
+
+def test_seeds_of_a_run_lie_beside_it_and_read_its_data_even_where_nobody_sees_them(project, tmp_path, capsys):
+    run = project / "runs" / "r"
+    words = ["launch", "local", str(run / "config.yaml"), "trainer.accelerator=cpu", "--array-seeds", "0-1", "--dry-run"]
+    for _ in range(2):
+        assert main(words) == 0
+        assert f"ltrec train {run}-seed1/config.yaml" in capsys.readouterr().out
+        [config] = members([run / "config.yaml"], [], [], [1])
+        assert (config.out, config.data.path) == (str(project / "runs"), str(project / "data"))
+        (project / "data").rename(tmp_path / "on-the-cluster-alone") if (project / "data").exists() else None
+
+
 def test_a_config_of_a_run_still_makes_another_one_when_it_is_named(project, tmp_path):
     file = project / "runs" / "r" / "config.yaml"
-    assert main(["train", str(file), "name=again", f"data.path={project}/data", "trainer.max_epochs=1"]) == 0
+    assert main(["train", str(file), "name=again", "trainer.max_epochs=1"]) == 0
     assert (tmp_path / "elsewhere" / "runs" / "again" / "checkpoints" / "last.ckpt").exists()
 
 

@@ -12,9 +12,9 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError, nearest
 from ltrec.launch import local as here
+from ltrec.launch.many_runs import members, seeds_of
 from ltrec.launch.processor_shares import refuse_world
 from ltrec.launch.slurm import submit as slurm
-from ltrec.launch.slurm.array import members, seeds_of
 from ltrec.launch.slurm.job import Job
 from ltrec.launch.slurm.script import read_script
 from ltrec.launch.slurm.setup_lines import stage_of

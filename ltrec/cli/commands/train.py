@@ -13,8 +13,8 @@ from ltrec.config.load import dump, load, split_arguments
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.run.evaluate import evaluate_run
+from ltrec.run.folder.in_place import in_place
 from ltrec.run.folder.ownership import owning
-from ltrec.run.folder.reopen import at_home
 from ltrec.run.process.parent_death_signal import request_parent_death_signal_of_torchrun
 from ltrec.run.process.processes import detect
 from ltrec.run.process.rendezvous import tell_others
@@ -41,7 +41,7 @@ def train(
         if print_config:
             typer.echo(dump(config), nl=False)
             return
-        config = at_home(config, files, words)
+        config = in_place(config, files, words)
     except UserError as error:
         tell_others(error)
         raise

@@ -43,9 +43,14 @@ def write_config(run: RunFolder, config: RunConfig) -> None:
 
 def paths_begin(run: RunFolder) -> Path:
     """The folder where the run's relative paths begin; the working folder when the run does not say."""
-    lines = run.config.read_text(encoding="utf-8").splitlines()
-    said = next((line for line in lines if line.startswith(PATHS_BEGIN)), None)
+    return begins_where(run) or Path.cwd()
+
+
+def begins_where(run: RunFolder) -> Path | None:
+    """The same; None for a config.yaml that does not say, for it was written by hand."""
     try:
-        return Path.cwd() if said is None else Path(json.loads(said.removeprefix(PATHS_BEGIN)))
-    except (ValueError, TypeError):
-        return Path.cwd()
+        lines = run.config.read_text(encoding="utf-8").splitlines()
+        said = next((line for line in lines if line.startswith(PATHS_BEGIN)), None)
+        return None if said is None else Path(json.loads(said.removeprefix(PATHS_BEGIN)))
+    except (OSError, ValueError, TypeError):
+        return None

@@ -3,7 +3,7 @@
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.launch.slurm.array import members, seeds_of
+from ltrec.launch.many_runs import members, seeds_of
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0-2", [0, 1, 2]), ("7", [7]), ("0,3,7", [0, 3, 7]), ("0-1,10", [0, 1, 10])])

@@ -1,4 +1,4 @@
-"""One command, many runs: seeds and sweep files become runs with names of their own, one for each task of a job array."""
+"""One command, many runs: seeds and sweep files become runs with names of their own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ltrec.config.identity import digest_of
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
+from ltrec.run.folder.in_place import in_place
 
 
 def seeds_of(text: str) -> list[int]:
@@ -46,7 +47,7 @@ def members(files: Sequence[str], words: Sequence[str], sweep: Sequence[str], se
     each_file: list[str | None] = [*sweep] or [None]
     each_seed: list[int | None] = [*seeds] or [None]
     for file, seed in product(each_file, each_seed):
-        config = load(files if file is None else [*files, file], words)
+        config = in_place(load(files if file is None else [*files, file], words), files, words, data_must_be_here=False)
         parts = [*([] if file is None else [Path(file).stem]), *([] if seed is None else [f"seed{seed}"])]
         if parts:
             name = common.name if _stem(config) == _stem(common) else config.name
