@@ -20,7 +20,7 @@ from ltrec.cli.failures import exit_code_of
 from ltrec.core.errors import UserError, nearest
 from ltrec.run.process.cores import settle
 from ltrec.run.process.rendezvous_env import check_ranks
-from ltrec.run.process.standard_streams import quiet_callbacks, stand
+from ltrec.run.process.standard_streams import prepare_streams, quiet_libraries
 from ltrec.version import __version__
 
 COMMANDS = {
@@ -73,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` default to those of the process."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        stand()
-        with quiet_callbacks():
+        prepare_streams()
+        with quiet_libraries():
             code = dispatch(words)
         sys.stdout.flush()  # a reader that went away is noticed here, not in the interpreter's last breath
         return code

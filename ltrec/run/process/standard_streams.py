@@ -12,7 +12,8 @@ import io
 import os
 import resource
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 
 from ltrec.core.errors import UserError
 
@@ -20,7 +21,7 @@ LEAST_FILES = 64
 """Open files that a small run needs: libraries, shards, checkpoints, pipes of threads."""
 
 
-def stand() -> None:
+def prepare_streams() -> None:
     """Fill the gaps, make output lenient, and see to it that files can be opened.
 
     Raises:
@@ -47,15 +48,30 @@ def stand() -> None:
 
 
 @contextlib.contextmanager
-def quiet_callbacks() -> Iterator[None]:
-    """What a library's callback or a destructor raises cannot be caught, and is told to nobody; LTREC_DEBUG=1 shows it."""
-    before = sys.unraisablehook
-    if os.environ.get("LTREC_DEBUG", "0") in ("", "0"):
-        sys.unraisablehook = lambda _: None
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
+def quiet_libraries(variables: Mapping[str, str] = os.environ) -> Iterator[None]:
+    """What libraries say by themselves is not shown where nobody can act on it; LTREC_DEBUG=1 shows it all.
+
+    What a callback or a destructor of theirs raises cannot be caught. Their warnings are the same on every rank, so rank 0 shows
+    them for all.
+
+    Args:
+        variables: the environment, for the rank that torchrun or srun gave this process.
+    """
+    hook = sys.unraisablehook
+    with warnings.catch_warnings():
+        if variables.get("LTREC_DEBUG", "0") in ("", "0"):
+            sys.unraisablehook = lambda _: None
+            if not _is_rank_0(variables):
+                warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            sys.unraisablehook = hook
+
+
+def _is_rank_0(variables: Mapping[str, str]) -> bool:
+    alone = variables.get("SLURM_STEP_NUM_TASKS", "1") == "1"
+    return variables.get("RANK", "0" if alone else variables.get("SLURM_PROCID", "0")) == "0"
 
 
 def let_go_of_stdout() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -112,3 +113,31 @@ def test_help_of_a_command_does_not_run_it(install: Install, capsys: pytest.Capt
     install(sample)
     assert cli.main(["sample", "--help"]) == 0
     assert "Words of help." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("variables", "shown"),
+    [
+        ({}, 1),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, 1),
+        ({"RANK": "1", "WORLD_SIZE": "2"}, 0),
+        ({"RANK": "1", "WORLD_SIZE": "2", "LTREC_DEBUG": "1"}, 1),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}, 0),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}, 1),
+        ({"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "1"}, 1),
+    ],
+)
+def test_a_warning_of_a_library_is_shown_by_one_rank(
+    variables: dict[str, str], shown: int, install: Install, monkeypatch: Any
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    def sample() -> None:
+        warnings.warn("of some library", UserWarning, stacklevel=1)
+
+    install(sample)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert cli.main(["sample"]) == 0
+    assert len(caught) == shown
