@@ -18,6 +18,8 @@ from ltrec.version import __version__
 
 if TYPE_CHECKING:
     from ltrec.api.dataset import Dataset
+    from ltrec.api.evaluate import evaluate
+    from ltrec.api.evaluation import EvaluatedRun, Evaluation
     from ltrec.api.fetch import Fetched, fetch
     from ltrec.api.prepare import prepare
     from ltrec.api.report import Report, report
@@ -26,10 +28,13 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Dataset": "ltrec.api.dataset",
+    "EvaluatedRun": "ltrec.api.evaluation",
+    "Evaluation": "ltrec.api.evaluation",
     "Fetched": "ltrec.api.fetch",
     "Report": "ltrec.api.report",
     "Stopped": "ltrec.core.errors",
     "UserError": "ltrec.core.errors",
+    "evaluate": "ltrec.api.evaluate",
     "fetch": "ltrec.api.fetch",
     "prepare": "ltrec.api.prepare",
     "report": "ltrec.api.report",
@@ -40,7 +45,21 @@ _HOMES = {
 _ROOMS = ("aggregation", "models", "objectives", "strategy")
 """Packages that are public as a whole: rules, backbones, losses and strategies; batches come from `ltrec.data.stream`."""
 
-__all__ = ["Dataset", "Fetched", "Report", "Stopped", "UserError", "__version__", "fetch", "prepare", "report", "verify"]
+__all__ = [
+    "Dataset",
+    "EvaluatedRun",
+    "Evaluation",
+    "Fetched",
+    "Report",
+    "Stopped",
+    "UserError",
+    "__version__",
+    "evaluate",
+    "fetch",
+    "prepare",
+    "report",
+    "verify",
+]
 
 if not TYPE_CHECKING:
 

@@ -21,12 +21,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ltrec.api.evaluation import number
 from ltrec.config.tree import RunConfig
 from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.doctor.finding import Finding
 from ltrec.evaluation.memory.words import memory_facts
-from ltrec.evaluation.summary import Summary
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.scoring.memory_choices import latest_choice
 from ltrec.training.checkpoints.io import read_checkpoint, whole_file
@@ -48,23 +48,6 @@ def train_answer(config: RunConfig, run: RunFolder) -> dict[str, Any]:
     }
 
 
-def groups_answer(summary: Summary) -> dict[str, Any]:
-    """Metrics of each group of users with their intervals."""
-    return {
-        key: {"users": group.users, **{name: _numbers(asdict(value)) for name, value in group.metrics.items()}}
-        for key, group in summary.groups.items()
-    }
-
-
 def doctor_answer(findings: Sequence[Finding], verdict: str) -> dict[str, Any]:
     """What was found."""
     return {"findings": [asdict(finding) for finding in findings], "verdict": verdict}
-
-
-def number(value: float) -> float | None:
-    """None for what is no number, which JSON has no word for."""
-    return float(value) if math.isfinite(value) else None
-
-
-def _numbers(values: dict[str, float]) -> dict[str, float | None]:
-    return {key: number(value) for key, value in values.items()}
