@@ -16,6 +16,7 @@ from ltrec.evaluation.comparison.gate_words import deciding, head_test, head_tol
 from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate
 from ltrec.evaluation.estimates import Estimate
 from ltrec.evaluation.memory.words import memory_line
+from ltrec.evaluation.metrics import title_of, unusual
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.training_facts import convergence_lines, ranked_line
@@ -31,7 +32,9 @@ COLOURS = {PASS: "bold green", FAIL: "bold red", INCONCLUSIVE: "bold yellow"}
 def print_summaries(summaries: Mapping[str, Summary], screen: Screen) -> None:
     """The first summary, groups with intervals, the others beside it, and what one must know to read them."""
     first = next(iter(summaries.values()))
-    screen.show(lambda without: group_table(first, without), ("AUC", f"mrr@{_cutoff(first)}", f"hr@{_cutoff(first)}", COUNT))
+    k = _cutoff(first)
+    more = unusual(first.groups["all"].metrics, k)
+    screen.show(lambda without: group_table(first, without), ("AUC", f"mrr@{k}", f"hr@{k}", COUNT, *more))
     print_baselines(summaries, screen)
 
 
@@ -76,7 +79,8 @@ def print_gate(gate: Gate, screen: Screen) -> None:
 def group_table(summary: Summary, without: Collection[str] = ()) -> Table:
     """One row per group of users: the headline metric with its 95 % interval, others at its cutoff beside it."""
     k, headline = _cutoff(summary), summary.headline
-    names = [name for name in (COUNT, f"hr@{k}", headline, f"mrr@{k}", "AUC") if name not in without]
+    more = unusual(summary.groups["all"].metrics, k)
+    names = [name for name in (COUNT, f"hr@{k}", headline, f"mrr@{k}", "AUC", *more) if name not in without]
     title = f"{shortened(summary.name, 40)}, {summary.protocol.split} split"
     table = _table(title, ["users", *(pretty(name) for name in names)])
     for key, group in summary.groups.items():
@@ -193,7 +197,7 @@ def number(value: float, digits: int = 4) -> str:
 
 def pretty(metric: str) -> str:
     """``ndcg@10`` -> ``NDCG@10``; what is no metric stays."""
-    return metric.upper() if "@" in metric else metric
+    return title_of(metric) or metric
 
 
 def _cutoff(summary: Summary) -> str:

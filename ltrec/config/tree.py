@@ -21,7 +21,8 @@ from ltrec.models.plugins import PLUGINS, NoPluginConfig, PluginConfig
 from ltrec.objectives import OBJECTIVES, ObjectiveConfig, SampledSoftmaxConfig
 from ltrec.objectives.adversary import AdversaryConfig
 from ltrec.objectives.emphasis import EMPHASES, EmphasisConfig, PlainConfig
-from ltrec.optim.config import OptimConfig
+from ltrec.optim.build import OPTIMIZERS
+from ltrec.optim.config import AdamWConfig, OptimConfig
 from ltrec.tracking.config import TrackingConfig
 from ltrec.training.config import TrainerConfig
 from ltrec.training.switch_config import SwitchConfig
@@ -41,6 +42,7 @@ def variants() -> Tables:
         "objective": OBJECTIVES.configs(),
         "emphasis": EMPHASES.configs(),
         "rule": RULES.configs(),
+        "optim": OPTIMIZERS.configs(),
     }
 
 
@@ -94,8 +96,8 @@ class RunConfig:
     """Strata -> weights, chosen by `rule.name`."""
     alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
     """Inner and outer updates; only with strategy.mode=aligned."""
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    """Optimiser and learning rate."""
+    optim: OptimConfig = field(default_factory=AdamWConfig)
+    """Optimiser, chosen by `optim.name`, and learning rate."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     """The training loop."""
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

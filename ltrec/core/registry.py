@@ -43,11 +43,12 @@ class Variant(Row, Generic[T]):
     """A row with options of its own.
 
     Attributes:
-        config: dataclass of the options, all with defaults, one of them `name`.
+        config: dataclass of the options, all with defaults, one of them `name`; a subclass of `extends`.
         needs: which of the parts that every variant is offered (`offers`) `build` takes, besides its options.
     """
 
     offers: ClassVar[tuple[str, ...]] = ()
+    extends: ClassVar[type] = object
     build: Callable[..., T]
     config: type[Any]
     needs: tuple[str, ...] = ()
@@ -122,6 +123,8 @@ class Registry(Generic[R]):
     def _refuse_config(self, row: Variant[Any]) -> None:
         if not (isinstance(row.config, type) and is_dataclass(row.config) and "name" in {f.name for f in fields(row.config)}):
             raise UserError(f"{self.key}={row.name}: config must be a dataclass with a field 'name'; got {row.config!r}")
+        if not issubclass(row.config, row.extends):
+            raise UserError(f"{self.key}={row.name}: {row.config.__name__} must extend {row.extends.__name__}")
         try:
             default: Any = row.config()
         except TypeError as error:

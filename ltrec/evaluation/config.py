@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ltrec.core.bounds import INT32, INT64, Between, OneOf, check_fields
+from ltrec.core.bounds import INT32, INT64, Among, Between, OneOf, check_fields
+from ltrec.evaluation.metrics import METRICS
 
 CANDIDATES = ("full", "sampled")
 
@@ -24,6 +25,8 @@ class EvaluationConfig:
     """Recommendations kept per user in the result file, for coverage and its kin."""
     cutoffs: tuple[Annotated[int, Between(1, 32_767)], ...] = (5, 10, 20, 50)
     """List lengths k of HR@k, NDCG@k, MRR@k, Recall@k."""
+    metrics: tuple[Annotated[str, Among(METRICS)], ...] = ()
+    """Metrics besides HR, NDCG, MRR, Recall and AUC, by the names under which `imports` have registered them."""
     chunk_rows: Annotated[int, Between(1, 1 << 20)] = 1024
     """Users scored at once: memory is chunk_rows x items x 4 bytes. Part of the protocol of a bit-equal repetition."""
     head_from: Annotated[int, Between(1, INT32)] | None = None

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ltrec.core import columns as c
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.metrics import per_user
+from ltrec.evaluation.metrics import is_share, per_user
 from ltrec.evaluation.statistics.bootstrap import interval, key_of, rank_classes, resampled_means, value_classes
 from ltrec.evaluation.statistics.seeds import with_luck_of_seeds
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, EvalTable
@@ -66,7 +66,8 @@ class Measured:
         )
         for m, value_SN in enumerate(kept.values()):
             means_RM[:, m] = with_luck_of_seeds(means_RM[:, m], value_SN, key)
-        ends = (end.clip(0, 1).tolist() for end in interval(means_RM))  # few seeds reach far, and every metric is a share
+        shares_M = np.array([is_share(name) for name in kept])  # few seeds reach far, and a share has two ends
+        ends = (np.where(shares_M, end.clip(0, 1), end).tolist() for end in interval(means_RM))
         rows = zip(kept.items(), [float(value_N.mean()) for value_N in value_MN], *ends, strict=True)
         return {name: Estimate(mean, low, high, seed_spread(value_SN.mean(axis=1))) for (name, value_SN), mean, low, high in rows}
 
@@ -74,7 +75,7 @@ class Measured:
 def measure(runs: Sequence[EvalTable], config: EvaluationConfig) -> Measured:
     """Every metric of every user of one method's tables, a training seed each, their users in one order."""
     first = runs[0]
-    found = [per_user(table.column(RANK), table.column(NUM_CANDIDATES), config.cutoffs) for table in runs]
+    found = [per_user(table.column(RANK), table.column(NUM_CANDIDATES), config.cutoffs, config.metrics) for table in runs]
     values = {name: np.stack([of_seed[name] for of_seed in found]) for name in found[0]}
     exact = len(runs) == 1  # then every rank up to the largest cutoff is a class of its own
     class_N = rank_classes(first.column(RANK), exact=max(config.cutoffs)) if exact else value_classes(values["mrr"].mean(axis=0))

@@ -1,1 +1,1 @@
-"""Optimisers and schedules: AdamW over named groups of parameters, learning rate as a pure function of the step."""
+"""Optimisers and schedules: over named groups of parameters, learning rate as a pure function of the step."""

@@ -1,13 +1,72 @@
-"""AdamW with decay on weight matrices only, over named groups of parameters."""
+"""Optimisers over named groups of parameters, with decay on weight matrices only: the visible table.
+
+adamw   Loshchilov & Hutter, arXiv 1711.05101: decay is decoupled from the gradient (the default)
+adam    Kingma & Ba, arXiv 1412.6980: decay is a part of the gradient
+sgd     with momentum, if asked for
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from ltrec.core.registry import Registry, Variant
+from ltrec.optim.config import AdamConfig, AdamWConfig, OptimConfig, SGDConfig
 from ltrec.optim.groups import GROUPS, TRUNK
+
+ParameterGroups = list[dict[str, Any]]
+"""Entries of torch's `param_groups`, each with `params`, `weight_decay` and the `name` of its group."""
+
+_LOOP = {f.name for f in fields(OptimConfig)} - {"lr"}
+"""Options that are not the optimiser's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerRow(Variant[Optimizer]):
+    """A row of `OPTIMIZERS`.
+
+    Attributes:
+        build: (parameter groups, lr=..., own options) -> torch optimiser that keeps these groups.
+        config: extends `OptimConfig` by its own options.
+    """
+
+    extends: ClassVar[type] = OptimConfig
+
+
+OPTIMIZERS: Registry[OptimizerRow] = Registry("optim.name", OptimizerRow)
+
+
+def optimizer_for(model: nn.Module, config: OptimConfig, group_of: Callable[[str], str] = lambda name: TRUNK) -> Optimizer:  # noqa: ARG005
+    """The optimiser that a config asks for, over the trainable parameters of a model.
+
+    Args:
+        model: what is trained.
+        config: of the optimiser.
+        group_of: parameter name -> its group, one of `ltrec.optim.groups.GROUPS`.
+    """
+    own = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in _LOOP}
+    return OPTIMIZERS[config.name].make(parameter_groups(model, config.weight_decay, group_of), **own)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float, group_of: Callable[[str], str]) -> ParameterGroups:
+    """The trainable parameters by group, and within a group those that are decayed and those that are not.
+
+    Matrices of linear layers are decayed; embedding tables, biases and norms are not (an item that no batch touches must
+    not shrink).
+    """
+    tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters(recurse=False)}
+    trainable = [(group_of(name), p) for name, p in model.named_parameters() if p.requires_grad]
+    entries = []
+    for group in GROUPS:
+        mine = [p for its, p in trainable if its == group]
+        decayed = [p for p in mine if p.ndim >= 2 and id(p) not in tables]
+        kept = [p for p in mine if p.ndim < 2 or id(p) in tables]
+        entries += [{"params": p, "weight_decay": w, "name": group} for p, w in ((decayed, weight_decay), (kept, 0.0)) if p]
+    return entries
 
 
 def adamw(
@@ -18,27 +77,30 @@ def adamw(
     betas: tuple[float, float],
     eps: float,
     group_of: Callable[[str], str] = lambda name: TRUNK,  # noqa: ARG005
-) -> AdamW:
-    """AdamW (Loshchilov & Hutter, arXiv 1711.05101) over the trainable parameters of `model`.
+) -> Optimizer:
+    """AdamW over the trainable parameters of `model`, without a config."""
+    return _adamw(parameter_groups(model, weight_decay, group_of), lr=lr, beta1=betas[0], beta2=betas[1], eps=eps)
 
-    Each group has two entries: matrices of linear layers are decayed; embedding tables, biases and norms are not (an item that no
-    batch touches must not shrink).
 
-    Args:
-        model: what is trained.
-        lr, weight_decay, betas, eps: of AdamW.
-        group_of: parameter name -> its group, one of `ltrec.optim.groups.GROUPS`.
-    """
-    tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters(recurse=False)}
-    trainable = [(group_of(name), p) for name, p in model.named_parameters() if p.requires_grad]
-    entries = []
-    for group in GROUPS:
-        mine = [p for its, p in trainable if its == group]
-        decayed = [p for p in mine if p.ndim >= 2 and id(p) not in tables]
-        kept = [p for p in mine if p.ndim < 2 or id(p) in tables]
-        entries += [{"params": p, "weight_decay": w, "name": group} for p, w in ((decayed, weight_decay), (kept, 0.0)) if p]
-    optimizer = AdamW(entries, lr=lr, betas=betas, eps=eps, fused=True)
-    # Fused AdamW offers to divide by the loss scale itself; then nobody could clip or measure the true gradient before. Leave it
-    # to the scaler, as for any other optimiser.
-    optimizer._step_supports_amp_scaling = False
+def _adamw(groups: ParameterGroups, *, lr: float, beta1: float, beta2: float, eps: float) -> Optimizer:
+    return _scaled_outside(AdamW(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=True))
+
+
+def _adam(groups: ParameterGroups, *, lr: float, beta1: float, beta2: float, eps: float) -> Optimizer:
+    return _scaled_outside(Adam(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=True))
+
+
+def _sgd(groups: ParameterGroups, *, lr: float, momentum: float, nesterov: bool) -> Optimizer:
+    return _scaled_outside(SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True))
+
+
+def _scaled_outside(optimizer: Optimizer) -> Optimizer:
+    """Leave the loss scale to the scaler: a fused optimiser offers to divide by it itself, and then nobody could clip the true
+    gradient, or measure it."""
+    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
     return optimizer
+
+
+OPTIMIZERS.register("adamw", config=AdamWConfig, build=_adamw)
+OPTIMIZERS.register("adam", config=AdamConfig, build=_adam)
+OPTIMIZERS.register("sgd", config=SGDConfig, build=_sgd)

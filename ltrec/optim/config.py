@@ -11,18 +11,14 @@ from ltrec.optim.schedule import SCHEDULES
 
 @dataclass(frozen=True, slots=True)
 class OptimConfig:
-    """AdamW and its learning-rate schedule."""
+    """What every optimiser has: its learning rate, how that changes, decay and clipping. An optimiser's own options extend it."""
 
+    name: str = ""
+    """Key in OPTIMIZERS."""
     lr: Annotated[float, Between(0, 1e30, above=True)] = 1e-3
     """Peak learning rate."""
     weight_decay: Annotated[float, Between(0, 1e6)] = 0.0
-    """Decoupled decay of weight matrices; biases, norms and embedding tables are never decayed."""
-    beta1: Annotated[float, Between(0, 1, below=True)] = 0.9
-    """Decay of the first moment."""
-    beta2: Annotated[float, Between(0, 1, below=True)] = 0.98
-    """Decay of the second moment."""
-    eps: Annotated[float, Between(0, 1, above=True)] = 1e-8
-    """Added to the root of the second moment."""
+    """Decay of weight matrices; biases, norms and embedding tables are never decayed."""
     schedule: Annotated[str, Among(SCHEDULES)] = "constant"
     """constant, linear or cosine: how the rate falls after the warm-up."""
     warmup_steps: Annotated[int, Between(0, INT32)] = 0
@@ -34,3 +30,42 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class AdamWConfig(OptimConfig):
+    """AdamW."""
+
+    name: str = "adamw"
+    """Key in OPTIMIZERS."""
+    beta1: Annotated[float, Between(0, 1, below=True)] = 0.9
+    """Decay of the first moment."""
+    beta2: Annotated[float, Between(0, 1, below=True)] = 0.98
+    """Decay of the second moment."""
+    eps: Annotated[float, Between(0, 1, above=True)] = 1e-8
+    """Added to the root of the second moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdamConfig(AdamWConfig):
+    """Adam, where `weight_decay` is a part of the gradient."""
+
+    name: str = "adam"
+    """Key in OPTIMIZERS."""
+
+
+@dataclass(frozen=True, slots=True)
+class SGDConfig(OptimConfig):
+    """Stochastic gradient descent."""
+
+    name: str = "sgd"
+    """Key in OPTIMIZERS."""
+    momentum: Annotated[float, Between(0, 1, below=True)] = 0.0
+    """Decay of the velocity; 0 = none."""
+    nesterov: bool = False
+    """Look ahead along the velocity; needs momentum."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov=true needs momentum; set momentum, as in 0.9")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ltrec.evaluation.estimates import Estimate
+from ltrec.evaluation.metrics import unusual
 from ltrec.evaluation.summary import GroupSummary, Summary
 from ltrec.reporting.view import Cell, Table, TableRow
 from ltrec.reporting.words import capital, metric_name, number, seen_items, span, spread_words
@@ -21,7 +22,7 @@ LIST_METRICS = {
 def group_table(summary: Summary, baselines: Mapping[str, Summary]) -> Table:
     """The headline metrics of every group, and beside them the headline metric of the baselines, whose intervals have no room."""
     cutoff = summary.headline.partition("@")[2]
-    metrics = (summary.headline, f"hr@{cutoff}", "auc")
+    metrics = (summary.headline, f"hr@{cutoff}", "auc", *unusual(summary.groups["all"].metrics, cutoff))
     rows = []
     for key, group in summary.groups.items():
         cells = [Cell(f"{group.users:,}"), *(estimate_cell(group.metrics[m]) for m in metrics)]

@@ -19,7 +19,7 @@ from ltrec.evaluation.comparison.pairing import Floats, Paired, pair
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.estimates import Estimate, seed_spread
 from ltrec.evaluation.groups import groups, place_of
-from ltrec.evaluation.metrics import nearest_cutoff
+from ltrec.evaluation.metrics import METRICS, nearest_cutoff
 from ltrec.evaluation.statistics.bootstrap import interval
 from ltrec.evaluation.statistics.seeds import resampled
 from ltrec.evaluation.table import EvalTable, Protocol
@@ -96,14 +96,15 @@ def compare(
         base: what to compare with.
         other: what is in question.
         config: cutoffs, resamples, seed.
-        metrics: names; None takes HR, NDCG and MRR at the cutoff nearest to 10.
+        metrics: names; None takes HR, NDCG and MRR at the cutoff nearest to 10, and what `config.metrics` names.
 
     Raises:
         UserError: when the two may not be compared, naming what differs.
     """
     config = config or EvaluationConfig()
     k = nearest_cutoff(config.cutoffs)
-    names = [f"hr@{k}", f"ndcg@{k}", f"mrr@{k}"] if metrics is None else list(metrics)
+    more = [key for name in config.metrics for key in METRICS[name].keys([k])]
+    names = [f"hr@{k}", f"ndcg@{k}", f"mrr@{k}", *more] if metrics is None else list(metrics)
     return compared(pair(base=base, other=other), config, names)
 
 

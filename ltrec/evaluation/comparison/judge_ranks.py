@@ -16,9 +16,9 @@ from ltrec.core.activity_cuts import head_bound
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 from ltrec.evaluation.comparison.gate import Contest, judge
-from ltrec.evaluation.comparison.pairing import metric_values
 from ltrec.evaluation.comparison.verdict import Gate
 from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.metrics import metric_values
 
 HEAD_SHARE = 0.2
 """The head is cut nearest to this share of the users, as `ltrec prepare` cuts it."""

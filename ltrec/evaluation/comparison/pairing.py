@@ -17,7 +17,7 @@ import pyarrow as pa
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
 from ltrec.evaluation.comparison.naming import common_name
-from ltrec.evaluation.metrics import per_user
+from ltrec.evaluation.metrics import metric_values
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, TARGET, EvalTable, Protocol
 
 Floats = npt.NDArray[np.float64]
@@ -163,25 +163,3 @@ def _user(table: EvalTable, key: int) -> str:
 
 def _metric(tables: Sequence[EvalTable], name: str) -> Floats:
     return np.stack([metric_values(name, table.column(RANK), table.column(NUM_CANDIDATES)) for table in tables])
-
-
-def metric_values(name: str, rank_N: npt.NDArray[np.integer], candidates_N: npt.NDArray[np.integer] | None = None) -> Floats:
-    """A metric of every user [N].
-
-    Args:
-        name: such as ``ndcg@10``.
-        rank_N: rank of the target, 1 = best.
-        candidates_N: items ranked; without it there is no ``auc``.
-
-    Raises:
-        UserError: when there is no such metric.
-    """
-    cutoff = name.partition("@")[2]
-    if cutoff and not (cutoff.isdigit() and int(cutoff) >= 1):
-        raise UserError(f"{name!r} is no metric: the list length after '@' must be a positive number, as in ndcg@10")
-    if name == "auc" and candidates_N is None:
-        raise UserError("auc needs the number of candidates of every user, which ranks alone do not tell; take ndcg@k, hr@k or mrr")
-    values = per_user(rank_N, rank_N if candidates_N is None else candidates_N, [int(cutoff)] if cutoff else [])
-    if name not in values:
-        raise UserError(f"{name!r} is no metric; known: hr@k, ndcg@k, mrr@k, recall@k, mrr, auc")
-    return values[name]

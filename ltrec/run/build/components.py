@@ -27,7 +27,7 @@ from ltrec.models.plugins import PLUGINS
 from ltrec.objectives import OBJECTIVES, Objective
 from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.emphasis import EMPHASES
-from ltrec.optim.build import adamw
+from ltrec.optim.build import optimizer_for
 from ltrec.optim.schedule import schedule
 from ltrec.run.build.strata import heirs_of, merged_strata, strata_of, trained_strata
 from ltrec.run.node_copy.copying import copy_of
@@ -160,14 +160,8 @@ def build_validator(config: RunConfig, data: Data) -> Validator:
 
 
 def optimizer_of(config: RunConfig) -> Callable[[BackboneModule], torch.optim.Optimizer]:
-    """Stage -> AdamW with the run's options, over the stage's groups of parameters."""
-    optim = config.optim
-
-    def make(stage: BackboneModule) -> torch.optim.Optimizer:
-        betas = (optim.beta1, optim.beta2)
-        return adamw(stage, lr=optim.lr, weight_decay=optim.weight_decay, betas=betas, eps=optim.eps, group_of=stage.group_of)
-
-    return make
+    """Module -> the run's optimiser, over the module's groups of parameters."""
+    return lambda module: optimizer_for(module, config.optim, module.group_of)
 
 
 def build_datamodule(config: RunConfig, data: Data, plan: Plan, world: World) -> StreamDataModule:

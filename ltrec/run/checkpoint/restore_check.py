@@ -85,7 +85,7 @@ def _odd_counter(mine: Any, theirs: Any, place: str) -> str | None:
 def _odd_optimizer(trainer: pl.Trainer) -> str | None:
     """What is wrong with a plain optimiser's options or moments; None when nothing is. Sharded engines check their own."""
     for optimizer in trainer.optimizers:
-        if not isinstance(optimizer, torch.optim.AdamW):
+        if not isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
             continue
         for group in optimizer.param_groups:
             for key in _OPTIONS:

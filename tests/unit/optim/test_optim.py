@@ -1,15 +1,17 @@
 """Schedules at their corners; AdamW's groups cover every parameter once."""
 
 import itertools
+from dataclasses import dataclass
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.optim.build import adamw
-from ltrec.optim.config import OptimConfig
+from ltrec.optim.build import OPTIMIZERS, adamw, optimizer_for
+from ltrec.optim.config import AdamConfig, AdamWConfig, OptimConfig, SGDConfig
 from ltrec.optim.schedule import SCHEDULES, schedule
 
 
@@ -46,7 +48,7 @@ def test_groups():
 @pytest.mark.parametrize("bad", [{"lr": 0.0}, {"final_ratio": 2.0}, {"clip_norm": -1.0}])
 def test_bad_values_are_refused(bad):
     with pytest.raises(ValueError):
-        OptimConfig(**bad)
+        AdamWConfig(**bad)
 
 
 def linear(scaler, poison=1.0):
@@ -80,3 +82,69 @@ def test_an_overflow_skips_the_step_and_lowers_the_scale():
     untouched = torch.nn.Linear(4, 3).weight.detach()
     weight, _ = linear(scaler, poison=float("inf"))
     assert torch.equal(weight, untouched) and scaler.get_scale() == 512
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_takes_its_options_groups_and_state(name):
+    """One step down a slope, with decay on the matrix alone; its state survives a checkpoint and groups can stand still."""
+    config = OPTIMIZERS[name].config(lr=0.1, weight_decay=0.5)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Embedding(3, 2))
+    optimizer = optimizer_for(model, config)
+    assert [(g["name"], g["weight_decay"], g["lr"]) for g in optimizer.param_groups] == [("trunk", 0.5, 0.1), ("trunk", 0.0, 0.1)]
+    before = [p.detach().clone() for p in model.parameters()]
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    assert all((p < old).all() for p, old in zip(list(model.parameters())[1:], before[1:], strict=True))
+    again = optimizer_for(model, config)
+    again.load_state_dict(optimizer.state_dict())
+    assert again.state_dict()["param_groups"] == optimizer.state_dict()["param_groups"]
+    assert optimizer._step_supports_amp_scaling is False
+
+
+def test_options_arrive():
+    model = torch.nn.Linear(2, 2)
+    adam = optimizer_for(model, AdamConfig(beta1=0.8, beta2=0.7, eps=1e-3))
+    assert type(adam) is torch.optim.Adam and adam.defaults["betas"] == (0.8, 0.7) and adam.defaults["eps"] == 1e-3
+    sgd = optimizer_for(model, SGDConfig(momentum=0.9, nesterov=True))
+    assert (sgd.defaults["momentum"], sgd.defaults["nesterov"]) == (0.9, True)
+    assert type(optimizer_for(model, AdamWConfig())) is torch.optim.AdamW
+    with pytest.raises(ValueError, match="nesterov=true needs momentum"):
+        SGDConfig(nesterov=True)
+
+
+@dataclass(frozen=True)
+class SlowConfig(OptimConfig):
+    name: str = "slow"
+    factor: float = 0.5
+
+
+@dataclass(frozen=True)
+class OddConfig:
+    name: str = "odd"
+
+
+def test_an_optimizer_of_ones_own_is_chosen_by_its_name():
+    def slow(groups, *, lr, factor):
+        return torch.optim.SGD(groups, lr=lr * factor)
+
+    OPTIMIZERS.register("slow", config=SlowConfig, build=slow)
+    try:
+        config = load([], ["optim.name=slow", "optim.lr=0.2", "optim.factor=0.25", "optim.clip_norm=1"]).optim
+        assert optimizer_for(torch.nn.Linear(2, 2), config).defaults["lr"] == 0.05
+        with pytest.raises(UserError, match=r"'optim.factor' .* belongs to optim 'slow', but optim.name is 'adamw'"):
+            load([], ["optim.factor=1"])
+    finally:
+        OPTIMIZERS.remove("slow")
+    with pytest.raises(UserError, match=r"optim.name=odd: OddConfig must extend OptimConfig"):
+        OPTIMIZERS.register("odd", config=OddConfig, build=slow)
+
+
+def test_a_schedule_of_ones_own_is_chosen_by_its_name():
+    SCHEDULES.register("steps", build=lambda progress: 1.0 if progress < 0.5 else 0.1)
+    try:
+        rate = schedule(load([], ["optim.schedule=steps"]).optim.schedule, warmup_steps=0, total_steps=11, final_ratio=0.0)
+        assert [rate(step) for step in (0, 4, 6, 10)] == [1.0, 1.0, 0.1, 0.1]
+        assert SCHEDULES["steps"].needs_length
+    finally:
+        SCHEDULES.remove("steps")
