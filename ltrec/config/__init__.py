@@ -9,6 +9,7 @@
     imports.py    modules that register variants of their own
     variants.py   model.name and objective.name choose the dataclass of their section
     settle.py     settings + defaults -> dataclasses, strictly: unknown keys and wrong types are errors
+    class_paths.py  a mapping -> a class to be made
     convert.py    one value -> the type of its field
     dump.py       a config as YAML
     load.py       the door: load(files, words) and dump(config)

@@ -13,7 +13,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from omegaconf import BooleanNode, FloatNode, IntegerNode, PathNode, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
+from ltrec.config.class_paths import FORM, class_path_of
 from ltrec.config.source import Setting
+from ltrec.core.class_path import ClassPath
 from ltrec.core.errors import UserError
 
 _SCALARS: dict[type, Callable[[Any], Any]] = {
@@ -58,6 +60,8 @@ def _converted(hint: Any, value: Any) -> Any:
         return tuple(_converted(kind, element) for kind, element in zip(kinds, value, strict=True))
     if origin is Literal:
         return arguments[[(type(choice), choice) for choice in arguments].index((type(value), value))]
+    if hint is ClassPath:
+        return class_path_of(value)
     converted = None if value is None else _SCALARS[hint](value)
     if converted is None or converted != converted:
         raise ValueError("null, or not a number")
@@ -77,7 +81,7 @@ def describe(hint: Any) -> str:
         return f"a list of {describe(arguments[0])}"
     if get_origin(hint) is tuple:
         return f"a list of {len(arguments)} values ({', '.join(describe(argument) for argument in arguments)})"
-    return {str: "text", Path: "a path", bool: "true or false"}.get(hint, getattr(hint, "__name__", str(hint)))
+    return {str: "text", Path: "a path", bool: "true or false", ClassPath: FORM}.get(hint, getattr(hint, "__name__", str(hint)))
 
 
 def _holds_text(hint: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ def _plain(value: Any, key: str) -> Any:
         return {f.name: _plain(getattr(value, f.name), f"{key}.{f.name}".lstrip(".")) for f in fields(value)}
     if isinstance(value, tuple | list):
         return [_plain(element, key) for element in value]
+    if isinstance(value, Mapping):
+        return {word: _plain(element, key) for word, element in value.items()}
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, str) and ("${" in value or value == "???"):

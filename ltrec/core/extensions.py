@@ -59,8 +59,8 @@ def broken() -> tuple[str, ...]:
     return tuple(_broken)
 
 
-def import_module(name: str, where: str) -> None:
-    """Import a module that a config names.
+def import_module(name: str, where: str) -> ModuleType:
+    """Import a module that a config names, and remember that it did.
 
     Args:
         name: dotted.
@@ -72,7 +72,7 @@ def import_module(name: str, where: str) -> None:
     if not _DOTTED.fullmatch(name):
         raise UserError(f"{where}: {name!r} is no module; write a dotted name, as in my_package.models, never a path")
     if name in _imported:
-        return
+        return sys.modules[name]
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -85,6 +85,7 @@ def import_module(name: str, where: str) -> None:
     except (Exception, SystemExit) as error:
         raise UserError(f"{where}: {name} could not be imported ({_reason(error)})") from error
     _imported[name] = _described(module, _distribution_of(name))
+    return module
 
 
 def import_installed() -> tuple[str, ...]:

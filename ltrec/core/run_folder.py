@@ -13,6 +13,7 @@ runs/<name>/
     profile/      trace.json.gz                        the trace of `--profile`
     stalls/       rank-<r>.txt                         stack traces of ranks that stood still
     wandb/                                             Weights & Biases
+    loggers/                                           what the loggers of `tracking.loggers` write
     crash-<time>-<pid>.txt                             tracebacks of failures that nobody foresaw
     .lock  owner.json                                  who trains here now
     STOP  REQUEUE  THROW-AWAY                          please stop; stopped and not finished; a smoke test, which may be removed
@@ -71,6 +72,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def loggers(self) -> Path:
+        """The `save_dir` of Lightning loggers that a config names."""
+        return self.path / "loggers"
 
     @property
     def last(self) -> Path:

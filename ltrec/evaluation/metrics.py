@@ -104,9 +104,7 @@ def metric_values(key: str, rank_N: Ranks, candidates_N: Ranks | None = None) ->
         known = [form for row in map(METRICS.__getitem__, METRICS) for form in row.keys(["k"])]
         raise UserError(f"{key!r} is no metric; known: {', '.join(known)}")
     if METRICS[name].needs_candidates and candidates_N is None:
-        raise UserError(
-            f"{key} needs the number of candidates of every user, which ranks alone do not tell; take ndcg@k, hr@k or mrr"
-        )
+        raise UserError(f"{key} needs the number of candidates of every user, which ranks alone do not tell; take ndcg@k, hr@k")
     return METRICS[name].of(rank_N, rank_N if candidates_N is None else candidates_N, int(cutoff) if at else None)
 
 
@@ -160,14 +158,7 @@ METRICS.register("hr", title="HR", build=lambda rank_N, _, k: hit_at(rank_N, k))
 METRICS.register("ndcg", title="NDCG", build=lambda rank_N, _, k: ndcg_at(rank_N, k))
 METRICS.register("mrr", title="MRR", whole=True, build=lambda rank_N, _, k: reciprocal_at(rank_N, k))
 METRICS.register("recall", title="Recall", build=lambda rank_N, _, k: hit_at(rank_N, k))
-METRICS.register(
-    "auc",
-    title="AUC",
-    cut=False,
-    whole=True,
-    needs_candidates=True,
-    build=lambda rank_N, candidates_N, _: auc(rank_N, candidates_N),
-)
+METRICS.register("auc", title="AUC", cut=False, whole=True, needs_candidates=True, build=lambda rank_N, n_N, _: auc(rank_N, n_N))
 
 USUAL = ("hr", "recall", "ndcg", "mrr", "auc")
 """What every evaluation measures, in the order of its results; `evaluation.metrics` adds to them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytorch_lightning.callbacks import Callback
 
 from ltrec.config.tree import RunConfig
+from ltrec.run.build.loggers import named_callbacks
 from ltrec.run.build.two_stages import build_switch
 from ltrec.run.preflight import Began
 from ltrec.strategy import Stratified
@@ -52,6 +53,7 @@ def build_callbacks(config: RunConfig, began: Began, metrics: JsonlLogger, stop:
         Preemption(run, stop, every_steps=loop.listen_every_steps),
         *_stratified(config, began, average),
         *_observers(config, began, profile),
+        *named_callbacks(config),
     ]
 
 

@@ -20,7 +20,7 @@ from ltrec.core.storage.slots import go_back
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.combinations import refuse_combinations
 from ltrec.run.build.components import Data, build_datamodule, build_plan, build_stage, check_world, open_data, total_steps
-from ltrec.run.build.loggers import refuse_absent_tracker
+from ltrec.run.build.loggers import refuse_absent_tracker, refuse_classes
 from ltrec.run.build.monitored_metric import not_validated, refuse_monitor
 from ltrec.run.build.narrator import say_untrained, say_visits
 from ltrec.run.build.strata import heirs_of
@@ -98,6 +98,7 @@ def begin(config: RunConfig, stop: StopRequest, until_the_end: ExitStack, *, lim
     meeting = meet(processes, seconds, lambda: stop.kind == END, note)
     run, leads = folder_of(config), processes.world.rank == 0
     with meeting.together() as held:
+        refuse_classes(config)  # whose modules the other ranks must have alike
         held |= code() | settings(config) if processes.world.size > 1 else {}
         refuse_combinations(config)
         refuse_absent_tracker(config)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ltrec.core.bounds import OneOf, check_fields
+from ltrec.core.class_path import ClassPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,10 @@ class TrackingConfig:
     """W&B tags."""
     artifacts: Annotated[str, OneOf("none", "report", "all")] = "report"
     """What W&B gets besides numbers: none, report (what `ltrec report` writes) or all (checkpoints too, aliases best and last)."""
+
+    loggers: tuple[ClassPath, ...] = ()
+    """Lightning loggers besides, each a class_path and its init_args: CSVLogger and TensorBoardLogger of pytorch_lightning.loggers,
+    one of your own. They get the same metrics as W&B; their save_dir is loggers/ in the run folder unless it is given."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from ltrec.core.bounds import INT32, INT64, Between, OneOf, check_fields
+from ltrec.core.class_path import ClassPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ class TrainerConfig:
     container's CPU quota and Slurm's cores, shared among the processes on the machine."""
     progress: bool = True
     """Show a progress bar when the output is a terminal."""
+
+    callbacks: tuple[ClassPath, ...] = ()
+    """Lightning callbacks besides ltrec's own, each a class_path and its init_args, called in this order."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pytorch_lightning.callbacks import Callback, Checkpoint
 from pytorch_lightning.loggers import Logger
 
 from ltrec.config.tree import RunConfig
+from ltrec.core.class_path import find_class, make
 from ltrec.core.errors import UserError
 from ltrec.core.extras import install, missing, require
 from ltrec.core.run_folder import RunFolder
@@ -21,6 +23,34 @@ from ltrec.run.process.processes import Processes
 from ltrec.terminal.screen import note
 from ltrec.tracking.batch_job import group_of, slurm_job
 from ltrec.tracking.wandb import Tracked, send_report, wandb_logger
+
+LOGGERS, CALLBACKS = "tracking.loggers", "trainer.callbacks"
+"""The settings that name classes of Lightning's."""
+
+
+def refuse_classes(config: RunConfig) -> None:
+    """Look at every class that the config names, and make none. Asked on every rank before the run folder is touched.
+
+    Raises:
+        UserError: one is not found, is no logger or no callback, or does not take its arguments.
+    """
+    for spec in config.tracking.loggers:
+        find_class(spec, Logger, LOGGERS)  # type: ignore[type-abstract]
+    for spec in config.trainer.callbacks:
+        if issubclass(find_class(spec, Callback, CALLBACKS), Checkpoint):
+            raise UserError(
+                f"{CALLBACKS}: {spec.class_path} writes checkpoints, which ltrec does itself: trainer.checkpoint_every_steps and "
+                "trainer.monitor say when"
+            )
+
+
+def named_callbacks(config: RunConfig) -> list[Callback]:
+    """The callbacks of `trainer.callbacks`, on every rank.
+
+    Raises:
+        UserError: one refuses to be made.
+    """
+    return [make(spec, Callback, CALLBACKS) for spec in config.trainer.callbacks]
 
 
 def refuse_absent_tracker(config: RunConfig) -> None:
@@ -34,11 +64,19 @@ def refuse_absent_tracker(config: RunConfig) -> None:
 
 
 def tracking_loggers(config: RunConfig, run: RunFolder, processes: Processes) -> list[Logger]:
-    """Loggers besides metrics.jsonl, on rank 0."""
-    if processes.world.rank or config.tracking.wandb == "off":
+    """Loggers besides metrics.jsonl, on rank 0: W&B, then those of `tracking.loggers`.
+
+    Raises:
+        UserError: one of these refuses to be made.
+    """
+    if processes.world.rank:
         return []
-    logger = wandb_logger(config.tracking, tracked(config, run), note)
-    return [] if logger is None else [logger]
+    wandb = None if config.tracking.wandb == "off" else wandb_logger(config.tracking, tracked(config, run), note)
+    named: list[Logger] = []
+    for spec in config.tracking.loggers:
+        named.append(make(spec, Logger, LOGGERS, save_dir=str(run.loggers)))  # type: ignore[type-abstract]
+        named[-1].log_hyperparams(dict(tracked(config, run).config))
+    return [*([] if wandb is None else [wandb]), *named]
 
 
 def track_report(run: RunFolder, report: Path) -> None:

@@ -152,3 +152,4 @@ def log(trainer: pl.Trainer, line: dict[str, float]) -> None:
     """Send one line to every logger under the current optimiser step."""
     for logger in trainer.loggers:
         logger.log_metrics(line, step=trainer.global_step)
+        logger.save()
