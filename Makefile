@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "'$(PYTHON)' cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
-	$(PIP) -e '.[all,dev]'
+	$(PIP) -e '.[all,dev,docs]'
 	@touch $@
 
 .PHONY: quickstart
@@ -63,6 +63,22 @@ test-slow: install ## The tests that take minutes; what the report looks like is
 	    chromium fonts-liberation poppler-utils; } \
 	  || echo "no browser here, and not installed: nobody will look at the report; that needs root and Debian's chromium" >&2
 	$(PYTEST) -m "slow and not gpu and not slurm and not soak"
+
+# The lowest versions come first and win; of everything else constraints.txt has the version.
+LOWEST := build/lowest
+.PHONY: test-lowest
+test-lowest: ## The unit tests on the lowest versions that pyproject.toml allows, in an environment of its own (build/lowest)
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	awk -F== '/^#/ {next} !seen[tolower($$1)]++' constraints-lowest.txt constraints.txt > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --disable-pip-version-check --no-input -c $(LOWEST)/constraints.txt \
+	  $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	$(LOWEST)/bin/python -m pip install --disable-pip-version-check --no-input -c $(LOWEST)/constraints.txt -e '.[all,dev]'
+	OMP_NUM_THREADS=$(TEST_THREADS) $(LOWEST)/bin/python -m pytest -n $(TEST_JOBS) --dist loadfile \
+	  -m "not slow and not gpu and not slurm and not soak" tests/unit tests/distributed
+
+.PHONY: test-install
+test-install: install ## The wheel in an empty environment beside Hydra, without extras: the whole way works (minutes)
+	LTREC_TORCH_INDEX=$(TORCH_INDEX) $(PYTEST) -m slow tests/integration/test_install.py
 
 # Interrupted, it goes on where it was: what it has done is in runs/soak.
 .PHONY: test-soak
@@ -93,6 +109,18 @@ check: install ## Format, lint, types, floors of the house, spelling
 format: install ## Put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+##@ To publish
+
+.PHONY: docs
+docs: install ## The manual as a site in build/site; a link that leads nowhere fails
+	$(BIN)/python -m docs.reference build/docs
+	NO_COLOR=1 $(BIN)/zensical build --strict --clean
+
+.PHONY: wheel
+wheel: install ## Wheel and source archive in dist/
+	rm -rf dist
+	$(BIN)/python -m build
 
 ##@ Measurements
 

@@ -63,6 +63,18 @@ def test_constraints_pin_every_dependency_within_its_bound():
     assert outside == []
 
 
+def test_the_lowest_versions_are_those_that_the_bounds_name():
+    """`make test-lowest` installs what pyproject.toml says is enough, for users; tools and further pins may be newer."""
+    project = tomllib.loads(PYPROJECT.read_text())["project"]
+    extras = [project["optional-dependencies"][extra] for extra in ("deepspeed", "gram", "report", "wandb")]
+    bounds = {}
+    for requirement in map(Requirement, [*project["dependencies"], *(text for extra in extras for text in extra)]):
+        [bounds[canonical(requirement.name)]] = [one.version for one in requirement.specifier if one.operator == ">="]
+    lines = [line for line in (ROOT / "constraints-lowest.txt").read_text().splitlines() if not line.startswith("#")]
+    pinned = dict(line.split("==") for line in lines)
+    assert {name: pinned.get(name) for name in bounds} == bounds
+
+
 def test_every_command_has_its_file_and_every_file_its_command():
     files = {path.stem for path in python_files("ltrec") if path.parts[1:3] == ("cli", "commands")} - {"__init__"}
     assert files == set(COMMANDS)
