@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from ltrec.api.evaluate import evaluate
     from ltrec.api.evaluation import EvaluatedRun, Evaluation
     from ltrec.api.fetch import Fetched, fetch
+    from ltrec.api.predict import Predictions, predict
     from ltrec.api.prepare import prepare
     from ltrec.api.report import Report, report
+    from ltrec.api.run import Run, load_run
+    from ltrec.api.train import load_config, train
     from ltrec.api.verify import verify
     from ltrec.core.errors import Stopped, UserError
 
@@ -39,6 +42,12 @@ _HOMES = {
     "prepare": "ltrec.api.prepare",
     "report": "ltrec.api.report",
     "verify": "ltrec.api.verify",
+    "Predictions": "ltrec.api.predict",
+    "Run": "ltrec.api.run",
+    "load_config": "ltrec.api.train",
+    "load_run": "ltrec.api.run",
+    "predict": "ltrec.api.predict",
+    "train": "ltrec.api.train",
 }
 """Where each public name is at home."""
 
@@ -50,14 +59,20 @@ __all__ = [
     "EvaluatedRun",
     "Evaluation",
     "Fetched",
+    "Predictions",
     "Report",
+    "Run",
     "Stopped",
     "UserError",
     "__version__",
     "evaluate",
     "fetch",
+    "load_config",
+    "load_run",
+    "predict",
     "prepare",
     "report",
+    "train",
     "verify",
 ]
 

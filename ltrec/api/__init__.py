@@ -14,6 +14,8 @@ they are; numbers that are not finite (no users, no base) are None:
     predict           predictions, rows, k, checkpoint
     report            report
     fetch             events, notice
+    gate              verdict, text, metric, margin, head_from, seeds, seeds_missing, tail, head:
+                      {users, base, change, low, high, p, verdict, users_to_decide, seeds_to_decide}
 
 In a notebook as in a command: what fails for a reason that the caller can mend raises `ltrec.UserError` with one line. Nothing is
 printed unless `progress=True`, and the process is left as it was found (`session`).

@@ -1,13 +1,16 @@
-"""`ltrec doctor`: what this machine can run; under torchrun, what these machines can run together."""
+"""`ltrec doctor`: what this machine can run; under torchrun, what these machines can run together.
+
+With `--json`: findings: [{verdict, name, says, remedy, machine}], verdict.
+"""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ltrec.cli.json_answers import doctor_answer
 from ltrec.doctor.checks import consult, exit_code, show, verdict
 from ltrec.run.process.processes import detect
 from ltrec.terminal.screen import speaking
@@ -27,6 +30,6 @@ def doctor(
         return
     with speaking(for_scripts=as_json) as screen:
         show(findings, screen.lines)
-        screen.answer(doctor_answer(findings, verdict(findings)))
+        screen.answer({"findings": [asdict(finding) for finding in findings], "verdict": verdict(findings)})
     if code := exit_code(findings):
         raise typer.Exit(code)

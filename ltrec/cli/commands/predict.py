@@ -7,17 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
-from ltrec.inference.predict import predict as write_predictions
-from ltrec.run.build.components import build_histories, open_data
-from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
-from ltrec.run.folder.reopen import reopen
-from ltrec.run.process.crash_file import traceback_in
-from ltrec.run.process.processes import detect
-from ltrec.run.scoring.memory import memory_of
-from ltrec.run.scoring.scorer import load_score
-from ltrec.terminal.progress_row import StageBar
+from ltrec.api.predict import predict as recommend
 from ltrec.terminal.screen import speaking
 
 
@@ -32,24 +22,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Recommend to every known user from the whole stored history: user_id, rank, item_id, score."""
-    processes = detect()
-    if processes.world.size > 1:
-        raise UserError("ltrec predict runs in one process; start it without torchrun")
-    folder = RunFolder(run)
-    config = reopen(folder, settings or [], data)
-    opened = open_data(config)
-    path, chosen = out or folder.predictions, find_checkpoint(folder, checkpoint)
-    with speaking(for_scripts=as_json) as screen, traceback_in(folder.path):
-        with StageBar(screen) as bar:
-            memory = memory_of(folder, config, opened, chosen, processes, bar.update, weights=weights)
-            rows = write_predictions(
-                load_score(config, opened, chosen, processes, memory, weights=weights),
-                build_histories(config, opened, "all"),
-                opened.vocabulary.item_id,
-                k=k,
-                filter_seen=config.evaluation.filter_seen,
-                out=path,
-                on_progress=lambda done, total: bar.update("ranking users", done, total),
-            )
-        screen.say(f"{rows:,} recommendations of {chosen.name}: {path}")
-        screen.answer({"predictions": str(path), "rows": rows, "k": k, "checkpoint": str(chosen)})
+    with speaking(for_scripts=as_json) as screen:
+        found = recommend(run, *(settings or []), out=out, k=k, checkpoint=checkpoint, data=data, weights=weights)
+        screen.say(f"{found.rows:,} recommendations of {found.checkpoint.name}: {found.path}")
+        screen.answer(found.to_dict())

@@ -1,0 +1,66 @@
+"""`ltrec.train`: train a run, alone or as one process of several; called again after an interruption it goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ltrec.api.run import Run
+from ltrec.api.session import session
+from ltrec.api.settings import Setting, files_and_words
+from ltrec.config.load import load
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.run.folder.in_place import in_place
+from ltrec.run.process.rendezvous import tell_others
+from ltrec.run.train import train as train_run
+
+
+def train(
+    *settings: Setting,
+    data: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    profile: int = 0,
+    progress: bool = False,
+    **overrides: Any,
+) -> Run:
+    """Train a run to its end; go on with it where its folder holds a checkpoint. A run that is finished is returned as it is.
+
+        ltrec.train("conf/experiment/quickstart.yaml", {"optim.lr": 1e-3}, data="data/mine", name="mine")
+
+    Args:
+        settings: config files, left to right, and mappings of settings with dotted or nested keys, which win.
+        data: the prepared data set: `data.path`.
+        profile: record so many steps, after a few, as a trace in the run folder.
+        progress: show what the command line shows.
+        overrides: settings by section: name="mine", seed=1, optim={"lr": 1e-3}; they win over all others.
+
+    Raises:
+        UserError: anything the caller can mend: a setting, missing data, another run in the folder, ...
+        Stopped: training was interrupted (Ctrl-C, a notebook's stop button) and saved; the same call goes on from there.
+    """
+    with session(progress=progress) as call:
+        config = settled(*settings, data=data, where=call.where, **overrides)
+        return Run(train_run(config, profile=profile).path, config)
+
+
+def load_config(*settings: Setting, data: str | os.PathLike[str] | Mapping[str, Any] | None = None, **overrides: Any) -> RunConfig:
+    """All settings of a run that `train` would make of the same arguments.
+
+    Raises:
+        UserError: a missing file, an unknown key (with the nearest one), a wrong type, a refused value.
+    """
+    with session(progress=False) as call:
+        return settled(*settings, data=data, where=call.where, **overrides)
+
+
+def settled(*settings: Setting, data: Any, where: str, **overrides: Any) -> RunConfig:
+    """The settings as one config, said to stand `where`; the other processes of the run hear of a refusal."""
+    try:
+        if data is not None:
+            overrides["data"] = data if isinstance(data, Mapping) else {"path": os.fspath(data)}
+        files, words = files_and_words(settings, overrides)
+        return in_place(load(files, words, where=where), files, words)
+    except UserError as error:
+        tell_others(error)
+        raise

@@ -1,0 +1,54 @@
+"""The smoke test: three steps of everything into a throw-away run. Does it all work, before it is left alone for days?"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+from ltrec.config.tree import RunConfig
+from ltrec.run.evaluate import evaluate_run
+from ltrec.run.folder.ownership import owning
+from ltrec.run.process.processes import detect
+from ltrec.run.train import train
+from ltrec.terminal.screen import note, say
+from ltrec.training.switch_config import SwitchConfig
+
+SMOKE_STEPS = 3
+
+
+def smoke_test(config: RunConfig) -> None:
+    """Three steps, a validation, a checkpoint, a resume, and the evaluation of that checkpoint; then the run is removed.
+
+    Raises:
+        UserError: what the run itself would be refused for.
+    """
+    processes, short = detect(), _shortened(config)
+    run = train(short, steps_per_epoch=SMOKE_STEPS, afresh=True)  # whatever a failed attempt left
+    again = replace(short, trainer=replace(short.trainer, max_epochs=2))
+    train(again, steps_per_epoch=SMOKE_STEPS)
+    if processes.world.size == 1:
+        evaluate_run(run, "valid", "last", processes)
+    if processes.world.rank == 0:
+        with owning(run, note):
+            shutil.rmtree(run.path)
+        say("smoke test passed: training, validation, checkpoint, resume, evaluation")
+
+
+def _shortened(config: RunConfig) -> RunConfig:
+    """One epoch that logs, validates and saves as soon as it can, in a folder of its own."""
+    return replace(
+        config,
+        name=f"{config.name}-smoke",
+        resume="auto",
+        tracking=replace(config.tracking, wandb="off" if config.tracking.wandb == "off" else "offline"),
+        trainer=replace(
+            config.trainer, max_epochs=1, max_steps=-1, validate_every_epochs=1, log_every_steps=1, checkpoint_every_steps=2
+        ),
+        switch=config.switch if config.trained_plugin.name == "none" else _soon(config.switch),
+    )
+
+
+def _soon(switch: SwitchConfig) -> SwitchConfig:
+    """A switch inside the smoke test's first run, unless plugins are awake from the start."""
+    steps = SMOKE_STEPS if switch.by == "share" and switch.at else switch.at
+    return replace(switch, by="step", at=min(steps, SMOKE_STEPS - 1))
