@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ltrec.api.evaluate import evaluate
     from ltrec.api.evaluation import EvaluatedRun, Evaluation
     from ltrec.api.fetch import Fetched, fetch
+    from ltrec.api.gate import Verdict, gate
     from ltrec.api.predict import Predictions, predict
     from ltrec.api.prepare import prepare
     from ltrec.api.report import Report, report
@@ -48,6 +49,8 @@ _HOMES = {
     "load_run": "ltrec.api.run",
     "predict": "ltrec.api.predict",
     "train": "ltrec.api.train",
+    "Verdict": "ltrec.api.gate",
+    "gate": "ltrec.api.gate",
 }
 """Where each public name is at home."""
 
@@ -64,9 +67,11 @@ __all__ = [
     "Run",
     "Stopped",
     "UserError",
+    "Verdict",
     "__version__",
     "evaluate",
     "fetch",
+    "gate",
     "load_config",
     "load_run",
     "predict",

@@ -10,13 +10,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from ltrec.core.counting import counted
 from ltrec.evaluation.comparison.compare import Comparison, Difference
-from ltrec.evaluation.comparison.gate_words import deciding, head_test, head_told, share, tail_test, tail_told, too_few_seeds
-from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate
+from ltrec.evaluation.comparison.gate_words import gate_sentence, pretty
+from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, Gate
 from ltrec.evaluation.estimates import Estimate
 from ltrec.evaluation.memory.words import memory_line
-from ltrec.evaluation.metrics import title_of, unusual
+from ltrec.evaluation.metrics import unusual
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.training_facts import convergence_lines, ranked_line
@@ -167,24 +166,6 @@ def gate_line(gate: Gate) -> Text:
     return line
 
 
-def gate_sentence(gate: Gate, verdict: DatasetVerdict) -> str:
-    """Did the tail gain, did the head pay, and what would decide it?"""
-    tail, head, metric = verdict.tail, verdict.head, pretty(gate.metric)
-    tail_users, head_users = counted(tail.users, "user"), counted(head.users, "user")
-    if verdict.seeds_missing:
-        return (
-            f"{too_few_seeds(verdict)} So far, with {verdict.other} instead of {verdict.base}, the tail changed by "
-            f"{share(tail.change, tail.base)} {metric} ({tail_users}) and the head by {share(head.change, head.base)} "
-            f"({head_users})."
-        )
-    judged = (
-        f"With {verdict.other} instead of {verdict.base} {tail_told(tail, metric)} ({tail_test(tail)}; {tail_users}), and "
-        f"{head_told(head, gate)} ({share(head.change, head.base)}, at worst {share(head.low, head.base)}; "
-        f"{head_test(head, gate)}; {head_users}; {verdict.seeds} training seeds)."
-    )
-    return " ".join((judged, *deciding(verdict)))
-
-
 def estimate(value: Estimate) -> str:
     """``0.1234 [0.1200, 0.1270]``."""
     return "-" if math.isnan(value.mean) else f"{value.mean:.4f} [{value.low:.4f}, {value.high:.4f}]"
@@ -193,11 +174,6 @@ def estimate(value: Estimate) -> str:
 def number(value: float, digits: int = 4) -> str:
     """Fixed digits; a dash for nothing."""
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def pretty(metric: str) -> str:
-    """``ndcg@10`` -> ``NDCG@10``; what is no metric stays."""
-    return title_of(metric) or metric
 
 
 def _cutoff(summary: Summary) -> str:

@@ -8,7 +8,31 @@ from __future__ import annotations
 
 from ltrec.core.counting import counted
 from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side
+from ltrec.evaluation.metrics import title_of
 from ltrec.evaluation.statistics.power import MOST_SEEDS, POWER
+
+
+def gate_sentence(gate: Gate, verdict: DatasetVerdict) -> str:
+    """Did the tail gain, did the head pay, and what would decide it?"""
+    tail, head, metric = verdict.tail, verdict.head, pretty(gate.metric)
+    tail_users, head_users = counted(tail.users, "user"), counted(head.users, "user")
+    if verdict.seeds_missing:
+        return (
+            f"{too_few_seeds(verdict)} So far, with {verdict.other} instead of {verdict.base}, the tail changed by "
+            f"{share(tail.change, tail.base)} {metric} ({tail_users}) and the head by {share(head.change, head.base)} "
+            f"({head_users})."
+        )
+    judged = (
+        f"With {verdict.other} instead of {verdict.base} {tail_told(tail, metric)} ({tail_test(tail)}; {tail_users}), and "
+        f"{head_told(head, gate)} ({share(head.change, head.base)}, at worst {share(head.low, head.base)}; "
+        f"{head_test(head, gate)}; {head_users}; {verdict.seeds} training seeds)."
+    )
+    return " ".join((judged, *deciding(verdict)))
+
+
+def pretty(metric: str) -> str:
+    """``ndcg@10`` -> ``NDCG@10``; what is no metric stays."""
+    return title_of(metric) or metric
 
 
 def share(change: float, base: float) -> str:
