@@ -12,7 +12,7 @@ from ltrec.evaluation.metrics import per_user
 from ltrec.evaluation.ranking import num_parts, rank_split
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, EvalTable, RankedRows, assemble
 from ltrec.run.build.components import Data, build_histories
-from ltrec.run.evaluate import protocol_of
+from ltrec.run.scoring.protocol import protocol_of
 
 CUTOFFS = (10, 20)
 METRICS = ("ndcg@10", "hr@10", "ndcg@20")

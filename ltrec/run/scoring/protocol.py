@@ -1,0 +1,31 @@
+"""How a run is evaluated: which items are candidates, and whether items of the history are left out."""
+
+from __future__ import annotations
+
+from ltrec.config.tree import RunConfig
+from ltrec.evaluation.baselines import BASELINES
+from ltrec.evaluation.ranking import Negatives
+from ltrec.evaluation.table import Protocol
+from ltrec.run.build.components import Data
+
+
+def protocol_of(config: RunConfig, data: Data, split: str) -> Protocol:
+    """The run's evaluation protocol on a split."""
+    negatives = negatives_of(config)
+    return Protocol(
+        manifest=data.manifest.digest,
+        split=split,
+        candidates="full" if negatives is None else negatives.phrase,
+        filter_seen=config.evaluation.filter_seen,
+    )
+
+
+def baseline_protocol(protocol: Protocol, name: str) -> Protocol:
+    """A baseline's protocol: the run's, except that baselines which only score seen items do not filter them."""
+    return Protocol(protocol.manifest, protocol.split, protocol.candidates, protocol.filter_seen and BASELINES[name])
+
+
+def negatives_of(config: RunConfig) -> Negatives | None:
+    """The sampled candidates; None for a full ranking."""
+    evaluation = config.evaluation
+    return Negatives(evaluation.sampled_negatives, evaluation.seed) if evaluation.candidates == "sampled" else None

@@ -1,0 +1,93 @@
+"""One scorer ranks the users of a split, and leaves one table. A table that already answers the same question is kept.
+
+The protocol fixes the chunks of users. Process r of W ranks every W-th chunk and rank 0 writes the file, so the file does not
+depend on W.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.data.reach import read_reach
+from ltrec.data.stream.reading.histories import Score, SplitHistories
+from ltrec.distributed.collectives import all_gather_parts, any_rank, current_world
+from ltrec.evaluation.catalogue import ItemCatalogue
+from ltrec.evaluation.ranking import num_parts, rank_split
+from ltrec.evaluation.table import EvalTable, Protocol, RankedRows, assemble
+from ltrec.evaluation.training_facts import KEY
+from ltrec.run.build.components import Data
+from ltrec.run.scoring.protocol import negatives_of
+from ltrec.terminal.screen import note
+
+
+@dataclass(frozen=True, slots=True)
+class RankingJob:
+    """What is to be ranked.
+
+    Attributes:
+        name: of the scorer.
+        make_score: loads the scorer; called only when the users must be ranked.
+        file: where the table goes.
+        source: what the table says about where its scores come from.
+        protocol: how the users are ranked.
+    """
+
+    name: str
+    make_score: Callable[[], Score]
+    file: Path
+    source: dict[str, Any]
+    protocol: Protocol
+
+    def run(self, config: RunConfig, data: Data, histories: SplitHistories, on_progress: Callable[[int, int], None]) -> None:
+        """Rank the users and write the table, unless it is there. All processes call it together."""
+        existing = self._existing_table()
+        must_rank = any_rank(existing is None) or existing is None
+        table = self._rank(config, data, histories, on_progress) if must_rank else existing
+        assert table is not None
+        if current_world().rank == 0 and (must_rank or table.source != self.source):
+            replace(table, source=self.source).write(self.file)
+
+    def _existing_table(self) -> EvalTable | None:
+        """The table on disk; None when there is none, it is damaged, or it is about other scores or another protocol.
+
+        How far training has come since is no part of the question: those facts are brought up to date without ranking again.
+        """
+        if not self.file.exists():
+            return None
+        try:
+            table = EvalTable.read(self.file)
+        except UserError as error:
+            if current_world().rank == 0:
+                note(f"{error.args[0].removesuffix('; evaluate again')}: ranking again")
+            return None
+        same = table.protocol == self.protocol and {**table.source, KEY: 0} == {**self.source, KEY: 0}
+        return table if same else None
+
+    def _rank(self, config: RunConfig, data: Data, histories: SplitHistories, on_progress: Callable[[int, int], None]) -> EvalTable:
+        world, parts = current_world(), list[RankedRows]()
+        mine = range(world.rank, num_parts(histories), world.size)
+        ranked = rank_split(
+            self.make_score(),
+            histories,
+            data.vocabulary.train_count,
+            parts=mine,
+            filter_seen=self.protocol.filter_seen,
+            top_k=config.evaluation.top_k,
+            negatives=negatives_of(config),
+        )
+        for part in ranked:
+            parts.append(part)
+            on_progress(len(parts), len(mine))
+        return assemble(
+            [part for of_rank in all_gather_parts(parts) for part in of_rank],
+            protocol=self.protocol,
+            source=self.source,
+            strata=data.manifest.strata,
+            catalogue=ItemCatalogue.of(data.vocabulary.train_count),
+            reach=read_reach(data.folder, data.manifest, self.protocol.split),
+        )
