@@ -48,7 +48,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.run.build.components import Data, build_plan, build_stage, open_data
+from ltrec.run.build.components import Data, build_module, build_plan, open_data
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.build.two_stages import build_switch
 from ltrec.run.process.processes import Processes
@@ -194,7 +194,7 @@ class Bench:
             enable_model_summary=False,
             enable_progress_bar=False,
         )
-        stage = build_stage(config, self.data, plan)
+        stage = build_module(config, self.data, plan)
         trainer.fit(stage, train_dataloaders=DataLoader(batches, batch_size=None))  # type: ignore[arg-type]  # a list is a data set
         gc.collect()
         return watch.turn()

@@ -42,7 +42,7 @@ from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
 from ltrec.distributed.stores.flat import FlatStore
-from ltrec.run.build.components import Data, build_plan, build_stage, open_data
+from ltrec.run.build.components import Data, build_module, build_plan, open_data
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.process.processes import Processes
 from ltrec.strategy import Stratified
@@ -167,7 +167,7 @@ class Bench:
     def fit(self, strategy: Strategy, mode: str, batches: list[SequenceBatch], callback: pl.Callback) -> pl.LightningModule:
         """Train a fresh model on the batches."""
         config: RunConfig = self.configs[mode]
-        stage = build_stage(config, self.data, self.plan)
+        stage = build_module(config, self.data, self.plan)
         trainer = pl.Trainer(
             accelerator="cpu",
             devices=WORLD,

@@ -15,7 +15,7 @@ import torch
 from ltrec.config.load import load
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.run.build.components import build_plan, build_stage, open_data
+from ltrec.run.build.components import build_module, build_plan, open_data
 
 CONFIG = Path(__file__).parents[1] / "conf" / "experiment" / "quickstart.yaml"
 
@@ -25,7 +25,7 @@ def main(data: str, number: str, *words: str) -> None:
     config = load([CONFIG], [f"data.path={data}", "trainer.accelerator=cpu", *words])
     opened = open_data(config)
     plan = build_plan(config, opened)
-    stage = build_stage(config, opened, plan)
+    stage = build_module(config, opened, plan)
     batches = list(islice(StreamLoader(opened.folder, opened.manifest, plan, world=World()), int(number)))
     optimizer = torch.optim.AdamW(stage.parameters())
 

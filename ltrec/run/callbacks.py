@@ -7,7 +7,7 @@ from pytorch_lightning.callbacks import Callback
 from ltrec.config.tree import RunConfig
 from ltrec.run.build.loggers import named_callbacks
 from ltrec.run.build.two_stages import build_switch
-from ltrec.run.preflight import Began
+from ltrec.run.preflight import ReadyRun
 from ltrec.strategy import Stratified
 from ltrec.strategy.rule_state import RuleState
 from ltrec.terminal.screen import note
@@ -26,21 +26,21 @@ from ltrec.training.callbacks.weight_average import WeightAverage
 from ltrec.training.stop_signals import StopRequest
 
 
-def build_callbacks(config: RunConfig, began: Began, metrics: JsonlLogger, stop: StopRequest, *, profile: int) -> list[Callback]:
+def build_callbacks(config: RunConfig, ready: ReadyRun, metrics: JsonlLogger, stop: StopRequest, *, profile: int) -> list[Callback]:
     """What acts on training: all callbacks of a run but those that speak to the terminal or look at the checkpoint it resumes.
 
     Args:
         config: the resolved run.
-        began: the run folder and what was built of the config.
+        ready: the run folder and what was built of the config.
         metrics: metrics.jsonl.
         stop: what signals ask of this process.
         profile: optimiser steps to record as a trace; 0 = none.
     """
-    loop, run, health = config.trainer, began.run, Health()
+    loop, run, health = config.trainer, ready.run, Health()
     average = WeightAverage(loop.ema) if loop.ema else None
-    switch = build_switch(config, run.checkpoints, average, quiet=began.processes.world.rank > 0)
+    switch = build_switch(config, run.checkpoints, average, quiet=ready.processes.world.rank > 0)
     checkpoints = Checkpoints(
-        run.checkpoints, metrics, monitor=loop.monitor, every_steps=loop.checkpoint_every_steps, record=began.record
+        run.checkpoints, metrics, monitor=loop.monitor, every_steps=loop.checkpoint_every_steps, record=ready.record
     )
     return [
         *(callback for callback in (switch, average) if callback is not None),
@@ -51,24 +51,24 @@ def build_callbacks(config: RunConfig, began: Began, metrics: JsonlLogger, stop:
         *([Patience(loop.monitor, loop.patience)] if loop.patience else []),
         checkpoints,
         Preemption(run, stop, every_steps=loop.listen_every_steps),
-        *_stratified(config, began, average),
-        *_observers(config, began, profile),
+        *_stratified(config, ready, average),
+        *_observers(config, ready, profile),
         *named_callbacks(config),
     ]
 
 
-def _stratified(config: RunConfig, began: Began, average: WeightAverage | None) -> list[Callback]:
+def _stratified(config: RunConfig, ready: ReadyRun, average: WeightAverage | None) -> list[Callback]:
     """What only stratified training needs."""
-    strategy, every_steps = began.strategy, config.strategy.check_every_steps
+    strategy, every_steps = ready.strategy, config.strategy.check_every_steps
     return [
         *([RuleState(strategy.options.rule)] if isinstance(strategy, Stratified) else []),
         *([RankConsistency(every_steps, average)] if every_steps else []),
     ]
 
 
-def _observers(config: RunConfig, began: Began, profile: int) -> list[Callback]:
+def _observers(config: RunConfig, ready: ReadyRun, profile: int) -> list[Callback]:
     """What watches training and changes nothing."""
-    run, stall = began.run, config.trainer.stall_seconds
+    run, stall = ready.run, config.trainer.stall_seconds
     return [
         *([Watchdog(run.stalls, stall, note)] if stall else []),
         *([Profile(run.profile, profile, note)] if profile else []),

@@ -1,10 +1,13 @@
-"""Before the first step: everything that can be refused is, on every rank alike; then the run folder is ours, and opened.
+"""Before the first step: whatever can be refused is refused, on every rank alike; only then is anything written.
 
-settings, machine, folder   ->   the folder is owned by rank 0   ->   data, model, checkpoint   ->   all ranks agree   ->   begun
+    settings, machine, folder -> rank 0 owns the folder -> data, model, checkpoint -> all ranks agree -> the folder is opened
+
+Each arrow is a `Meeting.together`: a failure on one rank is the same line on all of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +22,7 @@ from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.slots import go_back
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.combinations import refuse_combinations
-from ltrec.run.build.components import Data, build_datamodule, build_plan, build_stage, check_world, open_data, total_steps
+from ltrec.run.build.components import Data, build_datamodule, build_module, build_plan, check_world, open_data, total_steps
 from ltrec.run.build.loggers import refuse_absent_tracker, refuse_classes
 from ltrec.run.build.monitored_metric import not_validated, refuse_monitor
 from ltrec.run.build.narrator import say_untrained, say_visits
@@ -49,109 +52,116 @@ from ltrec.training.stop_signals import END, StopRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Began:
-    """A run that may take its first step. The meeting is kept, for torch's processes go on using its store."""
+class ReadyRun:
+    """A run that may take its first step.
+
+    Attributes:
+        meeting: kept, for torch's process group goes on using its store.
+        processes: this process among all.
+        run: the run folder, which rank 0 owns.
+        resume: the checkpoint to resume from; None = from scratch.
+        module: the Lightning module.
+        datamodule: its data.
+        strategy: Lightning's.
+        record: what its checkpoints remember of the run.
+        finished: why there is nothing left to train, in a sentence; None when there is. Then nothing was written.
+    """
 
     meeting: Meeting
     processes: Processes
     run: RunFolder
     resume: Path | None
-    stage: BackboneModule
+    module: BackboneModule
     datamodule: StreamDataModule
     strategy: str | Strategy
     record: dict[str, Any]
-    """What its checkpoints remember of it."""
-    over: str | None
-    """Why there is nothing to do, if so; then nothing was written."""
+    finished: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """What is made of the config on one rank, what provenance should remember of it, and what the other ranks must hold as well."""
+    """What one rank makes of the config.
+
+    Attributes:
+        sources: what provenance says of the checkpoints that the run comes from, and of its strata.
+        held: what the other ranks must hold as well, by name.
+    """
 
     data: Data
     plan: Plan
-    stage: BackboneModule
+    module: BackboneModule
     datamodule: StreamDataModule
     strategy: str | Strategy
     resume: Path | None
-    origin: dict[str, Any]
-    start: dict[str, str]
-    over: str | None
+    sources: dict[str, Any]
+    held: dict[str, str]
+    finished: str | None
 
 
-def begin(config: RunConfig, stop: StopRequest, until_the_end: ExitStack, *, limit: int | None, afresh: bool) -> Began:
+def run_preflight(config: RunConfig, stop: StopRequest, exit_stack: ExitStack, *, limit: int | None, disposable: bool) -> ReadyRun:
     """Check everything, own the run folder, agree with the other ranks, and open the folder.
 
     Args:
         config: the resolved run.
         stop: what signals asked of this process.
-        until_the_end: holds the run folder's ownership.
-        limit: epochs are cut to so many steps, if at all.
-        afresh: a throw-away run, which begins again whatever an attempt before it left.
+        exit_stack: closed when training ends; it holds the ownership of the run folder.
+        limit: epochs are cut to so many steps; None = they are whole.
+        disposable: a smoke test, which begins again whatever an attempt before it left.
 
     Raises:
         UserError: for anything the user can mend, on any rank: the same on all.
     """
     processes = detect()
-    seconds = config.trainer.timeout_seconds
-    meeting = meet(processes, seconds, lambda: stop.kind == END, note)
-    run, leads = folder_of(config), processes.world.rank == 0
+    meeting = meet(processes, config.trainer.timeout_seconds, lambda: stop.kind == END, note)
+    run, is_rank_0 = folder_of(config), processes.world.rank == 0
     with meeting.together() as held:
         refuse_classes(config)  # whose modules the other ranks must have alike
         held |= code() | settings(config) if processes.world.size > 1 else {}
-        refuse_combinations(config)
-        refuse_absent_tracker(config)
-        check_world(config, processes.world.size)
-        accelerator_of(config)
+        _refuse_settings(config, processes)
         if config.trainer.threads:
             torch.set_num_threads(config.trainer.threads)
-        if leads:
-            _look(config, afresh)
-            until_the_end.enter_context(owning(run, note))
+        if is_rank_0:
+            _find_run(config, disposable)
+            exit_stack.enter_context(owning(run, note))
     with meeting.together() as held:
-        built = _build(config, processes, limit=limit, afresh=afresh)
-        held |= built.start
+        built = _build(config, processes, limit=limit, disposable=disposable)
+        held |= built.held
     with meeting.together():
-        if leads and built.over is None:
-            if built.resume is not None and built.resume.parent == run.checkpoints and built.resume != run.last:
-                go_back(run.last, built.resume)
-            origin = provenance(Path(config.data.path), built.data.manifest, config.seed, processes.world.size)
-            if built.resume is not None:
-                set_damaged_provenance_aside(run, note)
-            begin_run(run, config, origin | built.origin, fresh=built.resume is None, disposable=afresh)
-            _tell(config, built, limit)
-    record = record_of(config, run_id(run) if leads and built.over is None else "", total_steps(config, built.plan))
-    return Began(meeting, processes, run, built.resume, built.stage, built.datamodule, built.strategy, record, built.over)
+        if is_rank_0 and built.finished is None:
+            _open_folder(config, run, built, processes, disposable=disposable)
+            _announce(config, built, limit)
+    identity = run_id(run) if is_rank_0 and built.finished is None else ""
+    record = record_of(config, identity, total_steps(config, built.plan))
+    return ReadyRun(meeting, processes, run, built.resume, built.module, built.datamodule, built.strategy, record, built.finished)
 
 
-def _tell(config: RunConfig, built: _Built, limit: int | None) -> None:
-    """What nobody should overlook about a run that begins."""
-    say_visits(built.plan)
-    say_untrained(built.plan, heirs_of(config, built.data.manifest))
-    if limit is None and (line := not_validated(config, built.plan)):
-        note(line)
+def _refuse_settings(config: RunConfig, processes: Processes) -> None:
+    """What the settings and the machine alone can tell, before any data are looked at."""
+    refuse_combinations(config)
+    refuse_absent_tracker(config)
+    check_world(config, processes.world.size)
+    accelerator_of(config)
 
 
-def _look(config: RunConfig, afresh: bool) -> tuple[RunFolder, Path | None]:
-    """The run folder and where to go on, looked at without writing."""
-    if afresh:
+def _find_run(config: RunConfig, disposable: bool) -> tuple[RunFolder, Path | None]:
+    """The run folder, with the checkpoint to resume from. Nothing is written."""
+    if disposable:
         refuse_unless_disposable(folder_of(config))
         return folder_of(config), None
     return find_run(config)
 
 
-def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh: bool) -> _Built:
+def _build(config: RunConfig, processes: Processes, *, limit: int | None, disposable: bool) -> _Built:
     """Data, model and strategy, with what was learned so far. Looks at the folder again: now nobody else writes there."""
     data = open_data(config)
     plan = build_plan(config, data)
     refuse_plugins(config, plan, limit=limit)
     refuse_average_of_one(config, plan.steps_per_epoch)
-    stage, datamodule = build_stage(config, data, plan), build_datamodule(config, data, plan, processes.world)
-    refuse_monitor(config, stage.validator, datamodule.validation)
-    run, resume = _look(config, afresh)
+    module, datamodule = build_module(config, data, plan), build_datamodule(config, data, plan, processes.world)
+    refuse_monitor(config, module.validator, datamodule.validation)
+    run, resume = _find_run(config, disposable)
     state: dict[str, Any] = {}
-    over: str | None = None
+    finished: str | None = None
     if resume is None:
         refuse_other_data_there(run, data.manifest.digest)
     else:
@@ -159,31 +169,47 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, afresh
             run,
             resume,
             config,
-            stage,
+            module,
             manifest_digest=data.manifest.digest,
             total_steps=total_steps(config, plan) if limit is None else None,
             say=note if processes.world.rank == 0 else lambda _: None,
         )
         if resume.parent == run.checkpoints:
-            over = why_finished(config, state, steps_per_epoch=min(plan.steps_per_epoch, limit or plan.steps_per_epoch))
-    started = start_from(config, stage, data.manifest.digest) if config.init_from and resume is None else None
+            finished = why_finished(config, state, steps_per_epoch=min(plan.steps_per_epoch, limit or plan.steps_per_epoch))
+    started = start_from(config, module, data.manifest.digest) if config.init_from and resume is None else None
     strategy = build_strategy(config, processes, accelerator_of(config), build_stratified_options(config, data, plan))
     if isinstance(strategy, Stratified):
-        strategy.refuse(stage, config.trainer.accumulate)
-    run_id = "" if resume is None else state["run"]["run_id"]
-    origin = {"training_strata": plan.strata.names(), **_sources(run, resume, run_id, started)}
-    step = state.get("global_step", 0)
-    start = data_and_start(data.manifest, resume, step, started) if processes.world.size > 1 else {}
-    return _Built(data, plan, stage, datamodule, strategy, resume, origin, start, over)
+        strategy.refuse(module, config.trainer.accumulate)
+    sources = {"training_strata": plan.strata.names(), **_sources(run, resume, state, started)}
+    held = data_and_start(data.manifest, resume, state.get("global_step", 0), started) if processes.world.size > 1 else {}
+    return _Built(data, plan, module, datamodule, strategy, resume, sources, held, finished)
 
 
-def _sources(run: RunFolder, resume: Path | None, run_id: str, started: dict[str, Any] | None) -> dict[str, Any]:
-    """Checkpoints of other runs that this one comes from; the identity of one that goes on."""
+def _open_folder(config: RunConfig, run: RunFolder, built: _Built, processes: Processes, *, disposable: bool) -> None:
+    """Make the folder say what is about to be trained; rank 0 alone does this, and from here on things are written."""
+    if built.resume is not None:
+        if built.resume.parent == run.checkpoints and built.resume != run.last:
+            go_back(run.last, built.resume)
+        set_damaged_provenance_aside(run, note)
+    origin = provenance(Path(config.data.path), built.data.manifest, config.seed, processes.world.size)
+    begin_run(run, config, origin | built.sources, fresh=built.resume is None, disposable=disposable)
+
+
+def _announce(config: RunConfig, built: _Built, limit: int | None) -> None:
+    """What nobody should overlook about a run that begins."""
+    say_visits(built.plan)
+    say_untrained(built.plan, heirs_of(config, built.data.manifest))
+    if limit is None and (line := not_validated(config, built.plan)):
+        note(line)
+
+
+def _sources(run: RunFolder, resume: Path | None, state: Mapping[str, Any], started: dict[str, Any] | None) -> dict[str, Any]:
+    """Checkpoints of other runs that this one comes from; of a run that is resumed, its identity."""
     sources: dict[str, Any] = {} if started is None else {"init_from": started}
     if resume is not None and not is_inside(resume, run):
         sources["resumed_from"] = str(resume.absolute())
     elif resume is not None:
-        sources["run_id"] = run_id  # where its provenance is lost
+        sources["run_id"] = state["run"]["run_id"]  # in case its provenance is lost
     return sources
 
 

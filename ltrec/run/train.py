@@ -1,4 +1,4 @@
-"""Train: open the data, open the run folder, hand both to Lightning."""
+"""Train: check and open everything (`preflight`), hand it to Lightning, and count a memory where the run has one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ltrec.run.build.narrator import Narrator
 from ltrec.run.callbacks import build_callbacks
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.restore_check import RestoreCheck, blame_checkpoint
-from ltrec.run.preflight import Began, accelerator_of, begin
+from ltrec.run.preflight import ReadyRun, accelerator_of, run_preflight
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import Processes, cluster_environment, process_group
 from ltrec.run.scoring.memory import memory_of
@@ -44,68 +44,68 @@ _EXPECTED = (
 _CHATTY = ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda", "lightning_fabric.utilities.distributed")
 
 
-def train(config: RunConfig, *, steps_per_epoch: int | None = None, afresh: bool = False, profile: int = 0) -> RunFolder:
+def train(config: RunConfig, *, steps_per_epoch: int | None = None, disposable: bool = False, profile: int = 0) -> RunFolder:
     """Train a run to its end, resuming when its folder holds a checkpoint. Returns the run folder.
 
     Args:
         config: the resolved run.
         steps_per_epoch: cut epochs to so many steps (the smoke test).
-        afresh: a throw-away run, which begins again whatever an attempt before it left.
+        disposable: a smoke test, which begins again whatever an attempt before it left.
         profile: record so many steps as a trace in the run folder; 0 = none.
 
     Raises:
         UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
         Stopped: training was asked to stop and did, with a checkpoint.
     """
-    with catch_stop_signals() as stop, speaking(), ExitStack() as until_the_end:
-        began = begin(config, stop, until_the_end, limit=steps_per_epoch, afresh=afresh)
-        if began.over is None:
-            _fit(config, began, stop, steps_per_epoch, profile)
-        elif began.processes.world.rank == 0:
-            screen().say(began.over)
+    with catch_stop_signals() as stop, speaking(), ExitStack() as exit_stack:
+        ready = run_preflight(config, stop, exit_stack, limit=steps_per_epoch, disposable=disposable)
+        if ready.finished is None:
+            _fit(config, ready, stop, steps_per_epoch, profile)
+        elif ready.processes.world.rank == 0:
+            screen().say(ready.finished)
         if config.memory is not None:
-            _weigh_memory(config, began, stop)
-        return began.run
+            _weigh_memory(config, ready, stop)
+        return ready.run
 
 
-def _fit(config: RunConfig, began: Began, stop: StopRequest, limit: int | None, profile: int) -> None:
+def _fit(config: RunConfig, ready: ReadyRun, stop: StopRequest, limit: int | None, profile: int) -> None:
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    run = began.run
+    run = ready.run
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
         narrator = Narrator(config.trainer.monitor, lambda: stop.kind != NOTHING)
-        restored, metrics = RestoreCheck(began.resume), JsonlLogger(run.metrics)
-        callbacks = [restored, narrator, *build_callbacks(config, began, metrics, stop, profile=profile)]
-        trainer = make_trainer(config, began, metrics, callbacks, limit=limit)
-        moving = _moving(config, narrator, began.processes)
+        restored, metrics = RestoreCheck(ready.resume), JsonlLogger(run.metrics)
+        callbacks = [restored, narrator, *build_callbacks(config, ready, metrics, stop, profile=profile)]
+        trainer = make_trainer(config, ready, metrics, callbacks, limit=limit)
+        rows = _progress_rows(config, narrator, ready.processes)
         try:
-            with traceback_in(run.path), blame_checkpoint(restored), moving:
-                trainer.fit(began.stage, datamodule=began.datamodule, ckpt_path=began.resume, weights_only=True)
+            with traceback_in(run.path), blame_checkpoint(restored), rows:
+                trainer.fit(ready.module, datamodule=ready.datamodule, ckpt_path=ready.resume, weights_only=True)
         except SystemExit:  # how Lightning ends after a second Ctrl-C
             raise KeyboardInterrupt(what_is_saved(trainer, run)) from None
 
 
-def _weigh_memory(config: RunConfig, began: Began, stop: StopRequest) -> None:
+def _weigh_memory(config: RunConfig, ready: ReadyRun, stop: StopRequest) -> None:
     """Count the memory, and weigh it beside the best checkpoint. A run that is killed here does so when it is asked again."""
     stop.training = False  # everything is saved: Ctrl-C ends at once
-    run, processes = began.run, began.processes
+    run, processes = ready.run, ready.processes
     together = nullcontext() if dist.is_initialized() else process_group(processes)
     with traceback_in(run.path), together, StageBar(screen(), quiet=processes.world.rank > 0) as bar:
         memory_of(run, config, open_data(config), find_checkpoint(run, "best"), processes, bar.update)
 
 
 def make_trainer(
-    config: RunConfig, began: Began, metrics: JsonlLogger, callbacks: list[Callback], *, limit: int | None
+    config: RunConfig, ready: ReadyRun, metrics: JsonlLogger, callbacks: list[Callback], *, limit: int | None
 ) -> pl.Trainer:
     """The Lightning trainer, wired to the run folder."""
-    loop, run, processes = config.trainer, began.run, began.processes
+    loop, run, processes = config.trainer, ready.run, ready.processes
     return pl.Trainer(
         accelerator=accelerator_of(config),
         devices=processes.local_size,
         num_nodes=processes.num_nodes,
-        strategy=began.strategy,
+        strategy=ready.strategy,
         precision=loop.precision,  # type: ignore[arg-type]
         max_epochs=loop.max_epochs,
         limit_train_batches=None if limit is None else limit * loop.accumulate,
@@ -124,7 +124,7 @@ def make_trainer(
     )
 
 
-def _moving(config: RunConfig, narrator: Narrator, processes: Processes) -> AbstractContextManager[None]:
+def _progress_rows(config: RunConfig, narrator: Narrator, processes: Processes) -> AbstractContextManager[None]:
     """The rows at the foot of the terminal, of rank 0."""
     wanted = config.trainer.progress and processes.world.rank == 0
     return screen().below(narrator.rows) if wanted else nullcontext()

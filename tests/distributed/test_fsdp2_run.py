@@ -13,7 +13,7 @@ from ltrec.core.run_folder import RunFolder
 from ltrec.core.world import World
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
-from ltrec.run.build.components import build_datamodule, build_plan, build_stage, open_data
+from ltrec.run.build.components import build_datamodule, build_module, build_plan, open_data
 from ltrec.run.build.strategies import build_stratified_options
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import Processes
@@ -95,7 +95,7 @@ def naive_run(data, *words):
     config = tiny_config(data, data / "unused", ALONE, *words, "trainer.accumulate=1")
     opened = open_data(config)
     plan = build_plan(config, opened)
-    stage, told = build_stage(config, opened, plan), build_stratified_options(config, opened, plan)
+    stage, told = build_module(config, opened, plan), build_stratified_options(config, opened, plan)
     loader = build_datamodule(config, opened, plan, World()).loader
     optimizer = stage.make_optimizer(stage)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, stage.rate)

@@ -26,9 +26,9 @@ from unittest import mock
 
 import torch
 
-import ltrec.run.preflight as beginning
 import ltrec.run.train as training
 from ltrec.config.load import load
+from ltrec.run import preflight
 from tests.support.source_tree import ROOT
 from tests.support.tiny_run import checkpoint, column, tiny_data, tiny_words
 
@@ -82,7 +82,7 @@ def run(method: str, folder: Path, *words: str, nudge: float = 0.0) -> dict[str,
 @contextmanager
 def in_float64(nudge: float):
     """Models are made, not only kept, in float64: float32 draws of initial weights differ between machines in their last bit."""
-    build, default, threads = beginning.build_stage, torch.get_default_dtype(), torch.get_num_threads()
+    build, default, threads = preflight.build_module, torch.get_default_dtype(), torch.get_num_threads()
 
     def in_double(*args: Any) -> Any:
         torch.set_default_dtype(torch.float64)
@@ -97,7 +97,7 @@ def in_float64(nudge: float):
         return stage
 
     try:
-        with mock.patch.object(beginning, "build_stage", in_double):
+        with mock.patch.object(preflight, "build_module", in_double):
             yield
     finally:
         torch.set_num_threads(threads)

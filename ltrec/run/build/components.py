@@ -129,7 +129,7 @@ def total_steps(config: RunConfig, plan: Plan) -> int:
     return by_epochs if config.trainer.max_steps < 0 else min(by_epochs, config.trainer.max_steps)
 
 
-def build_stage(config: RunConfig, data: Data, plan: Plan) -> BackboneModule:
+def build_module(config: RunConfig, data: Data, plan: Plan) -> BackboneModule:
     """The Lightning module."""
     optim = config.optim
     rate = schedule(

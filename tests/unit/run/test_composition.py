@@ -17,7 +17,7 @@ from ltrec.config.source import read_file
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.run.build.combinations import refuse_combinations
-from ltrec.run.build.components import build_plan, build_stage, check_world, open_data
+from ltrec.run.build.components import build_module, build_plan, check_world, open_data
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.build.two_stages import build_switch, refuse_plugins
 from ltrec.run.process.processes import Processes
@@ -59,7 +59,7 @@ def put_together(data: Path, *names: str) -> torch.nn.Module:
     plan = build_plan(config, opened)
     refuse_plugins(config, plan, limit=None)
     with torch.device("meta"):
-        stage = build_stage(config, opened, plan)
+        stage = build_module(config, opened, plan)
     build_switch(config, data, quiet=True)
     told = build_stratified_options(config, opened, plan)
     strategy = build_strategy(config, Processes(World(0, 1), 1, 0), "cpu", told)

@@ -16,7 +16,7 @@ from ltrec.distributed.engine import StratifiedEngine
 from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.stores.flat import FlatStore
 from ltrec.distributed.stores.layout import lay_out
-from ltrec.run.build.components import build_plan, build_stage, open_data
+from ltrec.run.build.components import build_module, build_plan, open_data
 from ltrec.strategy.plugins import correct, plugins_of, with_all
 from tests.support.engine_run import Bench
 from tests.support.naive_strata import naive_step
@@ -50,7 +50,7 @@ def made(data, model, kind, *words):
     config = load([], [*common, f"model.name={model}", "model.width=8", "model.dropout=0", *KINDS[kind], *words])
     opened = open_data(config)
     plan = build_plan(config, opened)
-    stage = build_stage(config, opened, plan)
+    stage = build_module(config, opened, plan)
     stage.with_plugins.wake(0)
     g = torch.Generator().manual_seed(4)
     with torch.no_grad():

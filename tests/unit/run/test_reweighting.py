@@ -11,7 +11,7 @@ import torch
 from ltrec.config.load import load
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.run.build.components import build_plan, build_stage, open_data
+from ltrec.run.build.components import build_module, build_plan, open_data
 from ltrec.run.build.strategies import build_stratified_options
 from tests.support.shards import random_users, write_dataset
 from tests.support.source_tree import ROOT
@@ -35,7 +35,7 @@ class Case:
         self.config = load([ROOT / f"conf/method/{method}.yaml"], [f"data.path={folder}", *WORDS, *words])
         self.data = open_data(self.config)
         self.plan = build_plan(self.config, self.data)
-        self.stage = build_stage(self.config, self.data, self.plan).double()
+        self.stage = build_module(self.config, self.data, self.plan).double()
         self.options = build_stratified_options(self.config, self.data, self.plan)
 
     def gradient(self, loss):

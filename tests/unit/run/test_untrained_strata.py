@@ -10,7 +10,7 @@ import torch
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.run.build.components import build_histories, build_plan, build_stage, open_data
+from ltrec.run.build.components import build_histories, build_module, build_plan, open_data
 from ltrec.run.build.strata import heirs_of, trained_strata
 from ltrec.run.build.strategies import build_prior, build_stratified_options
 from ltrec.run.evaluate import evaluate_run
@@ -72,7 +72,7 @@ def test_the_adjustment_by_users_is_the_mean_over_the_users_who_train(sparse, tm
         tmp_path,
         *("objective.name=bce", "model.dropout=0", "stream.unit=user", "stream.window=last", "causal.estimator=horvitz_thompson"),
     )
-    stage, rule = build_stage(config, opened, plan).double(), build_stratified_options(config, opened, plan).rule
+    stage, rule = build_module(config, opened, plan).double(), build_stratified_options(config, opened, plan).rule
     parameters = [p for p in stage.parameters() if p.requires_grad]
 
     def gradient(loss):
@@ -171,4 +171,4 @@ def test_a_discriminator_needs_both_sides(sparse, tmp_path, users, missing):
     with pytest.raises(
         UserError, match=rf"^adversary\.weight=0\.1 tells head from tail, .* training sees no user of the {missing}; use"
     ):
-        build_stage(config, opened, plan)
+        build_module(config, opened, plan)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
-import ltrec.run.preflight as beginning
 import ltrec.run.train as training
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.report import StepReport
+from ltrec.run import preflight
 from ltrec.training.callbacks.telemetry import gradient_norm
 from ltrec.training.strata_meter import StrataMeter
 from tests.support.extra_callbacks import extra
@@ -199,7 +199,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def reporting(monkeypatch):
-    monkeypatch.setattr(beginning, "build_strategy", lambda *_: Reporting(torch.device("cpu")))
+    monkeypatch.setattr(preflight, "build_strategy", lambda *_: Reporting(torch.device("cpu")))
 
 
 class StopAt(Callback):

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-import ltrec.run.preflight as beginning
 import ltrec.run.train as training
 from ltrec.cli.commands.train import train as smoke
 from ltrec.core.errors import UserError
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
+from ltrec.run import preflight
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import detect
 from ltrec.training.switch_config import SwitchConfig
@@ -90,7 +90,7 @@ def test_plugins_begin_at_the_switch_with_moments_of_their_own(data, tmp_path):
     run = train(data, tmp_path, *words)
     before, after = checkpoint(run, "stage1"), checkpoint(run)
     assert [state["state_dict"]["backbone.switch.since_step"] for state in (before, after)] == [-1, 5]
-    fresh = beginning.build_stage(*staged(data, tmp_path, *words)).state_dict()
+    fresh = preflight.build_module(*staged(data, tmp_path, *words)).state_dict()
     assert same(plugins_of(before["state_dict"]), plugins_of(fresh))
     assert not same(plugins_of(after["state_dict"]), plugins_of(fresh))
     [state] = after["optimizer_states"]
@@ -100,8 +100,8 @@ def test_plugins_begin_at_the_switch_with_moments_of_their_own(data, tmp_path):
 
 def staged(data, out, *words):
     config = tiny_config(data, out, *words)
-    opened = beginning.open_data(config)
-    return config, opened, beginning.build_plan(config, opened)
+    opened = preflight.open_data(config)
+    return config, opened, preflight.build_plan(config, opened)
 
 
 def test_from_step_0_there_is_one_stage_only(data, tmp_path):
