@@ -67,7 +67,7 @@ def cases(work):
         "code": Case(
             (both, both), differs("the code", r"ltrec \S+ with digest \w{12}", ".* stale"), patch={"code_digest": "stale"}
         ),
-        "torch": Case((both, both), r"torch is 2\S+ on rank 0 and 1\.0 on rank 1", patch={"metadata.version": "1.0"}),
+        "torch": Case((both, both), r"torch is 2\S+ on rank 0 and 1\.0 on rank 1", patch={"version_of": "1.0"}),
         "more there": Case((both, both), differs("the number of processes (WORLD_SIZE)", 2, 3), sizes=("2", "3")),
         "more here": Case((both, both), differs("the number of processes (WORLD_SIZE)", 3, 2), sizes=("3", "2")),
         "typo there": Case((both, ["optim.rl=1"]), r"unknown key 'optim\.rl'"),
