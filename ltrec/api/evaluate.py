@@ -130,7 +130,7 @@ def _judged(split: str, ours: Sequence[EvaluatedRun], rivals: Sequence[Evaluated
 
 def comparison_file(evaluation: Evaluation) -> Path:
     """Where the comparison is left, in every metric."""
-    return RunFolder(evaluation.runs[0].path).eval / f"{evaluation.split}-against-{evaluation.rivals[0].path.name}.json"
+    return RunFolder(evaluation.runs[0].path).eval_comparison(evaluation.split, evaluation.rivals[0].path.name)
 
 
 def _summarised(run: EvaluatedRun, split: str) -> EvaluatedRun:
