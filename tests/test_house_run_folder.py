@@ -21,7 +21,20 @@ NAMES = [
 """Patterns that are no English words: nobody else may have them as a string of their own."""
 
 WORDS = {
-    *("checkpoints", "eval", "report", "launch", "code", "memory", "neighbours", "predictions", "profile", "stalls", "wandb"),
+    *(
+        "checkpoints",
+        "eval",
+        "report",
+        "launch",
+        "code",
+        "memory",
+        "neighbours",
+        "predictions",
+        "profile",
+        "stalls",
+        "wandb",
+        "loggers",
+    ),
     *("STOP", "REQUEUE", "THROW-AWAY", ".lock", "state", "test.parquet", "valid.parquet", "test.json", "valid.json"),
 }
 """Names that are words as well: nobody else may make a path of them."""
