@@ -23,7 +23,7 @@ def smoke_test(config: RunConfig) -> None:
         UserError: what the run itself would be refused for.
     """
     processes, short = detect(), _shortened(config)
-    run = train(short, steps_per_epoch=SMOKE_STEPS, afresh=True)  # whatever a failed attempt left
+    run = train(short, steps_per_epoch=SMOKE_STEPS, disposable=True)  # whatever a failed attempt left
     again = replace(short, trainer=replace(short.trainer, max_epochs=2))
     train(again, steps_per_epoch=SMOKE_STEPS)
     if processes.world.size == 1:
