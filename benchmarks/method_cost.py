@@ -11,7 +11,7 @@ over the rounds. `busy` is time over processor time: above 1.1 a method had to w
 and only its processor ratio tells something. A method with plugins has two stages and two rows; joint training has rows for options
 that any method may have.
 
-The few steps see none of the Gram matrices that telemetry forms every 25th step (strategy.probe_every_steps), and no checkpoint.
+The few steps see none of the Gram matrices that telemetry forms every 25th step (gradients.probe_every_steps), and no checkpoint.
 A method that takes many times a joint step is timed over fewer steps (`--slow-steps`). The result is written to
 benchmarks/results/method-cost.json, and is the last line printed.
 """
@@ -62,8 +62,8 @@ SLOW = 8.0
 """From this ratio on a method gets fewer steps."""
 
 STAGES = {
-    "stage 1": ("switch.by=step", "switch.at=1000000000"),
-    "stage 2": ("switch.by=step", "switch.at=0", "init_from="),
+    "stage 1": ("plugin.switch.by=step", "plugin.switch.at=1000000000"),
+    "stage 2": ("plugin.switch.by=step", "plugin.switch.at=0", "init_from="),
 }
 
 OPTIONS = {"averaged": ("trainer.ema=0.999",), "by distance": ("model.positions=distance",)}

@@ -26,38 +26,38 @@ SETTINGS: dict[str, dict[str, Words]] = {
     },
     "ipw": {
         PLAIN: (),
-        "by-users": ("causal.prior=user",),
-        "realised": ("causal.estimator=hajek",),
+        "by-users": ("gradients.prior.name=user",),
+        "realised": ("gradients.estimator=hajek",),
     },
     "group-dro": {
         PLAIN: (),
-        "slow": ("rule.eta=0.001",),
-        "head-tail": ("causal.strata=2",),
+        "slow": ("gradients.rule.eta=0.001",),
+        "head-tail": ("strata=2",),
     },
     "upgrad": {
         PLAIN: (),
-        "head-tail": ("causal.strata=2",),
-        "by-users": ("causal.prior=user",),
+        "head-tail": ("strata=2",),
+        "by-users": ("gradients.prior.name=user",),
     },
     "group-finetune": {
         PLAIN: (),
-        "five": ("causal.strata=5",),
-        "gentle": ("switch.plugin_rate=0.1",),
+        "five": ("strata=5",),
+        "gentle": ("plugin.switch.plugin_rate=0.1",),
     },
     "pin": {
         PLAIN: (),
-        "gentle": ("switch.plugin_rate=0.1",),
-        "by-events": ("switch.plugin_rate=0.1", "causal.prior=event"),
+        "gentle": ("plugin.switch.plugin_rate=0.1",),
+        "by-events": ("plugin.switch.plugin_rate=0.1", "gradients.prior.name=event"),
     },
     "ltp": {
-        "chains": ("alignment.trajectories=6",),
-        "lighter": ("alignment.trajectories=6", "adversary.weight=0.01"),
-        "shorter": ("alignment.trajectories=6", "alignment.inner_lr=0.03"),
+        "chains": ("gradients.trajectories=6",),
+        "lighter": ("gradients.trajectories=6", "adversary.weight=0.01"),
+        "shorter": ("gradients.trajectories=6", "gradients.inner_lr=0.03"),
     },
     "pin-ltp": {
-        "chains": ("alignment.trajectories=6",),
-        "gentle": ("alignment.trajectories=6", "switch.plugin_rate=0.1"),
-        "lighter": ("alignment.trajectories=6", "switch.plugin_rate=0.1", "adversary.weight=0.01"),
+        "chains": ("gradients.trajectories=6",),
+        "gentle": ("gradients.trajectories=6", "plugin.switch.plugin_rate=0.1"),
+        "lighter": ("gradients.trajectories=6", "plugin.switch.plugin_rate=0.1", "adversary.weight=0.01"),
     },
 }
 """method -> setting -> words of the command line. A method that is not here has but its config file. LTP's one user per task
@@ -67,8 +67,8 @@ LTP_SETTINGS: dict[str, dict[str, Words]] = {
     "joint": SETTINGS["joint"],
     "ltp-alignment": {
         PLAIN: (),
-        "shorter": ("alignment.inner_lr=0.03",),
-        "longer": ("alignment.inner_lr=0.3",),
+        "shorter": ("gradients.inner_lr=0.03",),
+        "longer": ("gradients.inner_lr=0.3",),
     },
     "ltp-adversarial": {
         PLAIN: (),
@@ -77,8 +77,8 @@ LTP_SETTINGS: dict[str, dict[str, Words]] = {
     },
     "ltp": {
         PLAIN: (),
-        "shorter": ("alignment.inner_lr=0.03",),
-        "longer": ("alignment.inner_lr=0.3",),
+        "shorter": ("gradients.inner_lr=0.03",),
+        "longer": ("gradients.inner_lr=0.3",),
     },
 }
 """The same for the protocol of LTP: k = 2 and lambda = 0.1 are the paper's, and a task is one user. Per-user mean has none."""

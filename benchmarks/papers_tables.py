@@ -79,8 +79,8 @@ USER, TARGET = ("stream.unit=user",), ("stream.unit=target",)
 def _fairness_settings(unit: Words) -> dict[str, dict[str, Words]]:
     return {
         "cvar-dro": {f"worst-{name}": (*unit, f"emphasis.alpha={a}") for name, a in (("half", 0.5), ("third", 0.3), ("most", 0.7))},
-        "group-dro": {PLAIN: unit, "fast": (*unit, "rule.eta=0.1")},
-        "streaming-dro": {PLAIN: unit, "fast": (*unit, "rule.eta=0.1")},
+        "group-dro": {PLAIN: unit, "fast": (*unit, "gradients.rule.eta=0.1")},
+        "streaming-dro": {PLAIN: unit, "fast": (*unit, "gradients.rule.eta=0.1")},
     }
 
 
@@ -128,8 +128,8 @@ LTP_GROUPS = {
 LTP_METHODS = ("joint", "per-user-mean", "ltp-alignment", "ltp-adversarial", "ltp")
 LTP_SETTINGS: dict[str, dict[str, Words]] = {
     "joint": {PLAIN: (), "less-dropout": ("model.dropout=0.2",)},
-    "ltp-alignment": {PLAIN: (), "longer": ("alignment.inner_lr=0.3",)},
-    "ltp": {PLAIN: (), "longer": ("alignment.inner_lr=0.3",)},
+    "ltp-alignment": {PLAIN: (), "longer": ("gradients.inner_lr=0.3",)},
+    "ltp": {PLAIN: (), "longer": ("gradients.inner_lr=0.3",)},
 }
 BACKBONES: dict[str, Words] = {
     "sasrec": ("model.name=sasrec", "model.width=50", "model.heads=1", "model.dropout=0.5"),

@@ -52,15 +52,18 @@ WORLD = 2
 WARM = 3
 """Steps of a turn that are not timed: DDP lays out its buckets after the first, and memory is touched for the first time."""
 
-_STRATIFIED = ("strategy.name=stratified_ddp",)
+_STRATIFIED = (
+    "gradients.name=stratified",
+    "strategy.name=ddp",
+)
 MODES: dict[str, tuple[str, ...]] = {
-    "joint": ("strategy.name=joint",),
-    "weighted": (*_STRATIFIED, "strategy.mode=weighted"),
-    "weighted+probe": (*_STRATIFIED, "strategy.mode=weighted", "strategy.probe_every_steps=1"),
-    "per_stratum": (*_STRATIFIED, "strategy.mode=per_stratum"),
-    "per_stratum+probe": (*_STRATIFIED, "strategy.mode=per_stratum", "strategy.probe_every_steps=1"),
-    "per_stratum/upgrad": (*_STRATIFIED, "strategy.mode=per_stratum", "rule.name=upgrad"),
-    "replay/upgrad": (*_STRATIFIED, "strategy.mode=replay", "rule.name=upgrad"),
+    "joint": ("gradients.name=joint",),
+    "weighted": (*_STRATIFIED, "gradients.mode=weighted"),
+    "weighted+probe": (*_STRATIFIED, "gradients.mode=weighted", "gradients.probe_every_steps=1"),
+    "per_stratum": (*_STRATIFIED, "gradients.mode=per_stratum"),
+    "per_stratum+probe": (*_STRATIFIED, "gradients.mode=per_stratum", "gradients.probe_every_steps=1"),
+    "per_stratum/upgrad": (*_STRATIFIED, "gradients.mode=per_stratum", "gradients.rule.name=upgrad"),
+    "replay/upgrad": (*_STRATIFIED, "gradients.mode=replay", "gradients.rule.name=upgrad"),
 }
 """name -> words of the command line. The rule is backdoor unless it is named."""
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ltrec.config.identity import flat
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.storage.atomic import canonical_json
 from ltrec.data.manifest import Manifest
+
+from .former import former
 
 WITHOUT_EFFECT = (
     "name",
@@ -110,9 +111,10 @@ def make_run(
 
 
 def key_of(config: RunConfig, data: str) -> str:
-    """Digest of what makes the run: settings that are not at their default, and the data set's digest."""
-    defaults = flat(asdict(RunConfig()))
-    changed = {k: v for k, v in flat(asdict(config)).items() if defaults.get(k, ...) != v and not k.startswith(WITHOUT_EFFECT)}
+    """Digest of what makes the run: settings that are not at their default, spelled as they were when the first results were kept,
+    and the data set's digest."""
+    defaults = former(RunConfig())
+    changed = {k: v for k, v in former(config).items() if defaults.get(k, ...) != v and not k.startswith(WITHOUT_EFFECT)}
     return hashlib.sha256(canonical_json([changed, data]).encode()).hexdigest()[:16]
 
 

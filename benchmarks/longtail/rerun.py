@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.harness.children import Children, say
+from benchmarks.harness.former import words_of_today
 from benchmarks.harness.ledger import Line, Run, make_run
 from benchmarks.longtail import tables
 from benchmarks.longtail.__main__ import prepare_log
@@ -48,7 +49,8 @@ def final_line(results: Results, data: str, method: str, seed: int) -> Line:
 
 def run_of(line: Line, out: Path, log: str, model: str) -> Run:
     """The run that a line's command trains."""
-    words = tuple(word for word in shlex.split(line["command"])[2:] if "=" in word and not word.startswith(("seed=", "data.path=")))
+    said = tuple(word for word in shlex.split(line["command"])[2:] if "=" in word and not word.startswith(("seed=", "data.path=")))
+    words = words_of_today(said)
     names = {"data": line["data"], "method": line["method"], "setting": line["setting"], "seed": line["seed"]}
     run = make_run(tables.files(model, line["method"]), out, (), **names, words=words, folder=out / "data" / log)
     if run.key != line["key"]:

@@ -78,27 +78,27 @@ RIVALS: dict[str, Rival] = {
     "pin": Rival(
         "pin",
         {
-            "gentle": ("causal.prior=user",),
-            "by-events": ("causal.prior=event",),
-            "slower": ("causal.prior=event", "switch.plugin_rate=0.02"),
+            "gentle": ("gradients.prior.name=user",),
+            "by-events": ("gradients.prior.name=event",),
+            "slower": ("gradients.prior.name=event", "plugin.switch.plugin_rate=0.02"),
         },
-        ("switch.plugin_rate=0.1",),
+        ("plugin.switch.plugin_rate=0.1",),
     ),
     "ltp": Rival(
         "ltp",
-        {"chains": (), "lighter": ("adversary.weight=0.01",), "shorter": ("alignment.inner_lr=0.03",)},
-        ("alignment.trajectories=6",),
+        {"chains": (), "lighter": ("adversary.weight=0.01",), "shorter": ("gradients.inner_lr=0.03",)},
+        ("gradients.trajectories=6",),
     ),
-    "group-dro": Rival("group-dro", {"as-is": (), "slow": ("rule.eta=0.001",), "head-tail": ("causal.strata=2",)}),
-    "streaming-dro": Rival("streaming-dro", {"as-is": (), "slow": ("rule.eta=0.001",), "head-tail": ("causal.strata=2",)}),
+    "group-dro": Rival("group-dro", {"as-is": (), "slow": ("gradients.rule.eta=0.001",), "head-tail": ("strata=2",)}),
+    "streaming-dro": Rival("streaming-dro", {"as-is": (), "slow": ("gradients.rule.eta=0.001",), "head-tail": ("strata=2",)}),
     "cvar-target": Rival("cvar-dro", CVAR),
     "cvar-user": Rival("cvar-dro", CVAR, ("stream.unit=user",)),
-    "upgrad": Rival("upgrad", {"as-is": (), "head-tail": ("causal.strata=2",), "by-users": ("causal.prior=user",)}),
+    "upgrad": Rival("upgrad", {"as-is": (), "head-tail": ("strata=2",), "by-users": ("gradients.prior.name=user",)}),
     "melt": Rival("melt", {"as-is": (), "lighter": ("plugin.weight=0.05",), "heavier": ("plugin.weight=0.5",)}),
     "group-finetune": Rival(
         "group-finetune",
-        {"gentle": (), "five": ("causal.strata=5",), "slower": ("switch.plugin_rate=0.02",)},
-        ("switch.plugin_rate=0.1",),
+        {"gentle": (), "five": ("strata=5",), "slower": ("plugin.switch.plugin_rate=0.02",)},
+        ("plugin.switch.plugin_rate=0.1",),
     ),
 }
 """Name -> rival. PIN's plugins and whole copies learn slowly, for at the full rate they overfit within an epoch; LTP's tasks hold

@@ -83,7 +83,7 @@ class RuleRow(Variant[Rule]):
 
 _PRIOR = ("prior_K", "empty")
 
-RULES: Registry[RuleRow] = Registry("rule.name", RuleRow)
+RULES: Registry[RuleRow] = Registry("gradients.rule.name", RuleRow)
 RULES.register("backdoor", kind="linear", config=BackdoorConfig, build=backdoor)
 RULES.register("uniform", kind="linear", config=UniformConfig, build=uniform)
 RULES.register("constant", kind="linear", config=ConstantConfig, build=constant, needs=_PRIOR)

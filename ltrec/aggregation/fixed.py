@@ -47,7 +47,7 @@ class ConstantConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        # An empty list is the bare name, as in `rule.name=constant --print-config`; building the rule refuses it by its length.
+        # An empty list is the bare name, as in `--print-config`; building the rule refuses it by its length.
         if self.weights and not sum(self.weights):
             raise ValueError(f"weights must not all be zero; got {list(self.weights)}")
 
@@ -108,7 +108,9 @@ def constant(prior_K: Tensor, empty: Policy, *, weights: Sequence[float]) -> ByC
         UserError: there is not one weight per stratum.
     """
     if len(weights) != len(prior_K):
-        raise UserError(f"rule.weights has {len(weights)} numbers, the data has {len(prior_K)} strata; give one weight per stratum")
+        raise UserError(
+            f"gradients.rule.weights has {len(weights)} numbers, the data has {len(prior_K)} strata; give one weight per stratum"
+        )
     shares_K = torch.tensor(weights, dtype=torch.float64)
     return ByCounts(lambda counts_K: share_out(empty(counts_K).sum(), shares_K, counts_K), equivariant=False)
 

@@ -23,5 +23,5 @@ def check_positivity(prior_K: Tensor, drawn_K: Tensor, asked_by: str) -> None:
     if never:
         raise UserError(
             f"{asked_by}: the prior gives stratum {', '.join(map(str, never))} a share, but training never draws it; use "
-            "causal.estimator=hajek with causal.empty=renormalize, or causal.prior=explicit with causal.shares of 0 there"
+            "gradients.estimator=hajek with gradients.empty=renormalize, or gradients.prior.name=explicit with a share of 0 there"
         )

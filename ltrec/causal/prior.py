@@ -35,52 +35,57 @@ estimator=horvitz_thompson gives them: P(z) / E[N_z] is proportional to 1 / E_z,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from ltrec.causal.config import (
+    ClassBalancedPriorConfig,
+    EventPriorConfig,
+    ExplicitPriorConfig,
+    TemperedPriorConfig,
+    UniformPriorConfig,
+    UserPriorConfig,
+)
 from ltrec.core.errors import UserError
-from ltrec.core.registry import Registry, Row
+from ltrec.core.registry import Registry, Variant
 
 
 class Population(NamedTuple):
-    """What a prior may look at: users who train, their events and examples per stratum, float64 [K], and what the user said."""
+    """What a prior may look at: users who train, their events and their examples per stratum, float64 [K]."""
 
     users_K: Tensor
     events_K: Tensor
     examples_K: Tensor
-    temperature: float
-    beta: float
-    shares_K: Tensor
 
 
-def tempered(population: Population) -> Tensor:
+def tempered(population: Population, *, temperature: float) -> Tensor:
     """users_z^(1/T) up to a factor; through logarithms, so that neither T -> 0 (the largest stratum alone) nor infinity breaks."""
     logs_K = population.users_K.log()
     populated = population.users_K > 0
-    return torch.where(populated, ((logs_K - logs_K.max()) / population.temperature).exp(), 0.0)
+    return torch.where(populated, ((logs_K - logs_K.max()) / temperature).exp(), 0.0)
 
 
-def class_balanced(population: Population) -> Tensor:
+def class_balanced(population: Population, *, beta: float) -> Tensor:
     """M_z over the effective number of M_z examples, which is at least 1; 0 for a stratum without any."""
-    beta, examples_K = torch.tensor(population.beta, dtype=torch.float64), population.examples_K
-    effective_K = -torch.expm1(examples_K * beta.log()) / (1 - beta)
+    base, examples_K = torch.tensor(beta, dtype=torch.float64), population.examples_K
+    effective_K = -torch.expm1(examples_K * base.log()) / (1 - base)
     return torch.where(examples_K > 0, examples_K / effective_K, 0.0)
 
 
-def explicit(population: Population) -> Tensor:
+def explicit(population: Population, *, shares: Sequence[float]) -> Tensor:
     """The user's own shares.
 
     Raises:
         UserError: there is not one for every stratum.
     """
-    given, strata = len(population.shares_K), len(population.users_K)
+    given, strata = len(shares), len(population.users_K)
     if given != strata:
-        raise UserError(f"causal.shares has {given} numbers, the data has {strata} strata; give one share per stratum")
-    return population.shares_K
+        raise UserError(f"gradients.prior.shares has {given} numbers, the data has {strata} strata; give one share per stratum")
+    return torch.as_tensor(shares, dtype=torch.float64, device="cpu")
 
 
 def by_user(population: Population) -> Tensor:
@@ -99,24 +104,23 @@ def uniform(population: Population) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prior(Row):
-    """A row of `PRIORS`; `build` is Population -> shares up to a common factor, not negative, float64 [K].
+class Prior(Variant[Tensor]):
+    """A row of `PRIORS`; `build` is Population and options -> shares up to a common factor, not negative, float64 [K].
 
     Attributes:
         counts_examples: it looks at the training examples, which must be counted first.
     """
 
-    build: Callable[[Population], Tensor]
     counts_examples: bool = False
 
 
-PRIORS: Registry[Prior] = Registry("causal.prior", Prior)
-PRIORS.register("user", build=by_user)
-PRIORS.register("event", build=by_event)
-PRIORS.register("uniform", build=uniform)
-PRIORS.register("tempered", build=tempered)
-PRIORS.register("class_balanced", build=class_balanced, counts_examples=True)
-PRIORS.register("explicit", build=explicit)
+PRIORS: Registry[Prior] = Registry("gradients.prior.name", Prior)
+PRIORS.register("user", config=UserPriorConfig, build=by_user)
+PRIORS.register("event", config=EventPriorConfig, build=by_event)
+PRIORS.register("uniform", config=UniformPriorConfig, build=uniform)
+PRIORS.register("tempered", config=TemperedPriorConfig, build=tempered)
+PRIORS.register("class_balanced", config=ClassBalancedPriorConfig, build=class_balanced, counts_examples=True)
+PRIORS.register("explicit", config=ExplicitPriorConfig, build=explicit)
 
 
 def prior_of(
@@ -125,9 +129,7 @@ def prior_of(
     events_K: Sequence[float] | Tensor,
     *,
     examples_K: Sequence[float] | Tensor | None = None,
-    temperature: float = 1.0,
-    beta: float = 0.0,
-    shares: Sequence[float] = (),
+    **options: Any,
 ) -> Tensor:
     """P(z), float64 [K], summing to 1.
 
@@ -136,19 +138,17 @@ def prior_of(
         users_K: users per stratum who bring a target (the stream's `Trained`).
         events_K: their training events.
         examples_K: training examples per stratum (`expected.examples_K`); only priors with `counts_examples` look at them.
-        temperature: T > 0 of `tempered`.
-        beta: in [0, 1), of `class_balanced`.
-        shares: of `explicit`, not negative, one per stratum.
+        options: the prior's own, as in its config: temperature, beta, shares.
 
     Raises:
         UserError: unknown name, or the wrong number of shares.
     """
     prior = PRIORS[name]
     assert examples_K is not None or not prior.counts_examples, name
-    columns = (users_K, events_K, events_K if examples_K is None else examples_K, shares)
-    users, events, examples, told = (torch.as_tensor(column, dtype=torch.float64, device="cpu") for column in columns)
+    columns = (users_K, events_K, events_K if examples_K is None else examples_K)
+    users, events, examples = (torch.as_tensor(column, dtype=torch.float64, device="cpu") for column in columns)
     assert len(users) == len(events) > 0, (users, events)
-    prior_K = prior.build(Population(users, events, examples, temperature, beta, told))
+    prior_K = prior.make(Population(users, events, examples), **options)
     total = prior_K.sum()
     assert (prior_K >= 0).all() and 0 < total < torch.inf, prior_K
     return prior_K / total

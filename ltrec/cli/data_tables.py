@@ -168,7 +168,7 @@ def _notes(manifest: Manifest) -> Iterator[str]:
     strata, trainable_K = manifest.strata, manifest.trainable_K
     yield f"head: {strata.head_from} training events or more, {_head_share(manifest):.1%} of the training users"
     if trainable_K != strata.users:
-        yield "trainable: with a second training event, the first target to train on; P(z) of causal.prior=user is their share"
+        yield "trainable: with a second training event, the first target to train on; gradients.prior.name=user goes by their share"
     if none := [str(z) for z, (own, users) in enumerate(zip(trainable_K, strata.users, strict=True)) if users and not own]:
         yield (
             f"stratum {', '.join(none)}: nobody to train on; plugins of the nearest other stratum will serve it "

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ltrec.config.class_paths import FORM, class_path_of
 from ltrec.config.source import Setting
+from ltrec.core.bounds import OneOf
 from ltrec.core.class_path import ClassPath
 from ltrec.core.errors import UserError
 
@@ -27,6 +28,10 @@ _SCALARS: dict[type, Callable[[Any], Any]] = {
 }
 
 
+class _NoChoice(ValueError):
+    """A word that is not among the few that a field may be."""
+
+
 def convert(owner: type, field: str, setting: Setting) -> Any:
     """The setting's value as the type that `field` of the dataclass `owner` is annotated with.
 
@@ -37,6 +42,8 @@ def convert(owner: type, field: str, setting: Setting) -> Any:
     value = setting.text if _holds_text(hint) else setting.value
     try:
         return _converted(hint, value)
+    except _NoChoice as fault:
+        raise UserError(f"{setting.key!r} {setting.where} {fault}") from None
     except (OmegaConfBaseException, ValueError, OverflowError):
         shown = repr(setting.value) if len(repr(setting.value)) <= 80 else repr(setting.value)[:77] + "..."
         raise UserError(f"{setting.key!r} {setting.where} must be {describe(hint)}; got {shown}") from None
@@ -59,7 +66,9 @@ def _converted(hint: Any, value: Any) -> Any:
         kinds = repeat(arguments[0], len(value)) if Ellipsis in arguments else arguments
         return tuple(_converted(kind, element) for kind, element in zip(kinds, value, strict=True))
     if origin is Literal:
-        return arguments[[(type(choice), choice) for choice in arguments].index((type(value), value))]
+        if (fault := OneOf(*arguments).fault(value)) is not None:
+            raise _NoChoice(fault)
+        return value
     if hint is ClassPath:
         return class_path_of(value)
     converted = None if value is None else _SCALARS[hint](value)

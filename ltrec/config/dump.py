@@ -24,7 +24,8 @@ def dump(config: Any) -> str:
 def _plain(value: Any, key: str) -> Any:
     """Dataclasses -> dicts, tuples -> lists, paths -> text."""
     if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name), f"{key}.{f.name}".lstrip(".")) for f in fields(value)}
+        names = sorted((f.name for f in fields(value)), key=lambda name: name != "name")  # what a variant is called comes first
+        return {name: _plain(getattr(value, name), f"{key}.{name}".lstrip(".")) for name in names}
     if isinstance(value, tuple | list):
         return [_plain(element, key) for element in value]
     if isinstance(value, Mapping):

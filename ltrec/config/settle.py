@@ -12,8 +12,10 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar, cast
 
 from ltrec.config.convert import convert
+from ltrec.config.former import refuse_former
 from ltrec.config.source import Setting
-from ltrec.config.variants import Tables, choose
+from ltrec.config.synonyms import synonym
+from ltrec.config.variants import Tables, choose, spelled_out
 from ltrec.core.errors import UserError, nearest
 
 T = TypeVar("T")
@@ -21,6 +23,8 @@ T = TypeVar("T")
 
 def resolve(defaults: T, settings: Sequence[Setting], tables: Tables) -> T:
     """Choose the variants, then settle: what `load` does, for any tree of dataclasses."""
+    refuse_former(settings)
+    settings = spelled_out(settings, tables)
     return settle(choose(defaults, settings, tables), settings)
 
 
@@ -77,8 +81,11 @@ def _refuse_value(section: Any, setting: Setting) -> None:
 
 
 def _unknown(defaults: Any, setting: Setting) -> str:
-    """The nearest key: among all keys by their full name, else by their last word (`lr` -> `optim.lr`)."""
+    """The key that is meant: by what it is called elsewhere (`learning_rate` -> `optim.lr`), else the nearest among its siblings,
+    by its last word (`lr` -> `optim.lr`), or among all keys."""
     known = list(leaf_keys(defaults))
+    if (meant := synonym(setting.key, known)) is not None:
+        return f"unknown key {setting.key!r} {setting.where} (it is {meant!r} here)"
     for end in range(setting.key.count("."), 0, -1):
         inner = ".".join(setting.key.split(".")[:end])
         if inner in known:

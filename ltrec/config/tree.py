@@ -6,18 +6,27 @@ import re
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from ltrec.aggregation import RULES, BackdoorConfig, RuleConfig
-from ltrec.causal.config import CausalConfig
+from ltrec.aggregation import RULES
+from ltrec.causal.prior import PRIORS
 from ltrec.config.variants import Tables
 from ltrec.core.bounds import Between, check_fields
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.stream.config import StreamConfig
-from ltrec.distributed.alignment.config import AlignmentConfig
 from ltrec.distributed.config import StrategyConfig
+from ltrec.distributed.gradients_config import (
+    GRADIENTS,
+    AlignedConfig,
+    CombinationConfig,
+    GradientsConfig,
+    JointConfig,
+    StratifiedConfig,
+)
+from ltrec.distributed.strategies import JOINT, STRATIFIED
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.models.backbones import BACKBONES, BackboneConfig, SASRecConfig
 from ltrec.models.plugins import PLUGINS, NoPluginConfig, PluginConfig
+from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.objectives import OBJECTIVES, ObjectiveConfig, SampledSoftmaxConfig
 from ltrec.objectives.adversary import AdversaryConfig
 from ltrec.objectives.emphasis import EMPHASES, EmphasisConfig, PlainConfig
@@ -25,7 +34,6 @@ from ltrec.optim.build import OPTIMIZERS
 from ltrec.optim.config import AdamWConfig, OptimConfig
 from ltrec.tracking.config import TrackingConfig
 from ltrec.training.config import TrainerConfig
-from ltrec.training.switch_config import SwitchConfig
 
 DIGEST = "{digest}"
 """In a name: eight hex digits of the run's settings (`ltrec/config/identity.py`)."""
@@ -41,7 +49,11 @@ def variants() -> Tables:
         "plugin.trained": PLUGINS.configs(),
         "objective": OBJECTIVES.configs(),
         "emphasis": EMPHASES.configs(),
-        "rule": RULES.configs(),
+        "gradients": GRADIENTS,
+        "gradients.prior": PRIORS.configs(),
+        "gradients.rule": RULES.configs(),
+        "gradients.after_switch.prior": PRIORS.configs(),
+        "gradients.after_switch.rule": RULES.configs(),
         "optim": OPTIMIZERS.configs(),
     }
 
@@ -62,6 +74,9 @@ class RunConfig:
     """Name of the run and of its folder: letters, digits, `.`, `_` and `-`; `{digest}` becomes eight hex digits of the settings."""
     seed: Annotated[int, Between(0, 2**32 - 1)] = 0
     """Root of all randomness: initial weights, order of users, windows, negatives, dropout."""
+    strata: Annotated[int, Between(0, 100)] = 0
+    """Activity strata that training tells apart: 0 = as many as the data set has; 2 = tail and head; any other number merges
+    neighbours to user shares as equal as can be. Reports keep to the data set's."""
     out: str = "runs"
     """Folder of all run folders."""
     resume: str = "auto"
@@ -80,22 +95,16 @@ class RunConfig:
     """The backbone, chosen by `model.name`."""
     plugin: PluginConfig | MemoryConfig = field(default_factory=NoPluginConfig)
     """What is added to the trunk, chosen by `plugin.name`: networks per stratum in the second stage, or a memory after training."""
-    switch: SwitchConfig = field(default_factory=SwitchConfig)
-    """From the first stage to the second; only with plugins."""
     objective: ObjectiveConfig = field(default_factory=SampledSoftmaxConfig)
     """The loss, chosen by `objective.name`."""
     emphasis: EmphasisConfig = field(default_factory=PlainConfig)
     """Which examples count for more, judged by their loss, chosen by `emphasis.name`."""
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     """A discriminator between head and tail users, behind a gradient reversal."""
+    gradients: GradientsConfig = field(default_factory=JointConfig)
+    """What gradients are of, chosen by `gradients.name`: the mean loss, the strata's losses, or a walk over users."""
     strategy: StrategyConfig = field(default_factory=StrategyConfig)
-    """How gradients are formed: jointly, or by stratum."""
-    causal: CausalConfig = field(default_factory=CausalConfig)
-    """Backdoor adjustment: which population, and how it is estimated."""
-    rule: RuleConfig = field(default_factory=BackdoorConfig)
-    """Strata -> weights, chosen by `rule.name`."""
-    alignment: AlignmentConfig = field(default_factory=AlignmentConfig)
-    """Inner and outer updates; only with strategy.mode=aligned."""
+    """How processes share the work."""
     optim: OptimConfig = field(default_factory=AdamWConfig)
     """Optimiser, chosen by `optim.name`, and learning rate."""
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -121,9 +130,29 @@ class RunConfig:
         return self.plugin.trained if isinstance(self.plugin, MemoryConfig) else self.plugin
 
     @property
-    def trained_plugin_key(self) -> str:
-        """The setting that chooses it, for messages."""
-        return "plugin.trained.name" if isinstance(self.plugin, MemoryConfig) else "plugin.name"
+    def trained_plugin_section(self) -> str:
+        """Where it is in the config, for messages."""
+        return "plugin.trained" if isinstance(self.plugin, MemoryConfig) else "plugin"
+
+    @property
+    def switch(self) -> SwitchConfig | None:
+        """When its plugins wake; None without any."""
+        plugin = self.trained_plugin
+        return None if isinstance(plugin, NoPluginConfig) else getattr(plugin, "switch", SwitchConfig())
+
+    @property
+    def registered_strategy(self) -> str:
+        """Gradients and parallelism in one name, that of a row of `ltrec.distributed.strategies`."""
+        if isinstance(self.gradients, JointConfig):
+            return JOINT
+        return STRATIFIED if self.strategy.name == "auto" else f"{STRATIFIED}_{self.strategy.name}"
+
+    @property
+    def combination(self) -> CombinationConfig | None:
+        """How gradients by stratum are combined, in every step or once plugins wake; None for joint training."""
+        if isinstance(self.gradients, AlignedConfig):
+            return self.gradients.after_switch
+        return self.gradients if isinstance(self.gradients, StratifiedConfig) else None
 
     @property
     def memory(self) -> MemoryConfig | None:

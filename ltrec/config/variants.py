@@ -1,10 +1,11 @@
 """Sections that come in variants: `model.name` and `objective.name` choose the dataclass, then its keys are the only ones.
+`model=gru4rec` is short for `model.name=gru4rec`.
 
 The last name wins, so a command line may switch the loss of an experiment file. Keys that the file wrote for the earlier variant
 are then errors, not dropped: a setting that silently does nothing is worse than a message.
 
-A variant may hold a section of variants itself: `plugin.trained.name` chooses among those beneath `plugin.name=memory`. Its table
-comes after that of the section around it.
+A variant may hold a section of variants itself: `gradients.rule.name` chooses among those beneath `gradients.name=stratified`. Its
+table comes after that of the section around it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,14 @@ Tables = Mapping[str, Mapping[str, type]]
 """section -> variant name -> its config dataclass, which has a field `name`. A section inside a variant has a dotted path."""
 
 
+def spelled_out(settings: Sequence[Setting], tables: Tables) -> list[Setting]:
+    """The same settings with `model=gru4rec` as `model.name=gru4rec`."""
+    return [
+        replace(setting, key=f"{setting.key}.name") if setting.key in tables and isinstance(setting.text, str) else setting
+        for setting in settings
+    ]
+
+
 def choose(defaults: T, settings: Sequence[Setting], tables: Tables) -> T:
     """`defaults` with every section of variants set to the variant that the last setting of its name asks for.
 
@@ -30,7 +39,8 @@ def choose(defaults: T, settings: Sequence[Setting], tables: Tables) -> T:
     tree = defaults
     for section, table in tables.items():
         owner, _, field = section.rpartition(".")
-        if field not in _names(type(_at(tree, owner))):
+        around = _at(tree, owner)
+        if around is None or field not in _names(type(around)):
             continue  # it belongs to another variant of the section around it, which has refused its keys
         naming = [setting for setting in settings if setting.key == f"{section}.name"]
         for setting in naming:
@@ -44,9 +54,9 @@ def choose(defaults: T, settings: Sequence[Setting], tables: Tables) -> T:
 
 
 def _at(tree: Any, path: str) -> Any:
-    """What lies at a dotted path."""
+    """What lies at a dotted path; None where nothing does."""
     for name in path.split(".") if path else []:
-        tree = getattr(tree, name)
+        tree = getattr(tree, name, None)
     return tree
 
 

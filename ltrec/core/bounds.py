@@ -1,7 +1,7 @@
 """What a value may be, written beside its field and checked in one place.
 
     width: Annotated[int, Between(1, 65_536)] = 64
-    schedule: Annotated[str, OneOf("constant", "linear", "cosine")] = "constant"
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from ltrec.core.errors import nearest
 
@@ -105,5 +105,8 @@ def _marks(hint: Any) -> Iterator[Bound]:
     if get_origin(hint) is Annotated:
         yield from (mark for mark in hint.__metadata__ if isinstance(mark, Bound))
         inner = inner[:1]  # type: ignore[index]
+    if get_origin(hint) is Literal:
+        yield OneOf(*inner)
+        return
     for argument in inner:
         yield from _marks(argument)

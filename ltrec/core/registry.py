@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ltrec.core.errors import UserError, nearest
@@ -43,7 +43,7 @@ class Variant(Row, Generic[T]):
     """A row with options of its own.
 
     Attributes:
-        config: dataclass of the options, all with defaults, one of them `name`; a subclass of `extends`.
+        config: dataclass of the options, all with defaults, one of them `name`; none where left out; a subclass of `extends`.
         needs: which of the parts that every variant is offered (`offers`) `build` takes, besides its options.
     """
 
@@ -57,6 +57,11 @@ class Variant(Row, Generic[T]):
         """Build it from its options and, of all parts that are offered, those that it needs."""
         taken = {key: value for key, value in given.items() if key in self.needs or key not in self.offers}
         return self.build(*positional, **taken)
+
+
+def without_options(name: str) -> type[Any]:
+    """The config of a variant that has none: a dataclass that holds its name."""
+    return make_dataclass("WithoutOptions", [("name", str, field(default=name))], frozen=True)
 
 
 R = TypeVar("R", bound=Row)
@@ -89,6 +94,8 @@ class Registry(Generic[R]):
             raise UserError(f"{self.key}: {name!r} cannot be registered; a name is letters, digits, '_', '-' and '.'")
         if name in self._rows:
             raise UserError(f"{self.key}={name} is registered already, by {self._rows[name].module}; choose another name")
+        if issubclass(self._row, Variant) and "config" not in row:
+            row["config"] = without_options(name)
         self._refuse_fields(name, row)
         made = self._row(name=name, **row)
         if isinstance(made, Variant):
@@ -114,11 +121,11 @@ class Registry(Generic[R]):
 
     def _refuse_fields(self, name: str, row: dict[str, Any]) -> None:
         known = {f.name for f in fields(self._row)} - {"name"}
-        for field in sorted(row.keys() - known):
-            raise UserError(f"{self.key}={name}: a row has no {field!r}{nearest(field, known)}; it has {', '.join(sorted(known))}")
+        for key in sorted(row.keys() - known):
+            raise UserError(f"{self.key}={name}: a row has no {key!r}{nearest(key, known)}; it has {', '.join(sorted(known))}")
         required = {f.name for f in fields(self._row) if f.default is MISSING} - {"name"}
-        for field in sorted(required - row.keys()):
-            raise UserError(f"{self.key}={name}: a row needs {field!r}")
+        for key in sorted(required - row.keys()):
+            raise UserError(f"{self.key}={name}: a row needs {key!r}")
 
     def _refuse_config(self, row: Variant[Any]) -> None:
         if not (isinstance(row.config, type) and is_dataclass(row.config) and "name" in {f.name for f in fields(row.config)}):

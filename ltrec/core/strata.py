@@ -93,7 +93,7 @@ class Strata:
         assert count >= 1
         if count > self.count:
             raise UserError(
-                f"causal.strata={count} asks for more strata than the data set has, {self.count}; ask for {self.count} at most, "
+                f"strata={count} asks for more strata than the data set has, {self.count}; ask for {self.count} at most, "
                 f"or prepare it again with strata={count} --overwrite (ties in activity may allow no more)"
             )
         first = [0, self.first_head] if count == 2 else _near_equal(self.users, count)

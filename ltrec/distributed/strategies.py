@@ -62,11 +62,14 @@ def _zero(stage: int, shards: str) -> StrategyInfo:
 JOINT = "joint"
 """The mean over all targets, by Lightning's own strategies."""
 
+STRATIFIED = "stratified"
+"""By stratum on one device; with what the processes share behind an underscore, on several."""
+
 STRATEGIES: dict[str, StrategyInfo] = {
     JOINT: StrategyInfo(
         "the mean over all targets; one process, or DDP", "pytorch_lightning.strategies:DDPStrategy", one_process=True
     ),
-    "stratified": StrategyInfo(
+    STRATIFIED: StrategyInfo(
         "one device",
         "ltrec.strategy.single:StratifiedSingleDeviceStrategy",
         modes=MODES,

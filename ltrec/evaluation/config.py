@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-from ltrec.core.bounds import INT32, INT64, Among, Between, OneOf, check_fields
+from ltrec.core.bounds import INT32, INT64, Among, Between, check_fields
 from ltrec.evaluation.metrics import METRICS
-
-CANDIDATES = ("full", "sampled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +15,7 @@ class EvaluationConfig:
 
     filter_seen: bool = True
     """Leave out items of the user's history; the target itself always stays in. Switch it off for data where repeats matter."""
-    candidates: Annotated[str, OneOf(*CANDIDATES)] = "full"
+    candidates: Literal["full", "sampled"] = "full"
     """Whom the target must beat: `full` = every item, `sampled` = a few uniform draws (results are labelled as such)."""
     sampled_negatives: Annotated[int, Between(1, 1_000_000)] = 100
     """Draws per user when `candidates` is `sampled`."""

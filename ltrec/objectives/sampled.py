@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ class SampledSoftmaxConfig:
     """Key in OBJECTIVES."""
     negatives: Annotated[int, Between(1, 1_000_000)] = 256
     """M, negatives per position."""
-    scope: Annotated[str, OneOf(*SCOPES)] = "position"
+    scope: Literal["position", "shared"] = "position"
     """`position`: own negatives for every position; `shared`: one set for a whole step, much cheaper."""
     proposal: Annotated[str, OneOf("uniform", "popularity")] = "uniform"
     """`uniform` over the catalogue, or `popularity`: training count ** alpha."""

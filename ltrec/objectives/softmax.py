@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ltrec.core.bounds import Between, OneOf, check_fields
+from ltrec.core.bounds import Between, check_fields
 from ltrec.objectives.draw import Draw
 from ltrec.objectives.workspace import Workspace
 
@@ -46,7 +46,7 @@ class SoftmaxConfig:
     """Key in OBJECTIVES."""
     keep_mib: Annotated[int, Between(0, 1 << 24)] = 512
     """Up to this many MiB of probabilities are kept for the backward pass; larger batches compute them again, block by block."""
-    matmul: Annotated[str, OneOf(*MATMULS)] = "float32"
+    matmul: Literal["float32", "bfloat16"] = "float32"
     """What the factors of the matrix products are rounded to: float32 (not at all) or bfloat16, which takes less than half the time
     on CPUs with AVX512-BF16 or AMX and on GPUs; gradients are then off by about 1 %."""
 

@@ -13,7 +13,7 @@ from ltrec.reporting.plots.training import Curve
 from ltrec.reporting.view import Cell, Gradients, Panel, Table, TableRow, missing, shown
 from ltrec.reporting.words import DASH
 
-NO_GRAM = "No Gram matrix was formed, so nothing is known of this: set strategy.probe_every_steps."
+NO_GRAM = "No Gram matrix was formed, so nothing is known of this: set gradients.probe_every_steps."
 ALONE = "There is one stratum, so there is no pair to compare."
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from typing import Any
 
 from ltrec.config.tree import RunConfig
+from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.ownership import owning
 from ltrec.run.process.processes import detect
 from ltrec.run.train import train
 from ltrec.terminal.screen import note, say
-from ltrec.training.switch_config import SwitchConfig
 
 SMOKE_STEPS = 3
 
@@ -44,11 +45,16 @@ def _shortened(config: RunConfig) -> RunConfig:
         trainer=replace(
             config.trainer, max_epochs=1, max_steps=-1, validate_every_epochs=1, log_every_steps=1, checkpoint_every_steps=2
         ),
-        switch=config.switch if config.trained_plugin.name == "none" else _soon(config.switch),
+        plugin=_soon(config.plugin),
     )
 
 
-def _soon(switch: SwitchConfig) -> SwitchConfig:
-    """A switch inside the smoke test's first run, unless plugins are awake from the start."""
+def _soon(plugin: Any) -> Any:
+    """The plugin with a switch inside the smoke test's first run, unless it is awake from the start."""
+    if isinstance(plugin, MemoryConfig):
+        return replace(plugin, trained=_soon(plugin.trained))
+    switch = getattr(plugin, "switch", None)
+    if switch is None:
+        return plugin
     steps = SMOKE_STEPS if switch.by == "share" and switch.at else switch.at
-    return replace(switch, by="step", at=min(steps, SMOKE_STEPS - 1))
+    return replace(plugin, switch=replace(switch, by="step", at=min(steps, SMOKE_STEPS - 1)))

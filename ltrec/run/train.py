@@ -106,7 +106,7 @@ def make_trainer(
         devices=processes.local_size,
         num_nodes=processes.num_nodes,
         strategy=ready.strategy,
-        precision=loop.precision,  # type: ignore[arg-type]
+        precision=loop.precision,
         max_epochs=loop.max_epochs,
         limit_train_batches=None if limit is None else limit * loop.accumulate,
         accumulate_grad_batches=loop.accumulate,

@@ -64,13 +64,13 @@ def choose_mode(wanted: str, kind: str, supported: tuple[str, ...], strategy: st
     able = [mode for mode in supported if _obstacle(mode, kind) is None]
     if wanted == "auto":
         if not able:
-            raise UserError(f"strategy.name={strategy} cannot run {_KINDS[kind]}: {_obstacle(supported[0], kind)}")
+            raise UserError(f"strategy {strategy} cannot run {_KINDS[kind]}: {_obstacle(supported[0], kind)}")
         return able[0]
     if wanted not in supported:
         way_out = _NEEDS.get(wanted, f"possible: {', '.join(supported)}")
-        raise UserError(f"strategy.mode={wanted} is not possible with strategy.name={strategy}; {way_out}")
+        raise UserError(f"mode {wanted} is not possible with strategy {strategy}; {way_out}")
     if (obstacle := _obstacle(wanted, kind)) is not None:
-        raise UserError(f"strategy.mode={wanted} cannot run {_KINDS[kind]}: {obstacle}")
+        raise UserError(f"mode {wanted} cannot run {_KINDS[kind]}: {obstacle}")
     return wanted
 
 
@@ -87,15 +87,13 @@ def choose_source(wanted: str, *, coupled: bool, mode: str = "per_stratum") -> s
     """
     if coupled and mode == "aligned":
         raise UserError(
-            "strategy.mode=aligned runs tasks alone, but this model or loss couples the rows of a batch; use another objective, "
-            "or strategy.mode=auto"
+            "mode aligned runs tasks alone, but this model or loss couples the rows of a batch; use another objective, "
+            "or another mode"
         )
     if wanted == "auto":
         return "retained" if coupled else "split"
     if coupled and wanted == "split":
-        raise UserError(
-            "strategy.source=split runs strata alone, but this model or loss couples the rows of a batch; use retained or auto"
-        )
+        raise UserError("source split runs strata alone, but this model or loss couples the rows of a batch; use retained or auto")
     return wanted
 
 
@@ -107,13 +105,13 @@ def refuse_replay(plugins: Sequence[object], micro_batches: int) -> None:
     """
     if plugins:
         raise UserError(
-            "strategy.mode=replay cannot train plugins under a Gram rule: one weighted pass gives a plugin w_z G_z, and w_z "
+            "mode replay cannot train plugins under a Gram rule: one weighted pass gives a plugin w_z G_z, and w_z "
             "may be 0; use per_stratum"
         )
     if micro_batches > 1:
         raise UserError(
-            f"strategy.mode=replay cannot accumulate {micro_batches} micro-batches (trainer.accumulate): the window's Gram "
-            "matrix is known only after the last one; use per_stratum, or trainer.accumulate=1"
+            f"mode replay cannot accumulate {micro_batches} micro-batches: the window's Gram "
+            "matrix is known only after the last one; use per_stratum, or one micro-batch a step"
         )
 
 
@@ -125,8 +123,7 @@ def refuse_scaler(scaler: object | None) -> None:
     """
     if scaler is not None:
         raise UserError(
-            "strategy.mode=aligned is not possible with trainer.precision=16-mixed: inner steps would need a loss scale of their "
-            "own; use bf16-mixed"
+            "mode aligned is not possible in precision 16-mixed: inner steps would need a loss scale of their own; use bf16-mixed"
         )
 
 
@@ -159,9 +156,7 @@ def default_options(num_strata: int) -> StratifiedOptions:
     )
 
 
-_NEEDS = {
-    "aligned": "inner steps need every parameter whole on every process; use strategy.name=stratified (alone) or stratified_ddp"
-}
+_NEEDS = {"aligned": "inner steps need every parameter whole on every process; use one device, or DDP"}
 """Mode -> why some strategies lack it, where that is not plain from its name."""
 
 _KINDS = {"linear": "a linear rule", "gram": "a rule on the Gram matrix", "coordinate": "a coordinate-wise rule"}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Literal
 
-from ltrec.core.bounds import OneOf, check_fields
+from ltrec.core.bounds import check_fields
 from ltrec.core.class_path import ClassPath
 
 
@@ -13,7 +13,7 @@ from ltrec.core.class_path import ClassPath
 class TrackingConfig:
     """Where metrics go besides the run folder's metrics.jsonl (which is always written)."""
 
-    wandb: Annotated[str, OneOf("off", "offline", "online")] = "off"
+    wandb: Literal["off", "offline", "online"] = "off"
     """Weights & Biases: off, offline (files only, sync later) or online."""
     project: str = "ltrec"
     """W&B project."""
@@ -23,7 +23,7 @@ class TrackingConfig:
     """W&B group, to gather the seeds of one experiment; None = the Slurm job array, where the run is part of one."""
     tags: tuple[str, ...] = ()
     """W&B tags."""
-    artifacts: Annotated[str, OneOf("none", "report", "all")] = "report"
+    artifacts: Literal["none", "report", "all"] = "report"
     """What W&B gets besides numbers: none, report (what `ltrec report` writes) or all (checkpoints too, aliases best and last)."""
 
     loggers: tuple[ClassPath, ...] = ()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-from ltrec.core.bounds import INT32, INT64, Between, OneOf, check_fields
+from ltrec.core.bounds import INT32, INT64, Between, check_fields
 from ltrec.core.class_path import ClassPath
 
 
@@ -31,9 +31,9 @@ class TrainerConfig:
     """Average the weights exponentially, and validate, choose the best and score with the average. Below 1: its decay per optimiser
     step; from 1 on: over how many epochs (decay 1 - 1/n for n steps); 0 = not at all. The weights themselves are in the checkpoint
     too: ltrec evaluate --weights raw."""
-    precision: Annotated[str, OneOf("32-true", "bf16-mixed", "16-mixed")] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """32-true, bf16-mixed or 16-mixed (GPU only)."""
-    accelerator: Annotated[str, OneOf("auto", "cpu", "gpu")] = "auto"
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """auto, cpu or gpu."""
     checkpoint_every_steps: Annotated[int, Between(0, INT32)] = 500
     """Write checkpoints/last.ckpt every n optimiser steps, besides every epoch; 0 = every epoch only."""

@@ -8,7 +8,7 @@ from ltrec.config.load import load
 from ltrec.models.backbones import BACKBONES, din
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
-from tests.support.tiny_run import checkpoint, column, tiny_data, tiny_words
+from tests.support.tiny_run import checkpoint, column, tiny_data, tiny_words, trained_by
 
 STRATEGIES = ("stratified_ddp", "stratified_fsdp2", "stratified_deepspeed_stage_3")
 OWN = {"sasrec": ["model.heads=1"], "gru4rec": ["model.hidden=6", "model.layers=2"], "din": ["model.layers=[6,5]"]}
@@ -25,7 +25,7 @@ def train_all(rank, data, out):
     din.KEEP_BYTES, din.CHUNK_BYTES = 0, 10_000  # candidates in chunks that are computed again: the harder road
     for name in BACKBONES:
         for strategy in STRATEGIES:
-            train(data, out / name / strategy, name, f"strategy.name={strategy}")
+            train(data, out / name / strategy, name, *trained_by(strategy))
 
 
 @pytest.mark.slow
@@ -33,7 +33,7 @@ def test_two_processes_train_like_one(tmp_path):
     data = tiny_data(tmp_path / "data")
     spawn(train_all, 2, tmp_path / "store", data, tmp_path, timeout=240)
     for name in BACKBONES:
-        train(data, tmp_path / name / "alone", name, "strategy.name=stratified")
+        train(data, tmp_path / name / "alone", name, "gradients.name=stratified")
         alone = tmp_path / name / "alone" / "r"
         for strategy in STRATEGIES:
             run = tmp_path / name / strategy / "r"

@@ -49,7 +49,7 @@ REFUSED = {
     "coordinate": (Case(rule="coordinate"), "cannot run a coordinate-wise rule: it looks at every coordinate"),
     "per_stratum": (
         Case(mode="per_stratum"),
-        "mode=per_stratum is not possible with strategy.name=stratified_deepspeed_stage_2; possible",
+        "mode per_stratum is not possible with strategy stratified_deepspeed_stage_2; possible",
     ),
     "plugins": (Case(rule="gram", stage=PLUGINS), "replay cannot train plugins"),
     "half": (Case(precision="16-true"), "precision=16-true is not possible under DeepSpeed"),

@@ -26,19 +26,19 @@ EXACT = ["model.dropout=0", "trainer.log_every_steps=1", "optim.eps=1e-3", "opti
 IN_BATCH = ["objective.name=in_batch"]
 LIKE_ALONE = {
     "linear": [*EXACT, "optim.clip_norm=0.05", "trainer.accumulate=2"],
-    "gram": [*EXACT, "rule.name=upgrad", "optim.clip_norm=0.05", "trainer.accumulate=2"],
-    "in_batch": [*EXACT, *IN_BATCH, "rule.name=upgrad"],
+    "gram": [*EXACT, "gradients.rule.name=upgrad", "optim.clip_norm=0.05", "trainer.accumulate=2"],
+    "in_batch": [*EXACT, *IN_BATCH, "gradients.rule.name=upgrad"],
     "few chunks": [*EXACT, "evaluation.chunk_rows=1000"],
     "average": [*EXACT, "trainer.ema=0.6", "optim.lr=0.02", "trainer.accumulate=2"],
 }
 STATEFUL = {
-    "dro": ["rule.name=group_dro", "optim.clip_norm=0.1", "trainer.accumulate=2", "trainer.ema=0.8"],
-    "pcgrad": ["rule.name=pcgrad"],
+    "dro": ["gradients.rule.name=group_dro", "optim.clip_norm=0.1", "trainer.accumulate=2", "trainer.ema=0.8"],
+    "pcgrad": ["gradients.rule.name=pcgrad"],
 }
 
 
 def name_of(stage):
-    return f"strategy.name=stratified_deepspeed_stage_{stage}"
+    return ["gradients.name=stratified", f"strategy.name=deepspeed_stage_{stage}"]
 
 
 class Kill(BaseException):
@@ -126,27 +126,27 @@ def train_slow(rank, data, out, alone):
     for stage in STAGES:
         here, zero = out / str(stage), name_of(stage)
         for name, words in LIKE_ALONE.items():
-            train(data, here / name, zero, *words)
+            train(data, here / name, *zero, *words)
         for name, words in STATEFUL.items():
-            train(data, here / f"{name} undisturbed", zero, *words)
-            train_killed(data, here / f"{name} killed", zero, *words)
-            train(data, here / f"{name} killed", zero, *words)
-        said["full disk", stage] = train_on_a_full_disk(rank, data, here / "full disk", zero)
+            train(data, here / f"{name} undisturbed", *zero, *words)
+            train_killed(data, here / f"{name} killed", *zero, *words)
+            train(data, here / f"{name} killed", *zero, *words)
+        said["full disk", stage] = train_on_a_full_disk(rank, data, here / "full disk", *zero)
         last = here / "dro killed/r/checkpoints/last.ckpt"
         said["other stage", stage] = refusal(data, here / "other", name_of(stage % 3 + 1), *STATEFUL["dro"], f"resume={last}")
-    said["file"] = refusal(data, out / "file", name_of(2), f"resume={alone}/linear/r/checkpoints/last.ckpt")
+    said["file"] = refusal(data, out / "file", *name_of(2), f"resume={alone}/linear/r/checkpoints/last.ckpt")
     spoilt = copied(rank, out / "2/dro killed", out / "spoilt")
     spoil_shard(rank, spoilt, "last")
     spoil_shard(rank, spoilt, "previous")
-    said["damage"] = refusal(data, spoilt, name_of(2), *STATEFUL["dro"])
+    said["damage"] = refusal(data, spoilt, *name_of(2), *STATEFUL["dro"])
     return said
 
 
 def train_fast(rank, data, out):
     act_as_rank(rank, 2)
-    train(data, out / "small", name_of(3), *LIKE_ALONE["average"])  # parameters as small as these are kept whole
+    train(data, out / "small", *name_of(3), *LIKE_ALONE["average"])  # parameters as small as these are kept whole
     really_shard()
-    words = [name_of(3), *STATEFUL["dro"]]
+    words = [*name_of(3), *STATEFUL["dro"]]
     train(data, out / "undisturbed", *words)
     for name in ("killed", "spoilt"):
         train_killed(data, out / name, *words)
@@ -164,7 +164,7 @@ def data(tmp_path_factory):
 def alone(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("alone")
     for name, words in LIKE_ALONE.items():
-        train(data, out / name, "strategy.name=stratified", *[w for w in words if not w.startswith("trainer.accumulate")])
+        train(data, out / name, "gradients.name=stratified", *[w for w in words if not w.startswith("trainer.accumulate")])
     return out
 
 
@@ -229,7 +229,7 @@ def refuse_other_end(killed, undisturbed, stage):
 
 
 def test_killed_and_resumed_equals_undisturbed(data, tmp_path):
-    train(data, tmp_path / "alone", "strategy.name=stratified", *LIKE_ALONE["average"])
+    train(data, tmp_path / "alone", "gradients.name=stratified", *LIKE_ALONE["average"])
     spawn(train_fast, 2, tmp_path / "store", data, tmp_path, timeout=240)
     refuse_other_end(tmp_path / "killed/r", tmp_path / "undisturbed/r", 3)
     refuse_other_end(tmp_path / "spoilt/r", tmp_path / "undisturbed/r", 3)
@@ -282,8 +282,8 @@ def test_another_number_of_processes_and_another_strategy_are_refused_but_may_lo
     run = runs / "1/dro undisturbed/r"
     resume = [*tiny_words(data, tmp_path), *STATEFUL["dro"], f"resume={run}/checkpoints/last.ckpt"]
     with pytest.raises(UserError, match=r"in 2 processes by strategy\.name=stratified_deepspeed_stage_1 and .*=stratified cannot"):
-        training.train(load([], [*resume, "strategy.name=stratified"]))
-    done = ltrec("train", *resume, name_of(1), check=False)
+        training.train(load([], [*resume, "gradients.name=stratified"]))
+    done = ltrec("train", *resume, *name_of(1), check=False)
     assert done.returncode == 2
     assert "holds shards of ZeRO-1 for 2 processes, this run needs shards of ZeRO-1 for 1 processes" in done.stderr
     ltrec("evaluate", run)

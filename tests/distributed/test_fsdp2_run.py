@@ -24,13 +24,13 @@ from tests.support.spawn import spawn
 from tests.support.streaming import epochs
 from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, tiny_config, tiny_data, tiny_words
 
-SHARDED, ALONE = "strategy.name=stratified_fsdp2", "strategy.name=stratified"
+SHARDED, ALONE = ("gradients.name=stratified", "strategy.name=fsdp2"), "gradients.name=stratified"
 EXACT = ["model.dropout=0", "trainer.log_every_steps=1", "optim.eps=1e-3", "optim.weight_decay=0.1"]
 FIVE = [*EXACT, "trainer.max_steps=5"]
 NAIVE = {
     "per_stratum": [*FIVE, "optim.clip_norm=0.05", "trainer.accumulate=2"],
-    "weighted": [*FIVE, "strategy.mode=weighted", "optim.clip_norm=0.05", "trainer.accumulate=2"],
-    "upgrad": [*FIVE, "rule.name=upgrad"],
+    "weighted": [*FIVE, "gradients.mode=weighted", "optim.clip_norm=0.05", "trainer.accumulate=2"],
+    "upgrad": [*FIVE, "gradients.rule.name=upgrad"],
 }
 LIKE_ALONE = {
     "bf16": [*FIVE, "trainer.precision=bf16-mixed"],
@@ -38,7 +38,7 @@ LIKE_ALONE = {
     "few chunks": [*FIVE, "evaluation.chunk_rows=1000"],
     "average": [*FIVE, "trainer.ema=0.6", "optim.lr=0.02", "trainer.accumulate=2"],
 }
-STATEFUL = ["rule.name=group_dro", "optim.clip_norm=0.1", "trainer.accumulate=2", "trainer.ema=0.8", "optim.lr=0.02"]
+STATEFUL = ["gradients.rule.name=group_dro", "optim.clip_norm=0.1", "trainer.accumulate=2", "trainer.ema=0.8", "optim.lr=0.02"]
 
 
 class Kill(BaseException):
@@ -66,16 +66,16 @@ def train_killed(data, out, *words):
 def train_all(rank, data, out):
     act_as_rank(rank, 2)
     for name in [*NAIVE, *LIKE_ALONE]:
-        train(data, out / name, SHARDED, *{**NAIVE, **LIKE_ALONE}[name])
-    train(data, out / "undisturbed", SHARDED, *STATEFUL)
+        train(data, out / name, *SHARDED, *{**NAIVE, **LIKE_ALONE}[name])
+    train(data, out / "undisturbed", *SHARDED, *STATEFUL)
     for name in ("killed", "spoilt"):
-        train_killed(data, out / name, SHARDED, *STATEFUL)
+        train_killed(data, out / name, *SHARDED, *STATEFUL)
     if rank == 0:
         (out / "spoilt/r/checkpoints/last.ckpt").write_bytes(b"torn")
     dist.barrier()
     for name in ("killed", "spoilt"):
-        train(data, out / name, SHARDED, *STATEFUL)
-    train_killed(data, out / "halved", SHARDED, *STATEFUL, "model.dropout=0")
+        train(data, out / name, *SHARDED, *STATEFUL)
+    train_killed(data, out / "halved", *SHARDED, *STATEFUL, "model.dropout=0")
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +163,7 @@ def test_from_the_checkpoint_before_a_damaged_one_the_end_is_the_same(runs):
 
 def go_on_alone(rank, data, out):
     act_as_rank(rank, 1)
-    train(data, out, SHARDED, *STATEFUL, "model.dropout=0")
+    train(data, out, *SHARDED, *STATEFUL, "model.dropout=0")
 
 
 def test_another_number_of_processes_takes_a_run_up_and_evaluates_it(data, runs, tmp_path):

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from tests.support.commands import ltrec
-from tests.support.tiny_run import tiny_data, tiny_words
+from tests.support.tiny_run import tiny_data, tiny_words, trained_by
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["joint", "stratified"])
 def test_communication_and_rates_of_two_processes(tmp_path, strategy):
-    words = tiny_words(tiny_data(tmp_path / "data"), tmp_path, f"strategy.name={strategy}", "trainer.stall_seconds=60")
+    words = tiny_words(tiny_data(tmp_path / "data"), tmp_path, *trained_by(strategy), "trainer.stall_seconds=60")
     ltrec("train", *words, processes=2)
     lines = [json.loads(line) for line in (tmp_path / "r" / "metrics.jsonl").read_text().splitlines()]
     lines = [line for line in lines if "health/step_ms" in line]

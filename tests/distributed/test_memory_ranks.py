@@ -43,15 +43,15 @@ def test_two_processes_choose_as_one_does(tmp_path):
 
 
 SHARDED = {
-    "fsdp2": ["strategy.name=stratified_fsdp2"],
-    "zero-2": ["strategy.name=stratified_deepspeed_stage_2"],
+    "fsdp2": ["gradients.name=stratified", "strategy.name=fsdp2"],
+    "zero-2": ["gradients.name=stratified", "strategy.name=deepspeed_stage_2"],
 }
 
 
 def train_sharded(rank, data, out):
     act_as_rank(rank, 2)
     for name, words in SHARDED.items():
-        plugins = ["plugin.trained.name=bottleneck", "switch.by=step", "switch.at=2"]
+        plugins = ["plugin.trained.name=bottleneck", "plugin.switch.by=step", "plugin.switch.at=2"]
         training.train(tiny_config(data, out / name, *WORDS, *plugins, *words))
 
 

@@ -9,24 +9,31 @@ from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, column, tiny_config, tiny_data
 
 KINDS = {
-    "bottleneck": ["plugin.name=bottleneck", "switch.trunk_rate=0.5"],
-    "copies": ["plugin.name=copies", "switch.trunk_rate=0", "causal.strata=2"],
-    "melt": ["plugin.name=melt", "switch.trunk_rate=1"],
+    "bottleneck": ["plugin.name=bottleneck", "plugin.switch.trunk_rate=0.5"],
+    "copies": ["plugin.name=copies", "plugin.switch.trunk_rate=0", "strata=2"],
+    "melt": ["plugin.name=melt", "plugin.switch.trunk_rate=1"],
 }
-WHOLE = {"alone": ["strategy.name=stratified"]}
+WHOLE = {"alone": ["gradients.name=stratified"]}
 REPLICATED = {
-    "ddp": ["strategy.name=stratified_ddp", "strategy.mode=per_stratum"],
-    "ddp-weighted": ["strategy.name=stratified_ddp", "strategy.mode=weighted"],
+    "ddp": ["gradients.name=stratified", "strategy.name=ddp", "gradients.mode=per_stratum"],
+    "ddp-weighted": ["gradients.name=stratified", "strategy.name=ddp", "gradients.mode=weighted"],
 }
 SHARDED = {
-    "fsdp2": ["strategy.name=stratified_fsdp2", "strategy.mode=per_stratum"],
-    "fsdp2-weighted": ["strategy.name=stratified_fsdp2", "strategy.mode=weighted"],
+    "fsdp2": ["gradients.name=stratified", "strategy.name=fsdp2", "gradients.mode=per_stratum"],
+    "fsdp2-weighted": ["gradients.name=stratified", "strategy.name=fsdp2", "gradients.mode=weighted"],
 }
-ZERO = {f"zero-{stage}": [f"strategy.name=stratified_deepspeed_stage_{stage}"] for stage in (1, 2)}
+ZERO = {f"zero-{stage}": ["gradients.name=stratified", f"strategy.name=deepspeed_stage_{stage}"] for stage in (1, 2)}
 WAYS = {**WHOLE, **REPLICATED, **SHARDED, **ZERO}
 LIGHTNING = [(kind, way) for kind in KINDS for way in (*REPLICATED, *SHARDED)]
 DEEPSPEED = [("bottleneck", "zero-1"), ("bottleneck", "zero-2"), ("melt", "zero-2")]  # copies are refused there, and ZeRO-3
-STEPS = ["trainer.max_steps=6", "trainer.log_every_steps=1", "optim.eps=1e-3", "model.dropout=0", "switch.by=step", "switch.at=3"]
+STEPS = [
+    "trainer.max_steps=6",
+    "trainer.log_every_steps=1",
+    "optim.eps=1e-3",
+    "model.dropout=0",
+    "plugin.switch.by=step",
+    "plugin.switch.at=3",
+]
 
 
 def train(data, out, kind, way):

@@ -23,7 +23,7 @@ from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_data
 
 TABLE = "backbone.items.weight"
-WORDS = ("stream.lanes=12", "model.dropout=0", "strategy.name=stratified", "strategy.probe_every_steps=1", "optim.eps=1e-3")
+WORDS = ("stream.lanes=12", "model.dropout=0", "gradients.name=stratified", "gradients.probe_every_steps=1", "optim.eps=1e-3")
 """A larger eps keeps Adam from blowing up rounding, so that two ranks may be held against one."""
 
 

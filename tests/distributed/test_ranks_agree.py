@@ -21,8 +21,8 @@ from ltrec.run.train import train
 from tests.support.tiny_run import checkpoint, tiny_config, tiny_data, tiny_words
 
 PLAIN = ["stream.lanes=12", "optim.schedule=constant"]  # a rate that falls would be planned for one length
-SHARDED = ["strategy.name=stratified_fsdp2"]
-ZERO = ["strategy.name=stratified_deepspeed_stage_2"]
+SHARDED = ["gradients.name=stratified", "strategy.name=fsdp2"]
+ZERO = ["gradients.name=stratified", "strategy.name=deepspeed_stage_2"]
 
 
 @dataclass
@@ -53,7 +53,7 @@ def cases(work):
         "rate under FSDP2": Case((SHARDED, [*SHARDED, "optim.lr=0.5"]), differs("optim.lr", "0.001", "0.5")),
         "how often": Case((both, [*both, "trainer.log_every_steps=7"]), differs("trainer.log_every_steps", 3, 7)),
         "folder": Case((both, [*both, f"out={work}/elsewhere"]), "the ranks are not one run: out is "),
-        "strategy": Case((both, [*both, *SHARDED]), differs("strategy.name", "joint", "stratified_fsdp2")),
+        "strategy": Case((both, [*both, *SHARDED]), differs("gradients.name", "joint", "stratified")),
         "stale data": Case((both, [*both, f"data.path={work}/stale"]), differs("the data set's digest", r"\w{12}", r"\w{12}")),
         "no data": Case((both, [*both, f"data.path={work}/nowhere"]), r"nowhere/manifest\.json not found"),
         "no data at all": Case(([f"data.path={work}/nowhere"],) * 2, r"nowhere/manifest\.json not found"),
@@ -178,7 +178,7 @@ def test_ranks_that_are_not_one_run_end_alike(name, work, play):
 
 def test_what_a_rank_may_have_of_its_own_is_no_difference(work, play):
     """The last one: from here on the two processes are a process group."""
-    mine = ["trainer.max_epochs=1", "strategy.name=stratified_ddp"]
+    mine = ["trainer.max_epochs=1", "gradients.name=stratified", "strategy.name=ddp"]
     ended = play(Case((mine, [*mine, f"data.path={work}/copy", "trainer.progress=false"]), ""))
     assert [code for code, _ in ended] == [0, 0], ended
     assert checkpoint(work / "out" / "r")["global_step"] == 4

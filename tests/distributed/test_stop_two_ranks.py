@@ -14,12 +14,12 @@ import pytest
 from ltrec.launch.torchrun import FRESH_STORE
 from tests.support.commands import environment, ltrec, start
 from tests.support.killable_job import lines_written, wait_for, workers
-from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, refuse_differences, tiny_data, tiny_words
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, refuse_differences, tiny_data, tiny_words, trained_by
 
 EPOCHS = 40
 LAST = EPOCHS * STEPS_PER_EPOCH
 WORDS = [
-    "strategy.name=stratified",
+    "gradients.name=stratified",
     f"trainer.max_epochs={EPOCHS}",
     "trainer.patience=0",
     "trainer.log_every_steps=1",
@@ -102,7 +102,7 @@ def is_running(pid: int) -> bool:
 def test_a_rank_that_does_nothing_any_more_ends_the_job(strategy, data, undisturbed, tmp_path):
     """It is alive, so neither torchrun nor its sockets know; the other one gives up."""
     run, log = tmp_path / "r", tmp_path / "log"
-    words = tiny_words(data, tmp_path, *WORDS, "trainer.timeout_seconds=5", f"strategy.name={strategy}")
+    words = tiny_words(data, tmp_path, *WORDS, "trainer.timeout_seconds=5", *trained_by(strategy))
     with open(log, "w") as output, start("train", *words, processes=2, output=output) as torchrun:
         wait_for(lambda: lines_written(run) >= 20, torchrun)
         os.kill(workers(torchrun.pid)["1"], signal.SIGSTOP)

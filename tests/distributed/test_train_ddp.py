@@ -72,7 +72,7 @@ def test_two_ranks_train_like_one(data, alone, tmp_path, words):
         assert (two["state_dict"][name] - weight).abs().max() < 1e-3, name
 
 
-@pytest.mark.parametrize("words", [[], ["strategy.name=stratified_ddp"]], ids=["joint", "stratified"])
+@pytest.mark.parametrize("words", [[], ["gradients.name=stratified", "strategy.name=ddp"]], ids=["joint", "stratified"])
 def test_two_ranks_average_like_one(data, tmp_path, words):
     """The average, its validation, and both kinds of scores; an average of accumulated steps."""
     words = [*words, "trainer.ema=1", "trainer.max_epochs=2", "optim.lr=0.01", "optim.eps=1e-3", "trainer.accumulate=2"]

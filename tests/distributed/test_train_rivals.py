@@ -23,16 +23,16 @@ COMMON = [
     "optim.eps=1e-3",
 ]
 """A larger eps keeps Adam from blowing up rounding."""
-STRATIFIED = ["strategy.name=stratified"]
+STRATIFIED = ["gradients.name=stratified"]
 RUNS = {
     "per-user-mean": [],
     "per-user-mean, pieces": ["trainer.accumulate=3"],
     "per-user-mean, by stratum": STRATIFIED,
-    "per-user-mean, weighted pieces": [*STRATIFIED, "strategy.mode=weighted", "trainer.accumulate=2"],
+    "per-user-mean, weighted pieces": [*STRATIFIED, "gradients.mode=weighted", "trainer.accumulate=2"],
     "ipw": ["stream.unit=user"],
     "cvar-dro": [],
     "cvar-dro, retained": STRATIFIED,
-    "cvar-dro, weighted": [*STRATIFIED, "strategy.mode=weighted"],
+    "cvar-dro, weighted": [*STRATIFIED, "gradients.mode=weighted"],
     "tail-only": [],
 }
 """Method, with what is changed about it -> words."""

@@ -11,34 +11,34 @@ from tests.support.commands import ltrec
 from tests.support.ranks import act_as_rank
 from tests.support.shards import random_users, write_dataset
 from tests.support.spawn import spawn
-from tests.support.tiny_run import checkpoint, column, same, tiny_data, tiny_words
+from tests.support.tiny_run import checkpoint, column, same, tiny_data, tiny_words, trained_by
 
 SPARING = ["trainer.checkpoint_every_steps=0", "trainer.validate_every_epochs=8"]
 EVERY_STEP = ["model.dropout=0", "trainer.log_every_steps=1", *SPARING]
-LINEAR, GRAM = ["rule.name=backdoor"], ["rule.name=upgrad"]
+LINEAR, GRAM = ["gradients.rule.name=backdoor"], ["gradients.rule.name=upgrad"]
 IN_BATCH = [*EVERY_STEP, "objective.name=in_batch", "trainer.max_epochs=2", "evaluation.chunk_rows=1000"]
 THIRTY = [*EVERY_STEP, "trainer.max_epochs=8"]
 QUICK = {
     "linear": [*THIRTY, *LINEAR, "strategy.check_every_steps=1"],
-    "linear-weighted": [*THIRTY, *LINEAR, "strategy.mode=weighted"],
+    "linear-weighted": [*THIRTY, *LINEAR, "gradients.mode=weighted"],
     "gram-accumulate": [*THIRTY, *GRAM, "trainer.accumulate=2", "optim.clip_norm=0.5"],
     "in-batch-retained": [*IN_BATCH, *LINEAR],
-    "in-batch-weighted": [*IN_BATCH, *LINEAR, "strategy.mode=weighted"],
+    "in-batch-weighted": [*IN_BATCH, *LINEAR, "gradients.mode=weighted"],
 }
 """Runs that one process and two must agree on; in the first one every rank's every bit is compared at every step, too."""
 SLOW = {
     "linear-accumulate": [*THIRTY, *LINEAR, "trainer.accumulate=2", "optim.clip_norm=0.5"],
     "gram": [*THIRTY, *GRAM],
-    "gram-replay": [*THIRTY, *GRAM, "strategy.mode=replay"],
-    "coordinate": [*THIRTY, "rule.name=agr_sum"],
+    "gram-replay": [*THIRTY, *GRAM, "gradients.mode=replay"],
+    "coordinate": [*THIRTY, "gradients.rule.name=agr_sum"],
     "in-batch-gram": [*IN_BATCH, *GRAM],
 }
 """The same for the slow suite."""
 ONE_STRATUM = {
-    "joint": ["strategy.name=joint"],
-    "weighted": ["strategy.name=stratified", "strategy.mode=weighted"],
-    "joint-accumulate": ["strategy.name=joint", "trainer.accumulate=2"],
-    "weighted-accumulate": ["strategy.name=stratified", "strategy.mode=weighted", "trainer.accumulate=2"],
+    "joint": ["gradients.name=joint"],
+    "weighted": ["gradients.name=stratified", "gradients.mode=weighted"],
+    "joint-accumulate": ["gradients.name=joint", "trainer.accumulate=2"],
+    "weighted-accumulate": ["gradients.name=stratified", "gradients.mode=weighted", "trainer.accumulate=2"],
 }
 """Runs over the data set of one stratum, with dropout."""
 
@@ -54,7 +54,7 @@ def train_all(rank, size, cases, data, out):
         act_as_rank(rank, size)
     for name, words in cases.items():
         chosen = "stratified" if name.endswith("accumulate") or size == 1 else "stratified_ddp"
-        training.train(configuration(data, out / name, [f"strategy.name={chosen}", *words]))
+        training.train(configuration(data, out / name, [*trained_by(chosen), *words]))
 
 
 def train_quick(rank, size, data, single, out):
@@ -143,12 +143,12 @@ def test_one_stratum_in_one_weighted_pass_is_joint_training_bit_for_bit(runs, si
 @pytest.mark.parametrize("rule", [LINEAR, GRAM], ids=["linear", "gram"])
 @pytest.mark.parametrize("strategy", ["stratified", "stratified_ddp"])
 def test_torchrun_trains_like_one_process(data, slow_runs, runs, tmp_path, rule, strategy):
-    ltrec("train", *tiny_words(data, tmp_path, *THIRTY, f"strategy.name={strategy}", *rule), processes=2)
+    ltrec("train", *tiny_words(data, tmp_path, *THIRTY, *trained_by(strategy), *rule), processes=2)
     alone = runs[1] / "linear" / "r" if rule is LINEAR else slow_runs[1] / "gram" / "r"
     refuse_differences(alone, tmp_path / "r")
 
 
 def test_strata_cannot_be_split_from_in_batch_negatives(data, tmp_path):
-    words = ["strategy.name=stratified", "strategy.source=split", *IN_BATCH]
-    with pytest.raises(UserError, match=r"^strategy\.source=split runs strata alone, .*; use retained or auto$"):
+    words = ["gradients.name=stratified", "gradients.source=split", *IN_BATCH]
+    with pytest.raises(UserError, match=r"^source split runs strata alone, .*; use retained or auto$"):
         training.train(configuration(data, tmp_path, words))

@@ -10,24 +10,24 @@ from tests.support.scripted import script_validation
 from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, same, tiny_config, tiny_data
 
-PLUGGED = ["plugin.name=bottleneck", "switch.by=step", "switch.at=5", "trainer.log_every_steps=1"]
+PLUGGED = ["plugin.name=bottleneck", "plugin.switch.by=step", "plugin.switch.at=5", "trainer.log_every_steps=1"]
 EXACT = ["model.dropout=0", "optim.eps=1e-3", "optim.weight_decay=0.1", "optim.schedule=constant"]
-FROZEN = ["switch.trunk_rate=0", "optim.clip_norm=0.2", "trainer.ema=0.6"]
-NEVER = ["switch.by=plateau", "switch.at=100"]
+FROZEN = ["plugin.switch.trunk_rate=0", "optim.clip_norm=0.2", "trainer.ema=0.6"]
+NEVER = ["plugin.switch.by=plateau", "plugin.switch.at=100"]
 
 QUICK = {"tenth": [], "frozen": FROZEN}
-PLATEAU = ["switch.by=plateau", "switch.at=1", "trainer.ema=0.6"]
+PLATEAU = ["plugin.switch.by=plateau", "plugin.switch.at=1", "trainer.ema=0.6"]
 KINDS = {**QUICK, "accumulated": ["trainer.accumulate=2"], "plateau": PLATEAU}
 """Words that one process and two understand alike."""
 DDP = {
-    "per_stratum": ["strategy.name=stratified"],
-    "weighted": ["strategy.name=stratified", "strategy.mode=weighted"],
+    "per_stratum": ["gradients.name=stratified"],
+    "weighted": ["gradients.name=stratified", "gradients.mode=weighted"],
 }
 SHARDED = {
-    "fsdp2": ["strategy.name=stratified_fsdp2"],
-    "fsdp2-weighted": ["strategy.name=stratified_fsdp2", "strategy.mode=weighted"],
-    "zero-1": ["strategy.name=stratified_deepspeed_stage_1"],
-    "zero-2": ["strategy.name=stratified_deepspeed_stage_2"],
+    "fsdp2": ["gradients.name=stratified", "strategy.name=fsdp2"],
+    "fsdp2-weighted": ["gradients.name=stratified", "strategy.name=fsdp2", "gradients.mode=weighted"],
+    "zero-1": ["gradients.name=stratified", "strategy.name=deepspeed_stage_1"],
+    "zero-2": ["gradients.name=stratified", "strategy.name=deepspeed_stage_2"],
 }
 
 

@@ -11,10 +11,16 @@ from tests.support.source_tree import ROOT
 from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, tiny_data, tiny_words
 
-PLUGGED = ["plugin.name=bottleneck", "switch.by=step", "switch.at=5", "switch.trunk_rate=0.5", "rule.name=upgrad"]
+PLUGGED = [
+    "plugin.name=bottleneck",
+    "plugin.switch.by=step",
+    "plugin.switch.at=5",
+    "plugin.switch.trunk_rate=0.5",
+    "gradients.rule.name=upgrad",
+]
 RUNS = {
     "ltp": ("ltp", []),
-    "alignment": ("ltp-alignment", ["trainer.accumulate=2", "alignment.trajectories=4"]),
+    "alignment": ("ltp-alignment", ["trainer.accumulate=2", "gradients.trajectories=4"]),
     "adversarial": ("ltp-adversarial", ["trainer.log_every_steps=3"]),
     "fish": ("fish", ["optim.clip_norm=0.5"]),
     "plugged": ("ltp", PLUGGED),
@@ -125,8 +131,8 @@ def test_the_discriminator_is_told_of(runs, name):
 
 def test_the_discriminator_is_told_of_alike_in_every_mode(data, tmp_path):
     """Of the first step, where all modes still have the same weights."""
-    ways = {"joint": ["strategy.name=joint"], "accumulate": ["strategy.name=joint", "trainer.accumulate=2"]}
-    ways |= {mode: ["strategy.name=stratified", f"strategy.mode={mode}"] for mode in ("per_stratum", "weighted", "aligned")}
+    ways = {"joint": ["gradients.name=joint"], "accumulate": ["gradients.name=joint", "trainer.accumulate=2"]}
+    ways |= {mode: ["gradients.name=stratified", f"gradients.mode={mode}"] for mode in ("per_stratum", "weighted", "aligned")}
     found = {}
     for way, words in ways.items():
         more = [
@@ -134,7 +140,7 @@ def test_the_discriminator_is_told_of_alike_in_every_mode(data, tmp_path):
             "trainer.log_every_steps=1",
             "model.dropout=0",
             "adversary.weight=0.1",
-            "alignment.inner_lr=1e-9",
+            "gradients.inner_lr=1e-9",
         ]
         more = [*words, *more[: 5 if way == "aligned" else 4]]
         training.train(load([], tiny_words(data, tmp_path / way, *more)))
@@ -157,7 +163,7 @@ def test_ltp_is_aligned_until_plugins_wake(runs):
 
 
 def test_numbers_that_do_not_fit_are_refused_before_anything_is_written(data, tmp_path):
-    words = tiny_words(data, tmp_path, "alignment.inner_steps=5")
+    words = tiny_words(data, tmp_path, "gradients.inner_steps=5")
     with pytest.raises(
         UserError, match=r"^stream\.batch_rows=24 cannot be dealt out .*inner_steps=5 .*; use stream\.batch_rows=120$"
     ):
@@ -166,10 +172,8 @@ def test_numbers_that_do_not_fit_are_refused_before_anything_is_written(data, tm
 
 
 def test_sharded_parameters_are_refused_with_the_reason(data, tmp_path):
-    words = tiny_words(data, tmp_path, "strategy.name=stratified_fsdp2")
-    with pytest.raises(
-        UserError, match=r"strategy\.mode=aligned is not possible with strategy\.name=stratified_fsdp2; inner steps need"
-    ):
+    words = tiny_words(data, tmp_path, "gradients.name=stratified", "strategy.name=fsdp2")
+    with pytest.raises(UserError, match=r"mode aligned is not possible with strategy stratified_fsdp2; inner steps need"):
         training.train(load([ROOT / "conf/method/ltp.yaml"], words))
     assert list(tmp_path.iterdir()) == []
 
@@ -183,7 +187,7 @@ def test_autocast_sees_the_weights_that_inner_steps_have_moved(data, tmp_path):
             "trainer.log_every_steps=1",
             "model.dropout=0",
             "trainer.precision={}",
-            "alignment.inner_lr={}",
+            "gradients.inner_lr={}",
         ]
         words = tiny_words(data, tmp_path / name, *more[:3], *(key.format(word) for key, word in zip(more[3:], words, strict=True)))
         training.train(load([ROOT / "conf/method/ltp.yaml"], words))

@@ -54,7 +54,7 @@ def num_stages(config: RunConfig) -> int:
 
 
 def is_second_run(config: RunConfig) -> bool:
-    return config.trained_plugin.name != "none" and config.switch.by == "step" and config.switch.at == 0
+    return config.switch is not None and config.switch.by == "step" and config.switch.at == 0
 
 
 def words_of(method: str, data: Path, out: Path) -> list[str]:
@@ -62,12 +62,12 @@ def words_of(method: str, data: Path, out: Path) -> list[str]:
     known = small_config(method, data, out)
     words = [f"trainer.checkpoint_every_steps={SAVED[num_stages(known)]}"]
     if num_stages(known) == 2:
-        words += ["switch.by=step", f"switch.at={SWITCH}"]
+        words += ["plugin.switch.by=step", f"plugin.switch.at={SWITCH}"]
     if is_second_run(known):
         words.append(f"init_from={out / 'first' / 'r'}")
-    if known.strategy.mode == "aligned" and known.alignment.tasks == "user":
+    if known.gradients.name == "aligned" and known.gradients.tasks == "user":
         # One user to a task, 24 chains of two, would take most of the time of this file; so these are 4 chains of two times six.
-        words.append("alignment.trajectories=4")
+        words.append("gradients.trajectories=4")
     return words
 
 

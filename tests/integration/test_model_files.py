@@ -10,11 +10,11 @@ from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
 from tests.support.commands import ltrec
 from tests.support.source_tree import ROOT
-from tests.support.tiny_run import checkpoint, tiny_data, tiny_words
+from tests.support.tiny_run import checkpoint, tiny_data, tiny_words, trained_by
 
 MODELS = sorted((ROOT / "conf/model").glob("*.yaml"))
 NAMES = [path.stem for path in MODELS]
-ONE_BY_ONE, TOGETHER = ["strategy.mode=per_stratum"], ["strategy.mode=weighted"]
+ONE_BY_ONE, TOGETHER = ["gradients.mode=per_stratum"], ["gradients.mode=weighted"]
 SMALL = {
     "sasrec": ["model.heads=1", "objective.negatives=8"],
     "gru4rec": ["model.hidden=6", "objective.negatives=8"],
@@ -47,7 +47,7 @@ def data(tmp_path_factory):
 def test_strata_one_by_one_and_in_one_weighted_pass_are_the_same_run(data, tmp_path, name):
     weights = []
     for number, mode in enumerate((ONE_BY_ONE, TOGETHER)):
-        words = ["strategy.name=stratified", *mode, "optim.eps=1e-3", "trainer.max_epochs=2"]
+        words = ["gradients.name=stratified", *mode, "optim.eps=1e-3", "trainer.max_epochs=2"]
         training.train(tiny(data, tmp_path / str(number), name, *words))
         weights.append(checkpoint(tmp_path / str(number) / "r")["state_dict"])
     assert weights[0].keys() == weights[1].keys()
@@ -78,7 +78,7 @@ def ndcg(run, name):
 @pytest.mark.parametrize(("model", "strategy", "processes"), WAYS)
 def test_it_learns_and_beats_popularity(logs, tmp_path, model, strategy, processes):
     run = tmp_path / "runs" / "r"
-    words = [f"data.path={logs}", f"out={run.parent}", "name=r", f"strategy.name={strategy}", *LEARNING]
+    words = [f"data.path={logs}", f"out={run.parent}", "name=r", *trained_by(strategy), *LEARNING]
     file = ROOT / "conf/model" / f"{model}.yaml"
     if processes > 1:
         ltrec("train", file, *words, processes=processes)

@@ -37,7 +37,7 @@ def test_killed_and_resumed_equals_undisturbed(data, undisturbed, tmp_path, step
     refuse_differences(tmp_path / "r", undisturbed)
 
 
-@pytest.mark.parametrize("words", [["trainer.ema=0.9"], ["trainer.ema=1", "trainer.accumulate=2", "strategy.name=stratified"]])
+@pytest.mark.parametrize("words", [["trainer.ema=0.9"], ["trainer.ema=1", "trainer.accumulate=2", "gradients.name=stratified"]])
 def test_the_average_of_the_weights_resumes_too(data, tmp_path, words):
     """Killed in mid-epoch, at an epoch's end before and after its checkpoint, and in the end."""
     words = [*words, "optim.lr=0.05"]

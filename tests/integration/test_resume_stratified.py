@@ -10,16 +10,21 @@ from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, lines_of, refuse_differences, same, tiny_config, tiny_data
 
 RULES = {
-    "group_dro": ["rule.name=group_dro", "rule.eta=0.5", "strategy.mode=per_stratum"],
-    "streaming_dro": ["rule.name=streaming_dro", "rule.eta=0.5", "strategy.mode=weighted", "strategy.probe_every_steps=2"],
-    "upgrad": ["rule.name=upgrad", "trainer.accumulate=2"],
-    "pcgrad": ["rule.name=pcgrad"],
+    "group_dro": ["gradients.rule.name=group_dro", "gradients.rule.eta=0.5", "gradients.mode=per_stratum"],
+    "streaming_dro": [
+        "gradients.rule.name=streaming_dro",
+        "gradients.rule.eta=0.5",
+        "gradients.mode=weighted",
+        "gradients.probe_every_steps=2",
+    ],
+    "upgrad": ["gradients.rule.name=upgrad", "trainer.accumulate=2"],
+    "pcgrad": ["gradients.rule.name=pcgrad"],
 }
 MOMENTS = [(2, "batch"), (4, "validation"), (7, "batch")]
 
 
 def config(data, out, *words):
-    return tiny_config(data, out, "strategy.name=stratified", "trainer.max_epochs=2", *words)
+    return tiny_config(data, out, "gradients.name=stratified", "trainer.max_epochs=2", *words)
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,19 @@ from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, same, tiny_config, tiny_data
 
-PLUGGED = ["strategy.name=stratified", "plugin.name=bottleneck", "trainer.log_every_steps=1", "optim.weight_decay=0.1"]
+PLUGGED = ["gradients.name=stratified", "plugin.name=bottleneck", "trainer.log_every_steps=1", "optim.weight_decay=0.1"]
 CLOCKS = {
-    "step": (["switch.by=step", "switch.at=6", "trainer.ema=0.9"], 6),
-    "epoch": (["switch.by=epoch", "switch.at=1", "strategy.mode=weighted", "trainer.accumulate=2"], 4),
+    "step": (["plugin.switch.by=step", "plugin.switch.at=6", "trainer.ema=0.9"], 6),
+    "epoch": (["plugin.switch.by=epoch", "plugin.switch.at=1", "gradients.mode=weighted", "trainer.accumulate=2"], 4),
     "plateau": (
-        ["switch.by=plateau", "switch.at=1", "trainer.max_epochs=5", "optim.lr=0.3", "switch.trunk_rate=0", "trainer.ema=0.5"],
+        [
+            "plugin.switch.by=plateau",
+            "plugin.switch.at=1",
+            "trainer.max_epochs=5",
+            "optim.lr=0.3",
+            "plugin.switch.trunk_rate=0",
+            "trainer.ema=0.5",
+        ],
         None,
     ),
 }

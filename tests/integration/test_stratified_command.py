@@ -10,20 +10,20 @@ from ltrec.core.losses import ExampleLosses
 from ltrec.training.module import BackboneModule
 from tests.support.tiny_run import checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
 
-WEIGHTED, REPLAY = "strategy.mode=weighted", "strategy.mode=replay"
+WEIGHTED, REPLAY = "gradients.mode=weighted", "gradients.mode=replay"
 IMPOSSIBLE = {
-    "coordinate, weighted": (["rule.name=agr_sum", WEIGHTED], "strategy.mode=weighted cannot run a coordinate-wise rule"),
-    "coordinate, replay": (["rule.name=agr_sum", REPLAY], "strategy.mode=replay cannot run a coordinate-wise rule"),
-    "gram, weighted": (["rule.name=upgrad", WEIGHTED], "strategy.mode=weighted cannot run a rule on the Gram matrix"),
-    "linear, replay": (["rule.name=backdoor", REPLAY], "strategy.mode=replay cannot run a linear rule"),
+    "coordinate, weighted": (["gradients.rule.name=agr_sum", WEIGHTED], "mode weighted cannot run a coordinate-wise rule"),
+    "coordinate, replay": (["gradients.rule.name=agr_sum", REPLAY], "mode replay cannot run a coordinate-wise rule"),
+    "gram, weighted": (["gradients.rule.name=upgrad", WEIGHTED], "mode weighted cannot run a rule on the Gram matrix"),
+    "linear, replay": (["gradients.rule.name=backdoor", REPLAY], "mode replay cannot run a linear rule"),
     "replay, accumulate": (
-        ["rule.name=upgrad", REPLAY, "trainer.accumulate=2"],
-        "strategy.mode=replay cannot accumulate 2 micro-batches",
+        ["gradients.rule.name=upgrad", REPLAY, "trainer.accumulate=2"],
+        "mode replay cannot accumulate 2 micro-batches",
     ),
-    "unknown mode": (["strategy.mode=weigthed"], "did you mean 'weighted'?"),
-    "unknown name": (["strategy.name=stratifyed"], "did you mean 'stratified'?"),
-    "unknown policy": (["strategy.nonfinite=skipp"], "did you mean 'skip'?"),
-    "negative probe": (["strategy.probe_every_steps=-1"], "probe_every_steps must be at least 0"),
+    "unknown mode": (["gradients.mode=weigthed"], "did you mean 'weighted'?"),
+    "unknown name": (["gradients.name=stratifyed"], "did you mean 'stratified'?"),
+    "unknown policy": (["gradients.nonfinite=skipp"], "did you mean 'skip'?"),
+    "negative probe": (["gradients.probe_every_steps=-1"], "probe_every_steps must be at least 0"),
 }
 
 
@@ -34,7 +34,7 @@ def data(tmp_path_factory):
 
 @pytest.mark.parametrize(("words", "message"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
 def test_the_impossible_is_refused_in_one_line(data, tmp_path, capsys, words, message):
-    assert main(["train", *tiny_words(data, tmp_path, "strategy.name=stratified", *words)]) == 2
+    assert main(["train", *tiny_words(data, tmp_path, "gradients.name=stratified", *words)]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("error: ") and message in shown and shown.count("\n") == 1, shown
     assert list(tmp_path.iterdir()) == [], "and no run folder is left behind"
@@ -54,14 +54,16 @@ def spoil(monkeypatch, step):
 
 
 @pytest.mark.parametrize(
-    "words", [[], [WEIGHTED], ["rule.name=upgrad", REPLAY], ["rule.name=group_dro", WEIGHTED]], ids=lambda words: " ".join(words)
+    "words",
+    [[], [WEIGHTED], ["gradients.rule.name=upgrad", REPLAY], ["gradients.rule.name=group_dro", WEIGHTED]],
+    ids=lambda words: " ".join(words),
 )
 def test_a_bad_number_is_stopped_or_skipped_as_told(data, tmp_path, monkeypatch, words):
     spoil(monkeypatch, 2)
-    words = ["strategy.name=stratified", "trainer.max_epochs=1", *words]
+    words = ["gradients.name=stratified", "trainer.max_epochs=1", *words]
     with pytest.raises(UserError, match=r"^training diverged: a stratum's gradient .* after step 3"):
         training.train(tiny_config(data, tmp_path / "stop", *words))
-    training.train(tiny_config(data, tmp_path / "skip", "strategy.nonfinite=skip", *words))
+    training.train(tiny_config(data, tmp_path / "skip", "gradients.nonfinite=skip", *words))
     run = tmp_path / "skip" / "r"
     assert checkpoint(run)["global_step"] == 4 and column(run, "strata/skipped") == [1.0]
     assert all(value == value for line in lines_of(run) for value in line.values())
@@ -72,7 +74,7 @@ def test_a_bad_number_is_stopped_or_skipped_as_told(data, tmp_path, monkeypatch,
 def test_a_probe_adds_lines_and_changes_nothing_else(data, tmp_path):
     runs = {}
     for every in (0, 3):
-        words = ["strategy.name=stratified", WEIGHTED, f"strategy.probe_every_steps={every}", "trainer.max_epochs=2"]
+        words = ["gradients.name=stratified", WEIGHTED, f"gradients.probe_every_steps={every}", "trainer.max_epochs=2"]
         training.train(tiny_config(data, tmp_path / str(every), *words))
         runs[every] = tmp_path / str(every) / "r"
     plain, probed = (checkpoint(runs[every]) for every in (0, 3))

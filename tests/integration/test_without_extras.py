@@ -21,10 +21,10 @@ WAY = (
     "predict runs/a --out top.parquet",
 )
 REFUSED = {
-    f"{TRAIN} name=b strategy.name=stratified rule.name=upgrad": (
+    f"{TRAIN} name=b gradients.name=stratified gradients.rule.name=upgrad": (
         "error: TorchJD's UPGradWeighting needs torchjd, cvxpy, qpsolvers, quadprog: pip install 'ltrec[gram]'"
     ),
-    f"{TRAIN} name=c strategy.name=stratified_deepspeed_stage_2": (
+    f"{TRAIN} name=c gradients.name=stratified strategy.name=deepspeed_stage_2": (
         "error: strategy stratified_deepspeed_stage_2 needs deepspeed: pip install 'ltrec[deepspeed]'"
     ),
     f"{TRAIN} name=d tracking.wandb=offline": "error: tracking.wandb=offline needs wandb: pip install 'ltrec[wandb]'",

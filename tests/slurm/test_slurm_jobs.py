@@ -129,7 +129,7 @@ def test_the_time_is_over(cluster, data, tmp_path, figure):
 
 
 def test_an_array_of_three_seeds(cluster, data, tmp_path):
-    launch(cluster, data, tmp_path, "--array-seeds", "0-2", "trainer.max_epochs=2", "switch.at=4")
+    launch(cluster, data, tmp_path, "--array-seeds", "0-2", "trainer.max_epochs=2", "plugin.switch.at=4")
     folders = [tmp_path / f"r-seed{seed}" for seed in range(3)]
     cluster.until(lambda: not cluster.call("squeue", "-h").strip(), "all tasks ended")
     weights = [checkpoint(folder)["state_dict"] for folder in folders]
@@ -139,9 +139,9 @@ def test_an_array_of_three_seeds(cluster, data, tmp_path):
 
 
 def test_a_job_waits_for_another_and_records_a_trace(cluster, data, tmp_path):
-    first = launch(cluster, data, tmp_path, "trainer.max_epochs=2", "switch.at=4", name="first")
+    first = launch(cluster, data, tmp_path, "trainer.max_epochs=2", "plugin.switch.at=4", name="first")
     second = launch(
-        cluster, data, tmp_path, "trainer.max_epochs=2", "switch.at=4", "--after", first.job, "--profile", "2", name="second"
+        cluster, data, tmp_path, "trainer.max_epochs=2", "plugin.switch.at=4", "--after", first.job, "--profile", "2", name="second"
     )
     assert second.until_state("COMPLETED", "FAILED") == "COMPLETED"
     assert (second.folder / "profile" / "trace.json.gz").exists() and not (first.folder / "profile").exists()

@@ -7,7 +7,7 @@ from tests.support.tiny_run import checkpoint, tiny_data
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
-SHORT = ("trainer.max_epochs=10", "switch.at=24")
+SHORT = ("trainer.max_epochs=10", "plugin.switch.at=24")
 
 
 @pytest.fixture(scope="module")

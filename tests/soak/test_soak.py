@@ -21,7 +21,7 @@ EVERY_STEP = ["trainer.log_every_steps=1", "trainer.checkpoint_every_steps=3", "
 SMALL = ["model.width=32", "model.blocks=1", "model.dropout=0.3", "stream.max_len=20", "trainer.threads=1"]
 PIN = [*(str(ROOT / "conf" / f"{name}.yaml") for name in ("data/ml-100k", "model/sasrec", "method/pin"))]
 # A rate at which the trunk's metric first falls after a few epochs, so that both stages are long.
-STAGES = ["optim.lr=0.01", "switch.at=1", "trainer.max_epochs=30"]
+STAGES = ["optim.lr=0.01", "plugin.switch.at=1", "trainer.max_epochs=30"]
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def test_the_kills_are_spread_over_the_run_and_aim_at_everything():
 
 @pytest.mark.slow
 def test_pin_killed_three_times_about_its_switch(tmp_path, say):
-    words = [*tiny_words(tiny_data(tmp_path / "data"), tmp_path, *EVERY_STEP), "strategy.name=stratified"]
+    words = [*tiny_words(tiny_data(tmp_path / "data"), tmp_path, *EVERY_STEP), "gradients.name=stratified"]
     words = [word for word in words if not word.startswith(("out=", "name="))]
-    pin = ["plugin.name=bottleneck", "switch.by=epoch", "switch.at=3", "trainer.max_epochs=8"]
+    pin = ["plugin.name=bottleneck", "plugin.switch.by=epoch", "plugin.switch.at=3", "trainer.max_epochs=8"]
     ledger = Soak(tmp_path / "soak", [*words, *pin], 3, say).run()
     assert [kill.aim for kill in ledger.kills] == ["switch"] * 3
     say(figures(ledger))

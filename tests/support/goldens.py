@@ -68,8 +68,8 @@ def run(method: str, folder: Path, *words: str, nudge: float = 0.0) -> dict[str,
     known = [w for w in tiny_words(data, folder / "runs") if not w.startswith("objective.")]
     file, said = [ROOT / f"conf/method/{method}.yaml"], [*known, *COMMON, *words]
     chosen = load(file, said)
-    if chosen.trained_plugin.name != "none" and chosen.switch.by != "step":
-        said += ["switch.by=step", f"switch.at={SWITCH}"]
+    if chosen.switch is not None and chosen.switch.by != "step":
+        said += [f"{chosen.trained_plugin_section}.switch.{word}" for word in ("by=step", f"at={SWITCH}")]
     with in_float64(nudge):
         training.train(load(file, said))
     out = folder / "runs" / "r"

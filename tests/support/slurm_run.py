@@ -19,8 +19,8 @@ LAST_STEP = 4 * EPOCHS
 WORDS = [
     str(ROOT / "conf/method/pin.yaml"),
     "name=r",
-    "switch.by=step",
-    "switch.at=24",
+    "plugin.switch.by=step",
+    "plugin.switch.at=24",
     f"trainer.max_epochs={EPOCHS}",
     "trainer.patience=0",
     "trainer.log_every_steps=1",

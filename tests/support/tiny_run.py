@@ -47,6 +47,12 @@ def tiny_words(data: Path, out: Path, *more: str) -> list[str]:
     ]
 
 
+def trained_by(strategy: str) -> list[str]:
+    """`joint`, or a registered strategy, as words of the command line."""
+    gradients, _, parallelism = strategy.partition("_")
+    return [f"gradients.name={gradients}", *([f"strategy.name={parallelism}"] if parallelism else [])]
+
+
 def tiny_config(data: Path, out: Path, *more: str):
     """The run as a config."""
     return load([], tiny_words(data, out, *more))

@@ -47,7 +47,7 @@ def test_a_key_knows_what_matters_and_nothing_else(bench):
         "evaluation.filter_seen=false",
         "stream.lanes=24",
     ]
-    others += ["model.width=32", "rule.name=uniform", "objective.name=softmax"]
+    others += ["model.width=32", "gradients.name=stratified", "objective.name=softmax"]
     keys = {key_of(load([], [word]), "digest") for word in others} | {key, key_of(load([], []), "other")}
     assert len(keys) == len(others) + 2
 

@@ -94,7 +94,7 @@ def test_settings_are_settings():
 def written(tmp_path_factory):
     """Keys of a run by stratum."""
     place = tmp_path_factory.mktemp("run")
-    words = ("strategy.name=stratified", "strategy.probe_every_steps=1", "trainer.max_epochs=1")
+    words = ("gradients.name=stratified", "gradients.probe_every_steps=1", "trainer.max_epochs=1")
     run = train(tiny_config(tiny_data(place / "data"), place, *words))
     return set(re.findall(r'"([\w/@.=-]+)":', run.metrics.read_text()))
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
-from ltrec.core.bounds import Between, OneOf, check_fields
+from ltrec.core.bounds import Between, check_fields
 
-COMPOSITIONS = ("natural", "quota")
-WINDOWS = ("last", "random")
-UNITS = ("target", "user")
-USERS = ("all", "tail", "head")
-CHECKS = ("hash", "size")
+Check = Literal["hash", "size"]
+CHECKS: tuple[Check, ...] = get_args(Check)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class StreamConfig:
     lanes: Annotated[int, Between(1, 1 << 16)] = 48
     """Virtual lanes: equal parts of every step. Any number of processes that divides it sees the same steps. Order."""
 
-    composition: Annotated[str, OneOf(*COMPOSITIONS)] = "natural"
+    composition: Literal["natural", "quota"] = "natural"
     """`natural`: users as they come, each once per pass. `quota`: a fixed number of users of every stratum in every step. Order."""
 
     quotas: tuple[Annotated[float, Between(0, 1 << 24)], ...] = ()
@@ -34,14 +31,14 @@ class StreamConfig:
     max_len: Annotated[int, Between(1, 1 << 16)] = 50
     """Positions of a training row at most; it is cut from max_len + 1 training events. Order."""
 
-    window: Annotated[str, OneOf(*WINDOWS)] = "last"
+    window: Literal["last", "random"] = "last"
     """Which training events of a longer user: the `last`, or a `random` run drawn anew at every visit. Order."""
 
-    unit: Annotated[str, OneOf(*UNITS)] = "target"
+    unit: Literal["target", "user"] = "target"
     """What an example is, hence what losses are averaged over. `target`: a target position. `user`: a visit to a user, whose loss
     is the mean over the row's targets."""
 
-    users: Annotated[str, OneOf(*USERS)] = "all"
+    users: Literal["all", "tail", "head"] = "all"
     """Whom to train on: `all`, or only the strata of the `tail` or of the `head`, divided at the stratum nearest to the head cut.
     Evaluation is not affected. Order."""
 
@@ -61,7 +58,7 @@ class StreamConfig:
     memory_mib: Annotated[int, Between(1, 1 << 30)] = 4096
     """Refuse to start when the lanes of one process may hold more than this. Refusal only."""
 
-    check: Annotated[str, OneOf(*CHECKS)] = "hash"
+    check: Check = "hash"
     """`hash`: a shard's sha256 is compared when it is first opened. `size`: sizes and page checksums only, for a faster start; a
     bit flipped in a footer may then pass."""
 

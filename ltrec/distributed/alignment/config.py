@@ -1,20 +1,20 @@
-"""What a user may say about gradient alignment (strategy.mode=aligned)."""
+"""What a user may say about gradient alignment (gradients.name=aligned)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-from ltrec.core.bounds import Between, OneOf, check_fields
+from ltrec.core.bounds import Between, check_fields
 
-TASKS = ("user", "stratum")
+Tasks = Literal["user", "stratum"]
 
 
 @dataclass(frozen=True, slots=True)
 class AlignmentConfig:
     """Inner steps of plain gradient descent over tasks; the way travelled is the outer optimiser's gradient (LTP, Fish)."""
 
-    tasks: Annotated[str, OneOf(*TASKS)] = "user"
+    tasks: Tasks = "user"
     """`user`: a task is one user, or a few (see `trajectories`), as in LTP; `stratum`: a task is a stratum of users, as in Fish."""
     inner_steps: Annotated[int, Between(1, 1 << 20)] = 2
     """k, tasks visited one after the other before the outer step; 1 = no alignment. With `stratum` every stratum is visited."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from ltrec.core.bounds import SHARE, Between, OneOf, check_fields
+from ltrec.core.bounds import SHARE, Between, check_fields
 from ltrec.data.neighbours.config import NeighboursConfig
-from ltrec.models.memory import FORMS
+from ltrec.models.memory import Form
 from ltrec.models.plugins import NoPluginConfig, PluginConfig
 
 GRIDS = {"mix": tuple(tenth / 10 for tenth in range(10)), "log": (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)}
@@ -25,7 +25,7 @@ class MemoryConfig:
 
     name: str = "memory"
     """The variant."""
-    form: Annotated[str, OneOf(*FORMS)] = "mix"
+    form: Form = "mix"
     """mix: (1 - w) softmax(scores) + w q, the memory's share of the probability; log: log softmax(scores) + w log(q + 1e-4)."""
     weights: tuple[Annotated[float, Between(0, 100)], ...] = ()
     """Weights w to choose from, by NDCG@10 on the validation split; a single one is taken as it is. Empty: 0 to 0.9 for mix, 0 to 4

@@ -14,14 +14,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.bounds import Between, OneOf, check_fields
+from ltrec.core.bounds import Between, check_fields
 from ltrec.core.columns import PAD
 from ltrec.core.errors import UserError, nearest
 from ltrec.models.attention import CausalSelfAttention
@@ -30,8 +30,10 @@ from ltrec.models.dropout import MOST_DROPOUT, Dropout
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores, last_states
 
-NORMS = ("pre", "post")
-POSITIONS = ("absolute", "distance")
+Norm = Literal["pre", "post"]
+NORMS: tuple[Norm, ...] = get_args(Norm)
+Positions = Literal["absolute", "distance"]
+POSITIONS: tuple[Positions, ...] = get_args(Positions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,9 @@ class SASRecConfig:
     """Share dropped after the embedding, of attention weights, and inside and at the end of each branch. Sparse logs want much."""
     expansion: Annotated[int, Between(1, 1024)] = 1
     """Width of the feed-forward layer's middle, in multiples of `width`."""
-    norm: Annotated[str, OneOf(*NORMS)] = "pre"
+    norm: Norm = "pre"
     """`pre`: branches see normed states, one norm at the end; `post`: sums are normed (Vaswani et al., 2017)."""
-    positions: Annotated[str, OneOf(*POSITIONS)] = "absolute"
+    positions: Positions = "absolute"
     """`absolute`: a learned vector per position is added to the items; `distance`: a learned bias per head and distance is added to
     the attention's logits (T5, arXiv 1910.10683)."""
     init_std: Annotated[float, Between(0, 100, above=True)] = 0.02

@@ -15,7 +15,7 @@ K rows of gradients of all that, so prefer weighted. Work: that of one.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import cast
 
@@ -26,6 +26,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.models.backbones.protocol import Scorer
 from ltrec.models.plugins.awake import Awake
 from ltrec.models.plugins.by_stratum import put_back
+from ltrec.models.plugins.switch_config import SwitchConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class CopiesConfig:
 
     name: str = "copies"
     """Key in PLUGINS."""
+    switch: SwitchConfig = field(default_factory=SwitchConfig)
+    """When they wake, and what becomes of the trunk."""
 
 
 class Copies(nn.Module):

@@ -21,7 +21,7 @@ lambda's meaning: with the mean loss per target, the term is lambda times the me
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import torch
@@ -34,6 +34,7 @@ from ltrec.core.hashing import mix, mix_tensor, uniform
 from ltrec.core.strata import Strata
 from ltrec.models.backbones.protocol import Encoder
 from ltrec.models.plugins.awake import Awake
+from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.models.scoring import all_scores
 
 _SUFFIX = 0x4D454C54  # keeps these draws apart from those of other purposes
@@ -50,6 +51,8 @@ class MeltConfig:
     ramp_steps: Annotated[int, Between(1, INT32)] = 2000
     """Steps, from the first with the map, over which the curriculum moves from the longest rows to the shortest of the head; MELT
     takes about the length of training."""
+    switch: SwitchConfig = field(default_factory=SwitchConfig)
+    """When the map is there, and what becomes of the trunk."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -74,9 +77,7 @@ class Melt(nn.Module):
         if not isinstance(trunk, Encoder):
             raise UserError(f"plugin.name=melt maps states, and {type(trunk).__name__} has none; use another model.name")
         if strata.first_head == strata.count:
-            raise UserError(
-                "plugin.name=melt teaches the tail by the head, and there is one stratum only; use causal.strata=0 or 2"
-            )
+            raise UserError("plugin.name=melt teaches the tail by the head, and there is one stratum only; use strata=0 or 2")
         self.trunk: Encoder = trunk
         self.switch = Awake()
         width = trunk.item_table.shape[1]

@@ -8,19 +8,16 @@ is looked at (`Plan.of`, `Strata.merged`, the rules); what only a strategy can t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ltrec.aggregation import BackdoorConfig
-from ltrec.causal.config import CausalConfig
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.distributed.alignment.config import AlignmentConfig
+from ltrec.distributed.gradients_config import CombinationConfig
 from ltrec.distributed.strategies import STRATEGIES, StrategyInfo
 from ltrec.models.backbones import BACKBONES
 from ltrec.models.plugins import PLUGINS, Plugin
 from ltrec.objectives import OBJECTIVES, Loss
 from ltrec.objectives.emphasis import EMPHASES
-from ltrec.training.switch_config import SwitchConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +49,9 @@ REFUSED: tuple[Refusal, ...] = (
         "cross-entropy over items that would give one; use {cross_entropies}",
     ),
     Refusal(
-        lambda c: c.trained_plugin.name != "none" and not _strategy(c).is_stratified,
-        "{plugin} needs gradients by stratum: use strategy.name=stratified (for joint training of the trunk "
-        "with causal.prior=class_balanced causal.beta=0 causal.estimator=horvitz_thompson)",
-    ),
-    Refusal(
-        lambda c: c.trained_plugin.name == "none" and c.switch != SwitchConfig(),
-        "switch.* ({c.switch.by}, {c.switch.at:g}, {c.switch.trunk_rate:g}) has no effect with {plugin}; take it out, or "
-        "use {key}=bottleneck",
+        lambda c: c.switch is not None and c.combination is None,
+        "{plugin} needs gradients by stratum: use gradients.name=stratified (for joint training of the trunk "
+        "with gradients.prior.name=class_balanced gradients.prior.beta=0 gradients.estimator=horvitz_thompson)",
     ),
     Refusal(
         lambda c: not _has_states(c) and _plugin(c).needs_states,
@@ -78,53 +70,32 @@ REFUSED: tuple[Refusal, ...] = (
     Refusal(
         lambda c: _plugin(c).writes_weights and _strategy(c).optimizer_copies,
         "{plugin} writes weights in mid-run, and strategy.name={c.strategy.name} trains others, kept beside the "
-        "model's; use strategy.name=stratified or stratified_fsdp2",
+        "model's; use strategy.name=auto or fsdp2",
     ),
     Refusal(
         lambda c: _plugin(c).skips_strata and _strategy(c).gathers_by_module,
         "{plugin} runs fewer parts of the model on a process whose rows lack a stratum, and ZeRO-3 gathers "
-        "parameters part by part, on all processes in step; use strategy.name=stratified_deepspeed_stage_2 or stratified_fsdp2",
+        "parameters part by part, on all processes in step; use strategy.name=deepspeed_stage_2 or fsdp2",
     ),
     Refusal(
-        lambda c: c.memory is not None and c.memory.per_stratum and c.causal.strata == 1,
-        "plugin.per_stratum=true has no effect with causal.strata=1: there is one stratum; take one of them out",
+        lambda c: c.memory is not None and c.memory.per_stratum and c.strata == 1,
+        "plugin.per_stratum=true has no effect with strata=1: there is one stratum; take one of them out",
     ),
     Refusal(
-        lambda c: not _strategy(c).is_stratified and c.rule != BackdoorConfig(),
-        "rule.name={c.rule.name} has no effect with strategy.name={c.strategy.name}; use strategy.name=stratified",
+        lambda c: c.gradients.name == "joint" and c.strategy.name not in ("auto", "ddp"),
+        "gradients.name=joint is Lightning's own training on one device or DDP; strategy.name={c.strategy.name} needs "
+        "gradients.name=stratified (as good as joint: gradients.mode=weighted gradients.prior.name=class_balanced "
+        "gradients.prior.beta=0 gradients.estimator=horvitz_thompson)",
     ),
     Refusal(
-        lambda c: not _strategy(c).is_stratified and replace(c.causal, strata=0) != CausalConfig(),
-        "causal.* ({c.causal.prior}, {c.causal.estimator}, {c.causal.empty}) has no effect with strategy.name={c.strategy.name}; "
-        "use strategy.name=stratified or take it out",
+        lambda c: c.switch is None and c.gradients.name == "aligned" and c.combination != CombinationConfig(),
+        "gradients.after_switch.* has no effect with {plugin}: there is no switch, and no gradient is computed by stratum; take it "
+        "out, or use {key}=bottleneck",
     ),
     Refusal(
-        lambda c: not _strategy(c).is_stratified and c.strategy.mode != "auto",
-        "strategy.mode={c.strategy.mode} has no effect with strategy.name={c.strategy.name}; use strategy.name=stratified",
-    ),
-    Refusal(
-        lambda c: c.alignment != AlignmentConfig() and c.strategy.mode != "aligned",
-        "alignment.* has no effect with strategy.mode={c.strategy.mode}; use strategy.mode=aligned (and strategy.name=stratified)",
-    ),
-    Refusal(
-        lambda c: _only_aligned(c) and c.rule != BackdoorConfig(),
-        "rule.name={c.rule.name} has no effect with strategy.mode=aligned and no plugins: no gradient is formed by stratum; take "
-        "it out, or use strategy.mode=auto",
-    ),
-    Refusal(
-        lambda c: _only_aligned(c) and replace(c.causal, strata=0) != CausalConfig(),
-        "causal.* ({c.causal.prior}, {c.causal.estimator}, {c.causal.empty}) has no effect with strategy.mode=aligned and no "
-        "plugins: no gradient is formed by stratum; take it out, or use strategy.mode=auto",
-    ),
-    Refusal(
-        lambda c: c.strategy.mode == "aligned" and c.trainer.precision == "16-mixed",
-        "trainer.precision=16-mixed is not possible with strategy.mode=aligned: inner steps would need a loss scale of their own; "
+        lambda c: c.gradients.name == "aligned" and c.trainer.precision == "16-mixed",
+        "trainer.precision=16-mixed is not possible with gradients.name=aligned: inner steps would need a loss scale of their own; "
         "use bf16-mixed",
-    ),
-    Refusal(
-        lambda c: c.causal.estimator == "horvitz_thompson" and c.rule.name != "backdoor",
-        "causal.estimator=horvitz_thompson is an estimate of backdoor adjustment, and rule.name={c.rule.name} would bend it; use "
-        "rule.name=backdoor with causal.prior, or causal.estimator=hajek",
     ),
     Refusal(
         lambda c: c.trainer.precision == "16-mixed" and not _strategy(c).whole_gradients,
@@ -141,18 +112,14 @@ def refuse_combinations(config: RunConfig) -> None:
     """
     for refusal in REFUSED:
         if refusal.when(config):
-            key = config.trained_plugin_key
+            key = f"{config.trained_plugin_section}.name"
             names = {"stateless": OBJECTIVES.where("needs_states", False), "cross_entropies": OBJECTIVES.where("cross_entropy")}
             words = {word: f"{', '.join(some[:-1])} or {some[-1]}" for word, some in names.items()}
             raise UserError(refusal.why.format(c=config, key=key, plugin=f"{key}={config.trained_plugin.name}", **words))
 
 
 def _strategy(config: RunConfig) -> StrategyInfo:
-    return STRATEGIES[config.strategy.name]
-
-
-def _only_aligned(config: RunConfig) -> bool:
-    return config.strategy.mode == "aligned" and config.trained_plugin.name == "none"
+    return STRATEGIES[config.registered_strategy]
 
 
 def _has_states(config: RunConfig) -> bool:

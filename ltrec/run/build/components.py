@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -22,13 +21,16 @@ from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.distributed.alignment.tasks import num_trajectories
 from ltrec.distributed.collectives import all_gather_ids
+from ltrec.distributed.gradients_config import AlignedConfig
 from ltrec.models.backbones import BACKBONES, Encoder
 from ltrec.models.plugins import PLUGINS
+from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.objectives import OBJECTIVES, Objective
 from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.build import optimizer_for
 from ltrec.optim.schedule import schedule
+from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import heirs_of, merged_strata, strata_of, trained_strata
 from ltrec.run.node_copy.copying import copy_of
 from ltrec.training.datamodule import StreamDataModule
@@ -59,11 +61,6 @@ def open_data(config: RunConfig) -> Data:
     manifest = Manifest.load(folder)
     read_from = copy_of(folder, manifest)
     return Data(read_from, manifest, Vocabulary.load(read_from, manifest))
-
-
-def options_of(variant: Any) -> dict[str, Any]:
-    """A variant's config as keyword arguments: every field but its name."""
-    return {f.name: getattr(variant, f.name) for f in dataclasses.fields(variant) if f.name != "name"}
 
 
 def build_backbone(config: RunConfig, manifest: Manifest) -> nn.Module:
@@ -106,7 +103,7 @@ def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) 
         raise UserError(
             f"adversary.weight={config.adversary.weight:g} tells head from tail, and of data set {manifest.name!r} training sees "
             f"{'no user of the tail' if {*drawn} <= {*head} else 'no user of the head'}; use stream.users=all, other "
-            "causal.strata, or adversary.weight=0"
+            "strata, or adversary.weight=0"
         )
     torch.manual_seed(mix(config.seed, 2) >> 1)  # not what the backbone left: plugins must not change the discriminator
     return Adversary(backbone.item_table.shape[1], head, **options_of(config.adversary))
@@ -131,7 +128,7 @@ def total_steps(config: RunConfig, plan: Plan) -> int:
 
 def build_module(config: RunConfig, data: Data, plan: Plan) -> BackboneModule:
     """The Lightning module."""
-    optim = config.optim
+    optim, switch = config.optim, config.switch or SwitchConfig()
     rate = schedule(
         optim.schedule, warmup_steps=optim.warmup_steps, total_steps=total_steps(config, plan), final_ratio=optim.final_ratio
     )
@@ -145,8 +142,8 @@ def build_module(config: RunConfig, data: Data, plan: Plan) -> BackboneModule:
         seed=config.seed,
         make_optimizer=optimizer_of(config),
         rate=rate,
-        trunk_rate=config.switch.trunk_rate,
-        plugin_rate=config.switch.plugin_rate,
+        trunk_rate=switch.trunk_rate,
+        plugin_rate=switch.plugin_rate,
         validator=build_validator(config, data),
     )
 
@@ -205,9 +202,9 @@ def check_world(config: RunConfig, size: int) -> None:
             f"stream.batch_rows={config.stream.batch_rows} does not split into {size} processes x "
             f"{config.trainer.accumulate} micro-batches (trainer.accumulate)"
         )
-    if config.strategy.mode == "aligned":
+    if isinstance(config.gradients, AlignedConfig):
         num_trajectories(
-            config.alignment,
+            config.gradients,
             batch_rows=config.stream.batch_rows,
             processes=size,
             micro_batches=config.trainer.accumulate,

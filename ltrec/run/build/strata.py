@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ltrec.causal.config import CausalConfig
+from ltrec.causal.config import PriorConfig, UserPriorConfig
 from ltrec.causal.prior import prior_of
 from ltrec.config.tree import RunConfig
 from ltrec.core.strata import MergedStrata, Strata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.order.trained import TrainedUsers, drawn_strata
 from ltrec.models.plugins import PLUGINS
+from ltrec.run.build.options import options_of
 
 
 def merged_strata(config: RunConfig, manifest: Manifest) -> MergedStrata:
@@ -22,7 +23,7 @@ def merged_strata(config: RunConfig, manifest: Manifest) -> MergedStrata:
     Raises:
         UserError: more are asked for than there are.
     """
-    return manifest.strata.merged(config.causal.strata or manifest.strata.count)
+    return manifest.strata.merged(config.strata or manifest.strata.count)
 
 
 def strata_of(config: RunConfig, manifest: Manifest) -> Strata:
@@ -42,7 +43,8 @@ def trained_strata(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
     """
     merged = merged_strata(config, manifest)
     trained = TrainedUsers.of(manifest, config.stream.users).merged(merged)
-    share_K = prior_by(config.causal, trained, trained.users_K)  # examples decide how large a share is, not whether there is one
+    prior = UserPriorConfig() if config.combination is None else config.combination.prior
+    share_K = prior_by(prior, trained, trained.users_K)  # examples decide how large a share is, not whether there is one
     drawn = {merged.stratum_map[z] for z in drawn_strata(manifest, config.stream).tolist()}
     return tuple(z for z in sorted(drawn) if share_K[z] > 0)
 
@@ -58,23 +60,15 @@ def heirs_of(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
     return strata.heirs(trained or range(strata.count))
 
 
-def prior_by(causal: CausalConfig, trained: TrainedUsers, examples_K: Sequence[float] | Tensor | None) -> Tensor:
+def prior_by(prior: PriorConfig, trained: TrainedUsers, examples_K: Sequence[float] | Tensor | None) -> Tensor:
     """P(z), float64 [K], over the users who train.
 
     Args:
-        causal: what the user said.
+        prior: what the user said.
         trained: who they are.
         examples_K: their examples (`expected.examples_K`), for priors that look at them.
 
     Raises:
-        UserError: causal.shares does not fit the strata.
+        UserError: the shares do not fit the strata.
     """
-    return prior_of(
-        causal.prior,
-        trained.users_K,
-        trained.events_K,
-        examples_K=examples_K,
-        temperature=causal.temperature,
-        beta=causal.beta,
-        shares=causal.shares,
-    )
+    return prior_of(prior.name, trained.users_K, trained.events_K, examples_K=examples_K, **options_of(prior))

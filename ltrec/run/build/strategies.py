@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ltrec.aggregation import RULES
 from ltrec.causal.backdoor import Hajek
+from ltrec.causal.config import ExplicitPriorConfig, PriorConfig
 from ltrec.causal.horvitz_thompson import HorvitzThompson
 from ltrec.causal.prior import PRIORS
 from ltrec.config.tree import RunConfig
@@ -17,8 +18,11 @@ from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.data.stream.order.expected import examples_K, expected_presence_K, expected_targets_K
 from ltrec.data.stream.order.plan import Plan
+from ltrec.distributed.alignment.config import AlignmentConfig
+from ltrec.distributed.gradients_config import AlignedConfig, JointConfig
 from ltrec.distributed.strategies import STRATEGIES
-from ltrec.run.build.components import Data, options_of
+from ltrec.run.build.components import Data
+from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import prior_by
 from ltrec.run.process.processes import Processes, device_of
 from ltrec.strategy import StratifiedOptions, make_strategy
@@ -30,56 +34,55 @@ def build_stratified_options(config: RunConfig, data: Data, plan: Plan) -> Strat
     Raises:
         UserError: the prior does not fit the data set's strata.
     """
-    if not STRATEGIES[config.strategy.name].is_stratified:
+    gradients, combination = config.gradients, config.combination
+    if isinstance(gradients, JointConfig) or combination is None:
         return None
-    causal = config.causal
-    prior_K = build_prior(config, data, plan)
+    prior_K = build_prior(combination.prior, data, plan)
     estimator: HorvitzThompson | Hajek
-    if causal.estimator == "horvitz_thompson":
+    if combination.estimator == "horvitz_thompson":
         estimator = HorvitzThompson(prior_K, expected_targets_K(data.folder, data.manifest, plan))
     else:
-        estimator = Hajek(prior_K, expected_presence_K(data.manifest, plan), causal.empty)
-    strategy, rule = config.strategy, config.rule.name
+        estimator = Hajek(prior_K, expected_presence_K(data.manifest, plan), combination.empty)
+    rule = combination.rule
     return StratifiedOptions(
-        rule=RULES[rule].make(prior_K=prior_K, empty=estimator, **options_of(config.rule)),
+        rule=RULES[rule.name].make(prior_K=prior_K, empty=estimator, **options_of(rule)),
         prior_K=prior_K,
-        rule_name=rule,
-        mode=strategy.mode,
-        source=strategy.source,
-        nonfinite=strategy.nonfinite,
-        probe_every=strategy.probe_every_steps,
+        rule_name=rule.name,
+        mode="aligned" if isinstance(gradients, AlignedConfig) else gradients.mode,
+        source=combination.source,
+        nonfinite=gradients.nonfinite,
+        probe_every=combination.probe_every_steps,
         seed=mix(config.seed, 1),
-        alignment=config.alignment,
+        alignment=gradients if isinstance(gradients, AlignedConfig) else AlignmentConfig(),
     )
 
 
-def build_prior(config: RunConfig, data: Data, plan: Plan) -> Tensor:
+def build_prior(prior: PriorConfig, data: Data, plan: Plan) -> Tensor:
     """P(z), float64 [K].
 
     Raises:
         UserError: it does not fit the data set's strata.
     """
-    causal = config.causal
-    counts = examples_K(data.folder, data.manifest, plan) if PRIORS[causal.prior].counts_examples else None
-    prior_K = prior_by(causal, plan.trained, counts)
-    if causal.prior == "explicit":
+    counts = examples_K(data.folder, data.manifest, plan) if PRIORS[prior.name].counts_examples else None
+    prior_K = prior_by(prior, plan.trained, counts)
+    if isinstance(prior, ExplicitPriorConfig):
         _refuse_shares_of_nobody(prior_K, expected_presence_K(data.manifest, plan), plan.strata.names())
     return prior_K
 
 
 def _refuse_shares_of_nobody(prior_K: Tensor, presence_K: Tensor, names: tuple[str, ...]) -> None:
     """What a prior that is counted cannot do: give a share to a stratum that training never sees. Elsewhere such a stratum has
-    weight 0, and its share goes where causal.empty says."""
+    weight 0, and its share goes where `empty` says."""
     for z in ((prior_K > 0) & (presence_K <= 0)).nonzero()[:, 0].tolist():
         raise UserError(
-            f"causal.shares gives stratum {z} ({names[z]} training events) the share {float(prior_K[z]):g}, but training sees none "
-            "of its users; give it 0 and its share to others"
+            f"gradients.prior.shares gives stratum {z} ({names[z]} training events) the share {float(prior_K[z]):g}, but "
+            "training sees none of its users; give it 0 and its share to others"
         )
 
 
 def build_strategy(config: RunConfig, processes: Processes, accelerator: str, options: StratifiedOptions | None) -> str | Strategy:
     """The strategy of this run in this world. Control values (cursors, counts, results) always travel over gloo."""
-    name, size = config.strategy.name, processes.world.size
+    name, size = config.registered_strategy, processes.world.size
     backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
     group: dict[str, Any] = {"process_group_backend": backend, "timeout": timedelta(seconds=config.trainer.timeout_seconds)}
     replicated = {**group, "gradient_as_bucket_view": True, "forward_sync_buffers": False}

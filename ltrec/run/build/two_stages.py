@@ -25,22 +25,23 @@ def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
     Raises:
         UserError: the run ends before the plugins wake.
     """
-    if config.trained_plugin.name == "none":
+    switch, section = config.switch, f"{config.trained_plugin_section}.switch"
+    if switch is None:
         return
     steps_per_epoch = plan.steps_per_epoch if limit is None else min(limit, plan.steps_per_epoch)
     last = total_steps(config, plan) if limit is None else config.trainer.max_epochs * steps_per_epoch
-    first = config.switch.first_step(steps_per_epoch=steps_per_epoch, total_steps=last)
+    first = switch.first_step(steps_per_epoch=steps_per_epoch, total_steps=last)
     if first >= last:
         raise UserError(
-            f"switch.by={config.switch.by} switch.at={config.switch.at:g}: plugins would wake at step {first}, and the run ends at "
+            f"{section}.by={switch.by} {section}.at={switch.at:g}: plugins would wake at step {first}, and the run ends at "
             f"step {last} (trainer.max_epochs={config.trainer.max_epochs}, trainer.max_steps={config.trainer.max_steps}); switch "
-            f"earlier, train longer, or say {config.trained_plugin_key}=none"
+            f"earlier, train longer, or say {config.trained_plugin_section}.name=none"
         )
 
 
 def build_switch(config: RunConfig, checkpoints: Path, average: WeightAverage | None = None, *, quiet: bool) -> Switch | None:
     """The switch of a run with plugins, whose checkpoints lie in a folder; it speaks to the terminal unless it is `quiet`."""
-    if config.trained_plugin.name == "none":
+    if config.switch is None:
         return None
     return Switch(
         config.switch,

@@ -75,7 +75,7 @@ def refuse_shards(checkpoint: Path, state: dict[str, Any], strategy: str) -> Non
     Args:
         checkpoint: its path, for the message.
         state: its contents.
-        strategy: the run's `strategy.name`.
+        strategy: the run's, by its registered name.
 
     Raises:
         UserError: naming the strategy that can resume it.
@@ -84,6 +84,6 @@ def refuse_shards(checkpoint: Path, state: dict[str, Any], strategy: str) -> Non
     if zero is not None and STRATEGIES[strategy].zero_stage is None:
         raise UserError(
             f"{checkpoint} was written in {zero.get('world_size')} processes by "
-            f"strategy.name={', '.join(names_with(zero_stage=zero.get('stage')))} and strategy.name={strategy} cannot resume it; "
+            f"strategy {', '.join(names_with(zero_stage=zero.get('stage')))} and {strategy} cannot resume it; "
             "choose another name=..., or that strategy"
         )

@@ -56,6 +56,6 @@ def _changes(config: RunConfig, step: int, planned: int, total_steps: int) -> li
         changes.append(
             f"by optim.schedule={optim.schedule} the rate at step {step:,} goes from {then:.3g} to {now:.3g} of its peak"
         )
-    if config.trained_plugin.name != "none" and config.switch.by == "share":
-        changes.append("by switch.by=share the second stage begins at another step")
+    if config.switch is not None and config.switch.by == "share":
+        changes.append(f"by {config.trained_plugin_section}.switch.by=share the second stage begins at another step")
     return changes

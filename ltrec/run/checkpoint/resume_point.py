@@ -44,7 +44,7 @@ def find_start(
     path, state = read_start(run.checkpoints, asked, say)
     own = path.parent == run.checkpoints
     refuse_foreign(path, state, manifest_digest, stage)
-    refuse_shards(path, state, config.strategy.name)
+    refuse_shards(path, state, config.registered_strategy)
     if own:
         refuse_other_settings(path, state, config)
         refuse_lost_average(path, state, config)

@@ -13,7 +13,7 @@
 
 Means over processes and over the steps since the last line, for one small all-reduce a line; between lines a step costs a few
 calls of the clock. On a GPU, where work runs behind the host's back, phases are timed by CUDA events, and communication is part of
-compute: a trace (`ltrec train --profile`) tells them apart. So it is with plain DDP (strategy.name=joint) everywhere.
+compute: a trace (`ltrec train --profile`) tells them apart. So it is with plain DDP (gradients.name=joint) everywhere.
 """
 
 from __future__ import annotations

@@ -28,12 +28,12 @@ from pytorch_lightning.strategies import DeepSpeedStrategy
 from torch.optim import Optimizer
 
 from ltrec.core.errors import UserError
+from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.optim.groups import PLUGINS, TRUNK, drop_gradients, hold_still
 from ltrec.training.callbacks.weight_average import AVERAGE, WeightAverage
 from ltrec.training.datamodule import stream_of
 from ltrec.training.module import BackboneModule
 from ltrec.training.steps import steps_per_epoch
-from ltrec.training.switch_config import SwitchConfig
 
 
 class Switch(Callback):

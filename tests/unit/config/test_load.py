@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -21,12 +21,18 @@ from ltrec.core.errors import UserError
 
 WRITABLE = re.compile(r"(a list of )?(text|int|float|true or false|one of .*|\{class_path: .*\})( or null)?")
 CHOICES = [(section, name) for section, table in variants().items() for name in table]
-AROUND = {"plugin.trained": ["plugin.name=memory"]}
+AROUND = {
+    "plugin.trained": "plugin.name=memory",
+    "gradients.prior": "gradients.name=stratified",
+    "gradients.rule": "gradients.name=stratified",
+    "gradients.after_switch.prior": "gradients.name=aligned",
+    "gradients.after_switch.rule": "gradients.name=aligned",
+}
 """What must be chosen before a section inside a variant."""
 
 
 def choosing(section: str, name: str) -> list[str]:
-    return [*AROUND.get(section, []), f"{section}.name={name}"] if section else []
+    return [*([AROUND[section]] if section in AROUND else []), f"{section}.name={name}"] if section else []
 
 
 def at(config: Any, path: str) -> Any:
@@ -50,8 +56,8 @@ def test_defaults_load_and_reload(tmp_path: Path) -> None:
 def test_every_variant_is_chosen_by_its_name_and_survives(section: str, name: str, tmp_path: Path) -> None:
     config = load([], choosing(section, name))
     assert at(config, section).name == name
-    plain = config if section not in AROUND else replace(config, plugin=config.plugin.trained)
-    assert at(plain, section.partition(".")[0]) == variants()[section][name]()
+    assert at(config, section) == variants()[section][name]()
+    assert load([], [word.replace(".name=", "=") for word in choosing(section, name)]) == config, "short for the same"
     assert reload(config, tmp_path) == config
 
 
@@ -132,7 +138,14 @@ def test_a_variant_inside_a_variant_is_chosen_and_kept_whatever_the_order(tmp_pa
             r"unknown key 'plugin\.trained\.nme' .*did you mean 'plugin\.trained\.name'",
         ),
         (["plugin.name=memory", "plugin.counting.max_gab=1"], r"unknown key .*did you mean 'plugin\.counting\.max_gap'"),
-        (["plugin.name=memory", "plugin.trained=bottleneck"], r"'plugin\.trained' .* write plugin\.trained\.name=bottleneck"),
+        (
+            ["plugin.name=memory", "plugin.trained=bottlenec"],
+            r"unknown plugin\.trained\.name 'bottlenec' .*did you mean 'bottleneck'",
+        ),
+        (
+            ["plugin.name=memory", "plugin.counting=3"],
+            r"'plugin\.counting' .* is a section, not a value \(3\); its keys are plugin\.c",
+        ),
         (["plugin.name=memory", "plugin.weights=[0.5,1]"], r"plugin: weights must be below 1 with form=mix"),
         (["plugin.name=memory", "plugin.weights=[0.5,0.2]"], r"plugin: weights must rise; got \[0\.5, 0\.2\]"),
         (["plugin.name=memory", "plugin.weights=[0.5]", "plugin.per_stratum=true"], r"per_stratum=true has nothing to choose"),
@@ -187,7 +200,7 @@ def test_the_root_checks_itself(word: str, said: str) -> None:
 def test_sections_check_themselves_and_are_named() -> None:
     with pytest.raises(UserError, match=r"^optim: lr must be above 0; got -1.0 \(on the command line\)$"):
         load([], ["optim.lr=-1"])
-    with pytest.raises(UserError, match=r"trainer: precision must be one of 32-true"):
+    with pytest.raises(UserError, match=r"^'trainer.precision' on the command line must be one of 32-true, .*; got '8'"):
         load([], ["trainer.precision=8"])
 
 

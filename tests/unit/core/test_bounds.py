@@ -64,7 +64,7 @@ def test_every_number_of_every_config_has_bounds() -> None:
 
 def test_bounds_end_somewhere() -> None:
     endless = [(c.__name__, n) for c, n in BOUNDED if isinstance(b := bounds_of(c)[n], Between) and math.isinf(b.high - b.low)]
-    assert endless == [("CausalConfig", "temperature")], "at infinity every stratum counts alike, which is a choice"
+    assert endless == [("TemperedPriorConfig", "temperature")], "at infinity every stratum counts alike, which is a choice"
 
 
 def test_every_word_of_every_config_is_one_of_a_list_or_free() -> None:

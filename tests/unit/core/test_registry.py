@@ -52,6 +52,12 @@ def test_a_row_builds_from_its_options_and_the_parts_it_needs():
         row.make(size=3, radios=2.0)
 
 
+def test_a_variant_without_options_needs_no_config():
+    registry = shapes()
+    registry.register("dot", build=circle)
+    assert registry["dot"].config().name == "dot" and registry.configs()["dot"]().name == "dot"
+
+
 def test_it_is_a_collection_of_names_in_their_order():
     registry = shapes()
     registry.register("disc", config=dataclass(type("C", (), {"__annotations__": {"name": str}, "name": "disc"})), build=circle)
@@ -80,7 +86,6 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_all_known():
         ("box", {"config": NeedyConfig, "build": circle}, "every option of NeedyConfig needs a default"),
         ("box", {"config": CircleConfig, "build": circle, "rund": True}, r"a row has no 'rund' \(did you mean 'round'\?\)"),
         ("box", {"config": CircleConfig}, "a row needs 'build'"),
-        ("box", {"build": circle}, "a row needs 'config'"),
     ],
 )
 def test_a_row_that_is_none_is_refused_and_leaves_nothing(name, row, said):

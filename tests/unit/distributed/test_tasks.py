@@ -91,27 +91,27 @@ def test_number_of_trajectories(name):
 
 
 REFUSED = {
-    "odd": ({}, {"batch_rows": 95}, "alignment.trajectories=0 (47) x alignment.inner_steps=2", "stream.batch_rows=94 or 96"),
+    "odd": ({}, {"batch_rows": 95}, "gradients.trajectories=0 (47) x gradients.inner_steps=2", "stream.batch_rows=94 or 96"),
     "lanes": ({}, {"batch_rows": 90, "processes": 4, "lanes": 10}, "over 4 processes", "stream.batch_rows=80 or 120"),
     "processes": (
         {"trajectories": 8},
         {"batch_rows": 96, "processes": 3},
         "over 3 processes",
-        "alignment.trajectories=3 or 6 or 12",
+        "gradients.trajectories=3 or 6 or 12",
     ),
     "rows": (
         {"trajectories": 10},
         {"batch_rows": 96},
         "=10 x",
-        "alignment.trajectories=6 or 8 or 12, or stream.batch_rows=80 or 100",
+        "gradients.trajectories=6 or 8 or 12, or stream.batch_rows=80 or 100",
     ),
     "accumulate": ({}, {"batch_rows": 96, "micro_batches": 32}, "trainer.accumulate=32", "stream.batch_rows=64 or 128"),
-    "chain": ({"tasks": "stratum"}, {"batch_rows": 96, "processes": 2}, "of strata over 2", "alignment.trajectories=2 or 4 or 6"),
+    "chain": ({"tasks": "stratum"}, {"batch_rows": 96, "processes": 2}, "of strata over 2", "gradients.trajectories=2 or 4 or 6"),
     "hopeless": (
         {"trajectories": 7, "inner_steps": 5},
         {"batch_rows": 96, "processes": 2},
-        "x alignment.inner_steps=5",
-        "alignment.trajectories=2 with stream.batch_rows=90 or 100",
+        "x gradients.inner_steps=5",
+        "gradients.trajectories=2 with stream.batch_rows=90 or 100",
     ),
 }
 

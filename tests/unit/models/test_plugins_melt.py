@@ -152,7 +152,7 @@ def test_what_it_cannot_do_is_refused():
     options = {"seed": 0, "max_len": 12, "weight": 0.5, "ramp_steps": 10}
     with pytest.raises(UserError, match=r"plugin\.name=melt maps states, and DIN has none"):
         Melt(din, strata=STRATA, **options)
-    with pytest.raises(UserError, match=r"there is one stratum only; use causal\.strata=0 or 2"):
+    with pytest.raises(UserError, match=r"there is one stratum only; use strata=0 or 2"):
         Melt(melt_of().trunk, strata=STRATA.merged(1)[0], **options)
     with pytest.raises(ValueError, match="weight must be above 0; got 0"):
         MeltConfig(weight=0.0)

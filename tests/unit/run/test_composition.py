@@ -39,7 +39,7 @@ REFUSED = {
 METHOD_KEYS = {"stream": {"stream.unit", "stream.users"}, "trainer": {"trainer.ema"}}
 """Of the stream only what an example is and whom is trained on; of the trainer only which weights score."""
 
-METHOD_SECTIONS = {"name", "plugin", "switch", "emphasis", "adversary", "strategy", "causal", "rule", "alignment", *METHOD_KEYS}
+METHOD_SECTIONS = {"name", "strata", "plugin", "emphasis", "adversary", "gradients", *METHOD_KEYS}
 """What a method may say: never data or model, so that it goes with all of them."""
 
 
@@ -63,7 +63,7 @@ def put_together(data: Path, *names: str) -> torch.nn.Module:
     build_switch(config, data, quiet=True)
     told = build_stratified_options(config, opened, plan)
     strategy = build_strategy(config, Processes(World(0, 1), 1, 0), "cpu", told)
-    assert (told is None) == (config.strategy.name == "joint") == (strategy == "auto")
+    assert (told is None) == (config.gradients.name == "joint") == (strategy == "auto")
     return stage
 
 

@@ -7,14 +7,14 @@ import pytest
 from tests.support.goldens import FOLDER, METHODS, STEPS, differences, golden_of, run
 
 CHANGED = {
-    "class-balanced": "causal.beta=0.9995",
+    "class-balanced": "gradients.prior.beta=0.9995",
     "cvar-dro": "emphasis.alpha=0.52",
     "focal": "emphasis.gamma=2.01",
-    "group-dro": "rule.eta=0.011",
-    "ipw": "causal.estimator=hajek",
+    "group-dro": "gradients.rule.eta=0.011",
+    "ipw": "gradients.estimator=hajek",
     "joint": "optim.weight_decay=0.0101",
     "per-user-mean": "stream.unit=target",
-    "upgrad": "causal.prior=user",
+    "upgrad": "gradients.prior.name=user",
 }
 """Method -> a small change of it. Where a coefficient leaves the first losses alone, the later ones tell."""
 

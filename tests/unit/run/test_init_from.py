@@ -13,11 +13,11 @@ from ltrec.core.errors import UserError
 from ltrec.run.checkpoint.init_from import trunk_of
 from tests.support.tiny_run import checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
 
-PLUGGED = ["strategy.name=stratified", "plugin.name=bottleneck", "switch.by=step"]
+PLUGGED = ["gradients.name=stratified", "plugin.name=bottleneck", "plugin.switch.by=step"]
 KINDS = {
     "joint": [],
-    "plugged": [*PLUGGED, "switch.at=5"],
-    "copies": [*PLUGGED, "plugin.name=copies", "switch.at=5", "causal.strata=2"],
+    "plugged": [*PLUGGED, "plugin.switch.at=5"],
+    "copies": [*PLUGGED, "plugin.name=copies", "plugin.switch.at=5", "strata=2"],
 }
 
 
@@ -40,7 +40,7 @@ def train(data, out, *words):
 @pytest.mark.parametrize("target", KINDS)
 def test_the_trunk_of_any_run_starts_any_other(data, sources, tmp_path, source, target):
     """Weights after a step at a rate of nearly nothing are those of the source; the optimiser, the clock and the rest are new."""
-    words = [*KINDS[target], "switch.at=0"] if target != "joint" else []
+    words = [*KINDS[target], "plugin.switch.at=0"] if target != "joint" else []
     run = train(data, tmp_path, *words, f"init_from={sources[source]}", "trainer.max_steps=1", "optim.lr=1e-30")
     best, mine = checkpoint(sources[source], "best"), checkpoint(run)
     assert same(trunk_of(mine["state_dict"]), trunk_of(best["state_dict"]))
@@ -52,7 +52,7 @@ def test_the_trunk_of_any_run_starts_any_other(data, sources, tmp_path, source, 
 
 
 def test_plugins_are_as_fresh_as_without(data, sources, tmp_path):
-    words = [*PLUGGED, "switch.at=0", "trainer.max_steps=1", "optim.lr=1e-30"]
+    words = [*PLUGGED, "plugin.switch.at=0", "trainer.max_steps=1", "optim.lr=1e-30"]
     started = checkpoint(train(data, tmp_path / "a", *words, f"init_from={sources['plugged']}"))["state_dict"]
     fresh = checkpoint(train(data, tmp_path / "b", *words))["state_dict"]
     plugins = [name for name in fresh if ".plugins." in name]
@@ -67,8 +67,15 @@ def test_a_checkpoint_may_be_named_instead_of_a_run(data, sources, tmp_path):
 
 def test_two_runs_are_one_run_cut_in_two(data, tmp_path):
     """The second run draws its own batches and begins its own schedule, but it measures first what the first had come to."""
-    first = train(data, tmp_path / "first", "strategy.name=stratified")
-    words = [*PLUGGED, "switch.at=0", f"init_from={first}", "optim.lr=1e-30", "optim.schedule=constant", "trainer.max_epochs=1"]
+    first = train(data, tmp_path / "first", "gradients.name=stratified")
+    words = [
+        *PLUGGED,
+        "plugin.switch.at=0",
+        f"init_from={first}",
+        "optim.lr=1e-30",
+        "optim.schedule=constant",
+        "trainer.max_epochs=1",
+    ]
     second = train(data, tmp_path / "second", *words)
     assert column(second, "val/ndcg@10") == [max(column(first, "val/ndcg@10"))]
     assert (second / "checkpoints" / "best.ckpt").exists()
@@ -76,7 +83,7 @@ def test_two_runs_are_one_run_cut_in_two(data, tmp_path):
 
 def test_a_resumed_run_does_not_ask_for_its_source_again(data, sources, tmp_path):
     source = shutil.copytree(sources["joint"], tmp_path / "source")
-    words = [*PLUGGED, "switch.at=0", f"init_from={source}"]
+    words = [*PLUGGED, "plugin.switch.at=0", f"init_from={source}"]
     train(data, tmp_path / "whole", *words)
     train(data, tmp_path / "cut", *words, "trainer.max_epochs=2", "optim.schedule=constant")
     whole = train(data, tmp_path / "constant", *words, "optim.schedule=constant")

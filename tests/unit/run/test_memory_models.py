@@ -23,7 +23,12 @@ MODELS = {
     "gru4rec": ["model.name=gru4rec"],
     "din": ["model.name=din", "objective.name=bce"],
     "sasrec on an average": ["trainer.ema=0.5", "plugin.form=log"],
-    "sasrec and plugins": ["strategy.name=stratified", "plugin.trained.name=bottleneck", "plugin.trained.shrink=4", "switch.at=1"],
+    "sasrec and plugins": [
+        "gradients.name=stratified",
+        "plugin.trained.name=bottleneck",
+        "plugin.trained.shrink=4",
+        "plugin.switch.at=1",
+    ],
 }
 
 

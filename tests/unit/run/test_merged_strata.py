@@ -1,4 +1,4 @@
-"""causal.strata from the command line to the report: training tells fewer strata apart, reports keep the data set's."""
+"""strata from the command line to the report: training tells fewer strata apart, reports keep the data set's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ltrec.run.train import train
 from tests.support.shards import leave_one_out, write_dataset
 from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_data
 
-STRATIFIED = ("strategy.name=stratified", "trainer.max_epochs=1")
+STRATIFIED = ("gradients.name=stratified", "trainer.max_epochs=1")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def data(tmp_path_factory):
 
 
 def test_training_knows_two_strata_and_reports_three(data, tmp_path):
-    words = (*STRATIFIED, "causal.strata=2", "plugin.name=bottleneck", "switch.by=step", "switch.at=1")
+    words = (*STRATIFIED, "strata=2", "plugin.name=bottleneck", "plugin.switch.by=step", "plugin.switch.at=1")
     run = train(tiny_config(data, tmp_path, *words))
     names = checkpoint(run.path)["state_dict"]
     assert {name.split(".")[3] for name in names if name.startswith("backbone.plugins.")} == {"0", "1"}
@@ -39,23 +39,23 @@ def test_training_knows_two_strata_and_reports_three(data, tmp_path):
 
 
 def test_one_stratum_in_one_weighted_pass_is_joint_training_bit_for_bit(data, tmp_path):
-    one = train(tiny_config(data, tmp_path / "one", *STRATIFIED, "strategy.mode=weighted", "causal.strata=1"))
-    joint = train(tiny_config(data, tmp_path / "joint", "strategy.name=joint", "trainer.max_epochs=1"))
+    one = train(tiny_config(data, tmp_path / "one", *STRATIFIED, "gradients.mode=weighted", "strata=1"))
+    joint = train(tiny_config(data, tmp_path / "joint", "gradients.name=joint", "trainer.max_epochs=1"))
     assert same(checkpoint(one.path)["state_dict"], checkpoint(joint.path)["state_dict"])
-    other = train(tiny_config(data, tmp_path / "other", *STRATIFIED, "strategy.mode=weighted"))
+    other = train(tiny_config(data, tmp_path / "other", *STRATIFIED, "gradients.mode=weighted"))
     assert not same(checkpoint(other.path)["state_dict"], checkpoint(joint.path)["state_dict"]), "three strata are another method"
 
 
 def test_more_strata_than_there_are_are_refused_before_anything_is_written(data, tmp_path):
-    with pytest.raises(UserError, match=r"^causal\.strata=4 asks for more strata than the data set has, 3; ask for 3 at most"):
-        train(tiny_config(data, tmp_path, *STRATIFIED, "causal.strata=4"))
+    with pytest.raises(UserError, match=r"^strata=4 asks for more strata than the data set has, 3; ask for 3 at most"):
+        train(tiny_config(data, tmp_path, *STRATIFIED, "strata=4"))
     assert not (tmp_path / "r").exists()
 
 
 def prior(folder, tmp_path, *words):
     config = tiny_config(folder, tmp_path, *STRATIFIED, *words)
     opened = open_data(config)
-    return build_prior(config, opened, build_plan(config, opened)).tolist()
+    return build_prior(config.combination.prior, opened, build_plan(config, opened)).tolist()
 
 
 @pytest.fixture(scope="module")
@@ -68,28 +68,26 @@ def gap(tmp_path_factory):
 
 
 def test_a_share_for_a_stratum_without_users_is_refused(gap, tmp_path):
-    message = (
-        r"causal\.shares gives stratum {} \({} training events\) the share 0\.2, but training sees none of its users; give it 0"
-    )
+    message = r"gradients\.prior\.shares gives stratum {} \({} training events\) the share 0\.2, but training sees none of"
     for z in (1, 2):
         shares = [0.4, 0.0, 0.0, 0.4]
         shares[z] = 0.2
         with pytest.raises(UserError, match=message.format(z, z + 1)) as caught:
-            prior(gap, tmp_path, "causal.prior=explicit", f"causal.shares={shares}")
+            prior(gap, tmp_path, "gradients.prior.name=explicit", f"gradients.prior.shares={shares}")
         assert "\n" not in str(caught.value)
-    assert prior(gap, tmp_path, "causal.prior=explicit", "causal.shares=[0.5,0,0,0.5]") == [0.5, 0, 0, 0.5]
+    assert prior(gap, tmp_path, "gradients.prior.name=explicit", "gradients.prior.shares=[0.5,0,0,0.5]") == [0.5, 0, 0, 0.5]
 
 
 def test_otherwise_it_weighs_nothing_and_trains(gap, tmp_path):
-    assert prior(gap, tmp_path)[2] == prior(gap, tmp_path, "causal.prior=uniform")[2] == 0, "no users, no share"
-    plugins = ("plugin.name=bottleneck", "switch.by=step", "switch.at=0", "trainer.log_every_steps=1")
+    assert prior(gap, tmp_path)[2] == prior(gap, tmp_path, "gradients.prior.name=uniform")[2] == 0, "no users, no share"
+    plugins = ("plugin.name=bottleneck", "plugin.switch.by=step", "plugin.switch.at=0", "trainer.log_every_steps=1")
     run = train(tiny_config(gap, tmp_path, *STRATIFIED, *plugins))
     line = [line for line in lines_of(run.path) if "strata/weight/0" in line][-1]
     assert line["strata/weight/0"] > 0 and [line[f"strata/weight/{z}"] for z in (1, 2)] == [0, 0]
 
 
 def test_shares_are_of_the_merged_strata(data, tmp_path):
-    assert prior(data, tmp_path, "causal.strata=2") == pytest.approx([70 / 90, 20 / 90])
-    assert prior(data, tmp_path, "causal.strata=2", "causal.prior=explicit", "causal.shares=[0.5,0.5]") == [0.5, 0.5]
-    with pytest.raises(UserError, match=r"causal\.shares has 3 numbers, the data has 2 strata"):
-        prior(data, tmp_path, "causal.strata=2", "causal.prior=explicit", "causal.shares=[0.5,0.3,0.2]")
+    assert prior(data, tmp_path, "strata=2") == pytest.approx([70 / 90, 20 / 90])
+    assert prior(data, tmp_path, "strata=2", "gradients.prior.name=explicit", "gradients.prior.shares=[0.5,0.5]") == [0.5, 0.5]
+    with pytest.raises(UserError, match=r"gradients\.prior\.shares has 3 numbers, the data has 2 strata"):
+        prior(data, tmp_path, "strata=2", "gradients.prior.name=explicit", "gradients.prior.shares=[0.5,0.3,0.2]")

@@ -20,7 +20,7 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def given(data, tmp_path_factory):
     """What a run's validation really wrote, over fewer strata in training than in the data."""
-    run = train(tiny_config(data, tmp_path_factory.mktemp("run"), "trainer.max_epochs=1", "causal.strata=2"))
+    run = train(tiny_config(data, tmp_path_factory.mktemp("run"), "trainer.max_epochs=1", "strata=2"))
     return sorted({key for line in lines_of(run.path) for key in line if key.startswith("val/")})
 
 
@@ -32,14 +32,14 @@ def check(config):
 def test_everything_that_validation_gives_may_be_watched_and_nothing_else(data, tmp_path, given):
     assert len(given) == 12
     for name in given:
-        check(tiny_config(data, tmp_path, f"trainer.monitor={name}", "causal.strata=2"))
+        check(tiny_config(data, tmp_path, f"trainer.monitor={name}", "strata=2"))
         for other in (name.replace("val", "test"), name.replace("10", "5"), name + "x", name.upper(), "train/loss"):
             with pytest.raises(UserError, match=r"^trainer\.monitor=.*: validation gives no such metric.*; it gives val/ndcg@10,"):
-                check(tiny_config(data, tmp_path, f"trainer.monitor={other}", "causal.strata=2"))
+                check(tiny_config(data, tmp_path, f"trainer.monitor={other}", "strata=2"))
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["trainer.patience=0"], ["strategy.name=stratified", "plugin.name=bottleneck", "switch.at=1"]]
+    "words", [[], ["trainer.patience=0"], ["gradients.name=stratified", "plugin.name=bottleneck", "plugin.switch.at=1"]]
 )
 def test_a_misspelt_metric_is_refused_with_the_nearest_before_anything_is_written(data, tmp_path, words):
     with pytest.raises(UserError, match=r"did you mean 'val/ndcg@10/tail'\?"):

@@ -27,7 +27,7 @@ def run(tmp_path_factory):
 def test_the_whole_file_holds_the_method():
     """Two files, one method: what differs between them is neither strata, nor rule, nor plugins, nor switch."""
     whole, method = load([WHOLE], []), load([METHOD], [])
-    for section in ("strategy", "causal", "rule", "plugin", "switch"):
+    for section in ("strategy", "strata", "gradients", "plugin"):
         assert getattr(whole, section) == getattr(method, section), section
     assert whole.model.name == "din" and (whole.switch.trunk_rate, whole.switch.plugin_rate) == (0.1, 0.1)
 

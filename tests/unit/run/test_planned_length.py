@@ -7,7 +7,7 @@ from ltrec.run.train import train
 from tests.support.killed_run import train_killed
 from tests.support.tiny_run import checkpoint, column, refuse_differences, tiny_config, tiny_data
 
-SHARE = ("strategy.name=stratified", "plugin.name=bottleneck", "switch.by=share", "switch.at=0.25")
+SHARE = ("gradients.name=stratified", "plugin.name=bottleneck", "plugin.switch.by=share", "plugin.switch.at=0.25")
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_a_length_that_max_steps_decides_is_not_changed_by_epochs(data, tmp_path
 def test_a_switch_after_a_share_of_the_run_is_planned_as_well(data, tmp_path):
     words = (*SHARE, "optim.schedule=constant")
     train_killed(tiny_config(data, tmp_path, *words), 2)
-    with pytest.raises(UserError, match=r"by switch\.by=share the second stage begins at another step; go on with"):
+    with pytest.raises(UserError, match=r"by plugin\.switch\.by=share the second stage begins at another step; go on with"):
         train(tiny_config(data, tmp_path, *words, "trainer.max_epochs=6"))
 
 

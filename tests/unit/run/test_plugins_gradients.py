@@ -98,7 +98,7 @@ def test_a_plugins_gradient_is_its_own_stratums(data, model, kind, mode):
 
 def test_merged_strata_share_their_plugins(data):
     """Two plugins for three strata of the data; the stage, its batches and its plugins agree on two."""
-    stage, batches = made(data, "sasrec", "bottleneck", "causal.strata=2", "strategy.name=stratified")
+    stage, batches = made(data, "sasrec", "bottleneck", "strata=2", "gradients.name=stratified")
     assert stage.num_strata == 2 == len(batches[0].step_counts_K) == len(stage.with_plugins.plugins["at_state"])
     prior_K = torch.tensor([0.7, 0.3], dtype=torch.float64)
     wanted = naive_step(stage, batches, lambda *_: prior_K, stage.plugin_of, prior_K).gradients

@@ -101,7 +101,7 @@ def test_ipw_is_the_plain_reweighted_gradient_with_the_counts_of_the_data(folder
 @pytest.mark.parametrize("beta", [0.0, 0.9, 0.995, 0.9999999])
 def test_class_balanced_is_its_formula_over_the_data(folder, beta):
     """Weights (1 - beta) / (1 - beta^M_z), scaled so that the strata's shares sum to 1."""
-    case = Case(folder, "class-balanced", f"causal.beta={beta}")
+    case = Case(folder, "class-balanced", f"gradients.prior.beta={beta}")
     by_stratum = defaultdict(list)
     for window in case.windows():
         for _, stratum, loss in case.losses(window[0]):

@@ -22,7 +22,7 @@ from tests.support.logs import START, prepared
 from tests.support.streaming import epochs
 from tests.support.tiny_run import checkpoint, tiny_config
 
-STRATIFIED = ("strategy.name=stratified", "trainer.max_epochs=2")
+STRATIFIED = ("gradients.name=stratified", "trainer.max_epochs=2")
 LENGTHS = [3] * 20 + [4] * 14 + [5] * 10 + [6] * 8 + [9] * 6 + [14] * 4
 """Events of each user, all but two for training: the first twenty bring no target."""
 
@@ -47,20 +47,21 @@ def told(data, folder, *words):
     ("words", "weights"),
     [
         ((), [0, 24, 8, 10]),
-        (("causal.prior=uniform",), [0, 1, 1, 1]),
-        (("causal.prior=tempered", "causal.temperature=2"), [0, 24**0.5, 8**0.5, 10**0.5]),
-        (("causal.prior=event",), [0, 14 * 2 + 10 * 3, 8 * 4, 6 * 7 + 4 * 12]),
-        (("causal.prior=class_balanced", "causal.beta=0"), [0, 14 + 20, 24, 36 + 24]),
-        (("causal.strata=2",), [32, 10]),
-        (("causal.strata=3",), [0, 24, 18]),
+        (("gradients.prior.name=uniform",), [0, 1, 1, 1]),
+        (("gradients.prior.name=tempered", "gradients.prior.temperature=2"), [0, 24**0.5, 8**0.5, 10**0.5]),
+        (("gradients.prior.name=event",), [0, 14 * 2 + 10 * 3, 8 * 4, 6 * 7 + 4 * 12]),
+        (("gradients.prior.name=class_balanced", "gradients.prior.beta=0"), [0, 14 + 20, 24, 36 + 24]),
+        (("strata=2",), [32, 10]),
+        (("strata=3",), [0, 24, 18]),
         (("stream.users=tail",), [0, 24, 8, 0]),
-        (("stream.users=tail", "causal.prior=uniform"), [0, 1, 1, 0]),
-        (("stream.users=head", "causal.prior=event"), [0, 0, 0, 1]),
+        (("stream.users=tail", "gradients.prior.name=uniform"), [0, 1, 1, 0]),
+        (("stream.users=head", "gradients.prior.name=event"), [0, 0, 0, 1]),
     ],
 )
 def test_shares_are_those_of_the_users_who_train(sparse, tmp_path, words, weights):
     """Targets of a window of six: 9 events train 7, of which 6 are targets; 14 train 12, of which also 6."""
-    prior_K = build_prior(*told(sparse, tmp_path, *words))
+    config, *known = told(sparse, tmp_path, *words)
+    prior_K = build_prior(config.combination.prior, *known)
     assert prior_K.tolist() == pytest.approx([w / sum(weights) for w in weights], rel=1e-12)
 
 
@@ -70,7 +71,13 @@ def test_the_adjustment_by_users_is_the_mean_over_the_users_who_train(sparse, tm
     config, opened, plan = told(
         sparse,
         tmp_path,
-        *("objective.name=bce", "model.dropout=0", "stream.unit=user", "stream.window=last", "causal.estimator=horvitz_thompson"),
+        *(
+            "objective.name=bce",
+            "model.dropout=0",
+            "stream.unit=user",
+            "stream.window=last",
+            "gradients.estimator=horvitz_thompson",
+        ),
     )
     stage, rule = build_module(config, opened, plan).double(), build_stratified_options(config, opened, plan).rule
     parameters = [p for p in stage.parameters() if p.requires_grad]
@@ -91,28 +98,30 @@ def test_the_adjustment_by_users_is_the_mean_over_the_users_who_train(sparse, tm
 
 def test_ipw_trains(sparse, tmp_path):
     """Positivity holds for the strata that P(z) speaks of; a share for the others is refused by name."""
-    ht = ("strategy.mode=weighted", "causal.prior=uniform", "causal.estimator=horvitz_thompson")
+    ht = ("gradients.mode=weighted", "gradients.prior.name=uniform", "gradients.estimator=horvitz_thompson")
     run = train(tiny_config(sparse, tmp_path, *STRATIFIED, *ht))
     assert all(value.isfinite().all() for value in checkpoint(run.path)["state_dict"].values())
-    explicit = ("causal.prior=explicit", "causal.shares=[0.25,0.25,0.25,0.25]")
-    with pytest.raises(UserError, match=r"causal\.shares gives stratum 0 \(1 training events\) the share 0\.25, but training sees"):
-        build_stratified_options(*told(sparse, tmp_path, *explicit, "causal.estimator=horvitz_thompson"))
+    explicit = ("gradients.prior.name=explicit", "gradients.prior.shares=[0.25,0.25,0.25,0.25]")
+    with pytest.raises(
+        UserError, match=r"gradients\.prior\.shares gives stratum 0 \(1 training events\) the share 0\.25, but training sees"
+    ):
+        build_stratified_options(*told(sparse, tmp_path, *explicit, "gradients.estimator=horvitz_thompson"))
 
 
-BOTTLENECK = ("plugin.name=bottleneck", "switch.by=step", "switch.at=0")
+BOTTLENECK = ("plugin.name=bottleneck", "plugin.switch.by=step", "plugin.switch.at=0")
 
 
 @pytest.mark.parametrize(
     ("words", "heirs"),
     [
         (BOTTLENECK, (1, 1, 2, 3)),
-        (("plugin.name=copies", "switch.by=step", "switch.at=0"), (1, 1, 2, 3)),
-        ((*BOTTLENECK, "causal.strata=2"), (0, 1)),
-        ((*BOTTLENECK, "causal.strata=3"), (1, 1, 2)),
+        (("plugin.name=copies", "plugin.switch.by=step", "plugin.switch.at=0"), (1, 1, 2, 3)),
+        ((*BOTTLENECK, "strata=2"), (0, 1)),
+        ((*BOTTLENECK, "strata=3"), (1, 1, 2)),
         ((*BOTTLENECK, "stream.users=tail"), (1, 1, 2, 2)),
         ((*BOTTLENECK, "stream.composition=quota", "stream.quotas=[0,0.5,0,0.5]"), (1, 1, 1, 3)),
-        ((*BOTTLENECK, "causal.prior=explicit", "causal.shares=[0,0,0.5,0.5]"), (2, 2, 2, 3)),
-        ((*BOTTLENECK, "causal.prior=class_balanced"), (1, 1, 2, 3)),
+        ((*BOTTLENECK, "gradients.prior.name=explicit", "gradients.prior.shares=[0,0,0.5,0.5]"), (2, 2, 2, 3)),
+        ((*BOTTLENECK, "gradients.prior.name=class_balanced"), (1, 1, 2, 3)),
         (("plugin.name=melt",), (0, 1, 2, 3)),
         ((), (0, 1, 2, 3)),
     ],
@@ -126,7 +135,7 @@ def test_who_serves_whom(sparse, tmp_path, words, heirs):
 @pytest.mark.parametrize("plugin", ["bottleneck", "copies"])
 def test_no_history_meets_a_plugin_that_nothing_trained(sparse, tmp_path, plugin):
     """In every split; and the trained ones differ from their start, so that the choice is not empty."""
-    config, opened, _ = told(sparse, tmp_path, f"plugin.name={plugin}", "switch.by=step", "switch.at=0")
+    config, opened, _ = told(sparse, tmp_path, f"plugin.name={plugin}", "plugin.switch.by=step", "plugin.switch.at=0")
     routes = Counter()
     for split in ("valid", "test", "all"):
         histories = build_histories(config, opened, split)

@@ -66,9 +66,9 @@ def test_only_strategies_with_whole_parameters_have_the_mode():
 REFUSED = {
     "coupled": (
         replace(USERS, couples_rows=True),
-        "strategy.mode=aligned runs tasks alone, but this model or loss couples the rows",
+        "mode aligned runs tasks alone, but this model or loss couples the rows",
     ),
-    "scaler": (replace(USERS, scale=2.0), "strategy.mode=aligned is not possible with trainer.precision=16-mixed"),
+    "scaler": (replace(USERS, scale=2.0), "mode aligned is not possible in precision 16-mixed"),
 }
 
 
@@ -83,7 +83,7 @@ def test_a_trainer_refuses_before_the_first_batch(name):
 def test_numbers_that_do_not_fit_are_refused_with_the_first_batch():
     case = replace(USERS, alignment=AlignmentConfig(inner_steps=5))
     found = train(0, 1, case)
-    assert found.error.startswith("stream.batch_rows=36 cannot be dealt out to alignment.trajectories=0 (7)") and found.steps == 0
+    assert found.error.startswith("stream.batch_rows=36 cannot be dealt out to gradients.trajectories=0 (7)") and found.steps == 0
 
 
 def test_the_line_for_people():

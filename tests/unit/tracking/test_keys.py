@@ -9,7 +9,13 @@ from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.tracking.keys import KEYS, key_of, summary_of
 from tests.support.tiny_run import lines_of, tiny_config, tiny_data
 
-STRATIFIED = ("strategy.name=stratified", "adversary.weight=0.1", "plugin.name=bottleneck", "switch.by=step", "switch.at=3")
+STRATIFIED = (
+    "gradients.name=stratified",
+    "adversary.weight=0.1",
+    "plugin.name=bottleneck",
+    "plugin.switch.by=step",
+    "plugin.switch.at=3",
+)
 
 
 @pytest.mark.parametrize("words", [(), STRATIFIED], ids=["joint", "everything"])

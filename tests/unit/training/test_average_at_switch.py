@@ -21,11 +21,11 @@ def train(data, out, *words):
 
 
 PLUGGED = [
-    "strategy.name=stratified",
+    "gradients.name=stratified",
     "trainer.ema=0.9",
     "trainer.log_every_steps=1",
-    "switch.by=step",
-    "switch.at=4",
+    "plugin.switch.by=step",
+    "plugin.switch.at=4",
     "optim.lr=0.05",
 ]
 
@@ -46,7 +46,7 @@ def test_the_second_stage_begins_with_what_was_validated(data, tmp_path, plugin)
     """The trunk's weights become their average; whatever plugins read of the trunk they read there; all is averaged anew."""
     seen = Settled()
     with extra(seen, first=False):
-        run = train(data, tmp_path, *PLUGGED, f"plugin.name={plugin}", "switch.trunk_rate=0")
+        run = train(data, tmp_path, *PLUGGED, f"plugin.name={plugin}", "plugin.switch.trunk_rate=0")
     before = checkpoint(run, "stage1")[AVERAGE]["state_dict"]
     assert same(seen.weights, seen.average) and seen.updates == 0
     trunk = [name for name in seen.weights if name.startswith("backbone.trunk.")]
@@ -63,7 +63,7 @@ def test_after_a_plateau_the_second_stage_begins_with_the_best_average(data, tmp
     script_validation(monkeypatch, [0.1, 0.5, 0.3, 0.2, 0.2])
     seen = Settled()
     with extra(seen, first=False):
-        words = [*PLUGGED, "plugin.name=bottleneck", "switch.by=plateau", "switch.at=1", "trainer.max_epochs=5"]
+        words = [*PLUGGED, "plugin.name=bottleneck", "plugin.switch.by=plateau", "plugin.switch.at=1", "trainer.max_epochs=5"]
         run = train(data, tmp_path, *words)
     best = checkpoint(run, "stage1")
     assert best["global_step"] == 2 * STEPS_PER_EPOCH

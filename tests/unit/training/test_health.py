@@ -14,7 +14,7 @@ from ltrec.training import clocks
 from ltrec.training.callbacks import health
 from ltrec.training.callbacks.health import Health, resident_bytes
 from ltrec.training.clocks import HostClock
-from tests.support.tiny_run import tiny_config, tiny_data
+from tests.support.tiny_run import tiny_config, tiny_data, trained_by
 
 PHASES = ("loader", "compute", "optimizer", "other")
 
@@ -31,7 +31,7 @@ def written(run):
 
 @pytest.mark.parametrize("strategy", ["joint", "stratified"])
 def test_the_phases_of_a_step_are_the_step(data, tmp_path, strategy, capsys):
-    run = train(tiny_config(data, tmp_path, f"strategy.name={strategy}", "trainer.log_every_steps=2", "trainer.accumulate=2"))
+    run = train(tiny_config(data, tmp_path, *trained_by(strategy), "trainer.log_every_steps=2", "trainer.accumulate=2"))
     lines = written(run)
     assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
     for line in lines:

@@ -12,18 +12,18 @@ from ltrec.cli.commands.train import train as smoke
 from ltrec.core.errors import UserError
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
+from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.run import preflight
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import detect
-from ltrec.training.switch_config import SwitchConfig
 from tests.support.extra_callbacks import extra
 from tests.support.scripted import script_validation
 from tests.support.shards import random_users, write_dataset
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
 
-PLUGGED = ["strategy.name=stratified", "plugin.name=bottleneck", "trainer.log_every_steps=1"]
-SIXTH = ["switch.by=share", "switch.at=0.16666667"]
-NEVER = ["switch.by=plateau", "switch.at=100"]
+PLUGGED = ["gradients.name=stratified", "plugin.name=bottleneck", "trainer.log_every_steps=1"]
+SIXTH = ["plugin.switch.by=share", "plugin.switch.at=0.16666667"]
+NEVER = ["plugin.switch.by=plateau", "plugin.switch.at=100"]
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +52,8 @@ def plugins_of(state):
     "words",
     [
         ["optim.weight_decay=0.1"],
-        ["strategy.mode=weighted", "optim.clip_norm=0.3", "trainer.accumulate=2"],
-        ["rule.name=upgrad", "optim.clip_norm=0.3", "adversary.weight=0.2"],
+        ["gradients.mode=weighted", "optim.clip_norm=0.3", "trainer.accumulate=2"],
+        ["gradients.rule.name=upgrad", "optim.clip_norm=0.3", "adversary.weight=0.2"],
     ],
     ids=["per_stratum", "weighted", "gram and adversary"],
 )
@@ -61,7 +61,7 @@ def plugins_of(state):
 def test_the_first_stage_is_a_run_without_plugins_bit_for_bit(data, tmp_path, words, plugin):
     if plugin == "copies":
         words = [w for w in words if not w.startswith("adversary")]
-    plain = train(data, tmp_path / "plain", "strategy.name=stratified", "trainer.log_every_steps=1", *words)
+    plain = train(data, tmp_path / "plain", "gradients.name=stratified", "trainer.log_every_steps=1", *words)
     run = train(data, tmp_path / "plugged", *PLUGGED, f"plugin.name={plugin}", *NEVER, *words)
     mine, good = checkpoint(run), checkpoint(plain)
     rest = {name: value for name, value in mine["state_dict"].items() if not name.startswith("backbone.")}
@@ -73,11 +73,12 @@ def test_the_first_stage_is_a_run_without_plugins_bit_for_bit(data, tmp_path, wo
 
 
 @pytest.mark.parametrize(
-    ("words", "first"), [(["switch.by=step", "switch.at=5"], 5), (["switch.by=epoch", "switch.at=2"], 8), (SIXTH, 2)]
+    ("words", "first"),
+    [(["plugin.switch.by=step", "plugin.switch.at=5"], 5), (["plugin.switch.by=epoch", "plugin.switch.at=2"], 8), (SIXTH, 2)],
 )
 def test_each_group_has_its_rate_from_the_switch_on(data, tmp_path, words, first):
-    run = train(data, tmp_path, *PLUGGED, *words, "switch.trunk_rate=0.25")
-    plain = train(data, tmp_path / "plain", "strategy.name=stratified", "trainer.log_every_steps=1")
+    run = train(data, tmp_path, *PLUGGED, *words, "plugin.switch.trunk_rate=0.25")
+    plain = train(data, tmp_path / "plain", "gradients.name=stratified", "trainer.log_every_steps=1")
     usual, total = column(plain, "lr"), 3 * STEPS_PER_EPOCH
     assert stages_of(run) == [1] * first + [2] * (total - first)
     assert column(run, "lr") == pytest.approx([*usual[:first], *(0.25 * lr for lr in usual[first:])])
@@ -86,7 +87,7 @@ def test_each_group_has_its_rate_from_the_switch_on(data, tmp_path, words, first
 
 def test_plugins_begin_at_the_switch_with_moments_of_their_own(data, tmp_path):
     """Before, nothing moves them: not their rate, not weight decay. After, Adam counts their own steps."""
-    words = [*PLUGGED, "switch.by=step", "switch.at=5", "optim.weight_decay=0.1"]
+    words = [*PLUGGED, "plugin.switch.by=step", "plugin.switch.at=5", "optim.weight_decay=0.1"]
     run = train(data, tmp_path, *words)
     before, after = checkpoint(run, "stage1"), checkpoint(run)
     assert [state["state_dict"]["backbone.switch.since_step"] for state in (before, after)] == [-1, 5]
@@ -105,19 +106,19 @@ def staged(data, out, *words):
 
 
 def test_from_step_0_there_is_one_stage_only(data, tmp_path):
-    run = train(data, tmp_path, *PLUGGED, "switch.by=step", "switch.at=0")
+    run = train(data, tmp_path, *PLUGGED, "plugin.switch.by=step", "plugin.switch.at=0")
     assert set(stages_of(run)) == {2}
     assert not (run / "checkpoints" / "stage1.ckpt").exists()
     [state] = checkpoint(run)["optimizer_states"]
     assert {float(moments["step"]) for moments in state["state"].values()} == {12.0}
 
 
-@pytest.mark.parametrize("words", [[], ["strategy.mode=weighted"]], ids=["per_stratum", "weighted"])
+@pytest.mark.parametrize("words", [[], ["gradients.mode=weighted"]], ids=["per_stratum", "weighted"])
 def test_a_frozen_trunk_does_not_move_and_takes_no_part_in_clipping(data, tmp_path, words):
     """Neither rate nor decay nor moments move it; the norm that is written and clipped is the plugins' alone."""
-    common = [*PLUGGED, "switch.by=step", "switch.trunk_rate=0", "optim.weight_decay=0.1", "model.dropout=0", *words]
+    common = [*PLUGGED, "plugin.switch.by=step", "plugin.switch.trunk_rate=0", "optim.weight_decay=0.1", "model.dropout=0", *words]
     common += ["optim.schedule=constant", "trainer.max_steps=7"]
-    run = train(data, tmp_path / "frozen", *common, "switch.at=4", "optim.clip_norm=1e-3")
+    run = train(data, tmp_path / "frozen", *common, "plugin.switch.at=4", "optim.clip_norm=1e-3")
     at_switch, end = checkpoint(run, "stage1"), checkpoint(run)
     assert at_switch["global_step"] == 4 and end["global_step"] == 7
     assert same(trunk_of(at_switch["state_dict"]), trunk_of(end["state_dict"]))
@@ -125,7 +126,7 @@ def test_a_frozen_trunk_does_not_move_and_takes_no_part_in_clipping(data, tmp_pa
     [state] = end["optimizer_states"]
     steps = {entry["name"]: {float(state["state"][i]["step"]) for i in entry["params"]} for entry in state["param_groups"]}
     assert steps == {"trunk": {4.0}, "plugins": {3.0}}
-    norms = plugin_norms(data, tmp_path / "watched", *common, "switch.at=4", "optim.clip_norm=1e-3")
+    norms = plugin_norms(data, tmp_path / "watched", *common, "plugin.switch.at=4", "optim.clip_norm=1e-3")
     assert norms == pytest.approx([1e-3] * 3, rel=1e-2), "the plugins have the whole budget"
     assert min(column(run, "grad_norm")[4:]) > 1e-3
 
@@ -153,7 +154,7 @@ def plugin_norms(data, out, *words):
 def test_patience_and_the_best_checkpoint_begin_anew_with_the_second_stage(data, tmp_path, monkeypatch):
     """The first stage may fall for as long as its clock says; the second is measured against itself."""
     script_validation(monkeypatch, [0.9, 0.8, 0.7, 0.6, 0.3, 0.4, 0.35, 0.2, 0.9])
-    words = ["switch.by=epoch", "switch.at=4", "trainer.patience=2", "trainer.max_epochs=50"]
+    words = ["plugin.switch.by=epoch", "plugin.switch.at=4", "trainer.patience=2", "trainer.max_epochs=50"]
     run = train(data, tmp_path, *PLUGGED, *words)
     assert column(run, "val/ndcg@10") == [0.9, 0.8, 0.7, 0.6, 0.3, 0.4, 0.35, 0.2]
     assert checkpoint(run)["global_step"] == 8 * STEPS_PER_EPOCH
@@ -166,7 +167,7 @@ def test_patience_and_the_best_checkpoint_begin_anew_with_the_second_stage(data,
 
 def test_a_plateau_ends_the_first_stage(data, tmp_path, monkeypatch):
     script_validation(monkeypatch, [0.1, 0.3, 0.2, 0.3, 0.25, 0.1, 0.2])
-    words = ["switch.by=plateau", "switch.at=2", "trainer.patience=1", "trainer.max_epochs=50"]
+    words = ["plugin.switch.by=plateau", "plugin.switch.at=2", "trainer.patience=1", "trainer.max_epochs=50"]
     run = train(data, tmp_path, *PLUGGED, *words)
     assert stages_of(run).index(2) == 4 * STEPS_PER_EPOCH, "an equal value is no rise"
     assert column(run, "val/ndcg@10") == [0.1, 0.3, 0.2, 0.3, 0.25, 0.1]
@@ -175,7 +176,7 @@ def test_a_plateau_ends_the_first_stage(data, tmp_path, monkeypatch):
 def test_after_a_plateau_the_trunk_goes_back_to_its_best(data, tmp_path, monkeypatch, capsys):
     """A frozen one shows it: weights and moments stay those of the best validation, while the stream has gone on."""
     script_validation(monkeypatch, [0.1, 0.3, 0.2, 0.25, 0.4])
-    words = ["switch.by=plateau", "switch.at=2", "switch.trunk_rate=0", "trainer.max_epochs=5"]
+    words = ["plugin.switch.by=plateau", "plugin.switch.at=2", "plugin.switch.trunk_rate=0", "trainer.max_epochs=5"]
     run = train(data, tmp_path, *PLUGGED, *words)
     assert "the trunk goes back to its best, step 8: val/ndcg@10 0.3000" in capsys.readouterr().out.splitlines()
     best, last = checkpoint(run, "stage1"), checkpoint(run)
@@ -190,8 +191,8 @@ def test_after_a_plateau_the_trunk_goes_back_to_its_best(data, tmp_path, monkeyp
 
 
 def test_plugins_may_learn_at_a_rate_of_their_own(data, tmp_path):
-    words = ["switch.by=step", "switch.at=5", "optim.schedule=constant", "optim.warmup_steps=0"]
-    run = train(data, tmp_path, *PLUGGED, *words, "switch.plugin_rate=0.125")
+    words = ["plugin.switch.by=step", "plugin.switch.at=5", "optim.schedule=constant", "optim.warmup_steps=0"]
+    run = train(data, tmp_path, *PLUGGED, *words, "plugin.switch.plugin_rate=0.125")
     peak = column(run, "lr")[0]
     assert column(run, "lr/plugins") == [0.0] * 5 + [0.125 * peak] * 7
 
@@ -236,20 +237,20 @@ def test_impossible_moments_are_refused(options, message):
 def test_a_plateau_of_validations_after_every_second_epoch(data, tmp_path, monkeypatch):
     """The first epoch ends without one, which is no reason to refuse."""
     script_validation(monkeypatch, [0.3, 0.2, 0.1])
-    words = ["switch.by=plateau", "switch.at=1", "trainer.validate_every_epochs=2", "trainer.max_epochs=6"]
+    words = ["plugin.switch.by=plateau", "plugin.switch.at=1", "trainer.validate_every_epochs=2", "trainer.max_epochs=6"]
     run = train(data, tmp_path, *PLUGGED, *words)
     assert stages_of(run).index(2) == 4 * STEPS_PER_EPOCH
 
 
 def test_what_is_said(data, tmp_path, capsys):
-    words = [*PLUGGED, "switch.by=epoch", "switch.at=2", "optim.schedule=constant"]
+    words = [*PLUGGED, "plugin.switch.by=epoch", "plugin.switch.at=2", "optim.schedule=constant"]
     train(data, tmp_path, *words)
     said = capsys.readouterr().out.splitlines()
     assert "stage 1: the trunk alone, until step 8" in said
     assert "stage 2 from step 8: 3 plugins awake, trunk at 0.1 of its rate" in said
     train(data, tmp_path, *words, "trainer.max_epochs=4")
     assert "stage 2: 3 plugins awake, trunk at 0.1 of its rate" in capsys.readouterr().out.splitlines()
-    train(data, tmp_path / "other", *PLUGGED, *NEVER, "switch.trunk_rate=0", "trainer.max_epochs=1")
+    train(data, tmp_path / "other", *PLUGGED, *NEVER, "plugin.switch.trunk_rate=0", "trainer.max_epochs=1")
     said = capsys.readouterr().out
     assert "stage 1: the trunk alone, until val/ndcg@10 has not risen for 100 validation(s)" in said
     assert "training ends in stage 1: the plugins have not woken" in said
@@ -257,7 +258,7 @@ def test_what_is_said(data, tmp_path, capsys):
 
 def test_either_stage_can_be_evaluated(data, tmp_path):
     """As it was trained: the checkpoint knows whether plugins were awake."""
-    config = tiny_config(data, tmp_path, *PLUGGED, "switch.by=epoch", "switch.at=1", "optim.lr=0.05")
+    config = tiny_config(data, tmp_path, *PLUGGED, "plugin.switch.by=epoch", "plugin.switch.at=1", "optim.lr=0.05")
     run, measured = training.train(config), {}
     for which in ("stage1", "best", "last"):
         ranks = EvalTable.read(evaluate_run(run, "valid", which, detect())["sasrec"]).column("rank")
@@ -271,9 +272,9 @@ def test_either_stage_can_be_evaluated(data, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["switch.by=epoch", "switch.at=3"], r"plugins would wake at step 12, and the run ends at step 12 .*switch earlier"),
-        (["switch.by=step", "switch.at=9", "trainer.max_steps=9"], r"wake at step 9, .*trainer\.max_steps=9"),
-        (["strategy.name=joint"], r"plugin.* needs gradients by stratum: use strategy\.name=stratified .*causal\.beta=0"),
+        (["plugin.switch.by=epoch", "plugin.switch.at=3"], r"would wake at step 12, and the run ends at step 12 .*switch earlier"),
+        (["plugin.switch.by=step", "plugin.switch.at=9", "trainer.max_steps=9"], r"wake at step 9, .*trainer\.max_steps=9"),
+        (["gradients.name=joint"], r"plugin.* needs gradients by stratum: use gradients\.name=stratified .*prior\.beta=0"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_written(data, tmp_path, words, message):
@@ -286,10 +287,10 @@ def test_a_plateau_needs_validations(tmp_path):
     users = [replace(user, valid_at=-1, test_at=-1) for user in random_users([40, 30, 20], num_items=30)]
     write_dataset(tmp_path / "data", users, num_items=30)
     with pytest.raises(UserError, match=r"switch\.by=plateau waits for validations, and no user .*; use switch\.by=epoch"):
-        train(tmp_path / "data", tmp_path, *PLUGGED, "switch.by=plateau", "switch.at=1")
+        train(tmp_path / "data", tmp_path, *PLUGGED, "plugin.switch.by=plateau", "plugin.switch.at=1")
 
 
-@pytest.mark.parametrize("clock", [["switch.by=plateau", "switch.at=5"], SIXTH], ids=["plateau", "share"])
+@pytest.mark.parametrize("clock", [["plugin.switch.by=plateau", "plugin.switch.at=5"], SIXTH], ids=["plateau", "share"])
 def test_smoke_sees_both_stages(data, tmp_path, capsys, clock):
     words = tiny_words(data, tmp_path, *PLUGGED, *clock)
     smoke(words, print_config=False, smoke=True, resume=None)

@@ -74,9 +74,9 @@ def refuse_other_average(state, path, ema):
     "words",
     [
         ["trainer.accumulate=2", "trainer.validate_every_epochs=2"],
-        ["trainer.ema=2", "strategy.name=stratified", "adversary.weight=0.1"],
-        ["strategy.name=stratified", "strategy.mode=weighted"],
-        ["strategy.name=stratified", "strategy.mode=aligned"],
+        ["trainer.ema=2", "gradients.name=stratified", "adversary.weight=0.1"],
+        ["gradients.name=stratified", "gradients.mode=weighted"],
+        ["gradients.name=aligned"],
         ["model.name=gru4rec"],
         ["model.positions=distance", "optim.weight_decay=0.1"],
     ],
@@ -214,14 +214,14 @@ def test_going_on_from_a_run_without_an_average_begins_with_its_weights(data, tm
 
 
 def test_a_step_that_is_left_out_is_not_averaged(data, tmp_path):
-    """As in a stratum whose loss is no number, with strategy.nonfinite=skip."""
+    """As in a stratum whose loss is no number, with gradients.nonfinite=skip."""
     make = BackboneModule.losses
 
     def spoiled(self, batch):
         found = make(self, batch)
         return found if batch.step != 2 else type(found)(found.loss_N * torch.nan, found.stratum_N)
 
-    words = ["strategy.name=stratified", "strategy.nonfinite=skip", "trainer.max_epochs=1", EMA]
+    words = ["gradients.name=stratified", "gradients.nonfinite=skip", "trainer.max_epochs=1", EMA]
     path = Path()
     with pytest.MonkeyPatch.context() as patch, extra(path):
         patch.setattr(BackboneModule, "losses", spoiled)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
-from ltrec.core.bounds import INT32, SHARE, Between, OneOf, check_fields
+from ltrec.core.bounds import INT32, SHARE, Between, check_fields
 
-CLOCKS = ("epoch", "step", "share", "plateau")
+Clock = Literal["epoch", "step", "share", "plateau"]
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchConfig:
-    """When the plugins of `plugin.name` wake, and what becomes of the trunk."""
+    """When plugins wake, and what becomes of the trunk."""
 
-    by: Annotated[str, OneOf(*CLOCKS)] = "epoch"
+    by: Clock = "epoch"
     """epoch: after so many epochs; step: after so many optimiser steps; share: after this share of the run's steps, by
     trainer.max_epochs and trainer.max_steps; plateau: when `trainer.monitor` has not risen for so many validations, and from its
     best on."""
