@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ltrec.config.tree import RunConfig
+from ltrec.core.progress import Progress, silent
 from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.evaluation.baselines import BASELINES
@@ -30,16 +30,13 @@ from ltrec.run.scoring.scorer import load_score
 from ltrec.training.callbacks.weight_average import AVERAGE
 from ltrec.training.checkpoints.io import look_into, whole_file
 
-Progress = Callable[[str, int, int], None]
-"""What is ranked, chunks done, chunks in all (of this process)."""
-
 
 def evaluate_run(
     run: RunFolder,
     split: str,
     which: str,
     processes: Processes,
-    on_progress: Progress = lambda *_: None,
+    on_progress: Progress = silent,
     config: RunConfig | None = None,
     *,
     weights: str | None = None,

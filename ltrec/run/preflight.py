@@ -25,7 +25,6 @@ from ltrec.run.build.combinations import refuse_combinations
 from ltrec.run.build.components import Data, build_datamodule, build_module, build_plan, check_world, open_data, total_steps
 from ltrec.run.build.loggers import refuse_absent_tracker, refuse_classes
 from ltrec.run.build.monitored_metric import not_validated, refuse_monitor
-from ltrec.run.build.narrator import say_untrained, say_visits
 from ltrec.run.build.strata import heirs_of
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.build.two_stages import refuse_plugins
@@ -43,6 +42,7 @@ from ltrec.run.folder.reuse_checks import refuse_other_data_there, refuse_unless
 from ltrec.run.process.agreement import code, data_and_start, settings
 from ltrec.run.process.processes import Processes, detect
 from ltrec.run.process.rendezvous import Meeting, meet
+from ltrec.run.progress.announcements import say_untrained, say_visits
 from ltrec.strategy import Stratified
 from ltrec.terminal.screen import note
 from ltrec.tracking.provenance import provenance

@@ -14,13 +14,13 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.run_folder import RunFolder
 from ltrec.run.build.components import open_data
 from ltrec.run.build.loggers import tracking_loggers
-from ltrec.run.build.narrator import Narrator
 from ltrec.run.callbacks import build_callbacks
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.restore_check import RestoreCheck, blame_checkpoint
 from ltrec.run.preflight import ReadyRun, accelerator_of, run_preflight
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import Processes, cluster_environment, process_group
+from ltrec.run.progress.narrator import Narrator
 from ltrec.run.scoring.memory import memory_of
 from ltrec.terminal.progress_row import StageBar
 from ltrec.terminal.screen import screen, speaking

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ltrec.core.errors import UserError, nearest
+from ltrec.core.progress import Progress
 from ltrec.data.fetch.cache import Cache, user_cache
 from ltrec.data.fetch.events import EVENT_SCHEMA, write_events
-from ltrec.data.fetch.mirrors import Progress
 from ltrec.data.fetch.movielens import ML_100K
 from ltrec.data.fetch.published import Published, fetch_published
 from ltrec.data.fetch.synthetic import SyntheticConfig, describe, generate

@@ -17,16 +17,14 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Protocol
 
+from ltrec.core.progress import Progress
 from ltrec.data.fetch.cache import Cache
-
-Progress = Callable[[str, int, int], None]
-"""Hears (what, bytes so far, bytes in all); 0 in all = not known."""
 
 _BLOCK = 1 << 16
 _ARCHIVE_LIMIT = 1 << 28  # no archive of ours is near 256 MiB: a server that sends more sends something else

@@ -9,9 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from ltrec.core.errors import UserError
+from ltrec.core.progress import Progress
 from ltrec.data.fetch.cache import Cache
 from ltrec.data.fetch.events import table_digest, write_events
-from ltrec.data.fetch.mirrors import Mirror, MirrorError, Progress, obtain
+from ltrec.data.fetch.mirrors import Mirror, MirrorError, obtain
 
 
 @dataclass(frozen=True, slots=True)

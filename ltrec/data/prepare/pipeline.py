@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from ltrec.core.errors import UserError
+from ltrec.core.progress import Progress, silent
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare import filtering, rejects, splits, staging, summary, vocabulary
 from ltrec.data.prepare.config import WITHOUT_EFFECT, PrepareConfig
@@ -33,7 +34,7 @@ from ltrec.data.prepare.output.disk import clear_errors
 from ltrec.data.prepare.output.places import refuse_overlap
 from ltrec.data.prepare.output.shards import write_shards
 from ltrec.data.prepare.output.workspace import existing, is_whole, publish, workspace
-from ltrec.data.prepare.progress import MENDING, UNCHANGED, Progress, silent
+from ltrec.data.prepare.progress import MENDING, UNCHANGED
 from ltrec.data.prepare.reach import measure_reach, sample_share
 from ltrec.data.prepare.sources import InputFile, describe, find_sources, stamps
 from ltrec.data.prepare.strata import find_strata

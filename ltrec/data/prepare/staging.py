@@ -16,9 +16,9 @@ import duckdb
 import pyarrow as pa
 
 from ltrec.core.errors import UserError
+from ltrec.core.progress import Progress
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import quoted
-from ltrec.data.prepare.progress import Progress
 from ltrec.data.prepare.readers import Where, read
 from ltrec.data.prepare.sources import InputFile
 from ltrec.data.prepare.times.choice import check_readable

@@ -23,18 +23,15 @@ import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
+from ltrec.core.progress import Progress, silent
 from ltrec.data.manifest import MANIFEST, MEND, Manifest, Shard
 from ltrec.data.schema import SHARD_SCHEMA, VOCAB_SCHEMA
-from ltrec.data.verify.files import Progress, check_files
+from ltrec.data.verify.files import check_files
 from ltrec.data.verify.reach import check_reach
 from ltrec.data.verify.rows import RowGroup, check_rows
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    """Hear nothing."""
-
-
-def verify(folder: Path, on_progress: Progress = _silent) -> Manifest:
+def verify(folder: Path, on_progress: Progress = silent) -> Manifest:
     """Check everything and return the manifest.
 
     Raises:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from ltrec.core.errors import UserError
+from ltrec.core.progress import Progress
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import MEND, Manifest
 from ltrec.data.schema import OVER_BUDGET, OWN_FILES, WORK
-
-Progress = Callable[[str, int, int], None]
 
 
 def check_files(folder: Path, manifest: Manifest, on_progress: Progress) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from ltrec.core.progress import Progress, silent
 from ltrec.core.run_folder import RunFolder
 from ltrec.data.stream.reading.histories import Score
 from ltrec.evaluation.baselines import COUNTED, DECAY, LAST, item_knn, last_item, popularity, transitions
@@ -20,7 +20,7 @@ def baseline_source(name: str) -> dict[str, Any]:
     return {"name": name, "scorer": name, **counting}
 
 
-def baseline_score(name: str, run: RunFolder, data: Data, on_progress: Callable[[str, int, int], None] = lambda *_: None) -> Score:
+def baseline_score(name: str, run: RunFolder, data: Data, on_progress: Progress = silent) -> Score:
     """A baseline's scores. All processes must ask.
 
     Raises:

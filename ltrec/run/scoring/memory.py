@@ -10,12 +10,12 @@ weigh, each its chunks of users, by integer ranks in the order of users: the cho
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ltrec.config.tree import RunConfig
+from ltrec.core.progress import Progress, silent
 from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.neighbours.table import Neighbours
@@ -35,9 +35,6 @@ from ltrec.terminal.screen import note, say
 from ltrec.training.callbacks.weight_average import AVERAGE
 from ltrec.training.checkpoints.io import whole_file
 
-Progress = Callable[[str, int, int], None]
-"""What is done, how far, of how much."""
-
 
 def memory_of(
     run: RunFolder,
@@ -45,7 +42,7 @@ def memory_of(
     data: Data,
     checkpoint: Path,
     processes: Processes,
-    on_progress: Progress = lambda *_: None,
+    on_progress: Progress = silent,
     *,
     weights: str | None = None,
 ) -> RunMemory | None:
@@ -97,7 +94,7 @@ def _made_for(memory: MemoryConfig, filter_seen: bool, sha: str, neighbours: str
     }
 
 
-def neighbours_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress: Progress = lambda *_: None) -> Neighbours:
+def neighbours_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress: Progress = silent) -> Neighbours:
     """The run's neighbours: as its folder has them, else counted. All processes must ask.
 
     Raises:
@@ -107,7 +104,7 @@ def neighbours_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress:
 
 
 def choose_weights(
-    config: RunConfig, settings: MemoryConfig, data: Data, memory: Memory, network: Score, on_progress: Progress = lambda *_: None
+    config: RunConfig, settings: MemoryConfig, data: Data, memory: Memory, network: Score, on_progress: Progress = silent
 ) -> WeightChoice:
     """Choose by NDCG@10 on the validation split; a single weight is taken as it is. All processes must ask.
 

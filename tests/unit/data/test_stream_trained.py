@@ -10,7 +10,7 @@ from ltrec.core.strata import Strata
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.order.trained import TrainedUsers, drawn_strata
-from ltrec.run.build.narrator import say_untrained
+from ltrec.run.progress.announcements import say_untrained
 from tests.support.logs import START, prepared
 from tests.support.shards import leave_one_out, random_users, write_dataset
 

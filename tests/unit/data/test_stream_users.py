@@ -13,7 +13,7 @@ from ltrec.core.strata import Strata
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.order.expected import examples_K, expected_presence_K, expected_targets_K
 from ltrec.data.stream.order.plan import Plan
-from ltrec.run.build.narrator import say_visits
+from ltrec.run.progress.announcements import say_visits
 from tests.support.shards import fake_manifest, random_users, write_dataset
 from tests.support.streaming import BASE, VARIANTS, all_same, epochs, every_variant, make, rows
 

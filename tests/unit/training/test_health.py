@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.run.build.pace import PHASES as SHOWN
-from ltrec.run.build.pace import anatomy, anatomy_parts
+from ltrec.run.progress.pace import PHASES as SHOWN
+from ltrec.run.progress.pace import anatomy, anatomy_parts
 from ltrec.run.train import train
 from ltrec.training import clocks
 from ltrec.training.callbacks import health

@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ltrec.core.errors import UserError
+from ltrec.core.progress import Progress
 from ltrec.core.storage.atomic import fsync_folder
 from ltrec.data.manifest import MANIFEST, Manifest
-from ltrec.data.prepare.progress import Progress
 from ltrec.data.schema import OWN_FILES, WORK
 from ltrec.data.verify.files import check_files
 

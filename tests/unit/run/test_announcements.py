@@ -2,7 +2,7 @@
 
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.order.plan import Plan
-from ltrec.run.build.narrator import say_visits
+from ltrec.run.progress.announcements import say_visits
 from tests.support.shards import fake_manifest
 
 

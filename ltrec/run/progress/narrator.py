@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from ltrec.data.stream.order.plan import Plan
-from ltrec.run.build.pace import Pace, anatomy, anatomy_parts, callback_of, latest
+from ltrec.run.progress.pace import Pace, anatomy, anatomy_parts, callback_of, latest
 from ltrec.strategy import Stratified
 from ltrec.terminal.gauges import duration, fitted, gauged
-from ltrec.terminal.screen import Screen, say, screen
+from ltrec.terminal.screen import Screen, screen
 from ltrec.training.callbacks.checkpoints import Checkpoints
 from ltrec.training.callbacks.patience import Patience
 from ltrec.training.callbacks.telemetry import Telemetry
@@ -30,34 +29,6 @@ from ltrec.training.steps import epoch_of, last_step, step_ended, steps_per_epoc
 
 _SILENCE_S = 60.0
 """Where no rows are drawn, a line at least so often."""
-
-
-def say_visits(plan: Plan) -> None:
-    """Whom training leaves out; under quotas, how often an epoch visits a user of each stratum. Nobody should overlook either."""
-    if plan.users != "all":
-        share = plan.train_rows / plan.trainable_rows
-        say(
-            f"stream.users={plan.users}: training on {plan.train_rows:,} of {plan.trainable_rows:,} users ({share:.1%}); "
-            "evaluation is on all"
-        )
-    if len(plan.pools) > 1:
-        say(f"visits per user and epoch: {', '.join(f'{name} {times:.2f}' for name, times in plan.visits_per_epoch.items())}")
-
-
-def say_untrained(plan: Plan, heirs: Sequence[int]) -> None:
-    """Users without a target to train on, stratum by stratum, and whose plugins serve a stratum that nothing trains.
-
-    Args:
-        plan: of the run.
-        heirs: the stratum whose plugins serve each one.
-    """
-    trained = plan.trained
-    for z, (users, everybody) in enumerate(zip(trained.users_K, trained.all_K, strict=True)):
-        if users < everybody:
-            say(f"stratum {z}: {users:,} of {everybody:,} users have a target to train on")
-    for z, heir in enumerate(heirs):
-        if heir != z:
-            say(f"stratum {z} trains no plugin: that of stratum {heir} serves it")
 
 
 class Narrator(Callback):

@@ -1,0 +1,36 @@
+"""What nobody should overlook about a run that begins: whom training leaves out, and which strata have no plugin of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ltrec.data.stream.order.plan import Plan
+from ltrec.terminal.screen import say
+
+
+def say_visits(plan: Plan) -> None:
+    """Whom training leaves out; under quotas, how often an epoch visits a user of each stratum. Nobody should overlook either."""
+    if plan.users != "all":
+        share = plan.train_rows / plan.trainable_rows
+        say(
+            f"stream.users={plan.users}: training on {plan.train_rows:,} of {plan.trainable_rows:,} users ({share:.1%}); "
+            "evaluation is on all"
+        )
+    if len(plan.pools) > 1:
+        say(f"visits per user and epoch: {', '.join(f'{name} {times:.2f}' for name, times in plan.visits_per_epoch.items())}")
+
+
+def say_untrained(plan: Plan, heirs: Sequence[int]) -> None:
+    """Users without a target to train on, stratum by stratum, and whose plugins serve a stratum that nothing trains.
+
+    Args:
+        plan: of the run.
+        heirs: the stratum whose plugins serve each one.
+    """
+    trained = plan.trained
+    for z, (users, everybody) in enumerate(zip(trained.users_K, trained.all_K, strict=True)):
+        if users < everybody:
+            say(f"stratum {z}: {users:,} of {everybody:,} users have a target to train on")
+    for z, heir in enumerate(heirs):
+        if heir != z:
+            say(f"stratum {z} trains no plugin: that of stratum {heir} serves it")
