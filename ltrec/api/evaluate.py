@@ -16,9 +16,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json, sha256_file
 from ltrec.data.manifest import Manifest
-from ltrec.evaluation.comparison.compare import compare as compare_tables
-from ltrec.evaluation.comparison.gate import gate
-from ltrec.evaluation.comparison.pairing import pair
+from ltrec.evaluation.comparison.judgement import judge_runs
 from ltrec.evaluation.memory.words import KEY as MEMORY
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
@@ -115,22 +113,9 @@ def _judged(split: str, ours: Sequence[EvaluatedRun], rivals: Sequence[Evaluated
     runs, against = tuple(_summarised(run, split) for run in ours), tuple(rivals)
     if not against:
         return Evaluation(split, runs)
-    config, tables = runs[0].config, [[run.table for run in side] for side in (against, runs)]
-    found, verdict, refusal = compare_tables(base=tables[0], other=tables[1], config=config.evaluation), None, None
-    try:
-        verdict = gate({config.data.path: pair(base=tables[0], other=tables[1])}, config.evaluation)
-    except UserError as error:  # groups too small to judge
-        refusal = str(error)
-    judged = Evaluation(split, runs, against, found, verdict, refusal)
-    if verdict is not None:
-        text = canonical_json({"comparison": found.to_dict(), "gate": verdict.to_dict()})
-        atomic_write_text(comparison_file(judged), text)
-    return judged
-
-
-def comparison_file(evaluation: Evaluation) -> Path:
-    """Where the comparison is left, in every metric."""
-    return RunFolder(evaluation.runs[0].path).eval_comparison(evaluation.split, evaluation.rivals[0].path.name)
+    ranked = [[(run.path, run.table) for run in side] for side in (runs, against)]
+    file, found = judge_runs(ranked[0], ranked[1], runs[0].config.evaluation)
+    return Evaluation(split, runs, against, found.comparison, found.gate, found.refusal or None, file)
 
 
 def _summarised(run: EvaluatedRun, split: str) -> EvaluatedRun:

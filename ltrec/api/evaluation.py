@@ -72,6 +72,7 @@ class Evaluation:
         comparison: the differences by group of users, with intervals; None without rivals.
         gate: did the tail gain, and did the head pay? None without rivals, or where it refuses to judge.
         refusal: why it does.
+        judgement: the JSON file with the comparison in every metric and the verdict; None without rivals.
     """
 
     split: str
@@ -80,6 +81,7 @@ class Evaluation:
     comparison: Comparison | None = field(default=None, repr=False)
     gate: Gate | None = None
     refusal: str | None = None
+    judgement: Path | None = None
 
     @property
     def results(self) -> Path:

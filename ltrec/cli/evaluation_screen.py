@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ltrec.api.evaluate import comparison_file
 from ltrec.api.evaluation import Evaluation
 from ltrec.cli.evaluation_tables import (
     print_baselines,
@@ -51,4 +50,4 @@ def _print_comparison(found: Evaluation, screen: Screen) -> None:
     if found.gate is None:
         raise UserError(found.refusal)
     print_gate(found.gate, screen)
-    screen.say(f"the comparison in every metric: {comparison_file(found)}")
+    screen.say(f"the comparison in every metric: {found.judgement}")

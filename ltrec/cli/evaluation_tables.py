@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ltrec.evaluation.comparison.compare import Comparison, Difference
-from ltrec.evaluation.comparison.gate_words import gate_sentence, pretty
+from ltrec.evaluation.comparison.gate_words import gate_text
 from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, Gate
 from ltrec.evaluation.estimates import Estimate
 from ltrec.evaluation.memory.words import memory_line
+from ltrec.evaluation.metric_names import metric_name
 from ltrec.evaluation.metrics import unusual
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
@@ -33,7 +34,7 @@ def print_summaries(summaries: Mapping[str, Summary], screen: Screen) -> None:
     first = next(iter(summaries.values()))
     k = _cutoff(first)
     more = unusual(first.groups["all"].metrics, k)
-    screen.show(lambda without: group_table(first, without), ("AUC", f"mrr@{k}", f"hr@{k}", COUNT, *more))
+    screen.show(lambda without: group_table(first, without), ("auc", f"mrr@{k}", f"hr@{k}", COUNT, *more))
     print_baselines(summaries, screen)
 
 
@@ -79,14 +80,14 @@ def group_table(summary: Summary, without: Collection[str] = ()) -> Table:
     """One row per group of users: the headline metric with its 95 % interval, others at its cutoff beside it."""
     k, headline = _cutoff(summary), summary.headline
     more = unusual(summary.groups["all"].metrics, k)
-    names = [name for name in (COUNT, f"hr@{k}", headline, f"mrr@{k}", "AUC", *more) if name not in without]
+    names = [name for name in (COUNT, f"hr@{k}", headline, f"mrr@{k}", "auc", *more) if name not in without]
     title = f"{shortened(summary.name, 40)}, {summary.protocol.split} split"
-    table = _table(title, ["users", *(pretty(name) for name in names)])
+    table = _table(title, ["users", *(name if name == COUNT else metric_name(name) for name in names)])
     for key, group in summary.groups.items():
         cells = {
             COUNT: f"{group.users:,}",
             headline: estimate(group.metrics[headline]),
-            "AUC": number(group.metrics["auc"].mean, 3),
+            "auc": number(group.metrics["auc"].mean, 3),
         }
         cells |= {name: number(group.metrics[name].mean) for name in names if name not in cells}
         table.add_row(group.label, *(cells[name] for name in names), end_section=key in ("all", "head"))
@@ -96,7 +97,7 @@ def group_table(summary: Summary, without: Collection[str] = ()) -> Table:
 def means_table(summaries: Sequence[Summary], what: str, without: Collection[str] = ()) -> Table:
     """The headline metric of several scorers or runs, for everyone, tail and head."""
     headline = summaries[0].headline
-    table = _table(f"{pretty(headline)} {what}", ["scorer", "all", "tail", "head"])
+    table = _table(f"{metric_name(headline)} {what}", ["scorer", "all", "tail", "head"])
     for summary in summaries:
         filtered = "" if summary.protocol.filter_seen == summaries[0].protocol.filter_seen else " (seen items not filtered)"
         means = (number(summary.groups[g].metrics[headline].mean) for g in ("all", "tail", "head"))
@@ -126,7 +127,7 @@ def comparison_table(comparison: Comparison, without: Collection[str] = ()) -> T
     names = [{"base": shortened(comparison.base, width), "other": shortened(comparison.other, width)}.get(key, key) for key in keys]
     headline = next((name for name in comparison.groups["all"].metrics if name.startswith("ndcg@")), "ndcg@10")
     table = _table(
-        f"{pretty(headline)}: {comparison.other} against {comparison.base}, {comparison.protocol.split} split, {listed}",
+        f"{metric_name(headline)}: {comparison.other} against {comparison.base}, {comparison.protocol.split} split, {listed}",
         ["users", *itertools.compress(names, shown)],
     )
     table.columns[0].no_wrap = True
@@ -154,15 +155,11 @@ def _difference(found: Difference) -> list[str | Text]:
 
 
 def gate_line(gate: Gate) -> Text:
-    """The verdict, and why, as a sentence per data set."""
-    line = Text.assemble("Gate: ", (gate.verdict.upper(), COLOURS[gate.verdict]))
-    if len(gate.datasets) > 1:
-        line.append(f" over {len(gate.datasets)} data sets, p-values adjusted by Holm.")
-    for verdict in gate.datasets:
-        lead = f"\n{verdict.dataset}: {verdict.verdict}. " if len(gate.datasets) > 1 else ". "
-        line.append(lead + gate_sentence(gate, verdict))
-        for note in verdict.notes:
-            line.append("\nNote: ", "bold yellow").append(note)
+    """The verdict in colour, why, and what must be known of the training."""
+    word = gate.verdict.upper()
+    line = Text.assemble("Gate: ", (word, COLOURS[gate.verdict]), gate_text(gate).removeprefix(word))
+    for note in (note for verdict in gate.datasets for note in verdict.notes):
+        line.append("\nNote: ", "bold yellow").append(note)
     return line
 
 

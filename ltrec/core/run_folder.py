@@ -117,6 +117,10 @@ class RunFolder:
         """The run against another one: differences with intervals, and the gate's verdict."""
         return self.eval / f"{split}-against-{other}.json"
 
+    def eval_comparisons(self, split: str) -> list[Path]:
+        """Every such file on disk, in the order of their names."""
+        return sorted(self.eval.glob(self.eval_comparison(split, "*").name))
+
     @property
     def neighbours(self) -> Path:
         """The folder of the baselines' neighbour tables."""

@@ -13,11 +13,13 @@ from collections.abc import Mapping, Sequence
 from ltrec.core.counting import counted
 from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS
 from ltrec.evaluation.estimates import Estimate
+from ltrec.evaluation.metric_names import metric_name
+from ltrec.evaluation.results import Against
 from ltrec.evaluation.summary import Summary
 from ltrec.reporting.method import Method
-from ltrec.reporting.versus import Against, forest_panel, reasons
+from ltrec.reporting.versus import forest_panel, reasons
 from ltrec.reporting.view import Answer, Badge, Panel, Phrase, Sentence
-from ltrec.reporting.words import baseline_words, headline, lede, metric_name
+from ltrec.reporting.words import baseline_words, headline, lede
 
 WORDS = {PASS: "PASS", FAIL: "FAIL", INCONCLUSIVE: "INCONCLUSIVE"}
 NO_VERDICT = Badge("NO VERDICT", "none")

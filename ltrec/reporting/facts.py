@@ -18,9 +18,9 @@ UNKNOWN = "not recorded"
 _COUNTS = (("cpus", "CPU", "CPUs"), ("processes", "process", "processes"))
 
 
-def protocol_facts(summary: Summary, method: Method, split: str, config: EvaluationConfig) -> Facts:
+def protocol_facts(summary: Summary, method: Method, config: EvaluationConfig) -> Facts:
     """What must agree before two results may be compared."""
-    protocol, data, tables = summary.protocol, _of(method.runs[0].provenance, "data"), method.tables(split)
+    protocol, data, tables = summary.protocol, _of(method.runs[0].provenance, "data"), method.tables(summary.protocol.split)
     table = tables[0]
     strata = ", ".join(f"{name}: {users:,}" for name, users in zip(table.strata.names(), table.strata.users, strict=True))
     candidates = "every item of the catalogue" if protocol.candidates == "full" else protocol.candidates

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ltrec.core import columns as c
+from ltrec.evaluation.metric_names import metric_name
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.method import SeedHistories
@@ -15,7 +16,6 @@ from ltrec.reporting.plots.strata import Series, activity_histogram, metric_by_s
 from ltrec.reporting.plots.training import SeedCurve, loss_curves, validation_curves
 from ltrec.reporting.run_results import History
 from ltrec.reporting.view import Panel, missing, shown
-from ltrec.reporting.words import metric_name
 
 NO_METRICS = "No metrics.jsonl was found in the run folder, so there are no curves."
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from ltrec.data.reach import BEYOND, KNOWN, ONE_LINK, REPEAT
 from ltrec.evaluation.estimates import Estimate
+from ltrec.evaluation.metric_names import metric_name
 from ltrec.evaluation.reach import ReachGroup, ReachSummary
 from ltrec.reporting.plots.reach import NAMES, metric_given_reach, reach_shares
 from ltrec.reporting.plots.strata import Series
 from ltrec.reporting.tables import estimate_cell
 from ltrec.reporting.view import Cell, Reached, Table, TableRow, missing, shown
-from ltrec.reporting.words import capital, metric_name, number
+from ltrec.reporting.words import capital, number
 
 _HARDLY = 0.01
 

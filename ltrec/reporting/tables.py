@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping
 
 from ltrec.evaluation.estimates import Estimate
+from ltrec.evaluation.metric_names import metric_name
 from ltrec.evaluation.metrics import unusual
 from ltrec.evaluation.summary import GroupSummary, Summary
 from ltrec.reporting.view import Cell, Table, TableRow
-from ltrec.reporting.words import capital, metric_name, number, seen_items, span, spread_words
+from ltrec.reporting.words import capital, number, seen_items, span, spread_words
 
 LIST_METRICS = {
     "coverage": "Catalogue shown",

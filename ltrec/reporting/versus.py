@@ -1,120 +1,28 @@
 """This method against another: the gate, the paired differences, and their words, figure and table.
 
-Seeds are paired with seeds. Runs that must not be compared are refused (`pairing`), not set side by side. Every figure is of
-`compare` or `gate`, the ones that `ltrec evaluate --compare` prints.
+Figures and words are those that `ltrec evaluate --compare` prints.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from ltrec.core.counting import counted
-from ltrec.core.errors import UserError
-from ltrec.core.strata import Strata
-from ltrec.evaluation.comparison.compare import Comparison, Difference, GroupComparison, compare
-from ltrec.evaluation.comparison.gate import gate
-from ltrec.evaluation.comparison.gate_words import deciding, head_test, head_told, share, tail_test, tail_told, too_few_seeds
-from ltrec.evaluation.comparison.pairing import pair
-from ltrec.evaluation.comparison.verdict import DatasetVerdict, Gate
-from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.comparison.compare import GroupComparison
+from ltrec.evaluation.comparison.gate_words import sentences
 from ltrec.evaluation.estimates import Estimate
-from ltrec.evaluation.table import EvalTable
+from ltrec.evaluation.metric_names import metric_name
+from ltrec.evaluation.results import Against
 from ltrec.reporting.plots.compare import ForestRow, forest
 from ltrec.reporting.plots.strata import positions
 from ltrec.reporting.view import Cell, Panel, Table, TableRow, missing, shown
-from ltrec.reporting.words import DASH, capital, metric_name, number
-
-
-@dataclass(frozen=True, slots=True)
-class Against:
-    """One comparison.
-
-    Attributes:
-        name, label: of what it is compared with; the label has the number of seeds.
-        mine: name of the method in question.
-        found: the paired differences.
-        judged: the gate, or None where it cannot judge or was not asked.
-        refusal: why it cannot.
-        strata: of the data set.
-    """
-
-    name: str
-    label: str
-    mine: str
-    found: Comparison
-    judged: Gate | None
-    refusal: str
-    strata: Strata
-
-    @property
-    def verdict(self) -> DatasetVerdict | None:
-        """The gate's verdict on this data set."""
-        return self.judged.datasets[0] if self.judged else None
-
-    @property
-    def metric(self) -> str:
-        """The metric that is compared first."""
-        measured = next((g.metrics for g in self.found.groups.values() if g.users), {})
-        return next((name for name in measured if name.startswith("ndcg@")), "")
-
-    def of(self, group: str) -> Difference | None:
-        """The difference in a group of users; None where it has none."""
-        return self.found.groups[group].metrics.get(self.metric) if group in self.found.groups else None
-
-    def strength(self) -> float:
-        """How well the other serves all users; strongest first is by this."""
-        everyone = self.of("all")
-        return everyone.base if everyone else -math.inf
-
-    def over(self) -> str:
-        """What the intervals are over."""
-        return "users and seeds" if len(self.found.seeds) > 1 else "users"
-
-
-def against(
-    base: Sequence[EvalTable],
-    other: Sequence[EvalTable],
-    config: EvaluationConfig,
-    *,
-    name: str,
-    label: str,
-    mine: str,
-    judge: bool = True,
-) -> Against:
-    """Compare, and judge if wanted.
-
-    Raises:
-        UserError: when the two must not be compared.
-    """
-    found, judged, refusal = compare(base=base, other=other, config=config), None, ""
-    if judge:
-        try:
-            judged = gate({"this data set": pair(base=base, other=other)}, config)
-        except UserError as error:
-            refusal = str(error)
-    return Against(name, label, mine, found, judged, refusal, base[0].strata)
+from ltrec.reporting.words import DASH, capital, number
 
 
 def reasons(it: Against) -> tuple[str, ...]:
-    """Why the verdict is what it is, the tail first, and what would decide what is not decided."""
+    """Why the verdict is what it is, in the words of the screen."""
     judged, verdict = it.judged, it.verdict
-    if judged is None or verdict is None:
-        return (f"{capital(it.refusal)}.",)
-    tail, head, metric = verdict.tail, verdict.head, metric_name(judged.metric)
-    if verdict.seeds_missing:
-        seen = (
-            f"So far the tail changed by {share(tail.change, tail.base)} {metric} ({counted(tail.users, 'user')}) and the head by "
-            f"{share(head.change, head.base)} ({counted(head.users, 'user')})."
-        )
-        return too_few_seeds(verdict), seen
-    return (
-        f"{capital(tail_told(tail, metric))} ({tail_test(tail)}; {counted(tail.users, 'user')}).",
-        f"{capital(head_told(head, judged))} ({share(head.change, head.base)}, at worst {share(head.low, head.base)}; "
-        f"{head_test(head, judged)}; {counted(head.users, 'user')}).",
-        *deciding(verdict),
-    )
+    return (f"{capital(it.refusal)}.",) if judged is None or verdict is None else sentences(judged, verdict)
 
 
 def forest_panel(it: Against, index: int) -> Panel:

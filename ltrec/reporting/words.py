@@ -8,17 +8,11 @@ from collections.abc import Mapping
 
 from ltrec.core.counting import counted, of_range
 from ltrec.evaluation.estimates import Estimate
-from ltrec.evaluation.metrics import title_of
+from ltrec.evaluation.metric_names import metric_name
 from ltrec.evaluation.summary import GroupSummary, Summary
 from ltrec.reporting.view import Phrase, Sentence, Tile
 
 DASH = "\N{EN DASH}"
-
-
-def metric_name(key: str) -> str:
-    """``ndcg@10`` as people write it: ``NDCG@10``."""
-    stem, at, cutoff = key.partition("@")
-    return title_of(key) or stem.replace("_", " ").capitalize() + at + cutoff
 
 
 def number(value: float) -> str:

@@ -222,15 +222,15 @@ def send_checkpoints(run: Run, tracked: Tracked) -> None:
 
 
 def send_report(
-    tracking: TrackingConfig, tracked: Tracked, report: Path, numbers: Mapping[str, float], on_note: Callable[[str], None]
+    tracking: TrackingConfig, tracked: Tracked, report: Path, summary: Mapping[str, float | str], on_note: Callable[[str], None]
 ) -> None:
-    """Open the run again, add the report's folder as an artifact and `numbers` to its summary, and close it.
+    """Open the run again, add the report's folder as an artifact, and to its summary what is given, and close it.
 
     Args:
         tracking: what the user asked for.
         tracked: the run.
         report: the folder that `ltrec report` wrote.
-        numbers: test metrics by key.
+        summary: test metrics and verdicts by key.
         on_note: hears what a user should know.
     """
     import wandb
@@ -239,7 +239,7 @@ def send_report(
     if run is None:
         return
     try:
-        run.summary.update(dict(numbers))
+        run.summary.update(dict(summary))
         artifact = wandb.Artifact(f"report-{tracked.run_id}", type="report", metadata={"run": tracked.name})
         artifact.add_dir(str(report), skip_cache=True, policy="immutable")
         run.log_artifact(artifact, aliases=["last"])

@@ -102,10 +102,14 @@ def compare(
         UserError: when the two may not be compared, naming what differs.
     """
     config = config or EvaluationConfig()
+    return compared(pair(base=base, other=other), config, default_metrics(config) if metrics is None else metrics)
+
+
+def default_metrics(config: EvaluationConfig) -> list[str]:
+    """HR, NDCG and MRR at the cutoff nearest to 10, and those that the config adds."""
     k = nearest_cutoff(config.cutoffs)
     more = [key for name in config.metrics for key in METRICS[name].keys([k])]
-    names = [f"hr@{k}", f"ndcg@{k}", f"mrr@{k}", *more] if metrics is None else list(metrics)
-    return compared(pair(base=base, other=other), config, names)
+    return [f"hr@{k}", f"ndcg@{k}", f"mrr@{k}", *more]
 
 
 def compared(paired: Paired, config: EvaluationConfig, metrics: Sequence[str]) -> Comparison:

@@ -1,4 +1,6 @@
-"""The gate in words, the same on the screen and on the page: what each side shows, its p-value, and what would decide it.
+"""The gate in words, the same on the screen, on the page, in JSON's readers and in W&B: one function, one text.
+
+    Gate: PASS. pin against joint, 3 training seeds a side. The tail gained 3.2% NDCG@10 (p = .003 that the ...).
 
 A p-value is said with the hypothesis it speaks of, for the two sides test different ones: "p = .003 that the tail does not gain".
 Read: were that so, a result this good or better would come up in so large a share of repetitions.
@@ -8,31 +10,40 @@ from __future__ import annotations
 
 from ltrec.core.counting import counted
 from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side
-from ltrec.evaluation.metrics import title_of
+from ltrec.evaluation.metric_names import metric_name
 from ltrec.evaluation.statistics.power import MOST_SEEDS, POWER
 
+FIX_SEEDS = "Fix the number of seeds before you look: testing after every new seed gives .12 to .19 false passes, not .05."
 
-def gate_sentence(gate: Gate, verdict: DatasetVerdict) -> str:
-    """Did the tail gain, did the head pay, and what would decide it?"""
-    tail, head, metric = verdict.tail, verdict.head, pretty(gate.metric)
+
+def gate_text(gate: Gate) -> str:
+    """The whole verdict: a paragraph, or with several data sets one for each."""
+    if len(gate.datasets) == 1:
+        return f"{gate.verdict.upper()}. {dataset_text(gate, gate.datasets[0])}"
+    lines = (f"{found.dataset}: {found.verdict}. {dataset_text(gate, found)}" for found in gate.datasets)
+    return "\n".join((f"{gate.verdict.upper()} over {len(gate.datasets)} data sets, p-values adjusted by Holm.", *lines))
+
+
+def dataset_text(gate: Gate, verdict: DatasetVerdict) -> str:
+    """Who was judged against whom, and all that is said of it."""
+    seeds = counted(verdict.seeds, "training seed")
+    return " ".join((f"{verdict.other} against {verdict.base}, {seeds} a side.", *sentences(gate, verdict)))
+
+
+def sentences(gate: Gate, verdict: DatasetVerdict) -> tuple[str, ...]:
+    """Did the tail gain, did the head pay, and what would decide what is not decided?"""
+    tail, head = verdict.tail, verdict.head
     tail_users, head_users = counted(tail.users, "user"), counted(head.users, "user")
     if verdict.seeds_missing:
-        return (
-            f"{too_few_seeds(verdict)} So far, with {verdict.other} instead of {verdict.base}, the tail changed by "
-            f"{share(tail.change, tail.base)} {metric} ({tail_users}) and the head by {share(head.change, head.base)} "
-            f"({head_users})."
-        )
-    judged = (
-        f"With {verdict.other} instead of {verdict.base} {tail_told(tail, metric)} ({tail_test(tail)}; {tail_users}), and "
-        f"{head_told(head, gate)} ({share(head.change, head.base)}, at worst {share(head.low, head.base)}; "
-        f"{head_test(head, gate)}; {head_users}; {verdict.seeds} training seeds)."
+        seen = f"{share(tail.change, tail.base)} {metric_name(gate.metric)} ({tail_users})"
+        so_far = f"So far the tail changed by {seen} and the head by {share(head.change, head.base)} ({head_users})."
+        return too_few_seeds(verdict), FIX_SEEDS, so_far
+    worst = f"{share(head.change, head.base)}, at worst {share(head.low, head.base)}"
+    return (
+        f"{tail_shows(tail, metric_name(gate.metric))} ({tail_test(tail)}; {tail_users}).",
+        f"{head_shows(head, gate)} ({worst}; {head_test(head, gate)}; {head_users}).",
+        *deciding(verdict),
     )
-    return " ".join((judged, *deciding(verdict)))
-
-
-def pretty(metric: str) -> str:
-    """``ndcg@10`` -> ``NDCG@10``; what is no metric stays."""
-    return title_of(metric) or metric
 
 
 def share(change: float, base: float) -> str:
@@ -59,22 +70,22 @@ def head_test(side: Side, gate: Gate) -> str:
     return f"{probability(side.p)} that the head loses more than {gate.margin:.0%}"
 
 
-def tail_told(side: Side, metric: str) -> str:
-    """``the tail gained 3.2% NDCG@10``, as far as it is shown."""
+def tail_shows(side: Side, metric: str) -> str:
+    """``The tail gained 3.2% NDCG@10``, as far as it is shown."""
     seen = share(side.change, side.base)
     return {
-        PASS: f"the tail gained {share(abs(side.change), side.base).lstrip('+')} {metric}",
-        FAIL: f"the tail lost {share(abs(side.change), side.base).lstrip('+')} {metric}",
-        INCONCLUSIVE: f"the tail changed by {seen} {metric}, which may be chance",
+        PASS: f"The tail gained {share(abs(side.change), side.base).lstrip('+')} {metric}",
+        FAIL: f"The tail lost {share(abs(side.change), side.base).lstrip('+')} {metric}",
+        INCONCLUSIVE: f"The tail changed by {seen} {metric}, which may be chance",
     }[side.verdict]
 
 
-def head_told(side: Side, gate: Gate) -> str:
-    """``the head kept within the allowed 5%``, as far as it is shown."""
+def head_shows(side: Side, gate: Gate) -> str:
+    """``The head kept within the allowed 5%``, as far as it is shown."""
     return {
-        PASS: f"the head kept within the allowed {gate.margin:.0%}",
-        FAIL: f"the head lost more than the allowed {gate.margin:.0%}",
-        INCONCLUSIVE: f"a head loss beyond the allowed {gate.margin:.0%} is neither shown nor ruled out",
+        PASS: f"The head kept within the allowed {gate.margin:.0%}",
+        FAIL: f"The head lost more than the allowed {gate.margin:.0%}",
+        INCONCLUSIVE: f"A head loss beyond the allowed {gate.margin:.0%} is neither shown nor ruled out",
     }[side.verdict]
 
 
@@ -86,9 +97,10 @@ def too_few_seeds(verdict: DatasetVerdict) -> str:
 
 
 def deciding(verdict: DatasetVerdict) -> tuple[str, ...]:
-    """For each side that is inconclusive, what would decide it."""
+    """For each side that is inconclusive, what would decide it; and where more seeds would, that their number is fixed first."""
     sides = (("tail", verdict.tail), ("head", verdict.head))
-    return tuple(_needs(name, side) for name, side in sides if side.verdict == INCONCLUSIVE)
+    ways = [_needs(name, side) for name, side in sides if side.verdict == INCONCLUSIVE]
+    return (*ways, *([FIX_SEEDS] if ways else []))
 
 
 def undecidable(name: str) -> str:

@@ -17,6 +17,8 @@ from ltrec.core.errors import UserError
 from ltrec.core.extras import install, missing, require
 from ltrec.core.run_folder import RunFolder
 from ltrec.core.secrets import masked_tree, secrets_of
+from ltrec.evaluation.comparison.gate_words import gate_text
+from ltrec.evaluation.comparison.judgement import read_judgement
 from ltrec.run.folder.config_file import read_config
 from ltrec.run.folder.provenance_file import read_provenance
 from ltrec.run.process.processes import Processes
@@ -94,7 +96,8 @@ def track_report(run: RunFolder, report: Path) -> None:
     except UserError as error:
         note(f"{error}: W&B is not told of the report, for the run's identity is lost")
         return
-    send_report(config.tracking, known, report, test_metrics(run.eval_summary("test"), config.model.name), note)
+    found: dict[str, float | str] = {**test_metrics(run.eval_summary("test"), config.model.name), **verdicts(run)}
+    send_report(config.tracking, known, report, found, note)
 
 
 def tracked(config: RunConfig, run: RunFolder) -> Tracked:
@@ -120,6 +123,12 @@ def tracked(config: RunConfig, run: RunFolder) -> Tracked:
         config=shown["config"],
         group=shown["group"],
     )
+
+
+def verdicts(run: RunFolder) -> dict[str, str]:
+    """The gate's verdict against every method that the run was held against, as the screen and the page say it."""
+    found = [it for file in run.eval_comparisons("test") if (it := read_judgement(file)) is not None]
+    return {f"gate/{it.comparison.base}": gate_text(it.gate) for it in found if it.gate is not None}
 
 
 def test_metrics(path: Path, model: str) -> dict[str, float]:

@@ -112,7 +112,7 @@ def test_users_who_are_not_ranked_count_for_the_cut_of_the_head():
 def test_the_verdict_is_typed_json_and_a_sentence():
     passed, failed = ltrec.gate(tables(BASE), tables(BETTER), **QUICK), ltrec.gate(tables(BETTER), tables(BASE), **QUICK)
     assert (passed.verdict, failed.verdict) == ("pass", "fail") and not failed.passed
-    assert str(passed).startswith("pass: With candidate instead of baseline the tail gained ")
+    assert str(passed).startswith("PASS. candidate against baseline, 3 training seeds a side. The tail gained ")
     told = json.loads(json.dumps(passed.to_dict(), allow_nan=False))
     assert told["tail"]["low"] < told["tail"]["change"] < told["tail"]["high"] and told["seeds_missing"] == 0
     one = ltrec.gate(table(BASE[0]), table(BETTER[0]), names=("joint", "mine"), **QUICK)

@@ -36,7 +36,9 @@ def test_tables_of_a_split_have_names_of_their_own(tmp_path):
     run.eval.mkdir()
     run.eval_table("test").touch()
     run.eval_summary("test").touch()
+    run.eval_comparison("test", "joint").touch()
     assert run.eval_tables() == [run.eval_table("test")]
+    assert run.eval_comparisons("test") == [run.eval / "test-against-joint.json"] and run.eval_comparisons("valid") == []
 
 
 def test_a_crash_file_says_when_and_who():

@@ -8,7 +8,7 @@ import pytest
 
 from ltrec.evaluation.comparison.compare import compare
 from ltrec.evaluation.comparison.gate import gate
-from ltrec.evaluation.comparison.gate_words import deciding, head_test, probability, share, tail_test, tail_told
+from ltrec.evaluation.comparison.gate_words import FIX_SEEDS, deciding, head_test, probability, share, tail_shows, tail_test
 from ltrec.evaluation.comparison.naming import common_name
 from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.comparison.verdict import Gate, Side
@@ -33,7 +33,7 @@ def test_each_side_says_what_its_p_value_is_of():
 
 
 def test_shares_are_of_the_base_and_changes_of_nothing_are_told_as_they_are():
-    assert tail_told(SIDE, "NDCG@10") == "the tail lost 37.0% NDCG@10"
+    assert tail_shows(SIDE, "NDCG@10") == "The tail lost 37.0% NDCG@10"
     assert (share(0.002, 0.1), share(-0.02, 0.0)) == ("+2.0%", "-0.0200")
 
 
@@ -78,7 +78,8 @@ def test_names_of_seeds_share_the_name_of_their_method(names, name):
 def test_what_would_decide_is_said_of_undecided_sides_alone():
     found = gate({"toy": sides()}, EvaluationConfig(bootstrap_samples=300)).datasets[0]
     unsure = replace(found, tail=replace(SIDE, verdict="inconclusive", seeds_to_decide=1, users_to_decide=1), head=SIDE)
-    assert deciding(unsure) == ("To decide the tail takes about 1 user in all or 1 seed (power 80%, if the effect is as seen).",)
+    ways = "To decide the tail takes about 1 user in all or 1 seed (power 80%, if the effect is as seen)."
+    assert deciding(unsure) == (ways, FIX_SEEDS) and deciding(replace(unsure, tail=SIDE)) == ()
 
 
 def test_the_change_as_a_share_keeps_its_interval():

@@ -12,10 +12,11 @@ import pytest
 
 from ltrec.core.strata import Strata
 from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.metric_names import metric_name
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report
-from ltrec.reporting.words import headline, lede, metric_name, typeset
+from ltrec.reporting.words import headline, lede, typeset
 from tests.support.fake_run import fake_run
 from tests.support.report_page import CONFIG, read, squeezed
 

@@ -7,6 +7,7 @@ import pytest
 from ltrec.cli.evaluation_tables import print_comparison, print_gate, print_summaries
 from ltrec.evaluation.comparison.compare import compare
 from ltrec.evaluation.comparison.gate import gate
+from ltrec.evaluation.comparison.gate_words import FIX_SEEDS
 from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.summary import summarise
@@ -91,9 +92,9 @@ def test_comparison_shows_changes_and_seed_spread_only_with_seeds():
         (
             2000,
             0.3,
-            ["Gate: PASS. With pin instead of sasrec the tail gained", "the head kept within the allowed 5%", "3 training seeds"],
+            ["Gate: PASS. pin against sasrec, 3 training seeds a side. The tail gained", "The head kept within the allowed 5%"],
         ),
-        (60, 0.01, ["Gate: INCONCLUSIVE.", "which may be chance"]),
+        (60, 0.01, ["Gate: INCONCLUSIVE.", "which may be chance", FIX_SEEDS]),
         (60, 0.0, ["Gate: INCONCLUSIVE.", "More users alone, or more seeds alone (up to 1,000), would not decide the tail"]),
     ],
 )
@@ -106,16 +107,17 @@ def test_the_verdict_is_a_sentence(users, lift, told):
 def test_a_failure_and_what_would_decide():
     base, other = tables(2000, 0.3)
     text = shown(print_gate, gate({"toy": pair(base=other, other=base)}, QUICK))
-    assert "Gate: FAIL." in text and "the tail lost" in text and "the head lost more than the allowed 5%" in text
+    assert "Gate: FAIL." in text and "The tail lost" in text and "The head lost more than the allowed 5%" in text
     few = tables(60, 0.02)
     found = gate({"a": pair(base=few[0], other=few[1]), "b": pair(base=few[0], other=few[1])}, QUICK)
     text = shown(print_gate, found)
-    assert "over 2 data sets, p-values adjusted by Holm" in text and "\na: inconclusive. " in text
+    assert "over 2 data sets, p-values adjusted by Holm" in text and "\na: inconclusive. pin against sasrec" in text
     assert "takes about" in text and "seeds (power 80%, if the effect is as seen)" in text
 
 
 def test_one_seed_is_told_so_and_no_p_value_tempts():
     base, other = tables(2000, 0.3, seeds=1)
     text = shown(print_gate, gate({"toy": pair(base=base, other=other)}, QUICK))
-    assert "Gate: INCONCLUSIVE. One training seed a side cannot tell the method from luck; train 2 more seeds. So far, with" in text
+    assert "Gate: INCONCLUSIVE. pin against sasrec, 1 training seed a side. One training seed a side cannot tell" in text
+    assert FIX_SEEDS in text and "So far the tail changed by" in text
     assert "p = " not in text and "gained" not in text

@@ -90,7 +90,8 @@ def tracked(data, tmp_path_factory):
     job = {"SLURM_JOB_ID": "18", "SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "1"}
     words = tiny_words(data, folder, "tracking.wandb=online", "tracking.artifacts=all", "trainer.max_epochs=2")
     said = ""
-    for command in (["train", *words], ["train", *words, "--print-config"], ["evaluate", folder / "r"], ["report", folder / "r"]):
+    judged = ["evaluate", folder / "r", "--compare", folder / "r"]
+    for command in (["train", *words], ["train", *words, "--print-config"], judged, ["report", folder / "r"]):
         done = ltrec(*command, **home, **job)
         said += done.stdout + done.stderr
     return folder / "r", said
@@ -124,6 +125,7 @@ def test_the_summary_keeps_the_best_validation_and_gets_the_test(tracked):
     measured = json.loads((run / "eval/test.json").read_text())["sasrec"]["groups"]
     assert summary(second)["test/ndcg@10"] == measured["all"]["metrics"]["ndcg@10"]["mean"]
     assert summary(second)["test/ndcg@10/stratum=0"] == measured["stratum=0"]["metrics"]["ndcg@10"]["mean"]
+    assert summary(second)["gate/r"].startswith("INCONCLUSIVE. r against r, 1 training seed a side. ")
     assert summary(second)["test/ndcg@10/tail"] == measured["tail"]["metrics"]["ndcg@10"]["mean"]
 
 
