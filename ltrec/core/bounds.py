@@ -34,9 +34,9 @@ class Between:
     def fault(self, value: Any) -> str | None:
         """What is wrong with a value, to be read after its name; None when it is right."""
         if not (value > self.low if self.above else value >= self.low):
-            return f"must be {'above' if self.above else 'at least'} {self.low:.15g}; got {shown(value)}"
+            return f"must be {'above' if self.above else 'at least'} {_number(self.low)}; got {shown(value)}"
         if not (value < self.high if self.below else value <= self.high):
-            return f"must be {'below' if self.below else 'at most'} {self.high:.15g}; got {shown(value)}"
+            return f"must be {'below' if self.below else 'at most'} {_number(self.high)}; got {shown(value)}"
         return None
 
 
@@ -88,6 +88,11 @@ def bounds_of(owner: type) -> dict[str, Bound]:
     """The bounds of a dataclass's fields (of the elements, where a field holds a list), by field."""
     hints = get_type_hints(owner, include_extras=True)
     return {name: bound for name, hint in hints.items() for bound in _marks(hint)}
+
+
+def _number(bound: float) -> str:
+    """A bound in a message: whole numbers to the last digit."""
+    return str(bound) if isinstance(bound, int) else f"{bound:.15g}"
 
 
 def shown(value: Any) -> str:

@@ -24,7 +24,8 @@ import pyarrow as pa
 
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress, silent
-from ltrec.data.manifest import Manifest
+from ltrec.core.strata import Strata
+from ltrec.data.manifest import Manifest, Shard, Vocab
 from ltrec.data.prepare import filtering, rejects, splits, staging, summary, vocabulary
 from ltrec.data.prepare.config import WITHOUT_EFFECT, PrepareConfig
 from ltrec.data.prepare.engine import engine, one_row
@@ -114,24 +115,10 @@ def _build(
     cuts = splits.find_cuts(connection, config, latest)
     splits.make_users(connection, config, cuts)
     strata = find_strata(connection, config)
-    codes = vocabulary.keep_items(connection)
-    on_progress("sort", 0, 0)
-    layout = sort(connection, strata, config.history_cap, work)
-    counted = summary.count_users(connection, strata.head_from)
-    if not counted["trainable_users"]:
-        raise UserError("no user has two training events, so there is no pair of events to learn from; nothing was written")
-    on_progress("count", 0, 0)
-    read = partial(blocks, layout, config.block_rows)
-    counts = vocabulary.count_training(read(), codes)
-    outsized = summary.outsized(connection, counts)
-    vocab, id_of_code = vocabulary.write_vocabulary(connection, counts, work)
-    on_users = _counter("write", counted["users"], on_progress)
-    shards = write_shards(read(), layout.parts, id_of_code, work, config.block_rows, config.shard_events, on_users)
-    on_progress("reach", 0, 0)
-    reach = measure_reach(read, id_of_code, counts, sample_share(counted["users"], counted["events"]), strata.count, work)
-    account |= {**counted, "items": vocab.items, "outsized": outsized, "first_time": first, "last_time": latest}
-    account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes(), "reach": reach}
-    summary.check_account(account, shards, int(counts.sum()))
+    vocab, shards, counted, events = _write(connection, config, strata, work, on_progress)
+    account |= {**counted, "first_time": first, "last_time": latest}
+    account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes()}
+    summary.check_account(account, shards, events)
     return Manifest(
         name=identity["name"],
         created_by={"ltrec": __version__, "duckdb": duckdb.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},
@@ -149,6 +136,32 @@ def _build(
         block_rows=config.block_rows,
         shards=shards,
     )
+
+
+def _write(
+    connection: Connection, config: PrepareConfig, strata: Strata, work: Path, on_progress: Progress
+) -> tuple[Vocab, tuple[Shard, ...], dict[str, Any], int]:
+    """Write the vocabulary, the shards and the reach; return the first two, what was counted, and the number of training events.
+
+    Raises:
+        UserError: nobody can be trained on; nothing was written.
+    """
+    codes = vocabulary.keep_items(connection)
+    on_progress("sort", 0, 0)
+    layout = sort(connection, strata, config.history_cap, work)
+    counted = summary.count_users(connection, strata.head_from)
+    if not counted["trainable_users"]:
+        raise UserError("no user has two training events, so there is no pair of events to learn from; nothing was written")
+    on_progress("count", 0, 0)
+    read = partial(blocks, layout, config.block_rows)
+    counts = vocabulary.count_training(read(), codes)
+    outsized = summary.outsized(connection, counts)
+    vocab, id_of_code = vocabulary.write_vocabulary(connection, counts, work)
+    on_users = _counter("write", counted["users"], on_progress)
+    shards = write_shards(read(), layout.parts, id_of_code, work, config.block_rows, config.shard_events, on_users)
+    on_progress("reach", 0, 0)
+    reach = measure_reach(read, id_of_code, counts, sample_share(counted["users"], counted["events"]), strata.count, work)
+    return vocab, shards, {**counted, "items": vocab.items, "outsized": outsized, "reach": reach}, int(counts.sum())
 
 
 def _filter(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,7 @@ def text_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
     Raises:
         UserError: both name the columns.
     """
-    dialect, first = _beginning(source, config)
+    dialect, first, _ = _begin(source, config)
     header = dialect.fields(first[0]) if first else ()
     if config.columns and {config.user, config.item} <= {plain_name(name) for name in header}:
         raise UserError(f"{source.path} begins with a header ({', '.join(header)}); leave out prepare.columns")
@@ -47,8 +47,7 @@ def read_text(
     source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
 ) -> Iterator[pa.RecordBatch]:
     """Batches of bytes; `chosen` maps a name in the batch to a column's place in the file."""
-    dialect, _ = _beginning(source, config)
-    blocks = line_blocks(source.path)
+    dialect, _, blocks = _begin(source, config)
     if not config.columns:
         blocks = _without_header(blocks)
     if dialect.multiline:
@@ -59,11 +58,15 @@ def read_text(
             yield _parse(rows, good, dialect, len(names), chosen, on_fault)
 
 
-def _beginning(source: InputFile, config: PrepareConfig) -> tuple[Dialect, list[str]]:
-    """The file's dialect, and its first lines."""
-    lines = chain.from_iterable(block.split()[1] for block in line_blocks(source.path))
-    first = [line.as_py().decode("utf-8", "replace") for line in islice(lines, PEEK_LINES if config.columns else 1)]
-    return find_dialect(config, source.format, first), first
+def _begin(source: InputFile, config: PrepareConfig) -> tuple[Dialect, list[str], Iterator[TextBlock]]:
+    """The file's dialect, its first lines, and all of its blocks: those that were looked at are not read again."""
+    blocks, seen, first = line_blocks(source.path), list[TextBlock](), list[str]()
+    count = PEEK_LINES if config.columns else 1
+    while len(first) < count and (block := next(blocks, None)) is not None:
+        seen.append(block)
+        lines = block.split()[1].slice(0, count - len(first))
+        first += [line.decode("utf-8", "replace") for line in lines.to_pylist()]
+    return find_dialect(config, source.format, first), first, chain(seen, blocks)
 
 
 def _without_header(blocks: Iterator[TextBlock]) -> Iterator[TextBlock]:
