@@ -1,4 +1,4 @@
-"""SequenceBatch: the record that travels loader -> stage -> backbone. Jagged: nothing is padded before a kernel asks for it.
+"""SequenceBatch: the record that travels loader -> module -> backbone. Jagged: nothing is padded unless a kernel needs it.
 
     row 0: a b c        items_T   = [a b c | d e]        offsets = [0 3 5]
     row 1: d e          targets_T = [b c x | e y]        (the item that came next)
@@ -28,13 +28,13 @@ class SequenceBatch:
         stratum_B: int64 [B], the stratum that the row counts as, and whose plugins it is routed through; -1 = none. In training the
             user's own; when a history is scored, that of the history's whole length.
         user_key_B: int64 [B], the user's 64-bit key.
-        step_counts_K: int64 [K], examples (targets, or rows under stream.unit=user) per stratum in this *rank's* whole
-            accumulation window (all its micro-batches of the step), known before the first forward pass; empty for histories.
-            Stays on the CPU, where decisions are taken.
+        step_counts_K: int64 [K], examples (targets, or rows under stream.unit=user) per stratum in all of this *rank's*
+            micro-batches of the step, known before the first forward pass; empty for histories. Stays on the CPU, where decisions
+            are taken.
         step: global step (optimiser steps since the start of training); -1 for histories.
         micro: micro-batch number within the step.
-        slot_B: int64 [B], where a row stands in the order that was drawn, which sorting by length has changed; counted within its
-            process. None: the rows stand in that order.
+        slot_B: int64 [B], each row's place in the order of drawing, before sorting by length, counted within its process. None: the
+            rows are in that order.
     """
 
     items_T: Tensor
@@ -83,7 +83,7 @@ class SequenceBatch:
         return total_B / self.lengths_B.clamp(min=1)
 
     def select(self, rows: Tensor) -> SequenceBatch:
-        """The sub-batch of the given row numbers [b], in that order; step and window counts stay those of the whole."""
+        """The sub-batch of the given row numbers [b], in that order; step and counts stay those of the whole."""
         lengths = self.lengths_B[rows]
         offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
         shift = torch.repeat_interleave(self.offsets[rows] - offsets[:-1], lengths)
@@ -116,7 +116,7 @@ class SequenceBatch:
         ]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> SequenceBatch:
-        """A copy whose tensors live on `device`, but for the window's counts."""
+        """A copy whose tensors live on `device`, except for the step's counts."""
         return self._map(lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> SequenceBatch:

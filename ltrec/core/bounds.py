@@ -6,8 +6,8 @@
     def __post_init__(self) -> None:
         check_fields(self)
 
-Every number of every config has bounds (a house test sees to it): what is not bounded ends in memory that runs out, a loop without
-end or a model that silently has no layers. The same marks bound what is read from files (`ltrec.core.typed`).
+Every number of every config has bounds (a house test checks this): an unbounded one can exhaust memory, loop for ever or build a
+model that silently has no layers. The same annotations bound what is read from files (`ltrec.core.typed`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ INT32, INT64 = 2**31 - 1, 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A number from `low` to `high`; `above` and `below` leave out the end itself. NaN lies nowhere."""
+    """A number from `low` to `high`; `above` and `below` leave out the end itself. NaN is never inside."""
 
     low: float
     high: float
@@ -66,7 +66,7 @@ class Among:
 
 Bound = Between | OneOf | Among
 SHARE = Between(0, 1)
-"""From nothing to all."""
+"""A share, from 0 to 1."""
 
 
 def check_fields(config: Any) -> None:

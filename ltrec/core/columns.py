@@ -16,7 +16,7 @@ ITEM_ID = "item_id"  # raw id, string
 ITEM = "item"  # dense id, int32, 1..V
 TRAIN_COUNT = "train_count"  # training events of the item, int64
 
-# Reach rows: one row per user who was looked at, ordered by key.
+# Reach rows: one row per sampled user, ordered by key.
 REACH_VALID = "reach_valid"  # distance of the validation target from the history, int8; -1 = not known
 REACH_TEST = "reach_test"  # the same of the test target
 

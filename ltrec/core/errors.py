@@ -11,11 +11,11 @@ class UserError(Exception):
 
 
 class Stopped(Exception):
-    """Training was asked to stop, saved a checkpoint and stopped. No failure: the same command goes on from there.
+    """Training was asked to stop, saved a checkpoint and stopped. Not a failure: the same command resumes from there.
 
     Args:
         step: it was saved at.
-        requeue: it wants to be started again by whoever asked.
+        requeue: the job is to be started again.
         interrupted: a person pressed Ctrl-C.
         saved: the checkpoint.
     """
@@ -43,7 +43,7 @@ def first_line(error: Exception) -> str:
 
 
 def diverged(what: str, step: int) -> UserError:
-    """The one line about a training run that has left the numbers."""
+    """The one line about a training run whose loss or weights are not finite."""
     return UserError(
         f"training diverged: {what} after step {step}; start again under another name=... with a lower optim.lr or with "
         "optim.clip_norm=1. The checkpoints on disk are from before"

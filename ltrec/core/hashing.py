@@ -41,7 +41,7 @@ def mix_array(seed: int, values: npt.NDArray[np.integer]) -> U64:
 
 
 def permutation(seed: int, count: int) -> npt.NDArray[np.int64]:
-    """A permutation of range(count), the same for ever: argsort of hashed indices."""
+    """A permutation of range(count), the same on every machine and in every version: argsort of hashed indices."""
     return np.argsort(mix_array(seed, np.arange(count)), kind="stable").astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""What a stage hands to whatever forms the gradient: one loss and one stratum per example, never reduced."""
+"""What a module returns to whatever computes gradients: one loss and one stratum per example, never reduced."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 SubBatchKey = int | tuple[int, int] | None
-"""What of a micro-batch is run alone: a stratum, a task (trajectory, inner step), or None for the whole."""
+"""Which part of a micro-batch is run alone: a stratum, a task (trajectory, inner step), or None for the whole."""
 
 
 class ExampleLosses(NamedTuple):

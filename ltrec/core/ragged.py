@@ -1,4 +1,4 @@
-"""Runs of different lengths end to end in one array: where each begins, and the gather that takes any of them. No loop over runs.
+"""Runs of different lengths end to end in one array: where each begins, and how to gather any of them without a loop over runs.
 
 `ragged(starts, lengths)` lists the positions start, start+1, ... of every run, one run after the other; indexing with it gathers
 any selection of runs at once (one repeat, one arange).

@@ -1,4 +1,4 @@
-"""One masker for keys, tokens and passwords, for whatever leaves a process: lines, logs, provenance, W&B, tracebacks.
+"""Masks keys, tokens and passwords in everything that leaves a process: output, logs, provenance, W&B, tracebacks.
 
     by shape     keys that say whose they are: AKIA..., ghp_..., hf_..., sk-..., xoxb-..., AIza..., eyJ..., wandb_v1_..., PEM
     by context   the password in an address, the value behind a name that speaks of a secret (`api_key=`, `--token`, `Bearer`)

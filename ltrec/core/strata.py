@@ -51,8 +51,8 @@ class Strata:
 
     @property
     def first_head(self) -> int:
-        """The stratum where the head begins when strata are not to be cut: that whose lower bound is nearest to `head_from` by
-        ratio, never the lowest; K when there is one stratum alone, so nothing to divide."""
+        """The first stratum of the head, if whole strata are divided into tail and head: the one whose lower bound is nearest to
+        `head_from` by ratio, never the lowest; K when there is only one stratum."""
         wanted = self.head_from
         ratios = {z: max(low, wanted) / min(low, wanted) for z, low in enumerate(self.lower_bounds) if z}
         return min(ratios, key=lambda z: (ratios[z], -z)) if ratios else self.count
@@ -62,19 +62,19 @@ class Strata:
         return (np.searchsorted(np.asarray(self.lower_bounds), activity, side="right") - 1).astype(np.int8)
 
     def serving(self, length: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-        """Stratum that a history of each length is served by: `of`, but the lowest one for what lies below the first bound, since
-        also a new user must be served. Shape kept."""
+        """Stratum that serves a history of each length: as `of`, but the lowest one for lengths below the first bound, since new
+        users must be served too. Shape kept."""
         return np.maximum(self.of(length), 0).astype(np.int64)
 
     def heirs(self, trained: Collection[int]) -> tuple[int, ...]:
         """The stratum whose plugin serves each of these: its own where that is trained, else the nearest trained one (equally near:
         the lower one).
 
-        Not the trunk alone: in the second stage the trunk is trained as a part of the trained strata's models and of no other, and
-        a plugin may begin as more than the identity. The nearest in activity is the best stand-in that the data know.
+        The trunk alone would not do: in stage 2 it is only trained as a part of the trained strata's models, and a plugin need not
+        begin as the identity. The stratum nearest in activity is the best substitute that the data offer.
 
         Args:
-            trained: the strata that something trains, at least one.
+            trained: the strata that are trained, at least one.
         """
         return tuple(min(sorted(trained), key=lambda other: abs(other - z)) for z in range(self.count))
 
@@ -124,7 +124,7 @@ class MergedStrata(NamedTuple):
 
 
 def _near_equal(users: tuple[int, ...], count: int) -> list[int]:
-    """Where each of `count` runs of neighbours begins, in shares of the users as equal as single cuts can make them."""
+    """Where each of `count` runs of neighbouring strata begins, such that each cut is as near as possible to equal user shares."""
     below = np.cumsum(users)
     first = [0]
     for cut in range(1, count):

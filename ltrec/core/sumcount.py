@@ -1,4 +1,4 @@
-"""The only thing that is ever reduced: a sum and a count. Divide last, once."""
+"""The only things that are ever reduced over ranks are sums and counts; division comes last, once."""
 
 from __future__ import annotations
 

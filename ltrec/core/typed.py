@@ -1,7 +1,7 @@
-"""JSON -> dataclasses, believing nothing: types, bounds (`core.bounds`), missing and unknown keys, and each class's own rules.
+"""JSON -> dataclasses, checking everything: types, bounds (`core.bounds`), missing and unknown keys, and each class's own rules.
 
-A digest says that a file is what somebody wrote; it does not say that it makes sense. What is built here has the types that its
-annotations promise, all the way down, so no reader of it needs to ask again.
+A digest shows that a file is unchanged, not that it makes sense. What is built here has the types that its annotations promise,
+all the way down, so no reader needs to check again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The world is a value: rank arithmetic is tested for 64 ranks in a `for` loop.
+"""The world as a value, so that rank arithmetic can be tested for 64 ranks in a `for` loop.
 
-Nothing below the stages reads the environment; whoever knows the ranks passes a `World` down.
+Nothing below the composition root reads ranks from the environment; it gets a `World`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ltrec.core.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """`size` processes, of which this is number `rank`."""
+    """This process is number `rank` of `size`."""
 
     rank: int = 0
     size: int = 1

@@ -11,26 +11,26 @@ _PHASES = ("compute", "optimizer")
 
 
 class Clock(Protocol):
-    """Books time by phase. `now` is cheap; `spent` may wait."""
+    """Adds up time by phase. `now` is cheap; `spent` may wait for the device."""
 
     def now(self) -> Any:
-        """A moment."""
+        """The present moment."""
 
     def book(self, phase: str, begin: Any, end: Any) -> None:
-        """The time between two moments was a phase's."""
+        """Count the time between two moments to a phase."""
 
     def spent(self) -> dict[str, float]:
         """Seconds by phase since the last call."""
 
 
 class HostClock:
-    """The process's own time."""
+    """Wall-clock time of the process."""
 
     def __init__(self) -> None:
         self._spent = dict.fromkeys(_PHASES, 0.0)
 
     def now(self) -> float:
-        """Seconds since whenever."""
+        """Seconds since an arbitrary moment."""
         return time.perf_counter()
 
     def book(self, phase: str, begin: float, end: float) -> None:
@@ -38,19 +38,19 @@ class HostClock:
         self._spent[phase] += end - begin
 
     def spent(self) -> dict[str, float]:
-        """Hand over the sums."""
+        """The sums so far, which begin again at 0."""
         spent, self._spent = self._spent, dict.fromkeys(_PHASES, 0.0)
         return spent
 
 
 class DeviceClock:
-    """The GPU's time: events between its kernels, read once they have all happened."""
+    """Time on the GPU: CUDA events between its kernels, read once all of them have happened."""
 
     def __init__(self) -> None:
         self._booked: list[tuple[str, torch.cuda.Event, torch.cuda.Event]] = []
 
     def now(self) -> torch.cuda.Event:
-        """An event behind what was launched so far."""
+        """An event behind all work launched so far."""
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event

@@ -38,12 +38,12 @@ class TrainerConfig:
     checkpoint_every_steps: Annotated[int, Between(0, INT32)] = 500
     """Write checkpoints/last.ckpt every n optimiser steps, besides every epoch; 0 = every epoch only."""
     listen_every_steps: Annotated[int, Between(1, INT32)] = 10
-    """Optimiser steps between looks at whether training should stop: a file STOP in the run folder, SIGUSR1, SIGTERM."""
+    """Optimiser steps between checks for a request to stop: a file STOP in the run folder, SIGUSR1, SIGTERM."""
     log_every_steps: Annotated[int, Between(0, INT32)] = 0
     """Optimiser steps between lines of metrics.jsonl; 0 = a tenth of an epoch, but at least every 50th step."""
     stall_seconds: Annotated[int, Between(0, 10_000_000)] = 300
-    """Without a step, a validation batch or a checkpoint for so long, each process writes the stacks of its threads to stalls/ in
-    the run folder, and goes on; 0 = never."""
+    """After so long without a step, a validation batch or a checkpoint, each process writes the stacks of its threads to stalls/ in
+    the run folder and continues; 0 = never."""
     timeout_seconds: Annotated[int, Between(1, 10_000_000)] = 1800
     """A process that has waited for another for so long gives up, and the whole job ends."""
     threads: Annotated[int, Between(0, 1024)] = 0

@@ -1,4 +1,4 @@
-"""The data module: hands Lightning the stream and the validation chunks, and keeps the stream's cursor in the checkpoint."""
+"""The data module: gives Lightning the stream and the validation chunks, and saves the stream's cursor in the checkpoint."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def sum_over_ranks(own: int) -> int:
 class RankChunks:
     """This rank's validation chunks: every W-th, so that chunk borders do not depend on W.
 
-    Every rank takes part in every round, with None when no chunk is left for it: a rank that sat out would leave the others waiting
-    when the ranks are gathered.
+    Every rank takes part in every round, with None when no chunk is left for it: otherwise the others would wait for it when ranks
+    are gathered.
     """
 
     histories: SplitHistories
@@ -45,12 +45,12 @@ class RankChunks:
 
 @dataclass(frozen=True, slots=True)
 class TrainBatches:
-    """The stream as Lightning may see it: batches and their number. Its state is the data module's business alone (Lightning would
-    restore rank 0's on every rank)."""
+    """The stream as Lightning sees it: batches and their number. Its state is saved by the data module, for Lightning would restore
+    that of rank 0 on every rank."""
 
     loader: StreamLoader
     on_wait: Callable[[float], None]
-    """Hears the seconds that training waited for a batch."""
+    """Called with the seconds that training waited for a batch."""
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -81,7 +81,7 @@ class StreamDataModule(pl.LightningDataModule):
         self._waited = 0.0
 
     def train_dataloader(self) -> TrainBatches:
-        """The stream, standing where the checkpoint left it."""
+        """The stream, from the step where the checkpoint left it."""
         return TrainBatches(self.loader, self._wait)
 
     def _wait(self, seconds: float) -> None:
@@ -106,16 +106,16 @@ class StreamDataModule(pl.LightningDataModule):
         return self.loader.state_dict(sum_over_ranks)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Stand where the checkpoint stood."""
+        """Restore the cursor."""
         self.loader.load_state_dict(state_dict)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Move training batches; validation chunks stay on the host, the stage moves what it scores."""
+        """Move training batches; validation chunks stay on the host, the module moves what it scores."""
         return batch.to(device, non_blocking=True) if isinstance(batch, SequenceBatch) else batch
 
 
 def stream_of(trainer: pl.Trainer) -> StreamDataModule:
-    """What the trainer is fed from."""
+    """The trainer's data module."""
     data = trainer.datamodule  # type: ignore[attr-defined]
     assert isinstance(data, StreamDataModule)
     return data

@@ -1,4 +1,4 @@
-"""Training that has left the numbers: it ends in one line, and never reaches a checkpoint."""
+"""Training that diverged: it ends with one line, and its weights never reach a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ltrec.distributed.fsdp2.sharded_module import local
 
 
 def refuse_divergence(module: nn.Module, step: int) -> None:
-    """Look at every weight before it is validated or saved. Each rank looks at what it holds; all decide alike, together.
+    """Check that every weight is finite before it is validated or saved. A collective: all ranks decide alike.
 
     Raises:
         UserError: a weight is not a finite number.
@@ -25,7 +25,7 @@ def refuse_divergence(module: nn.Module, step: int) -> None:
 
 
 def save_checked(trainer: pl.Trainer, path: Path) -> None:
-    """Write a checkpoint of a training that is within the numbers. All ranks together.
+    """Write a checkpoint if all weights are finite. A collective.
 
     Raises:
         UserError: a weight is not a finite number; nothing is written.

@@ -1,16 +1,16 @@
-"""The backbone stage: a backbone, an objective, and the one line that joins their losses into a step.
+"""The Lightning module: a backbone, an objective, and the one place where their losses are reduced to a step's loss.
 
 Per-example losses come from `losses` and are reduced here, never below: the step's loss is the sum over every target of the
-*global* batch (all ranks, all micro-batches) divided by their global count. Averaging per-rank means would weigh a target by
-how few its rank happens to hold.
+*global* batch (all ranks, all micro-batches) divided by their global count. Averaging per-rank means would weight a target more
+the fewer targets its rank happens to hold.
 
-    loss_N = objective(encode(batch), targets)          one number per example: a target, or a user's mean over his targets
+    loss_N = objective(encode(batch), targets)          one number per example: a target, or a user (the mean over the targets)
     loss   = D * sum(loss_N) / N,   N = examples of the whole step, all-reduced before the first micro-batch
 
-D undoes the stack's own averaging: x world size (DDP averages gradients over ranks) x micro-batches (Lightning divides by them).
+D undoes the averaging of the layers above: world size (DDP averages over ranks) x micro-batches (Lightning divides by them).
 
-A backbone with plugins is trained in two stages: the trunk alone, then both, from the moment of `wake` (see `switch`). Which stage
-it is says one number of the state dict, so a checkpoint knows it too.
+A backbone with plugins is trained in two stages: first the trunk alone, then both, from the call of `wake` on (see
+`callbacks.switch`). The stage is a buffer of the state dict, so a checkpoint knows it too.
 
     learning rate    stage 1              stage 2
     trunk            rate(step)           rate(step) * trunk_rate
@@ -50,10 +50,10 @@ class BackboneModule(pl.LightningModule):
         loss: its loss at every position.
         adversary: a discriminator whose loss is added, if any.
         unit: what an example is: `target`, or `user`: the mean over the positions of a row.
-        num_strata: K, strata that batches know.
+        num_strata: K, the number of strata in the batches.
         seed: root of dropout and negative draws, which are keyed by (seed, step, ...) and need no saved generator state.
-        make_optimizer: stage -> optimiser; its groups are named as `group_of` says.
-        rate: optimiser step -> factor of the peak learning rate.
+        make_optimizer: module -> optimiser; its groups are named as `group_of` says.
+        rate: optimiser step -> factor on the peak learning rate.
         trunk_rate: what the trunk's rate is multiplied by once the plugins are awake.
         plugin_rate: what the plugins' rate is multiplied by.
         validator: receives every validation chunk and gives metrics at the end.
@@ -105,9 +105,9 @@ class BackboneModule(pl.LightningModule):
         return self.loss.coupled
 
     def seed_dropout(self, batch: SequenceBatch, part: SubBatchKey = None) -> None:
-        """Key dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: a resume needs no saved generator.
+        """Seed dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: resuming needs no saved generator.
 
-        A task is known by (trajectory, inner step), the same rows for every number of ranks, and so is its key.
+        A task is identified by (trajectory, inner step), which have the same rows for every number of ranks, and so is its seed.
         """
         if isinstance(part, tuple):
             key: tuple[int, ...] = (batch.step, *part)
@@ -133,16 +133,16 @@ class BackboneModule(pl.LightningModule):
 
     @property
     def stage_number(self) -> int:
-        """1 while there are plugins that sleep, else 2."""
+        """1 while there are plugins that have not woken, else 2."""
         return 1 if self.has_plugins and not self.plugins_awake else 2
 
     @property
     def plugins_awake(self) -> bool:
-        """Whether plugins take part."""
+        """Whether the plugins take part in training."""
         return self.has_plugins and self.with_plugins.awake
 
     def wake(self, step: int) -> None:
-        """Begin the second stage with this step, on every rank before it: plugins take part, and all rates follow at once."""
+        """Begin stage 2 with this step: plugins take part, all learning rates change at once. Every rank calls this."""
         self.with_plugins.wake(step)
         for optimizer in self.trainer.optimizers:
             forget(optimizer, PLUGINS)
@@ -153,11 +153,11 @@ class BackboneModule(pl.LightningModule):
                 entry["lr"] = peak * factor(scheduler.last_epoch)
 
     def group_of(self, name: str) -> str:
-        """The group of a parameter: the plugins' is all that a plugged backbone has besides its trunk."""
+        """The optimiser group of a parameter: in a backbone with plugins, everything outside the trunk belongs to the plugins."""
         return PLUGINS if self.has_plugins and name.startswith("backbone.") and not name.startswith("backbone.trunk.") else TRUNK
 
     def _factor(self, group: str) -> Callable[[int], float]:
-        """Step -> factor of a group's peak learning rate, in whatever stage it then is."""
+        """Step -> factor on a group's peak learning rate in the stage that is current by then."""
 
         def factor(step: int) -> float:
             share = {TRUNK: self.trunk_rate if self.plugins_awake else 1.0, PLUGINS: self.plugin_rate * self.plugins_awake}

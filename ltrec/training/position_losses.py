@@ -1,7 +1,7 @@
 """From a batch to the loss at every position: the one place where a backbone meets an objective.
 
 An Encoder hands its states to the objective, together with its item table. A CandidateScorer has no states: the objective draws its
-candidates first and asks for their scores. A RoutedByRow backbone is several: each is asked for the losses of its own rows.
+candidates first and gets their scores. A RoutedByRow backbone is several: each is asked for the losses of its own rows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Signals that ask training to stop: noted, and acted on between two steps. A second Ctrl-C is acted on at once.
+"""Signals that ask training to stop: recorded, and acted on between two steps. A second Ctrl-C is acted on at once.
 
-A handler runs between any two instructions of one rank, perhaps in the middle of a collective, so it may neither save nor talk to
-other ranks. Lightning's handlers do both (SIGTERM broadcasts, SIGUSR1 under Slurm saves and requeues); they are switched off here,
-and so is the broadcast, with its wait for the device, that every step would pay for them.
+A handler runs between any two instructions of one rank, perhaps in the middle of a collective, so it may neither save nor
+communicate with other ranks. Lightning's handlers do both (SIGTERM broadcasts; SIGUSR1 under Slurm saves and requeues). They are
+switched off here, and with them the broadcast that every step would make and wait for.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ import pytorch_lightning as pl
 from ltrec.core.errors import Stopped
 
 NOTHING, REQUEUE, INTERRUPT, END = range(4)
-"""What is asked for, the stronger wish last: stop and come back (SIGUSR1, a STOP file), or stop for good (Ctrl-C, SIGTERM)."""
+"""Kinds of request, the strongest last: stop and be requeued (SIGUSR1, a STOP file), or stop for good (Ctrl-C, SIGTERM)."""
 
 STOP_SIGNALS = {signal.SIGUSR1: REQUEUE, signal.SIGINT: INTERRUPT, signal.SIGTERM: END}
 
 _ECHO_S = 2.0
-"""torchrun hands Ctrl-C on to processes that have heard it from the terminal: within so many seconds it is one."""
+"""torchrun forwards a Ctrl-C that the processes also got from the terminal: two within this many seconds are one."""
 
 
 class StopRequest:
-    """The strongest wish of this process so far. Who presses Ctrl-C twice does not want to wait."""
+    """The strongest request that this process has received so far. A second Ctrl-C ends it at once."""
 
     def __init__(self) -> None:
         self.kind = NOTHING
-        self.training = False  # before, a Ctrl-C ends the process: there is nothing to save
-        self._interrupted: float | None = None  # when
+        self.training = False  # until then Ctrl-C ends the process: there is nothing to save
+        self._interrupted: float | None = None  # time of the first Ctrl-C
 
     def handle(self, number: int, frame: FrameType | None = None) -> None:
         """The signal handler.
@@ -58,10 +58,10 @@ class StopRequest:
 
 @contextmanager
 def catch_stop_signals() -> Iterator[StopRequest]:
-    """Note signals for as long as the context lasts; outside the main thread, where Python allows no handlers, none arrive.
+    """Record stop signals while the context lasts. Outside the main thread Python allows no handlers, so none are recorded.
 
-    A rank that stopped because another was asked may hear the same SIGUSR1 afterwards: Slurm sends it node by node. By default that
-    would kill it, and the job would fail instead of coming back; so it is noted to the end of the process.
+    A rank that stopped because another one was asked to may get the same SIGUSR1 later: Slurm sends it node by node. By default
+    that would kill it and the job would fail instead of being requeued, so the handler stays until the process ends.
     """
     stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -80,10 +80,10 @@ def catch_stop_signals() -> Iterator[StopRequest]:
 
 
 def disable_lightning_signals(trainer: pl.Trainer) -> None:
-    """Switch off what Lightning does about signals. It has no public switch; a test holds the names to the installed version."""
+    """Switch off Lightning's own signal handling. There is no public switch; a test checks these names against its source."""
     trainer._signal_connector.register_signal_handlers = _nothing  # type: ignore[method-assign]
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = _nothing  # type: ignore[method-assign]
 
 
 def _nothing() -> None:
-    """What is left of it."""
+    """Replaces what is switched off."""

@@ -1,21 +1,21 @@
 """What the strata did since the last line of metrics.jsonl: how often they came, what they weighed, how their gradients agreed.
 
-Everything kept is a float64 sum over optimiser steps, divided only when a line is written; two sums are one sum, so a resumed run
-goes on where the checkpoint stopped and writes the same next line bit for bit. A report is equal on every rank, and so is a line:
-nothing here communicates.
+Everything kept is a float64 sum over optimiser steps, divided only when a line is written, so a resumed run continues from the
+checkpoint's sums and writes the same next line bit for bit. Reports are equal on every rank, and so are the lines: nothing here
+communicates.
 
     strata/count/<z>        examples per step, over all ranks
     strata/missing/<z>      share of the steps without the stratum
     strata/weight/<z>       mean weight of the stratum's mean gradient; a step without the stratum counts as 0
-    strata/fallbacks        windows so far in which a rule on the Gram matrix had no usable answer
+    strata/fallbacks        steps so far in which a rule on the Gram matrix had no usable answer
     strata/ess              mean effective sample size of a step's weighting, in examples
     strata/grad_norm/<z>    mean of |G_z| over the steps that formed it: every step, or the probes of `weighted`
     strata/cosine/<y>-<z>   mean of cos(G_y, G_z), y < z    } over the steps that formed a Gram matrix and held both strata: every
     strata/conflict         share of the pairs with cos < 0 } step where the rule reads it, else probes; none, no key
     strata/skipped          number of steps that ended in no update; no key when there was none
 
-Means, not the last step's values: one step's cosine is noise of the size of what is looked for. A mean of cosines is not the
-cosine of mean gradients; it says how steps agree, not whether the strata's minima do.
+Means, not the last step's values: the noise of one step's cosine is as large as what is measured. A mean of cosines is not the
+cosine of mean gradients; it tells how steps agree, not whether the strata's minima do.
 
 The effective sample size is Kish's (Survey Sampling, 1965, sec. 11.7), (sum_i c_i)^2 / sum_i c_i^2 with the examples' coefficients
 c_i = w_z / N_z, so (sum_z w_z)^2 / sum_z (w_z^2 / N_z): the number of equally weighted examples with the same variance. It equals
@@ -38,20 +38,20 @@ from ltrec.distributed.report import StepReport
 
 @runtime_checkable
 class ReportsStrata(Protocol):
-    """A strategy that owns the loss and says after every window what its strata did."""
+    """A strategy that computes the loss itself and reports after every step what the strata did."""
 
     @property
     def report(self) -> StepReport | None:
-        """The last window's; None when it ended in no update (a gradient was no number, and such steps are skipped)."""
+        """Of the last step; None if it was skipped because of a non-finite gradient."""
         ...
 
     @property
     def step_losses(self) -> SumCount | None:
-        """This rank's losses of the last window; None when it held no example."""
+        """This rank's losses of the last step; None when it held no example."""
         ...
 
     def metrics(self) -> dict[str, float]:
-        """What else it knows when a line is written, by key."""
+        """Further figures for a line, by key."""
         ...
 
 
@@ -92,7 +92,7 @@ class StrataMeter:
         return values
 
     def _suffixes(self, total: str) -> list[str]:
-        """Ends of the keys of a sum, which its own last letter tells."""
+        """Ends of the keys of a sum, by the last letter of its name."""
         strata = range(self._sums["examples_K"].size)
         ends = {"K": [f"/{z}" for z in strata], "P": [f"/{y}-{z}" for y, z in combinations(strata, 2)]}
         return ends.get(total.partition("_")[2], [""])
@@ -106,7 +106,7 @@ class StrataMeter:
         return {name: torch.from_numpy(value) for name, value in self._sums.items()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from them."""
+        """Restore the sums."""
         self._sums = {name: value.numpy() for name, value in state.items()}
 
 

@@ -1,9 +1,9 @@
-"""Lines of JSON that each end with a digest of themselves and the line before: no flipped bit and no lost line goes unseen.
+"""Lines of JSON that each end with a digest of themselves and the line before: every flipped bit and lost line is found.
 
     {"step": 4, "lr": 0.001, "digest": "9c1f0e..."}        sha256 of the digest before and the line up to here, 16 hex digits
 
-The first line follows an empty digest. Files are appended to and cut back at the end of a line, and the chain needs nothing but the
-last line to go on. A file without any digest is somebody else's, and is taken as it is.
+The first line follows an empty digest. Files are appended to and cut back at the end of a line, and only the last line is needed to
+continue the chain. A file without any digest was written by something else and is accepted as it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _END = re.compile(rf', "{DIGEST}": "([0-9a-f]{{16}})"\}}$')
 
 
 def linked(values: Mapping[str, Any], before: str) -> tuple[str, str]:
-    """A line without its end, and its digest, which the next one goes on from.
+    """A line without its newline, and its digest, which the next line continues.
 
     Args:
         values: JSON values; at least one.

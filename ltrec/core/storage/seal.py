@@ -1,6 +1,6 @@
 """Files that carry a digest of themselves: a text in its last line, which is a comment; a JSON object under a key of its own.
 
-One without a digest is somebody else's, and is taken as it is.
+A file without a digest was written by something else and is accepted as it is.
 """
 
 from __future__ import annotations

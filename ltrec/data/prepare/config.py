@@ -1,4 +1,4 @@
-"""What `ltrec prepare` can be asked for. One flat table of options; defaults fit a log of user, item and time."""
+"""Options of `ltrec prepare`, one flat table; the defaults fit a log of user, item and time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The flat, sorted form of the data: one file of users and one of events, both ordered by (part, user key), from one external sort.
 
 A *part* is what shards are made of: the users of one stratum that are trainable, or those that are not. Inside a part users are
-ordered by their hash, so every range of it is a random sample. The history cap is a window [first, last) of a user's events:
+ordered by their hash, so every range of it is a random sample. The history cap is a range [first, last) of a user's events:
 
     the last `cap` events up to and including the test target, and as many after it (leave_one_out: nothing comes after it)
 """

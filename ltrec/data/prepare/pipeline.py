@@ -209,12 +209,12 @@ def _refuse_trivial(connection: Connection, config: PrepareConfig) -> None:
         raise UserError(f"only one user is left ({users[0][0]!r}), at least two are needed; is {config.user!r} the user column?")
 
 
-def _counter(stage: str, total: int, on_progress: Progress) -> Callable[[int], None]:
+def _counter(step: str, total: int, on_progress: Progress) -> Callable[[int], None]:
     done = 0
 
     def add(count: int) -> None:
         nonlocal done
         done += count
-        on_progress(stage, done, total)
+        on_progress(step, done, total)
 
     return add

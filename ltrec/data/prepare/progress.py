@@ -1,8 +1,8 @@
-"""What prepare says of itself besides its stages (`ltrec.core.progress`)."""
+"""What prepare reports besides its steps (`ltrec.core.progress`)."""
 
 from __future__ import annotations
 
 UNCHANGED = "unchanged"
-"""Stage heard when the output already holds exactly this data set and nothing was done."""
+"""Step reported when the output already holds exactly this data set and nothing was done."""
 MENDING = "mend"
-"""Stage heard when the output holds exactly this data set, but damaged: it is built anew."""
+"""Step reported when the output holds exactly this data set, but damaged: it is built anew."""

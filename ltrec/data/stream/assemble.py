@@ -1,4 +1,4 @@
-"""Assemble: the takes of a rank's step -> micro-batches of jagged tensors.
+"""Assemble: a rank's draws for a step -> micro-batches of jagged tensors.
 
 Slot j of the rank goes to micro-batch j mod A. The first slot of a rank is a multiple of A too, so micro-batch a of *all* ranks
 together is the slots congruent to a of the whole step: it does not depend on the number of processes. Within a micro-batch rows
@@ -32,7 +32,7 @@ class Step:
 
 
 def assemble(plan: Plan, step: int, lanes: range, *, accumulate: int, rows_of: Callable[[Buffer], UserRows]) -> Step:
-    """Build the rank's share of a step; `rows_of` gives the rows of a window. Batches say what the plan's `strata` have become."""
+    """Build the rank's share of a step; `rows_of` gives the rows of a buffer. Batches have the plan's strata."""
     draws = plan.draws(step, lanes)
     sources = [rows_of(draw.buffer) for draw in draws]
     slot = np.concatenate([draw.slots for draw in draws])

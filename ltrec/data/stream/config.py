@@ -1,4 +1,4 @@
-"""What the stream may be told. Fields that decide the *order* enter the order digest; the others change only speed and memory."""
+"""Options of the stream. Fields that decide the *order* enter the order digest; the others change only speed and memory."""
 
 from __future__ import annotations
 

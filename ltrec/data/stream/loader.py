@@ -87,7 +87,7 @@ class StreamLoader:
             yield from step.micro_batches
 
     def advance(self, step: int) -> None:
-        """Say that `step`, the next one, has been trained on: its rows are consumed."""
+        """Record that `step`, the next one, has been trained on: its rows are consumed."""
         assert step == self.next_step, f"step {step} was trained on, but {self.next_step} is next"
         self._own_digest = add_digests(self._own_digest, self._step_digests.pop(step))
         self._state = replace(self._state, next_step=step + 1)
@@ -104,7 +104,7 @@ class StreamLoader:
         return replace(self._state, data_digest=f"{total:016x}").to_dict()
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Continue where a saved state ended; any allowed number of processes may have saved it.
+        """Resume from a saved state; any allowed number of processes may have saved it.
 
         Raises:
             UserError: it belongs to another data set, seed or order.
@@ -117,7 +117,7 @@ class StreamLoader:
         """The steps in order, `prefetch` of them under way; threads end when the iterator does, however that happens."""
         waiting: deque[tuple[int, Future[Step]]] = deque()
         todo = iter(numbers)
-        with _threads(self._threads, "ltrec-steps") as workers, _threads(1, "ltrec-windows") as reader:
+        with _threads(self._threads, "ltrec-steps") as workers, _threads(1, "ltrec-buffers") as reader:
             try:
                 while True:
                     while len(waiting) <= self._prefetch and (number := next(todo, None)) is not None:
@@ -138,7 +138,7 @@ class StreamLoader:
             raise UserError(f"step {step}: {error}") from None
 
     def _look_ahead(self, reader: ThreadPoolExecutor, step: int) -> None:
-        """Every few steps ask for the windows of a later step, so that they are there in time."""
+        """Every few steps start reading the buffers of a later step, so that they are ready in time."""
         ahead = self._plan.ahead()
         if ahead and step % ahead == 0:
             for draw in self._plan.draws(step + 2 * ahead, self._lanes):

@@ -6,7 +6,7 @@ from typing import Any
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.run_folder import ASIDE, BEST, LAST, PREVIOUS, STAGE1, RunFolder
-from ltrec.core.storage.slots import remove_slots
+from ltrec.core.storage.versions import remove_versions
 from ltrec.run.folder.config_file import write_config
 from ltrec.run.folder.provenance_file import write_provenance
 
@@ -31,6 +31,6 @@ def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, 
     if fresh:
         run.metrics.unlink(missing_ok=True)
         for name in (LAST, PREVIOUS, ASIDE, BEST, STAGE1):
-            remove_slots(run.checkpoints / name)
+            remove_versions(run.checkpoints / name)
     if fresh or not run.provenance.exists():
         write_provenance(run, provenance)

@@ -1,4 +1,4 @@
-"""Checkpoints under DeepSpeed: a folder for each, swapped in whole (`ltrec.core.storage.slots`), the one before last kept.
+"""Checkpoints under DeepSpeed: a folder for each, swapped in whole (`ltrec.core.storage.versions`), the one before last kept.
 
     last.ckpt/whole.ckpt     what any run's checkpoint holds (weights, cursor, callbacks), without optimiser states
     last.ckpt/state/*.pt     DeepSpeed's own: master weights and optimiser states, the shards of each rank
@@ -18,7 +18,7 @@ from pytorch_lightning.plugins.io import CheckpointIO
 
 from ltrec.core.errors import UserError
 from ltrec.core.run_folder import PARTITIONS, WHOLE
-from ltrec.core.storage.slots import commit_slot, open_slot
+from ltrec.core.storage.versions import commit_version, open_version
 from ltrec.distributed.collectives import any_rank, current_world
 from ltrec.strategy.deepspeed.damage import files_of, refuse_damage
 from ltrec.strategy.deepspeed.partition_files import PartitionFiles
@@ -37,17 +37,17 @@ def save(engine: Any, checkpoint: dict[str, Any], path: Path, files: CheckpointI
         OSError: this rank could not write; the checkpoint before is still there.
         UserError: another rank could not.
     """
-    slot, failure = _shared_slot(path)
-    if slot is not None:
+    version, failure = _shared_version(path)
+    if version is not None:
         shards = engine.checkpoint_engine = PartitionFiles()
-        engine.save_checkpoint(str(slot), tag=PARTITIONS, client_state={}, save_latest=False)
+        engine.save_checkpoint(str(version), tag=PARTITIONS, client_state={}, save_latest=False)
         failure = shards.failure
         if current_world().rank == 0 and failure is None:
-            failure = _attempt(lambda: files.save_checkpoint(checkpoint, slot / WHOLE))
-    _agree(failure, path, slot)
+            failure = _attempt(lambda: files.save_checkpoint(checkpoint, version / WHOLE))
+    _agree(failure, path, version)
     if current_world().rank == 0:
-        assert slot is not None
-        failure = _attempt(lambda: commit_slot(path, slot))
+        assert version is not None
+        failure = _attempt(lambda: commit_version(path, version))
     _agree(failure, path, None)
 
 
@@ -64,12 +64,12 @@ def load(engine: Any, path: Path, zero: Mapping[str, int]) -> None:
         raise UserError(f"{path}/{PARTITIONS} holds no shards that DeepSpeed knows; use another checkpoint")
 
 
-def _shared_slot(path: Path) -> tuple[Path | None, OSError | None]:
-    """The slot to write to: rank 0 opens it, all know it. None where it could not be opened."""
+def _shared_version(path: Path) -> tuple[Path | None, OSError | None]:
+    """The version to write to: rank 0 opens it and tells the others. None where it could not be opened."""
     names, failure = [""], None
     if current_world().rank == 0:
         try:
-            names[0] = str(open_slot(path))
+            names[0] = str(open_version(path))
         except OSError as error:
             failure = error
     if current_world().size > 1:
@@ -97,12 +97,12 @@ def _refuse_damage(path: Path, zero: Mapping[str, int]) -> None:
         raise failure or UserError(f"{path} is damaged: another process names the file; use another checkpoint")
 
 
-def _agree(failure: OSError | None, path: Path, slot: Path | None) -> None:
+def _agree(failure: OSError | None, path: Path, version: Path | None) -> None:
     """Go on only if no rank has failed; clean up and raise on all ranks if one has."""
     if not any_rank(failure is not None):
         return
-    if slot is not None and current_world().rank == 0:
-        shutil.rmtree(slot, ignore_errors=True)
+    if version is not None and current_world().rank == 0:
+        shutil.rmtree(version, ignore_errors=True)
     if failure is not None:
         raise OSError(failure.errno, failure.strerror, str(path)) from failure
     raise UserError(f"{path} could not be written by another process; the checkpoint before it is still there")

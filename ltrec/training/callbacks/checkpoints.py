@@ -1,4 +1,4 @@
-"""Which checkpoints a run keeps, and what each of them remembers of the run."""
+"""Which checkpoints a run keeps, and what each of them records about the run."""
 
 from __future__ import annotations
 
@@ -22,16 +22,15 @@ class Checkpoints(Callback):
 
     The last step of an epoch is saved only after its validation: a checkpoint between the two would skip the validation on resume.
 
-    In a run of two stages best.ckpt is the best of the second: who asks for plugins is to get and to judge them, also where the
-    trunk alone would have done better, and a second run from a checkpoint could not be told otherwise. The best of the first stage
-    is kept beside it as stage1.ckpt.
+    In a run of two stages best.ckpt is the best of stage 2, even where the trunk alone did better: a user who asks for plugins gets
+    to see and judge them, as in a second run that begins from a checkpoint. The best of stage 1 is kept beside it as stage1.ckpt.
 
     Args:
         folder: checkpoints/.
-        metrics: what is flushed, and counted, before a checkpoint that remembers its length.
-        monitor: the metric, higher is better.
+        metrics: metrics.jsonl, flushed before every checkpoint, which records its length.
+        monitor: the metric to choose the best by; higher is better.
         every_steps: optimiser steps between two saves of `last`; 0 = every epoch only.
-        record: what every checkpoint is to remember of its run.
+        record: what every checkpoint is to record about its run.
     """
 
     priority = -20
@@ -52,11 +51,11 @@ class Checkpoints(Callback):
             self._save(trainer, "last")
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuse to rank with weights that are no numbers."""
+        """Refuse to validate non-finite weights."""
         refuse_divergence(pl_module, trainer.global_step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save the stage's best when the monitored metric rose."""
+        """Save the stage's best when the monitored metric has risen."""
         value = trainer.callback_metrics.get(self.monitor)
         if trainer.sanity_checking or value is None:
             return
@@ -76,7 +75,7 @@ class Checkpoints(Callback):
         self.last_step = trainer.global_step if name == "last" else self.last_step
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remember how long metrics.jsonl was, once all of that is on the disk, and whose checkpoint it is."""
+        """Record the length of metrics.jsonl, once it is all on the disk, and which run the checkpoint belongs to."""
         self.metrics.flush()
         checkpoint["metrics_bytes"], checkpoint["metrics_digest"] = self.metrics.size(), self.metrics.digest()
         now = {"epochs": epoch_of(trainer), "validated": dict(self.validated), "stopped": bool(trainer.should_stop)}
@@ -91,5 +90,5 @@ class Checkpoints(Callback):
         return {"best": dict(self.best), "validated": dict(self.validated)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on judging against the best values so far."""
+        """Restore the best values so far, which later ones are compared with."""
         self.best, self.validated = dict(state_dict["best"]), dict(state_dict["validated"])

@@ -11,9 +11,9 @@
     health/rss_gib, health/device_gib          memory of a process; the most that torch held on its GPU
     health/eta_s                               until the last epoch; patience may end the run sooner
 
-Means over processes and over the steps since the last line, for one small all-reduce a line; between lines a step costs a few
-calls of the clock. On a GPU, where work runs behind the host's back, phases are timed by CUDA events, and communication is part of
-compute: a trace (`ltrec train --profile`) tells them apart. So it is with plain DDP (gradients.name=joint) everywhere.
+Means over processes and over the steps since the last line, at the price of one small all-reduce per line and a few clock calls
+per step. On a GPU, where work is asynchronous, phases are timed by CUDA events and communication is part of compute; a trace
+(`ltrec train --profile`) separates them. Plain DDP (gradients.name=joint) does not separate them on the CPU either.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _PHASES = ("loader", "compute", "communication", "optimizer")
 
 
 class Health(Callback):
-    """Times steps. Put it first: what other callbacks do after a step is not the step's.
+    """Times steps. It comes before the callbacks that work after a step, so that their time is not counted as the step's.
 
     Attributes:
-        latest: the last line, for whoever shows it.
+        latest: the last line written, for display.
     """
 
     priority = 60
@@ -59,7 +59,7 @@ class Health(Callback):
 
     @property
     def seconds(self) -> float:
-        """Trained since the last line."""
+        """Seconds of training since the last line, without validation."""
         return self._trained_before + time.monotonic() - self._since
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -72,19 +72,19 @@ class Health(Callback):
         self._first_step = trainer.global_step
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
-        """A batch is here."""
+        """The step has its batch."""
         self._rows += batch.num_rows
         self._events += batch.items_T.numel()
         self._begin = self._clock.now()
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
-        """The gradient is there."""
+        """The gradient is complete."""
         self._formed = self._clock.now()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Book the batch's time, and the step's when it ended with this batch."""
+        """Add the batch's time to its phases."""
         end = self._clock.now()
         formed, self._formed = end if self._formed is None else self._formed, None
         self._clock.book("compute", self._begin, formed)
@@ -99,7 +99,7 @@ class Health(Callback):
         self._since = time.monotonic()
 
     def line(self, trainer: pl.Trainer, device: torch.device, steps: int) -> dict[str, float]:
-        """The keys above for so many steps, and a new beginning. Every rank calls this."""
+        """The keys above, averaged over this many steps; then start again from zero. A collective."""
         seconds = max(self.seconds, 1e-9)
         spent = self._clock.spent()
         blocked = self._blocked()
@@ -138,5 +138,5 @@ class Health(Callback):
 
 
 def resident_bytes(statm: Path = Path("/proc/self/statm")) -> float:
-    """This process's memory that is really there; 0 where the system does not say."""
+    """Resident memory of this process; 0 where the system does not tell."""
     return float(int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")) if statm.exists() else 0.0

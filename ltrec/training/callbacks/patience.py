@@ -1,4 +1,4 @@
-"""When training stops by itself: after so many validations without a rise."""
+"""Early stopping: training ends after so many validations without a rise of the monitored metric."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from ltrec.training.module import BackboneModule
 
 
 class Patience(EarlyStopping):
-    """Stops after so many validations without a rise. A stopped run that is started again does nothing, unless given more patience.
+    """Stops after so many validations without a rise.
 
-    Judged at the end of validation: at the end of the epoch it would act after the checkpoint was written. While plugins sleep
-    nothing is judged: the run must reach its second stage, and is measured against that stage alone.
+    A stopped run that is started again does nothing unless given more patience.
+
+    It acts at the end of validation; at the end of the epoch the checkpoint would already be written. In stage 1 of a run with
+    plugins it does nothing: the run must reach stage 2, and only validations of that stage count.
     """
 
     priority = -10
@@ -23,16 +25,16 @@ class Patience(EarlyStopping):
         super().__init__(monitor, mode="max", patience=patience, strict=False, check_on_train_epoch_end=False)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Judge the last stage."""
+        """Count the validation if there is no stage to come."""
         assert isinstance(pl_module, BackboneModule)
         if pl_module.stage_number == 2:
             super().on_validation_end(trainer, pl_module)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Stop again, before the first batch."""
+        """A run that had run out of patience stops before its first batch."""
         if self.wait_count >= self.patience:
             trainer.should_stop = True
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting, up to the patience of this run's config and not of the one before."""
+        """Restore the count, but with the patience of this run's config rather than the earlier one's."""
         super().load_state_dict({**state_dict, "patience": self.patience})

@@ -12,16 +12,16 @@ from pytorch_lightning.callbacks import Callback
 from torch.profiler import ProfilerActivity
 
 WARM_UP = 5
-"""Steps before the first that is recorded: caches are cold, and buffers are not yet there."""
+"""Steps before the first one recorded: caches are cold and buffers not yet allocated."""
 
 
 class Profile(Callback):
-    """Records so many steps of rank 0 and writes one file; training goes on, slower while it is watched.
+    """Records a few steps of rank 0 and writes one trace file; training is slower while they are recorded.
 
     Args:
         path: the trace to write, .json or .json.gz.
         steps: optimiser steps to record.
-        on_note: hears where it is, or why there is none.
+        on_note: is called with one line: where the trace is, or why there is none.
     """
 
     priority = -40
@@ -33,7 +33,7 @@ class Profile(Callback):
         self._profiler: torch.profiler.profile | None = None
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int) -> None:
-        """Begin to record with the first micro-batch of a step."""
+        """Start recording with the first micro-batch of a step."""
         if not trainer.is_global_zero:
             return
         if self._first is None:
@@ -50,7 +50,7 @@ class Profile(Callback):
             self._write(self.steps)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what there is of a run that was shorter."""
+        """Write what was recorded of a run that ended earlier."""
         if self._profiler is not None and self._first is not None:
             self._write(trainer.global_step - self._first)
         elif self._first is not None and trainer.global_step <= self._first:

@@ -1,12 +1,12 @@
-"""A debug callback: are the ranks still one run?
+"""A debugging aid: do all ranks still hold the same parameters?
 
-Data-parallel training rests on every rank taking the same decisions and holding the same parameters. Where a rank draws its own
-random numbers, or a wire or a memory cell lies, nothing fails: the ranks drift apart in silence and the checkpoint is rank 0's.
-Every n steps each rank writes down what must be equal (a digest per parameter and its average, the weight and the count of every
+Data-parallel training relies on every rank taking the same decisions and holding the same parameters. If a rank draws its own
+random numbers, or hardware corrupts a bit, nothing fails: the ranks drift apart silently and the checkpoint is that of rank 0.
+Every n steps each rank lists what must be equal (a digest per parameter and its average, the weight and the count of every
 stratum), all lists are gathered over gloo, and every rank compares all of them: ranks see the same lists, so they stop together or
 not at all.
 
-Nothing is drawn, nothing is written to, so a run with the check is the run without it. The cost is one pass of BLAKE2b over the
+Nothing is drawn and nothing is changed, so a run with the check equals the run without it. The cost is one pass of BLAKE2b over the
 parameters (about 1 GB a second and core) and a few kilobytes a rank.
 """
 
@@ -35,7 +35,11 @@ Statement = Mapping[str, str]
 class RankConsistency(Callback):
     """Compares parameters, weights and counts of all ranks before the first step and after every n-th.
 
-    Put it before whatever saves: a checkpoint of ranks that differ is worth nothing.
+    It comes before anything is saved: a checkpoint of ranks that differ is worthless.
+
+    Args:
+        every_steps: n.
+        average: of the weights, compared as well, where there is one.
     """
 
     priority = 30
@@ -45,7 +49,7 @@ class RankConsistency(Callback):
         self._agreed = -1  # the last step after which all ranks were equal
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check that all begin, or go on, from the same parameters."""
+        """Check that all ranks start, or resume, with the same parameters."""
         self._check(trainer, None, trainer.global_step)
 
     def on_train_batch_end(

@@ -1,19 +1,19 @@
-"""The switch from the first stage, the trunk alone, to the second, with plugins: when it comes, and what each stage leaves alone.
+"""The switch from stage 1, the trunk alone, to stage 2, with plugins: when it comes, and what each stage must not change.
 
     clock      plugins wake before the first step s with
-    epoch      s >= at * steps an epoch        } functions of the step: a resumed run knows without being told
+    epoch      s >= at * steps an epoch        } functions of the step: a resumed run needs no saved state
     step       s >= at                         }
     share      s >= at * steps of the run      }
-    plateau    `at` validations without a rise of the monitored metric lie behind; the count is in the checkpoint
+    plateau    `at` validations without a rise of the monitored metric have passed; the count is in the checkpoint
 
-After a plateau the trunk is past its best, by `at` validations: the second stage begins with the weights and the optimiser of the
-best. The stream goes on, so no batch is seen twice. The other clocks were told a moment, and begin with what is there.
+After a plateau the trunk is `at` validations past its best, so stage 2 begins with the weights and the optimiser state of the best.
+The stream is not turned back, so no batch is seen twice. The other clocks begin stage 2 with whatever the weights are.
 
-Waking happens at the beginning of a step and never at the end of the one before, so the last validation and the last checkpoint of
-the first stage are of the trunk alone, and a run that is resumed from that checkpoint wakes its plugins itself.
+Plugins wake at the beginning of a step, never at the end of the one before, so the last validation and the last checkpoint of
+stage 1 are of the trunk alone, and a run resumed from that checkpoint wakes its plugins itself.
 
-Where weights are averaged (`trainer.ema`) it is the average that was validated, so the second stage begins with it, as a second run
-would (`init_from`): the weights become their average, plugins wake on that, and from then on all is averaged anew.
+Where weights are averaged (`trainer.ema`), the average is what was validated, so stage 2 begins with it, as a second run would
+(`init_from`): the weights are set to their average, the plugins wake, and averaging starts again from there.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from ltrec.training.steps import steps_per_epoch
 
 
 class Switch(Callback):
-    """Wakes the plugins once, on every rank before the same step, and keeps still what a stage must not move.
+    """Wakes the plugins once, on every rank before the same step, and drops the gradients of what the stage must not change.
 
-    Put it first: what it drops must not be measured, and what it decides after a validation must be in that checkpoint.
+    It comes early: dropped gradients must not be measured, and its count after a validation must be in that checkpoint.
 
     Args:
         config: when, and the trunk's rate afterwards.
         max_steps: the run's limit of optimiser steps; -1 = its epochs alone.
         monitor: the metric that `plateau` watches, higher is better.
-        best_of_first: the checkpoint of the first stage's best validation, which others write.
+        best_of_first: the checkpoint of the best validation of stage 1, which `Checkpoints` writes.
         average: of the weights, where there is one.
-        say: hears one line about what will happen, and one when it does.
+        say: is called with one line about what will happen, and one when it does.
     """
 
     priority = 50
@@ -68,10 +68,10 @@ class Switch(Callback):
         self.waited = 0  # validations since the best
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say what is to come.
+        """Say when the switch will come.
 
         Raises:
-            UserError: the plateau of a metric is waited for that validation never gives.
+            UserError: it waits for a plateau, but there are no validations.
         """
         stage = _stage(pl_module)
         if stage.stage_number == 2:
@@ -95,7 +95,7 @@ class Switch(Callback):
             self.say(f"stage 2 from step {trainer.global_step}: {self._state_of(stage)}")
 
     def _wake(self, stage: BackboneModule, step: int) -> None:
-        """The trunk that plugins wake on, and some read, is what was validated: the average, if there is one, which begins anew."""
+        """Wake the plugins on what was validated: the average of the weights, if there is one, which then starts again."""
         if self.average is not None:
             self.average.settle()
         stage.wake(step)
@@ -103,14 +103,14 @@ class Switch(Callback):
             self.average.restart()
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
-        """Drop the gradients of sleeping plugins and of a frozen trunk, before anything measures or clips them."""
+        """Drop the gradients of plugins that have not woken and of a frozen trunk, before anything measures or clips them."""
         if _stage(pl_module).stage_number == 1:
             drop_gradients(optimizer, PLUGINS)
         elif not self.config.trunk_rate:
             drop_gradients(optimizer, TRUNK)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Count validations without a rise, while the first stage lasts."""
+        """Count validations without a rise during stage 1."""
         if self.config.by != "plateau" or trainer.sanity_checking or _stage(pl_module).stage_number == 2:
             return
         value = trainer.callback_metrics[self.monitor]
@@ -118,26 +118,26 @@ class Switch(Callback):
         self.best, self.waited = (float(value), 0) if rose else (self.best, self.waited + 1)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say so when the second stage has not come."""
+        """Say so if stage 2 has not begun."""
         if _stage(pl_module).stage_number == 1:
             self.say("training ends in stage 1: the plugins have not woken")
 
     def state_dict(self) -> dict[str, Any]:
-        """What `plateau` has counted."""
+        """What `plateau` has counted so far."""
         return {"best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on counting."""
+        """Restore the count."""
         self.best, self.waited = state_dict["best"], state_dict["waited"]
 
     def _go_back(self, trainer: pl.Trainer) -> None:
-        """Weights and optimiser states as they were at the first stage's best validation, however they are sharded."""
+        """Restore weights and optimiser states of the best validation of stage 1, however they are sharded."""
         strategy = trainer.strategy
         best = strategy.load_checkpoint(self.best_of_first, weights_only=True)
         strategy.load_model_state_dict(best)
         strategy.load_optimizer_state_dict(best)
         if self.average is not None:
-            self.average.take_up(best[AVERAGE])
+            self.average.restore(best[AVERAGE])
         self.say(f"the trunk goes back to its best, step {best['global_step']}: {self.monitor} {self.best:.4f}")
 
     def _is_due(self, trainer: pl.Trainer) -> bool:
@@ -146,7 +146,7 @@ class Switch(Callback):
         return trainer.global_step >= self._first_step(trainer)
 
     def _first_step(self, trainer: pl.Trainer) -> int:
-        """Of the second stage, by the clocks that know it beforehand."""
+        """The first step of stage 2, for the clocks that know it beforehand."""
         each = steps_per_epoch(trainer)
         total = (trainer.max_epochs or 0) * each
         total = total if self.max_steps < 0 else min(total, self.max_steps)
@@ -164,7 +164,7 @@ class Switch(Callback):
         return f"{len(owners) or 'shared'} plugins awake{'' if own == 1 else f' at {own:g} of the rate'}, trunk {trunk}"
 
     def _freeze_behind(self, trainer: pl.Trainer, stage: BackboneModule) -> None:
-        """DeepSpeed keeps gradients to itself, and would count a frozen trunk's when it clips."""
+        """Freeze the trunk itself under DeepSpeed, which keeps gradients internal and would count the trunk's when clipping."""
         if not self.config.trunk_rate and isinstance(trainer.strategy, DeepSpeedStrategy):
             hold_still(p for name, p in stage.named_parameters() if stage.group_of(name) == TRUNK and p.requires_grad)
 

@@ -38,16 +38,16 @@ class Telemetry(Callback):
         self._steps = 0  # since the last line, in this process's life
         self._sums: SumCount | None = None
         self._strata = StrataMeter()
-        self._verdicts: Tensor | None = None  # of the discriminator between head and tail users, where there is one
+        self._verdicts: Tensor | None = None  # the discriminator's counts, where there is one
         self.loss: float | None = None  # of the last line that had one
-        self._step: dict[str, float] = {}  # what only the moment of the step knows
+        self._step: dict[str, float] = {}  # what is only known during the step
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Settle how often."""
+        """Decide how often to write."""
         self.every_steps = log_interval(self.configured, min(steps_per_epoch(trainer), last_step(trainer)))
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer) -> None:
-        """Note the rate and the norm of the gradient, unscaled and not yet clipped, of a step that will be written."""
+        """Record the learning rate and the norm of the gradient (unscaled, before clipping) if this step will be written."""
         if (trainer.global_step + 1) % self.every_steps == 0:
             self._step = {**rates(optimizer), **gradient_norm(pl_module)}
 
@@ -70,7 +70,7 @@ class Telemetry(Callback):
             self._sums, self._verdicts, self._steps = None, None, 0
 
     def _losses(self, strategy: Strategy, stage: BackboneModule) -> SumCount:
-        """The step's losses on this rank; zeros where it had no example or the step was skipped, for every rank joins the sum."""
+        """The step's losses on this rank; zeros without examples or in a skipped step, since every rank takes part in the sum."""
         losses = stage.step_losses
         if isinstance(strategy, ReportsStrata):
             self._strata.add(strategy.report)
@@ -108,7 +108,7 @@ class Telemetry(Callback):
             log(trainer, {"epoch": epoch_of(trainer), **stage_of(pl_module), **values})
 
     def state_dict(self) -> dict[str, Any]:
-        """Losses of all ranks and strata since the last line: a resumed run writes the same next line. Called on every rank."""
+        """Losses of all ranks and strata since the last line, so that a resumed run writes the same next line. A collective."""
         if self._sums is None:
             return {}
         losses = {"sum": all_reduce_sum(self._sums.sum_K), "count": all_reduce_sum(self._sums.count_K)}
@@ -116,10 +116,10 @@ class Telemetry(Callback):
         return {**losses, **verdicts, "strata": self._strata.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the sums again: rank 0 holds everyone's losses, the others zeros; what strata did is equal on all.
+        """Restore the sums: rank 0 holds the losses of all ranks, the others hold zeros; the strata's figures are the same on all.
 
-        Zeros and not nothing: a run that goes on from best.ckpt saves the end of that epoch before any step, and every rank must
-        join in adding up.
+        Zeros rather than nothing: a run resumed from best.ckpt saves the end of that epoch before any step, and every rank must
+        take part in that sum.
         """
         self._strata.load_state_dict(state_dict.get("strata", {}))
         share = 1 if current_world().rank == 0 else 0
@@ -128,19 +128,19 @@ class Telemetry(Callback):
 
 
 def stage_of(module: pl.LightningModule) -> dict[str, float]:
-    """`stage`: 1 or 2; no key where there are no plugins, and so one stage only."""
+    """`stage`: 1 or 2; no key without plugins, where there is only one stage."""
     assert isinstance(module, BackboneModule)
     return {"stage": module.stage_number} if module.has_plugins else {}
 
 
 def rates(optimizer: Optimizer) -> dict[str, float]:
-    """`lr`, the learning rate of the trunk, and `lr/plugins` where there are some: 0 while they sleep."""
+    """`lr`, the learning rate of the trunk, and `lr/plugins` where there are plugins: 0 until they wake."""
     by_group = {entry["name"]: entry["lr"] for entry in optimizer.param_groups}
     return {"lr": by_group[TRUNK], **({"lr/plugins": by_group[PLUGINS]} if PLUGINS in by_group else {})}
 
 
 def gradient_norm(module: nn.Module) -> dict[str, float]:
-    """The norm of the whole gradient; no key where the module holds none (ZeRO keeps its own, a skipped step has none)."""
+    """The norm of the whole gradient; no key if the module holds none (ZeRO keeps its own, a skipped step has none)."""
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
     if not gradients:
         return {}

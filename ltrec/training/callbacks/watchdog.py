@@ -1,10 +1,10 @@
-"""A run that hangs says where: when nothing has happened for so many seconds, the stacks of all threads go to a file.
+"""Shows where a run hangs: if nothing happens for so many seconds, the stacks of all threads are written to a file.
 
-Nothing is stopped, for what looks like a hang may be a slow disk. The stacks are written by a thread of faulthandler's that needs
-neither the interpreter's lock nor its memory, so a hang inside a library shows as well. Each process has its own file: those of
-all processes together show who waits for whom.
+Nothing is stopped, since what looks like a hang may be a slow disk. The stacks are written by a thread of faulthandler, which needs
+neither the interpreter's lock nor its memory, so a hang inside a library shows as well. Each process writes its own file; together
+they show which process waits for which.
 
-    steps, validation batches, checkpoints -> beats -> a watching thread winds the alarm up again; no beat, and it goes off
+    steps, validation batches, checkpoints -> heartbeats -> a watching thread restarts the timer; without one, it fires
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Watchdog(Callback):
     """Watches a process from the first training step to the last.
 
     Args:
-        folder: where the file rank-<r>.txt goes; neither is left behind by a run that never hung.
-        seconds: without a beat that are too many; the alarm goes off up to a quarter later.
-        on_note: hears, on every process that hangs, where its stacks are.
+        folder: where the file rank-<r>.txt goes; folder and file are removed by a run that never hung.
+        seconds: how long without a heartbeat is too long; the timer fires up to a quarter later.
+        on_note: is called with one line, on every process that hangs, about where its stacks are.
     """
 
     priority = -30
@@ -43,7 +43,7 @@ class Watchdog(Callback):
         self._thread: threading.Thread | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin to watch."""
+        """Start watching."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"rank-{trainer.global_rank}.txt"
         self._over.clear()
@@ -53,27 +53,27 @@ class Watchdog(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """A beat."""
+        """A heartbeat."""
         self._beats, self._step = self._beats + 1, trainer.global_step
 
     def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:
-        """A beat."""
+        """A heartbeat."""
         self._beats += 1
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A beat."""
+        """A heartbeat."""
         self._beats += 1
 
     def on_save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        """A beat."""
+        """A heartbeat."""
         self._beats += 1
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._stop()
 
     def _stop(self) -> None:
@@ -94,7 +94,7 @@ class Watchdog(Callback):
                 self.folder.rmdir()
 
     def _look(self, file: BinaryIO, path: Path) -> None:
-        """Wind the alarm up after every beat; when it went off, say so once."""
+        """Restart the timer after every heartbeat; when it has fired, say so once."""
         seen, size = -1, 0
         while True:
             if self._beats != seen:

@@ -3,20 +3,20 @@
     s_0 = w_0        s_{t+1} = d_t s_t + (1 - d_t) w_{t+1}        d_t = min(d, (1 + t) / (10 + t))
 
 w_t are the weights after t optimiser steps, s_t their average (Polyak & Juditsky, SIAM J. Control Optim. 30, 1992; exponential as
-in Tarvainen & Valpola, arXiv 1703.01780). d is `trainer.ema`, or 1 - 1/n for n steps. A step that was left out, for a gradient was
-no number, is not counted.
+in Tarvainen & Valpola, arXiv 1703.01780). d is `trainer.ema`, or 1 - 1/n for n steps. A step that was skipped because of
+a non-finite gradient is not counted.
 
 The warm-up is that of TensorFlow's `ExponentialMovingAverage(num_updates)`. While it lasts (9 n steps) the newest weights count
-9 / (10 + t), which is polynomial-decay averaging (Shamir & Zhang, arXiv 1212.1824): the average reaches back over about a tenth of
+9 / (10 + t), which is polynomial-decay averaging (Shamir & Zhang, arXiv 1212.1824): the average covers about the last tenth of
 training so far, and after ten steps the initial weights count 1e-5. Adam's correction, dividing by 1 - d^t, would forget them too
-but weigh all steps since alike, so that the first validations, which patience counts, would judge a model of half an epoch ago.
+but weight all steps alike, so that the first validations, which patience counts, would judge a model of half an epoch ago.
 
-While validation lasts, module and average change places, so nothing else need know; a checkpoint holds both:
+During validation, module and average are swapped, so nothing else needs to know about averaging; a checkpoint holds both:
 
-    state_dict     the weights, from which training goes on
-    average        {"updates": t, "state_dict": the same names with averaged weights, from which is scored}
+    state_dict     the weights, with which training continues
+    average        {"updates": t, "state_dict": the same names with averaged weights, used for scoring}
 
-Lightning's own `WeightAveraging` knows no shards, deep-copies the module, and saves the average in the place of the weights.
+Lightning's own `WeightAveraging` does not support sharding, deep-copies the module, and saves the average in place of the weights.
 """
 
 from __future__ import annotations
@@ -39,24 +39,24 @@ AVERAGE = "average"
 
 
 def decay_of(ema: float, steps_per_epoch: int) -> float:
-    """d: `trainer.ema` itself below 1, else of so many epochs."""
+    """d: `trainer.ema` itself if below 1, else the decay for an average over that many epochs."""
     return ema if ema < 1 else 1 - 1 / (ema * steps_per_epoch)
 
 
 def decay_at(updates: int, decay: float) -> float:
-    """d_t after t updates: at first less than d, lest the first weights count for long."""
+    """d_t after t updates: at first less than d, so that the initial weights are soon forgotten."""
     return min(decay, (1 + updates) / (10 + updates))
 
 
 class WeightAverage(Callback):
-    """Averages after every optimiser step that was taken. Put it behind the switch of stages, and before whatever saves.
+    """Averages the weights after every optimiser step that was not skipped. It comes after the switch and before anything is saved.
 
     Args:
         ema: `trainer.ema`, above 0.
 
     Attributes:
-        updates: t, steps averaged since the start, or since the switch of stages.
-        average: s_t, this rank's part of every parameter; during validation the weights.
+        updates: t, steps averaged since the start or since the switch.
+        average: s_t, this rank's part of every parameter; during validation it holds the weights.
     """
 
     priority = 40
@@ -76,43 +76,43 @@ class WeightAverage(Callback):
         return self._local
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin with the weights, or go on with the checkpoint's average."""
+        """Begin with the weights, or with the checkpoint's average."""
         self._local = local_parameters_of(trainer.strategy)
         self._decay = decay_of(self.ema, steps_per_epoch(trainer))
         self.restart()
         if self._loaded is not None:
-            self.take_up(self._loaded)
+            self.restore(self._loaded)
             self._loaded = None
         for optimizer in self._local.optimizers:
             optimizer.register_step_post_hook(self._note)
 
     def _note(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        """A step was taken, unless it was left out: then no parameter has a gradient."""
+        """Record that a step was taken; in a skipped one no parameter has a gradient."""
         self._stepped |= any(p.grad is not None for entry in optimizer.param_groups for p in entry["params"])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Follow the weights, once per optimiser step."""
+        """Update the average, once per optimiser step."""
         if self._stepped:
             share = 1 - decay_at(self.updates, self._decay)
             torch._foreach_lerp_(self.average, self.local.tensors(), share)
             self.updates += 1
             self._stepped = False
 
-    # -- whoever looks at weights sees the average ------------------------------------------------------------------------------
+    # -- validation and scoring see the average ---------------------------------------------------------------------------------
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Validate the average."""
+        """Swap the average in."""
         self._exchange()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Train the weights."""
+        """Swap the weights back in."""
         self._exchange()
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """For the block the module holds the average. Every rank must take part."""
+        """Swap the average into the module for the duration of the block. A collective."""
         self._exchange()
         try:
             yield
@@ -120,7 +120,7 @@ class WeightAverage(Callback):
             self._exchange()
 
     def _exchange(self) -> None:
-        """Bit for bit, with memory for one more tensor."""
+        """Swap module and average, bit for bit, with memory for one more tensor."""
         for mine, theirs in zip(self.average, self.local.tensors(), strict=True):
             kept = theirs.clone()
             theirs.copy_(mine)
@@ -134,32 +134,32 @@ class WeightAverage(Callback):
     # -- the switch of stages ---------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Let the weights be the average: what validated is what a second stage begins with."""
+        """Set the weights to their average: what was validated is what stage 2 begins with."""
         for mine, theirs in zip(self.average, self.local.tensors(), strict=True):
             theirs.copy_(mine)
         self.local.after_write()
         self.local.update_optimizer_copies()
 
     def restart(self) -> None:
-        """Begin with what the weights are now."""
+        """Begin again with the present weights."""
         self.average = [part.clone() for part in self.local.tensors()]
         self.updates = 0
 
     # -- checkpoints ------------------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the average beside the weights. Every rank takes part."""
+        """Save the average beside the weights. A collective."""
         with self.shown():
             whole = trainer.strategy.lightning_module_state_dict()
             state = {name: value.detach().clone() for name, value in whole.items()} if trainer.is_global_zero else {}
         checkpoint[AVERAGE] = {"updates": self.updates, "state_dict": state}
 
     def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Hold it until the weights are in their place. There is none where another run's checkpoint is gone on from."""
+        """Keep the checkpoint's average until the weights are loaded. A checkpoint without averaging has none."""
         self._loaded = checkpoint.get(AVERAGE)
 
-    def take_up(self, saved: Mapping[str, Any]) -> None:
-        """Go on with a checkpoint's average."""
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Restore the average from a checkpoint."""
         whole = saved["state_dict"]
         for name, mine in zip(self.local.names, self.average, strict=True):
             mine.copy_(self.local.part_of(name, whole[name]))

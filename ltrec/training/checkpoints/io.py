@@ -15,7 +15,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.run_folder import WHOLE
 from ltrec.core.storage.archive import DAMAGE, check_description, check_sums
 from ltrec.core.storage.atomic import atomic_path
-from ltrec.core.storage.slots import keep_before
+from ltrec.core.storage.versions import keep_before
 
 
 class AtomicCheckpointIO(CheckpointIO):

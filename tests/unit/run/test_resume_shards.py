@@ -5,7 +5,7 @@ import torch
 
 from ltrec.core.errors import UserError
 from ltrec.core.run_folder import RunFolder
-from ltrec.core.storage.slots import commit_slot, open_slot
+from ltrec.core.storage.versions import commit_version, open_version
 from ltrec.run.checkpoint.compatibility import refuse_shards
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.begin import begin_run
@@ -21,9 +21,9 @@ def run(tmp_path):
     run.checkpoints.mkdir(parents=True)
     for name in ("best", "last"):
         link = run.checkpoints / f"{name}.ckpt"
-        slot = open_slot(link)
-        AtomicCheckpointIO().save_checkpoint(STATE, slot / "whole.ckpt")
-        commit_slot(link, slot)
+        version = open_version(link)
+        AtomicCheckpointIO().save_checkpoint(STATE, version / "whole.ckpt")
+        commit_version(link, version)
     return run
 
 

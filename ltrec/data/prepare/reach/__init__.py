@@ -2,7 +2,7 @@
 
 Two different items are *linked* when some user consumed them one directly after the other in training. Events of a user at one
 time (in whole seconds, as in the shards) have no order: the items of a tie are linked with each other, and with all items of the
-ties before and after. So an event sees a *window*: its own tie and the two beside it; links have no direction. The distance of a
+ties before and after. So an event sees a *span*: its own tie and the two beside it; links have no direction. The distance of a
 target is that of a shortest path of links from any item of the history (all stored events before the target) to it:
 
     0   in the history itself, a repeat
@@ -14,7 +14,7 @@ target is that of a shortest path of links from any item of the history (all sto
 Only training events make links; whose history is looked at plays no part, so users kept out of training have a distance as well.
 Everything here can be recomputed from the shards.
 
-    blocks ─find_links──▶ Links: windows, and bitmaps of the most frequent items            ┐
+    blocks ─find_links──▶ Links: spans, and bitmaps of the most frequent items              ┐
     blocks ─draw_sample─▶ UserSample: a sample of users, with histories and targets         ┴─distances─▶ the file `reach/`
 
 The sample is everybody, up to 100,000 users and 10 million events; beyond that, the users with the smallest keys, which are hashes

@@ -1,4 +1,4 @@
-"""Distances of targets: bits where hubs are concerned, and a walk over windows where not. Exact, as if every path had been tried.
+"""Distances of targets: bits where hubs are concerned, and a walk over spans where not. Exact, as if every path had been tried.
 
     0   the target is among the history
     1   the target is a hub: its bit in the row of an item of the history; else its neighbours are walked to and looked up there
@@ -80,7 +80,7 @@ def _any_of_history(query: TargetQuery, holds: Callable[[I64, I64], Bools]) -> B
 
 
 def _over_hubs(links: Links, query: TargetQuery) -> Bools:
-    """Whether a hub is in a window with the target and in one with the history [n]; it may be the target, which is then linked."""
+    """Whether a hub is in a span with the target and in one with the history [n]; it may be the target, which is then linked."""
     found = np.zeros(len(query.target_n), np.bool_)
     for part in pieces(query.length_n, PIECE // links.hub_VW.shape[1]):
         some = query.take(part)

@@ -1,7 +1,7 @@
-"""Links as windows of training events: as large as the log, whatever ties there are. A list of linked pairs would not be.
+"""Links as spans of training events: as large as the log, whatever ties there are. A list of linked pairs would not be.
 
 A tie of a thousand events has half a million pairs. So pairs are never written out: the neighbours of an item are the events in
-the windows of its own events. The most frequent items, the *hubs*, have a bit each in a row of bits per item; they settle nearly
+the spans of its own events. The most frequent items, the *hubs*, have a bit each in a row of bits per item; they settle nearly
 all questions, and just those that would cost most to walk.
 
 Letters: N training events, V items, W words of 64 bits.
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ltrec.core.ragged import I64, prefix_sums, ragged
 from ltrec.data.prepare.grouping import UserBlock
-from ltrec.data.prepare.reach.windows import TieGroups
+from ltrec.data.prepare.reach.tie_groups import TieGroups
 
 HUB_BYTES, MOST_WORDS, WORD = 1 << 27, 8, 64
 PIECE = 1 << 21
@@ -33,11 +33,11 @@ class Links:
 
     Attributes:
         item_N: items 1..V of the training events, int32.
-        low_N, high_N: the window of each, a range of events.
+        low_N, high_N: the span of each, a range of events.
         offsets: item v has the events at_N[offsets[v]:offsets[v+1]], int64 [V+2].
         at_N: the events by item.
-        visits_V: events in all windows of an item, int64 [V+1]: what it costs to walk to its neighbours.
-        hub_VW: bit b of word w of row v: v is in a window with item 64 w + b + 1. An item in a window is in one with itself.
+        visits_V: events in all spans of an item, int64 [V+1]: what it costs to walk to its neighbours.
+        hub_VW: bit b of word w of row v: v is in a span with item 64 w + b + 1. An item in a span is in one with itself.
     """
 
     item_N: npt.NDArray[np.int32]
@@ -54,7 +54,7 @@ class Links:
         return int(min(self.hub_VW.shape[1] * WORD, len(self.hub_VW) - 1))
 
     def neighbours(self, owner_P: I64, item_P: I64) -> Iterator[I64]:
-        """Keys of (owner, item in a window with one of the owner's items) in pieces, rising and single within a piece.
+        """Keys of (owner, item in a span with one of the owner's items) in pieces, rising and single within a piece.
 
         Args:
             owner_P: who asks, rising.
@@ -112,7 +112,7 @@ def find_links(
         if (n := ties.code_n.size) == 0:
             continue
         item = id_of_code[ties.code_n]
-        low, high = ties.windows()
+        low, high = ties.spans()
         here = slice(filled, filled + n)
         links.item_N[here], links.low_N[here], links.high_N[here] = item, low + filled, high + filled
         links.visits_V[:] += np.bincount(item, high - low, len(count_V)).astype(np.int64)
@@ -141,7 +141,7 @@ def _empty(count_V: I64, folder: Path) -> Links:
 
 
 def _mark_hubs(links: Links, item_n: npt.NDArray[np.int32], ties: TieGroups, order: I64, own: npt.NDArray[Any], first: I64) -> None:
-    """Set the bits of hubs in the windows of a block's events; `order` sorts them by item, the runs of `own` begin at `first`."""
+    """Set the bits of hubs in the spans of a block's events; `order` sorts them by item, the runs of `own` begin at `first`."""
     place = (item_n - 1).astype(np.uint64)
     for word in range(links.hub_VW.shape[1]):
         bits = np.where(place // WORD == word, np.uint64(1) << (place % np.uint64(WORD)), np.uint64(0))

@@ -1,4 +1,4 @@
-"""From targets over windows to their neighbours, once or twice: are any in the history of who asks?
+"""From targets over spans to their neighbours, once or twice: are any in the history of who asks?
 
 Users who ask for the same target are one *owner*: its neighbourhood is walked once. Neighbours come as keys owner x (V + 1) + item
 in rising pieces, where the histories of the owner's users are looked up.
@@ -19,13 +19,13 @@ Bools = npt.NDArray[np.bool_]
 
 
 def walk(links: Links, query: TargetQuery) -> Bools:
-    """Whether the target is in a window with an item of the history [n]."""
+    """Whether the target is in a span with an item of the history [n]."""
     targets, owner_n = np.unique(query.target_n, return_inverse=True)
     return _looked_up(links, query, owner_n, links.neighbours(np.arange(targets.size), targets))
 
 
 def walk_twice(links: Links, query: TargetQuery) -> Bools:
-    """Whether some item that is no hub is in a window with the target and in one with an item of the history [n]."""
+    """Whether some item that is no hub is in a span with the target and in one with an item of the history [n]."""
     _, owner_n = np.unique(query.target_n, return_inverse=True)
     second = (key for owner, between in _between(links, query.target_n) for key in links.neighbours(owner, between))
     return _looked_up(links, query, owner_n, second)

@@ -1,8 +1,8 @@
-r"""How a text log separates and quotes its fields: told, or found out from its first line.
+r"""How a text log separates and quotes its fields: given by the config, or found from its first line.
 
 A separator may be of several characters (MovieLens has ``::``); a blank stands for any number of blanks. Which of the usual ones a
-file has is seen from its header: the separator under which it holds the columns that were asked for. Without a header (`columns`)
-it is the one that makes most of the first lines as wide as there are names.
+file uses is found from its header: the one that yields the columns named in the config. Without a header (`columns`) it is the one
+with which most of the first lines have as many fields as there are names.
 
 A quoted field ends on its line, for a stray quote would otherwise swallow all rows up to the next. `quoting=multiline` is for logs
 whose texts really hold line breaks, `quoting=none` for those whose quotes are plain characters.

@@ -1,7 +1,7 @@
 """The lines of a text file, in blocks: decompressed (gzip, bzip2, zstd), as UTF-8, numbered from 1, each with a newline.
 
-Line ends may be LF, CR LF, a bare CR (old Macs) or a mixture. A byte order mark goes; one of UTF-16 (what Windows calls Unicode)
-says how to decode the rest. Memory is one block and one line.
+Line ends may be LF, CR LF, a bare CR (old Macs) or a mixture. A byte order mark is removed; one of UTF-16 (what Windows calls
+Unicode) tells how to decode the rest. Memory is one block and one line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class TextBlock:
     text: bytes
 
     def split(self) -> tuple[npt.NDArray[np.int64], pa.Array]:
-        """Numbers and bytes of the lines, without newlines, and without empty ones, which are nobody's row."""
+        """Numbers and bytes of the lines, without newlines, and without empty ones, which are no rows."""
         lines = pc.list_flatten(pc.split_pattern(pa.array([self.text[:-1]], pa.large_binary()), b"\n"))
         numbers = np.arange(self.first, self.first + len(lines), dtype=np.int64)
         filled = pc.greater(pc.binary_length(lines), 0)
@@ -65,7 +65,7 @@ def line_blocks(path: Path) -> Iterator[TextBlock]:
 
 
 def _compression(path: Path) -> str | None:
-    """By the first bytes, for a file's name may lie (``log.csv`` that is compressed, ``log.csv.gz`` that is not)."""
+    """By the first bytes, since a file's name may be wrong (``log.csv`` that is compressed, ``log.csv.gz`` that is not)."""
     with open(path, "rb") as file:
         head = file.read(16)
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
@@ -80,7 +80,7 @@ def _unix(text: bytes) -> tuple[bytes, bytes]:
 
 
 def _decoded(raw: pa.NativeFile) -> Iterator[bytes]:
-    """Blocks of UTF-8; bytes that are none pass, for their row to be rejected."""
+    """Blocks of UTF-8; invalid bytes are passed on, and their row is rejected later."""
     block = raw.read(max(BLOCK_BYTES, len(codecs.BOM_UTF8)))
     encoding = _UTF16.get(block[:2])
     decode: Callable[[bytes], bytes] = bytes if encoding is None else _transcoder(encoding)

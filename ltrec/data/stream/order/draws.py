@@ -1,5 +1,5 @@
-"""What an order hands to the reader: takes (rows of a window for slots of a step) and pieces (the parts of blocks that fill a
-window)."""
+"""What an order tells the reader: draws (which rows of a buffer fill which slots of a step) and pieces (the parts of blocks that a
+buffer is filled with)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALL_LANES = -1
 
 
 class Buffer(NamedTuple):
-    """Name of a set of rows that is held in memory together. A resident pool is one window of all lanes and epochs."""
+    """Identifies rows that are held in memory, and shuffled, together. A resident pool is one buffer for all lanes and epochs."""
 
     pool: int
     lane: int
@@ -22,11 +22,11 @@ class Buffer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """Rows of one window for slots of one step.
+    """Rows of one buffer for slots of one step.
 
     Attributes:
-        window: where the rows are.
-        rows: int64 [n], row numbers within the window.
+        buffer: where the rows are.
+        rows: int64 [n], row numbers within the buffer.
         slots: int64 [n], their places within the rank's share of the step.
     """
 
@@ -37,7 +37,7 @@ class Draws:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """N parts of blocks, rows low:high of each; together, in this order, they are the rows of a window."""
+    """N parts of blocks, rows low:high of each; together, in this order, they are the rows of a buffer."""
 
     blocks: Blocks
     low: I64
@@ -59,4 +59,4 @@ class PoolOrder(Protocol):
         """The rows that these lanes draw from the pool in a step; slots are counted from the first of these lanes."""
 
     def pieces(self, buffer: Buffer) -> Pieces:
-        """What a window consists of."""
+        """What a buffer consists of."""

@@ -1,4 +1,4 @@
-"""What a window of the training stream holds on average, per stratum: examples, and whether any. Exact, from the plan; the strata
+"""What a step of the training stream holds on average, per stratum: examples, and whether any. Exact, from the plan; the strata
 are the plan's, merged where it merges them.
 
 A pool of n rows with quota q gives each of its rows q / n visits per step: draws are whole permutations one after the other, so

@@ -1,11 +1,11 @@
-"""Order of a pool that streams from disk: every lane reads its own rows, a window of blocks at a time.
+"""Order of a pool that streams from disk: every lane reads its own rows, a shuffle buffer of blocks at a time.
 
-1. The blocks are dealt into one fixed order (blocks.py).
-2. Pool-epoch e is the draws e*n .. (e+1)*n. The schedule says how many of them belong to each lane; the dealt rows are cut in these
-   proportions. So a pool-epoch is a permutation of *all* rows although no lane knows of another, and lanes keep their blocks from
-   epoch to epoch up to a few rows at the cuts.
-3. A lane-epoch shuffles its pieces of blocks, opens `window_blocks` of them at a time and shuffles the rows of that window. The
-   first window of lane l is shorter, by lane, so that lanes do not open their windows all in the same step.
+1. The blocks are shuffled into one fixed order (blocks.py).
+2. Pool-epoch e is the draws e*n .. (e+1)*n. The schedule says how many of them belong to each lane; the shuffled rows are cut in
+   these proportions. So a pool-epoch is a permutation of *all* rows although no lane knows of the others, and lanes keep their
+   blocks from epoch to epoch up to a few rows at the cuts.
+3. A lane-epoch shuffles its pieces of blocks, reads `window_blocks` of them at a time into a buffer and shuffles the rows of that
+   buffer. The first buffer of a lane is shorter, by lane, so that not all lanes fill their buffers in the same step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PIECES, _ROWS = 1, 2  # purposes of a permutation
 
 @dataclass(frozen=True, slots=True)
 class _LaneEpoch:
-    """Shuffled pieces; window w has pieces edges[w]:edges[w+1] and rows bounds[w]:bounds[w+1] of the lane-epoch."""
+    """Shuffled pieces; buffer b has pieces edges[b]:edges[b+1] and rows bounds[b]:bounds[b+1] of the lane-epoch."""
 
     pieces: Pieces
     edges: list[int]
@@ -37,7 +37,7 @@ class _LaneEpoch:
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """A pool-epoch by lane: draws of earlier epochs, draws in it, and [V+1] where the lane's rows lie in the dealt order."""
+    """A pool-epoch by lane: draws of earlier epochs, draws in it, and [V+1] where the lane's rows lie in the shuffled order."""
 
     earlier: list[int]
     share: list[int]
@@ -45,7 +45,7 @@ class _Cut:
 
 
 class LaneOrder:
-    """Order of one streamed pool; blocks are in dealt order."""
+    """Order of one streamed pool; `blocks` are shuffled already."""
 
     def __init__(self, pool: int, blocks: Blocks, schedule: Schedule, seed: int, window_blocks: int) -> None:
         self._pool, self._blocks, self._schedule = pool, blocks, schedule
@@ -57,7 +57,7 @@ class LaneOrder:
         self._shuffled: Recent[Buffer, I64] = Recent(self._shuffle_rows, keep=2, group=lambda buffer: buffer.lane)
 
     def draws(self, step: int, lanes: range) -> list[Draws]:
-        """A take per lane, more where a window or an epoch ends within the step."""
+        """One per lane, more where a buffer or an epoch ends within the step."""
         found = []
         draws = self._schedule.first_draws(step, self._pool).tolist()
         drawn = self._schedule.drawn_in_earlier_steps(step, self._pool).tolist()
@@ -69,12 +69,12 @@ class LaneOrder:
         return found
 
     def pieces(self, buffer: Buffer) -> Pieces:
-        """The shuffled pieces of the lane-epoch that the window covers."""
+        """The shuffled pieces of the lane-epoch that the buffer covers."""
         epoch = self._lane_epoch((buffer.lane, buffer.epoch))
         return epoch.pieces.part(epoch.edges[buffer.number], epoch.edges[buffer.number + 1])
 
     def _draw(self, lane: int, draw: int, count: int, drawn: int) -> Iterator[tuple[Buffer, I64]]:
-        """Windows and rows of `count` draws of one lane-step; `draw` is the number of the first, the lane has `drawn` before."""
+        """Buffers and rows of `count` draws of one lane-step; `draw` is the first one's number, the lane has had `drawn`."""
         epoch = draw // self._total
         at = drawn - self._cut(epoch).earlier[lane]
         while count:
@@ -83,7 +83,7 @@ class LaneOrder:
             count, epoch, at = count - taken, epoch + 1, 0
 
     def _run(self, lane: int, epoch: int, at: int, stop: int) -> Iterator[tuple[Buffer, I64]]:
-        """Rows at:stop of a lane-epoch, window by window."""
+        """Rows at:stop of a lane-epoch, buffer by buffer."""
         if at == stop:
             return
         bounds = self._lane_epoch((lane, epoch)).bounds

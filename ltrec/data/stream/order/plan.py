@@ -3,7 +3,7 @@
 A *pool* is a set of users that is shuffled on its own: all trainable users (`natural`), or one stratum each (`quota`). In every
 step pool s fills q_s of the G slots; the draws of a pool are an endless concatenation of permutations of its rows. A pool that
 fits in memory is shuffled as a whole (resident.py), another one within lanes (lanes.py). Slots are numbered lane by lane; a
-process takes the slots of its lanes, hence the step does not depend on how many processes there are.
+process fills the slots of its lanes, hence the step does not depend on how many processes there are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ltrec.data.stream.order.schedule import Schedule
 from ltrec.data.stream.order.trained import TrainedUsers
 
 _ORDER_VERSION = 1
-_BUFFERS_HELD = 2  # per lane: the one in use and the next
+_BUFFERS_HELD = 2  # per lane: the present one and the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,13 @@ class Plan:
         max_len: positions of a row at most.
         window: `last` or `random`.
         unit: what an example is, `target` or `user`.
-        users: whom is trained on, `all`, `tail` or `head`.
-        trained: those of them that bring a target, by stratum (of `strata`).
+        users: whom to train on, `all`, `tail` or `head`.
+        trained: those of them who bring a target, by stratum (of `strata`).
         train_rows: their number.
         trainable_rows: trainable users of the data set.
         pools: the pools, those with a quota of 0 left out.
-        strata: those that batches and their counts speak of; pools and the digest of consumed rows keep to the data set's.
-        stratum_map: the number among them of each of the data set's strata.
+        strata: the strata in batches and their counts; pools and the digest of consumed rows use the data set's.
+        stratum_map: which of them each of the data set's strata is part of.
         digest: hex sha256 of everything that decides the order besides the manifest and the seed.
     """
 
@@ -73,7 +73,7 @@ class Plan:
         Args:
             manifest: of the data set.
             seed: of all permutations and random windows.
-            config: what a user may say.
+            config: the user's options.
             merged: what the data set's strata are merged to, which does not change the order; None = left as they are.
 
         Raises:
@@ -119,15 +119,15 @@ class Plan:
         return [draw for order in self._orders for draw in order.draws(step, lanes)]
 
     def pieces(self, buffer: Buffer) -> Pieces:
-        """Which parts of which blocks a window consists of."""
+        """Which parts of which blocks a buffer consists of."""
         return self._orders[buffer.pool].pieces(buffer)
 
     def memory_bytes(self, lanes: int) -> int:
-        """Most bytes of rows that a process with so many lanes holds: resident pools whole, of the others two windows a lane."""
+        """Most bytes of rows that a process with so many lanes holds: resident pools whole, of the others two buffers a lane."""
         return sum(pool.bytes if pool.resident else _BUFFERS_HELD * lanes * self._window_bytes(pool) for pool in self.pools)
 
     def ahead(self) -> int:
-        """Steps to look ahead for windows that will be needed; 0 when windows are too short for it to pay."""
+        """Steps to look ahead for buffers that will be needed; 0 when buffers are too short for it to pay."""
         shortest = self._window_blocks * self._block_rows * self.lanes // (4 * self.batch_rows)
         return 0 if all(pool.resident for pool in self.pools) else min(8, shortest)
 

@@ -17,7 +17,7 @@ from ltrec.data.manifest import Manifest
 
 I64 = npt.NDArray[np.int64]
 
-_SHUFFLE = 0x4445414C  # keeps these hashes apart from those of other purposes
+_SHUFFLE = 0x4445414C  # distinguishes these hashes from those for other purposes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Training rows: what a window of the plan holds in memory, decoded and checked.
+"""Training rows: what a buffer of the plan holds in memory, decoded and checked.
 
 Only training events are kept, and of them only what a row can ever need: with `last` the final max_len + 1, with `random` all.
 """
@@ -26,7 +26,7 @@ _BUFFERS_KEPT = 2  # per lane: the one in use and the next
 
 
 class TrainingRows:
-    """Rows of any window of the plan; per lane the two most recent windows stay in memory."""
+    """Rows of any buffer of the plan; per lane the two most recent buffers stay in memory."""
 
     def __init__(self, folder: Path, manifest: Manifest, plan: Plan, check: str = "hash") -> None:
         self._files = ShardReader(folder, manifest, check)

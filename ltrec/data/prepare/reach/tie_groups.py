@@ -1,4 +1,4 @@
-"""The ties of a block's training events, and the windows around them."""
+"""The ties of a block's training events, and the spans around them."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ class TieGroups:
         start = bounds[:-1]
         return TieGroups(block.codes[trained], np.cumsum(begins[:-1]) - 1, start, bounds[1:], ~first[start])
 
-    def windows(self) -> tuple[I64, I64]:
-        """Begin and end of each event's window [n]: its own tie and the user's ties before and after."""
+    def spans(self) -> tuple[I64, I64]:
+        """Begin and end of each event's span [n]: its own tie and the user's ties before and after."""
         low, high = self.start_G.copy(), self.end_G.copy()
         after = np.flatnonzero(self.follows_G)
         low[after], high[after - 1] = self.start_G[after - 1], self.end_G[after]
         return low[self.tie_n], high[self.tie_n]
 
     def bits_of_windows(self, bits_n: npt.NDArray[np.uint64]) -> npt.NDArray[Any]:
-        """Bits of all events of each event's window, put together [n]."""
+        """Bits of all events of each event's span, put together [n]."""
         own_G = np.bitwise_or.reduceat(bits_n, self.start_G)
         around_G, after = own_G.copy(), np.flatnonzero(self.follows_G)
         around_G[after] |= own_G[after - 1]

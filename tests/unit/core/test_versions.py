@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from ltrec.core.storage.slots import commit_slot, go_back, keep_before, open_slot, remove_slots
+from ltrec.core.storage.versions import commit_version, go_back, keep_before, open_version, remove_versions
 
 
 class Killed(BaseException):
@@ -18,11 +18,11 @@ def refuse_links(*_, **__):
 
 
 def write(link, text):
-    slot = open_slot(link)
-    (slot / "deep").mkdir()
-    (slot / "deep" / "value").write_text(text)
-    (slot / "first").write_text(text)
-    commit_slot(link, slot)
+    version = open_version(link)
+    (version / "deep").mkdir()
+    (version / "deep" / "value").write_text(text)
+    (version / "first").write_text(text)
+    commit_version(link, version)
 
 
 def value(link):
@@ -135,10 +135,10 @@ def test_a_file_gives_way_to_a_link(tmp_path):
 
 def test_everything_can_be_removed(tmp_path):
     link = tmp_path / "last.ckpt"
-    remove_slots(link)
+    remove_versions(link)
     write(link, "x")
-    open_slot(link)
-    remove_slots(link)
+    open_version(link)
+    remove_versions(link)
     assert names(tmp_path) == []
 
 

@@ -1,15 +1,15 @@
-"""Names in a folder of checkpoints that always lead to something whole, and the one before it kept until the next is there.
+"""Checkpoint names that always lead to something whole; the checkpoint before is kept until the next one is complete.
 
     last.ckpt        the newest
     previous.ckpt    what was last.ckpt before
 
-A checkpoint is a file, or a folder where training shards its state. A folder cannot be renamed over another one, so its name is a
-link, and the folder behind it lies in a slot that no link leads to yet:
+A checkpoint is a file, or a folder where training partitions its state. A folder cannot be renamed over another one, so its name
+is a link, and the next folder is written as a version that no link leads to yet:
 
-    last.ckpt -> last.ckpt.b    previous.ckpt -> last.ckpt.a        next: last.ckpt.c, whereupon last.ckpt.a is removed
+    last.ckpt -> last.ckpt.b    previous.ckpt -> last.ckpt.a        next: last.ckpt.c, then last.ckpt.a is removed
 
-Killed at any moment, last.ckpt leads to a whole checkpoint, the old one or the new one. What is left half-written lies in a slot
-that no link leads to, and is swept away before it is used.
+If the process is killed at any moment, last.ckpt leads to a whole checkpoint, the old one or the new one. A half-written version
+has no link leading to it, and is removed before its name is used again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def before(checkpoint: Path) -> Path | None:
 
 
 def can_go_on(checkpoint: Path) -> bool:
-    """Whether there is anything to go on from: the checkpoint, or the one before it."""
+    """Whether there is anything to resume from: the checkpoint, or the one before it."""
     kept = before(checkpoint)
     return checkpoint.exists() or (kept is not None and kept.exists())
 
@@ -49,9 +49,9 @@ def keep_before(checkpoint: Path) -> None:
 
 
 def go_back(last: Path, to: Path) -> None:
-    """Let `last` lead to another checkpoint beside it, from which the run goes on.
+    """Let `last` lead to another checkpoint beside it, from which the run resumes.
 
-    What it led to is put aside, where it takes nobody's place; a third one, which is not before `to`, goes.
+    What it led to is renamed to `aside.ckpt`; a third one, which is not before `to`, is removed.
     """
     if os.path.lexists(last):
         _remove(aside := last.with_name(ASIDE))
@@ -75,48 +75,48 @@ def _same(checkpoint: Path, name: Path) -> None:
         os.link(checkpoint, name)
 
 
-def open_slot(link: Path) -> Path:
-    """An empty folder beside `link`: a slot that no link leads to."""
+def open_version(link: Path) -> Path:
+    """An empty folder beside `link`: a version that no link leads to."""
     for path in (link, before(link)):
         if path is not None and path.is_dir() and not path.is_symlink():
-            place = _free_slot(link)
+            place = _free_version(link)
             path.rename(place)  # a copy of the run in which folders stand where links stood
             path.symlink_to(place.name)
-    slot = _free_slot(link)
-    slot.mkdir(parents=True)
-    return slot
+    version = _free_version(link)
+    version.mkdir(parents=True)
+    return version
 
 
-def commit_slot(link: Path, slot: Path) -> None:
-    """Make `link` lead to the finished `slot`, whose files must have been flushed, and remove what no link leads to any more."""
-    for folder in (*(p for p in slot.rglob("*") if p.is_dir()), slot):
+def commit_version(link: Path, version: Path) -> None:
+    """Make `link` lead to the finished `version`, whose files must have been flushed, and remove what no link leads to any more."""
+    for folder in (*(p for p in version.rglob("*") if p.is_dir()), version):
         fsync_folder(folder)
     keep_before(link)
     temporary = _temporary(link)
-    temporary.symlink_to(slot.name)
+    temporary.symlink_to(version.name)
     os.replace(temporary, link)
     fsync_folder(link.parent)
     taken = _led_to(link.parent)
-    for other in _slots(link):
+    for other in _versions(link):
         if other.name not in taken:
             _remove(other)
 
 
-def remove_slots(link: Path) -> None:
-    """Remove a link, or the file that stands in its place, and all its slots."""
-    for path in (link, *_slots(link)):
+def remove_versions(link: Path) -> None:
+    """Remove a link, or the file that stands in its place, and all its versions."""
+    for path in (link, *_versions(link)):
         _remove(path)
 
 
-def _free_slot(link: Path) -> Path:
-    """A place that no link leads to, swept."""
+def _free_version(link: Path) -> Path:
+    """A version that no link leads to, emptied."""
     taken = _led_to(link.parent)
-    slot = next(place for place in _slots(link) if place.name not in taken)
-    _remove(slot)
-    return slot
+    version = next(place for place in _versions(link) if place.name not in taken)
+    _remove(version)
+    return version
 
 
-def _slots(link: Path) -> list[Path]:
+def _versions(link: Path) -> list[Path]:
     return [link.with_name(link.name + ending) for ending in _ENDINGS]
 
 

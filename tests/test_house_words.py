@@ -1,0 +1,65 @@
+"""The field's words: no private dialect in the product, one class for each name, a glossary that has them all.
+
+Whoever is stopped here finds the word to use beside the one that is not (docs/glossary.md explains them).
+"""
+
+import ast
+import re
+from collections import Counter
+
+import pytest
+
+from tests.support.source_tree import ROOT, parsed, python_files
+
+BANNED = {
+    "stop request": r"\bheed\w*|\bWISHES\b|\bwish(es|ed)?\b",
+    "logger": r"\bguests? of training\b",
+    "non-finite": r"\bnumbers? that (is|are) none\b|\b(is|are|was|were|be) no numbers?\b|\bmeet_nonfinite\b",
+    "unseen user": r"\bstrangers?\b",
+    "compute gradients": r"\bform(s|ed|ing)? ((the|their|its|no|any|a|every|per-stratum) )?gradients?\b|MODES_OF_FORMING",
+    "a model with plugins": r"\b[Pp]lugged\b|\bParted\b",
+    "accumulation": r"\baccumulation windows?\b|\bwhole windows?\b|\bwindow_targets\w*",
+    "shuffle, distribute": r"\bdeal(s|t|ing)? (out|into)\b",
+    "stratum_map": r"\bbecame_\w+|\bbecame:",
+    "resume, restore": r"\b[Tt]ake(s|n)? (it|them) up\b|\btake_up\b|\bgone on from\b",
+    "so that ... not": r"\blest\b|\bwhence\b|\bthereof\b|\bnought\b",
+}
+"""The word to use -> what stands for it in private dialect."""
+
+ALLOWED: dict[str, set[str]] = {}
+"""Files that still have some of them, and which. Nothing may be added; take out what you have cleaned."""
+
+LOCAL_NAMES = re.compile("_")
+"""Names that begin with it are nobody else's business."""
+
+
+def lines():
+    """(path, line number, line) of the product's code."""
+    for path in python_files("ltrec"):
+        yield from ((str(path), n, line) for n, line in enumerate((ROOT / path).read_text().splitlines(), 1))
+
+
+@pytest.mark.parametrize("word", BANNED)
+def test_the_fields_words_are_used(word):
+    pattern = re.compile(BANNED[word])
+    found = [
+        f"{path}:{n} {line.strip()}" for path, n, line in lines() if pattern.search(line) and word not in ALLOWED.get(path, ())
+    ]
+    assert found == [], f"say {word!r}"
+
+
+def test_no_two_classes_share_a_name():
+    """A reader who meets a name must not ask which one is meant."""
+    names = Counter(
+        node.name
+        for path in python_files("ltrec")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.ClassDef) and not LOCAL_NAMES.match(node.name)
+    )
+    assert {name: count for name, count in names.items() if count > 1} == {}
+
+
+def test_the_glossary_has_every_word_of_this_table():
+    glossary = (ROOT / "docs" / "glossary.md").read_text()
+    for word in ("stop request", "non-finite", "unseen users", "stratum map", "accumulation", "plugin", "held-out users", "draw"):
+        assert f"**{word}**" in glossary, word
