@@ -4,7 +4,7 @@
     gram        sum_z w_z G_z, where w depends on the inner products A_yz = <G_y, G_z> over the trunk
     coordinate  any function of the rows G_z that treats every coordinate alone, so that shards of rows may be combined apart
 
-All numbers that decide are float64 on the CPU. `counts_K` are the examples of the whole window over all ranks; a stratum without
+All numbers that decide are float64 on the CPU. `counts_K` are the examples of the step over all ranks; a stratum without
 any has an undefined gradient, a row of zeros in its place, and weight 0.
 
 Every rule is offered the empty policy bound to the prior: counts -> P(z) for this window, 0 for an empty stratum. The policy says

@@ -86,7 +86,7 @@ def evaluate(
 
 
 def _held(configs: dict[Path, RunConfig], checkpoint: str) -> dict[str, str]:
-    """What every process must read alike, lest one table be ranked with two models."""
+    """What every process must read alike, so that no table is ranked with two models."""
     held = code()
     for folder, config in configs.items():
         held |= {f"{key} of {folder}": value for key, value in settings(config).items()}

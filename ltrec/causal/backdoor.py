@@ -59,7 +59,7 @@ class Hajek:
         """Weights float64 [K], 0 for an empty stratum.
 
         Args:
-            counts_K: N_z, examples per stratum over the whole window and all ranks, on the CPU.
+            counts_K: N_z, examples per stratum in the step, over all micro-batches and ranks, on the CPU.
 
         Raises:
             UserError: a stratum is missing and the policy is `error`.

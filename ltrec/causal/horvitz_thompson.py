@@ -56,6 +56,6 @@ class HorvitzThompson:
         """Weights w_z = c_z N_z, so that w_z G_z = c_z grad S_z: float64 [K], 0 for an empty stratum. They sum to 1 on average.
 
         Args:
-            counts_K: N_z over the whole window and all ranks, on the CPU.
+            counts_K: N_z of the step, over all micro-batches and ranks, on the CPU.
         """
         return self.coefficients_K * counts_K

@@ -22,5 +22,5 @@ class RuleState(Callback):
         return self.rule.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it up again."""
+        """Restore it."""
         self.rule.load_state_dict(state_dict)

@@ -1,4 +1,4 @@
-"""Weights & Biases: the only file that knows it. Tracking is a guest of training: it may fail, and training goes on.
+"""Weights & Biases: the only file that knows it. Tracking may fail; training then continues.
 
 `online` without an API key, or without a way to the server, becomes `offline` with one line that says so; offline files lie in the
 run folder and `wandb sync` sends them later. A resumed run goes on under its id: offline W&B keeps a folder for each start, and

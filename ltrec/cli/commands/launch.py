@@ -132,7 +132,7 @@ def _is_given(ctx: typer.Context, name: str) -> bool:
 
 
 def _refuse_options_of(ctx: typer.Context, panel: str) -> None:
-    """What only the other place heeds must not look heeded here."""
+    """Refuse options that only the other place honours."""
     for option in ctx.command.params:
         if getattr(option, "rich_help_panel", None) == panel and _is_given(ctx, option.name or ""):
             raise UserError(f"{option.opts[0]} is for ltrec launch {panel.partition(':')[0]}; see ltrec launch --help")

@@ -15,7 +15,7 @@ An example is a target, or a user and the mean over his targets (stream.unit=use
 fast-dro (Levy et al., NeurIPS 2020) with sequences for examples.
 
 The N losses are those of one *micro-batch over all ranks*, so the result does not depend on how rows are spread. With
-trainer.accumulate=A a step follows the mean of A such figures, each over its own worst share: not the CVaR of the whole window,
+trainer.accumulate=A a step follows the mean of A such figures, each over its own worst share: not the CVaR of the whole step,
 whose tau is known only after the last forward pass. Every rank must call, for the losses travel.
 """
 
