@@ -36,6 +36,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from bench_log import prepare_log
+from harness.conf_methods import FILES
 from rich.console import Console
 from rich.table import Table
 from stratified_modes import WARM, Stopwatch, Turn, least_processor
@@ -56,7 +57,6 @@ from ltrec.training.callbacks.weight_average import WeightAverage
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "conf" / "experiment" / "quickstart.yaml"
-METHODS = ROOT / "conf" / "method"
 RESULT = Path(__file__).parent / "results" / "method-cost.json"
 SLOW = 8.0
 """From this ratio on a method gets fewer steps."""
@@ -111,7 +111,7 @@ class Bench:
 
     def __init__(self, data: Path, options: argparse.Namespace) -> None:
         self.options, self.path = options, data
-        asked = options.methods or sorted(path.stem for path in METHODS.glob("*.yaml"))
+        asked = options.methods or sorted(FILES)
         self.rows = [row for method in dict.fromkeys(["joint", *asked]) for row in self.rows_of(method)]
         joint = self.rows[0].config
         self.data: Data = open_data(joint)
@@ -130,9 +130,13 @@ class Bench:
 
     def rows_of(self, method: str) -> list[Row]:
         """One, or one per stage; of joint training also one per option."""
-        file = METHODS / f"{method}.yaml"
+        file, named = FILES[method]
         fixed = [f"data.path={self.path}", "trainer.accelerator=cpu", "trainer.threads=1", "init_from=", "stream.users=all"]
-        fixed += [f"trainer.ema={load([file], []).trainer.ema:g}", *self.options.set]  # the quick start averages weights for all
+        fixed += [
+            f"trainer.ema={load([file], []).trainer.ema:g}",
+            *named,
+            *self.options.set,
+        ]
         config = load([CONFIG, file], fixed)
         plain = [Row(method, config)] if config.trained_plugin.name == "none" else []
         more = STAGES if not plain else OPTIONS if method == "joint" else {}

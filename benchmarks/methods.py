@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.children import Children, say
+from harness.conf_methods import FILES
 from harness.ledger import Ledger, Line, Run, make_run
 from methods_page import write_page
 from methods_summary import summaries
@@ -31,7 +32,6 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.pipeline import prepare
 
 HERE = Path(__file__).parent
-METHODS = HERE.parent / "conf" / "method"
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Sitting:
 
     def run(self, data: str, method: str, setting: str, seed: int) -> Run:
         """A run by its names: the files, the words of all runs, what the base has chosen, the words of the setting."""
-        files = [HERE.parent / self.protocol.configs[data], METHODS / f"{method}.yaml"]
+        files = [HERE.parent / self.protocol.configs[data], FILES[method][0]]
         shared = (*self.words, *self.base_words(data, method))
         words = self.settings(method)[setting]
         return make_run(files, self.out, shared, data=data, method=method, setting=setting, words=words, seed=seed)

@@ -97,7 +97,8 @@ def test_a_config_begins_with_the_command_that_runs_it(path):
 
 
 def test_every_method_and_model_file_has_its_row_in_the_manual():
-    files = [path.stem for folder in ("method", "model") for path in sorted((ROOT / "conf" / folder).glob("*.yaml"))]
+    folders = (ROOT / "conf" / "method", ROOT / "conf" / "model")
+    files = [path.relative_to(folder).with_suffix("").as_posix() for folder in folders for path in sorted(folder.rglob("*.yaml"))]
     assert len(files) > 30
     assert [name for name in files if not re.search(rf"^\|.*`{re.escape(name)}` \|", MANUAL, re.MULTILINE)] == []
 

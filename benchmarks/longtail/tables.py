@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.harness.conf_methods import FILES
 from benchmarks.harness.ledger import Words
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -62,7 +63,7 @@ class Rival:
     """A method beside joint training.
 
     Attributes:
-        file: of conf/method.
+        file: of conf/method or its zoo.
         settings: words of the command line by setting, put on what joint training has chosen.
         words: of all of them.
     """
@@ -116,7 +117,7 @@ BASELINES: Words = ("popularity", "item-knn", "transitions")
 def files(model: str, method: str) -> list[Path]:
     """Files of a method's config with a backbone, left to right."""
     file = RIVALS[method].file if method in RIVALS else method
-    return [CONF / "model" / f"{model}.yaml", SHARED, CONF / "method" / f"{file}.yaml"]
+    return [CONF / "model" / f"{model}.yaml", SHARED, FILES[file][0]]
 
 
 def settings(model: str, method: str) -> dict[str, Words]:

@@ -35,7 +35,15 @@ def find(name: str | Path, shipped: Path | None = None) -> Path:
         if os.path.exists(candidate):
             return candidate
     beside = {path.stem: given.with_name(path.name) for candidate in candidates for path in _yaml_files(candidate.parent)}
-    raise UserError(f"no config file {str(given)!r}{_hint(given, beside or _shipped_files(root))}")
+    elsewhere = _shipped_files(root)
+    moved = {given.stem: elsewhere[given.stem]} if given.stem in elsewhere else {}
+    raise UserError(f"no config file {str(given)!r}{_hint(given, moved or beside or elsewhere)}")
+
+
+def method_file(name: str) -> str:
+    """The file of a method by its bare name: of the zoo where it is there, else of conf/method."""
+    in_zoo = (shipped_conf() / "method" / "zoo" / f"{name}.yaml").exists()
+    return f"conf/method/{'zoo/' * in_zoo}{name}.yaml"
 
 
 def _hint(given: Path, files: dict[str, Path]) -> str:
@@ -48,7 +56,7 @@ def _hint(given: Path, files: dict[str, Path]) -> str:
 
 
 def _shipped_files(root: Path) -> dict[str, Path]:
-    return {path.stem: Path("conf", path.relative_to(root)) for folder in sorted(root.glob("*/")) for path in _yaml_files(folder)}
+    return {path.stem: Path("conf", path.relative_to(root)) for path in sorted(root.rglob("*.y*ml"))}
 
 
 def _yaml_files(folder: Path) -> list[Path]:

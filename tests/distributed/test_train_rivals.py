@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import ltrec.run.train as training
+from benchmarks.harness.conf_methods import FILES
 from ltrec.config.load import load
 from tests.support.ranks import act_as_rank
-from tests.support.source_tree import ROOT
 from tests.support.spawn import spawn
 from tests.support.tiny_run import checkpoint, column, tiny_data, tiny_words
 
@@ -43,7 +43,7 @@ def train_all(rank: int, size: int, data: Path, out: Path) -> None:
         act_as_rank(rank, size)
     for name, words in RUNS.items():
         known = [word for word in tiny_words(data, out / name) if not word.startswith("objective.")]
-        method = ROOT / f"conf/method/{name.split(',')[0]}.yaml"
+        method = FILES[name.split(",")[0]][0]
         training.train(load([method], [*known, *COMMON, *words]))
 
 

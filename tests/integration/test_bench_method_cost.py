@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from benchmarks.harness.conf_methods import FILES
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 from tests.support.commands import ROOT, environment
 from tests.support.timeouts import scaled
@@ -28,7 +29,7 @@ def test_every_method_has_a_ratio(tmp_path):
     assert result == json.loads((tmp_path / "cost.json").read_text())
     assert result["refused"] == {}
     timed = {name.partition(",")[0] for name in result["methods"]}
-    assert timed == {path.stem for path in (ROOT / "conf" / "method").glob("*.yaml")}
+    assert timed == {*FILES}
     joint = result["methods"]["joint"]
     assert (joint["time_ratio"], joint["processor_ratio"], joint["steps"]) == (1.0, 1.0, 2)
     assert result["busy"] == max(row["busy"] for row in result["methods"].values())

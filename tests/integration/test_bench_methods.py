@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from benchmarks.harness.conf_methods import FILES
 from ltrec.config.load import dump, load
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 from tests.support.commands import ROOT, environment
@@ -52,7 +53,7 @@ def test_settings_load_and_differ(tables):
     for protocol in tables.PROTOCOLS.values():
         for config in protocol.configs.values():
             for method in protocol.methods:
-                files = [ROOT / config, ROOT / "conf" / "method" / f"{method}.yaml"]
+                files = [ROOT / config, FILES[method][0]]
                 assert all(re.fullmatch("[a-z-]+", name) for name in protocol.settings.get(method, {})), "a part of folder names"
                 trees = [dump(load(files, words)) for words in protocol.settings.get(method, {tables.PLAIN: ()}).values()]
                 assert len(set(trees)) == len(trees), f"{method} in {config}"

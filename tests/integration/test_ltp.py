@@ -3,6 +3,7 @@
 import pytest
 
 import ltrec.run.train as training
+from benchmarks.harness.conf_methods import FILES
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from tests.support.killed_run import train_killed
@@ -35,7 +36,7 @@ QUICK = {"adversarial": MOMENTS[:1], "ltp": MOMENTS[:1], "plugged": MOMENTS[1:]}
 def config(data, out, name):
     method, more = RUNS[name]
     words = tiny_words(data, out, "trainer.max_epochs=2", "trainer.log_every_steps=1", "optim.eps=1e-3", *more)
-    return load([ROOT / f"conf/method/{method}.yaml"], words)
+    return load([FILES[method][0]], words)
 
 
 @pytest.fixture(scope="module")

@@ -27,13 +27,14 @@ from unittest import mock
 import torch
 
 import ltrec.run.train as training
+from benchmarks.harness.conf_methods import FILES
 from ltrec.config.load import load
 from ltrec.run import preflight
 from tests.support.source_tree import ROOT
 from tests.support.tiny_run import checkpoint, column, tiny_data, tiny_words
 
 FOLDER = ROOT / "tests/goldens"
-METHODS = sorted(path.stem for path in (ROOT / "conf/method").glob("*.yaml"))
+METHODS = sorted(FILES)
 STEPS = 30
 SWITCH = 15
 TOLERANCE = 1e-9
@@ -59,14 +60,15 @@ def run(method: str, folder: Path, *words: str, nudge: float = 0.0) -> dict[str,
     """Run a method.
 
     Args:
-        method: a file of conf/method.
+        method: of conf/method or its zoo.
         folder: an empty one.
         words: settings that change it.
         nudge: relative size of random changes of the initial weights, as another machine might make them.
     """
     data = tiny_data(folder / "data")
     known = [w for w in tiny_words(data, folder / "runs") if not w.startswith("objective.")]
-    file, said = [ROOT / f"conf/method/{method}.yaml"], [*known, *COMMON, *words]
+    path, more = FILES[method]
+    file, said = [path], [*known, *COMMON, *more, *words]
     chosen = load(file, said)
     if chosen.switch is not None and chosen.switch.by != "step":
         said += [f"{chosen.trained_plugin_section}.switch.{word}" for word in ("by=step", f"at={SWITCH}")]

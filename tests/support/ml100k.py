@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.harness.conf_methods import FILES
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.data.fetch import fetch
@@ -69,4 +70,5 @@ def small_config(method: str, data: Path, out: Path, *more: str) -> RunConfig:
         "evaluation.bootstrap_samples=100",
         *more,
     ]
-    return load([ROOT / f"conf/method/{method}.yaml"], words)
+    path, more = FILES[method]
+    return load([path], [*more, *words])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.harness.conf_methods import FILES
 from benchmarks.harness.former import former, words_of_today
 from benchmarks.harness.ledger import key_of
 from ltrec.config.load import load
@@ -23,7 +24,7 @@ KNOWN = {
 
 @pytest.mark.parametrize(("method", "words"), KNOWN)
 def test_a_key_is_what_it_was(method: str, words: str) -> None:
-    config = load([ROOT / f"conf/method/{method}.yaml"], list(words_of_today(tuple(words.split()))))
+    config = load([FILES[method][0]], list(words_of_today(tuple(words.split()))))
     assert key_of(config, "d") == KNOWN[method, words]
 
 

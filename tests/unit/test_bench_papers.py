@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from benchmarks.harness.conf_methods import FILES
 from ltrec.config.load import dump, load
 from ltrec.evaluation.pooled_auc import pooled_auc, sampled_scores
 from ltrec.run.build.components import build_histories, open_data
@@ -41,7 +42,7 @@ def test_settings_load_and_differ(bench):
         for side in claim.sides:
             for config in side.protocol.configs.values():
                 for method in side.protocol.methods:
-                    files = [ROOT / config, ROOT / "conf" / "method" / f"{method}.yaml"]
+                    files = [ROOT / config, FILES[method][0]]
                     settings = side.protocol.settings.get(method, {"as-is": ()})
                     assert all(re.fullmatch("[a-z-]+", name) for name in settings), "a part of folder names"
                     trees = [dump(load(files, [*side.words, *words])) for words in settings.values()]
@@ -78,7 +79,7 @@ def test_the_paper_s_loss_is_the_paper_s(bench):
                 for method in side.protocol.methods:
                     settings = side.protocol.settings.get(method, {"as-is": ()})
                     for words in settings.values():
-                        found = load([ROOT / config, ROOT / f"conf/method/{method}.yaml"], [*side.words, *words])
+                        found = load([ROOT / config, FILES[method][0]], [*side.words, *words])
                         if claim.paper != "fairness":
                             assert found.objective.name == wanted[0] and found.model.width <= 50
                             assert found.evaluation.candidates == ("full" if claim.paper == "ltp" else "sampled")

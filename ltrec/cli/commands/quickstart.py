@@ -12,6 +12,7 @@ from ltrec.cli.commands.fetch import fetch
 from ltrec.cli.commands.prepare import prepare
 from ltrec.cli.commands.report import report
 from ltrec.cli.commands.train import train
+from ltrec.config.files import method_file
 from ltrec.config.load import load, split_arguments
 from ltrec.core.errors import UserError, nearest
 from ltrec.terminal.screen import Screen, speaking
@@ -22,7 +23,7 @@ BASE = "joint"
 
 def quickstart(
     dataset: Annotated[str, typer.Option(help="ml-100k, or synthetic where there is no network.")] = "ml-100k",
-    method: Annotated[str, typer.Option(help="A file of conf/method, to be held against joint training.")] = "recommended",
+    method: Annotated[str, typer.Option(help="A file of conf/method or its zoo, held against joint training.")] = "recommended",
     smoke: Annotated[bool, typer.Option("--smoke", help="One short epoch each: does the whole way work?")] = False,
 ) -> None:
     """From nothing to a report: SASRec trained jointly, SASRec with the recommended method, what the gate says of head and tail.
@@ -62,7 +63,7 @@ def _training(dataset: str, method: str) -> list[str]:
     return [
         f"conf/data/{dataset}.yaml",
         "conf/experiment/quickstart.yaml",
-        f"conf/method/{method}.yaml",
+        method_file(method),
         f"name=quickstart-{method}",
     ]
 

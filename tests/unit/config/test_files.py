@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ltrec.config.files import find, shipped_conf
+from ltrec.config.files import find, method_file, shipped_conf
 from ltrec.core.errors import UserError
 
 
@@ -76,6 +76,22 @@ def test_a_slip_in_a_method_finds_the_method_and_not_another(shipped: Path, slip
         UserError, match=rf"^no config file 'conf/method/{slip}\.yaml' \(did you mean 'conf/method/{meant}\.yaml'\?\)$"
     ):
         find(f"conf/method/{slip}.yaml", shipped)
+
+
+def test_a_file_in_another_folder_is_named(shipped: Path) -> None:
+    (shipped / "method" / "zoo").mkdir(parents=True)
+    for name in ("melt", "zoo/mgda"):
+        (shipped / "method" / f"{name}.yaml").touch()
+    with pytest.raises(UserError, match=r"\(did you mean 'conf/method/zoo/mgda\.yaml'\?\)$"):
+        find("conf/method/mgda.yaml", shipped)
+
+
+def test_a_method_is_found_by_its_name() -> None:
+    assert [method_file(name) for name in ("pin", "melt", "nobody")] == [
+        "conf/method/pin.yaml",
+        "conf/method/zoo/melt.yaml",
+        "conf/method/nobody.yaml",
+    ]
 
 
 def test_shipped_conf_is_inside_a_wheel_and_beside_a_checkout(shipped: Path, tmp_path: Path) -> None:

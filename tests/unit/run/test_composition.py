@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from ltrec.config.files import method_file
 from ltrec.config.load import load
 from ltrec.config.source import read_file
 from ltrec.core.errors import UserError
@@ -25,7 +26,7 @@ from tests.support.shards import random_users, write_dataset
 from tests.support.source_tree import ROOT
 
 MODELS = sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml"))
-METHODS = sorted(path.stem for path in (ROOT / "conf/method").glob("*.yaml"))
+METHODS = sorted(path.stem for path in (ROOT / "conf/method").rglob("*.yaml"))
 PAIRS = [(model, method) for model in MODELS for method in METHODS]
 
 REFUSED = {
@@ -75,7 +76,7 @@ def test_there_are_pairs() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_says_nothing_of_data_or_model(method: str) -> None:
-    settings = read_file(ROOT / f"conf/method/{method}.yaml", method)
+    settings = read_file(ROOT / method_file(method), method)
     assert {setting.key.split(".")[0] for setting in settings} <= METHOD_SECTIONS
     for section, keys in METHOD_KEYS.items():
         assert {setting.key for setting in settings if setting.key.startswith(f"{section}.")} <= keys
@@ -86,7 +87,7 @@ def test_a_method_says_nothing_of_data_or_model(method: str) -> None:
 
 @pytest.mark.parametrize(("model", "method"), PAIRS, ids=[f"{model}-{method}" for model, method in PAIRS])
 def test_every_pair_is_built_or_refused_for_its_reason(data: Path, model: str, method: str) -> None:
-    names = (f"conf/model/{model}.yaml", f"conf/method/{method}.yaml")
+    names = (f"conf/model/{model}.yaml", method_file(method))
     if (model, method) in REFUSED:
         with pytest.raises(UserError, match=REFUSED[model, method]) as caught:
             put_together(data, *names)

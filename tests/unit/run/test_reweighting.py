@@ -8,13 +8,13 @@ from collections import defaultdict
 import pytest
 import torch
 
+from benchmarks.harness.conf_methods import FILES
 from ltrec.config.load import load
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.run.build.components import build_module, build_plan, open_data
 from ltrec.run.build.strategies import build_stratified_options
 from tests.support.shards import random_users, write_dataset
-from tests.support.source_tree import ROOT
 from tests.support.streaming import epochs
 
 WORDS = [
@@ -32,7 +32,7 @@ class Case:
     """A method on 192 users of three strata, eight steps a pass; float64, no dropout, exact softmax."""
 
     def __init__(self, folder, method, *words):
-        self.config = load([ROOT / f"conf/method/{method}.yaml"], [f"data.path={folder}", *WORDS, *words])
+        self.config = load([FILES[method][0]], [f"data.path={folder}", *WORDS, *words])
         self.data = open_data(self.config)
         self.plan = build_plan(self.config, self.data)
         self.stage = build_module(self.config, self.data, self.plan).double()
