@@ -19,7 +19,7 @@ from tests.support.commands import ltrec
 from tests.support.extra_callbacks import extra
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
-from tests.support.tiny_run import checkpoint, column, lines_of, same, tiny_data, tiny_words
+from tests.support.tiny_run import checkpoint, column, lines_of, same, tiny_words
 
 STAGES = (1, 2, 3)
 EXACT = ["model.dropout=0", "trainer.log_every_steps=1", "optim.eps=1e-3", "optim.weight_decay=0.1", "trainer.max_steps=5"]
@@ -153,11 +153,6 @@ def train_fast(rank, data, out):
     spoil_shard(rank, out / "spoilt", "last", Path.unlink)
     for name in ("killed", "spoilt"):
         train(data, out / name, *words)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

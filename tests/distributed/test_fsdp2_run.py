@@ -22,7 +22,7 @@ from tests.support.naive_strata import naive_step
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
 from tests.support.streaming import epochs
-from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, tiny_config, tiny_data, tiny_words
+from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, tiny_config, tiny_words
 
 SHARDED, ALONE = ("gradients.name=stratified", "strategy.name=fsdp2"), "gradients.name=stratified"
 EXACT = ["model.dropout=0", "trainer.log_every_steps=1", "optim.eps=1e-3", "optim.weight_decay=0.1"]
@@ -76,11 +76,6 @@ def train_all(rank, data, out):
     for name in ("killed", "spoilt"):
         train(data, out / name, *SHARDED, *STATEFUL)
     train_killed(data, out / "halved", *SHARDED, *STATEFUL, "model.dropout=0")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

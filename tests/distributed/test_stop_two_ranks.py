@@ -14,7 +14,7 @@ import pytest
 from ltrec.launch.torchrun import FRESH_STORE
 from tests.support.commands import environment, ltrec, start
 from tests.support.killable_job import lines_written, wait_for, workers
-from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, refuse_differences, tiny_data, tiny_words, trained_by
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, refuse_differences, tiny_words, trained_by
 
 EPOCHS = 40
 LAST = EPOCHS * STEPS_PER_EPOCH
@@ -28,11 +28,6 @@ WORDS = [
 ]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

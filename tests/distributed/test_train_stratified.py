@@ -11,7 +11,7 @@ from tests.support.commands import ltrec
 from tests.support.ranks import act_as_rank
 from tests.support.shards import random_users, write_dataset
 from tests.support.spawn import spawn
-from tests.support.tiny_run import checkpoint, column, same, tiny_data, tiny_words, trained_by
+from tests.support.tiny_run import checkpoint, column, same, tiny_words, trained_by
 
 SPARING = ["trainer.checkpoint_every_steps=0", "trainer.validate_every_epochs=8"]
 EVERY_STEP = ["model.dropout=0", "trainer.log_every_steps=1", *SPARING]
@@ -61,11 +61,6 @@ def train_quick(rank, size, data, single, out):
     train_all(rank, size, QUICK, data, out)
     for name, words in ONE_STRATUM.items():
         training.train(configuration(single, out / "single" / name, words))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from tests.support.killed_run import train_killed
 from tests.support.ranks import act_as_rank
 from tests.support.scripted import script_validation
 from tests.support.spawn import spawn
-from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, same, tiny_config, tiny_data
+from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, same, tiny_config
 
 PLUGGED = ["plugin.name=bottleneck", "plugin.switch.by=step", "plugin.switch.at=5", "trainer.log_every_steps=1"]
 EXACT = ["model.dropout=0", "optim.eps=1e-3", "optim.weight_decay=0.1", "optim.schedule=constant"]
@@ -58,11 +58,6 @@ def train_plain(rank, data, out):
 def train_quick(rank, data, out):
     train_all(rank, 2, DDP, QUICK, data, out)
     train_plain(rank, data, out)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

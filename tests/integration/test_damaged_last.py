@@ -19,21 +19,9 @@ from ltrec.reporting.html import write_report
 from ltrec.run.folder.config_file import read_config
 from ltrec.run.folder.provenance_file import read_provenance
 from tests.support.killed_run import train_killed
-from tests.support.tiny_run import checkpoint, refuse_differences, same, tiny_config, tiny_data
+from tests.support.tiny_run import checkpoint, refuse_differences, same, tiny_config
 
 KILLED_AT = 7  # of 12 steps; every step is saved
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data, tmp_path_factory):
-    out = tmp_path_factory.mktemp("undisturbed")
-    training.train(tiny_config(data, out))
-    return out / "r"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.commands import command, environment
 from tests.support.timeouts import scaled
-from tests.support.tiny_run import tiny_data, tiny_words
+from tests.support.tiny_run import tiny_words
 
 _BECOME = "import os, sys; exec(sys.argv[1]); os.execv(sys.argv[2], sys.argv[2:])"
 
@@ -31,11 +31,6 @@ def ends(words, *, before="", where=None, **variables):
     err = done.stderr.decode("utf-8", "backslashreplace")
     assert "Traceback" not in err + done.stdout.decode("utf-8", "backslashreplace"), err
     return done.returncode, err.splitlines()
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,10 @@ from ltrec.run.train import train
 from ltrec.training.callbacks.telemetry import Telemetry
 from tests.support.commands import ltrec, start
 from tests.support.killable_job import lines_written, wait_for, workers
-from tests.support.tiny_run import checkpoint, lines_of, refuse_differences, tiny_data, tiny_words
+from tests.support.tiny_run import checkpoint, lines_of, refuse_differences, tiny_words
 
 EPOCHS = 40  # 160 steps: long enough to be met in the middle
 WORDS = [f"trainer.max_epochs={EPOCHS}", "trainer.patience=0", "trainer.log_every_steps=1", "trainer.checkpoint_every_steps=3"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 def finish(data, out: Path, *, processes=1) -> Path:

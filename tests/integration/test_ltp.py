@@ -10,7 +10,7 @@ from tests.support.killed_run import train_killed
 from tests.support.ranks import act_as_rank
 from tests.support.source_tree import ROOT
 from tests.support.spawn import spawn
-from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, tiny_data, tiny_words
+from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, tiny_words
 
 PLUGGED = [
     "plugin.name=bottleneck",
@@ -37,11 +37,6 @@ def config(data, out, name):
     method, more = RUNS[name]
     words = tiny_words(data, out, "trainer.max_epochs=2", "trainer.log_every_steps=1", "optim.eps=1e-3", *more)
     return load([FILES[method][0]], words)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 def train_killed_and_not(rank, size, data, out, names):

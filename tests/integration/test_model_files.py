@@ -10,7 +10,7 @@ from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
 from tests.support.commands import ltrec
 from tests.support.source_tree import ROOT
-from tests.support.tiny_run import checkpoint, tiny_data, tiny_words, trained_by
+from tests.support.tiny_run import checkpoint, tiny_words, trained_by
 
 MODELS = sorted((ROOT / "conf/model").glob("*.yaml"))
 NAMES = [path.stem for path in MODELS]
@@ -36,11 +36,6 @@ WAYS = [
 def tiny(data, out, name, *words):
     common = [w for w in tiny_words(data, out) if not w.startswith(("model.", "objective."))]
     return load([], [*common, f"model.name={name}", "model.width=8", "model.dropout=0", *SMALL[name], *words])
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,18 +12,6 @@ from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, refuse_differenc
 EPOCHS = 3
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data, tmp_path_factory):
-    out = tmp_path_factory.mktemp("undisturbed")
-    training.train(tiny_config(data, out))
-    return out / "r"
-
-
 @pytest.mark.parametrize("first", [True, False], ids=["before-saving", "after-saving"])
 @pytest.mark.parametrize(
     ("step", "hook"),

@@ -7,7 +7,7 @@ import ltrec.run.train as training
 from tests.support.killed_run import train_killed
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
-from tests.support.tiny_run import checkpoint, lines_of, refuse_differences, same, tiny_config, tiny_data
+from tests.support.tiny_run import checkpoint, lines_of, refuse_differences, same, tiny_config
 
 RULES = {
     "group_dro": ["gradients.rule.name=group_dro", "gradients.rule.eta=0.5", "gradients.mode=per_stratum"],
@@ -25,11 +25,6 @@ MOMENTS = [(2, "batch"), (4, "validation"), (7, "batch")]
 
 def config(data, out, *words):
     return tiny_config(data, out, "gradients.name=stratified", "trainer.max_epochs=2", *words)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -6,7 +6,7 @@ import ltrec.run.train as training
 from tests.support.killed_run import train_killed
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
-from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, same, tiny_config, tiny_data
+from tests.support.tiny_run import checkpoint, column, lines_of, refuse_differences, same, tiny_config
 
 PLUGGED = ["gradients.name=stratified", "plugin.name=bottleneck", "trainer.log_every_steps=1", "optim.weight_decay=0.1"]
 CLOCKS = {
@@ -25,11 +25,6 @@ CLOCKS = {
     ),
 }
 """Clock -> words, first step of the second stage where it is known beforehand."""
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 def config(data, out, clock):

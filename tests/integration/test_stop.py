@@ -15,15 +15,10 @@ from tests.support.commands import start
 from tests.support.extra_callbacks import extra
 from tests.support.killable_job import lines_written
 from tests.support.timeouts import scaled
-from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, refuse_differences, tiny_config, tiny_data, tiny_words
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, refuse_differences, tiny_config, tiny_words
 
 WORDS = ["trainer.checkpoint_every_steps=0", "trainer.log_every_steps=1", "trainer.listen_every_steps=1", "trainer.patience=0"]
 LONG = [*WORDS, "trainer.max_epochs=60"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

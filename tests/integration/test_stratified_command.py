@@ -8,7 +8,7 @@ from ltrec.cli.main import main
 from ltrec.core.errors import UserError
 from ltrec.core.losses import ExampleLosses
 from ltrec.training.module import BackboneModule
-from tests.support.tiny_run import checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
+from tests.support.tiny_run import checkpoint, column, lines_of, same, tiny_config, tiny_words
 
 WEIGHTED, REPLAY = "gradients.mode=weighted", "gradients.mode=replay"
 IMPOSSIBLE = {
@@ -25,11 +25,6 @@ IMPOSSIBLE = {
     "unknown policy": (["gradients.nonfinite=skipp"], "did you mean 'skip'?"),
     "negative probe": (["gradients.probe_every_steps=-1"], "probe_every_steps must be at least 0"),
 }
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.parametrize(("words", "message"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)

@@ -11,15 +11,10 @@ import pytest
 
 from tests.support.source_tree import ROOT
 from tests.support.terminal import Terminal
-from tests.support.tiny_run import tiny_data, tiny_words
+from tests.support.tiny_run import tiny_words
 
 EPOCH = re.compile(r"epoch +\d+/\d+  loss \d")
 GAUGE = re.compile("[━╌]{5,}")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

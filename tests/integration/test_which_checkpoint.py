@@ -12,14 +12,9 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report
 from tests.support.killed_run import train_killed
 from tests.support.scripted import script_validation
-from tests.support.tiny_run import tiny_config, tiny_data
+from tests.support.tiny_run import tiny_config
 
 CONSTANT = "optim.schedule=constant"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 def scripted(data, out, values, *words):

@@ -3,6 +3,9 @@
 import pytest
 
 from tests.support.slurm_cluster import Cluster, why_not
+from tests.support.tiny_fixtures import data
+
+__all__ = ["data"]
 
 FIGURES = pytest.StashKey[list]()
 

@@ -7,14 +7,9 @@ import pytest
 
 from tests.support.commands import KEY, ltrec
 from tests.support.slurm_run import LAST_STEP, WORDS, launch
-from tests.support.tiny_run import checkpoint, refuse_differences, tiny_data, tiny_words
+from tests.support.tiny_run import checkpoint, refuse_differences, tiny_words
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,11 @@
 import pytest
 
 from tests.support.slurm_run import launch
-from tests.support.tiny_run import checkpoint, tiny_data
+from tests.support.tiny_run import checkpoint
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
 
 SHORT = ("trainer.max_epochs=10", "plugin.switch.at=24")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

@@ -22,11 +22,6 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
 def sources(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("sources")
     return {kind: training.train(tiny_config(data, out / kind, *words)).path for kind, words in KINDS.items()}

@@ -15,7 +15,7 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import detect
 from tests.support.shards import User, leave_one_out, random_users, write_dataset
-from tests.support.tiny_run import tiny_config, tiny_data, tiny_words
+from tests.support.tiny_run import tiny_config, tiny_words
 
 MEMORY = ["plugin.name=memory", "trainer.max_epochs=2", "evaluation.bootstrap_samples=50", "plugin.weights=[0,0.5,0.9]"]
 MODELS = {
@@ -36,11 +36,6 @@ def words_of(name, data, out):
     """The words of a model; one that has no heads is told of none."""
     words = tiny_words(data, out, *MEMORY, *MODELS[name])
     return words if name.startswith("sasrec") else [word for word in words if not word.startswith("model.heads=")]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 def choices(run):

@@ -22,14 +22,9 @@ from ltrec.run.build.components import build_histories, open_data
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.config_file import read_config
 from ltrec.run.process.processes import detect
-from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_data, tiny_words
+from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_words
 
 MEMORY = ["plugin.name=memory", "evaluation.bootstrap_samples=100"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,9 @@ from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import detect
 from ltrec.run.train import train
 from tests.support.shards import leave_one_out, write_dataset
-from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_data
+from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config
 
 STRATIFIED = ("gradients.name=stratified", "trainer.max_epochs=1")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 def test_training_knows_two_strata_and_reports_three(data, tmp_path):

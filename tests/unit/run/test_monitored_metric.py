@@ -9,12 +9,7 @@ from ltrec.run.build.components import build_histories, build_validator, open_da
 from ltrec.run.build.monitored_metric import refuse_monitor
 from ltrec.run.train import train
 from tests.support.shards import random_users, write_dataset
-from tests.support.tiny_run import STEPS_PER_EPOCH, lines_of, tiny_config, tiny_data
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
+from tests.support.tiny_run import STEPS_PER_EPOCH, lines_of, tiny_config
 
 
 @pytest.fixture(scope="module")

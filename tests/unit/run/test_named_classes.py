@@ -11,7 +11,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.chain import DIGEST
 from ltrec.run.train import train
-from tests.support.tiny_run import tiny_config, tiny_data
+from tests.support.tiny_run import tiny_config
 
 OWN = "tests.support.own_classes"
 
@@ -22,11 +22,6 @@ def logger(name, /, **init_args):
 
 def callback(name, /, **init_args):
     return f"trainer.callbacks=[{{class_path: {name}, init_args: {json.dumps(init_args)}}}]"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 def test_an_own_logger_and_callback_get_everything_and_survive_a_resume(data, tmp_path):

@@ -5,14 +5,9 @@ import pytest
 from ltrec.core.errors import UserError
 from ltrec.run.train import train
 from tests.support.killed_run import train_killed
-from tests.support.tiny_run import checkpoint, column, refuse_differences, tiny_config, tiny_data
+from tests.support.tiny_run import checkpoint, column, refuse_differences, tiny_config
 
 SHARE = ("gradients.name=stratified", "plugin.name=bottleneck", "plugin.switch.by=share", "plugin.switch.at=0.25")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.parametrize("epochs", [2, 5])

@@ -20,7 +20,7 @@ from ltrec.run.build.components import build_module, build_plan, open_data
 from ltrec.strategy.plugins import correct, plugins_of, with_all
 from tests.support.engine_run import Bench
 from tests.support.naive_strata import naive_step
-from tests.support.tiny_run import tiny_data, tiny_words
+from tests.support.tiny_run import tiny_words
 
 KINDS = {
     "bottleneck": ["plugin.name=bottleneck"],
@@ -30,11 +30,6 @@ KINDS = {
 }
 CASES = [(model, kind) for model in ("sasrec", "gru4rec", "din") for kind in KINDS if (model, kind) != ("din", "melt")]
 PRIOR_K = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,11 +9,6 @@ from tests.support.tiny_run import checkpoint, tiny_config, tiny_data
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
 def old(data, tmp_path_factory):
     return train(tiny_config(data, tmp_path_factory.mktemp("old"), "trainer.max_epochs=1")).checkpoints / "last.ckpt"
 

@@ -13,11 +13,6 @@ from tests.support.tiny_run import tiny_config, tiny_data, tiny_words
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
 def trained(data, tmp_path_factory):
     """A run, to be copied."""
     return train(tiny_config(data, tmp_path_factory.mktemp("trained"), "trainer.max_epochs=1")).path

@@ -16,7 +16,7 @@ from ltrec.tracking.config import TrackingConfig
 from ltrec.tracking.keys import CLOCKS
 from ltrec.tracking.wandb import EPOCHS, Tracked, WandbLogger, open_run, unreachable
 from tests.support.commands import KEY, ltrec
-from tests.support.tiny_run import checkpoint, column, lines_of, tiny_config, tiny_data, tiny_words
+from tests.support.tiny_run import checkpoint, column, lines_of, tiny_config, tiny_words
 from tests.support.wandb_file import (
     artifacts,
     config_of,
@@ -32,11 +32,6 @@ from tests.support.wandb_file import (
 
 STEP = "trainer/global_step"
 NOBODY = "http://127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(autouse=True)

@@ -8,12 +8,7 @@ import ltrec.run.train as training
 from ltrec.training.callbacks.weight_average import AVERAGE, WeightAverage
 from tests.support.extra_callbacks import extra
 from tests.support.scripted import script_validation
-from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, same, tiny_config, tiny_data
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, same, tiny_config
 
 
 def train(data, out, *words):

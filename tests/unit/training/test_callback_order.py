@@ -5,7 +5,6 @@ import pkgutil
 import random
 import re
 
-import pytest
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, LambdaCallback, ModelCheckpoint
 
@@ -14,7 +13,7 @@ import ltrec.run.train as training
 from ltrec.training import callbacks as room
 from ltrec.training.callbacks import in_order, priority_of
 from ltrec.training.callbacks.checkpoints import Checkpoints
-from tests.support.tiny_run import checkpoint, tiny_config, tiny_data
+from tests.support.tiny_run import checkpoint, tiny_config
 
 TABLE = {name: int(number) for number, name in re.findall(r"^ {3,}(-?\d+) +(\w+) ", room.__doc__, re.MULTILINE)}
 """Priority of each callback as the package documents it."""
@@ -42,11 +41,6 @@ def test_every_callback_has_a_priority_of_its_own_and_is_in_the_table():
     assert priorities == {name: number for name, number in TABLE.items() if name != "yours"}
     assert len(set(TABLE.values())) == len(TABLE) and list(TABLE.values()) == sorted(TABLE.values(), reverse=True)
     assert TABLE["yours"] == priority_of(LambdaCallback()) == 0
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 def test_a_run_with_everything_has_the_tables_order(data, tmp_path, monkeypatch):

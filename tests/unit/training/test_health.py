@@ -14,14 +14,9 @@ from ltrec.training import clocks
 from ltrec.training.callbacks import health
 from ltrec.training.callbacks.health import Health, resident_bytes
 from ltrec.training.clocks import HostClock
-from tests.support.tiny_run import tiny_config, tiny_data, trained_by
+from tests.support.tiny_run import tiny_config, trained_by
 
 PHASES = ("loader", "compute", "optimizer", "other")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 def written(run):

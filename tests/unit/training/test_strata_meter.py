@@ -18,7 +18,7 @@ from ltrec.run import preflight
 from ltrec.training.callbacks.telemetry import gradient_norm
 from ltrec.training.strata_meter import StrataMeter
 from tests.support.extra_callbacks import extra
-from tests.support.tiny_run import lines_of, refuse_differences, tiny_config, tiny_data
+from tests.support.tiny_run import lines_of, refuse_differences, tiny_config
 
 
 def random_report(step, strata, generator, *, gram=True, absent=0.3):
@@ -190,11 +190,6 @@ class Reporting(SingleDeviceStrategy):
 
 def report_of(step):
     return random_report(step, 3, torch.Generator().manual_seed(step), gram=step % 2 == 0)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

@@ -19,16 +19,11 @@ from ltrec.run.process.processes import detect
 from tests.support.extra_callbacks import extra
 from tests.support.scripted import script_validation
 from tests.support.shards import random_users, write_dataset
-from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, same, tiny_config, tiny_data, tiny_words
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, same, tiny_config, tiny_words
 
 PLUGGED = ["gradients.name=stratified", "plugin.name=bottleneck", "trainer.log_every_steps=1"]
 SIXTH = ["plugin.switch.by=share", "plugin.switch.at=0.16666667"]
 NEVER = ["plugin.switch.by=plateau", "plugin.switch.at=100"]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 def train(data, out, *words):

@@ -11,12 +11,7 @@ from ltrec.core.errors import UserError
 from ltrec.training.module import BackboneModule, ExampleLosses
 from tests.support.extra_callbacks import extra
 from tests.support.scripted import script_validation
-from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, tiny_config, tiny_data
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, lines_of, tiny_config
 
 
 def train(data, out, *words):

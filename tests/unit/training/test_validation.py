@@ -15,12 +15,7 @@ from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import detect
 from ltrec.run.train import train
 from tests.support.shards import leave_one_out, write_dataset
-from tests.support.tiny_run import checkpoint, lines_of, tiny_config, tiny_data
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
+from tests.support.tiny_run import checkpoint, lines_of, tiny_config
 
 
 @pytest.mark.parametrize("which", ["best", "last"])

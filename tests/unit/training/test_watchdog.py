@@ -11,7 +11,7 @@ from ltrec.data.stream.loader import StreamLoader
 from ltrec.run.train import train
 from ltrec.training.callbacks.watchdog import Watchdog
 from tests.support.timeouts import scaled
-from tests.support.tiny_run import tiny_config, tiny_data
+from tests.support.tiny_run import tiny_config
 
 TRAINER = SimpleNamespace(global_rank=3, global_step=7)
 
@@ -78,11 +78,6 @@ def test_beats_keep_it_quiet_and_nothing_is_left(tmp_path):
     dog.on_exception(TRAINER, None, RuntimeError())
     dog.on_train_end(TRAINER, None)  # a second time does nothing
     assert notes == [] and not (tmp_path / "stalls").exists()
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 def test_a_run_whose_loader_hangs_says_where_and_goes_on(data, tmp_path, monkeypatch, capsys):

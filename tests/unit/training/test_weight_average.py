@@ -21,14 +21,9 @@ from ltrec.training.callbacks.weight_average import AVERAGE
 from ltrec.training.module import BackboneModule
 from tests.support.extra_callbacks import extra
 from tests.support.naive_average import naive_average
-from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, same, tiny_config, tiny_data, tiny_words
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, column, same, tiny_config, tiny_words
 
 EMA = "trainer.ema=0.9"
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
