@@ -20,6 +20,7 @@ TABLES = {
     "RULES": "ltrec.aggregation",
     "EMPHASES": "ltrec.objectives.emphasis",
     "PLUGINS": "ltrec.models.plugins",
+    "OPTIMIZERS": "ltrec.optim",
 }
 
 

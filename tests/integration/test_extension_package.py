@@ -11,90 +11,19 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import ROOT, ltrec
+from tests.support.pages import PAGES, blocks
 from tests.support.tiny_run import tiny_data
 
-MODELS = '''
-"""A backbone that remembers two items, a rule that goes by roots of counts, a prior that is the tail."""
-
-from dataclasses import dataclass
-
-import torch
-from torch import nn
-
-from ltrec.aggregation import RULES
-from ltrec.aggregation.fixed import ByCounts
-from ltrec.causal.prior import PRIORS
-from ltrec.models.backbones import BACKBONES
-from ltrec.models.scoring import all_scores, last_states
-
-
-@dataclass(frozen=True)
-class LastTwoConfig:
-    name: str = "last_two"
-    width: int = 8
-
-
-class LastTwo(nn.Module):
-    def __init__(self, num_items, max_len, *, width=8):
-        super().__init__()
-        self.items = nn.Embedding(num_items + 1, width, padding_idx=0)
-        self.before = nn.Linear(width, width)
-
-    @property
-    def item_table(self):
-        return self.items.weight
-
-    def encode(self, batch):
-        vectors = self.items(batch.items_T)
-        first = torch.zeros(len(vectors), dtype=torch.bool)
-        first[batch.offsets[:-1][batch.lengths_B > 0]] = True
-        return vectors + self.before(vectors.roll(1, 0).masked_fill(first[:, None], 0.0))
-
-    def final_states(self, batch):
-        return last_states(self.encode, batch, self.item_table)
-
-    def scores(self, batch):
-        return all_scores(self.final_states(batch), self.item_table)
-
-    def forward(self, batch):
-        return self.encode(batch)
-
-
-@dataclass(frozen=True)
-class RootsConfig:
-    name: str = "roots"
-    power: float = 0.5
-
-
-def roots(empty, *, power):
-    def weigh(counts):
-        shares = empty(counts) * counts.double() ** power
-        return shares / shares.sum().clamp(min=1e-12)
-
-    return ByCounts(weigh)
-
-
-BACKBONES.register("last_two", config=LastTwoConfig, build=LastTwo)
-RULES.register("roots", kind="linear", config=RootsConfig, build=roots)
-PRIORS.register("mostly_tail", build=lambda population: population.users_K / torch.arange(1, len(population.users_K) + 1))
-'''
-
-METRICS = '''
-"""One metric at every cutoff."""
-
-import numpy as np
-
-from ltrec.evaluation.metrics import METRICS
-
-METRICS.register("top_half", title="Upper half", build=lambda rank, candidates, k: (2 * rank <= k).astype(float))
-'''
+MODELS, METRICS = blocks(PAGES["docs/extending.md"], "python")
+"""The page's own examples."""
 
 WORDS = [
     "imports=[their_models]",
     "model.name=last_two",
+    "model.width=8",
     "gradients.name=stratified",
     "gradients.rule.name=roots",
-    "rule.power=0.25",
+    "gradients.rule.power=0.25",
     "gradients.prior.name=mostly_tail",
     "evaluation.metrics=[top_half]",
     "evaluation.bootstrap_samples=50",
