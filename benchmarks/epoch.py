@@ -124,7 +124,7 @@ class Run:
         self.loss = loss.item()
         self.targets += batch.targets_T.numel()
         self.pairs += int((batch.lengths_B * (batch.lengths_B + 1)).sum()) // 2
-        self.slots += attention_layout(batch.offsets, batch.items_T.numel(), self.model.max_len).num_slots
+        self.slots += attention_layout(batch.offsets, batch.items_T.numel(), self.model.max_len).num_cells
 
     def flops(self) -> float:
         """Floating-point operations of one epoch's matrix products, forward and backward, real positions only."""

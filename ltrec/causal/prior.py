@@ -18,7 +18,7 @@ such users has no share in any of these:
               that multilingual and multi-task training uses for its corpora (T5: Raffel et al. 2020, section 3.5.2, without its
               size limit; XLM-R calls 1/T alpha)
     class_balanced  proportional to M_z (1 - beta) / (1 - beta^M_z), with M_z examples in the data: see below
-    explicit  as told
+    explicit  as given
 
 PIN's release takes the plain mean over its K groups, i.e. `uniform`; its groups appear to hold equally many users, for which
 `user`, `tempered` and `uniform` are the same.
@@ -108,7 +108,7 @@ class Prior(Variant[Tensor]):
     """A row of `PRIORS`; `build` is Population and options -> shares up to a common factor, not negative, float64 [K].
 
     Attributes:
-        counts_examples: it looks at the training examples, which must be counted first.
+        counts_examples: it uses the numbers of training examples, which must be counted first.
     """
 
     counts_examples: bool = False
@@ -137,7 +137,7 @@ def prior_of(
         name: of `PRIORS`.
         users_K: users per stratum who bring a target (the stream's `Trained`).
         events_K: their training events.
-        examples_K: training examples per stratum (`expected.examples_K`); only priors with `counts_examples` look at them.
+        examples_K: training examples per stratum (`expected.examples_K`); only priors with `counts_examples` use them.
         options: the prior's own, as in its config: temperature, beta, shares.
 
     Raises:

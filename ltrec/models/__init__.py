@@ -1,1 +1,1 @@
-"""Networks that turn sequences into states and states into item scores. They know neither losses nor data sets."""
+"""Networks that turn sequences into states and states into item scores. Independent of losses and data sets."""

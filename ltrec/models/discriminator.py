@@ -1,4 +1,4 @@
-"""A discriminator behind a gradient reversal: it learns to tell head from tail users by their states; the states learn to hide it.
+"""A discriminator behind a gradient reversal: it learns to classify states as head or tail users'; the states learn to prevent it.
 
     forward   logit = MLP(state)
     backward  the MLP gets its own gradient; the state gets it times -weight (Ganin & Lempitsky, ICML 2015)

@@ -1,12 +1,12 @@
-"""Where packed positions sit while attention looks at them: the one place of a packed model that has padding.
+"""The padded form of packed positions for attention, the only part of a packed model with padding.
 
 Everything but attention works on [T, D], one line per real position. Attention needs rectangles, so rows are gathered by falling
 length into groups [rows, length], each as long as its longest row:
 
-    row lengths 5 2 4 2      group 0: a a a a a     group 1: b b     slots of all groups lie one behind the other
+    row lengths 5 2 4 2      group 0: a a a a a     group 1: b b     cells of all groups lie one behind the other
                                       c c c c .              d d
 
-Rows are filled from the left. Under a causal mask no real position can then see a padding slot, and no padding mask is needed.
+Rows are filled from the left. Under a causal mask no real position can then see a padding cell, and no padding mask is needed.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ import torch
 from torch import Tensor
 
 GROUP_WASTE = 64
-"""Padding slots that a group may collect. A further group costs about as much time as one or two hundred slots do (kernel calls
+"""Padding cells that a group may collect. A further group costs about as much time as one or two hundred cells do (kernel calls
 for every block, forward and backward), so few groups with little waste beat many without any; measured on short shopping
 histories: 22 % padding with 128 rows, 14 % with 256."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionLayout:
-    """Slots of the padded form.
+    """Cells of the padded form.
 
     Attributes:
-        slot_T: int64 [T], the slot of every packed position; all distinct.
-        groups: (rows, length) of every rectangle, in the order of their slots.
+        cell_T: int64 [T], the cell of every packed position; all distinct.
+        groups: (rows, length) of every rectangle, in the order of their cells.
     """
 
-    slot_T: Tensor
+    cell_T: Tensor
     groups: tuple[tuple[int, int], ...]
 
     @property
-    def num_slots(self) -> int:
-        """Slots of all groups together, padding included."""
+    def num_cells(self) -> int:
+        """Cells of all groups together, padding included."""
         return sum(rows * length for rows, length in self.groups)
 
     def pad(self, values_TC: Tensor) -> list[Tensor]:
-        """Spread packed values over their slots: one tensor [rows, length, C] per group, zero in padding slots."""
-        padded_SC = values_TC.new_zeros(self.num_slots, values_TC.shape[1]).index_copy(0, self.slot_T, values_TC)
+        """Spread packed values over their cells: one tensor [rows, length, C] per group, zero in padding cells."""
+        padded_SC = values_TC.new_zeros(self.num_cells, values_TC.shape[1]).index_copy(0, self.cell_T, values_TC)
         parts = torch.split(padded_SC, [rows * length for rows, length in self.groups])
         return [part.view(rows, length, -1) for part, (rows, length) in zip(parts, self.groups, strict=True)]
 
     def unpad(self, groups: Sequence[Tensor]) -> Tensor:
         """The inverse of `pad`: [T, C] from one tensor [rows, length, C] per group."""
-        slots_SC = torch.cat([group.flatten(0, 1) for group in groups])
-        return take_distinct(slots_SC, self.slot_T)
+        cells_SC = torch.cat([group.flatten(0, 1) for group in groups])
+        return take_distinct(cells_SC, self.cell_T)
 
 
 def attention_layout(offsets: Tensor, num_positions: int, max_len: int) -> AttentionLayout:
@@ -60,19 +60,19 @@ def attention_layout(offsets: Tensor, num_positions: int, max_len: int) -> Atten
     group of `max_len`.
     """
     lengths_B = offsets[1:] - offsets[:-1]
-    first_slot_B = torch.arange(lengths_B.numel(), device=offsets.device) * max_len
+    first_cell_B = torch.arange(lengths_B.numel(), device=offsets.device) * max_len
     groups: tuple[tuple[int, int], ...] = ((lengths_B.numel(), max_len),)
     if offsets.device.type == "cpu":
         groups = length_groups(torch.bincount(lengths_B).tolist())
         width_B = torch.tensor([length for rows, length in groups for _ in range(rows)], dtype=torch.int64)
-        first_slot_B = torch.zeros_like(lengths_B)  # empty rows stay outside of all groups
-        first_slot_B[lengths_B.argsort(descending=True)[: width_B.numel()]] = width_B.cumsum(0) - width_B
-    shift_T = torch.repeat_interleave(first_slot_B - offsets[:-1], lengths_B, output_size=num_positions)
+        first_cell_B = torch.zeros_like(lengths_B)  # empty rows stay outside of all groups
+        first_cell_B[lengths_B.argsort(descending=True)[: width_B.numel()]] = width_B.cumsum(0) - width_B
+    shift_T = torch.repeat_interleave(first_cell_B - offsets[:-1], lengths_B, output_size=num_positions)
     return AttentionLayout(shift_T + torch.arange(num_positions, device=offsets.device), groups)
 
 
 def length_groups(rows_of_length: Sequence[int], waste: int = GROUP_WASTE) -> tuple[tuple[int, int], ...]:
-    """Cut rows, longest first, into groups (rows, length) with at most `waste` padding slots each.
+    """Cut rows, longest first, into groups (rows, length) with at most `waste` padding cells each.
 
     `rows_of_length[l]` is the number of rows with l positions; empty rows belong to no group.
     """
@@ -101,10 +101,10 @@ class _TakeDistinct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, source_SC: Tensor, index_T: Tensor) -> Tensor:
         ctx.save_for_backward(index_T)
-        ctx.num_slots = source_SC.shape[0]
+        ctx.num_cells = source_SC.shape[0]
         return source_SC.index_select(0, index_T)
 
     @staticmethod
     def backward(ctx: Any, grad_TC: Tensor) -> tuple[Tensor, None]:
         (index_T,) = ctx.saved_tensors
-        return grad_TC.new_zeros(ctx.num_slots, grad_TC.shape[1]).index_copy(0, index_T, grad_TC), None
+        return grad_TC.new_zeros(ctx.num_cells, grad_TC.shape[1]).index_copy(0, index_T, grad_TC), None

@@ -14,7 +14,7 @@ which no ranking sees: log((1 - w) / Z), or w log e - log Z. What is left is
 
     mix   log(exp(s_i) + w / (1 - w) q_i Z)        log   s_i + w log(1 + q_i / e)
 
-so an item that is nobody's neighbour, q_i = 0, keeps the network's score to the bit, and the others rise. Hence w = 0, or a user
+so an item that is no neighbour, q_i = 0, keeps the network's score to the bit, and the others rise. Hence w = 0, or a user
 none of whose candidates is remembered, is the network's ranking exactly; no probability is ever formed that could underflow and
 tie, however many items there are and however sure the network is; and scores stay on the network's scale, comparable within a user.
 Where the network's part of a mix is too small for float32 to show, equally remembered items keep the network's order all the same.

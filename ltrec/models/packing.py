@@ -19,26 +19,26 @@ from ltrec.models.layout import take_distinct
 
 @dataclass(frozen=True, slots=True)
 class TimeLayout:
-    """Slots of the time-ordered form.
+    """Cells of the time-ordered form.
 
     Attributes:
-        slot_T: int64 [T], the slot of every packed position; all distinct.
+        cell_T: int64 [T], the cell of every packed position; all distinct.
         alive: int64 [length] on the CPU, rows alive at each time, never rising.
-        num_slots: their sum.
+        num_cells: their sum.
     """
 
-    slot_T: Tensor
+    cell_T: Tensor
     alive: Tensor
-    num_slots: int
+    num_cells: int
 
     def by_time(self, values_TC: Tensor) -> PackedSequence:
-        """Packed values [T, C] in order of time; zero in slots without a position."""
-        slots_SC = values_TC.new_zeros(self.num_slots, values_TC.shape[1]).index_copy(0, self.slot_T, values_TC)
-        return PackedSequence(slots_SC, self.alive)
+        """Packed values [T, C] in order of time; zero in cells without a position."""
+        cells_SC = values_TC.new_zeros(self.num_cells, values_TC.shape[1]).index_copy(0, self.cell_T, values_TC)
+        return PackedSequence(cells_SC, self.alive)
 
     def by_row(self, sequence: PackedSequence) -> Tensor:
         """The inverse of `by_time`: [T, C]."""
-        return take_distinct(sequence.data, self.slot_T)
+        return take_distinct(sequence.data, self.cell_T)
 
 
 def time_layout(offsets: Tensor, num_positions: int, max_len: int) -> TimeLayout:
@@ -50,7 +50,7 @@ def time_layout(offsets: Tensor, num_positions: int, max_len: int) -> TimeLayout
 
 
 def tight_layout(offsets: Tensor, num_positions: int) -> TimeLayout:
-    """As many slots as positions; on the CPU."""
+    """As many cells as positions; on the CPU."""
     lengths_B = offsets[1:] - offsets[:-1]
     rank_B = torch.empty_like(lengths_B)
     rank_B[lengths_B.argsort(descending=True, stable=True)] = torch.arange(lengths_B.numel())

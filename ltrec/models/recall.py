@@ -1,4 +1,4 @@
-"""Recall: what a history's items have as neighbours, recent items first.
+"""Recall: neighbours of a history's items, weighted by recency.
 
     m(h) = sum_j decay^(n-1-j) M[h_j]        over the last items h_1 ... h_n of the history
 
@@ -25,7 +25,7 @@ def recall(items_T: Tensor, offsets: Tensor, item_VN: Tensor, weight_VN: Tensor,
         item_VN: int [V+1, N], neighbours of each item, 0 = none.
         weight_VN: float32 [V+1, N], their weights, 0 where there is none.
         decay: what every step back in the history multiplies a weight with.
-        last: items of a history that are looked at.
+        last: how many of a history's last items count.
     """
     ends_B, lengths_B = offsets[1:], offsets.diff()
     memory_BV = weight_VN.new_zeros(lengths_B.numel(), item_VN.shape[0])

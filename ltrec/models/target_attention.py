@@ -1,4 +1,4 @@
-"""Target attention: what a history says about one candidate (DIN, Zhou et al., KDD 2018, with dot products for its network).
+"""Target attention: the history summarised for one candidate (DIN, Zhou et al., KDD 2018, with dot products for its network).
 
     r = sum_l softmax_l(<W_q t, W_k h_l> / sqrt(D)) W_v h_l
 
@@ -33,7 +33,7 @@ def attend(query_RQD: Tensor, key_value_RLC: Tensor, visible: Tensor) -> Tensor:
     Args:
         query_RQD: queries; R may be 1, the same for all rows.
         key_value_RLC: keys and values side by side, [R, L, 2 D].
-        visible: bool, broadcast to [R, Q, L]; every query sees one slot at least.
+        visible: bool, broadcast to [R, Q, L]; every query sees one cell at least.
     """
     key, value = key_value_RLC.chunk(2, dim=-1)
     query = query_RQD.expand(len(key), -1, -1)
@@ -47,9 +47,9 @@ def causal(length: int, per_position: int, device: torch.device) -> Tensor:
 
 
 def rectangle(batch: SequenceBatch, rows_R: Tensor, values_TC: Tensor) -> tuple[Tensor, Tensor]:
-    """Some rows of packed values as [R, L, C], filled from the left, and which slots are real: bool [R, 1, L].
+    """Some rows of packed values as [R, L, C], filled from the left, and which cells are real: bool [R, 1, L].
 
-    An empty row keeps one slot, of zeros, so that a softmax over it stays a number: what is attended to is zero, an empty sum.
+    An empty row keeps one cell, of zeros, so that a softmax over it stays a number: what is attended to is zero, an empty sum.
     """
     lengths_R = batch.lengths_B[rows_R]
     place = torch.arange(max(1, int(lengths_R.max())), device=values_TC.device)

@@ -1,7 +1,7 @@
 """The k best items of every row, the same on every run: equal scores are ordered by item id.
 
-Library top-k picks among equals as its algorithm pleases. Only rows whose k-th and (k+1)-th scores are equal can suffer from that,
-so only those are done again by hand.
+The order of ties in `torch.topk` is unspecified. It matters only in rows whose k-th and (k+1)-th scores are equal, so only those
+are sorted again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Losses per example. None of them reduces: what is averaged over what is decided further up, per stratum and over all ranks.
+"""Losses per example. None of them reduces: averaging, per stratum and over all ranks, is done by the caller.
 
 softmax          exact, over the whole catalogue
 sampled_softmax  over sampled items, corrected towards the exact one
@@ -27,7 +27,7 @@ class Loss(Variant[Objective]):
     """A row of `OBJECTIVES`; `build` returns an `Objective`.
 
     Attributes:
-        needs_states: it needs a state per position; else it is a `CandidateObjective`, content with scores of candidates.
+        needs_states: it needs a state per position; else it is a `CandidateObjective`, which takes scores of candidates.
         cross_entropy: the loss is -log p of the true item, among all items or some.
         couples_rows: a row's loss depends on the other rows of its micro-batch.
     """

@@ -3,11 +3,11 @@
     -[ R log p + (1 - R) log(1 - p) ]       R = 1 for a head user, p = discriminator(state)
 
 Gradient reversal sits inside the discriminator, so one loss makes the discriminator better and the states harder to tell apart.
-It is part of every loss that training reports. What the game comes to is told beside it:
+It is part of every training loss that is logged, and has two metrics of its own:
 
-    adversary/loss        mean cross-entropy over positions; log 2 = 0.693 where the discriminator knows nothing
-    adversary/accuracy    mean of the shares of head users' and of tail users' positions that it is right about; 1/2 where it knows
-                          nothing. Balanced, because most positions are a head user's: calling everyone head is right about them
+    adversary/loss        mean cross-entropy over positions; log 2 = 0.693 is chance
+    adversary/accuracy    balanced accuracy: the mean of the shares of head users' and of tail users' positions classified
+                          correctly; 1/2 is chance. Most positions are head users', so plain accuracy would reward a constant
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ class Adversary(nn.Module):
         self._verdicts = seen if self._verdicts is None else self._verdicts + seen
 
     def take(self) -> Tensor:
-        """What was met since the last call, float64 [2, 3]: tail and head users' positions, those judged right, sum of losses."""
+        """Counts since the last call, float64 [2, 3]: positions of tail and head users, the correct ones, sum of losses."""
         taken, self._verdicts = self._verdicts, None
         nothing = torch.zeros(2, 3, dtype=torch.float64, device=next(self.parameters()).device)
         return nothing if taken is None else taken
 
 
 def adversary_metrics(verdicts: Tensor) -> dict[str, float]:
-    """The keys above of a sum of what `Adversary.take` gave; none that is not finite, or whose users are missing."""
+    """The metrics above from a sum of `Adversary.take`'s values; without those that are non-finite or lack users."""
     count_C, right_C, loss_C = verdicts.unbind(1)
     line = {"adversary/loss": float(loss_C.sum() / count_C.sum()), "adversary/accuracy": float((right_C / count_C).mean())}
     return {key: value for key, value in line.items() if math.isfinite(value)}

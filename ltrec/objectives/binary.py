@@ -1,4 +1,4 @@
-"""Binary losses: BCE as SASRec had it, and gBCE, which undoes the overconfidence that few negatives cause.
+"""Binary losses: BCE as in SASRec, and gBCE, which corrects the overconfidence caused by few negatives.
 
     l_n = -( beta log sigmoid(s_t) + sum_k log(1 - sigmoid(s_k)) ) / (M + 1)
     beta = alpha ( t (1 - 1/alpha) + 1/alpha ),     alpha = M / (V - 1), the sampling rate

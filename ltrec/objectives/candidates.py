@@ -1,4 +1,4 @@
-"""Scores of a target and of its negatives: the ground that all sampled losses share.
+"""Scores of a target and of its negatives, shared by all sampled losses.
 
 Every example has candidates of its own, so the scores are many short inner products of scattered table rows. Written plainly that
 is a gather of N x M rows, kept for the backward pass, and its gradient another N x M rows to be scattered. Here the forward pass
@@ -43,7 +43,7 @@ def candidate_logits(states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, neg
 
 
 def scored_candidates(score: ScoreCandidates, targets_N: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
-    """What `candidate_logits` returns, of a scorer without states: in float32 (float64 stays), the scorer having chosen its own."""
+    """As `candidate_logits`, for a scorer without states: float32 (float64 stays), whatever precision the scorer computes in."""
     negatives_NM = negatives.expand(len(targets_N), -1)
     (logits,) = in_full_precision(score(torch.cat([targets_N[:, None], negatives_NM], 1)))
     return logits[:, 0], logits[:, 1:].masked_fill(negatives_NM == targets_N[:, None], -torch.inf)

@@ -1,4 +1,4 @@
-"""What a loss is asked: the Objective protocols, and the coordinates of its random draws."""
+"""The Objective protocols, and the keys of their random draws."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ScoreCandidates = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Coordinates of a step's negatives: the same draws on any rank, in any batch layout, before and after a resume.
+    """Keys of a step's negatives: the same draws on any rank, in any batch layout, before and after a resume.
 
     Attributes:
         seed: the run's seed.
@@ -55,7 +55,7 @@ class Objective(Protocol):
 
 @runtime_checkable
 class CandidateObjective(Objective, Protocol):
-    """An Objective that only looks at the scores of a target and of its negatives: it can do without states."""
+    """An Objective that needs only the scores of a target and of its negatives, no states."""
 
     def of_candidates(self, score: ScoreCandidates, targets_N: Tensor, draw: Draw) -> Tensor:
         """Loss of every example [N], as if the scores came from states; the same draws. `score` is called once."""

@@ -1,4 +1,4 @@
-"""Negative items: where they are drawn from, and how a draw is a pure function of (seed, step, example).
+"""Negative items: the distributions they are drawn from; a draw is a pure function of (seed, step, example).
 
 A proposal turns 64 hashed bits into an item and knows the item's log-probability q, which the logQ correction needs. No generator
 is involved: the same example gets the same negatives on any rank, in any batch layout, before and after a resume.
@@ -31,7 +31,7 @@ class Proposal(Protocol):
 
 
 class UniformProposal(nn.Module):
-    """Every item alike."""
+    """Uniform over the items."""
 
     def __init__(self, train_count: Tensor) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class PopularityProposal(nn.Module):
         return torch.where(place - column < stay[column], column, other[column]) + 1
 
     def log_prob(self, items: Tensor) -> Tensor:
-        """log q; items that are never drawn count as if they had occurred once, so that no infinity can spread."""
+        """log q; items that are never drawn count as if they had occurred once, so that it is finite."""
         return cast(Tensor, self.table)[items]
 
 

@@ -1,4 +1,4 @@
-"""Groups of parameters: the trunk and the plugins. They have learning rates of their own, and one may have to stand still.
+"""Groups of parameters: the trunk and the plugins. Each has its own learning rate, and one may be frozen for a while.
 
 A group is an optimiser's `param_groups` entry with a `name`; several entries (with and without weight decay) may share one name.
 """
@@ -17,7 +17,7 @@ GROUPS = (TRUNK, PLUGINS)
 
 
 def drop_gradients(optimizer: Optimizer, group: str) -> None:
-    """Leave the optimiser nothing to do for a group: no update, no decay, no moment, and no part in the norm that is clipped."""
+    """Remove a group's gradients: no update, no decay, no moments, and no part in the clipped norm."""
     for entry in optimizer.param_groups:
         if entry["name"] == group:
             for parameter in entry["params"]:
@@ -25,10 +25,10 @@ def drop_gradients(optimizer: Optimizer, group: str) -> None:
 
 
 def forget(optimizer: Optimizer, group: str) -> None:
-    """Let the optimiser's state of a group begin anew, its count of steps included.
+    """Reset the optimiser's state of a group, its step count included.
 
-    Parameters whose gradients were dropped have none. DeepSpeed knows no dropped gradients: its optimisers have counted steps of
-    zeros, which would weaken the correction of Adam's first moments.
+    Parameters whose gradients were dropped have none. DeepSpeed cannot drop gradients: its optimisers have counted steps of
+    zeros, which would distort Adam's bias correction.
     """
     for entry in optimizer.param_groups:
         if entry["name"] == group:
@@ -39,6 +39,6 @@ def forget(optimizer: Optimizer, group: str) -> None:
 
 
 def hold_still(parameters: Iterable[nn.Parameter]) -> None:
-    """Turn gradients into zeros as they appear, where nobody can drop them later because the stack keeps them to itself (ZeRO)."""
+    """Zero gradients by hooks, where they cannot be dropped later because the engine owns them (ZeRO)."""
     for parameter in parameters:
         parameter.register_hook(torch.zeros_like)  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ class Decay(Row):
     """A row of `SCHEDULES`; `build` maps progress through the decay phase, 0..1, to a factor that is then lifted to `final_ratio`.
 
     Attributes:
-        needs_length: it falls towards the end of training, so it must be told how long that is.
+        needs_length: it falls towards the end of training, whose length it needs.
     """
 
     build: Callable[[float], float]

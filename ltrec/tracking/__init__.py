@@ -1,1 +1,1 @@
-"""What a run leaves behind: metrics.jsonl, Weights & Biases, provenance."""
+"""Records of a run: metrics.jsonl, Weights & Biases, provenance."""

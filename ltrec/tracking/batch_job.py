@@ -1,4 +1,4 @@
-"""Which Slurm job this is, in numbers and names that are nobody's secret."""
+"""Which Slurm job this is, from variables that hold no secrets."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _WANTED = {
 
 
 def slurm_job(variables: Mapping[str, str]) -> dict[str, str]:
-    """What Slurm says of the job, by our names; empty outside one."""
+    """The job's id, name, array task, nodes, ...; empty outside Slurm."""
     return {name: variables[variable] for name, variable in _WANTED.items() if variable in variables}
 
 
 def group_of(job: Mapping[str, str]) -> str | None:
-    """The tasks of one array belong together, whoever submitted it."""
+    """One group for the tasks of a Slurm array; None outside one."""
     return f"slurm-{job['array_job_id']}" if "array_job_id" in job else None

@@ -1,4 +1,4 @@
-"""Which code this is: a digest of every file of the package, whatever its version number says."""
+"""A digest of every file of the package: it changes with the code, also where the version number does not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def package_files(package: Path = PACKAGE) -> list[Path]:
-    """The package's files, without what Python compiled from them, in the order of their paths."""
+    """The package's files without compiled ones, sorted by path."""
     return sorted(path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 

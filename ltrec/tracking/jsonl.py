@@ -45,7 +45,7 @@ class JsonlLogger(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Append one line; numbers that JSON cannot hold become null."""
+        """Append one line; non-finite numbers become null."""
         if self._before is None:
             self._before = self.digest()
         line, self._before = linked({"step": step, **{k: _number(v) for k, v in metrics.items()}}, self._before)
@@ -66,7 +66,7 @@ class JsonlLogger(Logger):
 
     @rank_zero_only
     def flush(self) -> None:
-        """Return once all that was written would survive a power cut: what counts the bytes must not outlive them."""
+        """Sync the file to disk, before a checkpoint records its size."""
         if self.path.exists():
             with open(self.path, "rb") as handle:
                 os.fsync(handle.fileno())
@@ -74,7 +74,7 @@ class JsonlLogger(Logger):
 
     @rank_zero_only
     def truncate(self, size: int) -> None:
-        """Forget everything after the first `size` bytes, and what is then no whole line."""
+        """Cut the file after its last whole line within the first `size` bytes."""
         self._before = None
         if self.size() == 0:
             return
@@ -84,7 +84,7 @@ class JsonlLogger(Logger):
 
 
 def what_is_wrong(path: Path, size: int, digest: str) -> str | None:
-    """What has become of the lines that a checkpoint counted; None when they are all there.
+    """What is wrong with the lines that were written before a checkpoint; None when they are all there.
 
     Args:
         path: metrics.jsonl.

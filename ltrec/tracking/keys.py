@@ -1,7 +1,7 @@
-"""Every key of metrics.jsonl and W&B, and how W&B sums a run up by it. Keys are stable: dashboards are built on them.
+"""Every key of metrics.jsonl and W&B, and how W&B summarises a run by it. Keys are stable: dashboards depend on them.
 
-<z> is a stratum's number, 0 the least active; <metric> is hr@10, ndcg@10; <group> is head, tail or stratum=<z>. Clocks speak
-in `throughput/` and `health/` alone: everything else is the same whenever a run is repeated.
+<z> is a stratum's number, 0 the least active; <metric> is hr@10, ndcg@10; <group> is head, tail or stratum=<z>. Only
+`throughput/` and `health/` depend on a clock: everything else is the same whenever a run is repeated.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ KEYS = (
     Key("lr", "learning rate of the trunk"),
     Key("lr/plugins", "of the plugins"),
     Key("grad_norm", "norm of the gradient before clipping"),
-    Key("strata/*", "what strata did: count, missing, weight, grad_norm, cosine, conflict, ess, fallbacks, skipped"),
-    Key("adversary/*", "how well the discriminator tells head from tail users"),
+    Key("strata/*", "per stratum: count, missing, weight, grad_norm, cosine, conflict, ess, fallbacks, skipped"),
+    Key("adversary/*", "loss and accuracy of the discriminator between head and tail users"),
     Key("val/*", "<metric> of the validation, overall or of a <group>", "max"),
     Key("test/*", "<metric> of the test, once the run is evaluated and reported; summary only", "max"),
     Key("gate/*", "the verdict against each baseline, in the words of the screen and the page; summary only"),

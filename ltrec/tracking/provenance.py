@@ -28,7 +28,7 @@ LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pyarrow", "duckdb", "omegac
 
 
 def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> dict[str, Any]:
-    """Everything needed to repeat a run, as JSON values. No environment variable is, and no secret."""
+    """Everything needed to repeat a run, as JSON values; no environment variables and no secrets."""
     origin = {
         "run_id": secrets.token_hex(4),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),

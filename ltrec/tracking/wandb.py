@@ -2,7 +2,7 @@
 
 `online` without an API key, or without a way to the server, becomes `offline` with one line that says so; offline files lie in the
 run folder and `wandb sync` sends them later. A resumed run goes on under its id: offline W&B keeps a folder for each start, and
-`wandb sync` puts them together. What W&B raises once the run is open is told in one line, and ends tracking, not training.
+`wandb sync` puts them together. An error of W&B's once the run is open is printed in one line and ends tracking, not training.
 
 Artifacts are sent from where they lie, not from copies: offline, they must still lie there when they are synced.
 """
@@ -73,7 +73,7 @@ class WandbLogger(Logger):
         run: the open run.
         tracked: what it is about.
         with_checkpoints: whether checkpoints are sent, too.
-        on_note: hears what a user should know.
+        on_note: called with each line that a user should read.
     """
 
     def __init__(self, run: Run, tracked: Tracked, *, with_checkpoints: bool, on_note: Callable[[str], None]) -> None:
@@ -126,7 +126,7 @@ class WandbLogger(Logger):
             self.run.log({EPOCHS: wandb.Table(columns=[*columns], data=[*rows])})
 
     def _try(self, send: Callable[[], None]) -> None:
-        """What goes wrong is told once; from then on nothing is sent."""
+        """The first error is printed; from then on nothing is sent."""
         import wandb
 
         if self._lost:
@@ -146,7 +146,7 @@ def wandb_logger(tracking: TrackingConfig, tracked: Tracked, on_note: Callable[[
     Args:
         tracking: what the user asked for.
         tracked: the run.
-        on_note: hears what a user should know.
+        on_note: called with each line that a user should read.
     """
     run = open_run(tracking, tracked, on_note)
     if run is None:
@@ -172,7 +172,7 @@ def open_run(tracking: TrackingConfig, tracked: Tracked, on_note: Callable[[str]
     on_note(f"Weights & Biases: offline, files in {tracked.folder.wandb}; 'wandb sync' sends them")
     try:
         return _started("offline", tracking, tracked)
-    except wandb.Error as error:  # a name that it does not like: nothing that comes and goes
+    except wandb.Error as error:  # a name that it refuses: not a passing failure
         way_out = "change tracking.*, or use tracking.wandb=off"
         raise UserError(f"Weights & Biases refuses this run: {first_line(error)}; {way_out}") from None
 
@@ -213,7 +213,7 @@ def send_checkpoints(run: Run, tracked: Tracked) -> None:
 
     for checkpoint in (path for path in tracked.folder.existing_checkpoints() if path.name not in (PREVIOUS, ASIDE)):
         artifact = wandb.Artifact(f"model-{tracked.run_id}", type="model", metadata={"run": tracked.name})
-        where = checkpoint.resolve()  # of two slots that take turns
+        where = checkpoint.resolve()  # of the two files that take turns
         if where.is_dir():
             artifact.add_dir(str(where), name=checkpoint.name, skip_cache=True, policy="immutable")
         else:
@@ -231,7 +231,7 @@ def send_report(
         tracked: the run.
         report: the folder that `ltrec report` wrote.
         summary: test metrics and verdicts by key.
-        on_note: hears what a user should know.
+        on_note: called with each line that a user should read.
     """
     import wandb
 

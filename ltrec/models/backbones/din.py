@@ -1,4 +1,4 @@
-"""DIN with dot-product target attention, as the public release of PIN has it: the candidate asks the history about itself.
+"""DIN with dot-product target attention, as the public release of PIN has it: the candidate is the query over the history.
 
     target     t   = tanh(dense_target(e_target))
     history    h_l = tanh(dense_history(e_l))             one item table for both, a dense layer each; no positions, no user ids

@@ -5,8 +5,8 @@
     copies       fine-tuning by group: a whole copy of the trunk per stratum
     melt         MELT's user branch: one linear map from the states of short histories to those of long ones
 
-A kind wraps a trunk and is a backbone itself (`WithPlugins`): it sleeps, passing everything through, until `wake` is called at the
-switch of stages.
+A kind wraps a trunk and is a backbone itself (`WithPlugins`): inactive, the identity, until `wake` is called at the switch of
+stages.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PluginConfig = NoPluginConfig | BottleneckConfig | CopiesConfig | MeltConfig
 
 @runtime_checkable
 class WithPlugins(Scorer, Protocol):
-    """A trunk with plugins. Also an Encoder or a CandidateScorer, if it can be one: ask it, not the trunk."""
+    """A trunk with plugins. Also an Encoder or a CandidateScorer where it can be: check the wrapper, not the trunk."""
 
     trunk: Any
 
@@ -57,7 +57,7 @@ class WithPlugins(Scorer, Protocol):
 
 @runtime_checkable
 class RoutedByRow(Protocol):
-    """A backbone that is several: every row belongs to one of them."""
+    """A backbone made of several, each row going through one of them."""
 
     def parts(self, batch: SequenceBatch) -> list[tuple[nn.Module, Tensor]]:
         """The backbones that a batch needs, each with the numbers of its rows."""

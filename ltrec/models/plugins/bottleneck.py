@@ -167,5 +167,5 @@ def plug(trunk: nn.Module, **options: Any) -> Bottleneck:
 
 
 def _key(place: str) -> str:
-    """A name that nn.ModuleDict has no method of."""
+    """A key that is no attribute of nn.ModuleDict."""
     return f"at_{place}"

@@ -4,8 +4,8 @@
     wake        every stratum's copy takes over the trunk's values
     stage 2     a row goes through the copy of its stratum, and its loss trains nothing else
 
-Nothing holds the strata together but their common start: what a copy gains by fitting its group it pays in data, most where the
-group is small. The copies' item tables differ, so these are K models and no common table to score with: no `Encoder`, whatever the
+The strata share nothing but their common start: a copy fits its group at the price of less data, most where the group is
+small. The copies' item tables differ, so these are K models and no common table to score with: no `Encoder`, whatever the
 trunk is. Training runs them one by one (`parts`).
 
 Memory: K + 1 models and their optimiser's states, from the start, so that a checkpoint's names never change; mode per_stratum holds

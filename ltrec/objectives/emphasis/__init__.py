@@ -1,8 +1,8 @@
-"""Emphasis: which examples count for more, judged by their own loss. It maps losses to losses, so everything above stays as it is.
+"""Emphasis: weights on examples by their own loss. It maps losses to losses; nothing else changes.
 
-none    every example alike
-focal   examples that the model gets wrong (Lin et al., ICCV 2017)
-cvar    the worst share of the global micro-batch alone (CVaR-DRO); of its users where a user is an example
+none    equal weights
+focal   more weight on examples that the model gets wrong (Lin et al., ICCV 2017)
+cvar    only the worst share of the global micro-batch (CVaR-DRO); of its users where a user is an example
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Emphasis(Protocol):
     coupled: bool
 
     def __call__(self, loss_N: Tensor) -> Tensor:
-        """New losses [N], whose gradient is what will be followed."""
+        """Reweighted losses [N], which are minimised."""
 
 
 @runtime_checkable
 class Choice(Protocol):
-    """An Emphasis that chooses among examples by weights; what an example is, others say."""
+    """An Emphasis that weighs examples, whatever an example is (a target or a user)."""
 
     def weights(self, loss_N: Tensor) -> Tensor:
         """Weights [N], without a gradient."""

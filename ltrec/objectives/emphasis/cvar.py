@@ -16,7 +16,7 @@ fast-dro (Levy et al., NeurIPS 2020) with sequences for examples.
 
 The N losses are those of one *micro-batch over all ranks*, so the result does not depend on how rows are spread. With
 trainer.accumulate=A a step follows the mean of A such figures, each over its own worst share: not the CVaR of the whole step,
-whose tau is known only after the last forward pass. Every rank must call, for the losses travel.
+whose tau is known only after the last forward pass. Every rank must call it: the losses are gathered.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ltrec.objectives.draw import Gather
 
 @dataclass(frozen=True, slots=True)
 class CVaRConfig:
-    """The worst losses alone."""
+    """Only the worst losses."""
 
     name: str = "cvar"
     """Key in EMPHASES."""

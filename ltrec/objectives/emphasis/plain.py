@@ -1,4 +1,4 @@
-"""No emphasis: every example alike."""
+"""No emphasis: all examples weigh the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DIN against loops over rows, positions, candidates and slots; its two roads, chunks, plugins and bytes."""
+"""DIN against loops over rows, positions, candidates and cells; its two roads, chunks, plugins and bytes."""
 
 import itertools
 import math
@@ -79,8 +79,8 @@ def naive_catalogue(model, batch, plugin=None):
 def one_rectangle(offsets, num_positions, max_len):
     """The layout of an accelerator: all rows, empty ones too, in one group."""
     rows = torch.repeat_interleave(torch.arange(offsets.numel() - 1), offsets.diff(), output_size=num_positions)
-    slots = rows * max_len + torch.arange(num_positions) - offsets[rows]
-    return AttentionLayout(slots, ((offsets.numel() - 1, max_len),))
+    cells = rows * max_len + torch.arange(num_positions) - offsets[rows]
+    return AttentionLayout(cells, ((offsets.numel() - 1, max_len),))
 
 
 def gradients(scores, model):

@@ -51,7 +51,7 @@ def test_groups_cover_all_rows_within_the_waste_allowed(lengths, waste):
 def test_a_group_of_equal_lengths_has_no_padding():
     layout = attention_layout(offsets_of([3, 3, 3]), 9, max_len=50)
     assert layout.groups == ((3, 3),)
-    assert layout.num_slots == 9
+    assert layout.num_cells == 9
 
 
 def test_unpad_passes_gradients_through_unchanged():

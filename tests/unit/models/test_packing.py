@@ -59,4 +59,4 @@ def test_back_and_forth_with_gradients(lengths, kind):
 
 def test_on_the_cpu_the_layout_is_tight():
     offsets, values = numbered([3, 0, 5])
-    assert time_layout(offsets, len(values), 9).num_slots == 8
+    assert time_layout(offsets, len(values), 9).num_cells == 8

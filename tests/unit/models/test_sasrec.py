@@ -164,8 +164,8 @@ def test_one_rectangle_gives_the_states_of_many(positions, monkeypatch):
         assert len(attention_layout(batch.offsets, 19, MAX_LEN).groups) == 4
         grouped = model.encode(batch)
     first = torch.arange(5) * MAX_LEN
-    slots = torch.cat([first[row] + torch.arange(length) for row, length in enumerate(batch.lengths_B.tolist())])
-    monkeypatch.setattr(sasrec, "attention_layout", lambda *_: AttentionLayout(slots, ((5, MAX_LEN),)))
+    cells = torch.cat([first[row] + torch.arange(length) for row, length in enumerate(batch.lengths_B.tolist())])
+    monkeypatch.setattr(sasrec, "attention_layout", lambda *_: AttentionLayout(cells, ((5, MAX_LEN),)))
     assert_close(model.encode(batch), grouped, rtol=0, atol=1e-12)
 
 
