@@ -1,4 +1,4 @@
-"""`ltrec launch local`: one run, which this process becomes, or several, which it looks after."""
+"""`ltrec launch local`: one run, by exec of torchrun in this process, or several, which this process supervises."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ltrec.terminal.screen import note, speaking
 
 
 def one(run: RunConfig, words: Sequence[str], *, processes: int, max_restarts: int, profile: int, dry_run: bool) -> None:
-    """Train a run under torchrun: become it, so that signals and the exit code are its own.
+    """Train a run under torchrun, by exec, so that signals and the exit code are its own.
 
     Raises:
         UserError: there are not so many GPUs, or the run cannot be trained by so many processes.

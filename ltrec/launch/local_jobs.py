@@ -1,8 +1,8 @@
-"""Several runs on this machine: some at a time, each with processors and a log of its own, whatever happens to the others.
+"""Several runs on this machine, so many at a time, each with processors and a log of its own; a failure of one is its own.
 
-A run is started like a Slurm job's: from its folder's config.yaml, in a session of its own, so that Ctrl-C reaches this process
-alone. The first one asks every run to save and end (the file STOP); a second one kills. Should this process be killed, the kernel
-tells the runs (`orphans.py`), which save and end as well.
+A run is started as a Slurm job starts it: from its folder's config.yaml, in a session of its own, so that Ctrl-C reaches only this
+process. The first Ctrl-C asks every run to save and end (the file STOP); a second one kills. Should this process be killed, the
+kernel signals the runs (`run/process/parent_death_signal.py`), which save and end as well.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def run_all(tasks: Sequence[Task], shares: Sequence[Share], heard: Heard, say: C
         tasks: what to run.
         shares: what a job may use; one for each job at a time.
         heard: signals. After the first no task is started, and those that run are asked to save and end; after the second they die.
-        say: hears a line when a run starts and when it ends.
+        say: called with a line when a run starts and when it ends.
     """
     free, waiting = list(shares), list(enumerate(tasks, start=1))
     running: list[_Job] = []

@@ -1,9 +1,8 @@
-"""The processors of this machine, and how they are shared out: one process for each GPU, and to jobs beside each other what none of
-the others has.
+"""How the processors of this machine are shared out: one process per GPU, and disjoint shares for jobs that run at the same time.
 
-    8 GPUs, one job            8 processes
-    8 GPUs, --jobs 4           4 jobs of 2 processes, each with GPUs of its own
-    no GPU, or accelerator=cpu 1 process; with --jobs 4 each has a quarter of the CPUs
+8 GPUs, one job            8 processes
+8 GPUs, --jobs 4           4 jobs of 2 processes, each with GPUs of its own
+no GPU, or accelerator=cpu 1 process; with --jobs 4 each has a quarter of the CPUs
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The callbacks of a run, made from its config. In which order they act is told in `ltrec.training.callbacks`."""
+"""The callbacks of a run, made from its config. Their order is explained in `ltrec.training.callbacks`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`ltrec launch slurm`: write the run folders and the job script, and hand the script to sbatch.
 
-runs/<name>/config.yaml            the resolved config: all that training is told
+runs/<name>/config.yaml            the resolved config, which training reads
 runs/<name>/code/<digest>/         the package, when it lies in a checkout
 runs/<name>/launch/train.sbatch    the script; `sbatch` it again to go on
 runs/<name>/launch/train.log       what training says, over all attempts; slurm-<job>.log holds what Slurm says

@@ -1,4 +1,4 @@
-"""The composition root: a RunConfig and a World go in, wired objects come out. The only place where names become objects."""
+"""The composition root: a RunConfig and a World go in, wired objects come out."""
 
 from __future__ import annotations
 

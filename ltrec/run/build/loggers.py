@@ -1,4 +1,4 @@
-"""Trackers outside the run folder: which run they are told of, and what besides its metrics."""
+"""Loggers besides metrics.jsonl: Weights & Biases and those named by class path, with the identity and config they are given."""
 
 from __future__ import annotations
 

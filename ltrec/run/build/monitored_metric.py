@@ -1,4 +1,4 @@
-"""Is there anything to choose the best checkpoint by? Asked before training: a metric that never comes is a best that never is."""
+"""Whether validation will give the monitored metric. Checked before training: without it there is never a best checkpoint."""
 
 from __future__ import annotations
 

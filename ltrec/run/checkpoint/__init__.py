@@ -1,1 +1,1 @@
-"""Which checkpoint a run goes on from or is scored with, and whether it belongs to it."""
+"""Which checkpoint a run resumes from or is scored with, and whether it belongs to the run."""

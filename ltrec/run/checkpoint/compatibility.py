@@ -1,4 +1,4 @@
-"""Does this checkpoint belong to this data and this model? Asked before it is resumed or scored with; the answer is one line."""
+"""Whether a checkpoint belongs to this data set and this model: checked before it is resumed or scored with."""
 
 from __future__ import annotations
 

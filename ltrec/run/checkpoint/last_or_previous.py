@@ -1,4 +1,4 @@
-"""The checkpoint that a run goes on from: its last, or the one before it where the last is damaged, and that is said."""
+"""The checkpoint that a run resumes from: its last, or, with a note, the one before it where the last is damaged."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Found = tuple[Path, dict[str, Any]]
 
 
 def read_start(checkpoints: Path, asked: Path, say: Callable[[str], None]) -> Found:
-    """Read the checkpoint that is to be gone on from. Every rank comes to the same result, for it depends on files alone.
+    """Read the checkpoint to resume from. Every rank comes to the same result, for it depends on files alone.
 
     Args:
         checkpoints: the run's folder of them.
-        asked: where to go on from. For the run's own last.ckpt, and for it alone, the one before it will do as well.
-        say: hears that the one before is taken, and why.
+        asked: the checkpoint asked for. For the run's own last.ckpt, and for it alone, the one before it will do as well.
+        say: called with a line when the one before is taken, and why.
 
     Returns:
         Its path, in `checkpoints` where it is the run's own.

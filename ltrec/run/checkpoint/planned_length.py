@@ -21,12 +21,12 @@ def check_planned_length(
     """Refuse another length for a run with a plan; of a new run that begins from another's checkpoint, say what it changes.
 
     Args:
-        checkpoint: where training goes on from.
+        checkpoint: that training resumes from.
         state: its contents.
         config: the resolved run.
         total_steps: optimiser steps of the whole run.
         own: the checkpoint is one of this run.
-        say: hears one line.
+        say: called with one line.
 
     Raises:
         UserError: something of the run depends on its length, and it is to be longer or shorter than planned.

@@ -1,7 +1,7 @@
-"""Going on from a checkpoint that is whole but makes no sense: whatever fails while it is put back is the checkpoint's fault.
+"""Resuming from a checkpoint that is intact but inconsistent: whatever fails while it is restored is the checkpoint's fault.
 
-Lightning puts states back piece by piece and trusts each. What it would trip over at once is caught here; what it would take and
-trip over later (optimiser states of another shape, counters that are no numbers) is looked at before the first step.
+Lightning restores states piece by piece and trusts each. What fails at once is caught here; what it would accept and fail over
+later (optimiser states of another shape, counters that are no numbers) is checked before the first step.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RestoreCheck(Callback):
     """Looks at what was put back, once, before the first step; knows afterwards that the checkpoint is not to blame any more.
 
     Args:
-        checkpoint: that is gone on from; None for a fresh start.
+        checkpoint: that is resumed; None for a fresh start.
     """
 
     priority = 100

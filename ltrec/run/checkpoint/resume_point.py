@@ -1,4 +1,4 @@
-"""All that is asked before training goes on from a checkpoint. Nothing is written; every rank comes to the same answer."""
+"""All checks before training resumes from a checkpoint. Nothing is written; every rank comes to the same answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def find_start(
     total_steps: int | None,
     say: Callable[[str], None],
 ) -> Found:
-    """The checkpoint to go on from, with its contents: the one asked for, or, for a damaged last one of the run, the one before it.
+    """The checkpoint to resume from, with its contents: the one asked for, or, for a damaged last one of the run, its predecessor.
 
     Args:
         run: the run's folder.
@@ -36,7 +36,7 @@ def find_start(
         stage: the model at hand.
         manifest_digest: of the data set at hand.
         total_steps: optimiser steps of the whole run; None for a run that is thrown away, whose length is nobody's plan.
-        say: hears a line about each thing that is not as it should be, and does not keep training from going on.
+        say: called with a line about each fault that does not keep training from resuming.
 
     Raises:
         UserError: the checkpoint is damaged, or of another program, data set, model, run or plan.

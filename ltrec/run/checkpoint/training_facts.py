@@ -1,4 +1,4 @@
-"""Which moment of training a checkpoint is, and how far the run came beside it: the facts that its evaluation carries."""
+"""At which step of training a checkpoint was written, and how far its run came: facts that an evaluation table carries."""
 
 from __future__ import annotations
 

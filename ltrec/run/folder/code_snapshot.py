@@ -1,4 +1,4 @@
-"""The code of a run, kept in its folder: a job that waits, or comes back, runs what was submitted and not what was typed since.
+"""The code of a run, copied into its folder: a job that waits in the queue, or is requeued, runs the code that was submitted.
 
 runs/<name>/code/<digest>/ltrec/...      the package, when it lies in a checkout; an installed one does not change
 runs/<name>/code/<digest>/commit.json    what git says of it, which the run's provenance repeats

@@ -1,4 +1,4 @@
-"""The run that a config means: its folder, and the checkpoint to go on from. Nothing is written; every rank decides alike."""
+"""The run that a config means: its folder, and the checkpoint to resume from. Nothing is written; every rank decides alike."""
 
 from __future__ import annotations
 

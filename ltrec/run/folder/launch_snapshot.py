@@ -1,4 +1,4 @@
-"""What a run that starts later is told, kept in its folder: it trains what was asked for, not what was typed since.
+"""Config and code of a run that starts later, saved in its folder: it trains what was submitted, not what was edited since.
 
 runs/<name>/config.yaml        the resolved config
 runs/<name>/code/<digest>/     the package, when it lies in a checkout

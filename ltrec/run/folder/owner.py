@@ -1,4 +1,4 @@
-"""Who trains in a run folder, and whether that process can still be there."""
+"""Identity of the process that trains in a run folder, and whether it can still be alive."""
 
 from __future__ import annotations
 

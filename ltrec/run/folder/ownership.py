@@ -1,10 +1,10 @@
-"""One process writes into a run folder: whoever owns it, until it ends.
+"""Only one process at a time writes into a run folder: its owner.
 
 runs/<name>/.lock         locked with flock: the kernel lets go of it when the process dies, however it dies
 runs/<name>/owner.json    who that is: host, process, start, Slurm job; for disks whose locks hold on one machine, or not at all
 
-Both must be free. An owner file that was left behind by a dead process of this machine, or by an earlier attempt of the same Slurm
-job, is taken over, aloud. That of another machine is respected: nobody can tell from here whether its process lives.
+Both must be free. An owner file left behind by a dead process of this machine, or by an earlier attempt of the same Slurm job, is
+taken over with a note. One of another machine is respected: nobody can tell from here whether its process is alive.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def owning(run: RunFolder, say: Callable[[str], None]) -> Iterator[None]:
 
     Args:
         run: the run folder.
-        say: hears of an owner file that is taken over.
+        say: called with a line when an owner file is taken over.
 
     Raises:
         UserError: another process owns it, or may own it; names process and host, and the way out.

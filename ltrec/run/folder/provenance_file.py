@@ -60,7 +60,7 @@ def set_damaged_provenance_aside(run: RunFolder, say: Callable[[str], None]) -> 
 
     Args:
         run: its folder.
-        say: hears one line.
+        say: called with one line about it.
     """
     if not run.provenance.exists():
         return

@@ -1,4 +1,4 @@
-"""Whose is this folder? A run folder is written into only when it is new, or provably holds this very run.
+"""May this run use this folder? It is written into only when it is new, or provably holds this very run.
 
 nothing there, an empty folder                          new
 what a job script and an owner leave, no config.yaml    new
@@ -73,7 +73,7 @@ def refuse_other_data_there(run: RunFolder, manifest_digest: str) -> None:
 
 
 def _refuse_links(run: RunFolder) -> None:
-    """Whoever follows a link writes into a place that another name stands for."""
+    """Refuse links: following one would write into a place known by another name."""
     for path in (run.path, run.config, run.provenance, run.metrics, run.checkpoints):
         if path.is_symlink():
             raise UserError(f"{path} is a link to {os.readlink(path)}; name the folder itself, or {_OTHER_PLACE}")

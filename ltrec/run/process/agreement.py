@@ -50,7 +50,7 @@ def data_and_start(manifest: Manifest, resume: Path | None, step: int, started: 
 
     Args:
         manifest: of the data set.
-        resume: the checkpoint to go on from; None = a new run.
+        resume: the checkpoint to resume from; None = a new run.
         step: its step.
         started: the checkpoint whose trunk a new run takes, with its sha256, if any.
     """

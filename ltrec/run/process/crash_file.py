@@ -1,4 +1,4 @@
-"""The traceback of a failure that nobody foresaw: a file, so that the screen keeps to one line and a report loses nothing.
+"""The traceback of an unforeseen failure goes to a file, so that the screen keeps to one line and a bug report loses nothing.
 
 It goes to the run folder where there is one, else to the temporary folder. Secrets in it are masked.
 """
@@ -20,6 +20,7 @@ from ltrec.core.secrets import masked, secrets_of
 from ltrec.version import __version__
 
 _PLACE = "_ltrec_folder"
+"""Attribute of an exception on its way up: the run folder it came from. Set and read in this module alone."""
 
 
 @contextmanager

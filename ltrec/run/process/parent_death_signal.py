@@ -1,5 +1,5 @@
-"""Processes whose launcher was killed: nobody would tell them to stop, and the same command, given again, would find them at work
-in its run folder. So the kernel tells them (Linux): the launcher's death is a SIGTERM. Training saves and ends, all at one step.
+"""When a launcher is killed, its processes would train on, and the same command, given again, would find them in its run folder. So
+they ask the kernel (Linux, PR_SET_PDEATHSIG) for a SIGTERM at their parent's death: training saves and ends, all ranks at one step.
 
     python -m ltrec.run.process.parent_death_signal CPUS COMMAND...
 
@@ -17,13 +17,13 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def request_parent_death_signal_of_torchrun() -> None:
-    """Ask for a SIGTERM at torchrun's death. Alone, or where there is no such thing, nothing happens."""
+    """Ask for a SIGTERM at torchrun's death. Nothing happens outside torchrun, or on another system than Linux."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         request_parent_death_signal()
 
 
 def request_parent_death_signal() -> None:
-    """Ask for a SIGTERM at the parent's death; also those that this process becomes will hear of it."""
+    """Ask for a SIGTERM at the parent's death; it survives an exec of this process."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 

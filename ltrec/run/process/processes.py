@@ -1,4 +1,4 @@
-"""Which process of how many this is: read once from what torchrun or srun sets, here at the roof, and passed down as values."""
+"""Rank and world size of this process: read once from what torchrun or srun sets, and passed down as values."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def translate_srun(variables: MutableMapping[str, str]) -> None:
 
 
 def cluster_environment() -> ClusterEnvironment:
-    """How Lightning learns of the processes: as we do, or not at all.
+    """How Lightning learns of the processes: from torchrun's variables, as we do, or not at all.
 
     Left to itself it would look for Slurm first, warn of an unused `srun` on every login node, and requeue jobs on its own.
     """

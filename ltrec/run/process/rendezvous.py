@@ -1,8 +1,9 @@
-"""All processes of a run, before there is a process group: what one of them fails at, all are told, and what they hold is compared.
+"""The ranks of a run agree before there is a process group: a failure of one ends all with the same line, and what they hold (code,
+settings, data, checkpoint) is compared.
 
-Each lays down what it holds in the store through which torch's processes find each other anyway; rank 0 collects it and lays down
-the whole. So even a process that was told of another number of processes is found, which no collective survives, and one whose data
-are missing does not leave the others waiting.
+Each rank writes what it holds into the store through which torch's processes rendezvous anyway; rank 0 reads them all and writes a
+verdict. This also catches a rank that was started with another WORLD_SIZE, which no collective survives, and a rank whose data are
+missing does not leave the others waiting.
 
     with meeting.together() as held:      every rank does something, and says what it holds
         held["the data"] = digest
@@ -28,7 +29,7 @@ from ltrec.run.process.rendezvous_store import meeting_store
 from ltrec.training.callbacks.rank_consistency import first_difference
 
 Message = dict[str, Any]
-"""What a rank lays down: `held`, and `failed`, a line or None."""
+"""What a rank writes into the store: `held`, and `failed`, a line or None."""
 
 _VERDICT = "verdict"
 PROCESSES = "the number of processes (WORLD_SIZE)"
@@ -45,7 +46,7 @@ class Meeting:
         store: where they find each other; None for a single process, or once there is a process group.
         seconds: how long to wait for the others.
         is_over: whether this process was asked to end meanwhile.
-        say: hears of whom it waits for, when that takes long.
+        say: called with the rank that it waits for, when that takes long.
     """
 
     def __init__(

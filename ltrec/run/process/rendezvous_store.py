@@ -1,4 +1,4 @@
-"""The store through which the processes of a run find each other, opened before torch does so itself."""
+"""The TCP store in which the processes of a run rendezvous, opened before torch opens it itself."""
 
 from __future__ import annotations
 

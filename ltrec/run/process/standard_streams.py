@@ -1,4 +1,4 @@
-"""What every command stands on: three open streams, and enough open files.
+"""What every command needs: three open streams, and enough open files.
 
 A shell may start a process without stdin, stdout or stderr (`ltrec ... >&-`). The next file that is opened would then take the
 place of the missing one, and what is printed would go into it; so the gaps are filled first. Text that the terminal's encoding

@@ -1,4 +1,4 @@
-"""What the system and the libraries complain of, in the user's words: paths, disks, memory, limits. Told by type and number.
+"""Errors of the system and of libraries in the user's words: paths, disks, memory, limits. Recognised by type and number.
 
 Libraries are known by the name of their exception's module, for a command that failed must not import them to say so.
 """

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback
 from ltrec.training.callbacks.health import Health
 
 PHASES = ("loader", "compute", "communication", "optimizer", "other")
-"""What a step's time is told apart into; see training/callbacks/health.py."""
+"""The parts of a step's time; see training/callbacks/health.py."""
 
 T = TypeVar("T", bound=Callback)
 

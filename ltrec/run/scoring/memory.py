@@ -3,9 +3,9 @@
 memory/neighbours.parquet    which items follow which, with a digest
 memory/choices.json          the weight beside each checkpoint's network, with all that was tried
 
-Training ends by making both for its best checkpoint; whoever evaluates or predicts makes what is missing: for another checkpoint,
-for a run that was killed before. What is there is used; what is damaged is said and made anew. One process counts; all of them
-weigh, each its chunks of users, by integer ranks in the order of users: the choice is the same for any number of processes.
+Training ends by making both for its best checkpoint. Evaluation and prediction make what is missing, for another checkpoint or
+a run that was killed. Existing files are used; damaged ones are reported and made again. One process counts; all of them weigh,
+each its chunks of users, by integer ranks in the order of users: the choice is the same for any number of processes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def memory_of(
         data: its data set.
         checkpoint: one of its checkpoints.
         processes: this process among all.
-        on_progress: hears how far it is.
+        on_progress: called with the progress of counting and weighing.
         weights: of the network: `raw` or `average`; None = their average, where the run keeps one.
 
     Raises:
@@ -114,7 +114,7 @@ def choose_weights(
         data: its data set.
         memory: beside the network.
         network: users -> scores.
-        on_progress: hears chunks of this process.
+        on_progress: called with the chunks ranked by this process.
     """
     world, histories = current_world(), build_histories(config, data, "valid")
     mine = range(world.rank, len(histories) if len(settings.grid) > 1 else 0, world.size)

@@ -35,7 +35,7 @@ def find_choice(path: Path, made_for: dict[str, Any], say: Callable[[str], None]
     Args:
         path: the file.
         made_for: JSON values: the checkpoint's digest, and all else that a choice depends on.
-        say: hears a line.
+        say: called with one line about a damaged file.
     """
     return next((entry.choice for entry in _read(path, say) if entry.made_for == made_for), None)
 

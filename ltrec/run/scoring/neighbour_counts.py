@@ -30,7 +30,7 @@ def counted(
         path: of the file, in the run's folder.
         config: what is counted.
         data: its data set.
-        on_progress: hears blocks read and blocks in all, of the process that counts.
+        on_progress: called with (blocks read, blocks in all) on the process that counts.
 
     Raises:
         UserError: the data are damaged.
