@@ -26,10 +26,10 @@ class AgrSum:
     """g_n = sum_z P(z) G_zn where all present strata have the same sign at coordinate n, else 0.
 
     With the paper's rows in place of P(z) G_z this is its sum; P(z) changes no sign. A gradient of 0 agrees with nobody but zeros:
-    with a loss over sampled items, the row of an item that some stratum did not meet in this window is not learned from at all.
+    with a loss over sampled items, the row of an item that some stratum did not meet in this step is not learned from at all.
 
     Args:
-        empty: counts_K -> P(z) for this window; a stratum without weight has no say.
+        empty: counts_K -> P(z) for this step; a stratum without weight has no say.
     """
 
     kind: Literal["coordinate"] = "coordinate"

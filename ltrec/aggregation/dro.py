@@ -2,7 +2,7 @@
 
     minimise over theta, maximise over q on the simplex:   sum_z q_z L_z(theta)
 
-by exponentiated gradient ascent on q. With q_0 uniform and L_z the mean loss of stratum z over the *global* window,
+by exponentiated gradient ascent on q. With q_0 uniform and L_z the mean loss of stratum z over the *global* batch,
 
     group_dro      q_z <- q_z exp(eta L_z) / norm                                          Sagawa et al., ICLR 2020, algorithm 1
     streaming_dro  M_z <- (1 - rho) M_z + rho L_z;   q_z <- q_z exp(eta M_z) / norm         Wen et al., WWW 2022 (S-DRO)
@@ -143,5 +143,5 @@ class StreamingDRO:
 def _means(losses: SumCount) -> Tensor:
     """Mean loss of each stratum, float64 [K]; NaN without examples."""
     mean_K = losses.sum_K.double() / losses.count_K
-    assert mean_K[losses.count_K > 0].isfinite().all(), f"losses {mean_K} of a window that should have been stopped or skipped"
+    assert mean_K[losses.count_K > 0].isfinite().all(), f"losses {mean_K} of a step that should have been stopped or skipped"
     return mean_K

@@ -3,7 +3,7 @@
 Before: strata without examples or without prior mass are left out (to a method they are rows of zeros: MGDA would give all weight
 to one, for the shortest vector in the hull is its gradient). One stratum alone needs no method.
 
-After: the answer is scaled so that it sums to the policy's mass. It is *not usable* when it is no number or when its sum is not
+After: the answer is scaled so that it sums to the policy's mass. It is *not usable* when it is not finite or when its sum is not
 clearly positive: dividing by a sum near zero would blow the step up, by a negative one turn it around. Then the policy's own
 weights are taken, i.e. the backdoor update, and `fallbacks` counts it. Negative single weights are fine: some methods subtract.
 """
@@ -30,7 +30,7 @@ class OnPresent:
 
     Args:
         solve: the method.
-        empty: counts_K -> P(z) for this window.
+        empty: counts_K -> P(z) for this step.
         equivariant: see `GramRule`.
         smooth: see `GramRule`.
     """

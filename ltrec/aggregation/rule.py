@@ -7,7 +7,7 @@
 All numbers that decide are float64 on the CPU. `counts_K` are the examples of the step over all ranks; a stratum without
 any has an undefined gradient, a row of zeros in its place, and weight 0.
 
-Every rule is offered the empty policy bound to the prior: counts -> P(z) for this window, 0 for an empty stratum. The policy says
+Every rule is offered the empty policy bound to the prior: counts -> P(z) for this step, 0 for an empty stratum. The policy says
 how much weight there is in all (1 under `renormalize`); the rule says who gets it. So `drop` shrinks the step of *any* rule when a
 stratum is missing, and `error` stops any rule.
 """
@@ -25,11 +25,11 @@ State = dict[str, Tensor | int | float]
 """What a checkpoint keeps of a rule; loads with `weights_only`."""
 
 Policy = Callable[[Tensor], Tensor]
-"""counts_K -> P(z) for this window, float64 [K], 0 for an empty stratum."""
+"""counts_K -> P(z) for this step, float64 [K], 0 for an empty stratum."""
 
 
 class LinearRule(Protocol):
-    """Weights from counts and from the losses of *earlier* windows.
+    """Weights from counts and from the losses of *earlier* steps.
 
     Attributes:
         kind: "linear".
@@ -44,12 +44,12 @@ class LinearRule(Protocol):
     smooth: bool
 
     def weights(self, counts_K: Tensor) -> Tensor:
-        """Weights float64 [K], 0 for an empty stratum. They are due before the backward pass, hence know nothing of this window's
+        """Weights float64 [K], 0 for an empty stratum. They are due before the backward pass, hence know nothing of this step's
         losses: one pass suffices, also when its gradients are accumulated over micro-batches."""
         ...
 
     def observe(self, losses: SumCount) -> None:
-        """Take note of a finished window: global sums and counts of losses, all finite, the same on every rank."""
+        """Take note of a finished step: global sums and counts of losses, all finite, the same on every rank."""
         ...
 
     def state_dict(self) -> State:
@@ -66,7 +66,7 @@ class GramRule(Protocol):
 
     Attributes:
         kind: "gram".
-        fallbacks: windows whose weights were the policy's because the method had no usable answer.
+        fallbacks: steps whose weights were the policy's because the method had no usable answer.
         equivariant: relabelling the strata relabels the weights and changes nothing else but rounding.
         smooth: weights are continuous in a positive definite Gram matrix.
     """
@@ -82,7 +82,7 @@ class GramRule(Protocol):
 
         Args:
             gram_KK: <G_y, G_z> over the trunk, float64, finite; rows of empty strata are ignored.
-            counts_K: examples per stratum in the window.
+            counts_K: examples per stratum in the step.
             key: 64 unsigned bits, a function of the run's seed and the step: all the randomness there is.
         """
         ...

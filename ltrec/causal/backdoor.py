@@ -1,7 +1,7 @@
 """The backdoor adjustment of a gradient for user activity, and its default estimator.
 
 Activity z of a user points both ways: to the batch D (active users fill it) and to the gradient G (their taste differs), so it
-confounds the two. A batch shows P(G|D) = sum_z P(G|D, z) P(z|D); with N_z of the window's N examples in stratum z its expectation
+confounds the two. A batch shows P(G|D) = sum_z P(G|D, z) P(z|D); with N_z of the step's N examples in stratum z its expectation
 is the ordinary gradient, whose weights N_z / N are the head's:
 
     E[G|D] = sum_z (N_z / N) G_z,      G_z = (1/N_z) grad S_z,    S_z = sum of the losses of the stratum's examples
@@ -11,7 +11,7 @@ z blocks every backdoor path from D to G, hence intervening on D leaves P(z) at 
     E[G|do(D)] = sum_z P(z) G_z = grad sum_i c_z(i) l_i,      c_z = P(z) / N_z
 
 Consequences that tests hold: P(z) = N_z / N is the ordinary gradient; one stratum is the ordinary gradient; the right-hand side
-is inverse propensity weighting (IPW) by stratum and takes one backward pass; N_z must be counted over the *whole* window, all
+is inverse propensity weighting (IPW) by stratum and takes one backward pass; N_z must be counted over the *whole* step, all
 ranks and micro-batches, for a mean of per-rank means is another quantity. G_z is a mean over target positions, while P(z) may be a
 share of users (prior.py): within a stratum long users weigh more.
 
@@ -32,7 +32,7 @@ from ltrec.causal.positivity import check_positivity
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hajek:
-    """P(G|do(D)) with the window's own counts: counts_K -> weights w_K of the mean gradients G_K.
+    """P(G|do(D)) with the step's own counts: counts_K -> weights w_K of the mean gradients G_K.
 
     g = sum_z w_z G_z, every mean over the realised N_z: a ratio of two sums that are both random, in survey sampling the
     estimator of Hájek (1971). Its scale never depends on how many examples happened to come; in exchange it has a bias that
@@ -40,7 +40,7 @@ class Hajek:
 
     Attributes:
         prior_K: P(z), float64 [K].
-        presence_K: probability that a window holds each stratum, float64 [K]; only `inverse_presence` looks at it.
+        presence_K: probability that a step holds each stratum, float64 [K]; only `inverse_presence` looks at it.
         empty: name of the policy in `EMPTY_POLICIES`.
 
     Raises:

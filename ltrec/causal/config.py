@@ -76,6 +76,9 @@ class ExplicitPriorConfig:
             raise ValueError(f"shares must sum to 1; got {list(self.shares)}, sum {sum(self.shares):g}")
 
 
+DefaultPriorConfig = UserPriorConfig
+"""What the command line and a bare `Trainer(strategy="stratified")` take where nothing else is said."""
+
 PriorConfig = (
     UserPriorConfig | EventPriorConfig | UniformPriorConfig | TemperedPriorConfig | ClassBalancedPriorConfig | ExplicitPriorConfig
 )

@@ -1,8 +1,8 @@
-"""Empty strata: what becomes of P(z) when the window of an optimiser step holds no example of stratum z.
+"""Empty strata: what becomes of P(z) when the batch of an optimiser step holds no example of stratum z.
 
 The adjustment sum_z P(z) P(G|D, z) needs P(G|D, z) for every z with P(z) > 0 ("positivity"). It holds in the population, yet a
-finite window may lack a rare stratum, and then there is no mean gradient to weigh. With G_z taken as fixed and pi_z the
-probability that a window holds stratum z (presence.py), the policies estimate sum_z P(z) G_z like this:
+finite step may lack a rare stratum, and then there is no mean gradient to weigh. With G_z taken as fixed and pi_z the
+probability that a step holds stratum z (presence.py), the policies estimate sum_z P(z) G_z like this:
 
     renormalize        w_z = P(z) / sum of P over the present   always sums to 1; biased towards the common strata
     drop               w_z = P(z)                               loses the absent ones' share; biased by -sum_z P(z) (1 - pi_z) G_z
@@ -39,7 +39,7 @@ def drop(prior_K: Tensor, counts_K: Tensor, _presence_K: Tensor) -> Tensor:
 
 
 def inverse_presence(prior_K: Tensor, counts_K: Tensor, presence_K: Tensor) -> Tensor:
-    """The prior over the probability of being there: what a stratum misses in other windows it gets in this one."""
+    """The prior over the probability of being there: what a stratum misses in other steps it gets in this one."""
     assert (presence_K[counts_K > 0] > 0).all(), f"present strata {counts_K} that were never expected {presence_K}"
     return _of_present(prior_K / presence_K, counts_K)
 

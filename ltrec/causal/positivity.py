@@ -9,11 +9,11 @@ from ltrec.core.errors import UserError
 
 
 def check_positivity(prior_K: Tensor, drawn_K: Tensor, asked_by: str) -> None:
-    """Refuse a prior on strata that no window can hold: those without trainable users, or with a quota of 0.
+    """Refuse a prior on strata that no step can hold: those without trainable users, or with a quota of 0.
 
     Args:
         prior_K: P(z) [K].
-        drawn_K: how much of each stratum a window holds on average, or how often it holds any [K]; 0 = never.
+        drawn_K: how much of each stratum a step holds on average, or how often it holds any [K]; 0 = never.
         asked_by: the setting that cannot do without, for the message.
 
     Raises:

@@ -63,6 +63,15 @@ class SequenceBatch:
         """Positions per row [B]."""
         return self.offsets[1:] - self.offsets[:-1]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no position."""
+        return not self.items_T.numel()
+
+    def at(self, step: int, micro: int) -> SequenceBatch:
+        """The same rows at that place in training."""
+        return replace(self, step=step, micro=micro)
+
     def row_of_position(self) -> Tensor:
         """Row number of every position [T]."""
         rows = torch.arange(self.num_rows, device=self.offsets.device)

@@ -1,4 +1,4 @@
-"""StratifiedEngine: gradients per stratum over the global window, one update. Plain torch; strategies adapt it to Lightning.
+"""StratifiedEngine: gradients per stratum over the global batch, one update. Plain torch; strategies adapt it to Lightning.
 
     S_z = sum of the losses of stratum z over ranks and micro-batches     N_z = their number     G_z = (1 / N_z) grad S_z
 
@@ -23,13 +23,14 @@ import torch
 from torch import Tensor
 
 from ltrec.aggregation.rule import Rule
-from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses
 from ltrec.core.sumcount import SumCount
+from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.collectives import DONE, Collectives, Pending
 from ltrec.distributed.gram import gram, pack, squares, unpack
+from ltrec.distributed.nonfinite import nan_unless_finite
 from ltrec.distributed.report import StepReport
 from ltrec.distributed.sources import GradientSource, Losses
 from ltrec.distributed.stores.protocol import Store
@@ -74,14 +75,14 @@ class StratifiedEngine:
         """K."""
         return len(self.prior_K)
 
-    # -- the window -------------------------------------------------------------------------------------------------------------
+    # -- the step ---------------------------------------------------------------------------------------------------------------
 
-    def open(self, batch: SequenceBatch, *, rows: bool) -> None:
-        """Begin a window with its first micro-batch: add up the counts that the loader published for the whole of it.
+    def open(self, batch: MicroBatch, *, rows: bool) -> None:
+        """Begin a step with its first micro-batch: add up the counts that the loader published for the whole of it.
 
         Args:
             batch: the first micro-batch.
-            rows: whether this window's gradients will be gathered.
+            rows: whether this step's gradients will be gathered.
         """
         assert batch.micro == 0
         self.step_losses, self.report, self._weights_K = None, None, None
@@ -91,32 +92,29 @@ class StratifiedEngine:
             assert self.store is not None
             self.store.open()
 
-    @property
-    def counts_K(self) -> Tensor:
-        """N_z of the window, float64."""
+    def global_counts(self) -> Tensor:
+        """N_z of the accumulation over all ranks, float64 [K]; waits for the all-reduce that `open` has begun."""
         self._counted.wait()
         self._counted = DONE
         return self._counts_K.double()
 
-    @property
-    def denominators_K(self) -> Tensor:
-        """What the strata's sums are divided by, float64; 1 for an empty stratum, whose sum is 0."""
-        return self.counts_K.clamp(min=1)
+    def denominators(self) -> Tensor:
+        """What the strata's sums are divided by, float64 [K]; 1 for an empty stratum, whose sum is 0. Waits as `global_counts`."""
+        return self.global_counts().clamp(min=1)
 
-    @property
     def is_empty(self) -> bool:
         """Whether no rank holds an example of any stratum: then nothing may move, not even by momentum or weight decay."""
-        return not self.counts_K.any()
+        return not self.global_counts().any()
 
     def add_losses(self, example: ExampleLosses) -> None:
-        """Add a micro-batch's losses to the window's."""
+        """Add a micro-batch's losses to the step's."""
         part = SumCount.of(example.loss_N.detach().double(), example.stratum_N, self.num_strata)
         self.step_losses = part if self.step_losses is None else self.step_losses + part
 
     def add_gradients(
         self,
         losses: Losses,
-        batch: SequenceBatch,
+        batch: MicroBatch,
         *,
         scale: Callable[[Tensor], Tensor] | None = None,
         with_losses: bool = True,
@@ -127,11 +125,11 @@ class StratifiedEngine:
             losses: runs the stage.
             batch: one micro-batch.
             scale: what an AMP scaler does to a loss.
-            with_losses: add the losses to the window's; not when another pass does.
+            with_losses: add the losses to the step's; not when another pass does.
         """
         assert self.store is not None
-        denominators = self.denominators_K.tolist()
-        present = [z for z, count in enumerate(self.counts_K.tolist()) if count]
+        denominators = self.denominators().tolist()
+        present = [z for z, count in enumerate(self.global_counts().tolist()) if count]
         seen: list[tuple[Tensor, Tensor]] = []
         for stratum, loss_N, again in self.source(losses, batch, present):
             loss = None
@@ -146,13 +144,12 @@ class StratifiedEngine:
     def gram(self, loss_scale: float = 1.0) -> Tensor:
         """<G_y, G_z> over the trunk, float64 [K, K] on the CPU. One small all-reduce.
 
-        Not finite on any rank when something is not that the update, or a rule, would be made of: trunk, plugin or loss.
+        Not finite on every rank where on any rank a trunk or plugin gradient or a loss is not (`ltrec.distributed.nonfinite`).
         """
         trunk, plugins = self._rows()
-        # Plugins and losses have no part in the matrix, but what is no number must not pass unseen: 0 * inf is NaN, and it spreads.
-        matrix_KK = gram(trunk) + 0 * plugins.sum(dtype=torch.float64)
+        matrix_KK = gram(trunk) + nan_unless_finite(plugins.sum(dtype=torch.float64))  # neither has a part in the matrix
         if self.step_losses is not None:
-            matrix_KK.diagonal().add_(0 * self.step_losses.sum_K)
+            matrix_KK.diagonal().add_(nan_unless_finite(self.step_losses.sum_K))
         triangle = pack(matrix_KK).cpu()
         self.collectives.all_reduce(triangle).wait()
         return unpack(triangle, self.num_strata) / loss_scale**2
@@ -160,12 +157,12 @@ class StratifiedEngine:
     def norms(self, loss_scale: float = 1.0) -> Tensor:
         """|G_z| over the trunk, float64 [K] on the CPU: what is left of `gram` where no one reads it. One smaller all-reduce.
 
-        Not finite on any rank where `gram` would not be.
+        Not finite where `gram` would not be.
         """
         trunk, plugins = self._rows()
-        square_K = squares(trunk) + 0 * plugins.sum(dim=1, dtype=torch.float64)
+        square_K = squares(trunk) + nan_unless_finite(plugins.sum(dim=1, dtype=torch.float64))
         if self.step_losses is not None:
-            square_K += 0 * self.step_losses.sum_K
+            square_K += nan_unless_finite(self.step_losses.sum_K)
         square_K = square_K.cpu()
         self.collectives.all_reduce(square_K).wait()
         return square_K.sqrt() / loss_scale
@@ -185,11 +182,11 @@ class StratifiedEngine:
         answer is broadcast, because solvers may differ in a last digit between machines.
 
         Args:
-            step: the window's.
+            step: its number.
             gram_KK: its Gram matrix, if it formed one; a Gram rule reads it, the report keeps it.
             norms_K: its norms where there is no Gram matrix, for the report.
         """
-        counts = self.counts_K
+        counts = self.global_counts()
         if self.rule.kind == "gram":
             assert gram_KK is not None
             weights = self.rule.weights(gram_KK, counts, mix(self.seed, step)).double().clone()
@@ -211,7 +208,7 @@ class StratifiedEngine:
             times: undoes what the stack divides gradients by (DDP: W).
         """
         assert self._weights_K is not None
-        coefficient_K = (times * self._weights_K / self.denominators_K).to(example.loss_N)
+        coefficient_K = (times * self._weights_K / self.denominators()).to(example.loss_N)
         mine = example.stratum_N >= 0
         return (coefficient_K[example.stratum_N[mine]] * example.loss_N[mine]).sum()
 
@@ -223,25 +220,25 @@ class StratifiedEngine:
         """
         if self._weights_K is None:
             return [1.0] * self.num_strata
-        lost = ((self._weights_K == 0) & (self.counts_K > 0) & (self.prior_K > 0)).nonzero()[:, 0].tolist()
+        lost = ((self._weights_K == 0) & (self.global_counts() > 0) & (self.prior_K > 0)).nonzero()[:, 0].tolist()
         if lost:
             raise UserError(
                 f"weight 0 for stratum {lost[0]} leaves its plugin untrained in one weighted pass; set gradients.mode=per_stratum"
             )
         return torch.where(self._weights_K != 0, self.prior_K / self._weights_K, 1.0).tolist()
 
-    # -- the end of the window --------------------------------------------------------------------------------------------------
+    # -- the end of the step ----------------------------------------------------------------------------------------------------
 
     def combine(self, step: int, gram_KK: Tensor | None = None, norms_K: Tensor | None = None) -> None:
-        """Turn the rows into every parameter's gradient; into none when the window is empty. Arguments as of `decide`."""
+        """Turn the rows into every parameter's gradient; into none when the step is empty. Arguments as of `decide`."""
         assert self.store is not None
         weights = self.decide(step, gram_KK, norms_K)
-        if self.is_empty:
+        if self.is_empty():
             self.store.discard()
             return
         trunk = self.store.rows[:, : self.store.trunk]
         if self.rule.kind == "coordinate":
-            trunk[0] = self.rule.combine(trunk, self.counts_K)
+            trunk[0] = self.rule.combine(trunk, self.global_counts())
         else:  # in place: no memory, and the columns are this rank's own
             first, *others = weights.tolist()
             trunk[0].mul_(first)
@@ -250,14 +247,14 @@ class StratifiedEngine:
         self.store.publish(self.prior_K.tolist())
 
     def total_losses(self) -> SumCount:
-        """The window's losses over all ranks, float64 on the CPU. One small all-reduce."""
+        """The step's losses over all ranks, float64 on the CPU. One small all-reduce."""
         sums = torch.zeros(self.num_strata, dtype=torch.float64)
         if self.step_losses is not None:
             sums.copy_(self.step_losses.sum_K)
         self.collectives.all_reduce(sums).wait()
-        return SumCount(sums, self.counts_K)
+        return SumCount(sums, self.global_counts())
 
     def observe(self, losses: SumCount) -> None:
-        """Show a finished window's losses to a rule that watches them."""
+        """Show a finished step's losses to a rule that watches them."""
         if self.rule.kind == "linear" and self.rule.watches_losses:
             self.rule.observe(losses)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from ltrec.aggregation import BackdoorConfig, RuleConfig
-from ltrec.causal.config import PriorConfig, UserPriorConfig
+from ltrec.causal.config import DefaultPriorConfig, PriorConfig
 from ltrec.core.bounds import INT32, Between, check_fields
 from ltrec.distributed.alignment.config import AlignmentConfig
 
@@ -21,7 +21,7 @@ Estimator = Literal["hajek", "horvitz_thompson"]
 class CombinationConfig:
     """P(G|do(D)) = sum_z P(G|D, z) P(z): which population P, how the sum is estimated from a step, and which rule weighs."""
 
-    prior: PriorConfig = field(default_factory=UserPriorConfig)
+    prior: PriorConfig = field(default_factory=DefaultPriorConfig)
     """P(z), the share of each activity stratum, chosen by `prior.name`."""
     estimator: Estimator = "hajek"
     """`hajek`: means over the examples that came. `horvitz_thompson`: sums over the number expected: unbiased, noisier."""

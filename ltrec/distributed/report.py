@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """Numbers of one window, float64 on the CPU, equal on every rank.
+    """Numbers of one step, float64 on the CPU, equal on every rank.
 
     Attributes:
         step: global step.
@@ -17,8 +17,8 @@ class StepReport:
         weights_K: weight of each stratum's mean gradient; 0 for an empty stratum. All NaN for a rule that works by coordinate,
             and where no rule was asked (mode aligned).
         gram_KK: <G_y, G_z> of the strata's mean gradients over the trunk; rows of empty strata are 0.
-            None when the step formed none: the rule needs none, and it was no probe's turn.
-        norms_K: |G_z| over the trunk; 0 for an empty stratum. None when the step formed no gradient by stratum.
+            None when the step computed none: the rule needs none, and it was no probe's turn.
+        norms_K: |G_z| over the trunk; 0 for an empty stratum. None when the step computed no gradients by stratum.
     """
 
     step: int

@@ -15,17 +15,17 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ltrec.core.batch import SequenceBatch
 from ltrec.core.losses import ExampleLosses
+from ltrec.distributed.batches import MicroBatch
 
-Losses = Callable[[SequenceBatch, int | None], ExampleLosses]
+Losses = Callable[[MicroBatch, int | None], ExampleLosses]
 """(batch, stratum or None for a whole micro-batch) -> its example losses."""
 
-GradientSource = Callable[[Losses, SequenceBatch, Sequence[int]], Iterator[tuple[int, Tensor | None, bool]]]
+GradientSource = Callable[[Losses, MicroBatch, Sequence[int]], Iterator[tuple[int, Tensor | None, bool]]]
 """Yields (stratum, its losses [n] or None when this rank has none, whether the graph is needed again) per stratum asked for."""
 
 
-def split(losses: Losses, batch: SequenceBatch, strata: Sequence[int]) -> Iterator[tuple[int, Tensor | None, bool]]:
+def split(losses: Losses, batch: MicroBatch, strata: Sequence[int]) -> Iterator[tuple[int, Tensor | None, bool]]:
     """Run each stratum's rows alone."""
     rows = torch.bincount(batch.stratum_B + 1, minlength=max(strata, default=0) + 2).tolist()  # the first: rows of no stratum
     parts = batch.select(batch.stratum_B.argsort(stable=True)).split(rows)
@@ -34,7 +34,7 @@ def split(losses: Losses, batch: SequenceBatch, strata: Sequence[int]) -> Iterat
         yield stratum, losses(part, stratum).loss_N if part.num_rows else None, False
 
 
-def retained(losses: Losses, batch: SequenceBatch, strata: Sequence[int]) -> Iterator[tuple[int, Tensor | None, bool]]:
+def retained(losses: Losses, batch: MicroBatch, strata: Sequence[int]) -> Iterator[tuple[int, Tensor | None, bool]]:
     """Run the whole micro-batch once and keep its graph until the last stratum."""
     whole = losses(batch, None)
     for stratum in strata:

@@ -13,6 +13,7 @@ class StrategyInfo:
     """What a strategy is and can do. Whoever must know asks an attribute, never a part of the name.
 
     Attributes:
+        name: key in the table.
         summary: one line for people.
         import_path: `module:class`, with the arguments `options` below.
         modes: gradient modes that it offers, the preferred one first; none for joint training.
@@ -22,9 +23,11 @@ class StrategyInfo:
         zero_stage: DeepSpeed's ZeRO stage; None elsewhere. Optimiser states then lie in DeepSpeed's own files.
         keeps_micro_batches: whether mode replay may keep the micro-batches of an accumulation until its Gram matrix is known.
         one_process: whether it trains in a single process.
+        ends_accumulations_early: whether the last step of an epoch may see fewer micro-batches than the others.
         several_processes: name of the strategy that takes its place in several processes.
     """
 
+    name: str
     summary: str
     import_path: str
     modes: tuple[str, ...] = ()
@@ -34,6 +37,7 @@ class StrategyInfo:
     zero_stage: int | None = None
     keeps_micro_batches: bool = False
     one_process: bool = False
+    ends_accumulations_early: bool = True
     several_processes: str | None = None
 
     @property
@@ -48,6 +52,7 @@ MODES = ("per_stratum", "weighted", "replay", "aligned")
 
 def _zero(stage: int, shards: str) -> StrategyInfo:
     return StrategyInfo(
+        f"stratified_deepspeed_stage_{stage}",
         f"several processes, DeepSpeed ZeRO-{stage}: {shards} sharded",
         "ltrec.strategy.deepspeed.strategy:StratifiedDeepSpeedStrategy",
         modes=("weighted", "replay"),
@@ -56,6 +61,7 @@ def _zero(stage: int, shards: str) -> StrategyInfo:
         gathers_by_module=stage == 3,
         zero_stage=stage,
         keeps_micro_batches=True,
+        ends_accumulations_early=False,
     )
 
 
@@ -65,30 +71,34 @@ JOINT = "joint"
 STRATIFIED = "stratified"
 """By stratum on one device; with what the processes share behind an underscore, on several."""
 
-STRATEGIES: dict[str, StrategyInfo] = {
-    JOINT: StrategyInfo(
-        "the mean over all targets; one process, or DDP", "pytorch_lightning.strategies:DDPStrategy", one_process=True
+_ROWS = (
+    StrategyInfo(
+        JOINT, "the mean over all targets; one process, or DDP", "pytorch_lightning.strategies:DDPStrategy", one_process=True
     ),
-    STRATIFIED: StrategyInfo(
+    StrategyInfo(
+        STRATIFIED,
         "one device",
         "ltrec.strategy.single:StratifiedSingleDeviceStrategy",
         modes=MODES,
         one_process=True,
         several_processes="stratified_ddp",
     ),
-    "stratified_ddp": StrategyInfo(
-        "several processes, replicated parameters", "ltrec.strategy.ddp:StratifiedDDPStrategy", modes=MODES
+    StrategyInfo(
+        "stratified_ddp", "several processes, replicated parameters", "ltrec.strategy.ddp:StratifiedDDPStrategy", modes=MODES
     ),
-    "stratified_deepspeed_stage_1": _zero(1, "optimiser states"),
-    "stratified_deepspeed_stage_2": _zero(2, "optimiser states and gradients"),
-    "stratified_deepspeed_stage_3": _zero(3, "optimiser states, gradients and parameters"),
-    "stratified_fsdp2": StrategyInfo(
+    _zero(1, "optimiser states"),
+    _zero(2, "optimiser states and gradients"),
+    _zero(3, "optimiser states, gradients and parameters"),
+    StrategyInfo(
+        "stratified_fsdp2",
         "several processes, parameters sharded by FSDP2",
         "ltrec.strategy.fsdp2:StratifiedFSDP2Strategy",
         modes=("per_stratum", "weighted"),
         whole_gradients=False,
     ),
-}
+)
+
+STRATEGIES: dict[str, StrategyInfo] = {info.name: info for info in _ROWS}
 """name -> strategy."""
 
 

@@ -17,9 +17,12 @@ from typing import Any
 from pytorch_lightning.strategies import Strategy, StrategyRegistry
 
 from ltrec.core.extras import require
+from ltrec.distributed.batches import StratifiedBatch
 from ltrec.distributed.strategies import STRATEGIES
 from ltrec.strategy.ddp import StratifiedDDPStrategy
 from ltrec.strategy.fsdp2 import StratifiedFSDP2Strategy
+from ltrec.strategy.loader import StratifiedLoader
+from ltrec.strategy.module import StratifiedModule, StratifiedModuleMixin
 from ltrec.strategy.options import StratifiedOptions
 from ltrec.strategy.single import StratifiedSingleDeviceStrategy
 from ltrec.strategy.stratified import Stratified
@@ -52,8 +55,12 @@ for _name, _info in STRATEGIES.items():
 __all__ = [
     "STRATEGIES",
     "Stratified",
+    "StratifiedBatch",
     "StratifiedDDPStrategy",
     "StratifiedFSDP2Strategy",
+    "StratifiedLoader",
+    "StratifiedModule",
+    "StratifiedModuleMixin",
     "StratifiedOptions",
     "StratifiedSingleDeviceStrategy",
     "make_strategy",

@@ -1,14 +1,14 @@
-"""The mode `aligned`: the window's gradient is the mean way of many short walks over tasks (LTP; Fish with strata as tasks).
+"""The mode `aligned`: the step's gradient is the mean way of many short walks over tasks (LTP; Fish with strata as tasks).
 
 What a task is and which walk it belongs to: `ltrec.distributed.alignment.tasks`; what the way is good for:
 `ltrec.distributed.alignment.pseudo_gradient`. The rule has no part in it: a user or a stratum weighs what its place in a walk makes
 it weigh.
 
-    counts      one small all-reduce at the window's start, as in every mode
+    counts      one small all-reduce at the step's start, as in every mode
     inner steps none
-    the way     one all-reduce of the model's size, at the window's end
+    the way     one all-reduce of the model's size, at the step's end
 
-Losses are those that were met on the way, at parameters that may be some inner steps from the window's own.
+Losses are those that were met on the way, at parameters that may be some inner steps from the step's own.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from ltrec.core.batch import SequenceBatch
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses
 from ltrec.distributed.alignment.pseudo_gradient import Alignment
 from ltrec.distributed.alignment.tasks import Trajectory, num_trajectories, stratum_tasks, user_tasks
+from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.report import StepReport
 from ltrec.strategy.protocols import StrategyForModes
 
@@ -36,8 +36,8 @@ class Aligned:
         self.strategy = strategy
         self._alignment: Alignment | None = None  # made when it is first needed: a mode is there also where it is never active
 
-    def compute_gradients(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
-        """Follow the micro-batch's trajectories; at the window's end all ranks add up."""
+    def compute_gradients(self, batch: MicroBatch, last: bool, optimizer: Optimizer | None) -> None:
+        """Follow the micro-batch's trajectories; at the step's end all ranks add up."""
         engine, alignment = self.strategy.engine, self.alignment
         if batch.micro == 0:
             engine.open(batch, rows=False)
@@ -60,7 +60,7 @@ class Aligned:
             )
         return self._alignment
 
-    def _numbered(self, batch: SequenceBatch) -> Iterator[tuple[int, Trajectory]]:
+    def _numbered(self, batch: MicroBatch) -> Iterator[tuple[int, Trajectory]]:
         """This rank's trajectories of the micro-batch, numbered over the whole step."""
         strategy, world = self.strategy, self.strategy.engine.collectives.world
         module, alignment = strategy.lightning_module, strategy.options.alignment
@@ -80,15 +80,15 @@ class Aligned:
             found = stratum_tasks(batch, count, lambda number: mix(strategy.options.seed, batch.step, first + number))
         return enumerate(found, start=first)
 
-    def _losses(self, trajectory: int, task: SequenceBatch, step: int) -> ExampleLosses:
+    def _losses(self, trajectory: int, task: MicroBatch, step: int) -> ExampleLosses:
         return self.strategy.bare_losses(task, (trajectory, step))
 
     def _conclude(self, step: int, norm: torch.Tensor) -> None:
         """See that there is a step to take; the same on every rank, because the norm is."""
         strategy, engine = self.strategy, self.strategy.engine
         nothing_K = torch.full((engine.num_strata,), torch.nan, dtype=torch.float64)
-        engine.report = StepReport(step, engine.counts_K, nothing_K, None)
-        if engine.is_empty:
+        engine.report = StepReport(step, engine.global_counts(), nothing_K, None)
+        if engine.is_empty():
             strategy.skip_step()
         elif not norm.isfinite():
             strategy.on_nonfinite(step)
@@ -97,4 +97,6 @@ class Aligned:
 def _trained(strategy: StrategyForModes) -> list[nn.Parameter]:
     assert strategy.lightning_module is not None
     named = strategy.lightning_module.named_parameters()
-    return [parameter for name, parameter in named if parameter.requires_grad and strategy.stage.plugin_of(name) is None]
+    return [
+        parameter for name, parameter in named if parameter.requires_grad and strategy.stratified_module.plugin_of(name) is None
+    ]

@@ -2,10 +2,11 @@
 
 `per_stratum` is native: FSDP2 reduce-scatters each stratum's backward pass, and the update is combined on the shards. `weighted` is
 one ordinary pass; over several micro-batches each rank adds up its own gradient and the last pass sums. In both, the parameters are
-gathered once per window.
+gathered once per step.
 
-Lightning's ModelParallelStrategy would have the module shard itself in `configure_model`. A stage must not know how it is trained:
-that is done here. Checkpoints are whole and single files, as without sharding, written and read by the trainer's CheckpointIO.
+Lightning's ModelParallelStrategy would have the module shard itself in `configure_model`. Here the strategy does it: a module need
+not know how it is trained. Checkpoints are whole and single files, as without sharding, written and read by the trainer's
+CheckpointIO.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ltrec.distributed.stores.sharded import ShardedStore
 from ltrec.strategy.local_parameters import LocalParameters, ShardedParameters
 from ltrec.strategy.stratified import Stratified
 
-_READ_PARAMETERS = ("losses", "validation_step")  # methods of a stage
+_READ_PARAMETERS = ("losses", "validation_step", "test_step", "predict_step")  # methods of a module
 
 
 class _FullyShardedStrategy(ModelParallelStrategy):
@@ -60,7 +61,7 @@ class _FullyShardedStrategy(ModelParallelStrategy):
         return ShardedParameters(self.sharded, self.optimizers)
 
     def on_validation_end(self) -> None:
-        """The next window gathers afresh."""
+        """The next step gathers afresh."""
         self.sharded.reshard()
 
     # -- checkpoints ------------------------------------------------------------------------------------------------------------
@@ -103,18 +104,18 @@ class _FullyShardedStrategy(ModelParallelStrategy):
 
 
 class StratifiedFSDP2Strategy(Stratified, _FullyShardedStrategy):
-    """Several processes with a shard each."""
+    """Several processes with 1/W of every parameter each."""
 
     name = "stratified_fsdp2"
 
     def setup(self, trainer: Trainer) -> None:
-        """Let one set of counters see everything that is sent."""
+        """Count FSDP2's own traffic with the engine's."""
         super().setup(trainer)
         self.sharded.count_into(self.engine.collectives)
 
     def make_store(self, collectives: Collectives) -> ShardedStore:
         """Rows of shards."""
-        return ShardedStore(self.sharded, self.stage.plugin_of, self.stage.num_strata)
+        return ShardedStore(self.sharded, self.stratified_module.plugin_of, self.stratified_module.num_strata)
 
     def discard_gradients(self) -> None:
         """Leave the optimiser nothing to do."""
@@ -126,7 +127,7 @@ class StratifiedFSDP2Strategy(Stratified, _FullyShardedStrategy):
         self._last = last
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
-        """FSDP2's own pass. A probe must not find gradients that are not summed yet: where there are probes, every pass sums."""
+        """FSDP2's own pass. A probe must not find gradients that are not summed yet, so with probes every pass sums."""
         self.sharded.sum_next(self._last or self.needs_store)
         super().engine_backward(loss, optimizer)
         if self._last:
@@ -139,6 +140,6 @@ class StratifiedFSDP2Strategy(Stratified, _FullyShardedStrategy):
     def _weigh_plugins(self) -> None:
         """Turn plugins' w_z G_z into P(z) G_z."""
         for name, parameter in self.sharded.parameters:
-            stratum = self.stage.plugin_of(name)
+            stratum = self.stratified_module.plugin_of(name)
             if stratum is not None and parameter.grad is not None:
                 parameter.grad.mul_(self.engine.plugin_factors_K()[stratum])

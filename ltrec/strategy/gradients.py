@@ -1,13 +1,16 @@
-"""A module's gradients where there may be no step to take."""
+"""A module's gradients where there may be no step to take, and its buffers where a pass trains nothing."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 
 def all_finite(module: nn.Module) -> bool:
-    """Whether every gradient is: the norm of all of them tells."""
+    """Whether every gradient is finite: the norm of all of them tells."""
     found = [p.grad for p in module.parameters() if p.grad is not None]
     return bool(torch.nn.utils.get_total_norm(found).isfinite())
 
@@ -19,6 +22,18 @@ def discard(module: nn.Module) -> None:
 
 
 def spoil(module: nn.Module) -> None:
-    """Let an AMP scaler find one gradient that is no number: it skips the step and halves its scale; without any it would fail."""
+    """Give an AMP scaler one NaN gradient to find: it then skips the step and halves its scale. With none at all it would fail."""
     seen = next(p for p in module.parameters() if p.requires_grad)
     seen.grad = torch.full_like(seen, torch.nan)
+
+
+@contextmanager
+def buffers_kept(module: nn.Module) -> Iterator[None]:
+    """Give every buffer its value back afterwards: a probe must not move running statistics.
+
+    (Version counters do not tell which buffers changed: batch norm's kernels skip them.)
+    """
+    before = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    yield
+    for buffer, value in before:
+        buffer.copy_(value)

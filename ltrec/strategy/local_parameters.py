@@ -1,6 +1,6 @@
-"""What this rank holds of the weights: all of them where they are replicated, a shard of each where they are cut.
+"""The parameters as this rank holds them: whole where they are replicated, 1/W of each where they are sharded.
 
-Whoever follows the weights from outside, or shows others in their place for a while, asks here what to read and write.
+For whoever averages the weights, or swaps others in for a while: what to read and what to write.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ReplicatedParameters:
         return [parameter.detach() for parameter in self._parameters]
 
     def part_of(self, name: str, whole: Tensor) -> Tensor:
-        """All of it."""
+        """The whole parameter."""
         return whole
 
     def after_write(self) -> None:

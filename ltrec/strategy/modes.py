@@ -1,11 +1,11 @@
-"""The ways of forming a window's gradient, one class each, and their table.
+"""Gradient modes: the ways to compute a step's gradient, one class each, and their table.
 
 per_stratum   K backward passes, K gradients, combined by the engine
 weighted      one ordinary backward pass of the weighted loss, through whatever wraps the module
 replay        K backward passes for the Gram matrix alone, then the weighted pass
 aligned       inner steps over users or strata, one after the other (`aligned`)
 
-A mode sees a strategy as a `StrategyForModes`, and lives as long as it does.
+A mode sees its strategy as a `StrategyForModes`.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ltrec.core.batch import SequenceBatch
+from ltrec.distributed.batches import MicroBatch
 from ltrec.strategy.aligned import Aligned
 from ltrec.strategy.protocols import GradientMode, StrategyForModes
 
 
 class PerStratum:
-    """The literal method. The Gram matrix is formed for rules that read it, and every n steps for telemetry."""
+    """The literal method. The Gram matrix is computed for rules that read it, and every n steps for telemetry."""
 
     def __init__(self, strategy: StrategyForModes) -> None:
         self.strategy = strategy
 
-    def compute_gradients(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
-        """Gather the rows; combine them at the window's end."""
+    def compute_gradients(self, batch: MicroBatch, last: bool, optimizer: Optimizer | None) -> None:
+        """Add to the rows; combine them after the step's last micro-batch."""
         strategy = self.strategy
         if batch.micro == 0:
             strategy.engine.open(batch, rows=True)
@@ -46,13 +46,13 @@ class PerStratum:
 
 
 class Weighted:
-    """One pass, for rules whose weights need no gradient. A probe probes at the gradients every n steps, for telemetry only."""
+    """One pass, for rules whose weights need no gradient. A probe computes gradients by stratum every n steps, for telemetry."""
 
     def __init__(self, strategy: StrategyForModes) -> None:
         self.strategy = strategy
 
-    def compute_gradients(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
-        """Decide at the window's start, and once more at its end when a probe has a Gram matrix to report."""
+    def compute_gradients(self, batch: MicroBatch, last: bool, optimizer: Optimizer | None) -> None:
+        """Choose the weights at the step's start, and once more at its end when a probe has a Gram matrix to report."""
         strategy = self.strategy
         probes = is_probe_step(strategy, "weighted", batch.step)
         if batch.micro == 0:
@@ -66,46 +66,48 @@ class Weighted:
 
 
 class Replay:
-    """The Gram matrix first. The window's micro-batches are kept for that: they are item ids, small."""
+    """The Gram matrix first. The step's micro-batches are kept for that: they are item ids, small."""
 
     def __init__(self, strategy: StrategyForModes) -> None:
         self.strategy = strategy
-        self._window: list[SequenceBatch] = []
+        self._kept: list[MicroBatch] = []
 
-    def compute_gradients(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
-        """Keep the micro-batch; at the window's end look at all of them, then train on all of them."""
+    def compute_gradients(self, batch: MicroBatch, last: bool, optimizer: Optimizer | None) -> None:
+        """Keep the micro-batch; after the last one probe all of them, then train on all of them."""
         strategy = self.strategy
         strategy.set_last_micro_batch(False)
-        self._window.append(batch)
+        if batch.micro == 0:
+            self._kept = []
+        self._kept.append(batch)
         if not last:
             return
-        window, self._window = self._window, []
-        strategy.engine.open(window[0], rows=True)
-        for kept in window:
+        step, self._kept = self._kept, []
+        strategy.engine.open(step[0], rows=True)
+        for kept in step:
             probe_micro_batch(strategy, kept)
         strategy.engine.decide(batch.step, _usable(strategy.engine.gram()))
-        for number, kept in enumerate(window, start=1):
-            weighted_pass(strategy, kept, number == len(window), optimizer)
+        for number, kept in enumerate(step, start=1):
+            weighted_pass(strategy, kept, number == len(step), optimizer)
 
 
 def _usable(gram_KK: Tensor) -> Tensor:
-    """The matrix, or where it is not finite one that a rule can bear: the losses are as bad, and are met after the pass."""
+    """The matrix, or the identity where it is not finite: the losses are not finite either, which is dealt with after the pass."""
     return gram_KK if gram_KK.isfinite().all() else torch.eye(len(gram_KK), dtype=torch.float64)
 
 
 def is_probe_step(strategy: StrategyForModes, mode: str, step: int) -> bool:
-    """Whether it is a step's turn to form a Gram matrix that no rule reads."""
+    """Whether it is a step's turn to compute a Gram matrix that no rule reads."""
     every = strategy.options.probe_interval(mode)
     return every > 0 and (step + 1) % every == 0
 
 
-def probe_micro_batch(strategy: StrategyForModes, batch: SequenceBatch) -> None:
-    """Form a micro-batch's gradients before the pass that trains on it, and leave no trace."""
+def probe_micro_batch(strategy: StrategyForModes, batch: MicroBatch) -> None:
+    """Compute a micro-batch's gradients by stratum before the pass that trains on it; buffers and `.grad` stay as they are."""
     with strategy.probe():
         strategy.engine.add_gradients(strategy.bare_losses, batch, with_losses=False)
 
 
-def weighted_pass(strategy: StrategyForModes, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
+def weighted_pass(strategy: StrategyForModes, batch: MicroBatch, last: bool, optimizer: Optimizer | None) -> None:
     """One ordinary backward pass of the weighted loss, through whatever wraps the module."""
     strategy.set_last_micro_batch(last)
     example = strategy.losses(batch, None)

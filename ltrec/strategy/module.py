@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from ltrec.core.batch import SequenceBatch
+import torch
+
 from ltrec.core.errors import UserError
+from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses, SubBatchKey
+from ltrec.distributed.batches import MicroBatch
 
 
 @runtime_checkable
 class StratifiedModule(Protocol):
-    """A stage. Its `training_step` is never called: the strategy owns the loop."""
+    """A module as the strategies see it. Its `training_step` is never called: the strategy owns the loop."""
 
     num_strata: int
     has_plugins: bool
@@ -24,28 +27,80 @@ class StratifiedModule(Protocol):
     def couples_rows(self) -> bool:
         """Whether a row's loss depends on the other rows of its micro-batch."""
 
-    def losses(self, batch: SequenceBatch) -> ExampleLosses:
-        """One loss per example of any sub-batch; never reduced."""
+    def losses(self, batch: Any) -> ExampleLosses:
+        """One loss and one stratum per example of any sub-batch, two vectors [N]; never reduced."""
 
-    def seed_dropout(self, batch: SequenceBatch, part: SubBatchKey = None) -> None:
+    def seed_dropout(self, batch: Any, part: SubBatchKey = None) -> None:
         """Key dropout to this micro-batch, and to the part of it that is run alone. A task's key must not depend on the rank."""
 
     def plugin_of(self, name: str) -> int | None:
         """The stratum whose plugin owns the parameter of that name; None for the trunk."""
 
 
-def as_stage(module: object, strategy: str) -> StratifiedModule:
-    """A Lightning module as the engine sees it.
+REQUIRED = ("num_strata", "losses", "couples_rows", "has_plugins", "plugins_awake", "plugin_of", "seed_dropout")
+"""Names of `StratifiedModule`, those first that `StratifiedModuleMixin` leaves open."""
+
+
+class StratifiedModuleMixin:
+    """Defaults for a module of your own without plugins; list it before LightningModule. Yours are `num_strata` and `losses`.
+
+    Attributes:
+        users_K: users in each stratum, whose shares are the default prior P(z). Not needed where the strategy is given its options.
+        seed: root of dropout, which is keyed by (seed, step, rank, micro-batch, stratum).
+        couples_rows: set it to True where a row's loss depends on other rows, as with in-batch negatives. Batch norm is noticed.
+    """
+
+    users_K: Any = None
+    seed = 0
+    couples_rows = False
+    has_plugins = False
+    plugins_awake = False
+
+    def plugin_of(self, name: str) -> int | None:
+        """No parameter belongs to one stratum alone."""
+        return None
+
+    def seed_dropout(self, batch: MicroBatch, part: SubBatchKey = None) -> None:
+        """Key dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: a resume needs no saved generator.
+
+        A task is known by (trajectory, inner step), the same rows for every number of ranks, and so is its key.
+        """
+        if isinstance(part, tuple):
+            key: tuple[int, ...] = (batch.step, *part)
+        else:
+            key = (batch.step, self.global_rank, batch.micro, *([] if part is None else [part]))  # type: ignore[attr-defined]
+        seed = mix(self.seed, *key) >> 1
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed also notes a stack trace for every kind of device
+        if self.device.type == "cuda":  # type: ignore[attr-defined]
+            torch.cuda.manual_seed(seed)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        """Lightning wants one; the stratified strategies call `losses` in its place."""
+        raise UserError(
+            f"{type(self).__name__} has no training_step of its own and cannot be trained by an ordinary strategy; use "
+            'Trainer(strategy="stratified") or define training_step'
+        )
+
+
+def as_stratified_module(module: object, strategy: str) -> StratifiedModule:
+    """A Lightning module as the strategies see it.
 
     Args:
         module: the module.
         strategy: its strategy's name, for the message.
 
     Raises:
-        UserError: it lacks something.
+        UserError: it lacks something, or optimises by hand.
     """
-    if not isinstance(module, StratifiedModule):
+    name = type(module).__name__
+    if missing := [attribute for attribute in REQUIRED if not hasattr(module, attribute)]:
         raise UserError(
-            f"{type(module).__name__} cannot be trained by strategy {strategy}: see ltrec.strategy.module for what is missing"
+            f"{name} cannot be trained by strategy {strategy}: it lacks {', '.join(missing)}; define them, or inherit "
+            "ltrec.strategy.StratifiedModuleMixin, which leaves num_strata and losses to you"
         )
+    if not getattr(module, "automatic_optimization", True):
+        raise UserError(
+            f"{name} optimises by hand, and strategy {strategy} computes the gradients itself; set automatic_optimization = True"
+        )
+    assert isinstance(module, StratifiedModule)
     return module

@@ -1,4 +1,4 @@
-"""StratifiedOptions: what every stratified strategy is told, and how it chooses its mode and its gradient source."""
+"""StratifiedOptions: the options of every stratified strategy, and how it chooses its mode and its gradient source."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from torch import Tensor
 
 from ltrec.aggregation import RULES, Rule
 from ltrec.causal.backdoor import Hajek
+from ltrec.causal.config import DefaultPriorConfig
+from ltrec.causal.prior import prior_of
 from ltrec.core.errors import UserError
 from ltrec.distributed.alignment.config import AlignmentConfig
+from ltrec.strategy.module import StratifiedModule
 
 PROBE_EVERY = {"per_stratum": 25, "weighted": 0}
 """Mode -> steps from one probe to the next, where the user says nothing. A Gram matrix costs 2 K^2 operations per parameter, nearly
@@ -30,7 +33,7 @@ class StratifiedOptions:
         alignment: tasks and inner steps of mode aligned.
         source: split, retained; auto takes split unless rows are coupled.
         nonfinite: what follows when a gradient is not finite: stop every rank, or skip the step on every rank.
-        probe_every: form a Gram matrix that no rule reads every n steps, for telemetry; 0 = never, None = as in `PROBE_EVERY`.
+        probe_every: compute a Gram matrix that no rule reads every n steps, for telemetry; 0 = never, None = as in `PROBE_EVERY`.
         seed: root of the rules' randomness.
     """
 
@@ -101,7 +104,7 @@ def refuse_replay(plugins: Sequence[object], micro_batches: int) -> None:
     """Refuse what the Gram matrix before the one weighted pass does not allow.
 
     Raises:
-        UserError: the stage has plugins, or the window has several micro-batches.
+        UserError: the stage has plugins, or the step has several micro-batches.
     """
     if plugins:
         raise UserError(
@@ -110,7 +113,7 @@ def refuse_replay(plugins: Sequence[object], micro_batches: int) -> None:
         )
     if micro_batches > 1:
         raise UserError(
-            f"mode replay cannot accumulate {micro_batches} micro-batches: the window's Gram "
+            f"mode replay cannot accumulate {micro_batches} micro-batches: the step's Gram "
             "matrix is known only after the last one; use per_stratum, or one micro-batch a step"
         )
 
@@ -148,12 +151,31 @@ def describe(options: StratifiedOptions, strategy: str, mode: str, source: str |
     return f"gradients aligned over {tasks}: {strategy}, inner rate {alignment.inner_lr:g}, {chains}{later}"
 
 
-def default_options(num_strata: int) -> StratifiedOptions:
-    """Backdoor adjustment with a uniform prior, renormalised over the strata that are there."""
-    uniform_K = torch.full((num_strata,), 1 / num_strata, dtype=torch.float64)
-    return StratifiedOptions(
-        RULES["backdoor"].make(prior_K=uniform_K, empty=Hajek(uniform_K, torch.ones_like(uniform_K))), uniform_K
-    )
+def default_options(module: StratifiedModule, strategy: str) -> StratifiedOptions:
+    """Backdoor adjustment with the default prior, the same as of the command line, renormalised over the strata that are there.
+
+    Args:
+        module: says in `users_K` how many users each stratum has.
+        strategy: its name, for the message.
+
+    Raises:
+        UserError: the module does not say it.
+    """
+    users_K = getattr(module, "users_K", None)
+    name = type(module).__name__
+    if users_K is None:
+        raise UserError(
+            f"strategy {strategy} needs P(z), the weight of each stratum, which is its share of the users unless you "
+            f"say otherwise; "
+            f"set {name}.users_K to the number of users in each stratum, or give the strategy options=StratifiedOptions(...)"
+        )
+    users_K = torch.as_tensor(users_K, dtype=torch.float64).cpu()
+    if users_K.shape != (module.num_strata,) or not (users_K >= 0).all() or not users_K.any():
+        raise UserError(
+            f"{name}.users_K must be the number of users in each of {module.num_strata} strata; it is {users_K.tolist()}"
+        )
+    prior_K = prior_of(DefaultPriorConfig().name, users_K, users_K)
+    return StratifiedOptions(RULES["backdoor"].make(prior_K=prior_K, empty=Hajek(prior_K, (prior_K > 0).double())), prior_K)
 
 
 _NEEDS = {"aligned": "inner steps need every parameter whole on every process; use one device, or DDP"}
@@ -165,9 +187,9 @@ _KINDS = {"linear": "a linear rule", "gram": "a rule on the Gram matrix", "coord
 def _obstacle(mode: str, kind: str) -> str | None:
     """Why a mode cannot run a kind of rule; None when it can."""
     if kind == "coordinate" and mode != "per_stratum":
-        return "it looks at every coordinate of the strata's gradients, which only mode per_stratum ever forms"
+        return "it looks at every coordinate of the strata's gradients, which only mode per_stratum ever has"
     if kind == "gram" and mode == "weighted":
-        return "one weighted pass forms no Gram matrix; use replay or per_stratum"
+        return "one weighted pass computes no Gram matrix; use replay or per_stratum"
     if kind == "linear" and mode == "replay":
         return "its weights need no Gram matrix; use weighted, the same update in one pass"
     return None

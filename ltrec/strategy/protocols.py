@@ -1,4 +1,4 @@
-"""A mode of forming gradients, and what it may ask of the strategy that it works for. Both sides are met in `modes`."""
+"""Gradient modes and strategies, as they see each other: what a mode must do, and what it may ask of its strategy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ltrec.core.batch import SequenceBatch
 from ltrec.core.losses import ExampleLosses, SubBatchKey
+from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.engine import StratifiedEngine
 from ltrec.strategy.module import StratifiedModule
 from ltrec.strategy.options import StratifiedOptions
@@ -30,7 +30,7 @@ class StrategyForModes(Protocol):
         """What is trained; there once the strategy is connected."""
 
     @property
-    def stage(self) -> StratifiedModule:
+    def stratified_module(self) -> StratifiedModule:
         """The same, as the engine sees it."""
 
     @property
@@ -41,45 +41,45 @@ class StrategyForModes(Protocol):
     def gradient_divisor(self) -> int:
         """What the stack divides the gradients of an ordinary backward pass by."""
 
-    def losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
+    def losses(self, batch: MicroBatch, stratum: int | None) -> ExampleLosses:
         """The stage's losses through whatever wraps it."""
 
-    def bare_losses(self, batch: SequenceBatch, part: SubBatchKey) -> ExampleLosses:
+    def bare_losses(self, batch: MicroBatch, part: SubBatchKey) -> ExampleLosses:
         """The same past the wrapper, whose hooks must not notice."""
 
     def probe(self) -> AbstractContextManager[object]:
-        """For the passes that train nothing: they leave no trace."""
+        """A context for passes that train nothing: buffers are restored after it."""
 
     def scale(self, loss: Tensor) -> Tensor:
-        """What an AMP scaler makes of a loss."""
+        """The loss as an AMP scaler wants it back-propagated."""
 
     def with_all_plugins(self, loss: Tensor) -> Tensor:
         """The loss with every plugin in its graph, also those whose strata are absent."""
 
     def set_last_micro_batch(self, last: bool) -> None:
-        """Tell the stack whether the next ordinary pass completes the window."""
+        """Tell the stack whether the next ordinary pass completes the step."""
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
         """The stack's own backward pass."""
 
     def finish_step(self, step: int, *, checked: bool) -> None:
-        """The window's gradient is formed; `checked`: and known to be finite."""
+        """The step's gradient is computed; `checked`: and known to be finite."""
 
     def skip_step(self) -> None:
         """Leave parameters and the optimiser's state as they are."""
 
     def on_nonfinite(self, step: int) -> None:
-        """The window's gradient is not finite, as every rank has found."""
+        """The step's gradient is not finite, as every rank has found."""
 
 
 class GradientMode(Protocol):
-    """One way of forming a window's gradient."""
+    """One way to compute a step's gradient."""
 
-    def compute_gradients(self, batch: SequenceBatch, last: bool, optimizer: Optimizer | None) -> None:
-        """Take one micro-batch. After the `last` of its window every parameter's `.grad` is the update's, or the step is skipped.
+    def compute_gradients(self, batch: MicroBatch, last: bool, optimizer: Optimizer | None) -> None:
+        """Take one micro-batch. After the `last` of its step every parameter's `.grad` is the update's, or the step is skipped.
 
         Args:
-            batch: the micro-batch; `batch.micro` is 0 where a window begins.
-            last: whether it ends its window.
+            batch: the micro-batch; `batch.micro` is 0 where a step begins.
+            last: whether it ends its step.
             optimizer: the one that will step.
         """

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.plugins.environments import TorchElasticEnvironment  # type: ignore[attr-defined]
 from pytorch_lightning.strategies import SingleDeviceStrategy
 
+from ltrec.core.errors import UserError
 from ltrec.strategy.stratified import Stratified
 
 
@@ -23,6 +26,22 @@ class StratifiedSingleDeviceStrategy(Stratified, SingleDeviceStrategy):
     def __init__(self, device: torch.device | str | None = None, **options: Any) -> None:
         super().__init__(device=device or "cpu", **options)
         self._ask_accelerator = device is None
+
+    def setup(self, trainer: Trainer) -> None:
+        """Set up, unless other devices or processes would train the same beside this one, each by itself.
+
+        Raises:
+            UserError: the trainer has several of either.
+        """
+        devices = len(trainer._accelerator_connector._parallel_devices) * trainer.num_nodes
+        processes = TorchElasticEnvironment().world_size() if TorchElasticEnvironment.detect() else 1
+        if devices > 1 or processes > 1:
+            found = f"{devices} devices" if devices > 1 else f"{processes} processes"
+            raise UserError(
+                f"strategy {self.name} trains on one device in one process, and this trainer has {found}; use devices=1, or "
+                f"strategy={self.info.several_processes}"
+            )
+        super().setup(trainer)
 
     def setup_environment(self) -> None:
         """Find the device before anything is placed."""

@@ -1,9 +1,9 @@
-"""Stratified: the mixin that makes a Lightning strategy form its gradients by stratum. Automatic optimisation stays.
+"""Stratified: the mixin that makes a Lightning strategy compute its gradients by stratum. Automatic optimisation stays.
 
     Lightning                          here
     strategy.training_step(batch)      keep the batch, return a zero
     optimizer.zero_grad                (Lightning's own)
-    strategy.backward(zero)            hooks once; form gradients by mode (`modes`), stage.losses in the precision context
+    strategy.backward(zero)            hooks once; gradients by mode (`modes`), module.losses in the precision context
     unscale, hooks, clip, step         (Lightning's own, on the combined gradient)
 
 So clipping, accumulation, AMP, hooks, schedulers and progress work as ever, and act after combining.
@@ -16,15 +16,14 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.strategies import Strategy
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from ltrec.core.batch import SequenceBatch
-from ltrec.core.errors import diverged
+from ltrec.core.errors import UserError
 from ltrec.core.losses import ExampleLosses, SubBatchKey
 from ltrec.core.sumcount import SumCount
+from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
 from ltrec.distributed.report import StepReport
@@ -35,15 +34,17 @@ from ltrec.distributed.stores.protocol import Store
 from ltrec.distributed.strategies import STRATEGIES, StrategyInfo
 from ltrec.strategy import gradients
 from ltrec.strategy import options as choices
-from ltrec.strategy.buffers import buffers_kept
+from ltrec.strategy.accumulation import Accumulation
+from ltrec.strategy.loader import StratifiedLoader
 from ltrec.strategy.modes import GRADIENT_MODES
-from ltrec.strategy.module import StratifiedModule, as_stage
+from ltrec.strategy.module import StratifiedModule, as_stratified_module
 from ltrec.strategy.options import StratifiedOptions
 from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
 from ltrec.strategy.protocols import GradientMode
+from ltrec.strategy.skipping import SkipsSteps
 
 
-class Stratified(Strategy):
+class Stratified(SkipsSteps):
     """To be listed before the Lightning strategy that it changes.
 
     Attributes:
@@ -56,15 +57,15 @@ class Stratified(Strategy):
 
     mode: str
     source: str
-    engine: StratifiedEngine
+    _accumulation: Accumulation
     _modes: dict[str, GradientMode]
     _active: GradientMode
-    _checked_stage: StratifiedModule  # asked in every pass, where probe for every attribute again takes its time
+    _module: StratifiedModule  # asked in every pass, where looking for every attribute again takes its time
 
     def __init__(self, *args: Any, options: StratifiedOptions | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._options = options
-        self._batch: SequenceBatch | None = None
+        self._batch: MicroBatch | None = None
 
     # -- setup ------------------------------------------------------------------------------------------------------------------
 
@@ -74,34 +75,40 @@ class Stratified(Strategy):
         return STRATEGIES[self.name]
 
     @property
-    def stage(self) -> StratifiedModule:
+    def stratified_module(self) -> StratifiedModule:
         """The Lightning module, as the engine sees it."""
-        return as_stage(self.lightning_module, self.name)
+        return as_stratified_module(self.lightning_module, self.name)
 
     @property
     def plugins(self) -> Plugins:
         """Parameters of one stratum alone. Asked anew each time: FSDP2 changes the parameters that a module holds."""
         assert self.lightning_module is not None
-        return plugins_of(self.stage, self.lightning_module)
+        return plugins_of(self.stratified_module, self.lightning_module)
 
     @property
     def options(self) -> StratifiedOptions:
-        """What the user said, or backdoor adjustment with a uniform prior."""
-        assert self._options is not None, "settled when the module is connected"
+        """What the user said, or backdoor adjustment with the default prior."""
+        assert self._options is not None, "chosen when the module is connected"
         return self._options
 
     def connect(self, model: LightningModule) -> None:
-        """Take the module, and settle how it will be trained, before anything is wrapped."""
+        """Take the module, and choose how it will be trained, before anything is wrapped."""
         super().connect(model)
-        self._settle(model)
+        self._choose(model)
 
-    def _settle(self, model: LightningModule) -> None:
-        self._checked_stage = stage = as_stage(model, self.name)
+    def _choose(self, model: LightningModule) -> None:
+        self._module = module = as_stratified_module(model, self.name)
         if self._options is None:
-            self._options = choices.default_options(stage.num_strata)
+            self._options = choices.default_options(module, self.name)
         options = self._options
+        if len(options.prior_K) != module.num_strata:
+            raise UserError(
+                f"the prior has {len(options.prior_K)} strata and {type(model).__name__}.num_strata is "
+                f"{module.num_strata}; give one "
+                "share per stratum"
+            )
         self.mode = choices.choose_mode(options.mode, options.rule.kind, self.info.modes, self.name)
-        coupled = stage.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
+        coupled = module.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
         self.source = choices.choose_source(options.source, coupled=coupled, mode=self.mode)
 
     def refuse(self, model: LightningModule, micro_batches: int) -> None:
@@ -114,9 +121,9 @@ class Stratified(Strategy):
         Raises:
             UserError: mode, gradient source, rule, plugins or micro-batches do not go together.
         """
-        self._settle(model)
+        self._choose(model)
         if self.mode == "replay":
-            choices.refuse_replay(plugins_of(self._checked_stage, model), 1 if self.info.keeps_micro_batches else micro_batches)
+            choices.refuse_replay(plugins_of(self._module, model), 1 if self.info.keeps_micro_batches else micro_batches)
         if self.mode == "aligned":
             choices.refuse_scaler(self._scaler)
 
@@ -134,15 +141,29 @@ class Stratified(Strategy):
             store=self.make_store(collectives) if self.needs_store else None,
             seed=options.seed,
         )
+        module = type(self.lightning_module).__name__
+        self._accumulation = Accumulation(trainer, strategy=self.info, module=module, num_strata=self._module.num_strata)
         self._modes = {name: GRADIENT_MODES[name](self) for name in self.info.modes}
         if self.mode == "weighted":
             self._correct_plugins()
 
+    def process_dataloader(self, dataloader: object) -> object:
+        """Let a loader that reads ahead know how far."""
+        assert self.lightning_module is not None
+        if isinstance(dataloader, StratifiedLoader):
+            dataloader.follow(self.lightning_module.trainer)
+        return super().process_dataloader(dataloader)
+
+    def _get_process_group_backend(self) -> str:
+        """Counts, weights and decisions are CPU tensors, which NCCL alone would not carry."""
+        given: str | None = self._process_group_backend  # type: ignore[attr-defined]  # of every parallel strategy
+        return given or ("cpu:gloo,cuda:nccl" if self.root_device.type == "cuda" else "gloo")
+
     @property
     def needs_store(self) -> bool:
-        """Whether any step of the run forms per-stratum gradients."""
+        """Whether any step of the run computes per-stratum gradients."""
         if self.mode == "aligned":
-            return self.stage.has_plugins
+            return self.stratified_module.has_plugins
         return self.mode != "weighted" or self.options.probe_interval("weighted") > 0
 
     def describe(self) -> str:
@@ -151,28 +172,26 @@ class Stratified(Strategy):
 
     def make_store(self, collectives: Collectives) -> Store:
         """Where per-stratum gradients live."""
-        module = self.lightning_module
+        module, num_strata = self.lightning_module, self._module.num_strata
         assert module is not None
-        layout, ordered = lay_out(
-            list(module.named_parameters()), self.stage.plugin_of, self.stage.num_strata, collectives.world.size
-        )
-        return FlatStore(ordered, layout, collectives, self.stage.num_strata, aside=self.mode in ("weighted", "replay"))
+        layout, ordered = lay_out(list(module.named_parameters()), self._module.plugin_of, num_strata, collectives.world.size)
+        return FlatStore(ordered, layout, collectives, num_strata, aside=self.mode in ("weighted", "replay"))
 
     @property
     def gradient_divisor(self) -> int:
-        """What the stack divides the gradients of an ordinary backward pass by."""
+        """What the stack divides the gradients of an ordinary backward pass by: 1, or W."""
         return 1
 
     # -- the step ---------------------------------------------------------------------------------------------------------------
 
     @property
     def step_losses(self) -> SumCount | None:
-        """This rank's losses of the window so far."""
+        """This rank's losses of the accumulation so far."""
         return self.engine.step_losses
 
     @property
     def report(self) -> StepReport | None:
-        """The last window's numbers."""
+        """The last accumulation's numbers."""
         return self.engine.report
 
     def metrics(self) -> dict[str, float]:
@@ -180,34 +199,39 @@ class Stratified(Strategy):
         rule = self.options.rule
         return {"strata/fallbacks": rule.fallbacks} if rule.kind == "gram" else {}
 
-    def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: object, *_: Any) -> Tensor:
         """Keep the batch. The zero stands for a loss: real ones come from telemetry."""
-        self._batch = batch
+        accumulation, module = self._accumulation, self.lightning_module
+        assert module is not None
+        if accumulation.size not in (0, module.trainer.accumulate_grad_batches):  # a callback has changed it
+            self.refuse(module, module.trainer.accumulate_grad_batches)
+        self._batch = accumulation.enter(batch)
         return torch.zeros((), device=self.root_device)
 
     def backward(self, closure_loss: Tensor, optimizer: Optimizer | None, *args: Any, **kwargs: Any) -> Tensor:
-        """Form this micro-batch's gradients. Hooks fire once, whatever the number of passes."""
+        """Compute this micro-batch's gradients. Hooks fire once, whatever the number of passes."""
         module, batch = self.lightning_module, self._batch
         assert module is not None and batch is not None
         self._batch = None
         closure_loss = self.precision_plugin.pre_backward(closure_loss, module)
-        last = batch.micro + 1 == module.trainer.accumulate_grad_batches
         if batch.micro == 0:
             self._active = self._modes[self.active_mode()]
-        self._active.compute_gradients(batch, last, optimizer)
+        self._active.compute_gradients(batch, self._accumulation.last, optimizer)
+        if self._accumulation.last:
+            self._accumulation.leave(self.engine.step_losses)
         return self.precision_plugin.post_backward(closure_loss, module)
 
     def active_mode(self) -> str:
-        """The mode of the window that begins: plugins are trained by stratum, whatever the trunk was before they woke."""
-        return "per_stratum" if self.mode == "aligned" and self._checked_stage.plugins_awake else self.mode
+        """The mode of the accumulation that begins: plugins are trained by stratum, whatever the trunk was before they woke."""
+        return "per_stratum" if self.mode == "aligned" and self._module.plugins_awake else self.mode
 
     def probe(self) -> AbstractContextManager[object]:
         """For passes that train nothing: buffers are as before afterwards."""
         assert self.lightning_module is not None
-        return buffers_kept(self.lightning_module)
+        return gradients.buffers_kept(self.lightning_module)
 
     def set_last_micro_batch(self, last: bool) -> None:
-        """Whether the next ordinary pass completes the window. Most stacks ask Lightning."""
+        """Whether the next ordinary pass completes the accumulation. Most stacks ask Lightning."""
 
     def with_all_plugins(self, loss: Tensor) -> Tensor:
         """The loss with every plugin in its graph, also those whose strata are absent."""
@@ -218,81 +242,23 @@ class Stratified(Strategy):
         assert self.lightning_module is not None
         self.precision_plugin.backward(loss, self.lightning_module, optimizer)
 
-    def losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
-        """The stage's losses, through whatever wraps it, in the precision context, with dropout keyed."""
+    def losses(self, batch: MicroBatch, stratum: int | None) -> ExampleLosses:
+        """The module's losses, through whatever wraps it, in the precision context, with dropout keyed."""
         return self._losses(self.model, batch, stratum)
 
-    def bare_losses(self, batch: SequenceBatch, part: SubBatchKey) -> ExampleLosses:
+    def bare_losses(self, batch: MicroBatch, part: SubBatchKey) -> ExampleLosses:
         """The same past the wrapper, whose hooks must not notice."""
         return self._losses(self.lightning_module, batch, part)
 
-    def _losses(self, model: nn.Module | None, batch: SequenceBatch, part: SubBatchKey) -> ExampleLosses:
-        module, stage = self.lightning_module, self._checked_stage
+    def _losses(self, model: nn.Module | None, batch: MicroBatch, part: SubBatchKey) -> ExampleLosses:
+        module = self.lightning_module
         assert module is not None and model is not None
-        stage.seed_dropout(batch, part)
+        self._module.seed_dropout(batch, part)
         with self.precision_plugin.train_step_context():
-            if model is module:
-                return stage.losses(batch)
-            return ExampleLosses(*self._forward_redirection(model, module, "losses", batch))  # type: ignore[misc]
-
-    def finish_step(self, step: int, *, checked: bool) -> None:
-        """The window's gradient is formed: show its losses to a rule that watches them, and see that there is a step to take.
-
-        Args:
-            step: the window's.
-            checked: whether the gradient is known to be finite.
-        """
-        rule = self.options.rule
-        if self.engine.is_empty:
-            self.skip_step()
-        elif not checked or (rule.kind == "linear" and rule.watches_losses):
-            losses = self.engine.total_losses()
-            finite = bool(losses.sum_K.isfinite().all()) and (checked or self.gradients_finite())
-            if finite:
-                self.engine.observe(losses)
-            elif not checked:
-                self.on_nonfinite(step)
-
-    def gradients_finite(self) -> bool:
-        """Whether the reduced gradients are finite; equal on every rank, because they are."""
-        assert self.lightning_module is not None
-        return gradients.all_finite(self.lightning_module)
-
-    def on_nonfinite(self, step: int) -> None:
-        """Do what was asked for; every rank gets here together. The window then has no report.
-
-        Raises:
-            UserError: policy `stop`.
-        """
-        self.engine.report = None
-        if self._scaler is None and self.options.nonfinite == "stop":
-            raise diverged("a stratum's gradient is not a finite number", step + 1)
-        self.skip_step()
-
-    def skip_step(self) -> None:
-        """Leave parameters and the optimiser's state as they are, on every rank. A scaler skips by itself, and halves its scale."""
-        assert self.lightning_module is not None
-        self.discard_gradients()
-        if self._scaler is not None:
-            gradients.spoil(self.lightning_module)
-
-    def discard_gradients(self) -> None:
-        """Leave the optimiser nothing to do."""
-        assert self.lightning_module is not None
-        gradients.discard(self.lightning_module)
-
-    @property
-    def _scaler(self) -> torch.amp.GradScaler | None:
-        return getattr(self.precision_plugin, "scaler", None)
-
-    @property
-    def scaling(self) -> float:
-        """What the scaler multiplies losses by at the moment."""
-        return 1.0 if self._scaler is None else self._scaler.get_scale()
-
-    def scale(self, loss: Tensor) -> Tensor:
-        """The loss as the scaler wants it back-propagated."""
-        return loss if self._scaler is None else self._scaler.scale(loss)
+            found: Any = (
+                self._module.losses(batch) if model is module else self._forward_redirection(model, module, "losses", batch)
+            )
+        return self._accumulation.note_losses(found, part)
 
     def _correct_plugins(self) -> None:
         """Make the w_z G_z of one weighted pass P(z) G_z."""

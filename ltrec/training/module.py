@@ -38,6 +38,7 @@ from ltrec.models.backbones import Scorer
 from ltrec.models.plugins import WithPlugins
 from ltrec.objectives.adversary import Adversary
 from ltrec.optim.groups import PLUGINS, TRUNK, forget
+from ltrec.training.checkpoints.recount import recount_batches
 from ltrec.training.position_losses import PositionLosses
 from ltrec.training.validation import Validator
 
@@ -182,6 +183,10 @@ class BackboneModule(pl.LightningModule):
     def _remember(self, example: ExampleLosses) -> None:
         part = SumCount.of(example.loss_N.detach().double(), example.stratum_N, self.num_strata)
         self.step_losses = part if self.step_losses is None else self.step_losses + part
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on from a checkpoint that may have accumulated otherwise."""
+        recount_batches(checkpoint, self.trainer.accumulate_grad_batches)
 
     def validation_step(self, chunk: HistoryChunk | None, batch_idx: int) -> None:
         """Rank one chunk of validation users; None when the last chunks went to other ranks."""

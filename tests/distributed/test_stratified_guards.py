@@ -193,7 +193,8 @@ def test_nobody_else_talks_and_no_step_has_a_barrier(ranks, name):
     for _, heard, _ in ranks:
         made = [Counter(step) for step in steps_of(heard[name])]
         expected = [Counter({k: v for k, v in step.items() if k in ("all_reduce", "broadcast")}) for step in DESIGNED[name] * 6]
-        assert [+step for step in made[1:]] == [+step + Counter(broadcast=1) for step in expected[1:]]
+        first = LONG[name].accumulate  # in the first step ranks also compare what their loaders publish with the losses that came
+        assert [+step for step in made[first:]] == [+step + Counter(broadcast=1) for step in expected[first:]]
 
 
 def elements(log: Log) -> int:

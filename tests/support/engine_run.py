@@ -68,7 +68,7 @@ class Bench:
             self.engine.add_losses(example)
             self.engine.weighted_loss(example, times=world).backward()
         self._average(world)
-        if self.engine.is_empty:
+        if self.engine.is_empty():
             for parameter in self.stage.parameters():
                 parameter.grad = None
 

@@ -136,6 +136,7 @@ class LightningToy(pl.LightningModule):
         self.toy.unused.requires_grad_(case.unused)
         self.register_buffer("passes", torch.zeros(()), persistent=False)
         self.case, self.num_strata, self.couples_rows = case, case.strata, case.couples_rows
+        self.users_K = [1] * case.strata
         self.has_plugins = self.plugins_awake = case.plugins
 
     def losses(self, batch: SequenceBatch) -> ExampleLosses:

@@ -48,11 +48,11 @@ class Mirror(Protocol):
 
     @property
     def name(self) -> str:
-        """Its name in messages."""
+        """What the user is told."""
 
     @property
     def member(self) -> Member:
-        """The file that this mirror holds."""
+        """What this mirror is to give."""
 
     def download(self, scratch: Path, on_progress: Progress) -> Path:
         """Download the archive into `scratch` and return its path.

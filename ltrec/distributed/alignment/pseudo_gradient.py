@@ -32,16 +32,17 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from ltrec.core.batch import SequenceBatch
 from ltrec.core.losses import ExampleLosses
+from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.collectives import Collectives
+from ltrec.distributed.nonfinite import nan_unless_finite
 
-TaskLosses = Callable[[SequenceBatch, int], ExampleLosses]
+TaskLosses = Callable[[MicroBatch, int], ExampleLosses]
 """(task, number of the inner step from 0) -> its example losses."""
 
 
 class Alignment:
-    """The pseudo-gradient of one window after the other.
+    """The pseudo-gradient of one step after the other.
 
     Holds a copy of the parameters and their gradient's sum, allocated once.
 
@@ -71,13 +72,13 @@ class Alignment:
 
     @torch.no_grad()
     def open(self) -> None:
-        """Begin a window: all its trajectories start from the parameters as they are now."""
+        """Begin a step: all its trajectories start from the parameters as they are now."""
         self._flat.zero_()
         torch._foreach_copy_(self._start, self.parameters)
         for parameter, total in zip(self.parameters, self._sums, strict=True):
             parameter.grad = total
 
-    def follow(self, trajectory: Sequence[SequenceBatch], losses: TaskLosses) -> list[ExampleLosses]:
+    def follow(self, trajectory: Sequence[MicroBatch], losses: TaskLosses) -> list[ExampleLosses]:
         """Follow one trajectory and come back to its start. Returns what was met on the way; nothing where it has no task.
 
         Args:
@@ -94,7 +95,7 @@ class Alignment:
             else:  # nobody asks where the last step would lead: its gradient goes straight to the sum
                 (loss * share).backward()  # type: ignore[no-untyped-call]
                 self._flat[-1] += 1
-            self._flat[-1] += 0 * loss.detach()  # an infinite loss may have a finite gradient, and must not pass unseen
+            self._flat[-1] += nan_unless_finite(loss.detach())  # an infinite loss may have a finite gradient
             met.append(ExampleLosses(example.loss_N.detach(), example.stratum_N))
         if len(trajectory) > 1:
             self._restore()
@@ -122,4 +123,4 @@ class Alignment:
         gradient, count = self._flat[:-1], self._flat[-1]
         gradient /= count.clamp(min=1)
         norm: Tensor = torch.linalg.vector_norm(gradient)
-        return norm + 0 * count
+        return norm + nan_unless_finite(count)

@@ -14,17 +14,17 @@ trajectory crosses a border, and number m is the same rows whatever W is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.distributed.alignment.config import AlignmentConfig
+from ltrec.distributed.batches import MicroBatch
 
-Trajectory = list[SequenceBatch]
+Trajectory = list[MicroBatch]
 """Its tasks in the order in which they are visited, none of them empty."""
 
 
@@ -72,16 +72,16 @@ def _around(number: int, multiple: int) -> str:
     return _listed([n for n in (below, below + multiple) if n and n != number])
 
 
-def user_tasks(batch: SequenceBatch, trajectories: int, inner_steps: int) -> list[Trajectory]:
+def user_tasks(batch: MicroBatch, trajectories: int, inner_steps: int) -> list[Trajectory]:
     """Trajectories of `inner_steps` tasks with equally many rows; within a task rows keep the batch's order."""
     tasks = trajectories * inner_steps
     size = batch.num_rows // tasks
     order = (_place_B(batch) // size).argsort(stable=True)
     parts = batch.select(order).split([size] * tasks)
-    return [_held(parts[first : first + inner_steps]) for first in range(0, tasks, inner_steps)]
+    return [_not_empty(parts[first : first + inner_steps]) for first in range(0, tasks, inner_steps)]
 
 
-def stratum_tasks(batch: SequenceBatch, trajectories: int, order_of: Callable[[int], int]) -> list[Trajectory]:
+def stratum_tasks(batch: MicroBatch, trajectories: int, order_of: Callable[[int], int]) -> list[Trajectory]:
     """Trajectories with one task per stratum that they hold.
 
     Args:
@@ -94,14 +94,15 @@ def stratum_tasks(batch: SequenceBatch, trajectories: int, order_of: Callable[[i
     sizes = torch.bincount(key_B, minlength=trajectories * kinds).tolist()
     parts = batch.select(key_B.argsort(stable=True)).split(sizes)
     return [
-        _held([parts[number * kinds + 1 + z] for z in _shuffled(kinds - 1, order_of(number))]) for number in range(trajectories)
+        _not_empty([parts[number * kinds + 1 + z] for z in _shuffled(kinds - 1, order_of(number))])
+        for number in range(trajectories)
     ]
 
 
-def _place_B(batch: SequenceBatch) -> Tensor:
+def _place_B(batch: MicroBatch) -> Tensor:
     """Where every row stands in the order in which the micro-batch was drawn [B]."""
     if batch.slot_B is None:
-        return torch.arange(batch.num_rows, device=batch.offsets.device)
+        return torch.arange(batch.num_rows, device=batch.stratum_B.device)
     return batch.slot_B.argsort().argsort()
 
 
@@ -109,5 +110,5 @@ def _shuffled(count: int, seed: int) -> list[int]:
     return sorted(range(count), key=lambda number: mix(seed, number))
 
 
-def _held(tasks: list[SequenceBatch]) -> Trajectory:
-    return [task for task in tasks if task.items_T.numel()]
+def _not_empty(tasks: Sequence[MicroBatch]) -> Trajectory:
+    return [task for task in tasks if not task.is_empty]

@@ -1,7 +1,7 @@
-"""FSDP2 as the strata need it: one group of parameters, gathered once per window, gradients summed over ranks.
+"""FSDP2 as the strata need it: one group of parameters, gathered once per step, gradients summed over ranks.
 
     at rest      every parameter is a DTensor of which this rank holds 1/W; so are gradients and optimiser states
-    in a window  the first forward pass gathers the parameters; they stay for all passes of all strata and micro-batches
+    in a step    the first forward pass gathers the parameters; they stay for all passes of all strata and micro-batches
     after it     `reshard` frees the copy, and the optimiser steps on the shards
 
 One group, not one per layer: the item table dwarfs the layers and is needed at both ends of every pass; and no collective hides
@@ -26,7 +26,7 @@ from ltrec.distributed.collectives import DONE, Collectives, Pending
 
 
 class ShardedModule:
-    """A module under FSDP2, and the few things a window does to it.
+    """A module under FSDP2, and the few things a step does to it.
 
     Every rank's parameters and buffers first become those of rank 0, as DDP does it.
 

@@ -29,7 +29,7 @@ class FlatStore:
         layout: their places.
         collectives: W ranks.
         num_strata: K.
-        aside: form gradients with `torch.autograd.grad`, leaving every `.grad` and every hook of a wrapper alone. Costs one more
+        aside: compute gradients with `torch.autograd.grad`, leaving every `.grad` and every hook of a wrapper alone. Costs one more
             gradient for a moment; without it autograd writes straight into the buffers.
     """
 
@@ -68,30 +68,30 @@ class FlatStore:
         return self.rows.nbytes + sum(b.nbytes for b in self._buffers[(0 if self.aside else 1) :])
 
     def open(self) -> None:
-        """Forget the last window. What its rows held is overwritten by the first that is added, or zeroed by `settle`."""
+        """Forget the last step. What its rows held is overwritten by the first that is added, or zeroed by `settle`."""
         self._unwritten = set(range(len(self.rows)))
 
     def add(self, stratum: int, loss: Tensor | None, *, retain_graph: bool) -> None:
-        """Form the gradient in a buffer and begin its reduce-scatter; alone, form it in the row itself."""
+        """Compute the gradient in a buffer and begin its reduce-scatter; in a single process, in the row itself."""
         first = stratum in self._unwritten
         self._unwritten.discard(stratum)
         if not self._buffers:
             if first:
                 self.rows[stratum].zero_()
-            self._form(self._views[stratum], loss, retain_graph)
+            self._compute(self._views[stratum], loss, retain_graph)
             return
         turn, self._turn = self._turn, (self._turn + 1) % len(self._buffers)
         buffer, row = self._buffers[turn], self.rows[stratum]
         self._free[turn].wait()
         self._row_done[stratum].wait()
         buffer.zero_()
-        self._form(self._views[turn], loss, retain_graph)
+        self._compute(self._views[turn], loss, retain_graph)
         if not first:
             rank, size = self.collectives.world.rank, self.layout.shard_size
             buffer[rank * size : (rank + 1) * size].add_(row)
         self._free[turn] = self._row_done[stratum] = self.collectives.reduce_scatter(row, buffer)
 
-    def _form(self, views: Sequence[Tensor], loss: Tensor | None, retain_graph: bool) -> None:
+    def _compute(self, views: Sequence[Tensor], loss: Tensor | None, retain_graph: bool) -> None:
         """Add the gradient of `loss` to the flat vector behind `views`."""
         if loss is None:
             return

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Store(Protocol):
-    """K gradients of one window, wherever their pieces lie. `rows` is [K, columns of this rank], trunk columns first."""
+    """K gradients of one step, wherever their pieces lie. `rows` is [K, columns of this rank], trunk columns first."""
 
     rows: Tensor
 
@@ -18,7 +18,7 @@ class Store(Protocol):
         """Leading columns of `rows` that are trunk."""
 
     def open(self) -> None:
-        """Forget the last window."""
+        """Forget the last step."""
 
     def add(self, stratum: int, loss: Tensor | None, *, retain_graph: bool) -> None:
         """Add the gradient of `loss`, summed over ranks, to the stratum's row. All ranks call it for the same strata in one order.

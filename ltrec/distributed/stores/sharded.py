@@ -7,7 +7,7 @@ needs no all-gather, because the optimiser's states are sharded too.
     add(z): backward -> reduce-scatter of the gradient, under way     |  the next add: its shards -> rows[z]
     publish: rows -> .grad of this rank's shards
 
-A window holds K n / W numbers of rows and, while a reduce-scatter is under way, one more shard.
+A step holds K n / W numbers of rows and, while a reduce-scatter is under way, one more shard.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class ShardedStore:
         return self.rows.nbytes + self.rows[:1].nbytes
 
     def open(self) -> None:
-        """Forget the last window."""
-        assert self._under_way is None
+        """Forget the last step."""
+        self.settle()  # of an accumulation that was abandoned
         self.rows.zero_()
 
     def add(self, stratum: int, loss: Tensor | None, *, retain_graph: bool) -> None:

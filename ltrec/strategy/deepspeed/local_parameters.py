@@ -1,4 +1,4 @@
-"""What a rank holds of the weights under ZeRO: `LocalParameters` over DeepSpeed's own shards.
+"""The parameters that a rank holds under ZeRO: `LocalParameters` over DeepSpeed's own partitions.
 
 stages 1, 2    all parameters; the optimiser steps on a copy of a part of them (float32, as they are), and writes it back
 stage 3        `ds_tensor`, a 1/W of every parameter, flat and padded; likewise copied for the optimiser

@@ -1,9 +1,9 @@
-"""How DeepSpeed's files reach the disk and come back.
+"""DeepSpeed's files: how they are written and read back.
 
 Out: flushed, and a rank whose disk is full does not leave the others waiting. DeepSpeed saves between barriers, so a failure is
-remembered, and told after the last one, when all ranks can agree on it.
+kept, and raised after the last one, when all ranks can agree on it.
 
-In: every record is compared with its checksum (`deepspeed_damage`), and nothing is executed. DeepSpeed would unpickle whatever a
+In: every record is compared with its checksum (`damage`), and nothing is executed. DeepSpeed would unpickle whatever a
 file holds; what its files really hold is tensors, plain values and three small classes, which are named here.
 """
 

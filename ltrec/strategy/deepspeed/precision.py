@@ -2,7 +2,7 @@
 
 Lightning's plugin would turn bf16-mixed into bfloat16 *parameters* with a float32 copy in the optimiser. Then a Gram matrix would
 be taken of bfloat16 gradients, and runs of two strategies could not be compared. Here parameters stay float32 and `torch.autocast`
-computes in bfloat16. DeepSpeed is told of it (section torch_autocast): it would switch off an autocast that it does not know.
+computes in bfloat16. DeepSpeed's section torch_autocast must say so too, or it would switch the autocast off.
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
 ZeRO reduces gradients as they appear and keeps a shard of them, so no stratum's gradient can be had from it: the update belongs to
 DeepSpeed. `weighted` (linear rules) is one ordinary pass of the weighted loss. `replay` (rules on the Gram matrix) first forms the
 strata's gradients past DeepSpeed, on the bare module with `torch.autograd.grad`, for their Gram matrix alone, and then runs the
-weighted pass; with several micro-batches it keeps them (they are item ids, small) until the window is complete.
+weighted pass; with several micro-batches it keeps them (they are item ids, small) until the step is complete.
 
 What DeepSpeed would do behind one's back, and is kept from here:
 
     gradient_clipping defaults to 1.0             it is set from the Trainer, and read back
-    engine.backward divides by the accumulation   scale_wrt_gas=False: the loss is normalised over the whole window
+    engine.backward divides by the accumulation   scale_wrt_gas=False: the loss is normalised over the whole step
     bf16 parameters under bf16-mixed              see `deepspeed_precision`
     a configuration file in the environment       the configuration is made here and nowhere else
     a buffer of 500 million numbers to reduce in   no larger than the model
@@ -26,9 +26,9 @@ from pytorch_lightning.plugins.precision import Precision
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError, diverged
 from ltrec.core.losses import ExampleLosses
+from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.stores.protocol import Store
 from ltrec.distributed.strategies import names_with
@@ -166,27 +166,27 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         with whole(self.lightning_module), super().probe():
             yield
 
-    def losses(self, batch: SequenceBatch, stratum: int | None) -> ExampleLosses:
+    def losses(self, batch: MicroBatch, stratum: int | None) -> ExampleLosses:
         """Through DeepSpeed's engine, whose hooks gather parameters and reduce gradients.
 
         The engine sees no batch and no integer: its hooks know tensors that carry gradients, and count every other one as work
         that never finishes. It reduces gradients in the order in which they appear, so that order must be the same on every rank,
         also where one lacks a stratum: plugins are touched first in the forward pass, hence they come last in the backward pass.
         """
-        module, stage = self.lightning_module, self.stage
+        module, stratified = self.lightning_module, self.stratified_module
         assert module is not None and self.model is not None
-        plugins = [name for name, _ in module.named_parameters() if stage.plugin_of(name) is not None]
+        plugins = [name for name, _ in module.named_parameters() if stratified.plugin_of(name) is not None]
         strata: list[Tensor] = []
         plain_forward = module.forward
 
         def forward() -> Tensor:
             module.forward = plain_forward  # type: ignore[method-assign]
             nothing = sum(module.get_parameter(name).flatten()[:0].sum() for name in plugins)
-            example = stage.losses(batch)
+            example = self._accumulation.note_losses(stratified.losses(batch), stratum)
             strata.append(example.stratum_N)
             return example.loss_N + nothing
 
-        stage.seed_dropout(batch, stratum)
+        stratified.seed_dropout(batch, stratum)
         module.forward = forward  # type: ignore[method-assign]
         with self.precision_plugin.train_step_context():
             loss_N: Tensor = self.model()
@@ -197,11 +197,11 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         return loss
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
-        """The loss is normalised over the window already."""
+        """The loss is normalised over the step already."""
         self.deepspeed_engine.backward(loss, scale_wrt_gas=False)
 
     def set_last_micro_batch(self, last: bool) -> None:
-        """DeepSpeed would count passes, and a look is none."""
+        """DeepSpeed counts passes, and would take a probe for one."""
         self.deepspeed_engine.set_gradient_accumulation_boundary(last)
 
     def metrics(self) -> dict[str, float]:
@@ -209,7 +209,7 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         norm = self.deepspeed_engine.get_global_grad_norm()
         return super().metrics() | ({} if norm is None else {"grad_norm": float(norm)})
 
-    # -- numbers that are none --------------------------------------------------------------------------------------------------
+    # -- gradients that are not finite --------------------------------------------------------------------------------------------
 
     def gradients_finite(self) -> bool:
         """Not known before the step: see `optimizer_step`."""
@@ -231,5 +231,14 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         return result
 
     def discard_gradients(self) -> None:
-        """Nothing to do for numbers that are none: DeepSpeed meets them in its step."""
-        assert not self.engine.is_empty, "the loader gives every window a target; DeepSpeed could not leave its step out"
+        """Nothing to do where a gradient is not finite: DeepSpeed meets that in its step.
+
+        Raises:
+            UserError: there is no example at all.
+        """
+        if self.engine.is_empty():
+            raise UserError(
+                f"a step of strategy {self.name} had no example in any stratum, and DeepSpeed leaves no step out; give "
+                f"every step a row "
+                "whose stratum is not -1"
+            )

@@ -137,7 +137,7 @@ def test_a_window_with_nothing_in_it_moves_nothing(make_rule, mode, world):
         optimizer.step()
         before = {name: p.detach().clone() for name, p in made.stage.named_parameters()}
         made.step(nothing.batches(rank))
-        assert made.engine.is_empty
+        assert made.engine.is_empty()
         optimizer.step()
         return before, {name: p.detach() for name, p in made.stage.named_parameters()}, made.gradients(), made.engine.report
 

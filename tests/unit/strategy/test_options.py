@@ -4,15 +4,17 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from ltrec.causal.prior import prior_of
 from ltrec.core.errors import UserError
+from ltrec.distributed.alignment.config import AlignmentConfig
+from ltrec.distributed.gradients_config import StratifiedConfig
 from ltrec.strategy import STRATEGIES, StratifiedDDPStrategy, StratifiedSingleDeviceStrategy
-from ltrec.strategy.buffers import buffers_kept
+from ltrec.strategy.gradients import buffers_kept
 from ltrec.strategy.options import choose_mode, choose_source, default_options
-from tests.support.lightning_toy import Case, LightningToy, Loader, strategy_of, train, trainer_of
+from tests.support.lightning_toy import Case, LightningToy, strategy_of, train, trainer_of
 
 EVERYWHERE, ZERO = ("per_stratum", "weighted", "replay"), ("weighted", "replay")
 AUTO = [
@@ -94,20 +96,6 @@ def test_a_trainer_refuses_before_the_first_batch(case, message):
     assert found.log.events == [] and found.steps == 0
 
 
-def test_a_module_that_lacks_something_is_refused():
-    trainer = trainer_of(Case(), strategy_of(Case(), 1), 1, [])
-
-    class Ordinary(pl.LightningModule):
-        def training_step(self, batch, batch_idx):
-            return None
-
-        def configure_optimizers(self):
-            return None
-
-    with pytest.raises(UserError, match=r"Ordinary cannot be trained by strategy stratified: see ltrec\.strategy\.module"):
-        trainer.fit(Ordinary(), Loader([]))
-
-
 def test_batch_norm_couples_rows():
     module, strategy = LightningToy(Case()), strategy_of(Case(), 1)
     module.norm = nn.BatchNorm1d(2)
@@ -134,16 +122,27 @@ def test_names_are_registered_with_lightning():
     assert isinstance(by_name["stratified_ddp"], StratifiedDDPStrategy)
 
 
-def test_without_options_a_strategy_adjusts_with_a_uniform_prior():
-    told = default_options(4)
-    assert (told.rule.kind, told.mode, told.nonfinite, told.probe_every) == ("linear", "auto", "stop", None)
-    assert told.prior_K.tolist() == [0.25] * 4
-    assert told.rule.weights(torch.tensor([3, 0, 1, 9])).tolist() == pytest.approx([1 / 3, 0, 1 / 3, 1 / 3])
+def test_without_options_a_strategy_is_what_the_command_line_is_without_options():
+    told = default_options(SimpleNamespace(num_strata=4, users_K=(30, 0, 50, 20)), "stratified")
+    assert (
+        told.prior_K.tolist()
+        == prior_of(StratifiedConfig().prior.name, (30, 0, 50, 20), (1, 1, 1, 1)).tolist()
+        == [0.3, 0, 0.5, 0.2]
+    )
+    assert told.rule.weights(torch.tensor([3, 9, 0, 1])).tolist() == pytest.approx([0.6, 0, 0, 0.4])
+    said = StratifiedConfig()
+    assert (told.mode, told.source, told.nonfinite, told.probe_every) == (
+        said.mode,
+        said.source,
+        said.nonfinite,
+        said.probe_every_steps,
+    )
+    assert (told.rule.kind, told.rule_name, told.alignment) == ("linear", said.rule.name, AlignmentConfig())
 
 
 def test_probes_are_cheap_unless_somebody_wants_more():
     """By default now and then where the gradients are there anyway, and never where they are not; a number holds for both."""
-    told = default_options(4)
+    told = default_options(SimpleNamespace(num_strata=2, users_K=(1, 1)), "stratified")
     assert [told.probe_interval(mode) for mode in ("per_stratum", "weighted")] == [25, 0]
     for every in (0, 3):
         assert {replace(told, probe_every=every).probe_interval(mode) for mode in ("per_stratum", "weighted")} == {every}

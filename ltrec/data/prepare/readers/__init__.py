@@ -29,14 +29,14 @@ from ltrec.data.prepare.readers.where import Where
 from ltrec.data.prepare.sources import InputFile
 
 SELECTED = "where: "
-"""Prefix of the names of columns that only `where` reads."""
+"""In front of the names of columns that only `where` reads."""
 
 
 class Names(Protocol):
-    """The columns of a file, in order; none when it has no rows and no header."""
+    """The columns of a file, in order; none when it has no rows and does not say."""
 
     def __call__(self, source: InputFile, config: PrepareConfig) -> Sequence[str]:
-        """Read the names from one file."""
+        """Look into one file."""
         ...
 
 
