@@ -53,7 +53,8 @@ class TrainerConfig:
     """Show a progress bar when the output is a terminal."""
 
     callbacks: tuple[ClassPath, ...] = ()
-    """Lightning callbacks besides ltrec's own, each a class_path and its init_args, called in this order."""
+    """Lightning callbacks besides ltrec's own, each a class_path and its init_args. They act after telemetry and before
+    checkpoints, in this order, unless a class has another `priority` than 0 (see ltrec.training.callbacks)."""
 
     def __post_init__(self) -> None:
         check_fields(self)

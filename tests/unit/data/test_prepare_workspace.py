@@ -62,7 +62,13 @@ def full(*args, **kwargs):
 
 
 @pytest.mark.parametrize(
-    "place", ["shards.pq.ParquetWriter.write_table", "vocabulary.atomic_path", "workspace.Manifest.save", "shards.os.fsync"]
+    "place",
+    [
+        "output.shards.pq.ParquetWriter.write_table",
+        "vocabulary.atomic_path",
+        "output.workspace.Manifest.save",
+        "output.shards.os.fsync",
+    ],
 )
 @pytest.mark.parametrize("before", [True, False])
 def test_a_disk_that_fills_up_late_leaves_what_was_there(tmp_path, monkeypatch, place, before):
