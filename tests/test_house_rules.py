@@ -44,13 +44,13 @@ def test_no_file_is_longer_than_300_lines():
     assert {path: n for path, n in lengths.items() if n > 300} == {}
 
 
-def test_no_function_is_longer_than_50_lines():
+def test_no_function_is_longer_than_40_lines():
     found = {
         f"{path}:{function.lineno} {function.name}": body_lines(function)
         for path in python_files("ltrec", "benchmarks", "tests")
         for function in functions(parsed(path))
     }
-    assert {name: n for name, n in found.items() if n > 50} == {}
+    assert {name: n for name, n in found.items() if n > 40} == {}
 
 
 def test_no_drawer_modules():

@@ -73,6 +73,14 @@ def cases(work):
         "typo there": Case((both, ["optim.rl=1"]), r"unknown key 'optim\.rl'"),
         "typo here": Case((["optim.rl=1"], both), r"unknown key 'optim\.rl'"),
         "typo": Case((["optim.rl=1"],) * 2, r"unknown key 'optim\.rl'"),
+        "owned": Case((["name=owned"],) * 2, rf"is being trained by process {os.getpid()} on "),
+        "not ours": Case((["name=notes"],) * 2, "holds todo and no config.yaml that says whose it is"),
+        **cases_of_evaluate(work),
+    }
+
+
+def cases_of_evaluate(work):
+    return {
         "ranked with another checkpoint": Case(
             (["--checkpoint", "last"], ["--checkpoint", "best"]),
             differs(f"the checkpoint's digest of {work}/old/r", r"\w{12}", r"\w{12}"),
@@ -84,8 +92,6 @@ def cases(work):
             command="evaluate",
         ),
         "ranked on nothing": Case(([], ["--data", "nowhere"]), "nowhere is no prepared data set", command="evaluate"),
-        "owned": Case((["name=owned"],) * 2, rf"is being trained by process {os.getpid()} on "),
-        "not ours": Case((["name=notes"],) * 2, "holds todo and no config.yaml that says whose it is"),
     }
 
 
