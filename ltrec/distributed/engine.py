@@ -25,7 +25,7 @@ from torch import Tensor
 from ltrec.aggregation.rule import Rule
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
-from ltrec.core.losses import ExampleLosses
+from ltrec.core.losses import ExampleLosses, summed_losses
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.collectives import DONE, Collectives, Pending
@@ -108,8 +108,7 @@ class StratifiedEngine:
 
     def add_losses(self, example: ExampleLosses) -> None:
         """Add a micro-batch's losses to the step's."""
-        part = SumCount.of(example.loss_N.detach().double(), example.stratum_N, self.num_strata)
-        self.step_losses = part if self.step_losses is None else self.step_losses + part
+        self.step_losses = summed_losses(self.step_losses, example, self.num_strata)
 
     def add_gradients(
         self,

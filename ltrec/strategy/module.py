@@ -61,18 +61,9 @@ class StratifiedModuleMixin:
         return None
 
     def seed_dropout(self, batch: MicroBatch, part: SubBatchKey = None) -> None:
-        """Key dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: a resume needs no saved generator.
-
-        A task is known by (trajectory, inner step), the same rows for every number of ranks, and so is its key.
-        """
-        if isinstance(part, tuple):
-            key: tuple[int, ...] = (batch.step, *part)
-        else:
-            key = (batch.step, self.global_rank, batch.micro, *([] if part is None else [part]))  # type: ignore[attr-defined]
-        seed = mix(self.seed, *key) >> 1
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed also notes a stack trace for every kind of device
-        if self.device.type == "cuda":  # type: ignore[attr-defined]
-            torch.cuda.manual_seed(seed)
+        """Key dropout by `seed`, the step, the rank and what of the micro-batch is run alone."""
+        rank, device = self.global_rank, self.device  # type: ignore[attr-defined]  # of a LightningModule
+        key_dropout(self.seed, batch, part, rank=rank, device=device)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         """Lightning wants one; the stratified strategies call `losses` in its place."""
@@ -80,6 +71,21 @@ class StratifiedModuleMixin:
             f"{type(self).__name__} has no training_step of its own and cannot be trained by an ordinary strategy; use "
             'Trainer(strategy="stratified") or define training_step'
         )
+
+
+def key_dropout(seed: int, batch: MicroBatch, part: SubBatchKey, *, rank: int, device: torch.device) -> None:
+    """Seed dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: a resume needs no saved generator.
+
+    A task is known by (trajectory, inner step), the same rows for every number of ranks, and so is its key.
+    """
+    if isinstance(part, tuple):
+        key: tuple[int, ...] = (batch.step, *part)
+    else:
+        key = (batch.step, rank, batch.micro, *([] if part is None else [part]))
+    mixed = mix(seed, *key) >> 1
+    torch.default_generator.manual_seed(mixed)  # torch.manual_seed also notes a stack trace for every kind of device
+    if device.type == "cuda":
+        torch.cuda.manual_seed(mixed)
 
 
 def as_stratified_module(module: object, strategy: str) -> StratifiedModule:

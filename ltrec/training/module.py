@@ -29,8 +29,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.hashing import mix
-from ltrec.core.losses import ExampleLosses, SubBatchKey
+from ltrec.core.losses import ExampleLosses, SubBatchKey, summed_losses
 from ltrec.core.sumcount import SumCount
 from ltrec.data.stream.reading.histories import HistoryChunk
 from ltrec.distributed.collectives import all_reduce_sum
@@ -38,6 +37,7 @@ from ltrec.models.backbones import Scorer
 from ltrec.models.plugins import WithPlugins
 from ltrec.objectives.adversary import Adversary
 from ltrec.optim.groups import PLUGINS, TRUNK, forget
+from ltrec.strategy.module import key_dropout
 from ltrec.training.checkpoints.recount import recount_batches
 from ltrec.training.position_losses import PositionLosses
 from ltrec.training.validation import Validator
@@ -106,18 +106,8 @@ class BackboneModule(pl.LightningModule):
         return self.loss.coupled
 
     def seed_dropout(self, batch: SequenceBatch, part: SubBatchKey = None) -> None:
-        """Seed dropout by (seed, step, rank, micro-batch), and stratum if it is run alone: resuming needs no saved generator.
-
-        A task is identified by (trajectory, inner step), which have the same rows for every number of ranks, and so is its seed.
-        """
-        if isinstance(part, tuple):
-            key: tuple[int, ...] = (batch.step, *part)
-        else:
-            key = (batch.step, self.global_rank, batch.micro, *([] if part is None else [part]))
-        seed = mix(self.seed, *key) >> 1
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed also notes a stack trace for every kind of device
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+        """Key dropout by the run's seed, the step, the rank and what of the micro-batch is run alone."""
+        key_dropout(self.seed, batch, part, rank=self.global_rank, device=self.device)
 
     def plugin_of(self, name: str) -> int | None:
         """The stratum whose plugin owns the parameter; None for the trunk, and for all that every stratum trains."""
@@ -176,13 +166,9 @@ class BackboneModule(pl.LightningModule):
             self.step_losses = None
         assert self._step_examples is not None
         example = self.losses(batch)
-        self._remember(example)
+        self.step_losses = summed_losses(self.step_losses, example, self.num_strata)
         undo = self.trainer.world_size * self.trainer.accumulate_grad_batches
         return example.loss_N.sum() * (undo / self._step_examples)
-
-    def _remember(self, example: ExampleLosses) -> None:
-        part = SumCount.of(example.loss_N.detach().double(), example.stratum_N, self.num_strata)
-        self.step_losses = part if self.step_losses is None else self.step_losses + part
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from a checkpoint that may have accumulated otherwise."""
