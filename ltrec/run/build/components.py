@@ -22,7 +22,7 @@ from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.distributed.alignment.tasks import num_trajectories
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.distributed.gradients_config import AlignedConfig
-from ltrec.models.backbones import BACKBONES, Encoder
+from ltrec.models.backbones import BACKBONES, Backbone, CandidateScorer, Encoder
 from ltrec.models.plugins import PLUGINS
 from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.objectives import OBJECTIVES, Objective
@@ -68,12 +68,24 @@ def build_backbone(config: RunConfig, manifest: Manifest) -> nn.Module:
     torch.manual_seed(mix(config.seed, 0) >> 1)
     row, num_items = BACKBONES[config.model.name], manifest.vocab.items
     backbone = row.make(num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
+    _refuse_other_kind(row, backbone)
     plugin = config.trained_plugin
     if plugin.name == "none":
         return backbone
     strata, max_len = strata_of(config, manifest), config.stream.max_len
     offered = {"strata": strata, "num_strata": strata.count, "seed": config.seed, "max_len": max_len}
     return PLUGINS[plugin.name].make(backbone, **offered, **options_of(plugin))
+
+
+def _refuse_other_kind(row: Backbone, backbone: nn.Module) -> None:
+    """Hold a backbone, maybe somebody else's, against its row: what it lacks would fail deep inside of the first step."""
+    wanted = Encoder if row.has_states else CandidateScorer
+    if not isinstance(backbone, wanted):
+        raise UserError(
+            f"model.name={row.name}: {type(backbone).__name__} of {row.module} is registered with has_states={row.has_states}, but "
+            f"is no {wanted.__name__} (ltrec/models/backbones/protocol.py): give it that protocol's methods, or has_states="
+            f"{not row.has_states}"
+        )
 
 
 def build_position_losses(config: RunConfig, vocabulary: Vocabulary) -> PositionLosses:

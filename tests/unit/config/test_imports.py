@@ -27,14 +27,14 @@ BACKBONES.register("{name}", config=Config, build=SASRec)
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    before = set(sys.modules)
     monkeypatch.setattr(extensions, "_imported", {})
     monkeypatch.syspath_prepend(tmp_path)
     for module in ("alpha", "beta"):
         (tmp_path / f"{module}_models.py").write_text(MODULE.format(name=module))
     yield tmp_path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
     for name in {"alpha", "beta"} & set(BACKBONES):
         BACKBONES.remove(name)
 

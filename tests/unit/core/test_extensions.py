@@ -13,13 +13,13 @@ from ltrec.core.errors import UserError
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A folder on the path, and extensions that are forgotten afterwards."""
-    before = set(sys.modules)
     for state in ("_imported", "_broken", "_seen"):
         monkeypatch.setattr(extensions, state, type(getattr(extensions, state))())
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def write(folder, **files):
