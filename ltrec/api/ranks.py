@@ -82,7 +82,7 @@ def _table(source: Any, what: str) -> pa.Table:
 def _users(table: pa.Table, what: str) -> list[str]:
     column = _column(table, USER, what)
     if pa.types.is_floating(column.type):
-        raise UserError(f"{what}: users are {column.type} numbers; make them whole numbers or text, lest 1 and 1.0 be two users")
+        raise UserError(f"{what}: users are {column.type} numbers; make them whole numbers or text: 1 and 1.0 would be two users")
     if column.null_count:
         raise UserError(f"{what}: {counted(column.null_count, 'row')} without a user")
     users: list[str] = column.cast(pa.string()).to_pylist()

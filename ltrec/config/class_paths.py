@@ -1,4 +1,4 @@
-"""A mapping of a config as a `ClassPath`, its arguments plain values only: no code, no interpolation, no number that is none."""
+"""A mapping of a config as a `ClassPath`, its arguments plain values only: no code, no interpolation, no non-finite number."""
 
 from __future__ import annotations
 

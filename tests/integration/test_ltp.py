@@ -161,7 +161,7 @@ def test_ltp_is_aligned_until_plugins_wake(runs):
 def test_numbers_that_do_not_fit_are_refused_before_anything_is_written(data, tmp_path):
     words = tiny_words(data, tmp_path, "gradients.inner_steps=5")
     with pytest.raises(
-        UserError, match=r"^stream\.batch_rows=24 cannot be dealt out .*inner_steps=5 .*; use stream\.batch_rows=120$"
+        UserError, match=r"^stream\.batch_rows=24 cannot be distributed .*inner_steps=5 .*; use stream\.batch_rows=120$"
     ):
         training.train(load([ROOT / "conf/method/ltp.yaml"], words))
     assert list(tmp_path.iterdir()) == []

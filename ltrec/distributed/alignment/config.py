@@ -23,7 +23,7 @@ class AlignmentConfig:
     twentieth, 0.5 by a third; from 3 on the inner steps diverge."""
     trajectories: Annotated[int, Between(0, 1 << 24)] = 0
     """M, independent chains of inner steps per outer step over all processes, whose mean way is followed; the number of processes
-    divides it. `user`: the rows of a step are dealt out to M x k tasks, so 0 = one user per task, all of whom weigh alike. Fewer
+    divides it. `user`: a step's rows are distributed over M x k tasks, so 0 = one user per task, all of whom weigh alike. Fewer
     put several users into a task, within which a target is an example unless stream.unit is `user`, and cost less: with four users
     to a task a step takes a third of the time. `stratum`: 0 = one chain."""
 

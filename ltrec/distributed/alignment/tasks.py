@@ -1,6 +1,6 @@
 """Tasks: which rows of a micro-batch an inner step of gradient alignment sees, and how tasks line up in trajectories.
 
-A step's G rows are dealt out to M trajectories in the order in which they were drawn, G / M consecutive rows each. With tasks of
+A step's G rows are distributed over M trajectories in the order of drawing, G / M consecutive rows each. With tasks of
 users a trajectory is cut further into k tasks of equally many rows; with strata it is grouped by stratum, and the strata that are
 there are visited in an order keyed by (seed, step, trajectory).
 
@@ -55,7 +55,7 @@ def num_trajectories(alignment: AlignmentConfig, *, batch_rows: int, processes: 
     elif not fits:
         ways += [f"gradients.trajectories={parts} with stream.batch_rows={_around(batch_rows, math.lcm(steps * parts, lanes))}"]
     raise UserError(
-        f"stream.batch_rows={batch_rows} cannot be dealt out to gradients.trajectories={alignment.trajectories}"
+        f"stream.batch_rows={batch_rows} cannot be distributed over gradients.trajectories={alignment.trajectories}"
         f"{'' if alignment.trajectories else f' ({wanted})'}"
         f"{f' x gradients.inner_steps={steps} tasks' if by_user else ' of strata'} over {processes} processes x "
         f"trainer.accumulate={micro_batches}; use {', or '.join(ways)}"

@@ -1,7 +1,7 @@
 """Resuming from a checkpoint that is intact but inconsistent: whatever fails while it is restored is the checkpoint's fault.
 
 Lightning restores states piece by piece and trusts each. What fails at once is caught here; what it would accept and fail over
-later (optimiser states of another shape, counters that are no numbers) is checked before the first step.
+later (optimiser states of another shape, counters that are not numbers) is checked before the first step.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def blame_checkpoint(restored: RestoreCheck) -> Iterator[None]:
         if restored.done or explained(error, []) is not None or "gloo" in str(error):
             raise
         raise UserError(
-            f"{restored.checkpoint} is whole, but cannot be gone on from ({type(error).__name__}: {first_line(error)}); "
+            f"{restored.checkpoint} is whole, but cannot be resumed from ({type(error).__name__}: {first_line(error)}); "
             "choose another checkpoint (resume=...), or start again under another name=..."
         ) from error
 
