@@ -146,7 +146,7 @@ def test_every_way_out_leads_out(rows, steps, wanted, processes, micro_batches, 
             offers = [(key, map(int, numbers.split(" or "))) for key, numbers in (part.split("=") for part in way.split(" with "))]
             for choice in itertools.product(*(numbers for _, numbers in offers)):
                 chosen = dict(zip([key for key, _ in offers], choice, strict=True))
-                changed = replace(alignment, trajectories=chosen.get("alignment.trajectories", wanted))
+                changed = replace(alignment, trajectories=chosen.get("gradients.trajectories", wanted))
                 num_trajectories(changed, batch_rows=chosen.get("stream.batch_rows", rows), **world)
     else:
         steps = steps if tasks == "user" else 1
