@@ -9,13 +9,14 @@ cold     users without any history: ranked by popularity, never part of `all`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from ltrec.core import columns as c
 from ltrec.core.counting import counted, of_range
+from ltrec.core.strata import Strata
 from ltrec.evaluation.table import HISTORY_LENGTH, EvalTable
 
 Mask = npt.NDArray[np.bool_]
@@ -42,7 +43,7 @@ def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
         table: the users.
         head_from: smallest activity of a head user; None = the data set's own cut.
     """
-    cut = table.strata.head_from if head_from is None else head_from
+    cut = strata_of(table, head_from).head_from
     stratum, activity = table.column(c.STRATUM), table.column(c.ACTIVITY)
     warm = table.column(HISTORY_LENGTH) > 0
     trained = warm & (stratum >= 0)
@@ -57,6 +58,11 @@ def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
         Group("cold", "cold users (no history)", ~warm),
     ]
     return [*fixed, *(g for g in unseen if g.users)]
+
+
+def strata_of(table: EvalTable, head_from: int | None = None) -> Strata:
+    """The strata with the head's cut by which users are reported: the wanted one, or None = the data set's own."""
+    return table.strata if head_from is None else replace(table.strata, head_from=head_from)
 
 
 def place_of(key: str) -> tuple[int, int]:

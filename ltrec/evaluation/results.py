@@ -14,6 +14,7 @@ from ltrec.evaluation.comparison.compare import Comparison, Difference, compare
 from ltrec.evaluation.comparison.judgement import Ranked, judge_runs
 from ltrec.evaluation.comparison.verdict import DatasetVerdict, Gate
 from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.groups import strata_of
 from ltrec.evaluation.reach import ReachSummary, summarise_reach
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
@@ -49,7 +50,7 @@ class Against:
         found: the paired differences.
         judged: the gate, or None where it cannot judge or was not asked.
         refusal: why it cannot.
-        strata: of the data set.
+        strata: of the data set, with the head's cut of this page.
     """
 
     name: str
@@ -91,7 +92,8 @@ class Results:
 
     Attributes:
         mine: the method in question.
-        summary: its metrics.
+        strata: of the data set, with the head's cut of this page.
+        summary: the method's metrics.
         floors: metrics of the baselines, by name.
         others: metrics of the other methods by label, the strongest first.
         rivals: the comparisons with them, the strongest first.
@@ -102,6 +104,7 @@ class Results:
     """
 
     mine: MethodRuns
+    strata: Strata
     summary: Summary
     floors: Mapping[str, Summary]
     others: Mapping[str, Summary]
@@ -139,6 +142,7 @@ def results_of(methods: Sequence[MethodRuns], floors: Mapping[str, EvalTable], c
     alone = all(len(method.runs) == 1 for method in methods)
     return Results(
         mine=mine,
+        strata=strata_of(mine.tables[0], config.head_from),
         summary=summarise(mine.tables, config),
         floors={name: summarise(table, config) for name, table in floors.items()},
         others={rival.label: summarise(by_label[rival.label].tables, config) for rival in rivals},
@@ -152,9 +156,17 @@ def results_of(methods: Sequence[MethodRuns], floors: Mapping[str, EvalTable], c
 
 def _against(mine: MethodRuns, other: MethodRuns, config: EvaluationConfig) -> Against:
     found = judge_runs(mine.runs, other.runs, config)[1]
-    return Against(other.name, other.label, mine.name, found.comparison, found.gate, found.refusal, other.tables[0].strata)
+    return Against(
+        other.name,
+        other.label,
+        mine.name,
+        found.comparison,
+        found.gate,
+        found.refusal,
+        strata_of(other.tables[0], config.head_from),
+    )
 
 
 def _above(mine: MethodRuns, popularity: EvalTable, config: EvaluationConfig) -> Against:
     found = compare(base=[popularity], other=mine.tables, config=config)
-    return Against("popularity", "popularity", mine.name, found, None, "", popularity.strata)
+    return Against("popularity", "popularity", mine.name, found, None, "", strata_of(popularity, config.head_from))

@@ -68,6 +68,13 @@ class Grid:
     low_KP: npt.NDArray[np.float64]
     high_KP: npt.NDArray[np.float64]
 
+    def column(self, p: int) -> tuple[int, float]:
+        """Users of a column over all strata, and their mean; NaN without users."""
+        users_K = self.users_KP[:, p]
+        known = users_K > 0
+        users = int(users_K.sum())
+        return users, float(self.mean_KP[known, p] @ users_K[known]) / users if users else math.nan
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ltrec.core.counting import counted
 from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.groups import strata_of
 from ltrec.evaluation.memory.words import memory_line
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
@@ -26,7 +27,6 @@ def protocol_facts(summary: Summary, method: Method, config: EvaluationConfig) -
     candidates = "every item of the catalogue" if protocol.candidates == "full" else protocol.candidates
     seeds = [seed for seed in summary.seeds if seed is not None]
     over = "users and seeds" if len(summary.seeds) > 1 else "users"
-    head_from = table.strata.head_from if config.head_from is None else config.head_from
     return (
         ("Data set", str(data.get("name", UNKNOWN))),
         ("Manifest", protocol.manifest[:16] or UNKNOWN),
@@ -34,7 +34,7 @@ def protocol_facts(summary: Summary, method: Method, config: EvaluationConfig) -
         ("Seeds", ", ".join(map(str, seeds)) or UNKNOWN),
         ("Users evaluated", f"{table.num_users:,}"),
         ("Strata", f"{strata} training users (by training events)"),
-        ("Head", f"users with {counted(head_from, 'training event')} or more"),
+        ("Head", f"users with {counted(strata_of(table, config.head_from).head_from, 'training event')} or more"),
         (
             "Candidates",
             f"{candidates}; {summary.rivals:,.0f} rivals on average" if summary.rivals == summary.rivals else candidates,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ltrec.core import columns as c
+from ltrec.core.strata import Strata
 from ltrec.evaluation.metric_names import metric_name
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
@@ -20,21 +21,21 @@ from ltrec.reporting.view import Panel, missing, shown
 NO_METRICS = "No metrics.jsonl was found in the run folder, so there are no curves."
 
 
-def activity_panel(table: EvalTable) -> Panel:
+def activity_panel(table: EvalTable, strata: Strata) -> Panel:
     """Histogram of the evaluated users that were trained on."""
     activity = table.column(c.ACTIVITY).astype(np.int64)
     trained = activity[activity > 0]
-    return shown(activity_histogram(trained, table.strata)) if len(trained) else missing("No evaluated user took part in training.")
+    return shown(activity_histogram(trained, strata)) if len(trained) else missing("No evaluated user took part in training.")
 
 
-def strata_panel(summary: Summary, table: EvalTable, others: Mapping[str, Summary]) -> Panel:
+def strata_panel(summary: Summary, strata: Strata, others: Mapping[str, Summary]) -> Panel:
     """The headline metric by stratum, the method and what it is compared with."""
     users = [g.users for g in summary.strata()]
     if not any(users):
         return missing("No evaluated user belongs to a stratum.")
     model, *greys = (_series(name, s, summary.headline) for name, s in ((summary.name, summary), *others.items()))
     over = "users and seeds" if len(summary.seeds) > 1 else "users"
-    return shown(metric_by_stratum(metric_name(summary.headline), table.strata, users, model, greys, over))
+    return shown(metric_by_stratum(metric_name(summary.headline), strata, users, model, greys, over))
 
 
 def grid_panel(summary: Summary) -> Panel:

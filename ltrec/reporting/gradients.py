@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
+from ltrec.evaluation.curves import Curve, first_tenth, last_tenth, mean_of, sum_of
 from ltrec.reporting.method import Method, SeedHistories
-from ltrec.reporting.plots.gradients import Agreement, cosine_panels, last_tenth, norm_curves, weight_curves
+from ltrec.reporting.plots.gradients import Agreement, cosine_panels, norm_curves, weight_curves
 from ltrec.reporting.plots.style import Image
-from ltrec.reporting.plots.training import Curve
 from ltrec.reporting.view import Cell, Gradients, Panel, Table, TableRow, missing, shown
 from ltrec.reporting.words import DASH
 
@@ -75,8 +75,8 @@ def _curves(
 def _table(history: SeedHistories, names: tuple[str, ...]) -> Table:
     """Presence over the whole run, the rest as it was at the end."""
     columns = (
-        ("Examples a step", "strata/count", "{:,.1f}", _mean),
-        ("Steps without", "strata/missing", "{:.1%}", _mean),
+        ("Examples a step", "strata/count", "{:,.1f}", mean_of),
+        ("Steps without", "strata/missing", "{:.1%}", mean_of),
         ("Loss", "train/loss", "{:.4f}", last_tenth),
         ("Weight", "strata/weight", "{:.3f}", last_tenth),
         ("Gradient norm", "strata/grad_norm", "{:.3g}", last_tenth),
@@ -98,14 +98,6 @@ def _by_seed(history: SeedHistories, key: str, measure: Callable[[Curve], float]
     return [measure(curve) for curve in curves if len(curve.y)]
 
 
-def _mean(curve: Curve) -> float:
-    return float(curve.y.mean())
-
-
-def _first_tenth(curve: Curve) -> float:
-    return float(curve.y[: max(1, len(curve.y) // 10)].mean())
-
-
 def _cell(values: Sequence[float], form: str) -> Cell:
     if not values:
         return Cell(DASH)
@@ -118,15 +110,15 @@ def _notes(history: SeedHistories) -> tuple[str, ...]:
     conflict = _by_seed(history, "strata/conflict", last_tenth)
     size, skipped = (
         _by_seed(history, "strata/ess", last_tenth),
-        _by_seed(history, "strata/skipped", lambda curve: float(curve.y.sum())),
+        _by_seed(history, "strata/skipped", sum_of),
     )
     if conflict:
         notes.append(
             f"Of the pairs of strata, {fmean(conflict):.0%} pulled against each other in the last tenth of training, "
-            f"{fmean(_by_seed(history, 'strata/conflict', _first_tenth)):.0%} in the first."
+            f"{fmean(_by_seed(history, 'strata/conflict', first_tenth)):.0%} in the first."
         )
     if size:
-        examples = sum(fmean(_by_seed(history, f"strata/count/{z}", _mean)) for z in range(num_strata(history)))
+        examples = sum(fmean(_by_seed(history, f"strata/count/{z}", mean_of)) for z in range(num_strata(history)))
         notes.append(
             f"Effective sample size: the weighted update is as noisy as one of {fmean(size):,.0f} equally weighted examples; "
             f"a step holds {examples:,.0f}."

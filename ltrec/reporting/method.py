@@ -6,13 +6,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 from ltrec.evaluation.comparison.naming import common_name
+from ltrec.evaluation.curves import Curve, mean_curve
 from ltrec.evaluation.table import EvalTable
-from ltrec.reporting.plots.training import Curve
 from ltrec.reporting.run_results import History, RunResults
 
 _OWN = re.compile(r"^(#|(name|seed|out|resume):).*$", re.MULTILINE)
@@ -100,14 +98,3 @@ def labels(found: Sequence[Method]) -> Mapping[int, str]:
     """What to call each method beside the others: its label, or where two share it the path of its first run."""
     names = [method.label for method in found]
     return {i: name if names.count(name) == 1 else str(found[i].runs[0].path) for i, name in enumerate(names)}
-
-
-def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """Mean, lowest and highest of several curves at every x that any of them has, over those that have it."""
-    values: dict[float, list[float]] = {}
-    for curve in curves:
-        for x, y in zip(curve.x.tolist(), curve.y.tolist(), strict=True):
-            values.setdefault(x, []).append(y)
-    places = sorted(values)
-    mean, low, high = (np.array([pick(values[x]) for x in places], dtype=np.float64) for pick in (np.mean, np.min, np.max))
-    return Curve(np.array(places, dtype=np.float64), mean, low, high)

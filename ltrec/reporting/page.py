@@ -40,7 +40,7 @@ def build_page(runs: Sequence[RunResults], config: EvaluationConfig) -> Page:
         )
     data, histories = _data(runs[0]), mine.histories()
     names = _training_names(runs[0], data) or (results.table.strata.names() if results else ())
-    by_stratum = strata_panel(results.summary, results.table, results.beside()) if results else None
+    by_stratum = strata_panel(results.summary, results.strata, results.beside()) if results else None
     warned = cautions(mine, found[1:])
     answer = _answer(mine, results, by_stratum, warned)
     return Page(
@@ -100,7 +100,7 @@ def _evaluated(found: Sequence[Method], results: Results, by_stratum: Panel | No
         words=words,
         metrics=group_table(summary, floors),
         all_metrics=full_table(summary),
-        activity=activity_panel(results.table),
+        activity=activity_panel(results.table, results.strata),
         by_stratum=by_stratum if results.rivals else None,
         reach=_reach(found, results),
         grid=grid_panel(summary),

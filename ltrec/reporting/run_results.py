@@ -22,8 +22,8 @@ from ltrec.core.run_folder import BASELINE, RunFolder
 from ltrec.core.storage.chain import first_broken
 from ltrec.core.storage.seal import opened, text_is_broken, unsealed_text
 from ltrec.evaluation.baselines import BASELINES
+from ltrec.evaluation.curves import Curve
 from ltrec.evaluation.table import EvalTable
-from ltrec.reporting.plots.training import Curve
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,20 +132,14 @@ def cold_users(summary: Summary) -> tuple[str, ...]:
 def grid_notes(summary: Summary) -> tuple[str, ...]:
     """How to read the grid, with its two extreme columns in words."""
     grid = summary.grid
-    rare, common = (
-        sum(m * n for m, n in zip(grid.mean_KP[:, p], grid.users_KP[:, p], strict=True) if n)
-        / max(int(grid.users_KP[:, p].sum()), 1)
-        for p in (0, -1)
-    )
-    count = [int(grid.users_KP[:, p].sum()) for p in (0, -1)]
+    (few, rare), (many, common) = grid.column(0), grid.column(-1)
     notes = ["A tail user may want a popular item and a head user a rare one. The grid keeps the two kinds of tail apart."]
-    if len(grid.columns) > 1 and all(count):
+    if len(grid.columns) > 1 and few and many:
         name = metric_name(grid.metric)
-        users = [counted(number, "user") for number in count]
         notes.append(
             f"Over all strata, users whose target is among the most popular items ({of_range(grid.columns[-1], 'event')}; "
-            f"{users[1]}) get {name} {common:.4f}, those who want the rarest ({of_range(grid.columns[0], 'event')}; "
-            f"{users[0]}) {rare:.4f}."
+            f"{counted(many, 'user')}) get {name} {common:.4f}, those who want the rarest ({of_range(grid.columns[0], 'event')}; "
+            f"{counted(few, 'user')}) {rare:.4f}."
         )
     return tuple(notes)
 

@@ -15,8 +15,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ltrec.core.counting import of_range
+from ltrec.evaluation.curves import Curve, averaged, last_tenth
 from ltrec.reporting.plots.style import INCHES, Image, Theme, render, shortened
-from ltrec.reporting.plots.training import Curve, Label, averaged, band_words, draw, end_labels
+from ltrec.reporting.plots.training import Label, band_words, draw, end_labels
 
 SMOOTH_SPANS = 24
 """Points of a smoothed cosine: a panel is small, and a step's cosine is mostly noise."""
@@ -207,11 +208,6 @@ def reach(runs: Sequence[Agreement]) -> tuple[float, float]:
     low, high = min(-0.1, logged[0], smooth.min()), max(0.1, logged[1], smooth.max())
     room = 0.12 * (high - low)
     return max(-1.04, low - room), min(1.04, high + room)
-
-
-def last_tenth(curve: Curve) -> float:
-    """Mean of the last tenth of a curve's points, of one at least."""
-    return float(curve.y[-max(1, len(curve.y) // 10) :].mean())
 
 
 def _seeds(run: Agreement) -> bool:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -16,27 +15,11 @@ from matplotlib.typing import ColorType
 
 from ltrec.core.counting import of_range
 from ltrec.core.run_folder import BEST, STAGE1
+from ltrec.evaluation.curves import SMOOTH_POINTS, Curve, averaged
 from ltrec.reporting.plots.style import INCHES, Image, Theme, render
-
-SMOOTH_POINTS = 60
-"""A curve with more points than this is averaged over equal spans of it: single steps are noise."""
-
 
 Label = tuple[float, str, ColorType]
 """Height, text and colour of the name at a line's end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Logged values of one key, in the order of steps; arrays of equal length.
-
-    Where several seeds stand behind it, `y` is their mean and `low` and `high` are the lowest and highest of them.
-    """
-
-    x: npt.NDArray[np.float64]
-    y: npt.NDArray[np.float64]
-    low: npt.NDArray[np.float64] | None = None
-    high: npt.NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +33,6 @@ class SeedCurve:
         """Index of the best value that counts: of the second stage, or of the first while there is no other."""
         first = self.asleep if self.asleep < len(self.overall.y) else 0
         return first + int(np.argmax(self.overall.y[first:]))
-
-
-def averaged(curve: Curve, points: int = SMOOTH_POINTS) -> Curve:
-    """Means over at most `points` spans of equal length; shorter curves as they are."""
-    if len(curve.x) <= points:
-        return curve
-    ends = (None if end is None else _spans(end, points) for end in (curve.low, curve.high))
-    return Curve(_spans(curve.x, points), _spans(curve.y, points), *ends)
-
-
-def _spans(values: npt.NDArray[np.float64], points: int) -> npt.NDArray[np.float64]:
-    return np.array([span.mean() for span in np.array_split(values, points)])
 
 
 def band_words(curve: Curve) -> str:

@@ -191,3 +191,12 @@ def test_seeds_stay_within_what_a_share_can_be():
     assert 0 <= ends.low < ends.mean < ends.high <= 1
     with pytest.raises(UserError, match="every run needs a seed of its own"):
         summarise(tables, QUICK)
+
+
+def test_a_column_of_the_grid_is_the_mean_over_its_users():
+    grid = summarise(seeds(1)[0], QUICK).grid
+    for p in range(len(grid.columns)):
+        users, mean = grid.column(p)
+        cells = [(n, m) for n, m in zip(grid.users_KP[:, p], grid.mean_KP[:, p], strict=True) if n]
+        assert users == sum(n for n, _ in cells)
+        assert mean == pytest.approx(sum(n * m for n, m in cells) / users) if users else isnan(mean)

@@ -14,11 +14,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from ltrec.core.strata import Strata
+from ltrec.evaluation.curves import Curve, averaged
 from ltrec.reporting.plots.compare import ForestRow, forest
 from ltrec.reporting.plots.grid import contrast, popularity_grid, readable
 from ltrec.reporting.plots.strata import Series, activity_edges, activity_histogram, levels, metric_by_stratum, positions
 from ltrec.reporting.plots.style import DARK, LIGHT, Image, shortened
-from ltrec.reporting.plots.training import Curve, SeedCurve, averaged, loss_curves, spread, validation_curves
+from ltrec.reporting.plots.training import SeedCurve, loss_curves, spread, validation_curves
 
 STRATA = Strata((1, 4, 9), (5, 5, 5), (9, 30, 90), 9)
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
+from ltrec.evaluation.curves import Curve
 from ltrec.reporting.plots import style as plots
 from ltrec.reporting.plots.gradients import (
     MAX_RUNS,
@@ -24,7 +25,6 @@ from ltrec.reporting.plots.gradients import (
     weight_curves,
 )
 from ltrec.reporting.plots.style import DARK, LIGHT, Image
-from ltrec.reporting.plots.training import Curve
 
 NAMES = ("1-3", "4-8", "9-20", "21-49", "50+")
 NOTHING = Curve(np.empty(0), np.empty(0))

@@ -15,11 +15,11 @@ from ltrec.evaluation.comparison.compare import compare
 from ltrec.evaluation.comparison.gate import gate
 from ltrec.evaluation.comparison.gate_words import head_test, share, tail_test, undecidable
 from ltrec.evaluation.comparison.pairing import pair
+from ltrec.evaluation.curves import Curve, mean_curve
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report
-from ltrec.reporting.method import mean_curve, methods
-from ltrec.reporting.plots.training import Curve
+from ltrec.reporting.method import methods
 from ltrec.reporting.run_results import read_run
 from ltrec.reporting.words import typeset
 from tests.support.fake_run import fake_run
@@ -193,3 +193,12 @@ def test_a_run_without_an_evaluation_cannot_be_compared(run):
         write_report([run, other], CONFIG)
     with pytest.raises(UserError, match="has no evaluation to compare with"):
         write_report([other, run], CONFIG)
+
+
+def test_the_page_has_one_head_cut(run):
+    """With `evaluation.head_from` the groups, the facts and the histogram all divide where it says."""
+    page = read(write_report([run], replace(CONFIG, head_from=7)))
+    text = plain(page.text)
+    assert "head (7+ events)" in text.lower() and "users with 7 training events or more" in text
+    [histogram] = [a["alt"] for a in page.attributes("img") if a.get("alt", "").startswith("Histogram of")][:1]
+    assert "The head begins at 7 events" in histogram

@@ -1,0 +1,70 @@
+"""Curves of what training logged, and what they come to: means over seeds, over spans, over their first and last tenth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+SMOOTH_POINTS = 60
+"""A curve with more points than this is averaged over equal spans of it: single steps are noise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Logged values of one key, in the order of steps; arrays of equal length.
+
+    Where several seeds stand behind it, `y` is their mean and `low` and `high` are the lowest and highest of them.
+    """
+
+    x: Floats
+    y: Floats
+    low: Floats | None = None
+    high: Floats | None = None
+
+
+def averaged(curve: Curve, points: int = SMOOTH_POINTS) -> Curve:
+    """Means over at most `points` spans of equal length; shorter curves as they are."""
+    if len(curve.x) <= points:
+        return curve
+    ends = (None if end is None else _spans(end, points) for end in (curve.low, curve.high))
+    return Curve(_spans(curve.x, points), _spans(curve.y, points), *ends)
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """Mean, lowest and highest of several curves at every x that any of them has, over those that have it."""
+    values: dict[float, list[float]] = {}
+    for curve in curves:
+        for x, y in zip(curve.x.tolist(), curve.y.tolist(), strict=True):
+            values.setdefault(x, []).append(y)
+    places = sorted(values)
+    mean, low, high = (np.array([pick(values[x]) for x in places], dtype=np.float64) for pick in (np.mean, np.min, np.max))
+    return Curve(np.array(places, dtype=np.float64), mean, low, high)
+
+
+def mean_of(curve: Curve) -> float:
+    """Mean of a curve's points."""
+    return float(curve.y.mean())
+
+
+def sum_of(curve: Curve) -> float:
+    """Sum of a curve's points."""
+    return float(curve.y.sum())
+
+
+def first_tenth(curve: Curve) -> float:
+    """Mean of the first tenth of a curve's points, of one at least."""
+    return float(curve.y[: max(1, len(curve.y) // 10)].mean())
+
+
+def last_tenth(curve: Curve) -> float:
+    """Mean of the last tenth of a curve's points, of one at least."""
+    return float(curve.y[-max(1, len(curve.y) // 10) :].mean())
+
+
+def _spans(values: Floats, points: int) -> Floats:
+    return np.array([span.mean() for span in np.array_split(values, points)])
