@@ -8,7 +8,7 @@ from harness.ledger import Line
 
 from ltrec.core.run_folder import RunFolder
 from ltrec.evaluation.groups import groups
-from ltrec.evaluation.pooled_auc import score_pools
+from ltrec.evaluation.sampled.pooled_auc import score_pools
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.components import build_histories, open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint

@@ -15,8 +15,7 @@ from ltrec.evaluation.comparison.gate_words import gate_text
 from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, Gate
 from ltrec.evaluation.estimates import Estimate
 from ltrec.evaluation.memory.words import memory_line
-from ltrec.evaluation.metric_names import metric_name
-from ltrec.evaluation.metrics import unusual
+from ltrec.evaluation.metrics import metric_name, unusual
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.training_facts import convergence_lines, ranked_line

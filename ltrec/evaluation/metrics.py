@@ -114,6 +114,12 @@ def title_of(key: str) -> str | None:
     return METRICS[name].title + at + cutoff if name in METRICS else None
 
 
+def metric_name(key: str) -> str:
+    """As people write it: ``NDCG@10``; what is no metric of ranks, such as ``tail_share@10``, by its words."""
+    stem, at, cutoff = key.partition("@")
+    return title_of(key) or stem.replace("_", " ").capitalize() + at + cutoff
+
+
 def is_share(key: str) -> bool:
     """Whether values lie between 0 and 1."""
     name = key.partition("@")[0]

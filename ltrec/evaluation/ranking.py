@@ -24,7 +24,7 @@ from ltrec.data.reach import UNKNOWN
 from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.evaluation.baselines import popularity
 from ltrec.evaluation.catalogue import ItemCatalogue
-from ltrec.evaluation.sampling import draw_negatives
+from ltrec.evaluation.sampled.negatives import draw_negatives
 from ltrec.evaluation.table import TABLE_SCHEMA, RankedRows
 from ltrec.models.scoring import mask_seen
 from ltrec.models.top_items import top_items

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from ltrec.core.counting import counted
 from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS
 from ltrec.evaluation.estimates import Estimate
-from ltrec.evaluation.metric_names import metric_name
+from ltrec.evaluation.metrics import metric_name
 from ltrec.evaluation.results import Against
 from ltrec.evaluation.summary import Summary
 from ltrec.reporting.method import Method

@@ -8,7 +8,7 @@ import numpy as np
 
 from ltrec.core import columns as c
 from ltrec.core.strata import Strata
-from ltrec.evaluation.metric_names import metric_name
+from ltrec.evaluation.metrics import metric_name
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.method import SeedHistories

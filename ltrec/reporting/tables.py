@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 
 from ltrec.evaluation.estimates import Estimate
-from ltrec.evaluation.metric_names import metric_name
-from ltrec.evaluation.metrics import unusual
+from ltrec.evaluation.metrics import metric_name, unusual
 from ltrec.evaluation.summary import GroupSummary, Summary
 from ltrec.reporting.view import Cell, Table, TableRow
 from ltrec.reporting.words import capital, number, seen_items, span, spread_words

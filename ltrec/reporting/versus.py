@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ltrec.evaluation.comparison.compare import GroupComparison
 from ltrec.evaluation.comparison.gate_words import sentences
 from ltrec.evaluation.estimates import Estimate
-from ltrec.evaluation.metric_names import metric_name
+from ltrec.evaluation.metrics import metric_name
 from ltrec.evaluation.results import Against
 from ltrec.reporting.plots.compare import ForestRow, forest
 from ltrec.reporting.plots.strata import positions

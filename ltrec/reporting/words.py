@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from ltrec.core.counting import counted, of_range
 from ltrec.evaluation.estimates import Estimate
-from ltrec.evaluation.metric_names import metric_name
+from ltrec.evaluation.metrics import metric_name
 from ltrec.evaluation.summary import GroupSummary, Summary
 from ltrec.reporting.view import Phrase, Sentence, Tile
 

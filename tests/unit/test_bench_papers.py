@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.harness.conf_methods import FILES
 from ltrec.config.load import dump, load
-from ltrec.evaluation.pooled_auc import pooled_auc, sampled_scores
+from ltrec.evaluation.sampled.pooled_auc import pooled_auc, sampled_scores
 from ltrec.run.build.components import build_histories, open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.evaluate import evaluate_run

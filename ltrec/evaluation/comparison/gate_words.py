@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ltrec.core.counting import counted
 from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side
-from ltrec.evaluation.metric_names import metric_name
+from ltrec.evaluation.metrics import metric_name
 from ltrec.evaluation.statistics.power import MOST_SEEDS, POWER
 
 FIX_SEEDS = "Fix the number of seeds before you look: testing after every new seed gives .12 to .19 false passes, not .05."

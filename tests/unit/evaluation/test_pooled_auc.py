@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ltrec.core.errors import UserError
 from ltrec.evaluation.metrics import auc
-from ltrec.evaluation.pooled_auc import pooled_auc, sampled_scores, score_pools
 from ltrec.evaluation.ranking import Negatives, rank_chunk
+from ltrec.evaluation.sampled.pooled_auc import pooled_auc, sampled_scores, score_pools
 from tests.support.evaluation import history_chunk, random_histories
 
 SCORES = st.lists(st.one_of(st.floats(-5, 5), st.sampled_from([0.0, 1.0, math.inf, -math.inf])), min_size=1, max_size=25)

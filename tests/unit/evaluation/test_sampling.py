@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ltrec.evaluation.ranking import Negatives, rank_chunk
-from ltrec.evaluation.sampling import draw_negatives
+from ltrec.evaluation.sampled.negatives import draw_negatives
 from tests.support.evaluation import history_chunk, random_histories
 
 

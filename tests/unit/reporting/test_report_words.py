@@ -12,7 +12,7 @@ import pytest
 
 from ltrec.core.strata import Strata
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.metric_names import metric_name
+from ltrec.evaluation.metrics import metric_name
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report

@@ -21,7 +21,7 @@ from torch import Tensor
 from ltrec.core.errors import UserError
 from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.evaluation.ranking import Negatives
-from ltrec.evaluation.sampling import draw_negatives
+from ltrec.evaluation.sampled.negatives import draw_negatives
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
