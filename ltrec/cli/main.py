@@ -16,6 +16,7 @@ from typing import Any
 
 import typer
 
+from ltrec.cli import completion
 from ltrec.cli.failures import exit_code_of
 from ltrec.core.errors import UserError, nearest
 from ltrec.run.process.cores import settle
@@ -63,6 +64,7 @@ examples
   ltrec report runs/mine runs/other
   torchrun --nproc-per-node 2 -m ltrec doctor
 
+Tab completes commands and options after ltrec --install-completion (bash, zsh, fish). All of this from Python: import ltrec.
 Every setting of a run: defaults <- YAML files, left to right <- key=value words. Shipped files are found from any folder.
 Exit code 2 means that input or settings need a change; one line says which (LTREC_DEBUG=1 adds the traceback). 130 = interrupted,
 70 = a bug of ltrec, whose traceback is in a file that the line names.
@@ -88,6 +90,9 @@ def dispatch(words: Sequence[str]) -> int:
     Raises:
         UserError: for a word that is no command; and whatever the command raises.
     """
+    if (place := os.environ.get(completion.ASKED, "")).isdecimal():
+        sys.stdout.writelines(f"{word}\n" for word in completion.candidates(words, int(place), COMMANDS))
+        return 0
     if not words:
         sys.stderr.write(help_text())
         return 2
@@ -98,10 +103,26 @@ def dispatch(words: Sequence[str]) -> int:
     if first in ("-V", "--version"):
         sys.stdout.write(f"ltrec {__version__}\n")
         return 0
+    if first in ("--install-completion", "--show-completion"):
+        return complete(first, words[1:])
     if first not in COMMANDS:
         raise UserError(f"unknown command {first!r}{nearest(first, COMMANDS)}; known: {', '.join(COMMANDS)}")
     check_ranks(os.environ)
     return run(first, words[1:])
+
+
+def complete(what: str, words: Sequence[str]) -> int:
+    """Show the completion script of a shell, or install it.
+
+    Raises:
+        UserError: a shell that is not known.
+    """
+    shell = completion.shell_of(words, os.environ)
+    if what == "--show-completion":
+        sys.stdout.write(completion.script_of(shell))
+    else:
+        sys.stdout.write(f"completion for {shell}: {completion.install(shell, os.environ)}; it works in the next shell\n")
+    return 0
 
 
 def help_text() -> str:

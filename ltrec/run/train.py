@@ -7,7 +7,6 @@ import warnings
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 import pytorch_lightning as pl
-import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 
 from ltrec.config.tree import RunConfig
@@ -91,8 +90,7 @@ def _weigh_memory(config: RunConfig, ready: ReadyRun, stop: StopRequest) -> None
     """Count the memory, and weigh it beside the best checkpoint. A run that is killed here does so when it is asked again."""
     stop.training = False  # everything is saved: Ctrl-C ends at once
     run, processes = ready.run, ready.processes
-    together = nullcontext() if dist.is_initialized() else process_group(processes)
-    with traceback_in(run.path), together, StageBar(screen(), quiet=processes.world.rank > 0) as bar:
+    with traceback_in(run.path), process_group(processes), StageBar(screen(), quiet=processes.world.rank > 0) as bar:
         memory_of(run, config, open_data(config), find_checkpoint(run, "best"), processes, bar.update)
 
 

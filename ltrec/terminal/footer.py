@@ -1,4 +1,4 @@
-"""Rows at the foot of a terminal that everything else is printed above, drawn again when they change.
+"""FooterRows at the foot of a terminal that everything else is printed above, drawn again when they change.
 
 The cursor rests at the beginning of the first row. From there one "erase to the end" takes all rows away, also those that the
 terminal broke in two because its window became narrower: it moves the cursor with the text it stands on. What is printed, by
@@ -22,7 +22,7 @@ from rich.file_proxy import FileProxy
 from rich.segment import ControlType, Segment
 from rich.text import Text
 
-Rows = Callable[[int], Sequence[str]]
+FooterRows = Callable[[int], Sequence[str]]
 """Width of the terminal -> what is to stand there; what is too long is cut, and rows that there is no room for."""
 
 _ERASE = "\r\x1b[J"  # all that is below, from the beginning of the row
@@ -48,7 +48,7 @@ class Footer(RenderHook):
         rows: asked four times a second, in a thread of its own, and for every line that is printed.
     """
 
-    def __init__(self, console: Console, rows: Rows) -> None:
+    def __init__(self, console: Console, rows: FooterRows) -> None:
         self.console, self.rows = console, rows
         self._drawn: tuple[str, ...] = ()
         self._over = threading.Event()
@@ -96,7 +96,7 @@ def _cut(row: str, width: int) -> str:
 
 
 @contextmanager
-def footer(console: Console, rows: Rows) -> Iterator[None]:
+def footer(console: Console, rows: FooterRows) -> Iterator[None]:
     """Keep rows at the foot of a terminal for as long as the context lasts."""
     with _led_through(console), Footer(console, rows):
         yield

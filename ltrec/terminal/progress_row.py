@@ -25,12 +25,12 @@ class StageBar:
 
     Args:
         screen: whose terminal it is.
-        told: how a count is written.
+        count: how a number is written.
         quiet: nothing is shown, for ranks other than the first.
     """
 
-    def __init__(self, screen: Screen, told: Callable[[int], str] = plainly, *, quiet: bool = False) -> None:
-        self.screen, self.told = screen, told
+    def __init__(self, screen: Screen, count: Callable[[int], str] = plainly, *, quiet: bool = False) -> None:
+        self.screen, self.count = screen, count
         self.stage, self._done, self._total, self._began = "", 0, 0, time.monotonic()
         self._below = screen.below(lambda width: [] if quiet else self.rows(width), on_notes=True)
 
@@ -55,7 +55,7 @@ class StageBar:
             return []
         took = duration(time.monotonic() - self._began, digits=0)
         if not self._total:
-            return [f"{self.stage}  {self.told(self._done)}  {took}" if self._done else f"{self.stage}  {took}"]
-        count = f"{self.told(self._done)}/{self.told(self._total)}"
+            return [f"{self.stage}  {self.count(self._done)}  {took}" if self._done else f"{self.stage}  {took}"]
+        count = f"{self.count(self._done)}/{self.count(self._total)}"
         tails = [f"{count}  {took}", count, f"{self._done / self._total:.0%}"]
         return [gauged(self.stage, self._done / self._total, tails, width, ascii_only=self.screen.ascii_only)]

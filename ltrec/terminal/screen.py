@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ltrec.terminal.console import is_live, new_console, visible
-from ltrec.terminal.footer import Rows, footer, same_terminal
+from ltrec.terminal.footer import FooterRows, footer, same_terminal
 
 _LOGGER = logging.getLogger("ltrec")
 
@@ -97,7 +97,7 @@ class Screen:
         if self.for_scripts:
             sys.stdout.write(json.dumps(found, ensure_ascii=True, allow_nan=False) + "\n")
 
-    def below(self, rows: Rows, *, on_notes: bool = False) -> AbstractContextManager[None]:
+    def below(self, rows: FooterRows, *, on_notes: bool = False) -> AbstractContextManager[None]:
         """Keep rows at the foot of the terminal, if it is one.
 
         Args:

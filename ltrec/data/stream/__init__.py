@@ -1,6 +1,15 @@
 """Online side of the data: shards -> jagged batches.
 
-plan.py      (manifest, seed, config) -> which row goes to which slot of which step; pure, no files
+open.py      the stream of a prepared data set, in one call
 loader.py    plan + shards -> SequenceBatch, by threads, in order; state is one counter plus digests
-histories.py the same shards read once, in file order, for evaluation and prediction
+order/       (manifest, seed, config) -> which row goes to which place of which step; pure, no files
+reading/     shards, row groups and rows; the same shards once, in file order, for evaluation and prediction
 """
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.world import World
+from ltrec.data.stream.config import StreamConfig
+from ltrec.data.stream.loader import StreamLoader
+from ltrec.data.stream.open import open_stream
+
+__all__ = ["SequenceBatch", "StreamConfig", "StreamLoader", "World", "open_stream"]

@@ -75,8 +75,8 @@ def device_of(processes: Processes, accelerator: str) -> torch.device:
 
 @contextmanager
 def process_group(processes: Processes) -> Iterator[World]:
-    """A gloo group for the time of a command that runs outside Lightning; nothing for a single process."""
-    if processes.world.size == 1:
+    """A gloo group for the time of a command outside Lightning; nothing for a single process, or where training left a group."""
+    if processes.world.size == 1 or dist.is_initialized():
         yield processes.world
         return
     dist.init_process_group("gloo", rank=processes.world.rank, world_size=processes.world.size)

@@ -1,0 +1,117 @@
+"""Completion of the command line by the shell's Tab: commands, and the options of each, at once.
+
+    ltrec --install-completion bash      zsh and fish likewise; takes effect in the next shell
+    ltrec --show-completion bash         the script, for those who keep theirs elsewhere
+
+The script asks `ltrec` itself, with LTREC_COMPLETE set. Options are read from a command's source: importing it would load torch,
+and nobody waits seconds for a Tab. Words that are no options are left to the shell, which completes files.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ltrec.core.errors import UserError, nearest
+from ltrec.core.storage.atomic import atomic_write_text
+
+ASKED = "LTREC_COMPLETE"
+"""Set by the script: the number of the word that is completed, 1 for the first after `ltrec`."""
+
+_BASH = """\
+_ltrec_complete() {
+  local IFS=$'\\n'
+  COMPREPLY=($(LTREC_COMPLETE=$COMP_CWORD ltrec "${COMP_WORDS[@]:1}" 2>/dev/null))
+}
+complete -o default -o bashdefault -F _ltrec_complete ltrec
+"""
+
+SCRIPTS = {
+    "bash": _BASH,
+    "zsh": f"autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n{_BASH}",
+    "fish": "complete -c ltrec -a "
+    "'(env LTREC_COMPLETE=(count (commandline -opc)) ltrec (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'\n",
+}
+
+_GENERAL = ("--help", "--version", "--install-completion", "--show-completion")
+_COMMANDS = Path(__file__).parent / "commands"
+
+
+def candidates(words: Sequence[str], place: int, commands: Collection[str]) -> list[str]:
+    """What the word may become.
+
+    Args:
+        words: of the command line, after `ltrec`; the last may be unfinished.
+        place: which of them is completed, from 1.
+        commands: all there are.
+    """
+    begun = words[place - 1] if place <= len(words) else ""
+    if place <= 1:
+        known: Collection[str] = [*commands, *(_GENERAL if begun.startswith("-") else ())]
+    elif begun.startswith("-") and words[0] in commands:
+        known = ["--help", *options_of((_COMMANDS / f"{words[0]}.py").read_text(encoding="utf-8"), words[0])]
+    else:
+        known = []
+    return [word for word in known if word.startswith(begun)]
+
+
+def options_of(source: str, name: str) -> list[str]:
+    """Options of the function `name`, as Typer makes them of its arguments."""
+    tree = ast.parse(source)
+    named = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    [function] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    return [option for argument in function.args.args for option in _options(argument, named)]
+
+
+def _options(argument: ast.arg, named: Mapping[str, ast.expr]) -> Iterator[str]:
+    hint = argument.annotation
+    hint = named.get(hint.id, hint) if isinstance(hint, ast.Name) else hint
+    for call in ast.walk(hint) if hint is not None else ():
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "Option":
+            given = [word.value for word in call.args if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+            yield from given or [f"--{argument.arg.replace('_', '-')}"]
+
+
+def script_of(shell: str) -> str:
+    """The script of a shell.
+
+    Raises:
+        UserError: it is none of those known.
+    """
+    if shell not in SCRIPTS:
+        raise UserError(f"no completion for the shell {shell!r}{nearest(shell, SCRIPTS)}; known: {', '.join(SCRIPTS)}")
+    return SCRIPTS[shell]
+
+
+def shell_of(words: Sequence[str], variables: Mapping[str, str]) -> str:
+    """The shell that is meant: as named, else the login shell."""
+    return words[0] if words else Path(variables.get("SHELL", "bash")).name
+
+
+def install(shell: str, variables: Mapping[str, str]) -> Path:
+    """Write the script where the shell finds it, and return that place. Done again it changes nothing.
+
+    Raises:
+        UserError: an unknown shell.
+    """
+    text, home = script_of(shell), Path(variables.get("HOME", "~")).expanduser()
+    if shell == "fish":
+        place = Path(variables.get("XDG_CONFIG_HOME") or home / ".config") / "fish/completions/ltrec.fish"
+        atomic_write_text(place, text)
+        return place
+    place = Path(variables.get("XDG_DATA_HOME") or home / ".local/share") / f"ltrec/completion.{shell}"
+    atomic_write_text(place, text)
+    startup, line = home / f".{shell}rc", f"source '{place}'"
+    before = startup.read_text(encoding="utf-8") if startup.exists() else ""
+    if line not in before.splitlines():
+        with open(startup, "a", encoding="utf-8") as file:  # appended to, for it may be a link that must stay one
+            file.write(f"{'' if not before or before.endswith(os.linesep) else os.linesep}{line}\n")
+    return place
