@@ -18,6 +18,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LAZY = {
     "ltrec/cli/main.py": "loads a command's module when it is called, so that --help needs no torch",
     "ltrec/aggregation/torchjd.py": "torchjd and its solvers take half a second, and most rules do without them",
+    "ltrec/api/report.py": "matplotlib and jinja2 are an extra, and runs do without a report",
     "ltrec/tracking/wandb.py": "wandb takes a second to import, and most runs do without it",
 }
 """Files that may import inside a function, with the reason."""

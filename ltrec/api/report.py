@@ -1,4 +1,7 @@
-"""`ltrec.report`: one static HTML page with plots, beside the run."""
+"""`ltrec.report`: one static HTML page with plots, beside the run.
+
+What draws and writes it is the extra `report`, and is loaded when a report is asked for: runs do without.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ from ltrec.core.errors import UserError
 from ltrec.core.run_folder import RunFolder
 from ltrec.data.manifest import Manifest
 from ltrec.evaluation.table import EvalTable
-from ltrec.reporting.html import write_report
 from ltrec.run.build.loggers import track_report
 from ltrec.run.folder.find_data import named_data
 from ltrec.run.folder.reopen import refuse_settings, split_runs
@@ -68,6 +70,8 @@ def report(
             _refuse_other_data(folders, Path(data))
         config = load([first.config] if first.is_run() else [], words, where=call.where).evaluation
         with traceback_in(first.path):
+            from ltrec.reporting.html import write_report
+
             index = write_report(folders, config, None if out is None else Path(out))
         track_report(first, index.parent)
         return Report(index)

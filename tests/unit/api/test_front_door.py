@@ -46,6 +46,23 @@ def test_public_rooms_come_with_the_package():
     assert shown == "ltrec.aggregation ltrec.models ltrec.objectives ltrec.strategy\n"
 
 
+def test_without_any_extra_every_name_is_there_and_a_report_says_what_is_missing():
+    code = """if True:
+        import sys
+        for name in ("jinja2", "deepspeed", "torchjd", "wandb"):
+            sys.modules[name] = None
+        import ltrec
+        for name in ltrec.__all__:
+            getattr(ltrec, name)
+        try:
+            ltrec.report("nowhere")
+        except ltrec.UserError as error:
+            print(error)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "the report needs jinja2: pip install 'ltrec[report]'\n", done.stderr
+
+
 def test_an_unknown_name_is_no_attribute():
     with pytest.raises(AttributeError, match="module 'ltrec' has no attribute 'trian'"):
         ltrec.trian  # noqa: B018
