@@ -24,6 +24,5 @@ def test_the_tour_runs(tmp_path):
     notebook = read_notebook(TOUR)
     found = executed(notebook, tmp_path)
     assert [bool(outputs) for outputs in found] == [bool(cell["outputs"]) for cell in code_cells(notebook)]
-    told = json.dumps(found)
-    assert "inconclusive" in told or "pass: " in told or "fail: " in told
+    assert any(word in json.dumps(found) for word in ("INCONCLUSIVE", "PASS", "FAIL")), "the gate says something"
     assert (tmp_path / "work/runs/mine-0/checkpoints/best.ckpt").exists()
