@@ -29,21 +29,21 @@ class PairwiseReduceScatter:
 
     Args:
         world: this rank among how many, two at least.
-        shard: [n / W], the result.
+        part: [n / W], the result.
         whole: [n], what this rank adds.
     """
 
-    def __init__(self, world: World, shard: Tensor, whole: Tensor) -> None:
-        self._world, self._shard = world, shard.view(-1)
+    def __init__(self, world: World, part: Tensor, whole: Tensor) -> None:
+        self._world, self._part = world, part.view(-1)
         self._parts = whole.view(world.size, -1)
         self._turn = 1
         self._exchange = self._begin()
 
     def _begin(self) -> Any:  # torch leaves it untyped
-        size, rank, count = self._world.size, self._world.rank, len(self._shard)
+        size, rank, count = self._world.size, self._world.rank, len(self._part)
         to, source = (rank + self._turn) % size, (rank - self._turn) % size
         return dist.all_to_all_single(
-            self._shard,
+            self._part,
             self._parts[to],
             output_split_sizes=[count if other == source else 0 for other in range(size)],
             input_split_sizes=[count if other == to else 0 for other in range(size)],
@@ -57,8 +57,8 @@ class PairwiseReduceScatter:
             self._exchange.wait()
             self._turn += 1
             if self._turn < self._world.size:
-                own.add_(self._shard)
+                own.add_(self._part)
                 self._exchange = self._begin()
             else:
-                self._shard.add_(own)
+                self._part.add_(own)
                 self._exchange = None

@@ -5,7 +5,7 @@ as a row of [K, n / W]. Two buffers take turns; one of them holds the combined g
 step needs beyond an ordinary gradient is one buffer and the rows: n + K n / W numbers.
 
     add(0): buffer A -> rows[0]   ||   add(1): buffer B -> rows[1]   ||   add(2): buffer A -> rows[2] ...
-    combine: rows -> this rank's shard of the update -> all-gather -> parameters' .grad
+    combine: rows -> this rank's partition of the update -> all-gather -> parameters' .grad
 
 Micro-batches accumulate without more memory: before the reduce-scatter each rank adds its old row to its own part of the buffer.
 """
@@ -48,7 +48,7 @@ class FlatStore:
         self.layout = layout
         self.collectives = collectives
         self.aside = aside
-        self.rows = first.new_zeros(num_strata, layout.shard_size)
+        self.rows = first.new_zeros(num_strata, layout.partition_size)
         count = 0 if collectives.world.size == 1 else (1 if aside else 2)
         self._buffers = [first.new_zeros(layout.size) for _ in range(count)]
         self._views = [layout.views(flat) for flat in self._buffers or self.rows]
@@ -60,7 +60,7 @@ class FlatStore:
     @property
     def trunk(self) -> int:
         """Leading columns of `rows` that are trunk."""
-        return self.layout.trunk_of_shard(self.collectives.world.rank)
+        return self.layout.trunk_of_partition(self.collectives.world.rank)
 
     @property
     def extra_bytes(self) -> int:
@@ -87,7 +87,7 @@ class FlatStore:
         buffer.zero_()
         self._compute(self._views[turn], loss, retain_graph)
         if not first:
-            rank, size = self.collectives.world.rank, self.layout.shard_size
+            rank, size = self.collectives.world.rank, self.layout.partition_size
             buffer[rank * size : (rank + 1) * size].add_(row)
         self._free[turn] = self._row_done[stratum] = self.collectives.reduce_scatter(row, buffer)
 

@@ -26,7 +26,7 @@ class FlatLayout:
         plugins: half-open interval of each stratum's plugin parameters; empty where it has none.
         trunk: elements that all strata share; they come first.
         size: length of the vector, a multiple of `world_size`.
-        world_size: W, the number of equal shards.
+        world_size: W, the number of equal partitions.
     """
 
     shapes: tuple[torch.Size, ...]
@@ -37,7 +37,7 @@ class FlatLayout:
     world_size: int
 
     @property
-    def shard_size(self) -> int:
+    def partition_size(self) -> int:
         """Elements per rank."""
         return self.size // self.world_size
 
@@ -45,20 +45,20 @@ class FlatLayout:
         """One view of `flat` [size] per parameter, with its shape."""
         return [flat[a:b].view(s) for a, b, s in zip(self.offsets, self.offsets[1:], self.shapes, strict=False)]
 
-    def trunk_of_shard(self, rank: int) -> int:
-        """How many leading elements of a rank's shard are trunk."""
-        return min(max(self.trunk - rank * self.shard_size, 0), self.shard_size)
+    def trunk_of_partition(self, rank: int) -> int:
+        """How many leading elements of a rank's partition are trunk."""
+        return min(max(self.trunk - rank * self.partition_size, 0), self.partition_size)
 
-    def plugin_of_shard(self, rank: int, stratum: int) -> slice:
-        """The part of a rank's shard that holds one stratum's plugin parameters; may be empty."""
-        low = rank * self.shard_size
-        start, stop = (min(max(bound - low, 0), self.shard_size) for bound in self.plugins[stratum])
+    def plugin_of_partition(self, rank: int, stratum: int) -> slice:
+        """The part of a rank's partition that holds one stratum's plugin parameters; may be empty."""
+        low = rank * self.partition_size
+        start, stop = (min(max(bound - low, 0), self.partition_size) for bound in self.plugins[stratum])
         return slice(start, stop)
 
     def weigh_plugins(self, rows_KN: Tensor, weights_K: Sequence[float], rank: int) -> None:
-        """Write each stratum's plugin columns, weighted, from its own row of a rank's shards into row 0."""
+        """Write each stratum's plugin columns, weighted, from its own row of a rank's partitions into row 0."""
         for stratum, weight in enumerate(weights_K):
-            own = self.plugin_of_shard(rank, stratum)
+            own = self.plugin_of_partition(rank, stratum)
             rows_KN[0, own] = weight * rows_KN[stratum, own]
 
 

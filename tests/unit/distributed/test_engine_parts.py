@@ -97,13 +97,13 @@ def test_layout_places_every_parameter_once(names, world, frozen):
         view.fill_(9 if owner is None else owner)
     trainable = sum(p.numel() for p in parameters.values() if p.requires_grad)
     assert trainable <= layout.size < trainable + world and layout.size % world == 0
-    assert layout.shard_size * world == layout.size and (flat[trainable:] == -1).all()
+    assert layout.partition_size * world == layout.size and (flat[trainable:] == -1).all()
     assert (flat == 9).sum() == layout.trunk and (flat[: layout.trunk] == 9).all()
     for rank, shard in enumerate(flat.view(world, -1)):
-        assert (shard == 9).sum() == layout.trunk_of_shard(rank) and (shard[: layout.trunk_of_shard(rank)] == 9).all()
+        assert (shard == 9).sum() == layout.trunk_of_partition(rank) and (shard[: layout.trunk_of_partition(rank)] == 9).all()
         for stratum in range(3):
-            assert (shard[layout.plugin_of_shard(rank, stratum)] == stratum).all()
-            assert (shard == stratum).sum() == shard[layout.plugin_of_shard(rank, stratum)].numel()
+            assert (shard[layout.plugin_of_partition(rank, stratum)] == stratum).all()
+            assert (shard == stratum).sum() == shard[layout.plugin_of_partition(rank, stratum)].numel()
 
 
 @pytest.mark.parametrize("source", SOURCES)
