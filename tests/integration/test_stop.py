@@ -43,7 +43,7 @@ class AskAt(Callback):
 
 def train_until_asked(config, step, hook="batch"):
     """Returns the step it stopped at."""
-    with extra(AskAt(folder_of(config), step, hook)), pytest.raises(Stopped) as stopped:
+    with extra(AskAt(folder_of(config), step, hook), first=True), pytest.raises(Stopped) as stopped:
         training.train(config)
     assert stopped.value.requeue
     return stopped.value.step
@@ -73,7 +73,7 @@ def test_it_stops_between_optimiser_steps_only(data, tmp_path):
 @pytest.mark.parametrize("hook", ["batch", "validation"])
 def test_asked_at_its_last_step_it_just_ends(hook, data, undisturbed, tmp_path):
     config = tiny_config(data, tmp_path, *WORDS)
-    with extra(AskAt(folder_of(config), 3 * STEPS_PER_EPOCH, hook)):
+    with extra(AskAt(folder_of(config), 3 * STEPS_PER_EPOCH, hook), first=True):
         training.train(config)
     refuse_differences(tmp_path / "r", undisturbed)
     assert not (tmp_path / "r" / "STOP").exists() and not (tmp_path / "r" / "REQUEUE").exists()
