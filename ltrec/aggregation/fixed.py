@@ -108,9 +108,7 @@ def constant(prior_K: Tensor, empty: Policy, *, weights: Sequence[float]) -> ByC
         UserError: there is not one weight per stratum.
     """
     if len(weights) != len(prior_K):
-        raise UserError(
-            f"gradients.rule.weights has {len(weights)} numbers, the data has {len(prior_K)} strata; give one weight per stratum"
-        )
+        raise UserError(f"`weights` has {len(weights)} numbers, the data has {len(prior_K)} strata; give one weight per stratum")
     shares_K = torch.tensor(weights, dtype=torch.float64)
     return ByCounts(lambda counts_K: share_out(empty(counts_K).sum(), shares_K, counts_K), equivariant=False)
 

@@ -53,7 +53,7 @@ class Hajek:
 
     def __post_init__(self) -> None:
         if self.empty in ("inverse_presence", "error"):
-            check_positivity(self.prior_K, self.presence_K, f"gradients.empty={self.empty}")
+            check_positivity(self.prior_K, self.presence_K, f"`empty`={self.empty}")
 
     def __call__(self, counts_K: Tensor) -> Tensor:
         """Weights float64 [K], 0 for an empty stratum.

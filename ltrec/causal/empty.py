@@ -53,8 +53,8 @@ def error(prior_K: Tensor, counts_K: Tensor, _presence_K: Tensor) -> Tensor:
     missing = torch.nonzero((counts_K == 0) & (prior_K > 0)).flatten().tolist()
     if missing:
         raise UserError(
-            f"no example of stratum {', '.join(map(str, missing))} in an optimiser step, and gradients.empty is 'error'; set "
-            "stream.composition=quota, raise stream.batch_rows, or choose another gradients.empty"
+            f"no example of stratum {', '.join(map(str, missing))} in an optimiser step, and `empty` is 'error'; set "
+            "`composition`=quota, raise `batch_rows`, or choose another `empty`"
         )
     return _of_present(prior_K, counts_K)
 

@@ -45,7 +45,7 @@ class HorvitzThompson:
     expected_K: Tensor
 
     def __post_init__(self) -> None:
-        check_positivity(self.prior_K, self.expected_K, "gradients.estimator=horvitz_thompson")
+        check_positivity(self.prior_K, self.expected_K, "`estimator`=horvitz_thompson")
 
     @property
     def coefficients_K(self) -> Tensor:

@@ -23,5 +23,5 @@ def check_positivity(prior_K: Tensor, drawn_K: Tensor, asked_by: str) -> None:
     if never:
         raise UserError(
             f"{asked_by}: the prior gives stratum {', '.join(map(str, never))} a share, but training never draws it; use "
-            "gradients.estimator=hajek with gradients.empty=renormalize, or gradients.prior.name=explicit with a share of 0 there"
+            "`estimator`=hajek with `empty`=renormalize, or the prior explicit with a share of 0 there"
         )

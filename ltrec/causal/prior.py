@@ -84,7 +84,7 @@ def explicit(population: Population, *, shares: Sequence[float]) -> Tensor:
     """
     given, strata = len(shares), len(population.users_K)
     if given != strata:
-        raise UserError(f"gradients.prior.shares has {given} numbers, the data has {strata} strata; give one share per stratum")
+        raise UserError(f"`shares` has {given} numbers, the data has {strata} strata; give one share per stratum")
     return torch.as_tensor(shares, dtype=torch.float64, device="cpu")
 
 

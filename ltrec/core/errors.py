@@ -45,6 +45,6 @@ def first_line(error: Exception) -> str:
 def diverged(what: str, step: int) -> UserError:
     """The one line about a training run whose loss or weights are not finite."""
     return UserError(
-        f"training diverged: {what} after step {step}; start again under another name=... with a lower optim.lr or with "
-        "optim.clip_norm=1. The checkpoints on disk are from before"
+        f"training diverged: {what} after step {step}; start again under another name=... with a lower `lr` or with "
+        "`clip_norm`=1. The checkpoints on disk are from before"
     )

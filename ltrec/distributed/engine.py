@@ -222,7 +222,7 @@ class StratifiedEngine:
         lost = ((self._weights_K == 0) & (self.global_counts() > 0) & (self.prior_K > 0)).nonzero()[:, 0].tolist()
         if lost:
             raise UserError(
-                f"weight 0 for stratum {lost[0]} leaves its plugin untrained in one weighted pass; set gradients.mode=per_stratum"
+                f"weight 0 for stratum {lost[0]} leaves its plugin untrained in one weighted pass; use mode per_stratum"
             )
         return torch.where(self._weights_K != 0, self.prior_K / self._weights_K, 1.0).tolist()
 

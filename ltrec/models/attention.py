@@ -28,7 +28,7 @@ class CausalSelfAttention(nn.Module):
     def __init__(self, width: int, *, heads: int, dropout: float, distances: int = 0) -> None:
         super().__init__()
         if width % heads:
-            raise UserError(f"model.heads={heads} does not divide model.width={width}")
+            raise UserError(f"`heads`={heads} does not divide `width`={width}")
         self.heads = heads
         self.dropout = dropout
         self.into = nn.Linear(width, 3 * width)

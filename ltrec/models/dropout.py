@@ -29,7 +29,7 @@ class Dropout(nn.Module):
     def __init__(self, share: float) -> None:
         super().__init__()
         if not 0 <= share <= MOST_DROPOUT:
-            raise UserError(f"model.dropout={share} lies outside [0, {MOST_DROPOUT}]")
+            raise UserError(f"`dropout`={share} lies outside [0, {MOST_DROPOUT}]")
         self.share = share
 
     def forward(self, values: Tensor) -> Tensor:

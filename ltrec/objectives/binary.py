@@ -69,7 +69,7 @@ class GBCE(nn.Module):
     def __init__(self, *, train_count: Tensor, negatives: int = 256, calibration: float = 0.75) -> None:
         super().__init__()
         if not 0 <= calibration <= 1:
-            raise UserError(f"objective.calibration={calibration} lies outside [0, 1]")
+            raise UserError(f"`calibration`={calibration} lies outside [0, 1]")
         self.negatives = negatives
         self.proposal = UniformProposal(train_count)
         rate = negatives / max(1, self.proposal.num_items - 1)

@@ -103,7 +103,7 @@ def make_proposal(name: str, train_count: Tensor, alpha: float) -> UniformPropos
     if name == "popularity":
         return PopularityProposal(train_count, alpha)
     known = ("uniform", "popularity")
-    raise UserError(f"objective.proposal={name!r} is unknown{nearest(name, known)}; choose from {', '.join(known)}")
+    raise UserError(f"`proposal`={name!r} is unknown{nearest(name, known)}; choose from {', '.join(known)}")
 
 
 def negatives_per_example(proposal: Proposal, draw: Draw, count: int) -> Tensor:

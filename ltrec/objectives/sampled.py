@@ -73,7 +73,7 @@ class SampledSoftmax(nn.Module):
     ) -> None:
         super().__init__()
         if scope not in SCOPES:
-            raise UserError(f"objective.scope={scope!r} is unknown{nearest(scope, SCOPES)}; choose from {', '.join(SCOPES)}")
+            raise UserError(f"`scope`={scope!r} is unknown{nearest(scope, SCOPES)}; choose from {', '.join(SCOPES)}")
         self.negatives = negatives
         self.scope = scope
         self.logq = logq

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
+from ltrec.config.argument_keys import speaking_keys
 from ltrec.config.tree import RunConfig
 from ltrec.core.run_folder import RunFolder
 from ltrec.run.build.components import open_data
@@ -56,7 +57,7 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, disposable: 
         UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
         Stopped: training was asked to stop and did, with a checkpoint.
     """
-    with catch_stop_signals() as stop, speaking(), ExitStack() as exit_stack:
+    with speaking_keys(config), catch_stop_signals() as stop, speaking(), ExitStack() as exit_stack:
         ready = run_preflight(config, stop, exit_stack, limit=steps_per_epoch, disposable=disposable)
         if ready.finished is None:
             _fit(config, ready, stop, steps_per_epoch, profile)

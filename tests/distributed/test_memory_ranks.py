@@ -51,7 +51,7 @@ SHARDED = {
 def train_sharded(rank, data, out):
     act_as_rank(rank, 2)
     for name, words in SHARDED.items():
-        plugins = ["plugin.trained.name=bottleneck", "plugin.switch.by=step", "plugin.switch.at=2"]
+        plugins = ["plugin.trained.name=bottleneck", "plugin.trained.switch.by=step", "plugin.trained.switch.at=2"]
         training.train(tiny_config(data, out / name, *WORDS, *plugins, *words))
 
 

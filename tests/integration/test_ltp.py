@@ -17,7 +17,7 @@ PLUGGED = [
     "plugin.switch.by=step",
     "plugin.switch.at=5",
     "plugin.switch.trunk_rate=0.5",
-    "gradients.rule.name=upgrad",
+    "gradients.after_switch.rule.name=upgrad",
 ]
 RUNS = {
     "ltp": ("ltp", []),
@@ -128,7 +128,8 @@ def test_the_discriminator_is_told_of(runs, name):
 def test_the_discriminator_is_told_of_alike_in_every_mode(data, tmp_path):
     """Of the first step, where all modes still have the same weights."""
     ways = {"joint": ["gradients.name=joint"], "accumulate": ["gradients.name=joint", "trainer.accumulate=2"]}
-    ways |= {mode: ["gradients.name=stratified", f"gradients.mode={mode}"] for mode in ("per_stratum", "weighted", "aligned")}
+    ways |= {mode: ["gradients.name=stratified", f"gradients.mode={mode}"] for mode in ("per_stratum", "weighted")}
+    ways["aligned"] = ["gradients.name=aligned"]
     found = {}
     for way, words in ways.items():
         more = [
@@ -168,7 +169,7 @@ def test_numbers_that_do_not_fit_are_refused_before_anything_is_written(data, tm
 
 
 def test_sharded_parameters_are_refused_with_the_reason(data, tmp_path):
-    words = tiny_words(data, tmp_path, "gradients.name=stratified", "strategy.name=fsdp2")
+    words = tiny_words(data, tmp_path, "strategy.name=fsdp2")
     with pytest.raises(UserError, match=r"mode aligned is not possible with strategy stratified_fsdp2; inner steps need"):
         training.train(load([ROOT / "conf/method/ltp.yaml"], words))
     assert list(tmp_path.iterdir()) == []

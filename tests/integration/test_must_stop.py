@@ -66,7 +66,7 @@ MISTAKES = {
     "unknown key": (train("optim.rl=1"), "unknown key 'optim.rl' on the command line (did you mean 'optim.lr'?)"),
     "unknown section": (train("optimizer.lr=1"), "unknown key 'optimizer.lr'"),
     "wrong type": (train("trainer.max_epochs=many"), "'trainer.max_epochs' on the command line must be int; got 'many'"),
-    "wrong value": (train("trainer.precision=8-bit"), "precision must be one of 32-true, bf16-mixed, 16-mixed"),
+    "wrong value": (train("trainer.precision=8-bit"), "must be one of 32-true, bf16-mixed, 16-mixed"),
     "unknown model": (train("model.name=sasrek"), "did you mean 'sasrec'?"),
     "unknown schedule": (train("optim.schedule=cosin"), "did you mean 'cosine'?"),
     "missing config file": (["train", "conf/nothing.yaml"], "conf/nothing.yaml"),

@@ -60,7 +60,7 @@ class StreamLoader:
         check: str = "hash",
     ) -> None:
         self._plan, self._accumulate = plan, accumulate
-        self._lanes = world.share(plan.lanes, "lanes (stream.lanes)")
+        self._lanes = world.share(plan.lanes, "lanes")
         _check_accumulate(accumulate, plan.batch_rows // world.size)
         _check_memory(plan, len(self._lanes), memory_mib)
         self._prefetch, self._threads = max(1, prefetch), max(1, threads)
@@ -165,6 +165,6 @@ def _check_memory(plan: Plan, lanes: int, memory_mib: int) -> None:
     needed = -(-plan.memory_bytes(lanes) >> 20)
     if needed > memory_mib:
         raise UserError(
-            f"{lanes} lanes of this process may hold {needed} MiB of rows, stream.memory_mib={memory_mib}; use more processes, "
-            "a smaller stream.window_blocks, or raise the limit"
+            f"{lanes} lanes of this process may hold {needed} MiB of rows, `memory_mib`={memory_mib}; use more processes, "
+            "a smaller `window_blocks`, or raise the limit"
         )

@@ -47,18 +47,18 @@ def num_trajectories(alignment: AlignmentConfig, *, batch_rows: int, processes: 
     if wanted % parts == 0 and batch_rows % (wanted * steps) == 0:
         return wanted
     fits = [m for m in range(parts, batch_rows // steps + 1, parts) if batch_rows % (m * steps) == 0]
-    ways = [f"gradients.trajectories={_listed(sorted(sorted(fits, key=lambda m: abs(m - wanted))[:3]))}"] if fits else []
+    ways = [f"`trajectories`={_listed(sorted(sorted(fits, key=lambda m: abs(m - wanted))[:3]))}"] if fits else []
     if by_user and not alignment.trajectories:
-        ways += [f"stream.batch_rows={_around(batch_rows, math.lcm(steps * parts, lanes))}"]
+        ways += [f"`batch_rows`={_around(batch_rows, math.lcm(steps * parts, lanes))}"]
     elif wanted % parts == 0:
-        ways += [f"stream.batch_rows={_around(batch_rows, math.lcm(steps * wanted, lanes))}"]
+        ways += [f"`batch_rows`={_around(batch_rows, math.lcm(steps * wanted, lanes))}"]
     elif not fits:
-        ways += [f"gradients.trajectories={parts} with stream.batch_rows={_around(batch_rows, math.lcm(steps * parts, lanes))}"]
+        ways += [f"`trajectories`={parts} with `batch_rows`={_around(batch_rows, math.lcm(steps * parts, lanes))}"]
     raise UserError(
-        f"stream.batch_rows={batch_rows} cannot be distributed over gradients.trajectories={alignment.trajectories}"
+        f"`batch_rows`={batch_rows} cannot be distributed over `trajectories`={alignment.trajectories}"
         f"{'' if alignment.trajectories else f' ({wanted})'}"
-        f"{f' x gradients.inner_steps={steps} tasks' if by_user else ' of strata'} over {processes} processes x "
-        f"trainer.accumulate={micro_batches}; use {', or '.join(ways)}"
+        f"{f' x `inner_steps`={steps} tasks' if by_user else ' of strata'} over {processes} processes x "
+        f"`accumulate`={micro_batches}; use {', or '.join(ways)}"
     )
 
 

@@ -99,10 +99,10 @@ class SASRec(nn.Module):
     ) -> None:
         super().__init__()
         if norm not in NORMS:
-            raise UserError(f"model.norm={norm!r} is unknown{nearest(norm, NORMS)}; choose from {', '.join(NORMS)}")
+            raise UserError(f"`norm`={norm!r} is unknown{nearest(norm, NORMS)}; choose from {', '.join(NORMS)}")
         if positions not in POSITIONS:
             known = ", ".join(POSITIONS)
-            raise UserError(f"model.positions={positions!r} is unknown{nearest(positions, POSITIONS)}; choose from {known}")
+            raise UserError(f"`positions`={positions!r} is unknown{nearest(positions, POSITIONS)}; choose from {known}")
         self.max_len, self.width = max_len, width
         self.drop = Dropout(dropout)
         self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)

@@ -88,7 +88,7 @@ class Bottleneck(nn.Module):
         for place in places:
             if place not in trunk.places:
                 raise UserError(
-                    f"plugin.places: {type(trunk).__name__} has no place {place!r}{nearest(place, trunk.places)}; "
+                    f"`places`: {type(trunk).__name__} has no place {place!r}{nearest(place, trunk.places)}; "
                     f"it has {', '.join(trunk.places) or 'none'}"
                 )
         self.trunk: Any = trunk

@@ -75,9 +75,9 @@ class Melt(nn.Module):
     def __init__(self, trunk: nn.Module, *, strata: Strata, seed: int, max_len: int, weight: float, ramp_steps: int) -> None:
         super().__init__()
         if not isinstance(trunk, Encoder):
-            raise UserError(f"plugin.name=melt maps states, and {type(trunk).__name__} has none; use another model.name")
+            raise UserError(f"MELT maps states, and {type(trunk).__name__} has none; use another backbone")
         if strata.first_head == strata.count:
-            raise UserError("plugin.name=melt teaches the tail by the head, and there is one stratum only; use strata=0 or 2")
+            raise UserError("MELT teaches the tail by the head, and there is one stratum only; train with two strata or more")
         self.trunk: Encoder = trunk
         self.switch = Awake()
         width = trunk.item_table.shape[1]

@@ -36,7 +36,7 @@ class AnyDeviceDeepSpeedStrategy(DeepSpeedStrategy):
             return
         taken = deepspeed.accelerator.get_accelerator().device_name()
         if taken != "cpu":
-            raise UserError(f"trainer.accelerator=cpu, but DeepSpeed has taken {taken}: set DS_ACCELERATOR=cpu in the environment")
+            raise UserError(f"`accelerator`=cpu, but DeepSpeed has taken {taken}: set DS_ACCELERATOR=cpu in the environment")
         DDPStrategy.setup_environment(self)
 
     def setup_distributed(self) -> None:

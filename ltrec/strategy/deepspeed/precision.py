@@ -30,7 +30,7 @@ class AutocastPrecision(DeepSpeedPrecision):
     def __init__(self, precision: str, device: str) -> None:
         if precision not in ("32-true", "bf16-mixed"):
             raise UserError(
-                f"trainer.precision={precision} is not possible under DeepSpeed: its own loss scaler would be blind to the strata; "
+                f"`precision`={precision} is not possible under DeepSpeed: its own loss scaler would be blind to the strata; "
                 "use bf16-mixed or 32-true"
             )
         super().__init__(precision)  # type: ignore[arg-type]

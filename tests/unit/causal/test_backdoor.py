@@ -177,9 +177,7 @@ def test_cumulative_weights_depend_on_the_labels(shares):
 @pytest.mark.parametrize("empty", ["inverse_presence", "error"])
 def test_a_share_of_a_stratum_that_never_comes_is_refused(empty):
     prior, presence = torch.tensor([0.5, 0.3, 0.2]), torch.tensor([1.0, 0.0, 0.4])
-    with pytest.raises(
-        UserError, match=rf"gradients\.empty={empty}: the prior gives stratum 1 a share, but training never draws it"
-    ):
+    with pytest.raises(UserError, match=rf"`empty`={empty}: the prior gives stratum 1 a share, but training never draws it"):
         Hajek(prior, presence, empty)
     assert Hajek(torch.tensor([0.5, 0.0, 0.5]), presence, empty)(torch.tensor([1, 0, 1])).sum() > 0
 

@@ -73,8 +73,6 @@ def test_no_example_or_no_share_gives_no_weight_and_no_nan(name):
 
 def test_error_names_the_missing_and_the_way_out():
     prior, one = f64(0.5, 0.2, 0.2, 0.1, 0.0), torch.ones(5)
-    with pytest.raises(
-        UserError, match=r"no example of stratum 1, 3 in .* set stream\.composition=quota, raise stream\.batch_rows"
-    ):
+    with pytest.raises(UserError, match=r"no example of stratum 1, 3 in .* set `composition`=quota, raise `batch_rows`"):
         EMPTY_POLICIES["error"](prior, torch.tensor([4, 0, 1, 0, 0]), one)
     assert EMPTY_POLICIES["error"](prior, torch.tensor([4, 1, 1, 1, 0]), one).tolist() == prior.tolist()

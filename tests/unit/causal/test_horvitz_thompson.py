@@ -129,7 +129,7 @@ def test_relabelling_and_expected_counts(strata, random):
 def test_a_stratum_that_is_never_drawn():
     expected = torch.tensor([4.0, 0.0])
     with pytest.raises(
-        UserError, match=r"horvitz_thompson: the prior gives stratum 1 a share, but training never draws it; use gradients\."
+        UserError, match=r"horvitz_thompson: the prior gives stratum 1 a share, but training never draws it; use `estimator`=hajek"
     ):
         HorvitzThompson(torch.tensor([0.5, 0.5]), expected)
     assert HorvitzThompson(torch.tensor([1.0, 0.0]), expected)(torch.tensor([8, 0])).tolist() == [2.0, 0.0]

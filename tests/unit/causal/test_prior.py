@@ -129,7 +129,7 @@ def test_one_stratum_has_it_all():
 @pytest.mark.parametrize("shares", [(), (1.0,), (0.5, 0.25, 0.25)])
 def test_wrong_number_of_shares(shares):
     with pytest.raises(
-        UserError, match=rf"^gradients\.prior\.shares has {len(shares)} numbers, the data has 2 strata; give one share per stratum$"
+        UserError, match=rf"^`shares` has {len(shares)} numbers, the data has 2 strata; give one share per stratum$"
     ):
         prior_of("explicit", [3, 4], [9, 9], shares=shares)
 

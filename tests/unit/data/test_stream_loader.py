@@ -83,11 +83,11 @@ def test_threads_and_prefetch_change_nothing(tiny, config):
 
 
 def test_worlds_and_accumulation_that_do_not_fit_are_refused(tiny):
-    with pytest.raises(UserError, match=r"5 processes do not divide 12 lanes .*allowed: 1, 2, 3, 4, 6, 12"):
+    with pytest.raises(UserError, match=r"5 processes do not divide 12 lanes; allowed: 1, 2, 3, 4, 6, 12"):
         make(tiny, BASE, size=5)
     with pytest.raises(UserError, match=r"accumulate=5 does not divide the 24 rows .*allowed: 1, 2, 3, 4, 6"):
         make(tiny, BASE, accumulate=5)
-    with pytest.raises(UserError, match=r"memory_mib=0; use more processes"):
+    with pytest.raises(UserError, match=r"`memory_mib`=0; use more processes"):
         make(tiny, BASE, memory_mib=0)
 
 

@@ -128,7 +128,7 @@ def test_seed_changes_the_order_and_options_change_the_digest():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"batch_rows": 100}, r"batch_rows=100 is not a multiple of stream.lanes=48; try 96 or 144"),
+        ({"batch_rows": 100}, r"`batch_rows`=100 is not a multiple of `lanes`=48; try 96 or 144"),
         ({"batch_rows": 7}, "try 48"),
         ({"composition": "quotas"}, r"composition must be one of natural, quota; got 'quotas' \(did you mean 'quota'"),
         ({"window": "lst"}, "did you mean 'last'"),
@@ -137,7 +137,7 @@ def test_seed_changes_the_order_and_options_change_the_digest():
         ({"quotas": (24, 24)}, "set composition to 'quota'"),
         (
             {"resident_mib": 0},
-            r"all users: 26 blocks are too few for stream.lanes=48; prepare with block_rows <= 2, .*resident_mib >= 1",
+            r"all users: 26 blocks are too few for `lanes`=48; prepare with block_rows <= 2, .*`resident_mib` >= 1",
         ),
     ],
 )

@@ -151,9 +151,9 @@ def test_fewer_users_than_a_batch_are_visited_more_than_once_a_step():
 def test_refused_where_there_is_nothing_to_divide(tiny):
     single = fake_manifest([[30]], block_rows=10)
     for whom in ("tail", "head"):
-        with pytest.raises(UserError, match=rf"stream.users={whom}: data set 'fake' has one stratum only.*use stream.users=all"):
+        with pytest.raises(UserError, match=rf"`users`={whom}: data set 'fake' has one stratum only.*use `users`=all"):
             Plan.of(single, 0, StreamConfig(batch_rows=20, lanes=10, users=whom))
-    with pytest.raises(UserError, match=r"no head user with two training events, stream.users=head leaves nobody"):
+    with pytest.raises(UserError, match=r"no head user with two training events, `users`=head leaves nobody"):
         Plan.of(fake_manifest([[30], []], block_rows=10), 0, StreamConfig(batch_rows=20, lanes=10, users="head"))
     with pytest.raises(ValueError, match=r"users must be one of all, tail, head; got 'tial' \(did you mean 'tail'\?\)"):
         StreamConfig(users="tial")

@@ -91,27 +91,27 @@ def test_number_of_trajectories(name):
 
 
 REFUSED = {
-    "odd": ({}, {"batch_rows": 95}, "gradients.trajectories=0 (47) x gradients.inner_steps=2", "stream.batch_rows=94 or 96"),
-    "lanes": ({}, {"batch_rows": 90, "processes": 4, "lanes": 10}, "over 4 processes", "stream.batch_rows=80 or 120"),
+    "odd": ({}, {"batch_rows": 95}, "`trajectories`=0 (47) x `inner_steps`=2", "`batch_rows`=94 or 96"),
+    "lanes": ({}, {"batch_rows": 90, "processes": 4, "lanes": 10}, "over 4 processes", "`batch_rows`=80 or 120"),
     "processes": (
         {"trajectories": 8},
         {"batch_rows": 96, "processes": 3},
         "over 3 processes",
-        "gradients.trajectories=3 or 6 or 12",
+        "`trajectories`=3 or 6 or 12",
     ),
     "rows": (
         {"trajectories": 10},
         {"batch_rows": 96},
         "=10 x",
-        "gradients.trajectories=6 or 8 or 12, or stream.batch_rows=80 or 100",
+        "`trajectories`=6 or 8 or 12, or `batch_rows`=80 or 100",
     ),
-    "accumulate": ({}, {"batch_rows": 96, "micro_batches": 32}, "trainer.accumulate=32", "stream.batch_rows=64 or 128"),
-    "chain": ({"tasks": "stratum"}, {"batch_rows": 96, "processes": 2}, "of strata over 2", "gradients.trajectories=2 or 4 or 6"),
+    "accumulate": ({}, {"batch_rows": 96, "micro_batches": 32}, "`accumulate`=32", "`batch_rows`=64 or 128"),
+    "chain": ({"tasks": "stratum"}, {"batch_rows": 96, "processes": 2}, "of strata over 2", "`trajectories`=2 or 4 or 6"),
     "hopeless": (
         {"trajectories": 7, "inner_steps": 5},
         {"batch_rows": 96, "processes": 2},
-        "x gradients.inner_steps=5",
-        "gradients.trajectories=2 with stream.batch_rows=90 or 100",
+        "x `inner_steps`=5",
+        "`trajectories`=2 with `batch_rows`=90 or 100",
     ),
 }
 
@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_refused_with_numbers_that_do(name):
         num_trajectories(AlignmentConfig(**options), **{"processes": 1, **numbers})
     message = str(refusal.value)
     assert told in message and message.endswith(f"use {way_out}") and "\n" not in message
-    assert f"stream.batch_rows={numbers['batch_rows']}" in message
+    assert f"`batch_rows`={numbers['batch_rows']}" in message
 
 
 @given(
@@ -146,8 +146,8 @@ def test_every_way_out_leads_out(rows, steps, wanted, processes, micro_batches, 
             offers = [(key, map(int, numbers.split(" or "))) for key, numbers in (part.split("=") for part in way.split(" with "))]
             for choice in itertools.product(*(numbers for _, numbers in offers)):
                 chosen = dict(zip([key for key, _ in offers], choice, strict=True))
-                changed = replace(alignment, trajectories=chosen.get("gradients.trajectories", wanted))
-                num_trajectories(changed, batch_rows=chosen.get("stream.batch_rows", rows), **world)
+                changed = replace(alignment, trajectories=chosen.get("`trajectories`", wanted))
+                num_trajectories(changed, batch_rows=chosen.get("`batch_rows`", rows), **world)
     else:
         steps = steps if tasks == "user" else 1
         assert rows % (found * steps) == 0 and found % (processes * micro_batches) == 0

@@ -104,7 +104,7 @@ def test_initial_values_are_as_documented():
 
 
 def test_impossible_shapes_are_refused():
-    with pytest.raises(UserError, match=r"model\.dropout=1\.0 lies outside \[0, 0\.99\]"):
+    with pytest.raises(UserError, match=r"`dropout`=1\.0 lies outside \[0, 0\.99\]"):
         GRU4Rec(5, 5, dropout=1.0)
     for wrong in ({"width": 0}, {"hidden": 0}, {"layers": 0}):
         with pytest.raises(ValueError, match="at least 1"):

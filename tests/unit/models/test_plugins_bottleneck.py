@@ -169,7 +169,7 @@ def test_places_may_be_chosen():
 
 
 def test_a_place_that_is_not_there_is_refused():
-    with pytest.raises(UserError, match=r"plugin\.places: SASRec has no place 'stat'.*'state'.*; it has items, state"):
+    with pytest.raises(UserError, match=r"`places`: SASRec has no place 'stat'.*'state'.*; it has items, state"):
         plugged_of("sasrec", places=("stat",))
 
 

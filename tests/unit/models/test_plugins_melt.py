@@ -150,9 +150,9 @@ def test_it_is_an_encoder_whose_map_is_nobodys_own():
 def test_what_it_cannot_do_is_refused():
     din = BACKBONES["din"].make(num_items=30, max_len=12, width=8)
     options = {"seed": 0, "max_len": 12, "weight": 0.5, "ramp_steps": 10}
-    with pytest.raises(UserError, match=r"plugin\.name=melt maps states, and DIN has none"):
+    with pytest.raises(UserError, match=r"MELT maps states, and DIN has none"):
         Melt(din, strata=STRATA, **options)
-    with pytest.raises(UserError, match=r"there is one stratum only; use strata=0 or 2"):
+    with pytest.raises(UserError, match=r"there is one stratum only"):
         Melt(melt_of().trunk, strata=STRATA.merged(1)[0], **options)
     with pytest.raises(ValueError, match="weight must be above 0; got 0"):
         MeltConfig(weight=0.0)

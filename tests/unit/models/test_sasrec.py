@@ -237,13 +237,13 @@ def test_the_tables_agree_with_the_protocols_and_configs():
 
 
 def test_impossible_shapes_are_refused_in_one_line():
-    with pytest.raises(UserError, match=r"model\.heads=3 does not divide model\.width=64"):
+    with pytest.raises(UserError, match=r"`heads`=3 does not divide `width`=64"):
         SASRec(5, 5, heads=3)
-    with pytest.raises(UserError, match=r"model\.dropout=1\.0 lies outside \[0, 0\.99\]"):
+    with pytest.raises(UserError, match=r"`dropout`=1\.0 lies outside \[0, 0\.99\]"):
         SASRec(5, 5, dropout=1.0)
-    with pytest.raises(UserError, match=r"model\.norm='psot' is unknown \(did you mean 'post'\?\)"):
+    with pytest.raises(UserError, match=r"`norm`='psot' is unknown \(did you mean 'post'\?\)"):
         SASRec(5, 5, norm="psot")
-    with pytest.raises(UserError, match=r"model\.positions='distances' is unknown \(did you mean 'distance'\?\)"):
+    with pytest.raises(UserError, match=r"`positions`='distances' is unknown \(did you mean 'distance'\?\)"):
         SASRec(5, 5, positions="distances")
 
 

@@ -77,5 +77,5 @@ def test_neighbouring_examples_draw_independently():
 
 
 def test_unknown_proposals_are_refused():
-    with pytest.raises(UserError, match=r"objective\.proposal='popular' is unknown \(did you mean 'popularity'\?\)"):
+    with pytest.raises(UserError, match=r"`proposal`='popular' is unknown \(did you mean 'popularity'\?\)"):
         make_proposal("popular", COUNT, 1.0)

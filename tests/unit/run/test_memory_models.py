@@ -27,7 +27,7 @@ MODELS = {
         "gradients.name=stratified",
         "plugin.trained.name=bottleneck",
         "plugin.trained.shrink=4",
-        "plugin.switch.at=1",
+        "plugin.trained.switch.at=1",
     ],
 }
 

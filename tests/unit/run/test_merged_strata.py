@@ -84,5 +84,5 @@ def test_otherwise_it_weighs_nothing_and_trains(gap, tmp_path):
 def test_shares_are_of_the_merged_strata(data, tmp_path):
     assert prior(data, tmp_path, "strata=2") == pytest.approx([70 / 90, 20 / 90])
     assert prior(data, tmp_path, "strata=2", "gradients.prior.name=explicit", "gradients.prior.shares=[0.5,0.5]") == [0.5, 0.5]
-    with pytest.raises(UserError, match=r"gradients\.prior\.shares has 3 numbers, the data has 2 strata"):
+    with pytest.raises(UserError, match=r"`shares` has 3 numbers, the data has 2 strata"):
         prior(data, tmp_path, "strata=2", "gradients.prior.name=explicit", "gradients.prior.shares=[0.5,0.3,0.2]")

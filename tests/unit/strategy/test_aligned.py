@@ -83,9 +83,7 @@ def test_a_trainer_refuses_before_the_first_batch(name):
 def test_numbers_that_do_not_fit_are_refused_with_the_first_batch():
     case = replace(USERS, alignment=AlignmentConfig(inner_steps=5))
     found = train(0, 1, case)
-    assert (
-        found.error.startswith("stream.batch_rows=36 cannot be distributed over gradients.trajectories=0 (7)") and found.steps == 0
-    )
+    assert found.error.startswith("`batch_rows`=36 cannot be distributed over `trajectories`=0 (7)") and found.steps == 0
 
 
 def test_the_line_for_people():

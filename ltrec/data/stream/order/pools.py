@@ -85,8 +85,8 @@ def chosen_strata(manifest: Manifest, users: str) -> range:
         return range(count)
     if first_head == count:
         raise UserError(
-            f"stream.users={users}: data set {manifest.name!r} has one stratum only, no head and tail; prepare it "
-            "again with strata=2 or more and --overwrite, or use stream.users=all"
+            f"`users`={users}: data set {manifest.name!r} has one stratum only, no head and tail; prepare it "
+            "again with strata=2 or more and --overwrite, or use `users`=all"
         )
     return range(first_head) if users == "tail" else range(first_head, count)
 
@@ -100,7 +100,7 @@ def trained_shards(manifest: Manifest, users: str) -> list[int]:
     chosen = chosen_strata(manifest, users)
     shards = [n for n, shard in enumerate(manifest.shards) if shard.trainable and shard.stratum in chosen]
     if not shards:
-        way_out = "nothing can be trained on" if users == "all" else f"stream.users={users} leaves nobody; use stream.users=all"
+        way_out = "nothing can be trained on" if users == "all" else f"`users`={users} leaves nobody; use `users`=all"
         raise UserError(f"data set {manifest.name!r} has no{_SAID[users]} user with two training events, {way_out}")
     return shards
 
@@ -114,8 +114,8 @@ def _pool(share: StepShare, manifest: Manifest, seed: int, config: StreamConfig)
     resident = size <= config.resident_mib << 20
     if not resident and blocks.count < config.lanes:
         raise UserError(
-            f"{name}: {blocks.count} blocks are too few for stream.lanes={config.lanes}; prepare with block_rows <= "
-            f"{max(1, rows // config.lanes)}, or set stream.resident_mib >= {-(-size >> 20)} to keep them in memory"
+            f"{name}: {blocks.count} blocks are too few for `lanes`={config.lanes}; prepare with block_rows <= "
+            f"{max(1, rows // config.lanes)}, or set `resident_mib` >= {-(-size >> 20)} to keep them in memory"
         )
     return Pool(name, blocks, quota, size, resident)
 
@@ -130,8 +130,6 @@ def check_options(config: StreamConfig) -> None:
     if rest:
         below, above = config.batch_rows - rest, config.batch_rows - rest + config.lanes
         offers = f"{below} or {above}" if below else f"{above}"
-        raise UserError(f"stream.batch_rows={config.batch_rows} is not a multiple of stream.lanes={config.lanes}; try {offers}")
+        raise UserError(f"`batch_rows`={config.batch_rows} is not a multiple of `lanes`={config.lanes}; try {offers}")
     if config.quotas and config.composition != "quota":
-        raise UserError(
-            f"stream.quotas is given but stream.composition is {config.composition!r}; set composition to 'quota' or drop quotas"
-        )
+        raise UserError(f"`quotas` is given but `composition` is {config.composition!r}; set composition to 'quota' or drop quotas")

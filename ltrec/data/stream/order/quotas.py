@@ -23,18 +23,18 @@ def resolve_quotas(quotas: Sequence[float], rows_K: Sequence[int], batch_rows: i
         present = [float(rows > 0) for rows in rows_K]
         quotas = [p / sum(present) for p in present]
     if len(quotas) != len(rows_K):
-        raise UserError(f"stream.quotas has {len(quotas)} numbers, the data has {len(rows_K)} strata; give one number per stratum")
+        raise UserError(f"`quotas` has {len(quotas)} numbers, the data has {len(rows_K)} strata; give one number per stratum")
     if min(quotas) < 0:
-        raise UserError(f"stream.quotas contains {min(quotas)}; quotas cannot be negative")
+        raise UserError(f"`quotas` contains {min(quotas)}; quotas cannot be negative")
     whole = _whole_rows(quotas, batch_rows)
     for stratum, (asked, rows) in enumerate(zip(whole, rows_K, strict=True)):
         if asked and not rows:
             raise UserError(
-                f"stream.quotas asks {asked} rows of stratum {stratum} in every step, but nobody of it is trained on; set it to 0"
+                f"`quotas` asks {asked} rows of stratum {stratum} in every step, but nobody of it is trained on; set it to 0"
             )
         if quotas[stratum] and not asked:
             raise UserError(
-                f"stream.quotas share {quotas[stratum]} of stratum {stratum} is less than one of {batch_rows} rows; raise either"
+                f"`quotas` share {quotas[stratum]} of stratum {stratum} is less than one of {batch_rows} rows; raise either"
             )
     return whole
 
@@ -44,7 +44,7 @@ def _whole_rows(quotas: Sequence[float], batch_rows: int) -> tuple[int, ...]:
     if total == batch_rows and all(q == int(q) for q in quotas):
         return tuple(int(q) for q in quotas)
     if abs(total - 1.0) > 1e-6:
-        raise UserError(f"stream.quotas sum to {total:g}; they must sum to stream.batch_rows={batch_rows} (rows) or to 1 (shares)")
+        raise UserError(f"`quotas` sum to {total:g}; they must sum to `batch_rows`={batch_rows} (rows) or to 1 (shares)")
     exact = [q * batch_rows for q in quotas]
     whole = [int(x + 1e-9) for x in exact]
     by_remainder = sorted(range(len(exact)), key=lambda z: (whole[z] - exact[z], z))

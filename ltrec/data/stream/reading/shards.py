@@ -40,7 +40,7 @@ class ShardReader:
 
     def __init__(self, folder: Path, manifest: Manifest, check: str = "hash") -> None:
         if check not in CHECKS:
-            raise UserError(f"stream.check={check!r} is not one of {', '.join(CHECKS)}{nearest(check, CHECKS)}")
+            raise UserError(f"`check`={check!r} is not one of {', '.join(CHECKS)}{nearest(check, CHECKS)}")
         self._folder, self._manifest, self._check = folder, manifest, check
         self._footers: Recent[int, pq.FileMetaData] = Recent(self._open, keep=_FOOTERS_KEPT)
         self._hashed: set[int] = set()
