@@ -24,7 +24,7 @@ from ltrec.data.schema import FORMAT_VERSION
 
 MANIFEST = "manifest.json"
 _LARGEST_BYTES = 1 << 28
-_LEAST_BYTES_PER_USER = 4  # what the sorted hashes of billions of users still take
+_LEAST_BYTES_PER_USER = 4  # the least that sorted hashes of billions of users compress to
 
 
 @dataclass(frozen=True, slots=True)

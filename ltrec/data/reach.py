@@ -1,6 +1,6 @@
 """How far users' targets are from their histories, as `ltrec prepare` measured it (what a distance is: `data/prepare/reach`).
 
-A file of the data set, one row per user who was looked at, ordered by key. A data set without it was prepared by an older ltrec.
+A file of the data set, one row per sampled user, ordered by key. A data set without it was prepared by an older ltrec.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import MEND, Manifest
 
 UNKNOWN, REPEAT, ONE_LINK, TWO_LINKS, BEYOND = -1, 0, 1, 2, 3
-"""Distances of a target: not known; in the history; linked with an item of it; linked with such a one; farther, or never met."""
+"""Distances of a target: not known; in the history; linked with an item of it; two links away; farther, or linked with nothing."""
 
 KNOWN = (REPEAT, ONE_LINK, TWO_LINKS, BEYOND)
 
@@ -41,7 +41,7 @@ class Reach:
     distance_U: npt.NDArray[np.int8]
 
     def of(self, key_N: npt.NDArray[np.int64]) -> npt.NDArray[np.int8]:
-        """Distances of users by key; -1 for those who were not looked at."""
+        """Distances of users by key; -1 for those who were not sampled."""
         if not self.key_U.size:
             return np.full(key_N.shape, UNKNOWN, np.int8)
         place = np.minimum(np.searchsorted(self.key_U, key_N), self.key_U.size - 1)

@@ -4,7 +4,7 @@ DIR/manifest.json                          commit point, written last
 DIR/vocab/items-<sha>.parquet              raw item id -> dense id, by falling training count
 DIR/stratum=0/part-00000-<sha>.parquet     users with something to train on (>= 2 training events)
 DIR/stratum=0/rest-00000-<sha>.parquet     users of the stratum with a single training event: evaluated, never trained on
-DIR/stratum=none/rest-00000-<sha>.parquet  users without training events (cold users)
+DIR/stratum=none/rest-00000-<sha>.parquet  users without training events (held-out users, and those who came after the cut)
 DIR/reach/reach-<sha>.parquet              how far users' targets are from their histories
 DIR/_rejects/rejects-<sha>.parquet         malformed rows with file, row and reason
 DIR/.preparing/                            only while a data set is prepared, or was when the process was killed
@@ -30,7 +30,7 @@ OWN_FILES = (
     "stratum=*/part-*.parquet",
     "stratum=*/rest-*.parquet",
 )
-"""What prepare may have put beside a manifest."""
+"""Files that prepare may have written beside a manifest."""
 
 
 def _required_list(value_type: pa.DataType) -> pa.DataType:

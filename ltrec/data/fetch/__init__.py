@@ -1,4 +1,4 @@
-"""Event logs to work with: public data sets from several mirrors, hash-checked, and a synthetic generator for the disconnected.
+"""Event logs to work with: public data sets from several mirrors, hash-checked, and a synthetic generator that needs no network.
 
     DATASETS[name] ──mirrors in turn──▶ archive member ──pinned hash──▶ per-user cache ──read──▶ canonical table ──hash──▶ OUT/
     SyntheticConfig ──generate──▶ table ─────────────────────────────────────────────────────────────────────────────────▶ OUT/

@@ -48,11 +48,11 @@ class Mirror(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user is told."""
+        """Its name in messages."""
 
     @property
     def member(self) -> Member:
-        """What this mirror is to give."""
+        """The file that this mirror holds."""
 
     def download(self, scratch: Path, on_progress: Progress) -> Path:
         """Download the archive into `scratch` and return its path.

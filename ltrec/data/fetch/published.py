@@ -1,4 +1,4 @@
-"""A public data set: where it can be had, how its file is read, what its owners ask for."""
+"""A public data set: where it can be downloaded, how its file is read, and the terms of its owners."""
 
 from __future__ import annotations
 

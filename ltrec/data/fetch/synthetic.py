@@ -1,4 +1,4 @@
-"""A synthetic event log whose activeness really confounds, so that methods for tail users have something to find.
+"""A synthetic event log in which activity really is a confounder, so that methods for tail users have something to find.
 
 **The model.** Users u = 1..N; items 1..M in C clusters of nearly equal size; a log of one year. q_u in (0, 1) is the user's
 activity quantile.
@@ -25,7 +25,7 @@ activity quantile.
 
 **Why it confounds.** Activeness Z drives both taste (2) and how often a user is seen (1): the most active fifth has half of all
 events. P(next | last), pooled over events, is therefore mostly the head's, and wrong for the tail, whose transitions are others;
-from a short history the regime can hardly be told. In the default shape a table of transitions, asked for each user's last item,
+from a short history the regime can hardly be seen. In the default shape a table of transitions, given each user's last item,
 reaches NDCG@10 .31 for the tail half and .34 for the top fifth when every event counts the same, but .35 and .28 when every user
 does: there is something to gain for the tail, and the head can be made to pay for it.
 
@@ -66,7 +66,7 @@ class SyntheticConfig:
     """Mean number of events of a user."""
 
     def __post_init__(self) -> None:
-        """Refuse what the model cannot make."""
+        """Refuse what the generator cannot make."""
         check_fields(self)
 
 

@@ -25,16 +25,16 @@ class NeighboursConfig:
     """Events apart at most, 1 = the next one only."""
 
     gap_decay: Annotated[float, SHARE] = 0.8
-    """What every event further apart multiplies the weight of a pair with."""
+    """Factor on the weight of a pair for every event further apart."""
 
     backward_share: Annotated[float, SHARE] = 0.5
-    """What a pair counts in the other direction: 0 = only what comes later is a neighbour, 1 = order does not matter."""
+    """Weight of a pair in the other direction: 0 = only later items are neighbours, 1 = order does not matter."""
 
     row_power: Annotated[float, SHARE] = 0.5
-    """Of the item's own sum: 0 = popular items speak louder, 1 = every item speaks alike."""
+    """Exponent of the item's own sum: 0 = popular items count for more, 1 = every item counts alike."""
 
     column_power: Annotated[float, SHARE] = 0.15
-    """Of the neighbour's sum: the higher, the rarer the neighbours."""
+    """Exponent of the neighbour's sum: the higher, the rarer the neighbours."""
 
     neighbours: Annotated[int, Between(1, 1000)] = 20
     """Kept per item, those of the largest weight."""
@@ -52,7 +52,7 @@ class CoOccurrenceConfig:
     """
 
     last: Annotated[int, Between(2, 1000)] = 50
-    """Training events of a user that are looked at, the last ones."""
+    """How many of a user's training events are counted, the last ones."""
 
     neighbours: Annotated[int, Between(1, 1000)] = 100
     """Kept per item, those of the largest cosine."""

@@ -1,4 +1,4 @@
-"""Shards -> neighbours: one pass over the stored training events, and no others."""
+"""Shards -> neighbours: one pass over the stored training events only."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _counting(config: Config, num_items: int) -> Transitions | CoOccurrence:
 
 
 def made_of(manifest: Manifest, config: Config) -> dict[str, Any]:
-    """What tells the neighbours of these data and options from all others, as JSON."""
+    """What identifies the neighbours of these data and options, as JSON."""
     return {"data": manifest.digest, **asdict(config)}
 
 

@@ -1,4 +1,4 @@
-"""The stored training events, users by users: what is counted from, and nothing else."""
+"""The stored training events, a portion of users at a time: all that counting reads."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _decoded(table: pa.Table) -> UserEvents:
 
 
 def _fault(table: pa.Table, manifest: Manifest, trainable: bool) -> str:
-    """What is impossible about a block; empty when nothing is."""
+    """What is invalid about a block; empty when nothing is."""
     (items, offsets), (_, times_offsets) = list_column(table, c.ITEMS), list_column(table, c.TIMES)
     lengths = int_column(table, c.TRAIN_EVENTS)
     if items.size and not (items.min() >= 1 and items.max() <= manifest.vocab.items):

@@ -64,7 +64,7 @@ class PairSums:
         return [run.seek(0, 2) for run in self._runs]
 
     def add(self, item: I64, neighbour: I64, weight: I64) -> None:
-        """Take pairs [P] in."""
+        """Add pairs [P]."""
         self._held.append((item * self._width + neighbour, weight))
         self._count += weight.size
         if self._count >= self._rows:

@@ -58,7 +58,7 @@ class TieWeights:
 
 
 def _inside(gap_weight: Floats) -> Floats:
-    """By events of the tie: the sum over gaps g of the chance (a - g) / (a (a - 1)), if that is one, times the weight of g."""
+    """By events of the tie: the sum over gaps g of the chance (a - g) / (a (a - 1)), if positive, times the weight of g."""
     size, gap = np.arange(LARGEST_TIE + 1), np.arange(1, LARGEST_TIE + 1)
     chance = np.maximum(size[:, None] - gap, 0) / np.maximum(size * (size - 1), 1)[:, None]
     total: Floats = np.cumsum(chance * gap_weight[:LARGEST_TIE], axis=1)[:, -1]  # one after the other, on every machine

@@ -22,19 +22,19 @@ class PrepareConfig:
     """
 
     name: str = ""
-    """What to call the data set; empty = the name of the output folder."""
+    """Name of the data set; empty = the name of the output folder."""
     sources: tuple[str, ...] = ()
     """Event logs: files, glob patterns or folders, read in this order (which breaks ties in time)."""
     format: Literal["auto", "csv", "tsv", "jsonl", "sequences", "parquet"] = "auto"
     """Format of the logs; auto = by file name (.csv .txt .dat .tsv .inter .data .jsonl .ndjson .parquet, text also .gz .bz2 .zst).
-    sequences: a line per user, the user and then his items, oldest first."""
+    sequences: a line per user, the user and then the items, oldest first."""
     delimiter: str = ""
-    r"""Field separator of text, such as `;` or `::`; also `\t` or tab, and blank (any number of blanks). Empty = found out."""
+    r"""Field separator of text, such as `;` or `::`; also `\t` or tab, and blank (any number of blanks). Empty = detected."""
     quoting: Literal["auto", "double", "multiline", "none"] = "auto"
     """Whether double quotes hold fields of text together: double, on one line; multiline, also over line breaks; none, quotes are
     plain characters. auto = double in csv, none in tsv unless its header is quoted."""
     null_values: tuple[str, ...] = ("NA", "N/A", "#N/A", "<NA>", "NULL", "None", "nil", "nan", "NaT", r"\N", "undefined")
-    """What stands for a missing user, item or time, in any case; an empty or blank field always does."""
+    """Texts that mean a missing user, item or time, in any case; an empty or blank field always does."""
     where: str = ""
     """Which rows to take: an SQL condition on the log's columns, such as event == "purchase"; empty = all."""
     columns: tuple[str, ...] = ()
@@ -79,9 +79,9 @@ class PrepareConfig:
     test_from: str = "0.9"
     """global_time: start of test, later than valid_from."""
     cold_users: Annotated[float, SHARE] = 0.0
-    """Share of users kept out of training altogether (chosen by a hash of the id) and used in test only."""
+    """Share of held-out users: chosen by a hash of the id, kept out of training altogether and used in test only."""
     cold_seed: Annotated[int, Between(0, INT64)] = 0
-    """Another number chooses other cold users."""
+    """Another number chooses other held-out users."""
     strata: Annotated[int, Between(1, MOST_STRATA)] = 5
     """Number of activity strata to aim for; ties in activity may leave fewer."""
     strata_bounds: tuple[Annotated[int, Between(1, INT32)], ...] = ()

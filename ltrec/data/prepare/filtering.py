@@ -51,7 +51,7 @@ def make_events(connection: duckdb.DuckDBPyConnection, per_second: int) -> None:
 
 
 def drop_duplicates(connection: duckdb.DuckDBPyConnection, policy: str) -> int:
-    """Apply the policy to `events`; return how many events went."""
+    """Apply the policy to `events`; return how many events were dropped."""
     when = "{'seconds': seconds, 'sub_second': sub_second, 'tie': tie}"
     queries = {
         "keep": "FROM events",
@@ -73,7 +73,7 @@ def count_repeats(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def keep_frequent(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> dict[str, int]:
-    """Drop rare items and short users, once or until nothing changes; return what went, and the rounds it took."""
+    """Drop rare items and short users, once or until nothing changes; return how much was dropped, and in how many rounds."""
     connection.execute("CREATE TABLE dead_users (user_key BIGINT); CREATE TABLE dead_items (code INTEGER)")
     (before,) = one_row(connection, "SELECT count(*) FROM events")
     rounds, changed = 0, max(config.min_user_events, config.min_item_events) > 1

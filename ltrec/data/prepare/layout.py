@@ -43,7 +43,9 @@ def sort(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int, folder
     """Write `users.parquet` and `events.parquet` into `folder` and drop the table of events."""
     _window(connection, strata, cap)
     layout = Layout(folder / "users.parquet", folder / "events.parquet", _parts(connection))
-    connection.execute(_copy("SELECT * EXCLUDE (train, cold) FROM stored ORDER BY stratum, trainable DESC, user_key", layout.users))
+    connection.execute(
+        _copy("SELECT * EXCLUDE (train, held_out) FROM stored ORDER BY stratum, trainable DESC, user_key", layout.users)
+    )
     connection.execute(
         _copy(
             "SELECT user_key, code, seconds FROM events JOIN (SELECT user_key, stratum, trainable FROM stored) USING (user_key)"
@@ -56,12 +58,12 @@ def sort(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int, folder
 
 
 def _window(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int) -> None:
-    """Table `stored`: users with their stratum and their positions after the cap. A validation target loses its place when no
+    """Table `stored`: users with their stratum and their positions after the cap. A validation target is dropped when no
     history is left before it."""
     stratum = " + ".join(f"(train >= {bound})::TINYINT" for bound in strata.lower_bounds) + " - 1"
     connection.execute(
         f"""CREATE TABLE stored AS
-        SELECT user_key, user_id, count, cold, train, ({stratum})::TINYINT AS stratum, train::INTEGER AS activity,
+        SELECT user_key, user_id, count, held_out, train, ({stratum})::TINYINT AS stratum, train::INTEGER AS activity,
                train_events >= 2 AS trainable, train_events, first, last,
                (CASE WHEN valid_at >= first + (first > 0)::INTEGER THEN valid_at - first ELSE -1 END)::INTEGER AS valid_at,
                (CASE WHEN test_at >= 0 THEN test_at - first ELSE -1 END)::INTEGER AS test_at

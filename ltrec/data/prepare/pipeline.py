@@ -76,7 +76,7 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
 
 
 def _identity(config: PrepareConfig, found: list[InputFile], out: Path, on_progress: Progress) -> dict[str, Any]:
-    """What makes two runs the same: name, options that change the result, and the bytes of the sources."""
+    """What identifies a result: name, options that change it, and the bytes of the sources."""
     total = sum(source.path.stat().st_size for source in found)
     options = {key: value for key, value in asdict(config).items() if key not in (*WITHOUT_EFFECT, "name")}
     return {
@@ -167,7 +167,7 @@ def _write(
 def _filter(
     connection: Connection, config: PrepareConfig, found: list[InputFile], work: Path, out: Path, on_progress: Progress
 ) -> dict[str, Any]:
-    """Read and filter; return the account of what went, with the unit of time under `time_unit`."""
+    """Read and filter; return the account of what was dropped, with the unit of time under `time_unit`."""
     counted = staging.stage(connection, found, config, on_progress)
     rows = counted.rows
     if rows == 0:

@@ -2,7 +2,7 @@
 
 leave_one_out   last event = test, last but one = validation; needs three events, shorter users are train-only
 global_time     target = first event after the cut, history = everything before it; no history = cold, position 0
-cold users      kept out of training altogether; only their test target remains (the setting of LTP)
+held-out users  kept out of training altogether; only their test target remains (the setting of LTP)
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _cut(connection: duckdb.DuckDBPyConnection, text: str, key: str) -> int:
 def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cuts: Cuts | None) -> None:
     """Fill table `users`: one row per user with the counts that every later choice rests on.
 
-    user_key, user_id, count (all events), cold (kept out of training)
+    user_key, user_id, count (all events), held_out (kept out of training)
     train, valid_at, test_at   as in the shards, before the history cap
     """
     threshold = int(config.cold_users * 2**64)
@@ -74,24 +74,25 @@ def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cut
     train, valid, test = _leave_one_out() if cuts is None else _global_time()
     connection.execute(
         f"""CREATE TABLE users AS
-        SELECT user_key, user_id, count, cold, {train} AS train, {valid} AS valid_at, {test} AS test_at
+        SELECT user_key, user_id, count, held_out, {train} AS train, {valid} AS valid_at, {test} AS test_at
         FROM (SELECT user_key, {counts} FROM events GROUP BY user_key)
-        JOIN (SELECT *, md5_number_upper(concat({quoted(f"{config.cold_seed}:")}, user_id))::HUGEINT < {threshold}::HUGEINT AS cold
+        JOIN (SELECT *,
+                  md5_number_upper(concat({quoted(f"{config.cold_seed}:")}, user_id))::HUGEINT < {threshold}::HUGEINT AS held_out
               FROM names) USING (user_key);
         DROP TABLE names"""
     )
 
 
 def _leave_one_out() -> tuple[str, str, str]:
-    train = "CASE WHEN cold THEN 0 WHEN count >= 3 THEN count - 2 ELSE count END"
-    valid = "CASE WHEN NOT cold AND count >= 3 THEN count - 2 ELSE -1 END"
-    test = "CASE WHEN count >= 3 OR (cold AND count = 2) THEN count - 1 ELSE -1 END"
+    train = "CASE WHEN held_out THEN 0 WHEN count >= 3 THEN count - 2 ELSE count END"
+    valid = "CASE WHEN NOT held_out AND count >= 3 THEN count - 2 ELSE -1 END"
+    test = "CASE WHEN count >= 3 OR (held_out AND count = 2) THEN count - 1 ELSE -1 END"
     return train, valid, test
 
 
 def _global_time() -> tuple[str, str, str]:
-    train = "CASE WHEN cold THEN 0 ELSE before_valid END"
-    valid = "CASE WHEN NOT cold AND before_test > before_valid THEN before_valid ELSE -1 END"
+    train = "CASE WHEN held_out THEN 0 ELSE before_valid END"
+    valid = "CASE WHEN NOT held_out AND before_test > before_valid THEN before_valid ELSE -1 END"
     test = "CASE WHEN count > before_test THEN before_test ELSE -1 END"
     return train, valid, test
 

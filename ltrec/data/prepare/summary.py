@@ -23,7 +23,7 @@ _COUNTS = {
     "train_events": "sum(train_events)",
     "trainable_users": "count(*) FILTER (WHERE trainable)",
     "short_users": "count(*) FILTER (WHERE count < 3)",
-    "held_out_users": "count(*) FILTER (WHERE cold)",
+    "held_out_users": "count(*) FILTER (WHERE held_out)",
     "capped_users": "count(*) FILTER (WHERE last - first < count)",
     "capped_events": "sum(count - (last - first))",
     "valid_targets": "count(*) FILTER (WHERE valid_at >= 0)",

@@ -1,8 +1,8 @@
-"""State of the stream: one counter, and digests that prove it is continued on the same data in the same order.
+"""State of the stream: one counter, and digests that prove that it continues on the same data in the same order.
 
-The data digest is a sum over consumed rows, mod 2^64, of a hash of (stratum, user key, step). A sum knows no order and adds over
-ranks, so a resumed or re-scaled run has the same digest as an undisturbed one if and (but for hash collisions) only if it saw
-the same rows.
+The data digest is a sum over consumed rows, mod 2^64, of a hash of (stratum, user key, step). It does not depend on
+the order and adds up over ranks, so a resumed or re-scaled run has the same digest as an undisturbed one if and (but for hash
+collisions) only if it saw the same rows.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ltrec.data.stream.reading.blocks import I64
 
 STATE_VERSION = 1
 _MASK = (1 << 64) - 1
-_ROW = 0x524F57  # keeps these hashes apart from those of other purposes
+_ROW = 0x524F57  # distinguishes these hashes from those for other purposes
 
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """What a checkpoint keeps of the stream; the same on every rank.
+    """What a checkpoint holds of the stream; the same on every rank.
 
     Attributes:
         manifest_digest: identity of the data.
@@ -49,7 +49,7 @@ class StreamState:
         return asdict(self)
 
     def continued_from(self, saved: Mapping[str, Any]) -> StreamState:
-        """This stream at the place that a saved state names.
+        """This stream at the step of a saved state.
 
         Raises:
             UserError: when the saved state belongs to other data or another order.
@@ -89,5 +89,5 @@ def add_digests(*digests: int) -> int:
 
 
 def as_signed(digest: int) -> int:
-    """The same 64 bits as a signed number, for an int64 tensor: a sum all-reduce wraps around as the digest does."""
+    """The same 64 bits as a signed number, for an int64 tensor, whose sum over ranks wraps around as the digest does."""
     return digest - (1 << 64) if digest >> 63 else digest

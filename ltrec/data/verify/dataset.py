@@ -1,4 +1,4 @@
-"""Re-check a prepared data set from its bytes: nothing is taken on trust but the manifest, and that carries its own digest.
+"""Re-check a prepared data set from its bytes: nothing is trusted but the manifest, which carries its own digest.
 
 files      every file the manifest names is there, whole, and no other lies among them (see verify_files)
 vocabulary ids 1..V by falling count, no item twice

@@ -33,7 +33,7 @@ def check_files(folder: Path, manifest: Manifest, on_progress: Progress) -> None
 
 
 def _refuse_others(folder: Path, named: dict[str, tuple[int, str]]) -> None:
-    """A data set that is on its way in or out, or was when its process was killed, may have files of its own beside this one."""
+    """A data set that is being written or replaced, or was when its process was killed, may have files beside this one's."""
     tolerated = {path for own in (OWN_FILES if (folder / WORK).exists() else [OVER_BUDGET]) for path in folder.glob(own)}
     for inner in ("vocab", "reach", "_rejects", "stratum=*"):
         for path in sorted(folder.glob(f"{inner}/**/*")):

@@ -1,4 +1,4 @@
-"""What must hold for the file of distances: users in order, distances that there are, and the counts that the manifest names."""
+"""What must hold for the file of distances: users in order, valid distances, and the counts that the manifest states."""
 
 from __future__ import annotations
 

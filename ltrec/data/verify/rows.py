@@ -1,4 +1,4 @@
-"""What must hold for every row of a shard, whatever wrote it. Vectorised over one row group.
+"""What must hold for every row of a shard, whichever engine wrote it. Vectorised over one row group.
 
 Letters: B rows, N events of all rows together.
 """
@@ -54,7 +54,7 @@ class RowGroup:
         )
 
     def of_row(self, values_B: Array) -> Array:
-        """Each event's value of its row [N]."""
+        """A column of rows, repeated for each event of the row [N]."""
         return np.repeat(values_B, self.lengths)
 
     def count_before(self, second: int) -> Array:
@@ -123,17 +123,18 @@ def _leave_one_out(rows: RowGroup) -> str | None:
 
 
 def _global_time(rows: RowGroup, manifest: Manifest) -> str | None:
-    """Exact for users below the history cap; a cold user (no activity) may have been kept out of training."""
+    """Exact for users below the history cap; a user without activity may have been held out of training."""
     before_valid, before_test = (rows.count_before(manifest.split[cut]) for cut in ("valid_time", "test_time"))
     capped = rows.lengths >= manifest.options["history_cap"]
-    cold = (rows.activity == 0) & (manifest.split["cold_users"] > 0)
+    held_out = (rows.activity == 0) & (manifest.split["cold_users"] > 0)
     valid = np.where(before_test > before_valid, before_valid, -1)
     test = np.where(rows.lengths > before_test, before_test, -1)
     return _first(
         {
-            "training events that do not end at the cut": (rows.train_events == before_valid) | (cold & (rows.train_events == 0)),
+            "training events that do not end at the cut": (rows.train_events == before_valid)
+            | (held_out & (rows.train_events == 0)),
             "a validation target that is not the first after the cut": (rows.valid_at == valid)
-            | ((cold | capped) & (rows.valid_at == -1)),
+            | ((held_out | capped) & (rows.valid_at == -1)),
             "a test target that is not the first after the cut": rows.test_at == test,
         }
     )

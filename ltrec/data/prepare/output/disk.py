@@ -1,4 +1,4 @@
-"""A full disk, a quota or too little memory is the user's to mend: one line, whoever of the libraries noticed it first."""
+"""A full disk, a quota or too little memory is reported in one line, whichever library noticed it first."""
 
 from __future__ import annotations
 

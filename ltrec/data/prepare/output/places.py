@@ -1,4 +1,4 @@
-"""Logs and output must not lie in each other: shards would be read as logs the next time, or logs be replaced by shards."""
+"""Logs and output must not lie in each other: otherwise shards would be read as logs next time, or logs be replaced by shards."""
 
 from __future__ import annotations
 

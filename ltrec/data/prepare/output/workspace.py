@@ -1,4 +1,4 @@
-"""The output folder: who may write into it, what is removed, and how a finished data set gets in.
+"""The output folder: who may write to it, what is removed from it, and how a finished data set is published in it.
 
     OUT/.preparing/            everything under way; a killed run leaves it behind, the next one starts clean
     OUT/manifest.json          replaced last; without it there is no data set
@@ -27,7 +27,7 @@ _OWN = (MANIFEST, f".{MANIFEST}.*.tmp", "vocab", "reach", "_rejects", "stratum=*
 
 @contextmanager
 def workspace(out: Path) -> Iterator[Path]:
-    """An empty work folder inside `out`, which nobody else may prepare into meanwhile. Removed at the end, whatever happens.
+    """An empty work folder inside `out`, into which no other process may prepare meanwhile. It is always removed at the end.
 
     Raises:
         UserError: `out` is no folder, belongs to somebody else's files, or is being prepared by another process.

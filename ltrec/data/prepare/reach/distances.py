@@ -1,4 +1,4 @@
-"""Distances of targets: bits where hubs are concerned, and a walk over spans where not. Exact, as if every path had been tried.
+"""Distances of targets: by bits for paths over hubs, by a walk over spans for others. Exact, as if every path had been tried.
 
     0   the target is among the history
     1   the target is a hub: its bit in the row of an item of the history; else its neighbours are walked to and looked up there
@@ -22,7 +22,7 @@ from ltrec.data.reach import BEYOND, ONE_LINK, REPEAT, TWO_LINKS, UNKNOWN
 
 Bools = npt.NDArray[np.bool_]
 MOST_VISITS = 1 << 26
-"""Events that the walks of one split come to, once for one link and once for two."""
+"""Events that the walks of one split may visit, once for one link and once for two."""
 
 
 def distances(links: Links, sample: UserSample, split: str) -> npt.NDArray[np.int8]:
@@ -47,7 +47,7 @@ def distances(links: Links, sample: UserSample, split: str) -> npt.NDArray[np.in
 
 
 def _affordable(user_m: I64, visits_m: I64, target_m: I64, most: int, before: int) -> int:
-    """Of the first `before` users, how many may be asked so that walks make `most` visits; a target that was met costs nothing."""
+    """Of the first `before` users, how many can be walked for with at most `most` visits; a target that was met costs nothing."""
     _, first = np.unique(target_m, return_index=True)
     cost = np.zeros_like(visits_m)
     cost[first] = visits_m[first]

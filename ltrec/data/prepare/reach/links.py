@@ -24,7 +24,7 @@ from ltrec.data.prepare.reach.tie_groups import TieGroups
 
 HUB_BYTES, MOST_WORDS, WORD = 1 << 27, 8, 64
 PIECE = 1 << 21
-"""Events looked at in one go."""
+"""Events processed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _mark_hubs(links: Links, item_n: npt.NDArray[np.int32], ties: TieGroups, ord
 
 
 def mapped(path: Path, length: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """An array in a file. Its space is taken at once: a write that finds the disk full later would kill the process.
+    """An array in a file. Its space is allocated at once: a full disk during a later write would kill the process.
 
     Raises:
         OSError: there is none.

@@ -30,7 +30,7 @@ def measure_reach(
     strata: int,
     work: Path,
 ) -> dict[str, Any]:
-    """Write `reach/reach-<sha>.parquet` into `work`; return its entry (see `ReachFile`), without a word on test targets.
+    """Write `reach/reach-<sha>.parquet` into `work`; return its entry (see `ReachFile`), which says nothing about test targets.
 
     Args:
         stream: the blocks from the beginning; read twice.

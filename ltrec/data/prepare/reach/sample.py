@@ -1,4 +1,4 @@
-"""Whose targets are looked at: everybody, or in a huge log a sample of users; with their histories, ordered by key."""
+"""The users whose targets are measured, with their histories: everybody, or in a huge log a sample, ordered by key."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TargetQuery:
     Attributes:
         item_E: events of all.
         start_n, length_n: history of each among them, never empty.
-        target_n: the items asked for.
+        target_n: the targets.
     """
 
     item_E: npt.NDArray[np.int32]
@@ -51,7 +51,7 @@ class TargetQuery:
 
     @staticmethod
     def of(sample: UserSample, user_n: I64, split: str) -> TargetQuery:
-        """About a split's targets."""
+        """For a split's targets."""
         start, at = sample.offsets[user_n], sample.at[split][user_n]
         return TargetQuery(sample.item_E, start, at, sample.item_E[start + at].astype(np.int64))
 

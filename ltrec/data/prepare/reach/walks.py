@@ -1,6 +1,6 @@
-"""From targets over spans to their neighbours, once or twice: are any in the history of who asks?
+"""From targets over spans to their neighbours, once or twice: is any of them in the user's history?
 
-Users who ask for the same target are one *owner*: its neighbourhood is walked once. Neighbours come as keys owner x (V + 1) + item
+Users with the same target are one *owner*: its neighbourhood is walked once. Neighbours come as keys owner x (V + 1) + item
 in rising pieces, where the histories of the owner's users are looked up.
 """
 
@@ -32,7 +32,7 @@ def walk_twice(links: Links, query: TargetQuery) -> Bools:
 
 
 def visits_of_two(links: Links, query: TargetQuery) -> I64:
-    """Events that the second walk of every user's target would come to [n]."""
+    """Events that the second walk of every user's target would visit [n]."""
     targets, owner_n = np.unique(query.target_n, return_inverse=True)
     visits = np.zeros(targets.size, np.int64)
     for owner, between in _between(links, query.target_n):

@@ -29,14 +29,14 @@ from ltrec.data.prepare.readers.where import Where
 from ltrec.data.prepare.sources import InputFile
 
 SELECTED = "where: "
-"""In front of the names of columns that only `where` reads."""
+"""Prefix of the names of columns that only `where` reads."""
 
 
 class Names(Protocol):
-    """The columns of a file, in order; none when it has no rows and does not say."""
+    """The columns of a file, in order; none when it has no rows and no header."""
 
     def __call__(self, source: InputFile, config: PrepareConfig) -> Sequence[str]:
-        """Look into one file."""
+        """Read the names from one file."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Ids in one canonical form, whatever file and format they come from: a user who is 101 here and 101.0 there is one user.
+"""Ids in one canonical form, independent of file and format: a user who is 101 in one file and 101.0 in another is one user.
 
 ' 101'              101        blanks around an id say nothing
 101.0, 101.         101        a whole number that passed through a float column (pandas does so beside a missing value)

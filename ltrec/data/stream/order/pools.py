@@ -18,7 +18,7 @@ _SAID = {"all": "", "tail": " tail", "head": " head"}
 
 
 class StepShare(NamedTuple):
-    """Some users' share of every step: what they are called, the numbers of their shards, and rows per step."""
+    """Some users' share of every step: their name in messages, the numbers of their shards, and rows per step."""
 
     name: str
     shards: list[int]
@@ -59,7 +59,7 @@ def make_pools(manifest: Manifest, seed: int, config: StreamConfig) -> tuple[Poo
 
 
 def shares_of_step(manifest: Manifest, config: StreamConfig) -> list[StepShare]:
-    """Who is drawn, and how many of them in every step; those with a quota of 0 are left out.
+    """Which users are drawn, and how many in every step; those with a quota of 0 are left out.
 
     Raises:
         UserError: nobody can be trained on, or impossible quotas.
@@ -121,7 +121,7 @@ def _pool(share: StepShare, manifest: Manifest, seed: int, config: StreamConfig)
 
 
 def check_options(config: StreamConfig) -> None:
-    """Refuse options that cannot be right whatever the data.
+    """Refuse options that are wrong for any data.
 
     Raises:
         UserError: naming the option and what would be right.

@@ -1,4 +1,4 @@
-"""Order of a pool that fits in memory: draws 0, 1, 2, ... run through one global permutation after the other."""
+"""Order of a pool that fits in memory: draws 0, 1, 2, ... follow one permutation of all rows after the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ResidentOrder:
         self._shuffled: Recent[int, I64] = Recent(lambda epoch: permutation(mix(seed, pool, epoch), self._rows), keep=2)
 
     def draws(self, step: int, lanes: range) -> list[Draws]:
-        """One take: neighbouring lanes draw neighbouring numbers."""
+        """A single one: neighbouring lanes draw neighbouring numbers."""
         draws = self._schedule.first_draws(step, self._pool)[lanes.start : lanes.stop + 1]
         slots = self._schedule.first_slots(step, self._pool, lanes) - (draws[:-1] - draws[0])
         slots = np.repeat(slots, np.diff(draws)) + np.arange(draws[-1] - draws[0])

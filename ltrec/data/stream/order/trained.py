@@ -1,7 +1,7 @@
-"""Whom training is about: the users that bring a target, stratum by stratum.
+"""The users that are trained on: those who bring a target, stratum by stratum.
 
-A user brings a target with his second training event. One with a single event (under leave_one_out, everybody of three events) is
-in a stratum and in its reports, yet no step ever holds him, and a stratum of such users alone trains nothing. Counted from the
+A user brings a target with the second training event. One with a single event (under leave_one_out, everybody of three events) is
+in a stratum and in its reports, but in no step, and a stratum of such users alone trains nothing. Counted from the
 manifest, so it is known before any file is read.
 """
 
@@ -36,7 +36,7 @@ class TrainedUsers:
     def of(manifest: Manifest, users: str) -> TrainedUsers:
         """Of the data set's strata.
 
-        Everybody else in a stratum has one training event; also whom the history cap has left but one counts as one.
+        Everybody else in a stratum has one training event, or is counted as having one because the history cap left one.
 
         Raises:
             UserError: head or tail is asked for where there is nothing to divide.

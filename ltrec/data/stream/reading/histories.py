@@ -4,7 +4,7 @@ Chunk i holds rows i*C .. (i+1)*C of the users that have a history, in file orde
 processes: ranks share out chunks, never parts of them. Users whose target has no history before it (cold) come in chunks of
 their own.
 
-A history is routed, through the plugins of a model, by its own length, whole and uncropped: a user who has come to more events
+The stratum whose plugins serve a history is that of its own, uncropped length: a user who has come to more events
 since training counts as more active, and one whom training never saw counts by what is known of him. A stratum that nothing
 trained has no plugin worth the name; another one's serves its histories. Reports keep to the stratum that a user had in training;
 so a chunk says both.
@@ -43,7 +43,7 @@ _BLOCKS_KEPT = 2
 
 @dataclass(frozen=True, slots=True)
 class HistoryChunk:
-    """B users and what is asked about them.
+    """B users and their targets.
 
     Attributes:
         index: number of the chunk; cold chunks are numbered apart.
@@ -69,12 +69,12 @@ class HistoryChunk:
 
 
 Score = Callable[[HistoryChunk], Tensor]
-"""Users -> scores of all items [B, V+1] (column 0 is ignored). The tensor is handed over: whoever asked may overwrite it."""
+"""Users -> scores of all items [B, V+1] (column 0 is ignored). The caller owns the tensor and may overwrite it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A decoded row group; `at` is the length of the history, -1 without a target, `capped` what the history cap cut off before."""
+    """A decoded row group; `at` is the history's length, -1 without a target; `capped` is what the history cap cut off."""
 
     user_id: pa.Array
     user_key: I64

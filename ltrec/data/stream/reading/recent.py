@@ -1,4 +1,4 @@
-"""Compute once, keep a few: a small memory of recent results, shared by threads."""
+"""A small cache of recent results, shared by threads: computed once, a few kept."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ V = TypeVar("V")
 
 
 class _Cell(Generic[V]):
-    """A result that is being computed, or is there: `held` has one entry then."""
+    """A result that is being computed or is ready; `held` then has one entry."""
 
     __slots__ = ("held", "lock")
 
@@ -22,7 +22,7 @@ class _Cell(Generic[V]):
 
 
 class Recent(Generic[K, V]):
-    """`compute` with a memory: the `keep` most recently asked keys *of each group* are kept.
+    """`compute` with a cache of the `keep` most recently used keys *of each group*.
 
     Two threads that ask for the same key compute it once; a key that was forgotten is computed again. An exception is raised in
     the thread that computed and nothing is remembered.
@@ -44,7 +44,7 @@ class Recent(Generic[K, V]):
             return cell.held[0]
 
     def values(self) -> list[V]:
-        """Everything that is kept at the moment."""
+        """All results that are kept at the moment."""
         with self._lock:
             return [v for cells in self._cells.values() for cell in cells.values() for v in cell.held]
 

@@ -26,7 +26,7 @@ class UserRows:
 
     @staticmethod
     def concatenate(parts: Sequence[UserRows]) -> UserRows:
-        """All rows of all parts, in order."""
+        """The rows of all parts, in order."""
         lengths = np.concatenate([np.diff(part.offsets) for part in parts])
         return UserRows(
             np.concatenate([part.items for part in parts]),

@@ -1,4 +1,4 @@
-"""Reading shards: whole row groups, page checksums verified, nothing believed.
+"""Reading shards: whole row groups, with everything verified down to page checksums.
 
 A shard is checked when it is first opened (bytes, sha256, schema, row groups) and its footer kept; every read opens the file
 anew, since a Parquet reader must not be shared by threads and opening with a known footer costs a tenth of a millisecond.
