@@ -162,7 +162,7 @@ def _slurm(asked: dict[str, Any], given: set[str]) -> None:
     if job.nodes.isdecimal():  # how many a range becomes, Slurm says later
         for run in runs:
             refuse_world(run, int(job.nodes) * job.processes, asked=asked["processes"] > 0)
-    text = read_script(asked["script"])
+    text = read_script(None if asked["script"] is None else Path(asked["script"]))  # text, before typer 0.29
     for line in slurm.seen_by(job, runs).notes:
         note(line)
     if asked["dry_run"]:
