@@ -18,7 +18,7 @@ from harness.ledger import Ledger, Line
 from methods_tables import Protocol
 
 from ltrec.core import columns as c
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.comparison.compare import difference
 from ltrec.evaluation.comparison.gate import gate
 from ltrec.evaluation.comparison.pairing import Paired, pair

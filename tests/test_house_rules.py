@@ -10,7 +10,7 @@ import tomllib
 import pytest
 from packaging.requirements import Requirement
 
-from ltrec.core.extras import EXTRAS
+from ltrec.core.extension.extras import EXTRAS
 from tests.support.source_tree import ROOT, committed, functions, imports, module_name, parsed, python_files
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

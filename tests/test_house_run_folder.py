@@ -1,4 +1,4 @@
-"""House rule: the names of files in a run folder are written once, in `ltrec/core/run_folder.py`; everybody else asks there.
+"""House rule: the names of files in a run folder are written once, in `ltrec/core/storage/run_folder.py`; others ask there.
 
 Tests, sentences to the user and docstrings may name them: they are what a user sees.
 """
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ltrec.core.run_folder import RunFolder, checkpoint_file_name, crash_file_name
+from ltrec.core.storage.run_folder import RunFolder, checkpoint_file_name, crash_file_name
 from tests.support.source_tree import parsed, python_files
 
-OWNER = Path("ltrec/core/run_folder.py")
+OWNER = Path("ltrec/core/storage/run_folder.py")
 
 NAMES = [
     *("config.yaml", "provenance.json", "provenance.damaged.json", "metrics.jsonl", "choices.json", "owner.json", "commit.json"),
@@ -88,7 +88,7 @@ def offenders(tree):
 
 def test_the_names_in_a_run_folder_are_written_once():
     files = [path for path in python_files("ltrec", "benchmarks") if path != OWNER and str(path) not in EXCEPT]
-    assert {str(path): found for path in files if (found := offenders(parsed(path)))} == {}, "ask ltrec.core.run_folder"
+    assert {str(path): found for path in files if (found := offenders(parsed(path)))} == {}, "ask ltrec.core.storage.run_folder"
 
 
 @pytest.mark.parametrize(

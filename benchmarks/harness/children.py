@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.config.load import dump
-from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_write_text
+from ltrec.core.storage.run_folder import RunFolder
 
 from .child import Job
 from .ledger import Line, Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.training.checkpoints.io import read_checkpoint
 

@@ -27,8 +27,8 @@ from benchmarks.longtail.ranks import clipped, users_digest, write_users
 from benchmarks.longtail.variants import OF_ONE, OF_TWO, Variant, open_trunk
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
-from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_path
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.reach import read_reach
 from ltrec.run.build.components import Data, open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint

@@ -45,7 +45,7 @@ from ltrec.aggregation.fixed import (
     uniform,
 )
 from ltrec.aggregation.rule import CoordinateRule, GramRule, LinearRule, Policy, Rule
-from ltrec.core.registry import Registry, Variant
+from ltrec.core.extension.registry import Registry, Variant
 
 RuleConfig = (
     BackdoorConfig

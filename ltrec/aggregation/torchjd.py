@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ltrec.aggregation.gram import Solver, unit_trace
-from ltrec.core.extras import require
+from ltrec.core.extension.extras import require
 
 if TYPE_CHECKING:
     from torchjd.aggregation import Weighting

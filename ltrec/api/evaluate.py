@@ -13,8 +13,8 @@ from ltrec.api.session import session
 from ltrec.api.settings import words_of
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json, sha256_file
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.manifest import Manifest
 from ltrec.evaluation.comparison.judgement import judge_runs
 from ltrec.evaluation.memory.words import KEY as MEMORY

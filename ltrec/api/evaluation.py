@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from ltrec.config.tree import RunConfig
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.comparison.compare import Comparison
 from ltrec.evaluation.comparison.verdict import Gate
 from ltrec.evaluation.memory.words import KEY as MEMORY

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from ltrec.api.session import session
 from ltrec.api.settings import words_of
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.inference.predict import predict as write_predictions
 from ltrec.run.build.components import build_histories, open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint

@@ -14,7 +14,7 @@ from ltrec.api.session import session
 from ltrec.api.settings import words_of
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.manifest import Manifest
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.loggers import track_report

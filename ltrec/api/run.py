@@ -18,8 +18,8 @@ from ltrec.api.report import Report, report
 from ltrec.api.session import session
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import sha256_file
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.memory.words import memory_facts
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint

@@ -51,7 +51,7 @@ from ltrec.causal.config import (
     UserPriorConfig,
 )
 from ltrec.core.errors import UserError
-from ltrec.core.registry import Registry, Variant
+from ltrec.core.extension.registry import Registry, Variant
 
 
 class Population(NamedTuple):

@@ -15,7 +15,7 @@ from ltrec.cli.evaluation_tables import (
     print_summaries,
 )
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.reach import reach_line
 from ltrec.terminal.screen import Screen
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ltrec.core.class_path import ClassPath
+from ltrec.core.extension.class_path import ClassPath
 
 FORM = "{class_path: package.module.Class, init_args: {...}}"
 """How it is written."""

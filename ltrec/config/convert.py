@@ -16,8 +16,8 @@ from omegaconf.errors import OmegaConfBaseException
 from ltrec.config.class_paths import FORM, class_path_of
 from ltrec.config.source import Setting
 from ltrec.core.bounds import OneOf
-from ltrec.core.class_path import ClassPath
 from ltrec.core.errors import UserError
+from ltrec.core.extension.class_path import ClassPath
 
 _SCALARS: dict[type, Callable[[Any], Any]] = {
     bool: BooleanNode(False, is_optional=False).validate_and_convert,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from ltrec.config.convert import convert
 from ltrec.config.source import Setting
-from ltrec.core.extensions import import_installed, import_module
+from ltrec.core.extension.extensions import import_installed, import_module
 from ltrec.terminal.screen import note
 
 KEY = "imports"

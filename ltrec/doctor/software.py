@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 
 from ltrec.core.errors import first_line
-from ltrec.core.extras import EXTRAS, install, missing
+from ltrec.core.extension.extras import EXTRAS, install, missing
 from ltrec.doctor.finding import Finding, broken, ok, warning
 from ltrec.tracking.wandb import NO_KEY, server, unreachable, why_no_credentials
 from ltrec.version import __version__

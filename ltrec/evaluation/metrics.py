@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core.errors import UserError
-from ltrec.core.registry import Registry, Row
+from ltrec.core.extension.registry import Registry, Row
 
 Ranks = npt.NDArray[np.integer]
 Floats = npt.NDArray[np.float64]

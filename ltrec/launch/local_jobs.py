@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from ltrec.config.tree import RunConfig
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.launch.processor_shares import Share
 from ltrec.launch.torchrun import FRESH_STORE
 from ltrec.run.folder.config_file import folder_of

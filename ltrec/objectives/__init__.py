@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ltrec.core.registry import Registry, Variant
+from ltrec.core.extension.registry import Registry, Variant
 from ltrec.objectives.binary import BCE, GBCE, BCEConfig, GBCEConfig
 from ltrec.objectives.draw import CandidateObjective, Draw, Gather, Objective
 from ltrec.objectives.in_batch import InBatchConfig, InBatchSoftmax

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from ltrec.core.registry import Registry, Variant
+from ltrec.core.extension.registry import Registry, Variant
 from ltrec.optim.config import AdamConfig, AdamWConfig, OptimConfig, SGDConfig
 from ltrec.optim.groups import GROUPS, TRUNK
 

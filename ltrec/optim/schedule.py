@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ltrec.core.registry import Registry, Row
+from ltrec.core.extension.registry import Registry, Row
 
 CONSTANT = "constant"
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_path, atomic_write_text
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.reporting.page import build_page
 from ltrec.reporting.run_results import read_run

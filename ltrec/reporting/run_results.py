@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import BASELINE, RunFolder
 from ltrec.core.storage.chain import first_broken
+from ltrec.core.storage.run_folder import BASELINE, RunFolder
 from ltrec.core.storage.seal import opened, text_is_broken, unsealed_text
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.curves import Curve

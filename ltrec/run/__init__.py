@@ -3,7 +3,7 @@
 train.py, evaluate.py, smoke.py    the use cases
 preflight.py, callbacks.py         what training checks and opens first, and the callbacks it is given
 build/                             config -> data, model, loss, strategy, loggers
-folder/, checkpoint/               operations on a run folder (its names: ltrec.core.run_folder) and on its checkpoints
+folder/, checkpoint/               operations on a run folder (its names: ltrec.core.storage.run_folder) and on its checkpoints
 scoring/                           checkpoint -> scores: network, memory, baselines, rankings
 process/                           this process among the ranks of a run: cores, streams, signals, rendezvous, failures
 progress/                          what a run says while it trains

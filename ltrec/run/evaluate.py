@@ -8,8 +8,8 @@ from typing import Any
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.progress import Progress, silent
-from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import sha256_file
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.memory.words import KEY as MEMORY
 from ltrec.evaluation.table import Protocol

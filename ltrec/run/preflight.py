@@ -18,7 +18,7 @@ from pytorch_lightning.strategies import Strategy
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.versions import go_back
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.combinations import refuse_combinations

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 
 from ltrec.config.argument_keys import speaking_keys
 from ltrec.config.tree import RunConfig
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.build.components import open_data
 from ltrec.run.build.loggers import tracking_loggers
 from ltrec.run.callbacks import build_callbacks

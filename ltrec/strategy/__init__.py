@@ -16,7 +16,7 @@ from typing import Any
 
 from pytorch_lightning.strategies import Strategy, StrategyRegistry
 
-from ltrec.core.extras import require
+from ltrec.core.extension.extras import require
 from ltrec.distributed.batches import StratifiedBatch
 from ltrec.distributed.strategies import STRATEGIES
 from ltrec.strategy.ddp import StratifiedDDPStrategy

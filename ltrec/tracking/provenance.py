@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from ltrec.core.extensions import imported
-from ltrec.core.extras import version_of
-from ltrec.core.run_folder import COMMIT
+from ltrec.core.extension.extensions import imported
+from ltrec.core.extension.extras import version_of
 from ltrec.core.secrets import masked_tree, secrets_of
+from ltrec.core.storage.run_folder import COMMIT
 from ltrec.data.manifest import Manifest
 from ltrec.tracking.code import PACKAGE, code_digest
 from ltrec.version import __version__

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.loggers import Logger
 
 from ltrec.core.errors import Stopped, UserError, first_line
-from ltrec.core.run_folder import ASIDE, PREVIOUS, RunFolder
 from ltrec.core.secrets import masked_tree, secrets_of
+from ltrec.core.storage.run_folder import ASIDE, PREVIOUS, RunFolder
 from ltrec.tracking.config import TrackingConfig
 from ltrec.tracking.epoch_table import epoch_table
 from ltrec.tracking.keys import summary_of

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from ltrec.core.bounds import INT32, INT64, Between, check_fields
-from ltrec.core.class_path import ClassPath
+from ltrec.core.extension.class_path import ClassPath
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback
 
 import ltrec.run.train as training
 from ltrec.config.load import load
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.world import World
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable

@@ -6,7 +6,7 @@ import pytest
 
 import ltrec.run.train as training
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.distributed.collectives import by_first
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import detect

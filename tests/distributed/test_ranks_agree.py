@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.cli.main import main
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.folder.ownership import owning
 from ltrec.run.process import agreement
 from ltrec.run.train import train

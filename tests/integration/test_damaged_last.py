@@ -14,7 +14,7 @@ import ltrec.run.build.loggers as run_loggers
 import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.reporting.html import write_report
 from ltrec.run.folder.config_file import read_config
 from ltrec.run.folder.provenance_file import read_provenance

@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback
 import ltrec.run.train as training
 from ltrec.cli.main import main
 from ltrec.core.errors import Stopped
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.folder.config_file import folder_of
 from tests.support.commands import start
 from tests.support.extra_callbacks import extra

@@ -18,8 +18,8 @@ import os
 import shutil
 from pathlib import Path
 
-from ltrec.core.run_folder import ASIDE, CHECKPOINTS, LAST, PREVIOUS
 from ltrec.core.storage.atomic import fsync_folder
+from ltrec.core.storage.run_folder import ASIDE, CHECKPOINTS, LAST, PREVIOUS
 
 _ENDINGS = (".a", ".b", ".c", ".d")  # last, previous, aside, and the one that is being written
 

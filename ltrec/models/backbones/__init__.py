@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from ltrec.core.registry import Registry, Variant
+from ltrec.core.extension.registry import Registry, Variant
 from ltrec.models.backbones.din import DIN, DINConfig
 from ltrec.models.backbones.gru4rec import GRU4Rec, GRU4RecConfig
 from ltrec.models.backbones.protocol import Adapt, CandidateScorer, Encoder, Scorer, Trunk

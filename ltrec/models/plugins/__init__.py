@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.registry import Registry, Variant
+from ltrec.core.extension.registry import Registry, Variant
 from ltrec.models.backbones.protocol import Scorer
 from ltrec.models.plugins.bottleneck import BottleneckConfig, plug
 from ltrec.models.plugins.copies import Copies, CopiesConfig

@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from ltrec.core.registry import Registry, Variant
+from ltrec.core.extension.registry import Registry, Variant
 from ltrec.objectives.emphasis.cvar import CVaR, CVaRConfig
 from ltrec.objectives.emphasis.focal import Focal, FocalConfig
 from ltrec.objectives.emphasis.plain import Plain, PlainConfig

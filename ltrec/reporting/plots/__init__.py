@@ -1,5 +1,5 @@
 """The figures of the report, one file each; the only folder that knows matplotlib. Importing it asks for the extra `report`."""
 
-from ltrec.core.extras import require
+from ltrec.core.extension.extras import require
 
 require("report", "the report")

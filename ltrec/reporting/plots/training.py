@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 
 from ltrec.core.counting import of_range
-from ltrec.core.run_folder import BEST, STAGE1
+from ltrec.core.storage.run_folder import BEST, STAGE1
 from ltrec.evaluation.curves import SMOOTH_POINTS, Curve, averaged
 from ltrec.reporting.plots.style import INCHES, Image, Theme, render
 

@@ -12,11 +12,11 @@ from pytorch_lightning.callbacks import Callback, Checkpoint
 from pytorch_lightning.loggers import Logger
 
 from ltrec.config.tree import RunConfig
-from ltrec.core.class_path import find_class, make
 from ltrec.core.errors import UserError
-from ltrec.core.extras import install, missing, require
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.extension.class_path import find_class, make
+from ltrec.core.extension.extras import install, missing, require
 from ltrec.core.secrets import masked_tree, secrets_of
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.comparison.gate_words import gate_text
 from ltrec.evaluation.comparison.judgement import read_judgement
 from ltrec.run.folder.config_file import read_config

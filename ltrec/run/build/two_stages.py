@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import STAGE1
+from ltrec.core.storage.run_folder import STAGE1
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.components import total_steps
 from ltrec.terminal.screen import say

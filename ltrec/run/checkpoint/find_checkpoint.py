@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 
 _FALLBACKS = {"best": ("best", "stage1", "last"), "last": ("last",), "previous": ("previous",), "stage1": ("stage1",)}
 """Checkpoint asked for -> those that will do, the first that exists. That is said; a damaged one is never replaced by another."""

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder, folder_of_checkpoint
 from ltrec.core.storage.atomic import sha256_file
+from ltrec.core.storage.run_folder import RunFolder, folder_of_checkpoint
 from ltrec.run.checkpoint.compatibility import refuse_other_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.scoring_weights import scoring_weights

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import BEST, LAST, PREVIOUS, STAGE1
+from ltrec.core.storage.run_folder import BEST, LAST, PREVIOUS, STAGE1
 from ltrec.strategy.deepspeed.damage import files_of, refuse_damage
 from ltrec.training.checkpoints.form import refuse_other_form
 from ltrec.training.checkpoints.io import read_checkpoint

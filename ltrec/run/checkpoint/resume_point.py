@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from ltrec.config.tree import RunConfig
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.checkpoint.compatibility import refuse_foreign, refuse_shards
 from ltrec.run.checkpoint.last_or_previous import Found, read_start
 from ltrec.run.checkpoint.planned_length import check_planned_length

@@ -8,7 +8,7 @@ from typing import Any
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import LAST, STAGE1
+from ltrec.core.storage.run_folder import LAST, STAGE1
 from ltrec.evaluation.training_facts import TrainingFacts
 from ltrec.training.checkpoints.form import refuse_other_form
 from ltrec.training.checkpoints.io import look_into

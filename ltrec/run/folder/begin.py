@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ltrec.config.tree import RunConfig
-from ltrec.core.run_folder import ASIDE, BEST, LAST, PREVIOUS, STAGE1, RunFolder
+from ltrec.core.storage.run_folder import ASIDE, BEST, LAST, PREVIOUS, STAGE1, RunFolder
 from ltrec.core.storage.versions import remove_versions
 from ltrec.run.folder.config_file import write_config
 from ltrec.run.folder.provenance_file import write_provenance

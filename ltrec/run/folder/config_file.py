@@ -9,9 +9,9 @@ from pathlib import Path
 from ltrec.config.load import dump, load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
 from ltrec.core.secrets import holds_secret, secrets_of
 from ltrec.core.storage.atomic import atomic_write_text
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.seal import sealed_text
 
 PATHS_BEGIN = "# relative paths begin at "

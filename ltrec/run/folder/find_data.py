@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.manifest import MANIFEST, Manifest
 from ltrec.run.folder.config_file import paths_begin
 from ltrec.run.folder.provenance_file import data_digest

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.versions import can_go_on
 from ltrec.run.folder.config_file import folder_of
 from ltrec.run.folder.provenance_file import read_provenance

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.folder.config_file import begins_where, paths_begin
 from ltrec.run.folder.find_data import find_data
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ltrec.core.errors import UserError, first_line
-from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_write_text
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.seal import opened, sealed
 
 

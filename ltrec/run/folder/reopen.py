@@ -9,7 +9,7 @@ from pathlib import Path
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.folder.config_file import read_config
 from ltrec.run.folder.find_data import find_data, named_data
 

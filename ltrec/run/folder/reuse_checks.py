@@ -13,7 +13,7 @@ import os
 from ltrec.config.identity import differing
 from ltrec.config.tree import DIGEST, RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.folder.config_file import read_config
 from ltrec.run.folder.provenance_file import data_digest
 

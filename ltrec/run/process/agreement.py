@@ -13,8 +13,8 @@ from typing import Any
 
 from ltrec.config.identity import flat
 from ltrec.config.tree import RunConfig
-from ltrec.core.extensions import imported
-from ltrec.core.extras import version_of
+from ltrec.core.extension.extensions import imported
+from ltrec.core.extension.extras import version_of
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import Manifest
 from ltrec.tracking.code import code_digest

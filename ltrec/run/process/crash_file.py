@@ -15,8 +15,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ltrec.core.run_folder import crash_file_name
 from ltrec.core.secrets import masked, secrets_of
+from ltrec.core.storage.run_folder import crash_file_name
 from ltrec.version import __version__
 
 _PLACE = "_ltrec_folder"

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from ltrec.core.progress import Progress, silent
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.stream.reading.histories import Score
 from ltrec.evaluation.baselines import COUNTED, DECAY, LAST, item_knn, last_item, popularity, transitions
 from ltrec.run.build.components import Data

@@ -16,8 +16,8 @@ from typing import Any
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.progress import Progress, silent
-from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import sha256_file
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.neighbours.table import Neighbours
 from ltrec.data.stream.reading.histories import Score
 from ltrec.distributed.collectives import all_gather_parts, by_first, current_world

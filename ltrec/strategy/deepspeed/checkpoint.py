@@ -17,7 +17,7 @@ import torch.distributed as dist
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import PARTITIONS, WHOLE
+from ltrec.core.storage.run_folder import PARTITIONS, WHOLE
 from ltrec.core.storage.versions import commit_version, open_version
 from ltrec.distributed.collectives import any_rank, current_world
 from ltrec.strategy.deepspeed.damage import files_of, refuse_damage

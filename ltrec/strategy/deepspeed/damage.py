@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import PARTITIONS
 from ltrec.core.storage.archive import DAMAGE, check_sums
+from ltrec.core.storage.run_folder import PARTITIONS
 
 
 def damaged(file: Path, error: Exception) -> UserError:

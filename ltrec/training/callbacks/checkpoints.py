@@ -10,7 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from ltrec.core.run_folder import checkpoint_file_name
+from ltrec.core.storage.run_folder import checkpoint_file_name
 from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.training.divergence import refuse_divergence, save_checked
 from ltrec.training.module import BackboneModule

@@ -20,8 +20,8 @@ import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
 
 from ltrec.core.errors import Stopped
-from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.atomic import atomic_write_text
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.distributed.collectives import current_world
 from ltrec.training import stop_signals as signals
 from ltrec.training.divergence import save_checked

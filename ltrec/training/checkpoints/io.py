@@ -12,9 +12,9 @@ import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import WHOLE
 from ltrec.core.storage.archive import DAMAGE, check_description, check_sums
 from ltrec.core.storage.atomic import atomic_path
+from ltrec.core.storage.run_folder import WHOLE
 from ltrec.core.storage.versions import keep_before
 
 

@@ -3,7 +3,7 @@
 import sys
 from importlib.machinery import PathFinder
 
-from ltrec.core.extras import EXTRAS
+from ltrec.core.extension.extras import EXTRAS
 
 HIDDEN = {module for modules in EXTRAS.values() for module in modules}
 

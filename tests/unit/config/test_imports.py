@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from ltrec.config.load import dump, load
-from ltrec.core import extensions
 from ltrec.core.errors import UserError
+from ltrec.core.extension import extensions
 from ltrec.models.backbones import BACKBONES
 
 MODULE = """

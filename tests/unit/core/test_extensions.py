@@ -6,8 +6,8 @@ from importlib import metadata
 
 import pytest
 
-from ltrec.core import extensions
 from ltrec.core.errors import UserError
+from ltrec.core.extension import extensions
 
 
 @pytest.fixture

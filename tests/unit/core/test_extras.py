@@ -2,8 +2,8 @@
 
 import pytest
 
-from ltrec.core import extras
 from ltrec.core.errors import UserError
+from ltrec.core.extension import extras
 
 
 def test_what_is_installed_is_not_missing_and_needs_no_word():

@@ -7,7 +7,7 @@ import pytest
 
 from ltrec.core.bounds import Among
 from ltrec.core.errors import UserError
-from ltrec.core.registry import Registry, Row, Variant
+from ltrec.core.extension.registry import Registry, Row, Variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

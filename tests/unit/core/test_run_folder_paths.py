@@ -1,6 +1,6 @@
 """Paths in a run folder, and what is looked at there."""
 
-from ltrec.core.run_folder import RunFolder, checkpoint_file_name, crash_file_name, folder_of_checkpoint
+from ltrec.core.storage.run_folder import RunFolder, checkpoint_file_name, crash_file_name, folder_of_checkpoint
 
 
 def test_a_fresh_folder_is_no_run_and_nothing_in_it_is_unexpected(tmp_path):

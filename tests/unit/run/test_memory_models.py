@@ -10,7 +10,7 @@ import pytest
 
 import ltrec.run.train as training
 from ltrec.cli.main import main
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.processes import detect

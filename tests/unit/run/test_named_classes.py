@@ -8,8 +8,8 @@ import pytest
 
 from ltrec.config.load import dump, load
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
 from ltrec.core.storage.chain import DIGEST
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.train import train
 from tests.support.tiny_run import tiny_config
 

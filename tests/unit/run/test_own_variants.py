@@ -6,8 +6,8 @@ import pytest
 from torch import nn
 
 from ltrec.config.load import load
-from ltrec.core import extensions
 from ltrec.core.errors import UserError
+from ltrec.core.extension import extensions
 from ltrec.data.manifest import Manifest
 from ltrec.models.backbones import BACKBONES, DIN
 from ltrec.run.build.components import build_backbone

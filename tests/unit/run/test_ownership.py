@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.folder import owner as owners
 from ltrec.run.folder.owner import Owner, booted_at, myself
 from ltrec.run.folder.ownership import owning
@@ -21,7 +21,7 @@ from tests.support.commands import environment
 HOLD = """
 import sys, time
 from pathlib import Path
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.folder.ownership import owning
 with owning(RunFolder(Path(sys.argv[1])), print):
     print("held", flush=True)
@@ -32,7 +32,7 @@ CROWD = """
 import sys, time
 from pathlib import Path
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.folder.ownership import owning
 
 def write(word):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.versions import commit_version, open_version
 from ltrec.run.checkpoint.compatibility import refuse_shards
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint

@@ -10,7 +10,7 @@ import torch
 from ltrec.config.identity import FREE_TO_CHANGE
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.seal import opened
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.begin import begin_run

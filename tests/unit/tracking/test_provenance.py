@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from ltrec.core import extensions
+from ltrec.core.extension import extensions
 from ltrec.core.secrets import masked
 from ltrec.data.manifest import Manifest
 from ltrec.tracking.provenance import git_state, provenance

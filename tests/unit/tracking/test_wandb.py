@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.core.errors import Stopped, UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.train import train
 from ltrec.tracking.config import TrackingConfig
 from ltrec.tracking.keys import CLOCKS

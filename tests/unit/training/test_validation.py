@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from ltrec.config.load import load
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable

@@ -9,7 +9,7 @@ import ltrec.run.train as training
 from ltrec.cli.commands.predict import predict
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
-from ltrec.core.run_folder import RunFolder
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.training_facts import ranked_line

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ltrec.core.errors import UserError, first_line, nearest
-from ltrec.core.extensions import import_module
+from ltrec.core.extension.extensions import import_module
 
 T = TypeVar("T")
 
