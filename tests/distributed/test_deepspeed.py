@@ -52,7 +52,7 @@ REFUSED = {
         "mode per_stratum is not possible with strategy stratified_deepspeed_stage_2; possible",
     ),
     "plugins": (Case(rule="gram", stage=PLUGINS), "replay cannot train plugins"),
-    "half": (Case(precision="16-true"), "precision=16-true is not possible under DeepSpeed"),
+    "half": (Case(precision="16-true"), "`precision`=16-true is not possible under DeepSpeed"),
 }
 FAST_STOPPING = [(1, "stop-by-gradient"), (3, "stop")]
 FAST = {

@@ -2,7 +2,8 @@
 
 python -m tests.support.run_prepare SOURCE OUT PLACE      prints "here" once PLACE is reached
 
-A place is a stage that prepare reports, or `module.function` of the prepare package: before its n-th call with `#n`.
+A place is a stage that prepare reports, or `module.function` of the prepare package or its output folder: before its n-th call
+with `#n`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from ltrec.data.prepare.config import PrepareConfig
@@ -28,7 +30,8 @@ def main(source: str, out: str, place: str) -> None:
 def _stop_before(place: str) -> None:
     target, _, number = place.partition("#")
     module_name, *owner, name = target.split(".")
-    holder = importlib.import_module(f"ltrec.data.prepare.{module_name}")
+    homes = [f"ltrec.data.prepare.{folder}{module_name}" for folder in ("", "output.")]
+    holder = importlib.import_module(next(home for home in homes if find_spec(home)))
     for part in owner:
         holder = getattr(holder, part)
     original, calls = getattr(holder, name), []

@@ -15,6 +15,7 @@ from ltrec.cli.commands.train import train
 from ltrec.config.files import method_file
 from ltrec.config.load import load, split_arguments
 from ltrec.core.errors import UserError, nearest
+from ltrec.core.extension.extras import require
 from ltrec.terminal.screen import Screen, speaking
 
 DATASETS = ("ml-100k", "synthetic")
@@ -38,6 +39,7 @@ def quickstart(
     raw = Path("data/raw") / dataset / "events.parquet"
     words = {name: _training(dataset, name) for name in (BASE, method)}
     short = ["trainer.max_epochs=1"] if smoke else []
+    require("report", "the report")
     # Loaded here for the refusal of a method that is not there, before anything is fetched.
     run, base = (Path("runs") / load(*split_arguments(words[name])).name for name in (method, BASE))
 
