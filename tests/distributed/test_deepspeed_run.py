@@ -133,7 +133,7 @@ def train_slow(rank, data, out, alone):
             train(data, here / f"{name} killed", *zero, *words)
         said["full disk", stage] = train_on_a_full_disk(rank, data, here / "full disk", *zero)
         last = here / "dro killed/r/checkpoints/last.ckpt"
-        said["other stage", stage] = refusal(data, here / "other", name_of(stage % 3 + 1), *STATEFUL["dro"], f"resume={last}")
+        said["other stage", stage] = refusal(data, here / "other", *name_of(stage % 3 + 1), *STATEFUL["dro"], f"resume={last}")
     said["file"] = refusal(data, out / "file", *name_of(2), f"resume={alone}/linear/r/checkpoints/last.ckpt")
     spoilt = copied(rank, out / "2/dro killed", out / "spoilt")
     spoil_shard(rank, spoilt, "last")
