@@ -276,7 +276,7 @@ def test_a_flipped_bit_in_a_shard_of_both_checkpoints_is_found_by_all(said):
 def test_another_number_of_processes_and_another_strategy_are_refused_but_may_look(data, runs, tmp_path):
     run = runs / "1/dro undisturbed/r"
     resume = [*tiny_words(data, tmp_path), *STATEFUL["dro"], f"resume={run}/checkpoints/last.ckpt"]
-    with pytest.raises(UserError, match=r"in 2 processes by strategy\.name=stratified_deepspeed_stage_1 and .*=stratified cannot"):
+    with pytest.raises(UserError, match=r"in 2 processes by strategy stratified_deepspeed_stage_1 and stratified cannot"):
         training.train(load([], [*resume, "gradients.name=stratified"]))
     done = ltrec("train", *resume, *name_of(1), check=False)
     assert done.returncode == 2
