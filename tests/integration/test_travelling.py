@@ -134,7 +134,7 @@ def test_a_job_for_a_run_is_launched_from_anywhere(project, tmp_path, monkeypatc
     words = ["launch", "slurm", str(run / "config.yaml"), "trainer.max_epochs=2", "trainer.accelerator=cpu"]
     assert main([*words, "--dry-run"]) == 0
     assert f"run_folders=(\n  {run}\n)" in capsys.readouterr().out
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv("PATH", str(tmp_path / "no-slurm"))
     assert "there is no sbatch here; the job is ready" in refused(words, capsys)
     assert list((tmp_path / "elsewhere").iterdir()) == [], "no second run was begun here"
     monkeypatch.chdir(tmp_path)
