@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from functools import partial
 from itertools import pairwise
 
@@ -11,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
-from matplotlib.image import imread
 
 from ltrec.core.strata import Strata
 from ltrec.evaluation.curves import Curve, averaged
@@ -20,6 +18,7 @@ from ltrec.reporting.plots.grid import contrast, popularity_grid, readable
 from ltrec.reporting.plots.strata import Series, activity_edges, activity_histogram, levels, metric_by_stratum, positions
 from ltrec.reporting.plots.style import DARK, LIGHT, Image, shortened
 from ltrec.reporting.plots.training import SeedCurve, loss_curves, spread, validation_curves
+from tests.support.figures import refuse_blank
 
 STRATA = Strata((1, 4, 9), (5, 5, 5), (9, 30, 90), 9)
 
@@ -174,14 +173,7 @@ def draw_forest() -> Image:
     "draw", [draw_activity, draw_strata, draw_loss, draw_validation, draw_two_stages, draw_seeds, draw_grid, draw_forest]
 )
 def test_a_figure_is_two_pngs_of_the_stated_size_on_their_papers(draw):
-    image = draw()
-    for png, theme in ((image.light, LIGHT), (image.dark, DARK)):
-        pixels = imread(io.BytesIO(png))
-        assert pixels.shape[:2] == (image.height, image.width)
-        np.testing.assert_allclose(pixels[0, 0, :3], to_rgb(theme.paper), atol=1 / 255)
-        assert np.ptp(pixels[..., :3], axis=(0, 1)).max() > 0.5, "nothing was drawn"
-    assert image.alt.endswith(".")
-    assert image.caption.endswith(".")
+    refuse_blank(draw())
 
 
 def test_the_same_values_give_the_same_bytes():

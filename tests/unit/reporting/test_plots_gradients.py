@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.colors import to_rgb
-from matplotlib.image import imread
 
 from ltrec.evaluation.curves import Curve
 from ltrec.reporting.plots import style as plots
@@ -24,7 +21,7 @@ from ltrec.reporting.plots.gradients import (
     signed,
     weight_curves,
 )
-from ltrec.reporting.plots.style import DARK, LIGHT, Image
+from tests.support.figures import refuse_blank
 
 NAMES = ("1-3", "4-8", "9-20", "21-49", "50+")
 NOTHING = Curve(np.empty(0), np.empty(0))
@@ -40,17 +37,6 @@ def agreement(strata: int, points: int, seed: int = 0, label: str = "run") -> Ag
     x = np.arange(1.0, points + 1)
     cosines = {pair: Curve(x, rng.uniform(-0.6, 0.9, points)) for pair in combinations(range(strata), 2)}
     return Agreement(label, cosines, Curve(x, rng.random(points)))
-
-
-def refuse_blank(image: Image) -> None:
-    """Two PNGs of the stated size, each on its paper and with something on it."""
-    for png, theme in ((image.light, LIGHT), (image.dark, DARK)):
-        pixels = imread(io.BytesIO(png))
-        assert pixels.shape[:2] == (image.height, image.width)
-        np.testing.assert_allclose(pixels[0, 0, :3], to_rgb(theme.paper), atol=1 / 255)
-        assert np.ptp(pixels[..., :3], axis=(0, 1)).max() > 0.5, "nothing was drawn"
-    assert image.alt.endswith(".")
-    assert image.caption.endswith(".")
 
 
 @pytest.mark.parametrize(("strata", "points"), [(2, 1), (2, 300), (3, 1), (3, 7), (5, 300), (10, 40)])
