@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import Counter
@@ -125,11 +126,15 @@ def test_streamed_pools_hold_two_windows_a_lane_whatever_the_size_of_the_data(tm
         assert sum(rows.items.nbytes + 3 * rows.user_key.nbytes for rows in held) <= plan.memory_bytes(2) * 2
 
 
+@pytest.fixture
 def own_threads():
-    return [t for t in threading.enumerate() if t.name.startswith("ltrec-")]
+    """The loader threads that began in this test: a run of an earlier test may still be waiting for the garbage collector."""
+    gc.collect()
+    earlier = set(threading.enumerate())
+    return lambda: [t for t in threading.enumerate() if t.name.startswith("ltrec-") and t not in earlier]
 
 
-def test_an_iterator_dropped_mid_epoch_leaves_no_threads(tiny):
+def test_an_iterator_dropped_mid_epoch_leaves_no_threads(tiny, own_threads):
     for _ in make(tiny, VARIANTS["lanes"], threads=3, prefetch=6):
         break
     stream = iter(make(tiny, BASE, threads=3, prefetch=6))
@@ -142,7 +147,7 @@ def test_an_iterator_dropped_mid_epoch_leaves_no_threads(tiny):
     assert own_threads() == []
 
 
-def test_a_bad_block_surfaces_with_step_shard_and_row_group(tmp_path):
+def test_a_bad_block_surfaces_with_step_shard_and_row_group(tmp_path, own_threads):
     users = random_users([60])
     manifest = write_dataset(tmp_path, users, num_items=50)
     manifest = replace(manifest, vocab=replace(manifest.vocab, items=49))
