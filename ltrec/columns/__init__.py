@@ -1,0 +1,10 @@
+"""Columns that travel with the data: what a log knows of an event, an item or a user besides its id.
+
+schema.py    what a column is, as the manifest records it, and which of them somebody asks for
+"""
+
+from __future__ import annotations
+
+from ltrec.columns.schema import Column, Projection, Role, Schema
+
+__all__ = ["Column", "Projection", "Role", "Schema"]
