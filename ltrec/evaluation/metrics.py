@@ -98,14 +98,24 @@ def metric_values(key: str, rank_N: Ranks, candidates_N: Ranks | None = None) ->
         UserError: there is no such metric, or it needs the candidates.
     """
     name, at, cutoff = key.partition("@")
-    if at and not (cutoff.isdigit() and int(cutoff) >= 1):
+    if at and not _is_length(cutoff):
         raise UserError(f"{key!r} is no metric: the list length after '@' must be a positive number, as in ndcg@10")
-    if name not in METRICS or not (METRICS[name].cut if at else METRICS[name].whole):
+    if not is_metric(key):
         known = [form for row in map(METRICS.__getitem__, METRICS) for form in row.keys(["k"])]
         raise UserError(f"{key!r} is no metric; known: {', '.join(known)}")
     if METRICS[name].needs_candidates and candidates_N is None:
         raise UserError(f"{key} needs the number of candidates of every user, which ranks alone do not tell; take ndcg@k, hr@k")
     return METRICS[name].of(rank_N, rank_N if candidates_N is None else candidates_N, int(cutoff) if at else None)
+
+
+def is_metric(key: str) -> bool:
+    """Whether there is a metric of this key: ``ndcg@10`` is one, ``ndcg`` and ``auc@10`` are not."""
+    name, at, cutoff = key.partition("@")
+    return name in METRICS and (METRICS[name].cut and _is_length(cutoff) if at else METRICS[name].whole)
+
+
+def _is_length(text: str) -> bool:
+    return text.isdecimal() and int(text) >= 1
 
 
 def title_of(key: str) -> str | None:

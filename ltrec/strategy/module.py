@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Protocol, runtime_checkable
 
 import torch
+from pytorch_lightning import LightningModule
+from pytorch_lightning.utilities import rank_zero_warn
 
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
@@ -14,7 +16,7 @@ from ltrec.distributed.batches import MicroBatch
 
 @runtime_checkable
 class StratifiedModule(Protocol):
-    """A module as the strategies see it. Its `training_step` is never called: the strategy owns the loop."""
+    """A module as the strategies see it. Its `training_step` is never called (`warn_of_training_step`): `losses` is."""
 
     num_strata: int
     has_plugins: bool
@@ -48,6 +50,8 @@ class StratifiedModuleMixin:
         users_K: users in each stratum, whose shares are the default prior P(z). Not needed where the strategy is given its options.
         seed: root of dropout, which is keyed by (seed, step, rank, micro-batch, stratum).
         couples_rows: set it to True where a row's loss depends on other rows, as with in-batch negatives. Batch norm is noticed.
+        joint_training_step: set it to True in a class whose `training_step` is for ordinary strategies. It silences the warning
+            that the stratified ones do not call it.
     """
 
     users_K: Any = None
@@ -55,6 +59,7 @@ class StratifiedModuleMixin:
     couples_rows = False
     has_plugins = False
     plugins_awake = False
+    joint_training_step = True  # the one below
 
     def plugin_of(self, name: str) -> int | None:
         """No parameter belongs to one stratum alone."""
@@ -110,3 +115,16 @@ def as_stratified_module(module: object, strategy: str) -> StratifiedModule:
         )
     assert isinstance(module, StratifiedModule)
     return module
+
+
+def warn_of_training_step(module: object, strategy: str) -> None:
+    """Warn, on rank 0, where a class of the module has a `training_step` that does not say that it is for ordinary strategies.
+
+    What it logs, augments or returns would be missing without a word: the strategy calls `losses` in its place.
+    """
+    classes = [kind for kind in type(module).__mro__ if "training_step" in vars(kind) and kind is not LightningModule]
+    if own := [kind.__name__ for kind in classes if not vars(kind).get("joint_training_step")]:
+        rank_zero_warn(
+            f"{own[0]}.training_step is never called under strategy {strategy}, which trains on {type(module).__name__}.losses; "
+            f"move what it does there, or set joint_training_step = True in {own[0]} if it is meant for ordinary strategies"
+        )

@@ -37,7 +37,7 @@ from ltrec.strategy import options as choices
 from ltrec.strategy.accumulation import Accumulation
 from ltrec.strategy.loader import StratifiedLoader
 from ltrec.strategy.modes import GRADIENT_MODES
-from ltrec.strategy.module import StratifiedModule, as_stratified_module
+from ltrec.strategy.module import StratifiedModule, as_stratified_module, warn_of_training_step
 from ltrec.strategy.options import StratifiedOptions
 from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
 from ltrec.strategy.protocols import GradientMode
@@ -131,6 +131,7 @@ class Stratified(SkipsSteps):
         """Build the engine over the parameters that Lightning has placed."""
         assert self.lightning_module is not None
         self.refuse(self.lightning_module, trainer.accumulate_grad_batches)
+        warn_of_training_step(self.lightning_module, self.name)
         super().setup(trainer)
         options, collectives = self.options, Collectives()
         self.engine = StratifiedEngine(

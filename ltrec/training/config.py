@@ -18,10 +18,11 @@ class TrainerConfig:
     max_steps: Annotated[int, Between(-1, INT64)] = -1
     """Stop after this many optimiser steps; -1 = no such limit."""
     patience: Annotated[int, Between(0, INT32)] = 10
-    """Stop when validation NDCG@10 has not risen for this many validations; 0 = never."""
+    """Stop when the monitored metric has not risen for this many validations; 0 = never."""
     monitor: str = "val/ndcg@10"
-    """The metric (higher is better) that early stopping and the best checkpoint watch: val/ndcg@10 or val/hr@10, of all users or of
-    a group (.../head, .../tail, .../stratum=0). One that validation will not give is refused."""
+    """The metric (higher is better) that early stopping and the best checkpoint watch: val/ndcg@10, val/recall@20, val/mrr or any
+    other registered metric, of all users or of a group (.../head, .../tail, .../stratum=0). One that does not exist, or whose
+    group has no users, is refused."""
     validate_every_epochs: Annotated[int, Between(1, INT32)] = 1
     """Validate after every n-th epoch."""
     accumulate: Annotated[int, Between(1, 1 << 16)] = 1

@@ -60,6 +60,8 @@ class BackboneModule(pl.LightningModule):
         validator: receives every validation chunk and gives metrics at the end.
     """
 
+    joint_training_step = True  # the stratified strategies call `losses` alone
+
     def __init__(
         self,
         backbone: nn.Module,

@@ -76,6 +76,8 @@ def window(case, step):
 class ToyModule(pl.LightningModule):
     """A ToyStage, as Lightning and the strategy want it."""
 
+    joint_training_step = True
+
     def __init__(self, case):
         super().__init__()
         self.case, self.stage = case, ToyStage(STRATA, **case.stage)

@@ -33,6 +33,7 @@ WORDS = [
     "stream.max_len=6",
     "objective.negatives=8",
     "trainer.max_epochs=1",
+    "trainer.monitor=val/top_half@20/tail",
     "trainer.accelerator=cpu",
     "trainer.threads=1",
 ]
@@ -64,6 +65,8 @@ def test_a_package_from_outside_trains_evaluates_and_reports_on_two_processes(si
     extensions = {one.pop("module"): one for one in origin["extensions"]}
     assert extensions["their_metrics"]["distribution"] == "their-metrics" and extensions["their_metrics"]["version"] == "2.1"
     assert extensions["their_models"]["distribution"] is None and len(extensions["their_models"]["digest"]) == 12
+    validated = [line for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()) if "val/ndcg@10" in line]
+    assert validated[-1]["val/top_half@20"] == validated[-1]["val/hr@10"] and "val/top_half@20/tail" in validated[-1]
     found = json.loads((run / "eval" / "test.json").read_text())["last_two"]["groups"]["all"]["metrics"]
     assert 0 < found["top_half@20"]["mean"] == found["hr@10"]["mean"] < 1, "the upper half of 20 is the upper ten"
     assert "Upper half@10" in (run / "report" / "index.html").read_text()

@@ -53,6 +53,8 @@ def window(case, step):
 class ToyModule(pl.LightningModule):
     """A ToyStage in float32, as Lightning and the strategy want it, with a dropout of examples."""
 
+    joint_training_step = True
+
     def __init__(self, case, rank=None):
         super().__init__()
         self.case, self.stage, self._rank = case, ToyStage(STRATA, dtype=torch.float32, **case.stage), rank

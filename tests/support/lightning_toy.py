@@ -127,6 +127,8 @@ class Loader:
 class LightningToy(pl.LightningModule):
     """A `ToyStage` and what Lightning and the strategies ask of it besides. Its buffer counts its forward passes."""
 
+    joint_training_step = True
+
     def __init__(self, case: Case) -> None:
         super().__init__()
         first = 0 if case.order is None else case.order[0]

@@ -165,7 +165,8 @@ def build_validator(config: RunConfig, data: Data) -> Validator:
     strata, head_from = data.manifest.strata, config.evaluation.head_from
     if head_from is not None:
         strata = dataclasses.replace(strata, head_from=head_from)
-    return Validator(strata, filter_seen=config.evaluation.filter_seen, monitor=config.trainer.monitor)
+    evaluation = config.evaluation
+    return Validator(strata, filter_seen=evaluation.filter_seen, monitor=config.trainer.monitor, more=evaluation.metrics)
 
 
 def optimizer_of(config: RunConfig) -> Callable[[BackboneModule], torch.optim.Optimizer]:

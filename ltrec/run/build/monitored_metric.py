@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError, nearest
 from ltrec.data.stream.order.plan import Plan
@@ -28,8 +26,7 @@ def refuse_monitor(config: RunConfig, validator: Validator, histories: SplitHist
         raise UserError(
             f"trainer.monitor={monitor}: validation gives no such metric{nearest(monitor, known)}; it gives {', '.join(known)}"
         )
-    stratum, activity = histories.strata_and_activity()
-    given = validator.metrics(np.ones_like(stratum), stratum, activity)
+    given = validator.names_for(*histories.strata_and_activity())
     if histories.num_rows and monitor not in given:
         raise UserError(
             f"trainer.monitor={monitor}: nobody of that group has a validation target in {config.data.path}; watch one of "

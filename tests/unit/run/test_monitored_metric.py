@@ -2,14 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ltrec.core.errors import UserError
+from ltrec.evaluation.metrics import METRICS, metric_values
+from ltrec.evaluation.table import NUM_CANDIDATES, EvalTable
 from ltrec.run.build.components import build_histories, build_validator, open_data
 from ltrec.run.build.monitored_metric import refuse_monitor
+from ltrec.run.evaluate import evaluate_run
+from ltrec.run.process.processes import detect
 from ltrec.run.train import train
 from tests.support.shards import random_users, write_dataset
-from tests.support.tiny_run import STEPS_PER_EPOCH, lines_of, tiny_config
+from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, tiny_config
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +33,38 @@ def test_everything_that_validation_gives_may_be_watched_and_nothing_else(data, 
     assert len(given) == 12
     for name in given:
         check(tiny_config(data, tmp_path, f"trainer.monitor={name}", "strata=2"))
-        for other in (name.replace("val", "test"), name.replace("10", "5"), name + "x", name.upper(), "train/loss"):
+        for other in (name.replace("val", "test"), name.replace("10", "0"), name + "x", name.upper(), "train/loss"):
             with pytest.raises(UserError, match=r"^trainer\.monitor=.*: validation gives no such metric.*; it gives val/ndcg@10,"):
                 check(tiny_config(data, tmp_path, f"trainer.monitor={other}", "strata=2"))
+
+
+@pytest.fixture
+def own_metrics():
+    """One at every list length, one whole that needs the candidates and lies below zero; both rise with NDCG."""
+    METRICS.register("gain", title="Gain", build=lambda r, n, k: np.where(r <= k, 2.0**-r, 0.0))
+    METRICS.register("minus", title="-", cut=False, whole=True, share=False, needs_candidates=True, build=lambda r, n, k: -r / n)
+    yield
+    METRICS.remove("gain")
+    METRICS.remove("minus")
+
+
+@pytest.mark.parametrize("monitor", ["val/gain@3", "val/minus/tail", "val/mrr", "val/recall@20/stratum=1", "val/auc/head"])
+def test_any_registered_metric_may_be_watched(data, tmp_path, own_metrics, monitor):
+    run = train(tiny_config(data, tmp_path, f"trainer.monitor={monitor}", "trainer.max_epochs=2", "strata=2"))
+    values = {line["step"]: line[monitor] for line in lines_of(run.path) if monitor in line}
+    assert len(values) == 2
+    assert checkpoint(run.path, "best")["global_step"] == max(values, key=values.get)
+    again = evaluate_run(run, "valid", "best", detect())["sasrec"]
+    table = EvalTable.read(again)
+    value_N = metric_values(monitor.split("/")[1], table.column("rank"), table.column(NUM_CANDIDATES))
+    if monitor.count("/") == 1:
+        assert value_N.mean() == max(values.values())
+
+
+def test_further_metrics_of_the_evaluation_are_measured_at_ten(data, tmp_path, own_metrics):
+    run = train(tiny_config(data, tmp_path, "evaluation.metrics=[gain,minus]", "trainer.max_epochs=1", "strata=2"))
+    overall = [key for line in lines_of(run.path) for key in line if key.startswith("val/") and key.count("/") == 1]
+    assert overall == ["val/ndcg@10", "val/hr@10", "val/gain@10", "val/minus"]
 
 
 @pytest.mark.parametrize(
