@@ -51,13 +51,15 @@ class Schema:
     Attributes:
         columns: of events, items and users.
         weight: whether every event has a weight.
+        targets: whether some events are no targets, so that every event says whether it is one.
     """
 
     columns: tuple[Column, ...] = ()
     weight: bool = False
+    targets: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.columns) or self.weight
+        return bool(self.columns) or self.weight or self.targets
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)

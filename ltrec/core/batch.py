@@ -3,13 +3,16 @@
     row 0: a b c        items_T   = [a b c | d e]        offsets = [0 3 5]
     row 1: d e          targets_T = [b c x | e y]        (the item that came next)
 
-Letters: B rows, T positions of all rows together, K strata.
+Letters: B rows, T positions of all rows together, N positions with a target, K strata.
+
+Whatever says something of positions or of rows is listed once, in `_OF_POSITIONS` and `_OF_ROWS`: choosing, cutting and joining
+walk over these lists, columns (`ltrec.columns`) with the rest, and know none of them by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -35,6 +38,12 @@ class SequenceBatch:
         micro: micro-batch number within the step.
         slot_B: int64 [B], each row's place in the order of drawing, before sorting by length, counted within its process. None: the
             rows are in that order.
+        events: columns of events by name, [T] or [T, w]: at every position what is known of the event whose item `items_T` holds.
+        users: columns of users by name, [B] or [B, w].
+        weight_T: float32 [T], what the loss of a position is multiplied by: the weight of its *target's* event. None: all one.
+        step_weights_K: float64 [K], sums of the weights of the examples that `step_counts_K` counts; on the CPU. None: the counts.
+        has_gaps: whether positions without a target stand among those with one, because not every event is a target. They feed the
+            states and have no loss. Known to the host, and the same in all batches of a data set.
     """
 
     items_T: Tensor
@@ -46,12 +55,32 @@ class SequenceBatch:
     step: int = -1
     micro: int = 0
     slot_B: Tensor | None = None
+    events: Mapping[str, Tensor] = field(default_factory=dict)
+    users: Mapping[str, Tensor] = field(default_factory=dict)
+    weight_T: Tensor | None = None
+    step_weights_K: Tensor | None = None
+    has_gaps: bool = False
 
     @staticmethod
-    def of_histories(items_T: Tensor, offsets: Tensor, stratum_B: Tensor, user_key_B: Tensor) -> SequenceBatch:
+    def of_histories(
+        items_T: Tensor,
+        offsets: Tensor,
+        stratum_B: Tensor,
+        user_key_B: Tensor,
+        events: Mapping[str, Tensor] | None = None,
+        users: Mapping[str, Tensor] | None = None,
+    ) -> SequenceBatch:
         """A batch without targets, for scoring."""
         nothing = torch.zeros(0, dtype=torch.int64)
-        return SequenceBatch(items_T, torch.zeros_like(items_T), offsets, stratum_B, user_key_B, nothing)
+        rows = SequenceBatch(items_T, torch.zeros_like(items_T), offsets, stratum_B, user_key_B, nothing)
+        return replace(rows, events=events or {}, users=users or {})
+
+    @staticmethod
+    def concatenate(parts: Sequence[SequenceBatch]) -> SequenceBatch:
+        """The rows of all parts, in order; step, counts and weights of the step are the first one's. All have the same columns."""
+        lengths = torch.cat([part.lengths_B for part in parts])
+        joined = {name: _joined([getattr(part, name) for part in parts]) for name in (*_OF_POSITIONS, *_OF_ROWS)}
+        return replace(parts[0], offsets=_offsets(lengths), **joined)
 
     @property
     def num_rows(self) -> int:
@@ -91,47 +120,75 @@ class SequenceBatch:
         total_B = values_T.new_zeros(self.num_rows).index_add(0, self.row_of_position(), values_T)
         return total_B / self.lengths_B.clamp(min=1)
 
+    def of_targets(self, values_T: Tensor) -> Tensor:
+        """Values of the positions that have a target [N, ...]: the examples, where an example is a target."""
+        return values_T[self.targets_T > 0] if self.has_gaps else values_T
+
     def select(self, rows: Tensor) -> SequenceBatch:
         """The sub-batch of the given row numbers [b], in that order; step and counts stay those of the whole."""
-        lengths = self.lengths_B[rows]
-        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-        shift = torch.repeat_interleave(self.offsets[rows] - offsets[:-1], lengths)
+        return self._runs(rows, self.offsets[rows], self.lengths_B[rows])
+
+    def last(self, rows: Tensor, lengths: Tensor) -> SequenceBatch:
+        """As `select`, and of every row only so many of its last positions [b]."""
+        return self._runs(rows, self.offsets[1:][rows] - lengths, lengths)
+
+    def _runs(self, rows: Tensor, starts: Tensor, lengths: Tensor) -> SequenceBatch:
+        """A run of positions of each of the given rows: from `starts` on, so many."""
+        offsets = _offsets(lengths)
+        shift = torch.repeat_interleave(starts - offsets[:-1], lengths)
         take = torch.arange(shift.numel(), device=shift.device) + shift
-        return replace(
-            self,
-            items_T=self.items_T[take],
-            targets_T=self.targets_T[take],
-            offsets=offsets,
-            stratum_B=self.stratum_B[rows],
-            user_key_B=self.user_key_B[rows],
-            slot_B=None if self.slot_B is None else self.slot_B[rows],
-        )
+        return self._take(offsets, lambda values_T: values_T[take], lambda values_B: values_B[rows])
 
     def split(self, rows: Sequence[int]) -> list[SequenceBatch]:
         """Consecutive sub-batches of so many rows each, sharing memory with this one; the host waits for the device once."""
         borders = list(accumulate(rows, initial=0))
         places = self.offsets[borders].tolist()
         return [
-            replace(
-                self,
-                items_T=self.items_T[start:stop],
-                targets_T=self.targets_T[start:stop],
-                offsets=self.offsets[first : last + 1] - start,
-                stratum_B=self.stratum_B[first:last],
-                user_key_B=self.user_key_B[first:last],
-                slot_B=None if self.slot_B is None else self.slot_B[first:last],
+            self._take(
+                self.offsets[first : last + 1] - start,
+                lambda values_T, start=start, stop=stop: values_T[start:stop],
+                lambda values_B, first=first, last=last: values_B[first:last],
             )
             for (first, last), (start, stop) in zip(pairwise(borders), pairwise(places), strict=True)
         ]
 
+    def _take(self, offsets: Tensor, of_positions: Callable[..., Tensor], of_rows: Callable[..., Tensor]) -> SequenceBatch:
+        taken = {name: _changed(getattr(self, name), of_positions) for name in _OF_POSITIONS}
+        taken |= {name: _changed(getattr(self, name), of_rows) for name in _OF_ROWS}
+        return replace(self, offsets=offsets, **taken)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> SequenceBatch:
-        """A copy whose tensors live on `device`, except for the step's counts."""
+        """A copy whose tensors live on `device`, except for the step's counts and weights."""
         return self._map(lambda t: t.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> SequenceBatch:
         """A copy in page-locked memory, for asynchronous transfers."""
         return self._map(lambda t: t.pin_memory())
 
-    def _map(self, change: Any) -> SequenceBatch:
-        tensors = {f.name: change(v) for f in fields(self) if isinstance(v := getattr(self, f.name), Tensor)}
-        return replace(self, **tensors | {"step_counts_K": self.step_counts_K})
+    def _map(self, change: Callable[[Tensor], Tensor]) -> SequenceBatch:
+        names = [f.name for f in fields(self) if f.name not in _OF_THE_HOST]
+        return replace(self, **{name: _changed(getattr(self, name), change) for name in names})
+
+
+_OF_POSITIONS = ("items_T", "targets_T", "events", "weight_T")
+_OF_ROWS = ("stratum_B", "user_key_B", "slot_B", "users")
+_OF_THE_HOST = ("step_counts_K", "step_weights_K", "step", "micro", "has_gaps")
+
+
+def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A tensor, every column of several, or the nothing that stands for a tensor."""
+    if isinstance(value, Tensor):
+        return change(value)
+    return None if value is None else {name: change(column) for name, column in value.items()}
+
+
+def _joined(values: Sequence[Any]) -> Any:
+    first = values[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(values))
+    return None if first is None else {name: torch.cat([columns[name] for columns in values]) for name in first}
+
+
+def _offsets(lengths: Tensor) -> Tensor:
+    """Where rows of such lengths begin, and the end of the last."""
+    return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])

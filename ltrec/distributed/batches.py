@@ -31,6 +31,10 @@ class MicroBatch(Protocol):
         """Examples per stratum that this process holds in all micro-batches of the step together, int64 [K], on the CPU."""
 
     @property
+    def step_weights_K(self) -> Tensor | None:
+        """Sums of the weights of those examples, float64 [K], on the CPU; None: every example weighs one."""
+
+    @property
     def step(self) -> int:
         """The optimiser step; -1 = the trainer knows."""
 
@@ -68,6 +72,7 @@ class StratifiedBatch:
         step: optimiser step; set by the strategy.
         micro: number of the micro-batch within its step.
         slot_B: int64 [B], where a row stood before rows were sorted; None: they are in that order.
+        step_weights_K: float64 [K], on the CPU: sums of the weights of those examples; None: every example weighs one.
     """
 
     data: Any
@@ -76,6 +81,7 @@ class StratifiedBatch:
     step: int = -1
     micro: int = -1
     slot_B: Tensor | None = None
+    step_weights_K: Tensor | None = None
 
     def __getitem__(self, key: Any) -> Any:
         return self.data[key]
@@ -106,7 +112,7 @@ class StratifiedBatch:
         return replace(self, step=step, micro=micro)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> StratifiedBatch:
-        """A copy whose tensors are on the device, except for the step's counts."""
+        """A copy whose tensors are on the device, except for the step's counts and weights."""
 
         def moved(tensor: Tensor) -> Tensor:
             return tensor.to(device, non_blocking=non_blocking)

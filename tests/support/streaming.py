@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
 
 import pytest
@@ -31,8 +32,13 @@ def make(tiny, config, rank=0, size=1, seed=5, **options):
 
 
 def same(a: SequenceBatch, b: SequenceBatch) -> bool:
-    pairs = [(getattr(a, f.name), getattr(b, f.name)) for f in fields(SequenceBatch)]
-    return all(torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y for x, y in pairs)
+    return all(_same(getattr(a, f.name), getattr(b, f.name)) for f in fields(SequenceBatch))
+
+
+def _same(x, y) -> bool:
+    if isinstance(x, Mapping):
+        return [*x] == [*y] and all(torch.equal(x[name], y[name]) for name in x)
+    return torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y
 
 
 def all_same(left, right) -> bool:

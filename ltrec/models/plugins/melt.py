@@ -21,7 +21,7 @@ lambda's meaning: with the mean loss per target, the term is lambda times the me
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import torch
@@ -137,7 +137,7 @@ class Melt(nn.Module):
     def _losses(self, batch: SequenceBatch, rows_R: Tensor, states_TD: Tensor) -> Tensor:
         """l_u of some rows [R]."""
         lengths_R = batch.lengths_B[rows_R]
-        suffixes = _suffixes(batch, rows_R, self.suffix_lengths(batch.user_key_B[rows_R], lengths_R, batch.step))
+        suffixes = batch.last(rows_R, self.suffix_lengths(batch.user_key_B[rows_R], lengths_R, batch.step))
         whole_RD = states_TD[batch.offsets[1:][rows_R] - 1].detach()
         distance_R = (self.map(self.trunk.final_states(suffixes)) - whole_RD).square().sum(1)
         weighted_R: Tensor = self.curriculum(lengths_R, batch.step).to(distance_R.dtype) * distance_R
@@ -154,13 +154,3 @@ class Melt(nn.Module):
         over_R = (lengths_R - self.threshold - 1).double()
         place_R = (over_R / span).clamp(0, 1) if span > 0 else torch.zeros_like(over_R)
         return (math.pi / 2 * (min(1.0, (step - self.switch.since) / self.ramp_steps) + place_R)).sin().abs()
-
-
-def _suffixes(batch: SequenceBatch, rows_R: Tensor, lengths_R: Tensor) -> SequenceBatch:
-    """The last positions of some rows, as rows without targets."""
-    offsets = torch.cat([lengths_R.new_zeros(1), lengths_R.cumsum(0)])
-    first_R = batch.offsets[1:][rows_R] - lengths_R - offsets[:-1]
-    take = torch.repeat_interleave(first_R, lengths_R)
-    items = batch.items_T[take + torch.arange(take.numel(), device=take.device)]
-    rows = SequenceBatch.of_histories(items, offsets, batch.stratum_B[rows_R], batch.user_key_B[rows_R])
-    return replace(rows, step=batch.step, micro=batch.micro)
