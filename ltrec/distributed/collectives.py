@@ -54,9 +54,9 @@ class _Timed:
         self._report(time.perf_counter() - begin)
 
 
-# torch 2.13 renamed both; the old names warn.
-_reduce_scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
-_all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+# Torch 2.13 renamed both; the old names warn.
+reduce_scatter_single = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+all_gather_single = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 
 
 class Collectives:
@@ -88,14 +88,14 @@ class Collectives:
             return DONE
         if self._pairwise and whole.device.type == "cpu":
             return self._under_way(PairwiseReduceScatter(self.world, shard, whole))
-        return self._under_way(_reduce_scatter(shard, whole, async_op=True))
+        return self._under_way(reduce_scatter_single(shard, whole, async_op=True))
 
     def all_gather(self, whole: Tensor, shard: Tensor) -> Pending:
         """whole [n] = the shards [n / W] of all ranks, in rank order."""
         if not self._count("all_gather", whole):
             whole.copy_(shard)
             return DONE
-        return self._under_way(_all_gather(whole, shard, async_op=True))
+        return self._under_way(all_gather_single(whole, shard, async_op=True))
 
     def broadcast(self, tensor: Tensor) -> Pending:
         """Rank 0's values, in place."""

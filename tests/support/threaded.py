@@ -23,6 +23,7 @@ from unittest import mock
 import pytest
 import torch
 import torch.distributed as dist
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.support.timeouts import scaled
 
@@ -30,6 +31,10 @@ try:
     from torch.testing._internal.distributed import multi_threaded_pg
 except ImportError:
     multi_threaded_pg = None
+
+# Sharding enters this mode; before torch 2.13 several threads that enter it at once for the first time crash the process.
+with FakeTensorMode():
+    pass
 
 threaded_or_skip = pytest.mark.skipif(multi_threaded_pg is None, reason="this torch has no threaded process group")
 
@@ -87,6 +92,8 @@ def _threaded_world(module: ModuleType) -> Any:
         assert mine == theirs, f"ranks disagree: {mine} meets {theirs}"
         return running
 
+    if not hasattr(module.ThreadLocalWorld, "comms"):  # forgotten before torch 2.13, whose destroy_process_group asks for it
+        module.ThreadLocalWorld.comms = property(lambda world: [])
     before = dist.distributed_c10d._world
     multithreaded = torch.autograd.is_multithreading_enabled()
     torch._C._distributed_c10d._set_thread_isolation_mode(True)

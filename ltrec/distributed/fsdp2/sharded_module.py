@@ -50,7 +50,10 @@ class ShardedModule:
         root.set_custom_reduce_scatter(self._scatter)  # type: ignore[arg-type]
         root.set_force_sum_reduction_for_comms(True)  # gloo has no average, and strata are sums anyway
         root.set_gradient_divide_factor(1.0)
-        root.set_reduce_scatter_unused_params(True)  # the same parameters in every reduce-scatter of every rank
+        # The same parameters in every reduce-scatter of every rank. Before torch 2.13 `sum_next` sees to it.
+        self._adds_zeros = not hasattr(root, "set_reduce_scatter_unused_params")
+        if not self._adds_zeros:
+            root.set_reduce_scatter_unused_params(True)
         root.set_reshard_after_backward(False)
         setattr(module, _pass_by.__name__, types.MethodType(_pass_by, module))
         for name in (*forwards, _pass_by.__name__):
@@ -64,8 +67,15 @@ class ShardedModule:
         self._gather.collectives = self._scatter.collectives = collectives
 
     def sum_next(self, sums: bool) -> None:
-        """Whether the next ordinary backward pass sums gradients over ranks; until one does, each rank adds up its own, in full."""
+        """Whether the next ordinary backward pass sums gradients over ranks; until one does, each rank adds up its own, in full.
+
+        To be said after the pass's forward, while the parameters are gathered.
+        """
         self._root.set_requires_gradient_sync(sums)
+        if sums and self._adds_zeros:
+            for parameter in self.module.parameters():
+                if parameter.requires_grad and parameter.grad is None and not isinstance(parameter, DTensor):
+                    parameter.grad = torch.zeros_like(parameter)
 
     def backward_aside(self, loss: Tensor | None, *, retain_graph: bool) -> tuple[list[Tensor | None], Pending]:
         """Back-propagate `loss`, summed over ranks, without touching any `.grad`.
@@ -79,10 +89,10 @@ class ShardedModule:
         """
         before = [p.grad for _, p in self.parameters]
         self.clear()
-        self.sum_next(True)
-        self._scatter.defers = True
         loss = getattr(self.module, _pass_by.__name__)() if loss is None else loss
         assert loss is not None
+        self.sum_next(True)
+        self._scatter.defers = True
         loss.backward(retain_graph=retain_graph)
         self._scatter.defers = False
         pending, self._scatter.pending = self._scatter.pending, DONE

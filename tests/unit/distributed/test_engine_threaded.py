@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
+from ltrec.distributed.collectives import all_gather_single, reduce_scatter_single
 from tests.support.threaded import on_ranks, threaded_or_skip
 
 pytestmark = threaded_or_skip
@@ -22,9 +23,9 @@ def every_collective(rank, world, asynchronous):
     total = mine.clone()
     wait(dist.all_reduce(total, async_op=asynchronous))
     shard = torch.empty(2, dtype=torch.float64)
-    wait(dist.reduce_scatter_single(shard, mine, async_op=asynchronous))
+    wait(reduce_scatter_single(shard, mine, async_op=asynchronous))
     whole = torch.empty(2 * world, dtype=torch.float64)
-    wait(dist.all_gather_single(whole, shard, async_op=asynchronous))
+    wait(all_gather_single(whole, shard, async_op=asynchronous))
     sent = mine.clone()
     wait(dist.broadcast(sent, src=world - 1, async_op=asynchronous))
     return {"input": mine, "all_reduce": total, "shard": shard, "all_gather": whole, "broadcast": sent}
