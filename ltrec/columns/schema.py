@@ -69,6 +69,10 @@ class Schema:
         return {column.name: column for column in self.columns if column.role == role}
 
 
+NO_COLUMNS = Schema()
+"""Of a data set of user, item and time alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Projection:
     """The columns that a reader of the stream asks for; what nobody asks for is not read.

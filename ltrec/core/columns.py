@@ -11,10 +11,20 @@ TEST_AT = "test_at"  # position of the test target in `items`, int32; -1 = none,
 ITEMS = "items"  # list<int32>, item ids 1..V, oldest first
 TIMES = "times"  # list<int64>, seconds since the epoch, never decreasing
 
+# Columns that travel with the data (`ltrec.columns`), where a data set has some.
+EVENT = "event."  # prefix of an event column, a list beside `items`
+USER = "user."  # prefix of a user column
+WEIGHT = "weight"  # list<float32>, what each event counts for, >= 0
+
 # Vocabulary rows: one row per item, ordered by id.
 ITEM_ID = "item_id"  # raw id, string
 ITEM = "item"  # dense id, int32, 1..V
 TRAIN_COUNT = "train_count"  # training events of the item, int64
+
+# Values of a categorical, one row per value, ordered by id.
+ID = "id"  # int32, from 2
+VALUE = "value"  # the word, string
+COUNT = "count"  # how often training has it, int64
 
 # Reach rows: one row per sampled user, ordered by key.
 REACH_VALID = "reach_valid"  # distance of the validation target from the history, int8; -1 = not known

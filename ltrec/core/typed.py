@@ -10,7 +10,7 @@ import math
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from ltrec.core.bounds import Between, OneOf, shown
 
@@ -37,6 +37,10 @@ def _build(hint: Any, value: Any, place: str) -> Any:
         return _one_of(get_args(hint), value, place)
     if get_origin(hint) is tuple:
         return _list(get_args(hint), value, place)
+    if get_origin(hint) is Literal:
+        if (fault := OneOf(*get_args(hint)).fault(value)) is not None:
+            raise ValueError(f"{place} {fault}")
+        return value
     if get_origin(hint) is dict:
         element = get_args(hint)[1]
         return {key: _build(element, inner, _join(place, key)) for key, inner in _typed(dict, value, place).items()}

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
+from ltrec.columns.schema import NO_COLUMNS, Schema
 from ltrec.core.bounds import INT32, INT64, Between, check_fields, shown
 from ltrec.core.columns import NO_STRATUM
 from ltrec.core.errors import UserError
@@ -20,7 +21,7 @@ from ltrec.core.strata import Strata
 from ltrec.core.typed import construct
 from ltrec.data.manifest_parts import MEND as MEND
 from ltrec.data.manifest_parts import Options, PrepareSummary, Section, Source, Split
-from ltrec.data.schema import FORMAT_VERSION
+from ltrec.data.schema import COLUMNS_VERSION, FORMAT_VERSION
 
 MANIFEST = "manifest.json"
 _LARGEST_BYTES = 1 << 28
@@ -57,6 +58,18 @@ class Vocab:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnFile:
+    """A file that columns need besides the shards: the table of items, or the values of a categorical."""
+
+    path: str
+    bytes: Annotated[int, Between(0, INT64)]
+    sha256: str
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """A prepared data set.
 
@@ -71,6 +84,9 @@ class Manifest:
         vocab: the item vocabulary.
         block_rows: rows of every row group but the last of a shard.
         shards: all shard files, ordered by path.
+        format_version: 1 without columns, 2 with columns.
+        columns: what travels with events, items and users; the manifest's file says nothing of it where there is nothing.
+        column_files: files of these columns, the table of items first, if there is one.
     """
 
     name: str
@@ -84,26 +100,41 @@ class Manifest:
     block_rows: Annotated[int, Between(1, INT32)]
     shards: tuple[Shard, ...]
     format_version: int = FORMAT_VERSION
+    columns: Schema = NO_COLUMNS
+    column_files: tuple[ColumnFile, ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if len(paths := self.files()) < 1 + len(self.shards):
+        if self.format_version != (COLUMNS_VERSION if self.columns else FORMAT_VERSION):
+            raise ValueError(
+                f"format_version is {self.format_version}, but the data set has {'' if self.columns else 'no '}columns"
+            )
+        if len(paths := self.files()) < 1 + len(self.shards) + len(self.column_files):
             raise ValueError("a file is named twice")
         for path in paths:
             _refuse_outside(path)
         for shard in self.shards:
             if shard.stratum >= self.strata.count or (shard.trainable and shard.stratum == NO_STRATUM):
                 raise ValueError(f"{shard.path!r} is of stratum {shard.stratum}, of which there is none")
+        for column in self.columns:
+            if column.file and column.file not in paths:
+                raise ValueError(f"the values of column {column.name!r} are in {column.file!r}, which is no file of the data set")
 
     @property
     def digest(self) -> str:
         """Hex sha256 of the canonical text: the identity of the data."""
-        return digest_of(json.loads(json.dumps(asdict(self))))
+        return digest_of(self._body())
+
+    @property
+    def item_table(self) -> ColumnFile | None:
+        """The file of the item columns; None without any."""
+        return self.column_files[0] if self.columns.of("item") else None
 
     def files(self) -> dict[str, tuple[int, str]]:
         """Path below the folder -> (bytes, sha256) of every file of the data set."""
         named = {self.vocab.path: (self.vocab.bytes, self.vocab.sha256)}
         named |= {shard.path: (shard.bytes, shard.sha256) for shard in self.shards}
+        named |= {file.path: (file.bytes, file.sha256) for file in self.column_files}
         for file in filter(None, (self.summary.get("rejects_file"), self.summary.get("reach"))):
             named[file["path"]] = (file["bytes"], file["sha256"])
         return named
@@ -120,8 +151,13 @@ class Manifest:
 
     def save(self, folder: Path) -> None:
         """Commit the data set: write the manifest atomically. Everything it names must already be in place."""
-        body = json.loads(json.dumps(asdict(self)))
+        body = self._body()
         atomic_write_text(folder / MANIFEST, canonical_json({**body, "digest": digest_of(body)}))
+
+    def _body(self) -> dict[str, Any]:
+        """What the file holds. Without columns not a word is said of them: such a manifest, and its digest, are as ever."""
+        body: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return body if self.columns else {key: value for key, value in body.items() if key not in ("columns", "column_files")}
 
     @staticmethod
     def load(folder: Path) -> Manifest:
@@ -145,8 +181,9 @@ class Manifest:
             intact = False
         if not intact:
             raise UserError(f"{path} is damaged: its contents do not match its digest; {MEND}")
-        if (version := body.get("format_version")) != FORMAT_VERSION:
-            raise UserError(f"{path} has format version {shown(version)}, this ltrec reads {FORMAT_VERSION}; {MEND}")
+        if (version := body.get("format_version")) not in (FORMAT_VERSION, COLUMNS_VERSION):
+            known = f"{FORMAT_VERSION} and {COLUMNS_VERSION}"
+            raise UserError(f"{path} has format version {shown(version)}, this ltrec reads {known}; {MEND}")
         try:
             manifest = construct(Manifest, body)
             if not sum(manifest.strata.users):

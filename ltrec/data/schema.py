@@ -1,7 +1,11 @@
-"""Arrow schemas of the on-disk format, version 1. All fields are required: no null bitmaps, zero-copy reads (data-layer §3).
+"""Arrow schemas of the on-disk format, version 1, and 2 where a data set has columns.
+
+All fields are required: no null bitmaps, zero-copy reads (data-layer §3).
 
 DIR/manifest.json                          commit point, written last
 DIR/vocab/items-<sha>.parquet              raw item id -> dense id, by falling training count
+DIR/items/items-<sha>.parquet              columns of items, one row per item, ordered by id
+DIR/columns/<role>-<name>-<sha>.parquet    values of a categorical column, ordered by id
 DIR/stratum=0/part-00000-<sha>.parquet     users with something to train on (>= 2 training events)
 DIR/stratum=0/rest-00000-<sha>.parquet     users of the stratum with a single training event: evaluated, never trained on
 DIR/stratum=none/rest-00000-<sha>.parquet  users without training events (held-out users, and those who came after the cut)
@@ -17,13 +21,20 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from ltrec.columns.kinds import kind_of_column
+from ltrec.columns.schema import Column, Schema
 from ltrec.core import columns as c
 
 FORMAT_VERSION = 1
+"""Of a data set without columns."""
+COLUMNS_VERSION = 2
+"""Of a data set with columns."""
 WORK = ".preparing"
 OVER_BUDGET = "_rejects/over-budget.parquet"
 OWN_FILES = (
     "vocab/items*.parquet",
+    "items/items*.parquet",
+    "columns/*.parquet",
     "reach/reach*.parquet",
     "_rejects/rejects*.parquet",
     OVER_BUDGET,
@@ -58,3 +69,35 @@ VOCAB_SCHEMA = pa.schema(
         pa.field(c.TRAIN_COUNT, pa.int64(), nullable=False),
     ]
 )
+
+VALUES_SCHEMA = pa.schema(
+    [
+        pa.field(c.ID, pa.int32(), nullable=False),
+        pa.field(c.VALUE, pa.string(), nullable=False),
+        pa.field(c.COUNT, pa.int64(), nullable=False),
+    ]
+)
+"""Of the file of a categorical column."""
+
+
+def shard_schema(columns: Schema) -> pa.Schema:
+    """Of the shards of a data set with these columns."""
+    schema = SHARD_SCHEMA
+    for column in columns.of("event").values():
+        schema = schema.append(pa.field(c.EVENT + column.name, _required_list(storage_of(column)), nullable=False))
+    if columns.weight:
+        schema = schema.append(pa.field(c.WEIGHT, _required_list(pa.float32()), nullable=False))
+    for column in columns.of("user").values():
+        schema = schema.append(pa.field(c.USER + column.name, storage_of(column), nullable=False))
+    return schema
+
+
+def items_schema(columns: Schema) -> pa.Schema:
+    """Of the table of items: the id and the item columns."""
+    own = [pa.field(column.name, storage_of(column), nullable=False) for column in columns.of("item").values()]
+    return pa.schema([pa.field(c.ITEM, pa.int32(), nullable=False), *own])
+
+
+def storage_of(column: Column) -> pa.DataType:
+    """Type of one stored value."""
+    return kind_of_column(column).storage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
 from hypothesis import given, settings
@@ -36,6 +36,7 @@ class Outer:
     free: Annotated[dict[str, Any], Known]
     versions: dict[str, str]
     word: Annotated[str, OneOf("a", "b")] = "a"
+    letter: Literal["x", "y"] = "x"
     maybe: Annotated[int, Between(1, 5)] | None = None
     flag: bool = False
 
@@ -72,6 +73,7 @@ def test_what_is_right_becomes_the_dataclass() -> None:
         ({"inner": {"path": "\udcff", "share": 0}}, "inner.path holds what no text may hold"),
         ({"several": {}}, "several must be a list; got {}"),
         ({"several": [{"path": "x", "share": 0}, 7]}, "several[1] must be an object; got 7"),
+        ({"letter": "z"}, "letter must be one of x, y; got 'z'"),
         ({"pair": [3]}, "pair must be a list; got [3]"),
         ({"pair": [True, "c"]}, "pair[0] must be a whole number; got True"),
         ({"free": {"count": 10}}, "free.count must be at most 9; got 10"),

@@ -1,0 +1,83 @@
+"""Several words, such as genres or tags: a list of ids, empty where there is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from ltrec.columns.kinds.kind import ColumnConfig, Kind, Parsed, Values, ids_fault
+from ltrec.columns.kinds.words import is_null, words
+from ltrec.columns.schema import Column
+from ltrec.core.bounds import INT32, Between, check_fields
+
+
+@dataclass(frozen=True, slots=True)
+class CategoriesConfig(ColumnConfig):
+    """Options of a list of categories."""
+
+    kind: str = "categories"
+    """Its name."""
+    min_count: Annotated[int, Between(1, INT32)] = 1
+    """Values that fewer of the items with training events have share the id of unknown ones."""
+    separator: str = "|"
+    """What stands between values of one text; a text that begins with `[` is read as a JSON list."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not self.separator:
+            raise ValueError("separator is empty; say what stands between the values of a text")
+
+
+class Categories(Kind):
+    """A list of categories."""
+
+    roles = ("item",)
+    encoder = "ltrec.models.inputs.encoders.CategoriesEncoder"
+    staged, storage = pa.list_(pa.string()), pa.list_(pa.field("element", pa.int32(), nullable=False))
+
+    def __init__(self, options: CategoriesConfig) -> None:
+        self.options = options
+
+    def parse(self, column: pa.Array, null_values: Sequence[str], what: str) -> Parsed:
+        """Lists of words, or texts that hold several."""
+        nothing = is_null(column, null_values) if types.is_string(column.type) else pc.is_null(column)
+        if types.is_string(column.type):
+            column = self._split(column)
+        if types.is_fixed_size_list(column.type) or types.is_large_list(column.type):
+            column = column.cast(pa.list_(column.type.value_type))
+        if not types.is_list(column.type):
+            column = pa.ListArray.from_arrays(pa.array(np.arange(len(column) + 1, dtype=np.int32)), column)
+        return Parsed(pc.if_else(nothing, None, _lists(column, null_values, what)))
+
+    def fault(self, values: Values, column: Column) -> str | None:
+        """Ids outside of the vocabulary."""
+        return ids_fault(values, column)
+
+    def _split(self, text: pa.Array) -> pa.Array:
+        return pa.array([self._words(t) for t in text.to_pylist()], pa.list_(pa.string()))
+
+    def _words(self, text: str | None) -> list[str | None] | None:
+        if text is None:
+            return None
+        if text.lstrip().startswith("["):
+            try:
+                return [None if word is None else str(word) for word in json.loads(text)]
+            except ValueError:
+                return [text]
+        return list(text.split(self.options.separator))
+
+
+def _lists(column: pa.Array, null_values: Sequence[str], what: str) -> pa.Array:
+    """The lists with their elements as words, those that are none left out."""
+    parents, text = pc.list_parent_indices(column), words(pc.list_flatten(column), null_values, what)
+    kept = pc.is_valid(text)
+    counts = np.bincount(parents.filter(kept).to_numpy(), minlength=len(column))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, text.filter(kept))
