@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from ltrec.api.session import session
 from ltrec.core.errors import UserError
-from ltrec.data.fetch import SYNTHETIC, SyntheticConfig, fetch_synthetic
+from ltrec.data.fetch import DATASETS, SYNTHETIC, SyntheticConfig, fetch_synthetic
 from ltrec.data.fetch import fetch as fetch_published
+from ltrec.data.fetch.events import ITEMS, NOTICE, USERS
 from ltrec.terminal.progress_row import StageBar, in_mb
 
 
@@ -19,12 +20,15 @@ class Fetched(os.PathLike[str]):
     """An event log that was fetched or made. It is accepted wherever its file is.
 
     Attributes:
-        events: the Parquet file: user_id, item_id, timestamp.
+        events: the Parquet file: user_id, item_id, timestamp, and further columns of a synthetic log that has them.
         notice: where it is from, and under which terms.
+        items, users: what the source knows of them, a Parquet file each by `item_id` and `user_id`; None where it knows nothing.
     """
 
     events: Path
     notice: str
+    items: Path | None = None
+    users: Path | None = None
 
     def __fspath__(self) -> str:
         """The file."""
@@ -32,17 +36,20 @@ class Fetched(os.PathLike[str]):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {"events": str(self.events), "notice": self.notice}
+        tables = {name: str(path) for name, path in (("items", self.items), ("users", self.users)) if path is not None}
+        return {"events": str(self.events), "notice": self.notice, **tables}
 
 
-def fetch(name: str, out: str | os.PathLike[str] | None = None, *, progress: bool = False, **options: float | None) -> Fetched:
+def fetch(
+    name: str, out: str | os.PathLike[str] | None = None, *, progress: bool = False, **options: float | str | None
+) -> Fetched:
     """Get an event log: a public data set from the first mirror that has it, or a synthetic one.
 
     Args:
         name: a published data set (`ltrec.data.fetch.DATASETS`) or `synthetic`.
         out: folder for events.parquet; None = data/raw/NAME.
         progress: show how far the download is.
-        options: of `synthetic` alone: users, items, seed, events_per_user.
+        options: of `synthetic` alone: users, items, seed, events_per_user, columns, category_share, new_items.
 
     Raises:
         UserError: an unknown name or option, no mirror gives the data, or `out` cannot be written.
@@ -51,14 +58,17 @@ def fetch(name: str, out: str | os.PathLike[str] | None = None, *, progress: boo
     given = {key: value for key, value in options.items() if value is not None}
     with session(progress=progress) as call:
         if name == SYNTHETIC:
-            path = fetch_synthetic(_synthetic(given), folder)
+            config = _synthetic(given)
+            path, tables = fetch_synthetic(config, folder), {ITEMS} if config.columns != "none" else set()
         elif given:
             option = next(iter(given)).replace("_", "-")
             raise UserError(f"--{option} shapes a synthetic log; {name} is what it is. Leave the option out")
         else:
             with StageBar(call.screen, in_mb) as bar:
                 path = fetch_published(name, folder, on_progress=bar.update, on_note=call.screen.note)
-        return Fetched(path, (folder / "NOTICE.txt").read_text(encoding="utf-8"))
+            tables = {*DATASETS[name].sha256}
+        items, users = (folder / table if table in tables else None for table in (ITEMS, USERS))
+        return Fetched(path, (folder / NOTICE).read_text(encoding="utf-8"), items, users)
 
 
 def _synthetic(options: dict[str, Any]) -> SyntheticConfig:
@@ -68,4 +78,5 @@ def _synthetic(options: dict[str, Any]) -> SyntheticConfig:
         name, _, fault = str(error).partition(" ")
         raise UserError(f"--{name.replace('_', '-')} {fault}") from None
     except TypeError:
-        raise UserError(f"a synthetic log is shaped by users, items, seed and events_per_user; got {', '.join(options)}") from None
+        known = ", ".join(field.name for field in fields(SyntheticConfig))
+        raise UserError(f"a synthetic log is shaped by {known}; got {', '.join(options)}") from None

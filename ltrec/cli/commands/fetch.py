@@ -19,9 +19,24 @@ def fetch(
     items: Annotated[int | None, typer.Option(help="Synthetic: size of the catalogue.")] = None,
     seed: Annotated[int | None, typer.Option(help="Synthetic: the same seed gives the same log.")] = None,
     events_per_user: Annotated[float | None, typer.Option(help="Synthetic: mean number of events per user.")] = None,
+    columns: Annotated[str | None, typer.Option(help="Synthetic: none, informative or noise.")] = None,
+    category_share: Annotated[float | None, typer.Option(help="Synthetic: share of steps that columns foretell.")] = None,
+    new_items: Annotated[int | None, typer.Option(help="Synthetic: items that only test targets are.")] = None,
 ) -> None:
     """Get an event log: a public data set from the first mirror that has it, or a synthetic one."""
     with speaking() as screen:
-        log = fetch_log(name, out, users=users, items=items, seed=seed, events_per_user=events_per_user)
+        log = fetch_log(
+            name,
+            out,
+            users=users,
+            items=items,
+            seed=seed,
+            events_per_user=events_per_user,
+            columns=columns,
+            category_share=category_share,
+            new_items=new_items,
+        )
         screen.remark(log.notice)
-        screen.remark(f"events: {log.events}")
+        for what, path in (("events", log.events), ("items", log.items), ("users", log.users)):
+            if path is not None:
+                screen.remark(f"{what}: {path}")

@@ -4,7 +4,8 @@
     SyntheticConfig ──generate──▶ table ─────────────────────────────────────────────────────────────────────────────────▶ OUT/
 
 Every log is `OUT/events.parquet` with the columns `user_id, item_id, timestamp` in source order, and a `NOTICE.txt` beside it.
-Nothing here prints: progress and notes go to the callbacks.
+What the source knows of items and users lies in `OUT/items.parquet` and `OUT/users.parquet`. Nothing here prints: progress and
+notes go to the callbacks.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from pathlib import Path
 from ltrec.core.errors import UserError, nearest
 from ltrec.core.progress import Progress
 from ltrec.data.fetch.cache import Cache, user_cache
-from ltrec.data.fetch.events import EVENT_SCHEMA, write_events
+from ltrec.data.fetch.events import EVENT_SCHEMA, EVENTS, write_log
 from ltrec.data.fetch.movielens import ML_100K
 from ltrec.data.fetch.published import Published, fetch_published
-from ltrec.data.fetch.synthetic import SyntheticConfig, describe, generate
+from ltrec.data.fetch.synthetic import SyntheticConfig, describe, generate, generate_log
 
 DATASETS: dict[str, Published] = {dataset.name: dataset for dataset in (ML_100K,)}
 SYNTHETIC = "synthetic"
@@ -53,4 +54,4 @@ def fetch_synthetic(config: SyntheticConfig, out: Path) -> Path:
     Raises:
         UserError: when `out` cannot be written.
     """
-    return write_events(generate(config), describe(config), out)
+    return write_log(generate_log(config), describe(config), out) / EVENTS

@@ -1,10 +1,10 @@
 """Mirrors: several places that hold the same file, tried in turn until one gives the right bytes.
 
-    cache (any mirror's file) -> mirror 1 -> mirror 2 -> ... -> UserError that lists what was tried
+    cache (any mirror's files) -> mirror 1 -> mirror 2 -> ... -> UserError that lists what was tried
 
-A mirror downloads an archive into a scratch folder; the wanted member is read from it and must match the hash that is pinned for
-that mirror. A wrong hash, a truncated archive, a refused connection: all mean *next mirror*. The pin is on the member, not on
-the archive, so a proxy that repacks archives does no harm.
+A mirror downloads an archive into a scratch folder; the wanted members are read from it and must match the hashes that are pinned
+for that mirror. A wrong hash, a truncated archive, a refused connection: all mean *next mirror*. The pins are on the members,
+not on the archive, so a proxy that repacks archives does no harm.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Mirror(Protocol):
         """Its name in messages."""
 
     @property
-    def member(self) -> Member:
-        """The file that this mirror holds."""
+    def members(self) -> tuple[Member, ...]:
+        """The files that this mirror holds; every mirror of a data set names them in one order."""
 
     def download(self, scratch: Path, on_progress: Progress) -> Path:
         """Download the archive into `scratch` and return its path.
@@ -67,7 +67,7 @@ class HttpArchive:
     """A zip archive at a URL, read with the standard library (which honours the usual proxy variables)."""
 
     url: str
-    member: Member
+    members: tuple[Member, ...]
     timeout_s: float = 15.0  # per connection attempt and per read, not for the whole file
 
     @property
@@ -104,7 +104,7 @@ class PipWheel:
     """
 
     requirement: str
-    member: Member
+    members: tuple[Member, ...]
     pip: tuple[str, ...] = (sys.executable, "-m", "pip")
     timeout_s: float = 300.0  # for the whole download: pip has its own time-outs and retries inside
 
@@ -136,48 +136,51 @@ class PipWheel:
         return wheels[0]
 
 
-def obtain(mirrors: Sequence[Mirror], cache: Cache, on_progress: Progress) -> tuple[Mirror, bytes]:
-    """The member of the first mirror that gives it unharmed, and that mirror. Cached members come before any download.
+def obtain(mirrors: Sequence[Mirror], cache: Cache, on_progress: Progress) -> tuple[Mirror, tuple[bytes, ...]]:
+    """The members of the first mirror that gives them unharmed, and that mirror. Cached members come before any download.
 
     Raises:
-        MirrorError: when no mirror gave it; the text holds one reason per mirror.
+        MirrorError: when no mirror gave them; the text holds one reason per mirror.
     """
     for mirror in mirrors:
-        if (content := cache.read(mirror.member.sha256)) is not None:
-            return mirror, content
+        cached = [cache.read(member.sha256) for member in mirror.members]
+        if None not in cached:
+            return mirror, tuple(content for content in cached if content is not None)
     reasons: list[str] = []
     for mirror in mirrors:
         try:
-            content = _download_member(mirror, on_progress)
+            contents = _download_members(mirror, on_progress)
         except MirrorError as error:
             reasons.append(f"{mirror.name}: {error}")
             cache.on_note(f"{mirror.name} did not work ({error})")
             continue
-        cache.write(mirror.member.sha256, content)
-        return mirror, content
+        for member, content in zip(mirror.members, contents, strict=True):
+            cache.write(member.sha256, content)
+        return mirror, contents
     raise MirrorError("; ".join(reasons))
 
 
-def _download_member(mirror: Mirror, on_progress: Progress) -> bytes:
+def _download_members(mirror: Mirror, on_progress: Progress) -> tuple[bytes, ...]:
     try:
         with tempfile.TemporaryDirectory(prefix="ltrec-fetch-") as scratch:
-            content = _read_member(mirror.download(Path(scratch), on_progress), mirror.member)
+            archive = mirror.download(Path(scratch), on_progress)
+            return tuple(_read_member(archive, member) for member in mirror.members)
     except OSError as error:
         raise MirrorError(f"the scratch folder failed: {error}") from error
-    if len(content) != mirror.member.bytes or hashlib.sha256(content).hexdigest() != mirror.member.sha256:
-        raise MirrorError(f"{mirror.member.path} has the wrong hash: damaged on the way, or changed at the source")
-    return content
 
 
 def _read_member(archive: Path, member: Member) -> bytes:
     """At most one byte more than expected is unpacked, so a hostile archive cannot fill the memory."""
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(member.path) as handle:
-            return handle.read(member.bytes + 1)
+            content = handle.read(member.bytes + 1)
     except KeyError as error:
         raise MirrorError(f"the archive holds no {member.path}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise MirrorError(f"the archive is damaged ({error})") from error
+    if len(content) != member.bytes or hashlib.sha256(content).hexdigest() != member.sha256:
+        raise MirrorError(f"{member.path} has the wrong hash: damaged on the way, or changed at the source")
+    return content
 
 
 def _last_complaint(stderr: str) -> str:

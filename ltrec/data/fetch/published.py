@@ -1,8 +1,8 @@
-"""A public data set: where it can be downloaded, how its file is read, and the terms of its owners."""
+"""A public data set: where it can be downloaded, how its files are read, and the terms of its owners."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress
 from ltrec.data.fetch.cache import Cache
-from ltrec.data.fetch.events import table_digest, write_events
+from ltrec.data.fetch.events import EVENTS, table_digest, write_log
 from ltrec.data.fetch.mirrors import Mirror, MirrorError, obtain
 
 
@@ -22,15 +22,16 @@ class Published:
     Attributes:
         name: what the user types.
         mirrors: places that hold it, tried in turn.
-        read: a member's bytes and its path -> events in canonical order; every mirror must give the same table.
-        sha256: `table_digest` of that table.
+        read: the contents of a mirror's members by their paths -> tables by file name, the events among them; every mirror must
+            give the same tables.
+        sha256: `table_digest` of each of them.
         notice: the owners' terms, printed and written beside the events.
     """
 
     name: str
     mirrors: tuple[Mirror, ...]
-    read: Callable[[bytes, str], pa.Table]
-    sha256: str
+    read: Callable[[Mapping[str, bytes]], Mapping[str, pa.Table]]
+    sha256: Mapping[str, str]
     notice: str
 
 
@@ -41,12 +42,15 @@ def fetch_published(dataset: Published, out: Path, cache: Cache, on_progress: Pr
         UserError: when no mirror gives it, or `out` cannot be written.
     """
     try:
-        mirror, content = obtain(dataset.mirrors, cache, on_progress)
+        mirror, contents = obtain(dataset.mirrors, cache, on_progress)
     except MirrorError as error:
         raise UserError(
             f"{dataset.name} could not be fetched and {cache.folder} holds no copy; tried {' '.join(str(error).split())}. "
             "Without a network, 'ltrec fetch synthetic' makes a log to work with"
         ) from error
-    events = dataset.read(content, mirror.member.path)
-    assert table_digest(events) == dataset.sha256, f"{mirror.name}: right bytes, wrong table"
-    return write_events(events, dataset.notice, out)
+    paths = [member.path for member in mirror.members]
+    tables = dataset.read(dict(zip(paths, contents, strict=True)))
+    assert {name: table_digest(table) for name, table in tables.items()} == dataset.sha256, (
+        f"{mirror.name}: right bytes, wrong table"
+    )
+    return write_log(tables, dataset.notice, out) / EVENTS

@@ -23,6 +23,9 @@ activity quantile.
    with probability 0.35 (a tie, to the second), else an exponential gap, rescaled to the stay. Rows are in order of time; tied
    rows of one user are in their true order.
 
+6. *Columns*, on request: event types, prices, dwell times and item categories that say something of the next item, by a known
+   amount, or nothing; and new items (`synthetic_columns.py`).
+
 **Why it confounds.** Activeness Z drives both taste (2) and how often a user is seen (1): the most active fifth has half of all
 events. P(next | last), pooled over events, is therefore mostly the head's, and wrong for the tail, whose transitions are others;
 from a short history the regime can hardly be seen. In the default shape a table of transitions, given each user's last item,
@@ -36,13 +39,14 @@ change between versions. A user may meet an item again (one event in ten in the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from ltrec.core.bounds import INT64, Between, check_fields
-from ltrec.data.fetch.events import EVENT_SCHEMA
+from ltrec.core.bounds import INT64, SHARE, Between, check_fields
+from ltrec.data.fetch.events import EVENT_SCHEMA, EVENTS, ITEMS
+from ltrec.data.fetch.synthetic_columns import SyntheticColumns, draw_columns
 from ltrec.data.fetch.synthetic_walk import Floats, Ints, make_catalogue, walk
 
 _TAIL_INDEX = 1.7
@@ -64,40 +68,82 @@ class SyntheticConfig:
     """Chooses the world (rings, popularity) and the behaviour in it."""
     events_per_user: Annotated[float, Between(3, 10_000)] = 12.0
     """Mean number of events of a user."""
+    columns: Literal["none", "informative", "noise"] = "none"
+    """Event type, price, dwell time and item category: none, such that say something of the next item, or the same log with columns
+    that say nothing."""
+    category_share: Annotated[float, SHARE] = 0.5
+    """Of a tail user's steps, those that the columns foretell; a head user has few."""
+    new_items: Annotated[int, Between(0, 1_000_000)] = 0
+    """Items beside the catalogue that nobody met before the last event; they have columns."""
 
     def __post_init__(self) -> None:
         """Refuse what the generator cannot make."""
         check_fields(self)
+        if self.new_items and self.columns == "none":
+            raise ValueError(
+                f"new_items is {self.new_items}, and only columns tell them apart; columns must be informative or noise"
+            )
 
 
-def generate(config: SyntheticConfig) -> pa.Table:
-    """The log: `EVENT_SCHEMA` rows in order of time. A million events take about a second."""
+def generate_log(config: SyntheticConfig) -> dict[str, pa.Table]:
+    """The tables by file name: the events in order of time, and the items where there are columns. A million events take about a
+    second."""
     rng = np.random.Generator(np.random.PCG64(config.seed))
     catalogue = make_catalogue(config.items, rng)
     quantile_N, length_N = _activity(config.users, config.events_per_user)
     user_T = np.repeat(np.arange(config.users), length_N)
     offset_N = np.cumsum(length_N) - length_N
     time_T = _times(user_T, offset_N, length_N, rng)
-    item_T = walk(catalogue, quantile_N, length_N, offset_N, time_T, rng)
+    columns = _columns(config, quantile_N, length_N)
+    detour = None if columns is None else columns.detour
+    item_T = walk(catalogue, quantile_N, length_N, offset_N, time_T, rng, detour)
     seconds_T = _START_S + np.floor(time_T * _SPAN_S).astype(np.int64)
+    if columns is not None:
+        columns.end_with_new_items(item_T, seconds_T, offset_N, length_N)
     order = np.argsort(seconds_T, kind="stable")  # rows of one user are already in true order
     name_N = np.argsort(rng.random(config.users), kind="stable")  # the number of a user tells nothing about activity
-    return pa.table(
+    label_M, count = _numbered(catalogue.label_M, config)
+    table = pa.table(
         [
             _labels("u", name_N[user_T[order]], config.users),
-            _labels("i", catalogue.label_M[item_T[order]], config.items),
+            _labels("i", label_M[item_T[order]], count),
             pa.array(seconds_T[order]),
         ],
         schema=EVENT_SCHEMA,
     )
+    if columns is None:
+        return {EVENTS: table}
+    known = columns.shown(informative=config.columns == "informative")
+    return {EVENTS: known.with_events(table, item_T, order), ITEMS: known.items_table(_labels("i", label_M, count))}
+
+
+def generate(config: SyntheticConfig) -> pa.Table:
+    """The events alone."""
+    return generate_log(config)[EVENTS]
+
+
+def _columns(config: SyntheticConfig, quantile_N: Floats, length_N: Ints) -> SyntheticColumns | None:
+    """From a stream of draws of their own: a log without columns is what it always was."""
+    if config.columns == "none":
+        return None
+    rng = np.random.Generator(np.random.PCG64([config.seed, 1]))
+    return draw_columns(config.items, config.new_items, config.category_share, quantile_N, length_N, rng)
+
+
+def _numbered(label_M: Ints, config: SyntheticConfig) -> tuple[Ints, int]:
+    """Public numbers of the items, the new ones last, and how many there are."""
+    count = config.items + config.new_items
+    return np.concatenate([label_M, np.arange(config.items, count)]), count
 
 
 def describe(config: SyntheticConfig) -> str:
     """The notice of a generated log: its recipe."""
+    options = f"--users {config.users} --items {config.items} --seed {config.seed} --events-per-user {config.events_per_user:g}"
+    if config.columns != "none":
+        options += f" --columns {config.columns} --category-share {config.category_share:g} --new-items {config.new_items}"
     return (
         "Synthetic event log: no real user is in it. Made by\n"
-        f"    ltrec fetch synthetic --users {config.users} --items {config.items} --seed {config.seed}"
-        f" --events-per-user {config.events_per_user:g}\n"
+        f"    ltrec fetch synthetic {options}\n"
         "The generative model is documented in ltrec/data/fetch/synthetic.py. Free to use and pass on.\n"
     )
 

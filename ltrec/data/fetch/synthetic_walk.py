@@ -6,6 +6,7 @@ E periods, R = 2 regimes (0 tail, 1 head).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Detour = Callable[[Ints, Ints, Ints], Ints]
+"""Takes users away from where the model sends them: event they come from [n], its item [n], next item [n] -> next item."""
 
 _FOLLOW = 0.55
 _STEP_SHARES = np.cumsum([0.4, 0.3, 0.2, 0.1])
@@ -60,13 +63,19 @@ def make_catalogue(items: int, rng: np.random.Generator) -> SyntheticCatalogue:
 
 
 def walk(
-    catalogue: SyntheticCatalogue, quantile_N: Floats, length_N: Ints, offset_N: Ints, time_T: Floats, rng: np.random.Generator
+    catalogue: SyntheticCatalogue,
+    quantile_N: Floats,
+    length_N: Ints,
+    offset_N: Ints,
+    time_T: Floats,
+    rng: np.random.Generator,
+    detour: Detour | None = None,
 ) -> Ints:
     """Items of all events [T], user by user, given each user's activity quantile, number of events and first event.
 
     All users walk at once, one position after the other; they are sorted by length, so those still going are a prefix.
     """
-    head_N = 1.0 / (1.0 + np.exp(-12.0 * (quantile_N - 0.7)))
+    head_N = head_share(quantile_N)
     period_T = np.minimum((time_T * _PERIODS).astype(np.int64), _PERIODS - 1)
     home_N = _popular_cluster(catalogue, (rng.random(len(head_N)) < head_N).astype(np.int64), rng)
     item_T = np.empty(len(time_T), dtype=np.int64)
@@ -78,9 +87,18 @@ def walk(
         cluster_N = _next_cluster(catalogue, item_N[:n], home_N[:n], regime_N, rng)
         jump_N = _draw_item(catalogue, cluster_N, period_T[offset_N[:n] + position], rng)
         followed_N = _follow(catalogue, item_N[:n], regime_N, rng)
-        item_N = np.where(rng.random(n) < _FOLLOW, followed_N, jump_N)
+        next_N = np.where(rng.random(n) < _FOLLOW, followed_N, jump_N)
+        if detour is not None:
+            next_N = detour(offset_N[:n] + position - 1, item_N[:n], next_N)
+        item_N = next_N
         item_T[offset_N[:n] + position] = item_N
     return item_T
+
+
+def head_share(quantile_N: Floats) -> Floats:
+    """h(q): how often a user of that activity acts in the head's regime."""
+    share_N: Floats = 1.0 / (1.0 + np.exp(-12.0 * (quantile_N - 0.7)))
+    return share_N
 
 
 def _follow(catalogue: SyntheticCatalogue, item_N: Ints, regime_N: Ints, rng: np.random.Generator) -> Ints:

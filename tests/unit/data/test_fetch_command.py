@@ -5,10 +5,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ltrec import fetch
 from ltrec.api import fetch as api
 from ltrec.cli.commands import fetch as command
 from ltrec.core.errors import UserError
 from ltrec.data.fetch import SyntheticConfig, generate
+from ltrec.data.fetch.synthetic import generate_log
 
 
 def run(*arguments):
@@ -26,6 +28,19 @@ def test_synthetic_with_every_option(tmp_path):
     assert pq.read_table(tmp_path / "events.parquet").equals(generate(SyntheticConfig(20, 15, 5, 4.5)))
     assert "no real user is in it" in result.output
     assert str(tmp_path / "events.parquet") in result.output.replace("\n", "")
+
+
+def test_synthetic_columns(tmp_path):
+    shape = ["--users", "30", "--items", "20", "--seed", "5"]
+    output = run(
+        "synthetic", "--out", str(tmp_path), *shape, "--columns", "noise", "--category-share", "0.3", "--new-items", "4"
+    ).output
+    config = SyntheticConfig(30, 20, 5, columns="noise", category_share=0.3, new_items=4)
+    assert {p.name: pq.read_table(p) for p in tmp_path.glob("*.parquet")} == generate_log(config)
+    assert "--columns noise --category-share 0.3 --new-items 4" in output.replace("\n", " ")
+    assert str(tmp_path / "items.parquet") in output.replace("\n", "")
+    log = fetch("synthetic", tmp_path / "again", users=30, items=20, seed=5)
+    assert (log.items, log.users, "items" in log.to_dict()) == (None, None, False)
 
 
 def test_default_folder_is_named_after_the_data(tmp_path, monkeypatch):

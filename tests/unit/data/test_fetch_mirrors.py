@@ -24,7 +24,7 @@ def archive(path, content=CONTENT, name="d/u.data"):
 
 
 def http(path, **changes):
-    return HttpArchive(path.as_uri(), member(**changes))
+    return HttpArchive(path.as_uri(), (member(**changes),))
 
 
 def fake_pip(tmp_path, body):
@@ -33,7 +33,7 @@ def fake_pip(tmp_path, body):
     script.write_text(
         f"import sys, pathlib\narguments = sys.argv[1:]\ntarget = pathlib.Path(arguments[arguments.index('-d') + 1])\n{body}\n"
     )
-    return PipWheel("recbole==1.2.1", member(), pip=(sys.executable, str(script)))
+    return PipWheel("recbole==1.2.1", (member(),), pip=(sys.executable, str(script)))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def silent(*_):
 def test_first_mirror_answers_and_progress_is_told(tmp_path, cache, notes):
     mirror = http(archive(tmp_path / "a.zip"))
     heard = []
-    assert obtain([mirror], cache, lambda *report: heard.append(report)) == (mirror, CONTENT)
+    assert obtain([mirror], cache, lambda *report: heard.append(report)) == (mirror, (CONTENT,))
     size = (tmp_path / "a.zip").stat().st_size
     assert heard[0] == (mirror.name, 0, size)
     assert heard[-1] == (mirror.name, size, size)
@@ -76,7 +76,7 @@ def test_first_mirror_answers_and_progress_is_told(tmp_path, cache, notes):
 def test_a_bad_mirror_means_the_next_one(tmp_path, cache, notes, damage, reason):
     bad, good = http(archive(tmp_path / "bad.zip")), http(archive(tmp_path / "good.zip"))
     damage(tmp_path / "bad.zip")
-    assert obtain([bad, good], cache, silent) == (good, CONTENT)
+    assert obtain([bad, good], cache, silent) == (good, (CONTENT,))
     assert len(notes) == 1
     assert bad.name in notes[0]
     assert reason in notes[0]
@@ -90,7 +90,7 @@ def test_a_flipped_byte_anywhere_in_the_archive_never_passes(tmp_path, cache):
         (tmp_path / "b.zip").write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
         fresh = Cache(tmp_path / f"cache{at}", silent)
         try:
-            assert obtain([http(tmp_path / "b.zip")], fresh, silent)[1] == CONTENT
+            assert obtain([http(tmp_path / "b.zip")], fresh, silent)[1] == (CONTENT,)
         except MirrorError:
             refused += 1
     assert refused > len(CONTENT)
@@ -114,7 +114,7 @@ import zipfile
 with zipfile.ZipFile(target / "recbole-1.2.1-py3-none-any.whl", "w") as z:
     z.writestr("d/u.data", {CONTENT!r})"""
     pip = fake_pip(tmp_path, body)
-    assert obtain([pip], cache, silent) == (pip, CONTENT)
+    assert obtain([pip], cache, silent) == (pip, (CONTENT,))
     arguments = (tmp_path / "arguments").read_text().split()
     assert arguments[0] == "download"
     assert {"--no-deps", "--only-binary=:all:", "--no-input", "recbole==1.2.1"} <= set(arguments)
@@ -133,41 +133,59 @@ with zipfile.ZipFile(target / "recbole-1.2.1-py3-none-any.whl", "w") as z:
 )
 def test_a_pip_that_fails_is_a_mirror_that_fails(tmp_path, cache, body, reason):
     pip = fake_pip(tmp_path, body)
-    impatient = PipWheel(pip.requirement, pip.member, pip.pip, timeout_s=1.0 if "sleep" in body else 60.0)
+    impatient = PipWheel(pip.requirement, pip.members, pip.pip, timeout_s=1.0 if "sleep" in body else 60.0)
     with pytest.raises(MirrorError, match=reason):
         obtain([impatient], cache, silent)
 
 
 def test_no_pip_at_all(tmp_path, cache):
     with pytest.raises(MirrorError, match="No such file"):
-        obtain([PipWheel("recbole==1.2.1", member(), pip=(str(tmp_path / "absent"),))], cache, silent)
+        obtain([PipWheel("recbole==1.2.1", (member(),), pip=(str(tmp_path / "absent"),))], cache, silent)
 
 
 def test_cached_member_of_any_mirror_comes_before_a_download(tmp_path, cache):
     second = http(archive(tmp_path / "second.zip"))
     obtain([second], cache, silent)
     (tmp_path / "second.zip").unlink()
-    first = HttpArchive((tmp_path / "first.zip").as_uri(), member(OTHER))
+    first = HttpArchive((tmp_path / "first.zip").as_uri(), (member(OTHER),))
     archive(tmp_path / "first.zip", OTHER)
     heard = []
-    assert obtain([first, second], cache, lambda *report: heard.append(report)) == (second, CONTENT)
+    assert obtain([first, second], cache, lambda *report: heard.append(report)) == (second, (CONTENT,))
     assert heard == []
 
 
 def test_cache_is_hashed_again_and_repaired(tmp_path, cache, notes):
     mirror = http(archive(tmp_path / "a.zip"))
     obtain([mirror], cache, silent)
-    kept = cache.path(mirror.member.sha256)
+    kept = cache.path(mirror.members[0].sha256)
     kept.write_bytes(OTHER)
-    assert obtain([mirror], cache, silent) == (mirror, CONTENT)
+    assert obtain([mirror], cache, silent) == (mirror, (CONTENT,))
     assert "damaged" in notes[0]
     assert kept.read_bytes() == CONTENT
-    assert [p.name for p in kept.parent.iterdir()] == [mirror.member.sha256]
+    assert [p.name for p in kept.parent.iterdir()] == [mirror.members[0].sha256]
 
 
 def test_a_cache_that_cannot_be_used_costs_only_a_note(tmp_path, notes):
     (tmp_path / "cache").write_text("a file where the folder should be")
     mirror = http(archive(tmp_path / "a.zip"))
-    assert obtain([mirror], Cache(tmp_path / "cache", notes.append), silent) == (mirror, CONTENT)
+    assert obtain([mirror], Cache(tmp_path / "cache", notes.append), silent) == (mirror, (CONTENT,))
     assert notes
     assert all("cache" in note for note in notes)
+
+
+def test_several_members_come_from_one_mirror_and_all_must_be_right(tmp_path, cache, notes):
+    """A mirror with one wrong file is passed over, for files of two places need not fit; the cache must hold them all."""
+
+    def of(path, *contents):
+        with zipfile.ZipFile(path, "w") as z:
+            for name, content in zip(("d/u.data", "d/u.item"), contents, strict=True):
+                z.writestr(name, content)
+        return HttpArchive(path.as_uri(), (member(), member(OTHER, "d/u.item")))
+
+    bad, good = of(tmp_path / "a.zip", CONTENT, CONTENT), of(tmp_path / "b.zip", CONTENT, OTHER)
+    assert obtain([bad, good], cache, silent) == (good, (CONTENT, OTHER))
+    assert "d/u.item has the wrong hash" in notes[0]
+    cache.path(member(OTHER).sha256).unlink()
+    (tmp_path / "b.zip").unlink()
+    with pytest.raises(MirrorError):
+        obtain([bad, good], cache, silent)
