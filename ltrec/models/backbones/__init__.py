@@ -24,15 +24,16 @@ class Backbone(Variant[nn.Module]):
         has_states: whether it is an `Encoder`, with a state at every position; else it is a `CandidateScorer`.
     """
 
-    offers: ClassVar[tuple[str, ...]] = ("num_items", "max_len")
+    offers: ClassVar[tuple[str, ...]] = ("num_items", "max_len", "inputs")
     needs: tuple[str, ...] = ("num_items", "max_len")
     has_states: bool = True
 
 
 BACKBONES: Registry[Backbone] = Registry("model.name", Backbone)
-BACKBONES.register("sasrec", config=SASRecConfig, build=SASRec)
-BACKBONES.register("gru4rec", config=GRU4RecConfig, build=GRU4Rec)
-BACKBONES.register("din", config=DINConfig, build=DIN, has_states=False)
+WITH_INPUTS = ("num_items", "max_len", "inputs")
+BACKBONES.register("sasrec", config=SASRecConfig, build=SASRec, needs=WITH_INPUTS)
+BACKBONES.register("gru4rec", config=GRU4RecConfig, build=GRU4Rec, needs=WITH_INPUTS)
+BACKBONES.register("din", config=DINConfig, build=DIN, needs=WITH_INPUTS, has_states=False)
 
 __all__ = [
     "BACKBONES",

@@ -27,9 +27,9 @@ from torch.utils.checkpoint import checkpoint
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.bounds import Between, check_fields
-from ltrec.core.columns import PAD
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import MOST_DROPOUT, Dropout
+from ltrec.models.inputs import NO_INPUTS, Inputs, layers_of
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.target_attention import TargetAttention, attend, causal, rectangle
 
@@ -76,6 +76,7 @@ class DIN(nn.Module):
     Args:
         num_items: V; ids run from 1 to V, 0 is padding.
         max_len: longest row that can be scored.
+        inputs: what is known besides ids.
         width, layers, dropout, init_std: see `DINConfig`.
 
     Raises:
@@ -88,6 +89,7 @@ class DIN(nn.Module):
         self,
         num_items: int,
         max_len: int,
+        inputs: Inputs = NO_INPUTS,
         *,
         width: int = 32,
         layers: tuple[int, ...] = (128, 64),
@@ -97,7 +99,7 @@ class DIN(nn.Module):
         super().__init__()
         self.max_len, self.width = max_len, width
         self.drop = Dropout(dropout)
-        self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)
+        self.items, self.events = inputs.item_vectors(num_items, width), inputs.event_inputs(width)
         self.target, self.history = nn.Linear(width, width), nn.Linear(width, width)
         self.attention = TargetAttention(width)
         self.from_target = nn.Linear(width, layers[0])  # the two halves of the layer over [t ; r]
@@ -109,7 +111,7 @@ class DIN(nn.Module):
 
     @torch.no_grad()
     def _initialise(self, std: float) -> None:
-        for module in self.modules():
+        for module in layers_of(self):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 if module.bias is not None:
@@ -118,8 +120,7 @@ class DIN(nn.Module):
         nn.init.xavier_uniform_(whole := torch.cat(halves, 1))
         for half, values in zip(halves, whole.chunk(2, 1), strict=True):
             half.copy_(values)
-        nn.init.normal_(self.items.weight, std=std)
-        self.items.weight[PAD].zero_()
+        self.items.initialise(std)
 
     # -- the two sides, and where they meet -------------------------------------------------------------------------------------
 
@@ -128,6 +129,8 @@ class DIN(nn.Module):
         vectors_TD = self.items(batch.items_T)
         if adapt is not None:
             vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())
+        if self.events is not None:
+            vectors_TD = vectors_TD + self.events(batch)
         keys_and_values: Tensor = self.attention.into(torch.tanh(self.history(self.drop(vectors_TD))))
         return keys_and_values
 
@@ -152,7 +155,7 @@ class DIN(nn.Module):
     @property
     def _pair_bytes(self) -> int:
         """About what the inner values of one candidate at one position take."""
-        return self._pair_width * self.items.weight.element_size()
+        return self._pair_width * self.last.weight.element_size()
 
     # -- training ---------------------------------------------------------------------------------------------------------------
 
@@ -185,8 +188,8 @@ class DIN(nn.Module):
 
     def scores(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """Scores after the last position of every row: [B, V+1], column 0 = -inf."""
-        table = self.items.weight
-        scores_BV = table.new_full((batch.num_rows, len(table)), -torch.inf, dtype=torch.promote_types(table.dtype, torch.float32))
+        dtype, shape = torch.promote_types(self.last.weight.dtype, torch.float32), (batch.num_rows, self.items.num_items + 1)
+        scores_BV = self.last.weight.new_full(shape, -torch.inf, dtype=dtype)
         for rows_R in _rows_by_stratum(batch, adapt):
             part = batch.select(rows_R)
             key_value = self._history(part, adapt)
@@ -196,12 +199,12 @@ class DIN(nn.Module):
 
     def _catalogue(self, batch: SequenceBatch, key_value_TC: Tensor, adapt: Adapt | None) -> Iterator[tuple[slice, Tensor, Tensor]]:
         """Scores of chunks of items for chunks of the rows of one stratum, rows of like lengths together."""
-        num_items, order_B = len(self.items.weight), batch.lengths_B.argsort()
+        stop, order_B = self.items.num_items + 1, batch.lengths_B.argsort()
         budget = RANK_BYTES if key_value_TC.device.type == "cpu" else RANK_BYTES_DEVICE
         pairs = max(1, budget // self._pair_bytes)
         stratum_1 = batch.stratum_B[:1]
-        for start in range(1, num_items, pairs):
-            items = slice(start, min(start + pairs, num_items))
+        for start in range(1, stop, pairs):
+            items = slice(start, min(start + pairs, stop))
             ids = torch.arange(items.start, items.stop, device=key_value_TC.device)
             query, first = self._candidates(ids[None], stratum_1, adapt)
             for rows in torch.split(order_B, max(1, pairs // len(ids))):

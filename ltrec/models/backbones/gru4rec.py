@@ -22,9 +22,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.bounds import Between, check_fields
-from ltrec.core.columns import PAD
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import MOST_DROPOUT, Dropout
+from ltrec.models.inputs import NO_INPUTS, Inputs
 from ltrec.models.packing import time_layout
 from ltrec.models.scoring import all_scores, last_states
 
@@ -59,6 +59,7 @@ class GRU4Rec(nn.Module):
     Args:
         num_items: V; ids run from 1 to V, 0 is padding.
         max_len: longest row that can be encoded.
+        inputs: what is known besides ids.
         width, hidden, layers, dropout, init_std: see `GRU4RecConfig`.
 
     Raises:
@@ -71,6 +72,7 @@ class GRU4Rec(nn.Module):
         self,
         num_items: int,
         max_len: int,
+        inputs: Inputs = NO_INPUTS,
         *,
         width: int = 64,
         hidden: int = 128,
@@ -81,15 +83,14 @@ class GRU4Rec(nn.Module):
         super().__init__()
         self.max_len, self.width = max_len, width
         self.drop = Dropout(dropout)
-        self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)
+        self.items, self.events = inputs.item_vectors(num_items, width), inputs.event_inputs(width)
         self.layers = nn.ModuleList(_Layer(width if first else hidden, hidden) for first in [True] + [False] * (layers - 1))
         self.dense = nn.Linear(hidden, width)
         self._initialise(init_std)
 
     @torch.no_grad()
     def _initialise(self, std: float) -> None:
-        nn.init.normal_(self.items.weight, std=std)
-        self.items.weight[PAD].zero_()
+        self.items.initialise(std)
         gates = [gate for p in self.layers.parameters() if p.dim() == 2 for gate in p.chunk(3)]
         for matrix in (*gates, self.dense.weight):
             nn.init.xavier_uniform_(matrix)
@@ -99,7 +100,7 @@ class GRU4Rec(nn.Module):
     @property
     def item_table(self) -> Tensor:
         """[V+1, D]; row 0 is padding, always zero."""
-        return self.items.weight
+        return self.items.table()
 
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
@@ -107,6 +108,8 @@ class GRU4Rec(nn.Module):
         vectors_TD = self.items(batch.items_T)
         if adapt is not None:
             vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())
+        if self.events is not None:
+            vectors_TD = vectors_TD + self.events(batch)
         hidden = layout.by_time(self.drop(vectors_TD))
         for layer in self.layers:
             hidden = layer(hidden)

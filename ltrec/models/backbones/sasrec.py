@@ -22,11 +22,11 @@ from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.bounds import Between, check_fields
-from ltrec.core.columns import PAD
 from ltrec.core.errors import UserError, nearest
 from ltrec.models.attention import CausalSelfAttention
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import MOST_DROPOUT, Dropout
+from ltrec.models.inputs import NO_INPUTS, Inputs, layers_of
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores, last_states
 
@@ -75,6 +75,7 @@ class SASRec(nn.Module):
     Args:
         num_items: V; ids run from 1 to V, 0 is padding.
         max_len: longest row that can be encoded.
+        inputs: what is known besides ids.
         width, blocks, heads, dropout, expansion, norm, positions, init_std: see `SASRecConfig`.
 
     Raises:
@@ -87,6 +88,7 @@ class SASRec(nn.Module):
         self,
         num_items: int,
         max_len: int,
+        inputs: Inputs = NO_INPUTS,
         *,
         width: int = 64,
         blocks: int = 2,
@@ -105,7 +107,7 @@ class SASRec(nn.Module):
             raise UserError(f"`positions`={positions!r} is unknown{nearest(positions, POSITIONS)}; choose from {known}")
         self.max_len, self.width = max_len, width
         self.drop = Dropout(dropout)
-        self.items = nn.Embedding(num_items + 1, width, padding_idx=PAD)
+        self.items, self.events = inputs.item_vectors(num_items, width), inputs.event_inputs(width)
         absolute = positions == "absolute"
         self.positions = nn.Embedding(max_len, width) if absolute else None
         kind = _PreNormBlock if norm == "pre" else _PostNormBlock
@@ -116,18 +118,18 @@ class SASRec(nn.Module):
 
     @torch.no_grad()
     def _initialise(self, std: float) -> None:
-        for module in self.modules():
+        self.items.initialise(std)
+        for module in layers_of(self):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
             elif isinstance(module, nn.Embedding):
                 nn.init.normal_(module.weight, std=std)
-        self.items.weight[PAD].zero_()
 
     @property
     def item_table(self) -> Tensor:
         """[V+1, D]; row 0 is padding, always zero."""
-        return self.items.weight
+        return self.items.table()
 
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
@@ -135,8 +137,12 @@ class SASRec(nn.Module):
         vectors_TD = self.items(batch.items_T)
         if adapt is not None:
             vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())
-        scaled_TD = vectors_TD * math.sqrt(self.items.embedding_dim)
-        states_TD = self.drop(scaled_TD if self.positions is None else scaled_TD + self.positions(_from_end(batch)))
+        states_TD = vectors_TD * math.sqrt(self.width)
+        if self.positions is not None:
+            states_TD = states_TD + self.positions(_from_end(batch))
+        if self.events is not None:
+            states_TD = states_TD + self.events(batch)
+        states_TD = self.drop(states_TD)
         for block in self.blocks:
             states_TD = block(states_TD, layout)
         final_TD: Tensor = self.final_norm(states_TD)

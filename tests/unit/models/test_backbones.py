@@ -47,7 +47,7 @@ def test_the_tables_agree_with_the_protocols_and_configs(name):
     options = inspect.signature(type(model)).parameters
     defaults = {key: value for key, value in dataclasses.asdict(config).items() if key != "name"}
     assert {key: options[key].default for key in defaults} == defaults
-    assert set(options) - set(defaults) == {"num_items", "max_len"}
+    assert set(options) - set(defaults) == {"num_items", "max_len", "inputs"}
 
 
 @EVERY

@@ -1,0 +1,120 @@
+"""Items made of more than an id: id vector + the sum of what each column's module makes of the item's value.
+
+    e_v = id_v + sum_c embed_c(value_c[v])        id_v = 0 for an item without a training event: a vector without an id
+
+The values lie beside the modules, as buffers that no checkpoint holds. Vectors are computed for the items that are asked for; the
+table of all of them in chunks, whose intermediate values are freed one by one where no gradient is wanted. In evaluation (no
+gradient, module in `eval`) the table is kept until a weight changes, and all vectors are read from it.
+
+A frozen vector (text, image) goes through a projection, and the id vector is the small learned difference to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ltrec.core.columns import PAD
+from ltrec.models.inputs.item_vectors import IdVectors
+
+CHUNK_ROWS = 1 << 16
+"""Items of the table that are computed at a time."""
+
+
+class ItemColumn(nn.Module):
+    """One column of all items and the module that embeds it.
+
+    Args:
+        values: [V+1, ...] by item id.
+        embed: values [N, ...] -> vectors [N, D].
+    """
+
+    values: Tensor
+
+    def __init__(self, values: Tensor, embed: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("values", values, persistent=False)
+        self.embed = embed
+
+    def forward(self, items: Tensor | slice) -> Tensor:
+        """Vectors [N, D] of items: ids [N], or a range of them, which copies no value."""
+        return cast(Tensor, self.embed(self.values[items]))
+
+
+class ColumnItems(nn.Module):
+    """`ItemVectors` with columns.
+
+    Args:
+        num_items: V.
+        width: D.
+        columns: by name, at least one.
+        trained: bool [V+1], items that have an id vector; None = all.
+        chunk: items of the table that are computed at a time.
+    """
+
+    has_id: Tensor | None
+
+    def __init__(
+        self,
+        num_items: int,
+        width: int,
+        columns: Mapping[str, ItemColumn],
+        *,
+        trained: Tensor | None = None,
+        chunk: int = CHUNK_ROWS,
+    ) -> None:
+        super().__init__()
+        self.num_items, self.width, self.chunk = num_items, width, chunk
+        self.ids = IdVectors(num_items, width)
+        self.columns = nn.ModuleDict({f"of_{name}": column for name, column in columns.items()})
+        everybody = trained is None or bool(trained[1:].all())
+        self.register_buffer("has_id", None if everybody else trained, persistent=False)
+        self._kept: tuple[Any, Tensor] | None = None
+
+    def initialise(self, std: float) -> None:
+        """The id vectors'; columns have been drawn by their modules."""
+        self.ids.initialise(std)
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Vectors [..., D]; zero for padding."""
+        if self._may_keep() or items.numel() > self.num_items:
+            return F.embedding(items, self.table())
+        flat_N = items.flatten()
+        vectors_ND = self._vectors(flat_N).masked_fill((flat_N == PAD)[:, None], 0.0)
+        return vectors_ND.view(*items.shape, self.width)
+
+    def table(self) -> Tensor:
+        """[V+1, D]; row 0 is zero. Kept where nothing is trained, until a weight changes."""
+        if not self._may_keep():
+            return self._table()
+        key = tuple((t.data_ptr(), t._version, t.dtype) for t in self.parameters())
+        if self._kept is None or self._kept[0] != key:
+            self._kept = key, self._table()
+        return self._kept[1]
+
+    def train(self, mode: bool = True) -> ColumnItems:
+        """Whoever goes from evaluation to training or back starts with a table of the weights as they are then."""
+        self._kept = None
+        return super().train(mode)
+
+    def _may_keep(self) -> bool:
+        return not self.training and not torch.is_grad_enabled()
+
+    def _table(self) -> Tensor:
+        stop = self.num_items + 1
+        parts = [self._vectors(slice(start, min(start + self.chunk, stop))) for start in range(1, stop, self.chunk)]
+        return torch.cat([parts[0].new_zeros(1, self.width), *parts])
+
+    def _vectors(self, items: Tensor | slice) -> Tensor:
+        """Vectors of ids [N], or of a range; padding is not seen to."""
+        weight = self.ids.weight
+        sum_ND = weight[items] if isinstance(items, slice) else self.ids(items)
+        if self.has_id is not None:
+            sum_ND = sum_ND.masked_fill(~self.has_id[items][:, None], 0.0)
+        for column in self.columns.values():
+            sum_ND = sum_ND + column(items)
+        return sum_ND

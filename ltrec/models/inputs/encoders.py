@@ -1,0 +1,62 @@
+"""What embeds a column of a data set, by its kind; the kinds (`ltrec.columns.kinds`) name these functions.
+
+Each makes a module from stored values [N, ...] to vectors [N, D] whose entries begin as small as those of id vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ltrec.models.inputs.categories import Bag, Category
+from ltrec.models.inputs.frozen import Frozen
+from ltrec.models.inputs.number import Number
+from ltrec.models.inputs.times import Moment
+
+
+class Described(Protocol):
+    """A column as its data set describes it; see `ltrec.columns.schema.Column`."""
+
+    @property
+    def size(self) -> int:
+        """Ids of a categorical; width of a vector."""
+
+    @property
+    def statistics(self) -> Mapping[str, float]:
+        """Of its training values: `mean` and `deviation`, and the same of logarithms."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """As declared."""
+
+
+def category(column: Described, width: int) -> Category:
+    """Of one category."""
+    return Category(column.size, width)
+
+
+def categories(column: Described, width: int) -> Bag:
+    """Of several."""
+    return Bag(column.size, width)
+
+
+def number(column: Described, width: int) -> Number:
+    """Of a number."""
+    log = bool(column.options.get("log"))
+    prefix = "log_" if log else ""
+    return Number(width, mean=_of(column, f"{prefix}mean", 0.0), deviation=_of(column, f"{prefix}deviation", 1.0), log=log)
+
+
+def time(column: Described, width: int) -> Moment:
+    """Of a moment."""
+    return Moment(width, mean=_of(column, "mean", 0.0), deviation=_of(column, "deviation", 1.0))
+
+
+def vector(column: Described, width: int) -> Frozen:
+    """Of a vector that is given."""
+    return Frozen(column.size, width)
+
+
+def _of(column: Described, statistic: str, absent: float) -> float:
+    """A statistic; a column without any value has none."""
+    return float(column.statistics.get(statistic, absent))
