@@ -39,7 +39,7 @@ class Categories(Kind):
     """A list of categories."""
 
     roles = ("item",)
-    encoder = "ltrec.models.inputs.encoders.CategoriesEncoder"
+    encoder = "ltrec.models.inputs.encoders.categories"
     staged, storage = pa.list_(pa.string()), pa.list_(pa.field("element", pa.int32(), nullable=False))
 
     def __init__(self, options: CategoriesConfig) -> None:

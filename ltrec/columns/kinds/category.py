@@ -30,7 +30,7 @@ class CategoryConfig(ColumnConfig):
 class Category(Kind):
     """A category."""
 
-    encoder = "ltrec.models.inputs.encoders.CategoryEncoder"
+    encoder = "ltrec.models.inputs.encoders.category"
     staged, storage = pa.string(), pa.int32()
 
     def __init__(self, options: CategoryConfig) -> None:

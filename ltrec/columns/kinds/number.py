@@ -39,7 +39,7 @@ class NumberConfig(ColumnConfig):
 class Number(Kind):
     """A number."""
 
-    encoder = "ltrec.models.inputs.encoders.NumberEncoder"
+    encoder = "ltrec.models.inputs.encoders.number"
     staged = storage = pa.float32()
     missing = float("nan")
 

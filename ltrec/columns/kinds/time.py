@@ -41,7 +41,7 @@ class TimeConfig(ColumnConfig):
 class Time(Kind):
     """A time."""
 
-    encoder = "ltrec.models.inputs.encoders.TimeEncoder"
+    encoder = "ltrec.models.inputs.encoders.time"
     staged = storage = pa.int64()
     missing = NO_TIME
 

@@ -39,7 +39,7 @@ class Vector(Kind):
     """A dense vector."""
 
     roles = ("item",)
-    encoder = "ltrec.models.inputs.encoders.VectorEncoder"
+    encoder = "ltrec.models.inputs.encoders.vector"
 
     def __init__(self, options: VectorConfig) -> None:
         if not options.width:

@@ -1,6 +1,6 @@
 """Numbers: standardised by what training has seen, through a small net; a missing one says only that it is missing.
 
-    z = clip((x - mean) / deviation, -5, 5)        vector = W_2 relu(W_1 [z, missing] + b_1) + b_2
+z = clip((x - mean) / deviation, -5, 5)        vector = W_2 relu(W_1 [z, missing] + b_1) + b_2
 """
 
 from __future__ import annotations

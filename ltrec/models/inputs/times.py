@@ -69,5 +69,6 @@ class Moment(nn.Module):
         missing_N = seconds_N == NO_TIME
         hour_ND = self.hour(seconds_N.div(_HOUR, rounding_mode="floor").remainder(24))
         day_ND = self.day(seconds_N.div(_DAY, rounding_mode="floor").remainder(7))
-        clock_ND: Tensor = (hour_ND + day_ND).masked_fill(missing_N[:, None], 0.0)
-        return clock_ND + self.trend(seconds_N.double().masked_fill(missing_N, math.nan))
+        clock_ND = (hour_ND + day_ND).masked_fill(missing_N[:, None], 0.0)
+        vector_ND: Tensor = clock_ND + self.trend(seconds_N.double().masked_fill(missing_N, math.nan))
+        return vector_ND

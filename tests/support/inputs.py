@@ -1,0 +1,68 @@
+"""Columns made by hand: of every kind, for items, events and users, and batches that carry them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.models.inputs import ColumnInput, Inputs, ItemColumnInput, encoders
+
+KINDS = {
+    "brand": ("category", 7),
+    "genres": ("categories", 9),
+    "price": ("number", 1),
+    "released": ("time", 1),
+    "text": ("vector", 5),
+}
+"""name -> kind, size."""
+
+
+def described(size=1, **statistics) -> SimpleNamespace:
+    """A column as a data set describes it."""
+    return SimpleNamespace(size=size, statistics=statistics, options={})
+
+
+def embed(kind: str, size: int):
+    """width -> the kind's module, as a run makes it."""
+    return lambda width: getattr(encoders, kind)(described(size, mean=2.0, deviation=3.0), width)
+
+
+def values_of(kind: str, size: int, rows: int, g: torch.Generator) -> Tensor:
+    """Values of a column, some of them missing."""
+    gone = torch.rand(rows, generator=g) < 0.2
+    if kind == "category":
+        return torch.randint(0, size, (rows,), generator=g, dtype=torch.int32)
+    if kind == "categories":
+        ids = torch.randint(1, size, (rows, 4), generator=g, dtype=torch.int32)
+        return ids * (torch.arange(4) < torch.randint(0, 5, (rows, 1), generator=g))
+    if kind == "number":
+        return (2 + 3 * torch.randn(rows, generator=g)).masked_fill(gone, torch.nan)
+    if kind == "time":
+        return torch.randint(0, 10**9, (rows,), generator=g).masked_fill(gone, -(2**63))
+    return torch.randn(rows, size, generator=g).masked_fill(gone[:, None], 0.0)
+
+
+def item_columns(num_items: int, seed: int = 3, names=tuple(KINDS)) -> tuple[ItemColumnInput, ...]:
+    """Columns of items 1..V."""
+    g = torch.Generator().manual_seed(seed)
+    return tuple(ItemColumnInput(n, embed(*KINDS[n]), values_of(*KINDS[n], num_items + 1, g)) for n in names)
+
+
+def every_input(num_items: int, *, untrained=(), time_gap=True) -> Inputs:
+    """Columns of everything; some items have no id vector."""
+    trained = torch.ones(num_items + 1, dtype=torch.bool).index_fill(0, torch.tensor([0, *untrained]), False)
+    event = tuple(ColumnInput(n, embed(*KINDS[n])) for n in ("brand", "price"))
+    return Inputs(item_columns(num_items), event, (ColumnInput("age", embed("number", 1)),), time_gap, trained)
+
+
+def with_columns(batch: SequenceBatch, seed: int = 5) -> SequenceBatch:
+    """The batch with what `every_input` asks for; a row's columns depend on its place alone."""
+    g = torch.Generator().manual_seed(seed)
+    count = batch.items_T.numel()
+    events = {name: values_of(*KINDS[name], count, g) for name in ("brand", "price")}
+    events["time"] = torch.randint(0, 10**6, (count,), generator=g).cumsum(0)
+    return replace(batch, events=events, users={"age": values_of("number", 1, batch.num_rows, g)})
