@@ -1,5 +1,6 @@
-"""Settings that were spelled otherwise before variants nested: what an old habit, or an old run folder, is answered with.
+"""Settings that had another key in an earlier version: an old habit, or an old run folder, is answered with today's key.
 
+stream.window_blocks=8    is now  stream.buffer_blocks=8
 causal.prior=uniform      is now  gradients.prior=uniform
 strategy.mode=aligned     is now  gradients.name=aligned
 switch.at=3               is now  plugin.switch.at=3        (plugin.trained.switch.at beneath a memory)
@@ -27,6 +28,9 @@ KEYS: dict[str, str] = {
     "strategy.source": "gradients.source",
     "strategy.nonfinite": "gradients.nonfinite",
     "strategy.probe_every_steps": "gradients.probe_every_steps",
+    "stream.window_blocks": "stream.buffer_blocks",
+    "prepare.cold_users": "prepare.held_out_users",
+    "prepare.cold_seed": "prepare.held_out_seed",
 }
 """Key, or section, of old -> of today."""
 

@@ -35,6 +35,9 @@ FREE_TO_CHANGE: tuple[str, ...] = (
     "out",
 )
 
+# The digest takes these keys by their first name, so that runs from before they were renamed keep the digest in theirs.
+_FIRST_NAMES = {"stream.buffer_blocks": "stream.window_blocks"}
+
 
 def named(config: RunConfig) -> RunConfig:
     """The config with `{digest}` in its name filled in."""
@@ -43,7 +46,8 @@ def named(config: RunConfig) -> RunConfig:
 
 def digest_of(config: RunConfig) -> str:
     """Eight hex digits of all that makes this run another one: whatever is not free to change, and the place of the data."""
-    values = {key: value for key, value in flat(asdict(config)).items() if key != "name" and not key.startswith(FREE_TO_CHANGE)}
+    settings = flat(asdict(config)).items()
+    values = {_FIRST_NAMES.get(key, key): value for key, value in settings if key != "name" and not key.startswith(FREE_TO_CHANGE)}
     values["data.path"] = os.path.normpath(config.data.path)
     return sha256(repr(sorted((key, _alike(value)) for key, value in values.items())).encode()).hexdigest()[:8]
 

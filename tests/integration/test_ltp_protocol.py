@@ -98,5 +98,5 @@ def test_the_target_of_everyone_is_the_last_item(work):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_file_of_the_protocol_says_the_same(path):
     one, other = (load([file], []).prepare for file in (path, ROOT / "conf/experiment/ltp-protocol.yaml"))
-    for key in ("min_item_events", "min_user_events", "iterate", "split", "cold_users", "head_share"):
+    for key in ("min_item_events", "min_user_events", "iterate", "split", "held_out_users", "head_share"):
         assert getattr(one, key) == getattr(other, key)

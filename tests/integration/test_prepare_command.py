@@ -31,7 +31,7 @@ def test_prepare_then_verify(tmp_path, capsys, monkeypatch):
         "uid",
         "history_cap=20",
         "prepare.reject_budget=0.1",
-        "cold_users=0.1",
+        "held_out_users=0.1",
     ]
     assert main(words) == 0
     shown = capsys.readouterr().out

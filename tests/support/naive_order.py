@@ -97,9 +97,9 @@ def _lane_order(
         inner = list(pieces.values())
         inner = [inner[i] for i in permutation(mix(seed, pool, 1, lane, epoch), len(inner))]
         queues[lane] = []
-        number, opening = 0, 1 + lane * config.window_blocks // config.lanes
+        number, opening = 0, 1 + lane * config.buffer_blocks // config.lanes
         while inner:
-            size = opening if number == 0 else config.window_blocks
+            size = opening if number == 0 else config.buffer_blocks
             window = [row for piece in inner[:size] for row in piece]
             queues[lane] += [window[i] for i in permutation(mix(seed, pool, 2, lane, epoch, number), len(window))]
             inner, number = inner[size:], number + 1

@@ -144,22 +144,22 @@ def _cut_activity(activity: list[int], share: Fraction) -> int | None:
     return min(values, key=lambda v: (abs(Fraction(sum(a < v for a in activity), len(activity)) - share), v)) if values else None
 
 
-def is_cold(user: str, config: PrepareConfig) -> bool:
-    first_half = int.from_bytes(hashlib.md5(f"{config.cold_seed}:{user}".encode()).digest()[:8], "little")
-    return first_half < int(config.cold_users * 2**64)
+def is_held_out(user: str, config: PrepareConfig) -> bool:
+    first_half = int.from_bytes(hashlib.md5(f"{config.held_out_seed}:{user}".encode()).digest()[:8], "little")
+    return first_half < int(config.held_out_users * 2**64)
 
 
 def _places(user: str, history: list, config: PrepareConfig, cuts: tuple[int, int] | None) -> tuple[int, int, int]:
-    n, cold = len(history), is_cold(user, config)
+    n, held_out = len(history), is_held_out(user, config)
     if cuts is None:
-        if cold:
+        if held_out:
             return 0, -1, n - 1 if n >= 2 else -1
         return (n - 2, n - 2, n - 1) if n >= 3 else (n, -1, -1)
     times = [time for _, _, time, _ in history]
     before_valid, before_test = (sum(t < cut for t in times) for cut in cuts)
     valid = before_valid if before_test > before_valid else -1
     test = before_test if n > before_test else -1
-    return (0, -1, test) if cold else (before_valid, valid, test)
+    return (0, -1, test) if held_out else (before_valid, valid, test)
 
 
 def _row(history: list, train: int, valid: int, test: int, bounds: tuple[int, ...], cap: int) -> NaiveRow:

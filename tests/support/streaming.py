@@ -14,7 +14,7 @@ from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
 
-BASE = StreamConfig(batch_rows=24, lanes=12, max_len=6, window_blocks=2)
+BASE = StreamConfig(batch_rows=24, lanes=12, max_len=6, buffer_blocks=2)
 VARIANTS = {
     "resident": BASE,
     "lanes": replace(BASE, resident_mib=0),

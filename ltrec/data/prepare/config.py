@@ -10,6 +10,9 @@ from ltrec.core.bounds import INT32, INT64, SHARE, Between, check_fields
 # Options that decide how the work is done but not one byte of the result; they are left out of the manifest.
 WITHOUT_EFFECT = ("sources", "memory_limit", "threads")
 
+# Options that the manifest records under their first name: the digest of a data set must not change because an option is renamed.
+RECORDED_AS = {"held_out_users": "cold_users", "held_out_seed": "cold_seed"}
+
 MOST_STRATA = 100
 
 
@@ -78,9 +81,9 @@ class PrepareConfig:
     """global_time: start of validation; a share of the events (0.8), a date (2014-07-01) or seconds since 1970."""
     test_from: str = "0.9"
     """global_time: start of test, later than valid_from."""
-    cold_users: Annotated[float, SHARE] = 0.0
+    held_out_users: Annotated[float, SHARE] = 0.0
     """Share of held-out users: chosen by a hash of the id, kept out of training altogether and used in test only."""
-    cold_seed: Annotated[int, Between(0, INT64)] = 0
+    held_out_seed: Annotated[int, Between(0, INT64)] = 0
     """Another number chooses other held-out users."""
     strata: Annotated[int, Between(1, MOST_STRATA)] = 5
     """Number of activity strata to aim for; ties in activity may leave fewer."""

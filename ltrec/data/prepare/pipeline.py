@@ -27,7 +27,7 @@ from ltrec.core.progress import Progress, silent
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest, Shard, Vocab
 from ltrec.data.prepare import filtering, rejects, splits, staging, summary, vocabulary
-from ltrec.data.prepare.config import WITHOUT_EFFECT, PrepareConfig
+from ltrec.data.prepare.config import RECORDED_AS, WITHOUT_EFFECT, PrepareConfig
 from ltrec.data.prepare.engine import engine, one_row
 from ltrec.data.prepare.grouping import blocks
 from ltrec.data.prepare.layout import sort
@@ -78,7 +78,7 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
 def _identity(config: PrepareConfig, found: list[InputFile], out: Path, on_progress: Progress) -> dict[str, Any]:
     """What identifies a result: name, options that change it, and the bytes of the sources."""
     total = sum(source.path.stat().st_size for source in found)
-    options = {key: value for key, value in asdict(config).items() if key not in (*WITHOUT_EFFECT, "name")}
+    options = {RECORDED_AS.get(key, key): value for key, value in asdict(config).items() if key not in (*WITHOUT_EFFECT, "name")}
     return {
         "name": config.name or out.resolve().name,
         "options": json.loads(json.dumps(options)),
@@ -90,11 +90,12 @@ def _refuse_other(old: Manifest, identity: dict[str, Any], out: Path) -> None:
     if old.name != identity["name"]:
         raise UserError(f"{out} holds the data set {old.name!r}; use --overwrite to replace it by {identity['name']!r}")
     if new := [key for key in identity["options"] if key not in old.options]:
-        raise UserError(f"{out} is of an older ltrec, without the option {new[0]}; use it as it is, or --overwrite to replace it")
+        raise UserError(f"{out} is of an older ltrec, without the option `{new[0]}`; use it as it is, or --overwrite to replace it")
     changed = [key for key, value in identity["options"].items() if old.options.get(key) != value]
     if changed:
         was, now = old.options.get(changed[0]), identity["options"][changed[0]]
-        raise UserError(f"{out} was prepared with {changed[0]}={was!r}, not {now!r}; use --overwrite to replace it")
+        option = {recorded: key for key, recorded in RECORDED_AS.items()}.get(changed[0], changed[0])
+        raise UserError(f"{out} was prepared with `{option}`={was!r}, not {now!r}; use --overwrite to replace it")
     if old.source["files"] != identity["files"]:
         raise UserError(f"{out} was prepared from other source files; use --overwrite to replace it")
 

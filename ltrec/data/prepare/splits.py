@@ -66,7 +66,7 @@ def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cut
     user_key, user_id, count (all events), held_out (kept out of training)
     train, valid_at, test_at   as in the shards, before the history cap
     """
-    threshold = int(config.cold_users * 2**64)
+    threshold = int(config.held_out_users * 2**64)
     counts = "count(*) AS count"
     if cuts:
         counts += f", count(*) FILTER (WHERE seconds < {cuts.valid}) AS before_valid"
@@ -77,7 +77,7 @@ def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cut
         SELECT user_key, user_id, count, held_out, {train} AS train, {valid} AS valid_at, {test} AS test_at
         FROM (SELECT user_key, {counts} FROM events GROUP BY user_key)
         JOIN (SELECT *,
-                  md5_number_upper(concat({quoted(f"{config.cold_seed}:")}, user_id))::HUGEINT < {threshold}::HUGEINT AS held_out
+                  md5_number_upper(concat({quoted(f"{config.held_out_seed}:")}, user_id))::HUGEINT < {threshold}::HUGEINT AS held_out
               FROM names) USING (user_key);
         DROP TABLE names"""
     )
@@ -100,4 +100,4 @@ def _global_time() -> tuple[str, str, str]:
 def describe(config: PrepareConfig, cuts: Cuts | None) -> dict[str, Any]:
     """The manifest's split section."""
     found = {"valid_time": cuts.valid, "test_time": cuts.test} if cuts else {}
-    return {"kind": config.split, "cold_users": config.cold_users, **found}
+    return {"kind": config.split, "cold_users": config.held_out_users, **found}

@@ -46,7 +46,7 @@ class StreamConfig:
     """A pool of users (all, or a stratum under quotas) estimated no larger is kept in memory by every process and shuffled as a
     whole; a larger one streams from disk through the lanes. Order, where it changes that choice."""
 
-    window_blocks: Annotated[int, Between(1, 1 << 20)] = 8
+    buffer_blocks: Annotated[int, Between(1, 1 << 20)] = 8
     """Blocks (row groups) that a lane of a streamed pool holds and shuffles at a time. Order, if a pool is streamed."""
 
     prefetch: Annotated[int, Between(0, 1024)] = 2

@@ -166,5 +166,5 @@ def _check_memory(plan: Plan, lanes: int, memory_mib: int) -> None:
     if needed > memory_mib:
         raise UserError(
             f"{lanes} lanes of this process may hold {needed} MiB of rows, `memory_mib`={memory_mib}; use more processes, "
-            "a smaller `window_blocks`, or raise the limit"
+            "a smaller `buffer_blocks`, or raise the limit"
         )

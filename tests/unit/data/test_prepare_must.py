@@ -19,7 +19,7 @@ from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.verify.dataset import verify
 from ltrec.terminal.screen import Screen
 from tests.support.logs import START, prepared, some_events, write_csv
-from tests.support.naive_prepare import is_cold, read_back
+from tests.support.naive_prepare import is_held_out, read_back
 
 
 def test_a_user_with_a_million_events_is_capped_and_counted(tmp_path):
@@ -107,7 +107,7 @@ def test_over_the_budget_nothing_is_written_but_the_rejects(tmp_path):
         ([("one", f"i{n}", START + n) for n in range(9)], {}, r"only one user is left \('one'\)"),
         (None, {"min_user_events": 100}, r"no event passes the filters min_user_events=100"),
         ([("a", "x", START), ("b", "x", START)], {}, "no user has two training events"),
-        (None, {"cold_users": 1.0}, "no user has a training event"),
+        (None, {"held_out_users": 1.0}, "no user has a training event"),
         (None, {"memory_limit": "lots"}, r"memory_limit is an amount such as 1GB or 500MB; got 'lots'"),
         (None, {"split": "global_time", "valid_from": "0.9", "test_from": "0.5"}, r"valid_from=0\.9 and test_from=0\.5"),
         (None, {"split": "global_time", "valid_from": "2013-01-01", "test_from": "2030-01-01"}, "must not lie before test"),
@@ -128,15 +128,24 @@ def test_cuts_as_dates_and_seconds(tmp_path):
     assert manifest.split == {"kind": "global_time", "cold_users": 0.0, "valid_time": START + 998, "test_time": START + 999}
 
 
-def test_cold_users_are_kept_out_of_training_but_have_a_test_target(tmp_path):
-    manifest = prepared(tmp_path, some_events(60), cold_users=0.3, cold_seed=5)
-    config = PrepareConfig(cold_users=0.3, cold_seed=5)
+def test_held_out_users_are_kept_out_of_training_but_have_a_test_target(tmp_path):
+    manifest = prepared(tmp_path, some_events(60), held_out_users=0.3, held_out_seed=5)
+    config = PrepareConfig(held_out_users=0.3, held_out_seed=5)
     rows, vocabulary = read_back(tmp_path / "out")
-    cold = {user for user in rows if is_cold(user, config)}
-    assert 5 < len(cold) < 35 and manifest.summary["held_out_users"] == len(cold)
-    assert {user for user, row in rows.items() if row.stratum == -1} == cold
-    assert all(rows[user].test_at == len(rows[user].items) - 1 for user in cold if len(rows[user].items) > 1)
+    held_out = {user for user in rows if is_held_out(user, config)}
+    assert 5 < len(held_out) < 35 and manifest.summary["held_out_users"] == len(held_out)
+    assert {user for user, row in rows.items() if row.stratum == -1} == held_out
+    assert all(rows[user].test_at == len(rows[user].items) - 1 for user in held_out if len(rows[user].items) > 1)
     assert sum(count for _, count in vocabulary) == sum(row.train_events for row in rows.values() if row.stratum >= 0)
+
+
+def test_the_manifest_records_a_renamed_option_under_its_first_name(tmp_path):
+    """Else every data set would have another digest: checkpoints and results would no longer know their data."""
+    manifest = prepared(tmp_path, some_events(60), held_out_users=0.3)
+    assert (manifest.options["cold_users"], manifest.options["cold_seed"], manifest.split["cold_users"]) == (0.3, 0, 0.3)
+    assert not {"held_out_users", "held_out_seed"} & {*manifest.options}
+    with pytest.raises(UserError, match="was prepared with `held_out_users`=0.3, not 0.0; use --overwrite"):
+        prepared(tmp_path, some_events(60))
 
 
 def content(folder: Path):
@@ -156,7 +165,7 @@ def test_again_is_a_no_op_and_anything_else_needs_overwrite(tmp_path):
     config = PrepareConfig(name="x", sources=(str(tmp_path / "log.csv"),), threads=2)
     assert prepare(config, tmp_path / "out", lambda stage, done, total: heard.append(stage)) == first
     assert heard[-1] == "unchanged" and before == {p: os.stat(p).st_mtime_ns for p in (tmp_path / "out").rglob("*")}
-    with pytest.raises(UserError, match="was prepared with history_cap=10000, not 5; use --overwrite"):
+    with pytest.raises(UserError, match="was prepared with `history_cap`=10000, not 5; use --overwrite"):
         prepared(tmp_path, history_cap=5)
     with pytest.raises(UserError, match="was prepared from other source files"):
         prepared(tmp_path, some_events(13))
@@ -174,7 +183,7 @@ def test_a_data_set_of_an_older_ltrec_loads_and_is_replaced_only_when_asked(tmp_
     replace(old, options=options, summary=summary).save(tmp_path / "out")
     assert verify(tmp_path / "out").options == options
     print_data(Manifest.load(tmp_path / "out"), Screen())
-    with pytest.raises(UserError, match="of an older ltrec, without the option ties; use it as it is, or --overwrite"):
+    with pytest.raises(UserError, match="of an older ltrec, without the option `ties`; use it as it is, or --overwrite"):
         prepared(tmp_path)
 
 

@@ -51,7 +51,7 @@ options = st.fixed_dictionaries(
         "strata": st.integers(1, 4),
         "strata_bounds": st.sampled_from([(), (), (1, 3), (1, 2, 50)]),
         "head_share": st.sampled_from([0.2, 0.5]),
-        "cold_users": st.sampled_from([0.0, 0.0, 0.4]),
+        "held_out_users": st.sampled_from([0.0, 0.0, 0.4]),
         "block_rows": st.integers(1, 3),
         "shard_events": st.sampled_from([1, 10, 1000]),
     }
@@ -62,7 +62,7 @@ def check(split, examples):
     @settings(max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
     @given(logs, options, st.integers(0, 60), st.sampled_from(list(FORMS)))
     @example(
-        [(u, i, START + n % 3) for u in USERS for n, i in enumerate(ITEMS * 3)], {"cold_users": 0.4, "history_cap": 4}, 7, "us"
+        [(u, i, START + n % 3) for u in USERS for n, i in enumerate(ITEMS * 3)], {"held_out_users": 0.4, "history_cap": 4}, 7, "us"
     )
     def compare(log, chosen, border, form):
         config = PrepareConfig(**chosen, name="x", split=split, valid_from="0.6", test_from="0.8", reject_budget=1.0, threads=1)

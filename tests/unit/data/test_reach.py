@@ -53,7 +53,7 @@ options = st.fixed_dictionaries(
         "split": st.sampled_from(["leave_one_out", "global_time"]),
         "valid_from": st.just("0.6"),
         "test_from": st.just("0.8"),
-        "cold_users": st.sampled_from([0.0, 0.3]),
+        "held_out_users": st.sampled_from([0.0, 0.3]),
         "history_cap": st.sampled_from([3, 5, 1000]),
         "ties": st.sampled_from(["source", "hash"]),
         "duplicates": st.sampled_from(["keep", "keep_last"]),

@@ -115,7 +115,7 @@ def test_rows_are_sorted_longest_first(tiny):
 @pytest.mark.parametrize("scale", [1, 6])
 def test_streamed_pools_hold_two_windows_a_lane_whatever_the_size_of_the_data(tmp_path, scale):
     users = random_users([40 * scale, 40 * scale])
-    folder, config = tmp_path, StreamConfig(batch_rows=8, lanes=4, max_len=6, window_blocks=2, resident_mib=0)
+    folder, config = tmp_path, StreamConfig(batch_rows=8, lanes=4, max_len=6, buffer_blocks=2, resident_mib=0)
     manifest = write_dataset(folder, users, block_rows=4)
     plan = Plan.of(manifest, 0, config)
     loader = StreamLoader(folder, manifest, plan, world=World(0, 2), threads=2, prefetch=4)

@@ -30,7 +30,7 @@ def plans(draw, lanes):
         lanes=lanes,
         composition=draw(st.sampled_from(["natural", "quota"])),
         resident_mib=draw(st.sampled_from([0, 64])),
-        window_blocks=draw(st.integers(1, 3)),
+        buffer_blocks=draw(st.integers(1, 3)),
     )
     try:
         return manifest, config, Plan.of(manifest, draw(st.integers(0, 99)), config)
@@ -52,7 +52,7 @@ def test_equal_to_the_naive_order(case):
 @pytest.mark.parametrize("composition", ["natural", "quota"])
 def test_every_world_sees_the_same_steps_in_the_same_slots(composition, resident_mib):
     manifest = fake_manifest([[50, 31, 20], [70], [9, 60, 41]], block_rows=2)
-    config = StreamConfig(batch_rows=72, lanes=24, composition=composition, resident_mib=resident_mib, window_blocks=2)
+    config = StreamConfig(batch_rows=72, lanes=24, composition=composition, resident_mib=resident_mib, buffer_blocks=2)
     for step in [0, 1, 3, 4, 5, 17, 1000]:
         whole = planned_rows(Plan.of(manifest, 5, config), step, range(24), 2)
         assert len(whole) == 72
@@ -116,7 +116,7 @@ def test_seed_changes_the_order_and_options_change_the_digest():
         {"max_len": 20},
         {"window": "random"},
         {"resident_mib": 64},
-        {"window_blocks": 4},
+        {"buffer_blocks": 4},
         {"composition": "quota", "quotas": (0.25, 0.75)},
     ]
     digests = {Plan.of(manifest, 0, dataclasses.replace(base, **change)).digest for change in [{}, *changes]}
@@ -173,7 +173,7 @@ def test_lanes_hold_every_stratum_in_proportion(composition):
 def test_shuffle_quality(resident_mib):
     """Neither file order nor the previous epoch predicts when a row comes; neighbours in time seldom share a block."""
     manifest = fake_manifest([[1600, 1600], [1600]], block_rows=16)
-    plan = Plan.of(manifest, 3, StreamConfig(batch_rows=120, lanes=12, resident_mib=resident_mib, window_blocks=6))
+    plan = Plan.of(manifest, 3, StreamConfig(batch_rows=120, lanes=12, resident_mib=resident_mib, buffer_blocks=6))
     epochs = [[row for step in range(40 * e, 40 * e + 40) for row in planned_rows(plan, step, range(12), 16)] for e in range(2)]
     step_of = [{row: i // 120 for i, row in enumerate(epoch)} for epoch in epochs]
     rows = sorted(step_of[0])
@@ -209,5 +209,5 @@ def test_golden_order(name):
     """Frozen: a change here breaks the resumption of every checkpoint, and needs a new order version."""
     manifest = fake_manifest([[40, 40], [33]], block_rows=4)
     change = {"resident": {}, "lanes": {"resident_mib": 0}, "quota": {"resident_mib": 0, "composition": "quota"}}[name]
-    plan = Plan.of(manifest, 42, StreamConfig(**{"batch_rows": 8, "lanes": 4, "window_blocks": 3} | change))
+    plan = Plan.of(manifest, 42, StreamConfig(**{"batch_rows": 8, "lanes": 4, "buffer_blocks": 3} | change))
     assert [planned_rows(plan, step, range(4), 4) for step in (0, 14, 1000)] == GOLDEN[name]

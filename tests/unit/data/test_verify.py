@@ -19,7 +19,7 @@ from ltrec.data.schema import SHARD_SCHEMA
 from ltrec.data.verify.dataset import verify
 from tests.support.logs import START, prepared, some_events
 
-OPTIONS = {"block_rows": 4, "cold_users": 0.2, "reject_budget": 0.1}
+OPTIONS = {"block_rows": 4, "held_out_users": 0.2, "reject_budget": 0.1}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@
 2. Pool-epoch e is the draws e*n .. (e+1)*n. The schedule says how many of them belong to each lane; the shuffled rows are cut in
    these proportions. So a pool-epoch is a permutation of *all* rows although no lane knows of the others, and lanes keep their
    blocks from epoch to epoch up to a few rows at the cuts.
-3. A lane-epoch shuffles its pieces of blocks, reads `window_blocks` of them at a time into a buffer and shuffles the rows of that
+3. A lane-epoch shuffles its pieces of blocks, reads `buffer_blocks` of them at a time into a buffer and shuffles the rows of that
    buffer. The first buffer of a lane is shorter, by lane, so that not all lanes fill their buffers in the same step.
 """
 
@@ -47,9 +47,9 @@ class _Cut:
 class LaneOrder:
     """Order of one streamed pool; `blocks` are shuffled already."""
 
-    def __init__(self, pool: int, blocks: Blocks, schedule: Schedule, seed: int, window_blocks: int) -> None:
+    def __init__(self, pool: int, blocks: Blocks, schedule: Schedule, seed: int, buffer_blocks: int) -> None:
         self._pool, self._blocks, self._schedule = pool, blocks, schedule
-        self._seed, self._window_blocks = seed, window_blocks
+        self._seed, self._buffer_blocks = seed, buffer_blocks
         self._starts = blocks.starts
         self._total = int(self._starts[-1])
         self._cut: Recent[int, _Cut] = Recent(self._cut_epoch, keep=3)
@@ -108,8 +108,8 @@ class LaneOrder:
         blocks = self._blocks.take(order)
         starts = self._starts[order]
         pieces = Pieces(blocks, np.maximum(low - starts, 0), np.minimum(high - starts, blocks.rows))
-        opening = 1 + lane * self._window_blocks // self._schedule.lanes
-        edges = [0, *range(opening, order.size, self._window_blocks), order.size]
+        opening = 1 + lane * self._buffer_blocks // self._schedule.lanes
+        edges = [0, *range(opening, order.size, self._buffer_blocks), order.size]
         return _LaneEpoch(pieces, edges, prefix_sums(pieces.high - pieces.low)[edges].tolist())
 
     def _shuffle_rows(self, buffer: Buffer) -> I64:

@@ -63,7 +63,7 @@ class Plan:
     stratum_map: tuple[int, ...]
     digest: str
     _orders: tuple[PoolOrder, ...]
-    _window_blocks: int
+    _buffer_blocks: int
     _block_rows: int
 
     @staticmethod
@@ -99,8 +99,8 @@ class Plan:
             strata=merged.strata,
             stratum_map=merged.stratum_map,
             digest=hashlib.sha256(canonical_json(_order_spec(config, pools)).encode()).hexdigest(),
-            _orders=tuple(_order(number, pool, schedule, seed, config.window_blocks) for number, pool in enumerate(pools)),
-            _window_blocks=config.window_blocks,
+            _orders=tuple(_order(number, pool, schedule, seed, config.buffer_blocks) for number, pool in enumerate(pools)),
+            _buffer_blocks=config.buffer_blocks,
             _block_rows=manifest.block_rows,
         )
 
@@ -124,21 +124,21 @@ class Plan:
 
     def memory_bytes(self, lanes: int) -> int:
         """Most bytes of rows that a process with so many lanes holds: resident pools whole, of the others two buffers a lane."""
-        return sum(pool.bytes if pool.resident else _BUFFERS_HELD * lanes * self._window_bytes(pool) for pool in self.pools)
+        return sum(pool.bytes if pool.resident else _BUFFERS_HELD * lanes * self._buffer_bytes(pool) for pool in self.pools)
 
     def ahead(self) -> int:
         """Steps to look ahead for buffers that will be needed; 0 when buffers are too short for it to pay."""
-        shortest = self._window_blocks * self._block_rows * self.lanes // (4 * self.batch_rows)
+        shortest = self._buffer_blocks * self._block_rows * self.lanes // (4 * self.batch_rows)
         return 0 if all(pool.resident for pool in self.pools) else min(8, shortest)
 
-    def _window_bytes(self, pool: Pool) -> int:
-        return -(-pool.bytes // pool.rows) * self._block_rows * self._window_blocks
+    def _buffer_bytes(self, pool: Pool) -> int:
+        return -(-pool.bytes // pool.rows) * self._block_rows * self._buffer_blocks
 
 
-def _order(number: int, pool: Pool, schedule: Schedule, seed: int, window_blocks: int) -> PoolOrder:
+def _order(number: int, pool: Pool, schedule: Schedule, seed: int, buffer_blocks: int) -> PoolOrder:
     if pool.resident:
         return ResidentOrder(number, pool.blocks, schedule, seed)
-    return LaneOrder(number, pool.blocks, schedule, seed, window_blocks)
+    return LaneOrder(number, pool.blocks, schedule, seed, buffer_blocks)
 
 
 def _order_spec(config: StreamConfig, pools: tuple[Pool, ...]) -> dict[str, Any]:
@@ -150,5 +150,6 @@ def _order_spec(config: StreamConfig, pools: tuple[Pool, ...]) -> dict[str, Any]
         "max_len": config.max_len,
         "window": config.window,
         **({} if config.users == "all" else {"users": config.users}),  # absent, so that orders from before the option stay theirs
-        "window_blocks": None if all(pool.resident for pool in pools) else config.window_blocks,
+        # under the option's first name, so that orders from before it was renamed stay theirs
+        "window_blocks": None if all(pool.resident for pool in pools) else config.buffer_blocks,
     }
