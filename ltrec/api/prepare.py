@@ -14,6 +14,7 @@ from ltrec.api.dataset import Dataset
 from ltrec.api.session import session
 from ltrec.api.settings import words_of
 from ltrec.api.tables import ArrowStream, is_table, path_of, write_log
+from ltrec.config.argument_keys import PREPARING, speaking_keys
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
@@ -51,7 +52,8 @@ def prepare(
         files, words, logs = sort_arguments([_place(source, Path(folder), i) for i, source in enumerate(sources)])
         settings = load(files, words + words_of(options, "prepare"), where=call.where)
         wanted = replace(settings.prepare, sources=tuple(logs) or settings.prepare.sources)
-        return _prepared(wanted, _folder(out, settings), overwrite, call.screen)
+        with speaking_keys(settings, PREPARING):
+            return _prepared(wanted, _folder(out, settings), overwrite, call.screen)
 
 
 def sort_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[str]]:

@@ -168,12 +168,12 @@ def open_run(tracking: TrackingConfig, tracked: Tracked, on_note: Callable[[str]
             except wandb.Error as error:
                 reason = first_line(error)
                 wandb.teardown()  # its service still holds the run's id
-        on_note(f"tracking.wandb=online: {reason}; going on offline")
+        on_note(f"`wandb`=online: {reason}; going on offline")
     on_note(f"Weights & Biases: offline, files in {tracked.folder.wandb}; 'wandb sync' sends them")
     try:
         return _started("offline", tracking, tracked)
     except wandb.Error as error:  # a name that it refuses: not a passing failure
-        way_out = "change tracking.*, or use tracking.wandb=off"
+        way_out = "change `project`, `entity` or `tags`, or use `wandb`=off"
         raise UserError(f"Weights & Biases refuses this run: {first_line(error)}; {way_out}") from None
 
 

@@ -84,6 +84,11 @@ def test_a_config_file_names_sources_and_folder(tmp_path, capsys, monkeypatch):
         (["prepare", "log.csv", "--out", "o", "histroy_cap=3"], "did you mean 'prepare.history_cap'?"),
         (["prepare", "log.csv", "--out", "o", "history_cap=many"], "history_cap"),
         (["prepare", "log.csv", "--out", "o", "history_cap=2"], "must be at least 3"),
+        (
+            ["prepare", "log.csv", "--out", "o", "min_user_events=99"],
+            "prepare.min_user_events=99, prepare.min_item_events=1; lower",
+        ),
+        (["prepare", "log.csv", "--out", "o", "cold_users=0.2"], "is of an earlier ltrec: it is now prepare.held_out_users=0.2"),
         (["prepare", "log.csv", "--out", "o", "--split", "random"], "leave_one_out"),
         (["prepare", "empty.csv", "--out", "o"], "empty.csv is empty"),
         (["verify", "o"], "is no prepared data set"),

@@ -37,7 +37,7 @@ def _set_up(connection: duckdb.DuckDBPyConnection, folder: Path, memory_limit: s
     try:
         connection.execute(f"SET memory_limit = {quoted(memory_limit)}")
     except duckdb.ParserException:
-        raise UserError(f"prepare.memory_limit is an amount such as 1GB or 500MB; got {memory_limit!r}") from None
+        raise UserError(f"`memory_limit` is an amount such as 1GB or 500MB; got {memory_limit!r}") from None
     connection.execute(f"SET threads = {threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))}")
     connection.execute(f"SET temp_directory = {quoted(folder / 'spill')}")
     connection.execute("SET preserve_insertion_order = true; SET TimeZone = 'UTC'; SET enable_progress_bar = false")

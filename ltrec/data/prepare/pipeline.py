@@ -174,7 +174,7 @@ def _filter(
     if rows == 0:
         raise UserError(f"{', '.join(str(s.path) for s in found[:3])}: no events, only headers")
     if rows == counted.unselected:
-        raise UserError(f"prepare.where={config.where!r} selects none of the {rows} rows")
+        raise UserError(f"`where`={config.where!r} selects none of the {rows} rows")
     chosen = choose_time(connection, config, bool(counted.untimed))
     reasons = rejects.judge(connection, chosen)
     rejects.check_budget(connection, found, reasons, rows, config.reject_budget, out)
@@ -204,7 +204,7 @@ def _filter(
 def _refuse_trivial(connection: Connection, config: PrepareConfig) -> None:
     users = connection.execute("SELECT user_id FROM names SEMI JOIN events USING (user_key) LIMIT 2").fetchall()
     if not users:
-        limits = f"min_user_events={config.min_user_events}, min_item_events={config.min_item_events}"
+        limits = f"`min_user_events`={config.min_user_events}, `min_item_events`={config.min_item_events}"
         raise UserError(f"no event passes the filters {limits}; lower them")
     if len(users) == 1:
         raise UserError(f"only one user is left ({users[0][0]!r}), at least two are needed; is {config.user!r} the user column?")

@@ -54,7 +54,7 @@ def find_sources(arguments: Sequence[str], log_format: str) -> list[InputFile]:
         UserError: nothing to read, a missing or empty file, an unknown format, or a file named twice.
     """
     if not arguments:
-        raise UserError("no event log named; give files, globs or folders, or prepare.sources in a config file")
+        raise UserError("no event log named; give files, globs or folders (`sources`)")
     found = [source for argument in arguments for source in _expand(argument, log_format)]
     seen: set[Path] = set()
     for source in found:
@@ -125,5 +125,5 @@ def _known_format(path: Path, suffixes: Mapping[str, str] = SUFFIXES | LOOSE_SUF
 def _format(path: Path, log_format: str) -> str:
     known = _known_format(path) if log_format == "auto" else log_format
     if known is None:
-        raise UserError(f"{path}: cannot tell the format from the name; say prepare.format=csv, tsv, jsonl, sequences or parquet")
+        raise UserError(f"{path}: cannot tell the format from the name; say `format`=csv, tsv, jsonl, sequences or parquet")
     return known

@@ -37,7 +37,7 @@ def find_cuts(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, late
     cuts = Cuts(_cut(connection, config.valid_from, "valid_from"), _cut(connection, config.test_from, "test_from"))
     if not cuts.valid < cuts.test <= latest:
         raise UserError(
-            f"prepare.valid_from={config.valid_from} and test_from={config.test_from} fall on {cuts.valid} and {cuts.test};"
+            f"`valid_from`={config.valid_from} and `test_from`={config.test_from} fall on {cuts.valid} and {cuts.test};"
             f" they must rise and the last event ({latest}) must not lie before test"
         )
     return cuts
@@ -66,7 +66,8 @@ def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cut
     user_key, user_id, count (all events), held_out (kept out of training)
     train, valid_at, test_at   as in the shards, before the history cap
     """
-    threshold = int(config.held_out_users * 2**64)
+    hashed = f"md5_number_upper(concat({quoted(f'{config.held_out_seed}:')}, user_id))::HUGEINT"
+    threshold = f"{int(config.held_out_users * 2**64)}::HUGEINT"
     counts = "count(*) AS count"
     if cuts:
         counts += f", count(*) FILTER (WHERE seconds < {cuts.valid}) AS before_valid"
@@ -76,9 +77,7 @@ def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cut
         f"""CREATE TABLE users AS
         SELECT user_key, user_id, count, held_out, {train} AS train, {valid} AS valid_at, {test} AS test_at
         FROM (SELECT user_key, {counts} FROM events GROUP BY user_key)
-        JOIN (SELECT *,
-                  md5_number_upper(concat({quoted(f"{config.held_out_seed}:")}, user_id))::HUGEINT < {threshold}::HUGEINT AS held_out
-              FROM names) USING (user_key);
+        JOIN (SELECT *, {hashed} < {threshold} AS held_out FROM names) USING (user_key);
         DROP TABLE names"""
     )
 

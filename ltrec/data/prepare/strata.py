@@ -27,7 +27,7 @@ def find_strata(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) ->
     ).fetchnumpy()
     activity, users = (np.asarray(histogram[name], dtype=np.int64) for name in ("activity", "users"))
     if len(activity) == 0:
-        raise UserError("no user has a training event; check prepare.split, valid_from and held_out_users")
+        raise UserError("no user has a training event; check `split`, `valid_from` and `held_out_users`")
     bounds = np.array(config.strata_bounds or equal_bounds(activity, users, config.strata), dtype=np.int64)
     index = np.searchsorted(bounds, activity, side="right") - 1
     return Strata(

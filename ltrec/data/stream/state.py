@@ -63,7 +63,7 @@ class StreamState:
         if theirs.manifest_digest != self.manifest_digest:
             raise UserError(
                 f"checkpoint from another data set: it was trained on manifest {theirs.manifest_digest[:12]}, "
-                f"this is {self.manifest_digest[:12]}; point data.path to that data set or start a new run"
+                f"this is {self.manifest_digest[:12]}; train on that data set or start a new run"
             )
         if theirs.seed != self.seed:
             raise UserError(

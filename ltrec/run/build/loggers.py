@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.callbacks import Callback, Checkpoint
 from pytorch_lightning.loggers import Logger
 
+from ltrec.config.argument_keys import in_keys, speaking_keys
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.extension.class_path import find_class, make
@@ -73,12 +75,17 @@ def tracking_loggers(config: RunConfig, run: RunFolder, processes: Processes) ->
     """
     if processes.world.rank:
         return []
-    wandb = None if config.tracking.wandb == "off" else wandb_logger(config.tracking, tracked(config, run), note)
+    wandb = None if config.tracking.wandb == "off" else wandb_logger(config.tracking, tracked(config, run), partial(_note, config))
     named: list[Logger] = []
     for spec in config.tracking.loggers:
         named.append(make(spec, Logger, LOGGERS, save_dir=str(run.loggers)))  # type: ignore[type-abstract]
         named[-1].log_hyperparams(dict(tracked(config, run).config))
     return [*([] if wandb is None else [wandb]), *named]
+
+
+def _note(config: RunConfig, line: str) -> None:
+    """A note of the library's, in the config's keys."""
+    note(in_keys(line, config))
 
 
 def track_report(run: RunFolder, report: Path) -> None:
@@ -97,7 +104,8 @@ def track_report(run: RunFolder, report: Path) -> None:
         note(f"{error}: W&B is not told of the report, for the run's identity is lost")
         return
     found: dict[str, float | str] = {**test_metrics(run.eval_summary("test"), config.model.name), **verdicts(run)}
-    send_report(config.tracking, known, report, found, note)
+    with speaking_keys(config):
+        send_report(config.tracking, known, report, found, partial(_note, config))
 
 
 def tracked(config: RunConfig, run: RunFolder) -> Tracked:

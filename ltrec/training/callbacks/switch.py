@@ -80,7 +80,7 @@ class Switch(Callback):
             return
         if self.config.by == "plateau" and not stream_of(trainer).validates:
             raise UserError(
-                "switch.by=plateau waits for validations, and no user of this data set has a validation target; use switch.by=epoch"
+                "`by`=plateau waits for validations, and no user of this data set has a validation target; use `by`=epoch"
             )
         self.say(f"stage 1: the trunk alone, until {self._until(trainer)}")
 

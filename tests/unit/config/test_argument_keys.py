@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from ltrec.config.argument_keys import in_keys, speaking_keys
+from ltrec.config.argument_keys import PREPARING, in_keys, speaking_keys
 from ltrec.config.load import load
+from ltrec.config.settle import leaf_keys
 from ltrec.core.errors import UserError
-from tests.support.source_tree import ROOT, python_files
+from tests.support.source_tree import parsed, python_files
 
-LIBRARY = ("core", "models", "causal", "aggregation", "objectives", "distributed", "strategy", "optim")
-SPOKEN = re.compile(r"[^`\w](?:stream|objective|emphasis|model|gradients|trainer|plugin|optim)\.[a-z_]+=")
+LIBRARY = (
+    *("core", "models", "causal", "aggregation", "objectives", "data", "distributed", "strategy", "optim"),
+    *("evaluation", "inference", "tracking", "terminal", "training"),
+)
+"""All layers beneath the config."""
+
+RECORDS = ("ltrec/evaluation/training_facts.py",)
+"""Files that read what a run has recorded of itself, by key."""
+
+KEY = re.compile(
+    r"(?<![`\w./])(?:stream|prepare|objective|emphasis|model|gradients|trainer|plugin|optim|evaluation|tracking|switch)\.[a-z_*]+"
+)
 
 
 def test_arguments_become_keys() -> None:
@@ -46,12 +60,36 @@ def test_a_refusal_is_the_same_one_in_other_words() -> None:
     assert caught.value is error
 
 
+def test_what_prepare_says_of_an_option_names_its_key() -> None:
+    config = load([], [])
+    for option in leaf_keys(config.prepare):
+        assert in_keys(f"raise `{option}`", config, PREPARING) == f"raise prepare.{option}"
+    with pytest.raises(UserError, match=r"^prepare\.where='a' and lanes$"), speaking_keys(config, PREPARING):
+        raise UserError("`where`='a' and `lanes`")
+
+
+@pytest.mark.parametrize(
+    ("words", "section"),
+    [(["plugin=bottleneck"], "plugin.switch"), (["plugin=memory", "plugin.trained=bottleneck"], "plugin.trained.switch")],
+)
+def test_what_the_switch_says_names_the_key_of_its_plugin(words: list[str], section: str) -> None:
+    said = "`by`=plateau waits for validations; use `by`=epoch `at`=3"
+    assert in_keys(said, load([], words)) == f"{section}.by=plateau waits for validations; use {section}.by=epoch {section}.at=3"
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Every string in the code of a file but docstrings and the keys that registries are chosen by."""
+    tree = parsed(path)
+    docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {call.args[0] for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Registry"}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings | names:
+            yield node.value
+
+
 def test_the_library_speaks_no_keys() -> None:
-    spoken = {}
-    for path in python_files("ltrec"):
-        if path.parts[1] in LIBRARY or path.parts[1:3] == ("data", "stream"):
-            lines = (ROOT / path).read_text().splitlines()
-            literals = [word for line in lines if '"""' not in line for word in re.findall(r'f?r?("[^"]*")', line)]
-            if found := [word for word in literals if SPOKEN.search(word)]:
-                spoken[str(path)] = found
-    assert spoken == {}
+    files = [path for path in python_files("ltrec") if path.parts[1] in LIBRARY and str(path) not in RECORDS]
+    spoken = {str(path): [text for text in texts(path) if KEY.search(text)] for path in files}
+    assert {path: found for path, found in spoken.items() if found} == {}
+    assert KEY.search("lower trainer.threads") and not KEY.search("`trainer.threads`, on_trainer.x")

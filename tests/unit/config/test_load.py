@@ -185,7 +185,7 @@ def test_a_name_may_carry_the_digest_of_what_makes_another_run(tmp_path: Path) -
 
 
 def test_a_renamed_key_changes_no_digest() -> None:
-    """Pinned before `stream.window_blocks` became `stream.buffer_blocks`; another number means that a key or a default has changed."""
+    """Pinned before `stream.window_blocks` became `stream.buffer_blocks`. Another number: a key or a default has changed."""
     assert load([], ["data.path=d", "stream.buffer_blocks=3"]).name == "run-7b1c662e"
 
 

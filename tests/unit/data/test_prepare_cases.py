@@ -89,7 +89,7 @@ def test_a_stray_quote_costs_its_own_row(tmp_path):
     events = [*EVENTS, *((user, item, time + 1) for user, item, time in EVENTS)]
     rows = [f"{user},{title},{item},{time}" for (user, item, time), title in zip(events, titles, strict=True)]
     path = write(tmp_path, "log.csv", "\n".join(["user_id,title,item_id,timestamp", *rows]))
-    stop = r"1 of 40 rows rejected .* 1 x stray quote \(log\.csv:12\).* say quoting=none .*quoting=multiline"
+    stop = r"1 of 40 rows rejected .* 1 x stray quote \(log\.csv:12\).* say `quoting`=none .*`quoting`=multiline"
     with pytest.raises(UserError, match=stop):
         prepared(tmp_path, path)
     assert prepared(tmp_path, path, quoting="none").summary["events"] == 40
@@ -196,7 +196,7 @@ def test_compression_is_known_by_the_bytes(tmp_path, name, compress):
 
 def test_a_header_is_not_taken_for_an_event(tmp_path):
     path = write(tmp_path, "log.csv", "\n".join([HEADER, *lines()]))
-    with pytest.raises(UserError, match=r"begins with a header \(user_id, item_id, timestamp\); leave out prepare.columns"):
+    with pytest.raises(UserError, match=r"begins with a header \(user_id, item_id, timestamp\); leave out `columns`"):
         prepared(tmp_path, path, columns=("user_id", "item_id", "timestamp"))
 
 

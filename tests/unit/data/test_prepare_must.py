@@ -105,15 +105,15 @@ def test_over_the_budget_nothing_is_written_but_the_rejects(tmp_path):
     [
         ([], {}, r"log\.csv: no events, only headers"),
         ([("one", f"i{n}", START + n) for n in range(9)], {}, r"only one user is left \('one'\)"),
-        (None, {"min_user_events": 100}, r"no event passes the filters min_user_events=100"),
+        (None, {"min_user_events": 100}, r"no event passes the filters `min_user_events`=100"),
         ([("a", "x", START), ("b", "x", START)], {}, "no user has two training events"),
         (None, {"held_out_users": 1.0}, "no user has a training event"),
-        (None, {"memory_limit": "lots"}, r"memory_limit is an amount such as 1GB or 500MB; got 'lots'"),
-        (None, {"split": "global_time", "valid_from": "0.9", "test_from": "0.5"}, r"valid_from=0\.9 and test_from=0\.5"),
+        (None, {"memory_limit": "lots"}, r"`memory_limit` is an amount such as 1GB or 500MB; got 'lots'"),
+        (None, {"split": "global_time", "valid_from": "0.9", "test_from": "0.5"}, r"`valid_from`=0\.9 and `test_from`=0\.5"),
         (None, {"split": "global_time", "valid_from": "2013-01-01", "test_from": "2030-01-01"}, "must not lie before test"),
         (None, {"split": "global_time", "valid_from": "nan"}, "valid_from"),
         (None, {"split": "global_time", "valid_from": "inf"}, "valid_from"),
-        (None, {"split": "global_time", "valid_from": "later"}, r"valid_from must be .* got 'later'"),
+        (None, {"split": "global_time", "valid_from": "later"}, r"`valid_from` must be .* got 'later'"),
     ],
 )
 def test_stops_with_one_line_and_leaves_nothing(tmp_path, rows, options, message):
@@ -144,7 +144,7 @@ def test_the_manifest_records_a_renamed_option_under_its_first_name(tmp_path):
     manifest = prepared(tmp_path, some_events(60), held_out_users=0.3)
     assert (manifest.options["cold_users"], manifest.options["cold_seed"], manifest.split["cold_users"]) == (0.3, 0, 0.3)
     assert not {"held_out_users", "held_out_seed"} & {*manifest.options}
-    with pytest.raises(UserError, match="was prepared with `held_out_users`=0.3, not 0.0; use --overwrite"):
+    with pytest.raises(UserError, match=r"was prepared with `held_out_users`=0\.3, not 0\.0; use --overwrite"):
         prepared(tmp_path, some_events(60))
 
 

@@ -92,7 +92,7 @@ def test_offsets_are_taken_off(text, utc):
 @pytest.mark.parametrize(("one", "other"), TWINS)
 def test_month_and_day_are_never_guessed(one, other):
     unclear = [dt.datetime(2023, month, day).strftime(one) for month, day in ((1, 2), (3, 4), (5, 6))]
-    with pytest.raises(UserError, match="may be month or day first, no row tells; say time_format='") as stop:
+    with pytest.raises(UserError, match="may be month or day first, no row tells; say `time_format`='") as stop:
         read_times(unclear)
     assert f"time_format={one!r} or time_format={other!r}" in str(stop.value)
     for form, day in ((one, dt.datetime(2023, 1, 2)), (other, dt.datetime(2023, 2, 1))):
@@ -155,7 +155,7 @@ def test_a_format_of_the_users_own(time_format, text):
         ("yesterday", "names no year"),
         ("%Y-%m-%d %I:%M", "%I .* and %p .* go together"),
         ("%Y-%m-%d %H:%M %p", "%I .* and %p .* go together"),
-        ("%s", "say time_unit=s"),
+        ("%s", "say `time_unit`=s"),
     ],
 )
 def test_a_format_that_cannot_be_is_refused_before_anything_is_read(tmp_path, time_format, message):

@@ -83,7 +83,7 @@ def test_a_log_half_in_another_unit_stops(tmp_path):
 
 def test_a_wrong_unit_stops(tmp_path):
     with pytest.raises(
-        UserError, match="'1400000000' is no time by time_unit=ms, and no value so far is; without it are read ISO 8601"
+        UserError, match="'1400000000' is no time by `time_unit`=ms, and no value so far is; without it are read ISO 8601"
     ):
         prepared(tmp_path, log(START, START + 1, START + 2), time_unit="ms")
 
@@ -102,5 +102,5 @@ def test_another_plausible_range(tmp_path):
 
 
 def test_a_range_that_is_no_date(tmp_path):
-    with pytest.raises(UserError, match=r"prepare\.earliest must be an ISO date such as 2014-07-01; got 'yesterday'"):
+    with pytest.raises(UserError, match=r"`earliest` must be an ISO date such as 2014-07-01; got 'yesterday'"):
         prepared(tmp_path, earliest="yesterday")

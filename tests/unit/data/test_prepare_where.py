@@ -69,9 +69,9 @@ def test_a_condition_selects_the_same_rows_in_every_format(tmp_path, suffix, con
         ("count(*) > 1", r"count_star\(\), which looks at more than one row"),
         ("sum(price) > 1", r"sum\(\), which looks at more"),
         ("evnt = 'view'", r"the log has no column 'evnt' \(did you mean 'event'\?\); it has user_id"),
-        ("no_such_function(price)", "prepare.where"),
-        ("event + 1 > 2", "prepare.where"),
-        ("event", "prepare.where"),
+        ("no_such_function(price)", "`where`"),
+        ("event + 1 > 2", "`where`"),
+        ("event", "`where`"),
     ],
 )
 def test_anything_but_a_condition_on_the_logs_columns_is_refused(tmp_path, condition, message):

@@ -25,5 +25,5 @@ def clear_errors(out: Path) -> Iterator[None]:
         if getattr(error, "errno", None) in _FULL or any(words.lower() in text.lower() for words in _FULL_WORDS):
             raise UserError(f"no space left on the disk of {out}; nothing was written, free some space and run again") from error
         if isinstance(error, duckdb.OutOfMemoryException):
-            raise UserError("the sort engine ran out of memory; raise prepare.memory_limit or lower prepare.threads") from error
+            raise UserError("the sort engine ran out of memory; raise `memory_limit` or lower `threads`") from error
         raise

@@ -39,7 +39,7 @@ def text_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
     dialect, first, _ = _begin(source, config)
     header = dialect.fields(first[0]) if first else ()
     if config.columns and {config.user, config.item} <= {plain_name(name) for name in header}:
-        raise UserError(f"{source.path} begins with a header ({', '.join(header)}); leave out prepare.columns")
+        raise UserError(f"{source.path} begins with a header ({', '.join(header)}); leave out `columns`")
     return config.columns or header
 
 

@@ -1,4 +1,4 @@
-"""`prepare.where`: which rows of a log to take, as one SQL expression over the log's own columns.
+"""The option `where`: which rows of a log to take, as one SQL expression over the log's own columns.
 
     where='event == "purchase"'       where="price > 10 AND event IN ('cart', 'buy')"
 
@@ -122,7 +122,7 @@ class Where:
         return "VARCHAR"
 
     def _said(self) -> str:
-        return f"prepare.where={self.text!r}"
+        return f"`where`={self.text!r}"
 
     def _tree(self, expression: str) -> dict[str, Any]:
         """DuckDB's own parse tree of the condition."""

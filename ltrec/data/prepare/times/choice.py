@@ -43,7 +43,7 @@ def parse_date(text: str, key: str) -> int:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise UserError(f"prepare.{key} must be an ISO date such as 2014-07-01{_ALSO.get(key, '')}; got {text!r}") from None
+        raise UserError(f"`{key}` must be an ISO date such as 2014-07-01{_ALSO.get(key, '')}; got {text!r}") from None
     return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
 
 
@@ -87,8 +87,8 @@ def _refuse_unreadable(connection: duckdb.DuckDBPyConnection, config: PrepareCon
     rows = connection.execute(f"SELECT {shown} FROM staged WHERE reason IS NULL LIMIT 1").fetchall()
     if not rows:
         return
-    asked = f" by time_format={config.time_format!r}" if config.time_format else f" by time_unit={config.time_unit}"
-    asked, hint = ("", "say time_format=... for another form than") if _is_free(config) else (asked, "without it are read")
+    asked = f" by `time_format`={config.time_format!r}" if config.time_format else f" by `time_unit`={config.time_unit}"
+    asked, hint = ("", "say `time_format`=... for another form than") if _is_free(config) else (asked, "without it are read")
     raise UserError(
         f"column {config.time!r}: {rows[0][0]!r} is no time{asked}, and no value so far is; {hint} {EXAMPLES},"
         f" from {config.earliest} to {config.latest}"
@@ -153,8 +153,8 @@ def _refuse_ambiguous(connection: duckdb.DuckDBPyConnection, config: PrepareConf
             which = "no row tells" if not only_one else f"{only_one} rows say the one and {only_other} the other"
             formats = [_format_of(connection, name, example) for name in (one, other)]
             raise UserError(
-                f"column {config.time!r}: {example!r} may be month or day first, {which}; say time_format='{formats[0]}' or"
-                f" time_format='{formats[1]}'"
+                f"column {config.time!r}: {example!r} may be month or day first, {which}; say `time_format`='{formats[0]}' or"
+                f" `time_format`='{formats[1]}'"
             )
 
 

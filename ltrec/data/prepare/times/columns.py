@@ -73,7 +73,7 @@ def timed(batch: pa.Table, config: PrepareConfig, before: int) -> tuple[pa.Table
         return batch.append_column("time", places), _WHOLE.format(number="time")
     kind = batch.schema.field("time").type
     if config.time_format and not (types.is_string(kind) or types.is_integer(kind)):
-        raise UserError(f"prepare.time_format={config.time_format!r} reads text, and column {config.time!r} has type {kind}")
+        raise UserError(f"`time_format`={config.time_format!r} reads text, and column {config.time!r} has type {kind}")
     if config.time_format:
         return batch, _FORMATTED.format(nanoseconds=asked("time::VARCHAR", config.time_format))
     if types.is_timestamp(kind):

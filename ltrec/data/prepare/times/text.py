@@ -103,9 +103,9 @@ def check_format(time_format: str) -> None:
     Raises:
         UserError: it cannot be parsed, names no year, or half of the twelve-hour clock.
     """
-    where = f"prepare.time_format={time_format!r}"
+    where = f"`time_format`={time_format!r}"
     if "%s" in time_format:
-        raise UserError(f"{where}: seconds since 1970 need no format; leave it out and say time_unit=s")
+        raise UserError(f"{where}: seconds since 1970 need no format; leave it out and say `time_unit`=s")
     try:
         duckdb.execute("SELECT try_strptime('', $name)", {"name": _as_spelled(time_format)}).fetchall()
     except duckdb.Error as error:
