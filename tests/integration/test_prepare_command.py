@@ -61,7 +61,7 @@ def test_what_was_decided_about_times_and_ties_is_said(tmp_path, capsys, monkeyp
     assert main(["prepare", "log.csv", "--out", "source", "ties=source", "--time-format", "%d.%m.%Y"]) == 0
     assert "order of the log kept" in capsys.readouterr().out
     assert main(["prepare", "log.csv", "--out", "other", "time_format=%m/%d/%Y"]) == 2
-    assert "'13.11.2023' is no time by time_format='%m/%d/%Y'" in capsys.readouterr().err
+    assert "'13.11.2023' is no time by prepare.time_format='%m/%d/%Y'" in capsys.readouterr().err
 
 
 def test_a_config_file_names_sources_and_folder(tmp_path, capsys, monkeypatch):

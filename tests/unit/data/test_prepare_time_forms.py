@@ -94,7 +94,7 @@ def test_month_and_day_are_never_guessed(one, other):
     unclear = [dt.datetime(2023, month, day).strftime(one) for month, day in ((1, 2), (3, 4), (5, 6))]
     with pytest.raises(UserError, match="may be month or day first, no row tells; say `time_format`='") as stop:
         read_times(unclear)
-    assert f"time_format={one!r} or time_format={other!r}" in str(stop.value)
+    assert f"`time_format`={one!r} or `time_format`={other!r}" in str(stop.value)
     for form, day in ((one, dt.datetime(2023, 1, 2)), (other, dt.datetime(2023, 2, 1))):
         assert read_times(unclear, time_format=form)[1][0] == seconds(day)
         assert read_times([*unclear, dt.datetime(2023, 7, 25).strftime(form)])[1][0] == seconds(day)
@@ -149,7 +149,7 @@ def test_a_format_of_the_users_own(time_format, text):
 @pytest.mark.parametrize(
     ("time_format", "message"),
     [
-        ("%Q", r"prepare\.time_format='%Q' is no format of strptime such as %m/%d/%Y %H:%M: %Q"),
+        ("%Q", r"`time_format`='%Q' is no format of strptime such as %m/%d/%Y %H:%M: %Q"),
         ("%Y %", "is no format of strptime"),
         ("%H:%M", "names no year"),
         ("yesterday", "names no year"),

@@ -117,6 +117,6 @@ def test_rows_not_selected_are_counted_and_are_no_rejects(tmp_path):
 
 def test_a_condition_that_selects_nothing_is_said(tmp_path):
     config = PrepareConfig(sources=(str(write(tmp_path, "csv")),), where="price > 1000")
-    with pytest.raises(UserError, match=r"where='price > 1000' selects none of the 8 rows"):
+    with pytest.raises(UserError, match=r"`where`='price > 1000' selects none of the 8 rows"):
         prepare(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
