@@ -47,7 +47,7 @@ def item_batches(folder: Path, manifest: Manifest, names: Sequence[str], rows: i
         UserError: it is missing or damaged.
     """
     if (entry := manifest.item_table) is None:
-        raise UserError(f"{folder} has no item columns; declare them in prepare.items and {MEND}")
+        raise UserError(f"{folder} has no item columns; declare them in the option `items` of prepare, and {MEND}")
     path = folder / entry.path
     _check(path, entry.sha256)
     try:

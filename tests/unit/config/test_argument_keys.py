@@ -16,7 +16,7 @@ from ltrec.core.errors import UserError
 from tests.support.source_tree import parsed, python_files
 
 LIBRARY = (
-    *("core", "models", "causal", "aggregation", "objectives", "data", "distributed", "strategy", "optim"),
+    *("core", "columns", "models", "causal", "aggregation", "objectives", "data", "distributed", "strategy", "optim"),
     *("evaluation", "inference", "tracking", "terminal", "training"),
 )
 """All layers beneath the config."""
