@@ -25,6 +25,7 @@ from ltrec.distributed.strategies import JOINT, STRATIFIED
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.models.backbones import BACKBONES, BackboneConfig, SASRecConfig
+from ltrec.models.inputs import InputsConfig
 from ltrec.models.plugins import PLUGINS, NoPluginConfig, PluginConfig
 from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.objectives import OBJECTIVES, ObjectiveConfig, SampledSoftmaxConfig
@@ -91,6 +92,8 @@ class RunConfig:
     """How raw logs become that data set (`ltrec prepare`)."""
     stream: StreamConfig = field(default_factory=StreamConfig)
     """Shards -> batches."""
+    inputs: InputsConfig = field(default_factory=InputsConfig)
+    """Columns that the model sees besides ids."""
     model: BackboneConfig = field(default_factory=SASRecConfig)
     """The backbone, chosen by `model.name`."""
     plugin: PluginConfig | MemoryConfig = field(default_factory=NoPluginConfig)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
+from ltrec.columns.schema import Schema
 from ltrec.core.batch import SequenceBatch
 from ltrec.models.inputs import ColumnInput, Inputs, ItemColumnInput, encoders
+from tests.support.shards import User, column, random_users, write_dataset
 
 KINDS = {
     "brand": ("category", 7),
@@ -66,3 +70,40 @@ def with_columns(batch: SequenceBatch, seed: int = 5) -> SequenceBatch:
     events = {name: values_of(*KINDS[name], count, g) for name in ("brand", "price")}
     events["time"] = torch.randint(0, 10**6, (count,), generator=g).cumsum(0)
     return replace(batch, events=events, users={"age": values_of("number", 1, batch.num_rows, g)})
+
+
+SCHEMA = Schema(
+    (
+        column("type", "category", size=5),
+        column("dwell", "number"),
+        column("brand", "category", "item", 7),
+        column("genres", "categories", "item", 6),
+        column("price", "number", "item", log=True),
+        column("released", "time", "item"),
+        column("text", "vector", "item", 3),
+        column("age", "number", "user"),
+    )
+)
+"""Every kind; events and items and users have some."""
+
+
+def column_data(folder: Path, *, num_items: int = 30) -> Path:
+    """The tiny data set of `tests.support.tiny_run`, of the same users and events, with columns."""
+    g = torch.Generator().manual_seed(4)
+    ids = list(range(num_items))
+    items = {
+        "brand": [i % 7 for i in ids],
+        "genres": [list(range(2, 2 + i % 4)) for i in ids],
+        "price": [math.nan if i % 5 == 0 else float(i) for i in ids],
+        "released": [86400 * 31 * i for i in ids],
+        "text": torch.randn(num_items, 3, generator=g).tolist(),
+    }
+    users = [_with_columns(user, number) for number, user in enumerate(random_users([40, 30, 20], num_items=30, longest=8))]
+    write_dataset(folder, users, num_items=num_items, schema=SCHEMA, items=items)
+    return folder
+
+
+def _with_columns(user: User, number: int) -> User:
+    count = len(user.items)
+    events = {"type": [(number + i) % 5 for i in range(count)], "dwell": [math.nan if i % 3 == 2 else i / 2 for i in range(count)]}
+    return replace(user, events=events, columns={"age": float(number % 50)}, times=[600 * i * i for i in range(count)])

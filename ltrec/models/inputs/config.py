@@ -7,6 +7,9 @@ from dataclasses import dataclass
 ALL = "all"
 """Instead of names: every column that the data set has."""
 
+TIME_GAP = "time_gap"
+"""An event input that every data set has."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputsConfig:
@@ -24,7 +27,7 @@ class InputsConfig:
             names = getattr(self, field)
             if len(set(names)) < len(names):
                 raise ValueError(f"{field} must differ; got {', '.join(names)}")
-            if ALL in names and len(names) > 1 and set(names) != {ALL, "time_gap"}:
+            if ALL in names and len(names) > 1 and set(names) != {ALL, TIME_GAP}:
                 raise ValueError(f"{field}: {ALL} is every column already; got {', '.join(names)}")
 
     def __bool__(self) -> bool:

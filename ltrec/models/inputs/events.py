@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from ltrec.core.batch import SequenceBatch
 from ltrec.models.inputs.times import TimeGap
 
+TIME = "time"
+"""The event column that every data set has."""
+
 
 class EventInputs(nn.Module):
     """The sum of all that a batch's columns say of every position; a user's columns are said at every position of his row.
@@ -20,22 +23,25 @@ class EventInputs(nn.Module):
 
     def __init__(self, events: Mapping[str, nn.Module], users: Mapping[str, nn.Module], gap: TimeGap | None) -> None:
         super().__init__()
-        self.columns = nn.ModuleDict({f"of_{name}": module for name, module in events.items()})
-        self.users = nn.ModuleDict({f"of_{name}": module for name, module in users.items()})
+        self.columns = nn.ModuleDict({_key(name): module for name, module in events.items()})
+        self.users = nn.ModuleDict({_key(name): module for name, module in users.items()})
         self.gap = gap
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """Vectors of every position [T, D]."""
-        events, users = _columns(batch, "events"), _columns(batch, "users")
-        parts: list[Tensor] = [module(events[name.removeprefix("of_")]) for name, module in self.columns.items()]
+        parts: list[Tensor] = [module(batch.events[_name(key)]) for key, module in self.columns.items()]
         if self.users:
             row_T = batch.row_of_position()
-            parts += [module(users[name.removeprefix("of_")])[row_T] for name, module in self.users.items()]
+            parts += [module(batch.users[_name(key)])[row_T] for key, module in self.users.items()]
         if self.gap is not None:
-            parts.append(self.gap(events["time"], batch.index_in_row() == 0))
+            parts.append(self.gap(batch.events[TIME], batch.index_in_row() == 0))
         return sum(parts[1:], parts[0])
 
 
-def _columns(batch: SequenceBatch, role: str) -> Mapping[str, Tensor]:
-    columns: Mapping[str, Tensor] = getattr(batch, role)
-    return columns
+def _key(name: str) -> str:
+    """A key that is no attribute of nn.ModuleDict, for a column of any name."""
+    return f"of_{name}"
+
+
+def _name(key: str) -> str:
+    return key.removeprefix("of_")

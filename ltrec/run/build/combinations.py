@@ -49,6 +49,10 @@ REFUSED: tuple[Refusal, ...] = (
         "cross-entropy over items that would give one; use {cross_entropies}",
     ),
     Refusal(
+        lambda c: bool(c.inputs) and "inputs" not in BACKBONES[c.model.name].needs,
+        "inputs.* name columns, and model.name={c.model.name} looks at ids alone; take them out, or use {with_inputs}",
+    ),
+    Refusal(
         lambda c: c.switch is not None and c.combination is None,
         "{plugin} needs gradients by stratum: use gradients.name=stratified (for joint training of the trunk "
         "with gradients.prior.name=class_balanced gradients.prior.beta=0 gradients.estimator=horvitz_thompson)",
@@ -114,6 +118,7 @@ def refuse_combinations(config: RunConfig) -> None:
         if refusal.when(config):
             key = f"{config.trained_plugin_section}.name"
             names = {"stateless": OBJECTIVES.where("needs_states", False), "cross_entropies": OBJECTIVES.where("cross_entropy")}
+            names["with_inputs"] = tuple(name for name in BACKBONES if "inputs" in BACKBONES[name].needs)
             words = {word: f"{', '.join(some[:-1])} or {some[-1]}" for word, some in names.items()}
             raise UserError(refusal.why.format(c=config, key=key, plugin=f"{key}={config.trained_plugin.name}", **words))
 

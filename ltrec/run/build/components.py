@@ -30,6 +30,7 @@ from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.build import optimizer_for
 from ltrec.optim.schedule import schedule
+from ltrec.run.build.inputs import build_inputs
 from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import heirs_of, merged_strata, strata_of, trained_strata
 from ltrec.run.node_copy.copying import copy_of
@@ -63,18 +64,20 @@ def open_data(config: RunConfig) -> Data:
     return Data(read_from, manifest, Vocabulary.load(read_from, manifest))
 
 
-def build_backbone(config: RunConfig, manifest: Manifest) -> nn.Module:
+def build_backbone(config: RunConfig, data: Data) -> nn.Module:
     """The backbone, with its plugins if any, initialised from the run's seed alone."""
+    row, manifest = BACKBONES[config.model.name], data.manifest
+    inputs = build_inputs(config.inputs, data.folder, manifest, data.vocabulary)
     torch.manual_seed(mix(config.seed, 0) >> 1)
-    row, num_items = BACKBONES[config.model.name], manifest.vocab.items
-    backbone = row.make(num_items=num_items, max_len=config.stream.max_len, **options_of(config.model))
+    offered = {"num_items": manifest.vocab.items, "max_len": config.stream.max_len, "inputs": inputs}
+    backbone = row.make(**offered, **options_of(config.model))
     _refuse_other_kind(row, backbone)
     plugin = config.trained_plugin
     if plugin.name == "none":
         return backbone
     strata, max_len = strata_of(config, manifest), config.stream.max_len
-    offered = {"strata": strata, "num_strata": strata.count, "seed": config.seed, "max_len": max_len}
-    return PLUGINS[plugin.name].make(backbone, **offered, **options_of(plugin))
+    for_plugin = {"strata": strata, "num_strata": strata.count, "seed": config.seed, "max_len": max_len}
+    return PLUGINS[plugin.name].make(backbone, **for_plugin, **options_of(plugin))
 
 
 def _refuse_other_kind(row: Backbone, backbone: nn.Module) -> None:
@@ -144,7 +147,7 @@ def build_module(config: RunConfig, data: Data, plan: Plan) -> BackboneModule:
     rate = schedule(
         optim.schedule, warmup_steps=optim.warmup_steps, total_steps=total_steps(config, plan), final_ratio=optim.final_ratio
     )
-    backbone = build_backbone(config, data.manifest)
+    backbone = build_backbone(config, data)
     return BackboneModule(
         backbone,
         build_position_losses(config, data.vocabulary),

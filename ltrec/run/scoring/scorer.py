@@ -91,7 +91,7 @@ def load_network(config: RunConfig, data: Data, checkpoint: Path, processes: Pro
         UserError: when the checkpoint is damaged, of another data set or model, or holds no such weights.
     """
     refuse_weights(weights, config)
-    backbone, device = build_backbone(config, data.manifest), device_of(processes, config.trainer.accelerator)
+    backbone, device = build_backbone(config, data), device_of(processes, config.trainer.accelerator)
     state, named = read_checkpoint(checkpoint), torch.nn.ModuleDict({"backbone": backbone})
     way_out = "name the data it was trained on with --data DIR"
     refuse_other_data(checkpoint, state, data.manifest.digest, way_out=way_out)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
+from ltrec.models.backbones import BACKBONES, SASRec
 from ltrec.run.build.combinations import REFUSED, refuse_combinations
 
 DIN = ("model.name=din",)
@@ -24,6 +27,10 @@ CASES = {
     "focal without a probability": (
         ["emphasis.name=focal", "objective.name=gbce"],
         r"emphasis.name=focal .* objective.name=gbce is no cross-entropy .*; use softmax, sampled_softmax or in_batch",
+    ),
+    "columns, and a model of ids": (
+        ["model.name=ids_alone", "inputs.items=[genres]"],
+        r"inputs.\* name columns, and model.name=ids_alone looks at ids alone; take them out, or use sasrec, gru4rec or din",
     ),
     "plugins, jointly": (
         ["plugin.name=bottleneck"],
@@ -113,6 +120,14 @@ UNWRITABLE = {
     ),
 }
 """What used to need a row: it cannot be written any more, and is answered with whose key it is."""
+
+
+@pytest.fixture(autouse=True)
+def a_model_of_ids() -> Iterator[None]:
+    """A backbone whose row does not ask for inputs."""
+    BACKBONES.register("ids_alone", build=SASRec)
+    yield
+    BACKBONES.remove("ids_alone")
 
 
 @pytest.mark.parametrize("words", UNWRITABLE)

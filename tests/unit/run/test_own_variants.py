@@ -8,9 +8,8 @@ from torch import nn
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.core.extension import extensions
-from ltrec.data.manifest import Manifest
 from ltrec.models.backbones import BACKBONES, DIN
-from ltrec.run.build.components import build_backbone
+from ltrec.run.build.components import build_backbone, open_data
 from ltrec.run.process.agreement import code
 from tests.support.tiny_run import tiny_data
 
@@ -37,13 +36,14 @@ def empty(num_items, max_len, *, width):
 def test_a_backbone_is_of_the_kind_its_row_says(tmp_path, build, has_states, said):
     BACKBONES.register("own", config=OwnConfig, build=build, has_states=has_states)
     try:
-        manifest = Manifest.load(tiny_data(tmp_path / "data"))
+        tiny_data(tmp_path / "data")
         config = load([], [f"data.path={tmp_path / 'data'}", "model.name=own", "objective.name=bce"])
+        data = open_data(config)
         if said is None:
-            assert isinstance(build_backbone(config, manifest), DIN)
+            assert isinstance(build_backbone(config, data), DIN)
         else:
             with pytest.raises(UserError, match=said):
-                build_backbone(config, manifest)
+                build_backbone(config, data)
     finally:
         BACKBONES.remove("own")
 

@@ -1,0 +1,99 @@
+"""Names of columns become a model's inputs, and what the stream has to read for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ltrec.columns.kinds import kind_of_column
+from ltrec.columns.schema import Column, Projection, Role
+from ltrec.core.errors import UserError, nearest
+from ltrec.data.columns import item_values
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.reading.vocabulary import Vocabulary
+from ltrec.models.inputs import NO_INPUTS, ColumnInput, Inputs, InputsConfig, ItemColumnInput
+from ltrec.models.inputs.config import ALL, TIME_GAP
+from ltrec.models.inputs.events import TIME
+
+_SECTIONS: dict[Role, str] = {"item": "items", "event": "events", "user": "users"}
+
+
+def build_inputs(config: InputsConfig, folder: Path, manifest: Manifest, vocabulary: Vocabulary) -> Inputs:
+    """What a backbone is told besides ids: the asked columns of the data set.
+
+    Raises:
+        UserError: a column that the data set has not.
+    """
+    if not config:
+        return NO_INPUTS
+    return Inputs(
+        items=tuple(
+            ItemColumnInput(name, _embed(column), _values(folder, manifest, name))
+            for name, column in asked(config, manifest, "item").items()
+        ),
+        events=tuple(ColumnInput(name, _embed(column)) for name, column in asked(config, manifest, "event").items()),
+        users=tuple(ColumnInput(name, _embed(column)) for name, column in asked(config, manifest, "user").items()),
+        time_gap=TIME_GAP in config.events,
+        trained=vocabulary.train_count > 0,
+    )
+
+
+def projection_of(config: InputsConfig, manifest: Manifest, *, times: bool = False) -> Projection:
+    """What the stream must read of events and users.
+
+    Args:
+        config: the run's.
+        manifest: of its data.
+        times: whether the model itself asks for times.
+
+    Raises:
+        UserError: a column that the data set has not.
+    """
+    events = tuple(asked(config, manifest, "event"))
+    needs_time = times or TIME_GAP in config.events
+    return Projection((*events, TIME) if needs_time else events, tuple(asked(config, manifest, "user")))
+
+
+def asked(config: InputsConfig, manifest: Manifest, role: Role) -> dict[str, Column]:
+    """The columns of a role that a config asks for, in the data set's order.
+
+    Raises:
+        UserError: a column that the data set has not.
+    """
+    section, known = _SECTIONS[role], manifest.columns.of(role)
+    names = [name for name in getattr(config, section) if name != TIME_GAP or role != "event"]
+    if names and not known:
+        raise UserError(
+            f"inputs.{section}={','.join(names)}: data set {manifest.name!r} has no {role} columns; declare them in the config of "
+            "ltrec prepare and prepare it again with --overwrite, or take the key out"
+        )
+    for name in names:
+        if name not in known and name != ALL:
+            raise UserError(
+                f"inputs.{section}: data set {manifest.name!r} has no {role} column {name!r}{nearest(name, known)}; it has "
+                f"{', '.join(known)}"
+            )
+    return {name: column for name, column in known.items() if name in names or ALL in names}
+
+
+def _embed(column: Column) -> Callable[[int], nn.Module]:
+    return partial(kind_of_column(column).embed, column)
+
+
+def _values(folder: Path, manifest: Manifest, name: str) -> Tensor:
+    """Values of all items [V+1, ...], row 0 being nobody's; lists of ids padded with 0 to the longest."""
+    values, starts = item_values(folder, manifest, name)
+    if starts is not None:
+        lengths = np.diff(starts)
+        there = np.arange(int(lengths.max(initial=1)) or 1) < lengths[:, None]
+        padded = np.zeros(there.shape, values.dtype)
+        padded[there] = values
+        values = padded
+    of_items = torch.zeros(len(values) + 1, *values.shape[1:], dtype=torch.from_numpy(values[:0]).dtype)
+    of_items[1:] = torch.from_numpy(values)
+    return of_items
