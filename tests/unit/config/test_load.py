@@ -189,6 +189,11 @@ def test_a_renamed_key_changes_no_digest() -> None:
     assert load([], ["data.path=d", "stream.buffer_blocks=3"]).name == "run-7b1c662e"
 
 
+def test_a_key_that_came_later_changes_the_digest_only_where_it_is_set() -> None:
+    plain, words = load([], []).name, ["inputs.items=[brand]", "inputs.events=[time_gap]", "inputs.users=[age]"]
+    assert len({load([], [word]).name for word in words} | {plain}) == len(words) + 1
+
+
 @pytest.mark.parametrize(
     ("word", "said"),
     [
