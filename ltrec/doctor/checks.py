@@ -1,11 +1,11 @@
-"""`ltrec doctor`: what this machine can run, one line a matter, and what to do about what is not well.
+"""`ltrec doctor`: what this machine can run, one line per check, and what to do about each problem.
 
     ok        as it should be
     warning   training runs, but slower, or without something that a user may want
     broken    training, or a part of it that is installed here, would fail
 
-Under torchrun (or srun) every process takes part: one of each machine examines it, all of them measure the all-reduce, and rank 0
-prints. A machine that is as well as the first one is not listed again.
+Under torchrun (or srun) every process takes part: one process per machine runs the checks, all of them measure the all-reduce, and
+rank 0 prints. Of the other machines only warnings and errors are listed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rich.text import Text
 from ltrec.distributed.collectives import all_gather_parts
 from ltrec.doctor.finding import BROKEN, OK, WARNING, Finding
 from ltrec.doctor.machine import cores, disk, memory
-from ltrec.doctor.ring import meeting
+from ltrec.doctor.ring import process_group
 from ltrec.doctor.software import cuda, deepspeed, extras, gloo, nccl, python, slurm, torch_build, wandb
 from ltrec.run.process.processes import Processes
 
@@ -38,39 +38,39 @@ CHECKS: dict[str, Callable[[], Finding]] = {
     "memory": memory,
     "cores": cores,
 }
-"""What is looked at on every machine, in this order; the disk follows, for it is asked about a folder."""
+"""The checks of every machine, in this order. That of the disk comes last: it takes a folder."""
 
 _STYLES = {OK: "green", WARNING: "yellow", BROKEN: "red"}
 
 
 def examine(folder: Path) -> Iterator[Finding]:
-    """This machine's findings, one by one.
+    """Run all checks on this machine.
 
     Args:
-        folder: where runs would be written.
+        folder: where runs will be written.
     """
     for name, check in CHECKS.items():
         yield check().named(name)
     yield disk(folder).named("disk")
 
 
-def consult(processes: Processes, folder: Path) -> list[Finding]:
-    """Findings of all machines: the first whole, of the others what is not well. Every process calls this; rank 0 gets the list.
+def examine_all(processes: Processes, folder: Path) -> list[Finding]:
+    """All findings of the first machine and the problems of the others, on rank 0; an empty list elsewhere. Every process calls this.
 
     Args:
-        processes: this process among all.
-        folder: where runs would be written.
+        processes: this process and how many there are.
+        folder: where runs will be written.
     """
     if processes.world.size == 1:
         return list(examine(folder))
     first_of_machine = processes.local_rank == 0
-    with meeting(processes) as (ring, joined):
-        if not joined:  # each is alone with what it knows
+    with process_group(processes) as (ring, joined):
+        if not joined:  # no collectives: rank 0 reports its own machine
             return [*examine(folder), *ring] if processes.world.rank == 0 else []
-        every = all_gather_parts([f.on(platform.node()) for f in examine(folder)] if first_of_machine else [])
-        first, *others = [findings for findings in every if findings]
-    ill = [finding for findings in others for finding in findings if finding.verdict != OK]
-    return [*first, *ill, *ring] if processes.world.rank == 0 else []
+        gathered = all_gather_parts([f.on(platform.node()) for f in examine(folder)] if first_of_machine else [])
+        first, *others = [findings for findings in gathered if findings]
+    problems = [finding for findings in others for finding in findings if finding.verdict != OK]
+    return [*first, *problems, *ring] if processes.world.rank == 0 else []
 
 
 def exit_code(findings: list[Finding]) -> int:
@@ -79,15 +79,15 @@ def exit_code(findings: list[Finding]) -> int:
 
 
 def verdict(findings: list[Finding]) -> str:
-    """The last line: can this machine train, and what comes first if not."""
+    """The last line: whether this machine can train, and what must be fixed if not."""
     broken, warnings = ([f.name for f in findings if f.verdict == kind] for kind in (BROKEN, WARNING))
     if broken:
-        return f"not ready: {', '.join(broken)} must be mended first"
-    return f"ready, with {len(warnings)} warning(s): {', '.join(warnings)}" if warnings else "ready: nothing to complain of"
+        return f"not ready: {', '.join(broken)} must be fixed first"
+    return f"ready, with {len(warnings)} warning(s): {', '.join(warnings)}" if warnings else "ready: no problems found"
 
 
 def show(findings: list[Finding], console: Console) -> None:
-    """One row a finding, its remedy below it, and the verdict."""
+    """Print one row per finding with its remedy below, then the verdict."""
     table = Table(box=None, show_header=False, pad_edge=False)
     several = len({finding.machine for finding in findings}) > 1
     for column in range(3 + several):

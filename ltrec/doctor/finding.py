@@ -9,14 +9,14 @@ OK, WARNING, BROKEN = "ok", "warning", "broken"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line.
+    """The result of one check.
 
     Attributes:
         verdict: ok, warning or broken.
         says: what was found.
-        remedy: what to do about it; not empty unless the verdict is ok.
-        name: what was looked at.
-        machine: where, when there are several.
+        remedy: what to do about it; empty only if the verdict is ok.
+        name: the check.
+        machine: host name, if there are several machines.
     """
 
     verdict: str
@@ -27,14 +27,14 @@ class Finding:
 
     def __post_init__(self) -> None:
         assert self.verdict in (OK, WARNING, BROKEN)
-        assert (self.verdict == OK) or self.remedy, "whoever complains says what to do"
+        assert (self.verdict == OK) or self.remedy, "a warning or an error needs a remedy"
 
     def named(self, name: str) -> Finding:
-        """The same about a matter."""
+        """A copy with the name of its check."""
         return replace(self, name=name)
 
     def on(self, machine: str) -> Finding:
-        """The same of a machine."""
+        """A copy with the host name of its machine."""
         return replace(self, machine=machine)
 
 

@@ -1,4 +1,4 @@
-"""`ltrec doctor` on the machine: disk, memory, cores, as this process may use them and not as the hardware has them."""
+"""Checks of the machine: disk, memory and cores, as far as this process may use them (cgroup, quota, affinity)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def disk(folder: Path) -> Finding:
-    """Room where runs are written, and whether a file really gets to the disk there: written, fsync'ed, timed."""
-    place = existing(folder)
+    """Free space where runs are written, and the time to write and fsync a small file there."""
+    place = nearest_existing(folder)
     free = shutil.disk_usage(place).free
     try:
-        seconds = written(place)
+        seconds = seconds_to_write(place)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         return broken(
@@ -31,17 +31,21 @@ def disk(folder: Path) -> Finding:
         )
     says = f"{free / GIB:,.1f} GiB free in {place}; 4 MiB written and fsync'ed in {seconds * 1000:,.0f} ms"
     if free < 2 * GIB:
-        return warning(says, "a run of a few million parameters keeps two checkpoints, and evaluation a table: 2 GiB at least")
+        return warning(
+            says, "a run of a few million parameters keeps two checkpoints and an evaluation table: provide at least 2 GiB"
+        )
     if seconds > 2:
-        return warning(says, "checkpoints will stop training for that long: choose a faster disk (out=FOLDER) or save less often")
+        return warning(
+            says, "every checkpoint will block training for that long: choose a faster disk (out=FOLDER) or save less often"
+        )
     return ok(says)
 
 
-def written(folder: Path) -> float:
-    """Seconds until 4 MiB are on the disk of `folder`.
+def seconds_to_write(folder: Path) -> float:
+    """Seconds to write and fsync 4 MiB in `folder`.
 
     Raises:
-        OSError: they do not get there.
+        OSError: the file cannot be written.
     """
     begin = time.perf_counter()
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor.", suffix=".tmp") as file:
@@ -51,8 +55,8 @@ def written(folder: Path) -> float:
     return time.perf_counter() - begin
 
 
-def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above that is there."""
+def nearest_existing(folder: Path) -> Path:
+    """The folder, or its nearest parent that exists."""
     place = folder.absolute()
     while not os.path.isdir(place):
         place = place.parent
@@ -60,44 +64,44 @@ def existing(folder: Path) -> Path:
 
 
 def memory(cgroup: Path = _CGROUP, meminfo: Path = Path("/proc/meminfo")) -> Finding:
-    """What is free, and what a container or a Slurm job may use, whichever is less."""
+    """Free memory, or what the limit of the container or Slurm job leaves, whichever is less."""
     if not meminfo.exists():
         return warning("unknown: there is no /proc/meminfo", "ltrec is made for Linux; watch the memory yourself")
-    free = available(meminfo)
-    limit, used = limit_of(cgroup)
+    free = available_bytes(meminfo)
+    limit, used = cgroup_limit(cgroup)
     room = free if limit is None else min(free, limit - used)
     says = f"{room / GIB:,.1f} GiB to use"
     says += "" if limit is None else f"; the limit of this container or job is {limit / GIB:,.1f} GiB"
     if room < 2 * GIB:
-        return warning(says, "training wants about 2 GiB a process: ask for more (sbatch --mem), or lower stream.memory_mib")
+        return warning(says, "training needs about 2 GiB per process: ask for more (sbatch --mem), or lower stream.memory_mib")
     return ok(says)
 
 
-def available(meminfo: Path) -> int:
-    """Bytes that may be had without swapping."""
+def available_bytes(meminfo: Path) -> int:
+    """Bytes available without swapping."""
     lines = dict(line.split(":", 1) for line in meminfo.read_text(encoding="ascii").splitlines())
     return int(lines["MemAvailable"].split()[0]) * 1024
 
 
-def limit_of(cgroup: Path) -> tuple[int | None, int]:
-    """(limit, used) bytes of this process's cgroup, of version 2 or 1; None without a limit."""
+def cgroup_limit(cgroup: Path) -> tuple[int | None, int]:
+    """(limit, used) in bytes of this process's cgroup, version 2 or 1; (None, 0) without a limit."""
     for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
         if (cgroup / limit).exists() and (text := (cgroup / limit).read_text(encoding="ascii").strip()) != "max":
-            if int(text) >= 1 << 60:  # how version 1 says that there is none
+            if int(text) >= 1 << 60:  # how version 1 spells "no limit"
                 return None, 0
             return int(text), int((cgroup / used).read_text(encoding="ascii"))
     return None, 0
 
 
 def cores(cgroup: Path = _CGROUP, membership: Path = MEMBERSHIP) -> Finding:
-    """Cores that this process may run on, the CPU quota of its container, and the threads that torch starts there."""
-    mine, quota = own_cores(), quota_of(cgroup, membership)
-    says = f"{mine} of {os.cpu_count() or 1}" + ("" if quota is None else f", a quota of {quota:g}")
+    """Cores that this process may run on, the CPU quota of its container, and OMP_NUM_THREADS."""
+    usable, quota = own_cores(), quota_of(cgroup, membership)
+    says = f"{usable} of {os.cpu_count() or 1}" + ("" if quota is None else f", a quota of {quota:g}")
     threads = os.environ.get("OMP_NUM_THREADS")
     says += "" if threads is None else f"; OMP_NUM_THREADS={threads}"
-    most = share_of({}, mine, quota)
+    most = share_of({}, usable, quota)
     if threads is not None and threads.isdecimal() and int(threads) > most:
-        return warning(says, f"more threads than cores wait for each other: set OMP_NUM_THREADS={most}, or leave it to ltrec")
-    if mine < 2:
-        return warning(says, "the loader's threads share the one core with training: ask for 2 or more a process")
+        return warning(says, f"more threads than cores slow each other down: set OMP_NUM_THREADS={most}, or leave it to ltrec")
+    if usable < 2:
+        return warning(says, "the loader's threads share the one core with training: ask for 2 or more per process")
     return ok(says)

@@ -1,4 +1,4 @@
-"""ltrec doctor under torchrun: the processes meet, add, and one of them speaks; the key of W&B is never shown."""
+"""ltrec doctor under torchrun: the all-reduce is measured, rank 0 prints, and the W&B key is never shown."""
 
 import re
 
@@ -15,7 +15,7 @@ def test_two_processes_are_measured_and_no_key_is_shown(tmp_path):
     lines = done.stdout.splitlines()
     [ring] = [line for line in lines if "all-reduce" in line]
     assert re.search(r"[\d.]+ GB/s over gloo, 2 processes", ring)
-    assert len([line for line in lines if "disk" in line]) == 1, "one machine is examined once"
+    assert len([line for line in lines if "disk" in line]) == 1, "one machine is checked once"
     assert "an API key is present" in done.stdout
     assert KEY not in done.stdout + done.stderr
     assert lines[-1].startswith("ready")

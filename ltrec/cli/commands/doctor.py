@@ -11,21 +11,21 @@ from typing import Annotated
 
 import typer
 
-from ltrec.doctor.checks import consult, exit_code, show, verdict
+from ltrec.doctor.checks import examine_all, exit_code, show, verdict
 from ltrec.run.process.processes import detect
 from ltrec.terminal.screen import speaking
 
 
 def doctor(
-    out: Annotated[Path, typer.Option(help="Where runs are to be written.")] = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder where runs will be written.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
-    """Look at Python, torch, GPUs, network, Slurm, W&B, disk and memory, and say what to do. Exit code 1: something is broken.
+    """Check Python, torch, GPUs, network, Slurm, W&B, disk and memory, and say what to fix. Exit code 1: something is broken.
 
-    Under torchrun the processes of all machines meet and the bandwidth of their all-reduce is measured.
+    Under torchrun the processes of all machines connect, and the bandwidth of their all-reduce is measured.
     """
     processes = detect()
-    findings = consult(processes, out)
+    findings = examine_all(processes, out)
     if processes.world.rank:
         return
     with speaking(for_scripts=as_json) as screen:

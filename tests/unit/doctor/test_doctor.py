@@ -1,4 +1,4 @@
-"""ltrec doctor tells what is well, what is not, and what to do; it reads limits as the kernel writes them."""
+"""`ltrec doctor` finds problems and says how to fix them; it reads limits as the kernel writes them."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from ltrec.doctor import checks as doctor
 from ltrec.doctor import machine as doctor_machine
 from ltrec.doctor import software as doctor_software
 from ltrec.doctor.finding import Finding, broken, ok, warning
-from ltrec.doctor.machine import GIB, available, cores, disk, limit_of, memory
+from ltrec.doctor.machine import GIB, available_bytes, cgroup_limit, cores, disk, memory
 
 
 @pytest.fixture
@@ -39,28 +39,28 @@ def printed(findings):
 
 
 def test_limits_of_both_versions_of_cgroups(tmp_path, cgroup):
-    assert limit_of(tmp_path) == (None, 0)
-    assert limit_of(cgroup(memory_max="max")) == (None, 0)
-    assert limit_of(cgroup(memory_max=4 * GIB, memory_current=GIB)) == (4 * GIB, GIB)
+    assert cgroup_limit(tmp_path) == (None, 0)
+    assert cgroup_limit(cgroup(memory_max="max")) == (None, 0)
+    assert cgroup_limit(cgroup(memory_max=4 * GIB, memory_current=GIB)) == (4 * GIB, GIB)
     old = tmp_path / "old"
     (old / "memory").mkdir(parents=True)
     (old / "memory/memory.limit_in_bytes").write_text(f"{3 * GIB}\n")
     (old / "memory/memory.usage_in_bytes").write_text("17\n")
-    assert limit_of(old) == (3 * GIB, 17)
+    assert cgroup_limit(old) == (3 * GIB, 17)
     (old / "memory/memory.limit_in_bytes").write_text("9223372036854771712\n")
-    assert limit_of(old) == (None, 0)
+    assert cgroup_limit(old) == (None, 0)
 
 
-def test_memory_is_the_lesser_of_what_is_free_and_what_is_allowed(tmp_path, cgroup):
+def test_memory_is_the_lesser_of_free_memory_and_the_limit(tmp_path, cgroup):
     info = meminfo(tmp_path, 16)
-    assert available(info) == 16 * GIB
+    assert available_bytes(info) == 16 * GIB
     assert memory(tmp_path, info) == ok("16.0 GiB to use")
     tight = memory(cgroup(memory_max=4 * GIB, memory_current=3 * GIB), info)
     assert tight.verdict == "warning" and "1.0 GiB to use" in tight.says and "limit of this container or job is 4.0" in tight.says
     assert memory(tmp_path, meminfo(tmp_path, 0.5)).verdict == "warning"
 
 
-def test_more_threads_than_the_quota_allows_are_warned_of(cgroup, tmp_path, monkeypatch):
+def test_more_threads_than_the_quota_allows_give_a_warning(cgroup, tmp_path, monkeypatch):
     def found(cpu_max, cores_here=8):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores_here))
         return cores(cgroup(cpu_max=cpu_max), tmp_path / "no membership")
@@ -77,24 +77,24 @@ def test_more_threads_than_the_quota_allows_are_warned_of(cgroup, tmp_path, monk
     assert found("max 100000", cores_here=1).verdict == "warning"
 
 
-def test_the_disk_is_written_to_and_left_as_it_was(tmp_path, monkeypatch):
+def test_the_disk_is_written_to_and_cleaned_up(tmp_path, monkeypatch):
     found = disk(tmp_path / "not" / "there" / "yet")
     assert found.verdict == "ok" and str(tmp_path) in found.says and "fsync" in found.says
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr(doctor_machine, "written", lambda _: 5.0)
+    monkeypatch.setattr(doctor_machine, "seconds_to_write", lambda _: 5.0)
     assert "5,000 ms" in disk(tmp_path).says and disk(tmp_path).verdict == "warning"
 
 
 @pytest.mark.parametrize(("number", "remedy"), [(28, "make room"), (30, "choose another folder")])
-def test_a_disk_that_takes_nothing_is_broken(tmp_path, monkeypatch, number, remedy):
+def test_a_disk_that_cannot_be_written_is_broken(tmp_path, monkeypatch, number, remedy):
     def full(_folder):
         raise OSError(number, "no")
 
-    monkeypatch.setattr(doctor_machine, "written", full)
+    monkeypatch.setattr(doctor_machine, "seconds_to_write", full)
     assert disk(tmp_path).verdict == "broken" and remedy in disk(tmp_path).remedy
 
 
-def test_who_complains_says_what_to_do():
+def test_a_warning_or_an_error_needs_a_remedy():
     for make in (warning, broken):
         with pytest.raises(AssertionError):
             make("x", "")
@@ -106,11 +106,11 @@ def test_the_verdict_and_the_exit_code():
     assert doctor.verdict([fine]).startswith("ready: ")
     assert doctor.verdict([fine, slow]) == "ready, with 1 warning(s): B"
     text = printed([fine, slow, dead])
-    assert text.splitlines()[-1].strip() == "not ready: C must be mended first"
+    assert text.splitlines()[-1].strip() == "not ready: C must be fixed first"
     assert "-> do b" in text and "-> do c" in text
 
 
-def test_several_machines_are_told_apart():
+def test_several_machines_are_named():
     text = printed([ok("a").named("A").on("n1"), warning("b", "do b").named("B").on("n2")])
     assert "n1" in text.splitlines()[0] and "n2" in text.splitlines()[1]
 
@@ -146,7 +146,7 @@ def test_a_deepspeed_that_does_not_import_is_a_warning(monkeypatch, programs, tm
     assert found.verdict == "warning" and "MissingCUDAException" in found.says
 
 
-def test_a_deepspeed_that_is_there_or_not(monkeypatch, programs, tmp_path):
+def test_deepspeed_installed_or_not(monkeypatch, programs, tmp_path):
     programs(python=":")
     monkeypatch.setattr(doctor_software.sys, "executable", str(tmp_path / "python"))
     assert doctor_software.deepspeed().verdict == "ok" and doctor_software.deepspeed().says.endswith("imports")
@@ -157,14 +157,14 @@ def test_a_deepspeed_that_is_there_or_not(monkeypatch, programs, tmp_path):
     assert "stratified_deepspeed" in found.says and "pip install 'ltrec[deepspeed]'" in found.says
 
 
-def test_extras_that_are_there_and_those_that_are_not(monkeypatch):
+def test_installed_and_missing_extras(monkeypatch):
     assert doctor_software.extras() == ok("deepspeed, gram, report, wandb")
     monkeypatch.setattr(doctor_software, "missing", lambda extra: ["x"] if extra in ("gram", "wandb") else [])
     assert doctor_software.extras().says == "deepspeed, report; not installed: gram, wandb (pip install 'ltrec[gram,wandb]')"
     assert doctor_software.wandb() == ok("not installed; tracking.wandb needs it (pip install 'ltrec[wandb]')")
 
 
-def test_nccl_is_wanted_with_gpus_alone(monkeypatch):
+def test_nccl_is_only_needed_with_gpus(monkeypatch):
     monkeypatch.setattr(doctor_software.torch.cuda, "is_available", lambda: False)
     assert doctor_software.nccl() == ok("not needed without GPUs")
     monkeypatch.setattr(doctor_software.torch.cuda, "is_available", lambda: True)
@@ -190,7 +190,7 @@ def test_cuda_that_torch_cannot_see(tmp_path, monkeypatch):
         assert doctor_software.cuda(driver).verdict == "ok"
 
 
-def test_gloo_works_here_and_what_it_says_when_it_does_not(monkeypatch):
+def test_gloo_works_here_and_its_failure_has_a_remedy(monkeypatch):
     assert doctor_software.gloo().verdict == "ok"
 
     def lost(*_):
@@ -201,14 +201,14 @@ def test_gloo_works_here_and_what_it_says_when_it_does_not(monkeypatch):
     assert found.verdict == "broken" and found.says.endswith("address") and "GLOO_SOCKET_IFNAME" in found.remedy
 
 
-def test_wandb_without_a_key_is_no_complaint_but_half_a_key_is(monkeypatch):
+def test_wandb_without_a_key_is_ok_but_an_incomplete_key_is_a_warning(monkeypatch):
     monkeypatch.setattr(doctor_software, "why_no_credentials", lambda: doctor_software.NO_KEY)
     assert doctor_software.wandb().verdict == "ok" and "go on offline" in doctor_software.wandb().says
     monkeypatch.setattr(doctor_software, "why_no_credentials", lambda: "WANDB_API_KEY invalid: API key must have 40+ characters")
     assert doctor_software.wandb().verdict == "warning" and "invalid" in doctor_software.wandb().says
 
 
-def test_wandb_with_a_key_tells_whether_its_server_answers(monkeypatch):
+def test_wandb_with_a_key_checks_whether_its_server_answers(monkeypatch):
     monkeypatch.setattr(doctor_software, "why_no_credentials", lambda: None)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -227,7 +227,7 @@ def test_the_command_ends_with_the_verdict(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().out.splitlines()[-1].startswith("ready")
     findings["gloo"] = lambda: broken("lost", "find it")
     assert main(["doctor", "--out", str(tmp_path)]) == 1
-    assert capsys.readouterr().out.splitlines()[-1] == "not ready: gloo must be mended first"
+    assert capsys.readouterr().out.splitlines()[-1] == "not ready: gloo must be fixed first"
 
 
 def test_every_check_of_this_machine_finds_something(tmp_path, monkeypatch):
