@@ -55,7 +55,7 @@ def examine(folder: Path) -> Iterator[Finding]:
 
 
 def examine_all(processes: Processes, folder: Path) -> list[Finding]:
-    """All findings of the first machine and the problems of the others, on rank 0; an empty list elsewhere. Every process calls this.
+    """All findings of the first machine and the problems of the others, on rank 0; elsewhere none. Every process calls this.
 
     Args:
         processes: this process and how many there are.

@@ -1,4 +1,4 @@
-"""`ltrec launch local`: one run, by exec of torchrun in this process, or several, which this process supervises."""
+"""`ltrec launch local`: replace this process by torchrun for one run, or supervise several runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rich.text import Text
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.counting import counted
-from ltrec.launch.local_jobs import DONE, Outcome, Task, clock, hearing, run_all
+from ltrec.launch.local_jobs import DONE, Outcome, Task, clock, record_signals, run_all
 from ltrec.launch.processor_shares import Share, shares
-from ltrec.launch.torchrun import FRESH_STORE, plain, torchrun
+from ltrec.launch.torchrun import FRESH_STORE, single_process, torchrun
 from ltrec.run.folder.config_file import folder_of
 from ltrec.run.folder.find_run import find_run
 from ltrec.run.folder.launch_snapshot import keep
@@ -25,11 +25,11 @@ from ltrec.run.process.cores import settle
 from ltrec.terminal.screen import note, speaking
 
 
-def one(run: RunConfig, words: Sequence[str], *, processes: int, max_restarts: int, profile: int, dry_run: bool) -> None:
-    """Train a run under torchrun, by exec, so that signals and the exit code are its own.
+def launch_one(run: RunConfig, words: Sequence[str], *, processes: int, max_restarts: int, profile: int, dry_run: bool) -> None:
+    """Train a run under torchrun, by exec, so that signals and the exit code are those of torchrun.
 
     Raises:
-        UserError: there are not so many GPUs, or the run cannot be trained by so many processes.
+        UserError: there are too few GPUs, or the run cannot be trained by this number of processes.
     """
     [share] = shares([run], processes=processes, jobs=1)
     note(share.describe(run))
@@ -43,12 +43,12 @@ def one(run: RunConfig, words: Sequence[str], *, processes: int, max_restarts: i
     os.execv(command[0], command)
 
 
-def several(runs: Sequence[RunConfig], *, jobs: int, processes: int, max_restarts: int, profile: int, dry_run: bool) -> None:
-    """Train runs, so many at a time, and say how each ended.
+def launch_several(runs: Sequence[RunConfig], *, jobs: int, processes: int, max_restarts: int, profile: int, dry_run: bool) -> None:
+    """Train several runs, `jobs` at a time, and print how each ended.
 
     Raises:
-        UserError: a folder holds another run, or the machine cannot be shared so.
-        typer.Exit: code 1 when a run did not end well, 143 after SIGTERM.
+        UserError: a folder holds another run, or the machine cannot be divided among so many jobs.
+        typer.Exit: code 1 when a run failed, 143 after SIGTERM.
         KeyboardInterrupt: after Ctrl-C.
     """
     parts = shares(runs, processes=processes, jobs=min(jobs, len(runs)))
@@ -58,20 +58,20 @@ def several(runs: Sequence[RunConfig], *, jobs: int, processes: int, max_restart
             share = parts[number % len(parts)]
             note(f"{run.name}: {share.describe(run)}")
             typer.echo(shlex.join(_command(run, share, max_restarts, profile)))
-        note(f"{counted(len(runs), 'run')}, {len(parts)} at a time; config and log of each go into its run folder")
+        note(f"{counted(len(runs), 'run')}, {len(parts)} at a time; config and log of each are written to its run folder")
         return
     code = keep(runs)
     tasks = [
-        Task(run, lambda share, run=run: _command(run, share, max_restarts, profile), _code_of(run, code))  # type: ignore[misc]
+        Task(run, lambda share, run=run: _command(run, share, max_restarts, profile), _code_variables(run, code))  # type: ignore[misc]
         for run in runs
     ]
-    with hearing() as heard:
-        outcomes = run_all(tasks, parts, heard, note)
+    with record_signals() as received:
+        outcomes = run_all(tasks, parts, received, note)
     _show(outcomes)
-    if heard.signals and heard.signals[0] == signal.SIGINT:
+    if received.signals and received.signals[0] == signal.SIGINT:
         raise KeyboardInterrupt
-    if heard.signals:
-        raise typer.Exit(128 + heard.signals[0])
+    if received.signals:
+        raise typer.Exit(128 + received.signals[0])
     if any(outcome.state != DONE for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -79,12 +79,12 @@ def several(runs: Sequence[RunConfig], *, jobs: int, processes: int, max_restart
 def _command(run: RunConfig, share: Share, max_restarts: int, profile: int) -> list[str]:
     words, processes = [str(folder_of(run).config)], share.processes_of(run)
     if processes == 1 and not max_restarts:
-        return plain(words, profile=profile)
+        return single_process(words, profile=profile)
     return torchrun(words, processes=processes, max_restarts=max_restarts, profile=profile)
 
 
-def _code_of(run: RunConfig, code: str) -> dict[str, str]:
-    """The environment in which a run's own copy of the package is found first, also before the folder we are in."""
+def _code_variables(run: RunConfig, code: str) -> dict[str, str]:
+    """Variables that put a run's own copy of the package first on the path of Python, also before the working folder."""
     if not code:
         return {}
     before = os.environ.get("PYTHONPATH", "")

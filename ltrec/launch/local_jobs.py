@@ -1,8 +1,8 @@
-"""Several runs on this machine, so many at a time, each with processors and a log of its own; a failure of one is its own.
+"""Several runs on this machine, a limited number at a time, each with its own processors and log. If one fails, the others go on.
 
 A run is started as a Slurm job starts it: from its folder's config.yaml, in a session of its own, so that Ctrl-C reaches only this
-process. The first Ctrl-C asks every run to save and end (the file STOP); a second one kills. Should this process be killed, the
-kernel signals the runs (`run/process/parent_death_signal.py`), which save and end as well.
+process. The first Ctrl-C asks every run to save and end (the file STOP); a second one kills. If this process is killed, the kernel
+signals the runs (`run/process/parent_death_signal.py`), which save and end as well.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A run, and the command that trains it in a share of the machine."""
+    """A run, and the command that trains it on its share of the machine."""
 
     run: RunConfig
     command: Callable[[Share], list[str]]
@@ -46,13 +46,13 @@ class Task:
 
     @property
     def log(self) -> Path:
-        """Where everything goes that training says."""
+        """The log of training."""
         return self.folder.launch_log
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: `done`, or what else, and after how many seconds."""
+    """How a run ended (`done`, or what happened instead), and after how many seconds."""
 
     task: Task
     state: str
@@ -69,56 +69,56 @@ class _Job:
 
 
 @dataclass(slots=True)
-class Heard:
-    """Signals that ask this process to end, in their order."""
+class ReceivedSignals:
+    """Signals that asked this process to end, in order of arrival."""
 
     signals: list[int] = field(default_factory=list)
 
     def note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (a signal handler)
-        """The handler."""
+        """Handle a signal."""
         self.signals.append(number)
 
 
 @contextlib.contextmanager
-def hearing() -> Iterator[Heard]:
-    """Note SIGINT, SIGTERM and SIGHUP for as long as the context lasts."""
-    heard = Heard()
-    before = {number: signal.signal(number, heard.note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+def record_signals() -> Iterator[ReceivedSignals]:
+    """Record SIGINT, SIGTERM and SIGHUP while the context lasts."""
+    received = ReceivedSignals()
+    before = {number: signal.signal(number, received.note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        yield heard
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def run_all(tasks: Sequence[Task], shares: Sequence[Share], heard: Heard, say: Callable[[str], None]) -> list[Outcome]:
-    """Run every task, as many at a time as there are shares; returns how each ended, in their order.
+def run_all(tasks: Sequence[Task], shares: Sequence[Share], received: ReceivedSignals, say: Callable[[str], None]) -> list[Outcome]:
+    """Run every task, as many at a time as there are shares; returns the outcomes in the order of the tasks.
 
     Args:
         tasks: what to run.
-        shares: what a job may use; one for each job at a time.
-        heard: signals. After the first no task is started, and those that run are asked to save and end; after the second they die.
+        shares: processors, one share for each job at a time.
+        received: signals. After the first no task is started and running ones are asked to save and end; a second kills them.
         say: called with a line when a run starts and when it ends.
     """
     free, waiting = list(shares), list(enumerate(tasks, start=1))
     running: list[_Job] = []
     ended: dict[int, Outcome] = {}
-    answered = 0
+    handled = 0
     try:
-        while running or (waiting and not heard.signals):
-            while free and waiting and not heard.signals:
+        while running or (waiting and not received.signals):
+            while free and waiting and not received.signals:
                 number, task = waiting.pop(0)
                 running.append(_start(number, task, free.pop(0)))
                 say(f"[{number}/{len(tasks)}] {task.run.name}: {running[-1].share.describe(task.run)}; log {task.log}")
-            answered = _answer(heard, answered, running, say)
+            handled = _handle_signals(received, handled, running, say)
             time.sleep(_POLL_SECONDS)
             for job in [job for job in running if job.process.poll() is not None]:
                 running.remove(job)
                 free.append(job.share)
-                ended[job.number] = outcome = _ended(job)
+                ended[job.number] = outcome = _outcome_of(job)
                 say(f"[{job.number}/{len(tasks)}] {job.task.run.name}: {outcome.state}, {clock(outcome.seconds)}{_reason(outcome)}")
     finally:
-        for job in running:  # only when something broke here
+        for job in running:  # only after an error here
             job.process.terminate()
     return [ended.get(number, Outcome(task, "not started", 0.0)) for number, task in enumerate(tasks, start=1)]
 
@@ -140,23 +140,23 @@ def _start(number: int, task: Task, share: Share) -> _Job:
     return _Job(number, task, share, process)
 
 
-def _answer(heard: Heard, answered: int, running: Sequence[_Job], say: Callable[[str], None]) -> int:
-    """Act on signals that are new; returns how many were acted on."""
-    if len(heard.signals) == answered:
-        return answered
-    if answered == 0:
+def _handle_signals(received: ReceivedSignals, handled: int, running: Sequence[_Job], say: Callable[[str], None]) -> int:
+    """Act on new signals; returns how many have been handled."""
+    if len(received.signals) == handled:
+        return handled
+    if handled == 0:
         say(f"asking {len(running)} run(s) to save and end; Ctrl-C again kills them")
         for job in running:
             job.task.folder.stop.touch()
-    if len(heard.signals) > 1:
-        say("killing what still runs; the last checkpoints are good")
+    if len(received.signals) > 1:
+        say("killing the runs; their last checkpoints are intact")
         for job in running:
             kill(job.process.pid)
-    return len(heard.signals)
+    return len(received.signals)
 
 
 def kill(pid: int) -> None:
-    """Kill a process and all that it started: torchrun's workers are in sessions of their own."""
+    """Kill a process and all its descendants: torchrun's workers are in sessions of their own."""
     with contextlib.suppress(OSError):
         children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
         os.kill(pid, signal.SIGKILL)
@@ -164,8 +164,8 @@ def kill(pid: int) -> None:
             kill(int(child))
 
 
-def _ended(job: _Job) -> Outcome:
-    """What the exit code and the run folder say."""
+def _outcome_of(job: _Job) -> Outcome:
+    """How a job ended, by its exit code and its run folder."""
     run, code = job.task.folder, job.process.returncode
     run.stop.unlink(missing_ok=True)
     if code < 0:
@@ -180,13 +180,13 @@ def _ended(job: _Job) -> Outcome:
 
 
 def _reason(outcome: Outcome) -> str:
-    """Of a failure, the line of the log that says why."""
+    """The line of the log that says why a run failed; empty if it did not."""
     if not outcome.state.startswith("failed"):
         return ""
-    said = outcome.task.log.read_bytes()[-20_000:].decode(errors="replace")
-    lines = [line.strip() for line in _ESCAPES.sub("", said).splitlines() if line.strip()]
-    told = [line for line in lines if "error: " in line.lower()] or lines
-    return f": {told[-1]}" if told else ""
+    text = outcome.task.log.read_bytes()[-20_000:].decode(errors="replace")
+    lines = [line.strip() for line in _ESCAPES.sub("", text).splitlines() if line.strip()]
+    candidates = [line for line in lines if "error: " in line.lower()] or lines
+    return f": {candidates[-1]}" if candidates else ""
 
 
 def clock(seconds: float) -> str:

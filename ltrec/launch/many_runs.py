@@ -1,4 +1,4 @@
-"""One command, many runs: seeds and sweep files become runs with names of their own."""
+"""One command, many runs: each seed and each sweep file becomes a run with a name of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def seeds_of(text: str) -> list[int]:
     """`0-2` or `0,3,7` or `0-2,10` -> seeds, in order.
 
     Raises:
-        UserError: when it is neither, or names a seed twice.
+        UserError: it is neither, or names a seed twice.
     """
     seeds: list[int] = []
     for part in text.split(","):
@@ -34,14 +34,14 @@ def seeds_of(text: str) -> list[int]:
     return seeds
 
 
-def members(files: Sequence[str], words: Sequence[str], sweep: Sequence[str], seeds: Sequence[int]) -> list[RunConfig]:
-    """The runs: every sweep file with every seed. A single run, under its own name, when there is neither.
+def expand_runs(files: Sequence[str], words: Sequence[str], sweep: Sequence[str], seeds: Sequence[int]) -> list[RunConfig]:
+    """The runs: every pair of a sweep file and a seed, or the one run where neither is given.
 
-    A sweep file comes after the other files and before the words. W&B gathers the runs under the name that they have in common,
-    or that their sweep file gives them, unless told otherwise.
+    A sweep file overrides the other files, and words override it. The W&B group of the runs is the name that they have in common
+    or that their sweep file gives them, unless `tracking.group` is set.
 
     Raises:
-        UserError: for a config that is wrong, or two sweep files of one name.
+        UserError: a config is wrong, or two sweep files have the same name.
     """
     runs, common = [], load(files, words)
     each_file: list[str | None] = [*sweep] or [None]
@@ -62,12 +62,12 @@ def members(files: Sequence[str], words: Sequence[str], sweep: Sequence[str], se
 
 
 def _stem(config: RunConfig) -> str:
-    """Its name without the digest of its settings, which every sweep file changes."""
+    """The run's name without the digest of its settings, which every sweep file changes."""
     return config.name.replace(digest_of(config), "")
 
 
 def _renamed(config: RunConfig, name: str) -> RunConfig:
     try:
         return replace(config, name=name)
-    except ValueError as error:  # the name of a file may be no name of a run
+    except ValueError as error:  # not every file name is a valid run name
         raise UserError(str(error)) from None

@@ -1,7 +1,7 @@
-"""How the processors of this machine are shared out: one process per GPU, and disjoint shares for jobs that run at the same time.
+"""How GPUs and cores are divided among jobs: one process per GPU, and disjoint shares for jobs that run at the same time.
 
 8 GPUs, one job            8 processes
-8 GPUs, --jobs 4           4 jobs of 2 processes, each with GPUs of its own
+8 GPUs, --jobs 4           4 jobs of 2 processes, each with its own GPUs
 no GPU, or accelerator=cpu 1 process; with --jobs 4 each has a quarter of the CPUs
 """
 
@@ -23,28 +23,28 @@ from ltrec.run.process.cores import cores_of, quota_of, settle
 
 DEVICES = "CUDA_VISIBLE_DEVICES"
 
-_Part = TypeVar("_Part", str, tuple[int, ...])
+_Unit = TypeVar("_Unit", str, tuple[int, ...])
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one job at a time may use.
+    """What one job may use.
 
     Attributes:
-        gpus: as CUDA_VISIBLE_DEVICES names them; empty = none is used.
-        cores: each as the numbers of its hardware threads; empty = all that this process may use, and other jobs too.
-        processes: so many for every run; 0 = one for each GPU, and one where the run uses none.
-        beside: jobs at a time.
+        gpus: as CUDA_VISIBLE_DEVICES names them; empty = none.
+        cores: each as the numbers of its hardware threads; empty = all that this process may use, shared with other jobs.
+        processes: per run; 0 = one per GPU, and one where the run uses none.
+        jobs: number of jobs at a time.
     """
 
     gpus: tuple[str, ...] = ()
     cores: tuple[tuple[int, ...], ...] = ()
     processes: int = 0
-    beside: int = 1
+    jobs: int = 1
 
     @property
     def cpus(self) -> list[int]:
-        """What a job may be scheduled on; empty = anything."""
+        """CPUs that a job may be scheduled on; empty = any."""
         return sorted(number for core in self.cores for number in core)
 
     def processes_of(self, run: RunConfig) -> int:
@@ -52,7 +52,7 @@ class Share:
         return self.processes or (len(self.gpus) if self._uses_gpus(run) else 1)
 
     def describe(self, run: RunConfig) -> str:
-        """The same in words, for the screen."""
+        """The share in words, for the screen."""
         number = self.processes_of(run)
         lead = f"{number} {'process' if number == 1 else 'processes'}"
         if self._uses_gpus(run):
@@ -62,9 +62,9 @@ class Share:
         return f"{lead} on {f'CPU {ranges(self.cpus)}' if self.cores else 'the CPU'}{why}"
 
     def variables(self, run: RunConfig, variables: Mapping[str, str]) -> dict[str, str]:
-        """An environment with what keeps a job to its share: its GPUs, and its threads, unless the user said how many."""
+        """The environment that limits a job to its share: its GPUs, and its threads unless the user has set their number."""
         found = dict(variables)
-        settle(found, processes=self.processes_of(run) * self.beside)
+        settle(found, processes=self.processes_of(run) * self.jobs)
         return found | ({DEVICES: ",".join(self.gpus[: self.processes_of(run)])} if self._uses_gpus(run) else {})
 
     def _uses_gpus(self, run: RunConfig) -> bool:
@@ -72,75 +72,78 @@ class Share:
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """GPUs that torch may use, as CUDA_VISIBLE_DEVICES names them: numbers, or the UUIDs of GPUs and of MIG slices."""
+    """GPUs that torch sees, as CUDA_VISIBLE_DEVICES names them: numbers, or UUIDs of GPUs and MIG slices."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     named = os.environ.get(DEVICES)
     return tuple(str(number) for number in range(count)) if named is None else tuple(named.replace(" ", "").split(",")[:count])
 
 
 def usable_cores() -> tuple[tuple[int, ...], ...]:
-    """Cores that this process may run on, no more than its container may keep busy."""
+    """Cores that this process may run on, limited by its CPU quota."""
     cores, quota = cores_of(), quota_of()
     return tuple(cores if quota is None else cores[: max(1, int(quota))])
 
 
 def shares(runs: Sequence[RunConfig], *, processes: int, jobs: int) -> list[Share]:
-    """A share for each of the jobs that run beside each other; no GPU is in two, and without GPUs no core is.
+    """A share for each job that runs at the same time. Shares have no GPU in common, and no core where a run uses no GPU.
 
     Args:
         runs: what will be trained.
-        processes: so many for every run; 0 = one for each GPU of its share.
-        jobs: how many runs at a time.
+        processes: per run; 0 = one per GPU of its share.
+        jobs: runs at the same time.
 
     Raises:
-        UserError: there are not enough GPUs or cores, or a run cannot be trained by so many processes.
+        UserError: there are too few GPUs or cores, or a run cannot be trained by that number of processes.
     """
     on_gpus = [accelerator_of(run) == "gpu" for run in runs]
-    gpus = _parts("GPU", visible_gpus(), jobs, processes) if any(on_gpus) else [()] * jobs
-    cores = _parts("core", usable_cores(), jobs, processes) if jobs > 1 and not all(on_gpus) else [()] * jobs
-    result = [Share(gpus[job], cores[job], processes, beside=jobs) for job in range(jobs)]
+    gpus = _divide("GPU", visible_gpus(), jobs, processes) if any(on_gpus) else [()] * jobs
+    cores = _divide("core", usable_cores(), jobs, processes) if jobs > 1 and not all(on_gpus) else [()] * jobs
+    result = [Share(gpus[job], cores[job], processes, jobs=jobs) for job in range(jobs)]
     for run in runs:
-        refuse_world(run, result[0].processes_of(run), asked=processes > 0)
-        _refuse_threads(run, result[0])
+        check_processes(run, result[0].processes_of(run), requested=processes > 0)
+        _check_threads(run, result[0])
     return result
 
 
-def _parts(what: str, here: tuple[_Part, ...], jobs: int, processes: int) -> list[tuple[_Part, ...]]:
-    """An equal part for each job, of at least one for each process."""
-    needed, each = max(1, processes), len(here) // jobs
+def _divide(what: str, available: tuple[_Unit, ...], jobs: int, processes: int) -> list[tuple[_Unit, ...]]:
+    """An equal part of the GPUs or cores for each job, at least one per process."""
+    needed, total = max(1, processes), len(available)
+    each = total // jobs
     if each < needed:
-        asked = " and ".join(f"--{name} {n}" for name, n in (("jobs", jobs), ("processes", processes)) if n > (name == "jobs"))
-        fitting = f"--jobs {len(here) // needed}" if jobs > 1 and len(here) >= needed else f"--processes {len(here)}"
+        requested = " and ".join(f"--{name} {n}" for name, n in (("jobs", jobs), ("processes", processes)) if n > (name == "jobs"))
+        fitting = f"--jobs {total // needed}" if jobs > 1 and total >= needed else f"--processes {total}"
         raise UserError(
-            f"{asked}: that takes {counted(jobs * needed, what)}, none of them shared, and this machine has {len(here)} to use; "
+            f"{requested}: that takes {counted(jobs * needed, what)}, none of them shared, and this machine has {total} to use; "
             f"{fitting} would fit"
         )
-    return [here[job * each : (job + 1) * each] for job in range(jobs)]
+    return [available[job * each : (job + 1) * each] for job in range(jobs)]
 
 
-def refuse_world(run: RunConfig, processes: int, *, asked: bool) -> None:
-    """Refuse a number of processes that cannot train a run, before they are started or wait in a queue.
+def check_processes(run: RunConfig, processes: int, *, requested: bool) -> None:
+    """Refuse a number of processes that cannot train a run, before they start or wait in a queue.
 
     Args:
         run: the run.
-        processes: of all nodes.
-        asked: the user said how many; else they are as many as the GPUs.
+        processes: on all nodes.
+        requested: whether the user gave the number; else it is that of the GPUs.
 
     Raises:
-        UserError: naming the run and the numbers that can.
+        UserError: naming the run and the numbers that work.
     """
     try:
         check_world(run, processes)
     except UserError as error:
-        raise UserError(f"{run.name}: {error}{'' if asked else '; --processes asks for another number than the GPUs'}") from None
+        raise UserError(
+            f"{run.name}: {error}{'' if requested else '; --processes sets another number than that of the GPUs'}"
+        ) from None
 
 
-def _refuse_threads(run: RunConfig, share: Share) -> None:
-    """Threads that were asked for by number must fit into the share, or jobs would take each other's time."""
+def _check_threads(run: RunConfig, share: Share) -> None:
+    """Refuse more threads than the share has cores, which would slow down the other jobs."""
     if not share.cores:
         return
-    asked = {"trainer.threads": run.trainer.threads, "OMP_NUM_THREADS": _number(os.environ.get("OMP_NUM_THREADS", ""))}
-    for name, threads in asked.items():
+    requested = {"trainer.threads": run.trainer.threads, "OMP_NUM_THREADS": _number(os.environ.get("OMP_NUM_THREADS", ""))}
+    for name, threads in requested.items():
         if threads * share.processes_of(run) > len(share.cores):
             raise UserError(
                 f"{run.name}: {name}={threads} does not fit: each job has {counted(len(share.cores), 'core')} for "

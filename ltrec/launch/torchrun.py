@@ -1,4 +1,4 @@
-"""`ltrec launch local`: torchrun on this machine, with the same interpreter, as an argument list and never through a shell."""
+"""The command lines of `ltrec launch local`: argument lists for this interpreter, never through a shell."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import sys
 from collections.abc import Sequence
 
 FRESH_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
-"""The environment in which processes that start again do not read the addresses of those that died (pytorch#135712)."""
+"""Restarted processes get a fresh store; else they read the addresses of those that died (pytorch#135712)."""
 
 
 def torchrun(words: Sequence[str], *, processes: int, max_restarts: int, profile: int = 0) -> list[str]:
-    """The argument list that trains `words` in so many processes, and records so many steps (0 = none)."""
+    """torchrun of `ltrec train words...` in `processes` processes; `profile` steps are recorded as a trace (0 = none)."""
     options = ["--standalone", f"--nproc-per-node={processes}", f"--max-restarts={max_restarts}"]
     return [sys.executable, "-m", "torch.distributed.run", *options, *_train(words, profile)]
 
 
-def plain(words: Sequence[str], *, profile: int = 0) -> list[str]:
-    """The same in one process, which needs no torchrun."""
+def single_process(words: Sequence[str], *, profile: int = 0) -> list[str]:
+    """The same in one process, without torchrun."""
     return [sys.executable, *_train(words, profile)]
 
 

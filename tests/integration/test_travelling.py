@@ -8,7 +8,7 @@ import pytest
 from ltrec.cli.main import main
 from ltrec.core.storage.seal import sealed_text, unsealed_text
 from ltrec.evaluation.table import EvalTable
-from ltrec.launch.many_runs import members
+from ltrec.launch.many_runs import expand_runs
 from tests.support.tiny_run import checkpoint, tiny_data, tiny_words
 
 CONSTANT = "optim.schedule=constant"  # a rate that falls would be planned for one epoch
@@ -148,7 +148,7 @@ def test_seeds_of_a_run_lie_beside_it_and_read_its_data_even_where_nobody_sees_t
     for _ in range(2):
         assert main(words) == 0
         assert f"ltrec train {run}-seed1/config.yaml" in capsys.readouterr().out
-        [config] = members([run / "config.yaml"], [], [], [1])
+        [config] = expand_runs([run / "config.yaml"], [], [], [1])
         assert (config.out, config.data.path) == (str(project / "runs"), str(project / "data"))
         (project / "data").rename(tmp_path / "on-the-cluster-alone") if (project / "data").exists() else None
 

@@ -25,7 +25,7 @@ def wandb_ids(run):
     return {folder.name.rpartition("-")[2] for folder in (run / "wandb").glob("offline-run-*")}
 
 
-def test_two_nodes_are_told_to_stop_come_back_and_end_like_an_undisturbed_run(cluster, data, undisturbed, tmp_path, figure):
+def test_two_nodes_stop_requeue_and_end_like_an_undisturbed_run(cluster, data, undisturbed, tmp_path, figure):
     run = launch(cluster, data, tmp_path, "--nodes", "2")
     run.until_lines(40)
     cluster.call("scancel", "--batch", "--signal=USR1", run.job)
@@ -46,7 +46,7 @@ def test_two_nodes_are_told_to_stop_come_back_and_end_like_an_undisturbed_run(cl
     assert [str(path) for path in written if KEY.encode() in path.read_bytes()] == []
 
 
-def test_srun_python_hears_the_signal_itself(cluster, data, undisturbed, tmp_path):
+def test_srun_python_receives_the_signal_itself(cluster, data, undisturbed, tmp_path):
     run = launch(cluster, data, tmp_path, "--nodes", "2", "--python")
     run.until_lines(40)
     cluster.call("scancel", "--signal=USR1", run.job)  # to the tasks, not to the script
@@ -56,7 +56,7 @@ def test_srun_python_hears_the_signal_itself(cluster, data, undisturbed, tmp_pat
     refuse_differences(run.folder, undisturbed)
 
 
-def test_scancel_saves_and_does_not_come_back(cluster, data, undisturbed, tmp_path):
+def test_scancel_saves_and_does_not_requeue(cluster, data, undisturbed, tmp_path):
     run = launch(cluster, data, tmp_path, "--nodes", "2")
     run.until_lines(40)
     cluster.call("scancel", run.job)
@@ -92,7 +92,7 @@ def worker(cluster, job, rank, variable="RANK"):
 
 
 @pytest.mark.parametrize(("form", "variable"), [((), "RANK"), (("--python",), "SLURM_PROCID")], ids=["torchrun", "python"])
-def test_one_rank_dies_and_the_job_with_it(cluster, data, tmp_path, figure, form, variable):
+def test_a_dying_rank_ends_the_job(cluster, data, tmp_path, figure, form, variable):
     run = launch(cluster, data, tmp_path, "--nodes", "2", *form)
     run.until_lines(40)
     os.kill(worker(cluster, run.job, "1", variable), signal.SIGKILL)
@@ -102,7 +102,7 @@ def test_one_rank_dies_and_the_job_with_it(cluster, data, tmp_path, figure, form
     assert not cluster.tasks(SLURM_JOB_ID=run.job, **{variable: "0"})
 
 
-def test_one_rank_dies_and_torchrun_starts_all_again(cluster, data, undisturbed, tmp_path):
+def test_torchrun_restarts_all_ranks_when_one_dies(cluster, data, undisturbed, tmp_path):
     run = launch(cluster, data, tmp_path, "--nodes", "2", "--max-restarts", "1")
     run.until_lines(40)
     os.kill(worker(cluster, run.job, "1"), signal.SIGKILL)
@@ -111,7 +111,7 @@ def test_one_rank_dies_and_torchrun_starts_all_again(cluster, data, undisturbed,
     refuse_differences(run.folder, undisturbed)
 
 
-def test_the_time_is_over(cluster, data, tmp_path, figure):
+def test_the_time_limit(cluster, data, tmp_path, figure):
     run = launch(cluster, data, tmp_path, "--nodes", "2", "--time", "2", "--notice", "60", "trainer.max_epochs=4000")
     run.until_it_said("time is nearly over")  # said by Slurm itself
     seconds = run.until_it_said("back into the queue")

@@ -33,7 +33,7 @@ def test_lines_variables_options_and_a_copy_on_every_node(cluster, data, tmp_pat
     assert run.log().count(f"{data} -> {disk}") == 2 and "FROM_SBATCH=a" in (tmp_path / "seen").read_text()
 
 
-def test_the_copy_goes_with_a_job_that_is_cancelled(cluster, data, tmp_path, disk):
+def test_the_copy_is_removed_with_a_cancelled_job(cluster, data, tmp_path, disk):
     run = launch(cluster, data, tmp_path, "--nodes", "2", "--stage", str(disk))
     run.until_lines(10)
     assert len(list(disk.iterdir())) == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.launch.slurm.job import Job
-from ltrec.launch.slurm.script import fill, shipped_script
+from ltrec.launch.slurm.script import fill_script, shipped_script
 
 HOSTILE = "r'; touch PWNED; $(touch PWNED) `touch PWNED` \"& *\\"
 
@@ -85,4 +85,4 @@ def script(*runs, job=None, code=""):
 
 def filled(text, *runs, job=None, code="", mounts=()):
     where = {"folder": Path.cwd(), "output": Path("slurm-%j.log")}
-    return fill(text, job or Job(), name="n", **where, runs=runs, python="/py 3", code=code, mounts=mounts)
+    return fill_script(text, job or Job(), name="n", **where, runs=runs, python="/py 3", code=code, mounts=mounts)

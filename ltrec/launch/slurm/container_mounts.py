@@ -1,7 +1,7 @@
-"""What a container sees besides the folder it is started in: what its runs read and write elsewhere, and what the user mounts.
+"""Mounts of a job's container besides the working folder: paths that its runs read and write elsewhere, and those of --mount.
 
-A path keeps its name inside. A link that leads out of the folder is followed: what it means is mounted where it points, or the link
-would lead nowhere.
+A path has the same name inside and outside. The target of a link that leads out of the folder is mounted as well, or the link would
+be broken inside.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WANDB_FOLDERS = ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFI
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A folder or file of the node, and the absolute path at which the container has it."""
+    """A folder or file of the node, and its absolute path in the container."""
 
     source: Path
     target: Path
@@ -31,7 +31,7 @@ class Mount:
         """`SRC[:DST[:ro]]`, as a user types it; SRC may be relative to `folder`.
 
         Raises:
-            UserError: it is something else.
+            UserError: it is not of this form.
         """
         source, *rest = text.split(":")
         target, mode = [*rest, "", ""][:2]
@@ -44,45 +44,45 @@ class Mount:
     def __str__(self) -> str:
         return ":".join([str(self.source), str(self.target), *filter(None, [self.mode])])
 
-    def shows(self, path: Path) -> bool:
-        """Whether the container has a path by this mount."""
+    def covers(self, path: Path) -> bool:
+        """Whether this mount makes a path visible in the container."""
         return path.is_relative_to(self.target)
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What a container sees, as `SRC:DST` beside its folder, and notes on what it will not."""
+class ContainerMounts:
+    """Mounts besides the working folder, and notes on paths that the container may not see."""
 
     mounts: tuple[Mount, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def view_of(
-    runs: Sequence[RunConfig], asked: Sequence[str], *, folder: Path, apptainer: bool, variables: Mapping[str, str]
-) -> View:
+def container_mounts(
+    runs: Sequence[RunConfig], requested: Sequence[str], *, folder: Path, apptainer: bool, variables: Mapping[str, str]
+) -> ContainerMounts:
     """The mounts that the runs need.
 
     Args:
         runs: what will be trained.
-        asked: `--mount` words; they come first, and what they show is not mounted again.
-        folder: where the job runs; always mounted.
-        apptainer: Apptainer shows the home folder by itself, Pyxis does not.
+        asked: values of `--mount`; they come first, and paths that they cover are not mounted again.
+        folder: the working folder of the job; always mounted.
+        apptainer: Apptainer mounts the home folder by itself, Pyxis does not.
         variables: the environment of the job.
 
     Raises:
-        UserError: a word is no mount, or a path cannot be written as one.
+        UserError: a value is not a mount, or a path cannot be mounted.
     """
-    mounts, notes = [Mount.parse(text, folder) for text in asked], []
+    mounts, notes = [Mount.parse(text, folder) for text in requested], []
     notes += [
         f"{mount.source} is not on this machine; the container sees it where the nodes have it"
         for mount in mounts
         if not os.path.exists(mount.source)
     ]
-    for what, path in needed(runs, folder, variables):
-        place = leads_to(path, folder)
-        if place is None or any(mount.shows(place) for mount in mounts):
+    for what, path in paths_of(runs, folder, variables):
+        place = outside_target(path, folder)
+        if place is None or any(mount.covers(place) for mount in mounts):
             continue
-        if not os.path.exists(place) and not what.startswith("out="):  # which is made before the job is submitted
+        if not os.path.exists(place) and not what.startswith("out="):  # it is made before the job is submitted
             notes.append(
                 f"{what} is not on this machine: the container will not see it, unless --mount {place} shows it on the nodes"
             )
@@ -93,11 +93,11 @@ def view_of(
             raise UserError(f"{place} cannot be mounted into a container: its name holds ':' or ','")
     if any(run.tracking.wandb == "online" for run in runs) and "WANDB_API_KEY" not in variables and not apptainer:
         notes.append("tracking.wandb=online: the container does not see ~/.netrc; export WANDB_API_KEY before you submit")
-    return View(tuple(mounts), tuple(dict.fromkeys(notes)))
+    return ContainerMounts(tuple(mounts), tuple(dict.fromkeys(notes)))
 
 
-def needed(runs: Sequence[RunConfig], folder: Path, variables: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
-    """(what it is, where) for everything that runs read and write; absolute, links as they are."""
+def paths_of(runs: Sequence[RunConfig], folder: Path, variables: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """(setting, absolute path) of everything that runs read and write; links are not resolved."""
     for run in runs:
         named = {"out": run.out, "data.path": run.data.path, "init_from": run.init_from}
         named |= {} if run.resume in ("auto", "never") else {"resume": run.resume}
@@ -111,14 +111,14 @@ def needed(runs: Sequence[RunConfig], folder: Path, variables: Mapping[str, str]
 
 
 def _links_in(data: Path) -> Iterator[Path]:
-    """Shards that lie elsewhere."""
+    """Links in a data set, to shards that lie elsewhere."""
     for above, folders, files in os.walk(data):
         yield from (Path(above, name) for name in [*folders, *files] if os.path.islink(os.path.join(above, name)))
 
 
-def leads_to(path: Path, folder: Path) -> Path | None:
-    """Where outside of a folder a path leads, by links inside it or because it lies elsewhere; None when all of it is inside."""
-    for _ in range(40):  # links may go round in circles; the kernel follows as many
+def outside_target(path: Path, folder: Path) -> Path | None:
+    """The path outside of a folder that a path lies at or leads to by links; None where it is inside the folder."""
+    for _ in range(40):  # links may be circular; the kernel follows 40 as well
         if not path.is_relative_to(folder):
             return path
         parts = path.relative_to(folder).parts

@@ -1,7 +1,7 @@
-"""What a Slurm job asks for, checked before Slurm sees it, and its `#SBATCH` lines.
+"""The resources of a Slurm job, checked before Slurm sees them, and its `#SBATCH` lines.
 
-Everything that a person types here ends up in a script, so what may be typed is narrow: names, counts and times in Slurm's own
-alphabet. Paths and values may be anything but lines; they are quoted. Only `--setup` is shell text, from the command line alone.
+All of it ends up in a shell script, so names, counts and times are restricted to Slurm's own alphabet. Paths and values may be any
+single line; they are quoted. Only `--setup` is shell text, and it can be given on the command line only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ltrec.launch.slurm.sbatch_options import directive, quoted
 from ltrec.launch.slurm.setup_lines import check_environment, check_setup
 
 FORMS = ("torchrun", "python")
-"""How processes start: torchrun once a node, or a Slurm task for each."""
+"""How processes start: one torchrun per node, or one Slurm task per process."""
 
 _ALPHABET = {
     "nodes": r"[1-9]\d*(-[1-9]\d*)?",
@@ -28,7 +28,7 @@ _ALPHABET = {
     "after": r"\d+(_\d+)?(:\d+(_\d+)?)*",
 }
 _STAGE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*|/(?!$)[^\x00-\x1f\x7f]*")
-_READ_THERE = re.compile(r'="?\$[^;\n]*')
+_NODE_VARIABLE = re.compile(r'="?\$[^;\n]*')
 _EXAMPLE = {"nodes": "2 or 1-4", "time": "30, 04:00:00 or 2-00", "partition": "gpu", "account": "my-group", "after": "1234"}
 
 
@@ -37,19 +37,19 @@ class Job:
     """Resources and form of a job.
 
     Raises:
-        UserError: for a value that Slurm would not understand, or that is not one value.
+        UserError: Slurm would not understand a value, or it could change the script.
     """
 
     nodes: str = "1"
-    """A number, or a range such as 1-4 that Slurm chooses from, anew at every requeue."""
+    """A number, or a range such as 1-4 from which Slurm chooses at every requeue."""
     gpus_per_node: int = 0
-    """GPUs, and as many processes."""
+    """GPUs per node; by default also the number of processes."""
     processes_per_node: int = 0
-    """Processes a node; 0 = one for each GPU, and one without."""
+    """Processes per node; 0 = one per GPU, or one without GPUs."""
     cpus_per_process: int = 4
-    """Cores of a process."""
+    """Cores per process."""
     time: str = "04:00:00"
-    """Limit of one attempt."""
+    """Time limit of one attempt."""
     notice: int = 120
     """Seconds before that limit at which training is asked to stop."""
     partition: str = ""
@@ -57,7 +57,7 @@ class Job:
     account: str = ""
     """Slurm's account; empty = its default."""
     after: str = ""
-    """Jobs that must end well before."""
+    """Jobs that must succeed first."""
     extra: tuple[str, ...] = ()
     """Further options of sbatch, such as qos=high."""
     form: str = "torchrun"
@@ -65,7 +65,7 @@ class Job:
     container: str = ""
     """Image to run in."""
     mount: tuple[str, ...] = ()
-    """What the container sees besides: SRC[:DST]."""
+    """Further mounts of the container: SRC[:DST[:ro]]."""
     setup: tuple[str, ...] = ()
     """Shell lines that run in the job before training."""
     env: tuple[str, ...] = ()
@@ -73,12 +73,12 @@ class Job:
     stage: str | None = None
     """Folder on every node, or $NAME of a variable with one, from which training reads a copy of its data; None = no copy."""
     max_restarts: int = 0
-    """torchrun: how often a crashed process may start again inside the job."""
+    """torchrun: restarts of crashed processes inside the job."""
     profile: int = 0
     """Steps to record as a trace; 0 = none."""
 
     def __post_init__(self) -> None:
-        self._refuse_secrets()  # first: other complaints repeat what was typed
+        self._refuse_secrets()  # first: other messages repeat the value
         for name, alphabet in _ALPHABET.items():
             value = getattr(self, name)
             if (value or name in ("nodes", "time")) and not re.fullmatch(alphabet, value):
@@ -94,30 +94,30 @@ class Job:
                 f"--stage {self.stage!r}: write an absolute folder of the nodes, or the name of a variable that holds it there, in "
                 "single quotes: '$SLURM_TMPDIR'"
             )
-        least = {"gpus_per_node": 0, "processes_per_node": 0, "cpus_per_process": 1, "notice": 1, "max_restarts": 0, "profile": 0}
-        for name, smallest in least.items():
+        minimum = {"gpus_per_node": 0, "processes_per_node": 0, "cpus_per_process": 1, "notice": 1, "max_restarts": 0, "profile": 0}
+        for name, smallest in minimum.items():
             if getattr(self, name) < smallest:
                 raise UserError(f"--{name.replace('_', '-')} must be at least {smallest}; got {getattr(self, name)}")
         if self.notice > seconds_of(self.time) // 2:
             raise UserError(
-                f"--notice {self.notice}: with --time {self.time} a job would spend more time on leaving than on training, and "
-                "might come back for ever; give it more --time, or less notice"
+                f"--notice {self.notice}: with --time {self.time} a job would spend more time on stopping than on training, and "
+                "might requeue for ever; raise --time, or lower --notice"
             )
         if self.max_restarts and self.form == "python":
             raise UserError("--max-restarts needs torchrun; leave out --python")
 
     def _refuse_secrets(self) -> None:
-        """The script stays in the run folder, where others may read it. What a line of setup reads on the node is not in it."""
+        """The script stays in the run folder, where others may read it. Variables that a setup line reads on the node are fine."""
         known = secrets_of(os.environ)
         typed = {name: getattr(self, name) for name in ("env", "mount", "setup")}
         typed |= {"sbatch": self.extra, "container": [self.container], "stage": [self.stage or ""]}
         for option, word in [(option, word) for option, words in typed.items() for word in words]:
-            text = _READ_THERE.sub("=", word) if option == "setup" else word
-            value = text.partition("=")[2] or text  # forty hex digits may be a key: nothing else of that shape belongs here
+            text = _NODE_VARIABLE.sub("=", word) if option == "setup" else word
+            value = text.partition("=")[2] or text  # 40 hex digits may be a W&B key
             if (masked(text, known), masked(value, known)) != (text, value):
                 raise UserError(
-                    f"--{option}: a key or password would be written into the run folder; export it before you submit, for Slurm "
-                    "hands the environment on to the job (and take a container from an image file)"
+                    f"--{option}: a key or password would be written into the run folder; export it before you submit: Slurm "
+                    "passes the environment to the job (and use an image file as the container)"
                 )
 
     @property
@@ -130,9 +130,9 @@ class Job:
 
         Args:
             name: of the job.
-            folder: where the job runs.
-            output: Slurm's own log; may hold Slurm's patterns.
-            tasks: of the array; 1 = no array.
+            folder: working folder of the job.
+            output: Slurm's own log; may contain Slurm's patterns.
+            tasks: in the array; 1 = no array.
         """
         per_node = self.processes if self.form == "python" else 1
         lines = {
@@ -145,7 +145,7 @@ class Job:
             "time": self.time,
             "partition": self.partition or None,
             "account": self.account or None,
-            "dependency": ",".join(self._waits(tasks)) or None,
+            "dependency": ",".join(self._dependencies(tasks)) or None,
             "array": f"0-{tasks - 1}" if tasks > 1 else None,
             "signal": f"B:USR1@{self.notice}",
             "open-mode": "append",
@@ -157,11 +157,11 @@ class Job:
 
     @property
     def is_apptainer(self) -> bool:
-        """Whether the container is an image file of Apptainer; any other is Pyxis's."""
+        """Whether the container is an Apptainer image file; any other is for Pyxis."""
         return self.container.endswith(".sif")
 
-    def _waits(self, tasks: int) -> Iterator[str]:
-        """For the jobs named, and for a job of the same name: two must not write into one run folder. (An array shares one.)"""
+    def _dependencies(self, tasks: int) -> Iterator[str]:
+        """Those of `after`, and any job of the same name: two must not write to one run folder. Tasks of an array share a name."""
         if self.after:
             yield f"afterok:{self.after}"
         if tasks == 1:
@@ -169,7 +169,7 @@ class Job:
 
 
 def seconds_of(time: str) -> int:
-    """Slurm's way to write a time: minutes, m:s, h:m:s, days-h, days-h:m, days-h:m:s."""
+    """Seconds of a time in Slurm's notation: minutes, m:s, h:m:s, days-h, days-h:m, days-h:m:s."""
     days, dash, clock = time.rpartition("-")
     parts = [int(part) for part in clock.split(":")]
     if dash or len(parts) == 3:

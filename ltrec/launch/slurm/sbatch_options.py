@@ -1,7 +1,7 @@
-"""`--sbatch NAME=VALUE`: what a site wants besides, quoted for an `#SBATCH` line.
+"""`--sbatch NAME=VALUE`: further options of sbatch, quoted for an `#SBATCH` line.
 
-Most options of sbatch are welcome. Those are refused that the script sets itself, or that would change whose job it is, where its
-words go, or how many processes it has. sbatch takes the beginning of a name for the name, so beginnings are refused with it.
+Refused are options that the script sets itself, or that would change the owner of the job, its logs, or its number of processes.
+sbatch accepts abbreviations, so the abbreviations of a refused option are refused too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LOGS = "training writes runs/NAME/launch/train.log and Slurm slurm-JOB.log besi
 _TASKS = "--processes, --nodes and --python say how many tasks there are"
 _GPUS = "use --gpus-per-node"
 _NOT_YOURS = "a job runs as whoever submits it"
-_HERE = "ltrec reads what sbatch says"
+_HERE = "ltrec reads the output of sbatch"
 _CONTAINER = "use --container and --mount: only training belongs into the container, not the script"
 
 REFUSED = {
@@ -29,7 +29,7 @@ REFUSED = {
     "cpus-per-task": "use --cpus",
     "dependency": "use --after",
     "error": _LOGS,
-    "external": "the job has a script",
+    "external": "the job runs a script",
     "gid": _NOT_YOURS,
     "gpus": _GPUS,
     "gpus-per-node": _GPUS,
@@ -38,7 +38,7 @@ REFUSED = {
     "help": _HERE,
     "input": "training reads no input",
     "job-name": "use name=...",
-    "no-requeue": "a job that does not come back loses its run's place; use a --time that suffices",
+    "no-requeue": "a job that is not requeued does not finish its run; use a --time that is long enough",
     "nodes": "use --nodes",
     "ntasks": _TASKS,
     "ntasks-per-core": _TASKS,
@@ -50,7 +50,7 @@ REFUSED = {
     "parsable": _HERE,
     "partition": "use --partition",
     "quiet": _HERE,
-    "requeue": "the script asks for it",
+    "requeue": "the script sets it",
     "signal": "use --notice",
     "test-only": "use --dry-run",
     "time": "use --time",
@@ -60,16 +60,16 @@ REFUSED = {
     "verbose": _HERE,
     "version": _HERE,
     "wait": "ltrec submits and returns; --after makes another job wait",
-    "wrap": "the script is what runs; --setup puts lines of yours into it",
+    "wrap": "the job runs the script; use --setup to add lines to it",
 }
-"""Options of sbatch -> why not, or what to use instead. What begins with `container-` (Pyxis) goes with `container`."""
+"""Options of sbatch -> why they are refused, or what to use instead. So are those that begin with `container-` (Pyxis)."""
 
 
 def directive(option: str) -> str:
     """`qos=high` -> `--qos=high`, with its value quoted as sbatch wants it.
 
     Raises:
-        UserError: it is no option, or one that is refused.
+        UserError: it is not an option, or it is refused.
     """
     found = _OPTION.fullmatch(option)
     if found is None or not (found[2] or "x").isprintable() or found[2] == "":
@@ -79,16 +79,16 @@ def directive(option: str) -> str:
     if refused is not None:
         which = "" if refused == name else f" (sbatch reads {refused})" if refused.startswith(name) else ""
         raise UserError(f"--sbatch {option}{which}: {REFUSED[refused]}")
-    if re.search("hetjob|packjob", option, re.IGNORECASE):  # which sbatch looks for anywhere in the line
-        raise UserError(f"--sbatch {option}: the job is one, of equal nodes")
+    if re.search("hetjob|packjob", option, re.IGNORECASE):  # sbatch looks for these anywhere in the line
+        raise UserError(f"--sbatch {option}: heterogeneous jobs are not supported")
     return f"--{name}" if value is None else f"--{name}={quoted(value)}"
 
 
 def quoted(text: str) -> str:
-    """For an `#SBATCH` line: in double quotes unless it is harmless, with what Slurm reads specially escaped.
+    """A value for an `#SBATCH` line, in double quotes and escaped where necessary.
 
     Raises:
-        UserError: the text holds a line break or another control character.
+        UserError: the text contains a line break or another control character.
     """
     if not text.isprintable():
         raise UserError(f"{text!r} cannot be written into a job script")

@@ -1,11 +1,11 @@
-"""The job script: slurm/train.sbatch with two of its blocks written anew, and lines added to the third.
+"""The job script: slurm/train.sbatch with two of its blocks replaced, and lines added to the third.
 
     # >>> what Slurm is asked for      # >>> what is run                       # >>> what comes first
     #SBATCH --nodes=2                  run_folders=(runs/a 'runs/b c')         module load cuda
     # <<<                              # <<<                                   # <<<
 
-No setting of a run is in it: the script names run folders, and each holds its resolved config. What is a path, a word or a value is
-quoted for the shell; the rest was checked; only the third block is shell text, as the user typed it. A site's own version of the
+The script contains no settings of a run: it names run folders, and each holds its resolved config. Paths and values are quoted for
+the shell, numbers and names have been checked, and only the third block is shell text of the user. A site's own version of the
 script keeps everything outside the blocks.
 """
 
@@ -20,7 +20,7 @@ from ltrec.core.errors import UserError
 from ltrec.launch.slurm.job import Job
 from ltrec.launch.slurm.setup_lines import refuse_clashes
 
-ASKED, RUN, FIRST = "# >>> what Slurm is asked for", "# >>> what is run", "# >>> what comes first"
+RESOURCES, RUN, SETUP = "# >>> what Slurm is asked for", "# >>> what is run", "# >>> what comes first"
 _END = "# <<<"
 _PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -32,7 +32,7 @@ def shipped_script(package: Path = _PACKAGE) -> Path:
 
 
 def read_script(path: Path | None) -> str:
-    """The text of a site's version, or of the shipped one.
+    """The text of the shipped script, or of a site's version.
 
     Raises:
         UserError: there is no such file.
@@ -43,7 +43,7 @@ def read_script(path: Path | None) -> str:
         raise UserError(f"--script {path}: no such file; copy {shipped_script()} and edit it") from None
 
 
-def fill(
+def fill_script(
     script: str,
     job: Job,
     *,
@@ -55,53 +55,53 @@ def fill(
     code: str,
     mounts: Sequence[str],
 ) -> str:
-    """The script of this job.
+    """The script of a job.
 
     Args:
         script: the text of slurm/train.sbatch or of a site's version.
-        job: what is asked for.
+        job: its resources.
         name: of the job.
-        folder: where the job runs, and relative paths begin.
+        folder: working folder of the job, to which paths are relative.
         output: Slurm's own log.
-        runs: run folders, one for each task of the array.
+        runs: run folders, one per task of the array.
         python: the interpreter.
-        code: folder inside each run folder with the package to run; empty = the installed one.
-        mounts: FROM:TO, what the container sees besides the folder.
+        code: folder of the package inside each run folder; empty = the installed package.
+        mounts: FROM:TO, besides the working folder.
 
     Raises:
-        UserError: the script lacks a block, knows nothing of what is asked for, or has a variable that --env would change.
+        UserError: the script lacks a block, ignores a setting, or has a variable that --env would change.
     """
     settings: dict[str, str | int] = {
         "processes_per_node": job.processes,
         "form": job.form,
         "python": shlex.quote(python),
-        "code": _word(code),
-        "container": _word(job.container),
-        "mounts": _words(mounts),
-        "environment": _words(job.env),
-        "stage": _word(job.stage or ""),
+        "code": _quoted_word(code),
+        "container": _quoted_word(job.container),
+        "mounts": _array(mounts),
+        "environment": _array(job.env),
+        "stage": _quoted_word(job.stage or ""),
         "max_restarts": job.max_restarts,
         "profile": job.profile,
         "max_requeues": 200,
     }
     refuse_clashes(job.env, script)
     folders = ["run_folders=(", *(f"  {shlex.quote(str(run))}" for run in runs), ")"]
-    script = _with_block(script, ASKED, lambda _: job.directives(name, folder, output, len(runs)))
+    script = _with_block(script, RESOURCES, lambda _: job.directives(name, folder, output, len(runs)))
     script = _with_block(script, RUN, lambda _: [*folders, *(f"{key}={value}" for key, value in settings.items())])
     _refuse_unread(script, {name for name in ("container", "mounts", "environment", "stage") if settings[name] not in ("", "()")})
-    return _with_block(script, FIRST, lambda lines: [*lines, *job.setup]) if job.setup else script
+    return _with_block(script, SETUP, lambda lines: [*lines, *job.setup]) if job.setup else script
 
 
-def _word(text: str) -> str:
+def _quoted_word(text: str) -> str:
     return shlex.quote(text) if text else ""
 
 
-def _words(texts: Sequence[str]) -> str:
+def _array(texts: Sequence[str]) -> str:
     return f"({' '.join(map(shlex.quote, texts))})"
 
 
 def _with_block(script: str, title: str, change: Callable[[Sequence[str]], Iterable[str]]) -> str:
-    """The text with the lines of one block changed."""
+    """The script with the lines of one block changed."""
     before, begin, rest = script.partition(f"\n{title}\n")
     lines, end, after = rest.partition(f"\n{_END}\n")
     if not (begin and end):
@@ -110,7 +110,7 @@ def _with_block(script: str, title: str, change: Callable[[Sequence[str]], Itera
 
 
 def _refuse_unread(script: str, names: Collection[str]) -> None:
-    """A site's script from before a setting would leave it out without a word."""
+    """Refuse a site's script that is older than a setting and would ignore it silently."""
     for name in sorted(names):
         if not re.search(rf"\$\{{?#?{name}\b", script):
             raise UserError(

@@ -1,6 +1,4 @@
-"""What of the user's own goes into the job script: `--setup` lines, which are shell text and come from the command line alone, and
-`--env` variables, which are values and never text.
-"""
+"""What a user adds to the job script: `--setup` lines, which are shell text, and `--env` variables, which are quoted values."""
 
 from __future__ import annotations
 
@@ -15,11 +13,11 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BLOCK_MARK = re.compile(r"^# (>>>|<<<)", re.MULTILINE)
 _ASSIGNED = re.compile(r"^\s*(?:for )?([a-z_][a-z0-9_]*)(?:\+?=| in )", re.MULTILINE)
 
-_SHELL = "it is the shell's own"
+_SHELL = "it belongs to the shell"
 _TRAINING = "the script and torchrun set it"
 RESERVED = {
-    "PATH": "it would replace the whole path; use --setup 'export PATH=/my/bin:$PATH'",
-    "CUDA_VISIBLE_DEVICES": "Slurm says which GPUs are the job's",
+    "PATH": "this would replace the whole path; use --setup 'export PATH=/my/bin:$PATH'",
+    "CUDA_VISIBLE_DEVICES": "Slurm decides which GPUs belong to the job",
     "PYTHONSAFEPATH": _TRAINING,
     "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": _TRAINING,
     **dict.fromkeys(("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"), _TRAINING),
@@ -29,15 +27,15 @@ RESERVED = {
 }
 """Variables that `--env` may not set -> why."""
 
-_FAMILIES = {"SLURM_": "Slurm sets it", "SBATCH_": "use --sbatch", "SRUN_": "Slurm reads it", "BASH": _SHELL}
-_FAMILIES |= {"TORCHELASTIC_": _TRAINING, "PET_": "torchrun reads its options from it"}
+_RESERVED_PREFIXES = {"SLURM_": "Slurm sets it", "SBATCH_": "use --sbatch", "SRUN_": "Slurm reads it", "BASH": _SHELL}
+_RESERVED_PREFIXES |= {"TORCHELASTIC_": _TRAINING, "PET_": "torchrun reads its options from it"}
 
 
 def check_setup(lines: Sequence[str]) -> None:
-    """Refuse shell text that bash could not read, or that would run on into the script.
+    """Refuse shell text that bash cannot parse, or that would not end before the rest of the script.
 
     Raises:
-        UserError: naming the text and what bash says.
+        UserError: naming the text and the error of bash.
     """
     text = "\n".join(lines)
     if not all(character.isprintable() or character in "\n\t" for character in text) or _BLOCK_MARK.search(text):
@@ -46,20 +44,22 @@ def check_setup(lines: Sequence[str]) -> None:
         return
     done = subprocess.run([bash, "-n"], input=text + "\n", capture_output=True, text=True, check=False)
     if done.returncode or done.stderr:
-        raise UserError(f"--setup {text!r} is no whole shell text: {first_line(Exception(done.stderr)).removeprefix('bash: ')}")
+        raise UserError(
+            f"--setup {text!r} is not a complete shell command: {first_line(Exception(done.stderr)).removeprefix('bash: ')}"
+        )
 
 
 def check_environment(words: Sequence[str]) -> None:
-    """Refuse `--env` words that are no variables, or whose variables belong to somebody else.
+    """Refuse `--env` values that are not of the form NAME=value, or whose variables are reserved.
 
     Raises:
-        UserError: naming the word.
+        UserError: naming the value.
     """
     names = [word.partition("=")[0] for word in words]
     for word, name in zip(words, names, strict=True):
         if "=" not in word or not _NAME.fullmatch(name) or not word.isprintable():
-            raise UserError(f'--env {word!r}: write NAME=value, on one line; for a value of this shell: NAME="$NAME"')
-        family = next((why for prefix, why in _FAMILIES.items() if name.startswith(prefix)), None)
+            raise UserError(f'--env {word!r}: write NAME=value, on one line; to pass on a variable of this shell: NAME="$NAME"')
+        family = next((why for prefix, why in _RESERVED_PREFIXES.items() if name.startswith(prefix)), None)
         if why := RESERVED.get(name, family):
             raise UserError(f"--env {word}: {why}")
         if names.count(name) > 1:
@@ -67,7 +67,7 @@ def check_environment(words: Sequence[str]) -> None:
 
 
 def refuse_clashes(words: Sequence[str], script: str) -> None:
-    """Refuse variables that a job script uses for itself.
+    """Refuse variables that the job script uses itself.
 
     Raises:
         UserError: naming the first.
@@ -79,7 +79,7 @@ def refuse_clashes(words: Sequence[str], script: str) -> None:
 
 
 def stage_of(text: str | None) -> str | None:
-    """`--stage` as the script has it: `SLURM_TMPDIR` and `${SLURM_TMPDIR}` are `$SLURM_TMPDIR`; a folder is itself."""
+    """`--stage` in the form of the script: `SLURM_TMPDIR` and `${SLURM_TMPDIR}` become `$SLURM_TMPDIR`; a folder stays."""
     found = re.fullmatch(r"\$?\{?([A-Za-z_][A-Za-z0-9_]*)\}?", text or "")
     return text if found is None else f"${found[1]}"
 

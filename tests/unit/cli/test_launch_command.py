@@ -49,14 +49,14 @@ def launch(*words):
         ([], ["--gpus-per-node=1\n", "processes_per_node=1\n"]),
     ],
 )
-def test_slurm_takes_every_gpu_it_asks_for(capsys, words, shown):
+def test_slurm_starts_a_process_per_gpu(capsys, words, shown):
     assert launch("slurm", *QUICKSTART, *words, "--dry-run") == 0
     text = capsys.readouterr().out
     assert [line for line in shown if line not in text] == []
     assert ("#SBATCH --gpus-per-node" in text) == (words != ["trainer.accelerator=cpu"])
 
 
-def test_a_profile_goes_on_to_training(capsys):
+def test_a_profile_is_passed_on_to_training(capsys):
     assert launch("local", *QUICKSTART, "--profile", "20", "--dry-run") == 0
     assert shlex.split(capsys.readouterr().out)[-2:] == ["--profile", "20"]
     assert launch("slurm", *QUICKSTART, "--profile", "20", "--dry-run") == 0
@@ -66,7 +66,7 @@ def test_a_profile_goes_on_to_training(capsys):
     assert launch("local", *QUICKSTART, "--profile", "-1", "--dry-run") == 2
 
 
-def test_a_mistake_is_told_before_anything_starts(capsys, sbatch):
+def test_a_mistake_is_reported_before_anything_starts(capsys, sbatch):
     assert launch("local", *QUICKSTART, "optim.rl=1", "--dry-run") == 2
     assert "did you mean" in capsys.readouterr().err
     assert launch("slurm", *QUICKSTART, "name=a b") == 2
@@ -107,7 +107,7 @@ def test_an_array_has_a_folder_for_each_run(capsys, sbatch):
     assert "run_folders=(\n" + "".join(f"  runs/{name}\n" for name in names) + ")\n" in text
 
 
-def test_a_hostile_folder_reaches_the_script_as_a_word(sbatch, capsys):
+def test_a_folder_with_shell_characters_is_quoted(sbatch, capsys):
     assert launch("slurm", *QUICKSTART, "name=a", f"out={HOSTILE}") == 0
     assert sbatch() == ["--parsable", f"{HOSTILE}/a/launch/train.sbatch"]
     script = Path(HOSTILE, "a", "launch", "train.sbatch").read_text()
@@ -124,13 +124,13 @@ def test_no_other_setting_of_a_run_is_in_the_script(sbatch):
 
 
 @pytest.mark.parametrize("name", ["$(touch PWNED)", "a;touch PWNED", "a\n#SBATCH --uid=0", "-x", "../a", "a'b"])
-def test_a_hostile_name_is_no_name(sbatch, capsys, name):
+def test_a_name_with_shell_characters_is_refused(sbatch, capsys, name):
     assert launch("slurm", *QUICKSTART, f"name={name}") == 2
     assert sorted(path.name for path in Path().iterdir()) == ["bin"]
 
 
 @pytest.mark.parametrize("file", ["$(touch PWNED).yaml", "b;touch PWNED.yaml", "c\n.yaml"])
-def test_a_hostile_sweep_file_is_no_name_and_its_values_stay_in_the_config(sbatch, capsys, file):
+def test_a_sweep_file_with_a_bad_name_is_refused_and_its_values_stay_in_the_config(sbatch, capsys, file):
     Path(file).write_text("optim: {lr: 0.1}\n")
     assert launch("slurm", *QUICKSTART, "name=a", "--sweep", file) == 2
     assert not Path("runs").exists()
@@ -174,7 +174,7 @@ def test_a_folder_with_another_run_is_refused(sbatch, capsys):
     assert not Path("runs/a/launch").exists() and not Path("runs/a/code").exists()
 
 
-def test_sbatch_refuses_in_its_own_words(sbatch, capsys, monkeypatch):
+def test_the_message_of_sbatch_is_shown(sbatch, capsys, monkeypatch):
     monkeypatch.setenv("CODE", "1")
     assert launch("slurm", *QUICKSTART, "name=a") == 2
     assert "sbatch refused runs/a/launch/train.sbatch" in capsys.readouterr().err
@@ -187,7 +187,7 @@ def test_without_sbatch_the_script_waits_for_a_login_node(capsys, monkeypatch):
     assert Path("runs/a/launch/train.sbatch").exists()
 
 
-def test_a_site_s_own_script_keeps_what_it_added(capsys):
+def test_a_site_s_script_keeps_its_own_lines(capsys):
     text = (ROOT / "slurm" / "train.sbatch").read_text().replace("set -euo pipefail\n", "set -euo pipefail\nmodule load cuda\n")
     Path("mine.sbatch").write_text(text)
     assert launch("slurm", *QUICKSTART, "--script", "mine.sbatch", "--dry-run") == 0
@@ -211,7 +211,7 @@ def test_what_a_shell_makes_of_a_star(words, spread_words):
     assert spread(words) == spread_words
 
 
-def test_what_the_user_asks_of_a_job_is_in_the_script(capsys):
+def test_options_of_the_job_are_in_the_script(capsys):
     words = ["--setup", "module load cuda/12.4", "--setup", "ulimit -c 0", "--env", "A=b c", "--stage", "$NODE_DISK"]
     words += ["--sbatch", "export=ALL,A=b", "--sbatch", "comment=two words"]
     assert launch("slurm", *QUICKSTART, *words, "--dry-run") == 0
@@ -249,7 +249,7 @@ def test_no_config_reaches_the_shell_text_of_setup(tmp_path, capsys):
     assert "setup" in capsys.readouterr().err
 
 
-def test_help_teaches(capsys):
+def test_help_has_examples(capsys):
     assert launch("--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert all(word in shown for word in ("ltrec launch local CONF...", "--jobs 2", "--setup 'module load cuda'", "never shared"))

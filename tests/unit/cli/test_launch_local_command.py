@@ -38,17 +38,17 @@ def test_local_is_torchrun_with_the_words_as_they_are(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("words", [["--nodes", "1"], ["--python"], ["--sbatch", "qos=high"], ["--cpus", "4"]])
-def test_local_refuses_what_only_slurm_heeds(capsys, words):
+def test_local_refuses_options_of_slurm(capsys, words):
     assert launch("local", *QUICKSTART, *words, "--dry-run") == 2
     assert f"{words[0]} is for ltrec launch slurm" in capsys.readouterr().err
 
 
-def test_slurm_refuses_what_only_this_machine_heeds(capsys):
+def test_slurm_refuses_options_of_local(capsys):
     assert launch("slurm", *QUICKSTART, "--array-seeds", "0-2", "--jobs", "2", "--dry-run") == 2
     assert "--jobs is for ltrec launch local" in capsys.readouterr().err
 
 
-def test_jobs_are_of_several_runs(capsys):
+def test_jobs_need_several_runs(capsys):
     assert launch("local", *QUICKSTART, "--jobs", "2", "--dry-run") == 2
     assert "name them by --array-seeds or --sweep" in capsys.readouterr().err
 
@@ -75,26 +75,26 @@ def gpus(monkeypatch, count, visible=None):
         (0, None, [], 1, "1 process on the CPU"),
     ],
 )
-def test_local_takes_every_gpu_and_says_so(capsys, monkeypatch, count, visible, words, processes, told):
+def test_local_uses_every_gpu_and_says_so(capsys, monkeypatch, count, visible, words, processes, told):
     gpus(monkeypatch, count, visible)
     assert launch("local", *QUICKSTART, *words, "--dry-run") == 0
     said = capsys.readouterr()
     assert f"--nproc-per-node={processes}" in shlex.split(said.out) and told in said.err
 
 
-def test_local_refuses_processes_without_a_gpu_or_a_part_of_the_batch(capsys, monkeypatch):
+def test_local_refuses_more_processes_than_gpus_or_that_do_not_divide_the_lanes(capsys, monkeypatch):
     gpus(monkeypatch, 2)
     assert launch("local", *QUICKSTART, "--processes", "3", "--dry-run") == 2
     assert "--processes 3: that takes 3 GPUs, none of them shared, and this machine has 2" in capsys.readouterr().err
     gpus(monkeypatch, 7)
     assert launch("local", *QUICKSTART, "--dry-run") == 2
-    assert "7 processes do not divide 48 lanes" in (said := capsys.readouterr().err) and "--processes asks for another" in said
+    assert "7 processes do not divide 48 lanes" in (said := capsys.readouterr().err) and "--processes sets another" in said
     gpus(monkeypatch, 0)
     assert launch("local", *QUICKSTART, "trainer.accelerator=gpu", "--dry-run") == 2
     assert "torch sees no CUDA device" in capsys.readouterr().err
 
 
-def test_several_runs_here_are_shown_one_by_one(capsys, folder):
+def test_a_dry_run_shows_one_command_per_run(capsys, folder):
     assert launch("local", *QUICKSTART, "name=a", "--array-seeds", "0-2", "--dry-run") == 0
     told = capsys.readouterr()
     shown = [shlex.split(line) for line in told.out.splitlines()]
@@ -104,7 +104,7 @@ def test_several_runs_here_are_shown_one_by_one(capsys, folder):
     assert "--nproc-per-node=2" in capsys.readouterr().out
 
 
-def test_several_runs_here_are_called_as_in_an_array(capsys):
+def test_local_runs_are_named_as_in_an_array(capsys):
     Path("lr.yaml").write_text("optim: {lr: 0.1}\n")
     words = [*QUICKSTART, "name=a", "--sweep", "lr.yaml", "--array-seeds", "0-1"]
     assert launch("local", *words, "--dry-run") == 0 == launch("slurm", *words, "--dry-run")

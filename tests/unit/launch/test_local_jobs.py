@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.config.load import load
-from ltrec.launch.local_jobs import DONE, Heard, Task, clock, hearing, kill, run_all
+from ltrec.launch.local_jobs import DONE, ReceivedSignals, Task, clock, kill, record_signals, run_all
 from ltrec.launch.processor_shares import Share
 from ltrec.run.process.cores import cores_of
 
@@ -31,13 +31,13 @@ def task(tmp_path):
     return make
 
 
-def ended(tasks, shares=None, heard=None, said=None):
-    outcomes = run_all(tasks, shares or [Share()], heard or Heard(), (said if said is not None else []).append)
+def ended(tasks, shares=None, received=None, said=None):
+    outcomes = run_all(tasks, shares or [Share()], received or ReceivedSignals(), (said if said is not None else []).append)
     assert [outcome.task for outcome in outcomes] == list(tasks)
     return [outcome.state for outcome in outcomes]
 
 
-def test_a_run_that_fails_stops_no_other_and_says_why(task):
+def test_a_failing_run_stops_no_other_and_says_why(task):
     said = []
     program = "import sys; print('much'); print('\\x1b[31merror: no such data\\x1b[0m', file=sys.stderr); print('bye'); sys.exit(2)"
     tasks = [task("a", "print('fine')"), task("b", program), task("c", "print('fine too')")]
@@ -63,12 +63,12 @@ def test_as_many_at_a_time_as_there_are_shares_each_in_its_own(task, tmp_path):
     tasks = [task(name, program.format(f"begun-{name}", number)) for name, number in (("a", 2), ("b", 2), ("c", 3))]
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OMP_NUM_THREADS", raising=False)
-        assert ended(tasks, [Share(cores=(core,), beside=len(cores)) for core in cores[:2]]) == [DONE] * 3
+        assert ended(tasks, [Share(cores=(core,), jobs=len(cores)) for core in cores[:2]]) == [DONE] * 3
     used = {name: (tmp_path / name / "launch" / "train.log").read_text() for name in "abc"}
     assert used["a"] == f"{list(cores[0])} 1\n" and used["b"] == f"{list(cores[1])} 1\n" and used["c"] in (used["a"], used["b"])
 
 
-def test_what_an_earlier_attempt_left_means_nothing_and_its_log_goes_on(task, tmp_path):
+def test_files_of_an_earlier_attempt_are_ignored_and_its_log_is_appended_to(task, tmp_path):
     one = task("a", "import pathlib; print(pathlib.Path('STOP').exists(), pathlib.Path('REQUEUE').exists())")
     one.log.parent.mkdir(parents=True)
     one.log.write_text("before\n")
@@ -77,12 +77,12 @@ def test_what_an_earlier_attempt_left_means_nothing_and_its_log_goes_on(task, tm
     assert ended([one]) == [DONE] and one.log.read_text() == "before\nFalse False\n"
 
 
-def test_variables_are_the_task_s_own(task):
+def test_each_task_has_its_own_variables(task):
     one = task("a", "import os; print(os.environ['PLACE'], os.environ['CUDA_VISIBLE_DEVICES'])", PLACE="here")
     assert ended([one], [Share(gpus=("3",))]) == [DONE] and one.log.read_text() == "here 3\n"
 
 
-class AfterOutput(Heard):
+class AfterOutput(ReceivedSignals):
     """Signals that arrive once a run has begun."""
 
     def __init__(self, log, *numbers):
@@ -93,7 +93,7 @@ class AfterOutput(Heard):
         return list(self.numbers) if self.log.exists() and self.log.stat().st_size else []
 
 
-def test_ctrl_c_asks_all_to_save_and_starts_no_more(task, tmp_path):
+def test_ctrl_c_saves_all_runs_and_starts_no_more(task, tmp_path):
     said = []
     tasks = [task("a", "print(1, flush=True)\n" + SAVES), task("b", SAVES), task("c", "print('never')")]
     states = ended(tasks, [Share(), Share()], AfterOutput(tasks[0].log, signal.SIGINT), said)
@@ -102,35 +102,35 @@ def test_ctrl_c_asks_all_to_save_and_starts_no_more(task, tmp_path):
     assert not (tmp_path / "a" / "STOP").exists()
 
 
-def test_a_second_ctrl_c_kills_and_all_that_they_started(task, tmp_path):
+def test_a_second_ctrl_c_kills_runs_and_their_children(task, tmp_path):
     program = (
         "import subprocess, sys, time\n"
         "inner = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'], start_new_session=True)\n"
         "open('inner', 'w').write(str(inner.pid)); print(1, flush=True); time.sleep(600)"
     )
     one = task("a", program)
-    assert ended([one], heard=AfterOutput(one.log, signal.SIGINT, signal.SIGINT)) == ["killed (SIGKILL)"]
+    assert ended([one], received=AfterOutput(one.log, signal.SIGINT, signal.SIGINT)) == ["killed (SIGKILL)"]
     inner = int((tmp_path / "a" / "inner").read_text())
     stat = Path(f"/proc/{inner}/stat")
     assert not stat.exists() or stat.read_text().split()[2] == "Z"
 
 
-def test_a_run_that_was_asked_by_another_is_stopped_not_done(task):
+def test_a_run_stopped_by_somebody_else_is_not_done(task):
     assert ended([task("a", "import pathlib; pathlib.Path('REQUEUE').write_text('{\"step\": 3}')")]) == ["stopped at step 3"]
     assert ended([task("b", "import sys; sys.exit(143)")]) == ["stopped"]
 
 
-def test_signals_are_noted_and_handlers_given_back():
+def test_signals_are_recorded_and_handlers_restored():
     before = signal.getsignal(signal.SIGINT)
-    with hearing() as heard:
+    with record_signals() as received:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert heard.signals == [signal.SIGINT, signal.SIGTERM]
+        assert received.signals == [signal.SIGINT, signal.SIGTERM]
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_the_parent_s_death_is_heard(tmp_path):
-    """A launcher that is killed leaves nobody behind."""
+def test_a_run_ends_when_its_launcher_dies(tmp_path):
+    """A launcher that is killed leaves no process behind."""
     child = [
         sys.executable,
         "-m",
@@ -154,7 +154,7 @@ def test_the_parent_s_death_is_heard(tmp_path):
         time.sleep(0.02)
 
 
-def test_killing_what_is_gone_is_nothing():
+def test_killing_a_dead_process_does_nothing():
     process = subprocess.Popen([sys.executable, "-S", "-c", ""])
     process.wait()
     kill(process.pid)

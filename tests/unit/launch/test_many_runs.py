@@ -3,7 +3,7 @@
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.launch.many_runs import members, seeds_of
+from ltrec.launch.many_runs import expand_runs, seeds_of
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("0-2", [0, 1, 2]), ("7", [7]), ("0,3,7", [0, 3, 7]), ("0-1,10", [0, 1, 10])])
@@ -12,7 +12,7 @@ def test_seeds(text, seeds):
 
 
 @pytest.mark.parametrize("text", ["", "a", "2-0", "1,,2", "-1", "0-2,1", "0-5000", "1;id"])
-def test_no_seeds(text):
+def test_values_that_are_not_seeds(text):
     with pytest.raises(UserError, match="--array-seeds"):
         seeds_of(text)
 
@@ -25,12 +25,12 @@ def sweep(tmp_path):
 
 
 def test_one_run_keeps_its_name():
-    [run] = members([], ["name=a", "seed=5"], [], [])
+    [run] = expand_runs([], ["name=a", "seed=5"], [], [])
     assert (run.name, run.seed, run.tracking.group) == ("a", 5, None)
 
 
 def test_every_file_with_every_seed(sweep):
-    runs = members([], ["name=a"], sweep, [0, 4])
+    runs = expand_runs([], ["name=a"], sweep, [0, 4])
     assert [(run.name, run.seed, run.optim.lr, run.tracking.group) for run in runs] == [
         ("a-lr-1e-3-seed0", 0, 1e-3, "a"),
         ("a-lr-1e-3-seed4", 4, 1e-3, "a"),
@@ -39,14 +39,14 @@ def test_every_file_with_every_seed(sweep):
     ]
 
 
-def test_words_win_over_sweep_files_and_a_group_stays(sweep):
-    runs = members([], ["name=a", "optim.lr=1", "tracking.group=g"], sweep, [])
+def test_words_override_sweep_files_and_a_group_is_kept(sweep):
+    runs = expand_runs([], ["name=a", "optim.lr=1", "tracking.group=g"], sweep, [])
     assert [run.optim.lr for run in runs] == [1, 1] and {run.tracking.group for run in runs} == {"g"}
 
 
-def test_names_must_be_names_and_differ(tmp_path, sweep):
+def test_names_must_be_valid_and_differ(tmp_path, sweep):
     (tmp_path / "two words.yaml").write_text("seed: 1\n")
     with pytest.raises(UserError, match=r"a-two words.*letters, digits"):
-        members([], ["name=a"], [str(tmp_path / "two words.yaml")], [])
+        expand_runs([], ["name=a"], [str(tmp_path / "two words.yaml")], [])
     with pytest.raises(UserError, match="two runs would be called a-lr-1e-3"):
-        members([], ["name=a"], [sweep[0], sweep[0]], [])
+        expand_runs([], ["name=a"], [sweep[0], sweep[0]], [])

@@ -1,4 +1,4 @@
-"""Processors are divided among jobs, and none is in two shares."""
+"""GPUs and cores are divided among jobs, and none is in two shares."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ def test_one_job_has_all_gpus_and_any_core(machine):
 
 
 @pytest.mark.parametrize(("jobs", "each"), [(1, 8), (2, 4), (3, 2), (8, 1)])
-def test_jobs_have_gpus_of_their_own(machine, jobs, each):
+def test_each_job_has_its_own_gpus(machine, jobs, each):
     machine(8, cpus=1)
     found = shares(runs(), processes=0, jobs=jobs)
     used = [share.variables(*runs(), {})[DEVICES].split(",") for share in found]
@@ -69,7 +69,7 @@ def test_jobs_have_gpus_of_their_own(machine, jobs, each):
     assert all(share.cores == () for share in found), "cores may be fewer than GPUs"
 
 
-def test_fewer_processes_leave_gpus_of_the_share_alone(machine):
+def test_fewer_processes_leave_gpus_of_the_share_unused(machine):
     machine(8)
     first, second = shares(runs(), processes=2, jobs=2)
     assert (first.variables(*runs(), {})[DEVICES], second.variables(*runs(), {})[DEVICES]) == ("0,1", "4,5")
@@ -105,13 +105,13 @@ def test_cores_are_in_one_share_or_the_jobs_are_refused(cpus, jobs, processes):
         (2, {"jobs": 1, "processes": 4}, "--processes 4: that takes 4 GPUs.* has 2 to use; --processes 2 would fit"),
     ],
 )
-def test_what_does_not_fit_is_refused(machine, gpus, options, told):
+def test_too_many_jobs_or_processes_are_refused(machine, gpus, options, told):
     machine(gpus, cpus=2)
     with pytest.raises(UserError, match=told):
         shares(runs(), **{"processes": 0, **options})
 
 
-def test_threads_that_were_asked_for_must_fit(machine):
+def test_requested_threads_must_fit(machine):
     machine(cpus=4)
     with pytest.raises(UserError, match=r"a: trainer.threads=3 does not fit: each job has 2 cores"):
         shares(runs("trainer.threads=3"), processes=0, jobs=2)
@@ -123,7 +123,7 @@ def test_threads_that_were_asked_for_must_fit(machine):
     assert share.variables(*runs(), {"OMP_NUM_THREADS": "2"})["OMP_NUM_THREADS"] == "2", "what the user says stays"
 
 
-def test_threads_of_a_core_and_a_quota_count_as_what_they_are(machine, monkeypatch):
+def test_hardware_threads_and_a_quota_are_counted(machine, monkeypatch):
     machine(quota=2.5)
     assert [share.cpus for share in shares(runs(), processes=0, jobs=2)] == [[0], [1]]
     machine()
@@ -131,7 +131,7 @@ def test_threads_of_a_core_and_a_quota_count_as_what_they_are(machine, monkeypat
     assert [share.cpus for share in shares(runs(), processes=0, jobs=2)] == [[0, 1, 4, 5], [2, 3, 6, 7]]
 
 
-def test_a_run_on_the_cpu_among_runs_on_gpus_has_cores_of_its_own(machine):
+def test_a_cpu_run_beside_gpu_runs_has_its_own_cores(machine):
     machine(4, cpus=4)
     on_gpu, on_cpu = runs()[0], runs("trainer.accelerator=cpu")[0]
     found = shares([on_gpu, replace(on_cpu, name="b")], processes=0, jobs=2)

@@ -21,7 +21,7 @@ WELCOME = [
 
 
 @pytest.mark.parametrize("name", WELCOME)
-def test_the_rest_is_welcome(name):
+def test_other_options_are_accepted(name):
     assert directive(f"{name}=1") == f"--{name}=1" and directive(name) == f"--{name}"
 
 
@@ -32,7 +32,7 @@ def test_refused_with_the_reason(name):
 
 
 @pytest.mark.parametrize("short", ["ui", "outp", "o", "err", "chd", "wra", "tim", "n", "nod", "ntasks-per", "job", "gpus-per"])
-def test_the_beginning_of_a_refused_name_is_refused(short):
+def test_abbreviations_of_a_refused_name_are_refused(short):
     with pytest.raises(UserError, match=f"--sbatch {short}=1 \\(sbatch reads"):
         directive(f"{short}=1")
 
@@ -40,7 +40,7 @@ def test_the_beginning_of_a_refused_name_is_refused(short):
 @pytest.mark.parametrize(
     "option", ["", "=a", "--uid=0", "-o=x", "N=2", "a b", "comment=", "comment=a\nb", "qos=\x00", "qos\n#SBATCH"]
 )
-def test_no_option(option):
+def test_values_that_are_not_options(option):
     with pytest.raises(UserError, match="write name or name=value"):
         directive(option)
 

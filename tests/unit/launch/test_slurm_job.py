@@ -37,12 +37,12 @@ def test_python_is_a_task_for_each_process():
     assert "#SBATCH --ntasks-per-node=8" in shown and "#SBATCH --cpus-per-task=3" in shown
 
 
-def test_what_is_not_asked_for_is_not_written():
+def test_unset_options_are_not_written():
     shown = "\n".join(lines(Job()))
     assert not [word for word in ("gpus", "partition", "account", "array") if f"--{word}" in shown]
 
 
-def test_jobs_wait_for_others_and_arrays_for_none_of_their_own():
+def test_jobs_wait_for_others_of_their_name_and_arrays_do_not():
     assert "#SBATCH --dependency=afterok:12:13_4,singleton" in lines(Job(after="12:13_4"))
     assert "#SBATCH --dependency=afterok:12" in lines(Job(after="12"), tasks=3)
     assert "#SBATCH --array=0-2" in lines(Job(), tasks=3) and "dependency" not in "\n".join(lines(Job(), tasks=3))
@@ -74,15 +74,15 @@ def test_more_options_of_sbatch():
         ({"stage": "/"}, "--stage '/'"),
         ({"stage": "/a\nb"}, "--stage"),
         ({"stage": "$(id)"}, "--stage"),
-        ({"setup": ("if true; then",)}, "is no whole shell text"),
-        ({"setup": ("echo 'a",)}, "is no whole shell text"),
+        ({"setup": ("if true; then",)}, "is not a complete shell command"),
+        ({"setup": ("echo 'a",)}, "is not a complete shell command"),
         ({"setup": ("# <<<",)}, "cannot be written into a job script"),
         ({"setup": ("a\x00b",)}, "cannot be written into a job script"),
         ({"env": ("A",)}, "--env 'A': write NAME=value"),
         ({"env": ("1A=b",)}, "--env '1A=b'"),
         ({"env": ("A=b\nc",)}, "--env"),
         ({"env": ("A=1", "A=2")}, "--env A=... is given 2 times"),
-        ({"env": ("UID=0",)}, "--env UID=0: it is the shell's own"),
+        ({"env": ("UID=0",)}, "--env UID=0: it belongs to the shell"),
         ({"env": ("RANK=0",)}, "--env RANK=0: the script and torchrun set it"),
         ({"env": ("SLURM_JOB_ID=1",)}, "--env SLURM_JOB_ID=1: Slurm sets it"),
         ({"env": ("BASH_ENV=/x",)}, "--env BASH_ENV=/x"),
@@ -91,7 +91,7 @@ def test_more_options_of_sbatch():
         ({"env": ("PATH=/x",)}, "use --setup"),
         ({"gpus_per_node": -1}, "--gpus-per-node must be at least 0"),
         ({"cpus_per_process": 0}, "--cpus-per-process must be"),
-        ({"time": "3", "notice": 120}, "might come back for ever"),
+        ({"time": "3", "notice": 120}, "might requeue for ever"),
         ({"profile": -1}, "--profile must be at least 0"),
         ({"form": "python", "max_restarts": 1}, "needs torchrun"),
     ],
@@ -106,7 +106,7 @@ def test_refused_in_one_line(options, told):
     ("time", "seconds"),
     [("30", 1800), ("1:30", 90), ("4:00:10", 14410), ("1-0", 86400), ("2-01", 176400), ("1-2:03", 93780), ("0-0:0:5", 5)],
 )
-def test_slurm_s_way_to_write_a_time(time, seconds):
+def test_slurm_times(time, seconds):
     assert seconds_of(time) == seconds
 
 
@@ -124,19 +124,19 @@ SECRET = "0123456789abcdef" * 2 + "01234567"
         {"container": "docker://me:abc@site/x"},
     ],
 )
-def test_a_secret_is_refused_unheard(options):
+def test_a_secret_is_refused_without_repeating_it(options):
     with pytest.raises(UserError, match="export it before you submit") as caught:
         Job(**options)
     assert "abc" not in str(caught.value) and SECRET not in str(caught.value)
 
 
-def test_the_value_of_a_secret_variable_is_one_under_any_name(monkeypatch):
+def test_the_value_of_a_secret_variable_is_refused_under_any_name(monkeypatch):
     monkeypatch.setenv("SITE_TOKEN", "open-sesame")
     with pytest.raises(UserError, match="export it before you submit"):
         Job(env=("GREETING=open-sesame",))
 
 
-def test_what_setup_reads_on_the_node_is_not_in_the_script():
+def test_setup_lines_may_read_secrets_on_the_node():
     lines = ('export WANDB_API_KEY="$(cat ~/.key)"', "export HF_TOKEN=$MINE", "module load keyutils/1.6", "source /etc/token.sh")
     assert Job(setup=lines).setup == lines
 

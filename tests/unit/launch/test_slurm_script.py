@@ -14,7 +14,7 @@ from ltrec.launch.slurm.script import shipped_script
 from tests.support.slurm_site import HOSTILE, filled, script
 
 
-def test_the_shipped_script_is_a_script_and_filling_it_is_repeatable():
+def test_filling_the_shipped_script_twice_gives_the_same():
     text = shipped_script().read_text()
     assert subprocess.run(["bash", "-n", shipped_script()], check=False).returncode == 0
     once = script(Path("runs/a"))
@@ -69,17 +69,17 @@ def test_python_for_every_process(site):
 
 
 @pytest.mark.parametrize("form", ["torchrun", "python"])
-def test_a_profile_is_asked_of_training(site, form):
+def test_a_profile_is_passed_on_to_training(site, form):
     _, words = site.run(script(Path("runs/a"), job=Job(form=form, profile=20)))
     assert words[-5:] == ["ltrec", "train", "runs/a/config.yaml", "--profile", "20"]
 
 
-def test_a_node_without_an_address_goes_by_its_name(site):
+def test_a_node_without_an_address_is_reached_by_name(site):
     _, words = site.run(script(Path("runs/a")), ADDRESS="")
     assert "--rdzv-endpoint=node-a:20011" in words
 
 
-def test_a_hostile_folder_is_a_folder(site):
+def test_a_folder_with_shell_characters_works(site):
     """It is no one's name of a run, but it may be the folder above."""
     code, words = site.run(script(Path(HOSTILE) / "r", job=Job(container="x'; touch PWNED; '.sif")))
     assert code == 0
@@ -114,7 +114,7 @@ def test_a_failure_is_the_job_s_failure(site, code):
     assert not site.requeued()
 
 
-def test_the_last_attempt_s_files_mean_nothing(site):
+def test_files_of_the_last_attempt_are_ignored(site):
     Path("runs/a").mkdir(parents=True)
     for name in ("STOP", "REQUEUE"):
         (Path("runs/a") / name).touch()
@@ -122,13 +122,13 @@ def test_the_last_attempt_s_files_mean_nothing(site):
     assert not site.requeued()
 
 
-def test_a_job_that_always_comes_back_ends(site):
+def test_a_job_that_requeues_too_often_ends(site):
     assert site.run(script(Path("runs/a")), srun="touch runs/a/REQUEUE", SLURM_RESTART_COUNT="200")[0] == 1
     assert not site.requeued()
 
 
 @pytest.mark.parametrize("signals", [1, 3])
-def test_the_warning_becomes_a_file_and_the_answer_a_requeue(site, signals):
+def test_the_time_warning_stops_training_and_requeues(site, signals):
     """Training takes its time to answer: the script waits for it, however often it is warned."""
     answer = "while [[ ! -e runs/a/STOP ]]; do sleep 0.05; done; sleep 0.5; touch runs/a/REQUEUE"
     process = site.start(script(Path("runs/a")), SRUN=answer)

@@ -23,7 +23,7 @@ LINES = (
 )
 
 
-def test_setup_runs_before_training_and_disturbs_nothing(site):
+def test_setup_runs_before_training_and_changes_nothing_else(site):
     text = script(Path("runs/a"), job=Job(setup=LINES))
     assert "\n".join(LINES) in text and "# module load cuda" in text
     code, words = site.run(text)
@@ -52,7 +52,7 @@ def test_variables_are_exported_and_enter_the_container_as_they_are(site, contai
 
 
 @pytest.mark.parametrize("name", ["python", "port", "step", "run_folder", "code", "mounts"])
-def test_variables_that_the_script_has_are_refused(name):
+def test_variables_of_the_script_are_refused(name):
     with pytest.raises(UserError, match=f"--env {name}=...: the job script has a variable of that name"):
         script(Path("runs/a"), job=Job(env=(f"{name}=x",)))
 
@@ -95,7 +95,7 @@ def test_without_a_copy_there_is_no_training(site):
     assert steps_of(site, text, copy="exit 2") == (2, ["cli.node_copy", "node_copy.place remove"])
 
 
-def test_time_that_is_over_while_copying_ends_the_copy_and_requeues(site):
+def test_the_time_warning_during_the_copy_ends_it_and_requeues(site):
     text = script(Path("runs/a"), job=Job(stage="/disk"))
     process = site.start(text, SRUN=STEPS, COPY="exec sleep 600", TRAIN=":")
     deadline = time.monotonic() + 60
@@ -115,7 +115,7 @@ def test_a_container_sees_the_disk_of_the_node(site):
     assert "--bind" in site.run(text)[1], "unset here: node_copy says so"
 
 
-def test_a_script_from_before_a_setting_is_refused_only_when_it_is_wanted():
+def test_a_script_older_than_a_setting_is_refused_only_if_it_is_used():
     old = re.sub(r"\$\{?#?(stage|environment)\b", "$none", shipped_script().read_text())
     assert filled(old, Path("runs/a"))
     for job in (Job(stage="/disk"), Job(env=("A=1",))):

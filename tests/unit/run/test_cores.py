@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ltrec.config.load import load
-from ltrec.launch.local import one
+from ltrec.launch.local import launch_one
 from ltrec.run.process import cores
 from ltrec.run.process.cores import WAITING, own_cores, quota_of, settle, share_of
 from tests.support.commands import environment
@@ -152,5 +152,5 @@ def test_launch_local_gives_its_processes_their_cores(eight, monkeypatch):
     started = {}
     monkeypatch.setattr(os, "environ", {"PATH": "/bin"})
     monkeypatch.setattr(os, "execv", lambda program, words: started.update(os.environ))
-    one(load([], ["name=a", "trainer.accelerator=cpu"]), ["name=a"], processes=4, max_restarts=0, profile=0, dry_run=False)
+    launch_one(load([], ["name=a", "trainer.accelerator=cpu"]), ["name=a"], processes=4, max_restarts=0, profile=0, dry_run=False)
     assert started["OMP_NUM_THREADS"] == "2" and started.items() >= WAITING.items()
