@@ -29,7 +29,7 @@ from ltrec.run.process.agreement import code, settings
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import Processes, detect, process_group
 from ltrec.run.process.rendezvous import meet
-from ltrec.terminal.progress_row import StageBar
+from ltrec.terminal.progress_row import PhaseBar
 from ltrec.terminal.screen import note, screen
 from ltrec.training.checkpoints.io import whole_file
 
@@ -99,7 +99,7 @@ def _ranked(
     folder: Path, config: RunConfig, split: str, checkpoint: str, weights: str | None, processes: Processes
 ) -> dict[str, EvalTable]:
     """The tables of one run by scorer; none on any rank but the first."""
-    with traceback_in(folder), StageBar(screen(), quiet=processes.world.rank > 0) as bar:
+    with traceback_in(folder), PhaseBar(screen(), quiet=processes.world.rank > 0) as bar:
 
         def on_progress(what: str, done: int, total: int) -> None:
             bar.update(f"{folder.name}: {what}", done, total)

@@ -12,7 +12,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.fetch import DATASETS, SYNTHETIC, SyntheticConfig, fetch_synthetic
 from ltrec.data.fetch import fetch as fetch_published
 from ltrec.data.fetch.events import ITEMS, NOTICE, USERS
-from ltrec.terminal.progress_row import StageBar, in_mb
+from ltrec.terminal.progress_row import PhaseBar, megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def fetch(
             option = next(iter(given)).replace("_", "-")
             raise UserError(f"--{option} shapes a synthetic log; {name} is what it is. Leave the option out")
         else:
-            with StageBar(call.screen, in_mb) as bar:
+            with PhaseBar(call.screen, megabytes) as bar:
                 path = fetch_published(name, folder, on_progress=bar.update, on_note=call.screen.note)
             tables = {*DATASETS[name].sha256}
         items, users = (folder / table if table in tables else None for table in (ITEMS, USERS))

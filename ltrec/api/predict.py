@@ -22,7 +22,7 @@ from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import detect
 from ltrec.run.scoring.memory import memory_of
 from ltrec.run.scoring.scorer import load_score
-from ltrec.terminal.progress_row import StageBar
+from ltrec.terminal.progress_row import PhaseBar
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def predict(
     """
     folder = RunFolder(Path(run))
     path, place = folder.predictions if out is None else Path(out), None if data is None else Path(data)
-    with session(progress=progress) as call, traceback_in(folder.path), StageBar(call.screen) as bar:
+    with session(progress=progress) as call, traceback_in(folder.path), PhaseBar(call.screen) as bar:
         processes = detect()
         if processes.world.size > 1:
             raise UserError("ltrec predict runs in one process; start it without torchrun")

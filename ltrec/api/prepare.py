@@ -21,7 +21,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare as prepare_logs
 from ltrec.data.prepare.progress import MENDING, UNCHANGED
-from ltrec.terminal.progress_row import StageBar
+from ltrec.terminal.progress_row import PhaseBar
 from ltrec.terminal.screen import Screen
 
 
@@ -78,7 +78,7 @@ def sort_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str], lis
 
 def _prepared(config: PrepareConfig, folder: Path, overwrite: bool, screen: Screen) -> Dataset:
     heard: set[str] = set()
-    with StageBar(screen) as bar:
+    with PhaseBar(screen) as bar:
 
         def hear(stage: str, done: int, total: int) -> None:
             heard.add(stage)

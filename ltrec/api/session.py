@@ -16,7 +16,7 @@ import torch
 from ltrec.config.source import COMMAND_LINE
 from ltrec.core.errors import Stopped, UserError
 from ltrec.run.process.system_errors import explained
-from ltrec.terminal.screen import Screen, is_speaking, screen, speaking
+from ltrec.terminal.screen import Screen, open_screen, screen, screen_is_open
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -49,10 +49,10 @@ def session(*, progress: bool) -> Iterator[Session]:
         UserError: also for failures of the system and of libraries (a full disk, a path that may not be written), in the
             command line's words.
     """
-    if is_speaking():
+    if screen_is_open():
         yield Session(screen(), COMMAND_LINE)
         return
-    with _left_as_found(), speaking(silent=not progress) as own:
+    with _left_as_found(), open_screen(silent=not progress) as own:
         try:
             yield Session(own, IN_THE_CALL)
         except (UserError, Stopped):

@@ -8,7 +8,7 @@ from pathlib import Path
 from ltrec.api.dataset import Dataset
 from ltrec.api.session import session
 from ltrec.data.verify.dataset import verify as verify_folder
-from ltrec.terminal.progress_row import StageBar
+from ltrec.terminal.progress_row import PhaseBar
 
 
 def verify(data: str | os.PathLike[str], *, progress: bool = False) -> Dataset:
@@ -22,5 +22,5 @@ def verify(data: str | os.PathLike[str], *, progress: bool = False) -> Dataset:
         UserError: at the first fault, naming the file (and the row group).
     """
     folder = Path(data)
-    with session(progress=progress) as call, StageBar(call.screen) as bar:
+    with session(progress=progress) as call, PhaseBar(call.screen) as bar:
         return Dataset.of(folder, verify_folder(folder, bar.update), up_to_date=True)

@@ -22,7 +22,7 @@ from ltrec.run.folder.config_file import folder_of
 from ltrec.run.folder.find_run import find_run
 from ltrec.run.folder.launch_snapshot import keep
 from ltrec.run.process.cores import settle
-from ltrec.terminal.screen import note, speaking
+from ltrec.terminal.screen import note, open_screen
 
 
 def launch_one(run: RunConfig, words: Sequence[str], *, processes: int, max_restarts: int, profile: int, dry_run: bool) -> None:
@@ -103,7 +103,7 @@ def _show(outcomes: Sequence[Outcome]) -> None:
         colour = "green" if outcome.state == DONE else "red" if outcome.state.startswith(("failed", "killed")) else "yellow"
         table.add_row(outcome.task.run.name, Text(outcome.state, colour), clock(outcome.seconds))
     done = [outcome.task.folder.path for outcome in outcomes if outcome.state == DONE]
-    with speaking() as screen:
+    with open_screen() as screen:
         screen.show(table)
         screen.say(f"{len(done)} of {counted(len(outcomes), 'run')} done")
         if done:

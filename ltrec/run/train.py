@@ -22,8 +22,8 @@ from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import Processes, cluster_environment, process_group
 from ltrec.run.progress.narrator import Narrator
 from ltrec.run.scoring.memory import memory_of
-from ltrec.terminal.progress_row import StageBar
-from ltrec.terminal.screen import screen, speaking
+from ltrec.terminal.progress_row import PhaseBar
+from ltrec.terminal.screen import open_screen, screen
 from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.training.callbacks import in_order
 from ltrec.training.callbacks.checkpoints import Checkpoints
@@ -57,7 +57,7 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, disposable: 
         UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
         Stopped: training was asked to stop and did, with a checkpoint.
     """
-    with speaking_keys(config), catch_stop_signals() as stop, speaking(), ExitStack() as exit_stack:
+    with speaking_keys(config), catch_stop_signals() as stop, open_screen(), ExitStack() as exit_stack:
         ready = run_preflight(config, stop, exit_stack, limit=steps_per_epoch, disposable=disposable)
         if ready.finished is None:
             _fit(config, ready, stop, steps_per_epoch, profile)
@@ -91,7 +91,7 @@ def _weigh_memory(config: RunConfig, ready: ReadyRun, stop: StopRequest) -> None
     """Count the memory, and weigh it beside the best checkpoint. A run that is killed here does so when it is asked again."""
     stop.training = False  # everything is saved: Ctrl-C ends at once
     run, processes = ready.run, ready.processes
-    with traceback_in(run.path), process_group(processes), StageBar(screen(), quiet=processes.world.rank > 0) as bar:
+    with traceback_in(run.path), process_group(processes), PhaseBar(screen(), quiet=processes.world.rank > 0) as bar:
         memory_of(run, config, open_data(config), find_checkpoint(run, "best"), processes, bar.update)
 
 
@@ -126,7 +126,7 @@ def make_trainer(
 def _progress_rows(config: RunConfig, narrator: Narrator, processes: Processes) -> AbstractContextManager[None]:
     """The rows at the foot of the terminal, of rank 0."""
     wanted = config.trainer.progress and processes.world.rank == 0
-    return screen().below(narrator.rows) if wanted else nullcontext()
+    return screen().footer(narrator.rows) if wanted else nullcontext()
 
 
 def what_is_saved(trainer: pl.Trainer, run: RunFolder) -> str:

@@ -1,1 +1,1 @@
-"""The terminal: the one owner of the screen, its progress rows and tables. The only floor below the commands that prints."""
+"""The terminal: lines, notes, tables and progress rows. Below the commands nothing else prints."""

@@ -1,7 +1,7 @@
-"""The one maker of consoles. What is printed is text: `[/x]` in a name is that name, not markup, and `:x:` no picture.
+"""Rich consoles that print plain text: `[/x]` in a name is not markup, and `:x:` is not an emoji.
 
-Secrets are masked, for what is shown on a screen is kept in the log of a job. Characters that would steer the terminal (an escape,
-a bell, a change of direction) are shown as Python would write them.
+Secrets are masked, because what a screen shows is kept in the log of a job. Control characters (an escape, a bell, a change of
+writing direction) are shown as Python escapes.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from ltrec.core.secrets import masked, secrets_of
 
 
 class TextConsole(Console):
-    """A console that passes no character of a text on to the terminal but those that can be seen."""
+    """A console that prints only visible characters, and masks secrets."""
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """As rich does, after the text was made visible, so that what is measured is what is shown."""
+        """As in rich, of the visible text, so that its width is measured correctly."""
         return super().render_str(masked(visible(text), secrets_of(os.environ)), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """As rich does; here passes also what was made a `Text` elsewhere."""
+        """As in rich; a `Text` made elsewhere passes through here as well."""
         for segment in super().render(renderable, options):
             text = masked(visible(segment.text), secrets_of(os.environ))
             yield segment if segment.control else Segment(text, segment.style)
 
 
 def visible(text: str) -> str:
-    """The text with an escape in place of each character that cannot be seen; ends of lines stay."""
+    """The text with every unprintable character but line ends escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode("ascii") for c in text)
@@ -44,6 +44,6 @@ def new_console(*, stderr: bool = False, quiet: bool = False) -> TextConsole:
 
 
 def is_live(console: Console) -> bool:
-    """Whether rows may be drawn and drawn again: a terminal that can move its cursor, whatever FORCE_COLOR says of a pipe."""
+    """Whether rows can be redrawn: it is a terminal that can move its cursor. FORCE_COLOR does not make a pipe one."""
     isatty = getattr(console.file, "isatty", None)
     return isatty is not None and bool(isatty()) and not console.is_dumb_terminal and not console.quiet

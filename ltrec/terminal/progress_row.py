@@ -1,4 +1,4 @@
-"""One row for the stage that a long command is in; none where nobody watches."""
+"""One row for the phase that a long command is in; nothing is drawn where there is no terminal."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from ltrec.terminal.gauges import duration, gauged
+from ltrec.terminal.progress_text import duration, with_bar
 from ltrec.terminal.screen import Screen
 
 
-def plainly(number: int) -> str:
+def with_commas(number: int) -> str:
     """`1,234`."""
     return f"{number:,}"
 
 
-def in_mb(number: int) -> str:
+def megabytes(number: int) -> str:
     """`4.9 MB`."""
     return f"{number / 1e6:,.1f} MB"
 
 
-class StageBar:
-    """Hears (stage, done, total) and shows the last stage it heard of.
+class PhaseBar:
+    """Shows the last phase of the updates (phase, done, total).
 
     Args:
-        screen: whose terminal it is.
-        count: how a number is written.
-        quiet: nothing is shown, for ranks other than the first.
+        screen: where to draw.
+        count: formats a number.
+        quiet: draw nothing, on ranks other than the first.
     """
 
-    def __init__(self, screen: Screen, count: Callable[[int], str] = plainly, *, quiet: bool = False) -> None:
+    def __init__(self, screen: Screen, count: Callable[[int], str] = with_commas, *, quiet: bool = False) -> None:
         self.screen, self.count = screen, count
-        self.stage, self._done, self._total, self._began = "", 0, 0, time.monotonic()
-        self._below = screen.below(lambda width: [] if quiet else self.rows(width), on_notes=True)
+        self.phase, self._done, self._total, self._began = "", 0, 0, time.monotonic()
+        self._below = screen.footer(lambda width: [] if quiet else self.rows(width), on_notes=True)
 
-    def __enter__(self) -> StageBar:
-        """Start to draw."""
+    def __enter__(self) -> PhaseBar:
+        """Start drawing."""
         self._below.__enter__()
         return self
 
@@ -43,19 +43,19 @@ class StageBar:
         """Clear the row."""
         self._below.__exit__(kind, error, trace)
 
-    def update(self, stage: str, done: int, total: int) -> None:
-        """What is done, how far; total 0 = unknown."""
-        if stage != self.stage:
+    def update(self, phase: str, done: int, total: int) -> None:
+        """Set the phase and how far it is; total 0 = unknown."""
+        if phase != self.phase:
             self._began = time.monotonic()
-        self.stage, self._done, self._total = stage, done, total
+        self.phase, self._done, self._total = phase, done, total
 
     def rows(self, width: int) -> list[str]:
-        """The row; none before the first stage."""
-        if not self.stage:
+        """The row; none before the first phase."""
+        if not self.phase:
             return []
         took = duration(time.monotonic() - self._began, digits=0)
         if not self._total:
-            return [f"{self.stage}  {self.count(self._done)}  {took}" if self._done else f"{self.stage}  {took}"]
+            return [f"{self.phase}  {self.count(self._done)}  {took}" if self._done else f"{self.phase}  {took}"]
         count = f"{self.count(self._done)}/{self.count(self._total)}"
         tails = [f"{count}  {took}", count, f"{self._done / self._total:.0%}"]
-        return [gauged(self.stage, self._done / self._total, tails, width, ascii_only=self.screen.ascii_only)]
+        return [with_bar(self.phase, self._done / self._total, tails, width, ascii_only=self.screen.ascii_only)]

@@ -1,12 +1,12 @@
-"""The one owner of the terminal: lines, notes, tables, the rows at its foot, and the line of JSON for scripts all go through it.
+"""The screen of a command, through which all its output goes.
 
-    lines     what people read of a command's work       stdout; stderr under --json
-    notes     what they should know besides, in yellow   stderr
-    answer    one line of JSON                           stdout, under --json alone
-    below     rows at the foot of the terminal           where lines go, if that is a terminal that can draw them
+    lines         what a command reports                     stdout; stderr under --json
+    notes         warnings and remarks, in yellow            stderr
+    print_json    one line of JSON                           stdout, under --json only
+    footer        rows at the bottom of the terminal         where lines go, if that is a terminal that can redraw
 
-Where stdout and stderr end at one terminal both are one console, so that a note never lands in the middle of a row. Where they do
-not (`2> notes.txt`), each stays what it is.
+Where stdout and stderr are the same terminal they share a console, so that a note never lands in the middle of a row. Otherwise
+(`2> notes.txt`) they stay apart.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _LOGGER = logging.getLogger("ltrec")
 
 
 class Screen:
-    """Where a command speaks.
+    """The output of a command.
 
     Args:
-        for_scripts: stdout is for `answer` alone.
-        silent: nothing is shown; lines go to the logger `ltrec`, at level INFO.
+        for_scripts: reserve stdout for `print_json`.
+        silent: print nothing; lines go to the logger `ltrec`, at level INFO.
     """
 
     def __init__(self, *, for_scripts: bool = False, silent: bool = False) -> None:
@@ -46,38 +46,38 @@ class Screen:
 
     @property
     def is_live(self) -> bool:
-        """Whether rows may be drawn below the lines."""
+        """Whether rows can be drawn below the lines."""
         return is_live(self.lines)
 
     @property
     def ascii_only(self) -> bool:
-        """Whether nothing else can be shown."""
+        """Whether only ASCII can be printed."""
         return not self.lines.encoding.startswith("utf")
 
     def say(self, line: str, style: str = "") -> None:
-        """A line. A terminal gets it broken between words, and never inside one, so that paths can be copied from it."""
+        """Print a line. On a terminal it is wrapped between words, never inside one, so that paths can be copied."""
         _print_line(line, style, self.lines)
 
     def say_styled(self, text: Text) -> None:
-        """A line with styles of its own."""
+        """Print a line that has its own styles."""
         if self.lines.quiet:
             _LOGGER.info("%s", text.plain)
         self.lines.print(text, soft_wrap=not self.lines.is_terminal)
 
     def note(self, line: str) -> None:
-        """A line on stderr."""
+        """Print a line on stderr, in yellow."""
         _print_line(line, "yellow", self.notes)
 
-    def remark(self, line: str) -> None:
-        """A line about the work rather than of its result: on stderr."""
+    def info(self, line: str) -> None:
+        """Print a line about the work rather than its result, on stderr."""
         _print_line(line, "", self.notes)
 
     def show(self, table: Table | Callable[[Collection[str]], Table], dispensable: Sequence[str] = ()) -> None:
-        """A table that fits the width: no number is ever broken or cut, columns are left out instead.
+        """Print a table that fits the width. Numbers are never broken or cut; columns are left out instead.
 
         Args:
-            table: it, or what makes it without some columns.
-            dispensable: columns that may be left out, the first first.
+            table: the table, or a function that makes it without the columns given.
+            dispensable: columns that may be left out, in this order.
         """
         console = self.lines
         before = console.width
@@ -92,79 +92,79 @@ class Screen:
         finally:
             console.width = before
 
-    def answer(self, found: Mapping[str, Any]) -> None:
-        """What a script asked for."""
+    def print_json(self, found: Mapping[str, Any]) -> None:
+        """Print the result for scripts, under --json only."""
         if self.for_scripts:
             sys.stdout.write(json.dumps(found, ensure_ascii=True, allow_nan=False) + "\n")
 
-    def below(self, rows: FooterRows, *, on_notes: bool = False) -> AbstractContextManager[None]:
-        """Keep rows at the foot of the terminal, if it is one.
+    def footer(self, rows: FooterRows, *, on_notes: bool = False) -> AbstractContextManager[None]:
+        """Keep rows at the bottom of the terminal, if it is one.
 
         Args:
-            rows: what they say.
-            on_notes: of stderr, for work whose result alone goes to stdout.
+            rows: their text.
+            on_notes: draw on stderr, for commands that write only their result to stdout.
         """
         console = self.notes if on_notes else self.lines
         return footer(console, rows) if is_live(console) else nullcontext()
 
 
 def _print_line(line: str, style: str, console: Console) -> None:
-    """A style of print's own would colour the rows below, too; hence a `Text`."""
+    """As a `Text`: a style given to print would colour the footer too."""
     if console.quiet:
         _LOGGER.info("%s", line)
-    shown = visible(line)  # before rich drops some of it
+    shown = visible(line)  # before rich drops control characters
     console.print(Text(wrapped(shown, console.width) if console.is_terminal else shown, style), soft_wrap=True)
 
 
 def wrapped(line: str, width: int) -> str:
-    """Broken between words; a word that is longer than the width stays whole."""
+    """A line wrapped between words; a word longer than the width stays whole."""
     rows = (textwrap.wrap(row, width, break_long_words=False, break_on_hyphens=False) or [""] for row in line.split("\n"))
     return "\n".join(row for broken in rows for row in broken)
 
 
-_stack: list[Screen] = []
+_open_screens: list[Screen] = []
 
 
 def screen() -> Screen:
-    """The screen of the command that runs; a new one outside any."""
-    return _stack[-1] if _stack else Screen()
+    """The screen of the running command; a new one outside of any."""
+    return _open_screens[-1] if _open_screens else Screen()
 
 
-def is_speaking() -> bool:
-    """Whether a command, or a call of the API, owns the terminal."""
-    return bool(_stack)
+def screen_is_open() -> bool:
+    """Whether a command or a call of the API has opened a screen."""
+    return bool(_open_screens)
 
 
 @contextmanager
-def speaking(*, for_scripts: bool = False, silent: bool = False) -> Iterator[Screen]:
-    """Own the terminal for the length of a command; one that another command calls speaks through the same screen.
+def open_screen(*, for_scripts: bool = False, silent: bool = False) -> Iterator[Screen]:
+    """The screen of a command, while the context lasts. A command called by another one shares its screen.
 
     Args:
-        for_scripts: stdout is for the line of JSON alone.
-        silent: nothing is shown.
+        for_scripts: reserve stdout for the line of JSON.
+        silent: print nothing.
     """
-    if _stack:
-        yield _stack[-1]
+    if _open_screens:
+        yield _open_screens[-1]
         return
-    _stack.append(Screen(for_scripts=for_scripts, silent=silent))
+    _open_screens.append(Screen(for_scripts=for_scripts, silent=silent))
     try:
-        yield _stack[-1]
+        yield _open_screens[-1]
     finally:
-        _stack.pop()
+        _open_screens.pop()
 
 
 def say(line: str) -> None:
-    """A line to the user."""
+    """Print a line to the user."""
     screen().say(line)
 
 
 def note(line: str) -> None:
-    """A line to the user that matters though nobody asked."""
+    """Print a warning or remark to the user."""
     screen().note(line)
 
 
 def _least_width(table: Table, console: Console) -> int:
-    """Of a table; columns that must not be broken are told so, for rich would measure their words."""
+    """Least width of a table. `no_wrap` columns get a minimum width, since rich measures their words otherwise."""
     for column in table.columns:
         if column.no_wrap:
             cells = [console.render_str(cell) if isinstance(cell, str) else cell for cell in (column.header, *column.cells)]
@@ -173,6 +173,6 @@ def _least_width(table: Table, console: Console) -> int:
 
 
 def shortened(text: str, width: int) -> str:
-    """A long name with its middle left out, for what tells names apart is at their ends."""
+    """A long name without its middle: names mostly differ at their ends."""
     kept = width - 3
     return text if len(text) <= width else f"{text[: kept // 2]}...{text[-(kept - kept // 2) :]}"

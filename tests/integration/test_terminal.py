@@ -30,9 +30,9 @@ def refuse_a_broken_screen(terminal: Terminal, epochs: int) -> None:
     """No row holds two things, the moving rows are two and whole, and an epoch leaves one row."""
     moving = 0
     for frame in terminal.frames:
-        gauges = [number for number, row in enumerate(frame) if GAUGE.search(row)]
-        assert len(gauges) <= 1, "\n".join(frame)
-        for number in gauges:
+        progress_text = [number for number, row in enumerate(frame) if GAUGE.search(row)]
+        assert len(progress_text) <= 1, "\n".join(frame)
+        for number in progress_text:
             moving += 1
             assert re.match(r"epoch \d+/\d+ [━╌]+ +\d+%", frame[number]), frame[number]
             below = [row for row in frame[number + 1 :] if row]

@@ -13,7 +13,7 @@ import typer
 
 from ltrec.doctor.checks import examine_all, exit_code, show, verdict
 from ltrec.run.process.processes import detect
-from ltrec.terminal.screen import speaking
+from ltrec.terminal.screen import open_screen
 
 
 def doctor(
@@ -28,8 +28,8 @@ def doctor(
     findings = examine_all(processes, out)
     if processes.world.rank:
         return
-    with speaking(for_scripts=as_json) as screen:
+    with open_screen(for_scripts=as_json) as screen:
         show(findings, screen.lines)
-        screen.answer({"findings": [asdict(finding) for finding in findings], "verdict": verdict(findings)})
+        screen.print_json({"findings": [asdict(finding) for finding in findings], "verdict": verdict(findings)})
     if code := exit_code(findings):
         raise typer.Exit(code)

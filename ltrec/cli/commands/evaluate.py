@@ -9,7 +9,7 @@ import typer
 
 from ltrec.api.evaluate import evaluate as evaluate_runs
 from ltrec.cli.evaluation_screen import print_evaluation
-from ltrec.terminal.screen import speaking
+from ltrec.terminal.screen import open_screen
 
 
 def evaluate(
@@ -27,8 +27,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Rank every user's target, report by activity stratum, and compare runs under the gate."""
-    with speaking(for_scripts=as_json) as screen:
+    with open_screen(for_scripts=as_json) as screen:
         found = evaluate_runs(*runs, compare=compare or (), split=split, checkpoint=checkpoint, data=data, weights=weights)
         if found.runs:
             print_evaluation(found, screen)
-            screen.answer(found.to_dict())
+            screen.print_json(found.to_dict())

@@ -9,7 +9,7 @@ import typer
 
 from ltrec.api.fetch import fetch as fetch_log
 from ltrec.data.fetch import DATASETS, SYNTHETIC
-from ltrec.terminal.screen import speaking
+from ltrec.terminal.screen import open_screen
 
 
 def fetch(
@@ -24,7 +24,7 @@ def fetch(
     new_items: Annotated[int | None, typer.Option(help="Synthetic: items that only test targets are.")] = None,
 ) -> None:
     """Get an event log: a public data set from the first mirror that has it, or a synthetic one."""
-    with speaking() as screen:
+    with open_screen() as screen:
         log = fetch_log(
             name,
             out,
@@ -36,7 +36,7 @@ def fetch(
             category_share=category_share,
             new_items=new_items,
         )
-        screen.remark(log.notice)
+        screen.info(log.notice)
         for what, path in (("events", log.events), ("items", log.items), ("users", log.users)):
             if path is not None:
-                screen.remark(f"{what}: {path}")
+                screen.info(f"{what}: {path}")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ltrec.api.predict import predict as recommend
-from ltrec.terminal.screen import speaking
+from ltrec.terminal.screen import open_screen
 
 
 def predict(
@@ -22,7 +22,7 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Recommend to every known user from the whole stored history: user_id, rank, item_id, score."""
-    with speaking(for_scripts=as_json) as screen:
+    with open_screen(for_scripts=as_json) as screen:
         found = recommend(run, *(settings or []), out=out, k=k, checkpoint=checkpoint, data=data, weights=weights)
         screen.say(f"{found.rows:,} recommendations of {found.checkpoint.name}: {found.path}")
-        screen.answer(found.to_dict())
+        screen.print_json(found.to_dict())

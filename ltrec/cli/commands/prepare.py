@@ -9,7 +9,7 @@ import typer
 
 from ltrec.api.prepare import prepare as prepare_logs
 from ltrec.cli.data_tables import print_data
-from ltrec.terminal.screen import speaking
+from ltrec.terminal.screen import open_screen
 
 
 def prepare(
@@ -34,12 +34,12 @@ def prepare(
     """
     options = {"user": user, "item": item, "time": time, "time_unit": time_unit, "time_format": time_format, "split": split}
     words = [f"prepare.{key}={value}" for key, value in options.items() if value is not None]
-    with speaking(for_scripts=as_json) as screen:
+    with open_screen(for_scripts=as_json) as screen:
         data = prepare_logs(*(config or []), *(arguments or []), *words, out=out, overwrite=overwrite)
         if data.mended:
-            screen.remark(f"{data.path} was damaged and has been prepared anew")
+            screen.info(f"{data.path} was damaged and has been prepared anew")
         if data.up_to_date:
-            screen.remark(f"{data.path} is up to date: the same sources and options; nothing was done")
+            screen.info(f"{data.path} is up to date: the same sources and options; nothing was done")
         print_data(data.manifest, screen)
-        screen.remark(f"data set: {data.path}  digest {data.digest[:16]}")
-        screen.answer(data.to_dict())
+        screen.info(f"data set: {data.path}  digest {data.digest[:16]}")
+        screen.print_json(data.to_dict())

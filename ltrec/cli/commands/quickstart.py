@@ -16,7 +16,7 @@ from ltrec.config.files import method_file
 from ltrec.config.load import load, split_arguments
 from ltrec.core.errors import UserError, nearest
 from ltrec.core.extension.extras import require
-from ltrec.terminal.screen import Screen, speaking
+from ltrec.terminal.screen import Screen, open_screen
 
 DATASETS = ("ml-100k", "synthetic")
 BASE = "joint"
@@ -43,7 +43,7 @@ def quickstart(
     # Loaded here for the refusal of a method that is not there, before anything is fetched.
     run, base = (Path("runs") / load(*split_arguments(words[name])).name for name in (method, BASE))
 
-    with speaking() as screen:
+    with open_screen() as screen:
         _say(screen, 1, "fetch", f"ltrec fetch {dataset}")
         if raw.exists():
             screen.say(f"{raw} is there already")

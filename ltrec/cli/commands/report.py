@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ltrec.api.report import report as write_report
-from ltrec.terminal.screen import speaking
+from ltrec.terminal.screen import open_screen
 
 
 def report(
@@ -24,7 +24,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Write index.html (self-contained) and its figures as PNGs."""
-    with speaking(for_scripts=as_json) as screen:
+    with open_screen(for_scripts=as_json) as screen:
         written = write_report(*runs, out=out, data=data)
         screen.say(f"report: {written.path}")
-        screen.answer(written.to_dict())
+        screen.print_json(written.to_dict())

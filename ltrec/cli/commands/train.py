@@ -12,7 +12,7 @@ from ltrec.config.load import dump
 from ltrec.run.process.parent_death_signal import request_parent_death_signal_of_torchrun
 from ltrec.run.process.processes import detect
 from ltrec.run.smoke import smoke_test
-from ltrec.terminal.screen import speaking
+from ltrec.terminal.screen import open_screen
 
 
 def train(
@@ -25,7 +25,7 @@ def train(
 ) -> None:
     """Train a run; repeat the same command after an interruption and it goes on where it stopped."""
     settings = conf if resume is None else [*conf, f"resume={resume}"]
-    with speaking(for_scripts=as_json) as screen:
+    with open_screen(for_scripts=as_json) as screen:
         if print_config:
             typer.echo(dump(load_config(*settings)), nl=False)
             return
@@ -37,4 +37,4 @@ def train(
         if detect().world.rank == 0:
             screen.say(f"run folder: {run.path}")
             screen.say(f"next: ltrec evaluate {run.path}")
-            screen.answer(run.to_dict() if as_json else {})
+            screen.print_json(run.to_dict() if as_json else {})

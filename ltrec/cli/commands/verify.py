@@ -9,7 +9,7 @@ import typer
 
 from ltrec.api.verify import verify as verify_data
 from ltrec.cli.data_tables import print_data
-from ltrec.terminal.screen import speaking
+from ltrec.terminal.screen import open_screen
 
 
 def verify(
@@ -17,8 +17,8 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Check every byte and every row of a prepared data set."""
-    with speaking(for_scripts=as_json) as screen:
+    with open_screen(for_scripts=as_json) as screen:
         data = verify_data(folder)
         print_data(data.manifest, screen)
-        screen.remark(f"{folder} is intact: {len(data.manifest.shards)} shards, digest {data.digest[:16]}")
-        screen.answer(data.to_dict())
+        screen.info(f"{folder} is intact: {len(data.manifest.shards)} shards, digest {data.digest[:16]}")
+        screen.print_json(data.to_dict())

@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import Callback
 
 from ltrec.run.progress.pace import Pace, anatomy, anatomy_parts, callback_of, latest
 from ltrec.strategy import Stratified
-from ltrec.terminal.gauges import duration, fitted, gauged
+from ltrec.terminal.progress_text import duration, fit_parts, with_bar
 from ltrec.terminal.screen import Screen, screen
 from ltrec.training.callbacks.checkpoints import Checkpoints
 from ltrec.training.callbacks.patience import Patience
@@ -115,14 +115,14 @@ class Narrator(Callback):
         percent, left = f"{step / last:4.0%}", self._left()
         full = "  ".join([percent, self._activity or f"step {step:,}/{last:,}", *left])
         short = "  ".join([percent, *left])
-        first = gauged(lead, step / last, [full, short, percent], width, ascii_only=self.screen.ascii_only)
-        second = fitted([*self._numbers(), *self._speed(), *anatomy_parts(trainer)] or ["waiting for the first step"], width - 1)
+        first = with_bar(lead, step / last, [full, short, percent], width, ascii_only=self.screen.ascii_only)
+        second = fit_parts([*self._numbers(), *self._speed(), *anatomy_parts(trainer)] or ["waiting for the first step"], width - 1)
         return [first, "asked to stop: saving first" if self.stopping() else second]
 
     def _speak(self, parts: list[str]) -> None:
         self._spoke = time.monotonic()
         lines = self.screen.lines
-        self.screen.say(fitted(parts, lines.width) if lines.is_terminal else "  ".join(parts))
+        self.screen.say(fit_parts(parts, lines.width) if lines.is_terminal else "  ".join(parts))
 
     def _numbers(self, *groups: str) -> list[str]:
         """The loss of the last line of metrics.jsonl, and the last validation."""

@@ -13,7 +13,7 @@ import torch
 from ltrec.api.session import IN_THE_CALL, session
 from ltrec.config.source import COMMAND_LINE
 from ltrec.core.errors import Stopped, UserError
-from ltrec.terminal.screen import is_speaking, note, say, speaking
+from ltrec.terminal.screen import note, open_screen, say, screen_is_open
 
 
 def test_nothing_is_printed_unless_asked(capfd):
@@ -50,7 +50,7 @@ def test_the_process_is_left_as_it_was(monkeypatch):
     assert "NEW" not in os.environ and os.environ["KEPT"] == "1"
     assert signal.getsignal(signal.SIGUSR1) is handler and torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), generator) and warnings.filters == filters
-    assert logging.getLogger("asyncio").level == level and not is_speaking()
+    assert logging.getLogger("asyncio").level == level and not screen_is_open()
 
 
 def test_the_system_fails_in_the_words_of_the_command_line(tmp_path):
@@ -66,7 +66,7 @@ def test_a_bug_stays_what_it_is():
 
 def test_a_command_keeps_its_terminal_and_its_process(capfd, monkeypatch):
     monkeypatch.delenv("NEW", raising=False)
-    with speaking() as screen, session(progress=False) as call:
+    with open_screen() as screen, session(progress=False) as call:
         assert call.screen is screen and call.where == COMMAND_LINE
         os.environ["NEW"] = "1"
         say("a line")

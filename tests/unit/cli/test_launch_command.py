@@ -264,9 +264,7 @@ def test_variables_of_sbatch_do_not_overrule_the_script(sbatch, monkeypatch, fol
     assert [name for name in names if f"SBATCH_{name}=1" in seen] == ["PARTITION", "RESERVATION"], "a site's defaults stay"
 
 
-@pytest.mark.parametrize(
-    ("words", "told"), [(["--gpus-per-node", "7"], "; --processes asks for another"), (["--processes", "7"], "")]
-)
+@pytest.mark.parametrize(("words", "told"), [(["--gpus-per-node", "7"], "; --processes sets another"), (["--processes", "7"], "")])
 def test_processes_that_cannot_share_a_batch_do_not_wait_in_the_queue(capsys, words, told):
     assert launch("slurm", *QUICKSTART, "name=a", *words, "--dry-run") == 2
     assert "a: 7 processes do not divide 48 lanes" in (said := capsys.readouterr().err) and told in said

@@ -62,7 +62,7 @@ def test_values_are_quoted_as_slurm_reads_them(option, line):
 
 
 def test_a_word_that_would_split_the_job_is_refused():
-    with pytest.raises(UserError, match="of equal nodes"):
+    with pytest.raises(UserError, match="heterogeneous jobs are not supported"):
         directive("comment=my hetjob")
 
 

@@ -1,10 +1,10 @@
-"""Words of progress fit their width, whatever it is."""
+"""Progress text fits any width."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltrec.terminal.gauges import duration, fitted, gauged
+from ltrec.terminal.progress_text import duration, fit_parts, with_bar
 
 
 @pytest.mark.parametrize(
@@ -21,16 +21,16 @@ def test_a_rounded_minute_is_never_sixty_seconds():
 
 @given(st.lists(st.text("abc ", min_size=1, max_size=20), min_size=1, max_size=8), st.integers(20, 200))
 def test_parts_are_kept_in_order_while_they_fit(parts, width):
-    line = fitted(parts, width)
+    line = fit_parts(parts, width)
     assert len(line) <= max(width, len(parts[0]))
     assert line in ["  ".join(parts[: n + 1]) for n in range(len(parts))]
 
 
 @given(st.floats(0, 1), st.integers(40, 200))
-def test_a_gauge_leaves_room_for_the_shortest_tail(share, width):
-    line = gauged("epoch 3/20", share, [" 17%  step 1,234/7,260  at most 12:34 left", " 17%  at most 12:34 left", " 17%"], width)
+def test_a_bar_leaves_room_for_the_shortest_tail(share, width):
+    line = with_bar("epoch 3/20", share, [" 17%  step 1,234/7,260  at most 12:34 left", " 17%  at most 12:34 left", " 17%"], width)
     assert len(line) < width and line.startswith("epoch 3/20 ") and " 17%" in line
 
 
-def test_a_gauge_shows_its_share():
-    assert gauged("a", 0.5, ["b"], 14, ascii_only=True) == "a #####---- b".replace("#####----", "####-----")
+def test_a_bar_shows_its_share():
+    assert with_bar("a", 0.5, ["b"], 14, ascii_only=True) == "a #####---- b".replace("#####----", "####-----")

@@ -1,4 +1,4 @@
-"""One owner of the terminal: what goes where, and what never reaches it."""
+"""What a screen prints where, and what never reaches the terminal."""
 
 import io
 import json
@@ -8,7 +8,7 @@ import pytest
 from rich.table import Table
 
 from ltrec.terminal.console import is_live, new_console, visible
-from ltrec.terminal.screen import Screen, note, say, shortened, speaking, wrapped
+from ltrec.terminal.screen import Screen, note, open_screen, say, shortened, wrapped
 
 NAMES = ["[/x]", ":smile:", "[bold red]a", "\x1b[31mred", "a\x07b", "\u202eabc", "日本"]
 
@@ -20,7 +20,7 @@ def table_of(*cells: str) -> Table:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_printed_as_it_is(name, capsys):
+def test_names_are_printed_as_they_are(name, capsys):
     say(f"run {name}")
     Screen().show(lambda without: table_of(name))
     out = capsys.readouterr().out
@@ -36,10 +36,10 @@ def test_lines_go_to_stdout_and_notes_to_stderr(capsys):
 
 
 def test_for_scripts_stdout_is_one_line_of_json(capsys):
-    with speaking(for_scripts=True) as screen:
+    with open_screen(for_scripts=True) as screen:
         say("a line")
         note("a note")
-        screen.answer({"name": "[/x]\n\u2028"})
+        screen.print_json({"name": "[/x]\n\u2028"})
     found = capsys.readouterr()
     assert found.err == "a line\na note\n"
     assert found.out.count("\n") == 1 and json.loads(found.out) == {"name": "[/x]\n\u2028"}
@@ -47,29 +47,29 @@ def test_for_scripts_stdout_is_one_line_of_json(capsys):
     assert capsys.readouterr().out == "afterwards\n"
 
 
-def test_without_json_there_is_no_answer(capsys):
-    with speaking() as screen:
-        screen.answer({"a": 1})
+def test_without_json_nothing_is_printed_for_scripts(capsys):
+    with open_screen() as screen:
+        screen.print_json({"a": 1})
     assert capsys.readouterr().out == ""
 
 
-def test_no_rows_are_drawn_where_nothing_can_move(capsys, monkeypatch):
+def test_no_rows_are_drawn_in_a_pipe(capsys, monkeypatch):
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", "xterm")
     assert not is_live(new_console())
-    with speaking() as screen, screen.below(lambda width: ["a row"]):
+    with open_screen() as screen, screen.footer(lambda width: ["a row"]):
         say("a line")
         logging.getLogger("ltrec.test").warning("of a logger")
     assert "a row" not in capsys.readouterr().out
 
 
-def test_lines_break_between_words_and_never_inside_one():
+def test_lines_wrap_between_words_only():
     path = "/a/" + "very-long/" * 12
     assert wrapped(f"saved in {path}: go on", 40) == f"saved in\n{path}:\ngo on"
     assert wrapped("one\n\ntwo", 40) == "one\n\ntwo"
 
 
-def test_characters_that_cannot_be_shown_are_escapes():
+def test_unprintable_characters_are_escaped():
     raw = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="backslashreplace")
     console = new_console()
     console.file = raw
@@ -79,7 +79,7 @@ def test_characters_that_cannot_be_shown_are_escapes():
 
 
 @pytest.mark.parametrize(("width", "columns"), [(80, 3), (60, 2), (20, 1)])
-def test_a_table_goes_without_columns_rather_than_cut_a_number(width, columns, capsys, monkeypatch):
+def test_a_table_drops_columns_rather_than_cut_numbers(width, columns, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(width))
     cells = ["1" * 10, "2" * 30, "3" * 20]
     Screen().show(lambda without: table_of(*cells[: 3 - len(without)]), ["third", "second"])

@@ -66,13 +66,13 @@ def test_tables_fit_and_keep_every_headline_number_whole(width, name):
             assert f"[{change.low:+.4f}, {change.high:+.4f}]" in text
 
 
-def test_baselines_stand_beside_the_model():
+def test_baselines_are_shown_beside_the_model():
     base, other = tables()
     text = shown(print_summaries, {"pin": summarise(other[0], QUICK), "sasrec": summarise(base[0], QUICK)})
     assert "NDCG@10 beside the baselines" in text
 
 
-def test_a_table_without_users_is_dashes():
+def test_groups_without_users_are_dashes():
     text = shown(print_summaries, {"none": summarise(eval_table([]), QUICK)})
     assert "nan" not in text and "-" in text
 
@@ -115,7 +115,7 @@ def test_a_failure_and_what_would_decide():
     assert "takes about" in text and "seeds (power 80%, if the effect is as seen)" in text
 
 
-def test_one_seed_is_told_so_and_no_p_value_tempts():
+def test_one_seed_is_pointed_out_and_no_p_value_is_shown():
     base, other = tables(2000, 0.3, seeds=1)
     text = shown(print_gate, gate({"toy": pair(base=base, other=other)}, QUICK))
     assert "Gate: INCONCLUSIVE. pin against sasrec, 1 training seed a side. One training seed a side cannot tell" in text

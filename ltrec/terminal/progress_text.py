@@ -1,16 +1,16 @@
-"""Words of progress that fit a width: a gauge, a duration, and as many parts of a line as there is room for."""
+"""Text of progress that fits a width: a progress bar, durations, and as many parts of a line as there is room for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 GAP = "  "
-_LONGEST_GAUGE = 40
-_SHORTEST_GAUGE = 5
+_MAX_CELLS = 40
+_MIN_CELLS = 5
 
 
-def fitted(parts: Sequence[str], width: int) -> str:
-    """The first parts that fit into a width, two blanks between them; the first always."""
+def fit_parts(parts: Sequence[str], width: int) -> str:
+    """The leading parts that fit into a width, separated by two blanks; at least the first."""
     line = parts[0]
     for part in parts[1:]:
         if len(line) + len(GAP) + len(part) > width:
@@ -19,26 +19,26 @@ def fitted(parts: Sequence[str], width: int) -> str:
     return line
 
 
-def gauged(lead: str, share: float, tails: Sequence[str], width: int, *, ascii_only: bool = False) -> str:
-    """A lead, a gauge that takes the room there is, and the longest tail that leaves it some.
+def with_bar(lead: str, share: float, tails: Sequence[str], width: int, *, ascii_only: bool = False) -> str:
+    """A lead, a bar that fills the rest of the width, and the longest tail that leaves room for it.
 
     Args:
-        lead: before the gauge.
-        share: done, from 0 to 1.
-        tails: what to put behind it, the fullest first.
+        lead: text before the bar.
+        share: the share done, 0 to 1.
+        tails: alternatives for the text behind the bar, the longest first.
         width: of the terminal.
-        ascii_only: it shows nothing else.
+        ascii_only: whether the terminal shows ASCII only.
     """
     room = width - 1
     for tail in tails:
-        gauge = room - len(lead) - len(tail) - 2
-        if gauge >= _SHORTEST_GAUGE:
-            return f"{lead} {drawn(share, min(gauge, _LONGEST_GAUGE), ascii_only=ascii_only)} {tail}"
+        cells = room - len(lead) - len(tail) - 2
+        if cells >= _MIN_CELLS:
+            return f"{lead} {bar(share, min(cells, _MAX_CELLS), ascii_only=ascii_only)} {tail}"
     return f"{lead} {tails[-1]}"
 
 
-def drawn(share: float, length: int, *, ascii_only: bool = False) -> str:
-    """A gauge of so many cells."""
+def bar(share: float, length: int, *, ascii_only: bool = False) -> str:
+    """A progress bar of `length` cells."""
     full, empty = ("#", "-") if ascii_only else ("━", "╌")
     done = round(min(1.0, max(0.0, share)) * length)
     return full * done + empty * (length - done)
