@@ -32,19 +32,19 @@ class Loss(Variant[Objective]):
         couples_rows: a row's loss depends on the other rows of its micro-batch.
     """
 
-    offers: ClassVar[tuple[str, ...]] = ("train_count", "gather")
+    offers: ClassVar[tuple[str, ...]] = ("train_count", "gather", "among")
     needs_states: bool = True
     cross_entropy: bool = False
     couples_rows: bool = False
 
 
 OBJECTIVES: Registry[Loss] = Registry("objective.name", Loss)
-OBJECTIVES.register("softmax", config=SoftmaxConfig, build=FullSoftmax, cross_entropy=True)
+OBJECTIVES.register("softmax", config=SoftmaxConfig, build=FullSoftmax, needs=("among",), cross_entropy=True)
 OBJECTIVES.register(
     "sampled_softmax",
     config=SampledSoftmaxConfig,
     build=SampledSoftmax,
-    needs=("train_count",),
+    needs=("train_count", "among"),
     needs_states=False,
     cross_entropy=True,
 )
@@ -56,8 +56,8 @@ OBJECTIVES.register(
     cross_entropy=True,
     couples_rows=True,
 )
-OBJECTIVES.register("gbce", config=GBCEConfig, build=GBCE, needs=("train_count",), needs_states=False)
-OBJECTIVES.register("bce", config=BCEConfig, build=BCE, needs=("train_count",), needs_states=False)
+OBJECTIVES.register("gbce", config=GBCEConfig, build=GBCE, needs=("train_count", "among"), needs_states=False)
+OBJECTIVES.register("bce", config=BCEConfig, build=BCE, needs=("train_count", "among"), needs_states=False)
 
 __all__ = [
     "OBJECTIVES",

@@ -21,6 +21,7 @@ from ltrec.core.bounds import SHARE, Between, check_fields
 from ltrec.core.errors import UserError
 from ltrec.objectives.candidates import candidate_logits, in_full_precision, scored_candidates
 from ltrec.objectives.draw import Draw, ScoreCandidates
+from ltrec.objectives.item_table import ItemTable, at_hand
 from ltrec.objectives.negatives import UniformProposal, negatives_per_example
 
 
@@ -58,6 +59,7 @@ class GBCE(nn.Module):
     Args:
         train_count: int64 [V+1]; its length gives V.
         negatives, calibration: see `GBCEConfig`.
+        among: items that may be negatives, rising; None = all.
 
     Raises:
         UserError: for a calibration outside [0, 1].
@@ -66,21 +68,24 @@ class GBCE(nn.Module):
     coupled = False
     draws = True
 
-    def __init__(self, *, train_count: Tensor, negatives: int = 256, calibration: float = 0.75) -> None:
+    def __init__(
+        self, *, train_count: Tensor, negatives: int = 256, calibration: float = 0.75, among: Tensor | None = None
+    ) -> None:
         super().__init__()
         if not 0 <= calibration <= 1:
             raise UserError(f"`calibration`={calibration} lies outside [0, 1]")
         self.negatives = negatives
-        self.proposal = UniformProposal(train_count)
+        self.proposal = UniformProposal(train_count, among)
         rate = negatives / max(1, self.proposal.num_items - 1)
         self.beta = rate * (calibration * (1 - 1 / rate) + 1 / rate)
 
-    def forward(self, states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, draw: Draw) -> Tensor:
+    def forward(self, states_ND: Tensor, targets_N: Tensor, table: ItemTable, draw: Draw) -> Tensor:
         """Loss of every example [N]."""
         negatives_NM = negatives_per_example(self.proposal, draw, self.negatives)
+        table_VD, (target_row_N, negative_row_NM) = at_hand(table, targets_N, negatives_NM)
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
-            target_N, negative_NM = candidate_logits(states_ND, targets_N, table_VD, negatives_NM)
+            target_N, negative_NM = candidate_logits(states_ND, target_row_N, table_VD, negative_row_NM)
             return self._loss(target_N, negative_NM)
 
     def of_candidates(self, score: ScoreCandidates, targets_N: Tensor, draw: Draw) -> Tensor:
@@ -98,5 +103,5 @@ class GBCE(nn.Module):
 class BCE(GBCE):
     """gBCE without calibration."""
 
-    def __init__(self, *, train_count: Tensor, negatives: int = 1) -> None:
-        super().__init__(train_count=train_count, negatives=negatives, calibration=0.0)
+    def __init__(self, *, train_count: Tensor, negatives: int = 1, among: Tensor | None = None) -> None:
+        super().__init__(train_count=train_count, negatives=negatives, calibration=0.0, among=among)

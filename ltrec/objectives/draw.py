@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from ltrec.objectives.item_table import ItemTable
+
 Gather = Callable[[Tensor], Tensor]
 """Ids of this rank [N] -> ids of all ranks, concatenated by rank."""
 
@@ -42,13 +44,14 @@ class Objective(Protocol):
     coupled: bool
     draws: bool
 
-    def __call__(self, states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, draw: Draw) -> Tensor:
+    def __call__(self, states_ND: Tensor, targets_N: Tensor, table: ItemTable, draw: Draw) -> Tensor:
         """Loss of every example [N], float32 (float64 for float64 states), never reduced.
 
         Args:
             states_ND: states of N examples.
             targets_N: int64, the item 1..V that came next; never 0.
-            table_VD: [V+1, D] item vectors; row 0, padding, is no candidate and gets no gradient.
+            table: item vectors [V+1, D], or what computes them (`item_table`); row 0, padding, is no candidate
+                and gets no gradient.
             draw: coordinates of random draws.
         """
 

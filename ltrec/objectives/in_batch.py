@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ltrec.objectives.candidates import candidate_logits, in_full_precision, softmax_loss
 from ltrec.objectives.draw import Draw, Gather
+from ltrec.objectives.item_table import ItemTable, at_hand
 from ltrec.objectives.negatives import PopularityProposal
 
 
@@ -48,12 +49,13 @@ class InBatchSoftmax(nn.Module):
         self.logq = logq
         self.popularity = PopularityProposal(train_count, alpha=1.0)
 
-    def forward(self, states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, draw: Draw) -> Tensor:  # noqa: ARG002
+    def forward(self, states_ND: Tensor, targets_N: Tensor, table: ItemTable, draw: Draw) -> Tensor:  # noqa: ARG002
         """Loss of every example [N]."""
         candidates_M = self.gather(targets_N)
+        table_VD, (target_row_N, candidate_row_M) = at_hand(table, targets_N, candidates_M)
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
-            target_N, negative_NM = candidate_logits(states_ND, targets_N, table_VD, candidates_M)
+            target_N, negative_NM = candidate_logits(states_ND, target_row_N, table_VD, candidate_row_M)
             if self.logq:
                 negative_NM = negative_NM - (self.popularity.log_prob(candidates_M) + math.log(max(1, candidates_M.numel())))
             return softmax_loss(target_N, negative_NM)

@@ -31,18 +31,27 @@ class Proposal(Protocol):
 
 
 class UniformProposal(nn.Module):
-    """Uniform over the items."""
+    """Uniform over the items.
 
-    def __init__(self, train_count: Tensor) -> None:
+    Args:
+        train_count: int64 [V+1]; its length gives V.
+        among: only these items, by id; None = all.
+    """
+
+    among: Tensor | None
+
+    def __init__(self, train_count: Tensor, among: Tensor | None = None) -> None:
         super().__init__()
-        self.num_items = train_count.numel() - 1
+        self.register_buffer("among", among, persistent=False)
+        self.num_items = train_count.numel() - 1 if among is None else among.numel()
 
     def items(self, bits: Tensor) -> Tensor:
         """One item per hashed int64, shape kept."""
-        return (uniform(bits) * self.num_items).long() + 1
+        number = (uniform(bits) * self.num_items).long()
+        return number + 1 if self.among is None else self.among[number]
 
     def log_prob(self, items: Tensor) -> Tensor:
-        """-log V."""
+        """-log of how many there are."""
         return torch.full(items.shape, -np.log(self.num_items), device=items.device, dtype=torch.float32)
 
 
@@ -92,14 +101,16 @@ def _alias_table(probability: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.f
     return stay, other
 
 
-def make_proposal(name: str, train_count: Tensor, alpha: float) -> UniformProposal | PopularityProposal:
-    """The proposal called `name`.
+def make_proposal(
+    name: str, train_count: Tensor, alpha: float, among: Tensor | None = None
+) -> UniformProposal | PopularityProposal:
+    """The proposal called `name`, over all items or `among` some; by popularity no item without an event is drawn anyway.
 
     Raises:
         UserError: for an unknown name.
     """
     if name == "uniform":
-        return UniformProposal(train_count)
+        return UniformProposal(train_count, among)
     if name == "popularity":
         return PopularityProposal(train_count, alpha)
     known = ("uniform", "popularity")

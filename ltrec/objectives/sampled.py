@@ -21,6 +21,7 @@ from ltrec.core.bounds import Between, OneOf, check_fields
 from ltrec.core.errors import UserError, nearest
 from ltrec.objectives.candidates import candidate_logits, in_full_precision, scored_candidates, softmax_loss
 from ltrec.objectives.draw import Draw, ScoreCandidates
+from ltrec.objectives.item_table import ItemTable, at_hand
 from ltrec.objectives.negatives import make_proposal, negatives_per_example, negatives_per_step
 
 SCOPES = {"position": negatives_per_example, "shared": negatives_per_step}
@@ -53,6 +54,7 @@ class SampledSoftmax(nn.Module):
     Args:
         train_count: int64 [V+1], training events per item.
         negatives, scope, proposal, alpha, logq: see `SampledSoftmaxConfig`.
+        among: items that may be negatives, rising; None = all.
 
     Raises:
         UserError: for an unknown scope or proposal.
@@ -70,6 +72,7 @@ class SampledSoftmax(nn.Module):
         proposal: str = "uniform",
         alpha: float = 0.75,
         logq: bool = True,
+        among: Tensor | None = None,
     ) -> None:
         super().__init__()
         if scope not in SCOPES:
@@ -77,14 +80,15 @@ class SampledSoftmax(nn.Module):
         self.negatives = negatives
         self.scope = scope
         self.logq = logq
-        self.proposal = make_proposal(proposal, train_count, alpha)
+        self.proposal = make_proposal(proposal, train_count, alpha, among)
 
-    def forward(self, states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, draw: Draw) -> Tensor:
+    def forward(self, states_ND: Tensor, targets_N: Tensor, table: ItemTable, draw: Draw) -> Tensor:
         """Loss of every example [N]."""
         negatives = SCOPES[self.scope](self.proposal, draw, self.negatives)
+        table_VD, (target_row_N, negative_row) = at_hand(table, targets_N, negatives)
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
-            target_N, negative_NM = candidate_logits(states_ND, targets_N, table_VD, negatives)
+            target_N, negative_NM = candidate_logits(states_ND, target_row_N, table_VD, negative_row)
             return self._loss(target_N, negative_NM, negatives)
 
     def of_candidates(self, score: ScoreCandidates, targets_N: Tensor, draw: Draw) -> Tensor:

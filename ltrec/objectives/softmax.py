@@ -27,6 +27,7 @@ from torch.autograd.function import once_differentiable
 
 from ltrec.core.bounds import Between, check_fields
 from ltrec.objectives.draw import Draw
+from ltrec.objectives.item_table import Competing, ItemTable
 from ltrec.objectives.workspace import Workspace
 
 CACHE_BYTES = 6 * 2**20
@@ -59,19 +60,22 @@ class FullSoftmax(nn.Module):
 
     Args:
         keep_mib, matmul: see `SoftmaxConfig`.
+        among: items that stand in the sum, rising; None = all.
     """
 
     coupled = False
     draws = False
 
-    def __init__(self, *, keep_mib: int = 512, matmul: str = "float32") -> None:
+    def __init__(self, *, keep_mib: int = 512, matmul: str = "float32", among: Tensor | None = None) -> None:
         super().__init__()
         self.keep_bytes = keep_mib * 2**20
         self.matmul = MATMULS[matmul]
         self.workspace = Workspace()
+        self.competing = Competing(among)
 
-    def forward(self, states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, draw: Draw) -> Tensor:  # noqa: ARG002
+    def forward(self, states_ND: Tensor, targets_N: Tensor, table: ItemTable, draw: Draw) -> Tensor:  # noqa: ARG002
         """Loss of every example [N]."""
+        table_VD, targets_N = self.competing(table, targets_N)
         dtype = torch.promote_types(states_ND.dtype, torch.float32)
         factors = dtype if self.matmul == torch.float32 else self.matmul
         row_bytes = (table_VD.shape[0] - 1) * factors.itemsize

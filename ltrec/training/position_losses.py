@@ -19,6 +19,7 @@ from ltrec.models.plugins import RoutedByRow, WithPlugins
 from ltrec.models.plugins.by_stratum import put_back
 from ltrec.objectives import CandidateObjective, Draw, Objective
 from ltrec.objectives.emphasis import Choice, Emphasis
+from ltrec.objectives.item_table import loss_table
 
 
 class PositionLosses(nn.Module):
@@ -67,7 +68,7 @@ class PositionLosses(nn.Module):
         draw = self._draw(batch, seed)
         if isinstance(backbone, Encoder):
             states_TD = backbone.encode(batch)
-            return self.objective(states_TD, batch.targets_T, backbone.item_table, draw), states_TD
+            return self.objective(states_TD, batch.targets_T, loss_table(backbone), draw), states_TD
         assert isinstance(backbone, CandidateScorer)
         assert isinstance(self.objective, CandidateObjective)  # the composition root refuses the others by name
         return self.objective.of_candidates(partial(backbone.candidate_logits, batch), batch.targets_T, draw), None

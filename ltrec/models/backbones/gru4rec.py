@@ -24,7 +24,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.bounds import Between, check_fields
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import MOST_DROPOUT, Dropout
-from ltrec.models.inputs import NO_INPUTS, Inputs
+from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors
 from ltrec.models.packing import time_layout
 from ltrec.models.scoring import all_scores, last_states
 
@@ -102,6 +102,11 @@ class GRU4Rec(nn.Module):
         """[V+1, D]; row 0 is padding, always zero."""
         return self.items.table()
 
+    @property
+    def item_vectors(self) -> ItemVectors:
+        """What computes the table, or any of its rows."""
+        return self.items
+
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
         layout = time_layout(batch.offsets, batch.items_T.numel(), self.max_len)
@@ -119,7 +124,7 @@ class GRU4Rec(nn.Module):
 
     def final_states(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after the last position of every row: [B, D]; zero for an empty row."""
-        return last_states(partial(self.encode, adapt=adapt), batch, self.item_table)
+        return last_states(partial(self.encode, adapt=adapt), batch, self.items.weight)
 
     def scores(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """Scores after the last position of every row: [B, V+1], column 0 = -inf."""

@@ -26,7 +26,7 @@ from ltrec.core.errors import UserError, nearest
 from ltrec.models.attention import CausalSelfAttention
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import MOST_DROPOUT, Dropout
-from ltrec.models.inputs import NO_INPUTS, Inputs, layers_of
+from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, layers_of
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores, last_states
 
@@ -131,6 +131,11 @@ class SASRec(nn.Module):
         """[V+1, D]; row 0 is padding, always zero."""
         return self.items.table()
 
+    @property
+    def item_vectors(self) -> ItemVectors:
+        """What computes the table, or any of its rows."""
+        return self.items
+
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
         layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len)
@@ -150,7 +155,7 @@ class SASRec(nn.Module):
 
     def final_states(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after the last position of every row: [B, D]; zero for an empty row."""
-        return last_states(partial(self.encode, adapt=adapt), batch, self.item_table)
+        return last_states(partial(self.encode, adapt=adapt), batch, self.items.weight)
 
     def scores(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """Scores after the last position of every row: [B, V+1], column 0 = -inf."""

@@ -75,6 +75,11 @@ class ColumnItems(nn.Module):
         self.register_buffer("has_id", None if everybody else trained, persistent=False)
         self._kept: tuple[Any, Tensor] | None = None
 
+    @property
+    def weight(self) -> Tensor:
+        """The id vectors [V+1, D]."""
+        return self.ids.weight
+
     def initialise(self, std: float) -> None:
         """The id vectors'; columns have been drawn by their modules."""
         self.ids.initialise(std)

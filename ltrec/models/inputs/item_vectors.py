@@ -23,6 +23,10 @@ class ItemVectors(Protocol):
     num_items: int
     width: int
 
+    @property
+    def weight(self) -> Tensor:
+        """The id vectors [V+1, D]."""
+
     def __call__(self, items: Tensor) -> Tensor:
         """Vectors of items: int64 [...] -> [..., D]; zero for padding."""
 

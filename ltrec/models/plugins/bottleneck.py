@@ -21,6 +21,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.bounds import Between, check_fields
 from ltrec.core.errors import UserError, nearest
 from ltrec.models.backbones.protocol import Adapt, CandidateScorer, Encoder, Trunk
+from ltrec.models.inputs import ItemVectors
 from ltrec.models.plugins.awake import Awake
 from ltrec.models.plugins.by_stratum import by_stratum
 from ltrec.models.plugins.switch_config import SwitchConfig
@@ -141,6 +142,12 @@ class EncoderBottleneck(Bottleneck):
     def item_table(self) -> Tensor:
         """The trunk's own."""
         return cast(Tensor, self.trunk.item_table)
+
+    @property
+    def item_vectors(self) -> ItemVectors | None:
+        """The trunk's own, where it has them apart from a table."""
+        vectors: ItemVectors | None = getattr(self.trunk, "item_vectors", None)
+        return vectors
 
     def encode(self, batch: SequenceBatch) -> Tensor:
         """States after every position [T, D]."""

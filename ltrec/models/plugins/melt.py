@@ -33,6 +33,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix, mix_tensor, uniform
 from ltrec.core.strata import Strata
 from ltrec.models.backbones.protocol import Encoder
+from ltrec.models.inputs import ItemVectors
 from ltrec.models.plugins.awake import Awake
 from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.models.scoring import all_scores
@@ -105,6 +106,12 @@ class Melt(nn.Module):
     def item_table(self) -> Tensor:
         """The trunk's own."""
         return self.trunk.item_table
+
+    @property
+    def item_vectors(self) -> ItemVectors | None:
+        """The trunk's own, where it has them apart from a table."""
+        vectors: ItemVectors | None = getattr(self.trunk, "item_vectors", None)
+        return vectors
 
     def encode(self, batch: SequenceBatch) -> Tensor:
         """States after every position [T, D]: the trunk's, which training is about."""

@@ -30,7 +30,7 @@ from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.build import optimizer_for
 from ltrec.optim.schedule import schedule
-from ltrec.run.build.inputs import build_inputs
+from ltrec.run.build.inputs import build_inputs, competing_items
 from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import heirs_of, merged_strata, strata_of, trained_strata
 from ltrec.run.node_copy.copying import copy_of
@@ -126,8 +126,9 @@ def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) 
 
 def build_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
     """The loss, with the training popularity that its negatives and corrections need."""
-    row = OBJECTIVES[config.objective.name]
-    return row.make(**options_of(config.objective), train_count=vocabulary.train_count, gather=all_gather_ids)
+    row, count = OBJECTIVES[config.objective.name], vocabulary.train_count
+    among = competing_items(count) if config.inputs.items else None
+    return row.make(**options_of(config.objective), train_count=count, gather=all_gather_ids, among=among)
 
 
 def build_plan(config: RunConfig, data: Data) -> Plan:

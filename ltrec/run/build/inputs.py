@@ -43,6 +43,15 @@ def build_inputs(config: InputsConfig, folder: Path, manifest: Manifest, vocabul
     )
 
 
+def competing_items(train_count: Tensor) -> Tensor | None:
+    """Items that stand in the loss where items have columns: those with a training event; None = all.
+
+    The others have no id vector, and as negatives they would teach that what they share with others is unwanted.
+    """
+    among = (train_count[1:] > 0).nonzero()[:, 0] + 1
+    return None if among.numel() == train_count.numel() - 1 else among
+
+
 def projection_of(config: InputsConfig, manifest: Manifest, *, times: bool = False) -> Projection:
     """What the stream must read of events and users.
 
