@@ -4,7 +4,7 @@ runs/<name>/
     config.yaml  provenance.json  metrics.jsonl        what was asked for, where it came from, how it went
     checkpoints/  last.ckpt  previous.ckpt  aside.ckpt  best.ckpt  stage1.ckpt       files, or folders (whole.ckpt and state/)
     neighbours/   <baseline>.parquet                   items that belong together, counted for the baselines
-    memory/       neighbours.parquet  choices.json     the same for `plugin.name=memory`, and how much it weighs
+    memory/       neighbours.parquet  similar.parquet  choices.json      the same for `plugin.name=memory`, and how much it weighs
     eval/         <split>.parquet  baseline-<name>-<split>.parquet  <split>.json  <split>-against-<other>.json
     predictions/  top-k.parquet
     report/       index.html and its figures
@@ -139,6 +139,11 @@ class RunFolder:
     def memory_neighbours(self) -> Path:
         """What the memory knows of items."""
         return self.memory / "neighbours.parquet"
+
+    @property
+    def memory_similar(self) -> Path:
+        """What the memory knows of items that are alike."""
+        return self.memory / "similar.parquet"
 
     @property
     def memory_choices(self) -> Path:

@@ -7,6 +7,9 @@ events.py          the stored training events, portion by portion
 ties.py            expected weights of pairs of events whose order is not known
 transitions.py     events -> pairs of items that follow each other
 co_occurrence.py   events -> pairs of items of one user
+content.py         item columns -> pairs of items that are alike
 sums.py            pairs -> their sums, exact in any order, in bounded memory
+strongest.py       pairs -> the strongest few of every item
 count.py           shards -> neighbours
+similar.py         table of items -> neighbours
 """

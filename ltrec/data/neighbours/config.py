@@ -44,6 +44,30 @@ class NeighboursConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentConfig:
+    """Options of finding items that are alike by their columns (`content.py`).
+
+    Raises:
+        ValueError: a value out of range.
+    """
+
+    columns: tuple[str, ...] = ()
+    """Categorical item columns that are compared; `[all]` = every one that the data set has; empty = none."""
+
+    power: Annotated[float, Between(0, 100, above=True)] = 2.0
+    """Of the cosine: the higher, the more the most similar items count."""
+
+    neighbours: Annotated[int, Between(1, 1000)] = 50
+    """Kept per item, the most similar ones."""
+
+    most_holders: Annotated[int, Between(1, 1 << 24)] = 10_000
+    """A value that more items hold is left out: it tells little, and costs the square of its holders."""
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
 class CoOccurrenceConfig:
     """Options of counting common users (`co_occurrence.py`).
 

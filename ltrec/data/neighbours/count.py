@@ -7,20 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from ltrec.data.manifest import Manifest
 from ltrec.data.neighbours.co_occurrence import CoOccurrence
-from ltrec.data.neighbours.config import CoOccurrenceConfig, NeighboursConfig
+from ltrec.data.neighbours.config import ContentConfig, CoOccurrenceConfig, NeighboursConfig
 from ltrec.data.neighbours.events import training_events
+from ltrec.data.neighbours.strongest import Strongest
 from ltrec.data.neighbours.sums import ROWS, PairSums
 from ltrec.data.neighbours.table import Neighbours
-from ltrec.data.neighbours.ties import I64
 from ltrec.data.neighbours.transitions import Transitions
 
 Config = NeighboursConfig | CoOccurrenceConfig
+"""Of what is counted in events."""
 
 
 def count_neighbours(
@@ -56,7 +55,7 @@ def count_neighbours(
         for events in training_events(folder, manifest, counting.least_events, check, on_progress):
             for pairs in counting.pairs(events):
                 sums.add(*pairs)
-        strongest = _Strongest(manifest.vocab.items, config.neighbours)
+        strongest = Strongest(manifest.vocab.items, config.neighbours)
         for item, neighbour, total in sums.portions():
             strongest.take(item, neighbour, counting.weights(item, neighbour, total))
     return Neighbours(torch.from_numpy(strongest.item_VN), torch.from_numpy(strongest.weight_VN), made_of(manifest, config))
@@ -66,25 +65,7 @@ def _counting(config: Config, num_items: int) -> Transitions | CoOccurrence:
     return Transitions(config, num_items) if isinstance(config, NeighboursConfig) else CoOccurrence(config, num_items)
 
 
-def made_of(manifest: Manifest, config: Config) -> dict[str, Any]:
+def made_of(manifest: Manifest, config: Config | ContentConfig) -> dict[str, Any]:
     """What identifies the neighbours of these data and options, as JSON."""
-    return {"data": manifest.digest, **asdict(config)}
-
-
-class _Strongest:
-    """The neighbours of largest weight of every item: ids int32 and weights float32 [V+1, N]."""
-
-    def __init__(self, num_items: int, neighbours: int) -> None:
-        self.item_VN = np.zeros((num_items + 1, neighbours), np.int32)
-        self.weight_VN = np.zeros((num_items + 1, neighbours), np.float32)
-
-    def take(self, item: I64, neighbour: I64, weight: npt.NDArray[np.float32]) -> None:
-        """All pairs of some items, by item, then neighbour."""
-        # Bits of floats above 0 rise with them: one stable sort instead of three.
-        order = np.argsort(item << 32 | ((1 << 32) - 1 - weight.view(np.uint32).astype(np.int64)), kind="stable")
-        neighbour, weight = neighbour[order], weight[order]
-        first = np.flatnonzero(np.diff(item, prepend=-1))
-        place = np.arange(item.size) - np.repeat(first, np.diff(first, append=item.size))
-        kept = place < self.item_VN.shape[1]
-        self.item_VN[item[kept], place[kept]] = neighbour[kept]
-        self.weight_VN[item[kept], place[kept]] = weight[kept]
+    options = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
+    return {"data": manifest.digest, **options}

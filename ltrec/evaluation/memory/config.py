@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from ltrec.core.bounds import SHARE, Between, check_fields
-from ltrec.data.neighbours.config import NeighboursConfig
+from ltrec.data.neighbours.config import ContentConfig, NeighboursConfig
 from ltrec.models.memory import Form
 from ltrec.models.plugins import NoPluginConfig, PluginConfig
 
@@ -40,13 +40,20 @@ class MemoryConfig:
     """Items of a history that are looked up."""
     counting: NeighboursConfig = field(default_factory=NeighboursConfig)
     """How neighbours are counted."""
+    content: ContentConfig = field(default_factory=ContentConfig)
+    """Which items are alike by their columns, beside which follow which: m = counts + share * similarity."""
+    content_shares: tuple[Annotated[float, Between(0, 1000)], ...] = (0.0, 0.1)
+    """Shares to choose from, with the weight, on the validation split, where there are columns to compare."""
     trained: PluginConfig = field(default_factory=NoPluginConfig)
     """The trained plugin beneath the memory, chosen by `plugin.trained.name`; its options are `plugin.trained.*`."""
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if list(self.weights) != sorted(set(self.weights)):
-            raise ValueError(f"weights must rise; got {list(self.weights)}")
+        for name, values in (("weights", self.weights), ("content_shares", self.content_shares)):
+            if list(values) != sorted(set(values)):
+                raise ValueError(f"{name} must rise; got {list(values)}")
+        if not self.content_shares:
+            raise ValueError("content_shares is empty; content_shares=[0] leaves columns out")
         if self.form == "mix" and self.weights and not self.weights[-1] < 1:
             raise ValueError(f"weights must be below 1 with form=mix, whose w is a share; got {self.weights[-1]:g}")
         if self.per_stratum and len(self.weights) == 1:

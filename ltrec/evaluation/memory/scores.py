@@ -28,6 +28,8 @@ class Memory:
         decay: what every step back in the history multiplies its item's neighbours with.
         last: items of a history that are looked up.
         filter_seen: items of the history are no candidates.
+        similar: items that are alike by their columns; None = nothing is known of that.
+        share: what similarity counts beside the weights of `neighbours`.
     """
 
     neighbours: Neighbours
@@ -35,6 +37,8 @@ class Memory:
     decay: float
     last: int
     filter_seen: bool
+    similar: Neighbours | None = None
+    share: float = 0.0
 
     def about(self, chunk: HistoryChunk, scores_BV: Tensor) -> Remembered:
         """What is remembered of a chunk's users, beside a network's scores of them [B, V+1]."""
@@ -46,11 +50,16 @@ class Memory:
 
     def _about_rows(self, seen_T: Tensor, offsets: Tensor, scores_BV: Tensor) -> Remembered:
         """Of some of them, whose offsets may begin anywhere."""
-        seen_S, offsets, table = seen_T[offsets[0] : offsets[-1]], offsets - offsets[0], self.neighbours
-        memory_BV = recall(seen_S, offsets, table.item_VN, table.weight_VN, decay=self.decay, last=self.last)
+        seen_S, offsets = seen_T[offsets[0] : offsets[-1]], offsets - offsets[0]
+        memory_BV = self._recalled(self.neighbours, seen_S, offsets)
+        if self.similar is not None and self.share:
+            memory_BV.add_(self._recalled(self.similar, seen_S, offsets), alpha=self.share)
         rows = torch.arange(len(scores_BV), device=scores_BV.device)
         row_S = torch.repeat_interleave(rows, offsets.diff(), output_size=seen_S.numel())
         return remember(scores_BV, memory_BV, self.form, (row_S, seen_S) if self.filter_seen else None)
+
+    def _recalled(self, table: Neighbours, seen_T: Tensor, offsets: Tensor) -> Tensor:
+        return recall(seen_T, offsets, table.item_VN, table.weight_VN, decay=self.decay, last=self.last)
 
     def beside(self, network: Score, weights: Sequence[float]) -> Score:
         """A network's scores with this memory's.

@@ -10,8 +10,8 @@ chooses wrongly: it asks for the weight at which the network is sure enough, not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -52,11 +52,15 @@ class WeightChoice:
         grid: the weights that were tried, rising.
         all: of everybody.
         strata: of each stratum of histories, where each has its own weight.
+        share: what similarity by columns counts beside the counts; 0 where nothing is known of it.
+        shares: best mean NDCG@10 of everybody by share that was tried; empty where there was nothing to try.
     """
 
     grid: tuple[Annotated[float, Between(0, 100)], ...]
     all: WeightCurve
     strata: tuple[WeightCurve, ...] = ()
+    share: Annotated[float, Between(0, 1000)] = 0.0
+    shares: tuple[tuple[float, Share], ...] = ()
 
     def __post_init__(self) -> None:
         for curve in (self.all, *self.strata):
@@ -127,3 +131,11 @@ def choose(
 def _curve(ndcg_GN: npt.NDArray[np.float64], judged_G: npt.NDArray[np.float64], grid: Sequence[float]) -> WeightCurve:
     users = ndcg_GN.shape[1]
     return WeightCurve(users, tuple(ndcg_GN.mean(axis=1).tolist()) if users else (), grid[int(np.argmax(judged_G))])
+
+
+def best_share(choices: Mapping[float, WeightChoice]) -> WeightChoice:
+    """Of the choices that were made with each share of similarity, that of the best NDCG@10; of equal ones the smallest share."""
+    best = {share: max(choice.all.ndcg, default=0.0) for share, choice in choices.items()}
+    share = min(best, key=lambda share: (-best[share], share))
+    tried = tuple(sorted(best.items())) if len(choices) > 1 and choices[share].all.users else ()
+    return replace(choices[share], share=share, shares=tried)

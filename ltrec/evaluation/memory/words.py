@@ -20,7 +20,10 @@ KEY = "memory"
 
 def memory_facts(form: str, neighbours: str, choice: WeightChoice) -> dict[str, Any]:
     """What a table remembers: the form, the neighbours' digest, and the choice, as JSON has them."""
-    lists = {"grid": list(choice.grid), "all": _curve(asdict(choice.all)), "strata": [_curve(asdict(c)) for c in choice.strata]}
+    strata = [_curve(asdict(curve)) for curve in choice.strata]
+    lists: dict[str, Any] = {"grid": list(choice.grid), "all": _curve(asdict(choice.all)), "strata": strata}
+    if choice.share or choice.shares:
+        lists |= {"share": choice.share, "shares": [list(pair) for pair in choice.shares]}
     return {"form": form, "neighbours": neighbours, "choice": lists}
 
 
@@ -35,6 +38,9 @@ def memory_words(facts: Mapping[str, Any]) -> str:
     choice = construct(WeightChoice, facts["choice"])
     weight = ", ".join(f"{weight:g}" for weight in choice.weights)
     chosen = f"{facts['form']} with weight{'s' * (len(choice.weights) > 1)} {weight}{' by stratum' * (len(choice.weights) > 1)}"
+    if choice.share or choice.shares:
+        tried = ", ".join(f"{share:g} {_short(value)}" for share, value in choice.shares)
+        chosen += f", similarity counting {choice.share:g}" + f" (best by share: {tried})" * bool(tried)
     if len(choice.grid) == 1:
         return f"{chosen}, as given"
     if not choice.all.users:

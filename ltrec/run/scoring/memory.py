@@ -1,6 +1,7 @@
 """The memory of a run, in its folder: counted once, and weighed once for every checkpoint that is asked about.
 
 memory/neighbours.parquet    which items follow which, with a digest
+memory/similar.parquet       which items are alike by their columns, where columns are compared
 memory/choices.json          the weight beside each checkpoint's network, with all that was tried
 
 Training ends by making both for its best checkpoint. Evaluation and prediction make what is missing, for another checkpoint or
@@ -10,6 +11,7 @@ each its chunks of users, by integer ranks in the order of users: the choice is 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,13 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.progress import Progress, silent
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.core.storage.run_folder import RunFolder
+from ltrec.data.neighbours.similar import compared_columns
 from ltrec.data.neighbours.table import Neighbours
 from ltrec.data.stream.reading.histories import Score
 from ltrec.distributed.collectives import all_gather_parts, by_first, current_world
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.evaluation.memory.scores import Memory
-from ltrec.evaluation.memory.weighing import WeightChoice, choose, rank_by_weight
+from ltrec.evaluation.memory.weighing import WeightChoice, best_share, choose, rank_by_weight
 from ltrec.evaluation.memory.words import memory_facts, memory_words
 from ltrec.run.build.components import Data, build_histories
 from ltrec.run.build.strata import strata_of
@@ -63,10 +66,13 @@ def memory_of(
     if config.memory is None:
         return None
     neighbours, device = neighbours_of(run, config.memory, data, on_progress), device_of(processes, config.trainer.accelerator)
+    similar = similar_of(run, config.memory, data, on_progress)
     settings, filter_seen = config.memory, config.evaluation.filter_seen
-    memory = remembering(settings, neighbours.to(device), filter_seen=filter_seen)
+    memory = remembering(settings, neighbours.to(device), similar and similar.to(device), filter_seen=filter_seen)
     sha, digest, path = sha256_file(whole_file(checkpoint)), neighbours.digest, run.memory_choices
     made_for = _made_for(settings, filter_seen, sha, digest) | ({"weights": weights or AVERAGE} if config.trainer.ema else {})
+    if similar is not None:
+        made_for |= {"similar": similar.digest, "content_shares": list(settings.content_shares)}
     choice = by_first(lambda: find_choice(path, made_for, note))
     chosen = choice is None
     if choice is None:
@@ -76,7 +82,7 @@ def memory_of(
     if chosen and current_world().rank == 0:
         note_choice(path, made_for, choice)
         say(f"memory beside {checkpoint.name}: {memory_words(facts)}")
-    return RunMemory(memory, choice, sha, facts)
+    return RunMemory(replace(memory, share=choice.share), choice, sha, facts)
 
 
 def _made_for(memory: MemoryConfig, filter_seen: bool, sha: str, neighbours: str) -> dict[str, Any]:
@@ -103,10 +109,22 @@ def neighbours_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress:
     return counted(run.memory_neighbours, config.counting, data, partial(on_progress, "counting neighbours"))
 
 
+def similar_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress: Progress = silent) -> Neighbours | None:
+    """The items that are alike by their columns, likewise; None where no columns are compared. All processes must ask.
+
+    Raises:
+        UserError: the data are damaged, or lack such a column.
+    """
+    if not compared_columns(data.manifest, config.content) or config.content_shares == (0.0,):
+        return None
+    return counted(run.memory_similar, config.content, data, partial(on_progress, "comparing items"))
+
+
 def choose_weights(
     config: RunConfig, settings: MemoryConfig, data: Data, memory: Memory, network: Score, on_progress: Progress = silent
 ) -> WeightChoice:
-    """Choose by NDCG@10 on the validation split; a single weight is taken as it is. All processes must ask.
+    """Choose the weight, and with it the share of similarity where that is known, by NDCG@10 on the validation split. Where there
+    is nothing to choose from, nothing is ranked. All processes must ask.
 
     Args:
         config: the run's.
@@ -116,8 +134,18 @@ def choose_weights(
         network: users -> scores.
         on_progress: called with the chunks ranked by this process.
     """
+    shares = (0.0,) if memory.similar is None else settings.content_shares
+    made = {share: replace(memory, share=share) for share in shares}
+    choosing = len(settings.grid) * len(shares) > 1
+    return best_share({share: _choose(config, settings, data, made[share], network, choosing, on_progress) for share in shares})
+
+
+def _choose(
+    config: RunConfig, settings: MemoryConfig, data: Data, memory: Memory, network: Score, choosing: bool, on_progress: Progress
+) -> WeightChoice:
+    """The weight of a memory with a share of its own."""
     world, histories = current_world(), build_histories(config, data, "valid")
-    mine = range(world.rank, len(histories) if len(settings.grid) > 1 else 0, world.size)
+    mine = range(world.rank, len(histories) if choosing else 0, world.size)
     parts = []
     for ranked in rank_by_weight(memory, network, (histories.chunk(index) for index in mine), settings.grid):
         parts.append(ranked)

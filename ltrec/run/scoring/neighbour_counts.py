@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ltrec.core.errors import UserError
-from ltrec.data.neighbours.config import CoOccurrenceConfig, NeighboursConfig
+from ltrec.data.neighbours.config import ContentConfig, CoOccurrenceConfig, NeighboursConfig
 from ltrec.data.neighbours.count import count_neighbours, made_of
 from ltrec.data.neighbours.file import read_neighbours, write_neighbours
+from ltrec.data.neighbours.similar import find_similar
 from ltrec.data.neighbours.table import Neighbours
 from ltrec.distributed.collectives import by_first
 from ltrec.run.build.components import Data
@@ -20,7 +21,7 @@ from ltrec.terminal.screen import note
 
 def counted(
     path: Path,
-    config: NeighboursConfig | CoOccurrenceConfig,
+    config: NeighboursConfig | CoOccurrenceConfig | ContentConfig,
     data: Data,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Neighbours:
@@ -45,7 +46,10 @@ def counted(
         except UserError as error:
             note(f"{error.args[0].partition('; ')[0]}: counting again")
         path.parent.mkdir(parents=True, exist_ok=True)
-        found = count_neighbours(data.folder, data.manifest, config, spill=path.parent, on_progress=on_progress)
+        if isinstance(config, ContentConfig):
+            found = find_similar(data.folder, data.manifest, config)
+        else:
+            found = count_neighbours(data.folder, data.manifest, config, spill=path.parent, on_progress=on_progress)
         write_neighbours(path, found)
         own.append(found)
 

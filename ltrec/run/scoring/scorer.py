@@ -127,6 +127,8 @@ def score_with(
     return remembering(settings, neighbours, filter_seen=filter_seen).beside(network, weights)
 
 
-def remembering(settings: MemoryConfig, neighbours: Neighbours, *, filter_seen: bool) -> Memory:
+def remembering(
+    settings: MemoryConfig, neighbours: Neighbours, similar: Neighbours | None = None, share: float = 0.0, *, filter_seen: bool
+) -> Memory:
     """The memory of such settings."""
-    return Memory(neighbours, settings.form, settings.decay, settings.last, filter_seen)
+    return Memory(neighbours, settings.form, settings.decay, settings.last, filter_seen, similar, share)
