@@ -39,7 +39,16 @@ FREE_TO_CHANGE: tuple[str, ...] = (
 _FIRST_NAMES = {"stream.buffer_blocks": "stream.window_blocks"}
 
 # Keys that came later: at their default a run is what it was before there was such a key, and so is its digest.
-_LATER: dict[str, Any] = {"inputs.items": (), "inputs.events": (), "inputs.users": ()}
+_LATER: dict[str, Any] = {
+    "inputs.items": (),
+    "inputs.events": (),
+    "inputs.users": (),
+    "plugin.content.columns": (),
+    "plugin.content.power": 2.0,
+    "plugin.content.neighbours": 50,
+    "plugin.content.most_holders": 10_000,
+    "plugin.content_shares": (0.0, 0.1),
+}
 
 
 def named(config: RunConfig) -> RunConfig:
