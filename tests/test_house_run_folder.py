@@ -15,7 +15,16 @@ from tests.support.source_tree import parsed, python_files
 OWNER = Path("ltrec/core/storage/run_folder.py")
 
 NAMES = [
-    *("config.yaml", "provenance.json", "provenance.damaged.json", "metrics.jsonl", "choices.json", "owner.json", "commit.json"),
+    *(
+        "config.yaml",
+        "provenance.json",
+        "provenance.damaged.json",
+        "metrics.jsonl",
+        "choices.json",
+        "similar.parquet",
+        "owner.json",
+        "commit.json",
+    ),
     *("train.log", "train.sbatch", "*.ckpt", "crash-*", "baseline-*", "slurm-*.log", "top-k.parquet", "trace.json.gz"),
 ]
 """Patterns that are no English words: nobody else may have them as a string of their own."""
