@@ -20,20 +20,20 @@ encoders.py       which of these a kind of column gets
 
 from __future__ import annotations
 
-from ltrec.models.inputs.categories import Bag, Category
+from ltrec.models.inputs.categories import Bag, CategoryEmbedding
 from ltrec.models.inputs.choice import NO_INPUTS, ColumnInput, Inputs, ItemColumnInput
 from ltrec.models.inputs.column_items import ColumnItems
 from ltrec.models.inputs.config import InputsConfig
 from ltrec.models.inputs.events import EventInputs
 from ltrec.models.inputs.frozen import Frozen
 from ltrec.models.inputs.item_vectors import IdVectors, ItemVectors, layers_of
-from ltrec.models.inputs.number import Number
+from ltrec.models.inputs.number import NumberNet
 from ltrec.models.inputs.times import Moment, TimeGap
 
 __all__ = [
     "NO_INPUTS",
     "Bag",
-    "Category",
+    "CategoryEmbedding",
     "ColumnInput",
     "ColumnItems",
     "EventInputs",
@@ -44,7 +44,7 @@ __all__ = [
     "ItemColumnInput",
     "ItemVectors",
     "Moment",
-    "Number",
+    "NumberNet",
     "TimeGap",
     "layers_of",
 ]

@@ -9,7 +9,7 @@ INIT_STD = 0.02
 """Standard deviation of what an input adds to a vector in the beginning: that of id vectors."""
 
 
-class Category(nn.Embedding):
+class CategoryEmbedding(nn.Embedding):
     """One category.
 
     Args:

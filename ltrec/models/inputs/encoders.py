@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from ltrec.models.inputs.categories import Bag, Category
+from ltrec.models.inputs.categories import Bag, CategoryEmbedding
 from ltrec.models.inputs.frozen import Frozen
-from ltrec.models.inputs.number import Number
+from ltrec.models.inputs.number import NumberNet
 from ltrec.models.inputs.times import Moment
 
 
@@ -30,9 +30,9 @@ class Described(Protocol):
         """As declared."""
 
 
-def category(column: Described, width: int) -> Category:
+def category(column: Described, width: int) -> CategoryEmbedding:
     """Of one category."""
-    return Category(column.size, width)
+    return CategoryEmbedding(column.size, width)
 
 
 def categories(column: Described, width: int) -> Bag:
@@ -40,11 +40,11 @@ def categories(column: Described, width: int) -> Bag:
     return Bag(column.size, width)
 
 
-def number(column: Described, width: int) -> Number:
+def number(column: Described, width: int) -> NumberNet:
     """Of a number."""
     log = bool(column.options.get("log"))
     prefix = "log_" if log else ""
-    return Number(width, mean=_of(column, f"{prefix}mean", 0.0), deviation=_of(column, f"{prefix}deviation", 1.0), log=log)
+    return NumberNet(width, mean=_of(column, f"{prefix}mean", 0.0), deviation=_of(column, f"{prefix}deviation", 1.0), log=log)
 
 
 def time(column: Described, width: int) -> Moment:

@@ -14,7 +14,7 @@ MOST = 5.0
 """Deviations beyond which a number is no further away: one wrong price must not drown an item's vector."""
 
 
-class Number(nn.Module):
+class NumberNet(nn.Module):
     """A number.
 
     Args:

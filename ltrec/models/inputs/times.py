@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ltrec.models.inputs.categories import INIT_STD
-from ltrec.models.inputs.number import Number
+from ltrec.models.inputs.number import NumberNet
 
 BUCKETS = 64
 NO_TIME = -(2**63)
@@ -62,7 +62,7 @@ class Moment(nn.Module):
         self.hour, self.day = nn.Embedding(24, width), nn.Embedding(7, width)
         for table in (self.hour, self.day):
             nn.init.normal_(table.weight, std=INIT_STD)
-        self.trend = Number(width, mean=mean, deviation=deviation)
+        self.trend = NumberNet(width, mean=mean, deviation=deviation)
 
     def forward(self, seconds_N: Tensor) -> Tensor:
         """Seconds since 1970, int64 [N] -> [N, D]; `NO_TIME` is a missing moment."""

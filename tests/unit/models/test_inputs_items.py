@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ltrec.models.inputs import NO_INPUTS, ColumnItems, IdVectors, Inputs, ItemVectors, Number
+from ltrec.models.inputs import NO_INPUTS, ColumnItems, IdVectors, Inputs, ItemVectors, NumberNet
 from tests.support.inputs import KINDS, embed, every_input, item_columns, values_of
 from tests.support.sequences import stir
 
@@ -137,7 +137,7 @@ def test_a_number_is_standardised_clipped_and_may_be_missing():
 
 
 def test_the_logarithm_is_signed():
-    plain, log = Number(3), Number(3, log=True)
+    plain, log = NumberNet(3), NumberNet(3, log=True)
     log.load_state_dict(plain.state_dict())
     x = torch.tensor([-9.0, 0.0, 9.0])
     assert_close(log(x), plain(x.sign() * x.abs().log1p()))
