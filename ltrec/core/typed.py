@@ -81,8 +81,9 @@ def _one_of(choices: tuple[Any, ...], value: Any, place: str) -> Any:
 
 
 def _list(kinds: tuple[Any, ...], value: Any, place: str) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple) or (kinds[-1] is not Ellipsis and len(value) != len(kinds)):
-        raise ValueError(f"{place} must be a list; got {shown(value)}")
+    length = None if kinds[-1] is Ellipsis else len(kinds)
+    if not isinstance(value, list | tuple) or length not in (None, len(value)):
+        raise ValueError(f"{place} must be a list{f' of {length}' if length else ''}; got {shown(value)}")
     each = [kinds[0]] * len(value) if kinds[-1] is Ellipsis else kinds
     return tuple(_build(kind, inner, f"{place}[{number}]") for number, (kind, inner) in enumerate(zip(each, value, strict=True)))
 

@@ -116,6 +116,8 @@ class Manifest:
         for shard in self.shards:
             if shard.stratum >= self.strata.count or (shard.trainable and shard.stratum == NO_STRATUM):
                 raise ValueError(f"{shard.path!r} is of stratum {shard.stratum}, of which there is none")
+        if (reach := self.summary.get("reach")) and len(reach["valid"]) != self.strata.count:
+            raise ValueError(f"summary.reach.valid has {len(reach['valid'])} rows for {self.strata.count} strata")
         for column in self.columns:
             if column.file and column.file not in paths:
                 raise ValueError(f"the values of column {column.name!r} are in {column.file!r}, which is no file of the data set")

@@ -94,7 +94,7 @@ class Quantiles(TypedDict):
 class ReachFile(FileRef):
     """How far targets are from histories: the file, and the validation targets that were looked at, [stratum][distance 0 to 3]."""
 
-    valid: tuple[tuple[Count, ...], ...]
+    valid: tuple[tuple[Count, Count, Count, Count], ...]
 
 
 class PrepareSummary(TypedDict, total=False):

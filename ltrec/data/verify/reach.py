@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
 from ltrec.data.manifest import MEND, Manifest
@@ -29,6 +27,6 @@ def check_reach(folder: Path, manifest: Manifest) -> None:
         if strange := sorted(set(rows[name].unique().to_pylist()) - {UNKNOWN, *KNOWN}):
             raise UserError(f"{path}: {name} {strange[0]} is no distance; {MEND}")
     found = [int((rows[c.REACH_VALID].to_numpy() == distance).sum()) for distance in KNOWN]
-    counts = np.array(said["valid"], np.int64).reshape(-1, len(KNOWN)).sum(axis=0).tolist()
+    counts = [sum(of_strata) for of_strata in zip(*said["valid"], strict=True)]
     if found != counts:
         raise UserError(f"{path} has {found} validation targets at distance 0 to 3, the manifest says {counts}; {MEND}")

@@ -74,7 +74,7 @@ def test_what_is_right_becomes_the_dataclass() -> None:
         ({"several": {}}, "several must be a list; got {}"),
         ({"several": [{"path": "x", "share": 0}, 7]}, "several[1] must be an object; got 7"),
         ({"letter": "z"}, "letter must be one of x, y; got 'z'"),
-        ({"pair": [3]}, "pair must be a list; got [3]"),
+        ({"pair": [3]}, "pair must be a list of 2; got [3]"),
         ({"pair": [True, "c"]}, "pair[0] must be a whole number; got True"),
         ({"free": {"count": 10}}, "free.count must be at most 9; got 10"),
         ({"free": {"names": [1]}}, "free.names[0] must be text; got 1"),

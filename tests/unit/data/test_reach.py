@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import tempfile
 from collections import Counter
@@ -18,8 +19,8 @@ from hypothesis import strategies as st
 from ltrec.api.dataset import Dataset
 from ltrec.cli.data_tables import print_data
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import sha256_file
-from ltrec.data.manifest import Manifest
+from ltrec.core.storage.atomic import canonical_json, sha256_file
+from ltrec.data.manifest import Manifest, digest_of
 from ltrec.data.prepare.reach import distances, links, sample, walks
 from ltrec.data.reach import REACH_SCHEMA, read_reach
 from ltrec.data.verify.dataset import verify
@@ -230,6 +231,24 @@ def test_verify_finds_a_consistent_lie_in_the_file_of_distances(tmp_path, fault)
     prepared(tmp_path, a_log(7), min_user_events=3)
     rewritten(tmp_path / "out", change)
     with pytest.raises(UserError, match=f"reach-.*{words}"):
+        verify(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (lambda valid: [valid[0][:3], *valid[1:]], r"summary\.reach\.valid\[0\] must be a list of 4"),
+        (lambda valid: valid[1:], r"summary\.reach\.valid has \d+ rows for \d+ strata"),
+    ],
+)
+def test_counts_of_another_form_are_refused_as_the_manifest_is_read(tmp_path, counts, words):
+    manifest = prepared(tmp_path, a_log(7), min_user_events=3)
+    entry = manifest.summary["reach"]
+    path = tmp_path / "out" / "manifest.json"
+    body = json.loads(path.read_text())
+    body["summary"]["reach"]["valid"] = counts([list(row) for row in entry["valid"]])
+    path.write_text(canonical_json({**body, "digest": digest_of({key: value for key, value in body.items() if key != "digest"})}))
+    with pytest.raises(UserError, match=words):
         verify(tmp_path / "out")
 
 
