@@ -142,6 +142,6 @@ class StreamingDRO:
 
 def _means(losses: SumCount) -> Tensor:
     """Mean loss of each stratum, float64 [K]; NaN without examples."""
-    mean_K = losses.sum_K.double() / losses.count_K
+    mean_K = losses.sum_K.double() / losses.divisor_K
     assert mean_K[losses.count_K > 0].isfinite().all(), f"losses {mean_K} of a step that should have been stopped or skipped"
     return mean_K

@@ -51,15 +51,13 @@ class Schema:
     Attributes:
         columns: of events, items and users.
         weight: whether every event has a weight.
-        targets: whether some events are no targets, so that every event says whether it is one.
     """
 
     columns: tuple[Column, ...] = ()
     weight: bool = False
-    targets: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.columns) or self.weight or self.targets
+        return bool(self.columns) or self.weight
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)
@@ -87,3 +85,7 @@ class Projection:
 
     def __bool__(self) -> bool:
         return bool(self.events or self.users)
+
+
+NOTHING_ASKED = Projection()
+"""Items alone."""

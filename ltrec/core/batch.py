@@ -94,8 +94,8 @@ class SequenceBatch:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no position."""
-        return not self.items_T.numel()
+        """Whether there is no position, or none with a target among those that could have one."""
+        return not self.items_T.numel() or (self.has_gaps and not bool((self.targets_T > 0).any()))
 
     def at(self, step: int, micro: int) -> SequenceBatch:
         """The same rows at that place in training."""

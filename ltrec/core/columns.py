@@ -14,6 +14,7 @@ TIMES = "times"  # list<int64>, seconds since the epoch, never decreasing
 # Columns that travel with the data (`ltrec.columns`), where a data set has some.
 EVENT = "event."  # prefix of an event column, a list beside `items`
 USER = "user."  # prefix of a user column
+TARGET = "target"  # in memory only: whether an event is a target that counts
 WEIGHT = "weight"  # list<float32>, what each event counts for, >= 0
 
 # Vocabulary rows: one row per item, ordered by id.

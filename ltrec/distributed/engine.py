@@ -2,6 +2,9 @@
 
     S_z = sum of the losses of stratum z over ranks and micro-batches     N_z = their number     G_z = (1 / N_z) grad S_z
 
+Where events have weights, each loss in S_z is multiplied by its weight and N_z is the sum of these weights; the rules see this N_z.
+What is there at all is told by the integer counts.
+
 Three modes share the methods below.
 
 per_stratum   `open`, `add_gradients` for every micro-batch, `gram` or `norms`, `combine`. The literal method: rows of G_z, weights,
@@ -26,7 +29,7 @@ from ltrec.aggregation.rule import Rule
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses, summed_losses
-from ltrec.core.sumcount import SumCount
+from ltrec.core.sumcount import SumCount, or_one
 from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.collectives import DONE, Collectives, Pending
 from ltrec.distributed.gram import gram, pack, squares, unpack
@@ -66,7 +69,7 @@ class StratifiedEngine:
         self.seed = seed
         self.report: StepReport | None = None
         self.step_losses: SumCount | None = None
-        self._counts_K = torch.zeros(self.num_strata, dtype=torch.int64)
+        self._published = torch.zeros(1, self.num_strata, dtype=torch.int64)  # counts, and sums of weights where there are some
         self._counted: Pending = DONE
         self._weights_K: Tensor | None = None
 
@@ -86,21 +89,27 @@ class StratifiedEngine:
         """
         assert batch.micro == 0
         self.step_losses, self.report, self._weights_K = None, None, None
-        self._counts_K = batch.step_counts_K.clone()
-        self._counted = self.collectives.all_reduce(self._counts_K)
+        counts_K, weights_K = batch.step_counts_K, batch.step_weights_K
+        self._published = counts_K.clone()[None] if weights_K is None else torch.stack([counts_K.double(), weights_K])
+        self._counted = self.collectives.all_reduce(self._published)
         if rows:
             assert self.store is not None
             self.store.open()
 
     def global_counts(self) -> Tensor:
-        """N_z of the accumulation over all ranks, float64 [K]; waits for the all-reduce that `open` has begun."""
+        """Examples of the accumulation over all ranks, float64 [K]; waits for the all-reduce that `open` has begun."""
         self._counted.wait()
         self._counted = DONE
-        return self._counts_K.double()
+        return self._published[0].double()
+
+    def global_weights(self) -> Tensor:
+        """N_z, the sums of these examples' weights, float64 [K]: the counts where events have no weights. Waits likewise."""
+        counts_K = self.global_counts()
+        return counts_K if len(self._published) == 1 else self._published[1]
 
     def denominators(self) -> Tensor:
-        """What the strata's sums are divided by, float64 [K]; 1 for an empty stratum, whose sum is 0. Waits as `global_counts`."""
-        return self.global_counts().clamp(min=1)
+        """What the strata's sums are divided by, float64 [K]; 1 for an empty stratum, whose sum is 0. Waits likewise."""
+        return or_one(self.global_weights())
 
     def is_empty(self) -> bool:
         """Whether no rank holds an example of any stratum: then nothing may move, not even by momentum or weight decay."""
@@ -129,16 +138,21 @@ class StratifiedEngine:
         assert self.store is not None
         denominators = self.denominators().tolist()
         present = [z for z, count in enumerate(self.global_counts().tolist()) if count]
-        seen: list[tuple[Tensor, Tensor]] = []
-        for stratum, loss_N, again in self.source(losses, batch, present):
+        seen: list[ExampleLosses] = []
+
+        def noted(part: MicroBatch, stratum: int | None) -> ExampleLosses:
+            example = losses(part, stratum)
+            seen.append(example.detach())
+            return example
+
+        for stratum, loss_N, again in self.source(noted, batch, present):
             loss = None
             if loss_N is not None:
-                seen.append((loss_N.detach(), torch.full_like(loss_N, stratum, dtype=torch.int64)))
                 loss = loss_N.sum() / denominators[stratum]
                 loss = loss if scale is None else scale(loss)
             self.store.add(stratum, loss, retain_graph=again)
         if seen and with_losses:
-            self.add_losses(ExampleLosses(*map(torch.cat, zip(*seen, strict=True))))
+            self.add_losses(ExampleLosses.concatenate(seen))
 
     def gram(self, loss_scale: float = 1.0) -> Tensor:
         """<G_y, G_z> over the trunk, float64 [K, K] on the CPU. One small all-reduce.
@@ -185,18 +199,18 @@ class StratifiedEngine:
             gram_KK: its Gram matrix, if it formed one; a Gram rule reads it, the report keeps it.
             norms_K: its norms where there is no Gram matrix, for the report.
         """
-        counts = self.global_counts()
+        sizes_K = self.global_weights()
         if self.rule.kind == "gram":
             assert gram_KK is not None
-            weights = self.rule.weights(gram_KK, counts, mix(self.seed, step)).double().clone()
+            weights = self.rule.weights(gram_KK, sizes_K, mix(self.seed, step)).double().clone()
             self.collectives.broadcast(weights).wait()
         elif self.rule.kind == "linear":
-            weights = self.rule.weights(counts)
+            weights = self.rule.weights(sizes_K)
         else:
             weights = torch.full((self.num_strata,), torch.nan, dtype=torch.float64)
         self._weights_K = weights
         norms_K = norms_K if gram_KK is None else gram_KK.diagonal().clamp(min=0).sqrt()
-        self.report = StepReport(step, counts, weights, gram_KK, norms_K)
+        self.report = StepReport(step, self.global_counts(), weights, gram_KK, norms_K)
         return weights
 
     def weighted_loss(self, example: ExampleLosses, *, times: float = 1.0) -> Tensor:
@@ -237,7 +251,7 @@ class StratifiedEngine:
             return
         trunk = self.store.rows[:, : self.store.trunk]
         if self.rule.kind == "coordinate":
-            trunk[0] = self.rule.combine(trunk, self.global_counts())
+            trunk[0] = self.rule.combine(trunk, self.global_weights())
         else:  # in place: no memory, and the columns are this rank's own
             first, *others = weights.tolist()
             trunk[0].mul_(first)
@@ -251,7 +265,8 @@ class StratifiedEngine:
         if self.step_losses is not None:
             sums.copy_(self.step_losses.sum_K)
         self.collectives.all_reduce(sums).wait()
-        return SumCount(sums, self.global_counts())
+        weights_K = self.global_weights() if len(self._published) > 1 else None
+        return SumCount(sums, self.global_counts(), weights_K)
 
     def observe(self, losses: SumCount) -> None:
         """Show a finished step's losses to a rule that watches them."""

@@ -54,16 +54,17 @@ class Adversary(nn.Module):
         self._verdicts: Tensor | None = None
 
     def forward(self, batch: SequenceBatch, states_TD: Tensor) -> Tensor:
-        """Loss of every position [T]."""
-        head_T = torch.isin(batch.stratum_of_position(), torch.tensor(self.head_strata, device=states_TD.device))
-        logit_T = self.discriminator(states_TD)
-        loss_T = F.binary_cross_entropy_with_logits(logit_T, head_T.to(logit_T.dtype), reduction="none")
-        self._remember(head_T, (logit_T > 0) == head_T, loss_T.detach())
-        return loss_T
+        """Loss of every position that has a target [N]."""
+        stratum_N = batch.of_targets(batch.stratum_of_position())
+        head_N = torch.isin(stratum_N, torch.tensor(self.head_strata, device=states_TD.device))
+        logit_N = self.discriminator(batch.of_targets(states_TD))
+        loss_N = F.binary_cross_entropy_with_logits(logit_N, head_N.to(logit_N.dtype), reduction="none")
+        self._remember(head_N, (logit_N > 0) == head_N, loss_N.detach())
+        return loss_N
 
-    def _remember(self, head_T: Tensor, right_T: Tensor, loss_T: Tensor) -> None:
-        entries_T3 = torch.stack([torch.ones_like(loss_T), right_T.to(loss_T.dtype), loss_T], 1).double()
-        seen = entries_T3.new_zeros(2, 3).index_add(0, head_T.long(), entries_T3)
+    def _remember(self, head_N: Tensor, right_N: Tensor, loss_N: Tensor) -> None:
+        entries_N3 = torch.stack([torch.ones_like(loss_N), right_N.to(loss_N.dtype), loss_N], 1).double()
+        seen = entries_N3.new_zeros(2, 3).index_add(0, head_N.long(), entries_N3)
         self._verdicts = seen if self._verdicts is None else self._verdicts + seen
 
     def take(self) -> Tensor:

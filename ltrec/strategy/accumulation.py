@@ -22,6 +22,9 @@ from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.collectives import all_gather_parts
 from ltrec.distributed.strategies import StrategyInfo
 
+_WEIGHTS_AGREE = 1e-5
+"""How far two sums of the same weights may lie apart, as a share: one of them may be made in float32."""
+
 
 class Accumulation:
     """The place of each micro-batch, and the checks.
@@ -38,6 +41,8 @@ class Accumulation:
         self._checked_for = 0
         self._fault = ""
         self._counts_K = self._rows_K = torch.zeros(num_strata, dtype=torch.int64)
+        self._weights_K: Tensor | None = None
+        self._has_gaps = False
         self.size, self.micro, self.last = 0, 0, False
 
     @property
@@ -106,6 +111,8 @@ class Accumulation:
                 f"{known}: they "
                 f"must be 0..{known - 1}, or -1 for rows that are not trained on"
             )
+        if fault := self._fault_of_weights(batch):
+            return fault
         if self.micro and not torch.equal(counts_K, self._counts_K):
             return (
                 f"micro-batches of one step publish different counts, {self._counts_K.tolist()} and "
@@ -114,14 +121,32 @@ class Accumulation:
             )
         return ""
 
+    def _fault_of_weights(self, batch: MicroBatch) -> str:
+        weights_K, counts_K = batch.step_weights_K, batch.step_counts_K
+        if weights_K is None:
+            return ""
+        if (weights_K.shape, weights_K.dtype, weights_K.device) != (counts_K.shape, torch.float64, counts_K.device):
+            return (
+                f"step_weights_K must hold the sums of the weights of these examples, float64 {list(counts_K.shape)} on the CPU; "
+                f"the loader gave {weights_K.dtype} {list(weights_K.shape)} on {weights_K.device}"
+            )
+        odd = ~weights_K.isfinite() | (weights_K < 0) | ((weights_K > 0) != (counts_K > 0))
+        if odd.any():
+            return (
+                f"the loader published the sums of weights {weights_K.tolist()} for {counts_K.tolist()} examples; weights are "
+                "finite and greater than 0, and what weighs nothing is no example"
+            )
+        return ""
+
     def _note(self, batch: MicroBatch) -> None:
-        self._counts_K = batch.step_counts_K
+        self._counts_K, self._weights_K = batch.step_counts_K, batch.step_weights_K
+        self._has_gaps = getattr(batch, "has_gaps", False)
         if self.micro == 0:
             self._rows_K = torch.zeros_like(self._counts_K)
         if self.is_checked:
             self._rows_K += torch.bincount(batch.stratum_B[batch.stratum_B >= 0].cpu(), minlength=self._num_strata)
 
-    def note_losses(self, found: Sequence[Tensor], part: SubBatchKey) -> ExampleLosses:
+    def note_losses(self, found: Sequence[Tensor | None], part: SubBatchKey) -> ExampleLosses:
         """What the module made of a sub-batch, if it is one loss and one stratum per example.
 
         Args:
@@ -132,12 +157,16 @@ class Accumulation:
             UserError: it is something else.
         """
         shapes = [tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__ for value in found]
-        if len(shapes) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 1:
+        if len(found) == 3 and found[2] is None:
+            shapes = shapes[:2]
+        if len(shapes) not in (2, 3) or len({*shapes}) != 1 or len(shapes[0]) != 1:
             raise UserError(
-                f"{self._module}.losses must return one loss and one stratum per example, two vectors of equal length, and reduce "
-                f"nothing; it returned {', '.join(map(str, shapes))}"
+                f"{self._module}.losses must return one loss and one stratum per example, two vectors of equal length (a third: "
+                f"the weights that the losses are multiplied by), and reduce nothing; it returned {', '.join(map(str, shapes))}"
             )
-        example = ExampleLosses(*found)
+        loss_N, stratum_N, *weights = found
+        assert loss_N is not None and stratum_N is not None
+        example = ExampleLosses(loss_N, stratum_N, *weights)
         if self.is_checked and isinstance(part, int) and bool((example.stratum_N != part).any()):
             self._fault = self._fault or f"{self._module}.losses returned other strata than {part} for rows of stratum {part}"
         return example
@@ -154,12 +183,12 @@ class Accumulation:
         cut_short = self.micro + 1 < self.size
         if self.is_checked or cut_short:
             seen_K = torch.zeros_like(self._counts_K) if seen is None else seen.count_K.cpu()
-            _agree(self._fault or self._fault_of_counts(seen_K, cut_short))
+            _agree(self._fault or self._fault_of_counts(seen_K, cut_short) or self._fault_of_sums(seen))
         if not cut_short:
             self._checked_for = self.size
 
     def _fault_of_counts(self, seen_K: Tensor, cut_short: bool) -> str:
-        without = ((self._rows_K > 0) & (self._counts_K == 0)).nonzero().flatten().tolist()
+        without = ((self._rows_K > 0) & (self._counts_K == 0)).any() and not self._has_gaps
         if torch.equal(seen_K, self._counts_K) and not without:
             return ""
         if cut_short:
@@ -174,6 +203,20 @@ class Accumulation:
             f"of this process "
             "hold together, and losses must return one loss per example (StratifiedLoader counts rows, or what its "
             "examples_of says)"
+        )
+
+    def _fault_of_sums(self, seen: SumCount | None) -> str:
+        """Of weights, once the counts are right."""
+        if seen is None or (seen.weight_K is None and self._weights_K is None):
+            return ""
+        published_K = self._counts_K.double() if self._weights_K is None else self._weights_K
+        seen_K = seen.divisor_K.double().cpu()
+        if torch.allclose(seen_K, published_K, rtol=_WEIGHTS_AGREE, atol=0):
+            return ""
+        return (
+            f"the loader published the sums of weights {published_K.tolist()} for a step of {self.size} micro-batches, and "
+            f"{self._module}.losses weighed its examples {seen_K.tolist()}; let both use the same weights "
+            "(of StratifiedLoader: weights_of)"
         )
 
 

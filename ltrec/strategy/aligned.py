@@ -46,7 +46,7 @@ class Aligned:
         for number, trajectory in self._numbered(batch):
             met += alignment.follow(trajectory, partial(self._losses, number))
         if met:
-            engine.add_losses(ExampleLosses(*map(torch.cat, zip(*met, strict=True))))
+            engine.add_losses(ExampleLosses.concatenate(met))
         if last:
             self._conclude(batch.step, alignment.publish())
 

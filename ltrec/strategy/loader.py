@@ -54,6 +54,8 @@ class StratifiedLoader:
         num_strata: K.
         accumulate: micro-batches of an optimiser step; None = what the trainer accumulates.
         examples_of: batch -> how many losses each row brings, int64 [B]; None = one.
+        weights_of: batch -> the sum of the weights of these losses, of each row, a float each [B]; the module's `losses` returns
+            losses that are multiplied by them, and the weights themselves as a third vector. None = every loss weighs one.
         distributed_sampler: whether several processes share the rows out; no, where each process is given its own already.
     """
 
@@ -65,6 +67,7 @@ class StratifiedLoader:
         num_strata: int,
         accumulate: int | None = None,
         examples_of: Callable[[Any], Tensor] | None = None,
+        weights_of: Callable[[Any], Tensor] | None = None,
         distributed_sampler: bool = True,
     ) -> None:
         self.loader = loader
@@ -72,6 +75,7 @@ class StratifiedLoader:
         self.num_strata = num_strata
         self.accumulate = accumulate
         self.examples_of = examples_of
+        self.weights_of = weights_of
         self.distributed_sampler = distributed_sampler
         self._trainer: Trainer | None = None
         self._shared_out: tuple[World, Iterable[Any]] | None = None
@@ -97,9 +101,9 @@ class StratifiedLoader:
         batches = iter(self._of_this_process())
         while step := self._agreed(list(islice(batches, self._micro_batches()))):
             strata = [self._strata(batch) for batch in step]
-            counts_K = sum(self._counts(*pair) for pair in zip(step, strata, strict=True))
+            counts_K, weights_K = self._counts(step, strata), self._weights(step, strata)
             for micro, (batch, stratum_B) in enumerate(zip(step, strata, strict=True)):
-                yield StratifiedBatch(batch, stratum_B, torch.as_tensor(counts_K), micro=micro)
+                yield StratifiedBatch(batch, stratum_B, counts_K, micro=micro, step_weights_K=weights_K)
 
     def _micro_batches(self) -> int:
         if self.accumulate is not None:
@@ -137,11 +141,22 @@ class StratifiedLoader:
             )
         return stratum_B
 
-    def _counts(self, batch: Any, stratum_B: Tensor) -> Tensor:
-        """Examples per stratum of one micro-batch, int64 [K] on the CPU."""
-        examples_B = torch.ones_like(stratum_B) if self.examples_of is None else self.examples_of(batch)
+    def _counts(self, step: list[Any], strata: list[Tensor]) -> Tensor:
+        """Examples per stratum of a step, int64 [K] on the CPU."""
+        each = [torch.ones_like(s) for s in strata] if self.examples_of is None else [self.examples_of(batch) for batch in step]
+        return self._by_stratum(each, strata, torch.int64)
+
+    def _weights(self, step: list[Any], strata: list[Tensor]) -> Tensor | None:
+        """Sums of their weights, float64 [K] on the CPU."""
+        if self.weights_of is None:
+            return None
+        return self._by_stratum([self.weights_of(batch) for batch in step], strata, torch.float64)
+
+    def _by_stratum(self, values: list[Tensor], strata: list[Tensor], dtype: torch.dtype) -> Tensor:
+        """Values of the rows of a step, added up by stratum."""
+        value_B, stratum_B = (torch.cat([part.cpu() for part in parts]) for parts in (values, strata))
         kept = stratum_B >= 0
-        return torch.zeros(self.num_strata, dtype=torch.int64).index_add(0, stratum_B[kept].cpu(), examples_B[kept].cpu())
+        return torch.zeros(self.num_strata, dtype=dtype).index_add(0, stratum_B[kept], value_B[kept].to(dtype))
 
     def _of_this_process(self) -> Iterable[Any]:
         """The loader inside, with this process's share of the rows."""

@@ -5,7 +5,8 @@ Per-example losses come from `losses` and are reduced here, never below: the ste
 the fewer targets its rank happens to hold.
 
     loss_N = objective(encode(batch), targets)          one number per example: a target, or a user (the mean over the targets)
-    loss   = D * sum(loss_N) / N,   N = examples of the whole step, all-reduced before the first micro-batch
+    loss   = D * sum(loss_N) / N,   N = examples of the whole step, all-reduced before the first micro-batch; where events have
+                                        weights, loss_N is multiplied by them and N is their sum
 
 D undoes the averaging of the layers above: world size (DDP averages over ranks) x micro-batches (Lightning divides by them).
 
@@ -30,7 +31,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.losses import ExampleLosses, SubBatchKey, summed_losses
-from ltrec.core.sumcount import SumCount
+from ltrec.core.sumcount import SumCount, or_one
 from ltrec.data.stream.reading.histories import HistoryChunk
 from ltrec.distributed.collectives import all_reduce_sum
 from ltrec.models.backbones import Scorer
@@ -39,6 +40,7 @@ from ltrec.objectives.adversary import Adversary
 from ltrec.optim.groups import PLUGINS, TRUNK, forget
 from ltrec.strategy.module import key_dropout
 from ltrec.training.checkpoints.recount import recount_batches
+from ltrec.training.examples import examples_of
 from ltrec.training.position_losses import PositionLosses
 from ltrec.training.validation import Validator
 
@@ -94,13 +96,11 @@ class BackboneModule(pl.LightningModule):
 
     def losses(self, batch: SequenceBatch) -> ExampleLosses:
         """The loss of every example in `batch`, in position or row order."""
-        loss_T, states_TD = self.loss(self.backbone, batch, self.seed, self.unit)
+        loss_N, states_TD = self.loss(self.backbone, batch, self.seed, self.unit)
         if self.adversary is not None:
             assert states_TD is not None
-            loss_T = loss_T + self.adversary(batch, states_TD)
-        if self.unit == "target":
-            return ExampleLosses(loss_T, batch.stratum_of_position())
-        return ExampleLosses(batch.mean_of_rows(loss_T), batch.stratum_B)
+            loss_N = loss_N + self.adversary(batch, states_TD)
+        return examples_of(batch, loss_N, self.unit)
 
     @property
     def couples_rows(self) -> bool:
@@ -164,13 +164,15 @@ class BackboneModule(pl.LightningModule):
         """The micro-batch's share of the step's loss."""
         self.seed_dropout(batch)
         if batch.micro == 0:
-            self._step_examples = all_reduce_sum(batch.step_counts_K).sum()
+            counted_K = batch.step_counts_K if batch.step_weights_K is None else batch.step_weights_K
+            self._step_examples = or_one(all_reduce_sum(counted_K).sum())
             self.step_losses = None
         assert self._step_examples is not None
         example = self.losses(batch)
         self.step_losses = summed_losses(self.step_losses, example, self.num_strata)
         undo = self.trainer.world_size * self.trainer.accumulate_grad_batches
-        return example.loss_N.sum() * (undo / self._step_examples)
+        loss = example.loss_N.sum()
+        return loss * (undo / self._step_examples).to(loss.dtype)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from a checkpoint that may have accumulated otherwise."""

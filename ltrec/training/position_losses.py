@@ -1,4 +1,7 @@
-"""From a batch to the loss at every position: the one place where a backbone meets an objective.
+"""From a batch to the loss of every target: the one place where a backbone meets an objective.
+
+Every position has a target, but where not every event is one (`SequenceBatch.has_gaps`): a position without one feeds the states of
+later ones and is kept from the objective by selection. T positions, N of them with a target.
 
 An Encoder hands its states to the objective, together with its item table. A CandidateScorer has no states: the objective draws its
 candidates first and gets their scores. A RoutedByRow backbone is several: each is asked for the losses of its own rows.
@@ -13,17 +16,20 @@ import torch
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.columns import PAD
 from ltrec.core.hashing import mix_tensor
 from ltrec.models.backbones import CandidateScorer, Encoder
 from ltrec.models.plugins import RoutedByRow, WithPlugins
 from ltrec.models.plugins.by_stratum import put_back
 from ltrec.objectives import CandidateObjective, Draw, Objective
+from ltrec.objectives.draw import ScoreCandidates
 from ltrec.objectives.emphasis import Choice, Emphasis
 from ltrec.objectives.item_table import loss_table
+from ltrec.training.examples import user_means
 
 
 class PositionLosses(nn.Module):
-    """Loss of every position of a batch.
+    """Loss of every target of a batch.
 
     Args:
         objective: loss per target.
@@ -37,29 +43,34 @@ class PositionLosses(nn.Module):
 
     @property
     def coupled(self) -> bool:
-        """Whether a position's loss depends on other rows of the micro-batch."""
+        """Whether a target's loss depends on other rows of the micro-batch."""
         return self.objective.coupled or self.emphasis.coupled
 
     def forward(self, backbone: nn.Module, batch: SequenceBatch, seed: int, unit: str = "target") -> tuple[Tensor, Tensor | None]:
-        """Losses [T] and, of an Encoder, the states [T, D] that they were computed from.
+        """Losses [N], which no weight multiplies yet, and, of an Encoder, the states [T, D] that they were computed from.
 
         Args:
             backbone: an Encoder; a CandidateScorer, if the objective is a CandidateObjective; or several of either.
             batch: with targets.
             seed: root of random draws.
-            unit: what an example is: `target`, or `user`, whose loss the caller takes for the mean of his positions'.
+            unit: what an example is: `target`, or `user`, whose loss the caller takes for the mean of his targets'.
         """
-        plain_T, states_TD = self._plain(backbone, batch, seed)
-        loss_T = self._emphasised(plain_T, batch, unit)
+        plain_N, states_TD = self._plain(backbone, batch, seed)
+        loss_N = self._emphasised(plain_N, batch, unit)
         extra_T = backbone.extra_losses(batch, states_TD) if isinstance(backbone, WithPlugins) else None
-        return (loss_T if extra_T is None else loss_T + extra_T), states_TD
+        return (loss_N if extra_T is None else loss_N + batch.of_targets(extra_T)), states_TD
 
-    def _emphasised(self, loss_T: Tensor, batch: SequenceBatch, unit: str) -> Tensor:
-        """A choice is made among examples: all positions of a user have one weight, which his mean has, too. Else by position."""
-        if unit == "target" or not isinstance(self.emphasis, Choice):
-            return self.emphasis(loss_T)
-        weight_B = self.emphasis.weights(batch.mean_of_rows(loss_T.detach()))
-        return loss_T * weight_B[batch.row_of_position()]
+    def _emphasised(self, loss_N: Tensor, batch: SequenceBatch, unit: str) -> Tensor:
+        """A choice is made among examples: all targets of a user have one weight, which his mean has, too. Else by target."""
+        if not isinstance(self.emphasis, Choice):
+            return self.emphasis(loss_N)
+        if unit == "target":
+            weight_N = None if batch.weight_T is None else batch.of_targets(batch.weight_T)
+            return loss_N * self.emphasis.weights(loss_N, weight_N)
+        mean_R, rows_R = user_means(batch, loss_N.detach())
+        weight_R = self.emphasis.weights(mean_R)
+        weight_B = weight_R if rows_R is None else weight_R.new_zeros(batch.num_rows).index_copy(0, rows_R, weight_R)
+        return loss_N * weight_B[batch.of_targets(batch.row_of_position())]
 
     def _plain(self, backbone: nn.Module, batch: SequenceBatch, seed: int) -> tuple[Tensor, Tensor | None]:
         """The objective's losses and the states, if there are any."""
@@ -68,10 +79,11 @@ class PositionLosses(nn.Module):
         draw = self._draw(batch, seed)
         if isinstance(backbone, Encoder):
             states_TD = backbone.encode(batch)
-            return self.objective(states_TD, batch.targets_T, loss_table(backbone), draw), states_TD
+            targets_N = batch.of_targets(batch.targets_T)
+            return self.objective(batch.of_targets(states_TD), targets_N, loss_table(backbone), draw), states_TD
         assert isinstance(backbone, CandidateScorer)
         assert isinstance(self.objective, CandidateObjective)  # the composition root refuses the others by name
-        return self.objective.of_candidates(partial(backbone.candidate_logits, batch), batch.targets_T, draw), None
+        return self.objective.of_candidates(_scores_of(backbone, batch), batch.of_targets(batch.targets_T), draw), None
 
     def _of_parts(self, backbone: RoutedByRow, batch: SequenceBatch, seed: int) -> tuple[Tensor, Tensor | None]:
         """Each part's losses and states, put back in the batch's order."""
@@ -79,13 +91,30 @@ class PositionLosses(nn.Module):
         if len(parts) == 1:
             return self._plain(parts[0][0], batch, seed)
         numbered = replace(batch, items_T=torch.arange(batch.items_T.numel(), device=batch.items_T.device))
-        place_T = torch.cat([numbered.select(rows).items_T for _, rows in parts])
+        chosen = [numbered.select(rows) for _, rows in parts]
+        place_T = torch.cat([part.items_T for part in chosen])
+        place_N = torch.cat([part.of_targets(part.items_T) for part in chosen])
+        if batch.has_gaps:
+            place_N = (batch.targets_T > 0).cumsum(0)[place_N] - 1
         losses, states = zip(*(self._plain(model, batch.select(rows), seed) for model, rows in parts), strict=True)
-        return put_back(losses, place_T), None if states[0] is None else put_back(states, place_T)
+        return put_back(losses, place_N), None if states[0] is None else put_back(states, place_T)
 
     def _draw(self, batch: SequenceBatch, seed: int) -> Draw:
         if not self.objective.draws:
             return Draw(seed=seed, step=batch.step, key_N=batch.items_T[:0])
         # A target's identity is its user and its distance from the row's start: the same in any batch layout.
         place_T = batch.user_key_B[batch.row_of_position()] + batch.index_in_row()
-        return Draw(seed=seed, step=batch.step, key_N=mix_tensor(seed, place_T))
+        return Draw(seed=seed, step=batch.step, key_N=mix_tensor(seed, batch.of_targets(place_T)))
+
+
+def _scores_of(backbone: CandidateScorer, batch: SequenceBatch) -> ScoreCandidates:
+    """Candidates of every target -> their scores. A scorer scores at every position: of one without a target, nothing is taken."""
+    if not batch.has_gaps:
+        return partial(backbone.candidate_logits, batch)
+    place_N = (batch.targets_T > 0).nonzero()[:, 0]
+
+    def score(items_NM: Tensor) -> Tensor:
+        items_TM = items_NM.new_full((batch.items_T.numel(), items_NM.shape[1]), PAD).index_copy(0, place_N, items_NM)
+        return backbone.candidate_logits(batch, items_TM)[place_N]
+
+    return score

@@ -19,7 +19,8 @@ cosine of mean gradients; it tells how steps agree, not whether the strata's min
 
 The effective sample size is Kish's (Survey Sampling, 1965, sec. 11.7), (sum_i c_i)^2 / sum_i c_i^2 with the examples' coefficients
 c_i = w_z / N_z, so (sum_z w_z)^2 / sum_z (w_z^2 / N_z): the number of equally weighted examples with the same variance. It equals
-the batch when every w_z is N_z / N and falls as the weights lean on strata with few examples.
+the batch when every w_z is N_z / N and falls as the weights lean on strata with few examples. N_z is the integer count here:
+weights of events do not enter.
 """
 
 from __future__ import annotations

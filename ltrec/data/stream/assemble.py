@@ -7,19 +7,22 @@ are sorted longest first (ties by slot), so that encoders can crop.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from ltrec.core import columns as c
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.data.stream.order.draws import Buffer, Draws
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.blocks import I64
-from ltrec.data.stream.reading.rows import I32, UserRows
+from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
+from ltrec.data.stream.reading.rows import UserRows, Values, joined, taken
 from ltrec.data.stream.reading.training_rows import window_starts
+from ltrec.data.stream.windows import Windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,49 +34,65 @@ class Step:
     stratum: I64
 
 
-def assemble(plan: Plan, step: int, lanes: range, *, accumulate: int, rows_of: Callable[[Buffer], UserRows]) -> Step:
-    """Build the rank's share of a step; `rows_of` gives the rows of a buffer. Batches have the plan's strata."""
+def assemble(
+    plan: Plan,
+    step: int,
+    lanes: range,
+    *,
+    accumulate: int,
+    rows_of: Callable[[Buffer], UserRows],
+    columns: Projected = NO_COLUMNS,
+) -> Step:
+    """Build the rank's share of a step.
+
+    Args:
+        plan: the order; batches have its strata.
+        step: number of the step.
+        lanes: the rank's.
+        accumulate: micro-batches of the step.
+        rows_of: gives the rows of a buffer.
+        columns: what batches carry besides items.
+    """
     draws = plan.draws(step, lanes)
     sources = [rows_of(draw.buffer) for draw in draws]
     slot = np.concatenate([draw.slots for draw in draws])
     begin = np.concatenate([rows.offsets[draw.rows] for draw, rows in zip(draws, sources, strict=True)])
     events = np.concatenate([rows.offsets[draw.rows + 1] for draw, rows in zip(draws, sources, strict=True)]) - begin
-    key = np.concatenate([rows.user_key[draw.rows] for draw, rows in zip(draws, sources, strict=True)])
-    stratum = np.concatenate([rows.stratum[draw.rows] for draw, rows in zip(draws, sources, strict=True)])
+    users = joined([taken(rows.users, draw.rows) for draw, rows in zip(draws, sources, strict=True)])
+    key, stratum = users[c.USER_KEY], users[c.STRATUM]
     start = begin + window_starts(events, key, max_len=plan.max_len, kind=plan.window, seed=plan.seed, step=step)
     length = np.minimum(events, plan.max_len + 1) - 1
     pool, start = _one_source(draws, sources, start, length + 1)
     order = np.lexsort((slot, -length, slot % accumulate))
-    offsets, read = prefix_sums(length[order]), ragged(start[order], length[order])
-    items, targets = pool[read].astype(np.int64), pool[read + 1].astype(np.int64)
-    examples = length if plan.unit == "target" else np.ones_like(length)  # of a user: the mean over his targets, at least one
-    merged = np.array(plan.stratum_map)[stratum]
-    step_counts = np.bincount(merged, weights=examples, minlength=plan.strata.count).astype(np.int64)
-    micro_batches = _cut(items, targets, offsets, key[order], merged[order], slot[order], step_counts, step, accumulate)
-    return Step(micro_batches, key, stratum)
+    windows = Windows(pool, start[order], length[order], np.array(plan.stratum_map)[stratum][order], plan.unit)
+    whole = _batch(windows, key[order], slot[order], columns, plan.strata.count)
+    whole = replace(whole, users={name: torch.from_numpy(users[place][order]) for name, place in columns.users.items()})
+    parts = whole.split([key.size // accumulate] * accumulate)
+    return Step([part.at(step, micro) for micro, part in enumerate(parts)], key, stratum)
 
 
-def _one_source(draws: list[Draws], sources: list[UserRows], start: I64, length: I64) -> tuple[I32, I64]:
-    """Items of all sources in one array, and where each row now starts in it. Several are gathered, one is used as it is."""
+def _batch(windows: Windows, key: I64, slot: I64, columns: Projected, num_strata: int) -> SequenceBatch:
+    """All rows of the step, of which micro-batches are cut."""
+    return SequenceBatch(
+        items_T=torch.from_numpy(windows.items()),
+        targets_T=torch.from_numpy(windows.targets()),
+        offsets=torch.from_numpy(windows.offsets),
+        stratum_B=torch.from_numpy(windows.stratum),
+        user_key_B=torch.from_numpy(key),
+        step_counts_K=torch.from_numpy(windows.examples(num_strata)),
+        slot_B=torch.from_numpy(slot),
+        events={name: torch.from_numpy(values) for name, values in windows.columns(columns.events).items()},
+        weight_T=None if (weights := windows.weights()) is None else torch.from_numpy(weights),
+        step_weights_K=None if (sums := windows.sums_of_weights(num_strata)) is None else torch.from_numpy(sums),
+        has_gaps=columns.has_gaps,
+    )
+
+
+def _one_source(draws: list[Draws], sources: list[UserRows], start: I64, length: I64) -> tuple[Mapping[str, Values], I64]:
+    """Events of all sources in one array each, and where each row now starts. Several are gathered, one is used as it is."""
     if len(sources) == 1:
-        return sources[0].items, start
+        return sources[0].events, start
     ends, read = prefix_sums(length), ragged(start, length)
     edges = ends[prefix_sums(np.array([draw.rows.size for draw in draws]))].tolist()
-    parts = [rows.items[read[low:high]] for rows, low, high in zip(sources, edges, edges[1:], strict=False)]
-    return np.concatenate(parts), ends[:-1]
-
-
-def _cut(
-    items: I64, targets: I64, offsets: I64, key: I64, stratum: I64, slot: I64, step_counts: I64, step: int, accumulate: int
-) -> list[SequenceBatch]:
-    """Equal runs of rows as micro-batches."""
-    size = key.size // accumulate
-    batches = []
-    for micro in range(accumulate):
-        low, high = micro * size, (micro + 1) * size
-        first, last = offsets[low], offsets[high]
-        positions, rows = (items[first:last], targets[first:last]), (key[low:high], stratum[low:high], slot[low:high])
-        items_T, targets_T, key_B, stratum_B, slot_B = (torch.from_numpy(array) for array in (*positions, *rows))
-        offsets_B, counts_K = torch.from_numpy(offsets[low : high + 1] - first), torch.from_numpy(step_counts.copy())
-        batches.append(SequenceBatch(items_T, targets_T, offsets_B, stratum_B, key_B, counts_K, step, micro, slot_B))
-    return batches
+    parts = [taken(rows.events, read[low:high]) for rows, low, high in zip(sources, edges, edges[1:], strict=False)]
+    return joined(parts), ends[:-1]

@@ -17,12 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ltrec.columns.schema import NOTHING_ASKED, Projection
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.assemble import Step, assemble
 from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.order.pools import ITEM_BYTES
+from ltrec.data.stream.reading.projected import Projected
 from ltrec.data.stream.reading.training_rows import TrainingRows
 from ltrec.data.stream.state import StreamState, add_digests, rows_digest
 
@@ -40,10 +43,11 @@ class StreamLoader:
         threads: threads that prepare them.
         memory_mib: most MiB of rows this process may hold.
         check: `hash` or `size`, how a shard is checked when it is first opened.
+        columns: what batches carry besides items; weights, where the data set has some, they carry anyway.
 
     Raises:
         UserError: the world does not divide the lanes, `accumulate` does not divide the rank's rows, memory would not suffice, or
-            a shard is missing or has another size.
+            a shard is missing or has another size, or there is no such column.
     """
 
     def __init__(
@@ -58,13 +62,15 @@ class StreamLoader:
         threads: int = 2,
         memory_mib: int = 4096,
         check: str = "hash",
+        columns: Projection = NOTHING_ASKED,
     ) -> None:
         self._plan, self._accumulate = plan, accumulate
+        self._columns = Projected.of(manifest, columns, training=True)
         self._lanes = world.share(plan.lanes, "lanes")
         _check_accumulate(accumulate, plan.batch_rows // world.size)
-        _check_memory(plan, len(self._lanes), memory_mib)
+        _check_memory(plan, len(self._lanes), memory_mib, self._columns.event_bytes)
         self._prefetch, self._threads = max(1, prefetch), max(1, threads)
-        self._rows = TrainingRows(folder, manifest, plan, check)
+        self._rows = TrainingRows(folder, manifest, plan, check, self._columns)
         self._state = StreamState(manifest.digest, plan.digest, plan.seed)
         self._own_digest = 0  # of this rank, since the state was made or loaded
         self._step_digests: dict[int, int] = {}  # of steps handed out but not yet trained on
@@ -133,7 +139,9 @@ class StreamLoader:
 
     def _build(self, step: int) -> Step:
         try:
-            return assemble(self._plan, step, self._lanes, accumulate=self._accumulate, rows_of=self._rows.of)
+            return assemble(
+                self._plan, step, self._lanes, accumulate=self._accumulate, rows_of=self._rows.of, columns=self._columns
+            )
         except UserError as error:
             raise UserError(f"step {step}: {error}") from None
 
@@ -161,8 +169,9 @@ def _check_accumulate(accumulate: int, rank_rows: int) -> None:
         raise UserError(f"accumulate={accumulate} does not divide the {rank_rows} rows of a process per step; allowed: {allowed}")
 
 
-def _check_memory(plan: Plan, lanes: int, memory_mib: int) -> None:
-    needed = -(-plan.memory_bytes(lanes) >> 20)
+def _check_memory(plan: Plan, lanes: int, memory_mib: int, event_bytes: int) -> None:
+    """Refuse what might not fit; with columns, by the most that they could take beside the items of the same rows."""
+    needed = -(-plan.memory_bytes(lanes) * (ITEM_BYTES + event_bytes) // ITEM_BYTES >> 20)
     if needed > memory_mib:
         raise UserError(
             f"{lanes} lanes of this process may hold {needed} MiB of rows, `memory_mib`={memory_mib}; use more processes, "

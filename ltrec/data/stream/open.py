@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ltrec.columns.schema import NOTHING_ASKED, Projection
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.config import StreamConfig
@@ -19,6 +20,7 @@ def open_stream(
     seed: int = 0,
     world: World | None = None,
     accumulate: int = 1,
+    columns: Projection = NOTHING_ASKED,
 ) -> StreamLoader:
     """Batches of a prepared data set, each a `SequenceBatch` of this process's rows, to the end of an epoch.
 
@@ -31,6 +33,7 @@ def open_stream(
         seed: of the order and of random windows.
         world: this process among all; None = it is alone.
         accumulate: micro-batches of a step.
+        columns: which of the data's columns batches carry.
 
     Raises:
         UserError: the data are missing or damaged, or the options do not fit them or each other.
@@ -47,4 +50,5 @@ def open_stream(
         threads=config.threads,
         memory_mib=config.memory_mib,
         check=config.check,
+        columns=columns,
     )

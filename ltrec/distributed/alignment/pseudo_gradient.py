@@ -89,14 +89,14 @@ class Alignment:
         share = 1 / max(1, len(trajectory))
         for number, task in enumerate(trajectory):
             example = losses(task, number)
-            loss = example.loss_N.mean()
+            loss = example.mean()
             if number + 1 < len(trajectory):
                 self._descend(loss, share)
             else:  # nobody asks where the last step would lead: its gradient goes straight to the sum
                 (loss * share).backward()  # type: ignore[no-untyped-call]
                 self._flat[-1] += 1
             self._flat[-1] += nan_unless_finite(loss.detach())  # an infinite loss may have a finite gradient
-            met.append(ExampleLosses(example.loss_N.detach(), example.stratum_N))
+            met.append(example.detach())
         if len(trajectory) > 1:
             self._restore()
         return met

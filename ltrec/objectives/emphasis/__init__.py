@@ -33,8 +33,13 @@ class Emphasis(Protocol):
 class Choice(Protocol):
     """An Emphasis that weighs examples, whatever an example is (a target or a user)."""
 
-    def weights(self, loss_N: Tensor) -> Tensor:
-        """Weights [N], without a gradient."""
+    def weights(self, loss_N: Tensor, mass_N: Tensor | None = None) -> Tensor:
+        """Weights [N], without a gradient.
+
+        Args:
+            loss_N: of every example.
+            mass_N: how much each example counts already, by the weights of the events; None: one each.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -176,21 +176,21 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         module, stratified = self.lightning_module, self.stratified_module
         assert module is not None and self.model is not None
         plugins = [name for name, _ in module.named_parameters() if stratified.plugin_of(name) is not None]
-        strata: list[Tensor] = []
+        found: list[ExampleLosses] = []
         plain_forward = module.forward
 
         def forward() -> Tensor:
             module.forward = plain_forward  # type: ignore[method-assign]
             nothing = sum(module.get_parameter(name).flatten()[:0].sum() for name in plugins)
             example = self._accumulation.note_losses(stratified.losses(batch), stratum)
-            strata.append(example.stratum_N)
+            found.append(example.detach())
             return example.loss_N + nothing
 
         stratified.seed_dropout(batch, stratum)
         module.forward = forward  # type: ignore[method-assign]
         with self.precision_plugin.train_step_context():
             loss_N: Tensor = self.model()
-        return ExampleLosses(loss_N, strata[0])
+        return found[0]._replace(loss_N=loss_N)
 
     def with_all_plugins(self, loss: Tensor) -> Tensor:
         """They have taken part already: see `losses`."""

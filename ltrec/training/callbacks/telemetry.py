@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import diverged
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.collectives import all_reduce_sum, current_world
@@ -59,7 +60,7 @@ class Telemetry(Callback):
         if not step_ended(trainer, batch):
             return
         self._steps += 1
-        losses = self._losses(trainer.strategy, pl_module)
+        losses = self._losses(trainer.strategy, pl_module, batch)
         self._sums = losses if self._sums is None else self._sums + losses
         if pl_module.adversary is not None:
             taken = pl_module.adversary.take()
@@ -69,7 +70,7 @@ class Telemetry(Callback):
             self._strata.reset()
             self._sums, self._verdicts, self._steps = None, None, 0
 
-    def _losses(self, strategy: Strategy, stage: BackboneModule) -> SumCount:
+    def _losses(self, strategy: Strategy, stage: BackboneModule, batch: SequenceBatch) -> SumCount:
         """The step's losses on this rank; zeros without examples or in a skipped step, since every rank takes part in the sum."""
         losses = stage.step_losses
         if isinstance(strategy, ReportsStrata):
@@ -78,10 +79,10 @@ class Telemetry(Callback):
         if losses is not None:
             return losses
         sum_K = torch.zeros(stage.num_strata, dtype=torch.float64, device=stage.device)
-        return SumCount(sum_K, sum_K.long())
+        return SumCount(sum_K, sum_K.long(), None if batch.step_weights_K is None else sum_K)
 
     def _write(self, trainer: pl.Trainer, pl_module: BackboneModule, local: SumCount) -> None:
-        total = SumCount(all_reduce_sum(local.sum_K), all_reduce_sum(local.count_K))
+        total = _of_all_ranks(local)
         loss = float(total.mean())
         if loss != loss or abs(loss) == float("inf"):
             raise diverged(f"the loss is {loss}", trainer.global_step)
@@ -111,7 +112,8 @@ class Telemetry(Callback):
         """Losses of all ranks and strata since the last line, so that a resumed run writes the same next line. A collective."""
         if self._sums is None:
             return {}
-        losses = {"sum": all_reduce_sum(self._sums.sum_K), "count": all_reduce_sum(self._sums.count_K)}
+        total = _of_all_ranks(self._sums)
+        losses = {"sum": total.sum_K, "count": total.count_K} | ({} if total.weight_K is None else {"weight": total.weight_K})
         verdicts = {} if self._verdicts is None else {"verdicts": all_reduce_sum(self._verdicts)}
         return {**losses, **verdicts, "strata": self._strata.state_dict()}
 
@@ -123,8 +125,14 @@ class Telemetry(Callback):
         """
         self._strata.load_state_dict(state_dict.get("strata", {}))
         share = 1 if current_world().rank == 0 else 0
-        self._sums = SumCount(state_dict["sum"] * share, state_dict["count"] * share) if state_dict else None
+        names = [name for name in ("sum", "count", "weight") if name in state_dict]
+        self._sums = SumCount(*(state_dict[name] * share for name in names)) if state_dict else None
         self._verdicts = state_dict["verdicts"] * share if "verdicts" in state_dict else None
+
+
+def _of_all_ranks(local: SumCount) -> SumCount:
+    weight_K = None if local.weight_K is None else all_reduce_sum(local.weight_K)
+    return SumCount(all_reduce_sum(local.sum_K), all_reduce_sum(local.count_K), weight_K)
 
 
 def stage_of(module: pl.LightningModule) -> dict[str, float]:

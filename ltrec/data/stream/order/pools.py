@@ -13,7 +13,8 @@ from ltrec.data.stream.order.quotas import resolve_quotas
 from ltrec.data.stream.reading.blocks import Blocks, blocks_of, shuffle_blocks
 
 _ROW_BYTES = 32  # key, offset, stratum and slack of a row in memory, besides its items
-_ITEM_BYTES = 4
+ITEM_BYTES = 4
+"""Of an item in memory."""
 _SAID = {"all": "", "tail": " tail", "head": " head"}
 
 
@@ -110,7 +111,7 @@ def _pool(share: StepShare, manifest: Manifest, seed: int, config: StreamConfig)
     blocks = shuffle_blocks(blocks_of(manifest, shards), manifest, seed)
     rows, events = int(blocks.rows.sum()), sum(manifest.shards[n].events for n in shards)
     kept = events if config.window == "random" else min(events, rows * (config.max_len + 1))
-    size = kept * _ITEM_BYTES + rows * _ROW_BYTES
+    size = kept * ITEM_BYTES + rows * _ROW_BYTES
     resident = size <= config.resident_mib << 20
     if not resident and blocks.count < config.lanes:
         raise UserError(

@@ -17,7 +17,7 @@ so a chunk says both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from ltrec.columns.schema import NOTHING_ASKED, Projection
 from ltrec.core import columns as c
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError, nearest
@@ -33,8 +34,9 @@ from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.reading.blocks import I64, blocks_of
+from ltrec.data.stream.reading.projected import Projected
 from ltrec.data.stream.reading.recent import Recent
-from ltrec.data.stream.reading.rows import I32, int_column, list_column
+from ltrec.data.stream.reading.rows import I32, Values, int_column, joined, list_column, taken
 from ltrec.data.stream.reading.shards import ShardReader
 
 SPLITS = {"valid": c.VALID_AT, "test": c.TEST_AT, "all": ""}
@@ -47,7 +49,8 @@ class HistoryChunk:
 
     Attributes:
         index: number of the chunk; cold chunks are numbered apart.
-        batch: histories cropped to their last max_len items, without targets; its strata are the histories'.
+        batch: histories cropped to their last max_len items, without targets, with the columns that were asked for; its strata are
+            the histories'.
         user_id: raw ids.
         stratum_B: int64, the data set's stratum that the user had in training, for reports; -1 = kept out of it.
         activity_B: int64, training events before the history cap.
@@ -84,6 +87,8 @@ class _Block:
     at: I64
     items: I32
     offsets: I64
+    events: Mapping[str, Values]
+    users: Mapping[str, Values]
 
 
 class SplitHistories:
@@ -98,9 +103,10 @@ class SplitHistories:
         check: `hash` or `size`, how a shard is checked when it is first opened.
         strata: those that the model knows; None = the data set's.
         heirs: the stratum whose plugins serve each of them (`Strata.heirs`); empty = its own.
+        columns: what batches carry besides items.
 
     Raises:
-        UserError: unknown split, or a shard is missing or damaged.
+        UserError: unknown split or column, or a shard is missing or damaged.
     """
 
     def __init__(
@@ -113,12 +119,14 @@ class SplitHistories:
         check: str = "hash",
         strata: Strata | None = None,
         heirs: Sequence[int] = (),
+        columns: Projection = NOTHING_ASKED,
     ) -> None:
         if split not in SPLITS:
             raise UserError(f"split {split!r} is not one of {', '.join(SPLITS)}{nearest(split, SPLITS)}")
         if min(max_len, chunk_rows) < 1:
             raise UserError(f"max_len={max_len} and chunk_rows={chunk_rows} must be at least 1")
         self._files = ShardReader(folder, manifest, check)
+        self._columns = Projected.of(manifest, columns, training=False)
         self._manifest, self._at_column = manifest, SPLITS[split]
         self._max_len, self._chunk_rows = max_len, chunk_rows
         self._strata = manifest.strata if strata is None else strata
@@ -193,7 +201,7 @@ class SplitHistories:
         offsets, stratum, key = (torch.from_numpy(a) for a in (prefix_sums(lengths), route, column("user_key")))
         return HistoryChunk(
             index=index,
-            batch=SequenceBatch.of_histories(torch.from_numpy(items), offsets, stratum, key),
+            batch=SequenceBatch.of_histories(torch.from_numpy(items), offsets, stratum, key, *self._carried(parts)),
             user_id=[name for block, rows in parts for name in block.user_id.take(pa.array(rows)).to_pylist()],
             stratum_B=torch.from_numpy(column("stratum")),
             activity_B=torch.from_numpy(column("activity")),
@@ -201,6 +209,19 @@ class SplitHistories:
             target_B=torch.from_numpy(np.concatenate([self._targets(block, rows) for block, rows in parts])),
             seen_T=torch.from_numpy(seen),
             seen_offsets=torch.from_numpy(seen_offsets),
+        )
+
+    def _carried(self, parts: list[tuple[_Block, I64]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Columns of the cropped histories and of their users."""
+        events, users = [], []
+        for block, rows in parts:
+            lengths = np.minimum(block.at[rows], self._max_len)
+            events.append(taken(block.events, ragged(block.offsets[rows] + block.at[rows] - lengths, lengths)))
+            users.append(taken(block.users, rows))
+        found = joined(events) | joined(users)
+        return (
+            {name: torch.from_numpy(found[place]) for name, place in self._columns.events.items()},
+            {name: torch.from_numpy(found[place]) for name, place in self._columns.users.items()},
         )
 
     def _targets(self, block: _Block, rows: I64) -> I64:
@@ -222,7 +243,9 @@ class SplitHistories:
     def _decode(self, number: int) -> _Block:
         place = self._place(number)
         own = [self._at_column] if self._at_column else []
-        table = self._files.read(*place, [c.USER_ID, c.USER_KEY, c.STRATUM, c.ACTIVITY, c.TRAIN_EVENTS, c.ITEMS, *own])
+        table = self._files.read(
+            *place, [c.USER_ID, c.USER_KEY, c.STRATUM, c.ACTIVITY, c.TRAIN_EVENTS, c.ITEMS, *own, *self._columns.names]
+        )
         items, offsets = list_column(table, c.ITEMS)
         lengths = np.diff(offsets)
         at = int_column(table, self._at_column) if self._at_column else lengths
@@ -231,4 +254,8 @@ class SplitHistories:
         if items.min() < 1 or items.max() > self._manifest.vocab.items:
             raise self._files.fault(*place, f"item ids {items.min()}..{items.max()} outside 1..{self._manifest.vocab.items}")
         key, stratum, activity, kept = (int_column(table, name) for name in (c.USER_KEY, c.STRATUM, c.ACTIVITY, c.TRAIN_EVENTS))
-        return _Block(table.column(c.USER_ID).chunk(0), key, stratum, activity, activity - kept, at, items, offsets)
+        try:
+            columns = self._columns.decode(table, offsets)
+        except ValueError as error:
+            raise self._files.fault(*place, str(error)) from None
+        return _Block(table.column(c.USER_ID).chunk(0), key, stratum, activity, activity - kept, at, items, offsets, *columns)

@@ -1,9 +1,14 @@
-"""Rows: jagged users in memory. Everything is built with one packed gather (`core.ragged`); no Python loop over rows."""
+"""Rows: jagged users in memory. Everything is built with one packed gather (`core.ragged`); no Python loop over rows.
+
+Whatever is known of events or of users lies in one dictionary each, by its name on disk: rows are cut and joined without
+knowing any column by name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,38 +18,66 @@ from ltrec.core import columns as c
 from ltrec.core.ragged import I64, prefix_sums
 
 I32 = npt.NDArray[np.int32]
+Values = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class UserRows:
-    """R users: items int32 [E] of all, offsets int64 [R+1], user_key int64 [R], stratum int64 [R]."""
+    """R users with E events.
 
-    items: I32
+    Attributes:
+        offsets: int64 [R+1], user r owns events offsets[r]:offsets[r+1].
+        events: by name, [E] or [E, w]: `items`, int32, and the columns that are read.
+        users: by name, [R] or [R, w]: `user_key` and `stratum`, int64, and the columns that are read.
+    """
+
     offsets: I64
-    user_key: I64
-    stratum: I64
+    events: Mapping[str, Values]
+    users: Mapping[str, Values]
+
+    @property
+    def items(self) -> I32:
+        """Items of all events [E]."""
+        return self.events[c.ITEMS]
+
+    @property
+    def user_key(self) -> I64:
+        """Keys [R]."""
+        return self.users[c.USER_KEY]
+
+    @property
+    def stratum(self) -> I64:
+        """The data set's strata [R]."""
+        return self.users[c.STRATUM]
 
     @staticmethod
     def concatenate(parts: Sequence[UserRows]) -> UserRows:
         """The rows of all parts, in order."""
         lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-        return UserRows(
-            np.concatenate([part.items for part in parts]),
-            prefix_sums(lengths),
-            np.concatenate([part.user_key for part in parts]),
-            np.concatenate([part.stratum for part in parts]),
-        )
+        return UserRows(prefix_sums(lengths), joined([part.events for part in parts]), joined([part.users for part in parts]))
 
     def slice(self, low: int, high: int) -> UserRows:
-        """Rows low:high, without a copy of the items."""
+        """Rows low:high, without a copy of the events."""
         offsets = self.offsets[low : high + 1]
-        return UserRows(self.items[offsets[0] : offsets[-1]], offsets - offsets[0], self.user_key[low:high], self.stratum[low:high])
+        first, last = offsets[0], offsets[-1]
+        events = {name: values[first:last] for name, values in self.events.items()}
+        return UserRows(offsets - first, events, {name: values[low:high] for name, values in self.users.items()})
 
 
-def list_column(table: pa.Table, name: str) -> tuple[I32, I64]:
+def joined(parts: Sequence[Mapping[str, Values]]) -> dict[str, Values]:
+    """Arrays of the same names, each one after the other."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def taken(arrays: Mapping[str, Values], index: I64) -> dict[str, Values]:
+    """The entries of every array at these places."""
+    return {name: values[index] for name, values in arrays.items()}
+
+
+def list_column(table: pa.Table, name: str) -> tuple[Values, I64]:
     """Values and offsets (starting at 0) of a list column of one chunk, without a copy of the values."""
     if not table.num_rows:
-        return np.zeros(0, np.int32), np.zeros(1, np.int64)
+        return np.zeros(0, table.schema.field(name).type.value_type.to_pandas_dtype()), np.zeros(1, np.int64)
     chunk = table.column(name).chunk(0)
     offsets = chunk.offsets.to_numpy(zero_copy_only=True).astype(np.int64)
     return chunk.values.to_numpy(zero_copy_only=True)[offsets[0] : offsets[-1]], offsets - offsets[0]
@@ -56,6 +89,6 @@ def int_column(table: pa.Table, name: str) -> I64:
     return column
 
 
-def key_columns(table: pa.Table) -> tuple[I64, I64]:
+def key_columns(table: pa.Table) -> dict[str, I64]:
     """User keys and strata."""
-    return int_column(table, c.USER_KEY), int_column(table, c.STRATUM)
+    return {name: int_column(table, name) for name in (c.USER_KEY, c.STRATUM)}

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from ltrec.core.errors import UserError, first_line, nearest
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import MEND, Manifest
-from ltrec.data.schema import SHARD_SCHEMA
+from ltrec.data.schema import shard_schema
 from ltrec.data.stream.config import CHECKS
 from ltrec.data.stream.reading.recent import Recent
 
@@ -42,6 +42,7 @@ class ShardReader:
         if check not in CHECKS:
             raise UserError(f"`check`={check!r} is not one of {', '.join(CHECKS)}{nearest(check, CHECKS)}")
         self._folder, self._manifest, self._check = folder, manifest, check
+        self._schema = shard_schema(manifest.columns)
         self._footers: Recent[int, pq.FileMetaData] = Recent(self._open, keep=_FOOTERS_KEPT)
         self._hashed: set[int] = set()
         self._lock = Lock()
@@ -90,7 +91,7 @@ class ShardReader:
         except UNREADABLE as error:
             raise UserError(f"{path} cannot be read: {first_line(error)}; the data set is damaged, {MEND}") from None
         groups = -(-expected.rows // self._manifest.block_rows)
-        if (footer.num_rows, footer.num_row_groups) != (expected.rows, groups) or not schema.equals(SHARD_SCHEMA):
+        if (footer.num_rows, footer.num_row_groups) != (expected.rows, groups) or not schema.equals(self._schema):
             raise UserError(f"{path} does not hold the {expected.rows} rows in {groups} row groups of the manifest; {MEND}")
         return footer
 

@@ -17,8 +17,9 @@ from ltrec.data.manifest import Manifest
 from ltrec.data.stream.order.draws import Buffer
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.blocks import I64
+from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
 from ltrec.data.stream.reading.recent import Recent
-from ltrec.data.stream.reading.rows import UserRows, int_column, key_columns, list_column
+from ltrec.data.stream.reading.rows import UserRows, int_column, key_columns, list_column, taken
 from ltrec.data.stream.reading.shards import ShardReader
 
 COLUMNS = [c.USER_KEY, c.STRATUM, c.TRAIN_EVENTS, c.ITEMS]
@@ -28,9 +29,9 @@ _BUFFERS_KEPT = 2  # per lane: the one in use and the next
 class TrainingRows:
     """Rows of any buffer of the plan; per lane the two most recent buffers stay in memory."""
 
-    def __init__(self, folder: Path, manifest: Manifest, plan: Plan, check: str = "hash") -> None:
+    def __init__(self, folder: Path, manifest: Manifest, plan: Plan, check: str = "hash", columns: Projected = NO_COLUMNS) -> None:
         self._files = ShardReader(folder, manifest, check)
-        self._manifest, self._plan = manifest, plan
+        self._manifest, self._plan, self._columns = manifest, plan, columns
         self.of: Recent[Buffer, UserRows] = Recent(
             self._decode, keep=_BUFFERS_KEPT, group=lambda buffer: (buffer.pool, buffer.lane)
         )
@@ -43,16 +44,20 @@ class TrainingRows:
         return UserRows.concatenate([self._block(shard, group).slice(low, high) for shard, group, low, high in every])
 
     def _block(self, shard: int, group: int) -> UserRows:
-        table = self._files.read(shard, group, COLUMNS)
+        table = self._files.read(shard, group, [*COLUMNS, *self._columns.names])
         values, offsets = list_column(table, c.ITEMS)
         train_events = int_column(table, c.TRAIN_EVENTS)
         fault = _fault(table, values, offsets, train_events, self._manifest, shard)
         if fault:
             raise self._files.fault(shard, group, fault)
+        try:
+            events, users = self._columns.decode(table, offsets)
+        except ValueError as error:
+            raise self._files.fault(shard, group, str(error)) from None
         longest = self._plan.max_len + 1 if self._plan.window == "last" else np.iinfo(np.int64).max
         lengths = np.minimum(train_events, longest)
-        kept = values[ragged(offsets[:-1] + train_events - lengths, lengths)]
-        return UserRows(kept, prefix_sums(lengths), *key_columns(table))
+        kept = taken({c.ITEMS: values, **events}, ragged(offsets[:-1] + train_events - lengths, lengths))
+        return UserRows(prefix_sums(lengths), kept, {**key_columns(table), **users})
 
 
 def _fault(table: pa.Table, values: np.ndarray, offsets: I64, train_events: I64, manifest: Manifest, shard: int) -> str:

@@ -1,0 +1,141 @@
+"""What is read of a shard beside items: the columns that somebody asks for, and in training what is a target and what it weighs.
+
+Names of columns are a config's and a batch's (`price`); on disk, and in `UserRows`, a column is called what its shard calls it
+(`event.price`, `user.age`, `times`), so that none of them can be mistaken for anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from ltrec.columns.kinds import kind_of_column
+from ltrec.columns.schema import Column, Projection, Role
+from ltrec.core import columns as c
+from ltrec.core.errors import UserError, nearest
+from ltrec.core.ragged import I64
+from ltrec.data.manifest import Manifest
+from ltrec.data.schema import storage_of
+from ltrec.data.stream.reading.rows import Values, list_column
+
+TIME = "time"
+"""The event column that every data set has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projected:
+    """Columns to be read; none unless somebody asks.
+
+    Attributes:
+        events: name -> column on disk, a list beside `items`.
+        users: name -> column on disk.
+        weighs: whether events have weights that are read.
+        targets: column on disk -> the stored values that an event must have one of to be a target; empty = every event is one.
+        known: column on disk -> what the manifest says of it.
+    """
+
+    events: Mapping[str, str] = field(default_factory=dict)
+    users: Mapping[str, str] = field(default_factory=dict)
+    weighs: bool = False
+    targets: Mapping[str, Collection[int]] = field(default_factory=dict)
+    known: Mapping[str, Column] = field(default_factory=dict)
+
+    @staticmethod
+    def of(manifest: Manifest, asked: Projection, *, training: bool) -> Projected:
+        """The columns of a data set that are asked for, and in `training` those that decide what is learned.
+
+        Raises:
+            UserError: the data set has no column of that name.
+        """
+        events = {name: c.TIMES if name == TIME else c.EVENT + name for name in asked.events}
+        known = {c.EVENT + name: column for name, column in manifest.columns.of("event").items()}
+        known |= {c.USER + name: column for name, column in manifest.columns.of("user").items()}
+        _check(manifest, "event", [name for name in asked.events if name != TIME], [TIME])
+        _check(manifest, "user", asked.users, [])
+        targets = manifest.split.get("targets") or {} if training else {}
+        return Projected(
+            events,
+            {name: c.USER + name for name in asked.users},
+            training and manifest.columns.weight,
+            {c.EVENT + name: tuple(ids) for name, ids in targets.items()},
+            known,
+        )
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some events may be no targets: another kind of event, or one that weighs nothing."""
+        return self.weighs or bool(self.targets)
+
+    @property
+    def lists(self) -> list[str]:
+        """Columns on disk that are lists beside `items`, each once."""
+        return [*dict.fromkeys([*self.events.values(), *self.targets, *([c.WEIGHT] if self.weighs else [])])]
+
+    @property
+    def names(self) -> list[str]:
+        """All columns on disk, each once."""
+        return [*self.lists, *self.users.values()]
+
+    @property
+    def event_bytes(self) -> int:
+        """Bytes that an event takes in memory besides its item."""
+        widths = [
+            8 if name == c.TIMES else 4 if name == c.WEIGHT else storage_of(self.known[name]).bit_width // 8 for name in self.lists
+        ]
+        return sum(widths) + self.has_gaps
+
+    def decode(self, table: pa.Table, offsets: I64) -> tuple[dict[str, Values], dict[str, Values]]:
+        """Event columns, `target` among them where there are gaps, and user columns of a row group, by their names on disk.
+
+        Args:
+            table: the row group.
+            offsets: of its items.
+
+        Raises:
+            ValueError: in words, what is wrong with them.
+        """
+        events = {name: self._events(table, name, offsets) for name in self.lists}
+        users = {name: self._checked(name, table.column(name).to_numpy()) for name in self.users.values()}
+        if self.has_gaps:
+            events[c.TARGET] = self._is_target(events, int(offsets[-1]))
+        kept = {*self.events.values(), c.WEIGHT, c.TARGET}
+        return {name: values for name, values in events.items() if name in kept}, users
+
+    def _events(self, table: pa.Table, name: str, offsets: I64) -> Values:
+        values, own_offsets = list_column(table, name)
+        if not np.array_equal(own_offsets, offsets):
+            raise ValueError(f"column {name} is not as long as items")
+        return self._checked(name, values)
+
+    def _checked(self, name: str, values: Values) -> Values:
+        if name == c.WEIGHT and not (np.isfinite(values) & (values >= 0)).all():
+            raise ValueError(f"column {name} has values that are no weights: weights are finite and at least 0")
+        column = self.known.get(name)
+        fault = kind_of_column(column).fault(values, column) if column is not None else None
+        if fault:
+            raise ValueError(f"column {name}: {fault}")
+        return values
+
+    def _is_target(self, events: Mapping[str, Values], count: int) -> Values:
+        """Which events are targets that count for something [E]."""
+        found = np.ones(count, np.bool_)
+        for name, ids in self.targets.items():
+            found &= np.isin(events[name], list(ids))
+        return found & (events[c.WEIGHT] > 0) if self.weighs else found
+
+
+NO_COLUMNS = Projected()
+"""Items alone."""
+
+
+def _check(manifest: Manifest, role: Role, asked: Collection[str], more: list[str]) -> None:
+    known = [*manifest.columns.of(role), *more]
+    for name in asked:
+        if name not in known:
+            raise UserError(
+                f"data set {manifest.name!r} has no {role} column {name!r}{nearest(name, known)}; it has "
+                f"{', '.join(known) or 'none'}"
+            )
