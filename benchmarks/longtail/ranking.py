@@ -10,7 +10,7 @@ from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.groups import groups
 from ltrec.evaluation.metrics import per_user
 from ltrec.evaluation.ranking import num_parts, rank_split
-from ltrec.evaluation.table import NUM_CANDIDATES, RANK, EvalTable, RankedRows, assemble
+from ltrec.evaluation.table import NUM_CANDIDATES, RANK, SEEN, EvalTable, RankedRows, assemble
 from ltrec.run.build.components import Data, build_histories
 from ltrec.run.scoring.protocol import protocol_of
 
@@ -28,16 +28,17 @@ def rank_together(scores: Mapping[str, Score], config: RunConfig, data: Data, sp
         split: `valid` or `test`.
     """
     histories, train_count = build_histories(config, data, split), data.vocabulary.train_count
-    filter_seen = config.evaluation.filter_seen
+    parts_of, protocol = range(num_parts(histories)), protocol_of(config, data, split)
+    seen_only, filter_seen = protocol.candidates == SEEN, config.evaluation.filter_seen
     ranked = [
-        rank_split(score, histories, train_count, parts=range(num_parts(histories)), filter_seen=filter_seen, top_k=0)
+        rank_split(score, histories, train_count, parts=parts_of, filter_seen=filter_seen, top_k=0, seen_only=seen_only)
         for score in scores.values()
     ]
     parts: dict[str, list[RankedRows]] = {name: [] for name in scores}
     for together in zip(*ranked, strict=True):
         for name, part in zip(scores, together, strict=True):
             parts[name].append(part)
-    strata, catalogue, protocol = data.manifest.strata, ItemCatalogue.of(train_count), protocol_of(config, data, split)
+    strata, catalogue = data.manifest.strata, ItemCatalogue.of(train_count)
     return {
         name: assemble(found, protocol=protocol, source={"name": name}, strata=strata, catalogue=catalogue)
         for name, found in parts.items()

@@ -8,12 +8,13 @@ they are; numbers that are not finite (no users, no base) are None:
                       head_from, strata: [{name, users, trainable, events, reach}]
                       reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null
     train             run, step, epoch, monitor, best, checkpoint, memory (as evaluate has it)
-    evaluate          split, results, runs: [{run, model, memory, groups, baselines: {NAME: groups}}], comparison, gate
+    evaluate          split, results, runs: [{run, model, memory, groups, targets, baselines: {NAME: groups}}], comparison, gate
                       memory: null, or {form, neighbours, choice: {grid, all: {users, ndcg, weight}, strata: [{...}, ...]}}
                       groups: {all, tail, head, stratum=0, ...: {users, METRIC: {mean, low, high}}}
+                      targets: {item=new, item=tail, item=head: the same}: users by their target; baselines have both in one
     predict           predictions, rows, k, checkpoint
     report            report
-    fetch             events, notice
+    fetch             events, notice, and items, users where the source knows of them
     gate              verdict, text, metric, margin, head_from, seeds, seeds_missing, tail, head:
                       {users, base, change, low, high, p, verdict, users_to_decide, seeds_to_decide}
 

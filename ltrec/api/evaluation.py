@@ -15,7 +15,7 @@ from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.comparison.compare import Comparison
 from ltrec.evaluation.comparison.verdict import Gate
 from ltrec.evaluation.memory.words import KEY as MEMORY
-from ltrec.evaluation.summary import Summary
+from ltrec.evaluation.summary import GroupSummary, Summary
 from ltrec.evaluation.table import EvalTable
 
 
@@ -56,8 +56,9 @@ class EvaluatedRun:
             "run": str(self.path),
             "model": model,
             "memory": self.table.source.get(MEMORY),
-            "groups": groups_of(own),
-            "baselines": {name: groups_of(summary) for name, summary in others},
+            "groups": groups_of(own.groups),
+            "targets": groups_of(own.targets),
+            "baselines": {name: groups_of({**summary.groups, **summary.targets}) for name, summary in others},
         }
 
 
@@ -99,11 +100,11 @@ class Evaluation:
         }
 
 
-def groups_of(summary: Summary) -> dict[str, Any]:
+def groups_of(groups: Mapping[str, GroupSummary]) -> dict[str, Any]:
     """Metrics of each group of users with their intervals, as JSON."""
     return {
         key: {"users": group.users, **{name: _numbers(asdict(value)) for name, value in group.metrics.items()}}
-        for key, group in summary.groups.items()
+        for key, group in groups.items()
     }
 
 

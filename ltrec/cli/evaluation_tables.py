@@ -76,20 +76,22 @@ def print_gate(gate: Gate, screen: Screen) -> None:
 
 
 def group_table(summary: Summary, without: Collection[str] = ()) -> Table:
-    """One row per group of users: the headline metric with its 95 % interval, others at its cutoff beside it."""
+    """One row per group of users, by themselves and by their target: the headline metric with its 95 % interval, others at its
+    cutoff beside it."""
     k, headline = _cutoff(summary), summary.headline
     more = unusual(summary.groups["all"].metrics, k)
     names = [name for name in (COUNT, f"hr@{k}", headline, f"mrr@{k}", "auc", *more) if name not in without]
     title = f"{shortened(summary.name, 40)}, {summary.protocol.split} split"
     table = _table(title, ["users", *(name if name == COUNT else metric_name(name) for name in names)])
-    for key, group in summary.groups.items():
+    last = list(summary.groups)[-1]
+    for key, group in {**summary.groups, **summary.targets}.items():
         cells = {
             COUNT: f"{group.users:,}",
             headline: estimate(group.metrics[headline]),
             "auc": number(group.metrics["auc"].mean, 3),
         }
         cells |= {name: number(group.metrics[name].mean) for name in names if name not in cells}
-        table.add_row(group.label, *(cells[name] for name in names), end_section=key in ("all", "head"))
+        table.add_row(group.label, *(cells[name] for name in names), end_section=key in ("all", "head", last))
     return table
 
 
@@ -111,7 +113,7 @@ def protocol_line(summary: Summary) -> str:
     repeats = "" if math.isnan(summary.repeat_share) else f", {summary.repeat_share:.1%} of the targets are repeats"
     rivals = "" if math.isnan(summary.rivals) else f", {summary.rivals:,.0f} rivals on average"
     return (
-        f"{protocol.candidates} ranking, {seen}, ties {protocol.ties}{rivals}{repeats}; "
+        f"{protocol.ranking}, {seen}, ties {protocol.ties}{rivals}{repeats}; "
         f"brackets: 95 % bootstrap over users; data {protocol.manifest[:12]}"
     )
 
@@ -130,12 +132,13 @@ def comparison_table(comparison: Comparison, without: Collection[str] = ()) -> T
         ["users", *itertools.compress(names, shown)],
     )
     table.columns[0].no_wrap = True
-    for key, group in comparison.groups.items():
+    last = list(comparison.groups)[-1]
+    for key, group in {**comparison.groups, **comparison.targets}.items():
         if (found := group.metrics.get(headline)) is None:
             continue
         cells = [f"{group.users:,}", *_difference(found)]
         label = group.label.partition(" (")[0]
-        table.add_row(label, *itertools.compress(cells, shown), end_section=key in ("all", "head"))
+        table.add_row(label, *itertools.compress(cells, shown), end_section=key in ("all", "head", last))
     return table
 
 

@@ -41,6 +41,11 @@ class ItemCatalogue:
         """V."""
         return sum(self.items)
 
+    @property
+    def num_seen(self) -> int:
+        """Items with training events: ids 1 to this."""
+        return sum(items for count, items in zip(self.counts, self.items, strict=True) if count)
+
     def count_of(self, items: Ints) -> npt.NDArray[np.int64]:
         """Training count of each item id (1..V). Shape kept."""
         step = np.searchsorted(np.cumsum(self.items), items, side="left")

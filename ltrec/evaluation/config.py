@@ -15,8 +15,9 @@ class EvaluationConfig:
 
     filter_seen: bool = True
     """Leave out items of the user's history; the target itself always stays in. Switch it off for data where repeats matter."""
-    candidates: Literal["full", "sampled"] = "full"
-    """Whom the target must beat: `full` = every item, `sampled` = a few uniform draws (results are labelled as such)."""
+    candidates: Literal["full", "all", "seen", "sampled"] = "full"
+    """Whom the target must beat: `full` or `all` = every item, `seen` = items with training events (other targets are counted
+    and left out), `sampled` = a few uniform draws (results are labelled as such)."""
     sampled_negatives: Annotated[int, Between(1, 1_000_000)] = 100
     """Draws per user when `candidates` is `sampled`."""
     top_k: Annotated[int, Between(1, 32_767)] = 50
@@ -43,6 +44,8 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.candidates == "all":  # two words for one thing; files and comparisons know the first
+            object.__setattr__(self, "candidates", "full")
         for name in ("cutoffs", "item_shares"):
             values = list(getattr(self, name))
             if not values or values != sorted(set(values)):

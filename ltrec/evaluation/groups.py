@@ -1,10 +1,11 @@
-"""Groups of users that are reported on: everyone, tail and head, the activity strata, and users unseen in training (two kinds).
+"""Groups of users that are reported on: everyone, tail and head, the activity strata, and users who are apart (three kinds).
 
 all      users with a history            = the strata + new
 tail     trained users below the head cut      head  the others
 stratum=i                                      by training events, as in training
 new      users with a history who were kept out of training (their stratum is none)
 cold     users without any history: ranked by popularity, never part of `all`
+outside  users whose target is no candidate (`evaluation.candidates=seen`): last, never part of `all`
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Group:
 
 
 def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
-    """The groups in the order of a report; `new` and `cold` only where there are any.
+    """The groups in the order of a report; `new`, `cold` and `outside` only where there are any.
 
     Args:
         table: the users.
@@ -45,7 +46,7 @@ def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
     """
     cut = strata_of(table, head_from).head_from
     stratum, activity = table.column(c.STRATUM), table.column(c.ACTIVITY)
-    warm = table.column(HISTORY_LENGTH) > 0
+    warm, outside = warm_users(table), table.outside()
     trained = warm & (stratum >= 0)
     fixed = [
         Group("all", "all users", warm),
@@ -55,9 +56,15 @@ def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
     ]
     unseen = [
         Group("new", "new users (not in training)", warm & (stratum < 0)),
-        Group("cold", "cold users (no history)", ~warm),
+        Group("cold", "cold users (no history)", ~warm & ~outside),
+        Group("outside", "target no candidate (not in training)", outside),
     ]
     return [*fixed, *(g for g in unseen if g.users)]
+
+
+def warm_users(table: EvalTable) -> Mask:
+    """Users with a history, whose target is a candidate: those of `all`."""
+    return (table.column(HISTORY_LENGTH) > 0) & ~table.outside()
 
 
 def strata_of(table: EvalTable, head_from: int | None = None) -> Strata:
@@ -65,7 +72,11 @@ def strata_of(table: EvalTable, head_from: int | None = None) -> Strata:
     return table.strata if head_from is None else replace(table.strata, head_from=head_from)
 
 
+APART = ("new", "cold", "outside")
+"""Groups that no stratum holds."""
+
+
 def place_of(key: str) -> tuple[int, int]:
     """Where a group stands in the order of a report, as something to sort by."""
     name, _, number = key.partition("=")
-    return ("all", "tail", "head", "stratum", "new", "cold").index(name), int(number or 0)
+    return ("all", "tail", "head", "stratum", *APART).index(name), int(number or 0)

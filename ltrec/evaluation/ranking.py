@@ -3,8 +3,9 @@
     rank = 1 + number of *other* candidates whose score is at least the target's
 
 so ties count against the target: a scorer that gives everything the same score is last, not lucky. Items of the history are no
-candidates when `filter_seen` is on; the target always is, also when the user met it before (such repeats are marked).
-Ranks are integers of one fixed chunk of users, so they do not depend on how many processes share the chunks.
+candidates when `filter_seen` is on; the target always is, also when the user met it before (such repeats are marked). Where
+only the first items are candidates (those with training events: ids fall with the training count), a target beyond them is
+last, and marked. Ranks are integers of one fixed chunk of users, so they do not depend on how many processes share the chunks.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class ChunkResult:
         rank: 1 = best, int32.
         candidates: items ranked, the target among them.
         repeat: the target is in the history.
+        outside: the target is no candidate.
         top_items: recommendations end to end, best first; never padding, never a filtered item.
         top_lengths: recommendations per row.
     """
@@ -74,12 +76,19 @@ class ChunkResult:
     rank: npt.NDArray[np.int32]
     candidates: npt.NDArray[np.int32]
     repeat: npt.NDArray[np.bool_]
+    outside: npt.NDArray[np.bool_]
     top_items: npt.NDArray[np.int32]
     top_lengths: npt.NDArray[np.int64]
 
 
 def rank_chunk(
-    scores_BV: Tensor, chunk: HistoryChunk, *, filter_seen: bool, top_k: int = 0, negatives: Negatives | None = None
+    scores_BV: Tensor,
+    chunk: HistoryChunk,
+    *,
+    filter_seen: bool,
+    top_k: int = 0,
+    negatives: Negatives | None = None,
+    items: int | None = None,
 ) -> ChunkResult:
     """Rank every row's target.
 
@@ -89,35 +98,38 @@ def rank_chunk(
         filter_seen: leave out items of the untruncated history.
         top_k: recommendations wanted, 0 = none.
         negatives: rank among sampled items only; the recommendations are still taken from all.
+        items: how many items are candidates, from the first on; None = all.
 
     Raises:
         UserError: on a score that is not a number, naming chunk and user.
     """
-    scores_BV = scores_BV.detach()
+    scores_BV = scores_BV.detach()[:, : None if items is None else items + 1]
+    outside_B = chunk.target_B >= scores_BV.shape[1]
     if scores_BV.dtype in (torch.bfloat16, torch.float16):
         scores_BV = scores_BV.float()
     scores_BV[:, 0] = -torch.inf
     _refuse_nan(scores_BV, chunk)
     seen = _seen_pairs(chunk, scores_BV)
-    target_B = chunk.target_B.to(scores_BV.device)
+    target_B = chunk.target_B.masked_fill(outside_B, 0).to(scores_BV.device)
     target_score_B1 = scores_BV.gather(1, target_B[:, None])
     if filter_seen:
         mask_seen(scores_BV, seen.item_S, chunk.seen_offsets.to(scores_BV.device), target_B)
     if negatives is None:
         rank_B = _count_at_least(scores_BV, target_score_B1)
         candidates_B = np.full(len(rank_B), scores_BV.shape[1] - 1, dtype=np.int64) - (seen.others_B if filter_seen else 0)
+        candidates_B = np.maximum(candidates_B, 1)  # a target that is none, and nothing left to rank
     else:
         rank_B, candidates_B = _rank_sampled(scores_BV, target_score_B1, target_B, chunk, negatives, seen if filter_seen else None)
-    items, lengths_B = _top_lists(scores_BV, top_k)
+    top, lengths_B = _top_lists(scores_BV, top_k)
     # A target at -inf ties with every filtered item; it is last of the candidates, no worse.
-    return ChunkResult(
-        np.minimum(rank_B, candidates_B).astype(np.int32), candidates_B.astype(np.int32), seen.repeat_B, items, lengths_B
-    )
+    last_B = np.minimum(rank_B, candidates_B)
+    return ChunkResult(last_B.astype(np.int32), candidates_B.astype(np.int32), seen.repeat_B, outside_B.numpy(), top, lengths_B)
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Seen items as (row, item) pairs; per row, how many distinct ones are not the target, and whether the target is one."""
+    """Seen items as (row, item) pairs, 0 for one that is no candidate; per row, how many distinct candidates among them are not the
+    target, and whether the target is one of them."""
 
     row_S: Tensor
     item_S: Tensor
@@ -129,12 +141,14 @@ def _seen_pairs(chunk: HistoryChunk, scores_BV: Tensor) -> _Seen:
     rows, width = scores_BV.shape
     lengths = chunk.seen_offsets.diff()
     row_S = torch.repeat_interleave(torch.arange(rows), lengths)
-    distinct = torch.unique(row_S * width + chunk.seen_T)
-    row_D, item_D = distinct // width, distinct % width
+    span = max(width, int(max(chunk.seen_T.max(), chunk.target_B.max())) + 1) if lengths.any() else width
+    distinct = torch.unique(row_S * span + chunk.seen_T)
+    row_D, item_D = distinct // span, distinct % span
     is_target_D = item_D == chunk.target_B[row_D]
-    others_B = torch.bincount(row_D[~is_target_D], minlength=rows)
+    others_B = torch.bincount(row_D[~is_target_D & (item_D < width)], minlength=rows)
     repeat_B = torch.bincount(row_D[is_target_D], minlength=rows) > 0
-    return _Seen(row_S.to(scores_BV.device), chunk.seen_T.to(scores_BV.device), others_B.numpy(), repeat_B.numpy())
+    item_S = chunk.seen_T.masked_fill(chunk.seen_T >= width, 0)
+    return _Seen(row_S.to(scores_BV.device), item_S.to(scores_BV.device), others_B.numpy(), repeat_B.numpy())
 
 
 def _refuse_nan(scores_BV: Tensor, chunk: HistoryChunk) -> None:
@@ -187,6 +201,7 @@ def rank_split(
     filter_seen: bool,
     top_k: int,
     negatives: Negatives | None = None,
+    seen_only: bool = False,
 ) -> Iterator[RankedRows]:
     """Rank the given parts of a split, one after the other. Users without history are ranked by popularity, whatever the scorer.
 
@@ -198,14 +213,16 @@ def rank_split(
         filter_seen: leave out items of the history.
         top_k: recommendations kept per user.
         negatives: see `rank_chunk`.
+        seen_only: items without training events are no candidates.
     """
     catalogue, by_popularity = ItemCatalogue.of(train_count), popularity(train_count)
+    items = catalogue.num_seen if seen_only else None
     for index in parts:
         warm = index < len(histories)
         chunk = histories.chunk(index) if warm else histories.cold_chunk(index - len(histories))
         with torch.inference_mode():
             scores_BV = (score if warm else by_popularity)(chunk)
-            result = rank_chunk(scores_BV, chunk, filter_seen=filter_seen, top_k=top_k, negatives=negatives)
+            result = rank_chunk(scores_BV, chunk, filter_seen=filter_seen, top_k=top_k, negatives=negatives, items=items)
         yield RankedRows(index, _rows(chunk, result, catalogue))
 
 

@@ -13,7 +13,7 @@ from ltrec.data.reach import BEYOND, KNOWN, ONE_LINK, REPEAT, TWO_LINKS
 from ltrec.evaluation.comparison.pairing import seeds_of_one
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.estimates import Estimate, measure
-from ltrec.evaluation.groups import groups
+from ltrec.evaluation.groups import APART, groups
 from ltrec.evaluation.metrics import nearest_cutoff
 from ltrec.evaluation.table import REACH, EvalTable
 
@@ -77,7 +77,7 @@ def summarise_reach(tables: Sequence[EvalTable], config: EvaluationConfig) -> Re
         return None
     metric = f"ndcg@{nearest_cutoff(config.cutoffs)}"
     measured, found = measure(runs, config), {}
-    for group in (part for part in parts if part.key not in ("new", "cold")):
+    for group in (part for part in parts if part.key not in APART):
         masks = [group.mask_N & (distance_N == distance) for distance in KNOWN]
         metrics = tuple(measured.estimates(mask_N, [metric])[metric] for mask_N in masks)
         found[group.key] = ReachGroup(group.key, group.label, tuple(int(mask_N.sum()) for mask_N in masks), metrics)

@@ -1,7 +1,8 @@
 """The summary of a scorer: every metric for every group of users with its interval, and the user x item grid.
 
-Groups are those of `groups`; an interval is a 95 % bootstrap interval over the group's users. The grid crosses activity strata with
-the popularity of the target item, since a tail user may be a tail user who wants a popular item.
+Groups are those of `groups`, and by target those of `targets`; an interval is a 95 % bootstrap interval over the group's users.
+The grid crosses activity strata with the popularity of the target item, since a tail user may be a tail user who wants a
+popular item.
 
 Means and intervals are those of `estimates`; of several training seeds each mean has its spread beside it.
 """
@@ -25,6 +26,7 @@ from ltrec.evaluation.groups import Group, groups
 from ltrec.evaluation.lists import list_metrics
 from ltrec.evaluation.metrics import nearest_cutoff
 from ltrec.evaluation.table import NUM_CANDIDATES, REPEAT, TARGET_COUNT, EvalTable, Protocol
+from ltrec.evaluation.targets import class_strata, target_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class GroupSummary:
     """One group of users.
 
     Attributes:
-        key: ``all``, ``tail``, ``head``, ``stratum=0``, ..., ``new``, ``cold``.
+        key: ``all``, ``tail``, ``head``, ``stratum=0``, ..., ``new``, ``cold``, ``outside``; by target ``item=new``, ``item=tail``,
+            ``item=head``.
         label: for people.
         users: how many.
         metrics: by name (``ndcg@10``, ...).
@@ -56,6 +59,7 @@ class Grid:
         metric: what the cells hold.
         rows: strata by training events of the user, least active first [K].
         columns: classes by training events of the item, rarest first [P].
+        strata: of the items in each of them: new, tail or head [P].
         users_KP: users per cell.
         mean_KP, low_KP, high_KP: the metric and its 95 % interval; NaN where there are no users.
     """
@@ -63,6 +67,7 @@ class Grid:
     metric: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
+    strata: tuple[str, ...]
     users_KP: npt.NDArray[np.int64]
     mean_KP: npt.NDArray[np.float64]
     low_KP: npt.NDArray[np.float64]
@@ -84,6 +89,7 @@ class Summary:
         name: the scorer, or the method whose seeds these are.
         protocol: what makes the numbers comparable.
         groups: by key, in the order of a report.
+        targets: users by their target, by key.
         grid: of the headline metric.
         headline: the metric to look at first, ``ndcg@10`` unless 10 is no cutoff.
         repeat_share: share of users (with a history) whose target was in it; NaN without users.
@@ -94,6 +100,7 @@ class Summary:
     name: str
     protocol: Protocol
     groups: dict[str, GroupSummary]
+    targets: dict[str, GroupSummary]
     grid: Grid
     headline: str
     repeat_share: float
@@ -137,6 +144,7 @@ def summarise(tables: EvalTable | Sequence[EvalTable], config: EvaluationConfig 
         name=common_name([table.name for table in runs]),
         protocol=first.protocol,
         groups={g.key: _summarise_group(runs, g, measured) for g in parts},
+        targets={g.key: _summarise_group(runs, g, measured) for g in target_groups(first, config.item_shares)},
         grid=_grid(first, headline, measured),
         headline=headline,
         repeat_share=float(first.column(REPEAT)[warm].mean()) if warm.any() else math.nan,
@@ -159,6 +167,7 @@ def _summarise_group(runs: Sequence[EvalTable], group: Group, measured: Measured
 def _grid(table: EvalTable, metric: str, measured: Measured) -> Grid:
     config, rows = measured.config, table.strata.names()
     columns = table.catalogue.class_names(config.item_shares)
+    strata = class_strata(table.catalogue, config.item_shares)
     class_N = table.catalogue.class_of(table.column(TARGET_COUNT), config.item_shares)
     stratum_N, warm_N = table.column(c.STRATUM), groups(table, config.head_from)[0].mask_N
     shape = (len(rows), len(columns))
@@ -168,7 +177,7 @@ def _grid(table: EvalTable, metric: str, measured: Measured) -> Grid:
         users_KP[k, p] = int(mask_N.sum())
         estimate = measured.estimates(mask_N, [metric])[metric]
         estimate_KP3[k, p] = estimate.mean, estimate.low, estimate.high
-    return Grid(metric, rows, columns, users_KP, estimate_KP3[..., 0], estimate_KP3[..., 1], estimate_KP3[..., 2])
+    return Grid(metric, rows, columns, strata, users_KP, estimate_KP3[..., 0], estimate_KP3[..., 1], estimate_KP3[..., 2])
 
 
 def _without_nan(value: Any) -> Any:

@@ -55,6 +55,8 @@ VERSION = 3
 _SCHEMAS = {2: TABLE_SCHEMA.remove(TABLE_SCHEMA.get_field_index(REACH)), VERSION: TABLE_SCHEMA}
 """Version 2 is read as a table whose reach is not known: it is of a data set without, for with reach its digest is another."""
 _META = b"ltrec.evaluation"
+FULL, SEEN = "full", "seen"
+"""Candidates: every item; items with training events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Protocol:
     Attributes:
         manifest: digest of the prepared data (and with it the source, filters, tie-break, split cuts and strata).
         split: ``valid`` or ``test``.
-        candidates: ``full``, or a phrase that begins with ``sampled``.
+        candidates: ``full``, ``seen`` (items with training events), or a phrase that begins with ``sampled``.
         filter_seen: whether items of the history were left out.
         ties: how equal scores are ranked; ``pessimistic`` puts the target last among its equals.
         version: of the table's format.
@@ -76,6 +78,11 @@ class Protocol:
     filter_seen: bool = True
     ties: str = "pessimistic"
     version: int = VERSION
+
+    @property
+    def ranking(self) -> str:
+        """What was ranked, in words."""
+        return "ranking of items with training events" if self.candidates == SEEN else f"{self.candidates} ranking"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,12 @@ class EvalTable:
     def column(self, name: str) -> npt.NDArray[Any]:
         """A flat column as an array [N]."""
         return np.asarray(self.rows.column(name).to_numpy())
+
+    def outside(self) -> npt.NDArray[np.bool_]:
+        """Users whose target is no candidate, for training never saw it: they stand last, and count in no mean [N]."""
+        if self.protocol.candidates != SEEN:
+            return np.zeros(self.num_users, dtype=np.bool_)
+        return np.asarray(self.column(TARGET_COUNT) == 0)
 
     def top_items(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """All recommendations end to end, and how many each user has [N]."""

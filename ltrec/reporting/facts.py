@@ -10,7 +10,7 @@ from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups import strata_of
 from ltrec.evaluation.memory.words import memory_line
 from ltrec.evaluation.summary import Summary
-from ltrec.evaluation.table import EvalTable
+from ltrec.evaluation.table import FULL, SEEN, EvalTable
 from ltrec.evaluation.training_facts import ranked_line
 from ltrec.reporting.method import Method
 
@@ -24,7 +24,8 @@ def protocol_facts(summary: Summary, method: Method, config: EvaluationConfig) -
     protocol, data, tables = summary.protocol, _of(method.runs[0].provenance, "data"), method.tables(summary.protocol.split)
     table = tables[0]
     strata = ", ".join(f"{name}: {users:,}" for name, users in zip(table.strata.names(), table.strata.users, strict=True))
-    candidates = "every item of the catalogue" if protocol.candidates == "full" else protocol.candidates
+    words = {FULL: "every item of the catalogue", SEEN: "items with training events"}
+    candidates = words.get(protocol.candidates, protocol.candidates)
     seeds = [seed for seed in summary.seeds if seed is not None]
     over = "users and seeds" if len(summary.seeds) > 1 else "users"
     return (

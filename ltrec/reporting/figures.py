@@ -43,7 +43,8 @@ def grid_panel(summary: Summary) -> Panel:
     grid = summary.grid
     if not grid.users_KP.any():
         return missing("No evaluated user belongs to a stratum.")
-    return shown(popularity_grid(metric_name(grid.metric), grid.rows, grid.columns, grid.mean_KP, grid.users_KP))
+    columns = [f"{name}\n{stratum}" for name, stratum in zip(grid.columns, grid.strata, strict=True)]
+    return shown(popularity_grid(metric_name(grid.metric), grid.rows, columns, grid.mean_KP, grid.users_KP))
 
 
 def loss_panel(histories: SeedHistories | None, strata_names: tuple[str, ...]) -> Panel:

@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 
 from ltrec.evaluation.estimates import Estimate
+from ltrec.evaluation.groups import APART
 from ltrec.evaluation.metrics import metric_name, unusual
 from ltrec.evaluation.summary import GroupSummary, Summary
+from ltrec.evaluation.targets import ITEM_STRATA
 from ltrec.reporting.view import Cell, Table, TableRow
 from ltrec.reporting.words import capital, number, seen_items, span, spread_words
 
@@ -24,9 +26,9 @@ def group_table(summary: Summary, baselines: Mapping[str, Summary]) -> Table:
     cutoff = summary.headline.partition("@")[2]
     metrics = (summary.headline, f"hr@{cutoff}", "auc", *unusual(summary.groups["all"].metrics, cutoff))
     rows = []
-    for key, group in summary.groups.items():
+    for key, group in {**summary.groups, **summary.targets}.items():
         cells = [Cell(f"{group.users:,}"), *(estimate_cell(group.metrics[m]) for m in metrics)]
-        cells += [Cell(_cell(floor.groups.get(key), summary.headline).value) for floor in baselines.values()]
+        cells += [Cell(_cell({**floor.groups, **floor.targets}.get(key), summary.headline).value) for floor in baselines.values()]
         rows.append(_group_row(key, group, tuple(cells)))
     floors = (f"{capital(name)} {metric_name(summary.headline)}{_other_filter(s, summary)}" for name, s in baselines.items())
     columns = ("", "Users", *(metric_name(m) for m in metrics), *floors)
@@ -35,7 +37,7 @@ def group_table(summary: Summary, baselines: Mapping[str, Summary]) -> Table:
 
 def full_table(summary: Summary) -> Table:
     """Every metric (rows) of every group (columns). Recall@k is left out: with one target it is HR@k."""
-    groups = list(summary.groups.values())
+    groups = [*summary.groups.values(), *summary.targets.values()]
     names = [m for m in groups[0].metrics if not m.startswith("recall@")]
     rows = [TableRow(metric_name(m), tuple(estimate_cell(g.metrics[m]) for g in groups)) for m in names]
     lists = [TableRow(metric_name(m), tuple(_list_cell(m, g) for g in groups), rule=not i) for i, m in enumerate(groups[0].lists)]
@@ -57,9 +59,9 @@ def coverage_table(summary: Summary, baselines: Mapping[str, Summary]) -> Table:
 def side_by_side(summaries: Mapping[str, Summary]) -> Table:
     """Several methods, or the seeds of one, a column each, by the first one's headline metric."""
     first = next(iter(summaries.values()))
-    groups = {key: group for key, group in first.groups.items() if key != "cold"}
+    groups = {key: group for key, group in {**first.groups, **first.targets}.items() if key not in ("cold", "outside")}
     rows = [
-        _group_row(key, group, tuple(_cell(s.groups.get(key), first.headline) for s in summaries.values()))
+        _group_row(key, group, tuple(_cell({**s.groups, **s.targets}.get(key), first.headline) for s in summaries.values()))
         for key, group in groups.items()
     ]
     return Table(f"{metric_name(first.headline)}. {small_print(first)}", ("", *summaries), tuple(rows))
@@ -88,7 +90,7 @@ def _cell(group: GroupSummary | None, metric: str) -> Cell:
 
 def _group_row(key: str, group: GroupSummary, cells: tuple[Cell, ...]) -> TableRow:
     accent = key if key in ("tail", "head") else ""
-    return TableRow(capital(group.label), cells, accent=accent, rule=key in ("stratum=0", "new", "cold"))
+    return TableRow(capital(group.label), cells, accent=accent, rule=key in ("stratum=0", *APART, *ITEM_STRATA[:2]))
 
 
 def _list_cell(key: str, group: GroupSummary) -> Cell:

@@ -13,6 +13,7 @@ from ltrec.evaluation.comparison.gate_words import sentences
 from ltrec.evaluation.estimates import Estimate
 from ltrec.evaluation.metrics import metric_name
 from ltrec.evaluation.results import Against
+from ltrec.evaluation.targets import ITEM_STRATA
 from ltrec.reporting.plots.compare import ForestRow, forest
 from ltrec.reporting.plots.strata import positions
 from ltrec.reporting.view import Cell, Panel, Table, TableRow, missing, shown
@@ -48,7 +49,7 @@ def differences_table(it: Against) -> Table:
         cells.append(Cell(DASH if math.isnan(d.relative) else f"{d.relative:+.1%}"))
         cells += [Cell(number(d.seed_spread))] if several else []
         accent = group.key if group.key in ("tail", "head") else ""
-        rows.append(TableRow(capital(group.label), tuple(cells), accent=accent, rule=group.key == "stratum=0"))
+        rows.append(TableRow(capital(group.label), tuple(cells), accent=accent, rule=group.key in ("stratum=0", *ITEM_STRATA[:2])))
     columns = ("", "Users", capital(it.name), capital(it.mine), "Change", "Relative", *(["Spread over seeds"] if several else []))
     return Table(f"{metric_name(it.metric)}. Small print: 95 % intervals over {it.over()}.", columns, tuple(rows))
 
@@ -63,7 +64,8 @@ def pairing_note(it: Against) -> str:
 
 def _groups(it: Against) -> list[GroupComparison]:
     """Those with users; every scorer offers cold users the same items."""
-    return [group for group in it.found.groups.values() if group.users and group.key != "cold"]
+    everyone = {**it.found.groups, **it.found.targets}
+    return [group for group in everyone.values() if group.users and group.key not in ("cold", "outside")]
 
 
 def _mark(group: GroupComparison, metric: str, where: Mapping[str, str]) -> ForestRow:

@@ -119,6 +119,7 @@ def cold_users(summary: Summary) -> tuple[str, ...]:
     explained = {
         "new": "were kept out of training but have a history; they belong to no stratum and count in the line of all users",
         "cold": "had no history before the target and could be offered only the most popular items; this counts in no other figure",
+        "outside": "wanted an item that training never saw, which is no candidate here; they count in no other figure",
     }
     found = [(summary.groups[key], words) for key, words in explained.items() if key in summary.groups]
     said = [
@@ -155,7 +156,7 @@ def limits(summary: Summary | None, seeds: int) -> tuple[str, ...]:
         )
     ]
     if summary is not None:
-        if summary.protocol.candidates != "full":
+        if summary.protocol.candidates.startswith("sampled"):
             said.insert(0, f"Targets were ranked among a {summary.protocol.candidates} set of items: the numbers are too high.")
         said.append("Intervals stand for one group each. With many strata, one of them is expected to look unusual by chance.")
         said.append("Each user has one target, so Recall@k equals HR@k, and a good second choice counts as a miss.")

@@ -30,19 +30,23 @@ class Validator:
         filter_seen: leave out items of the history.
         monitor: ``val/KEY`` or ``val/KEY/GROUP``; KEY is a registered metric at any list length, such as ``mrr`` or ``recall@20``.
         more: names of `METRICS` to measure besides, at 10 or over the whole ranking.
+        items: how many items are candidates, from the first on; None = all. Users who wanted others are left out.
     """
 
-    def __init__(self, strata: Strata, *, filter_seen: bool, monitor: str, more: Sequence[str] = ()) -> None:
-        self.strata, self.filter_seen, self.monitor = strata, filter_seen, monitor
+    def __init__(
+        self, strata: Strata, *, filter_seen: bool, monitor: str, more: Sequence[str] = (), items: int | None = None
+    ) -> None:
+        self.strata, self.filter_seen, self.monitor, self.items = strata, filter_seen, monitor, items
         named = [key for name in more for key in METRICS[name].keys([10])]
         self.keys = list(dict.fromkeys([*ALWAYS, *named, *_monitored(monitor)]))
         self._parts: list[Ranked] = []
 
     def add(self, scores_BV: Tensor, chunk: HistoryChunk) -> None:
         """Rank one chunk's targets; scores [B, V+1]."""
-        result = rank_chunk(scores_BV.float(), chunk, filter_seen=self.filter_seen, top_k=0)
-        stratum = chunk.stratum_B.numpy()
-        self._parts.append((chunk.index, result.rank, result.candidates, stratum, chunk.activity_B.numpy()))
+        result = rank_chunk(scores_BV.float(), chunk, filter_seen=self.filter_seen, top_k=0, items=self.items)
+        measured = (result.rank, result.candidates, chunk.stratum_B.numpy(), chunk.activity_B.numpy())
+        rank, candidates, stratum, activity = (value_B[~result.outside] for value_B in measured)
+        self._parts.append((chunk.index, rank, candidates, stratum, activity))
 
     def finish(self) -> dict[str, float]:
         """Metrics over all ranks' chunks; empty when no user has a validation target."""

@@ -18,11 +18,13 @@ import numpy.typing as npt
 from ltrec.evaluation.comparison.pairing import Floats, Paired, pair
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.estimates import Estimate, seed_spread
-from ltrec.evaluation.groups import groups, place_of
+from ltrec.evaluation.groups import Group, groups, place_of
 from ltrec.evaluation.metrics import METRICS, nearest_cutoff
 from ltrec.evaluation.statistics.bootstrap import interval
 from ltrec.evaluation.statistics.seeds import resampled
 from ltrec.evaluation.table import EvalTable, Protocol
+from ltrec.evaluation.targets import ITEM_STRATA as TARGET_GROUPS
+from ltrec.evaluation.targets import target_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +65,14 @@ class GroupComparison:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The other scorer against the base, by group, in the order of a report."""
+    """The other scorer against the base, by group, in the order of a report; `targets`: of users by their target."""
 
     base: str
     other: str
     protocol: Protocol
     seeds: tuple[int | None, ...]
     groups: dict[str, GroupComparison]
+    targets: dict[str, GroupComparison]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values only; NaN becomes null."""
@@ -80,7 +83,8 @@ class Comparison:
         """What `to_dict` gave, after a journey through JSON, which may have changed the order of the groups."""
         ordered = sorted(values["groups"].values(), key=lambda group: place_of(group["key"]))
         found = {group["key"]: _group_from(group) for group in ordered}
-        return Comparison(values["base"], values["other"], Protocol(**values["protocol"]), tuple(values["seeds"]), found)
+        targets = {key: _group_from(values["targets"][key]) for key in TARGET_GROUPS if key in values["targets"]}
+        return Comparison(values["base"], values["other"], Protocol(**values["protocol"]), tuple(values["seeds"]), found, targets)
 
 
 def compare(
@@ -114,13 +118,17 @@ def default_metrics(config: EvaluationConfig) -> list[str]:
 
 def compared(paired: Paired, config: EvaluationConfig, metrics: Sequence[str]) -> Comparison:
     """`compare`, of runs that are paired already."""
-    values, found = {name: paired.values(name) for name in metrics}, {}
-    for group in groups(paired.base[0], config.head_from):
+    values, table = {name: paired.values(name) for name in metrics}, paired.base[0]
+
+    def compared_in(group: Group) -> GroupComparison:
         shown = metrics if group.users else ()
         differences = {name: difference(*values[name], group.mask_N, config) for name in shown}
-        found[group.key] = GroupComparison(group.key, group.label, group.users, differences)
+        return GroupComparison(group.key, group.label, group.users, differences)
+
+    found = {group.key: compared_in(group) for group in groups(table, config.head_from)}
+    targets = {group.key: compared_in(group) for group in target_groups(table, config.item_shares)}
     base, other = paired.names
-    return Comparison(base, other, paired.base[0].protocol, paired.seeds, found)
+    return Comparison(base, other, table.protocol, paired.seeds, found, targets)
 
 
 def difference(base_SN: Floats, other_SN: Floats, mask_N: npt.NDArray[np.bool_], config: EvaluationConfig) -> Difference:

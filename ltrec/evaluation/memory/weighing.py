@@ -82,7 +82,9 @@ class Ranked:
     stratum_B: npt.NDArray[np.int64]
 
 
-def rank_by_weight(memory: Memory, network: Score, chunks: Iterable[HistoryChunk], grid: Sequence[float]) -> Iterator[Ranked]:
+def rank_by_weight(
+    memory: Memory, network: Score, chunks: Iterable[HistoryChunk], grid: Sequence[float], items: int | None = None
+) -> Iterator[Ranked]:
     """Rank every user's target under each weight of the grid, as `evaluate` would; the network scores once.
 
     Args:
@@ -90,6 +92,7 @@ def rank_by_weight(memory: Memory, network: Score, chunks: Iterable[HistoryChunk
         network: users -> scores.
         chunks: users with a history and a target.
         grid: the weights.
+        items: how many items are candidates, from the first on; None = all. Users who wanted others are left out.
     """
     for chunk in chunks:
         with torch.inference_mode():
@@ -97,8 +100,10 @@ def rank_by_weight(memory: Memory, network: Score, chunks: Iterable[HistoryChunk
             about, ranks = memory.about(chunk, scores_BV), []
             for weight in grid:
                 weight_B = torch.full((len(scores_BV),), weight, dtype=torch.float64, device=scores_BV.device)
-                ranks.append(rank_chunk(blend(scores_BV, about, weight_B), chunk, filter_seen=memory.filter_seen).rank)
-        yield Ranked(chunk.index, np.stack(ranks), chunk.batch.stratum_B.numpy())
+                blended_BV = blend(scores_BV, about, weight_B)
+                ranks.append(rank_chunk(blended_BV, chunk, filter_seen=memory.filter_seen, items=items))
+        kept_B = ~ranks[0].outside
+        yield Ranked(chunk.index, np.stack([ranked.rank[kept_B] for ranked in ranks]), chunk.batch.stratum_B.numpy()[kept_B])
 
 
 def choose(

@@ -30,14 +30,15 @@ def popularity_grid(
     Args:
         metric: its name.
         row_names: strata, least active first [K].
-        column_names: popularity classes, rarest first [P].
+        column_names: popularity classes, rarest first [P]; a second line says whether its items are new, tail or head.
         value_KP: mean of the metric; anything where there are no users.
         users_KP: users per cell.
     """
+    classes = [column.replace("\n", ", ") for column in column_names]
     listed = "; ".join(
         f"{of_range(row, 'event')}, target {column}: {value_KP[k, p]:.3f} of {counted(int(users_KP[k, p]), 'user')}"
         for k, row in reversed(list(enumerate(row_names)))
-        for p, column in enumerate(column_names)
+        for p, column in enumerate(classes)
         if users_KP[k, p]
     )
     return render(

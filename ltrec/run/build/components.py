@@ -22,6 +22,7 @@ from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.distributed.alignment.tasks import num_trajectories
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.distributed.gradients_config import AlignedConfig
+from ltrec.evaluation.table import SEEN
 from ltrec.models.backbones import BACKBONES, Backbone, CandidateScorer, Encoder
 from ltrec.models.plugins import PLUGINS
 from ltrec.models.plugins.switch_config import SwitchConfig
@@ -170,7 +171,18 @@ def build_validator(config: RunConfig, data: Data) -> Validator:
     if head_from is not None:
         strata = dataclasses.replace(strata, head_from=head_from)
     evaluation = config.evaluation
-    return Validator(strata, filter_seen=evaluation.filter_seen, monitor=config.trainer.monitor, more=evaluation.metrics)
+    return Validator(
+        strata,
+        filter_seen=evaluation.filter_seen,
+        monitor=config.trainer.monitor,
+        more=evaluation.metrics,
+        items=seen_items(config, data),
+    )
+
+
+def seen_items(config: RunConfig, data: Data) -> int | None:
+    """How many items are candidates, from the first on, where those without training events are none; else None."""
+    return int((data.vocabulary.train_count > 0).sum()) if config.evaluation.candidates == SEEN else None
 
 
 def optimizer_of(config: RunConfig) -> Callable[[BackboneModule], torch.optim.Optimizer]:

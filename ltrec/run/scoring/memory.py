@@ -28,7 +28,8 @@ from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.evaluation.memory.scores import Memory
 from ltrec.evaluation.memory.weighing import WeightChoice, best_share, choose, rank_by_weight
 from ltrec.evaluation.memory.words import memory_facts, memory_words
-from ltrec.run.build.components import Data, build_histories
+from ltrec.evaluation.table import SEEN
+from ltrec.run.build.components import Data, build_histories, seen_items
 from ltrec.run.build.strata import strata_of
 from ltrec.run.process.processes import Processes, device_of
 from ltrec.run.scoring.memory_choices import find_choice, note_choice
@@ -73,6 +74,7 @@ def memory_of(
     made_for = _made_for(settings, filter_seen, sha, digest) | ({"weights": weights or AVERAGE} if config.trainer.ema else {})
     if similar is not None:
         made_for |= {"similar": similar.digest, "content_shares": list(settings.content_shares)}
+    made_for |= {"candidates": SEEN} if config.evaluation.candidates == SEEN else {}
     choice = by_first(lambda: find_choice(path, made_for, note))
     chosen = choice is None
     if choice is None:
@@ -147,7 +149,8 @@ def _choose(
     world, histories = current_world(), build_histories(config, data, "valid")
     mine = range(world.rank, len(histories) if choosing else 0, world.size)
     parts = []
-    for ranked in rank_by_weight(memory, network, (histories.chunk(index) for index in mine), settings.grid):
+    chunks = (histories.chunk(index) for index in mine)
+    for ranked in rank_by_weight(memory, network, chunks, settings.grid, seen_items(config, data)):
         parts.append(ranked)
         on_progress("weighing the memory", len(parts), len(mine))
     return choose(

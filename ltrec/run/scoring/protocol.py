@@ -15,7 +15,7 @@ def protocol_of(config: RunConfig, data: Data, split: str) -> Protocol:
     return Protocol(
         manifest=data.manifest.digest,
         split=split,
-        candidates="full" if negatives is None else negatives.phrase,
+        candidates=config.evaluation.candidates if negatives is None else negatives.phrase,
         filter_seen=config.evaluation.filter_seen,
     )
 

@@ -18,7 +18,7 @@ from ltrec.data.stream.reading.histories import Score, SplitHistories
 from ltrec.distributed.collectives import all_gather_parts, any_rank, current_world
 from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.ranking import num_parts, rank_split
-from ltrec.evaluation.table import EvalTable, Protocol, RankedRows, assemble
+from ltrec.evaluation.table import SEEN, EvalTable, Protocol, RankedRows, assemble
 from ltrec.evaluation.training_facts import KEY
 from ltrec.run.build.components import Data
 from ltrec.run.scoring.protocol import negatives_of
@@ -79,6 +79,7 @@ class RankingJob:
             filter_seen=self.protocol.filter_seen,
             top_k=config.evaluation.top_k,
             negatives=negatives_of(config),
+            seen_only=self.protocol.candidates == SEEN,
         )
         for part in ranked:
             parts.append(part)

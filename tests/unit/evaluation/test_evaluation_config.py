@@ -6,7 +6,7 @@ from ltrec.evaluation.config import EvaluationConfig
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"candidates": "sample"}, r"candidates must be one of full, sampled; got 'sample' \(did you mean 'sampled'\?\)"),
+        ({"candidates": "sample"}, r"must be one of full, all, seen, sampled; got 'sample' \(did you mean 'sampled'\?\)"),
         ({"cutoffs": (10, 5)}, "cutoffs must rise"),
         ({"cutoffs": ()}, "cutoffs must rise"),
         ({"cutoffs": (5, 100)}, "raise it to 100"),

@@ -1,0 +1,43 @@
+"""Users by what they wanted: how well items are served that are new, rare or popular, beside how well users are.
+
+item=new      targets without any training event: only what is known of the item besides its id can find them
+item=tail     targets with training events, but beyond the last cut of the popularity classes (`item_shares`)
+item=head     the others: with the usual cuts, the items that hold the first 80 % of the training events
+
+Targets that are no candidates (`evaluation.candidates=seen`) are in none of them, and users without history neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ltrec.core.counting import counted
+from ltrec.evaluation.catalogue import ItemCatalogue
+from ltrec.evaluation.groups import Group, warm_users
+from ltrec.evaluation.table import TARGET_COUNT, EvalTable
+
+NEW, TAIL, HEAD = "item=new", "item=tail", "item=head"
+ITEM_STRATA = (NEW, TAIL, HEAD)
+
+
+def target_groups(table: EvalTable, shares: Sequence[float]) -> list[Group]:
+    """The item strata in the order of a report; `new` only where the catalogue has such items.
+
+    Args:
+        table: the users.
+        shares: cuts of the popularity classes, at these shares of the training events.
+    """
+    cut, count_N, warm_N = table.catalogue.tail_below(shares), table.column(TARGET_COUNT), warm_users(table)
+    new_N = count_N == 0
+    found = [
+        Group(NEW, "new items (not in training)", warm_N & new_N),
+        Group(TAIL, f"tail items (under {counted(cut, 'event')})", warm_N & ~new_N & (count_N < cut)),
+        Group(HEAD, f"head items ({cut}+ events)", warm_N & (count_N >= cut)),
+    ]
+    return found if 0 in table.catalogue.counts else found[1:]
+
+
+def class_strata(catalogue: ItemCatalogue, shares: Sequence[float]) -> tuple[str, ...]:
+    """Of the items in each popularity class, rarest first: `new`, `tail` or `head`. No class mixes them."""
+    cut, ends = catalogue.tail_below(shares), (*catalogue.class_bounds(shares)[1:], None)
+    return tuple("head" if end is None or end > cut else "new" if end == 1 else "tail" for end in ends)
