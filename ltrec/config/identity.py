@@ -43,6 +43,7 @@ _LATER: dict[str, Any] = {
     "inputs.items": (),
     "inputs.events": (),
     "inputs.users": (),
+    "model.time_bias": False,
     "plugin.content.columns": (),
     "plugin.content.power": 2.0,
     "plugin.content.neighbours": 50,

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.errors import UserError
+from ltrec.models.inputs.times import BUCKETS
 from ltrec.models.layout import AttentionLayout
 
 
@@ -20,12 +21,13 @@ class CausalSelfAttention(nn.Module):
         heads: number of heads.
         dropout: share of attention weights dropped in training.
         distances: how many distances have a learned bias (`DistanceBias`); 0 = none.
+        times: whether the time between two events has one (`TimeBias`); the layout must then know it.
 
     Raises:
         UserError: when `heads` does not divide `width`.
     """
 
-    def __init__(self, width: int, *, heads: int, dropout: float, distances: int = 0) -> None:
+    def __init__(self, width: int, *, heads: int, dropout: float, distances: int = 0, times: bool = False) -> None:
         super().__init__()
         if width % heads:
             raise UserError(f"`heads`={heads} does not divide `width`={width}")
@@ -34,22 +36,35 @@ class CausalSelfAttention(nn.Module):
         self.into = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.distance = DistanceBias(heads, distances) if distances else None
+        self.time = TimeBias(heads) if times else None
 
     def forward(self, states_TD: Tensor, layout: AttentionLayout) -> Tensor:
         """Mix every row's states [T, D] causally."""
         longest = max((length for _, length in layout.groups), default=0)
         bias_HLL = None if self.distance is None else self.distance(longest)
-        groups = [self._mix(group, bias_HLL) for group in layout.pad(self.into(states_TD))]
+        times = [self._time_bias(layout, number) for number in range(len(layout.groups))]
+        padded = layout.pad(self.into(states_TD))
+        groups = [self._mix(group, bias_HLL, bias_RHLL) for group, bias_RHLL in zip(padded, times, strict=True)]
         mixed_TD: Tensor = self.out(layout.unpad(groups))
         return mixed_TD
 
-    def _mix(self, qkv: Tensor, bias_HLL: Tensor | None) -> Tensor:
-        """Attention of one rectangle: [rows, length, 3 D] -> [rows, length, D]. The bias is that of the longest one."""
+    def _time_bias(self, layout: AttentionLayout, group: int) -> Tensor | None:
+        """Biases [rows, H, length, length] of one rectangle."""
+        if self.time is None:
+            return None
+        assert layout.elapsed is not None, "the model has put the times there"
+        bias_RHLL: Tensor = self.time(layout.elapsed[group])
+        return bias_RHLL
+
+    def _mix(self, qkv: Tensor, bias_HLL: Tensor | None, bias_RHLL: Tensor | None) -> Tensor:
+        """Attention of one rectangle: [rows, length, 3 D] -> [rows, length, D]. The bias by distance is the longest rectangle's."""
         rows, length, _ = qkv.shape
         query, key, value = qkv.view(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
-        causal = bias_HLL is None
-        mask = None if bias_HLL is None else bias_HLL[:, :length, :length].to(query.dtype)
+        mask = None if bias_HLL is None else bias_HLL[:, :length, :length]
+        if bias_RHLL is not None:
+            mask = bias_RHLL if mask is None else mask + bias_RHLL
+        causal, mask = mask is None, None if mask is None else mask.to(query.dtype)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, is_causal=causal)
         return mixed.transpose(1, 2).flatten(2)
 
@@ -77,3 +92,27 @@ class DistanceBias(nn.Module):
         back_LL = place[:, None] - place
         bias_HLL: Tensor = self.bias(back_LL.clamp(min=0)).permute(2, 0, 1)
         return bias_HLL.masked_fill(back_LL < 0, -math.inf)
+
+
+class TimeBias(nn.Module):
+    """A learned number per head and bucket of the time between two events, added to the logit of the later looking at the earlier.
+
+        logit[h, i, j] = <q_i, k_j> / sqrt(D / H) + bias[h, bucket(t_i - t_j)]        j <= i
+
+    Time intervals in attention are TiSASRec's (Li et al., WSDM 2020), as a bias in buckets of growing width HSTU's (Zhai et al.,
+    ICML 2024).
+
+    Args:
+        heads: H.
+    """
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.bias = nn.Embedding(BUCKETS, heads)
+
+    def forward(self, bucket_RLL: Tensor) -> Tensor:
+        """Biases [R, H, L, L] of query i and key j; -inf where j comes after i."""
+        length = bucket_RLL.shape[-1]
+        place = torch.arange(length, device=bucket_RLL.device)
+        bias_RHLL: Tensor = self.bias(bucket_RLL).permute(0, 3, 1, 2)
+        return bias_RHLL.masked_fill(place[:, None] < place, -math.inf)

@@ -31,10 +31,13 @@ class AttentionLayout:
     Attributes:
         cell_T: int64 [T], the cell of every packed position; all distinct.
         groups: (rows, length) of every rectangle, in the order of their cells.
+        elapsed: for every rectangle int [rows, length, length], the bucket of the time from the event of a key (last dimension) to
+            that of a query; None where attention does not ask for time.
     """
 
     cell_T: Tensor
     groups: tuple[tuple[int, int], ...]
+    elapsed: tuple[Tensor, ...] | None = None
 
     @property
     def num_cells(self) -> int:

@@ -6,13 +6,14 @@
 Differences from the paper, each for a reason: blocks are pre-norm with plain residual sums (the paper norms only the queries);
 heads may be more than one; the loss is not part of the model. Positions are counted from the end of the row, 0 = the last: that is
 what the paper's left padding amounts to, since there the latest item always sits in the same place. With `positions=distance` there
-are no position vectors: every layer learns how much each head looks how far back (`DistanceBias`).
+are no position vectors: every layer learns how much each head looks how far back (`DistanceBias`). With `time_bias` it learns how
+much each looks how long back, too (`TimeBias`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal, get_args
 
@@ -27,6 +28,8 @@ from ltrec.models.attention import CausalSelfAttention
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import MOST_DROPOUT, Dropout
 from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, layers_of
+from ltrec.models.inputs.events import TIME
+from ltrec.models.inputs.times import elapsed_buckets
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores, last_states
 
@@ -57,8 +60,10 @@ class SASRecConfig:
     positions: Positions = "absolute"
     """`absolute`: a learned vector per position is added to the items; `distance`: a learned bias per head and distance is added to
     the attention's logits (T5, arXiv 1910.10683)."""
+    time_bias: bool = False
+    """Whether a learned bias per head and time between two events is added to the attention's logits, in logarithmic buckets."""
     init_std: Annotated[float, Between(0, 100, above=True)] = 0.02
-    """Standard deviation of the initial item and position vectors, and biases by distance."""
+    """Standard deviation of the initial item and position vectors, and biases by distance and time."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -76,7 +81,7 @@ class SASRec(nn.Module):
         num_items: V; ids run from 1 to V, 0 is padding.
         max_len: longest row that can be encoded.
         inputs: what is known besides ids.
-        width, blocks, heads, dropout, expansion, norm, positions, init_std: see `SASRecConfig`.
+        width, blocks, heads, dropout, expansion, norm, positions, time_bias, init_std: see `SASRecConfig`.
 
     Raises:
         UserError: when `heads` does not divide `width`, `dropout` is no share, `norm` or `positions` is unknown.
@@ -97,6 +102,7 @@ class SASRec(nn.Module):
         expansion: int = 1,
         norm: str = "pre",
         positions: str = "absolute",
+        time_bias: bool = False,
         init_std: float = 0.02,
     ) -> None:
         super().__init__()
@@ -105,14 +111,14 @@ class SASRec(nn.Module):
         if positions not in POSITIONS:
             known = ", ".join(POSITIONS)
             raise UserError(f"`positions`={positions!r} is unknown{nearest(positions, POSITIONS)}; choose from {known}")
-        self.max_len, self.width = max_len, width
+        self.max_len, self.width, self.time_bias = max_len, width, time_bias
         self.drop = Dropout(dropout)
         self.items, self.events = inputs.item_vectors(num_items, width), inputs.event_inputs(width)
         absolute = positions == "absolute"
         self.positions = nn.Embedding(max_len, width) if absolute else None
         kind = _PreNormBlock if norm == "pre" else _PostNormBlock
         shape = {"heads": heads, "expansion": expansion, "distances": 0 if absolute else max_len}
-        self.blocks = nn.ModuleList(kind(width, dropout=dropout, **shape) for _ in range(blocks))
+        self.blocks = nn.ModuleList(kind(width, dropout=dropout, times=time_bias, **shape) for _ in range(blocks))
         self.final_norm = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
         self._initialise(init_std)
 
@@ -139,6 +145,8 @@ class SASRec(nn.Module):
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
         layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len)
+        if self.time_bias:
+            layout = replace(layout, elapsed=elapsed_buckets(layout.pad(batch.events[TIME][:, None])))
         vectors_TD = self.items(batch.items_T)
         if adapt is not None:
             vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())
@@ -177,10 +185,10 @@ def _from_end(batch: SequenceBatch) -> Tensor:
 class _Block(nn.Module):
     """Parts of a block; the two kinds differ in where the norms sit."""
 
-    def __init__(self, width: int, *, heads: int, dropout: float, expansion: int, distances: int) -> None:
+    def __init__(self, width: int, *, heads: int, dropout: float, expansion: int, distances: int, times: bool) -> None:
         super().__init__()
         self.drop = Dropout(dropout)
-        self.attention = CausalSelfAttention(width, heads=heads, dropout=dropout, distances=distances)
+        self.attention = CausalSelfAttention(width, heads=heads, dropout=dropout, distances=distances, times=times)
         self.attention_norm = nn.LayerNorm(width)
         self.up = nn.Linear(width, expansion * width)
         self.down = nn.Linear(expansion * width, width)

@@ -8,6 +8,7 @@ Where a log has an order but no times, d counts what the order counts.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,11 @@ def log_bucket(duration: Tensor) -> Tensor:
 def gap_buckets(time_T: Tensor, first_T: Tensor) -> Tensor:
     """Bucket of the time since the event before [T]; `BUCKETS` for the `first_T` event of a row, which has none before it."""
     return log_bucket(time_T - time_T.roll(1)).masked_fill(first_T, BUCKETS)
+
+
+def elapsed_buckets(groups: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Of times of rectangles, each [rows, length, 1]: buckets int32 [rows, length, length] from a key (last) to a query."""
+    return tuple(log_bucket(time_RL1 - time_RL1.transpose(1, 2)).int() for time_RL1 in groups)
 
 
 class TimeGap(nn.Embedding):

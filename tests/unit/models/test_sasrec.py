@@ -27,7 +27,8 @@ def batch_of(lengths, seed=0):
     offsets = torch.tensor([0, *lengths]).cumsum(0)
     items = torch.randint(1, NUM_ITEMS + 1, (int(offsets[-1]),), generator=g)
     rows = torch.arange(len(lengths))
-    return SequenceBatch.of_histories(items, offsets, torch.zeros_like(rows), rows)
+    times = torch.randint(0, 10**5, items.shape, generator=g) * torch.randint(0, 2, items.shape, generator=g)
+    return SequenceBatch.of_histories(items, offsets, torch.zeros_like(rows), rows, {"time": times.cumsum(0)})
 
 
 def model_of(**options):
@@ -45,7 +46,14 @@ def norm(x, module):
     return centred / torch.sqrt((centred**2).mean() + module.eps) * module.weight + module.bias
 
 
-def naive_attention(rows, attention):
+def bias_between(attention, head, back, elapsed):
+    """What is added to a logit that looks so many positions and so many seconds back."""
+    bias = 0.0 if attention.distance is None else attention.distance.bias.weight[back, head]
+    bucket = 0 if elapsed <= 0 else min(63, 1 + math.floor(2 * math.log2(elapsed)))
+    return bias if attention.time is None else bias + attention.time.bias.weight[bucket, head]
+
+
+def naive_attention(rows, attention, times):
     """Rows: list of vectors, oldest first. Every head, query and key in a loop of its own."""
     width = len(rows[0])
     size = width // attention.heads
@@ -58,7 +66,7 @@ def naive_attention(rows, attention):
         heads = []
         for h in range(attention.heads):
             part = slice(h * size, (h + 1) * size)
-            bias = [0.0 if attention.distance is None else attention.distance.bias.weight[t - s, h] for s in range(t + 1)]
+            bias = [bias_between(attention, h, t - s, times[t] - times[s]) for s in range(t + 1)]
             weights = torch.stack([torch.exp(q[t][part] @ k[s][part] / math.sqrt(size) + bias[s]) for s in range(t + 1)])
             heads.append(sum(w * v[s][part] for s, w in enumerate(weights / weights.sum())))
         out.append(attention.out.weight @ torch.cat(heads) + attention.out.bias)
@@ -69,34 +77,40 @@ def naive_feed(x, block):
     return block.down.weight @ torch.clamp(block.up.weight @ x + block.up.bias, min=0) + block.down.bias
 
 
-def naive_encode(model, items, pre):
+def naive_encode(model, items, times, pre):
     """Left-padded SASRec on one row, real positions only: position 0 is the row's last."""
     rows = [model.items.weight[i] * math.sqrt(model.items.embedding_dim) for i in items]
     if model.positions is not None:
         rows = [x + model.positions.weight[len(items) - 1 - t] for t, x in enumerate(rows)]
     for block in model.blocks:
         if pre:
-            mixed = naive_attention([norm(x, block.attention_norm) for x in rows], block.attention)
+            mixed = naive_attention([norm(x, block.attention_norm) for x in rows], block.attention, times)
             rows = [x + m for x, m in zip(rows, mixed, strict=True)]
             rows = [x + naive_feed(norm(x, block.feed_norm), block) for x in rows]
         else:
-            mixed = naive_attention(rows, block.attention)
+            mixed = naive_attention(rows, block.attention, times)
             rows = [norm(x + m, block.attention_norm) for x, m in zip(rows, mixed, strict=True)]
             rows = [norm(x + naive_feed(x, block), block.feed_norm) for x in rows]
     return [norm(x, model.final_norm) for x in rows] if pre else rows
 
 
 def naive_batch(model, batch, pre):
-    bounds = batch.offsets.tolist()
-    return torch.stack([x for a, b in itertools.pairwise(bounds) for x in naive_encode(model, batch.items_T[a:b].tolist(), pre)])
+    rows = [
+        (batch.items_T[a:b].tolist(), batch.events["time"][a:b].tolist()) for a, b in itertools.pairwise(batch.offsets.tolist())
+    ]
+    return torch.stack([x for items, times in rows for x in naive_encode(model, items, times, pre)])
 
 
 @pytest.mark.parametrize("kind", ["pre", "post"])
-@pytest.mark.parametrize(("heads", "positions"), [(1, "absolute"), (4, "absolute"), (2, "distance")])
+@pytest.mark.parametrize(
+    ("heads", "positions", "time_bias"),
+    [(1, "absolute", False), (4, "absolute", False), (2, "distance", False), (2, "absolute", True), (2, "distance", True)],
+)
 @settings(max_examples=8)
 @given(lengths=LENGTHS)
-def test_states_and_gradients_equal_the_naive_form(kind, heads, positions, lengths):
-    model, batch = model_of(norm=kind, heads=heads, positions=positions, expansion=2), batch_of(lengths)
+def test_states_and_gradients_equal_the_naive_form(kind, heads, positions, time_bias, lengths):
+    model = model_of(norm=kind, heads=heads, positions=positions, time_bias=time_bias, expansion=2)
+    batch = batch_of(lengths)
     fast, slow = model.encode(batch), naive_batch(model, batch, kind == "pre")
     assert_close(fast, slow, rtol=0, atol=1e-10)
     weights = torch.randn(fast.shape, dtype=fast.dtype)
@@ -109,11 +123,12 @@ def test_states_and_gradients_equal_the_naive_form(kind, heads, positions, lengt
         assert_close(a, b, rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("positions", ["absolute", "distance"])
+@pytest.mark.parametrize("positions", ["absolute", "distance", "times"])
 @settings(max_examples=20)
 @given(lengths=LENGTHS, seed=st.integers(0, 100))
 def test_rows_do_not_depend_on_order_or_company(positions, lengths, seed):
-    model, batch = model_of(positions=positions), batch_of(lengths, seed)
+    options = {"time_bias": True} if positions == "times" else {"positions": positions}
+    model, batch = model_of(**options), batch_of(lengths, seed)
     finals = model.final_states(batch)
     order = torch.randperm(len(lengths), generator=torch.Generator().manual_seed(seed))
     assert_close(model.final_states(batch.select(order)), finals[order], rtol=0, atol=1e-12)
