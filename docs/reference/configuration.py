@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 
 from docs.reference.fields import default_of, meanings_of, rows_of
 from docs.reference.markdown import cell, first_paragraph, table
-from ltrec.config.tree import RunConfig, variants
+from ltrec.config.tree import RunConfig, column_kinds, variants
 
 HEAD = """\
 # Configuration
@@ -34,6 +34,8 @@ def sections(config: type, path: str, told: dict[str, set[type]]) -> Iterator[st
     meanings = meanings_of(config)
     for field in fields(config):
         default = default_of(field)
+        if (named := f"{path}.{field.name}") in column_kinds():
+            yield from by_name(named, column_kinds()[named], told)
         if not is_dataclass(default):
             continue
         here = f"{path}.{field.name}" if path else field.name
@@ -63,12 +65,27 @@ def chosen(path: str, table_of: Mapping[str, type], default: str, told: dict[str
         yield from sections(config, path, told)
 
 
+def by_name(path: str, kinds: Mapping[str, type], told: dict[str, set[type]]) -> Iterator[str]:
+    """Sections by names of the user's own, each of a kind."""
+    known = next((other for other, configs in told.items() if configs >= set(kinds.values())), None)
+    yield f"#### `{path}.NAME`\n"
+    if known is not None:
+        yield f"As `{known}.NAME`.\n"
+        return
+    told[path] = set(kinds.values())
+    yield "`NAME: KIND` is short for `NAME: {kind: KIND}`.\n"
+    yield table((f"`{path}.NAME.kind`", "what it is"), [(f"`{name}`", meanings_of(kind)["kind"]) for name, kind in kinds.items()])
+    for name, kind in kinds.items():
+        yield f"`kind: {name}`\n"
+        yield settings(kind, f"{path}.NAME", variant=True)
+
+
 def settings(config: type, path: str, *, variant: bool = False) -> str:
     """The table of a dataclass's own settings; the name of a variant is what chose it."""
     prefix = f"{path}." if path else ""
     rows = [
         (f"`{prefix}{row.name}`", row.kind, f"`{row.default}`", row.meaning)
         for row in rows_of(config)
-        if not (variant and row.name == "name")
+        if not (variant and row.name in ("name", "kind"))
     ]
     return table(("setting", "value", "default", "meaning"), [tuple(map(cell, row)) for row in rows]) if rows else ""

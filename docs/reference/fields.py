@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -69,6 +70,8 @@ def shown(value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{key}: {shown(inner)}' for key, inner in value.items())}}}"
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(shown, value))}]"
     return repr(value) if value == "" else str(value) if isinstance(value, str | Path) else f"{value:.15g}"

@@ -70,7 +70,7 @@ def sort_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str], lis
         if Path(argument).suffix in (".yaml", ".yml") and "=" not in argument:
             files.append(Path(argument))
         elif "=" in argument and not Path(argument).exists() and not glob.glob(argument):
-            words.append(f"prepare.{argument}" if key in own or "." not in key else argument)
+            words.append(f"prepare.{argument}" if key.partition(".")[0] in own or "." not in key else argument)
         else:
             sources.append(argument)
     return files, words, sources

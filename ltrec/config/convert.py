@@ -4,7 +4,8 @@ and words the refusals. A whole OmegaConf tree for each value would say the same
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from functools import cache
 from itertools import repeat
 from pathlib import Path
@@ -38,7 +39,15 @@ def convert(owner: type, field: str, setting: Setting) -> Any:
     Raises:
         UserError: it cannot be that type; names key, place, value and the expected type.
     """
-    hint = _hints(owner)[field]
+    return convert_to(_hints(owner)[field], setting)
+
+
+def convert_to(hint: Any, setting: Setting) -> Any:
+    """The setting's value as a type.
+
+    Raises:
+        UserError: as `convert`.
+    """
     value = setting.text if _holds_text(hint) else setting.value
     try:
         return _converted(hint, value)
@@ -69,6 +78,10 @@ def _converted(hint: Any, value: Any) -> Any:
         if (fault := OneOf(*arguments).fault(value)) is not None:
             raise _NoChoice(fault)
         return value
+    if origin is Mapping:
+        if value != {}:
+            raise ValueError("not empty")
+        return {}
     if hint is ClassPath:
         return class_path_of(value)
     converted = None if value is None else _SCALARS[hint](value)
@@ -88,6 +101,8 @@ def describe(hint: Any) -> str:
         return " or ".join(describe(argument) for argument in arguments)
     if get_origin(hint) is list or (get_origin(hint) is tuple and Ellipsis in arguments):
         return f"a list of {describe(arguments[0])}"
+    if get_origin(hint) is Mapping:
+        return f"{'sections' if is_dataclass(arguments[1]) else describe(arguments[1])} by name"
     if get_origin(hint) is tuple:
         return f"a list of {len(arguments)} values ({', '.join(describe(argument) for argument in arguments)})"
     return {str: "text", Path: "a path", bool: "true or false", ClassPath: FORM}.get(hint, getattr(hint, "__name__", str(hint)))

@@ -17,7 +17,7 @@ from ltrec.config.identity import named
 from ltrec.config.imports import with_imports
 from ltrec.config.settle import resolve
 from ltrec.config.source import COMMAND_LINE, read_file, read_words
-from ltrec.config.tree import RunConfig, variants
+from ltrec.config.tree import RunConfig, column_kinds, variants
 
 __all__ = ["dump", "load", "split_arguments"]
 
@@ -35,7 +35,7 @@ def load(files: Sequence[Path | str], dotlist: Sequence[str], *, where: str = CO
     """
     settings = [setting for name in files for setting in read_file(find(name), str(name))] + read_words(dotlist, where)
     settings = with_imports(RunConfig, settings)
-    return named(resolve(RunConfig(), settings, variants()))
+    return named(resolve(RunConfig(), settings, variants(), column_kinds()))
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -7,11 +7,12 @@ dataclass's own `__post_init__` checks the final values, once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from ltrec.config.convert import convert
+from ltrec.config.convert import convert, convert_to
+from ltrec.config.entries import entries, is_section, value_map, with_entries
 from ltrec.config.former import refuse_former
 from ltrec.config.source import Setting
 from ltrec.config.synonyms import synonym
@@ -21,10 +22,17 @@ from ltrec.core.errors import UserError, nearest
 T = TypeVar("T")
 
 
-def resolve(defaults: T, settings: Sequence[Setting], tables: Tables) -> T:
-    """Choose the variants, then settle: what `load` does, for any tree of dataclasses."""
+def resolve(defaults: T, settings: Sequence[Setting], tables: Tables, kinds: Tables | None = None) -> T:
+    """Choose the variants, then settle: what `load` does, for any tree of dataclasses.
+
+    Args:
+        defaults: the tree.
+        settings: in the order in which they win.
+        tables: of sections that come in variants.
+        kinds: of fields that hold sections by name.
+    """
     refuse_former(settings)
-    settings = spelled_out(settings, tables)
+    defaults, settings = with_entries(defaults, spelled_out(settings, tables), kinds or {})
     return settle(choose(defaults, settings, tables), settings)
 
 
@@ -39,10 +47,13 @@ def settle(defaults: T, settings: Sequence[Setting]) -> T:
     for setting in settings:
         section, _, name = setting.key.rpartition(".")
         owner = _section(defaults, section)
-        if owner is None or name not in _names(owner):
+        if (by_name := value_map(defaults, setting.key)) is not None:
+            section, value_type = by_name
+            changes[section] = {**changes.get(section, {}), name: convert_to(value_type, setting)}
+        elif owner is None or name not in _names(owner):
             raise UserError(_unknown(defaults, setting))
-        if is_dataclass(getattr(owner, name)):
-            _refuse_value(getattr(owner, name), setting)
+        elif is_section(owner, name, value := _names(owner)[name]):
+            _refuse_value(value, setting)
         else:
             changes[setting.key] = convert(type(owner), name, setting)
             places.setdefault(section, []).append(setting.where)
@@ -51,31 +62,31 @@ def settle(defaults: T, settings: Sequence[Setting]) -> T:
 
 def leaf_keys(tree: Any, prefix: str = "") -> Iterator[str]:
     """Every dotted key that can be set."""
-    for name in _names(tree):
-        value = getattr(tree, name)
-        if is_dataclass(value):
+    for name, value in entries(tree):
+        if is_section(tree, name, value) and _names(value):
             yield from leaf_keys(value, f"{prefix}{name}.")
         else:
             yield prefix + name
 
 
-def _names(section: Any) -> list[str]:
-    return [f.name for f in fields(section)]
+def _names(section: Any) -> dict[str, Any]:
+    return dict(entries(section))
 
 
 def _section(tree: Any, path: str) -> Any:
-    """The dataclass at a dotted path, or None."""
+    """The section at a dotted path, or None."""
     for name in path.split(".") if path else []:
-        if not is_dataclass(tree) or name not in _names(tree):
+        inner = _names(tree)
+        if name not in inner or not is_section(tree, name, inner[name]):
             return None
-        tree = getattr(tree, name)
-    return tree if is_dataclass(tree) else None
+        tree = inner[name]
+    return tree
 
 
 def _refuse_value(section: Any, setting: Setting) -> None:
     """A section may be written empty (`optim:`), but is not a value."""
     if setting.value not in (None, {}):
-        keys = [f"{setting.key}.{name}" for name in _names(section)]
+        keys = [f"{setting.key}.{name}" for name in _names(section)] or ["names of your own"]
         hint = f"write {setting.key}.name={setting.value}" if "name" in _names(section) else f"its keys are {', '.join(keys)}"
         raise UserError(f"{setting.key!r} {setting.where} is a section, not a value ({setting.value!r}); {hint}")
 
@@ -102,12 +113,14 @@ def _unknown(defaults: Any, setting: Setting) -> str:
 def _rebuild(tree: Any, prefix: str, changes: dict[str, Any], places: dict[str, list[str]]) -> Any:
     """The same tree with `changes` in place; untouched sections stay as they are."""
     new: dict[str, Any] = {}
-    for name in _names(tree):
-        key, value = prefix + name, getattr(tree, name)
+    for name, value in entries(tree):
+        key = prefix + name
         if key in changes:
             new[name] = changes[key]
-        elif is_dataclass(value):
+        elif is_section(tree, name, value):
             new[name] = _rebuild(value, f"{key}.", changes, places)
+    if isinstance(tree, Mapping):
+        return new
     section = prefix.rstrip(".")
     try:
         return replace(tree, **new)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from ltrec.aggregation import RULES
 from ltrec.causal.prior import PRIORS
+from ltrec.columns.kinds import COLUMN_KINDS
 from ltrec.config.variants import Tables
 from ltrec.core.bounds import Between, check_fields
 from ltrec.data.prepare.config import PrepareConfig
@@ -57,6 +58,12 @@ def variants() -> Tables:
         "gradients.after_switch.rule": RULES.configs(),
         "optim": OPTIMIZERS.configs(),
     }
+
+
+def column_kinds() -> Tables:
+    """Fields of sections by name, each section of a kind, with all kinds that are registered by now."""
+    kinds = {name: COLUMN_KINDS[name].config for name in COLUMN_KINDS}
+    return {f"prepare.{place}": kinds for place in ("event_columns", "items.columns", "users.columns")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def choose(defaults: T, settings: Sequence[Setting], tables: Tables) -> T:
         place = naming[-1].where if naming else "by default"
         _refuse_foreign_keys(section, name, place, table, settings)
         if naming:
-            tree = _with(tree, section, table[name]())
+            tree = with_at(tree, section, table[name]())
     return tree
 
 
@@ -60,10 +60,10 @@ def _at(tree: Any, path: str) -> Any:
     return tree
 
 
-def _with(tree: Any, path: str, value: Any) -> Any:
-    """The tree with another value at a dotted path."""
+def with_at(tree: Any, path: str, value: Any) -> Any:
+    """The tree of dataclasses with another value at a dotted path."""
     first, _, rest = path.partition(".")
-    return replace(tree, **{first: _with(getattr(tree, first), rest, value) if rest else value})
+    return replace(tree, **{first: with_at(getattr(tree, first), rest, value) if rest else value})
 
 
 def _names(config: type) -> set[str]:

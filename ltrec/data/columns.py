@@ -33,7 +33,7 @@ def item_values(folder: Path, manifest: Manifest, name: str) -> tuple[Values, np
     known = manifest.columns.of("item")
     if name not in known:
         raise UserError(f"{folder} has no item column {name!r}{nearest(name, known)}; it has {', '.join(known) or 'none'}")
-    parts = [_flat(batch.column(0)) for batch in item_batches(folder, manifest, [name])]
+    parts = [flat(batch.column(0)) for batch in item_batches(folder, manifest, [name])]
     values = np.concatenate([values for values, _ in parts]) if parts else np.zeros(0, np.float32)
     if not parts or parts[0][1] is None:
         return values, None
@@ -80,8 +80,8 @@ def _check(path: Path, sha256: str) -> None:
         raise UserError(f"{path} is damaged: its sha256 is not the manifest's; {MEND}")
 
 
-def _flat(column: pa.Array) -> tuple[Values, Values | None]:
-    """Values, and lengths of lists of any length."""
+def flat(column: pa.Array) -> tuple[Values, Values | None]:
+    """A stored item column: its values, and their numbers where they are lists of any length."""
     if pa.types.is_fixed_size_list(column.type):
         return column.flatten().to_numpy().reshape(len(column), column.type.list_size), None
     if pa.types.is_list(column.type):

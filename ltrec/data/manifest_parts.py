@@ -133,3 +133,4 @@ class PrepareSummary(TypedDict, total=False):
     last_time: Time
     notes: tuple[str, ...]
     reach: ReachFile
+    weight: dict[str, float]

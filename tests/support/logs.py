@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from ltrec.data.manifest import Manifest
+from ltrec.data.prepare.columns.declared import event_columns
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.prepare.readers import Where, read
@@ -45,6 +46,15 @@ def read_log(path: Path, folder: Path | None = None, **options) -> tuple[list[tu
     [source] = [found for found in find_sources(config.sources, config.format) if found.path == path]
     where = Where(config.where) if config.where else None
     faults: list[tuple] = []
-    batches = list(read(source, config, where, lambda row, reason, content: faults.append((row, reason)), lambda count: None))
+    batches = list(
+        read(
+            source,
+            config,
+            event_columns(config),
+            where,
+            lambda row, reason, content: faults.append((row, reason)),
+            lambda count: None,
+        )
+    )
     rows = pa.Table.from_batches(batches).to_pylist() if batches else []
     return [tuple(row.values()) for row in rows], faults

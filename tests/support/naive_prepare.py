@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -24,6 +24,7 @@ class NaiveRow:
     test_at: int
     items: tuple[str, ...]
     times: tuple[int, ...]
+    orders: tuple[int, ...] = field(default=(), compare=False)  # of each event, its place in the log
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,12 @@ class NaiveData:
     capped: int
 
 
-def naive_prepare(log: list[tuple[str, str, int | Fraction]], config: PrepareConfig) -> NaiveData | None:
-    """`log` holds (user, item, seconds) in source order. None = prepare must refuse."""
+def naive_prepare(
+    log: list[tuple[str, str, int | Fraction]], config: PrepareConfig, values: list[tuple] | None = None
+) -> NaiveData | None:
+    """`log` holds (user, item, seconds) in source order, `values` the event columns of each row. None = prepare must refuse."""
     events = [(user, item, time, order) for order, (user, item, time) in enumerate(log)]
-    single = _duplicates(events, _policy(events, config.duplicates))
+    single = _duplicates(events, _policy(events, config.duplicates), values or [()] * len(log))
     kept = _frequent(single, config)
     histories = in_order(kept, config)
     if len(histories) < 2:
@@ -110,13 +113,13 @@ def _hashes(user: str, history: list, config: PrepareConfig):
     return lambda event: (event[2], keys[event[3]])
 
 
-def _duplicates(events: list, policy: str) -> list:
+def _duplicates(events: list, policy: str, values: list[tuple]) -> list:
     if policy == "keep":
         return events
     chosen: dict = {}
     for event in events:
         user, item, time, order = event
-        key = (user, item, time) if policy == "drop_exact" else (user, item)
+        key = (user, item, time, *values[order]) if policy == "drop_exact" else (user, item)
         before = chosen.setdefault(key, event)
         if (policy == "keep_first" and (time, order) < before[2:]) or (policy == "keep_last" and (time, order) > before[2:]):
             chosen[key] = event
@@ -174,6 +177,7 @@ def _row(history: list, train: int, valid: int, test: int, bounds: tuple[int, ..
         test_at=test - first if test >= 0 else -1,
         items=tuple(item for _, item, _, _ in stored),
         times=tuple(int(time) for _, _, time, _ in stored),
+        orders=tuple(order for _, _, _, order in stored),
     )
 
 

@@ -22,8 +22,8 @@ def read_times(values: Sequence[str] | pa.Array, **options) -> tuple[TimeFormat,
     config = PrepareConfig(**options)
     with contextlib.closing(duckdb.connect()) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(staging._TABLE)
-        staging._insert(connection, 0, batch, config, 0)
+        connection.execute(staging._TABLE.format(columns=""))
+        staging._insert(connection, 0, batch, config, (), 0)
         chosen = choose_time(connection, config)
         good = f"reason IS NULL AND number IS NOT NULL AND {chosen.fits}"
         rows = connection.execute(f"SELECT CASE WHEN {good} THEN number END, fraction FROM staged ORDER BY row").fetchall()

@@ -23,7 +23,7 @@ class CategoriesConfig(ColumnConfig):
     """Options of a list of categories."""
 
     kind: str = "categories"
-    """Its name."""
+    """Several words, such as genres or tags: lists, or text with separators."""
     min_count: Annotated[int, Between(1, INT32)] = 1
     """Values that fewer of the items with training events have share the id of unknown ones."""
     separator: str = "|"

@@ -19,7 +19,7 @@ class CategoryConfig(ColumnConfig):
     """Options of a category."""
 
     kind: str = "category"
-    """Its name."""
+    """One word of a few, such as a type of event, a brand or a country: an id."""
     min_count: Annotated[int, Between(1, INT32)] = 1
     """Values that training has fewer times share the id of unknown ones."""
 

@@ -26,7 +26,7 @@ class NumberConfig(ColumnConfig):
     """Options of a number."""
 
     kind: str = "number"
-    """Its name."""
+    """A number, such as a price or seconds of attention."""
     log: bool = False
     """Models are given sign(x) log(1 + |x|): for amounts that span powers of ten."""
     unit: str = ""

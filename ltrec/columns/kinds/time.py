@@ -30,7 +30,7 @@ class TimeConfig(ColumnConfig):
     """Options of a time."""
 
     kind: str = "time"
-    """Its name."""
+    """A moment: seconds since 1970."""
     unit: Literal["s", "ms", "us", "ns"] = "s"
     """Of times that are numbers, since 1970. Dates, ISO 8601 texts and typed timestamps need none."""
 

@@ -27,7 +27,7 @@ class VectorConfig(ColumnConfig):
     """Options of a vector."""
 
     kind: str = "vector"
-    """Its name."""
+    """A dense vector of fixed width, such as an embedding of a text or an image."""
     width: Annotated[int, Between(0, 65_536)] = 0
     """Numbers of every vector; it must be said."""
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
 
+from ltrec.columns.kinds import ColumnConfig
+from ltrec.columns.names import check_names
 from ltrec.core.bounds import INT32, INT64, SHARE, Between, check_fields
+from ltrec.data.prepare.table_config import ItemsConfig, UsersConfig
 
 # Options that decide how the work is done but not one byte of the result; they are left out of the manifest.
 WITHOUT_EFFECT = ("sources", "memory_limit", "threads")
 
 # Options that the manifest records under their first name: the digest of a data set must not change because an option is renamed.
 RECORDED_AS = {"held_out_users": "cold_users", "held_out_seed": "cold_seed"}
+# Options that say nothing of a data set that does not use them: its manifest is that of a ltrec without them.
+FOR_COLUMNS = ("event_columns", "weight", "items", "users", "targets", "strata_by")
 
 MOST_STRATA = 100
 
@@ -57,6 +63,20 @@ class PrepareConfig:
     """Times before this date are rejected as implausible (not for `order`)."""
     latest: str = "2100-01-01"
     """Times from this date on are rejected as implausible (not for `order`)."""
+    event_columns: Mapping[str, ColumnConfig] = field(default_factory=dict)
+    """Columns of the log that travel with the events: name -> kind (category, number or time), or {kind: ..., column: ..., and
+    options of the kind}, such as {event_type: category, price: {kind: number, log: true}}."""
+    weight: str = ""
+    """Column with what an event counts for, a number of at least 0; empty = all count alike."""
+    items: ItemsConfig = field(default_factory=ItemsConfig)
+    """A table of items, which gives them columns. Items that it alone knows get ids as well, after all others."""
+    users: UsersConfig = field(default_factory=UsersConfig)
+    """A table of users, which gives them columns."""
+    targets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Which events are targets of training, validation and test: event column of kind category -> its values, such as
+    {event_type: [purchase]}. All other events are history alone. Empty = all are targets."""
+    strata_by: Literal["events", "targets"] = "events"
+    """What a user's activity counts: training events, or those of them that are targets."""
     reject_budget: Annotated[float, SHARE] = 0.001
     """Largest share of rows that may be rejected before prepare refuses the log."""
     ties: Literal["auto", "source", "hash"] = "auto"
@@ -111,5 +131,23 @@ class PrepareConfig:
             raise ValueError(f"delimiter is {self.delimiter!r}; it must be ASCII, without quotes and line breaks")
         if self.time_format and self.time_unit != "auto":
             raise ValueError(f"time_format is {self.time_format!r} and time_unit {self.time_unit!r}; one of them says it all")
+        check_names(self.event_columns, "event")
+        for name in self.targets:
+            if getattr(self.event_columns.get(name), "kind", "") != "category":
+                raise ValueError(f"targets names {name!r}, which must be a column of kind category in event_columns")
+            if not self.targets[name]:
+                raise ValueError(f"targets.{name} is empty; say which values are targets")
+        if self.strata_by == "targets" and not self.targets:
+            raise ValueError("strata_by is 'targets', but targets is empty; say which events are")
         if len({self.user, self.item, self.time}) < 3:
             raise ValueError(f"user, item and time must be three columns; got {self.user!r}, {self.item!r}, {self.time!r}")
+
+    def identity(self) -> dict[str, Any]:
+        """Options that decide the result, as the manifest keeps them."""
+        plain = asdict(PrepareConfig())
+        left_out = {"name", *WITHOUT_EFFECT}
+        found = {RECORDED_AS.get(key, key): value for key, value in asdict(self).items() if key not in left_out}
+        found = {key: value for key, value in found.items() if key not in FOR_COLUMNS or value != plain[key]}
+        for table in ("items", "users"):
+            found.get(table, {}).pop("source", None)  # its bytes count, not its place
+        return found

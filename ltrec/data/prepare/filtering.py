@@ -1,6 +1,7 @@
 """Judged rows to kept events: table `events`, and the two name tables `names` and `items`.
 
-    events   user_key, code (of the item), seconds, sub_second (10^-18 s, for order only), tie (file and row)
+    events   user_key, code (of the item), seconds, sub_second (10^-18 s, for order only), tie (file and row),
+             event columns (see columns/codes)
     names    user_key, user_id
     items    item_id, code
 
@@ -9,11 +10,15 @@ Filters work on counts: users and items that fall below their minimum are listed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 
 from ltrec.core.errors import UserError
+from ltrec.data.prepare.columns.codes import coded, number_words
+from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import one_row, user_key
+from ltrec.data.prepare.engine import identifier, one_row, quoted, user_key
 from ltrec.data.prepare.times.columns import ATTO
 
 ROW_BITS = 40
@@ -22,7 +27,7 @@ ROW_BITS = 40
 _ALIVE = "(FROM events ANTI JOIN dead_users USING (user_key) ANTI JOIN dead_items USING (code))"
 
 
-def make_events(connection: duckdb.DuckDBPyConnection, per_second: int) -> None:
+def make_events(connection: duckdb.DuckDBPyConnection, per_second: int, columns: Sequence[Declared]) -> None:
     """Fill `items`, `names` and `events` from `judged`, and drop the staged rows.
 
     Raises:
@@ -39,23 +44,26 @@ def make_events(connection: duckdb.DuckDBPyConnection, per_second: int) -> None:
     users, keys = one_row(connection, "SELECT (SELECT count(*) FROM names), count(*) FROM (SELECT DISTINCT user_key FROM names)")
     if users != keys:
         raise UserError(f"{users - keys} user ids share their 64-bit hash with another; prefix the ids to change their hashes")
+    number_words(connection, columns, "judged WHERE reason IS NULL")
+    values, joins = coded(columns)
     connection.execute(
         f"""CREATE TABLE events AS
-        SELECT {user_key("user_id")} AS user_key, code, (number - rest) // {per_second} AS seconds,
+        SELECT {user_key("user_id")} AS user_key, items.code, (number - rest) // {per_second} AS seconds,
                rest * {ATTO // per_second} + fraction // {per_second} AS sub_second,
-               (file::BIGINT << {ROW_BITS}) | row AS tie
+               (file::BIGINT << {ROW_BITS}) | row AS tie{values}
         FROM (SELECT *, ((number % {per_second}) + {per_second}) % {per_second} AS rest FROM judged WHERE reason IS NULL)
-        JOIN items USING (item_id)"""
+        JOIN items USING (item_id){joins}"""
     )
     connection.execute("DROP VIEW judged; DROP TABLE staged")
 
 
-def drop_duplicates(connection: duckdb.DuckDBPyConnection, policy: str) -> int:
-    """Apply the policy to `events`; return how many events were dropped."""
-    when = "{'seconds': seconds, 'sub_second': sub_second, 'tie': tie}"
+def drop_duplicates(connection: duckdb.DuckDBPyConnection, policy: str, columns: Sequence[Declared]) -> int:
+    """Apply the policy to `events`; return how many events were dropped. Exact duplicates agree in all columns as well."""
+    more = "".join(f", {quoted(column.field)}: {identifier(column.field)}" for column in columns)
+    when = f"{{'seconds': seconds, 'sub_second': sub_second, 'tie': tie{more}}}"
     queries = {
         "keep": "FROM events",
-        "drop_exact": "SELECT user_key, code, seconds, sub_second, min(tie) AS tie FROM events GROUP BY ALL",
+        "drop_exact": f"SELECT user_key, code, seconds, sub_second, min(tie) AS tie{also(columns)} FROM events GROUP BY ALL",
         "keep_first": f"SELECT user_key, code, unnest(min({when})) FROM events GROUP BY user_key, code",
         "keep_last": f"SELECT user_key, code, unnest(max({when})) FROM events GROUP BY user_key, code",
     }
@@ -66,9 +74,9 @@ def drop_duplicates(connection: duckdb.DuckDBPyConnection, policy: str) -> int:
     return before - after
 
 
-def count_repeats(connection: duckdb.DuckDBPyConnection) -> int:
+def count_repeats(connection: duckdb.DuckDBPyConnection, columns: Sequence[Declared]) -> int:
     """Events that `drop_exact` would drop."""
-    query = "SELECT count(*) - count(DISTINCT (user_key, code, seconds, sub_second)) FROM events"
+    query = f"SELECT count(*) - count(DISTINCT (user_key, code, seconds, sub_second{also(columns)})) FROM events"
     return one_row(connection, query)[0]
 
 

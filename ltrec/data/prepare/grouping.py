@@ -6,8 +6,9 @@ checked against it (key of every event, times never falling), so an engine that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,7 @@ class UserBlock:
         offsets: int64 [B+1]; user b owns events offsets[b]:offsets[b+1].
         codes: item codes [N].
         times: seconds [N].
+        values: event columns by their field, codes of words or stored values, [N] each; those that were asked for.
     """
 
     part: int
@@ -37,16 +39,28 @@ class UserBlock:
     offsets: Ints
     codes: npt.NDArray[np.int32]
     times: Ints
+    values: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def trained(self) -> npt.NDArray[np.bool_]:
+        """Which events may be trained on [N]."""
+        lengths = np.diff(self.offsets)
+        index = np.arange(len(self.codes)) - np.repeat(self.offsets[:-1], lengths)
+        return np.asarray(index < np.repeat(self.users["train_events"].to_numpy(), lengths))
 
 
-def blocks(layout: Layout, block_rows: int) -> Iterator[UserBlock]:
+def blocks(layout: Layout, block_rows: int, columns: Sequence[str] = ()) -> Iterator[UserBlock]:
     """All blocks, part by part; every block but the last of a part has exactly `block_rows` users.
+
+    Args:
+        layout: the sorted files.
+        block_rows: users of a block.
+        columns: fields of event columns to read.
 
     Raises:
         RuntimeError: the files are not sorted, or do not hold the same users; a fault of the sort, never of the input.
     """
     with pq.ParquetFile(layout.users, pre_buffer=False) as user_file, pq.ParquetFile(layout.events, pre_buffer=False) as event_file:
-        users, events = Users(user_file), EventReader(event_file)
+        users, events = Users(user_file), EventReader(event_file, columns)
         for number, part in enumerate(layout.parts):
             last_key = None
             for start in range(0, part.rows, block_rows):
@@ -78,20 +92,21 @@ class Users:
 
 
 class EventReader:
-    """The events file as numpy pieces (key, code, time) of bounded size."""
+    """The events file as numpy pieces (key, code, time, columns) of bounded size."""
 
-    def __init__(self, file: pq.ParquetFile) -> None:
-        self.batches = file.iter_batches(PIECE_EVENTS, use_threads=False)
-        self.waiting = pa.RecordBatch.from_pydict({"user_key": [], "code": [], "seconds": []})
+    def __init__(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
+        self.columns = ["user_key", "code", "seconds", *columns]
+        self.batches = file.iter_batches(PIECE_EVENTS, columns=self.columns, use_threads=False)
+        self.waiting = pa.RecordBatch.from_pydict({name: [] for name in self.columns})
 
-    def take(self, count: int) -> Iterator[tuple[Ints, npt.NDArray[np.int32], Ints]]:
+    def take(self, count: int) -> Iterator[tuple[npt.NDArray[Any], ...]]:
         """The next `count` events in pieces."""
         while count:
             if self.waiting.num_rows == 0:
                 self.waiting = next(self.batches)
             piece, self.waiting = self.waiting.slice(0, count), self.waiting.slice(count)
             count -= piece.num_rows
-            yield tuple(column.to_numpy(zero_copy_only=True) for column in piece.columns)
+            yield tuple(piece[name].to_numpy(zero_copy_only=True) for name in self.columns)
 
     def finished(self) -> bool:
         """Whether every event was taken."""
@@ -111,18 +126,19 @@ def _check(table: pa.Table, part: StratumPart, last_key: int | None) -> int:
 def _block(number: int, table: pa.Table, events: EventReader) -> UserBlock:
     key, count, first, last = (table[name].to_numpy() for name in ("user_key", "count", "first", "last"))
     ends = np.cumsum(count)
-    codes, times, position, previous = [], [], 0, (-1, 0)
-    for piece_key, piece_code, piece_time in events.take(int(ends[-1])):
+    kept, position, previous = list[list[npt.NDArray[Any]]](), 0, (-1, 0)
+    for piece_key, *piece in events.take(int(ends[-1])):
         at = np.arange(position, position + len(piece_key))
         position += len(piece_key)
         user = np.searchsorted(ends, at, side="right")
+        piece_time = piece[1]
         falls = (np.diff(piece_time) < 0) & (np.diff(user) == 0)
         if (key[user] != piece_key).any() or falls.any() or (previous[0] == user[0] and piece_time[0] < previous[1]):
             raise RuntimeError("the sort returned events out of order")
         previous = (int(user[-1]), int(piece_time[-1]))
         index = at - (ends - count)[user]
         stored = (index >= first[user]) & (index < last[user])
-        codes.append(piece_code[stored])
-        times.append(piece_time[stored])
+        kept.append([values[stored] for values in piece])
     offsets = np.concatenate([[0], np.cumsum(last - first)])
-    return UserBlock(number, table, offsets, np.concatenate(codes), np.concatenate(times))
+    codes, times, *values = (np.concatenate(pieces) for pieces in zip(*kept, strict=True))
+    return UserBlock(number, table, offsets, codes, times, dict(zip(events.columns[3:], values, strict=True)))

@@ -8,6 +8,7 @@ ordered by their hash, so every range of it is a random sample. The history cap 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import duckdb
 
 from ltrec.core.columns import NO_STRATUM
 from ltrec.core.strata import Strata
+from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.engine import quoted
 
 ROW_GROUP = 1 << 16
@@ -39,7 +41,7 @@ class Layout:
     parts: tuple[StratumPart, ...]
 
 
-def sort(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int, folder: Path) -> Layout:
+def sort(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int, folder: Path, columns: Sequence[Declared]) -> Layout:
     """Write `users.parquet` and `events.parquet` into `folder` and drop the table of events."""
     _window(connection, strata, cap)
     layout = Layout(folder / "users.parquet", folder / "events.parquet", _parts(connection))
@@ -48,7 +50,8 @@ def sort(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int, folder
     )
     connection.execute(
         _copy(
-            "SELECT user_key, code, seconds FROM events JOIN (SELECT user_key, stratum, trainable FROM stored) USING (user_key)"
+            f"SELECT user_key, code, seconds{also(columns)} FROM events"
+            " JOIN (SELECT user_key, stratum, trainable FROM stored) USING (user_key)"
             " ORDER BY stratum, trainable DESC, user_key, seconds, sub_second, tie",
             layout.events,
         )

@@ -12,8 +12,7 @@ reach       two passes more: how far targets are from histories
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,12 +26,16 @@ from ltrec.core.progress import Progress, silent
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest, Shard, Vocab
 from ltrec.data.prepare import filtering, rejects, splits, staging, summary, vocabulary
-from ltrec.data.prepare.config import RECORDED_AS, WITHOUT_EFFECT, PrepareConfig
+from ltrec.data.prepare.columns.declared import Declared, event_columns
+from ltrec.data.prepare.columns.describe import Described, describe_columns, tallies_of
+from ltrec.data.prepare.columns.tally import tallied
+from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
 from ltrec.data.prepare.engine import engine, one_row
 from ltrec.data.prepare.grouping import blocks
 from ltrec.data.prepare.layout import sort
 from ltrec.data.prepare.output.disk import clear_errors
 from ltrec.data.prepare.output.places import refuse_overlap
+from ltrec.data.prepare.output.rows import RowForm
 from ltrec.data.prepare.output.shards import write_shards
 from ltrec.data.prepare.output.workspace import existing, is_whole, publish, workspace
 from ltrec.data.prepare.progress import MENDING, UNCHANGED
@@ -43,6 +46,7 @@ from ltrec.data.prepare.ties import order_ties
 from ltrec.data.prepare.times.choice import choose_time
 from ltrec.data.prepare.times.days import note, only_days
 from ltrec.data.prepare.times.text import check_format
+from ltrec.data.schema import COLUMNS_VERSION, FORMAT_VERSION, shard_schema
 from ltrec.version import __version__
 
 Connection = duckdb.DuckDBPyConnection
@@ -54,6 +58,8 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
     Raises:
         UserError: anything a user can mend: sources, columns, too many rejects, another data set in `out`, a full disk.
     """
+    if config.items.columns or config.users.columns or config.targets:
+        raise UserError("prepare.items, prepare.users and prepare.targets cannot be used yet; leave them out")
     if config.time_format:
         check_format(config.time_format)
     found = find_sources(config.sources, config.format)
@@ -78,10 +84,9 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
 def _identity(config: PrepareConfig, found: list[InputFile], out: Path, on_progress: Progress) -> dict[str, Any]:
     """What identifies a result: name, options that change it, and the bytes of the sources."""
     total = sum(source.path.stat().st_size for source in found)
-    options = {RECORDED_AS.get(key, key): value for key, value in asdict(config).items() if key not in (*WITHOUT_EFFECT, "name")}
     return {
         "name": config.name or out.resolve().name,
-        "options": json.loads(json.dumps(options)),
+        "options": json.loads(json.dumps(config.identity())),
         "files": describe(found, _counter("hash", total, on_progress)),
     }
 
@@ -89,11 +94,12 @@ def _identity(config: PrepareConfig, found: list[InputFile], out: Path, on_progr
 def _refuse_other(old: Manifest, identity: dict[str, Any], out: Path) -> None:
     if old.name != identity["name"]:
         raise UserError(f"{out} holds the data set {old.name!r}; use --overwrite to replace it by {identity['name']!r}")
-    if new := [key for key in identity["options"] if key not in old.options]:
+    plain = {key: None for key in FOR_COLUMNS if key in identity["options"] or key in old.options}
+    asked, had = {**plain, **identity["options"]}, {**plain, **old.options}
+    if new := [key for key in asked if key not in had]:
         raise UserError(f"{out} is of an older ltrec, without the option `{new[0]}`; use it as it is, or --overwrite to replace it")
-    changed = [key for key, value in identity["options"].items() if old.options.get(key) != value]
-    if changed:
-        was, now = old.options.get(changed[0]), identity["options"][changed[0]]
+    if changed := [key for key, value in asked.items() if had[key] != value]:
+        was, now = had[changed[0]], asked[changed[0]]
         option = {recorded: key for key, recorded in RECORDED_AS.items()}.get(changed[0], changed[0])
         raise UserError(f"{out} was prepared with `{option}`={was!r}, not {now!r}; use --overwrite to replace it")
     if old.source["files"] != identity["files"]:
@@ -110,13 +116,14 @@ def _build(
     on_progress: Progress,
 ) -> Manifest:
     """All steps from staging to finished files in `work`."""
-    account = _filter(connection, config, found, work, out, on_progress)
-    ties = order_ties(connection, config)
+    columns = event_columns(config)
+    account = _filter(connection, config, columns, found, work, out, on_progress)
+    ties = order_ties(connection, config, columns)
     first, latest = one_row(connection, "SELECT min(seconds), max(seconds) FROM events")
     cuts = splits.find_cuts(connection, config, latest)
     splits.make_users(connection, config, cuts)
     strata = find_strata(connection, config)
-    vocab, shards, counted, events = _write(connection, config, strata, work, on_progress)
+    vocab, shards, described, counted, events = _write(connection, config, columns, strata, work, on_progress)
     account |= {**counted, "first_time": first, "last_time": latest}
     account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes()}
     summary.check_account(account, shards, events)
@@ -136,40 +143,60 @@ def _build(
         vocab=vocab,
         block_rows=config.block_rows,
         shards=shards,
+        format_version=COLUMNS_VERSION if described.schema else FORMAT_VERSION,
+        columns=described.schema,
+        column_files=tuple(described.files),
     )
 
 
 def _write(
-    connection: Connection, config: PrepareConfig, strata: Strata, work: Path, on_progress: Progress
-) -> tuple[Vocab, tuple[Shard, ...], dict[str, Any], int]:
-    """Write the vocabulary, the shards and the reach; return the first two, what was counted, and the number of training events.
+    connection: Connection,
+    config: PrepareConfig,
+    columns: Sequence[Declared],
+    strata: Strata,
+    work: Path,
+    on_progress: Progress,
+) -> tuple[Vocab, tuple[Shard, ...], Described, dict[str, Any], int]:
+    """Write vocabularies, shards and the reach; return the item vocabulary, the shards, the columns, what was counted, and the
+    number of training events.
 
     Raises:
         UserError: nobody can be trained on; nothing was written.
     """
     codes = vocabulary.keep_items(connection)
     on_progress("sort", 0, 0)
-    layout = sort(connection, strata, config.history_cap, work)
+    layout = sort(connection, strata, config.history_cap, work, columns)
     counted = summary.count_users(connection, strata.head_from)
     if not counted["trainable_users"]:
         raise UserError("no user has two training events, so there is no pair of events to learn from; nothing was written")
     on_progress("count", 0, 0)
     read = partial(blocks, layout, config.block_rows)
-    counts = vocabulary.count_training(read(), codes)
+    tallies = tallies_of(connection, columns)
+    fields = [column.field for column in columns]
+    counts = vocabulary.count_training(tallied(read(fields), tallies), codes)
     outsized = summary.outsized(connection, counts)
     vocab, id_of_code = vocabulary.write_vocabulary(connection, counts, work)
+    described = describe_columns(connection, tallies, config.targets, work)
+    form = RowForm(id_of_code, shard_schema(described.schema), described.id_of_code)
     on_users = _counter("write", counted["users"], on_progress)
-    shards = write_shards(read(), layout.parts, id_of_code, work, config.block_rows, config.shard_events, on_users)
+    shards = write_shards(read(fields), layout.parts, form, work, config.block_rows, config.shard_events, on_users)
     on_progress("reach", 0, 0)
     reach = measure_reach(read, id_of_code, counts, sample_share(counted["users"], counted["events"]), strata.count, work)
-    return vocab, shards, {**counted, "items": vocab.items, "outsized": outsized, "reach": reach}, int(counts.sum())
+    counted |= {"items": vocab.items, "outsized": outsized, "reach": reach, **described.summary}
+    return vocab, shards, described, counted, int(counts.sum())
 
 
 def _filter(
-    connection: Connection, config: PrepareConfig, found: list[InputFile], work: Path, out: Path, on_progress: Progress
+    connection: Connection,
+    config: PrepareConfig,
+    columns: Sequence[Declared],
+    found: list[InputFile],
+    work: Path,
+    out: Path,
+    on_progress: Progress,
 ) -> dict[str, Any]:
     """Read and filter; return the account of what was dropped, with the unit of time under `time_unit`."""
-    counted = staging.stage(connection, found, config, on_progress)
+    counted = staging.stage(connection, found, config, columns, on_progress)
     rows = counted.rows
     if rows == 0:
         raise UserError(f"{', '.join(str(s.path) for s in found[:3])}: no events, only headers")
@@ -180,10 +207,10 @@ def _filter(
     rejects.check_budget(connection, found, reasons, rows, config.reject_budget, out)
     rejects_file = rejects.keep(connection, found, work) if reasons else None
     on_progress("filter", 0, 0)
-    filtering.make_events(connection, chosen.per_second)
+    filtering.make_events(connection, chosen.per_second, columns)
     days = only_days(connection, chosen.name)
     rule = ("keep" if days else "drop_exact") if config.duplicates == "auto" else config.duplicates
-    duplicates = filtering.drop_duplicates(connection, rule)
+    duplicates = filtering.drop_duplicates(connection, rule, columns)
     gone = filtering.keep_frequent(connection, config)
     _refuse_trivial(connection, config)
     return {
@@ -197,7 +224,7 @@ def _filter(
         "duplicate_rule": rule,
         **gone,
         "time_unit": chosen.name,
-        "notes": counted.notes() + ([note(filtering.count_repeats(connection) if rule == "keep" else 0)] if days else []),
+        "notes": counted.notes() + ([note(filtering.count_repeats(connection, columns) if rule == "keep" else 0)] if days else []),
     }
 
 

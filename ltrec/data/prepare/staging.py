@@ -5,6 +5,7 @@ user_id, item_id   raw ids
 number, fraction, iso, text   the time (see time_columns)
 spelled            text in the spelling that forms are read in (see time_text)
 content            what a rejected row looked like
+event.<name>       event columns as their kinds parse them
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import pyarrow as pa
 
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress
+from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import quoted
+from ltrec.data.prepare.engine import identifier, quoted
 from ltrec.data.prepare.readers import Where, read
 from ltrec.data.prepare.sources import InputFile
 from ltrec.data.prepare.times.choice import check_readable
@@ -30,7 +32,7 @@ LONGEST_CONTENT = 500
 
 _TABLE = """
 CREATE TABLE staged (file INTEGER, row BIGINT, user_id VARCHAR, item_id VARCHAR, number BIGINT, fraction BIGINT, iso BOOLEAN,
-                     text VARCHAR, spelled VARCHAR, reason VARCHAR, content VARCHAR)"""
+                     text VARCHAR, spelled VARCHAR, reason VARCHAR, content VARCHAR{columns})"""
 
 _INSERT = """
 INSERT INTO staged
@@ -38,7 +40,7 @@ SELECT {file}, row, user_id, item_id, number, fraction, iso, text, CASE WHEN tex
        CASE WHEN coalesce(user_id, '') = '' THEN 'null user' WHEN coalesce(item_id, '') = '' THEN 'null item'
             WHEN trim(coalesce(time::VARCHAR, '')) = '' OR lower(trim(time::VARCHAR)) IN ({nulls}) THEN 'null time' END AS reason,
        CASE WHEN reason IS NOT NULL THEN left(
-           concat('user=', user_id, ' item=', item_id, ' time=', time), {longest}) END AS content
+           concat('user=', user_id, ' item=', item_id, ' time=', time), {longest}) END AS content{also}
 FROM ({timed})"""
 
 _FAULTS = pa.schema({"row": pa.int64(), "reason": pa.string(), "content": pa.string()})
@@ -80,17 +82,21 @@ class Counted:
 
 
 def stage(
-    connection: duckdb.DuckDBPyConnection, sources: Sequence[InputFile], config: PrepareConfig, on_progress: Progress
+    connection: duckdb.DuckDBPyConnection,
+    sources: Sequence[InputFile],
+    config: PrepareConfig,
+    columns: Sequence[Declared],
+    on_progress: Progress,
 ) -> Counted:
     """Read every source into `staged`; return what there was."""
-    connection.execute(_TABLE)
+    connection.execute(_TABLE.format(columns="".join(f", {identifier(column.field)} {column.sql_type}" for column in columns)))
     faults, where = Faults(), Where(config.where) if config.where else None
     counted, readable = Counted(), False
     for number, source in enumerate(sources):
         before = counted.rows
-        for batch in _large_batches(read(source, config, where, faults, counted.skip)):
+        for batch in _large_batches(read(source, config, columns, where, faults, counted.skip)):
             counted.note(batch, source)
-            _insert(connection, number, batch, config, counted.rows)
+            _insert(connection, number, batch, config, columns, counted.rows)
             counted.rows += batch.num_rows + faults.flush(connection, number)
             readable = readable or check_readable(connection, config)
             on_progress("read", counted.rows, 0)
@@ -131,9 +137,18 @@ def _large_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(pending)
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, file: int, batch: pa.Table, config: PrepareConfig, before: int) -> None:
+def _insert(
+    connection: duckdb.DuckDBPyConnection,
+    file: int,
+    batch: pa.Table,
+    config: PrepareConfig,
+    columns: Sequence[Declared],
+    before: int,
+) -> None:
     batch, query = timed(batch, config, before)
     connection.register("batch", batch)
     nulls = ", ".join(quoted(value.lower()) for value in config.null_values) or "NULL"
-    connection.execute(_INSERT.format(file=file, longest=LONGEST_CONTENT, timed=query, spelled=spelled("text"), nulls=nulls))
+    connection.execute(
+        _INSERT.format(file=file, longest=LONGEST_CONTENT, timed=query, spelled=spelled("text"), nulls=nulls, also=also(columns))
+    )
     connection.unregister("batch")

@@ -11,11 +11,13 @@ log may be sorted either way (Music, sorted by number, rises in 80 % as text), a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import duckdb
 
+from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import one_row
 
@@ -44,7 +46,7 @@ WHERE before IS NOT NULL"""
 _HASHED = """
 CREATE TABLE ordered AS
 SELECT user_key, code, seconds, sub_second,
-       md5_number_lower(concat_ws(':', {seed}, user_key, seconds, sub_second, occurrence, item_id)) AS tie
+       md5_number_lower(concat_ws(':', {seed}, user_key, seconds, sub_second, occurrence, item_id)) AS tie{also}
 FROM (SELECT *, row_number() OVER (PARTITION BY user_key, seconds, sub_second, code ORDER BY tie) AS occurrence FROM events)
 JOIN items USING (code);
 DROP TABLE events;
@@ -88,7 +90,7 @@ class TieBreak:
         return [f"inside ties item ids {way} in {monotone:.0%}: models may learn the log's order; ties=hash takes it away"]
 
 
-def order_ties(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> TieBreak:
+def order_ties(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, columns: Sequence[Declared]) -> TieBreak:
     """Measure the ties in `events` and, where the rule is the hash, overwrite its column `tie`."""
     connection.execute(_IN_SOURCE_ORDER)
     connection.execute(_BY_NUMBER)
@@ -99,7 +101,7 @@ def order_ties(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> 
     if rule == "auto":
         rule = "hash" if pairs >= ENOUGH_PAIRS and max(rising, 1 - rising) >= MONOTONE else "source"
     if rule == "hash":
-        connection.execute(_HASHED.format(seed=config.tie_seed))
+        connection.execute(_HASHED.format(seed=config.tie_seed, also=also(columns)))
     return TieBreak(rule, tied, tied / max(1, total), pairs, rising)
 
 

@@ -38,9 +38,7 @@ def count_training(stream: Iterable[UserBlock], codes: int) -> npt.NDArray[np.in
     """Training events per item code [codes]."""
     total = np.zeros(codes, dtype=np.int64)
     for block in stream:
-        index = np.arange(len(block.codes)) - np.repeat(block.offsets[:-1], np.diff(block.offsets))
-        trained = index < np.repeat(block.users["train_events"].to_numpy(), np.diff(block.offsets))
-        seen, counts = np.unique(block.codes[trained], return_counts=True)
+        seen, counts = np.unique(block.codes[block.trained()], return_counts=True)
         total[seen] += counts
     return total
 

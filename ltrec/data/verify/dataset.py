@@ -2,6 +2,7 @@
 
 files      every file the manifest names is there, whole, and no other lies among them (see verify_files)
 vocabulary ids 1..V by falling count, no item twice
+columns    words in order, every item in its row, values that their kinds allow (see verify_columns)
 shards     schema, row group sizes, page checksums, every row (see verify_rows)
 users      no key twice in the whole data set, every key the hash of its id
 reach      users in order, distances that there are, counted as the manifest says (see verify_reach)
@@ -25,7 +26,8 @@ from ltrec.core import columns as c
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress, silent
 from ltrec.data.manifest import MANIFEST, MEND, Manifest, Shard
-from ltrec.data.schema import SHARD_SCHEMA, VOCAB_SCHEMA
+from ltrec.data.schema import SHARD_SCHEMA, VOCAB_SCHEMA, shard_schema
+from ltrec.data.verify.columns import ColumnCheck
 from ltrec.data.verify.files import check_files
 from ltrec.data.verify.reach import check_reach
 from ltrec.data.verify.rows import RowGroup, check_rows
@@ -39,11 +41,11 @@ def verify(folder: Path, on_progress: Progress = silent) -> Manifest:
     """
     manifest = Manifest.load(folder)
     check_files(folder, manifest, on_progress)
-    counts = _check_vocabulary(folder, manifest)
+    counts, columns = _check_vocabulary(folder, manifest), ColumnCheck(folder, manifest)
     found = np.zeros_like(counts)
     users, events = np.zeros((2, manifest.strata.count), dtype=np.int64)
     for number, shard in enumerate(manifest.shards):
-        activity = _check_shard(folder / shard.path, shard, manifest, found)
+        activity = _check_shard(folder / shard.path, shard, manifest, columns, found)
         if shard.stratum >= 0:
             users[shard.stratum] += shard.rows
             events[shard.stratum] += activity
@@ -51,6 +53,7 @@ def verify(folder: Path, on_progress: Progress = silent) -> Manifest:
     _check_users(folder, manifest)
     _check_totals(folder, manifest, users, events)
     check_reach(folder, manifest)
+    columns.finish()
     if (wrong := np.flatnonzero(found != counts)).size:
         item = int(wrong[0])
         raise UserError(
@@ -73,9 +76,9 @@ def _check_vocabulary(folder: Path, manifest: Manifest) -> npt.NDArray[np.int64]
     return np.concatenate([[0], counts])
 
 
-def _check_shard(path: Path, shard: Shard, manifest: Manifest, counts: npt.NDArray[np.int64]) -> int:
+def _check_shard(path: Path, shard: Shard, manifest: Manifest, columns: ColumnCheck, counts: npt.NDArray[np.int64]) -> int:
     """Check one shard, add its training events to `counts` [V+1]; return its users' total activity."""
-    file = _open(path, SHARD_SCHEMA)
+    file = _open(path, shard_schema(manifest.columns))
     sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     full, rest = divmod(shard.rows, manifest.block_rows)
     if sizes != [manifest.block_rows] * full + [rest] * (rest > 0):
@@ -84,13 +87,15 @@ def _check_shard(path: Path, shard: Shard, manifest: Manifest, counts: npt.NDArr
     for group in range(file.num_row_groups):
         where = f"{path}, row group {group}"
         try:
-            rows = RowGroup.of(file.read_row_group(group, use_threads=False))
+            table = file.read_row_group(group, use_threads=False)
+            rows = RowGroup.of(table)
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(f"{where} is damaged: {str(error).splitlines()[0]}") from error
-        if fault := check_rows(rows, shard, manifest, last_key):
+        trained = rows.index < rows.of_row(rows.train_events)
+        if fault := check_rows(rows, shard, manifest, last_key) or columns.fault(table, rows.lengths, trained):
             raise UserError(f"{where}: {fault}")
         last_key, events, activity = int(rows.user_key[-1]), events + len(rows.items), activity + int(rows.activity.sum())
-        seen, times = np.unique(rows.items[rows.index < rows.of_row(rows.train_events)], return_counts=True)
+        seen, times = np.unique(rows.items[trained], return_counts=True)
         counts[seen] += times
     if events != shard.events:
         raise UserError(f"{path} holds {events} events, the manifest says {shard.events}")

@@ -35,7 +35,7 @@ def check_files(folder: Path, manifest: Manifest, on_progress: Progress) -> None
 def _refuse_others(folder: Path, named: dict[str, tuple[int, str]]) -> None:
     """A data set that is being written or replaced, or was when its process was killed, may have files beside this one's."""
     tolerated = {path for own in (OWN_FILES if (folder / WORK).exists() else [OVER_BUDGET]) for path in folder.glob(own)}
-    for inner in ("vocab", "reach", "_rejects", "stratum=*"):
+    for inner in ("vocab", "items", "columns", "reach", "_rejects", "stratum=*"):
         for path in sorted(folder.glob(f"{inner}/**/*")):
             foreign = path.relative_to(folder).as_posix() not in named and path not in tolerated
             if foreign and path.is_file() and not path.name.startswith("."):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -40,6 +41,27 @@ class Inner:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word(Column):
+    kind: str = "word"
+    least: int = 1
+
+    def __post_init__(self) -> None:
+        if self.least < 1:
+            raise ValueError(f"least must be positive; got {self.least}")
+
+
+@dataclass(frozen=True, slots=True)
+class Amount(Column):
+    kind: str = "amount"
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Data:
     path: Path = Path("data")
     time: str = "timestamp"
@@ -48,6 +70,8 @@ class Data:
     tags: tuple[str, ...] = ()
     inner: Inner = field(default_factory=Inner)
     entity: str | None = None
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +83,5 @@ class Tree:
     optim: Optim = field(default_factory=Optim)
 
 
+KINDS: dict[str, dict[str, type]] = {"data.columns": {"word": Word, "amount": Amount}}
 TABLES: dict[str, dict[str, type]] = {"model": {"wide": Wide, "deep": Deep}}

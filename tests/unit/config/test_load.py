@@ -19,7 +19,7 @@ from ltrec.config.settle import leaf_keys
 from ltrec.config.tree import RunConfig, variants
 from ltrec.core.errors import UserError
 
-WRITABLE = re.compile(r"(a list of )?(text|int|float|true or false|one of .*|\{class_path: .*\})( or null)?")
+WRITABLE = re.compile(r"(a list of )?(text|int|float|true or false|one of .*|sections|\{class_path: .*\})( or null| by name)?")
 CHOICES = [(section, name) for section, table in variants().items() for name in table]
 AROUND = {
     "plugin.trained": "plugin.name=memory",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
-from sample_tree import TABLES, Data, Deep, Inner, Optim, Tree, Wide
+from sample_tree import KINDS, TABLES, Amount, Data, Deep, Inner, Optim, Tree, Wide, Word
 
 from ltrec.config.dump import dump
 from ltrec.config.settle import leaf_keys, resolve
@@ -25,7 +25,7 @@ def tree_of(tmp_path: Path, *texts: str, words: tuple[str, ...] = ()) -> Tree:
         path = tmp_path / f"{letter}.yaml"
         path.write_text(text, encoding="utf-8")
         found += read_file(path, path.name)
-    return resolve(Tree(), [*found, *read_words(words)], TABLES)
+    return resolve(Tree(), [*found, *read_words(words)], TABLES, KINDS)
 
 
 def message(tmp_path: Path, *texts: str, words: tuple[str, ...] = ()) -> str:
@@ -172,11 +172,12 @@ def test_an_unknown_variant_gets_the_nearest(tmp_path: Path, name: str) -> None:
 
 def test_every_leaf_can_be_set() -> None:
     assert set(leaf_keys(Data(), "data.")) == {
-        f"data.{k}" for k in ("path", "time", "unit", "cutoffs", "tags", "inner.depth", "entity")
+        f"data.{k}" for k in ("path", "time", "unit", "cutoffs", "tags", "inner.depth", "entity", "columns", "only")
     }
 
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20).filter(lambda t: "${" not in t and t != "???")
+NAME = TEXT.filter(lambda name: name and "." not in name)
 NUMBER = st.floats(allow_nan=False)
 TREES = st.builds(
     Tree,
@@ -191,6 +192,8 @@ TREES = st.builds(
         tags=st.lists(TEXT, max_size=3).map(tuple),
         inner=st.builds(Inner, st.integers()),
         entity=st.none() | TEXT,
+        columns=st.dictionaries(NAME, st.builds(Word, least=st.integers(1)) | st.builds(Amount, log=st.booleans()), max_size=3),
+        only=st.dictionaries(NAME, st.lists(TEXT, max_size=2).map(tuple), max_size=2),
     ),
     model=st.builds(Wide, width=st.integers(), dropout=NUMBER) | st.builds(Deep, blocks=st.integers(), dropout=NUMBER),
     optim=st.builds(

@@ -11,9 +11,6 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
@@ -21,25 +18,13 @@ from ltrec.core.storage.atomic import rename_by_hash
 from ltrec.data.manifest import Shard
 from ltrec.data.prepare.grouping import UserBlock
 from ltrec.data.prepare.layout import StratumPart
-from ltrec.data.schema import SHARD_SCHEMA
-
-_DELTA = "DELTA_BINARY_PACKED"
-_ENCODINGS = {
-    c.USER_ID: "PLAIN",
-    c.USER_KEY: "PLAIN",
-    c.ACTIVITY: _DELTA,
-    c.TRAIN_EVENTS: _DELTA,
-    c.VALID_AT: _DELTA,
-    c.TEST_AT: _DELTA,
-    f"{c.ITEMS}.list.element": _DELTA,
-    f"{c.TIMES}.list.element": _DELTA,
-}
+from ltrec.data.prepare.output.rows import RowForm
 
 
 def write_shards(
     stream: Iterable[UserBlock],
     parts: tuple[StratumPart, ...],
-    id_of_code: npt.NDArray[np.int32],
+    form: RowForm,
     folder: Path,
     block_rows: int,
     shard_events: int,
@@ -54,8 +39,8 @@ def write_shards(
             part, done = block.part, 0
             last_blocks = _last_blocks(parts[part], block_rows, shard_events)
         if writer is None:
-            writer = ShardWriter(folder, parts[part], len([b for b in last_blocks if b < done]))
-        writer.write(block, id_of_code)
+            writer = ShardWriter(folder, parts[part], form, len([b for b in last_blocks if b < done]))
+        writer.write(block)
         on_users(block.users.num_rows)
         if done in last_blocks:
             shards.append(writer.close())
@@ -75,8 +60,8 @@ def _last_blocks(part: StratumPart, block_rows: int, shard_events: int) -> set[i
 class ShardWriter:
     """One shard file under way: written, flushed, hashed, and named by its hash."""
 
-    def __init__(self, folder: Path, part: StratumPart, number: int) -> None:
-        self.part = part
+    def __init__(self, folder: Path, part: StratumPart, form: RowForm, number: int) -> None:
+        self.part, self.form = part, form
         self.stem = f"{'part' if part.trainable else 'rest'}-{number:05d}"
         self.folder = folder / f"stratum={'none' if part.stratum < 0 else part.stratum}"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -84,17 +69,17 @@ class ShardWriter:
         self.rows = self.events = 0
         self.file = pq.ParquetWriter(
             self.path,
-            SHARD_SCHEMA,
+            form.schema,
             compression="zstd",
             use_dictionary=[c.STRATUM],
-            column_encoding=_ENCODINGS,
+            column_encoding=form.encodings(),
             write_page_checksum=True,
             write_batch_size=4096,
         )
 
-    def write(self, block: UserBlock, id_of_code: npt.NDArray[np.int32]) -> None:
+    def write(self, block: UserBlock) -> None:
         """Append one block as one row group."""
-        table = rows(block, id_of_code)
+        table = self.form.rows(block)
         self.file.write_table(table, row_group_size=table.num_rows)
         self.rows += table.num_rows
         self.events += len(block.codes)
@@ -107,14 +92,3 @@ class ShardWriter:
         final, digest = rename_by_hash(self.path)
         path = f"{self.folder.name}/{final.name}"
         return Shard(path, self.part.stratum, self.part.trainable, final.stat().st_size, digest, self.rows, self.events)
-
-
-def rows(block: UserBlock, id_of_code: npt.NDArray[np.int32]) -> pa.Table:
-    """A block in the shard schema."""
-    items = id_of_code[block.codes]
-    assert len(items) == 0 or items.min() >= 1
-    columns = {name: block.users[name] for name in SHARD_SCHEMA.names if name not in (c.ITEMS, c.TIMES)}
-    offsets = pa.array(block.offsets.astype(np.int32))
-    columns[c.ITEMS] = pa.ListArray.from_arrays(offsets, pa.array(items), type=SHARD_SCHEMA.field(c.ITEMS).type)
-    columns[c.TIMES] = pa.ListArray.from_arrays(offsets, pa.array(block.times), type=SHARD_SCHEMA.field(c.TIMES).type)
-    return pa.table(columns, schema=SHARD_SCHEMA)

@@ -22,7 +22,7 @@ from ltrec.data.manifest import MANIFEST, Manifest
 from ltrec.data.schema import OWN_FILES, WORK
 from ltrec.data.verify.files import check_files
 
-_OWN = (MANIFEST, f".{MANIFEST}.*.tmp", "vocab", "reach", "_rejects", "stratum=*")
+_OWN = (MANIFEST, f".{MANIFEST}.*.tmp", "vocab", "items", "columns", "reach", "_rejects", "stratum=*")
 
 
 @contextmanager

@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ltrec.core.errors import UserError, first_line
+from ltrec.data.prepare.columns.declared import Declared
+from ltrec.data.prepare.columns.parse import parsed
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.dialect import plain_name
 from ltrec.data.prepare.readers.ids import canonical
@@ -67,10 +69,15 @@ FORMATS: dict[str, Format] = {
 
 
 def read(
-    source: InputFile, config: PrepareConfig, where: Where | None, on_fault: OnFault, on_unselected: Callable[[int], None]
+    source: InputFile,
+    config: PrepareConfig,
+    columns: Sequence[Declared],
+    where: Where | None,
+    on_fault: OnFault,
+    on_unselected: Callable[[int], None],
 ) -> Iterator[pa.RecordBatch]:
     """Batches of one source: row (int64), user_id, item_id (text, nullable), time (text, number or timestamp, nullable; left out
-    where the order of the log is the time).
+    where the order of the log is the time), and the event columns as their kinds parse them.
 
     Raises:
         UserError: the file is damaged, or lacks a column that was asked for.
@@ -82,20 +89,24 @@ def read(
         names = file_format.names(source, config)
         if not names:
             return
-        chosen, constant = _find(_asked(config, where, names, source), names, source)
+        chosen, constant = _find(_asked(config, columns, where, names, source), names, source)
         for raw in file_format.read(source, config, names, chosen, on_fault):
             batch = as_text(_with_constants(raw, constant), on_fault)
-            yield _events(batch if where is None else _selected(batch, where, config, on_fault, on_unselected), config)
+            batch = _events(batch if where is None else _selected(batch, where, config, on_fault, on_unselected), config)
+            yield parsed(batch, columns, config.null_values, str(source.path), on_fault) if columns else batch
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{source.path} cannot be read as {source.format}: {first_line(error)}") from error
 
 
-def _asked(config: PrepareConfig, where: Where | None, names: Sequence[str], source: InputFile) -> dict[str, str]:
+def _asked(
+    config: PrepareConfig, columns: Sequence[Declared], where: Where | None, names: Sequence[str], source: InputFile
+) -> dict[str, str]:
     """Name in the batch -> the user's name of the column."""
     asked = {"user_id": config.user, "item_id": config.item}
     known = [plain_name(name) for name in names]
     if config.time != "order" or "order" in known:
         asked["time"] = config.time
+    asked |= {column.field: column.source for column in columns}
     if where is not None:
         asked |= {SELECTED + name: name for name in where.bind([*known, *source.partition])}
     return asked

@@ -1,0 +1,113 @@
+"""The columns that the config declares, with their kinds: what the rest of prepare speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ltrec.columns.kinds import ColumnConfig, Kind, kind_of, options_of
+from ltrec.columns.kinds.kind import Values
+from ltrec.columns.kinds.number import NumberConfig
+from ltrec.columns.schema import Column, Role
+from ltrec.core import columns as c
+from ltrec.core.errors import UserError
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.engine import identifier
+
+_PREFIX: dict[Role, str] = {"event": c.EVENT, "item": "item.", "user": c.USER}
+_SQL = {
+    pa.string(): "VARCHAR",
+    pa.list_(pa.string()): "VARCHAR[]",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+    pa.int64(): "BIGINT",
+    pa.int32(): "INTEGER",
+    pa.int16(): "SMALLINT",
+    pa.int8(): "TINYINT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One column.
+
+    Attributes:
+        name: what the user calls it.
+        role: what it says something of.
+        source: what the source calls it.
+        config: its declaration.
+        kind: its kind.
+        is_weight: whether it is the weight of events.
+    """
+
+    name: str
+    role: Role
+    source: str
+    config: ColumnConfig
+    kind: Kind
+    is_weight: bool = False
+
+    @property
+    def field(self) -> str:
+        """What tables call it."""
+        return c.WEIGHT if self.is_weight else _PREFIX[self.role] + self.name
+
+    @property
+    def sql_type(self) -> str:
+        """The engine's type of parsed values."""
+        return _SQL[self.kind.staged]
+
+    @property
+    def words(self) -> str:
+        """The engine's table of its words, as an SQL name."""
+        return identifier(f"words of {self.field}")
+
+    def described(self, size: int, statistics: dict[str, float], file: str = "") -> Column:
+        """What the manifest says of it."""
+        unit = str(getattr(self.config, "unit", ""))
+        return Column(self.name, self.config.kind, self.role, size, unit, options_of(self.config), statistics, file)
+
+    def is_missing(self, values: Values) -> npt.NDArray[np.bool_]:
+        """Which stored values, or codes, [N] or [N, width], stand for none."""
+        missing = np.isnan(values) if self.kind.missing != self.kind.missing else values == self.kind.missing
+        return np.asarray(missing if values.ndim == 1 else missing.all(axis=1))
+
+
+def event_columns(config: PrepareConfig) -> tuple[Declared, ...]:
+    """Those of the log, in the order of the shards; the weight comes last.
+
+    Raises:
+        UserError: a kind that events cannot have.
+    """
+    found = declared(config.event_columns, "event", "prepare.event_columns")
+    if config.weight:
+        found += (Declared(c.WEIGHT, "event", config.weight, NumberConfig(), kind_of(NumberConfig()), is_weight=True),)
+    return found
+
+
+def declared(columns: Mapping[str, ColumnConfig], role: Role, key: str) -> tuple[Declared, ...]:
+    """Those of one section of the config.
+
+    Raises:
+        UserError: a kind that this role cannot have, or a kind without what it needs.
+    """
+    found = []
+    for name, config in columns.items():
+        try:
+            kind = kind_of(config)
+        except UserError as error:
+            raise UserError(f"{key}.{name}: {error}") from None
+        if role not in kind.roles:
+            able = " and ".join(f"{other} columns" for other in kind.roles)
+            raise UserError(f"{key}.{name} is of kind {config.kind}, which only {able} can be")
+        found.append(Declared(name, role, config.column or name, config, kind))
+    return tuple(found)
+
+
+def also(columns: Iterable[Declared]) -> str:
+    """SQL: the columns at the end of a list of others."""
+    return "".join(f", {identifier(column.field)}" for column in columns)

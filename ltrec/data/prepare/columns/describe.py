@@ -1,0 +1,88 @@
+"""Counted columns to what the data set says and holds of them: the schema, the files of words, and the ids of codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.columns.schema import Column, Schema
+from ltrec.core import columns as c
+from ltrec.core.errors import UserError, nearest
+from ltrec.data.manifest import ColumnFile
+from ltrec.data.prepare.columns.codes import count_words
+from ltrec.data.prepare.columns.declared import Declared
+from ltrec.data.prepare.columns.tally import Tally
+from ltrec.data.prepare.columns.values import write_words
+from ltrec.data.prepare.engine import quoted
+
+
+@dataclass(slots=True)
+class Described:
+    """What is known once training events are counted.
+
+    Attributes:
+        columns: in the order of their declaration.
+        files: of words.
+        id_of_code: field of a categorical -> id of every code.
+        summary: of the weight.
+    """
+
+    columns: list[Column] = field(default_factory=list)
+    files: list[ColumnFile] = field(default_factory=list)
+    id_of_code: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def schema(self) -> Schema:
+        """The columns, as the manifest has them."""
+        return Schema(tuple(self.columns), weight=c.WEIGHT in self.summary)
+
+
+def tallies_of(connection: duckdb.DuckDBPyConnection, columns: Iterable[Declared]) -> list[Tally]:
+    """Empty accounts of columns whose words are numbered."""
+    return [Tally(column, count_words(connection, column) if column.kind.is_categorical else 0) for column in columns]
+
+
+def describe_columns(
+    connection: duckdb.DuckDBPyConnection, tallies: Sequence[Tally], kept: Mapping[str, Sequence[str]], work: Path
+) -> Described:
+    """Write the words of categoricals into `work`.
+
+    Args:
+        connection: with their tables of words.
+        tallies: of event and user columns, counted.
+        kept: event column -> words that have an id however rare.
+        work: folder of the data set to be.
+    """
+    found = Described()
+    for tally in tallies:
+        column, ids = tally.column, None
+        if column.is_weight:
+            found.summary[c.WEIGHT] = tally.statistics(None)
+            continue
+        if column.kind.is_categorical:
+            words = kept.get(column.name, ()) if column.role == "event" else ()
+            _refuse_unknown(connection, column, words)
+            file, ids = write_words(connection, column, tally.count_W, work, words)
+            found.files.append(file)
+            found.id_of_code[column.field] = ids
+        size = column.kind.width if ids is None else 2 + int((ids >= 2).sum())
+        found.columns.append(column.described(size, tally.statistics(ids), found.files[-1].path if ids is not None else ""))
+    return found
+
+
+def _refuse_unknown(connection: duckdb.DuckDBPyConnection, column: Declared, words: Sequence[str]) -> None:
+    """A target's word that no event has is a mistake of spelling."""
+    for word in words:
+        if not connection.execute(f"SELECT 1 FROM {column.words} WHERE value = {quoted(word)}").fetchall():
+            known = [w for (w,) in connection.execute(f"SELECT value FROM {column.words} ORDER BY value LIMIT 100").fetchall()]
+            raise UserError(
+                f"prepare.targets.{column.name} names {word!r}{nearest(word, known)}, which no event has; it has"
+                f" {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"
+            )

@@ -1,0 +1,57 @@
+"""What training has of every event and user column, counted while the blocks pass: how often each word, and moments of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.columns.kinds.kind import Values
+from ltrec.columns.schema import MISSING, UNKNOWN
+from ltrec.columns.statistics import Moments
+from ltrec.data.prepare.columns.declared import Declared
+from ltrec.data.prepare.grouping import UserBlock
+
+
+class Tally:
+    """Of one column.
+
+    Args:
+        column: the column.
+        words: number of its words, of a categorical.
+    """
+
+    def __init__(self, column: Declared, words: int) -> None:
+        self.column = column
+        self.count_W: npt.NDArray[np.int64] = np.zeros(words + 1, np.int64)
+        self._moments: Moments = column.kind.statistics()
+
+    def add(self, values: Values) -> None:
+        """Codes of words, or stored values, [N]."""
+        if self.column.kind.is_categorical:
+            seen, times = np.unique(values, return_counts=True)
+            self.count_W[seen] += times
+        else:
+            self._moments.add(values, self.column.is_missing(values))
+
+    def statistics(self, id_of_code: npt.NDArray[np.int32] | None) -> dict[str, float]:
+        """Shares missing and unknown of a categorical, by the ids that its words got; else the moments."""
+        if id_of_code is None:
+            return self._moments.result()
+        total = max(1, int(self.count_W.sum()))
+        shares = {"missing": MISSING, "unknown": UNKNOWN}
+        return {name: float(self.count_W[id_of_code == which].sum() / total) for name, which in shares.items()}
+
+
+def tallied(stream: Iterable[UserBlock], tallies: Iterable[Tally]) -> Iterator[UserBlock]:
+    """The same blocks, counted: training events, and users who have some."""
+    tallies = list(tallies)
+    for block in stream:
+        trained = block.trained()
+        own = block.users["train_events"].to_numpy() > 0
+        for tally in tallies:
+            field = tally.column.field
+            is_event = tally.column.role == "event"
+            tally.add(block.values[field][trained] if is_event else block.users[field].to_numpy()[own])
+        yield block

@@ -1,0 +1,64 @@
+"""Words to ids: 2 and up by falling count, ties by the word; 1 for those that training has too rarely. The file of these words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ltrec.columns.schema import FIRST_VALUE, MISSING, UNKNOWN
+from ltrec.core import columns as c
+from ltrec.core.storage.atomic import atomic_path, rename_by_hash
+from ltrec.data.manifest import ColumnFile
+from ltrec.data.prepare.columns.declared import Declared
+from ltrec.data.prepare.engine import quoted
+from ltrec.data.schema import VALUES_SCHEMA
+
+FOLDER = "columns"
+ROW_GROUP = 1 << 16
+
+
+def write_words(
+    connection: duckdb.DuckDBPyConnection,
+    column: Declared,
+    count_W: npt.NDArray[np.int64],
+    folder: Path,
+    kept: Collection[str] = (),
+) -> tuple[ColumnFile, npt.NDArray[np.int32]]:
+    """Write the words that have an id; return the file's entry and the id of every code.
+
+    Args:
+        connection: with the table of words.
+        column: a categorical.
+        count_W: how often training has the word of each code; [0] is that of none.
+        folder: of the data set to be.
+        kept: words that have an id however rare.
+    """
+    connection.register("counted", pa.table({"code": np.arange(len(count_W), dtype=np.int32), "count": count_W}))
+    least = max(1, getattr(column.config, "min_count", 1))
+    named = f" OR value IN ({', '.join(map(quoted, kept))})" if kept else ""
+    reader = connection.sql(
+        f"SELECT code, value, count FROM {column.words} JOIN counted USING (code) WHERE count >= {least}{named}"
+        " ORDER BY count DESC, value"
+    ).to_arrow_reader(ROW_GROUP)
+    id_of_code = np.full(len(count_W), UNKNOWN, np.int32)
+    id_of_code[0] = MISSING
+    written = FIRST_VALUE
+    path = folder / FOLDER / f"{column.role}-{column.name}.tmp"
+    with (
+        atomic_path(path) as temporary,
+        pq.ParquetWriter(temporary, VALUES_SCHEMA, compression="zstd", use_dictionary=False, write_page_checksum=True) as file,
+    ):
+        for batch in reader:
+            ids = np.arange(written, written + batch.num_rows, dtype=np.int32)
+            id_of_code[batch["code"].to_numpy()] = ids
+            file.write_batch(pa.record_batch([pa.array(ids), batch[c.VALUE], batch[c.COUNT]], schema=VALUES_SCHEMA))
+            written += batch.num_rows
+    connection.unregister("counted")
+    final, digest = rename_by_hash(path)
+    return ColumnFile(final.relative_to(folder).as_posix(), final.stat().st_size, digest), id_of_code
