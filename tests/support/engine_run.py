@@ -168,6 +168,6 @@ def spoiled(value: float, stratum: int, rank: int, micro: int = 0) -> Callable[[
         if batch.micro != micro:
             return example
         factor = torch.where(example.stratum_N == stratum, value, 1.0).to(example.loss_N)
-        return ExampleLosses(example.loss_N * factor, example.stratum_N)
+        return example._replace(loss_N=example.loss_N * factor)
 
     return lambda here: spoil if here == rank else None

@@ -70,6 +70,8 @@ class Case:
     """What was rank r's is rank ranks[r]'s."""
     holes: tuple[int, ...] = (1, 2, 3, 4)
     """Steps whose hole is there."""
+    weighed: bool = False
+    """Whether targets have weights, and some events are no targets."""
     plugins: bool = False
     couples_rows: bool = False
     unused: bool = False
@@ -93,6 +95,7 @@ class Case:
             4: lambda row: True,
         }
         window = replace(crowded(self.parts, self.strata, self.accumulate, seed=step), step=step)
+        window = window.weighed(step) if self.weighed else window
         if step in holes and step in self.holes and not (self.spoil and self.spoil[0] == step):
             window = window.without(holes[step])
         if self.order is not None:
@@ -150,11 +153,11 @@ class LightningToy(pl.LightningModule):
         if self.case.spoil is None or (batch.step, self.global_rank) != (self.case.spoil[0], self.case.spoil[2]):
             return example
         factor = torch.where(example.stratum_N == self.case.spoil[1], torch.nan, 1.0)
-        return ExampleLosses(example.loss_N * factor.to(example.loss_N), example.stratum_N)
+        return example._replace(loss_N=example.loss_N * factor.to(example.loss_N))
 
     def training_step(self, batch: SequenceBatch, batch_idx: int) -> Tensor:
         """Joint training, as Lightning's own strategies do it: the mean loss of the window. Stratified ones never call it."""
-        total = all_reduce_sum(batch.step_counts_K).sum()
+        total = all_reduce_sum(batch.step_counts_K if batch.step_weights_K is None else batch.step_weights_K).sum()
         undo = self.trainer.world_size * self.trainer.accumulate_grad_batches
         return self.losses(batch).loss_N.sum() * (undo / total)
 

@@ -55,13 +55,16 @@ def _rows(window: Window, micro: int) -> list[Row]:
 def naive_pseudo_gradient(stage: nn.Module, chains: Sequence[Chain], strata: int, lr: float) -> dict[str, Tensor]:
     """The mean of (start - end) / (lr x steps) over the chains that have a step, by name."""
     total = {name: torch.zeros_like(p) for name, p in stage.named_parameters() if p.requires_grad}
+    chains = [[task for task in chain if any(row.weights is None or any(row.weights) for row in task)] for chain in chains]
     chains = [chain for chain in chains if chain]
     for chain in chains:
         walker = copy.deepcopy(stage)
         optimizer = torch.optim.SGD([p for p in walker.parameters() if p.requires_grad], lr=lr)
         for task in chain:
             optimizer.zero_grad()
-            walker.losses(_batch(task, strata)).loss_N.mean().backward()
+            example = walker.losses(_batch(task, strata))
+            weight = len(example.loss_N) if example.weight_N is None else example.weight_N.sum()
+            (example.loss_N.sum() / weight).backward()
             optimizer.step()
         for name, end in walker.named_parameters():
             if name in total:

@@ -34,7 +34,7 @@ def naive_train(case: Case) -> NaiveRun:
     for step in range(case.steps):
         batches = case.window(step).all_batches()
         skipped = case.spoil is not None and case.spoil[0] == step
-        if skipped or not sum(batch.items_T.numel() for batch in batches):
+        if skipped or not sum(int((batch.targets_T > 0).sum()) for batch in batches):
             steps.append(None)
             continue
         found = _step(module, batches, rule, case, step)
@@ -56,7 +56,7 @@ def _step(module: LightningToy, batches: list[Any], rule: Any, case: Case, step:
 
     found = naive_step(module.toy, batches, weights, toy_owner, case.prior_K)
     if rule.kind == "linear" and rule.watches_losses:
-        rule.observe(SumCount(found.sums_K, found.counts_K.double()))
+        rule.observe(SumCount(found.sums_K, found.sizes_K))
     if rule.kind == "coordinate":
         _combine(module, batches, rule, case, found)
     return found
@@ -69,4 +69,4 @@ def _combine(module: LightningToy, batches: list[Any], rule: Any, case: Case, fo
     for name in found.gradients:
         if toy_owner(name) is None:
             stacked_KN = torch.stack([row[name].flatten() for row in rows])
-            found.gradients[name] = rule.combine(stacked_KN, found.counts_K).view_as(found.gradients[name])
+            found.gradients[name] = rule.combine(stacked_KN, found.sizes_K).view_as(found.gradients[name])

@@ -48,6 +48,11 @@ EQUAL = {
     "skip-weighted": Case(mode="weighted", nonfinite="skip", spoil=(2, 1, 1), accumulate=2),
     "skip-replay": Case(rule="upgrad", mode="replay", nonfinite="skip", spoil=(2, 1, 1)),
     "skip-dro": Case(rule="group_dro", rule_options={"eta": 0.5}, mode="weighted", nonfinite="skip", spoil=(2, 1, 1)),
+    **{f"{name}-weighed": replace(case, weighed=True) for name, case in WAYS.items()},
+    "per_stratum-weighed-accumulate": Case(mode="per_stratum", weighed=True, accumulate=3, plugins=True, optimizer="sgd"),
+    "weighted-weighed-accumulate": Case(mode="weighted", weighed=True, accumulate=3, plugins=True, optimizer="sgd"),
+    "group_dro-weighed": Case(rule="group_dro", rule_options={"eta": 0.5}, mode="weighted", weighed=True, accumulate=3),
+    "agr_sum-weighed": Case(rule="agr_sum", weighed=True),
 }
 """Weights after six windows equal `naive_train`."""
 

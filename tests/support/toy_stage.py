@@ -66,9 +66,14 @@ class ToyStage(nn.Module):
         state_TD = state_TD + torch.where(stratum_T == self.first, 1.0, 0.0).to(state_TD.dtype)[:, None] * self.only_first
         if self.plugins:
             state_TD = state_TD + self._plugged(state_TD, stratum_T)
-        candidates = self.head[batch.targets_T] if self.couples_rows else self.head[: ITEMS + 1]
-        own_T = (state_TD * self.head[batch.targets_T]).sum(1)
-        return ExampleLosses(torch.logsumexp(state_TD @ candidates.T, 1) - own_T, stratum_T)
+        state_ND, stratum_N, targets_N = (batch.of_targets(values) for values in (state_TD, stratum_T, batch.targets_T))
+        candidates = self.head[targets_N] if self.couples_rows else self.head[: ITEMS + 1]
+        own_N = (state_ND * self.head[targets_N]).sum(1)
+        loss_N = torch.logsumexp(state_ND @ candidates.T, 1) - own_N
+        if batch.weight_T is None:
+            return ExampleLosses(loss_N, stratum_N)
+        weight_N = batch.of_targets(batch.weight_T).to(loss_N.dtype)
+        return ExampleLosses(loss_N * weight_N, stratum_N, weight_N)
 
     def _plugged(self, state_TD: Tensor, stratum_T: Tensor) -> Tensor:
         extra_TD = torch.zeros_like(state_TD)

@@ -19,6 +19,8 @@ class Row:
     stratum: int
     items: tuple[int, ...]
     """Inputs and, one later, targets: at least two."""
+    weights: tuple[float, ...] | None = None
+    """Of the targets; one that weighs nothing is none. None: every target weighs one."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,14 @@ class Window:
     def batches(self, rank: int) -> list[SequenceBatch]:
         """The rank's micro-batches, each with the rank's counts of the whole window."""
         mine = [row for row in self.rows if row.rank == rank]
-        counts = torch.zeros(self.strata, dtype=torch.int64)
+        counts, sums = torch.zeros(self.strata, dtype=torch.int64), torch.zeros(self.strata, dtype=torch.float64)
         for row in mine:
             if row.stratum >= 0:
-                counts[row.stratum] += len(row.items) - 1
-        return [self._batch([r for r in mine if r.micro == micro], micro, counts) for micro in range(self.micros)]
+                weights = _weights_of(row)
+                counts[row.stratum] += sum(weight > 0 for weight in weights)
+                sums[row.stratum] += sum(weights)
+        batches = [self._batch([r for r in mine if r.micro == micro], micro, counts) for micro in range(self.micros)]
+        return [replace(batch, step_weights_K=sums) if self.has_weights else batch for batch in batches]
 
     def all_batches(self) -> list[SequenceBatch]:
         return [batch for rank in range(self.world) for batch in self.batches(rank)]
@@ -60,6 +65,21 @@ class Window:
         rows = tuple(replace(r, stratum=new[r.stratum] if r.stratum >= 0 else -1) for r in self.rows)
         return replace(self, strata=max(new) + 1, rows=rows)
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether targets have weights of their own."""
+        return any(row.weights is not None for row in self.rows)
+
+    def weighed(self, seed: int = 0) -> Window:
+        """The same rows with weights; a third of the targets weigh nothing, and some rows have no target at all."""
+        draw = torch.Generator().manual_seed(seed)
+
+        def weights(row: Row) -> tuple[float, ...]:
+            drawn = torch.randint(-2, 9, (len(row.items) - 1,), generator=draw).clamp(min=0) / 4
+            return tuple(drawn.tolist()) if torch.rand((), generator=draw) > 0.15 else (0.0,) * len(drawn)
+
+        return replace(self, rows=tuple(replace(row, weights=weights(row)) for row in self.rows))
+
     def without(self, unwanted: Callable[[Row], bool]) -> Window:
         """The rows that are left."""
         return replace(self, rows=tuple(row for row in self.rows if not unwanted(row)))
@@ -79,7 +99,7 @@ class Window:
 
     def _batch(self, rows: list[Row], micro: int, counts: torch.Tensor) -> SequenceBatch:
         lengths = torch.tensor([0, *(len(row.items) - 1 for row in rows)])
-        return SequenceBatch(
+        batch = SequenceBatch(
             items_T=torch.tensor([i for row in rows for i in row.items[:-1]], dtype=torch.int64),
             targets_T=torch.tensor([i for row in rows for i in row.items[1:]], dtype=torch.int64),
             offsets=lengths.cumsum(0),
@@ -89,6 +109,14 @@ class Window:
             step=self.step,
             micro=micro,
         )
+        if not self.has_weights:
+            return batch
+        weight_T = torch.tensor([weight for row in rows for weight in _weights_of(row)])
+        return replace(batch, targets_T=batch.targets_T * (weight_T > 0), weight_T=weight_T, has_gaps=True)
+
+
+def _weights_of(row: Row) -> tuple[float, ...]:
+    return (1.0,) * (len(row.items) - 1) if row.weights is None else row.weights
 
 
 @st.composite

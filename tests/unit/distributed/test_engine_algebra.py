@@ -223,3 +223,21 @@ def test_collectives_meet_in_one_order_whatever_a_rank_lacks():
 
     seen = on_ranks(3, on_rank)
     assert seen[0] == seen[1] == seen[2] and seen[0][0]["reduce_scatter"] == 10
+
+
+@every_way
+@pytest.mark.parametrize("source", ["split", "retained"])
+@given(window=windows())
+@few
+def test_weights_and_events_that_are_no_targets(make_rule, mode, source, window):
+    """N_z is the sum of weights beside the integer count; what weighs nothing is nowhere counted."""
+    weighed = window.weighed()
+    true = expected(weighed, make_rule, plugins=mode != "replay")
+    for rank in run(weighed, make_rule, mode, source=source, plugins=mode != "replay"):
+        assert rank.report.counts_K.tolist() == true.counts_K.tolist()
+        assert torch.equal(rank.losses.count_K, true.counts_K.double())
+        assert_close({"N": rank.losses.weight_K, "sums": rank.losses.sum_K}, {"N": true.sizes_K, "sums": true.sums_K})
+        if true.counts_K.any():
+            assert_close(rank.gradients, true.gradients)
+        else:
+            assert rank.gradients is None

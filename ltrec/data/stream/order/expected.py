@@ -8,10 +8,14 @@ wherever its window lies, so both compositions and both kinds of window are cove
     E[N_z] = sum over pools of (q / n) * sum over the stratum's rows of targets
 
 With stream.unit=user a row is one example, whatever its length, and the inner sum is the number of the stratum's rows.
+
+Where not every event is a target, or events have weights, a row's targets are those in its window, and N_z is the sum of their
+weights; of a random window, the mean over all of its places.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +23,31 @@ import torch
 from torch import Tensor
 
 from ltrec.causal.presence import presence
+from ltrec.columns.schema import NOTHING_ASKED
 from ltrec.core import columns as c
+from ltrec.core.ragged import ragged
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.order.pools import Pool
 from ltrec.data.stream.reading.blocks import I64
-from ltrec.data.stream.reading.rows import int_column
+from ltrec.data.stream.reading.projected import Projected
+from ltrec.data.stream.reading.rows import UserRows, Values, int_column
 from ltrec.data.stream.reading.shards import ShardReader
+from ltrec.data.stream.reading.training_rows import TrainingRows
 
 
 def expected_targets_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
-    """E[N_z]: average examples (targets, or users under stream.unit=user) of each stratum in a step of all ranks, float64 [K].
+    """E[N_z]: average examples (targets, or users under stream.unit=user) of each stratum in a step of all ranks, float64 [K];
+    where events have weights, the average sum of the weights of these targets.
 
-    For targets it reads one integer column of the shards trained on, a row group at a time; sizes and page checksums are verified,
-    hashes of whole files are left to the stream. The result does not depend on the seed.
+    For targets it reads one integer column of the shards trained on (with weights, or targets of some events only, these columns),
+    a row group at a time; sizes and page checksums are verified, hashes of whole files are left to the stream. The result does not
+    depend on the seed.
 
     Raises:
         UserError: a shard is missing or damaged.
     """
-    return _per_step(plan, _examples(folder, manifest, plan))
+    return _per_step(plan, _examples(folder, manifest, plan, weigh=plan.unit == "target"))
 
 
 def examples_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
@@ -47,7 +57,7 @@ def examples_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
     Raises:
         UserError: a shard is missing or damaged.
     """
-    return torch.from_numpy(np.sum(_examples(folder, manifest, plan), axis=0)).double()
+    return torch.from_numpy(np.sum(_examples(folder, manifest, plan, weigh=False), axis=0)).double()
 
 
 def expected_presence_K(manifest: Manifest, plan: Plan) -> Tensor:
@@ -60,15 +70,55 @@ def expected_presence_K(manifest: Manifest, plan: Plan) -> Tensor:
     return torch.stack(each).amax(0)  # a stratum lies in one pool, or is merged of several with a quota of their own
 
 
-def _examples(folder: Path, manifest: Manifest, plan: Plan) -> list[I64]:
-    """Examples of one visit to every row of each pool [K]."""
+def _examples(folder: Path, manifest: Manifest, plan: Plan, *, weigh: bool) -> list[Values]:
+    """Examples of one visit to every row of each pool [K]; or the sums of their weights."""
+    columns = Projected.of(manifest, NOTHING_ASKED, training=True)
+    if columns.has_gaps:
+        rows = TrainingRows(folder, manifest, plan, "size", columns)
+        return [_counted_by_stratum(rows, manifest, plan, pool, weigh and columns.weighs) for pool in plan.pools]
     if plan.unit == "user":
         return [_rows_by_stratum(manifest, plan, pool) for pool in plan.pools]
     files = ShardReader(folder, manifest, check="size")
     return [_targets_by_stratum(files, manifest, plan, pool) for pool in plan.pools]
 
 
-def _per_step(plan: Plan, totals: list[I64]) -> Tensor:
+def _counted_by_stratum(rows: TrainingRows, manifest: Manifest, plan: Plan, pool: Pool, weigh: bool) -> Values:
+    """As `_targets_by_stratum`, of events that may be none or have weights: their mean over the places of a row's window."""
+    found_K, stratum = np.zeros(plan.strata.count), _strata(manifest, plan)
+    for shard, group in _in_file_order(pool):
+        found_K[stratum[shard]] += mean_over_windows(rows.block(shard, group), plan.max_len, plan.unit, weigh).sum()
+    return found_K
+
+
+def mean_over_windows(rows: UserRows, max_len: int, unit: str, weigh: bool) -> Values:
+    """Examples of a row's window, or the sum of their weights: the mean over all places of the window, float64 [R].
+
+    Args:
+        rows: the events that windows are cut from; as many as a window holds, or all.
+        max_len: L.
+        unit: what an example is.
+        weigh: add up weights.
+    """
+    counted = rows.events[c.TARGET].astype(np.float64)
+    before = np.concatenate([[0.0], np.cumsum(counted * rows.events[c.WEIGHT] if weigh else counted)])
+    events = np.diff(rows.offsets)
+    held = np.minimum(events, max_len + 1)
+    places = events - held + 1
+    start = ragged(rows.offsets[:-1], places)
+    sums = before[start + np.repeat(held, places)] - before[start + 1]
+    mean_R: Values = (
+        np.add.reduceat(sums if unit == "target" else (sums > 0).astype(np.float64), np.cumsum(places) - places) / places
+    )
+    return mean_R
+
+
+def _in_file_order(pool: Pool) -> Iterator[tuple[int, int]]:
+    """Shards and row groups of a pool, so that disks read ahead."""
+    order = np.lexsort((pool.blocks.group, pool.blocks.shard))
+    return zip(pool.blocks.shard[order].tolist(), pool.blocks.group[order].tolist(), strict=True)
+
+
+def _per_step(plan: Plan, totals: list[Values]) -> Tensor:
     """Totals of each pool [K] at the rate of its visits."""
     return torch.stack(
         [torch.from_numpy(t).double() * pool.quota / pool.rows for pool, t in zip(plan.pools, totals, strict=True)]
@@ -82,10 +132,9 @@ def _rows_by_stratum(manifest: Manifest, plan: Plan, pool: Pool) -> I64:
 
 
 def _targets_by_stratum(files: ShardReader, manifest: Manifest, plan: Plan, pool: Pool) -> I64:
-    """Targets of one visit to every row of the pool. In file order, so that disks read ahead."""
+    """Targets of one visit to every row of the pool."""
     targets_K, stratum = np.zeros(plan.strata.count, np.int64), _strata(manifest, plan)
-    order = np.lexsort((pool.blocks.group, pool.blocks.shard))
-    for shard, group in zip(pool.blocks.shard[order].tolist(), pool.blocks.group[order].tolist(), strict=True):
+    for shard, group in _in_file_order(pool):
         events = int_column(files.read(shard, group, [c.TRAIN_EVENTS]), c.TRAIN_EVENTS)
         targets_K[stratum[shard]] += (np.minimum(events, plan.max_len + 1) - 1).sum()
     return targets_K

@@ -41,9 +41,10 @@ class TrainingRows:
         every = zip(
             pieces.blocks.shard.tolist(), pieces.blocks.group.tolist(), pieces.low.tolist(), pieces.high.tolist(), strict=True
         )
-        return UserRows.concatenate([self._block(shard, group).slice(low, high) for shard, group, low, high in every])
+        return UserRows.concatenate([self.block(shard, group).slice(low, high) for shard, group, low, high in every])
 
-    def _block(self, shard: int, group: int) -> UserRows:
+    def block(self, shard: int, group: int) -> UserRows:
+        """The rows of one row group, read anew."""
         table = self._files.read(shard, group, [*COLUMNS, *self._columns.names])
         values, offsets = list_column(table, c.ITEMS)
         train_events = int_column(table, c.TRAIN_EVENTS)
