@@ -11,10 +11,10 @@ from ltrec.columns.names import check_names
 from ltrec.core.bounds import INT32, INT64, SHARE, Between, check_fields
 from ltrec.data.prepare.table_config import ItemsConfig, UsersConfig
 
-# Options that decide how the work is done but not one byte of the result; they are left out of the manifest.
+# Options that do not change a single byte of the result; the manifest leaves them out.
 WITHOUT_EFFECT = ("sources", "memory_limit", "threads")
 
-# Options that the manifest records under their first name: the digest of a data set must not change because an option is renamed.
+# Options that the manifest records under a former name: renaming an option must not change the digest of a data set.
 RECORDED_AS = {"held_out_users": "cold_users", "held_out_seed": "cold_seed"}
 # Options that say nothing of a data set that does not use them: its manifest is that of a ltrec without them.
 FOR_COLUMNS = ("event_columns", "weight", "items", "users", "targets", "strata_by")
@@ -45,7 +45,7 @@ class PrepareConfig:
     null_values: tuple[str, ...] = ("NA", "N/A", "#N/A", "<NA>", "NULL", "None", "nil", "nan", "NaT", r"\N", "undefined")
     """Texts that mean a missing user, item or time, in any case; an empty or blank field always does."""
     where: str = ""
-    """Which rows to take: an SQL condition on the log's columns, such as event == "purchase"; empty = all."""
+    """Which rows to use: an SQL condition on the log's columns, such as event == "purchase"; empty = all."""
     columns: tuple[str, ...] = ()
     """Column names of csv and tsv files *without* a header line, in order; empty = the first line names them."""
     user: str = "user_id"
@@ -53,12 +53,13 @@ class PrepareConfig:
     item: str = "item_id"
     """Column with the item id."""
     time: str = "timestamp"
-    """Column with the time of the event; `order` where the log has none: the order of files and rows is the time."""
+    """Column with the time of the event; `order` if the log has none, and the order of files and rows is used."""
     time_unit: Literal["auto", "s", "ms", "us", "ns", "iso", "order"] = "auto"
-    """Unit of the times: since 1970, ISO 8601 text or typed timestamps, or `order`: whole numbers of which only the order counts.
-    auto = the one unit, or usual form such as 11/14/2023 10:13 PM, that fits most rows; rows that do not fit it are rejected."""
+    """Unit of the times: since 1970 (s, ms, us, ns), ISO 8601 text or typed timestamps (iso), or whole numbers of which only the
+    order counts (order). auto = the unit, or common format such as 11/14/2023 10:13 PM, that fits most rows; other rows are
+    rejected."""
     time_format: str = ""
-    """How times are written, in the words of strptime: %m/%d/%Y %H:%M:%S.%f %z. %f has up to nine digits; no zone is UTC."""
+    """Format of the times, as for strptime: %m/%d/%Y %H:%M:%S.%f %z. %f has up to nine digits; without a zone, times are UTC."""
     earliest: str = "1990-01-01"
     """Times before this date are rejected as implausible (not for `order`)."""
     latest: str = "2100-01-01"
@@ -78,23 +79,23 @@ class PrepareConfig:
     strata_by: Literal["events", "targets"] = "events"
     """What a user's activity counts: training events, or those of them that are targets."""
     reject_budget: Annotated[float, SHARE] = 0.001
-    """Largest share of rows that may be rejected before prepare refuses the log."""
+    """Largest share of rows that may be rejected; beyond it, prepare stops."""
     ties: Literal["auto", "source", "hash"] = "auto"
-    """Order of a user's events at one time: that of the log, or of a hash of user, time and item. auto = that of the log, unless it
-    is an order of item ids (a log sorted by item), which models learn."""
+    """Order of a user's events with the same time: that of the log, or by a hash of user, time and item. auto = that of the log,
+    unless the log is sorted by item id, which a model would learn."""
     tie_seed: Annotated[int, Between(0, INT64)] = 0
-    """ties=hash: another number gives another order."""
+    """Seed of the order for ties=hash."""
     duplicates: Literal["auto", "keep", "drop_exact", "keep_first", "keep_last"] = "auto"
-    """drop_exact: of rows with the same user, item and time the first stays; keep_first, keep_last: one event per user and item.
-    auto = drop_exact, but keep where times are only days."""
+    """drop_exact: of rows with the same user, item and time the first is kept; keep_first, keep_last: one event per user and item.
+    auto = drop_exact, but keep if times are only days."""
     min_user_events: Annotated[int, Between(1, INT32)] = 1
     """Users with fewer events are dropped."""
     min_item_events: Annotated[int, Between(1, INT32)] = 1
     """Items with fewer events are dropped."""
     iterate: bool = True
-    """Repeat both minimums until nothing changes (k-core); false = items once, then users once."""
+    """Apply both minimums repeatedly until nothing changes (k-core); false = items once, then users once."""
     history_cap: Annotated[int, Between(3, INT32)] = 10_000
-    """Most recent events kept per user, at least 3."""
+    """Number of most recent events kept per user, at least 3."""
     split: Literal["leave_one_out", "global_time"] = "leave_one_out"
     """leave_one_out: last event = test, last but one = validation; global_time: two cuts in time, the same for all users."""
     valid_from: str = "0.8"
@@ -102,21 +103,21 @@ class PrepareConfig:
     test_from: str = "0.9"
     """global_time: start of test, later than valid_from."""
     held_out_users: Annotated[float, SHARE] = 0.0
-    """Share of held-out users: chosen by a hash of the id, kept out of training altogether and used in test only."""
+    """Share of held-out users, who are chosen by a hash of their id, left out of training, and used in test only."""
     held_out_seed: Annotated[int, Between(0, INT64)] = 0
-    """Another number chooses other held-out users."""
+    """Seed of the choice of held-out users."""
     strata: Annotated[int, Between(1, MOST_STRATA)] = 5
-    """Number of activity strata to aim for; ties in activity may leave fewer."""
+    """Desired number of activity strata; users with equal activity stay together, so there may be fewer."""
     strata_bounds: tuple[Annotated[int, Between(1, INT32)], ...] = ()
     """Explicit smallest activity of each stratum, such as [1, 5, 20], instead of equal user shares."""
     head_share: Annotated[float, SHARE] = 0.2
-    """The head is the most active share of users nearest to this."""
+    """Share of users in the head, the most active ones; the nearest possible cut is used."""
     block_rows: Annotated[int, Between(1, 1_000_000)] = 4096
     """Users per row group."""
     shard_events: Annotated[int, Between(1, 1_000_000_000)] = 20_000_000
     """Events per shard file, about 80 MB."""
     memory_limit: str = "1GB"
-    """Memory of the sort engine; more is spilled to disk beside the output."""
+    """Memory limit of the sort engine; beyond it, data is spilled to disk next to the output."""
     threads: Annotated[int, Between(0, 1024)] = 0
     """Threads of the sort engine; 0 = all cores, at most 8."""
 

@@ -5,7 +5,7 @@
     names    user_key, user_id
     items    item_id, code
 
-Filters work on counts: users and items that fall below their minimum are listed as dead, and the events are rewritten once.
+Filters work on counts: users and items that fall below their minimum are listed as dropped, and the events are rewritten once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ltrec.data.prepare.times.columns import ATTO
 ROW_BITS = 40
 """tie = file << 40 | row: 8 million files of 10^12 rows."""
 
-_ALIVE = "(FROM events ANTI JOIN dead_users USING (user_key) ANTI JOIN dead_items USING (code))"
+_KEPT = "(FROM events ANTI JOIN dropped_users USING (user_key) ANTI JOIN dropped_items USING (code))"
 
 
 def make_events(connection: duckdb.DuckDBPyConnection, per_second: int, columns: Sequence[Declared]) -> None:
@@ -82,28 +82,30 @@ def count_repeats(connection: duckdb.DuckDBPyConnection, columns: Sequence[Decla
 
 def keep_frequent(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> dict[str, int]:
     """Drop rare items and short users, once or until nothing changes; return how much was dropped, and in how many rounds."""
-    connection.execute("CREATE TABLE dead_users (user_key BIGINT); CREATE TABLE dead_items (code INTEGER)")
+    connection.execute("CREATE TABLE dropped_users (user_key BIGINT); CREATE TABLE dropped_items (code INTEGER)")
     (before,) = one_row(connection, "SELECT count(*) FROM events")
     rounds, changed = 0, max(config.min_user_events, config.min_item_events) > 1
     while changed:
         rounds += 1
-        items = _bury(connection, "dead_items", "code", config.min_item_events)
-        users = _bury(connection, "dead_users", "user_key", config.min_user_events)
+        items = _drop_rare(connection, "dropped_items", "code", config.min_item_events)
+        users = _drop_rare(connection, "dropped_users", "user_key", config.min_user_events)
         changed = config.iterate and items + users > 0
-    dead_users, dead_items = one_row(connection, "SELECT (SELECT count(*) FROM dead_users), (SELECT count(*) FROM dead_items)")
-    if dead_users + dead_items:
-        connection.execute(f"CREATE TABLE frequent AS {_ALIVE}; DROP TABLE events; ALTER TABLE frequent RENAME TO events")
+    dropped_users, dropped_items = one_row(
+        connection, "SELECT (SELECT count(*) FROM dropped_users), (SELECT count(*) FROM dropped_items)"
+    )
+    if dropped_users + dropped_items:
+        connection.execute(f"CREATE TABLE frequent AS {_KEPT}; DROP TABLE events; ALTER TABLE frequent RENAME TO events")
     (after,) = one_row(connection, "SELECT count(*) FROM events")
     return {
         "filtered_events": before - after,
-        "filtered_users": dead_users,
-        "filtered_items": dead_items,
+        "filtered_users": dropped_users,
+        "filtered_items": dropped_items,
         "filter_rounds": rounds,
     }
 
 
-def _bury(connection: duckdb.DuckDBPyConnection, dead: str, column: str, minimum: int) -> int:
-    (count,) = one_row(connection, f"SELECT count(*) FROM {dead}")
+def _drop_rare(connection: duckdb.DuckDBPyConnection, dropped: str, column: str, minimum: int) -> int:
+    (count,) = one_row(connection, f"SELECT count(*) FROM {dropped}")
     if minimum > 1:
-        connection.execute(f"INSERT INTO {dead} SELECT {column} FROM {_ALIVE} GROUP BY {column} HAVING count(*) < {minimum}")
-    return one_row(connection, f"SELECT count(*) FROM {dead}")[0] - count
+        connection.execute(f"INSERT INTO {dropped} SELECT {column} FROM {_KEPT} GROUP BY {column} HAVING count(*) < {minimum}")
+    return one_row(connection, f"SELECT count(*) FROM {dropped}")[0] - count

@@ -1,7 +1,7 @@
-"""Sorted flat events to blocks of users, streamed: memory is one block's stored events plus one batch, whatever a user's length.
+"""Groups the sorted events into blocks of users. Memory holds one block's events plus one batch, however long a user's history is.
 
-The users file says how many events each user has; the events file must then hold exactly those runs, in that order. Every batch is
-checked against it (key of every event, times never falling), so an engine that sorts or counts wrongly cannot pass.
+The users file says how many events each user has, and the events file must hold exactly those runs in that order. Every batch is
+checked against it (the key of every event; times never decrease), so a wrong sort or count of the engine is detected.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PIECE_EVENTS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class UserBlock:
-    """Users of one part with their stored events.
+    """Users of one part, with their stored events.
 
     Attributes:
         part: number of the part in the layout.
@@ -57,7 +57,7 @@ def blocks(layout: Layout, block_rows: int, columns: Sequence[str] = ()) -> Iter
         columns: fields of event columns to read.
 
     Raises:
-        RuntimeError: the files are not sorted, or do not hold the same users; a fault of the sort, never of the input.
+        RuntimeError: the files are not sorted, or their users differ; a bug in the sort, never caused by the input.
     """
     with pq.ParquetFile(layout.users, pre_buffer=False) as user_file, pq.ParquetFile(layout.events, pre_buffer=False) as event_file:
         users, events = Users(user_file), EventReader(event_file, columns)
@@ -72,7 +72,7 @@ def blocks(layout: Layout, block_rows: int, columns: Sequence[str] = ()) -> Iter
 
 
 class Users:
-    """Rows of the users file in slices of any size."""
+    """Reads the users file in slices of any size."""
 
     def __init__(self, file: pq.ParquetFile) -> None:
         self.batches = file.iter_batches(1 << 14, use_threads=False)
@@ -87,7 +87,7 @@ class Users:
         return table.slice(0, rows).combine_chunks()
 
     def finished(self) -> bool:
-        """Whether every row was taken."""
+        """Whether all rows have been read."""
         return not any(b.num_rows for b in self.waiting) and next(self.batches, None) is None
 
 
@@ -109,12 +109,12 @@ class EventReader:
             yield tuple(piece[name].to_numpy(zero_copy_only=True) for name in self.columns)
 
     def finished(self) -> bool:
-        """Whether every event was taken."""
+        """Whether all events have been read."""
         return self.waiting.num_rows == 0 and next(self.batches, None) is None
 
 
 def _check(table: pa.Table, part: StratumPart, last_key: int | None) -> int:
-    """Keys rise strictly, over block borders too: this is what makes users unique within a part."""
+    """Check that keys increase strictly, also from block to block: this makes users unique within a part."""
     keys = table["user_key"].to_numpy()
     if (keys[1:] <= keys[:-1]).any() or (last_key is not None and keys[0] <= last_key):
         raise RuntimeError("the sort returned users out of order")

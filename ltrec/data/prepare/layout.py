@@ -1,9 +1,9 @@
-"""The flat, sorted form of the data: one file of users and one of events, both ordered by (part, user key), from one external sort.
+"""The sorted data: one file of users and one of events, both ordered by (part, user key), from one external sort.
 
-A *part* is what shards are made of: the users of one stratum that are trainable, or those that are not. Inside a part users are
-ordered by their hash, so every range of it is a random sample. The history cap is a range [first, last) of a user's events:
+Shards are made of *parts*: the trainable users of a stratum, or its other users. Within a part, users are ordered by their hash, so
+every range of a part is a random sample. The history cap keeps a range [first, last) of a user's events:
 
-    the last `cap` events up to and including the test target, and as many after it (leave_one_out: nothing comes after it)
+    the last `cap` events up to and including the test target, and as many after it (leave_one_out: there is nothing after it)
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ROW_GROUP = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class StratumPart:
-    """`rows` users with `events` stored events; stratum -1 = none."""
+    """A part: `rows` users with `events` stored events; stratum -1 = none."""
 
     stratum: int
     trainable: bool
@@ -43,7 +43,7 @@ class Layout:
 
 def sort(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int, folder: Path, columns: Sequence[Declared]) -> Layout:
     """Write `users.parquet` and `events.parquet` into `folder` and drop the table of events."""
-    _window(connection, strata, cap)
+    _apply_cap(connection, strata, cap)
     layout = Layout(folder / "users.parquet", folder / "events.parquet", _parts(connection))
     connection.execute(
         _copy("SELECT * EXCLUDE (train, held_out) FROM stored ORDER BY stratum, trainable DESC, user_key", layout.users)
@@ -60,9 +60,9 @@ def sort(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int, folder
     return layout
 
 
-def _window(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int) -> None:
-    """Table `stored`: users with their stratum and their positions after the cap. A validation target is dropped when no
-    history is left before it."""
+def _apply_cap(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int) -> None:
+    """Create table `stored`: users with their stratum and their positions after the cap. A validation target is dropped if the cap
+    leaves no history before it."""
     stratum = " + ".join(f"(train >= {bound})::TINYINT" for bound in strata.lower_bounds) + " - 1"
     connection.execute(
         f"""CREATE TABLE stored AS

@@ -33,7 +33,7 @@ from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
 from ltrec.data.prepare.engine import engine, one_row
 from ltrec.data.prepare.grouping import blocks
 from ltrec.data.prepare.layout import sort
-from ltrec.data.prepare.output.disk import clear_errors
+from ltrec.data.prepare.output.disk import explain_exhaustion
 from ltrec.data.prepare.output.places import refuse_overlap
 from ltrec.data.prepare.output.rows import RowForm
 from ltrec.data.prepare.output.shards import write_shards
@@ -64,7 +64,7 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
         check_format(config.time_format)
     found = find_sources(config.sources, config.format)
     refuse_overlap(config.sources, [source.path for source in found], out)
-    with clear_errors(out), workspace(out) as work:
+    with explain_exhaustion(out), workspace(out) as work:
         before = stamps(found)
         identity = _identity(config, found, out, on_progress)
         if not overwrite and (old := existing(out)) is not None:
@@ -126,7 +126,7 @@ def _build(
     vocab, shards, described, counted, events = _write(connection, config, columns, strata, work, on_progress)
     account |= {**counted, "first_time": first, "last_time": latest}
     account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes()}
-    summary.check_account(account, shards, events)
+    summary.check_totals(account, shards, events)
     return Manifest(
         name=identity["name"],
         created_by={"ltrec": __version__, "duckdb": duckdb.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},

@@ -1,8 +1,8 @@
-"""What prepare reports besides its steps (`ltrec.core.progress`)."""
+"""Special steps that prepare reports (`ltrec.core.progress`)."""
 
 from __future__ import annotations
 
 UNCHANGED = "unchanged"
-"""Step reported when the output already holds exactly this data set and nothing was done."""
+"""Reported when the output already holds exactly this data set and nothing was done."""
 MENDING = "mend"
-"""Step reported when the output holds exactly this data set, but damaged: it is built anew."""
+"""Reported when the output holds exactly this data set, but damaged: it is built again."""

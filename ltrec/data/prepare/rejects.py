@@ -24,7 +24,7 @@ REJECTS = Path("_rejects", "rejects.tmp")
 
 MOST_PLACES = 3
 
-_CURES = {
+_REMEDIES = {
     STRAY_QUOTE: "say `quoting`=none if quotes are plain characters here, or `quoting`=multiline if texts go on over several lines",
 }
 """Reason -> what to do about it, where there is more to say than "mend the log"."""
@@ -83,9 +83,11 @@ def check_budget(
         _write(connection, sources, kept_at)
         common = sorted(rejects, key=lambda reason: (-rejects[reason], reason))[:4]
         reasons = ", ".join(f"{rejects[reason]} x {reason}{_places(kept_at, reason)}" for reason in common)
-        cure = "; ".join([*(_CURES[reason] for reason in common if reason in _CURES), "mend the log or raise `reject_budget`"])
+        remedy = "; ".join(
+            [*(_REMEDIES[reason] for reason in common if reason in _REMEDIES), "mend the log or raise `reject_budget`"]
+        )
         share = f"{rejected} of {rows} rows rejected ({rejected / rows:.2%}, budget {budget:.2%})"
-        raise UserError(f"{share}: {reasons}; see {kept_at}, then {cure}")
+        raise UserError(f"{share}: {reasons}; see {kept_at}, then {remedy}")
 
 
 def _places(kept_at: Path, reason: str) -> str:

@@ -3,7 +3,7 @@
 file, row          where it came from (file = position among the sources)
 user_id, item_id   raw ids
 number, fraction, iso, text   the time (see time_columns)
-spelled            text in the spelling that forms are read in (see time_text)
+normalised            text in the spelling that forms are read in (see time_text)
 content            what a rejected row looked like
 event.<name>       event columns as their kinds parse them
 """
@@ -25,7 +25,7 @@ from ltrec.data.prepare.readers import Where, read
 from ltrec.data.prepare.sources import InputFile
 from ltrec.data.prepare.times.choice import check_readable
 from ltrec.data.prepare.times.columns import is_rounded, timed
-from ltrec.data.prepare.times.text import spelled
+from ltrec.data.prepare.times.text import normalised
 
 INSERT_ROWS = 1 << 18
 LONGEST_CONTENT = 500
@@ -36,14 +36,14 @@ CREATE TABLE staged (file INTEGER, row BIGINT, user_id VARCHAR, item_id VARCHAR,
 
 _INSERT = """
 INSERT INTO staged
-SELECT {file}, row, user_id, item_id, number, fraction, iso, text, CASE WHEN text IS NOT NULL THEN {spelled} END AS spelled,
+SELECT {file}, row, user_id, item_id, number, fraction, iso, text, CASE WHEN text IS NOT NULL THEN {normalised} END AS normalised,
        CASE WHEN coalesce(user_id, '') = '' THEN 'null user' WHEN coalesce(item_id, '') = '' THEN 'null item'
             WHEN trim(coalesce(time::VARCHAR, '')) = '' OR lower(trim(time::VARCHAR)) IN ({nulls}) THEN 'null time' END AS reason,
        CASE WHEN reason IS NOT NULL THEN left(
            concat('user=', user_id, ' item=', item_id, ' time=', time), {longest}) END AS content{also}
 FROM ({timed})"""
 
-_FAULTS = pa.schema({"row": pa.int64(), "reason": pa.string(), "content": pa.string()})
+_BAD_ROWS = pa.schema({"row": pa.int64(), "reason": pa.string(), "content": pa.string()})
 
 
 @dataclass
@@ -100,12 +100,12 @@ def stage(
             counted.rows += batch.num_rows + faults.flush(connection, number)
             readable = readable or check_readable(connection, config)
             on_progress("read", counted.rows, 0)
-        counted.rows += faults.flush(connection, number)
+        counted.rows += bad_rows.flush(connection, number)
         counted.empty_files += counted.rows == before
     return counted
 
 
-class Faults:
+class BadRows:
     """Rows that the reader could not make sense of, on their way to `staged`."""
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class Faults:
         """Move them to the table; return how many there were."""
         count = len(self.rows)
         if count:
-            connection.register("batch", pa.Table.from_pylist(self.rows, schema=_FAULTS))
+            connection.register("batch", pa.Table.from_pylist(self.rows, schema=_BAD_ROWS))
             connection.execute(f"INSERT INTO staged (file, row, reason, content) SELECT {file}, row, reason, content FROM batch")
             connection.unregister("batch")
             self.rows = []

@@ -69,7 +69,7 @@ def outsized(connection: duckdb.DuckDBPyConnection, item_counts: npt.NDArray[np.
     return [dict(zip(("kind", "id", "events", "share"), entry, strict=True)) for entry in found]
 
 
-def check_account(summary: dict[str, Any], shards: Sequence[Shard], train_events: int) -> None:
+def check_totals(summary: dict[str, Any], shards: Sequence[Shard], train_events: int) -> None:
     """Every row read is in a shard or counted among those that went; the passes over the data agree.
 
     Raises:

@@ -1,9 +1,9 @@
-"""Online side of the data: shards -> jagged batches.
+"""Reading a prepared data set while training: shards -> jagged batches.
 
 open.py      the stream of a prepared data set, in one call
 loader.py    plan + shards -> SequenceBatch, by threads, in order; state is one counter plus digests
-order/       (manifest, seed, config) -> which row goes to which place of which step; pure, no files
-reading/     shards, row groups and rows; the same shards once, in file order, for evaluation and prediction
+order/       (manifest, seed, config) -> which row goes to which slot of which step; pure functions, no files
+reading/     shards, row groups and rows; also every user once, in file order, for evaluation and prediction
 """
 
 from ltrec.core.batch import SequenceBatch

@@ -1,8 +1,8 @@
 """Assemble: a rank's draws for a step -> micro-batches of jagged tensors.
 
-Slot j of the rank goes to micro-batch j mod A. The first slot of a rank is a multiple of A too, so micro-batch a of *all* ranks
-together is the slots congruent to a of the whole step: it does not depend on the number of processes. Within a micro-batch rows
-are sorted longest first (ties by slot), so that encoders can crop.
+Slot j of a rank goes to micro-batch j mod A. The first slot of every rank is a multiple of A, so micro-batch a of *all* ranks
+together holds the slots j of the whole step with j mod A = a, whatever the number of processes. Within a micro-batch the rows are
+sorted by length, longest first (ties by slot), so that encoders can crop.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ltrec.data.stream.windows import Windows
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rank's share of one step: its micro-batches, and the keys of all its rows with the strata that the data set gives them."""
+    """A rank's share of one step: its micro-batches, and the user keys and the data set's strata of all its rows."""
 
     micro_batches: list[SequenceBatch]
     user_key: I64

@@ -1,4 +1,5 @@
-"""Options of the stream. Fields that decide the *order* enter the order digest; the others change only speed and memory."""
+"""Options of the stream. Those marked *Order* decide the order of training and enter its digest; the others change only speed and
+memory."""
 
 from __future__ import annotations
 
@@ -19,48 +20,49 @@ class StreamConfig:
     """Users per optimiser step, over all processes and micro-batches; a multiple of `lanes`. Order."""
 
     lanes: Annotated[int, Between(1, 1 << 16)] = 48
-    """Virtual lanes: equal parts of every step. Any number of processes that divides it sees the same steps. Order."""
+    """Independent readers, each of which fills an equal part of every step. The steps are the same on any number of processes that
+    divides it. Order."""
 
     composition: Literal["natural", "quota"] = "natural"
-    """`natural`: users as they come, each once per pass. `quota`: a fixed number of users of every stratum in every step. Order."""
+    """`natural`: every user once per pass. `quota`: a fixed number of users of every stratum in every step. Order."""
 
     quotas: tuple[Annotated[float, Between(0, 1 << 24)], ...] = ()
     """For `quota`: one number per stratum, integers that sum to `batch_rows` or shares that sum to 1; empty = equal shares.
     Order."""
 
     max_len: Annotated[int, Between(1, 1 << 16)] = 50
-    """Positions of a training row at most; it is cut from max_len + 1 training events. Order."""
+    """Most positions of a training row; a row of L positions comes from a window of L + 1 training events. Order."""
 
     window: Literal["last", "random"] = "last"
-    """Which training events of a longer user: the `last`, or a `random` run drawn anew at every visit. Order."""
+    """Which window of a user with more training events: the `last` one, or a `random` one, drawn anew at every visit. Order."""
 
     unit: Literal["target", "user"] = "target"
-    """What an example is, hence what losses are averaged over. `target`: a target position. `user`: a visit to a user, whose loss
-    is the mean over the row's targets."""
+    """What counts as one example when losses are averaged. `target`: a target position. `user`: a visit to a user, whose loss is
+    the mean over the row's targets."""
 
     users: Literal["all", "tail", "head"] = "all"
-    """Whom to train on: `all`, or only the strata of the `tail` or of the `head`, divided at the stratum nearest to the head cut.
-    Evaluation is not affected. Order."""
+    """Which users to train on: `all`, or only the strata of the `tail` or of the `head`, divided at the stratum boundary nearest to
+    the head cut. Evaluation is not affected. Order."""
 
     resident_mib: Annotated[int, Between(0, 1 << 24)] = 64
-    """A pool of users (all, or a stratum under quotas) estimated no larger is kept in memory by every process and shuffled as a
-    whole; a larger one streams from disk through the lanes. Order, where it changes that choice."""
+    """A pool of users (all of them, or with quotas one stratum) of at most this estimated size is kept in memory by every process
+    and shuffled as a whole; a larger one streams from disk through the lanes. Order, where it changes that choice."""
 
     buffer_blocks: Annotated[int, Between(1, 1 << 20)] = 8
-    """Blocks (row groups) that a lane of a streamed pool holds and shuffles at a time. Order, if a pool is streamed."""
+    """Size of the shuffle buffer of each lane of a streamed pool, in blocks (row groups). Order, if a pool is streamed."""
 
     prefetch: Annotated[int, Between(0, 1024)] = 2
-    """Steps prepared ahead of the one in use. Speed only."""
+    """Number of steps prepared ahead. Speed only."""
 
     threads: Annotated[int, Between(1, 1024)] = 2
     """Threads that prepare steps. Speed only."""
 
     memory_mib: Annotated[int, Between(1, 1 << 30)] = 4096
-    """Refuse to start when the lanes of one process may hold more than this. Refusal only."""
+    """Training does not start if the lanes of one process could hold more than this."""
 
     check: Check = "hash"
-    """`hash`: a shard's sha256 is compared when it is first opened. `size`: sizes and page checksums only, for a faster start; a
-    bit flipped in a footer may then pass."""
+    """`hash`: the sha256 of a shard is verified when it is first opened. `size`: only sizes and page checksums are, for a faster
+    start; a flipped bit in a footer may then go unnoticed."""
 
     def __post_init__(self) -> None:
         check_fields(self)

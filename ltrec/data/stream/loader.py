@@ -1,10 +1,10 @@
-"""Loader: the rank's micro-batches of every step, prepared by threads, delivered in order.
+"""The loader: a rank's micro-batches of every step, prepared by threads and delivered in order.
 
-Threads, not processes: decoding and gathering happen in C without the interpreter's lock, nothing is pickled, and an error is an
-exception in the consumer. The order never depends on them: whole steps are the unit of work and are handed out by number.
+Threads rather than processes: decoding and gathering run in C and release the GIL, nothing is pickled, and an error is raised in
+the consumer. The order does not depend on them: the unit of work is a whole step, and steps are handed out by number.
 
-The state is a counter that only `advance` moves. Whoever runs the optimiser calls it after the step; batches that were prepared or
-fetched ahead but not trained on leave no trace.
+The state is a counter that only `advance` moves, which the training loop calls after every optimiser step. Batches that were
+prefetched but not trained on do not count.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class StreamLoader:
         folder: the prepared data set.
         manifest: its manifest.
         plan: the order.
-        world: this process among all.
+        world: rank of this process and number of processes.
         accumulate: micro-batches per step.
         prefetch: steps prepared ahead.
         threads: threads that prepare them.
@@ -72,7 +72,7 @@ class StreamLoader:
         self._prefetch, self._threads = max(1, prefetch), max(1, threads)
         self._rows = TrainingRows(folder, manifest, plan, check, self._columns)
         self._state = StreamState(manifest.digest, plan.digest, plan.seed)
-        self._own_digest = 0  # of this rank, since the state was made or loaded
+        self._own_digest = 0  # of this rank's rows since the state was created or loaded
         self._step_digests: dict[int, int] = {}  # of steps handed out but not yet trained on
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ class StreamLoader:
         return self._state.next_step
 
     def __iter__(self) -> Iterator[SequenceBatch]:
-        # A generator: the cursor is read at the first batch, so a state may still be loaded after iter().
+        # A generator: the counter is read at the first batch, so a state may still be loaded after iter().
         first, epoch = self.next_step, self._plan.steps_per_epoch
         self._step_digests.clear()
         for number, step in self._steps(range(first, (first // epoch + 1) * epoch)):
@@ -93,7 +93,7 @@ class StreamLoader:
             yield from step.micro_batches
 
     def advance(self, step: int) -> None:
-        """Record that `step`, the next one, has been trained on: its rows are consumed."""
+        """Record that `step`, which must be the next one, has been trained on."""
         assert step == self.next_step, f"step {step} was trained on, but {self.next_step} is next"
         self._own_digest = add_digests(self._own_digest, self._step_digests.pop(step))
         self._state = replace(self._state, next_step=step + 1)
@@ -104,13 +104,13 @@ class StreamLoader:
         Args:
             sum_over_ranks: adds this rank's digest of consumed rows (64 unsigned bits) over all ranks mod 2^64. It is a collective,
                 so either every rank calls this method or none does; with `state.as_signed` an int64 all-reduce is all it takes.
-                The default is right for a single process.
+                The default is correct for a single process.
         """
         total = add_digests(int(self._state.data_digest, 16), sum_over_ranks(self._own_digest))
         return replace(self._state, data_digest=f"{total:016x}").to_dict()
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Resume from a saved state; any allowed number of processes may have saved it.
+        """Resume from a saved state, whatever the number of processes that saved it.
 
         Raises:
             UserError: it belongs to another data set, seed or order.
@@ -120,7 +120,7 @@ class StreamLoader:
         self._step_digests.clear()
 
     def _steps(self, numbers: range) -> Iterator[tuple[int, Step]]:
-        """The steps in order, `prefetch` of them under way; threads end when the iterator does, however that happens."""
+        """The steps in order, with `prefetch` of them in progress; the threads end with the iterator, also when it is abandoned."""
         waiting: deque[tuple[int, Future[Step]]] = deque()
         todo = iter(numbers)
         with _threads(self._threads, "ltrec-steps") as workers, _threads(1, "ltrec-buffers") as reader:
@@ -146,7 +146,7 @@ class StreamLoader:
             raise UserError(f"step {step}: {error}") from None
 
     def _look_ahead(self, reader: ThreadPoolExecutor, step: int) -> None:
-        """Every few steps start reading the buffers of a later step, so that they are ready in time."""
+        """Every few steps, start reading the buffers of a later step, so that they are ready in time."""
         ahead = self._plan.ahead()
         if ahead and step % ahead == 0:
             for draw in self._plan.draws(step + 2 * ahead, self._lanes):
@@ -155,7 +155,7 @@ class StreamLoader:
 
 @contextmanager
 def _threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """A thread pool that drops what has not begun when it is left."""
+    """A thread pool that cancels pending work on exit."""
     pool = ThreadPoolExecutor(count, thread_name_prefix=name)
     try:
         yield pool

@@ -1,4 +1,4 @@
-"""The training stream of a prepared data set, for those who train with a loop of their own."""
+"""The training stream of a prepared data set, for training loops of your own."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def open_stream(
     accumulate: int = 1,
     columns: Projection = NOTHING_ASKED,
 ) -> StreamLoader:
-    """Batches of a prepared data set, each a `SequenceBatch` of this process's rows, to the end of an epoch.
+    """A loader of `SequenceBatch`es, each with this process's rows; iterating goes to the end of the epoch.
 
-    Call `advance` after every optimiser step: that alone moves the state (`state_dict`, `load_state_dict`), so what was read ahead
-    and not trained on leaves no trace. The same data, seed and config give the same global batches on any number of processes.
+    Call `advance` after every optimiser step: only that moves the state (`state_dict`, `load_state_dict`), so batches that were
+    prefetched and not trained on do not count. The same data, seed and config give the same global batches on any number of
+    processes.
 
     Args:
         data: the folder that `ltrec.prepare` wrote.
@@ -36,7 +37,7 @@ def open_stream(
         columns: which of the data's columns batches carry.
 
     Raises:
-        UserError: the data are missing or damaged, or the options do not fit them or each other.
+        UserError: the data set is missing or damaged, or the options contradict it or each other.
     """
     config, folder = config or StreamConfig(), Path(data)
     manifest = Manifest.load(folder)

@@ -1,8 +1,8 @@
-"""State of the stream: one counter, and digests that prove that it continues on the same data in the same order.
+"""State of the stream: one counter, and digests that prove that a resumed run sees the same data in the same order.
 
 The data digest is a sum over consumed rows, mod 2^64, of a hash of (stratum, user key, step). It does not depend on
-the order and adds up over ranks, so a resumed or re-scaled run has the same digest as an undisturbed one if and (but for hash
-collisions) only if it saw the same rows.
+the order within a step and adds up over ranks, so a run that was resumed, also on another number of processes, has the digest of
+an uninterrupted one if and only if it saw the same rows (up to hash collisions).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class StreamState:
 
     Attributes:
         manifest_digest: identity of the data.
-        order_digest: identity of the options that decide the order.
+        order_digest: identity of the options that determine the order.
         seed: of the order.
         next_step: the first step that has not been trained on.
         data_digest: 16 hex digits, over all rows of all ranks consumed in steps before `next_step`.
-        version: of this record.
+        version: format of this state.
     """
 
     manifest_digest: str
@@ -49,17 +49,17 @@ class StreamState:
         return asdict(self)
 
     def continued_from(self, saved: Mapping[str, Any]) -> StreamState:
-        """This stream at the step of a saved state.
+        """This state, advanced to the step of a saved one.
 
         Raises:
-            UserError: when the saved state belongs to other data or another order.
+            UserError: the saved state belongs to another data set, seed or order.
         """
         if saved.get("version") != STATE_VERSION:
             raise UserError(f"checkpoint has stream state version {saved.get('version')}, this ltrec reads {STATE_VERSION}")
         try:
             theirs = construct(StreamState, dict(saved), "the stream's state")
         except ValueError as error:
-            raise UserError(f"checkpoint makes no sense: {error}; use another one") from None
+            raise UserError(f"the checkpoint's stream state is invalid: {error}; use another checkpoint") from None
         if theirs.manifest_digest != self.manifest_digest:
             raise UserError(
                 f"checkpoint from another data set: it was trained on manifest {theirs.manifest_digest[:12]}, "

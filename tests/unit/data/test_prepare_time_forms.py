@@ -12,7 +12,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.prepare.times.choice import ENOUGH_ROWS
-from ltrec.data.prepare.times.text import TWINS, check_format
+from ltrec.data.prepare.times.text import AMBIGUOUS, check_format
 from tests.support.logs import prepared, some_events, write_csv
 from tests.support.times import read_times
 
@@ -89,7 +89,7 @@ def test_offsets_are_taken_off(text, utc):
     assert read_times([text])[1] == [seconds(dt.datetime(2023, 11, 14, 0, 13, 20) + dt.timedelta(hours=utc))]
 
 
-@pytest.mark.parametrize(("one", "other"), TWINS)
+@pytest.mark.parametrize(("one", "other"), AMBIGUOUS)
 def test_month_and_day_are_never_guessed(one, other):
     unclear = [dt.datetime(2023, month, day).strftime(one) for month, day in ((1, 2), (3, 4), (5, 6))]
     with pytest.raises(UserError, match="may be month or day first, no row tells; say `time_format`='") as stop:
@@ -164,7 +164,7 @@ def test_a_format_that_cannot_be_is_refused_before_anything_is_read(tmp_path, ti
 
 
 def test_a_format_and_a_unit_contradict_each_other():
-    with pytest.raises(ValueError, match="one of them says it all"):
+    with pytest.raises(ValueError, match="give only one of them"):
         PrepareConfig(time_format="%Y", time_unit="s")
 
 

@@ -53,7 +53,7 @@ def test_an_error_leaves_no_trace_and_no_new_folder(tmp_path):
 
 def test_a_file_in_the_place_of_the_folder(tmp_path):
     (tmp_path / "out").write_text("x")
-    with pytest.raises(UserError, match="cannot make the folder"):
+    with pytest.raises(UserError, match="cannot create the folder"):
         prepared(tmp_path)
 
 

@@ -134,10 +134,10 @@ def test_seed_changes_the_order_and_options_change_the_digest():
         ({"window": "lst"}, "did you mean 'last'"),
         ({"max_len": 0}, "max_len must be at least 1; got 0"),
         ({"lanes": 0}, "lanes must be at least 1; got 0"),
-        ({"quotas": (24, 24)}, "set composition to 'quota'"),
+        ({"quotas": (24, 24)}, "set `composition` to 'quota'"),
         (
             {"resident_mib": 0},
-            r"all users: 26 blocks are too few for `lanes`=48; prepare with block_rows <= 2, .*`resident_mib` >= 1",
+            r"all users: 26 blocks are too few for `lanes`=48; prepare the data with block_rows <= 2, .*`resident_mib` >= 1",
         ),
     ],
 )

@@ -135,7 +135,9 @@ def test_quotas_within_the_tail(tiny):
     _, manifest, _ = tiny
     config = replace(BASE, composition="quota", users="tail")
     assert [pool.quota for pool in Plan.of(manifest, 0, config).pools] == [12, 12], "equal shares of those that are there"
-    with pytest.raises(UserError, match=r"asks 8 rows of stratum 2 in every step, but nobody of it is trained on; set it to 0"):
+    with pytest.raises(
+        UserError, match=r"asks for 8 rows of stratum 2 in every step, but none of its users is trained on; set it to 0"
+    ):
         Plan.of(manifest, 0, replace(config, quotas=(8, 8, 8)))
 
 
@@ -151,9 +153,9 @@ def test_fewer_users_than_a_batch_are_visited_more_than_once_a_step():
 def test_refused_where_there_is_nothing_to_divide(tiny):
     single = fake_manifest([[30]], block_rows=10)
     for whom in ("tail", "head"):
-        with pytest.raises(UserError, match=rf"`users`={whom}: data set 'fake' has one stratum only.*use `users`=all"):
+        with pytest.raises(UserError, match=rf"`users`={whom}: data set 'fake' has only one stratum.*use `users`=all"):
             Plan.of(single, 0, StreamConfig(batch_rows=20, lanes=10, users=whom))
-    with pytest.raises(UserError, match=r"no head user with two training events, `users`=head leaves nobody"):
+    with pytest.raises(UserError, match=r"no head user with two training events, so `users`=head leaves nobody"):
         Plan.of(fake_manifest([[30], []], block_rows=10), 0, StreamConfig(batch_rows=20, lanes=10, users="head"))
     with pytest.raises(ValueError, match=r"users must be one of all, tail, head; got 'tial' \(did you mean 'tail'\?\)"):
         StreamConfig(users="tial")

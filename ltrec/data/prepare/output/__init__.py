@@ -1,1 +1,1 @@
-"""The output folder of `prepare`: its place on disk, the shards in it, and how a finished data set gets there."""
+"""The output folder of `prepare`: where it may be, the shards in it, and how a finished data set is published there."""

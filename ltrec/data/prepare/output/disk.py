@@ -1,4 +1,4 @@
-"""A full disk, a quota or too little memory is reported in one line, whichever library noticed it first."""
+"""A full disk, an exceeded quota or a lack of memory is reported in one line, whichever library noticed it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _FULL_WORDS = ("No space left", "File too large", "quota exceeded", "max_temp_di
 
 
 @contextmanager
-def clear_errors(out: Path) -> Iterator[None]:
-    """Turn exhausted disk or memory into a UserError; anything else passes."""
+def explain_exhaustion(out: Path) -> Iterator[None]:
+    """Turn errors of exhausted disk or memory into a UserError; others are raised as they are."""
     try:
         yield
     except (OSError, duckdb.Error) as error:

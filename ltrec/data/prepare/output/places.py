@@ -1,4 +1,4 @@
-"""Logs and output must not lie in each other: otherwise shards would be read as logs next time, or logs be replaced by shards."""
+"""Logs and output must not contain each other: shards would be read as logs the next time, or logs replaced by shards."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ltrec.core.errors import UserError
 
 
 def refuse_overlap(arguments: Iterable[str], found: Sequence[Path], out: Path) -> None:
-    """Check the folder `out` against the sources as named and as found; links are followed.
+    """Check the folder `out` against the sources as given and as found; links are followed.
 
     Raises:
-        UserError: `out` lies in a source folder, is one, or holds a source.
+        UserError: `out` is inside a source folder, is one, or contains a source.
     """
     target = out.resolve()
     for argument in arguments:
@@ -23,11 +23,11 @@ def refuse_overlap(arguments: Iterable[str], found: Sequence[Path], out: Path) -
             raise UserError(f"--out {out} {what} the source folder {folder}, all of which is read; choose a folder outside of it")
     for path in found:
         if path.resolve().is_relative_to(target):
-            raise UserError(f"the log {path} lies inside --out {out}, which is for prepared data alone; choose another folder")
+            raise UserError(f"the log {path} lies inside --out {out}, which is for prepared data only; choose another folder")
 
 
 def _searched(pattern: str) -> Path | None:
-    """The folder that a recursive pattern looks through."""
+    """The folder that a recursive pattern searches."""
     if "**" not in pattern or Path(pattern).exists():
         return None
     parts = Path(pattern).parts

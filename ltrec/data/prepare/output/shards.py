@@ -1,7 +1,7 @@
-"""Blocks of users to shard files. A shard holds whole blocks of one part, each its own row group; its name carries its hash.
+"""Writes blocks of users to shards. A shard holds whole blocks of one part, each as a row group; its name contains its hash.
 
-Lists are required (no null bitmaps), delta-packed, zstd, with page checksums: 2-4 times faster to read than pyarrow's defaults, and
-a flipped bit is found (data-layer measurements).
+Lists are non-nullable (no null bitmaps), delta-packed, compressed with zstd, with page checksums: 2-4 times faster to read than
+pyarrow's defaults, and a flipped bit is detected (data-layer measurements).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def write_shards(
     shard_events: int,
     on_users: Callable[[int], None],
 ) -> tuple[Shard, ...]:
-    """Write all parts; every part is cut into ceil(events / shard_events) shards of nearly equal numbers of blocks."""
+    """Write all parts; a part becomes ceil(events / shard_events) shards with nearly equal numbers of blocks."""
     shards: list[Shard] = []
     writer: ShardWriter | None = None
     part, done = -1, 0
@@ -51,14 +51,14 @@ def write_shards(
 
 
 def _last_blocks(part: StratumPart, block_rows: int, shard_events: int) -> set[int]:
-    """Numbers of the blocks that end a shard."""
+    """Numbers of the last blocks of the shards."""
     count = math.ceil(part.rows / block_rows)
     shards = min(count, math.ceil(part.events / shard_events))
     return {(s + 1) * count // shards - 1 for s in range(shards)}
 
 
 class ShardWriter:
-    """One shard file under way: written, flushed, hashed, and named by its hash."""
+    """One shard that is being written; it is then flushed, hashed, and named by its hash."""
 
     def __init__(self, folder: Path, part: StratumPart, form: RowForm, number: int) -> None:
         self.part, self.form = part, form
@@ -85,7 +85,7 @@ class ShardWriter:
         self.events += len(block.codes)
 
     def close(self) -> Shard:
-        """Make the file durable and give it its name."""
+        """Flush the file to disk and give it its name."""
         self.file.close()
         with open(self.path, "rb+") as handle:
             os.fsync(handle.fileno())

@@ -1,9 +1,9 @@
 """The output folder: who may write to it, what is removed from it, and how a finished data set is published in it.
 
-    OUT/.preparing/            everything under way; a killed run leaves it behind, the next one starts clean
+    OUT/.preparing/            everything unfinished; a killed run leaves it behind, and the next one removes it
     OUT/manifest.json          replaced last; without it there is no data set
 
-Only names that prepare itself makes are ever removed.
+Only files with names that prepare itself gives are ever removed.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _OWN = (MANIFEST, f".{MANIFEST}.*.tmp", "vocab", "items", "columns", "reach", "_
 
 @contextmanager
 def workspace(out: Path) -> Iterator[Path]:
-    """An empty work folder inside `out`, into which no other process may prepare meanwhile. It is always removed at the end.
+    """An empty work folder inside `out`, which is locked against other processes. The work folder is always removed at the end.
 
     Raises:
-        UserError: `out` is no folder, belongs to somebody else's files, or is being prepared by another process.
+        UserError: `out` is not a folder, holds files of something else, or is being prepared by another process.
     """
     created = [folder for folder in (out, *out.parents) if not folder.exists()]
     try:
         out.mkdir(parents=True, exist_ok=True)
         lock = os.open(out, os.O_RDONLY)
     except OSError as error:
-        raise UserError(f"cannot make the folder {out}: {error.strerror}") from error
+        raise UserError(f"cannot create the folder {out}: {error.strerror}") from error
     try:
         _claim(out, lock)
         work = out / WORK
@@ -68,11 +68,11 @@ def _claim(out: Path, lock: int) -> None:
 
 
 def publish(work: Path, out: Path, manifest: Manifest) -> None:
-    """Put the finished files in `work` in the place of what `out` held.
+    """Replace the data set in `out` by the finished files in `work`.
 
-    The new files, under names of their own, come to lie beside the old ones; replacing the manifest is the one step that counts;
-    then the old files go. Whoever opens `out` at any moment, or after a crash at any moment, finds the old data set whole or the
-    new one. All that needs space is written before.
+    The new files are moved next to the old ones (their names differ); replacing the manifest is the atomic step; then the old files
+    are removed. A reader of `out`, at any moment and also after a crash, finds either the old data set or the new one, complete.
+    Everything that needs space is written before.
     """
     manifest.save(work)
     folders = {out}
@@ -91,14 +91,14 @@ def publish(work: Path, out: Path, manifest: Manifest) -> None:
 
 
 def sweep(out: Path) -> None:
-    """Remove what prepare left in `out` and its manifest does not name; everything, where there is no manifest.
+    """Remove files of prepare in `out` that the manifest does not name; all of them if there is no manifest.
 
-    What cannot be removed stays until the next time; it harms nobody who reads the manifest.
+    What cannot be removed stays until the next time; readers follow the manifest, so it does no harm.
     """
     try:
         named = set(Manifest.load(out).files()) if (out / MANIFEST).exists() else set()
     except UserError:
-        return  # nobody knows what belongs to a damaged manifest
+        return  # with a damaged manifest it is unknown which files belong to it
     with suppress(OSError):
         for path in (path for own in OWN_FILES for path in out.glob(own)):
             if path.relative_to(out).as_posix() not in named:
@@ -118,7 +118,7 @@ def existing(out: Path) -> Manifest | None:
 
 
 def is_whole(out: Path, manifest: Manifest, on_progress: Progress) -> bool:
-    """Whether every file in `out` is there, with the bytes that the manifest says."""
+    """Whether every file of the manifest is in `out`, with the recorded size and hash."""
     try:
         check_files(out, manifest, on_progress)
     except UserError:

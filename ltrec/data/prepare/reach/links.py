@@ -146,7 +146,7 @@ def _mark_hubs(links: Links, item_n: npt.NDArray[np.int32], ties: TieGroups, ord
     for word in range(links.hub_VW.shape[1]):
         bits = np.where(place // WORD == word, np.uint64(1) << (place % np.uint64(WORD)), np.uint64(0))
         if bits.any():
-            links.hub_VW[own, word] |= np.bitwise_or.reduceat(ties.bits_of_windows(bits)[order], first)
+            links.hub_VW[own, word] |= np.bitwise_or.reduceat(ties.bits_of_spans(bits)[order], first)
 
 
 def mapped(path: Path, length: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

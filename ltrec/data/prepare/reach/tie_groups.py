@@ -53,7 +53,7 @@ class TieGroups:
         low[after], high[after - 1] = self.start_G[after - 1], self.end_G[after]
         return low[self.tie_n], high[self.tie_n]
 
-    def bits_of_windows(self, bits_n: npt.NDArray[np.uint64]) -> npt.NDArray[Any]:
+    def bits_of_spans(self, bits_n: npt.NDArray[np.uint64]) -> npt.NDArray[Any]:
         """Bits of all events of each event's span, put together [n]."""
         own_G = np.bitwise_or.reduceat(bits_n, self.start_G)
         around_G, after = own_G.copy(), np.flatnonzero(self.follows_G)

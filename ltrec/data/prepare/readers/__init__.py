@@ -1,9 +1,9 @@
 """Readers: one event log file to Arrow batches of (row, user_id, item_id, time), in file order, in bounded memory.
 
 A format knows two things: the columns that a file has, and how to read some of them. What is common to all stands here: finding the
-columns that were asked for (also in folder names such as ``event=view``), `where`, and ids in one canonical form.
+columns that were requested (also in folder names such as ``event=view``), `where`, and ids in one canonical form.
 
-Every row of a file comes out, or is reported to `on_fault` with its number and a reason, or is counted as not selected. `row` is
+Every row of a file comes out, or is reported to `on_bad_row` with its number and a reason, or is counted as not selected. `row` is
 the record's number: from 1 in Parquet, the line in text files (a header is line 1; empty lines are nobody's row). A file that
 cannot be read as a whole (truncated, a missing column) raises UserError.
 """
@@ -25,7 +25,7 @@ from ltrec.data.prepare.readers.ids import canonical
 from ltrec.data.prepare.readers.json_lines import json_names, read_json_lines
 from ltrec.data.prepare.readers.parquet import parquet_names, read_parquet
 from ltrec.data.prepare.readers.sequences import read_sequences, sequence_names
-from ltrec.data.prepare.readers.table import OnFault, as_text, find_column, repeated
+from ltrec.data.prepare.readers.table import OnBadRow, as_text, find_column, repeated
 from ltrec.data.prepare.readers.text import read_text, text_names
 from ltrec.data.prepare.readers.where import Where
 from ltrec.data.prepare.sources import InputFile
@@ -46,7 +46,7 @@ class Read(Protocol):
     """Yield batches of a column `row` (int64) and those in `chosen`, name in the batch -> place among the file's `names`."""
 
     def __call__(
-        self, source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+        self, source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_bad_row: OnBadRow
     ) -> Iterator[pa.RecordBatch]:
         """Read one file."""
         ...
@@ -80,7 +80,7 @@ def read(
     where the order of the log is the time), and the event columns as their kinds parse them.
 
     Raises:
-        UserError: the file is damaged, or lacks a column that was asked for.
+        UserError: the file is damaged, or lacks a column that was requested.
     """
     try:
         if source.path.stat().st_size == 0:
@@ -102,21 +102,21 @@ def _asked(
     config: PrepareConfig, columns: Sequence[Declared], where: Where | None, names: Sequence[str], source: InputFile
 ) -> dict[str, str]:
     """Name in the batch -> the user's name of the column."""
-    asked = {"user_id": config.user, "item_id": config.item}
+    wanted = {"user_id": config.user, "item_id": config.item}
     known = [plain_name(name) for name in names]
     if config.time != "order" or "order" in known:
         asked["time"] = config.time
     asked |= {column.field: column.source for column in columns}
     if where is not None:
-        asked |= {SELECTED + name: name for name in where.bind([*known, *source.partition])}
-    return asked
+        wanted |= {SELECTED + name: name for name in where.bind([*known, *source.partition])}
+    return wanted
 
 
-def _find(asked: Mapping[str, str], names: Sequence[str], source: InputFile) -> tuple[dict[str, int], dict[str, str | None]]:
+def _find(wanted: Mapping[str, str], names: Sequence[str], source: InputFile) -> tuple[dict[str, int], dict[str, str | None]]:
     """Columns by their place in the file, and those that a folder's name gives, by their value."""
     known = {plain_name(name) for name in names}
-    constant = {name: source.partition[a] for name, a in asked.items() if a not in known and a in source.partition}
-    return {name: find_column(a, names, source.path) for name, a in asked.items() if name not in constant}, constant
+    constant = {name: source.partition[a] for name, a in wanted.items() if a not in known and a in source.partition}
+    return {name: find_column(a, names, source.path) for name, a in wanted.items() if name not in constant}, constant
 
 
 def _with_constants(batch: pa.RecordBatch, constant: Mapping[str, str | None]) -> pa.RecordBatch:
@@ -125,7 +125,7 @@ def _with_constants(batch: pa.RecordBatch, constant: Mapping[str, str | None]) -
 
 
 def _selected(
-    batch: pa.RecordBatch, where: Where, config: PrepareConfig, on_fault: OnFault, on_unselected: Callable[[int], None]
+    batch: pa.RecordBatch, where: Where, config: PrepareConfig, on_bad_row: OnBadRow, on_unselected: Callable[[int], None]
 ) -> pa.RecordBatch:
     """The rows that `where` selects, without its columns."""
     own = [name for name in batch.schema.names if not name.startswith(SELECTED)]
@@ -134,7 +134,7 @@ def _selected(
     wrong = pa.array([False] * batch.num_rows, pa.bool_())
     for name, misfit in misfits.items():
         for row, value in zip(batch["row"].filter(misfit).to_pylist(), looked_at[name].filter(misfit).to_pylist(), strict=True):
-            on_fault(row, f"{name} is no {where.type_of(name)}", f"{name}={value}")
+            on_bad_row(row, f"{name} is no {where.type_of(name)}", f"{name}={value}")
         wrong = pc.or_(wrong, misfit)
     on_unselected(int(pc.sum(pc.invert(pc.or_(selected, wrong))).as_py() or 0))
     return batch.select(own).filter(pc.and_not(selected, wrong))
@@ -147,4 +147,4 @@ def _events(batch: pa.RecordBatch, config: PrepareConfig) -> pa.RecordBatch:
     )
 
 
-__all__ = ["FORMATS", "Format", "OnFault", "Where", "read"]
+__all__ = ["FORMATS", "Format", "OnBadRow", "Where", "read"]

@@ -15,7 +15,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import identifier, quoted
 from ltrec.data.prepare.readers.lines import line_blocks
-from ltrec.data.prepare.readers.table import OnFault, as_text
+from ltrec.data.prepare.readers.table import OnBadRow, as_text
 from ltrec.data.prepare.sources import InputFile
 
 PEEK_LINES = 1000
@@ -49,7 +49,7 @@ def json_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
 
 
 def read_json_lines(
-    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_bad_row: OnBadRow
 ) -> Iterator[pa.RecordBatch]:
     """Batches of text; ids may be strings or numbers, an object or a list in the place of one is null."""
     query = _PARSE.format(
@@ -60,9 +60,9 @@ def read_json_lines(
     with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False}) as parser:
         for block in line_blocks(source.path):
             rows, lines = block.split()
-            texts = as_text(pa.RecordBatch.from_pydict({"row": rows, "line": lines.cast(pa.binary())}), on_fault)
+            texts = as_text(pa.RecordBatch.from_pydict({"row": rows, "line": lines.cast(pa.binary())}), on_bad_row)
             parser.register("lines", pa.Table.from_batches([texts]))
-            yield from _without_faults(parser.sql(query).to_arrow_table(), on_fault)
+            yield from _without_bad_rows(parser.sql(query).to_arrow_table(), on_bad_row)
 
 
 def _field(name: str) -> str:
@@ -85,8 +85,8 @@ def _time(name: str) -> str:
     return f"CASE WHEN length({value}) > 15 AND len({written}) = 1 THEN {written}[1] ELSE {value} END"
 
 
-def _without_faults(parsed: pa.Table, on_fault: OnFault) -> Iterator[pa.RecordBatch]:
+def _without_bad_rows(parsed: pa.Table, on_bad_row: OnBadRow) -> Iterator[pa.RecordBatch]:
     bad = parsed.filter(pc.invert(parsed["valid"]))
     for row, line in zip(bad["row"].to_pylist(), bad["line"].to_pylist(), strict=True):
-        on_fault(row, "not a JSON object", line)
+        on_bad_row(row, "not a JSON object", line)
     yield from parsed.filter(parsed["valid"]).drop_columns(["line", "valid"]).to_batches()

@@ -10,7 +10,7 @@ from pyarrow import types
 
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.ids import id_text
-from ltrec.data.prepare.readers.table import OnFault
+from ltrec.data.prepare.readers.table import OnBadRow
 from ltrec.data.prepare.sources import InputFile
 from ltrec.data.prepare.times.columns import readable
 
@@ -24,7 +24,7 @@ def parquet_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
 
 
 def read_parquet(
-    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_bad_row: OnBadRow
 ) -> Iterator[pa.RecordBatch]:
     """Batches of one Parquet file; ids as text or bytes, times as numbers, text or timestamps, other columns as they are."""
     with pq.ParquetFile(source.path, page_checksum_verification=True) as file:

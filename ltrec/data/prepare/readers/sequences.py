@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.dialect import BLANK, separator_named
 from ltrec.data.prepare.readers.lines import line_blocks
-from ltrec.data.prepare.readers.table import OnFault, as_text
+from ltrec.data.prepare.readers.table import OnBadRow, as_text
 from ltrec.data.prepare.sources import InputFile
 
 
@@ -24,20 +24,20 @@ def sequence_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
 
 
 def read_sequences(
-    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_bad_row: OnBadRow
 ) -> Iterator[pa.RecordBatch]:
     """Batches of text, a row per user and item. A user without items is a reject."""
     separator = separator_named(config.delimiter or "blank")
     row = 1
     for block in line_blocks(source.path):
         numbers, lines = block.split()
-        texts = as_text(pa.RecordBatch.from_pydict({"row": numbers, "line": lines.cast(pa.binary())}), on_fault)
+        texts = as_text(pa.RecordBatch.from_pydict({"row": numbers, "line": lines.cast(pa.binary())}), on_bad_row)
         line = pc.utf8_trim_whitespace(texts["line"])
         fields = pc.utf8_split_whitespace(line) if separator == BLANK else pc.split_pattern(line, separator)
         counts = pc.list_value_length(fields).to_numpy() - 1
         lonely = texts.filter(pa.array(counts < 1))
         for number, text in zip(lonely["row"].to_pylist(), lonely["line"].to_pylist(), strict=True):
-            on_fault(number, "user without items", text)
+            on_bad_row(number, "user without items", text)
         flat, users = pc.list_flatten(fields), np.repeat(np.arange(len(counts)), counts)
         starts = np.cumsum(counts + 1) - counts - 1
         is_item = np.ones(len(flat), dtype=bool)

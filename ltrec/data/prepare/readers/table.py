@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from ltrec.core.errors import UserError, nearest
 from ltrec.data.prepare.readers.dialect import plain_name
 
-OnFault = Callable[[int, str, str | None], None]
+OnBadRow = Callable[[int, str, str | None], None]
 """Called with (row number, reason, text of the row or None) for a row that cannot be an event."""
 
 _NUMBERS = re.compile(r"-?[0-9][0-9\s.,;:|-]*")
@@ -41,17 +41,17 @@ def _header_hint(names: Sequence[str]) -> str:
     return hint if any(_NUMBERS.fullmatch(name) for name in names) else ""
 
 
-def as_text(batch: pa.RecordBatch, on_fault: OnFault) -> pa.RecordBatch:
+def as_text(batch: pa.RecordBatch, on_bad_row: OnBadRow) -> pa.RecordBatch:
     """The batch with its columns of bytes as text, without the rows that are not UTF-8, which are reported."""
     kept = [True] * batch.num_rows
     texts: dict[str, pa.Array] = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        texts[name] = _decode(column, name, batch["row"], kept, on_fault) if column.type == pa.binary() else column
+        texts[name] = _decode(column, name, batch["row"], kept, on_bad_row) if column.type == pa.binary() else column
     result = pa.RecordBatch.from_pydict(texts)
     return result if all(kept) else result.filter(pa.array(kept))
 
 
-def _decode(column: pa.Array, name: str, rows: pa.Array, kept: list[bool], on_fault: OnFault) -> pa.Array:
+def _decode(column: pa.Array, name: str, rows: pa.Array, kept: list[bool], on_bad_row: OnBadRow) -> pa.Array:
     """Bytes to text; a row that is already lost is reported once."""
     try:
         return pc.cast(column, pa.string())
@@ -62,7 +62,7 @@ def _decode(column: pa.Array, name: str, rows: pa.Array, kept: list[bool], on_fa
                 texts.append(None if value is None else value.decode("utf-8"))
             except UnicodeDecodeError:
                 if kept[index]:
-                    on_fault(row, f"{name} is not UTF-8", repr(value))
+                    on_bad_row(row, f"{name} is not UTF-8", repr(value))
                 kept[index] = False
                 texts.append(None)
         return pa.array(texts, pa.string())

@@ -22,7 +22,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.dialect import Dialect, find_dialect, plain_name
 from ltrec.data.prepare.readers.lines import LONGEST_LINE, TextBlock, line_blocks
-from ltrec.data.prepare.readers.table import OnFault
+from ltrec.data.prepare.readers.table import OnBadRow
 from ltrec.data.prepare.sources import InputFile
 
 STRAY_QUOTE = "stray quote"
@@ -44,7 +44,7 @@ def text_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
 
 
 def read_text(
-    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_fault: OnFault
+    source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_bad_row: OnBadRow
 ) -> Iterator[pa.RecordBatch]:
     """Batches of bytes; `chosen` maps a name in the batch to a column's place in the file."""
     dialect, _, blocks = _begin(source, config)
@@ -53,9 +53,9 @@ def read_text(
     if dialect.multiline:
         blocks = _whole_records(blocks, source)
     for block in blocks:
-        rows, good = _well_formed(block, dialect, on_fault)
+        rows, good = _well_formed(block, dialect, on_bad_row)
         if good:
-            yield _parse(rows, good, dialect, len(names), chosen, on_fault)
+            yield _parse(rows, good, dialect, len(names), chosen, on_bad_row)
 
 
 def _begin(source: InputFile, config: PrepareConfig) -> tuple[Dialect, list[str], Iterator[TextBlock]]:
@@ -105,7 +105,7 @@ def _whole_records(blocks: Iterator[TextBlock], source: InputFile) -> Iterator[T
         yield TextBlock(number, carry)
 
 
-def _well_formed(block: TextBlock, dialect: Dialect, on_fault: OnFault) -> tuple[npt.NDArray[np.int64], bytes]:
+def _well_formed(block: TextBlock, dialect: Dialect, on_bad_row: OnBadRow) -> tuple[npt.NDArray[np.int64], bytes]:
     """The rows of a block that keep the grammar, and their numbers; the others are reported."""
     quoted = dialect.quoted and b'"' in block.text
     if not quoted and not block.text.startswith(_NEWLINE) and b"\n\n" not in block.text:
@@ -117,7 +117,7 @@ def _well_formed(block: TextBlock, dialect: Dialect, on_fault: OnFault) -> tuple
             numbers, lines = _records(block, dialect)
             fits = _fits(lines, dialect)
         for number, line in zip(numbers[~fits].tolist(), lines.filter(pa.array(~fits)).to_pylist(), strict=True):
-            on_fault(number, STRAY_QUOTE, line.decode("utf-8", "replace"))
+            on_bad_row(number, STRAY_QUOTE, line.decode("utf-8", "replace"))
         numbers, lines = numbers[fits], lines.filter(pa.array(fits))
     return numbers, dialect.plain(_NEWLINE.join([*lines.to_pylist(), b""]))
 
@@ -150,7 +150,7 @@ def _grammar(separator: str) -> str:
 
 
 def _parse(
-    rows: npt.NDArray[np.int64], text: bytes, dialect: Dialect, width: int, chosen: Mapping[str, int], on_fault: OnFault
+    rows: npt.NDArray[np.int64], text: bytes, dialect: Dialect, width: int, chosen: Mapping[str, int], on_bad_row: OnBadRow
 ) -> pa.RecordBatch:
     """Well-formed rows as a batch of bytes, without those of another width.
 
@@ -164,7 +164,7 @@ def _parse(
     def skip(row: pa_csv.InvalidRow) -> str:
         wrong.append(row.number - 1)
         shown = row.text if plain else row.text.encode("latin-1").decode("utf-8", "replace")
-        on_fault(int(rows[row.number - 1]), f"{row.actual_columns} fields instead of {row.expected_columns}", shown)
+        on_bad_row(int(rows[row.number - 1]), f"{row.actual_columns} fields instead of {row.expected_columns}", shown)
         return "skip"
 
     names = [str(place) for place in range(width)]

@@ -68,7 +68,7 @@ class Where:
             for name in used:
                 if name not in names:
                     raise UserError(
-                        f"{self._said()}: the log has no column {name!r}{nearest(name, names)}; it has {', '.join(names)}"
+                        f"{self._option()}: the log has no column {name!r}{nearest(name, names)}; it has {', '.join(names)}"
                     )
             self.names = tuple(used)
         return self.names
@@ -98,7 +98,7 @@ class Where:
             wrong = self._connection.sql(f"SELECT {misfits} FROM log").to_arrow_table() if texts else {}
             return selected.combine_chunks(), {name: wrong[name].combine_chunks() for name in texts if pc.any(wrong[name]).as_py()}
         except duckdb.Error as error:
-            raise UserError(f"{self._said()}: {first_line(error)}") from None
+            raise UserError(f"{self._option()}: {first_line(error)}") from None
         finally:
             self._connection.unregister("log")
 
@@ -121,7 +121,7 @@ class Where:
                 return kind
         return "VARCHAR"
 
-    def _said(self) -> str:
+    def _option(self) -> str:
         return f"`where`={self.text!r}"
 
     def _tree(self, expression: str) -> dict[str, Any]:
@@ -132,15 +132,15 @@ class Where:
             ((text,),) = self._connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()
             tree = json.loads(text)
         except (duckdb.Error, RecursionError, ValueError) as error:
-            raise UserError(f"{self._said()} is not a condition such as event = 'purchase': {first_line(error)}") from None
+            raise UserError(f"{self._option()} is not a condition such as event = 'purchase': {first_line(error)}") from None
         if tree["error"] or len(tree["statements"]) != 1:
             raise UserError(
-                f"{self._said()} is not a condition such as event = 'purchase': {tree.get('error_message', 'more than one')}"
+                f"{self._option()} is not a condition such as event = 'purchase': {tree.get('error_message', 'more than one')}"
             )
         condition = tree["statements"][0]["node"]["where_clause"]
         if found := next(filter(None, map(self._objection, _nodes(condition))), None):
             raise UserError(
-                f"{self._said()} holds {found}; a condition may use columns, literals, operators and functions of a row"
+                f"{self._option()} holds {found}; a condition may use columns, literals, operators and functions of a row"
             )
         return dict(condition)
 

@@ -17,7 +17,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import one_row
 from ltrec.data.prepare.times.columns import PER_SECOND
-from ltrec.data.prepare.times.text import DIGITS, EXAMPLES, FORMS, TWINS, digits_as_seconds, nanoseconds, spelled
+from ltrec.data.prepare.times.text import AMBIGUOUS, DIGITS, EXAMPLES, FORMS, digits_as_seconds, nanoseconds, normalised
 
 _ALSO = dict.fromkeys(("valid_from", "test_from"), ", a share of the events such as 0.8 or seconds since 1970")
 _SAMPLE = 1000
@@ -58,22 +58,22 @@ def choose_time(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, un
     """
     if untimed:
         return TimeFormat("order", 1, "true")
-    if not _is_free(config):
-        asked = _asked(config)
+    if not _is_auto(config):
+        asked = _given(config)
         if not any(_count(connection, [asked.fits])):
             _refuse_unreadable(connection, config)
         return asked
-    numeric = _numeric(config)
-    counts = dict(zip(numeric, _count(connection, list(numeric.values())), strict=True)) | _written(connection, config)
+    numeric = _numeric_forms(config)
+    counts = dict(zip(numeric, _count(connection, list(numeric.values())), strict=True)) | _count_text_forms(connection, config)
     best = max(counts, key=lambda name: counts[name])
     if not counts[best]:
         _refuse_unreadable(connection, config)
     if best in DIGITS or best in FORMS:
         _refuse_ambiguous(connection, config, best)
-        return _converted(connection, config, best)
+        return _convert(connection, config, best)
     fits = numeric[best]
     if best == "order":
-        fits = _unless("NOT iso AND number >= 0", [numeric[unit] for unit in PER_SECOND])
+        fits = _but_not("NOT iso AND number >= 0", [numeric[unit] for unit in PER_SECOND])
     return TimeFormat(best, PER_SECOND.get(best, 1), fits)
 
 
@@ -88,7 +88,7 @@ def _refuse_unreadable(connection: duckdb.DuckDBPyConnection, config: PrepareCon
     if not rows:
         return
     asked = f" by `time_format`={config.time_format!r}" if config.time_format else f" by `time_unit`={config.time_unit}"
-    asked, hint = ("", "say `time_format`=... for another form than") if _is_free(config) else (asked, "without it are read")
+    asked, hint = ("", "say `time_format`=... for another form than") if _is_auto(config) else (asked, "without it are read")
     raise UserError(
         f"column {config.time!r}: {rows[0][0]!r} is no time{asked}, and no value so far is; {hint} {EXAMPLES},"
         f" from {config.earliest} to {config.latest}"
@@ -101,37 +101,37 @@ def check_readable(connection: duckdb.DuckDBPyConnection, config: PrepareConfig)
     Raises:
         UserError: they are many, and none can be read.
     """
-    fits = "number IS NOT NULL" if _is_free(config) else _asked(config).fits
+    fits = "number IS NOT NULL" if _is_auto(config) else _given(config).fits
     rows, found = _count(connection, ["true", fits])
-    if not found and rows >= ENOUGH_ROWS and not (_is_free(config) and any(_written(connection, config).values())):
+    if not found and rows >= ENOUGH_ROWS and not (_is_auto(config) and any(_count_text_forms(connection, config).values())):
         _refuse_unreadable(connection, config)
     return found > 0
 
 
-def _is_free(config: PrepareConfig) -> bool:
+def _is_auto(config: PrepareConfig) -> bool:
     return config.time_unit == "auto" and not config.time_format
 
 
-def _asked(config: PrepareConfig) -> TimeFormat:
+def _given(config: PrepareConfig) -> TimeFormat:
     if config.time_format:
         return TimeFormat(config.time_format, 1, _plausible(config, "iso"))
     return TimeFormat(config.time_unit, PER_SECOND.get(config.time_unit, 1), _plausible(config, config.time_unit))
 
 
-def _numeric(config: PrepareConfig) -> dict[str, str]:
+def _numeric_forms(config: PrepareConfig) -> dict[str, str]:
     """Form -> SQL condition, of what is a number or a date already; earlier ones are taken when two fit alike."""
     forms = {"iso": _plausible(config, "iso")}
     forms |= {form: _within(config, _digits(form), 1) for form in DIGITS}
     forms |= {unit: _plausible(config, unit) for unit in PER_SECOND}
-    return forms | {"order": _unless("NOT iso AND number >= 0", list(forms.values()))}
+    return forms | {"order": _but_not("NOT iso AND number >= 0", list(forms.values()))}
 
 
-def _written(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> dict[str, int]:
+def _count_text_forms(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> dict[str, int]:
     """Form of text -> rows that it fits. Those that fit none of a sample are tried on what the others leave over."""
     source = "FROM staged WHERE reason IS NULL AND text IS NOT NULL"
     if not any(_count(connection, ["true"], source)):
         return {}
-    fit = {form: _within(config, nanoseconds("spelled", formats), 10**9) for form, formats in FORMS.items()}
+    fit = {form: _within(config, nanoseconds("normalised", formats), 10**9) for form, formats in FORMS.items()}
     likely: list[str] = []
     for rest in (f"{source} USING SAMPLE {_SAMPLE} ROWS (reservoir, 0)", source):
         left = " OR ".join(fit[form] for form in likely) or "false"
@@ -142,7 +142,7 @@ def _written(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> di
 
 def _refuse_ambiguous(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form: str) -> None:
     """Months and days must not be told apart by what is usual somewhere, nor differently in different rows."""
-    for one, other in TWINS:
+    for one, other in AMBIGUOUS:
         if form not in (one, other):
             continue
         a, b = (_condition(config, name) for name in (one, other))
@@ -158,7 +158,7 @@ def _refuse_ambiguous(connection: duckdb.DuckDBPyConnection, config: PrepareConf
             )
 
 
-def _converted(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form: str) -> TimeFormat:
+def _convert(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form: str) -> TimeFormat:
     """Turn what the form fits into seconds."""
     condition = _condition(config, form)
     if form in DIGITS:
@@ -168,11 +168,11 @@ def _converted(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, for
         connection.execute(f"UPDATE staged SET {new}, iso = true WHERE {condition}")
         return TimeFormat(form, 1, _plausible(config, "iso"))
     formats = FORMS[form]
-    sample = f"FROM (SELECT spelled FROM staged WHERE {condition} LIMIT {_SAMPLE})"
-    counts = _count(connection, [f"{nanoseconds('spelled', [name])} IS NOT NULL" for name in formats], sample)
+    sample = f"FROM (SELECT normalised FROM staged WHERE {condition} LIMIT {_SAMPLE})"
+    counts = _count(connection, [f"{nanoseconds('normalised', [name])} IS NOT NULL" for name in formats], sample)
     common = sorted(zip(counts, formats, strict=True), key=lambda pair: -pair[0])
     said = " or ".join(name.replace("%n", "%f") for count, name in common[:2] if count)
-    moment = nanoseconds("spelled", formats)
+    moment = nanoseconds("normalised", formats)
     rest = f"((({moment}) % 1000000000 + 1000000000) % 1000000000)"
     connection.execute(
         f"UPDATE staged SET number = (({moment}) - {rest}) // 1000000000, fraction = {rest} * 1000000000, iso = true"
@@ -182,7 +182,7 @@ def _converted(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, for
 
 
 def _condition(config: PrepareConfig, form: str) -> str:
-    value, scale = (_digits(form), 1) if form in DIGITS else (nanoseconds("spelled", FORMS[form]), 10**9)
+    value, scale = (_digits(form), 1) if form in DIGITS else (nanoseconds("normalised", FORMS[form]), 10**9)
     return f"(reason IS NULL AND {_within(config, value, scale)})"
 
 
@@ -195,7 +195,8 @@ def _format_of(connection: duckdb.DuckDBPyConnection, form: str, example: str) -
     if form in DIGITS:
         return form
     read = [
-        connection.execute(f"SELECT {nanoseconds(spelled('$text'), [name])}", {"text": example}).fetchall() for name in FORMS[form]
+        connection.execute(f"SELECT {nanoseconds(normalised('$text'), [name])}", {"text": example}).fetchall()
+        for name in FORMS[form]
     ]
     return next(name for name, [(value,)] in zip(FORMS[form], read, strict=True) if value is not None).replace("%n", "%f")
 
@@ -211,7 +212,7 @@ def _within(config: PrepareConfig, value: str, per_second: int) -> str:
     return f"coalesce(({value}) BETWEEN {earliest} AND {latest - 1}, false)"
 
 
-def _unless(condition: str, others: list[str]) -> str:
+def _but_not(condition: str, others: list[str]) -> str:
     return f"({condition} AND NOT ({' OR '.join(others)}))"
 
 

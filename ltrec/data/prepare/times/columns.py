@@ -16,7 +16,7 @@ from pyarrow import types
 
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.times.text import asked
+from ltrec.data.prepare.times.text import nanoseconds_by_format
 
 ATTO = 10**18
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -75,7 +75,7 @@ def timed(batch: pa.Table, config: PrepareConfig, before: int) -> tuple[pa.Table
     if config.time_format and not (types.is_string(kind) or types.is_integer(kind)):
         raise UserError(f"`time_format`={config.time_format!r} reads text, and column {config.time!r} has type {kind}")
     if config.time_format:
-        return batch, _FORMATTED.format(nanoseconds=asked("time::VARCHAR", config.time_format))
+        return batch, _FORMATTED.format(nanoseconds=nanoseconds_by_format("time::VARCHAR", config.time_format))
     if types.is_timestamp(kind):
         place = batch.schema.get_field_index("time")
         per = PER_SECOND[kind.unit]

@@ -43,7 +43,9 @@ DIGITS: dict[str, tuple[int, str]] = {
 }
 """Form of whole numbers -> how many digits it has (a leading zero may be lost), and the format of strptime."""
 
-TWINS = tuple((a, a.replace("%m", "#").replace("%d", "%m").replace("#", "%d")) for a in (*FORMS, *DIGITS) if re.match("%m.?%d", a))
+AMBIGUOUS = tuple(
+    (a, a.replace("%m", "#").replace("%d", "%m").replace("#", "%d")) for a in (*FORMS, *DIGITS) if re.match("%m.?%d", a)
+)
 """Forms that differ in whether the month or the day comes first."""
 
 EXAMPLES = (
@@ -53,7 +55,7 @@ EXAMPLES = (
 
 _UNUSUAL = r"[A-Za-z(,\x{00a0}\x{202f}\t]|  |:[0-9][0-9][-+]|^ | $"
 _BLANKS = r"[\s\x{00a0}\x{202f}]+"
-_SPELLING = ((_BLANKS, " "), (r", |,$", " "), (",", "."), (r"([0-9]) ?([AaPp])[.]?[Mm]\b[.]?", r"\1 \2M"))
+_NORMALISED = ((_BLANKS, " "), (r", |,$", " "), (",", "."), (r"([0-9]) ?([AaPp])[.]?[Mm]\b[.]?", r"\1 \2M"))
 _WORDS = ((r"\bSept\b", "Sep"), (r"(?i)^(mon|tue|wed|thu|fri|sat|sun)[a-z]*[., ] *", ""), (r" ?\([^)]*\)$", ""))
 _ZONES = (
     (r" ?([+-][0-9]{4}) [A-Z]{3,4}$", r" \1"),
@@ -63,9 +65,9 @@ _ZONES = (
 )
 
 
-def spelled(column: str) -> str:
+def normalised(column: str) -> str:
     """SQL: text in the one spelling that the forms read; most texts of digits have it already."""
-    rewritten = _replaced(f"trim({column})", (*_SPELLING[:1], *_WORDS, *_SPELLING[1:], *_ZONES))
+    rewritten = _replaced(f"trim({column})", (*_NORMALISED[:1], *_WORDS, *_NORMALISED[1:], *_ZONES))
     return f"CASE WHEN regexp_matches({column}, {quoted(_UNUSUAL)}) THEN {rewritten} ELSE {column} END"
 
 
@@ -83,18 +85,18 @@ def digits_as_seconds(number: str, form: str) -> str:
     return f"CASE WHEN {possible} THEN epoch_us(try_strptime({padded}, {quoted(name)})) // 1000000 END"
 
 
-def asked(column: str, time_format: str) -> str:
+def nanoseconds_by_format(column: str, time_format: str) -> str:
     """SQL: nanoseconds since 1970 of a raw text in the user's format, NULL where it is not written like that."""
-    rules = (*_SPELLING, *(_ZONES if "%z" in time_format else ()))
-    return f"epoch_ns(try_strptime({_replaced(f'trim({column})', rules)}, {quoted(_as_spelled(time_format))}))"
+    rules = (*_NORMALISED, *(_ZONES if "%z" in time_format else ()))
+    return f"epoch_ns(try_strptime({_replaced(f'trim({column})', rules)}, {quoted(_for_normalised(time_format))}))"
 
 
-def _as_spelled(time_format: str) -> str:
+def _for_normalised(time_format: str) -> str:
     """The user's format for text in the one spelling."""
-    spelled_format = re.sub(r"\s+", " ", time_format.strip())
-    spelled_format = re.sub(r", |,$", " ", spelled_format).replace(",", ".").replace("%f", "%n")
-    spelled_format = re.sub(r"(UTC|GMT) ?%z", "%z", spelled_format)
-    return re.sub(r"(?<=[^ ])(%p|%z)", r" \1", spelled_format)
+    normalised_format = re.sub(r"\s+", " ", time_format.strip())
+    normalised_format = re.sub(r", |,$", " ", normalised_format).replace(",", ".").replace("%f", "%n")
+    normalised_format = re.sub(r"(UTC|GMT) ?%z", "%z", normalised_format)
+    return re.sub(r"(?<=[^ ])(%p|%z)", r" \1", normalised_format)
 
 
 def check_format(time_format: str) -> None:
@@ -107,7 +109,7 @@ def check_format(time_format: str) -> None:
     if "%s" in time_format:
         raise UserError(f"{where}: seconds since 1970 need no format; leave it out and say `time_unit`=s")
     try:
-        duckdb.execute("SELECT try_strptime('', $name)", {"name": _as_spelled(time_format)}).fetchall()
+        duckdb.execute("SELECT try_strptime('', $name)", {"name": _for_normalised(time_format)}).fetchall()
     except duckdb.Error as error:
         raise UserError(f"{where} is no format of strptime such as %m/%d/%Y %H:%M: {_reason(error)}") from None
     if not re.search("%-?[YyGcx]", time_format):

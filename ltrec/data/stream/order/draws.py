@@ -1,5 +1,5 @@
-"""What an order tells the reader: draws (which rows of a buffer fill which slots of a step) and pieces (the parts of blocks that a
-buffer is filled with)."""
+"""The interface of an order: draws (which rows of a buffer fill which slots of a step) and pieces (which parts of blocks make up a
+buffer)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ALL_LANES = -1
 
 
 class Buffer(NamedTuple):
-    """Identifies rows that are held in memory, and shuffled, together. A resident pool is one buffer for all lanes and epochs."""
+    """Identifies a shuffle buffer: rows that are in memory together. A resident pool is one buffer for all lanes and epochs."""
 
     pool: int
     lane: int
@@ -25,7 +25,7 @@ class Draws:
     """Rows of one buffer for slots of one step.
 
     Attributes:
-        buffer: where the rows are.
+        buffer: the buffer that holds the rows.
         rows: int64 [n], row numbers within the buffer.
         slots: int64 [n], their places within the rank's share of the step.
     """
@@ -37,7 +37,7 @@ class Draws:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """N parts of blocks, rows low:high of each; together, in this order, they are the rows of a buffer."""
+    """N parts of blocks, rows low:high of each; concatenated in this order they are the rows of a buffer."""
 
     blocks: Blocks
     low: I64
@@ -59,4 +59,4 @@ class PoolOrder(Protocol):
         """The rows that these lanes draw from the pool in a step; slots are counted from the first of these lanes."""
 
     def pieces(self, buffer: Buffer) -> Pieces:
-        """What a buffer consists of."""
+        """The parts of blocks that make up a buffer."""

@@ -1,9 +1,9 @@
-"""What a step of the training stream holds on average, per stratum: examples, and whether any. Exact, from the plan; the strata
-are the plan's, merged where it merges them.
+"""What a training step holds on average, per stratum: the number of examples, and the share of steps that hold any. Exact, computed
+from the plan and for its strata, which may be merged ones.
 
-A pool of n rows with quota q gives each of its rows q / n visits per step: draws are whole permutations one after the other, so
-over whole passes that is no expectation but the plain average. A row of e training events makes min(e, max_len + 1) - 1 targets
-wherever its window lies, so both compositions and both kinds of window are covered by
+In a pool of n rows with quota q, each row is visited q / n times per step: the draws are one permutation after another, so over
+whole passes this is the exact average, not only its expectation. A row of e training events has min(e, max_len + 1) - 1 targets
+wherever its window lies, so for both compositions and both kinds of window
 
     E[N_z] = sum over pools of (q / n) * sum over the stratum's rows of targets
 
@@ -51,8 +51,8 @@ def expected_targets_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
 
 
 def examples_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
-    """M_z: examples of each stratum in the data, every user that is trained on visited once; float64 [K]. Reads what
-    `expected_targets_K` reads. A stratum with a quota of 0 has none.
+    """M_z: examples of each stratum when every training user is visited once, float64 [K]. Reads what `expected_targets_K` reads.
+    A stratum with a quota of 0 has none.
 
     Raises:
         UserError: a shard is missing or damaged.
@@ -61,13 +61,13 @@ def examples_K(folder: Path, manifest: Manifest, plan: Plan) -> Tensor:
 
 
 def expected_presence_K(manifest: Manifest, plan: Plan) -> Tensor:
-    """Share of the steps that hold each stratum at all, float64 [K]: 1 for a stratum with a quota, 0 for one that is never drawn.
+    """Share of the steps that hold any row of each stratum, float64 [K]: 1 for a stratum with a quota, 0 for one never drawn.
 
-    Reads no file. Exact for a pool that is shuffled as a whole. In one that streams through lanes the few blocks of a rare stratum
-    come in runs, so that it is there less often than this: a fifth less for one of three blocks.
+    Reads no file. Exact for a pool that is shuffled as a whole. In a pool that streams through lanes, the few blocks of a rare
+    stratum come in runs, so that it is present in fewer steps than this: a fifth fewer for a stratum of three blocks.
     """
     each = [presence(torch.from_numpy(_rows_by_stratum(manifest, plan, pool)), pool.quota) for pool in plan.pools]
-    return torch.stack(each).amax(0)  # a stratum lies in one pool, or is merged of several with a quota of their own
+    return torch.stack(each).amax(0)  # a stratum lies in one pool, or was merged from several with a quota each
 
 
 def _examples(folder: Path, manifest: Manifest, plan: Plan, *, weigh: bool) -> list[Values]:
@@ -141,5 +141,5 @@ def _targets_by_stratum(files: ShardReader, manifest: Manifest, plan: Plan, pool
 
 
 def _strata(manifest: Manifest, plan: Plan) -> I64:
-    """Stratum of each shard, as the plan has it."""
+    """The plan's stratum of each shard."""
     return np.array([*plan.stratum_map, c.NO_STRATUM])[[shard.stratum for shard in manifest.shards]]

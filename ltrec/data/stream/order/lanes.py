@@ -1,11 +1,11 @@
-"""Order of a pool that streams from disk: every lane reads its own rows, a shuffle buffer of blocks at a time.
+"""Order of a pool that streams from disk: every lane reads its own rows, one shuffle buffer at a time.
 
 1. The blocks are shuffled into one fixed order (blocks.py).
-2. Pool-epoch e is the draws e*n .. (e+1)*n. The schedule says how many of them belong to each lane; the shuffled rows are cut in
-   these proportions. So a pool-epoch is a permutation of *all* rows although no lane knows of the others, and lanes keep their
-   blocks from epoch to epoch up to a few rows at the cuts.
-3. A lane-epoch shuffles its pieces of blocks, reads `buffer_blocks` of them at a time into a buffer and shuffles the rows of that
-   buffer. The first buffer of a lane is shorter, by lane, so that not all lanes fill their buffers in the same step.
+2. Epoch e of the pool consists of the draws e*n .. (e+1)*n. The schedule says how many of them belong to each lane, and the
+   shuffled rows are divided accordingly. So an epoch is a permutation of *all* rows although lanes are independent, and a lane
+   keeps its blocks from epoch to epoch, up to a few rows at the boundaries.
+3. In every epoch a lane shuffles its pieces of blocks, reads `buffer_blocks` of them at a time into a buffer and shuffles the rows
+   of that buffer. A lane's first buffer is shorter, by an amount that depends on the lane, so that lanes refill in different steps.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ltrec.core.ragged import prefix_sums
 from ltrec.data.stream.order.draws import Buffer, Draws, Pieces
 from ltrec.data.stream.order.schedule import Schedule
 from ltrec.data.stream.reading.blocks import I64, Blocks
-from ltrec.data.stream.reading.recent import Recent
+from ltrec.data.stream.reading.lru_cache import LruCache
 
-_PIECES, _ROWS = 1, 2  # purposes of a permutation
+_PIECES, _ROWS = 1, 2  # what a permutation is for
 
 
 @dataclass(frozen=True, slots=True)
 class _LaneEpoch:
-    """Shuffled pieces; buffer b has pieces edges[b]:edges[b+1] and rows bounds[b]:bounds[b+1] of the lane-epoch."""
+    """A lane's shuffled pieces in an epoch; buffer b has the pieces edges[b]:edges[b+1] and the rows bounds[b]:bounds[b+1]."""
 
     pieces: Pieces
     edges: list[int]
@@ -36,8 +36,8 @@ class _LaneEpoch:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
-    """A pool-epoch by lane: draws of earlier epochs, draws in it, and [V+1] where the lane's rows lie in the shuffled order."""
+class _LaneShares:
+    """An epoch divided among lanes: draws in earlier epochs [V], draws in this one [V], first row in the shuffled order [V+1]."""
 
     earlier: list[int]
     share: list[int]
@@ -45,19 +45,19 @@ class _Cut:
 
 
 class LaneOrder:
-    """Order of one streamed pool; `blocks` are shuffled already."""
+    """Order of one streamed pool; `blocks` must be shuffled already."""
 
     def __init__(self, pool: int, blocks: Blocks, schedule: Schedule, seed: int, buffer_blocks: int) -> None:
         self._pool, self._blocks, self._schedule = pool, blocks, schedule
         self._seed, self._buffer_blocks = seed, buffer_blocks
         self._starts = blocks.starts
         self._total = int(self._starts[-1])
-        self._cut: Recent[int, _Cut] = Recent(self._cut_epoch, keep=3)
-        self._lane_epoch: Recent[tuple[int, int], _LaneEpoch] = Recent(self._shuffle_pieces, keep=2, group=lambda key: key[0])
-        self._shuffled: Recent[Buffer, I64] = Recent(self._shuffle_rows, keep=2, group=lambda buffer: buffer.lane)
+        self._shares: LruCache[int, _LaneShares] = LruCache(self._divide, keep=3)
+        self._lane_epoch: LruCache[tuple[int, int], _LaneEpoch] = LruCache(self._shuffle_pieces, keep=2, group=lambda key: key[0])
+        self._shuffled: LruCache[Buffer, I64] = LruCache(self._shuffle_rows, keep=2, group=lambda buffer: buffer.lane)
 
     def draws(self, step: int, lanes: range) -> list[Draws]:
-        """One per lane, more where a buffer or an epoch ends within the step."""
+        """One entry per lane, more where a buffer or an epoch ends within the step."""
         found = []
         draws = self._schedule.first_draws(step, self._pool).tolist()
         drawn = self._schedule.drawn_in_earlier_steps(step, self._pool).tolist()
@@ -69,21 +69,22 @@ class LaneOrder:
         return found
 
     def pieces(self, buffer: Buffer) -> Pieces:
-        """The shuffled pieces of the lane-epoch that the buffer covers."""
+        """The pieces of the lane's epoch that the buffer holds."""
         epoch = self._lane_epoch((buffer.lane, buffer.epoch))
         return epoch.pieces.part(epoch.edges[buffer.number], epoch.edges[buffer.number + 1])
 
     def _draw(self, lane: int, draw: int, count: int, drawn: int) -> Iterator[tuple[Buffer, I64]]:
-        """Buffers and rows of `count` draws of one lane-step; `draw` is the first one's number, the lane has had `drawn`."""
+        """Buffers and rows of `count` draws of a lane in one step; `draw` is the first one's number, after `drawn` draws of this
+        lane."""
         epoch = draw // self._total
-        at = drawn - self._cut(epoch).earlier[lane]
+        at = drawn - self._shares(epoch).earlier[lane]
         while count:
-            taken = min(count, self._cut(epoch).share[lane] - at)
+            taken = min(count, self._shares(epoch).share[lane] - at)
             yield from self._run(lane, epoch, at, at + taken)
             count, epoch, at = count - taken, epoch + 1, 0
 
     def _run(self, lane: int, epoch: int, at: int, stop: int) -> Iterator[tuple[Buffer, I64]]:
-        """Rows at:stop of a lane-epoch, buffer by buffer."""
+        """Rows at:stop of a lane's epoch, buffer by buffer."""
         if at == stop:
             return
         bounds = self._lane_epoch((lane, epoch)).bounds
@@ -94,14 +95,14 @@ class LaneOrder:
             yield buffer, self._shuffled(buffer)[at - low : high - low]
             at, number = high, number + 1
 
-    def _cut_epoch(self, epoch: int) -> _Cut:
+    def _divide(self, epoch: int) -> _LaneShares:
         earlier = self._schedule.drawn_before(epoch * self._total, self._pool)
         share = self._schedule.drawn_before((epoch + 1) * self._total, self._pool) - earlier
-        return _Cut(earlier.tolist(), share.tolist(), prefix_sums(share).tolist())
+        return _LaneShares(earlier.tolist(), share.tolist(), prefix_sums(share).tolist())
 
     def _shuffle_pieces(self, key: tuple[int, int]) -> _LaneEpoch:
         lane, epoch = key
-        low, high = self._cut(epoch).rows[lane : lane + 2]
+        low, high = self._shares(epoch).rows[lane : lane + 2]
         first = int(np.searchsorted(self._starts, low, side="right")) - 1
         last = int(np.searchsorted(self._starts, high, side="left"))
         order = first + permutation(mix(self._seed, self._pool, _PIECES, lane, epoch), last - first)

@@ -1,9 +1,9 @@
-"""Plan: (manifest, seed, config) -> which row goes to which slot of which step. Pure: no files, no world, no clock.
+"""The plan: (manifest, seed, config) -> which row goes to which slot of which step. Pure: no files, no ranks, no clock.
 
 A *pool* is a set of users that is shuffled on its own: all trainable users (`natural`), or one stratum each (`quota`). In every
-step pool s fills q_s of the G slots; the draws of a pool are an endless concatenation of permutations of its rows. A pool that
-fits in memory is shuffled as a whole (resident.py), another one within lanes (lanes.py). Slots are numbered lane by lane; a
-process fills the slots of its lanes, hence the step does not depend on how many processes there are.
+step pool s fills q_s of the G slots; the draws of a pool are one permutation of its rows after another, without end. A pool that
+fits in memory is shuffled as a whole (resident.py), a larger one within lanes (lanes.py). Slots are numbered lane by lane, and each
+process fills the slots of its lanes, so a step does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from ltrec.data.stream.order.schedule import Schedule
 from ltrec.data.stream.order.trained import TrainedUsers
 
 _ORDER_VERSION = 1
-_BUFFERS_HELD = 2  # per lane: the present one and the next
+_BUFFERS_HELD = 2  # per lane: the current one and the next
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The order of the training stream; made by `Plan.of`.
+    """The order of the training stream; created by `Plan.of`.
 
     Attributes:
         seed: of all permutations and random windows.
         batch_rows: G, users per step.
         lanes: V.
-        max_len: positions of a row at most.
+        max_len: most positions of a row.
         window: `last` or `random`.
         unit: what an example is, `target` or `user`.
-        users: whom to train on, `all`, `tail` or `head`.
-        trained: those of them who bring a target, by stratum (of `strata`).
-        train_rows: their number.
+        users: which users to train on, `all`, `tail` or `head`.
+        trained: how many of them have a target, by stratum (of `strata`).
+        train_rows: how many in all.
         trainable_rows: trainable users of the data set.
-        pools: the pools, those with a quota of 0 left out.
-        strata: the strata in batches and their counts; pools and the digest of consumed rows use the data set's.
-        stratum_map: which of them each of the data set's strata is part of.
-        digest: hex sha256 of everything that decides the order besides the manifest and the seed.
+        pools: the pools, except those with a quota of 0.
+        strata: the strata that batches carry; pools and the digest of consumed rows use the data set's.
+        stratum_map: index in `strata` of each of the data set's strata.
+        digest: hex sha256 of everything that determines the order besides the manifest and the seed.
     """
 
     seed: int
@@ -68,16 +68,16 @@ class Plan:
 
     @staticmethod
     def of(manifest: Manifest, seed: int, config: StreamConfig, merged: MergedStrata | None = None) -> Plan:
-        """Check the options against the data and fix the order.
+        """Check the options against the data and determine the order.
 
         Args:
             manifest: of the data set.
             seed: of all permutations and random windows.
             config: the user's options.
-            merged: what the data set's strata are merged to, which does not change the order; None = left as they are.
+            merged: fewer strata for the batches, which does not change the order; None = those of the data set.
 
         Raises:
-            UserError: naming the option that is wrong and what would be right.
+            UserError: an option is wrong; the message says what would be right.
         """
         check_options(config)
         pools = make_pools(manifest, seed, config)
@@ -115,7 +115,7 @@ class Plan:
         return {pool.name: pool.quota * self.steps_per_epoch / pool.rows for pool in self.pools}
 
     def draws(self, step: int, lanes: range) -> list[Draws]:
-        """The rows of these lanes in a step. Slot 0 is the first slot of the first of these lanes."""
+        """The rows of these lanes in a step. Slots are counted from the first slot of these lanes."""
         return [draw for order in self._orders for draw in order.draws(step, lanes)]
 
     def pieces(self, buffer: Buffer) -> Pieces:
@@ -123,11 +123,12 @@ class Plan:
         return self._orders[buffer.pool].pieces(buffer)
 
     def memory_bytes(self, lanes: int) -> int:
-        """Most bytes of rows that a process with so many lanes holds: resident pools whole, of the others two buffers a lane."""
+        """Upper bound on the bytes of rows that a process with this many lanes holds: resident pools, and two buffers per lane of
+        others."""
         return sum(pool.bytes if pool.resident else _BUFFERS_HELD * lanes * self._buffer_bytes(pool) for pool in self.pools)
 
     def ahead(self) -> int:
-        """Steps to look ahead for buffers that will be needed; 0 when buffers are too short for it to pay."""
+        """How many steps to look ahead for buffers that will be needed; 0 if buffers are too short for that to help."""
         shortest = self._buffer_blocks * self._block_rows * self.lanes // (4 * self.batch_rows)
         return 0 if all(pool.resident for pool in self.pools) else min(8, shortest)
 
@@ -149,7 +150,8 @@ def _order_spec(config: StreamConfig, pools: tuple[Pool, ...]) -> dict[str, Any]
         "pools": [{"name": pool.name, "quota": pool.quota, "resident": pool.resident} for pool in pools],
         "max_len": config.max_len,
         "window": config.window,
-        **({} if config.users == "all" else {"users": config.users}),  # absent, so that orders from before the option stay theirs
-        # under the option's first name, so that orders from before it was renamed stay theirs
+        # absent by default, so that digests from before the option stay valid
+        **({} if config.users == "all" else {"users": config.users}),
+        # under the former name of the option, so that digests from before it was renamed stay valid
         "window_blocks": None if all(pool.resident for pool in pools) else config.buffer_blocks,
     }

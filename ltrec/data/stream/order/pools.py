@@ -1,5 +1,4 @@
-"""Pools: sets of users that are shuffled on their own, and whether each one fits in memory. Also checks the options of the
-order."""
+"""Pools: sets of users that are shuffled separately, and whether each fits in memory. Also checks the options of the order."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ _SAID = {"all": "", "tail": " tail", "head": " head"}
 
 
 class StepShare(NamedTuple):
-    """Some users' share of every step: their name in messages, the numbers of their shards, and rows per step."""
+    """What a group of users contributes to every step: its name for messages, the numbers of its shards, and rows per step."""
 
     name: str
     shards: list[int]
@@ -28,14 +27,14 @@ class StepShare(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Users that are shuffled on their own.
+    """Users that are shuffled together, separately from other pools.
 
     Attributes:
         name: for messages.
         blocks: the row groups.
         quota: rows per step.
-        bytes: estimate of all its rows in memory.
-        resident: whether they are all held in memory.
+        bytes: estimated size of all its rows in memory.
+        resident: whether all rows are kept in memory.
     """
 
     name: str
@@ -46,7 +45,7 @@ class Pool:
 
     @property
     def rows(self) -> int:
-        """Users."""
+        """Number of users."""
         return int(self.blocks.rows.sum())
 
 
@@ -54,13 +53,13 @@ def make_pools(manifest: Manifest, seed: int, config: StreamConfig) -> tuple[Poo
     """One pool of all users (`natural`) or one for every stratum with a quota (`quota`).
 
     Raises:
-        UserError: impossible quotas, or a pool that must stream and has fewer blocks than lanes.
+        UserError: impossible quotas, or a pool that does not fit in memory has fewer blocks than lanes.
     """
     return tuple(_pool(share, manifest, seed, config) for share in shares_of_step(manifest, config))
 
 
 def shares_of_step(manifest: Manifest, config: StreamConfig) -> list[StepShare]:
-    """Which users are drawn, and how many in every step; those with a quota of 0 are left out.
+    """Which users are drawn, and how many per step; strata with a quota of 0 are left out.
 
     Raises:
         UserError: nobody can be trained on, or impossible quotas.
@@ -76,18 +75,18 @@ def shares_of_step(manifest: Manifest, config: StreamConfig) -> list[StepShare]:
 
 
 def chosen_strata(manifest: Manifest, users: str) -> range:
-    """The strata that are trained on; -1, users of no stratum, has no trainable rows.
+    """The strata that are trained on. (Users without a stratum, -1, cannot be trained on.)
 
     Raises:
-        UserError: head or tail is asked for where there is nothing to divide.
+        UserError: head or tail is requested and the data set has only one stratum.
     """
     count, first_head = manifest.strata.count, manifest.strata.first_head
     if users == "all":
         return range(count)
     if first_head == count:
         raise UserError(
-            f"`users`={users}: data set {manifest.name!r} has one stratum only, no head and tail; prepare it "
-            "again with strata=2 or more and --overwrite, or use `users`=all"
+            f"`users`={users}: data set {manifest.name!r} has only one stratum, so neither head nor tail; prepare "
+            "it again with strata=2 or more and --overwrite, or use `users`=all"
         )
     return range(first_head) if users == "tail" else range(first_head, count)
 
@@ -101,8 +100,8 @@ def trained_shards(manifest: Manifest, users: str) -> list[int]:
     chosen = chosen_strata(manifest, users)
     shards = [n for n, shard in enumerate(manifest.shards) if shard.trainable and shard.stratum in chosen]
     if not shards:
-        way_out = "nothing can be trained on" if users == "all" else f"`users`={users} leaves nobody; use `users`=all"
-        raise UserError(f"data set {manifest.name!r} has no{_SAID[users]} user with two training events, {way_out}")
+        way_out = "so it cannot be trained on" if users == "all" else f"so `users`={users} leaves nobody; use `users`=all"
+        raise UserError(f"data set {manifest.name!r} has no{_GROUP[users]} user with two training events, {way_out}")
     return shards
 
 
@@ -115,17 +114,17 @@ def _pool(share: StepShare, manifest: Manifest, seed: int, config: StreamConfig)
     resident = size <= config.resident_mib << 20
     if not resident and blocks.count < config.lanes:
         raise UserError(
-            f"{name}: {blocks.count} blocks are too few for `lanes`={config.lanes}; prepare with block_rows <= "
+            f"{name}: {blocks.count} blocks are too few for `lanes`={config.lanes}; prepare the data with block_rows <= "
             f"{max(1, rows // config.lanes)}, or set `resident_mib` >= {-(-size >> 20)} to keep them in memory"
         )
     return Pool(name, blocks, quota, size, resident)
 
 
 def check_options(config: StreamConfig) -> None:
-    """Refuse options that are wrong for any data.
+    """Check the options that can be checked without data.
 
     Raises:
-        UserError: naming the option and what would be right.
+        UserError: an option is wrong; the message says what would be right.
     """
     rest = config.batch_rows % config.lanes
     if rest:
@@ -133,4 +132,6 @@ def check_options(config: StreamConfig) -> None:
         offers = f"{below} or {above}" if below else f"{above}"
         raise UserError(f"`batch_rows`={config.batch_rows} is not a multiple of `lanes`={config.lanes}; try {offers}")
     if config.quotas and config.composition != "quota":
-        raise UserError(f"`quotas` is given but `composition` is {config.composition!r}; set composition to 'quota' or drop quotas")
+        raise UserError(
+            f"`quotas` is given but `composition` is {config.composition!r}; set `composition` to 'quota' or leave out `quotas`"
+        )

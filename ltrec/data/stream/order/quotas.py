@@ -17,7 +17,7 @@ def resolve_quotas(quotas: Sequence[float], rows_K: Sequence[int], batch_rows: i
         batch_rows: G.
 
     Raises:
-        UserError: wrong number, negative, wrong sum, or rows asked from a stratum without trainable users.
+        UserError: wrong number, negative, wrong sum, or a quota for a stratum without trainable users.
     """
     if not quotas:
         present = [float(rows > 0) for rows in rows_K]
@@ -27,14 +27,16 @@ def resolve_quotas(quotas: Sequence[float], rows_K: Sequence[int], batch_rows: i
     if min(quotas) < 0:
         raise UserError(f"`quotas` contains {min(quotas)}; quotas cannot be negative")
     whole = _whole_rows(quotas, batch_rows)
-    for stratum, (asked, rows) in enumerate(zip(whole, rows_K, strict=True)):
-        if asked and not rows:
+    for stratum, (requested, rows) in enumerate(zip(whole, rows_K, strict=True)):
+        if requested and not rows:
             raise UserError(
-                f"`quotas` asks {asked} rows of stratum {stratum} in every step, but nobody of it is trained on; set it to 0"
+                f"`quotas` asks for {requested} rows of stratum {stratum} in every step, but none of its users is trained on; "
+                "set it to 0"
             )
-        if quotas[stratum] and not asked:
+        if quotas[stratum] and not requested:
             raise UserError(
-                f"`quotas` share {quotas[stratum]} of stratum {stratum} is less than one of {batch_rows} rows; raise either"
+                f"`quotas`: the share {quotas[stratum]} of stratum {stratum} is less than one of {batch_rows} rows; "
+                "raise it or `batch_rows`"
             )
     return whole
 

@@ -1,4 +1,4 @@
-"""Order of a pool that fits in memory: draws 0, 1, 2, ... follow one permutation of all rows after the other."""
+"""Order of a pool that fits in memory: the draws 0, 1, 2, ... go through one permutation of all rows after another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ltrec.core.hashing import mix, permutation
 from ltrec.data.stream.order.draws import ALL_LANES, Buffer, Draws, Pieces
 from ltrec.data.stream.order.schedule import Schedule
 from ltrec.data.stream.reading.blocks import I64, Blocks
-from ltrec.data.stream.reading.recent import Recent
+from ltrec.data.stream.reading.lru_cache import LruCache
 
 
 class ResidentOrder:
@@ -17,10 +17,10 @@ class ResidentOrder:
     def __init__(self, pool: int, blocks: Blocks, schedule: Schedule, seed: int) -> None:
         self._pool, self._blocks, self._schedule = pool, blocks, schedule
         self._rows = int(blocks.rows.sum())
-        self._shuffled: Recent[int, I64] = Recent(lambda epoch: permutation(mix(seed, pool, epoch), self._rows), keep=2)
+        self._shuffled: LruCache[int, I64] = LruCache(lambda epoch: permutation(mix(seed, pool, epoch), self._rows), keep=2)
 
     def draws(self, step: int, lanes: range) -> list[Draws]:
-        """A single one: neighbouring lanes draw neighbouring numbers."""
+        """A single entry: the draws of neighbouring lanes are consecutive."""
         draws = self._schedule.first_draws(step, self._pool)[lanes.start : lanes.stop + 1]
         slots = self._schedule.first_slots(step, self._pool, lanes) - (draws[:-1] - draws[0])
         slots = np.repeat(slots, np.diff(draws)) + np.arange(draws[-1] - draws[0])

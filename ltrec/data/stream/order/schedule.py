@@ -1,14 +1,14 @@
-"""Schedule: how many rows of each pool every lane contributes to every step. Exact in both sums, closed form for any step.
+"""The schedule: how many rows of each pool every lane contributes to every step, in closed form for any step.
 
-Write the step's G rows as labels, pool by pool (q_0 zeros, q_1 ones, ...), and give label j of step t to lane (j + t) mod V:
+Label the G rows of a step pool by pool (q_0 zeros, q_1 ones, ...), and assign label j of step t to lane (j + t) mod V:
 
     V = 4, quotas (5, 3)   labels      0 0 0 0 0 1 1 1
                            t = 0 lane  0 1 2 3 0 1 2 3
                            t = 1 lane  1 2 3 0 1 2 3 0
 
-Every lane gets G/V rows a step, every pool gives q rows a step, and over a cycle of V steps every lane has drawn exactly q rows
-of the pool. The draws of a pool are numbered in order of step, lane, and place within the lane; all counts below a draw have a
-closed form.
+Every lane gets exactly G/V rows per step, every pool contributes exactly q rows per step, and over a cycle of V steps every lane
+draws exactly q rows of the pool. The draws of a pool are numbered by step, lane, and position within the lane; how many draws of
+each lane precede a given draw has a closed form.
 
 Letters: S pools, V lanes (and steps of a cycle).
 """
@@ -31,7 +31,7 @@ class Schedule:
         self.lanes = lanes
         edges = np.concatenate([[0], np.cumsum(quotas)])
         step, lane = np.arange(lanes)[:, None, None], np.arange(lanes)[None, :, None]
-        # Labels below `edge` that fall to the lane: numbers below it that leave the remainder (lane - step) mod V.
+        # Labels below `edge` that belong to the lane: numbers below it with the remainder (lane - step) mod V.
         below = (edges - (lane - step) % lanes + lanes - 1) // lanes
         self._counts = np.diff(below, axis=2)  # [V steps, V lanes, S]
         self._first = _exclusive(self._counts, axis=1)  # [V, V+1, S] draws of the pool by lower lanes in this step
@@ -44,7 +44,7 @@ class Schedule:
         return counts
 
     def first_draws(self, step: int, pool: int) -> I64:
-        """Number of the first draw of every lane [V+1] in a step; the last entry is where the next step begins."""
+        """Number of the first draw of every lane in a step, [V+1]; the last entry is the first draw of the next step."""
         return step * self.quotas[pool] + self._first[step % self.lanes, :, pool]
 
     def first_slots(self, step: int, pool: int, lanes: range) -> I64:
@@ -53,7 +53,7 @@ class Schedule:
         return np.arange(len(lanes)) * per_lane + self._in_lane[step % self.lanes, lanes.start : lanes.stop, pool]
 
     def drawn_in_earlier_steps(self, step: int, pool: int) -> I64:
-        """How many of the pool's draws in the steps before this one belong to each lane [V]."""
+        """How many of the pool's draws in earlier steps belong to each lane [V]."""
         cycles, k = divmod(step, self.lanes)
         earlier: I64 = cycles * self.quotas[pool] + self._earlier[k, :, pool]
         return earlier

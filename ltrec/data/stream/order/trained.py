@@ -1,8 +1,8 @@
-"""The users that are trained on: those who bring a target, stratum by stratum.
+"""The users that are trained on: those with a target, by stratum.
 
-A user brings a target with the second training event. One with a single event (under leave_one_out, everybody of three events) is
-in a stratum and in its reports, but in no step, and a stratum of such users alone trains nothing. Counted from the
-manifest, so it is known before any file is read.
+A user has a target from the second training event on. One with a single training event (with leave_one_out, everybody with three
+events) belongs to a stratum and appears in its reports, but in no step; a stratum of such users only is not trained. The counts
+come from the manifest, so no file is read.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ltrec.data.stream.reading.blocks import I64
 
 @dataclass(frozen=True, slots=True)
 class TrainedUsers:
-    """The users of the strata that `stream.users` chooses; none of the others.
+    """Numbers of users in the strata that are trained on; 0 for other strata.
 
     Attributes:
-        all_K: everybody in the stratum.
-        users_K: those with two training events or more, who train.
+        all_K: all users of the stratum.
+        users_K: those with two training events or more, who are trained on.
         events_K: their training events, before the history cap.
     """
 
@@ -34,12 +34,12 @@ class TrainedUsers:
 
     @staticmethod
     def of(manifest: Manifest, users: str) -> TrainedUsers:
-        """Of the data set's strata.
+        """For the data set's strata.
 
-        Everybody else in a stratum has one training event, or is counted as having one because the history cap left one.
+        All other users of a stratum have one training event, or count as having one because the history cap left one.
 
         Raises:
-            UserError: head or tail is asked for where there is nothing to divide.
+            UserError: head or tail is requested and the data set has only one stratum.
         """
         strata, chosen = manifest.strata, chosen_strata(manifest, users)
         all_K, users_K, events_K = (
@@ -49,7 +49,7 @@ class TrainedUsers:
         return _counts(all_K, users_K, np.where(users_K > 0, events_K - (all_K - users_K), 0))
 
     def merged(self, merged: MergedStrata) -> TrainedUsers:
-        """Of fewer strata."""
+        """The same for merged strata."""
         columns = (self.all_K, self.users_K, self.events_K)
         return _counts(*(np.bincount(merged.stratum_map, column, merged.strata.count).astype(np.int64) for column in columns))
 
@@ -59,7 +59,7 @@ def _counts(*columns: I64) -> TrainedUsers:
 
 
 def drawn_strata(manifest: Manifest, config: StreamConfig) -> I64:
-    """The data set's strata that steps ever hold, ascending: they have users that train, and no quota of 0.
+    """The data set's strata that appear in steps, ascending: those with trainable users, and without a quota of 0.
 
     Raises:
         UserError: nobody can be trained on, or impossible quotas.

@@ -1,1 +1,1 @@
-"""Row groups of shards to rows in memory."""
+"""From the row groups of shards to rows in memory."""

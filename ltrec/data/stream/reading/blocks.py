@@ -1,6 +1,6 @@
-"""Blocks: the row groups of the shards, the smallest thing that is read. Pure bookkeeping from the manifest.
+"""Blocks: the row groups of the shards, the smallest unit that is read. Computed from the manifest alone.
 
-A block has exactly `manifest.block_rows` rows, the last one of a shard may have fewer.
+A block has exactly `manifest.block_rows` rows; the last one of a shard may have fewer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHUFFLE = 0x4445414C  # distinguishes these hashes from those for other purpose
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """N blocks in some order: number of the shard in the manifest, row group within it, rows; all int64 [N]."""
+    """N blocks in some order: number of the shard in the manifest, row group within it, number of rows; all int64 [N]."""
 
     shard: I64
     group: I64
@@ -39,12 +39,12 @@ class Blocks:
         return prefix_sums(self.rows)
 
     def take(self, order: I64) -> Blocks:
-        """The blocks of the given numbers, in that order."""
+        """The blocks with these numbers, in this order."""
         return Blocks(self.shard[order], self.group[order], self.rows[order])
 
 
 def blocks_of(manifest: Manifest, shards: Iterable[int]) -> Blocks:
-    """All blocks of the shards of the given numbers, in file order."""
+    """All blocks of the shards with these numbers, in file order."""
     shard, group, rows = [], [], []
     for number in shards:
         total, size = manifest.shards[number].rows, manifest.block_rows
@@ -58,11 +58,11 @@ def blocks_of(manifest: Manifest, shards: Iterable[int]) -> Blocks:
 
 
 def shuffle_blocks(blocks: Blocks, manifest: Manifest, seed: int) -> Blocks:
-    """Order the blocks so that any contiguous part of them holds every stratum in proportion, and few shards.
+    """Order the blocks so that any contiguous range holds all strata in proportion, and comes from few shards.
 
-    Within a stratum the shards are shuffled and each keeps its blocks together; then the strata are merged by the share of
-    their own rows that lies before a block. Lanes are cut from this order by rows, hence every lane (and so every process) gets the
-    same mix of short and long users, and opens few files.
+    Within a stratum the shards are shuffled, with their blocks kept together; then the strata are merged by the share of their own
+    rows that precede a block. Lanes are contiguous ranges of this order, so every lane, and every process, gets the same mix of
+    short and long users and opens few files.
     """
     stratum_of_shard = np.array([s.stratum for s in manifest.shards], np.int64)
     stratum = stratum_of_shard[blocks.shard]

@@ -1,13 +1,12 @@
 """Histories: every user of a split once, in fixed chunks, for evaluation and prediction.
 
-Chunk i holds rows i*C .. (i+1)*C of the users that have a history, in file order (shards by path), whatever the number of
-processes: ranks share out chunks, never parts of them. Users whose target has no history before it (cold) come in chunks of
-their own.
+Chunk i holds rows i*C .. (i+1)*C of the users with a history, in file order (shards by path), whatever the number of processes:
+chunks are distributed over ranks, never split between them. Users without any history before their target (cold) come in separate
+chunks.
 
-The stratum whose plugins serve a history is that of its own, uncropped length: a user who has come to more events
-since training counts as more active, and one whom training never saw counts by what is known of him. A stratum that nothing
-trained has no plugin worth the name; another one's serves its histories. Reports keep to the stratum that a user had in training;
-so a chunk says both.
+The plugins that serve a user are those of the stratum of the uncropped history's length: a user with more events than in training
+counts as more active, and a user without training events counts by their history. A stratum that was not trained has no trained
+plugin; those of another stratum serve it. Reports use the stratum that a user had in training; a chunk holds both.
 
     split   history                target       users
     valid   items[:valid_at]       items[at]    those with a validation target
@@ -52,10 +51,10 @@ class HistoryChunk:
         batch: histories cropped to their last max_len items, without targets, with the columns that were asked for; its strata are
             the histories'.
         user_id: raw ids.
-        stratum_B: int64, the data set's stratum that the user had in training, for reports; -1 = kept out of it.
+        stratum_B: int64, the data set's stratum that the user had in training, for reports; -1 = kept out of training.
         activity_B: int64, training events before the history cap.
         history_length_B: int64, length of the untruncated history.
-        target_B: int64, the item to be found; 0 = none (`all`).
+        target_B: int64, the target item; 0 = none (`all`).
         seen_T: int64, all items of the untruncated histories.
         seen_offsets: int64 [B+1], user b has seen_T[seen_offsets[b]:seen_offsets[b+1]].
     """
@@ -77,7 +76,8 @@ Score = Callable[[HistoryChunk], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A decoded row group; `at` is the history's length, -1 without a target; `capped` is what the history cap cut off."""
+    """A decoded row group; `at` is the history's length, -1 without a target; `capped` counts the events that the history cap
+    removed."""
 
     user_id: pa.Array
     user_key: I64
@@ -98,7 +98,7 @@ class SplitHistories:
         folder: the prepared data set.
         manifest: its manifest.
         split: `valid`, `test` or `all`.
-        max_len: most items of a history that a model is given.
+        max_len: most items of a history that the model is given.
         chunk_rows: C, users per chunk.
         check: `hash` or `size`, how a shard is checked when it is first opened.
         strata: those that the model knows; None = the data set's.
@@ -132,32 +132,32 @@ class SplitHistories:
         self._strata = manifest.strata if strata is None else strata
         self._heirs = np.array(heirs or range(self._strata.count), np.int64)
         self._blocks = blocks_of(manifest, range(len(manifest.shards)))
-        self._read: Recent[int, _Block] = Recent(self._decode, keep=_BLOCKS_KEPT)
+        self._read: LruCache[int, _Block] = LruCache(self._decode, keep=_BLOCKS_KEPT)
         counts = [self._count(block) for block in range(self._blocks.count)]
         self._warm_starts = prefix_sums(np.array([warm for warm, _ in counts], np.int64))
         self._cold_starts = prefix_sums(np.array([cold for _, cold in counts], np.int64))
 
     def __len__(self) -> int:
-        """Chunks of users with a history."""
+        """Number of chunks of users with a history."""
         return -(-self.num_rows // self._chunk_rows)
 
     @property
     def num_rows(self) -> int:
-        """Users with a history."""
+        """Number of users with a history."""
         return int(self._warm_starts[-1])
 
     @property
     def num_cold_rows(self) -> int:
-        """Users with a target and no history before it."""
+        """Number of users with a target and no history before it."""
         return int(self._cold_starts[-1])
 
     @property
     def num_cold_chunks(self) -> int:
-        """Chunks of users without a history."""
+        """Number of chunks of users without a history."""
         return -(-self.num_cold_rows // self._chunk_rows)
 
     def strata_and_activity(self) -> tuple[I64, I64]:
-        """`stratum` and `activity` of all users with a history, as their chunks give them; reads three columns of every block."""
+        """`stratum_B` and `activity_B` of all chunks, concatenated; reads three columns of every block."""
         found = [np.zeros((2, 0), np.int64)]
         for number in range(self._blocks.count):
             table = self._files.read(*self._place(number), [c.STRATUM, c.ACTIVITY, self._at_column])
@@ -231,7 +231,7 @@ class SplitHistories:
         return targets
 
     def _count(self, number: int) -> tuple[int, int]:
-        """Users with and without a history in a block. Only the one column is read; for `all` nothing is."""
+        """Numbers of users with and without a history in a block. Reads one column; nothing for `all`."""
         if not self._at_column:
             return int(self._blocks.rows[number]), 0
         at = int_column(self._files.read(*self._place(number), [self._at_column]), self._at_column)
@@ -250,9 +250,9 @@ class SplitHistories:
         lengths = np.diff(offsets)
         at = int_column(table, self._at_column) if self._at_column else lengths
         if (lengths < 1).any() or (at < -1).any() or (at >= lengths + (not self._at_column)).any():
-            raise self._files.fault(*place, "an empty sequence, or a target outside of it")
+            raise self._files.damage(*place, "an empty sequence, or a target outside it")
         if items.min() < 1 or items.max() > self._manifest.vocab.items:
-            raise self._files.fault(*place, f"item ids {items.min()}..{items.max()} outside 1..{self._manifest.vocab.items}")
+            raise self._files.damage(*place, f"item ids {items.min()}..{items.max()} outside 1..{self._manifest.vocab.items}")
         key, stratum, activity, kept = (int_column(table, name) for name in (c.USER_KEY, c.STRATUM, c.ACTIVITY, c.TRAIN_EVENTS))
         try:
             columns = self._columns.decode(table, offsets)

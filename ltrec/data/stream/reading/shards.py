@@ -1,8 +1,8 @@
-"""Reading shards: whole row groups, with everything verified down to page checksums.
+"""Reading shards by row group, verified down to the page checksums.
 
-A shard is checked when it is first opened (bytes, sha256, schema, row groups) and its footer kept; every read opens the file
-anew, since a Parquet reader must not be shared by threads and opening with a known footer costs a tenth of a millisecond.
-This is the one place that turns a (shard, row group) into bytes: fetching from remote storage and replacing bad blocks belong here.
+A shard is checked when it is first opened (size, sha256, schema, row groups), and its footer is kept. Every read opens the file
+again: a Parquet reader must not be shared by threads, and opening with a known footer takes a tenth of a millisecond. Every row
+group is read here, so this is where remote storage or the repair of bad blocks would be added.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import MEND, Manifest
 from ltrec.data.schema import shard_schema
 from ltrec.data.stream.config import CHECKS
-from ltrec.data.stream.reading.recent import Recent
+from ltrec.data.stream.reading.lru_cache import LruCache
 
 _FOOTERS_KEPT = 1024
 
 UNREADABLE = (OSError, ValueError, pa.ArrowException)
-"""What pyarrow raises for damaged bytes: bad pages and truncation, names in the footer that are no UTF-8, everything else."""
+"""What pyarrow raises for damaged bytes: bad pages and truncation, names in the footer that are not UTF-8, everything else."""
 
 
 class ShardReader:
@@ -50,14 +50,14 @@ class ShardReader:
             check_size(self.path(number), shard.bytes)
 
     def path(self, shard: int) -> Path:
-        """Where the shard of that number lies."""
+        """The file of the shard with this number."""
         return self._folder / self._manifest.shards[shard].path
 
     def read(self, shard: int, group: int, columns: list[str]) -> pa.Table:
-        """One row group, in one chunk per column.
+        """One row group, with one Arrow chunk per column.
 
         Raises:
-            UserError: naming shard and row group, when its bytes are not what was written.
+            UserError: the bytes are not those that were written; the message names shard and row group.
         """
         footer = self._footers(shard)
         try:
@@ -66,13 +66,13 @@ class ShardReader:
             ) as file:
                 table = file.read_row_group(group, columns=columns, use_threads=False)
         except UNREADABLE as error:
-            raise self.fault(shard, group, first_line(error)) from None
+            raise self.damage(shard, group, first_line(error)) from None
         if table.num_rows != self._rows(shard, group):
-            raise self.fault(shard, group, f"{table.num_rows} rows instead of {self._rows(shard, group)}")
+            raise self.damage(shard, group, f"{table.num_rows} rows instead of {self._rows(shard, group)}")
         return table.combine_chunks()
 
-    def fault(self, shard: int, group: int, what: str) -> UserError:
-        """The error to raise for a bad row group."""
+    def damage(self, shard: int, group: int, what: str) -> UserError:
+        """The error to raise for a damaged row group."""
         return UserError(f"{self.path(shard)}, row group {group}: {what}; the data set is damaged, {MEND}")
 
     def _rows(self, shard: int, group: int) -> int:

@@ -1,6 +1,6 @@
-"""Training rows: what a buffer of the plan holds in memory, decoded and checked.
+"""Training rows: the decoded and checked rows of a buffer.
 
-Only training events are kept, and of them only what a row can ever need: with `last` the final max_len + 1, with `random` all.
+Only training events are kept: with window=last the final max_len + 1 of each user, with window=random all of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BUFFERS_KEPT = 2  # per lane: the one in use and the next
 
 
 class TrainingRows:
-    """Rows of any buffer of the plan; per lane the two most recent buffers stay in memory."""
+    """The rows of every buffer of the plan; the two most recent buffers of each lane stay in memory."""
 
     def __init__(self, folder: Path, manifest: Manifest, plan: Plan, check: str = "hash", columns: Projected = NO_COLUMNS) -> None:
         self._files = ShardReader(folder, manifest, check)
@@ -61,8 +61,8 @@ class TrainingRows:
         return UserRows(prefix_sums(lengths), kept, {**key_columns(table), **users})
 
 
-def _fault(table: pa.Table, values: np.ndarray, offsets: I64, train_events: I64, manifest: Manifest, shard: int) -> str:
-    """What is impossible about a decoded block; empty when nothing is."""
+def _damage_in(table: pa.Table, values: np.ndarray, offsets: I64, train_events: I64, manifest: Manifest, shard: int) -> str:
+    """What is wrong with a decoded block; empty if nothing is."""
     if values.size and not (values.min() >= 1 and values.max() <= manifest.vocab.items):
         return f"item ids {values.min()}..{values.max()} outside 1..{manifest.vocab.items}"
     if (int_column(table, c.STRATUM) != manifest.shards[shard].stratum).any():
@@ -77,12 +77,12 @@ def window_starts(events: I64, user_key: I64, *, max_len: int, kind: str, seed: 
     """Where each row's training window of at most max_len + 1 events begins [B].
 
     Args:
-        events: training events held per row [B].
+        events: training events in memory per row [B].
         user_key: [B].
         max_len: L.
         kind: `last`, or `random`: uniform over the possible starts, a function of (seed, step, user_key).
         seed: of the order.
-        step: the step that the rows belong to.
+        step: the step of the rows.
     """
     latest = np.maximum(events - (max_len + 1), 0)
     if kind == "last":

@@ -1,4 +1,4 @@
-"""Vocabulary: raw item ids and training popularity by dense id."""
+"""The vocabulary: raw item ids and training counts by dense id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ltrec.data.stream.reading.shards import UNREADABLE, check_hash, check_size
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Items 1..V; entry 0 stands for no item.
+    """Items 1..V; entry 0 is padding.
 
     Attributes:
         item_id: raw ids, [V+1], the first one empty.
@@ -34,7 +34,7 @@ class Vocabulary:
         """Read and check the vocabulary of a prepared data set.
 
         Raises:
-            UserError: the file is missing, damaged, or not the manifest's.
+            UserError: the file is missing, damaged, or does not match the manifest.
         """
         path = folder / manifest.vocab.path
         check_size(path, manifest.vocab.bytes)

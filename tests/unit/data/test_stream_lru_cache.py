@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ltrec.data.stream.reading.recent import Recent
+from ltrec.data.stream.reading.lru_cache import LruCache
 
 
 def test_threads_that_ask_together_compute_once():
@@ -18,7 +18,7 @@ def test_threads_that_ask_together_compute_once():
         time.sleep(0.02)
         return key * 10
 
-    recent = Recent(slow, keep=4)
+    recent = LruCache(slow, keep=4)
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(recent, [1, 2] * 8)) == [10, 20] * 8
     assert sorted(calls) == [1, 2]
@@ -26,7 +26,7 @@ def test_threads_that_ask_together_compute_once():
 
 def test_keeps_the_most_recently_asked_of_each_group():
     calls = []
-    recent = Recent(lambda key: calls.append(key) or len(calls), keep=2, group=lambda key: key[0])
+    recent = LruCache(lambda key: calls.append(key) or len(calls), keep=2, group=lambda key: key[0])
     for key in ["a1", "a2", "b1", "a1", "a3", "a1", "b1", "a2"]:
         recent(key)
     assert calls == ["a1", "a2", "b1", "a3", "a2"]
@@ -42,7 +42,7 @@ def test_a_failure_is_raised_and_tried_again():
             raise answer
         return answer
 
-    recent = Recent(compute, keep=1)
+    recent = LruCache(compute, keep=1)
     with pytest.raises(ValueError, match="first"):
         recent("k")
     assert recent.values() == []

@@ -1,0 +1,58 @@
+"""A small thread-safe cache of recent results (least recently used go first)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from threading import Lock
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class _Entry(Generic[V]):
+    """A result that is being computed, or ready: then `held` has one element."""
+
+    __slots__ = ("held", "lock")
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.held: list[V] = []
+
+
+class LruCache(Generic[K, V]):
+    """`compute` with a cache of the `keep` most recently used keys *of each group*.
+
+    Threads that ask for the same key at the same time compute it once; an evicted key is computed again. An exception is raised in
+    the computing thread, and nothing is cached.
+    """
+
+    def __init__(self, compute: Callable[[K], V], keep: int, group: Callable[[K], Hashable] = lambda _: None) -> None:
+        self._compute = compute
+        self._keep = keep
+        self._group = group
+        self._lock = Lock()
+        self._entries: dict[Hashable, OrderedDict[K, _Entry[V]]] = {}
+
+    def __call__(self, key: K) -> V:
+        """The result for `key`."""
+        entry = self._entry(key)
+        with entry.lock:
+            if not entry.held:
+                entry.held.append(self._compute(key))
+            return entry.held[0]
+
+    def values(self) -> list[V]:
+        """All results in the cache."""
+        with self._lock:
+            return [v for entries in self._entries.values() for entry in entries.values() for v in entry.held]
+
+    def _entry(self, key: K) -> _Entry[V]:
+        with self._lock:
+            entries = self._entries.setdefault(self._group(key), OrderedDict())
+            entry = entries.setdefault(key, _Entry())
+            entries.move_to_end(key)
+            while len(entries) > self._keep:
+                entries.popitem(last=False)
+            return entry
