@@ -61,7 +61,7 @@ def test_what_was_decided_about_times_and_ties_is_said(tmp_path, capsys, monkeyp
     assert main(["prepare", "log.csv", "--out", "source", "ties=source", "--time-format", "%d.%m.%Y"]) == 0
     assert "order of the log kept" in capsys.readouterr().out
     assert main(["prepare", "log.csv", "--out", "other", "time_format=%m/%d/%Y"]) == 2
-    assert "'13.11.2023' is no time by prepare.time_format='%m/%d/%Y'" in capsys.readouterr().err
+    assert "'13.11.2023' is not a time with prepare.time_format='%m/%d/%Y'" in capsys.readouterr().err
 
 
 def test_a_config_file_names_sources_and_folder(tmp_path, capsys, monkeypatch):
@@ -86,7 +86,7 @@ def test_a_config_file_names_sources_and_folder(tmp_path, capsys, monkeypatch):
         (["prepare", "log.csv", "--out", "o", "history_cap=2"], "must be at least 3"),
         (
             ["prepare", "log.csv", "--out", "o", "min_user_events=99"],
-            "prepare.min_user_events=99, prepare.min_item_events=1; lower",
+            "no events are left with prepare.min_user_events=99, prepare.min_item_events=1; lower them",
         ),
         (["prepare", "log.csv", "--out", "o", "cold_users=0.2"], "is of an earlier ltrec: it is now prepare.held_out_users=0.2"),
         (["prepare", "log.csv", "--out", "o", "--split", "random"], "leave_one_out"),

@@ -1,7 +1,7 @@
-"""The sort engine: one DuckDB database inside the work folder, bounded in memory, spilling beside the output.
+"""The sort engine: a DuckDB database in the work folder with a memory limit, which spills to disk next to the output.
 
-Insertion order is preserved throughout: with the option off, DuckDB 2.0 hands out ORDER BY results out of order in some paths.
-No extension is ever fetched from the network.
+Insertion order is always preserved: without that option, DuckDB 2.0 returns some ORDER BY results out of order. Extensions are
+never downloaded.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ MOST_THREADS = 8
 
 @contextmanager
 def engine(folder: Path, memory_limit: str, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """An open database in `folder`; closed at the end, its files are the caller's to remove.
+    """An open database in `folder`, closed on exit; the caller removes its files.
 
     Raises:
-        UserError: `memory_limit` is no amount of memory.
+        UserError: `memory_limit` is not an amount of memory.
     """
     path = str(folder.resolve() / "engine.duckdb")
     database = path if "?" not in path else ":memory:"  # DuckDB cuts a name at a question mark, as if it were an address
@@ -37,14 +37,14 @@ def _set_up(connection: duckdb.DuckDBPyConnection, folder: Path, memory_limit: s
     try:
         connection.execute(f"SET memory_limit = {quoted(memory_limit)}")
     except duckdb.ParserException:
-        raise UserError(f"`memory_limit` is an amount such as 1GB or 500MB; got {memory_limit!r}") from None
+        raise UserError(f"`memory_limit` must be an amount such as 1GB or 500MB; got {memory_limit!r}") from None
     connection.execute(f"SET threads = {threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))}")
     connection.execute(f"SET temp_directory = {quoted(folder / 'spill')}")
     connection.execute("SET preserve_insertion_order = true; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
 
 
 def one_row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
-    """The single row of whole numbers that `query` gives; NULL counts as 0."""
+    """The single row of integers that `query` returns; NULL counts as 0."""
     (row,) = connection.execute(query).fetchall()  # a lone fetchone() would leave the connection busy (DuckDB 2.0)
     return tuple(int(value or 0) for value in row)
 
@@ -60,6 +60,6 @@ def identifier(name: str) -> str:
 
 
 def user_key(column: str) -> str:
-    """SQL: the last eight bytes of the id's MD5, little-endian, read as signed: the key of a user in the shards."""
+    """SQL for the key of a user in the shards: the last eight bytes of the id's MD5 as a signed little-endian integer."""
     number = f"md5_number_lower({column})::HUGEINT"
     return f"(CASE WHEN {number} >= {1 << 63} THEN {number} - {1 << 64} ELSE {number} END)::BIGINT"

@@ -1,11 +1,11 @@
-"""Judged rows to kept events: table `events`, and the two name tables `names` and `items`.
+"""From valid rows to filtered events: the table `events`, and `names` and `items` with the raw ids.
 
     events   user_key, code (of the item), seconds, sub_second (10^-18 s, for order only), tie (file and row),
              event columns (see columns/codes)
     names    user_key, user_id
     items    item_id, code
 
-Filters work on counts: users and items that fall below their minimum are listed as dropped, and the events are rewritten once.
+The filters work on counts: users and items below their minimum are listed as dropped, and the events are rewritten once at the end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def make_events(connection: duckdb.DuckDBPyConnection, per_second: int, columns:
     """Fill `items`, `names` and `events` from `judged`, and drop the staged rows.
 
     Raises:
-        UserError: two user ids share a 64-bit key (expected once in 6 * 10^8 users or more).
+        UserError: two user ids share a 64-bit key (expected only from 6 * 10^8 users on).
     """
     connection.execute(
         "CREATE TABLE items AS SELECT item_id, row_number() OVER (ORDER BY item_id)::INTEGER - 1 AS code"
@@ -81,7 +81,8 @@ def count_repeats(connection: duckdb.DuckDBPyConnection, columns: Sequence[Decla
 
 
 def keep_frequent(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> dict[str, int]:
-    """Drop rare items and short users, once or until nothing changes; return how much was dropped, and in how many rounds."""
+    """Drop rare items and users with few events, once or until nothing changes; return what was dropped and the number of
+    rounds."""
     connection.execute("CREATE TABLE dropped_users (user_key BIGINT); CREATE TABLE dropped_items (code INTEGER)")
     (before,) = one_row(connection, "SELECT count(*) FROM events")
     rounds, changed = 0, max(config.min_user_events, config.min_item_events) > 1

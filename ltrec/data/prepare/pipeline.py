@@ -1,12 +1,12 @@
-"""Prepare, step by step. Each step leaves tables or files for the next; only `publish` touches what a reader of OUT can see.
+"""The steps of prepare. Each step leaves tables or files for the next; only `publish` changes what readers of OUT see.
 
-stage       read every source into one table; malformed rows carry a reason
-filter      one unit of time, the reject budget, duplicates, minimum counts
+stage       read all sources into one table; malformed rows get a reason
+filter      choose the unit of time, check the reject budget, drop duplicates, apply minimum counts
 split       per-user counts, where training ends, strata
 sort        one external sort by (part, user, time, source) into flat files
-count       first pass over the sorted events: training counts, hence item ids
+count       first pass over the sorted events: training counts, which determine item ids
 write       second pass: shards
-reach       two passes more: how far targets are from histories
+reach       two more passes: how far targets are from histories
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ Connection = duckdb.DuckDBPyConnection
 
 
 def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, overwrite: bool = False) -> Manifest:
-    """Build the data set in `out` and return its manifest; do nothing when it is already there, unchanged and undamaged.
+    """Build the data set in `out` and return its manifest; do nothing if it is already there, unchanged and undamaged.
 
     Raises:
-        UserError: anything a user can mend: sources, columns, too many rejects, another data set in `out`, a full disk.
+        UserError: anything the user can fix: sources, columns, too many rejects, another data set in `out`, a full disk.
     """
     if config.items.columns or config.users.columns or config.targets:
         raise UserError("prepare.items, prepare.users and prepare.targets cannot be used yet; leave them out")
@@ -76,13 +76,15 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
         with engine(work, config.memory_limit, config.threads) as connection:
             manifest = _build(connection, config, found, identity, work, out, on_progress)
         if changed := [str(path) for path, stamp in stamps(found).items() if before[path] != stamp]:
-            raise UserError(f"{changed[0]} changed while it was read; nothing was written, run again once the log is complete")
+            raise UserError(
+                f"{changed[0]} changed while it was being read; nothing was written; run again once the log is complete"
+            )
         publish(work, out, manifest)
     return manifest
 
 
 def _identity(config: PrepareConfig, found: list[InputFile], out: Path, on_progress: Progress) -> dict[str, Any]:
-    """What identifies a result: name, options that change it, and the bytes of the sources."""
+    """What identifies a data set: its name, the options that affect it, and the contents of the sources."""
     total = sum(source.path.stat().st_size for source in found)
     return {
         "name": config.name or out.resolve().name,
@@ -133,12 +135,12 @@ def _build(
         source={
             "files": identity["files"],
             "columns": {"user": config.user, "item": config.item, "time": config.time},
-            "time_unit": account.pop("time_unit"),
+            "time_unit": counts.pop("time_unit"),
             "tie_break": ties.order,
         },
         options=identity["options"],
         split=splits.describe(config, cuts),
-        summary=account,
+        summary=counts,
         strata=strata,
         vocab=vocab,
         block_rows=config.block_rows,
@@ -161,14 +163,14 @@ def _write(
     number of training events.
 
     Raises:
-        UserError: nobody can be trained on; nothing was written.
+        UserError: no user can be trained on; nothing was written.
     """
     codes = vocabulary.keep_items(connection)
     on_progress("sort", 0, 0)
     layout = sort(connection, strata, config.history_cap, work, columns)
     counted = summary.count_users(connection, strata.head_from)
     if not counted["trainable_users"]:
-        raise UserError("no user has two training events, so there is no pair of events to learn from; nothing was written")
+        raise UserError("no user has two training events, so there is nothing to train on; nothing was written")
     on_progress("count", 0, 0)
     read = partial(blocks, layout, config.block_rows)
     tallies = tallies_of(connection, columns)
@@ -222,7 +224,7 @@ def _filter(
         "rejects_file": rejects_file,
         "duplicates": duplicates,
         "duplicate_rule": rule,
-        **gone,
+        **dropped,
         "time_unit": chosen.name,
         "notes": counted.notes() + ([note(filtering.count_repeats(connection, columns) if rule == "keep" else 0)] if days else []),
     }
@@ -232,7 +234,7 @@ def _refuse_trivial(connection: Connection, config: PrepareConfig) -> None:
     users = connection.execute("SELECT user_id FROM names SEMI JOIN events USING (user_key) LIMIT 2").fetchall()
     if not users:
         limits = f"`min_user_events`={config.min_user_events}, `min_item_events`={config.min_item_events}"
-        raise UserError(f"no event passes the filters {limits}; lower them")
+        raise UserError(f"no events are left with {limits}; lower them")
     if len(users) == 1:
         raise UserError(f"only one user is left ({users[0][0]!r}), at least two are needed; is {config.user!r} the user column?")
 

@@ -1,4 +1,4 @@
-"""Malformed rows: counted, kept for inspection, and too many of them stop the run."""
+"""Rejected rows: counted, written to a file for inspection; too many of them stop prepare."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ltrec.data.prepare.times.choice import TimeFormat
 from ltrec.data.schema import OVER_BUDGET
 
 REJECTS = Path("_rejects", "rejects.tmp")
-"""Rejects of a data set under way; they get a name by their hash. Those of a run that stopped have another one."""
+"""Rejects of a data set that is being built; the file is then named by its hash. If prepare stops, they go to another file."""
 
 MOST_PLACES = 3
 
 _REMEDIES = {
     STRAY_QUOTE: "say `quoting`=none if quotes are plain characters here, or `quoting`=multiline if texts go on over several lines",
 }
-"""Reason -> what to do about it, where there is more to say than "mend the log"."""
+"""Reason -> what to do about it, if there is more to say than "fix the log"."""
 
 
 def judge(connection: duckdb.DuckDBPyConnection, chosen: TimeFormat) -> dict[str, int]:
-    """Make the view `judged`: `staged` with the last reasons added, a time that does not fit. Return rejects by reason."""
+    """Create the view `judged`: `staged` with the reasons that depend on the chosen form of time. Return rejects by reason."""
     other = f"time not as {chosen.name}" if "%" in chosen.name else f"time not plausible in unit {chosen.name}"
     connection.execute(
         f"CREATE VIEW judged AS SELECT * REPLACE (CASE WHEN reason IS NOT NULL THEN reason"
@@ -42,7 +42,7 @@ def judge(connection: duckdb.DuckDBPyConnection, chosen: TimeFormat) -> dict[str
 
 
 def keep(connection: duckdb.DuckDBPyConnection, sources: Sequence[InputFile], work: Path) -> dict[str, Any]:
-    """Write all rejects, in source order, into the data set under way; return what the manifest says about the file."""
+    """Write all rejects, in source order, to a file of the data set; return its entry in the manifest."""
     _write(connection, sources, work / REJECTS)
     path, digest = rename_by_hash(work / REJECTS)
     return {"path": path.relative_to(work).as_posix(), "bytes": path.stat().st_size, "sha256": digest}
@@ -72,10 +72,10 @@ def check_budget(
     budget: float,
     out: Path,
 ) -> None:
-    """Stop when too large a share was rejected.
+    """Stop if the share of rejected rows exceeds the budget.
 
     Raises:
-        UserError: over budget; names the reasons, where each was met first, and the file in `out` that now holds the rows.
+        UserError: over budget; names the reasons, the first rows of each, and the file in `out` with all of them.
     """
     rejected = sum(rejects.values())
     if rejected > budget * rows:
@@ -84,14 +84,14 @@ def check_budget(
         common = sorted(rejects, key=lambda reason: (-rejects[reason], reason))[:4]
         reasons = ", ".join(f"{rejects[reason]} x {reason}{_places(kept_at, reason)}" for reason in common)
         remedy = "; ".join(
-            [*(_REMEDIES[reason] for reason in common if reason in _REMEDIES), "mend the log or raise `reject_budget`"]
+            [*(_REMEDIES[reason] for reason in common if reason in _REMEDIES), "fix the log or raise `reject_budget`"]
         )
         share = f"{rejected} of {rows} rows rejected ({rejected / rows:.2%}, budget {budget:.2%})"
         raise UserError(f"{share}: {reasons}; see {kept_at}, then {remedy}")
 
 
 def _places(kept_at: Path, reason: str) -> str:
-    """File and row of the first rejects for one reason."""
+    """File and row of the first rejects with a reason."""
     found = ds.dataset(kept_at).head(MOST_PLACES + 1, columns=["file", "row"], filter=ds.field("reason") == reason).to_pylist()
     shown = ", ".join(f"{place['file']}:{place['row']}" for place in found[:MOST_PLACES])
     return f" ({shown}{', ...' if len(found) > MOST_PLACES else ''})"

@@ -1,6 +1,6 @@
-"""Which files to read, in which order, and what they are. Order matters: it breaks ties in time.
+"""Which files to read, in which order, and their formats. The order matters: it breaks ties in time.
 
-A file's label is its path relative to the argument that named it, so a data set does not depend on where its log happened to lie.
+A file's label is its path relative to the argument that named it, so a data set does not depend on the folder that its log is in.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUFFIXES = {
     ".pq": "parquet",
 }
 LOOSE_SUFFIXES = {".txt": "csv", ".dat": "csv", ".log": "csv"}
-"""Names of logs, but of notes and licences too: in a folder they count only where nothing else does."""
+"""Suffixes of logs, but also of notes and licences: in a folder they are used only if there is no other log."""
 COMPRESSIONS = (".gz", ".bz2", ".zst")
 
 
@@ -38,7 +38,7 @@ class InputFile:
         path: where it is.
         label: its path below the argument that named it.
         format: csv, tsv, jsonl, sequences or parquet.
-        partition: columns that its folders name, as in ``event=view/day=2024-05-01/part-0.parquet``; None = null.
+        partition: columns given by folder names, as in ``event=view/day=2024-05-01/part-0.parquet``; None = null.
     """
 
     path: Path
@@ -48,7 +48,8 @@ class InputFile:
 
 
 def find_sources(arguments: Sequence[str], log_format: str) -> list[InputFile]:
-    """Expand files, globs and folders, each sorted by name, in the order given. Empty files count only when they are named.
+    """Expand files, globs and folders, each sorted by name, in the order given. Empty files are accepted only inside a folder or
+    pattern with other logs.
 
     Raises:
         UserError: nothing to read, a missing or empty file, an unknown format, or a file named twice.
@@ -59,7 +60,7 @@ def find_sources(arguments: Sequence[str], log_format: str) -> list[InputFile]:
     seen: set[Path] = set()
     for source in found:
         if source.path.resolve() in seen:
-            raise UserError(f"{source.path} is named twice; its events would count twice")
+            raise UserError(f"{source.path} is given twice; its events would count twice")
         seen.add(source.path.resolve())
     return found
 
@@ -70,14 +71,14 @@ def describe(sources: Sequence[InputFile], on_bytes: Callable[[int], None]) -> l
 
 
 def stamps(sources: Sequence[InputFile]) -> dict[Path, tuple[int, int]]:
-    """Size and time of change of every file; a log that is still being written has another one later."""
+    """Size and modification time of every file, to detect a log that is still being written."""
     return {s.path: (s.path.stat().st_size, s.path.stat().st_mtime_ns) for s in sources}
 
 
 def _expand(argument: str, log_format: str) -> list[InputFile]:
     path = Path(argument)
     if "://" in argument:
-        raise UserError(f"{argument}: remote logs cannot be read yet; copy them to a local disk first")
+        raise UserError(f"{argument}: remote logs cannot be read; copy them to a local disk first")
     if path.is_file():
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty (0 bytes)")
@@ -92,7 +93,7 @@ def _expand(argument: str, log_format: str) -> list[InputFile]:
 
 
 def _files(base: Path, candidates: list[Path], log_format: str, argument: str) -> list[InputFile]:
-    """Files below `base` sorted by name; hidden files and markers such as _SUCCESS are not logs."""
+    """Logs below `base`, sorted by name; hidden files and markers such as _SUCCESS are ignored."""
     visible = [path for path in sorted(candidates) if not any(p.startswith((".", "_")) for p in path.relative_to(base).parts)]
     known = [path for path in visible if log_format != "auto" or _known_format(path, SUFFIXES)]
     files = [
@@ -107,7 +108,7 @@ def _files(base: Path, candidates: list[Path], log_format: str, argument: str) -
 
 
 def _partition(folders: Iterable[str]) -> dict[str, str | None]:
-    """Columns that Hive, Spark and others write as folders, ``key=value``, with odd characters as %xx."""
+    """Columns that Hive, Spark and others write as folders, ``key=value``, with special characters as %xx."""
     pairs = (folder.partition("=") for folder in folders)
     return {unquote(k): None if v == "__HIVE_DEFAULT_PARTITION__" else unquote(v) for k, equals, v in pairs if k and equals}
 
@@ -125,5 +126,5 @@ def _known_format(path: Path, suffixes: Mapping[str, str] = SUFFIXES | LOOSE_SUF
 def _format(path: Path, log_format: str) -> str:
     known = _known_format(path) if log_format == "auto" else log_format
     if known is None:
-        raise UserError(f"{path}: cannot tell the format from the name; say `format`=csv, tsv, jsonl, sequences or parquet")
+        raise UserError(f"{path}: the format cannot be told from the name; say `format`=csv, tsv, jsonl, sequences or parquet")
     return known

@@ -1,8 +1,8 @@
-"""Where training ends for a user: per-user counts to positions in the user's history. One row serves every split.
+"""Where training ends: from per-user counts to positions in each user's history.
 
 leave_one_out   last event = test, last but one = validation; needs three events, shorter users are train-only
-global_time     target = first event after the cut, history = everything before it; no history = cold, position 0
-held-out users  kept out of training altogether; only their test target remains (the setting of LTP)
+global_time     target = first event after the cut, history = everything before it; position 0 = no history (cold)
+held-out users  left out of training; only their test target remains (the setting of LTP)
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ltrec.data.prepare.times.choice import parse_date
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """Seconds at which validation and test begin, for all users."""
+    """Times, in seconds, at which validation and test begin for all users."""
 
     valid: int
     test: int
 
 
 def find_cuts(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, latest: int) -> Cuts | None:
-    """The realised cuts of a global_time split, None for leave_one_out.
+    """The cuts of a global_time split; None for leave_one_out.
 
     Raises:
-        UserError: a cut is neither share, date nor number, or validation does not come before test.
+        UserError: a cut is neither a share, a date nor a number, or validation does not come before test.
     """
     if config.split == "leave_one_out":
         return None
@@ -38,13 +38,13 @@ def find_cuts(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, late
     if not cuts.valid < cuts.test <= latest:
         raise UserError(
             f"`valid_from`={config.valid_from} and `test_from`={config.test_from} fall on {cuts.valid} and {cuts.test};"
-            f" they must rise and the last event ({latest}) must not lie before test"
+            f" validation must begin before test, and the last event ({latest}) must not be before test"
         )
     return cuts
 
 
 def _cut(connection: duckdb.DuckDBPyConnection, text: str, key: str) -> int:
-    """A time as such, or for a share the distinct time that leaves the nearest share of events before it (ties: the earlier)."""
+    """The given time; for a share, the event time that has the nearest share of events before it (ties: the earlier)."""
     try:
         number = float(text)
         if not 0 < number < 1:
@@ -61,7 +61,7 @@ def _cut(connection: duckdb.DuckDBPyConnection, text: str, key: str) -> int:
 
 
 def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cuts: Cuts | None) -> None:
-    """Fill table `users`: one row per user with the counts that every later choice rests on.
+    """Create table `users`: one row per user with the counts that later steps use.
 
     user_key, user_id, count (all events), held_out (kept out of training)
     train, valid_at, test_at   as in the shards, before the history cap

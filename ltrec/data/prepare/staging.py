@@ -1,4 +1,4 @@
-"""Sources to one table of typed rows, `staged`; a row with a `reason` is a reject.
+"""Reads the sources into one table of typed rows, `staged`; a row with a `reason` is a reject.
 
 file, row          where it came from (file = position among the sources)
 user_id, item_id   raw ids
@@ -48,21 +48,21 @@ _BAD_ROWS = pa.schema({"row": pa.int64(), "reason": pa.string(), "content": pa.s
 
 @dataclass
 class Counted:
-    """What was read: rows in all (good, bad and not selected), those that `where` did not select, files without a row."""
+    """What was read: all rows (good, bad and not selected), rows that `where` did not select, and files without rows."""
 
     rows: int = 0
     unselected: int = 0
     empty_files: int = 0
     untimed: bool | None = None
-    """Whether the order of the rows is their time; None before the first row."""
+    """Whether the order of the rows is used as time; None before the first row."""
     rounded: bool = False
-    """Whether the type of the times has rounded them."""
+    """Whether times are stored in a type that rounds them."""
 
     def note(self, batch: pa.Table, source: InputFile) -> None:
-        """Hold the columns of a batch against those before.
+        """Check that a batch has the same columns as those before.
 
         Raises:
-            UserError: some files have a column with times and others do not.
+            UserError: some files have a time column and others do not.
         """
         untimed = "time" not in batch.schema.names
         if self.untimed not in (None, untimed):
@@ -71,7 +71,7 @@ class Counted:
         self.rounded = self.rounded or (not untimed and is_rounded(batch["time"]))
 
     def notes(self) -> list[str]:
-        """What the user should know."""
+        """Notes for the user."""
         rounded = "times are floating-point numbers above 2^53, which hold no single nanoseconds; write them as whole numbers"
         return [rounded] if self.rounded else []
 
@@ -106,13 +106,13 @@ def stage(
 
 
 class BadRows:
-    """Rows that the reader could not make sense of, on their way to `staged`."""
+    """Rows that a reader could not parse, to be added to `staged`."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, object]] = []
 
     def __call__(self, row: int, reason: str, content: str | None) -> None:
-        """Keep one."""
+        """Add a row."""
         self.rows.append({"row": row, "reason": reason, "content": content and content[:LONGEST_CONTENT]})
 
     def flush(self, connection: duckdb.DuckDBPyConnection, file: int) -> int:

@@ -20,7 +20,7 @@ def find_strata(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) ->
     """Strata over the users with training events.
 
     Raises:
-        UserError: nobody has one.
+        UserError: there are none.
     """
     histogram = connection.sql(
         "SELECT train::BIGINT AS activity, count(*)::BIGINT AS users FROM users WHERE train > 0 GROUP BY train ORDER BY train"
@@ -39,10 +39,11 @@ def find_strata(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) ->
 
 
 def equal_bounds(activity: Ints, users: Ints, count: int) -> list[int]:
-    """Smallest activity of each stratum; the first is 1. Ties in activity may leave fewer than `count`.
+    """Smallest activity of each stratum; the first is 1. Users with equal activity stay together, so there may be fewer than
+    `count`.
 
-    A cut before value v puts all users below v on its lower side; for each of the shares 1/K, ..., (K-1)/K the nearest cut is taken
-    (equally near: the lower one), and cuts that coincide are merged.
+    A cut at value v separates users below v from the others. For each of the shares 1/K, ..., (K-1)/K the nearest cut is used (the
+    lower one of two equally near), and cuts that coincide are merged.
     """
     cuts = {nearest_cut(activity, users, Fraction(k, count)) for k in range(1, count)}
     return [1, *sorted(cut for cut in cuts if cut is not None)]

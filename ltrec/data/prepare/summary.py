@@ -1,4 +1,4 @@
-"""What happened to every row of the log: the numbers of the manifest's summary, and the account that must balance."""
+"""What happened to every row of the log: the counts of the manifest's summary, and a check that they add up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ltrec.data.prepare.engine import one_row
 QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 OUTSIZED_EVENTS, OUTSIZED_SHARE, MOST_OUTSIZED = 1000, 0.01, 3
-"""An id with more events than both of these is named as implausible; so many of a kind are."""
+"""An id with more events than both of these is reported as implausible; at most so many of each kind are."""
 
 _COUNTS = {
     "users": "count(*)",
@@ -48,7 +48,7 @@ def count_users(connection: duckdb.DuckDBPyConnection, head_from: int) -> dict[s
 
 
 def outsized(connection: duckdb.DuckDBPyConnection, item_counts: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Users and items with more events than one is likely to have: placeholders such as "guest" look like that.
+    """Users and items with implausibly many events, as placeholders such as "guest" have.
 
     Args:
         connection: with the tables `users` and `items`.
@@ -70,10 +70,10 @@ def outsized(connection: duckdb.DuckDBPyConnection, item_counts: npt.NDArray[np.
 
 
 def check_totals(summary: dict[str, Any], shards: Sequence[Shard], train_events: int) -> None:
-    """Every row read is in a shard or counted among those that went; the passes over the data agree.
+    """Check that every row is either in a shard or counted as dropped, and that the passes over the data agree.
 
     Raises:
-        RuntimeError: rows were lost or made up; a fault of ours.
+        RuntimeError: rows were lost or duplicated; a bug.
     """
     gone = sum(summary[name] for name in ("unselected", "rejected", "duplicates", "filtered_events", "capped_events"))
     pairs = {
@@ -84,4 +84,4 @@ def check_totals(summary: dict[str, Any], shards: Sequence[Shard], train_events:
     }
     for what, (expected, found) in pairs.items():
         if expected != found:
-            raise RuntimeError(f"the account of {what} does not balance: {expected} expected, {found} found")
+            raise RuntimeError(f"the numbers of {what} do not add up: {expected} expected, {found} found")

@@ -1,12 +1,12 @@
-"""Events of one user at one time: what comes first? The order of the log, unless that order is one of item ids.
+"""The order of a user's events with the same time: that of the log, unless the log is sorted by item id.
 
-A log exported sorted by item puts the tied items of every user into the same order, and a model that learns this order predicts
-the next item of a tie without knowing anything about the user. `hash` orders a tie by a hash of seed, user, time, item and how
-often the item occurred in the tie: every order is equally likely, equal items do not meet, and the order of the rows has no say.
+In a log sorted by item, the tied items of all users are in the same order, and a model that learns this order predicts the next
+item of a tie without knowing anything about the user. `hash` orders a tie by a hash of seed, user, time, item and the number of
+earlier occurrences of the item in the tie: every order is equally likely, and the order of the rows does not matter.
 
-`auto` measures. Consecutive events inside ties (of two items) rise in item id half of the time when chance orders them: 50 to 56 %
-in four public logs with ties, 100 % in Amazon Digital Music. Ids are compared by the number they end in and as text, because a
-log may be sorted either way (Music, sorted by number, rises in 80 % as text), and both directions count.
+`auto` measures it. In random order, consecutive events inside ties (of different items) have ascending item ids half of the time:
+50 to 56 % in four public logs with ties, but 100 % in Amazon Digital Music. Ids are compared both by the number that they end in
+and as text, because a log may be sorted either way (Music, sorted by number: 80 % ascending as text), and both directions count.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ltrec.data.prepare.engine import one_row
 
 ENOUGH_PAIRS = 40
 MONOTONE = 0.9
-"""By chance 36 of 40 pairs or more point one way with a probability below 2 * 10^-7."""
+"""In random order, the probability that 36 or more of 40 pairs go in the same direction is below 2 * 10^-7."""
 SUSPECT = 0.65
-"""A log that is sorted by item in part; the events stay in its order, but it is said."""
+"""From this share on, the log may be partly sorted by item: its order is kept, with a warning."""
 
 _IN_SOURCE_ORDER = """
 CREATE TEMP VIEW tied AS
@@ -55,14 +55,14 @@ ALTER TABLE ordered RENAME TO events"""
 
 @dataclass(frozen=True, slots=True)
 class TieBreak:
-    """What was found and decided.
+    """Statistics of ties, and the rule that was chosen.
 
     Attributes:
         rule: source or hash.
-        events: how many tie with the one before, in time and user.
-        share: of all events.
-        pairs: those whose item is another than that of the event before.
-        rising: share of the pairs with a rising item id (the order of ids that tells most); 0.5 without pairs.
+        events: number of events with the user and time of the event before.
+        share: their share of all events.
+        pairs: how many of them have another item than the event before.
+        rising: share of these pairs with ascending item ids (in the clearer of the two orders of ids); 0.5 without pairs.
     """
 
     rule: str
@@ -73,7 +73,7 @@ class TieBreak:
 
     @property
     def order(self) -> str:
-        """What the manifest says about the order of events."""
+        """Description of the order of events, for the manifest."""
         last = "file, then row" if self.rule == "source" else "a hash of user, time and item"
         return f"time in full resolution, then {last}"
 
@@ -82,7 +82,7 @@ class TieBreak:
         return asdict(self)
 
     def notes(self) -> list[str]:
-        """A warning when the source order was kept and half looks like an order of items."""
+        """A warning if the order of the log was kept and looks partly sorted by item."""
         monotone = max(self.rising, 1 - self.rising)
         if self.rule == "hash" or self.pairs < ENOUGH_PAIRS or monotone < SUSPECT:
             return []
@@ -106,6 +106,6 @@ def order_ties(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, col
 
 
 def _clearest(*orders: list[int]) -> tuple[int, float]:
-    """(pairs, share that rises) of the order of ids that is farthest from chance, in standard deviations."""
+    """(pairs, share ascending) in the order of ids that is farthest from random, in standard deviations."""
     pairs, rising = max(orders, key=lambda order: (abs(2 * order[1] - order[0]) / max(1, order[0]) ** 0.5, order[0]))
     return pairs, rising / pairs if pairs else 0.5

@@ -1,6 +1,6 @@
-"""Dense item ids 1..V by falling training count, ties by raw id: frequent items get small numbers, which pack well.
+"""Dense item ids 1..V by descending training count, ties by raw id: frequent items get small numbers, which compress well.
 
-Counted are the stored training events (after the history cap), so the counts can be recomputed from the shards alone.
+The counts are of the stored training events (after the history cap), so they can be recomputed from the shards alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROW_GROUP = 1 << 16
 
 
 def keep_items(connection: duckdb.DuckDBPyConnection) -> int:
-    """Reduce `items` to those that still have events; return the largest code + 1."""
+    """Keep only the `items` that still have events; return the largest code + 1."""
     connection.execute(
         "CREATE TABLE kept AS FROM items SEMI JOIN (SELECT DISTINCT code FROM events) USING (code); DROP TABLE items;"
         " ALTER TABLE kept RENAME TO items"

@@ -83,7 +83,7 @@ def test_a_log_that_was_fetched_can_be_prepared(tmp_path, capfd):
         ([], {}, "no event log named"),
         ([pa.table(columns())], {"usr": "x"}, r"unknown key 'prepare.usr' in the call \(did you mean 'prepare.user'"),
         ([pa.table(columns())], {"user": "x"}, "x"),
-        ([pa.table(columns())], {"memory_limit": "lots"}, r"^prepare\.memory_limit is an amount such as 1GB"),
+        ([pa.table(columns())], {"memory_limit": "lots"}, r"^prepare\.memory_limit must be an amount such as 1GB"),
         ([pa.table({"user_id": [{"a": 1}]})], {}, "item_id"),
     ],
 )

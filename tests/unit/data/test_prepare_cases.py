@@ -196,7 +196,7 @@ def test_compression_is_known_by_the_bytes(tmp_path, name, compress):
 
 def test_a_header_is_not_taken_for_an_event(tmp_path):
     path = write(tmp_path, "log.csv", "\n".join([HEADER, *lines()]))
-    with pytest.raises(UserError, match=r"begins with a header \(user_id, item_id, timestamp\); leave out `columns`"):
+    with pytest.raises(UserError, match=r"has a header \(user_id, item_id, timestamp\); leave out `columns`"):
         prepared(tmp_path, path, columns=("user_id", "item_id", "timestamp"))
 
 

@@ -105,10 +105,10 @@ def test_over_the_budget_nothing_is_written_but_the_rejects(tmp_path):
     [
         ([], {}, r"log\.csv: no events, only headers"),
         ([("one", f"i{n}", START + n) for n in range(9)], {}, r"only one user is left \('one'\)"),
-        (None, {"min_user_events": 100}, r"no event passes the filters `min_user_events`=100"),
+        (None, {"min_user_events": 100}, r"no events are left with `min_user_events`=100"),
         ([("a", "x", START), ("b", "x", START)], {}, "no user has two training events"),
         (None, {"held_out_users": 1.0}, "no user has a training event"),
-        (None, {"memory_limit": "lots"}, r"`memory_limit` is an amount such as 1GB or 500MB; got 'lots'"),
+        (None, {"memory_limit": "lots"}, r"`memory_limit` must be an amount such as 1GB or 500MB; got 'lots'"),
         (None, {"split": "global_time", "valid_from": "0.9", "test_from": "0.5"}, r"`valid_from`=0\.9 and `test_from`=0\.5"),
         (None, {"split": "global_time", "valid_from": "2013-01-01", "test_from": "2030-01-01"}, "must not lie before test"),
         (None, {"split": "global_time", "valid_from": "nan"}, "valid_from"),
@@ -183,7 +183,9 @@ def test_a_data_set_of_an_older_ltrec_loads_and_is_replaced_only_when_asked(tmp_
     replace(old, options=options, summary=summary).save(tmp_path / "out")
     assert verify(tmp_path / "out").options == options
     print_data(Manifest.load(tmp_path / "out"), Screen())
-    with pytest.raises(UserError, match="of an older ltrec, without the option `ties`; use it as it is, or --overwrite"):
+    with pytest.raises(
+        UserError, match="was prepared by an older ltrec without the option `ties`; use it as it is, or --overwrite"
+    ):
         prepared(tmp_path)
 
 
@@ -203,6 +205,6 @@ def test_a_log_that_grows_while_it_is_read_stops(tmp_path):
             with open(path, "a") as file:
                 file.write("late,i1,1400000000\n")
 
-    with pytest.raises(UserError, match=r"log\.csv changed while it was read"):
+    with pytest.raises(UserError, match=r"log\.csv changed while it was being read"):
         prepare(PrepareConfig(sources=(str(path),)), tmp_path / "out", grow)
     assert not (tmp_path / "out").exists()

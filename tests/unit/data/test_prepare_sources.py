@@ -30,7 +30,7 @@ def test_files_folders_and_globs_in_the_order_given_each_sorted(logs):
 def test_the_format_comes_from_the_name_or_the_option(logs):
     assert [s.format for s in find_sources([str(logs / "b" / "1.csv.gz"), str(logs / "a.jsonl")], "auto")] == ["csv", "jsonl"]
     assert [s.format for s in find_sources([str(logs / "c.weird")], "tsv")] == ["tsv"]
-    with pytest.raises(UserError, match=r"c\.weird: cannot tell the format"):
+    with pytest.raises(UserError, match=r"c\.weird: the format cannot be told"):
         find_sources([str(logs / "c.weird")], "auto")
 
 
@@ -40,7 +40,7 @@ def test_the_format_comes_from_the_name_or_the_option(logs):
         ("{}/b/3.csv", r"3\.csv not found \(did you mean '2\.csv'\?\)"),
         ("{}/nothing/at/all.csv", r"all\.csv not found"),
         ("{}/*.parquet", "holds no event log"),
-        ("s3://bucket/x.parquet", "remote logs cannot be read yet"),
+        ("s3://bucket/x.parquet", "remote logs cannot be read;"),
     ],
 )
 def test_what_is_not_there(logs, argument, message):
@@ -55,5 +55,5 @@ def test_nothing_named_nothing_in_the_file_named_twice(logs):
     with pytest.raises(UserError, match=r"empty\.csv is empty"):
         find_sources([str(logs / "empty.csv")], "auto")
     os.symlink(logs / "a.jsonl", logs / "again.jsonl")
-    with pytest.raises(UserError, match="named twice"):
+    with pytest.raises(UserError, match="given twice"):
         find_sources([str(logs / "a.jsonl"), str(logs / "again.jsonl")], "auto")

@@ -92,13 +92,13 @@ def test_offsets_are_taken_off(text, utc):
 @pytest.mark.parametrize(("one", "other"), AMBIGUOUS)
 def test_month_and_day_are_never_guessed(one, other):
     unclear = [dt.datetime(2023, month, day).strftime(one) for month, day in ((1, 2), (3, 4), (5, 6))]
-    with pytest.raises(UserError, match="may be month or day first, no row tells; say `time_format`='") as stop:
+    with pytest.raises(UserError, match="may have the month or the day first, no row tells which; set `time_format`='") as stop:
         read_times(unclear)
     assert f"`time_format`={one!r} or `time_format`={other!r}" in str(stop.value)
     for form, day in ((one, dt.datetime(2023, 1, 2)), (other, dt.datetime(2023, 2, 1))):
         assert read_times(unclear, time_format=form)[1][0] == seconds(day)
         assert read_times([*unclear, dt.datetime(2023, 7, 25).strftime(form)])[1][0] == seconds(day)
-    with pytest.raises(UserError, match="1 rows say the one and 1 the other"):
+    with pytest.raises(UserError, match="1 rows say one and 1 the other"):
         read_times([*unclear, dt.datetime(2023, 7, 25).strftime(one), dt.datetime(2023, 7, 25).strftime(other)])
 
 
@@ -149,13 +149,13 @@ def test_a_format_of_the_users_own(time_format, text):
 @pytest.mark.parametrize(
     ("time_format", "message"),
     [
-        ("%Q", r"`time_format`='%Q' is no format of strptime such as %m/%d/%Y %H:%M: %Q"),
-        ("%Y %", "is no format of strptime"),
-        ("%H:%M", "names no year"),
-        ("yesterday", "names no year"),
+        ("%Q", r"`time_format`='%Q' is not a strptime format such as %m/%d/%Y %H:%M: %Q"),
+        ("%Y %", "is not a strptime format"),
+        ("%H:%M", "has no year"),
+        ("yesterday", "has no year"),
         ("%Y-%m-%d %I:%M", "%I .* and %p .* go together"),
         ("%Y-%m-%d %H:%M %p", "%I .* and %p .* go together"),
-        ("%s", "say `time_unit`=s"),
+        ("%s", "use `time_unit`=s"),
     ],
 )
 def test_a_format_that_cannot_be_is_refused_before_anything_is_read(tmp_path, time_format, message):
@@ -173,18 +173,18 @@ def test_times_of_which_none_can_be_read_stop_early_with_an_example(tmp_path, op
     write_csv(tmp_path / "log" / "1.csv", [("u", "i", f"week {n}") for n in range(ENOUGH_ROWS)])
     (tmp_path / "log" / "2.csv").write_text("no log at all\n")
     config = PrepareConfig(sources=(str(tmp_path / "log"),), **options)
-    with pytest.raises(UserError, match=r"column 'timestamp': 'week 0' is no time.* ISO 8601 \(2023-11-14T22:13:20Z\)"):
+    with pytest.raises(UserError, match=r"column 'timestamp': 'week 0' is not a time.* ISO 8601 \(2023-11-14T22:13:20Z\)"):
         prepare(config, tmp_path / "out")
 
 
 def test_a_name_of_several_zones_is_not_read_by_itself():
     for zone in ("BST", "CST", "CEST"):
-        with pytest.raises(UserError, match=f"'2023-11-14 22:13:20 {zone}' is no time"):
+        with pytest.raises(UserError, match=f"'2023-11-14 22:13:20 {zone}' is not a time"):
             read_times([f"2023-11-14 22:13:20 {zone}"])
 
 
 def test_the_example_is_shown_as_it_stands_in_the_log():
-    with pytest.raises(UserError, match=r"'1,700,000,000' is no time, .* 20231114, from 1990-01-01 to 2100-01-01"):
+    with pytest.raises(UserError, match=r"'1,700,000,000' is not a time, .* 20231114, from 1990-01-01 to 2100-01-01"):
         read_times(["1,700,000,000"])
 
 

@@ -135,7 +135,7 @@ def test_nanoseconds_as_doubles_are_said_to_be_rounded(tmp_path, unit, noted):
 
 def test_a_format_is_not_asked_of_timestamps(tmp_path):
     source = log(tmp_path / "log.parquet", pa.array([NOW] * 4, pa.timestamp("s")))
-    with pytest.raises(UserError, match="`time_format`='%Y' reads text, and column 'timestamp' has type timestamp"):
+    with pytest.raises(UserError, match="`time_format`='%Y' is for text, but column 'timestamp' has type timestamp"):
         prepare(PrepareConfig(sources=(source,), time_format="%Y"), tmp_path / "out")
 
 

@@ -83,7 +83,8 @@ def test_a_log_half_in_another_unit_stops(tmp_path):
 
 def test_a_wrong_unit_stops(tmp_path):
     with pytest.raises(
-        UserError, match="'1400000000' is no time by `time_unit`=ms, and no value so far is; without it are read ISO 8601"
+        UserError,
+        match="'1400000000' is not a time with `time_unit`=ms, nor is any value so far; without this option, ltrec reads ISO 8601",
     ):
         prepared(tmp_path, log(START, START + 1, START + 2), time_unit="ms")
 

@@ -1,10 +1,10 @@
-"""Distances of targets: by bits for paths over hubs, by a walk over spans for others. Exact, as if every path had been tried.
+"""Distances of targets: paths over hubs by bitmaps, others by walking over spans. Exact, as if every path had been tried.
 
-    0   the target is among the history
-    1   the target is a hub: its bit in the row of an item of the history; else its neighbours are walked to and looked up there
-    2   a hub is linked with both, one AND of the rows' bits; else the neighbours' neighbours that lie not on the way over a hub
+    0   the target is in the history
+    1   the target is a hub: its bit in the row of an item of the history; else its neighbours are looked up in the history
+    2   a hub is linked with both: one AND of two rows; else the neighbours' neighbours, for paths that avoid hubs
 
-Both ends of a query count: a walk begins at the target, because most targets that bits cannot settle are rare.
+A walk begins at the target, because most targets that bitmaps cannot decide are rare items.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ltrec.data.reach import BEYOND, ONE_LINK, REPEAT, TWO_LINKS, UNKNOWN
 
 Bools = npt.NDArray[np.bool_]
 MOST_VISITS = 1 << 26
-"""Events that the walks of one split may visit, once for one link and once for two."""
+"""Limit for the events visited per split, for one link and again for two."""
 
 
 def distances(links: Links, sample: UserSample, split: str) -> npt.NDArray[np.int8]:
@@ -47,7 +47,7 @@ def distances(links: Links, sample: UserSample, split: str) -> npt.NDArray[np.in
 
 
 def _affordable(user_m: I64, visits_m: I64, target_m: I64, most: int, before: int) -> int:
-    """Of the first `before` users, how many can be walked for with at most `most` visits; a target that was met costs nothing."""
+    """How many of the first `before` users can be measured with at most `most` visits; a target that occurred before is free."""
     _, first = np.unique(target_m, return_index=True)
     cost = np.zeros_like(visits_m)
     cost[first] = visits_m[first]
@@ -70,7 +70,7 @@ def _linked_hub(links: Links, query: TargetQuery) -> Bools:
 
 
 def _any_of_history(query: TargetQuery, holds: Callable[[I64, I64], Bools]) -> Bools:
-    """Whether something holds of any item of the history and the target [n]."""
+    """Whether `holds` is true for any item of the history together with the target [n]."""
     found = np.zeros(len(query.target_n), np.bool_)
     for part in pieces(query.length_n, PIECE):
         some = query.take(part)
@@ -80,7 +80,7 @@ def _any_of_history(query: TargetQuery, holds: Callable[[I64, I64], Bools]) -> B
 
 
 def _over_hubs(links: Links, query: TargetQuery) -> Bools:
-    """Whether a hub is in a span with the target and in one with the history [n]; it may be the target, which is then linked."""
+    """Whether some hub shares a span with the target and one with the history [n]."""
     found = np.zeros(len(query.target_n), np.bool_)
     for part in pieces(query.length_n, PIECE // links.hub_VW.shape[1]):
         some = query.take(part)

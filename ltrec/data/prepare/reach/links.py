@@ -1,8 +1,8 @@
-"""Links as spans of training events: as large as the log, whatever ties there are. A list of linked pairs would not be.
+"""Links, stored as spans of training events, which take space proportional to the log even if there are large ties.
 
-A tie of a thousand events has half a million pairs. So pairs are never written out: the neighbours of an item are the events in
-the spans of its own events. The most frequent items, the *hubs*, have a bit each in a row of bits per item; they settle nearly
-all questions, and just those that would cost most to walk.
+A tie of a thousand events has half a million pairs, so pairs are not stored: the neighbours of an item are the events in the spans
+of its events. For the most frequent items, the *hubs*, there is also a bitmap with a row per item; it decides nearly all
+queries, and those that would be the most expensive to walk.
 
 Letters: N training events, V items, W words of 64 bits.
 """
@@ -33,11 +33,11 @@ class Links:
 
     Attributes:
         item_N: items 1..V of the training events, int32.
-        low_N, high_N: the span of each, a range of events.
+        low_N, high_N: the span of each event, a range of events.
         offsets: item v has the events at_N[offsets[v]:offsets[v+1]], int64 [V+2].
-        at_N: the events by item.
-        visits_V: events in all spans of an item, int64 [V+1]: what it costs to walk to its neighbours.
-        hub_VW: bit b of word w of row v: v is in a span with item 64 w + b + 1. An item in a span is in one with itself.
+        at_N: the events, sorted by item.
+        visits_V: events in all spans of an item, int64 [V+1]: the cost of walking to its neighbours.
+        hub_VW: bit b of word w of row v is set if v shares a span with item 64 w + b + 1 (also with itself).
     """
 
     item_N: npt.NDArray[np.int32]
@@ -54,11 +54,11 @@ class Links:
         return int(min(self.hub_VW.shape[1] * WORD, len(self.hub_VW) - 1))
 
     def neighbours(self, owner_P: I64, item_P: I64) -> Iterator[I64]:
-        """Keys of (owner, item in a span with one of the owner's items) in pieces, rising and single within a piece.
+        """Keys of (owner, item that shares a span with one of the owner's items), in pieces; sorted and unique within a piece.
 
         Args:
-            owner_P: who asks, rising.
-            item_P: about which item.
+            owner_P: the owners, sorted.
+            item_P: an item of each.
         """
         width = len(self.visits_V)
         starts, lengths = self.offsets[item_P], self.offsets[item_P + 1] - self.offsets[item_P]
@@ -69,18 +69,18 @@ class Links:
             sizes = self.high_N[events] - low
             for part in pieces(sizes, PIECE):
                 found = self.item_N[ragged(low[part], sizes[part])]
-                yield _rising(np.repeat(owner[part], sizes[part]) * width + found)
+                yield _sorted_unique(np.repeat(owner[part], sizes[part]) * width + found)
 
 
-def _rising(key: I64) -> I64:
-    """Distinct keys in order; a sort, several times as fast as the hashes of `np.unique`."""
+def _sorted_unique(key: I64) -> I64:
+    """Sorted distinct keys; several times as fast as `np.unique`, which hashes."""
     key.sort()
     distinct: I64 = key[np.append(True, key[1:] != key[:-1])]
     return distinct
 
 
 def pieces(lengths: I64, most: int) -> Iterator[slice]:
-    """Consecutive ranges that hold `most` together or less; one that is longer by itself comes alone."""
+    """Consecutive ranges with a total of at most `most`; a single length above that gets a range of its own."""
     ends, low = np.cumsum(lengths), 0
     while low < len(ends):
         before = int(ends[low - 1]) if low else 0
@@ -98,10 +98,10 @@ def find_links(
         stream: the blocks.
         id_of_code: item id of every code; 0 where an item was filtered out.
         count_of_code: training events of every code.
-        folder: of files that are mapped, the caller's to remove.
+        folder: for memory-mapped files, which the caller removes.
 
     Raises:
-        OSError: no space is left there.
+        OSError: no space left on the device.
     """
     count_V = np.zeros(int(id_of_code.max()) + 1, np.int64)
     count_V[id_of_code] = count_of_code
@@ -141,7 +141,7 @@ def _empty(count_V: I64, folder: Path) -> Links:
 
 
 def _mark_hubs(links: Links, item_n: npt.NDArray[np.int32], ties: TieGroups, order: I64, own: npt.NDArray[Any], first: I64) -> None:
-    """Set the bits of hubs in the spans of a block's events; `order` sorts them by item, the runs of `own` begin at `first`."""
+    """Set the hub bits of a block's events; `order` sorts the events by item, and item `own[i]` starts at `first[i]`."""
     place = (item_n - 1).astype(np.uint64)
     for word in range(links.hub_VW.shape[1]):
         bits = np.where(place // WORD == word, np.uint64(1) << (place % np.uint64(WORD)), np.uint64(0))
@@ -150,10 +150,11 @@ def _mark_hubs(links: Links, item_n: npt.NDArray[np.int32], ties: TieGroups, ord
 
 
 def mapped(path: Path, length: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """An array in a file. Its space is allocated at once: a full disk during a later write would kill the process.
+    """An array in a memory-mapped file. Space is allocated at once, because a full disk during a later write would kill the
+    process.
 
     Raises:
-        OSError: there is none.
+        OSError: no space left on the device.
     """
     size = max(1, length) * np.dtype(dtype).itemsize
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,4 +1,4 @@
-"""Distances of all sampled users, to a file of the data set and an entry of the manifest's summary."""
+"""Writes the distances of all sampled users to a file of the data set, with an entry in the manifest's summary."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def measure_reach(
     strata: int,
     work: Path,
 ) -> dict[str, Any]:
-    """Write `reach/reach-<sha>.parquet` into `work`; return its entry (see `ReachFile`), which says nothing about test targets.
+    """Write `reach/reach-<sha>.parquet` into `work`; return its entry (see `ReachFile`), which leaves out test targets.
 
     Args:
-        stream: the blocks from the beginning; read twice.
+        stream: returns an iterator over the blocks; called twice.
         id_of_code: item id of every code.
         count_of_code: training events of every code.
-        share: of the users that are sampled.
+        share: share of users to sample.
         strata: number of activity strata.
-        work: folder of the data set to be, where the links are mapped as well.
+        work: folder in which the data set is built, also used for the memory-mapped links.
     """
     (scratch := work / "links").mkdir()
     links = find_links(stream(), id_of_code, count_of_code, scratch)

@@ -1,4 +1,4 @@
-"""The users whose targets are measured, with their histories: everybody, or in a huge log a sample, ordered by key."""
+"""The users whose targets are measured, with their histories: all users, or a sample of a very large log, ordered by key."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MOST_USERS, MOST_EVENTS = 100_000, 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class UserSample:
-    """U users with a target, ordered by key: any first part of them is a random sample, for keys are hashes.
+    """U users with a target, ordered by key. Keys are hashes, so the first n users are a random sample.
 
     Attributes:
         key_U: user keys.
         stratum_U: activity strata, -1 = kept out of training.
-        item_E: their events end to end, up to the last target.
+        item_E: their events, concatenated, up to the last target.
         offsets: user u has item_E[offsets[u]:offsets[u+1]], int64 [U+1].
         at: position of the target by split, [U] each; -1 = none.
     """
@@ -36,11 +36,11 @@ class UserSample:
 
 @dataclass(frozen=True, slots=True)
 class TargetQuery:
-    """n users who have a history and a target.
+    """n users with a history and a target.
 
     Attributes:
-        item_E: events of all.
-        start_n, length_n: history of each among them, never empty.
+        item_E: events of all users.
+        start_n, length_n: range of each user's history in item_E, never empty.
         target_n: the targets.
     """
 
@@ -51,7 +51,7 @@ class TargetQuery:
 
     @staticmethod
     def of(sample: UserSample, user_n: I64, split: str) -> TargetQuery:
-        """For a split's targets."""
+        """For the targets of a split."""
         start, at = sample.offsets[user_n], sample.at[split][user_n]
         return TargetQuery(sample.item_E, start, at, sample.item_E[start + at].astype(np.int64))
 
@@ -60,12 +60,12 @@ class TargetQuery:
         return TargetQuery(self.item_E, self.start_n[which], self.length_n[which], self.target_n[which])
 
     def histories(self) -> npt.NDArray[np.int32]:
-        """Their items end to end."""
+        """The items of all histories, concatenated."""
         return self.item_E[ragged(self.start_n, self.length_n)]
 
 
 def sample_share(users: int, events: int) -> float:
-    """The share of the users to sample from this many users with this many events."""
+    """The share of users to sample, given the number of users and events."""
     return min(1.0, MOST_USERS / users, MOST_EVENTS / events)
 
 

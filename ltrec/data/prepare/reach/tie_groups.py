@@ -1,4 +1,4 @@
-"""The ties of a block's training events, and the spans around them."""
+"""The ties among a block's training events, and the spans around them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ltrec.data.prepare.grouping import UserBlock
 
 @dataclass(frozen=True, slots=True)
 class TieGroups:
-    """n training events of whole users, in order, as G ties.
+    """n training events of complete users, in order, divided into G ties.
 
     Attributes:
         code_n: item codes, int32.
         tie_n: number of each event's tie.
         start_G: first event of each tie.
-        end_G: one after its last.
-        follows_G: whether the tie before is of the same user; False for the first.
+        end_G: one after its last event.
+        follows_G: whether the tie before belongs to the same user.
     """
 
     code_n: npt.NDArray[np.int32]
@@ -32,7 +32,7 @@ class TieGroups:
 
     @staticmethod
     def of(block: UserBlock) -> TieGroups:
-        """Of a block's users."""
+        """The ties of a block's users."""
         lengths = np.diff(block.offsets)
         user = np.repeat(np.arange(lengths.size), lengths)
         index = np.arange(user.size) - block.offsets[user]
@@ -47,14 +47,14 @@ class TieGroups:
         return TieGroups(block.codes[trained], np.cumsum(begins[:-1]) - 1, start, bounds[1:], ~first[start])
 
     def spans(self) -> tuple[I64, I64]:
-        """Begin and end of each event's span [n]: its own tie and the user's ties before and after."""
+        """Begin and end of each event's span [n]: its tie and the user's ties before and after."""
         low, high = self.start_G.copy(), self.end_G.copy()
         after = np.flatnonzero(self.follows_G)
         low[after], high[after - 1] = self.start_G[after - 1], self.end_G[after]
         return low[self.tie_n], high[self.tie_n]
 
     def bits_of_spans(self, bits_n: npt.NDArray[np.uint64]) -> npt.NDArray[Any]:
-        """Bits of all events of each event's span, put together [n]."""
+        """Bitwise OR over the events of each event's span [n]."""
         own_G = np.bitwise_or.reduceat(bits_n, self.start_G)
         around_G, after = own_G.copy(), np.flatnonzero(self.follows_G)
         around_G[after] |= own_G[after - 1]

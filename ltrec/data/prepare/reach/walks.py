@@ -1,7 +1,7 @@
-"""From targets over spans to their neighbours, once or twice: is any of them in the user's history?
+"""Walks over spans from targets to their neighbours, once or twice: is any neighbour in the user's history?
 
-Users with the same target are one *owner*: its neighbourhood is walked once. Neighbours come as keys owner x (V + 1) + item
-in rising pieces, where the histories of the owner's users are looked up.
+Users with the same target form one *owner*, whose neighbours are visited once. Neighbours are sorted pieces of keys
+owner * (V + 1) + item, in which the histories of the owner's users are looked up.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ Bools = npt.NDArray[np.bool_]
 
 
 def walk(links: Links, query: TargetQuery) -> Bools:
-    """Whether the target is in a span with an item of the history [n]."""
+    """Whether the target shares a span with an item of the history [n]."""
     targets, owner_n = np.unique(query.target_n, return_inverse=True)
-    return _looked_up(links, query, owner_n, links.neighbours(np.arange(targets.size), targets))
+    return _in_history(links, query, owner_n, links.neighbours(np.arange(targets.size), targets))
 
 
 def walk_twice(links: Links, query: TargetQuery) -> Bools:
-    """Whether some item that is no hub is in a span with the target and in one with an item of the history [n]."""
+    """Whether some item that is not a hub shares a span with the target and one with an item of the history [n]."""
     _, owner_n = np.unique(query.target_n, return_inverse=True)
     second = (key for owner, between in _between(links, query.target_n) for key in links.neighbours(owner, between))
-    return _looked_up(links, query, owner_n, second)
+    return _in_history(links, query, owner_n, second)
 
 
 def visits_of_two(links: Links, query: TargetQuery) -> I64:
-    """Events that the second walk of every user's target would visit [n]."""
+    """Number of events that the second walk for each user's target would visit [n]."""
     targets, owner_n = np.unique(query.target_n, return_inverse=True)
     visits = np.zeros(targets.size, np.int64)
     for owner, between in _between(links, query.target_n):
@@ -41,7 +41,7 @@ def visits_of_two(links: Links, query: TargetQuery) -> I64:
 
 
 def _between(links: Links, target_n: I64) -> Iterator[tuple[I64, I64]]:
-    """Pieces of (owner, neighbour of its target that is no hub)."""
+    """Pieces of (owner, neighbour of its target that is not a hub)."""
     targets = np.unique(target_n)
     for key in links.neighbours(np.arange(targets.size), targets):
         owner, item = np.divmod(key, len(links.visits_V))
@@ -50,8 +50,8 @@ def _between(links: Links, target_n: I64) -> Iterator[tuple[I64, I64]]:
             yield owner[rare], item[rare]
 
 
-def _looked_up(links: Links, query: TargetQuery, owner_n: I64, found: Iterable[I64]) -> Bools:
-    """Whether a user's history holds any of the owner's keys [n]."""
+def _in_history(links: Links, query: TargetQuery, owner_n: I64, found: Iterable[I64]) -> Bools:
+    """Whether the user's history contains any of the owner's keys [n]."""
     hit, width = np.zeros(len(owner_n), np.bool_), len(links.visits_V)
     by_owner = np.argsort(owner_n, kind="stable")
     sorted_owner = owner_n[by_owner]

@@ -1,11 +1,11 @@
 """Readers: one event log file to Arrow batches of (row, user_id, item_id, time), in file order, in bounded memory.
 
-A format knows two things: the columns that a file has, and how to read some of them. What is common to all stands here: finding the
-columns that were requested (also in folder names such as ``event=view``), `where`, and ids in one canonical form.
+A format consists of two functions: one for the columns of a file, one to read some of them. What all formats share is here: finding
+the requested columns (also in folder names such as ``event=view``), `where`, and ids in canonical form.
 
-Every row of a file comes out, or is reported to `on_bad_row` with its number and a reason, or is counted as not selected. `row` is
-the record's number: from 1 in Parquet, the line in text files (a header is line 1; empty lines are nobody's row). A file that
-cannot be read as a whole (truncated, a missing column) raises UserError.
+Every row of a file is returned, or reported to `on_bad_row` with its number and a reason, or counted as not selected. `row` is the
+record's number: from 1 in Parquet, the line in text files (a header is line 1; empty lines are not rows). A file that cannot be
+read as a whole (truncated, a missing column) raises UserError.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ltrec.data.prepare.readers.where import Where
 from ltrec.data.prepare.sources import InputFile
 
 SELECTED = "where: "
-"""Prefix of the names of columns that only `where` reads."""
+"""Prefix, within a batch, of columns that only `where` reads."""
 
 
 class Names(Protocol):
@@ -43,7 +43,7 @@ class Names(Protocol):
 
 
 class Read(Protocol):
-    """Yield batches of a column `row` (int64) and those in `chosen`, name in the batch -> place among the file's `names`."""
+    """Yield batches of a column `row` (int64) and those in `chosen`: name in the batch -> index in the file's `names`."""
 
     def __call__(
         self, source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_bad_row: OnBadRow
@@ -80,7 +80,7 @@ def read(
     where the order of the log is the time), and the event columns as their kinds parse them.
 
     Raises:
-        UserError: the file is damaged, or lacks a column that was requested.
+        UserError: the file is damaged, or lacks a requested column.
     """
     try:
         if source.path.stat().st_size == 0:
@@ -113,7 +113,7 @@ def _asked(
 
 
 def _find(wanted: Mapping[str, str], names: Sequence[str], source: InputFile) -> tuple[dict[str, int], dict[str, str | None]]:
-    """Columns by their place in the file, and those that a folder's name gives, by their value."""
+    """Columns by their index in the file, and those given by a folder name, by their value."""
     known = {plain_name(name) for name in names}
     constant = {name: source.partition[a] for name, a in wanted.items() if a not in known and a in source.partition}
     return {name: find_column(a, names, source.path) for name, a in wanted.items() if name not in constant}, constant

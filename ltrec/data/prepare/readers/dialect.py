@@ -1,11 +1,11 @@
-r"""How a text log separates and quotes its fields: given by the config, or found from its first line.
+r"""How a text log separates and quotes its fields: given by options, or detected from its first lines.
 
-A separator may be of several characters (MovieLens has ``::``); a blank stands for any number of blanks. Which of the usual ones a
-file uses is found from its header: the one that yields the columns named in the config. Without a header (`columns`) it is the one
-with which most of the first lines have as many fields as there are names.
+A separator may have several characters (MovieLens uses ``::``); a blank stands for any number of blanks. Of the common separators,
+the one that yields the expected columns in the header is chosen; without a header (`columns`), the one with which most of the first
+lines have the expected number of fields.
 
-A quoted field ends on its line, for a stray quote would otherwise swallow all rows up to the next. `quoting=multiline` is for logs
-whose texts really hold line breaks, `quoting=none` for those whose quotes are plain characters.
+A quoted field must end on its line; otherwise a stray quote would swallow all rows up to the next one. `quoting=multiline` is for
+logs with line breaks inside texts, `quoting=none` for logs in which quotes are ordinary characters.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from ltrec.data.prepare.config import PrepareConfig
 
 UNIT = "\x1f"
-"""Stands for a separator of several characters while a line is parsed: the ASCII control character made for it."""
+"""Replaces a separator of several characters while a line is parsed (the ASCII unit separator)."""
 
 BLANK = " "
 _NAMED = {r"\t": "\t", "tab": "\t", "blank": BLANK, "space": BLANK}
@@ -38,32 +38,32 @@ class Dialect:
 
     @property
     def character(self) -> str:
-        """The one character that separates fields in `plain` text."""
+        """The character that separates fields in `plain` text."""
         return self.separator if len(self.separator) == 1 else UNIT
 
     def plain(self, text: bytes) -> bytes:
-        """The text with every separator as one `character`."""
+        """The text with every separator replaced by `character`."""
         if self.separator == BLANK:
             return re.sub(rb"(?m)^ +| +$|( ) +", rb"\1", text)
         return text if len(self.separator) == 1 else text.replace(self.separator.encode(), UNIT.encode())
 
     def fields(self, line: str) -> list[str]:
-        """The fields of one line, leniently: for headers."""
+        """The fields of one line, parsed leniently; for headers."""
         quoting: dict[str, Any] = {"quotechar": '"'} if self.quoted else {"quoting": csv.QUOTE_NONE}
         text = self.plain(line.encode("utf-8", "surrogateescape")).decode("utf-8", "surrogateescape")
-        csv.field_size_limit(1 << 30)  # the module's own limit is 128 KiB a field
+        csv.field_size_limit(1 << 30)  # the default limit is 128 KiB per field
         return next(csv.reader(io.StringIO(text), delimiter=self.character, **quoting), [])
 
 
 def separator_named(text: str) -> str:
-    r"""The separator that a setting means: `\t`, `tab`, `blank` and `space` are names, the rest stands for itself."""
+    r"""The separator that an option means: `\t`, `tab`, `blank` and `space` are names; anything else is the separator itself."""
     return _NAMED.get(text, text)
 
 
 def find_dialect(config: PrepareConfig, log_format: str, lines: list[str]) -> Dialect:
-    """The dialect of a file that begins with `lines`; what the config leaves open is found out.
+    """The dialect of a file that begins with `lines`; what the options leave open is detected.
 
-    When no usual separator shows the columns, the format's own is returned, so that a complaint can show what was found.
+    If no common separator yields the columns, the format's default is returned, so that the error message can show what it yields.
     """
     candidates = list(_candidates(config, log_format))
     if len(candidates) == 1 or not lines:
@@ -77,12 +77,12 @@ def find_dialect(config: PrepareConfig, log_format: str, lines: list[str]) -> Di
 
 
 def plain_name(name: str) -> str:
-    """A column's name without the type of a header such as ``user_id:token``."""
+    """A column's name without the type in headers such as ``user_id:token``."""
     return name.split(":")[0].strip()
 
 
 def _candidates(config: PrepareConfig, log_format: str) -> Iterator[Dialect]:
-    """Dialects that the config allows, the most likely first."""
+    """Dialects that the options allow, the most likely first."""
     own = _USUAL[log_format]
     separators = [separator_named(config.delimiter)] if config.delimiter else [own, *(s for s in _SNIFFED if s != own)]
     for separator in separators:

@@ -1,10 +1,10 @@
-"""Ids in one canonical form, independent of file and format: a user who is 101 in one file and 101.0 in another is one user.
+"""Ids in a canonical form, so that a user who is 101 in one file and 101.0 in another is the same user.
 
-' 101'              101        blanks around an id say nothing
-101.0, 101.         101        a whole number that passed through a float column (pandas does so beside a missing value)
-1e+05               100000     the same, as R and C print it; without the sign it may be a hexadecimal id and stays
+' 101'              101        surrounding blanks are removed
+101.0, 101.         101        an integer that went through a float column (as in pandas with missing values)
+1e+05               100000     the same, as R and C print it (without the sign it could be a hexadecimal id)
 007, 1e5, 101.5     as written
-NA, null, nan       nobody     the null markers (`prepare.null_values`), in any case
+NA, null, nan       null       the null markers (option `null_values`), in upper or lower case
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PRINTABLE = re.compile(rb"[!-~]+\0*")
 
 
 def canonical(column: pa.Array, null_values: Sequence[str]) -> pa.Array:
-    """Ids (text [N], nullable) in canonical form, null where they are a null marker."""
+    """Ids (text [N], nullable) in canonical form; null markers become null."""
     column = pc.utf8_trim_whitespace(column)
     if _any(pc.match_substring(column, ".")):
         column = pc.replace_substring_regex(column, _WHOLE, r"\1")
@@ -37,21 +37,21 @@ def canonical(column: pa.Array, null_values: Sequence[str]) -> pa.Array:
 
 
 def null_markers(column: pa.Array, null_values: Sequence[str]) -> pa.Array:
-    """Text [N] with null in the place of null markers, blanks around them and their case aside."""
+    """Text [N] with null instead of null markers, ignoring surrounding blanks and case."""
     markers = pa.array(["", *(value.strip().lower() for value in null_values)], pa.string())
     is_null = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(column)), value_set=markers)
     return pc.if_else(is_null, None, column)
 
 
 def id_text(column: pa.Array, what: str) -> pa.Array:
-    """A typed column of ids [N] as text, or as bytes that are still to be decoded.
+    """A typed column of ids [N] as text, or as bytes that are decoded later.
 
     Args:
-        column: text, whole numbers, decimals, floats that hold whole numbers exactly, UUIDs, bytes, or only nulls.
-        what: file and column, for the message.
+        column: text, integers, decimals, floats with exact integers, UUIDs, bytes, or only nulls.
+        what: file and column, for messages.
 
     Raises:
-        UserError: another type, or floats too large to tell neighbouring ids apart.
+        UserError: another type, or floats too large to be exact.
     """
     kind = column.type
     if isinstance(kind, pa.UuidType):
@@ -75,8 +75,8 @@ def _float_text(column: pa.Array, what: str) -> pa.Array:
     if _any(inexact := pc.and_(whole, pc.greater(pc.abs(column), 2.0**bits))):
         example = column.filter(pc.fill_null(inexact, False))[0].as_py()
         raise UserError(
-            f"{what} holds {example:.17g} as a floating-point number of {bits} bits, which cannot tell it from its neighbours;"
-            " write ids as whole numbers or text"
+            f"{what} holds {example:.17g} as a floating-point number of {bits} bits, which is too large to be exact;"
+            " write ids as integers or text"
         )
     numbers = pc.if_else(whole, column, None).cast(pa.int64()).cast(pa.string())
     return pc.if_else(whole, numbers, column.cast(pa.string()))

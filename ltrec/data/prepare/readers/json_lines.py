@@ -19,7 +19,7 @@ from ltrec.data.prepare.readers.table import OnBadRow, as_text
 from ltrec.data.prepare.sources import InputFile
 
 PEEK_LINES = 1000
-"""Objects may leave out a field; a column counts as missing when none of the first lines has it."""
+"""Objects may leave out a field; a column is missing if none of the first lines has it."""
 
 _KEYS = """
 SELECT unnest(json_keys(line))
@@ -33,10 +33,10 @@ FROM (SELECT row, line, CASE WHEN json_valid(line) THEN line::JSON END AS json F
 
 
 def json_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
-    """Keys of the first objects; none when the file has no line.
+    """Keys of the first objects; none if the file has no lines.
 
     Raises:
-        UserError: there are lines, and none of the first is an object.
+        UserError: none of the first lines is an object.
     """
     lines = chain.from_iterable(block.split()[1] for block in line_blocks(source.path))
     first = [line.as_py().decode("utf-8", "replace") for line in islice(lines, PEEK_LINES)]
@@ -44,14 +44,14 @@ def json_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
         parser.register("lines", pa.table({"line": pa.array(first, pa.string())}))
         names = list(dict.fromkeys(name for (name,) in parser.execute(_KEYS).fetchall()))
     if first and not names:
-        raise UserError(f"{source.path} holds no JSON objects, one per line")
+        raise UserError(f"{source.path} is not JSON Lines: none of its first lines is an object")
     return names
 
 
 def read_json_lines(
     source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_bad_row: OnBadRow
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of text; ids may be strings or numbers, an object or a list in the place of one is null."""
+    """Batches of text; ids may be strings or numbers, and an object or a list in place of one becomes null."""
     query = _PARSE.format(
         fields="".join(
             f", {(_time if name == 'time' else _field)(names[place])} AS {identifier(name)}" for name, place in chosen.items()
@@ -66,7 +66,8 @@ def read_json_lines(
 
 
 def _field(name: str) -> str:
-    """SQL: the scalar under a key of the object, as text. A JSON pointer, for in a JSON path a key such as ``*`` is a pattern."""
+    """SQL: the scalar under a key of the object, as text. Uses a JSON pointer, because in a JSON path a key such as ``*`` is a
+    pattern."""
     pointer = quoted("/" + name.replace("~", "~0").replace("/", "~1"))
     kind = f"json_type(json, {pointer})"
     text = f"json_extract_string(json, {pointer})"
@@ -74,9 +75,10 @@ def _field(name: str) -> str:
 
 
 def _time(name: str) -> str:
-    """SQL: the same with all decimals of a number, which DuckDB holds as a double (two in 10^-7 s would be one).
+    """SQL: the same with all decimals of a number, which DuckDB would round to a double.
 
-    They are looked up in the line, and taken when they are the same double; so a namesake elsewhere in the line is not.
+    They are searched in the text of the line, and used if they are the same double, so that another field with the same name in the
+    line is not confused with it.
     """
     value = _field(name)
     pattern = quoted(re.escape(json.dumps(name, ensure_ascii=False)) + r"\s*:\s*([0-9]+\.[0-9]+)")

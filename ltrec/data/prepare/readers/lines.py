@@ -1,7 +1,7 @@
 """The lines of a text file, in blocks: decompressed (gzip, bzip2, zstd), as UTF-8, numbered from 1, each with a newline.
 
-Line ends may be LF, CR LF, a bare CR (old Macs) or a mixture. A byte order mark is removed; one of UTF-16 (what Windows calls
-Unicode) tells how to decode the rest. Memory is one block and one line.
+Lines may end with LF, CR LF, CR (old Macs) or a mixture. A byte order mark is removed, and one of UTF-16 (which Windows calls
+Unicode) determines the encoding. Memory holds one block and one line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class TextBlock:
     text: bytes
 
     def split(self) -> tuple[npt.NDArray[np.int64], pa.Array]:
-        """Numbers and bytes of the lines, without newlines, and without empty ones, which are no rows."""
+        """Numbers and bytes of the non-empty lines, without newlines."""
         lines = pc.list_flatten(pc.split_pattern(pa.array([self.text[:-1]], pa.large_binary()), b"\n"))
         numbers = np.arange(self.first, self.first + len(lines), dtype=np.int64)
         filled = pc.greater(pc.binary_length(lines), 0)
@@ -44,7 +44,7 @@ def line_blocks(path: Path) -> Iterator[TextBlock]:
     """All lines of a file, compressed or not, in order.
 
     Raises:
-        UserError: a line longer than `LONGEST_LINE`: no log, or one without line ends.
+        UserError: a line is longer than `LONGEST_LINE`: not a log, or one without line ends.
         OSError: the file cannot be read or decompressed.
     """
     number, carry = 1, b""
@@ -58,21 +58,21 @@ def line_blocks(path: Path) -> Iterator[TextBlock]:
                 number += text.count(b"\n", 0, cut)
             if len(carry) > LONGEST_LINE:
                 raise UserError(
-                    f"{path}: line {number} is longer than {LONGEST_LINE >> 20} MiB; is this a log with an event per line?"
+                    f"{path}: line {number} is longer than {LONGEST_LINE >> 20} MiB; is this a log with one event per line?"
                 )
     if carry:
         yield TextBlock(number, _unix(carry + b"\n")[0])
 
 
 def _compression(path: Path) -> str | None:
-    """By the first bytes, since a file's name may be wrong (``log.csv`` that is compressed, ``log.csv.gz`` that is not)."""
+    """Detected from the first bytes, because names can be wrong (a compressed ``log.csv``, an uncompressed ``log.csv.gz``)."""
     with open(path, "rb") as file:
         head = file.read(16)
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
 
 
 def _unix(text: bytes) -> tuple[bytes, bytes]:
-    """The text with newlines alone, and a last CR that may be half of a line end."""
+    """The text with LF as the only line end, and a final CR that may be the first half of one."""
     if b"\r" not in text:
         return text, b""
     tail = b"\r" if text.endswith(b"\r") else b""
@@ -80,7 +80,7 @@ def _unix(text: bytes) -> tuple[bytes, bytes]:
 
 
 def _decoded(raw: pa.NativeFile) -> Iterator[bytes]:
-    """Blocks of UTF-8; invalid bytes are passed on, and their row is rejected later."""
+    """Blocks of UTF-8; invalid bytes are passed on, and their rows are rejected later."""
     block = raw.read(max(BLOCK_BYTES, len(codecs.BOM_UTF8)))
     encoding = _UTF16.get(block[:2])
     decode: Callable[[bytes], bytes] = bytes if encoding is None else _transcoder(encoding)

@@ -1,4 +1,4 @@
-"""Parquet: the columns asked for, batch by batch, page checksums verified where the file has them."""
+"""Parquet: the requested columns, batch by batch; page checksums are verified if the file has them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Sequence files, one user per line: the user, then his items, oldest first, as several research data sets come.
+"""Sequence files, a format of several research data sets: a line per user, with the user and then the items, oldest first.
 
-Every item of a line is a row; rows are numbered through the file, for their order is their time.
+Every item of a line is a row; rows are numbered throughout the file, because their order is used as time.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from ltrec.data.prepare.sources import InputFile
 
 
 def sequence_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
-    """The columns such a file has: a user and an item."""
+    """The columns of such a file: user and item."""
     return config.user, config.item
 
 
 def read_sequences(
     source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_bad_row: OnBadRow
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of text, a row per user and item. A user without items is a reject."""
+    """Batches of text, with a row per user and item. A user without items is rejected."""
     separator = separator_named(config.delimiter or "blank")
     row = 1
     for block in line_blocks(source.path):

@@ -1,4 +1,4 @@
-"""What all readers share: how a fault is reported, finding a column by name, bytes as text."""
+"""What all readers share: reporting a bad row, finding a column by name, decoding bytes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _NUMBERS = re.compile(r"-?[0-9][0-9\s.,;:|-]*")
 
 
 def find_column(wanted: str, names: Sequence[str], path: Path) -> int:
-    """Place of the column called `wanted`, also under a typed header such as ``user_id:token``.
+    """Index of the column called `wanted`, also in a typed header such as ``user_id:token``.
 
     Raises:
-        UserError: no such column, or several.
+        UserError: there is no such column, or more than one.
     """
     plain = [plain_name(name) for name in names]
     matches = [place for place, name in enumerate(names) if name == wanted] or [p for p, name in enumerate(plain) if name == wanted]
@@ -36,13 +36,13 @@ def find_column(wanted: str, names: Sequence[str], path: Path) -> int:
 
 
 def _header_hint(names: Sequence[str]) -> str:
-    """Names that are numbers are the first event of a file without a header."""
+    """A hint if the names are numbers: then they are the first event of a file without a header."""
     hint = " (no header line? then name the columns: 'columns=[user_id,item_id,timestamp]')"
     return hint if any(_NUMBERS.fullmatch(name) for name in names) else ""
 
 
 def as_text(batch: pa.RecordBatch, on_bad_row: OnBadRow) -> pa.RecordBatch:
-    """The batch with its columns of bytes as text, without the rows that are not UTF-8, which are reported."""
+    """The batch with columns of bytes decoded to text; rows that are not UTF-8 are reported and left out."""
     kept = [True] * batch.num_rows
     texts: dict[str, pa.Array] = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -52,7 +52,7 @@ def as_text(batch: pa.RecordBatch, on_bad_row: OnBadRow) -> pa.RecordBatch:
 
 
 def _decode(column: pa.Array, name: str, rows: pa.Array, kept: list[bool], on_bad_row: OnBadRow) -> pa.Array:
-    """Bytes to text; a row that is already lost is reported once."""
+    """Decode bytes; a row that was reported before is not reported again."""
     try:
         return pc.cast(column, pa.string())
     except pa.ArrowInvalid:
@@ -69,5 +69,5 @@ def _decode(column: pa.Array, name: str, rows: pa.Array, kept: list[bool], on_ba
 
 
 def repeated(values: Mapping[str, str | None], count: int) -> dict[str, pa.Array]:
-    """Columns of text that hold one value, as the folder of a file says."""
+    """Text columns with a single value each, given by the folder names of a file."""
     return {name: pa.array([value], pa.string()).take(pa.array([0] * count, pa.int8())) for name, value in values.items()}

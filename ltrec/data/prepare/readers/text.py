@@ -1,9 +1,9 @@
-"""CSV, TSV and their relatives: one line, one row (but for `quoting=multiline`).
+"""CSV, TSV and similar formats: every line is a row (except with `quoting=multiline`), a reject, or empty.
 
-Every line is a row, a reject, or empty. pyarrow parses blocks of lines; it takes a stray quote for the start of a field that may go
-on over any number of lines, so lines with quotes are checked first against the grammar, by an expression of their own:
+pyarrow parses blocks of lines. It would treat a stray quote as the start of a field that continues over any number of lines, so
+lines with quotes are first checked against this grammar, with a regular expression:
 
-    field = "..." with quotes doubled inside, or anything whose first character, after blanks, is no quote, without separators
+    field = "..." with quotes doubled inside, or text without separators whose first character, after blanks, is not a quote
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ _NEWLINE = b"\n"
 
 
 def text_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
-    """The header's names, or those that the config gives; none when the file has no line.
+    """The names in the header, or those of the option `columns`; none if the file has no lines.
 
     Raises:
-        UserError: both name the columns.
+        UserError: the file has a header and `columns` is set.
     """
     dialect, first, _ = _begin(source, config)
     header = dialect.fields(first[0]) if first else ()
     if config.columns and {config.user, config.item} <= {plain_name(name) for name in header}:
-        raise UserError(f"{source.path} begins with a header ({', '.join(header)}); leave out `columns`")
+        raise UserError(f"{source.path} has a header ({', '.join(header)}); leave out `columns`")
     return config.columns or header
 
 
 def read_text(
     source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_bad_row: OnBadRow
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of bytes; `chosen` maps a name in the batch to a column's place in the file."""
+    """Batches of bytes; `chosen` maps a name in the batch to the index of a column in the file."""
     dialect, _, blocks = _begin(source, config)
     if not config.columns:
         blocks = _without_header(blocks)
@@ -59,7 +59,7 @@ def read_text(
 
 
 def _begin(source: InputFile, config: PrepareConfig) -> tuple[Dialect, list[str], Iterator[TextBlock]]:
-    """The file's dialect, its first lines, and all of its blocks: those that were looked at are not read again."""
+    """The file's dialect, its first lines, and all its blocks, including those read to find the dialect."""
     blocks, seen, first = line_blocks(source.path), list[TextBlock](), list[str]()
     count = PEEK_LINES if config.columns else 1
     while len(first) < count and (block := next(blocks, None)) is not None:
@@ -70,7 +70,7 @@ def _begin(source: InputFile, config: PrepareConfig) -> tuple[Dialect, list[str]
 
 
 def _without_header(blocks: Iterator[TextBlock]) -> Iterator[TextBlock]:
-    """All lines but the first that is not empty."""
+    """All lines after the first non-empty one."""
     for block in blocks:
         numbers, lines = block.split()
         if len(lines) > 1:
@@ -82,10 +82,10 @@ def _without_header(blocks: Iterator[TextBlock]) -> Iterator[TextBlock]:
 
 
 def _whole_records(blocks: Iterator[TextBlock], source: InputFile) -> Iterator[TextBlock]:
-    """Blocks that end where no quoted field is open: an even number of quotes lies before. The last one ends with the file.
+    """Blocks that end outside quoted fields, that is, after an even number of quotes. The last block ends with the file.
 
     Raises:
-        UserError: a field that is still open after more bytes than a line may have.
+        UserError: a quoted field is longer than a line may be.
     """
     number, carry = 1, b""
     for block in blocks:
@@ -99,14 +99,14 @@ def _whole_records(blocks: Iterator[TextBlock], source: InputFile) -> Iterator[T
             number += whole
         if len(carry) > LONGEST_LINE:
             raise UserError(
-                f"{source.path}: the quoted field that opens in line {number} does not close for {LONGEST_LINE >> 20} MiB"
+                f"{source.path}: the quoted field that begins in line {number} does not end within {LONGEST_LINE >> 20} MiB"
             )
     if carry:
         yield TextBlock(number, carry)
 
 
 def _well_formed(block: TextBlock, dialect: Dialect, on_bad_row: OnBadRow) -> tuple[npt.NDArray[np.int64], bytes]:
-    """The rows of a block that keep the grammar, and their numbers; the others are reported."""
+    """Numbers and text of the rows of a block that match the grammar; other rows are reported."""
     quoted = dialect.quoted and b'"' in block.text
     if not quoted and not block.text.startswith(_NEWLINE) and b"\n\n" not in block.text:
         return np.arange(block.first, block.first + block.text.count(_NEWLINE)), dialect.plain(block.text)
@@ -123,14 +123,15 @@ def _well_formed(block: TextBlock, dialect: Dialect, on_bad_row: OnBadRow) -> tu
 
 
 def _fits(lines: pa.Array, dialect: Dialect) -> npt.NDArray[np.bool_]:
-    """Whether each line keeps the grammar."""
+    """Whether each line matches the grammar."""
     plain = lines if len(dialect.separator) == 1 else pa.array([dialect.plain(line) for line in lines.to_pylist()], lines.type)
     fits = pc.match_substring_regex(plain, _grammar(dialect.character))
     return np.asarray(fits.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def _records(block: TextBlock, dialect: Dialect) -> tuple[npt.NDArray[np.int64], pa.Array]:
-    """Records of one or more lines, numbered by their first. Lines that quotes join to no good record stand for themselves."""
+    """Records of one or more lines, numbered by their first line. Lines that do not form a valid record together are left
+    single."""
     lines = block.text[:-1].split(_NEWLINE)
     open_after = np.cumsum([line.count(b'"') for line in lines]) % 2
     starts = np.flatnonzero(np.concatenate([[0], open_after[:-1]]) == 0)
@@ -152,10 +153,10 @@ def _grammar(separator: str) -> str:
 def _parse(
     rows: npt.NDArray[np.int64], text: bytes, dialect: Dialect, width: int, chosen: Mapping[str, int], on_bad_row: OnBadRow
 ) -> pa.RecordBatch:
-    """Well-formed rows as a batch of bytes, without those of another width.
+    """Well-formed rows as a batch of bytes, without those with another number of fields.
 
-    pyarrow shows a row of another width as text and fails when it is not UTF-8; such a block is parsed with every byte as a
-    character of its own (Latin-1).
+    pyarrow passes a row with another number of fields as text, which fails if it is not UTF-8; a block that is not UTF-8 is
+    therefore parsed as Latin-1, where every byte is a character.
     """
     wrong: list[int] = []
     plain = _is_utf8(text)
@@ -196,7 +197,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _bytes_of(column: pa.Array, plain: bool) -> pa.Array:
-    """The bytes as they stand in the file."""
+    """The original bytes of the file."""
     if plain:
         return column
     return pa.array([None if v is None else v.decode("utf-8").encode("latin-1") for v in column.to_pylist()], pa.binary())

@@ -1,13 +1,13 @@
-"""The option `where`: which rows of a log to take, as one SQL expression over the log's own columns.
+"""The option `where`: which rows of a log to use, as one SQL expression on the log's columns.
 
     where='event == "purchase"'       where="price > 10 AND event IN ('cart', 'buy')"
 
-DuckDB parses and evaluates it. Only an expression gets through: no second statement, no subquery, and the connection that
-evaluates it reaches no file. Functions that give another value every time (random, now) would make another data set every
-time, and are refused. A name in double quotes that is no column is taken for text, as most people mean it.
+DuckDB parses and evaluates it. Only a single expression is accepted: no second statement and no subquery, and the connection that
+evaluates it has no access to files. Functions that return another value every time (random, now) are refused, because the data set
+would differ every time. A name in double quotes that is not a column is treated as text, since that is usually meant.
 
-The columns of text formats get the first type that fits (nearly) all values of the first batch: whole number, number, boolean,
-time, else text. A value that does not fit is a reject; a condition that comes out as NULL does not select its row.
+Columns of text formats get the first type that fits (nearly) all values of the first batch: integer, number, boolean, time, else
+text. A row with a value that does not fit is rejected; a row for which the condition is NULL is not selected.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _TYPES = {
 
 
 class Where:
-    """A condition on rows. The names of the columns decide what it means, so it is bound to them once, then applied to batches.
+    """A condition on rows. Its meaning depends on the column names, so it is bound to them once and then applied to batches.
 
     Raises:
-        UserError: not a single expression, or one with something in it that a condition on a row has no need of.
+        UserError: it is not a single expression, or contains something that is not allowed.
     """
 
     def __init__(self, text: str) -> None:
@@ -57,10 +57,10 @@ class Where:
         self._tree(text)
 
     def bind(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The columns that the condition reads, given the log's.
+        """The columns that the condition uses, given those of the log.
 
         Raises:
-            UserError: it names a column that the log does not have.
+            UserError: it uses a column that the log does not have.
         """
         if self.names is None:
             self._expression = _QUOTED.sub(lambda found: _literal(found, names), self.text)
@@ -74,7 +74,7 @@ class Where:
         return self.names
 
     def __call__(self, batch: pa.RecordBatch, null_values: Sequence[str]) -> tuple[pa.Array, dict[str, pa.Array]]:
-        """Whether each row is selected, bool [N] without nulls; and for a column of text, which values do not fit its type.
+        """Whether each row is selected, bool [N] without nulls; and for each text column, which values do not fit its type.
 
         Raises:
             UserError: the condition cannot be evaluated.
@@ -103,15 +103,15 @@ class Where:
             self._connection.unregister("log")
 
     def type_of(self, name: str) -> str:
-        """What a column of text was taken for, in lower case."""
+        """The type that was chosen for a text column, in lower case."""
         return self._types[name].lower()
 
     def _cast(self, name: str) -> str:
-        """A column of text in its type; while it has had no value, a NULL that any comparison takes."""
+        """SQL: a text column cast to its type; an untyped NULL as long as it has had no value."""
         return f"TRY_CAST({identifier(name)} AS {self._types[name]})" if name in self._types else "NULL"
 
     def _type(self, name: str) -> str | None:
-        """The first type that nearly all of the batch's values fit; None when there are none."""
+        """The first type that fits nearly all values of the batch; None if there are no values."""
         for kind, fits in _TYPES.items():
             condition = f"count(*) FILTER (WHERE {fits.format(identifier(name))})"
             fitting, all_values = one_row(self._connection, f"SELECT {condition}, count({identifier(name)}) FROM log")
@@ -127,7 +127,7 @@ class Where:
     def _tree(self, expression: str) -> dict[str, Any]:
         """DuckDB's own parse tree of the condition."""
         try:
-            duckdb.SQLExpression(expression)  # refuses all that is not one expression
+            duckdb.SQLExpression(expression)  # raises unless it is one expression
             query = f"SELECT 1 FROM log WHERE ({expression}\n)"
             ((text,),) = self._connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()
             tree = json.loads(text)
@@ -140,18 +140,18 @@ class Where:
         condition = tree["statements"][0]["node"]["where_clause"]
         if found := next(filter(None, map(self._objection, _nodes(condition))), None):
             raise UserError(
-                f"{self._option()} holds {found}; a condition may use columns, literals, operators and functions of a row"
+                f"{self._option()} contains {found}; a condition may use columns, literals, operators and functions of a row"
             )
         return dict(condition)
 
     def _objection(self, node: dict[str, Any]) -> str | None:
-        """What is wrong with one expression of the tree."""
+        """Why an expression of the tree is not allowed; None if it is."""
         if (name := node.get("function_name")) is not None:
             kinds = self._connection.execute(_FUNCTION, [name]).fetchall()
             if kinds and not any(kind in ("scalar", "macro") for kind, _ in kinds):
-                return f"{name}(), which looks at more than one row"
+                return f"{name}(), which uses more than one row"
             if kinds and not any(stability in ("CONSISTENT", None) for _, stability in kinds):
-                return f"{name}(), which may give another value every time"
+                return f"{name}(), which may return another value every time"
         return _FORBIDDEN.get(node["class"])
 
 
@@ -172,7 +172,7 @@ def _columns(tree: dict[str, Any]) -> Iterator[str]:
 
 
 def _literal(found: re.Match[str], names: Sequence[str]) -> str:
-    """A double-quoted word as a string literal unless it names a column; strings stay."""
+    """A double-quoted word as a string literal, unless it is the name of a column; strings are left as they are."""
     text, word = found.groups()
     if text is not None or word.replace('""', '"') in names:
         return found.group()

@@ -1,1 +1,1 @@
-"""Times as logs write them, to whole numbers of one unit."""
+"""Converts times, in the forms that logs use, to integers of one unit."""

@@ -1,9 +1,9 @@
-"""One form of time per data set, chosen from the whole column of all files: never a form per file or per row.
+"""Chooses one form of time per data set from all rows of all files, never per file or per row.
 
-Units since 1970 differ by a factor of 1000, so at most one of them puts a number into a plausible year. Digits such as 20231114 and
-text in one of the usual forms compete with them; the form that fits most rows is taken, every other row is a reject, never
-converted in silence: a log that mixes seconds and milliseconds is broken at its source. Where only a day above 12 tells months from
-days and no row has one, nothing is guessed.
+Units since 1970 differ by a factor of 1000, so a number is a plausible date in at most one of them. Digits such as 20231114 and
+common text formats are candidates too. The form that fits most rows is chosen, and rows in another form are rejected, never
+converted silently: a log that mixes seconds and milliseconds is broken at its source. If the order of day and month cannot be told
+because no row has a day above 12, nothing is guessed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _ALSO = dict.fromkeys(("valid_from", "test_from"), ", a share of the events such
 _SAMPLE = 1000
 _LONGEST = 60
 ENOUGH_ROWS = 1000
-"""So many rows without a time that can be read stop the reading."""
+"""Reading stops after this many rows if no time could be read."""
 
 
 class TimeFormat(NamedTuple):
-    """`name` is the unit or the form as said to the user; `fits` is an SQL condition over staged rows."""
+    """A form of time: `name` for messages; `fits` is an SQL condition on staged rows."""
 
     name: str
     per_second: int
@@ -38,7 +38,7 @@ def parse_date(text: str, key: str) -> int:
     """Seconds since 1970 (UTC) of an ISO date or time.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not one.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -50,19 +50,19 @@ def parse_date(text: str, key: str) -> int:
 def choose_time(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, untimed: bool = False) -> TimeFormat:
     """The form of the times in `staged`; times in a form of text or digits become seconds there.
 
-    `auto` falls back to `order` when most times are non-negative numbers that no other form fits. A log that is `untimed` has its
-    rows' places for times.
+    `auto` falls back to `order` if most times are non-negative numbers that no other form fits. If the log is `untimed`, the
+    positions of its rows are used.
 
     Raises:
-        UserError: no time can be read, or two forms fit alike.
+        UserError: no time can be read, or two forms fit equally well.
     """
     if untimed:
         return TimeFormat("order", 1, "true")
     if not _is_auto(config):
-        asked = _given(config)
-        if not any(_count(connection, [asked.fits])):
+        given = _given(config)
+        if not any(_count(connection, [given.fits])):
             _refuse_unreadable(connection, config)
-        return asked
+        return given
     numeric = _numeric_forms(config)
     counts = dict(zip(numeric, _count(connection, list(numeric.values())), strict=True)) | _count_text_forms(connection, config)
     best = max(counts, key=lambda name: counts[name])
@@ -78,28 +78,28 @@ def choose_time(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, un
 
 
 def _refuse_unreadable(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> None:
-    """Stop with an example of a time that cannot be read, if there is one.
+    """Stop with an example of a time that cannot be read.
 
     Raises:
-        UserError: always but when no row has a time.
+        UserError: always, unless no row has a time.
     """
     shown = f"left(coalesce(text, number::VARCHAR), {_LONGEST})"
     rows = connection.execute(f"SELECT {shown} FROM staged WHERE reason IS NULL LIMIT 1").fetchall()
     if not rows:
         return
-    asked = f" by `time_format`={config.time_format!r}" if config.time_format else f" by `time_unit`={config.time_unit}"
-    asked, hint = ("", "say `time_format`=... for another form than") if _is_auto(config) else (asked, "without it are read")
+    option = f" with `time_format`={config.time_format!r}" if config.time_format else f" with `time_unit`={config.time_unit}"
+    option, hint = ("", "set `time_format`, or use one of") if _is_auto(config) else (option, "without this option, ltrec reads")
     raise UserError(
-        f"column {config.time!r}: {rows[0][0]!r} is no time{asked}, and no value so far is; {hint} {EXAMPLES},"
+        f"column {config.time!r}: {rows[0][0]!r} is not a time{option}, nor is any value so far; {hint} {EXAMPLES},"
         f" from {config.earliest} to {config.latest}"
     )
 
 
 def check_readable(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> bool:
-    """Whether a time that can be read is among the rows staged so far; false also while they are few.
+    """Whether any time of the rows staged so far can be read.
 
     Raises:
-        UserError: they are many, and none can be read.
+        UserError: none can, and there are at least ENOUGH_ROWS.
     """
     fits = "number IS NOT NULL" if _is_auto(config) else _given(config).fits
     rows, found = _count(connection, ["true", fits])
@@ -119,7 +119,7 @@ def _given(config: PrepareConfig) -> TimeFormat:
 
 
 def _numeric_forms(config: PrepareConfig) -> dict[str, str]:
-    """Form -> SQL condition, of what is a number or a date already; earlier ones are taken when two fit alike."""
+    """Form -> SQL condition, for values that are numbers or dates already; of two that fit equally well, the first is used."""
     forms = {"iso": _plausible(config, "iso")}
     forms |= {form: _within(config, _digits(form), 1) for form in DIGITS}
     forms |= {unit: _plausible(config, unit) for unit in PER_SECOND}
@@ -127,7 +127,8 @@ def _numeric_forms(config: PrepareConfig) -> dict[str, str]:
 
 
 def _count_text_forms(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> dict[str, int]:
-    """Form of text -> rows that it fits. Those that fit none of a sample are tried on what the others leave over."""
+    """Form of text -> number of rows that it fits. Forms that fit no row of a sample are tried on the rows that no other form
+    fits."""
     source = "FROM staged WHERE reason IS NULL AND text IS NOT NULL"
     if not any(_count(connection, ["true"], source)):
         return {}
@@ -141,7 +142,7 @@ def _count_text_forms(connection: duckdb.DuckDBPyConnection, config: PrepareConf
 
 
 def _refuse_ambiguous(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form: str) -> None:
-    """Months and days must not be told apart by what is usual somewhere, nor differently in different rows."""
+    """Refuse to guess the order of day and month, and logs in which rows contradict each other."""
     for one, other in AMBIGUOUS:
         if form not in (one, other):
             continue
@@ -150,16 +151,16 @@ def _refuse_ambiguous(connection: duckdb.DuckDBPyConnection, config: PrepareConf
         if bool(only_one) == bool(only_other):
             query = f"SELECT coalesce(text, number::VARCHAR) FROM staged WHERE reason IS NULL AND ({a} OR {b}) LIMIT 1"
             [(example,)] = connection.execute(query).fetchall()
-            which = "no row tells" if not only_one else f"{only_one} rows say the one and {only_other} the other"
+            which = "no row tells which" if not only_one else f"{only_one} rows say one and {only_other} the other"
             formats = [_format_of(connection, name, example) for name in (one, other)]
             raise UserError(
-                f"column {config.time!r}: {example!r} may be month or day first, {which}; say `time_format`='{formats[0]}' or"
-                f" `time_format`='{formats[1]}'"
+                f"column {config.time!r}: {example!r} may have the month or the day first, {which}; "
+                f"set `time_format`='{formats[0]}' or `time_format`='{formats[1]}'"
             )
 
 
 def _convert(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form: str) -> TimeFormat:
-    """Turn what the form fits into seconds."""
+    """Convert the times that the form fits to seconds."""
     condition = _condition(config, form)
     if form in DIGITS:
         new = f"number = {digits_as_seconds('number', form)}"

@@ -1,10 +1,10 @@
-"""The column `time` of a batch, whatever its type, as columns that hold it without rounding.
+"""The column `time` of a batch, of any type, as columns that hold it without rounding.
 
-number     the time as a whole number in its own unit; seconds where it was a date, ISO text or a typed timestamp (`iso`)
-fraction   10^-18 of that unit
-text       what is neither number nor ISO 8601, as it stands
+number     the time as an integer in its own unit; in seconds if it was a date, ISO text or a typed timestamp (`iso`)
+fraction   in 10^-18 of that unit
+text       the original, if it is neither a number nor ISO 8601
 
-No type of DuckDB holds a zone and more than nanoseconds, so the decimals of a second of ISO text are cut off before it is read.
+DuckDB has no type with both a zone and more than nanoseconds, so the decimals of a second are cut off ISO text before it is parsed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ATTO = 10**18
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 LARGEST_EXACT_DOUBLE = 2**53
 
-# A year of four digits first; at the end no letters that are the name of a zone for several places.
+# A year of four digits first; no ambiguous name of a zone at the end.
 _ISO = """(TRY_CAST(left(given, 4) AS SMALLINT) >= 1000 AND given[5] IN ('-', '/') AND
  (given[-1] BETWEEN '0' AND '9' OR given[-1] = 'Z' OR right(given, 3) IN ('UTC', 'GMT') OR contains(substr(given, 11), '/')))"""
 
@@ -38,8 +38,8 @@ _SPLIT = f"""TRY_CAST(floor(amount) AS BIGINT) AS whole,
 _DECIMAL = f"""
 SELECT *, whole AS number, part AS fraction, false AS iso, NULL::VARCHAR AS text
 FROM (SELECT *, {_SPLIT} FROM (SELECT *, TRY_CAST(time AS DECIMAL(38, 18)) AS amount FROM batch))"""
-# point: where decimals begin; tail: what follows them. A decimal comma stands behind seconds since 1970 or a time of the day;
-# elsewhere it may divide thousands. More than 18 decimals would be rounded, and are not read.
+# point: where decimals begin; tail: what follows them. A decimal comma is accepted after seconds since 1970 or a time of day;
+# elsewhere it may separate thousands. More than 18 decimals would be rounded, so they are not read.
 _TEXT = f"""
 SELECT *, coalesce(whole, seconds) AS number,
        CASE WHEN whole IS NOT NULL THEN part WHEN point = 0 THEN 0 ELSE rpad(left(decimals, 18), 18, '0')::BIGINT END AS fraction,
@@ -61,19 +61,19 @@ FROM (SELECT *, ((nanoseconds % 1000000000) + 1000000000) % 1000000000 AS rest
 
 
 def timed(batch: pa.Table, config: PrepareConfig, before: int) -> tuple[pa.Table, str]:
-    """The batch for DuckDB to register as `batch`, and a query that adds number, fraction, iso and text to it.
+    """The batch to register in DuckDB as `batch`, and a query that adds number, fraction, iso and text to it.
 
-    A batch without times takes the order of the log for the time; `before` counts the rows that came before it.
+    In a batch without times, the position in the log is used; `before` is the number of rows before the batch.
 
     Raises:
-        UserError: `time_format` is asked of typed timestamps.
+        UserError: `time_format` is set and the column is not text.
     """
     if "time" not in batch.schema.names:
         places = pa.array(np.arange(before + 1, before + 1 + batch.num_rows))
         return batch.append_column("time", places), _WHOLE.format(number="time")
     kind = batch.schema.field("time").type
     if config.time_format and not (types.is_string(kind) or types.is_integer(kind)):
-        raise UserError(f"`time_format`={config.time_format!r} reads text, and column {config.time!r} has type {kind}")
+        raise UserError(f"`time_format`={config.time_format!r} is for text, but column {config.time!r} has type {kind}")
     if config.time_format:
         return batch, _FORMATTED.format(nanoseconds=nanoseconds_by_format("time::VARCHAR", config.time_format))
     if types.is_timestamp(kind):
@@ -88,7 +88,7 @@ def timed(batch: pa.Table, config: PrepareConfig, before: int) -> tuple[pa.Table
 
 
 def is_rounded(times: pa.ChunkedArray) -> bool:
-    """Whether the numbers are doubles so large that neighbouring whole numbers are one."""
+    """Whether there are doubles so large that not every integer can be represented."""
     if not types.is_floating(times.type):
         return False
     largest = pc.max(pc.abs(times.filter(pc.is_finite(times)))).as_py()
@@ -96,10 +96,10 @@ def is_rounded(times: pa.ChunkedArray) -> bool:
 
 
 def readable(column: pa.Array, where: str) -> pa.Array:
-    """A typed column of a file as text, bytes, whole numbers, float64, decimal128 or timestamps of their own unit.
+    """A typed column of a file as text, bytes, integers, float64, decimal128 or timestamps in their own unit.
 
     Raises:
-        UserError: no times can be in a column of this type, or the type has rounded them.
+        UserError: the type cannot hold times, or rounds them.
     """
     kind = column.type
     if types.is_timestamp(kind) or kind in (pa.int64(), pa.uint64(), pa.float64(), pa.string(), pa.binary()):

@@ -1,4 +1,4 @@
-"""Times that are only days: nobody knows what came first within a day, and two events of a day are no duplicates for sharing it."""
+"""Times that are only days: the order within a day is unknown, and two events on a day are not duplicates because of it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import duckdb
 from ltrec.data.prepare.engine import one_row
 
 ZONE_STEP = 900
-"""Zones are quarters of an hour apart: days as midnights of another zone fall on one such quarter of the UTC day."""
+"""Offsets of time zones are multiples of a quarter of an hour, so the midnights of a zone are at such a time in UTC."""
 ENOUGH_DAYS = 10
-"""So many different days at one time of the day are no coincidence."""
+"""This many different days with the same time of day are not a coincidence."""
 
-# Midnights of a zone with summer time fall on two times of the day, an hour apart.
+# In a zone with daylight saving time, midnights are at two times of the UTC day, an hour apart.
 _MIDNIGHTS = f"""
 SELECT count(DISTINCT clock), max(clock) - min(clock), max(clock), max(clock % {ZONE_STEP}), count(DISTINCT day), max(sub_second)
 FROM (SELECT ((seconds % 86400) + 86400) % 86400 AS clock, (seconds - clock) // 86400 AS day, sub_second FROM events)"""
 
 
 def only_days(connection: duckdb.DuckDBPyConnection, unit: str) -> bool:
-    """Whether every time in `events` is a midnight, of UTC or of another zone."""
+    """Whether every time in `events` is a midnight, in UTC or in another zone."""
     if unit == "order":
         return False
     clocks, apart, latest, odd, days, sub_second = one_row(connection, _MIDNIGHTS)
@@ -28,6 +28,6 @@ def only_days(connection: duckdb.DuckDBPyConnection, unit: str) -> bool:
 
 
 def note(repeats: int) -> str:
-    """What the user should know, with the number of rows that repeat another's user, item and day and were kept."""
+    """A note for the user, with the number of kept rows that repeat user, item and day of another row."""
     kept = f"; {repeats:,} same-day repeats are kept" if repeats else ""
     return f"times are days: the order within a day is unknown{kept}"

@@ -1,9 +1,9 @@
-"""Times as text or digits, other than ISO 8601 and numbers since 1970: forms that are read by themselves, and `time_format`.
+"""Times as text or digits, other than ISO 8601 and numbers since 1970: forms that are recognised, and `time_format`.
 
 A form is an order of the parts of a date; what follows the date (hours and minutes, seconds with up to nine decimals, AM or PM, an
-offset from UTC) may be there or not. DuckDB's strptime reads; before it, text is brought into one spelling: single blanks, no
-weekday, no comma after a word, a blank before AM, PM and an offset, UTC as +0000. Names of zones other than UTC and GMT mean
-different places to different people (BST, CST) and are read with `time_format` alone.
+offset from UTC) is optional. DuckDB's strptime parses; before that, text is normalised: single spaces, no weekday, no comma after a
+word, a space before AM, PM and an offset, UTC as +0000. Names of zones other than UTC and GMT are ambiguous (BST, CST) and are only
+read with `time_format`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FORMS: dict[str, tuple[str, ...]] = {
         for zone in ("", " %z")
     ),
 }
-"""Form -> its formats of strptime. At most one format of a form reads a text."""
+"""Form -> its strptime formats. A text matches at most one format of a form."""
 
 DIGITS: dict[str, tuple[int, str]] = {
     "%Y%m%d": (8, "%Y%m%d"),
@@ -41,12 +41,12 @@ DIGITS: dict[str, tuple[int, str]] = {
     "%d%m%Y": (8, "%d%m%Y"),
     "%m%d%Y": (8, "%m%d%Y"),
 }
-"""Form of whole numbers -> how many digits it has (a leading zero may be lost), and the format of strptime."""
+"""Form of an integer -> its number of digits (a leading zero may be lost), and the strptime format."""
 
 AMBIGUOUS = tuple(
     (a, a.replace("%m", "#").replace("%d", "%m").replace("#", "%d")) for a in (*FORMS, *DIGITS) if re.match("%m.?%d", a)
 )
-"""Forms that differ in whether the month or the day comes first."""
+"""Pairs of forms that differ in whether the month or the day comes first."""
 
 EXAMPLES = (
     "ISO 8601 (2023-11-14T22:13:20Z), s, ms, us or ns since 1970, 11/14/2023 10:13 PM, 14.11.2023 22:13, 14 Nov 2023 22:13:20"
@@ -66,19 +66,19 @@ _ZONES = (
 
 
 def normalised(column: str) -> str:
-    """SQL: text in the one spelling that the forms read; most texts of digits have it already."""
+    """SQL: normalised text, as the forms expect it; most texts of digits are left as they are."""
     rewritten = _replaced(f"trim({column})", (*_NORMALISED[:1], *_WORDS, *_NORMALISED[1:], *_ZONES))
     return f"CASE WHEN regexp_matches({column}, {quoted(_UNUSUAL)}) THEN {rewritten} ELSE {column} END"
 
 
 def nanoseconds(text: str, formats: Iterable[str]) -> str:
-    """SQL: nanoseconds since 1970 of a text in the one spelling, NULL where no format reads it."""
+    """SQL: nanoseconds since 1970 of a normalised text, NULL if no format matches."""
     listed = ", ".join(quoted(name) for name in formats)
     return f"epoch_ns(try_strptime({text}, [{listed}]))"
 
 
 def digits_as_seconds(number: str, form: str) -> str:
-    """SQL: seconds since 1970 of a whole number that is a date, NULL where it is none; parts of a second are cut off."""
+    """SQL: seconds since 1970 of an integer whose digits are a date, else NULL; fractions of a second are cut off."""
     length, name = DIGITS[form]
     padded = f"lpad({number}::VARCHAR, {length}, '0')"
     possible = f"{number} BETWEEN {10 ** (length - 2)} AND {10**length - 1}"
@@ -86,13 +86,13 @@ def digits_as_seconds(number: str, form: str) -> str:
 
 
 def nanoseconds_by_format(column: str, time_format: str) -> str:
-    """SQL: nanoseconds since 1970 of a raw text in the user's format, NULL where it is not written like that."""
+    """SQL: nanoseconds since 1970 of a raw text in the user's format, NULL if it does not match."""
     rules = (*_NORMALISED, *(_ZONES if "%z" in time_format else ()))
     return f"epoch_ns(try_strptime({_replaced(f'trim({column})', rules)}, {quoted(_for_normalised(time_format))}))"
 
 
 def _for_normalised(time_format: str) -> str:
-    """The user's format for text in the one spelling."""
+    """The user's format, changed to match normalised text."""
     normalised_format = re.sub(r"\s+", " ", time_format.strip())
     normalised_format = re.sub(r", |,$", " ", normalised_format).replace(",", ".").replace("%f", "%n")
     normalised_format = re.sub(r"(UTC|GMT) ?%z", "%z", normalised_format)
@@ -100,20 +100,20 @@ def _for_normalised(time_format: str) -> str:
 
 
 def check_format(time_format: str) -> None:
-    """Refuse a format that no time can have, before anything is read.
+    """Check a format before anything is read.
 
     Raises:
-        UserError: it cannot be parsed, names no year, or half of the twelve-hour clock.
+        UserError: it cannot be parsed, has no year, or only one of %I and %p.
     """
     where = f"`time_format`={time_format!r}"
     if "%s" in time_format:
-        raise UserError(f"{where}: seconds since 1970 need no format; leave it out and say `time_unit`=s")
+        raise UserError(f"{where}: seconds since 1970 need no format; use `time_unit`=s instead")
     try:
         duckdb.execute("SELECT try_strptime('', $name)", {"name": _for_normalised(time_format)}).fetchall()
     except duckdb.Error as error:
-        raise UserError(f"{where} is no format of strptime such as %m/%d/%Y %H:%M: {_reason(error)}") from None
+        raise UserError(f"{where} is not a strptime format such as %m/%d/%Y %H:%M: {_reason(error)}") from None
     if not re.search("%-?[YyGcx]", time_format):
-        raise UserError(f"{where} names no year; a format is like %m/%d/%Y %H:%M")
+        raise UserError(f"{where} has no year; a format is like %m/%d/%Y %H:%M")
     if bool(re.search("%-?I", time_format)) != ("%p" in time_format):
         raise UserError(f"{where}: %I (hours up to 12) and %p (AM or PM) go together; %H is the hour up to 23")
 
