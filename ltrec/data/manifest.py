@@ -1,7 +1,7 @@
-"""The manifest: what a prepared data set is, in one JSON file that is written last. Without it there is no data set.
+"""The manifest: the JSON file that describes a prepared data set. It is written last; without it there is no data set.
 
-Its digest names the data everywhere: in checkpoints, results and comparisons. The file holds the digest of its own canonical text,
-so a flipped byte anywhere in it is found at load.
+Its digest identifies the data in checkpoints, results and comparisons. The file also contains the digest of its own canonical text,
+so a flipped byte anywhere in it is detected when it is loaded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ltrec.data.schema import COLUMNS_VERSION, FORMAT_VERSION
 
 MANIFEST = "manifest.json"
 _LARGEST_BYTES = 1 << 28
-_LEAST_BYTES_PER_USER = 4  # the least that sorted hashes of billions of users compress to
+_LEAST_BYTES_PER_USER = 4  # a lower bound on the compressed size of sorted hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,11 @@ class Manifest:
     """A prepared data set.
 
     Attributes:
-        name: what the user calls it.
+        name: given by the user.
         created_by: versions of the tools that wrote it.
         source: input files (path, bytes, sha256), column names and the tie-break rule.
-        options: every option of prepare, as given.
-        split: kind of split and its realised cuts.
+        options: the options of prepare.
+        split: kind of split and its cuts.
         summary: counts of what happened to the events (read, rejected, duplicates, filtered, capped, ...).
         strata: the activity strata.
         vocab: the item vocabulary.
@@ -110,21 +110,23 @@ class Manifest:
                 f"format_version is {self.format_version}, but the data set has {'' if self.columns else 'no '}columns"
             )
         if len(paths := self.files()) < 1 + len(self.shards) + len(self.column_files):
-            raise ValueError("a file is named twice")
+            raise ValueError("two entries have the same file")
         for path in paths:
             _refuse_outside(path)
         for shard in self.shards:
             if shard.stratum >= self.strata.count or (shard.trainable and shard.stratum == NO_STRATUM):
-                raise ValueError(f"{shard.path!r} is of stratum {shard.stratum}, of which there is none")
+                raise ValueError(f"{shard.path!r} has stratum {shard.stratum}, which does not exist")
         if (reach := self.summary.get("reach")) and len(reach["valid"]) != self.strata.count:
             raise ValueError(f"summary.reach.valid has {len(reach['valid'])} rows for {self.strata.count} strata")
         for column in self.columns:
             if column.file and column.file not in paths:
-                raise ValueError(f"the values of column {column.name!r} are in {column.file!r}, which is no file of the data set")
+                raise ValueError(
+                    f"the values of column {column.name!r} are in {column.file!r}, which is not a file of the data set"
+                )
 
     @property
     def digest(self) -> str:
-        """Hex sha256 of the canonical text: the identity of the data."""
+        """Hex sha256 of the canonical text, which identifies the data."""
         return digest_of(self._body())
 
     @property
@@ -133,7 +135,7 @@ class Manifest:
         return self.column_files[0] if self.columns.of("item") else None
 
     def files(self) -> dict[str, tuple[int, str]]:
-        """Path below the folder -> (bytes, sha256) of every file of the data set."""
+        """Path relative to the folder -> (bytes, sha256), for every file of the data set."""
         named = {self.vocab.path: (self.vocab.bytes, self.vocab.sha256)}
         named |= {shard.path: (shard.bytes, shard.sha256) for shard in self.shards}
         named |= {file.path: (file.bytes, file.sha256) for file in self.column_files}
@@ -143,21 +145,22 @@ class Manifest:
 
     @property
     def train_rows(self) -> int:
-        """Users that can be trained on."""
+        """Number of users that can be trained on."""
         return sum(s.rows for s in self.shards if s.trainable)
 
     @property
     def trainable_K(self) -> tuple[int, ...]:
-        """Users of each stratum that can be trained on: with two training events or more, the second is a target."""
+        """Number of users of each stratum that can be trained on: those with at least two training events, of which the second is a
+        target."""
         return tuple(sum(s.rows for s in self.shards if s.trainable and s.stratum == z) for z in range(self.strata.count))
 
     def save(self, folder: Path) -> None:
-        """Commit the data set: write the manifest atomically. Everything it names must already be in place."""
+        """Commit the data set by writing the manifest atomically. All files that it names must already be in place."""
         body = self._body()
         atomic_write_text(folder / MANIFEST, canonical_json({**body, "digest": digest_of(body)}))
 
     def _body(self) -> dict[str, Any]:
-        """What the file holds. Without columns not a word is said of them: such a manifest, and its digest, are as ever."""
+        """The contents of the file. Without columns the keys for them are left out, so that the digest is the one of format 1."""
         body: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return body if self.columns else {key: value for key, value in body.items() if key not in ("columns", "column_files")}
 
@@ -166,7 +169,7 @@ class Manifest:
         """Read and check a manifest.
 
         Raises:
-            UserError: when it is missing, damaged, or of another format version.
+            UserError: it is missing, damaged, or has another format version.
         """
         path = folder / MANIFEST
         try:
@@ -178,7 +181,7 @@ class Manifest:
             written = body.pop("digest")
             intact = written == digest_of(body) and text == canonical_json({**body, "digest": written})
         except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"{path} not found: {folder} is no prepared data set; make one with 'ltrec prepare'") from None
+            raise UserError(f"{path} not found: {folder} is not a prepared data set; create one with 'ltrec prepare'") from None
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             intact = False
         if not intact:
@@ -192,20 +195,20 @@ class Manifest:
                 raise ValueError("strata have no users")
             for shard in manifest.shards:
                 if shard.rows * _LEAST_BYTES_PER_USER > shard.bytes:
-                    raise ValueError(f"{shard.path!r} would hold {shard.rows} users in {shard.bytes} bytes")
+                    raise ValueError(f"{shard.path!r} cannot hold {shard.rows} users in {shard.bytes} bytes")
         except ValueError as error:
-            raise UserError(f"{path} is whole, but makes no sense: {error}; {MEND}") from None
+            raise UserError(f"{path} is undamaged but invalid: {error}; {MEND}") from None
         sections: dict[str, Any] = {name: Section(getattr(manifest, name)) for name in ("source", "options", "split", "summary")}
         return replace(manifest, **sections)
 
 
 def digest_of(body: dict[str, Any]) -> str:
-    """Hex sha256 of a manifest's canonical text, its digest left out."""
+    """Hex sha256 of a manifest's canonical text, without the digest itself."""
     return hashlib.sha256(canonical_json(body).encode("utf-8")).hexdigest()
 
 
 def _refuse_outside(path: str) -> None:
-    """A file of a data set lies in its folder, whatever its manifest says."""
+    """Refuse paths that lead out of the data set's folder."""
     parts = PurePosixPath(path).parts
     if not parts or parts[0] == "/" or ".." in parts or "\0" in path:
-        raise ValueError(f"{path!r} is no file inside the data set's folder")
+        raise ValueError(f"{path!r} is not a file inside the data set's folder")

@@ -1,4 +1,4 @@
-"""What the free-form sections of a manifest hold, as far as anybody reads it. Keys that are not listed may be there as well."""
+"""Types of the free-form sections of a manifest, for the keys that ltrec reads. There may be other keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ltrec.core.bounds import INT64, SHARE, Between, OneOf
 from ltrec.core.errors import UserError
 
 MEND = "prepare the data again with --overwrite"
-"""The way out of every damage to a prepared data set."""
+"""What to do about any damage to a prepared data set."""
 
 Count = Annotated[int, Between(0, INT64)]
 Share = Annotated[float, SHARE]
@@ -16,15 +16,15 @@ Time = Annotated[int, Between(-INT64, INT64)]
 
 
 class Section(dict[str, Any]):
-    """A section that was read: what it lacks is the data set's fault, not the reader's."""
+    """A section of a manifest that was read from disk: a missing key is reported as a fault of the data set."""
 
     def __missing__(self, key: str) -> Any:
         """Raise UserError."""
-        raise UserError(f"the data set's manifest says nothing of {key!r}; {MEND}")
+        raise UserError(f"the data set's manifest has no {key!r}; {MEND}")
 
 
 class FileRef(TypedDict):
-    """A file, as it was when it was read or written."""
+    """A file with the size and hash it had when it was read or written."""
 
     path: str
     bytes: Count
@@ -53,7 +53,7 @@ class _Kind(TypedDict):
 
 
 class Split(_Kind, total=False):
-    """Kind of split and its realised cuts."""
+    """Kind of split and its cuts. `cold_users` is the share of held-out users, under the former name of the option."""
 
     cold_users: Share
     valid_time: Time
@@ -61,7 +61,7 @@ class Split(_Kind, total=False):
 
 
 class TieSummary(TypedDict):
-    """Events at the time of the one before."""
+    """Statistics of events with the time of the event before."""
 
     events: Count
     share: Share
@@ -80,7 +80,7 @@ class Outsized(TypedDict):
 
 
 class Quantiles(TypedDict):
-    """Of the users' numbers of events."""
+    """Quantiles of the number of events per user."""
 
     min: Count
     p25: Count
@@ -92,7 +92,7 @@ class Quantiles(TypedDict):
 
 
 class ReachFile(FileRef):
-    """How far targets are from histories: the file, and the validation targets that were looked at, [stratum][distance 0 to 3]."""
+    """How far targets are from histories: the file, and the counts of validation targets, [stratum][distance 0 to 3]."""
 
     valid: tuple[tuple[Count, Count, Count, Count], ...]
 

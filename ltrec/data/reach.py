@@ -1,6 +1,6 @@
-"""How far users' targets are from their histories, as `ltrec prepare` measured it (what a distance is: `data/prepare/reach`).
+"""How far users' targets are from their histories, as measured by `ltrec prepare` (`data/prepare/reach` defines the distance).
 
-A file of the data set, one row per sampled user, ordered by key. A data set without it was prepared by an older ltrec.
+It is a file of the data set with a row per sampled user, ordered by key. Data sets of older versions do not have it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import MEND, Manifest
 
 UNKNOWN, REPEAT, ONE_LINK, TWO_LINKS, BEYOND = -1, 0, 1, 2, 3
-"""Distances of a target: not known; in the history; linked with an item of it; two links away; farther, or linked with nothing."""
+"""Distances of a target: unknown; in the history; one link from an item of it; two links; more, or not linked at all."""
 
 KNOWN = (REPEAT, ONE_LINK, TWO_LINKS, BEYOND)
 
@@ -35,7 +35,7 @@ OF_SPLIT = {"valid": c.REACH_VALID, "test": c.REACH_TEST}
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Distances of one split's targets: `key_U` rises, `distance_U` is int8."""
+    """Distances of one split's targets: `key_U` is sorted, `distance_U` is int8."""
 
     key_U: npt.NDArray[np.int64]
     distance_U: npt.NDArray[np.int8]
@@ -49,7 +49,7 @@ class Reach:
 
 
 def read_reach(folder: Path, manifest: Manifest, split: str) -> Reach | None:
-    """The distances of a split; None where the data set has none.
+    """The distances of a split; None if the data set has none.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -63,7 +63,7 @@ def read_reach(folder: Path, manifest: Manifest, split: str) -> Reach | None:
 
 
 def read_reach_file(path: Path, sha256: str) -> pa.Table:
-    """All rows, checked.
+    """All rows, after checking the file.
 
     Raises:
         UserError: the file is missing or damaged.

@@ -1,20 +1,20 @@
 """Arrow schemas of the on-disk format, version 1, and 2 where a data set has columns.
 
-All fields are required: no null bitmaps, zero-copy reads (data-layer §3).
+All fields are non-nullable, which allows zero-copy reads without null bitmaps (data-layer §3).
 
 DIR/manifest.json                          commit point, written last
-DIR/vocab/items-<sha>.parquet              raw item id -> dense id, by falling training count
+DIR/vocab/items-<sha>.parquet              raw item id -> dense id, by descending training count
 DIR/items/items-<sha>.parquet              columns of items, one row per item, ordered by id
 DIR/columns/<role>-<name>-<sha>.parquet    values of a categorical column, ordered by id
 DIR/stratum=0/part-00000-<sha>.parquet     users with something to train on (>= 2 training events)
-DIR/stratum=0/rest-00000-<sha>.parquet     users of the stratum with a single training event: evaluated, never trained on
+DIR/stratum=0/rest-00000-<sha>.parquet     users of the stratum with a single training event: evaluated, not trained on
 DIR/stratum=none/rest-00000-<sha>.parquet  users without training events (held-out users, and those who came after the cut)
 DIR/reach/reach-<sha>.parquet              how far users' targets are from their histories
 DIR/_rejects/rejects-<sha>.parquet         malformed rows with file, row and reason
-DIR/.preparing/                            only while a data set is prepared, or was when the process was killed
+DIR/.preparing/                            only while a data set is being prepared, or after the process was killed
 
-Every name but the manifest's carries a hash of the contents, so that a new data set can lie beside the old one until the manifest
-is replaced.
+Every name but the manifest's contains a hash of the contents, so that the files of a new data set can be next to the old ones until
+the manifest is replaced.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from ltrec.columns.schema import Column, Schema
 from ltrec.core import columns as c
 
 FORMAT_VERSION = 1
-"""Of a data set without columns."""
+"""Format version of a data set without columns."""
 COLUMNS_VERSION = 2
-"""Of a data set with columns."""
+"""Format version of a data set with columns."""
 WORK = ".preparing"
 OVER_BUDGET = "_rejects/over-budget.parquet"
 OWN_FILES = (
@@ -41,7 +41,7 @@ OWN_FILES = (
     "stratum=*/part-*.parquet",
     "stratum=*/rest-*.parquet",
 )
-"""Files that prepare may have written beside a manifest."""
+"""Patterns of the files that prepare writes next to a manifest."""
 
 
 def _required_list(value_type: pa.DataType) -> pa.DataType:
@@ -77,11 +77,11 @@ VALUES_SCHEMA = pa.schema(
         pa.field(c.COUNT, pa.int64(), nullable=False),
     ]
 )
-"""Of the file of a categorical column."""
+"""Schema of the file of a categorical column."""
 
 
 def shard_schema(columns: Schema) -> pa.Schema:
-    """Of the shards of a data set with these columns."""
+    """Schema of the shards of a data set with these columns."""
     schema = SHARD_SCHEMA
     for column in columns.of("event").values():
         schema = schema.append(pa.field(c.EVENT + column.name, _required_list(storage_of(column)), nullable=False))
@@ -93,7 +93,7 @@ def shard_schema(columns: Schema) -> pa.Schema:
 
 
 def items_schema(columns: Schema) -> pa.Schema:
-    """Of the table of items: the id and the item columns."""
+    """Schema of the table of items: the id and the item columns."""
     own = [pa.field(column.name, storage_of(column), nullable=False) for column in columns.of("item").values()]
     return pa.schema([pa.field(c.ITEM, pa.int32(), nullable=False), *own])
 

@@ -91,7 +91,7 @@ def cases_of_evaluate(work):
             differs(f"evaluation.filter_seen of {work}/old/r", "True", "False"),
             command="evaluate",
         ),
-        "ranked on nothing": Case(([], ["--data", "nowhere"]), "nowhere is no prepared data set", command="evaluate"),
+        "ranked on nothing": Case(([], ["--data", "nowhere"]), "nowhere is not a prepared data set", command="evaluate"),
     }
 
 

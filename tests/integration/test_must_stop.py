@@ -61,7 +61,7 @@ def flip(path: Path, place: int = -40) -> None:
 
 MISTAKES = {
     "data.path unset": (train("data.path="), "data.path is not set"),
-    "missing data": (train("data.path=nowhere"), "nowhere is no prepared data set; make one with 'ltrec prepare'"),
+    "missing data": (train("data.path=nowhere"), "nowhere is not a prepared data set; create one with 'ltrec prepare'"),
     "data is a file": (train("data.path=data/manifest.json"), "manifest.json"),
     "unknown key": (train("optim.rl=1"), "unknown key 'optim.rl' on the command line (did you mean 'optim.lr'?)"),
     "unknown section": (train("optimizer.lr=1"), "unknown key 'optimizer.lr'"),

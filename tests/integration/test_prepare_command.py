@@ -91,7 +91,7 @@ def test_a_config_file_names_sources_and_folder(tmp_path, capsys, monkeypatch):
         (["prepare", "log.csv", "--out", "o", "cold_users=0.2"], "is of an earlier ltrec: it is now prepare.held_out_users=0.2"),
         (["prepare", "log.csv", "--out", "o", "--split", "random"], "leave_one_out"),
         (["prepare", "empty.csv", "--out", "o"], "empty.csv is empty"),
-        (["verify", "o"], "is no prepared data set"),
+        (["verify", "o"], "is not a prepared data set"),
     ],
 )
 def test_mistakes_are_answered_in_one_line(tmp_path, capsys, monkeypatch, words, message):

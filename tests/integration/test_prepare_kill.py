@@ -74,7 +74,7 @@ def test_killed_at(place, log, undisturbed, tmp_path):
         assert process.stdout.readline() == "here\n"
         process.kill()
         assert process.wait() == -signal.SIGKILL
-    with pytest.raises(UserError, match="is no prepared data set"):
+    with pytest.raises(UserError, match="is not a prepared data set"):
         Manifest.load(out)
     assert (out / ".preparing").exists()
     check_rerun(log, out, undisturbed)

@@ -76,7 +76,7 @@ def test_a_folder_and_data_that_were_moved_apart(project, tmp_path, capsys):
     shutil.move(project / "data", tmp_path / "there")
     for command in ("evaluate", "predict"):
         told = refused([command, tmp_path / "archived"], capsys)
-        assert f"{project}/data is no prepared data set" in told and "say where it is with --data DIR" in told
+        assert f"{project}/data is not a prepared data set" in told and "say where it is with --data DIR" in told
     for words in commands(tmp_path / "archived", "--data", str(tmp_path / "there")):
         assert main(words) == 0
 
@@ -92,7 +92,7 @@ def test_other_data_are_refused_wherever_they_come_from(project, tmp_path, capsy
     (run / "provenance.json").write_text("{")  # then the checkpoint knows
     for words in (["evaluate", run], ["predict", run], ["evaluate", run, "--data", other]):
         assert "name the data it was trained on with --data DIR" in refused(words, capsys)
-    assert "nowhere is no prepared data set" in refused(["evaluate", run, "--data", "nowhere"], capsys)
+    assert "nowhere is not a prepared data set" in refused(["evaluate", run, "--data", "nowhere"], capsys)
     assert "which run?" in refused(["evaluate", "evaluation.top_k=60"], capsys)
 
 

@@ -1,11 +1,11 @@
-"""Event logs to work with: public data sets from several mirrors, hash-checked, and a synthetic generator that needs no network.
+"""Event logs to try things with: public data sets from mirrors, verified by hash, and a synthetic generator that needs no network.
 
     DATASETS[name] ──mirrors in turn──▶ archive member ──pinned hash──▶ per-user cache ──read──▶ canonical table ──hash──▶ OUT/
     SyntheticConfig ──generate──▶ table ─────────────────────────────────────────────────────────────────────────────────▶ OUT/
 
-Every log is `OUT/events.parquet` with the columns `user_id, item_id, timestamp` in source order, and a `NOTICE.txt` beside it.
-What the source knows of items and users lies in `OUT/items.parquet` and `OUT/users.parquet`. Nothing here prints: progress and
-notes go to the callbacks.
+Every log is `OUT/events.parquet` with the columns `user_id, item_id, timestamp` in source order, and a `NOTICE.txt` next to it.
+What the source knows of items and users is in `OUT/items.parquet` and `OUT/users.parquet`. Nothing is printed here: progress and
+notes go to callbacks.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ def fetch(
 ) -> Path:
     """Write the public data set `name` to `out` and return the path of its events.
 
-    `cache` is a folder for downloads, by default this user's; `on_note` hears what did not go as planned (a mirror that failed).
+    `cache` is a folder for downloads, by default the user's cache; `on_note` is called with what did not work (a mirror that
+    failed).
 
     Raises:
-        UserError: for an unknown name, when no mirror gives the data, or when `out` cannot be written.
+        UserError: the name is unknown, no mirror has the data, or `out` cannot be written.
     """
     if name not in DATASETS:
         known = [*DATASETS, SYNTHETIC]
@@ -49,9 +50,9 @@ def fetch(
 
 
 def fetch_synthetic(config: SyntheticConfig, out: Path) -> Path:
-    """Generate a log, write it to `out` with its recipe as notice, and return the path of the events.
+    """Generate a log, write it to `out` with a notice that says how it was made, and return the path of the events.
 
     Raises:
-        UserError: when `out` cannot be written.
+        UserError: `out` cannot be written.
     """
     return write_log(generate_log(config), describe(config), out) / EVENTS

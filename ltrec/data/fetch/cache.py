@@ -1,10 +1,10 @@
-"""The per-user cache of downloads: one file per content hash, re-hashed whenever it is read.
+"""The user's cache of downloads: a file per content hash, verified whenever it is read.
 
     Linux    $XDG_CACHE_HOME/ltrec, else ~/.cache/ltrec
     macOS    ~/Library/Caches/ltrec
     Windows  %LOCALAPPDATA%/ltrec
 
-A cache is a convenience: one that cannot be read or written costs a download, never the run.
+A cache that cannot be read or written only costs another download; it is never an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ltrec.core.storage.atomic import atomic_path
 
 
 def user_cache() -> Path:
-    """The folder of this user's cache, by the custom of the platform; it need not exist."""
+    """The folder of the user's cache, by the conventions of the platform; it need not exist."""
     if relocated := os.environ.get("XDG_CACHE_HOME"):
         return Path(relocated) / "ltrec"
     if sys.platform == "darwin":
@@ -35,19 +35,19 @@ class Cache:
     """Files named by the sha256 of their content.
 
     Attributes:
-        folder: where they lie.
-        on_note: hears one line about anything that did not work.
+        folder: where the files are.
+        on_note: called with a line about anything that did not work.
     """
 
     folder: Path
     on_note: Callable[[str], None]
 
     def path(self, sha256: str) -> Path:
-        """Where content with this hash would lie."""
+        """Path of the file with this hash."""
         return self.folder / "downloads" / sha256
 
     def read(self, sha256: str) -> bytes | None:
-        """The content with this hash, or None where it is absent, unreadable or no longer matches its name."""
+        """The content with this hash, or None if it is absent, unreadable or no longer matches the hash."""
         path = self.path(sha256)
         try:
             content = path.read_bytes()
@@ -62,7 +62,7 @@ class Cache:
         return None
 
     def write(self, sha256: str, content: bytes) -> None:
-        """Keep `content`, whose hash the caller has checked; replaces a damaged file."""
+        """Store `content`, whose hash the caller has checked; replaces a damaged file."""
         try:
             with atomic_path(self.path(sha256)) as temporary:
                 temporary.write_bytes(content)

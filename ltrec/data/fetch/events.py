@@ -2,7 +2,7 @@
 `OUT/NOTICE.txt`, and, where the source knows something of items or users, `OUT/items.parquet` (by `item_id`) and
 `OUT/users.parquet` (by `user_id`).
 
-Rows keep the order of their source, because time stamps tie and the order decides what came first.
+Rows keep the order of their source, because times may be equal and the order then says which event came first.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ EVENT_SCHEMA = pa.schema(
 
 
 def table_digest(table: pa.Table) -> str:
-    """Hex sha256 of the rows, their values between tabs (``user<TAB>item<TAB>seconds<LF>``), in their order: the same for every
-    file format. The values of a list stand between blanks; a missing value is empty."""
+    """Hex sha256 of the rows as text with tabs (``user<TAB>item<TAB>seconds<LF>``), in their order: the same for every
+    file format. The values of a list are separated by blanks; a missing value is empty."""
     rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
     lines = "".join("\t".join(map(_text, row)) + "\n" for row in rows)
     return hashlib.sha256(lines.encode("utf-8")).hexdigest()
@@ -46,7 +46,7 @@ def write_log(tables: Mapping[str, pa.Table], notice: str, out: Path) -> Path:
     """Write the notice, then the tables by file name, the events last, each atomically; returns the folder.
 
     Raises:
-        UserError: when the folder cannot be written (permission, full disk, a file in the way).
+        UserError: the folder cannot be written (permission, full disk, a file in the way).
     """
     try:
         atomic_write_text(out / NOTICE, notice)

@@ -1,10 +1,10 @@
-"""Mirrors: several places that hold the same file, tried in turn until one gives the right bytes.
+"""Mirrors: several places with the same file, tried in turn until one delivers the right bytes.
 
     cache (any mirror's files) -> mirror 1 -> mirror 2 -> ... -> UserError that lists what was tried
 
-A mirror downloads an archive into a scratch folder; the wanted members are read from it and must match the hashes that are pinned
-for that mirror. A wrong hash, a truncated archive, a refused connection: all mean *next mirror*. The pins are on the members,
-not on the archive, so a proxy that repacks archives does no harm.
+A mirror downloads an archive into a scratch folder; the required members are extracted and must match the hashes pinned for that
+mirror. After a wrong hash, a truncated archive or a refused connection the next mirror is tried. The hashes are those of the
+members, not of the archive, so a proxy that repacks archives does no harm.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from ltrec.core.progress import Progress
 from ltrec.data.fetch.cache import Cache
 
 _BLOCK = 1 << 16
-_ARCHIVE_LIMIT = 1 << 28  # no archive of ours is near 256 MiB: a server that sends more sends something else
+_ARCHIVE_LIMIT = 1 << 28  # no archive here is near 256 MiB: a server that sends more is sending something else
 
 
 class MirrorError(Exception):
-    """This mirror did not give the file; the text says why. Never leaves the fetch folder."""
+    """A mirror did not deliver the file; the text says why. Never raised outside the fetch package."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """The wanted file inside a mirror's archive, with its exact size in bytes and its hex sha256."""
+    """A required file in a mirror's archive, with its exact size in bytes and its hex sha256."""
 
     path: str
     bytes: int
@@ -52,19 +52,19 @@ class Mirror(Protocol):
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """The files that this mirror holds; every mirror of a data set names them in one order."""
+        """The files of this mirror, in the same order for all mirrors of a data set."""
 
     def download(self, scratch: Path, on_progress: Progress) -> Path:
         """Download the archive into `scratch` and return its path.
 
         Raises:
-            MirrorError: when it cannot be had.
+            MirrorError: the download failed.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class HttpArchive:
-    """A zip archive at a URL, read with the standard library (which honours the usual proxy variables)."""
+    """A zip archive at a URL, read with the standard library (which respects the usual proxy variables)."""
 
     url: str
     members: tuple[Member, ...]
@@ -86,7 +86,7 @@ class HttpArchive:
                 while block := response.read(_BLOCK):
                     done += len(block)
                     if done > _ARCHIVE_LIMIT:
-                        raise MirrorError(f"more than {_ARCHIVE_LIMIT >> 20} MiB came")
+                        raise MirrorError(f"more than {_ARCHIVE_LIMIT >> 20} MiB were sent")
                     copy.write(block)
                     on_progress(self.name, done, total)
         except urllib.error.URLError as error:
@@ -98,15 +98,15 @@ class HttpArchive:
 
 @dataclass(frozen=True, slots=True)
 class PipWheel:
-    """A wheel of a package index, fetched by the user's own pip so that its mirrors, proxies and certificates are honoured.
+    """A wheel of a package index, downloaded with the user's pip so that its mirrors, proxies and certificates are used.
 
-    The wheel is only downloaded, never installed, and never built (`--only-binary`): no foreign code runs.
+    The wheel is only downloaded, never installed or built (`--only-binary`), so no foreign code runs.
     """
 
     requirement: str
     members: tuple[Member, ...]
     pip: tuple[str, ...] = (sys.executable, "-m", "pip")
-    timeout_s: float = 300.0  # for the whole download: pip has its own time-outs and retries inside
+    timeout_s: float = 300.0  # for the whole download: pip has its own time-outs and retries
 
     @property
     def name(self) -> str:
@@ -131,16 +131,16 @@ class PipWheel:
             raise MirrorError(str(error)) from error
         wheels = sorted(scratch.glob("*.whl"))
         if done.returncode or len(wheels) != 1:
-            raise MirrorError(_last_complaint(done.stderr) or f"pip ended with code {done.returncode} and {len(wheels)} wheels")
+            raise MirrorError(_last_error(done.stderr) or f"pip ended with code {done.returncode} and {len(wheels)} wheels")
         on_progress(self.name, wheels[0].stat().st_size, wheels[0].stat().st_size)
         return wheels[0]
 
 
 def obtain(mirrors: Sequence[Mirror], cache: Cache, on_progress: Progress) -> tuple[Mirror, tuple[bytes, ...]]:
-    """The members of the first mirror that gives them unharmed, and that mirror. Cached members come before any download.
+    """The first mirror that delivers its members undamaged, and the members. Cached members are used before any download.
 
     Raises:
-        MirrorError: when no mirror gave them; the text holds one reason per mirror.
+        MirrorError: no mirror delivered them; the text has a reason per mirror.
     """
     for mirror in mirrors:
         cached = [cache.read(member.sha256) for member in mirror.members]
@@ -170,20 +170,20 @@ def _download_members(mirror: Mirror, on_progress: Progress) -> tuple[bytes, ...
 
 
 def _read_member(archive: Path, member: Member) -> bytes:
-    """At most one byte more than expected is unpacked, so a hostile archive cannot fill the memory."""
+    """Read a member; at most one byte more than expected is unpacked, so a hostile archive cannot exhaust memory."""
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(member.path) as handle:
             content = handle.read(member.bytes + 1)
     except KeyError as error:
-        raise MirrorError(f"the archive holds no {member.path}") from error
+        raise MirrorError(f"the archive has no {member.path}") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise MirrorError(f"the archive is damaged ({error})") from error
     if len(content) != member.bytes or hashlib.sha256(content).hexdigest() != member.sha256:
-        raise MirrorError(f"{member.path} has the wrong hash: damaged on the way, or changed at the source")
+        raise MirrorError(f"{member.path} has the wrong hash: damaged in transit, or changed at the source")
     return content
 
 
-def _last_complaint(stderr: str) -> str:
+def _last_error(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     complaints = [line for line in lines if line.startswith("ERROR:")] or lines
     return complaints[-1].removeprefix("ERROR:").strip() if complaints else ""

@@ -1,4 +1,4 @@
-"""A public data set: where it can be downloaded, how its files are read, and the terms of its owners."""
+"""A public data set: where it is downloaded from, how its files are read, and the owners' terms."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Published:
     """One public data set.
 
     Attributes:
-        name: what the user types.
-        mirrors: places that hold it, tried in turn.
+        name: on the command line.
+        mirrors: tried in turn.
         read: the contents of a mirror's members by their paths -> tables by file name, the events among them; every mirror must
-            give the same tables.
+            yield the same tables.
         sha256: `table_digest` of each of them.
-        notice: the owners' terms, printed and written beside the events.
+        notice: the owners' terms, printed and written next to the events.
     """
 
     name: str
@@ -39,18 +39,18 @@ def fetch_published(dataset: Published, out: Path, cache: Cache, on_progress: Pr
     """Get the data set from the cache or a mirror and write it to `out`; returns the path of the events.
 
     Raises:
-        UserError: when no mirror gives it, or `out` cannot be written.
+        UserError: no mirror has it, or `out` cannot be written.
     """
     try:
         mirror, contents = obtain(dataset.mirrors, cache, on_progress)
     except MirrorError as error:
         raise UserError(
-            f"{dataset.name} could not be fetched and {cache.folder} holds no copy; tried {' '.join(str(error).split())}. "
-            "Without a network, 'ltrec fetch synthetic' makes a log to work with"
+            f"{dataset.name} could not be downloaded and {cache.folder} has no copy; tried {' '.join(str(error).split())}. "
+            "Without a network, 'ltrec fetch synthetic' generates a log to try things with"
         ) from error
     paths = [member.path for member in mirror.members]
     tables = dataset.read(dict(zip(paths, contents, strict=True)))
     assert {name: table_digest(table) for name, table in tables.items()} == dataset.sha256, (
-        f"{mirror.name}: right bytes, wrong table"
+        f"{mirror.name}: right bytes, but wrong table"
     )
     return write_log(tables, dataset.notice, out) / EVENTS

@@ -1,4 +1,4 @@
-"""A synthetic event log in which activity really is a confounder, so that methods for tail users have something to find.
+"""A synthetic event log in which activity is a confounder, so that methods for tail users can have an effect.
 
 **The model.** Users u = 1..N; items 1..M in C clusters of nearly equal size; a log of one year. q_u in (0, 1) is the user's
 activity quantile.
@@ -63,9 +63,9 @@ class SyntheticConfig:
     users: Annotated[int, Between(2, 100_000_000)] = 5_000
     """N, number of users."""
     items: Annotated[int, Between(10, 1_000_000)] = 1_000
-    """M, size of the catalogue; in a short log some items are never seen."""
+    """M, size of the catalogue; in a short log some items may not occur."""
     seed: Annotated[int, Between(0, INT64)] = 0
-    """Chooses the world (rings, popularity) and the behaviour in it."""
+    """Seed of the catalogue (rings, popularity) and of the users' behaviour."""
     events_per_user: Annotated[float, Between(3, 10_000)] = 12.0
     """Mean number of events of a user."""
     columns: Literal["none", "informative", "noise"] = "none"
@@ -77,7 +77,7 @@ class SyntheticConfig:
     """Items beside the catalogue that nobody met before the last event; they have columns."""
 
     def __post_init__(self) -> None:
-        """Refuse what the generator cannot make."""
+        """Check the combination of options."""
         check_fields(self)
         if self.new_items and self.columns == "none":
             raise ValueError(
@@ -101,7 +101,7 @@ def generate_log(config: SyntheticConfig) -> dict[str, pa.Table]:
     if columns is not None:
         columns.end_with_new_items(item_T, seconds_T, offset_N, length_N)
     order = np.argsort(seconds_T, kind="stable")  # rows of one user are already in true order
-    name_N = np.argsort(rng.random(config.users), kind="stable")  # the number of a user tells nothing about activity
+    name_N = np.argsort(rng.random(config.users), kind="stable")  # user numbers are independent of activity
     label_M, count = _numbered(catalogue.label_M, config)
     table = pa.table(
         [
@@ -118,7 +118,7 @@ def generate_log(config: SyntheticConfig) -> dict[str, pa.Table]:
 
 
 def generate(config: SyntheticConfig) -> pa.Table:
-    """The events alone."""
+    """The events only."""
     return generate_log(config)[EVENTS]
 
 
@@ -137,7 +137,7 @@ def _numbered(label_M: Ints, config: SyntheticConfig) -> tuple[Ints, int]:
 
 
 def describe(config: SyntheticConfig) -> str:
-    """The notice of a generated log: its recipe."""
+    """The notice of a generated log, with the command that generates it."""
     options = f"--users {config.users} --items {config.items} --seed {config.seed} --events-per-user {config.events_per_user:g}"
     if config.columns != "none":
         options += f" --columns {config.columns} --category-share {config.category_share:g} --new-items {config.new_items}"
@@ -156,7 +156,7 @@ def _labels(prefix: str, number_T: Ints, count: int) -> pa.DictionaryArray:
 
 
 def _activity(users: int, mean: float) -> tuple[Floats, Ints]:
-    """Activity quantile and number of events of every user, most active first; no randomness is in them."""
+    """Activity quantile and number of events of every user, most active first; not random."""
     quantile_N = (np.arange(users)[::-1] + 0.5) / users
     low, high = 0.1, mean  # the smallest activity whose log has the wanted mean, by bisection: the mean grows with it
     for _ in range(40):

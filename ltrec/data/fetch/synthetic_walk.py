@@ -1,6 +1,6 @@
-"""The items of a synthetic log: a catalogue with two orders of things, and a walk of all users through it.
+"""The items of a synthetic log: a catalogue with two orders of its items, and a walk of all users through it.
 
-The generative model is told in `synthetic.py` (2-4). Letters: N users (most active first), T events, M items, C clusters,
+The generative model is described in `synthetic.py` (2-4). Letters: N users (most active first), T events, M items, C clusters,
 E periods, R = 2 regimes (0 tail, 1 head).
 """
 
@@ -26,20 +26,20 @@ _PERIODS = 24
 
 @dataclass(frozen=True, slots=True)
 class SyntheticCatalogue:
-    """Items 0..M-1 lie cluster by cluster."""
+    """Items 0..M-1, ordered by cluster."""
 
     first_C: Ints  # first item of each cluster
     size_C: Ints
     cluster_M: Ints
     ring_RM: Ints  # items in ring order, cluster by cluster
-    place_RM: Ints  # where an item stands in ring_RM
-    popular_RC: Floats  # running sums of cluster popularity
-    weight_EM: Floats  # running sums of item weights, through all items of period 0, then of period 1, ...: never decreasing
+    place_RM: Ints  # position of an item in ring_RM
+    popular_RC: Floats  # cumulative cluster popularity
+    weight_EM: Floats  # cumulative item weights over all items of period 0, then of period 1, ...
     label_M: Ints  # the item's public number
 
 
 def make_catalogue(items: int, rng: np.random.Generator) -> SyntheticCatalogue:
-    """A random world of `items` items."""
+    """A random catalogue of `items` items."""
     clusters = max(2, min(64, round(items**0.5 / 2)))
     cluster_M = np.arange(items) * clusters // items
     size_C = np.bincount(cluster_M, minlength=clusters)
@@ -73,7 +73,7 @@ def walk(
 ) -> Ints:
     """Items of all events [T], user by user, given each user's activity quantile, number of events and first event.
 
-    All users walk at once, one position after the other; they are sorted by length, so those still going are a prefix.
+    All users are advanced together, position by position; they are sorted by length, so those with events left are a prefix.
     """
     head_N = head_share(quantile_N)
     period_T = np.minimum((time_T * _PERIODS).astype(np.int64), _PERIODS - 1)
@@ -96,13 +96,13 @@ def walk(
 
 
 def head_share(quantile_N: Floats) -> Floats:
-    """h(q): how often a user of that activity acts in the head's regime."""
+    """h(q): the probability that a user with this activity acts in the head's regime."""
     share_N: Floats = 1.0 / (1.0 + np.exp(-12.0 * (quantile_N - 0.7)))
     return share_N
 
 
 def _follow(catalogue: SyntheticCatalogue, item_N: Ints, regime_N: Ints, rng: np.random.Generator) -> Ints:
-    """One to four places on, along the regime's ring through the item's cluster."""
+    """The item one to four positions further on the regime's ring of the item's cluster."""
     cluster_N = catalogue.cluster_M[item_N]
     step_N = 1 + np.searchsorted(_STEP_SHARES[:-1], rng.random(len(item_N)), side="right")
     first_N = catalogue.first_C[cluster_N]
@@ -124,7 +124,7 @@ def _popular_cluster(catalogue: SyntheticCatalogue, regime_N: Ints, rng: np.rand
 
 
 def _draw_item(catalogue: SyntheticCatalogue, cluster_N: Ints, period_N: Ints, rng: np.random.Generator) -> Ints:
-    """An item of the cluster by its weight in the period: one search in the running sums of all periods."""
+    """A random item of the cluster by the weights of the period: one search in the cumulative weights of all periods."""
     running = catalogue.weight_EM.ravel()
     first_N = period_N * len(catalogue.cluster_M) + catalogue.first_C[cluster_N]
     last_N = first_N + catalogue.size_C[cluster_N] - 1

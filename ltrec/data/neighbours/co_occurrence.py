@@ -1,9 +1,10 @@
-"""Co-occurrence: which items the same users have, whatever the order. Item-based nearest neighbours by cosine (Sarwar et al., WWW
-2001; Deshpande & Karypis, TOIS 2004), on the sets of users:
+"""Co-occurrence: which items are consumed by the same users, in any order. Item-based nearest neighbours by cosine (Sarwar et al.,
+WWW 2001; Deshpande & Karypis, TOIS 2004), on the sets of users:
 
     similarity(i, j) = |U_i and U_j| / sqrt(|U_i| |U_j|)
 
-U_i being the users with i among their last training events. Only the last ones, for a user of n items brings n^2 pairs.
+where U_i are the users with i among their last training events. Only the last ones count, because a user with n items gives n^2
+pairs.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from ltrec.data.neighbours.transitions import Pairs
 
 
 class CoOccurrence:
-    """Pairs of different items of one user, each worth 1; and the cosine of their sums.
+    """Pairs of different items of a user, each counted as 1, and the cosine computed from their sums.
 
     Args:
         config: what is counted.
         num_items: V.
     """
 
-    least_events = 1  # of a user who has a say
+    least_events = 1  # users with fewer are left out
 
     def __init__(self, config: CoOccurrenceConfig, num_items: int) -> None:
         self._last = config.last
         self._users = np.zeros(num_items + 1, np.int64)
 
     def pairs(self, events: UserEvents) -> Iterator[Pairs]:
-        """Pairs in portions of at most E, both ways."""
+        """Pairs in both directions, in portions of at most E."""
         row, item = self._sets(events)
         np.add.at(self._users, item, 1)
         early = np.arange(item.size)
@@ -49,11 +50,11 @@ class CoOccurrence:
             yield item[early + distance], item[early], one
 
     def weights(self, item: I64, neighbour: I64, total: I64) -> npt.NDArray[np.float32]:
-        """The cosine of pairs that `total` users have, when all pairs have been seen."""
+        """The cosine of pairs that `total` users have; call it after all pairs have been counted."""
         return np.asarray(total / np.sqrt(self._users[item].astype(np.float64) * self._users[neighbour]), np.float32)
 
     def _sets(self, events: UserEvents) -> tuple[I64, I64]:
-        """Users by number and their distinct items, both ascending."""
+        """User numbers and distinct items of each, both sorted."""
         lengths = np.minimum(np.diff(events.offsets), self._last)
         items = events.items[ragged(events.offsets[1:] - lengths, lengths)]
         row = np.repeat(np.arange(lengths.size), lengths)

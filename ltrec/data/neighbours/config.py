@@ -1,5 +1,5 @@
-"""How neighbours are counted: by transitions, or by common users. The defaults of transitions were
-chosen on one log's validation split and are kept for all."""
+"""How neighbours are counted: by transitions, or by common users. The defaults for transitions were chosen on the validation split
+of one log."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ class NeighboursConfig:
     """Options of counting.
 
         F[i, j] = sum over users and gaps g of gap_decay^(g-1), where j follows i by g <= max_gap events
-        M       = F + backward_share F^T, without its diagonal
-        weight  = M[i, j] / (rowsum_i^row_power colsum_j^column_power), the sums being those of M
+        M       = F + backward_share F^T, without the diagonal
+        weight  = M[i, j] / (rowsum_i^row_power colsum_j^column_power), with the sums of M
 
     Raises:
         ValueError: a value out of range.
     """
 
     max_gap: Annotated[int, Between(1, 200)] = 20
-    """Events apart at most, 1 = the next one only."""
+    """Largest gap in events; 1 = only the next event."""
 
     gap_decay: Annotated[float, SHARE] = 0.8
-    """Factor on the weight of a pair for every event further apart."""
+    """Factor on the weight of a pair for every further event of gap."""
 
     backward_share: Annotated[float, SHARE] = 0.5
-    """Weight of a pair in the other direction: 0 = only later items are neighbours, 1 = order does not matter."""
+    """Weight of a pair in the reverse direction: 0 = only later items are neighbours, 1 = order does not matter."""
 
     row_power: Annotated[float, SHARE] = 0.5
-    """Exponent of the item's own sum: 0 = popular items count for more, 1 = every item counts alike."""
+    """Exponent of the item's own sum: 0 = popular items have larger weights, 1 = all items have the same total weight."""
 
     column_power: Annotated[float, SHARE] = 0.15
-    """Exponent of the neighbour's sum: the higher, the rarer the neighbours."""
+    """Exponent of the neighbour's sum: the higher it is, the rarer the neighbours are."""
 
     neighbours: Annotated[int, Between(1, 1000)] = 20
-    """Kept per item, those of the largest weight."""
+    """Number of neighbours kept per item, those with the largest weights."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -76,10 +76,10 @@ class CoOccurrenceConfig:
     """
 
     last: Annotated[int, Between(2, 1000)] = 50
-    """How many of a user's training events are counted, the last ones."""
+    """How many of the last training events of a user are counted."""
 
     neighbours: Annotated[int, Between(1, 1000)] = 100
-    """Kept per item, those of the largest cosine."""
+    """Number of neighbours kept per item, those with the largest cosine."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -1,4 +1,4 @@
-"""Shards -> neighbours: one pass over the stored training events only."""
+"""Shards -> neighbours, in one pass over the stored training events."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def count_neighbours(
     spill: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Neighbours:
-    """Count the neighbours of every item in the training events of everybody that training may learn from.
+    """Count the neighbours of every item in the training events of all users.
 
-    The result is a pure function of the data and the options, whatever the machine has to offer.
+    The result is a pure function of the data and the options; it does not depend on the machine.
 
     Args:
         folder: the prepared data set.
         manifest: its manifest.
         config: what is counted; None = transitions, with the defaults.
-        check: `hash` or `size`, how a shard is checked when it is first opened.
-        rows: pairs held in memory; the sums of more go to disk (see `sums.py` for how much of both).
-        spill: a folder on that disk, where nothing is left; None = the system's temporary folder.
-        on_progress: hears blocks read and blocks in all.
+        check: `hash` or `size`, how a shard is verified when it is first opened.
+        rows: number of pairs held in memory; sums of more pairs are spilled to disk (`sums.py` says how much of both is used).
+        spill: a folder for that, in which no files remain; None = the system's temporary folder.
+        on_progress: called with the number of blocks read and of all blocks.
 
     Raises:
         UserError: a shard is missing or damaged.
@@ -66,6 +66,6 @@ def _counting(config: Config, num_items: int) -> Transitions | CoOccurrence:
 
 
 def made_of(manifest: Manifest, config: Config | ContentConfig) -> dict[str, Any]:
-    """What identifies the neighbours of these data and options, as JSON."""
+    """What identifies neighbours: the data set and the options, as JSON."""
     options = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
     return {"data": manifest.digest, **options}

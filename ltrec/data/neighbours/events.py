@@ -1,4 +1,4 @@
-"""The stored training events, a portion of users at a time: all that counting reads."""
+"""The stored training events, in portions of users; counting reads nothing else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class UserEvents:
     user_key: I64
 
     def rows(self, low: int, high: int) -> UserEvents:
-        """Those of the users low:high."""
+        """The events of users low:high."""
         first, last = self.offsets[low], self.offsets[high]
         offsets = self.offsets[low : high + 1] - first
         return UserEvents(self.items[first:last], self.times[first:last], offsets, self.user_key[low:high])
@@ -39,14 +39,14 @@ class UserEvents:
 def training_events(
     folder: Path, manifest: Manifest, least: int, check: str = "hash", on_progress: Callable[[int, int], None] = lambda *_: None
 ) -> Iterator[UserEvents]:
-    """Portions of users, of about 2^18 events or of one user.
+    """Portions of users, each with about 2^18 events, or a single user with more.
 
     Args:
         folder: the prepared data set.
         manifest: its manifest.
-        least: 2 = whoever brings a pair of events, 1 = also those with a single training event (and a few with none).
-        check: `hash` or `size`, how a shard is checked when it is first opened.
-        on_progress: hears blocks done with and blocks in all.
+        least: 2 = users with at least two training events, 1 = also those with a single one (and a few with none).
+        check: `hash` or `size`, how a shard is verified when it is first opened.
+        on_progress: called with the number of blocks read and of all blocks.
 
     Raises:
         UserError: a shard is missing or damaged.
@@ -71,7 +71,7 @@ def _decoded(table: pa.Table) -> UserEvents:
 
 
 def _fault(table: pa.Table, manifest: Manifest, trainable: bool) -> str:
-    """What is invalid about a block; empty when nothing is."""
+    """What is wrong with a block; empty if nothing is."""
     (items, offsets), (_, times_offsets) = list_column(table, c.ITEMS), list_column(table, c.TIMES)
     lengths = int_column(table, c.TRAIN_EVENTS)
     if items.size and not (items.min() >= 1 and items.max() <= manifest.vocab.items):
@@ -79,7 +79,7 @@ def _fault(table: pa.Table, manifest: Manifest, trainable: bool) -> str:
     if (lengths < 2 * trainable).any() or (lengths > np.diff(offsets)).any():
         return f"train_events below {2 * trainable} or beyond the end of items"
     if not np.array_equal(offsets, times_offsets):
-        return "as many times as items are expected"
+        return "the numbers of times and of items differ"
     return ""
 
 

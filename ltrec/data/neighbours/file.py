@@ -1,9 +1,9 @@
-"""Neighbours on disk: one sealed Parquet file, a row per pair that any reader of Parquet understands.
+"""Neighbours on disk: an ordinary Parquet file with a row per pair and a digest of its bytes.
 
-    item int32, neighbour int32, weight float32        by item, then falling weight
+    item int32, neighbour int32, weight float32        by item, then descending weight
 
-Its metadata say what the neighbours were counted from and how, and how many items there are. It is whole or absent, and no bit of
-it flips unseen; what is in it need not be believed for that, and is checked.
+Its metadata say what the neighbours were counted from and how, and how many items there are. The file is written atomically, and
+any flipped bit is detected. The contents are checked as well, because a correct digest does not make them valid.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ROWS = 1 << 17
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What the metadata say: V, N, and `Neighbours.made_of`."""
+    """The metadata: V, N, and `Neighbours.made_of`."""
 
     items: Annotated[int, Between(0, INT32)]
     neighbours: Annotated[int, Between(1, 1000)]
@@ -69,8 +69,8 @@ def read_neighbours(path: Path, made_of: dict[str, Any] | None = None) -> Neighb
     """Read and check a file.
 
     Args:
-        path: of the file.
-        made_of: what the neighbours must have been counted from and how (`count.made_of`); None = anything.
+        path: the file.
+        made_of: the required data and options (`count.made_of`); None = any.
 
     Raises:
         UserError: the file is missing, damaged, or of other data or options.
@@ -108,7 +108,7 @@ def _filled(file: pq.ParquetFile, header: _Header) -> Neighbours:
         if (np.minimum(item, neighbour) < 1).any() or (np.maximum(item, neighbour) > header.items).any():
             raise ValueError(f"an item outside 1..{header.items}")
         if (np.diff(item) < 0).any() or not ((weight > 0) & np.isfinite(weight)).all():
-            raise ValueError("items out of order, or a weight that is none")
+            raise ValueError("items out of order, or an invalid weight")
         place = _places(item.astype(np.int64), used)
         if (place >= header.neighbours).any():
             raise ValueError(f"an item with more than {header.neighbours} neighbours")
@@ -117,7 +117,7 @@ def _filled(file: pq.ParquetFile, header: _Header) -> Neighbours:
 
 
 def _places(item: I64, used: I64) -> I64:
-    """The place of every row among those of its item; `used` [V+1] counts the rows of items so far."""
+    """The index of every row among the rows of its item; `used` [V+1] counts earlier rows of each item."""
     first = np.flatnonzero(np.diff(item, prepend=-1))
     lengths = np.diff(first, append=item.size)
     places: I64 = np.arange(item.size) - np.repeat(first - used[item[first]], lengths)

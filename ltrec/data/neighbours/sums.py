@@ -1,13 +1,13 @@
-"""Pairs -> their sums, in bounded memory. Whole numbers are added, so the result depends neither on the order in which pairs come
-nor on what is written to disk meanwhile.
+"""Pairs -> their sums, in bounded memory. The weights are integers, so the result depends neither on the order of the pairs nor on
+what is spilled to disk.
 
-Pairs are collected, and now and then sorted and added up. When even their sums are many they are put aside as a *run*: sorted, in a
-Parquet file without a name, of which nothing is left when the process dies. Many runs are merged into one. In the end ranges of
-items are read from all runs side by side, each run once and in order.
+Pairs are collected, and from time to time sorted and summed. If there are too many sums, they are spilled as a *run*: sorted, in an
+unnamed Parquet file, which disappears with the process. Many runs are merged into one. At the end, ranges of items are read from
+all runs in parallel, each run once and in order.
 
     memory    about 72 bytes x (rows + the sums of one item, at most V) + 16 bytes x V + 1 MB x runs (MOST_RUNS at most)
-    disk      3 bytes a pair on a Zipf log, 16 at most, and twice that while runs are merged;
-              pairs <= 2 x events x max_gap without ties, of which a few times as many are in reach
+    disk      3 bytes per pair on a Zipf log, at most 16, and twice that while runs are merged;
+              pairs <= 2 x events x max_gap without ties; a few times as many with them
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _KEY, _SUM = "key", "sum"
 _SCHEMA = pa.schema([pa.field(name, pa.int64(), nullable=False) for name in (_KEY, _SUM)])
 
 Sums = tuple[I64, I64]
-"""Keys, distinct and ascending, and the sum of each."""
+"""Distinct sorted keys, and the sum of each."""
 
 
 class PairSums:
-    """Sums of weights by (item, neighbour); to be closed.
+    """Sums of weights by (item, neighbour); use it as a context manager.
 
     Args:
         num_items: V; ids are 1..V.
-        folder: on whose disk runs are put; None = the system's temporary folder.
-        rows: pairs that are held in memory.
+        folder: where runs are spilled; None = the system's temporary folder.
+        rows: number of pairs held in memory.
     """
 
     def __init__(self, num_items: int, folder: Path | None = None, rows: int = ROWS) -> None:
@@ -70,13 +70,13 @@ class PairSums:
         if self._count >= self._rows:
             self._add_up()
             if self._count > self._rows // 2:
-                self._put_aside()
+                self._spill()
 
     def portions(self) -> Iterator[tuple[I64, I64, I64]]:
-        """Item, neighbour and sum of every pair that occurred, by item, then neighbour; a portion has all pairs of its items."""
+        """Item, neighbour and sum of every pair, sorted by item, then neighbour; a portion has all pairs of its items."""
         self._add_up()
         if self._runs:
-            self._put_aside()
+            self._spill()
         for key, total in self._merged() if self._runs else self._held:
             yield key // self._width, key % self._width, total
 
@@ -84,7 +84,7 @@ class PairSums:
         self._held = [added(self._held)]
         self._count = self._held[0][0].size
 
-    def _put_aside(self) -> None:
+    def _spill(self) -> None:
         if not self._runs:
             self._per_item = np.zeros(self._width, np.int64)
         np.add.at(self._per_item, self._held[0][0] // self._width, 1)
@@ -97,7 +97,7 @@ class PairSums:
             self._runs = [merged]
 
     def _written(self, parts: Iterator[Sums]) -> IO[bytes]:
-        """A run of sums that come in order."""
+        """Write sorted sums to a run."""
         run: IO[bytes] = self._files.enter_context(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 (closed with the stack)
         options = {"use_dictionary": [_SUM], "column_encoding": {_KEY: "DELTA_BINARY_PACKED"}, "write_statistics": False}
         with pq.ParquetWriter(run, _SCHEMA, compression="zstd", **options) as writer:
@@ -106,7 +106,7 @@ class PairSums:
         return run
 
     def _merged(self) -> Iterator[Sums]:
-        """The sums over all runs, for about `rows` pairs of them at a time or those of a single item."""
+        """The sums over all runs, about `rows` pairs at a time, or those of a single item."""
         readers = [_Run(run) for run in self._runs]
         for border in self._borders():
             found: list[Sums] = []
@@ -117,7 +117,7 @@ class PairSums:
             yield added(found)
 
     def _borders(self) -> Iterator[int]:
-        """The items where ranges end."""
+        """The items at which ranges end."""
         below = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._per_item)])
         low = 0
         while low < self._width:
@@ -127,7 +127,7 @@ class PairSums:
 
 
 class _Run:
-    """A run that is read once, in order."""
+    """Reads a run once, in order."""
 
     def __init__(self, file: IO[bytes]) -> None:
         file.seek(0)
@@ -135,7 +135,7 @@ class _Run:
         self._rest: Sums = (np.zeros(0, np.int64),) * 2
 
     def until(self, limit: int) -> Iterator[Sums]:
-        """What comes before the key `limit` and has not been read yet."""
+        """The unread part with keys below `limit`."""
         while True:
             key, total = self._rest
             cut = int(np.searchsorted(key, limit))
@@ -148,7 +148,7 @@ class _Run:
 
 
 def added(parts: list[Sums]) -> Sums:
-    """The sums of all parts, whose keys may be in any order and repeat."""
+    """The sums over all parts; keys may be in any order and repeat."""
     nothing = np.zeros(0, np.int64)
     key = np.concatenate([nothing, *(key for key, _ in parts)])
     weight = np.concatenate([nothing, *(weight for _, weight in parts)])

@@ -20,10 +20,10 @@ class Neighbours:
     """The N neighbours of each item.
 
     Attributes:
-        item_VN: int32 [V+1, N], neighbours of every item by falling weight (equal ones: the lower id first); 0 = none. Row 0 is
-            that of no item and empty.
-        weight_VN: float32 [V+1, N], their weights, above 0; 0 where there is none.
-        made_of: what they were counted from and how: the data's digest and the options.
+        item_VN: int32 [V+1, N], neighbours of every item by descending weight (equal weights: the lower id first); 0 = none. Row 0
+            is for padding, and empty.
+        weight_VN: float32 [V+1, N], their weights, above 0; 0 = no neighbour.
+        made_of: what they were counted from and how: the data set's digest and the options.
     """
 
     item_VN: Tensor
@@ -37,12 +37,12 @@ class Neighbours:
 
     @property
     def digest(self) -> str:
-        """Hex sha256 of what they are and what they were made of."""
+        """Hex sha256 of the neighbours and of `made_of`."""
         digest = hashlib.sha256(canonical_json(self.made_of).encode())
         for tensor in (self.item_VN, self.weight_VN):
             digest.update(tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()
 
     def to(self, device: torch.device | str) -> Neighbours:
-        """A copy whose tensors live on `device`."""
+        """A copy with its tensors on `device`."""
         return Neighbours(self.item_VN.to(device), self.weight_VN.to(device), self.made_of)

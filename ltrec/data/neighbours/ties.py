@@ -1,18 +1,18 @@
-"""Pairs of events whose order is not known: what is their expected weight?
+"""Expected weights of pairs of events whose order is unknown.
 
-Events of one user at one time form a *tie*; a single event is a tie of size 1. With every order of a tie equally likely, a pair
-counts by the expectation over the orders of w(g) = decay^(g-1) [g <= max_gap]:
+Events of a user with the same time form a *tie*; a single event is a tie of size 1. With all orders of a tie equally likely, the
+weight of a pair is the expectation over the orders of w(g) = decay^(g-1) [g <= max_gap]:
 
     inside a tie of a events        one event comes g places before the other with probability (a - g) / (a (a - 1))
     x in a tie of a, y in a later   r events of the first tie come after x, s of the second before y, each of them uniform over
     tie of b, c events between      0..a-1 and 0..b-1, and independent: g = 1 + r + c + s
 
-so the weight of a pair depends on a, or on a, b and c, alone: nothing that the order of rows could change. Without ties it is w(g).
+so the weight of a pair depends only on a, or on a, b and c, and not on the order of rows. Without ties it is w(g).
 
-Ties of more than `LARGEST_TIE` events would take a^2 pairs; they are put into one order instead, drawn by a hash of user and item.
-That is unbiased, does not look at the order of rows either, and bounds the partners of an event.
+Ties of more than `LARGEST_TIE` events would need a^2 pairs; their events are put into one order instead, by a hash of user and
+item. That is unbiased, also independent of the order of rows, and bounds the number of partners of an event.
 
-Weights are whole multiples of 2^-28, so that sums of them are exact in any order; a float64 holds each of them.
+Weights are integer multiples of 2^-28, so that sums are exact in any order; a float64 represents each weight exactly.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.floating]
 
 LARGEST_TIE = 32
 ONE = 1 << 28
-"""The weight 1. Sums stay below 2^63 up to four billion events of one item."""
+"""The weight 1, in these units. Sums stay below 2^63 for up to four billion events of one item."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class TieWeights:
     """Expected weights in units of 1 / ONE.
 
     Attributes:
-        inside_A: int64 [A+1], of an ordered pair in a tie of a events.
-        across_ABC: int64 [A+1, A+1, max_gap], of a pair in ties of a and b events with c events between them.
+        inside_A: int64 [A+1], weight of an ordered pair inside a tie of a events.
+        across_ABC: int64 [A+1, A+1, max_gap], weight of a pair from ties of a and b events with c events between them.
     """
 
     inside_A: I64
@@ -47,9 +47,9 @@ class TieWeights:
         """Tables for ties of up to `LARGEST_TIE` events.
 
         Args:
-            decay: per event of the gap.
-            max_gap: the largest gap that counts.
-            share: multiplies every weight.
+            decay: factor per further event of gap.
+            max_gap: the largest gap that is counted.
+            share: factor on every weight.
         """
         gap_weight = np.zeros(max_gap + 2 * LARGEST_TIE)
         gap_weight[:max_gap] = np.cumprod([1.0, *[decay] * (max_gap - 1)])
@@ -58,20 +58,20 @@ class TieWeights:
 
 
 def _inside(gap_weight: Floats) -> Floats:
-    """By events of the tie: the sum over gaps g of the chance (a - g) / (a (a - 1)), if positive, times the weight of g."""
+    """By size a of the tie: the sum over gaps g of the probability (a - g) / (a (a - 1)), if positive, times the weight of g."""
     size, gap = np.arange(LARGEST_TIE + 1), np.arange(1, LARGEST_TIE + 1)
     chance = np.maximum(size[:, None] - gap, 0) / np.maximum(size * (size - 1), 1)[:, None]
-    total: Floats = np.cumsum(chance * gap_weight[:LARGEST_TIE], axis=1)[:, -1]  # one after the other, on every machine
+    total: Floats = np.cumsum(chance * gap_weight[:LARGEST_TIE], axis=1)[:, -1]  # sequential, so the same on every machine
     return total
 
 
 def _across(gap_weight: Floats) -> Floats:
-    """By events of both ties and between them: the weights of the gaps 1 + c + r + s, averaged over r, then over s."""
+    """By sizes of both ties and events between them: the weights of gaps 1 + c + r + s, averaged over r, then over s."""
     return _averages(_averages(gap_weight[None])[0]).swapaxes(0, 1)
 
 
 def _averages(values: Floats) -> Floats:
-    """Of rows [R, L]: the mean of the n values that begin at each place, for n = 0 .. A (0 for 0) [R, A+1, L-A]."""
+    """For rows [R, L]: the mean of the n values from each position on, for n = 0 .. A (0 for n = 0), [R, A+1, L-A]."""
     lengths, places = np.arange(LARGEST_TIE + 1)[:, None], np.arange(values.shape[1] - LARGEST_TIE)
     sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
     return np.asarray((sums[:, places + lengths] - sums[:, places][:, None]) / np.maximum(lengths, 1))

@@ -1,7 +1,7 @@
-"""Transitions: which items follow which, tie by tie. No Python loop over users.
+"""Transitions: which items follow which. Vectorised, without a loop over users.
 
 Event e of the flat array belongs to the tie [first[e], last[e]) and to the user whose events end at end[e]. Partners of e are
-visited by their distance q - e = 1, 2, ...: as soon as one is out of reach all later ones are.
+visited by their distance q - e = 1, 2, ...; once a partner is too far away, so are all later ones.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from ltrec.data.neighbours.config import NeighboursConfig
 from ltrec.data.neighbours.events import UserEvents
 from ltrec.data.neighbours.ties import I64, LARGEST_TIE, ONE, TieWeights
 
-_ORDER = 0x54494553  # keeps these hashes apart from those of other purposes
+_ORDER = 0x54494553  # distinguishes these hashes from those for other purposes
 
 Pairs = tuple[I64, I64, I64]
-"""Items, their neighbours, and what each pair counts, in whole units."""
+"""Items, their neighbours, and the weight of each pair as an integer."""
 
 
 class Transitions:
-    """The terms of M = F + backward_share F^T (`NeighboursConfig`), in units of `ties.ONE`; and what their sums weigh.
+    """The terms of M = F + backward_share F^T (`NeighboursConfig`), in units of 1 / `ties.ONE`, and the weights of their sums.
 
     Args:
         config: what is counted.
         num_items: V.
     """
 
-    least_events = 2  # of a user who has a say
+    least_events = 2  # users with fewer are left out
 
     def __init__(self, config: NeighboursConfig, num_items: int) -> None:
         self._config = config
@@ -39,19 +39,19 @@ class Transitions:
         self._row_sum, self._column_sum = (np.zeros(num_items + 1, np.int64) for _ in range(2))
 
     def pairs(self, events: UserEvents) -> Iterator[Pairs]:
-        """Pairs of different items, in portions of at most E; none of weight 0."""
+        """Pairs of different items, in portions of at most E, without weights of 0."""
         for early, late, ahead, back in self._both_ways(events):
             yield from self._counted(early, late, ahead)
             yield from self._counted(late, early, back)
 
     def weights(self, item: I64, neighbour: I64, total: I64) -> npt.NDArray[np.float32]:
-        """What pairs weigh whose terms sum up to `total`, when all pairs have been seen."""
+        """The weights of pairs whose terms sum to `total`; call it after all pairs have been counted."""
         rows = (self._row_sum[item] / ONE) ** self._config.row_power
         columns = (self._column_sum[neighbour] / ONE) ** self._config.column_power
         return np.asarray(total / ONE / (rows * columns), np.float32)
 
     def _both_ways(self, events: UserEvents) -> Iterator[tuple[I64, I64, I64, I64]]:
-        """Items of an earlier and a later event, and what the one is to the other and the other to the one."""
+        """Items of an earlier and a later event, and the weights of the pair in both directions."""
         items, first, last = _ordered(events)
         size = last - first
         early = np.arange(items.size)
@@ -82,7 +82,7 @@ class Transitions:
 
 
 def _ordered(events: UserEvents) -> tuple[I64, I64, I64]:
-    """Items, and where the tie of each begins and ends; large ties are put into a random order, after which there are none."""
+    """Items, and where the tie of each begins and ends; large ties are put into a random order and are then no ties."""
     items, times, offsets = events.items, events.times, events.offsets
     row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     begins = np.ones(items.size, bool)
@@ -100,6 +100,6 @@ def _ordered(events: UserEvents) -> tuple[I64, I64, I64]:
 
 
 def _shuffled(items: I64, tie: I64, user_key: I64) -> I64:
-    """The items of every tie in the order of a hash of user and item, whatever their order was."""
+    """The items of every tie, sorted by a hash of user and item."""
     chance = mix_array(_ORDER, mix_array(0, user_key) ^ items.astype(np.uint64))
     return items[np.lexsort((items, chance, tie))]

@@ -1,1 +1,1 @@
-"""Re-check a prepared data set from its bytes: files, rows, distances."""
+"""Verifies a prepared data set from its bytes: files, rows, distances."""

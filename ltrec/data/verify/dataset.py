@@ -1,12 +1,12 @@
-"""Re-check a prepared data set from its bytes: nothing is trusted but the manifest, which carries its own digest.
+"""Verifies a prepared data set from its bytes. Only the manifest is trusted, because it contains its own digest.
 
 files      every file the manifest names is there, whole, and no other lies among them (see verify_files)
 vocabulary ids 1..V by falling count, no item twice
 columns    words in order, every item in its row, values that their kinds allow (see verify_columns)
 shards     schema, row group sizes, page checksums, every row (see verify_rows)
 users      no key twice in the whole data set, every key the hash of its id
-reach      users in order, distances that there are, counted as the manifest says (see verify_reach)
-totals     shards, strata, summary and training counts add up to what the manifest says
+reach      users in order, valid distances, counts as in the manifest (reach.py)
+totals     shards, strata, summary and training counts agree with the manifest
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def verify(folder: Path, on_progress: Progress = silent) -> Manifest:
     """Check everything and return the manifest.
 
     Raises:
-        UserError: at the first fault, naming the file (and the row group).
+        UserError: at the first fault; names the file (and the row group).
     """
     manifest = Manifest.load(folder)
     check_files(folder, manifest, on_progress)
@@ -70,7 +70,7 @@ def _check_vocabulary(folder: Path, manifest: Manifest) -> npt.NDArray[np.int64]
     if len(ids) != manifest.vocab.items or (ids != np.arange(1, len(ids) + 1)).any():
         raise UserError(f"{path}: item ids are not 1..{manifest.vocab.items}")
     if (np.diff(counts) > 0).any() or (counts < 0).any():
-        raise UserError(f"{path}: items are not ordered by falling training count")
+        raise UserError(f"{path}: items are not ordered by descending training count")
     if len(table[c.ITEM_ID].unique()) != len(ids):
         raise UserError(f"{path}: an item id occurs twice")
     return np.concatenate([[0], counts])
@@ -103,13 +103,13 @@ def _check_shard(path: Path, shard: Shard, manifest: Manifest, columns: ColumnCh
 
 
 def _check_users(folder: Path, manifest: Manifest) -> None:
-    """Keys are unique over all shards and are the hashes of the ids; DuckDB, because keys may not fit into memory."""
+    """Check that keys are unique over all shards and are the hashes of the ids; with DuckDB, because keys may not fit in memory."""
     shards = ds.dataset([str(folder / shard.path) for shard in manifest.shards], schema=SHARD_SCHEMA, format="parquet")
     with (
         tempfile.TemporaryDirectory() as spill,
         duckdb.connect(config={"memory_limit": "1GB", "temp_directory": spill}) as connection,
     ):
-        connection.register("shards", shards)  # not read_parquet, to which a path may be a pattern, or name a column
+        connection.register("shards", shards)  # not read_parquet, which treats paths as patterns and as columns
         number = f"md5_number_lower({c.USER_ID})::HUGEINT"
         (row,) = connection.execute(
             f"""SELECT count(*), count(*) FILTER (WHERE {number} - (CASE WHEN {number} >= {1 << 63} THEN {1 << 64} ELSE 0 END)

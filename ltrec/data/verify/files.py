@@ -1,4 +1,4 @@
-"""Every file that a manifest names is there, whole (size, sha256), and no other lies among them."""
+"""Checks that every file of a manifest is there with its size and sha256, and that there are no other files among them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def check_files(folder: Path, manifest: Manifest, on_progress: Progress) -> None
     """Read every file and compare it with the manifest.
 
     Raises:
-        UserError: at the first fault, naming the file.
+        UserError: at the first fault; names the file.
     """
     named = manifest.files()
     done, total = 0, sum(size for size, _ in named.values())
@@ -33,7 +33,7 @@ def check_files(folder: Path, manifest: Manifest, on_progress: Progress) -> None
 
 
 def _refuse_others(folder: Path, named: dict[str, tuple[int, str]]) -> None:
-    """A data set that is being written or replaced, or was when its process was killed, may have files beside this one's."""
+    """Refuse files that the manifest does not name: they may be left over from a data set that was being written or replaced."""
     tolerated = {path for own in (OWN_FILES if (folder / WORK).exists() else [OVER_BUDGET]) for path in folder.glob(own)}
     for inner in ("vocab", "items", "columns", "reach", "_rejects", "stratum=*"):
         for path in sorted(folder.glob(f"{inner}/**/*")):

@@ -1,4 +1,4 @@
-"""What must hold for the file of distances: users in order, valid distances, and the counts that the manifest states."""
+"""Checks of the file of distances: users in order, valid distances, and counts as in the manifest."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ltrec.data.reach import KNOWN, OF_SPLIT, UNKNOWN, read_reach_file
 
 
 def check_reach(folder: Path, manifest: Manifest) -> None:
-    """Check the file, where the data set has one.
+    """Check the file, if the data set has one.
 
     Raises:
-        UserError: at the first fault, naming the file.
+        UserError: at the first fault; names the file.
     """
     if (said := manifest.summary.get("reach")) is None:
         return
@@ -25,7 +25,7 @@ def check_reach(folder: Path, manifest: Manifest) -> None:
         raise UserError(f"{path}: users are not ordered by their key; {MEND}")
     for name in OF_SPLIT.values():
         if strange := sorted(set(rows[name].unique().to_pylist()) - {UNKNOWN, *KNOWN}):
-            raise UserError(f"{path}: {name} {strange[0]} is no distance; {MEND}")
+            raise UserError(f"{path}: {name} {strange[0]} is not a distance; {MEND}")
     found = [int((rows[c.REACH_VALID].to_numpy() == distance).sum()) for distance in KNOWN]
     counts = [sum(of_strata) for of_strata in zip(*said["valid"], strict=True)]
     if found != counts:

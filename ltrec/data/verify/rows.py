@@ -1,4 +1,4 @@
-"""What must hold for every row of a shard, whichever engine wrote it. Vectorised over one row group.
+"""Checks of every row of a shard, vectorised over one row group.
 
 Letters: B rows, N events of all rows together.
 """
@@ -63,7 +63,7 @@ class RowGroup:
 
 
 def check_rows(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int | None) -> str | None:
-    """The first fault in words, or None. `last_key` is the key of the row before, if any."""
+    """A description of the first fault, or None. `last_key` is the key of the row before, if any."""
     faults = _form(rows, shard, manifest, last_key) or _positions(rows, manifest)
     if faults is None:
         faults = _leave_one_out(rows) if manifest.split["kind"] == "leave_one_out" else _global_time(rows, manifest)
@@ -71,21 +71,21 @@ def check_rows(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int |
 
 
 def _first(conditions: dict[str, Array]) -> str | None:
-    """The first condition that does not hold everywhere, with the user key it fails for."""
+    """The first condition that does not hold for all rows, with the key of the first user that violates it."""
     return next((text for text, holds in conditions.items() if not holds.all()), None)
 
 
 def _form(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int | None) -> str | None:
     if (rows.lengths != rows.time_lengths).any():
         return "items and times differ in length"
-    rises = rows.user_key[1:] > rows.user_key[:-1]  # not a difference: it would overflow
+    rises = rows.user_key[1:] > rows.user_key[:-1]  # a difference would overflow
     within = rows.index[1:] == 0
     return _first(
         {
             "a user without events": rows.lengths > 0,
             "users are not ordered by their key": np.append(rises, last_key is None or rows.user_key[0] > last_key),
             "an item id outside the vocabulary": (rows.items >= 1) & (rows.items <= manifest.vocab.items),
-            "times fall within a user": (np.diff(rows.times) >= 0) | within,
+            "decreasing times within a user": (np.diff(rows.times) >= 0) | within,
             "a stratum that does not match the activity": rows.stratum == manifest.strata.of(rows.activity),
             "a user of another stratum": rows.stratum == shard.stratum,
             "trainable and other users in one shard": (rows.train_events >= 2) == shard.trainable,
@@ -94,15 +94,15 @@ def _form(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int | None
 
 
 def _positions(rows: RowGroup, manifest: Manifest) -> str | None:
-    """True for every split: training is a prefix, targets come after it and exist."""
+    """Checks for every kind of split: training is a prefix, and targets come after it and exist."""
     whole = rows.lengths < manifest.options["history_cap"]
     return _first(
         {
             "more training events than events": (rows.train_events >= 0) & (rows.train_events <= rows.lengths),
             "activity that is not the number of training events": (rows.activity == rows.train_events)
             | (~whole & (rows.activity > rows.train_events)),
-            "a validation target outside of the history": (rows.valid_at >= -1) & (rows.valid_at < rows.lengths),
-            "a test target outside of the history": (rows.test_at >= -1) & (rows.test_at < rows.lengths),
+            "a validation target outside the history": (rows.valid_at >= -1) & (rows.valid_at < rows.lengths),
+            "a test target outside the history": (rows.test_at >= -1) & (rows.test_at < rows.lengths),
             "a validation target among the training events": (rows.valid_at == -1) | (rows.valid_at == rows.train_events),
             "a test target among the training events": (rows.test_at == -1) | (rows.test_at >= rows.train_events),
             "a test target that does not come after validation": (rows.test_at == -1) | (rows.test_at > rows.valid_at),
@@ -123,7 +123,7 @@ def _leave_one_out(rows: RowGroup) -> str | None:
 
 
 def _global_time(rows: RowGroup, manifest: Manifest) -> str | None:
-    """Exact for users below the history cap; a user without activity may have been held out of training."""
+    """Exact for users below the history cap; a user without activity may be a held-out user."""
     before_valid, before_test = (rows.count_before(manifest.split[cut]) for cut in ("valid_time", "test_time"))
     capped = rows.lengths >= manifest.options["history_cap"]
     held_out = (rows.activity == 0) & (manifest.split["cold_users"] > 0)

@@ -45,7 +45,7 @@ def find_data(run: RunFolder, config: RunConfig) -> Path:
         if theirs in (None, digest):
             return written if place == written.absolute() else place
     there = [f"{place} holds another data set (digest {digest[:12]})" for place, digest in found.items()]
-    there = there or [f"{place} is no prepared data set" for place in places]
+    there = there or [f"{place} is not a prepared data set" for place in places]
     raise UserError(
         f"{run.path} was trained on data.path={written}"
         + (f" (digest {theirs[:12]})" if theirs else "")

@@ -86,7 +86,7 @@ def test_without_columns_not_a_word_is_said_of_them(tmp_path):
     [
         ({"format_version": 1}, "format_version is 1, but the data set has columns"),
         ({"columns": Schema(), "column_files": ()}, "format_version is 2, but the data set has no columns"),
-        ({"column_files": ()}, "is no file of the data set"),
+        ({"column_files": ()}, "is not a file of the data set"),
     ],
 )
 def test_a_manifest_that_contradicts_itself_is_refused(tmp_path, change, message):

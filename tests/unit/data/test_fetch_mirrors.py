@@ -69,7 +69,7 @@ def test_first_mirror_answers_and_progress_is_told(tmp_path, cache, notes):
         (lambda p: archive(p, OTHER), "wrong hash"),
         (lambda p: archive(p, CONTENT + b"x"), "wrong hash"),
         (lambda p: archive(p, b"0" * (1 << 24)), "wrong hash"),
-        (lambda p: archive(p, name="elsewhere"), "holds no d/u.data"),
+        (lambda p: archive(p, name="elsewhere"), "has no d/u.data"),
     ],
     ids=["absent", "a login page", "truncated", "other bytes", "longer", "a bomb", "another archive"],
 )

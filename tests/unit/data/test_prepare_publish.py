@@ -122,7 +122,7 @@ def which(out, before, expected, swept=False):
         verify(out)
     except UserError as error:
         assert before != "old"
-        assert ("is no prepared data set" if before == "nothing" else "is damaged") in str(error)
+        assert ("is not a prepared data set" if before == "nothing" else "is damaged") in str(error)
         assert not swept or before == "damaged" or not out.exists() or content(out) == {}
         return before
     name = ["old", "new"][(out / MANIFEST).read_bytes() == expected[1][MANIFEST]]

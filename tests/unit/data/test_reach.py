@@ -217,7 +217,7 @@ def rewritten(folder, change):
 
 FAULTS = {
     "a user twice": (lambda rows: [rows[0], *rows], "users are not ordered by their key"),
-    "no distance": (lambda rows: [{**rows[0], "reach_test": 4}, *rows[1:]], "reach_test 4 is no distance"),
+    "no distance": (lambda rows: [{**rows[0], "reach_test": 4}, *rows[1:]], "reach_test 4 is not a distance"),
     "another distance": (
         lambda rows: [{**row, "reach_valid": -1 if n == 0 else row["reach_valid"]} for n, row in enumerate(rows)],
         "validation targets at distance 0 to 3, the manifest says",

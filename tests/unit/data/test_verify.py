@@ -79,7 +79,7 @@ def test_a_file_too_many(data):
 
 
 def test_no_data_set_at_all(tmp_path):
-    with pytest.raises(UserError, match="is no prepared data set"):
+    with pytest.raises(UserError, match="is not a prepared data set"):
         verify(tmp_path)
 
 
@@ -88,7 +88,7 @@ def test_a_manifest_that_points_elsewhere(data):
     body["shards"][0]["path"] = "../x.parquet"
     body["digest"] = digest_of({key: value for key, value in body.items() if key != "digest"})
     (data / "manifest.json").write_text(canonical_json(body))
-    with pytest.raises(UserError, match=r"makes no sense: '../x.parquet' is no file inside the data set's folder"):
+    with pytest.raises(UserError, match=r"is undamaged but invalid: '../x.parquet' is not a file inside the data set's folder"):
         verify(data)
 
 
@@ -129,7 +129,7 @@ FAULTS = {
         "outside the vocabulary",
     ),
     "an item id too large": (with_first_row(lambda r: {**r, "items": [99, *r["items"][1:]]}), "outside the vocabulary"),
-    "unsorted times": (with_first_row(raise_first_time), "times fall within a user"),
+    "unsorted times": (with_first_row(raise_first_time), "decreasing times within a user"),
     "one list shorter": (with_first_row(lambda r: {**r, "times": r["times"][1:]}), "differ in length"),
     "an empty row": (with_first_row(lambda r: {**r, "items": [], "times": []}), "a user without events"),
     "wrong stratum": (with_row(stratum=3), "stratum"),
