@@ -1,12 +1,12 @@
-"""Scorers without a network, which nothing is trained for. A model that does not beat them is not worth its training.
+"""Scorers that need no training. A model should at least beat them.
 
-    popularity    every user is offered what was consumed most in training
-    last item     every user is offered the last item again (rank it with the filter of seen items off, or it has nothing to say)
-    transitions   what followed the user's last items in other histories, or came before them (`neighbours.transitions`)
-    item-knn      what is most like the user's last items, by common users (`neighbours.co_occurrence`)
+    popularity    the items with the most training events
+    last item     the last item again (only meaningful if seen items are not filtered)
+    transitions   items that followed, or preceded, the user's last items in other histories (`neighbours.transitions`)
+    item-knn      items that are most similar to the user's last items, by common users (`neighbours.co_occurrence`)
 
-All score users like a model does, so they pass through the same ranking. The last two know a few neighbours per item; all other
-items come after those, by popularity: without that they would tie, and tied targets rank last.
+All of them score users as a model does, and are ranked in the same way. The last two have a few neighbours per item; all other
+items follow by popularity, because otherwise they would be tied, and tied targets rank last.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.models.recall import recall
 
 BASELINES = {"popularity": True, "last-item": False, "transitions": True, "item-knn": True}
-"""Baselines by name, and whether each is ranked with seen items filtered (when the run itself filters them)."""
+"""Baselines by name, and whether seen items are filtered for them (if the run filters them)."""
 
 COUNTED: dict[str, NeighboursConfig | CoOccurrenceConfig] = {"transitions": NeighboursConfig(), "item-knn": CoOccurrenceConfig()}
-"""Those that know neighbours, and how these are counted."""
+"""The baselines with neighbours, and how these are counted."""
 
 DECAY, LAST = 0.85, 50
-"""Of the history: what every step back multiplies a neighbour's weight with (transitions), and how many items count (both)."""
+"""Factor on a neighbour's weight per step back in the history (transitions), and number of last items used (both)."""
 
 
 def popularity(train_count: Tensor) -> Score:
     """Scores that rank items by training count; equal counts tie.
 
     Args:
-        train_count: training events per item [V+1], entry 0 being padding.
+        train_count: training events per item [V+1]; entry 0 is padding.
     """
-    score_V = _places(train_count)
+    score_V = _popularity_ranks(train_count)
 
     def score(chunk: HistoryChunk) -> Tensor:
         scores_BV: Tensor = score_V.repeat(chunk.batch.num_rows, 1)
@@ -45,7 +45,7 @@ def popularity(train_count: Tensor) -> Score:
 
 
 def last_item(num_items: int) -> Score:
-    """Scores 1 for the last item of each history and 0 for all others, which tie: only a repeat of the last item is ever a hit."""
+    """Scores 1 for the last item of each history and 0 for all others, which tie: only a repeat of the last item can be a hit."""
 
     def score(chunk: HistoryChunk) -> Tensor:
         batch = chunk.batch
@@ -58,56 +58,55 @@ def last_item(num_items: int) -> Score:
 
 
 def transitions(neighbours: Neighbours, train_count: Tensor) -> Score:
-    """Scores of what followed the last items of each history, newest first; all else by popularity.
+    """Scores of items that followed the last items of each history, weighted by recency; all others by popularity.
 
     Args:
         neighbours: by transitions.
         train_count: training events per item [V+1].
     """
-    unknown_V = _below_all(train_count)
+    unknown_V = _popularity_scores(train_count)
 
     def score(chunk: HistoryChunk) -> Tensor:
-        return _recalled(chunk.seen_T, chunk.seen_offsets, neighbours, DECAY, unknown_V)
+        return _recall_scores(chunk.seen_T, chunk.seen_offsets, neighbours, DECAY, unknown_V)
 
     return score
 
 
 def item_knn(neighbours: Neighbours, train_count: Tensor) -> Score:
-    """Scores by the sum of similarities to the distinct items among the last ones of each history (Deshpande & Karypis, TOIS 2004);
-    all else by popularity.
+    """Scores by the sum of similarities to the distinct last items of each history (Deshpande & Karypis, TOIS 2004); all others
+    by popularity.
 
     Args:
         neighbours: by common users.
         train_count: training events per item [V+1].
     """
-    unknown_V = _below_all(train_count)
+    unknown_V = _popularity_scores(train_count)
 
     def score(chunk: HistoryChunk) -> Tensor:
-        return _recalled(_once(chunk), chunk.seen_offsets, neighbours, 1.0, unknown_V)
+        return _recall_scores(_last_occurrences(chunk), chunk.seen_offsets, neighbours, 1.0, unknown_V)
 
     return score
 
 
-def _recalled(items_T: Tensor, offsets: Tensor, neighbours: Neighbours, decay: float, unknown_V: Tensor) -> Tensor:
+def _recall_scores(items_T: Tensor, offsets: Tensor, neighbours: Neighbours, decay: float, unknown_V: Tensor) -> Tensor:
     recalled_BV = recall(items_T, offsets, neighbours.item_VN, neighbours.weight_VN, decay=decay, last=LAST)
     return torch.where(recalled_BV > 0, recalled_BV, unknown_V, out=recalled_BV)
 
 
-def _below_all(train_count: Tensor) -> Tensor:
-    """Scores below 0 of the items that no history recalls, by popularity [V+1]."""
-    place_V = _places(train_count)
+def _popularity_scores(train_count: Tensor) -> Tensor:
+    """Negative scores by popularity, for items without any neighbour in the history [V+1]."""
+    place_V = _popularity_ranks(train_count)
     return place_V - (place_V.max() + 1)
 
 
-def _places(train_count: Tensor) -> Tensor:
-    """The place of every item among the distinct counts, 0 = the rarest [V+1]: float32 holds it exactly where counts of billions
-    would collide."""
+def _popularity_ranks(train_count: Tensor) -> Tensor:
+    """Index of every item's count among the distinct counts, 0 = the rarest [V+1]. Exact in float32, unlike counts of billions."""
     place_V: Tensor = torch.unique(train_count, return_inverse=True)[1]
     return place_V.to(torch.float32)
 
 
-def _once(chunk: HistoryChunk) -> Tensor:
-    """The histories, each item at its last place only and 0 elsewhere [T]."""
+def _last_occurrences(chunk: HistoryChunk) -> Tensor:
+    """The histories with every item only at its last position, and 0 elsewhere [T]."""
     lengths = chunk.seen_offsets.diff()
     row_T = torch.repeat_interleave(torch.arange(lengths.numel()), lengths)
     width = int(chunk.seen_T.max()) + 1 if chunk.seen_T.numel() else 1

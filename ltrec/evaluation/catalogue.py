@@ -1,7 +1,7 @@
-"""The catalogue as evaluation sees it: how often each item occurs in training, in a form small enough for a file's metadata.
+"""Item popularity: how often each item occurs in training, in a form small enough for a file's metadata.
 
-Dense item ids are given by falling training count, so counts over ids are a falling staircase: a few (count, number of items) steps
-say it all, however many items there are. Item popularity classes are cut on this staircase, between distinct counts.
+Dense item ids are assigned by descending training count, so the counts are a descending step function of the id, stored as a few
+(count, number of items) pairs however many items there are. Popularity classes end at distinct counts.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Ints = npt.NDArray[np.integer]
 
 @dataclass(frozen=True, slots=True)
 class ItemCatalogue:
-    """Items 1..V by falling training count.
+    """Items 1..V by descending training count.
 
     Attributes:
-        counts: the distinct training counts, falling.
+        counts: the distinct training counts, descending.
         items: number of items with each count.
     """
 
@@ -30,9 +30,9 @@ class ItemCatalogue:
 
     @staticmethod
     def of(train_count: Tensor) -> ItemCatalogue:
-        """From the vocabulary's training counts [V+1], entry 0 being padding."""
+        """From the vocabulary's training counts [V+1]; entry 0 is padding."""
         count_V = train_count[1:].cpu().numpy()
-        assert (count_V[1:] <= count_V[:-1]).all(), "item ids must be ordered by falling training count"
+        assert (count_V[1:] <= count_V[:-1]).all(), "item ids must be ordered by descending training count"
         counts, items = np.unique(count_V, return_counts=True)
         return ItemCatalogue(tuple(counts[::-1].tolist()), tuple(items[::-1].tolist()))
 
@@ -55,7 +55,7 @@ class ItemCatalogue:
         """Smallest training count of each popularity class, rarest class first; the first bound is 0.
 
         A class ends at the distinct count whose cumulative share of the training events, most popular items first, is nearest to a
-        wanted share. Items that training never saw are a class of their own when there are any. Ties may leave fewer classes.
+        given share. Items without training events, if any, form a separate class. Ties may result in fewer classes.
         """
         cuts = {self._cut(share) for share in shares}
         lowest = min((n for n in self.counts if n), default=0)
@@ -69,7 +69,7 @@ class ItemCatalogue:
         return int(counts[np.abs(events - share * events[-1]).argmin()])
 
     def tail_below(self, shares: Sequence[float]) -> int:
-        """Items with fewer training events than this are tail items: those beyond the last cut."""
+        """Tail items, those beyond the last cut, have fewer training events than this."""
         return max(1, self._cut(max(shares)))
 
     def class_names(self, shares: Sequence[float]) -> tuple[str, ...]:

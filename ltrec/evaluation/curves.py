@@ -1,4 +1,4 @@
-"""Curves of what training logged, and what they come to: means over seeds, over spans, over their first and last tenth."""
+"""Curves of logged training metrics, and their means: over seeds, over spans of steps, over the first and last tenth."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 SMOOTH_POINTS = 60
-"""A curve with more points than this is averaged over equal spans of it: single steps are noise."""
+"""A curve with more points than this is averaged over equal spans, because single steps are noisy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
     """Logged values of one key, in the order of steps; arrays of equal length.
 
-    Where several seeds stand behind it, `y` is their mean and `low` and `high` are the lowest and highest of them.
+    For several seeds, `y` is their mean, and `low` and `high` are the minimum and maximum.
     """
 
     x: Floats
@@ -28,7 +28,7 @@ class Curve:
 
 
 def averaged(curve: Curve, points: int = SMOOTH_POINTS) -> Curve:
-    """Means over at most `points` spans of equal length; shorter curves as they are."""
+    """Means over at most `points` spans of equal length; shorter curves are returned as they are."""
     if len(curve.x) <= points:
         return curve
     ends = (None if end is None else _spans(end, points) for end in (curve.low, curve.high))
@@ -36,7 +36,7 @@ def averaged(curve: Curve, points: int = SMOOTH_POINTS) -> Curve:
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """Mean, lowest and highest of several curves at every x that any of them has, over those that have it."""
+    """Mean, minimum and maximum of several curves, at every x of any of them, over the curves that have it."""
     values: dict[float, list[float]] = {}
     for curve in curves:
         for x, y in zip(curve.x.tolist(), curve.y.tolist(), strict=True):
@@ -57,12 +57,12 @@ def sum_of(curve: Curve) -> float:
 
 
 def first_tenth(curve: Curve) -> float:
-    """Mean of the first tenth of a curve's points, of one at least."""
+    """Mean of the first tenth of a curve's points, but at least one."""
     return float(curve.y[: max(1, len(curve.y) // 10)].mean())
 
 
 def last_tenth(curve: Curve) -> float:
-    """Mean of the last tenth of a curve's points, of one at least."""
+    """Mean of the last tenth of a curve's points, but at least one."""
     return float(curve.y[-max(1, len(curve.y) // 10) :].mean())
 
 

@@ -25,7 +25,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Users under one heading: `key` is what metrics are logged under, `label` is for people, `mask_N` picks the rows."""
+    """A group of users: `key` is the name in logs, `label` the one in tables, `mask_N` selects the rows."""
 
     key: str
     label: str
@@ -33,7 +33,7 @@ class Group:
 
     @property
     def users(self) -> int:
-        """How many."""
+        """Number of users."""
         return int(self.mask_N.sum())
 
 
@@ -42,7 +42,7 @@ def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
 
     Args:
         table: the users.
-        head_from: smallest activity of a head user; None = the data set's own cut.
+        head_from: smallest activity of a head user; None = the data set's cut.
     """
     cut = strata_of(table, head_from).head_from
     stratum, activity = table.column(c.STRATUM), table.column(c.ACTIVITY)
@@ -68,7 +68,7 @@ def warm_users(table: EvalTable) -> Mask:
 
 
 def strata_of(table: EvalTable, head_from: int | None = None) -> Strata:
-    """The strata with the head's cut by which users are reported: the wanted one, or None = the data set's own."""
+    """The strata with the head cut used in reports; None = the data set's cut."""
     return table.strata if head_from is None else replace(table.strata, head_from=head_from)
 
 

@@ -1,8 +1,8 @@
-"""What the recommended lists look like as a whole: how much of the catalogue they show, how unevenly, and how popular it is.
+"""Metrics of the recommended lists as a whole: how much of the catalogue they cover, how unevenly, and how popular the items are.
 
-Accuracy can rise while every user is shown the same few items; these numbers tell. All of them are taken over the first k
-recommendations of a group of users. They are no means over users: coverage grows with the size of the group, so compare it between
-scorers on the same group, never between groups.
+Accuracy can increase while all users get the same few items; these metrics show it. They are computed over the first k
+recommendations of all users of a group and are not means over users: coverage grows with the size of the group, so compare it
+between scorers on the same group, not between groups.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ def list_metrics(
     """Metrics of the lists of the users kept.
 
     Args:
-        items: recommendations of all users end to end, best first within a user.
+        items: recommendations of all users, concatenated, best first within a user.
         lengths_N: recommendations per user.
-        keep_N: the group.
+        keep_N: the users of the group.
         cutoffs: list lengths k.
         catalogue: popularity of the items.
-        shares: cuts of the popularity classes; everything below the last cut counts as tail.
+        shares: cuts of the popularity classes; items beyond the last cut are tail items.
 
     Returns:
-        Per k: ``coverage@k`` share of the catalogue recommended to somebody; ``gini@k`` inequality of how often items are
-        recommended (0 = all alike, towards 1 = a single item); ``popularity@k`` mean training count of what is recommended;
-        ``tail_share@k`` share of recommendations that are tail items. NaN where nothing was recommended.
+        Per k: ``coverage@k`` share of the catalogue that is recommended to any user; ``gini@k`` inequality of how often items are
+        recommended (0 = all equally often, 1 = a single item); ``popularity@k`` mean training count of the recommendations;
+        ``tail_share@k`` share of recommendations that are tail items. NaN without recommendations.
     """
     place = np.arange(len(items)) - np.repeat(np.cumsum(lengths_N) - lengths_N, lengths_N)
     kept = np.repeat(keep_N, lengths_N)
@@ -55,9 +55,9 @@ def list_metrics(
 
 
 def gini(amount_V: npt.NDArray[np.integer]) -> float:
-    """Gini coefficient of non-negative amounts; NaN when all are zero.
+    """Gini coefficient of non-negative amounts; NaN if all are zero.
 
-    With amounts sorted rising and i = 1..V it is  sum_i (2 i - V - 1) x_i / (V sum_i x_i):  the mean absolute difference of two
+    With sorted amounts and i = 1..V it is  sum_i (2 i - V - 1) x_i / (V sum_i x_i):  the mean absolute difference of two
     amounts over twice their mean.
     """
     total = float(amount_V.sum())

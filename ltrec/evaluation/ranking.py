@@ -1,4 +1,4 @@
-"""Where does the target stand among all items? One pass of counting, no sort.
+"""The rank of the target among all items, computed by counting instead of sorting.
 
     rank = 1 + number of *other* candidates whose score is at least the target's
 
@@ -32,19 +32,19 @@ from ltrec.models.top_items import top_items
 
 
 class HistorySource(Protocol):
-    """What ranking needs of `Histories`: users in fixed chunks, those without any history apart."""
+    """What ranking needs of `SplitHistories`: users in fixed chunks, and separately those without any history."""
 
     @property
     def num_cold_chunks(self) -> int:
-        """Chunks of users without history."""
+        """Number of chunks of users without a history."""
 
     def __len__(self) -> int: ...
 
     def chunk(self, index: int) -> HistoryChunk:
-        """Users with a history."""
+        """A chunk of users with a history."""
 
     def cold_chunk(self, index: int) -> HistoryChunk:
-        """Users without."""
+        """A chunk of users without a history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Negatives:
 
     @property
     def phrase(self) -> str:
-        """How the protocol calls it."""
+        """The name in the protocol."""
         return f"sampled ({self.count} uniform, seed {self.seed})"
 
 
@@ -101,7 +101,7 @@ def rank_chunk(
         items: how many items are candidates, from the first on; None = all.
 
     Raises:
-        UserError: on a score that is not a number, naming chunk and user.
+        UserError: a score is NaN; names chunk and user.
     """
     scores_BV = scores_BV.detach()[:, : None if items is None else items + 1]
     outside_B = chunk.target_B >= scores_BV.shape[1]
@@ -152,17 +152,17 @@ def _seen_pairs(chunk: HistoryChunk, scores_BV: Tensor) -> _Seen:
 
 
 def _refuse_nan(scores_BV: Tensor, chunk: HistoryChunk) -> None:
-    bad_B = scores_BV.amax(dim=1).isnan()  # a maximum is NaN as soon as one entry is
+    bad_B = scores_BV.amax(dim=1).isnan()  # the maximum is NaN if any entry is
     if bad_B.any():
         row = int(bad_B.nonzero()[0, 0])
         raise UserError(
-            f"chunk {chunk.index}: the scores of {int(bad_B.sum())} users are not numbers, first of user {chunk.user_id[row]!r}; "
+            f"chunk {chunk.index}: the scores of {int(bad_B.sum())} users are NaN, first of user {chunk.user_id[row]!r}; "
             "the checkpoint has diverged: train with a lower learning rate or gradient clipping, or take an earlier checkpoint"
         )
 
 
 def _count_at_least(scores_BV: Tensor, least_B1: Tensor) -> npt.NDArray[np.int64]:
-    """Entries per row that are at least `least_B1` [B]. On the host numpy counts bits four times as fast as torch adds them."""
+    """Number of entries per row that are at least `least_B1` [B]. On the CPU, numpy counts four times as fast as torch sums."""
     if scores_BV.device.type == "cpu":
         return np.asarray(np.count_nonzero(scores_BV.numpy() >= least_B1.numpy(), axis=1))
     return np.asarray((scores_BV >= least_B1).sum(dim=1).cpu())
@@ -188,7 +188,7 @@ def _top_lists(scores_BV: Tensor, top_k: int) -> tuple[npt.NDArray[np.int32], np
 
 
 def num_parts(histories: HistorySource) -> int:
-    """Chunks to rank: warm ones first, cold ones after them. Shared out among processes by number."""
+    """Number of chunks to rank: those with a history first, then the cold ones. They are distributed over processes by number."""
     return len(histories) + histories.num_cold_chunks
 
 
@@ -203,14 +203,14 @@ def rank_split(
     negatives: Negatives | None = None,
     seen_only: bool = False,
 ) -> Iterator[RankedRows]:
-    """Rank the given parts of a split, one after the other. Users without history are ranked by popularity, whatever the scorer.
+    """Rank the given chunks of a split, one after another. Users without a history are ranked by popularity for every scorer.
 
     Args:
         score: users -> scores.
         histories: the users.
         train_count: training events per item [V+1].
         parts: which of the `num_parts` chunks; rank r of W takes range(r, num_parts, W).
-        filter_seen: leave out items of the history.
+        filter_seen: filter out items of the history.
         top_k: recommendations kept per user.
         negatives: see `rank_chunk`.
         seen_only: items without training events are no candidates.

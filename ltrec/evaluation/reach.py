@@ -1,7 +1,7 @@
-"""A metric given reach: users parted by how many links their target is from their history, within every group of users.
+"""A metric by reach: within every group, users are divided by the number of links between their target and their history.
 
-A method can only use the links that there are. The share of targets at each distance says what it has to work with, and the metric
-at each distance how well it works with that; a mean over all users mixes the two. Distances are those of the evaluation table.
+A method can only use existing links. The share of targets at each distance says what is possible, and the metric at each distance
+how well the method uses it; a mean over all users mixes the two. Distances are those of the evaluation table.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class ReachGroup:
 
     Attributes:
         key, label: as in `groups`.
-        users: whose distance is known, by distance 0 to 3.
-        metric: the metric of each of them; NaN where there are none.
+        users: number of users at each distance 0 to 3.
+        metric: their mean metric; NaN without users.
     """
 
     key: str
@@ -35,28 +35,28 @@ class ReachGroup:
 
     @property
     def known(self) -> int:
-        """Users at any distance."""
+        """Number of users with a known distance."""
         return sum(self.users)
 
     def share(self, distance: int) -> float:
-        """Of the users at a distance; NaN without users."""
+        """Share of the users at a distance; NaN without users."""
         return self.users[distance] / self.known if self.known else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class ReachSummary:
-    """What one scorer achieved at each distance.
+    """The metric of a scorer at each distance.
 
     Attributes:
         metric: the headline metric.
         groups: by key; all, tail, head, the strata.
-        asked: share of the users with a history whose distance is known.
-        seeds: number of seeds behind the means.
+        known_share: share of the users with a history whose distance is known.
+        seeds: number of seeds that means are over.
     """
 
     metric: str
     groups: dict[str, ReachGroup]
-    asked: float
+    known_share: float
     seeds: int
 
     def strata(self) -> list[ReachGroup]:
@@ -65,10 +65,10 @@ class ReachSummary:
 
 
 def summarise_reach(tables: Sequence[EvalTable], config: EvaluationConfig) -> ReachSummary | None:
-    """Shares and means by distance, of one method's seeds; None where no distance is known.
+    """Shares and means by distance, over one method's seeds; None if no distance is known.
 
     Raises:
-        UserError: when the tables are not seeds of one method, ranked under one protocol.
+        UserError: the tables are not seeds of one method, ranked with one protocol.
     """
     runs = seeds_of_one(tables)
     distance_N, parts = runs[0].column(REACH), groups(runs[0], config.head_from)
@@ -85,7 +85,7 @@ def summarise_reach(tables: Sequence[EvalTable], config: EvaluationConfig) -> Re
 
 
 def reach_line(table: EvalTable, config: EvaluationConfig) -> str | None:
-    """Shares of the tail's targets (and the head's) by distance, in a line; None where no distance of the tail is known."""
+    """Shares of the tail's (and the head's) targets by distance, in one line; None if no distance in the tail is known."""
     distance_N, shares = table.column(REACH), {}
     for group in groups(table, config.head_from)[1:3]:
         found = distance_N[group.mask_N & (distance_N >= 0)]

@@ -1,6 +1,6 @@
-"""All that a report rests on, computed from the tables of the runs on its page: a page only shows it.
+"""Everything that a report shows, computed from the tables of its runs.
 
-The first method is the one in question, the others are its rivals, the strongest first. Metrics are over each method's seeds.
+The first method is the one in question, the others are its rivals, strongest first. Metrics are means over each method's seeds.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class MethodRuns:
     """One method on one split.
 
     Attributes:
-        name: what its runs share.
-        label: what to call it beside the others.
+        name: common to its runs.
+        label: the name in the report.
         runs: folder and table of each seed.
     """
 
@@ -36,21 +36,21 @@ class MethodRuns:
 
     @property
     def tables(self) -> list[EvalTable]:
-        """One per seed."""
+        """The tables, one per seed."""
         return [table for _, table in self.runs]
 
 
 @dataclass(frozen=True, slots=True)
-class Against:
-    """The method in question against another scorer.
+class RivalComparison:
+    """The method in question compared with another scorer.
 
     Attributes:
-        name, label: of the other.
+        name, label: of the other scorer.
         mine: name of the method in question.
         found: the paired differences.
-        judged: the gate, or None where it cannot judge or was not asked.
-        refusal: why it cannot.
-        strata: of the data set, with the head's cut of this page.
+        judged: the gate; None if it cannot judge, or was not requested.
+        refusal: why it cannot judge.
+        strata: of the data set, with the head cut of the report.
     """
 
     name: str
@@ -68,72 +68,72 @@ class Against:
 
     @property
     def metric(self) -> str:
-        """The metric that is compared first."""
+        """The headline metric."""
         measured = next((g.metrics for g in self.found.groups.values() if g.users), {})
         return next((name for name in measured if name.startswith("ndcg@")), "")
 
     def of(self, group: str) -> Difference | None:
-        """The difference in a group of users; None where it has none."""
+        """The difference in a group of users; None without users."""
         return self.found.groups[group].metrics.get(self.metric) if group in self.found.groups else None
 
     def strength(self) -> float:
-        """How well the other serves all users; strongest first is by this."""
+        """The other scorer's metric over all users, by which rivals are sorted."""
         everyone = self.of("all")
         return everyone.base if everyone else -math.inf
 
     def over(self) -> str:
-        """What the intervals are over."""
+        """What the intervals account for."""
         return "users and seeds" if len(self.found.seeds) > 1 else "users"
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The method in question on one split, with the baselines of that split that need no training, and its rivals.
+    """The method in question on one split, with the baselines of that split and its rivals.
 
     Attributes:
         mine: the method in question.
-        strata: of the data set, with the head's cut of this page.
+        strata: of the data set, with the head cut of the report.
         summary: the method's metrics.
-        floors: metrics of the baselines, by name.
+        baselines: metrics of the baselines, by name.
         others: metrics of the other methods by label, the strongest first.
         rivals: the comparisons with them, the strongest first.
-        popularity: without rivals, the comparison with the popularity baseline, which is no gate to pass; None without it.
-        reach: metrics by distance of the target; None where it is not known.
-        rival_reach: the same of the strongest rival.
-        seeds: metrics of every run by itself, in the order of methods and runs; empty where each method has one run.
+        popularity: without rivals, the comparison with the popularity baseline, which is not a gate; None without that baseline.
+        reach: metrics by distance of the target; None if unknown.
+        rival_reach: the same for the strongest rival.
+        seeds: metrics of each run, in the order of methods and runs; empty if every method has one run.
     """
 
     mine: MethodRuns
     strata: Strata
     summary: Summary
-    floors: Mapping[str, Summary]
+    baselines: Mapping[str, Summary]
     others: Mapping[str, Summary]
-    rivals: tuple[Against, ...]
-    popularity: Against | None
+    rivals: tuple[RivalComparison, ...]
+    popularity: RivalComparison | None
     reach: ReachSummary | None
     rival_reach: ReachSummary | None
     seeds: tuple[Summary, ...]
 
     @property
     def table(self) -> EvalTable:
-        """Of the first run, for what all seeds share."""
+        """The table of the first run, for what all seeds share."""
         return self.mine.tables[0]
 
     def beside(self) -> dict[str, Summary]:
-        """What the figure by stratum shows beside the method: the strongest rival, and the baselines."""
-        return {**dict(list(self.others.items())[:1]), **self.floors}
+        """What the figure by stratum shows besides the method: the strongest rival and the baselines."""
+        return {**dict(list(self.others.items())[:1]), **self.baselines}
 
 
-def results_of(methods: Sequence[MethodRuns], floors: Mapping[str, EvalTable], config: EvaluationConfig) -> Results:
-    """Compute, or read what was computed before, all that a page about these runs shows.
+def results_of(methods: Sequence[MethodRuns], baselines: Mapping[str, EvalTable], config: EvaluationConfig) -> Results:
+    """Compute, or read if it was computed before, everything that a report on these runs shows.
 
     Args:
         methods: the one in question first.
-        floors: tables of the baselines that need no training, by name.
-        config: how to judge.
+        baselines: tables of the baselines, by name.
+        config: options of evaluation.
 
     Raises:
-        UserError: when runs must not be compared, naming what differs.
+        UserError: runs cannot be compared; names what differs.
     """
     mine, *rest = methods
     rivals = sorted((_against(mine, other, config) for other in rest), key=lambda rival: -rival.strength())
@@ -144,19 +144,19 @@ def results_of(methods: Sequence[MethodRuns], floors: Mapping[str, EvalTable], c
         mine=mine,
         strata=strata_of(mine.tables[0], config.head_from),
         summary=summarise(mine.tables, config),
-        floors={name: summarise(table, config) for name, table in floors.items()},
+        baselines={name: summarise(table, config) for name, table in baselines.items()},
         others={rival.label: summarise(by_label[rival.label].tables, config) for rival in rivals},
         rivals=tuple(rivals),
-        popularity=None if rivals or "popularity" not in floors else _above(mine, floors["popularity"], config),
+        popularity=None if rivals or "popularity" not in baselines else _above(mine, baselines["popularity"], config),
         reach=reach,
         rival_reach=None if reach is None or strongest is None else summarise_reach(strongest.tables, config),
         seeds=() if alone else tuple(summarise(table, config) for method in methods for table in method.tables),
     )
 
 
-def _against(mine: MethodRuns, other: MethodRuns, config: EvaluationConfig) -> Against:
+def _against(mine: MethodRuns, other: MethodRuns, config: EvaluationConfig) -> RivalComparison:
     found = judge_runs(mine.runs, other.runs, config)[1]
-    return Against(
+    return RivalComparison(
         other.name,
         other.label,
         mine.name,
@@ -167,6 +167,6 @@ def _against(mine: MethodRuns, other: MethodRuns, config: EvaluationConfig) -> A
     )
 
 
-def _above(mine: MethodRuns, popularity: EvalTable, config: EvaluationConfig) -> Against:
+def _above(mine: MethodRuns, popularity: EvalTable, config: EvaluationConfig) -> RivalComparison:
     found = compare(base=[popularity], other=mine.tables, config=config)
-    return Against("popularity", "popularity", mine.name, found, None, "", strata_of(popularity, config.head_from))
+    return RivalComparison("popularity", "popularity", mine.name, found, None, "", strata_of(popularity, config.head_from))

@@ -4,7 +4,7 @@ Groups are those of `groups`, and by target those of `targets`; an interval is a
 The grid crosses activity strata with the popularity of the target item, since a tail user may be a tail user who wants a
 popular item.
 
-Means and intervals are those of `estimates`; of several training seeds each mean has its spread beside it.
+Means and intervals are those of `estimates`; with several training seeds each mean also has a spread.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class GroupSummary:
         label: for people.
         users: how many.
         metrics: by name (``ndcg@10``, ...).
-        lists: ``coverage@10``, ``gini@10``, ``popularity@10``, ``tail_share@10``, ...; no means over users, so no interval.
+        lists: ``coverage@10``, ``gini@10``, ``popularity@10``, ``tail_share@10``, ...; not means over users, so without intervals.
         list_spreads: their standard deviations over training seeds; NaN with a single one.
     """
 
@@ -56,12 +56,12 @@ class Grid:
     """Activity stratum x popularity class of the target.
 
     Attributes:
-        metric: what the cells hold.
+        metric: the metric of the cells.
         rows: strata by training events of the user, least active first [K].
         columns: classes by training events of the item, rarest first [P].
         strata: of the items in each of them: new, tail or head [P].
         users_KP: users per cell.
-        mean_KP, low_KP, high_KP: the metric and its 95 % interval; NaN where there are no users.
+        mean_KP, low_KP, high_KP: the metric and its 95 % interval; NaN without users.
     """
 
     metric: str
@@ -74,7 +74,7 @@ class Grid:
     high_KP: npt.NDArray[np.float64]
 
     def column(self, p: int) -> tuple[int, float]:
-        """Users of a column over all strata, and their mean; NaN without users."""
+        """Number of users of a column over all strata, and their mean; NaN without users."""
         users_K = self.users_KP[:, p]
         known = users_K > 0
         users = int(users_K.sum())
@@ -83,7 +83,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What one scorer achieved on one split.
+    """The metrics of a scorer on one split.
 
     Attributes:
         name: the scorer, or the method whose seeds these are.
@@ -91,10 +91,10 @@ class Summary:
         groups: by key, in the order of a report.
         targets: users by their target, by key.
         grid: of the headline metric.
-        headline: the metric to look at first, ``ndcg@10`` unless 10 is no cutoff.
-        repeat_share: share of users (with a history) whose target was in it; NaN without users.
-        rivals: mean number of items a target had to beat.
-        seeds: training seeds behind the numbers, None for a scorer without.
+        headline: the main metric, ``ndcg@10`` unless 10 is not a cutoff.
+        repeat_share: share of users with a history whose target is in it; NaN without users.
+        rivals: mean number of other candidates.
+        seeds: the training seeds; None for a scorer without a seed.
     """
 
     name: str
@@ -112,16 +112,16 @@ class Summary:
         return [g for key, g in self.groups.items() if key.startswith("stratum=")]
 
     def worst(self, metric: str) -> GroupSummary | None:
-        """The stratum served worst; None when every stratum is empty."""
+        """The stratum with the lowest metric; None if all strata are empty."""
         return min((g for g in self.strata() if g.users), key=lambda g: g.metrics[metric].mean, default=None)
 
     def gap(self, metric: str) -> float:
-        """Best minus worst stratum; NaN when every stratum is empty."""
+        """Best minus worst stratum; NaN if all strata are empty."""
         means = [g.metrics[metric].mean for g in self.strata() if g.users]
         return max(means) - min(means) if means else math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only; NaN becomes null."""
+        """As JSON values; NaN becomes null."""
         body = asdict(self)
         body["grid"] |= {k: v.tolist() for k, v in body["grid"].items() if isinstance(v, np.ndarray)}
         clean: dict[str, Any] = _without_nan(body)
@@ -129,10 +129,10 @@ class Summary:
 
 
 def summarise(tables: EvalTable | Sequence[EvalTable], config: EvaluationConfig | None = None) -> Summary:
-    """Metrics, intervals and grid of a table, or of the tables of several seeds. Pure: the same in gives the same out.
+    """Metrics, intervals and grid of a table, or of the tables of several seeds. A pure function.
 
     Raises:
-        UserError: when the tables are not seeds of one method, ranked under one protocol.
+        UserError: the tables are not seeds of one method, ranked with one protocol.
     """
     config = config or EvaluationConfig()
     runs = seeds_of_one([tables] if isinstance(tables, EvalTable) else tables)

@@ -1,8 +1,8 @@
-"""The evaluation table: one row per user, with the rank of the target and the top of the list. Reports read nothing else.
+"""The evaluation table: a row per user, with the rank of the target and the top of the list. Reports read nothing else.
 
-What the numbers mean travels in the file: the protocol (two tables may be compared only when it agrees), where the scores came
-from, the strata, and the catalogue's popularity; and the digest of all the file's bytes (`sealed`). Rows follow the fixed chunks of
-users, warm ones first and cold ones last, so the file is byte for byte the same however many processes scored it.
+The file's metadata hold what the ranks mean: the protocol (tables may only be compared if it is the same), where the scores came
+from, the strata, and the items' popularity; and a digest of the file's bytes (`sealed`). Rows are in the order of the fixed chunks
+of users, with cold users last, so the file is identical to the byte for any number of processes.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ HISTORY_LENGTH = "history_length"  # events before the target, int32; 0 = cold
 TARGET = "target"  # dense item id, int32
 TARGET_COUNT = "target_count"  # training events of the target, int64
 REPEAT = "repeat"  # the target is already in the history, bool
-REACH = "reach"  # links between the target and the history (data/reach), int8; -1 = not known
+REACH = "reach"  # links between the target and the history (data/reach), int8; -1 = unknown
 RANK = "rank"  # 1 = best; ties count against the target, int32
-NUM_CANDIDATES = "candidates"  # items ranked, the target among them, int32
-TOP_ITEMS = "top_items"  # list<int32>, best first; shorter where fewer items were left
+NUM_CANDIDATES = "candidates"  # number of ranked items, including the target, int32
+TOP_ITEMS = "top_items"  # list<int32>, best first; shorter if fewer items were left
 
 TABLE_SCHEMA = pa.schema(
     [
@@ -53,7 +53,7 @@ TABLE_SCHEMA = pa.schema(
 )
 VERSION = 3
 _SCHEMAS = {2: TABLE_SCHEMA.remove(TABLE_SCHEMA.get_field_index(REACH)), VERSION: TABLE_SCHEMA}
-"""Version 2 is read as a table whose reach is not known: it is of a data set without, for with reach its digest is another."""
+"""Version 2 has no column `reach`, and is read as a table in which it is unknown."""
 _META = b"ltrec.evaluation"
 FULL, SEEN = "full", "seen"
 """Candidates: every item; items with training events."""
@@ -61,15 +61,15 @@ FULL, SEEN = "full", "seen"
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """What makes two results comparable.
+    """What must be equal for two results to be comparable.
 
     Attributes:
         manifest: digest of the prepared data (and with it the source, filters, tie-break, split cuts and strata).
         split: ``valid`` or ``test``.
         candidates: ``full``, ``seen`` (items with training events), or a phrase that begins with ``sampled``.
         filter_seen: whether items of the history were left out.
-        ties: how equal scores are ranked; ``pessimistic`` puts the target last among its equals.
-        version: of the table's format.
+        ties: how equal scores are ranked; ``pessimistic`` ranks the target last among equal scores.
+        version: format of the table.
     """
 
     manifest: str
@@ -87,7 +87,7 @@ class Protocol:
 
 @dataclass(frozen=True, slots=True)
 class RankedRows:
-    """Rows of one chunk of users; `index` counts warm chunks first, then cold ones."""
+    """Rows of one chunk of users; `index` counts chunks of users with a history first, then cold ones."""
 
     index: int
     rows: pa.Table
@@ -98,10 +98,9 @@ class EvalTable:
     """The result of ranking one split with one scorer.
 
     Attributes:
-        rows: the users, `TABLE_SCHEMA`.
-        protocol: what makes it comparable.
-        source: where the scores came from: ``scorer``, ``name``, ``checkpoint_sha256``, ``seed`` (absent or None where nothing is
-            drawn, as in a baseline), ...
+        rows: the users, `TABLE_SCHEMA`. protocol: what must be equal for tables to be comparable. source: where the scores came
+        from: ``scorer``, ``name``, ``checkpoint_sha256``, ``seed`` (absent or None for a scorer without
+            randomness, as a baseline), ...
         strata: activity strata of the data set.
         catalogue: popularity of the items.
     """
@@ -114,12 +113,12 @@ class EvalTable:
 
     @property
     def num_users(self) -> int:
-        """Rows, cold users among them."""
+        """Number of rows, including cold users."""
         return int(self.rows.num_rows)
 
     @property
     def name(self) -> str:
-        """What to call the scorer."""
+        """The name of the scorer."""
         return str(self.source.get("name") or self.source.get("scorer") or "unnamed")
 
     def column(self, name: str) -> npt.NDArray[Any]:
@@ -133,7 +132,7 @@ class EvalTable:
         return np.asarray(self.column(TARGET_COUNT) == 0)
 
     def top_items(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """All recommendations end to end, and how many each user has [N]."""
+        """All recommendations, concatenated, and their number for each user [N]."""
         lists = self.rows.column(TOP_ITEMS).combine_chunks()
         return np.asarray(lists.flatten()), np.diff(np.asarray(lists.offsets)).astype(np.int64)
 
@@ -154,7 +153,7 @@ class EvalTable:
         """Read and check a table.
 
         Raises:
-            UserError: when the file is missing, damaged, or not an evaluation table of this version.
+            UserError: the file is missing, damaged, or not an evaluation table of this version.
         """
         rows = _rows(path)
         meta = _meta(path, rows)
@@ -168,24 +167,24 @@ class EvalTable:
             )
             return EvalTable(rows.replace_schema_metadata(None), protocol, meta["source"], strata, catalogue)
         except (KeyError, TypeError, AttributeError):
-            raise UserError(f"{path} is damaged (its metadata is not whole); evaluate again") from None
+            raise UserError(f"{path} is damaged (its metadata is incomplete); evaluate again") from None
 
 
 def _rows(path: Path) -> pa.Table:
-    """Rows and metadata of a file whose seal holds; of one without a seal the metadata alone, to tell what it is instead."""
+    """Rows and metadata of a file whose digest is correct; for a file without one only the metadata, to tell what it is."""
     try:
         holds = seal_holds(path)
         if holds is False:
             raise UserError(f"{path} is damaged (its bytes do not match its digest); evaluate again")
-        with pq.ParquetFile(path) as file:  # no data set, to which a folder x=1 is a column
+        with pq.ParquetFile(path) as file:  # pq.read_table would treat a folder named x=1 as a column
             rows = file.read() if holds else file.schema_arrow.empty_table()
     except FileNotFoundError:
-        raise UserError(f"{path} not found; make it with 'ltrec evaluate'") from None
+        raise UserError(f"{path} not found; create it with 'ltrec evaluate'") from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path} is damaged ({first_line(error)}); evaluate again") from None
     if not holds:
         _meta(path, rows)
-        raise UserError(f"{path} is damaged (it carries no digest); evaluate again")
+        raise UserError(f"{path} is damaged (it has no digest); evaluate again")
     return rows
 
 
@@ -198,12 +197,12 @@ def assemble(
     catalogue: ItemCatalogue,
     reach: Reach | None = None,
 ) -> EvalTable:
-    """Join the parts of all processes, given in any order, in chunk order. No part may be missing or double.
+    """Join the chunks of all processes, given in any order, by number. No chunk may be missing or duplicated.
 
-    `reach` is the split's; without it no distance is known.
+    `reach` is that of the split; without it all distances are unknown.
     """
     ordered = sorted(parts, key=lambda part: part.index)
-    assert [p.index for p in ordered] == list(range(len(ordered))), "chunks are missing or double"
+    assert [p.index for p in ordered] == list(range(len(ordered))), "chunks are missing or duplicated"
     rows = pa.concat_tables([TABLE_SCHEMA.empty_table(), *(p.rows for p in ordered)]).combine_chunks()
     if reach is not None:
         rows = _with_reach(rows, reach.of(rows.column(c.USER_KEY).to_numpy()))
@@ -211,7 +210,7 @@ def assemble(
 
 
 def _with_reach(rows: pa.Table, distance_N: npt.NDArray[np.int8]) -> pa.Table:
-    """Rows in today's schema with these distances, whatever they had."""
+    """Rows in the current schema with these distances instead of their own."""
     columns = {**dict(zip(rows.column_names, rows.columns, strict=True)), REACH: pa.array(distance_N, pa.int8())}
     return pa.table([columns[name] for name in TABLE_SCHEMA.names], schema=TABLE_SCHEMA)
 
@@ -219,7 +218,7 @@ def _with_reach(rows: pa.Table, distance_N: npt.NDArray[np.int8]) -> pa.Table:
 def _meta(path: Path, rows: pa.Table) -> dict[str, Any]:
     text = (rows.schema.metadata or {}).get(_META)
     if text is None:
-        raise UserError(f"{path} is no evaluation table of ltrec; make one with 'ltrec evaluate'")
+        raise UserError(f"{path} is not an evaluation table of ltrec; create one with 'ltrec evaluate'")
     try:
         meta: dict[str, Any] = json.loads(text)
         version = meta["protocol"]["version"]

@@ -1,7 +1,7 @@
-"""How the ranked checkpoint came about: which moment of training it is, whether training had converged, and what it was allowed.
+"""How the ranked checkpoint was trained: its step, whether training had converged, and the training budget.
 
-A run that was stopped while it still improved, or that was allowed half the epochs, loses a comparison for no merit of the other.
-So every table of a model carries the facts, and whoever shows or judges it says the lines below.
+A run that was stopped while it was still improving, or had half as many epochs, may lose a comparison for that reason only. So
+every table of a model holds these facts, and they are shown with its results and comparisons.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any
 from ltrec.evaluation.table import EvalTable
 
 KEY = "training"
-"""Of a table's source."""
+"""Key of these facts in the source of a table."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingFacts:
-    """Facts about the run behind a table.
+    """How the run of a table was trained.
 
     Attributes:
         step: optimiser steps of the ranked checkpoint.
         epochs: its passes over the data.
-        monitor: the metric that `best` is chosen by.
-        value: of that metric at that moment; None when it was not measured there.
-        steps_trained: optimiser steps that the run has come to; None where its last checkpoint cannot be read.
+        monitor: the metric that selects the best checkpoint.
+        value: this metric at that step; None if it was not measured there.
+        steps_trained: optimiser steps of the run so far; None if its last checkpoint cannot be read.
         epochs_trained: the same in passes over the data.
-        last_validated: step of the run's last validation; None when there was none, or it was in another stage.
-        ended: ``patience``, ``length``, or empty when training may go on.
-        budget: what training was allowed: values by key of the config, and ``steps``, the optimiser steps of the whole plan.
+        last_validated: step of the run's last validation; None if there was none, or it was in another stage.
+        ended: ``patience``, ``length``, or empty if training may continue.
+        budget: limits of training, by key of the config, and ``steps``, the optimiser steps of the whole plan.
     """
 
     step: int
@@ -48,7 +48,7 @@ class TrainingFacts:
 
 
 def facts_of(table: EvalTable) -> TrainingFacts | None:
-    """The facts that a table carries; None for a baseline, which is not trained."""
+    """The facts in a table; None for a baseline, which is not trained."""
     facts = table.source.get(KEY)
     return None if facts is None else TrainingFacts(**facts)
 
@@ -63,11 +63,11 @@ def ranked_line(table: EvalTable) -> str | None:
     kind = {None: "", "average": ", its weights averaged", "raw": ", its raw weights"}[table.source.get("weights")]
     seen = trained.value is not None and "raw" not in kind  # where weights are averaged, the average is validated
     value = f"{trained.monitor} {trained.value:.4f} in validation" if seen else "not validated there"
-    return f"{name}.ckpt{instead}{kind}, epoch {trained.epochs:g}, step {trained.step:,}, {value}{_came_to(trained)}"
+    return f"{name}.ckpt{instead}{kind}, epoch {trained.epochs:g}, step {trained.step:,}, {value}{_trained_until(trained)}"
 
 
 def convergence_lines(tables: Iterable[EvalTable]) -> tuple[str, ...]:
-    """What keeps models from being judged as trained out, one line for each fact, with the names of those it is true of."""
+    """Reasons why models may not have converged, a line each, with the names of the models."""
     found: dict[str, list[str]] = {}
     for table in tables:
         if (trained := facts_of(table)) is not None and (fact := _unfinished(trained)):
@@ -76,7 +76,7 @@ def convergence_lines(tables: Iterable[EvalTable]) -> tuple[str, ...]:
 
 
 def budget_line(base: Sequence[EvalTable], other: Sequence[EvalTable]) -> str | None:
-    """That two sides were not allowed the same, naming each setting; None when they were, or one of them is a baseline."""
+    """A line about settings of the training budget in which two methods differ; None if there are none, or one is a baseline."""
     mine, theirs = ([t.budget for table in side if (t := facts_of(table))] for side in (other, base))
     if not mine or not theirs:
         return None
@@ -89,15 +89,15 @@ def budget_line(base: Sequence[EvalTable], other: Sequence[EvalTable]) -> str | 
 
 
 def training_lines(base: Sequence[EvalTable], other: Sequence[EvalTable]) -> tuple[str, ...]:
-    """All that a comparison must say of how its sides were trained."""
+    """Everything that a comparison must say about how its methods were trained."""
     unequal = budget_line(base, other)
     return (*convergence_lines([*other, *base]), *([] if unequal is None else [unequal]))
 
 
 def _unfinished(trained: TrainingFacts) -> str:
-    """Why its best may not be the best; empty when nothing speaks for it."""
+    """Why training may not have converged; empty if there is no reason."""
     if trained.steps_trained is None:
-        return "how far training came is not known, for last.ckpt cannot be read"
+        return "how far training got is unknown, because last.ckpt cannot be read"
     if not trained.ended:
         planned = trained.budget["steps"]
         return f"training has not ended (epoch {trained.epochs_trained:g}, step {trained.steps_trained:,} of {planned:,})"
@@ -107,7 +107,7 @@ def _unfinished(trained: TrainingFacts) -> str:
     return ""
 
 
-def _came_to(trained: TrainingFacts) -> str:
+def _trained_until(trained: TrainingFacts) -> str:
     if trained.steps_trained is None or trained.steps_trained == trained.step:
         return ""
     how = {"patience": ", where patience ended it", "length": ", its end", "": " so far"}[trained.ended]

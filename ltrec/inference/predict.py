@@ -1,7 +1,7 @@
-"""Recommendations for known users: their whole stored history in, their k best items out, in one Parquet file of raw ids.
+"""Recommendations for known users: the k best items given each user's whole stored history, as a Parquet file of raw ids.
 
-One row per recommendation, one row group per chunk of users. Memory is that of one chunk (users x items scores, users x k rows),
-whatever the number of users. The file appears when it is whole.
+The file has a row per recommendation and a row group per chunk of users. Memory is that of one chunk (users x items scores, users x
+k rows) for any number of users. The file is written under a temporary name and renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MOST = int(np.iinfo(np.int16).max)
 
 
 class Chunks(Protocol):
-    """Users in chunks, as `Histories` gives them."""
+    """Users in chunks, as `SplitHistories` has them."""
 
     def __len__(self) -> int: ...
 
@@ -62,18 +62,18 @@ def predict(
         histories: the users.
         item_id: raw ids [V+1], entry 0 unused.
         k: recommendations per user; a user with fewer items left gets fewer rows.
-        filter_seen: never recommend what is in the user's history.
+        filter_seen: do not recommend items of the user's history.
         out: the file.
-        on_progress: hears chunks done and chunks in all.
+        on_progress: called with the number of chunks done and of all chunks.
 
     Returns:
-        Rows written.
+        Number of rows written.
 
     Raises:
-        UserError: when k is out of range or a score is not a number.
+        UserError: k is out of range, or a score is NaN.
     """
     if not 1 <= k <= MOST:
-        raise UserError(f"k is {k}; ask for 1 to {MOST} recommendations per user")
+        raise UserError(f"k is {k}; it must be 1 to {MOST} recommendations per user")
     names, written = pa.array(item_id, pa.string()), 0
     with (
         atomic_path(out) as temporary,
@@ -94,14 +94,12 @@ def _predicted(score: Score, histories: Chunks, names: pa.Array, k: int, filter_
 
 
 def _rows(scores_BV: Tensor, chunk: HistoryChunk, names: pa.Array, k: int, filter_seen: bool) -> pa.Table:
-    """The chunk's recommendations, users in order, best first."""
+    """The chunk's recommendations, in the order of users, best first."""
     scores_BV[:, 0] = -torch.inf
     bad_B = scores_BV.amax(dim=1).isnan()
     if bad_B.any():
         user = chunk.user_id[int(bad_B.nonzero()[0, 0])]
-        raise UserError(
-            f"chunk {chunk.index}: the scores of user {user!r} are not numbers; the checkpoint has diverged, take another"
-        )
+        raise UserError(f"chunk {chunk.index}: the scores of user {user!r} are NaN; the checkpoint has diverged; use another one")
     if filter_seen:
         mask_seen(scores_BV, chunk.seen_T.to(scores_BV.device), chunk.seen_offsets.to(scores_BV.device))
     value_BK, item_BK = (t.cpu() for t in top_items(scores_BV, k))

@@ -14,7 +14,7 @@ from ltrec.core.counting import counted
 from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS
 from ltrec.evaluation.estimates import Estimate
 from ltrec.evaluation.metrics import metric_name
-from ltrec.evaluation.results import Against
+from ltrec.evaluation.results import RivalComparison
 from ltrec.evaluation.summary import Summary
 from ltrec.reporting.method import Method
 from ltrec.reporting.versus import forest_panel, reasons
@@ -26,9 +26,9 @@ NO_VERDICT = Badge("NO VERDICT", "none")
 
 
 def judged_answer(
-    rivals: Sequence[Against], summary: Summary, baselines: Mapping[str, Summary], cautions: tuple[str, ...]
+    rivals: Sequence[RivalComparison], summary: Summary, baselines: Mapping[str, Summary], cautions: tuple[str, ...]
 ) -> Answer:
-    """Against the first of `rivals`, the strongest; the others follow in a line each."""
+    """RivalComparison the first of `rivals`, the strongest; the others follow in a line each."""
     first = rivals[0]
     return Answer(
         line=answer_line(first),
@@ -74,7 +74,7 @@ def no_verdict(method: Method) -> Sentence:
     )
 
 
-def answer_line(it: Against) -> Sentence:
+def answer_line(it: RivalComparison) -> Sentence:
     """``Tail -37 %, head -29 % against joint``."""
     if it.verdict is None:
         return (Phrase(f"No verdict against {it.name}"),)
@@ -82,12 +82,12 @@ def answer_line(it: Against) -> Sentence:
     return (Phrase(f"Tail {tail}", "tail"), Phrase(", "), Phrase(f"head {head}", "head"), Phrase(f" against {it.name}"))
 
 
-def badge(it: Against) -> Badge:
+def badge(it: RivalComparison) -> Badge:
     """The verdict as a word and a tone, which brings its icon."""
     return Badge(WORDS[it.judged.verdict], it.judged.verdict) if it.judged else NO_VERDICT
 
 
-def _rounded(it: Against, group: str) -> str:
+def _rounded(it: RivalComparison, group: str) -> str:
     """Whole percent from ten on, else a decimal; a change of nothing in its own unit."""
     found = it.of(group)
     assert found is not None, "the gate judged this group"
@@ -97,7 +97,7 @@ def _rounded(it: Against, group: str) -> str:
     return f"{part:+.0%}" if abs(part) >= 0.0995 else f"{part:+.1%}"
 
 
-def _intervals(it: Against) -> Sentence:
+def _intervals(it: RivalComparison) -> Sentence:
     """Of what the line's figures are, with their intervals."""
     seeds = len(it.found.seeds)
     of_seeds = f"means of {counted(seeds, 'seed')} a side" if seeds > 1 else "one training seed a side"
@@ -116,7 +116,7 @@ def _span(part: Estimate) -> str:
     return f"{part.low:+.1%} to {part.high:+.1%}"
 
 
-def _strongest(rivals: Sequence[Against]) -> tuple[Sentence, ...]:
+def _strongest(rivals: Sequence[RivalComparison]) -> tuple[Sentence, ...]:
     if len(rivals) == 1:
         return ()
     first, metric = rivals[0], metric_name(rivals[0].metric)

@@ -10,7 +10,7 @@ from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 from ltrec.core.secrets import masked, secrets_of
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.results import Against, MethodRuns, Results, results_of
+from ltrec.evaluation.results import MethodRuns, Results, RivalComparison, results_of
 from ltrec.reporting.answer import badge, judged_answer, served_answer, untested_answer
 from ltrec.reporting.cautions import cautions
 from ltrec.reporting.facts import protocol_facts, provenance_facts
@@ -88,24 +88,24 @@ def _answer(mine: Method, results: Results | None, by_stratum: Panel | None, war
     if results is None or by_stratum is None:
         return untested_answer(mine, warned)
     if results.rivals:
-        return judged_answer(results.rivals, results.summary, results.floors, warned)
-    return served_answer(mine, results.summary, results.floors, by_stratum, warned)
+        return judged_answer(results.rivals, results.summary, results.baselines, warned)
+    return served_answer(mine, results.summary, results.baselines, by_stratum, warned)
 
 
 def _evaluated(found: Sequence[Method], results: Results, by_stratum: Panel | None) -> EvaluatedSections:
-    summary, floors = results.summary, results.floors
+    summary, baselines = results.summary, results.baselines
     words = (headline(summary), *lede(summary)) if results.rivals else ()
     return EvaluatedSections(
-        tiles=tiles(summary, floors),
+        tiles=tiles(summary, baselines),
         words=words,
-        metrics=group_table(summary, floors),
+        metrics=group_table(summary, baselines),
         all_metrics=full_table(summary),
         activity=activity_panel(results.table, results.strata),
         by_stratum=by_stratum if results.rivals else None,
         reach=_reach(found, results),
         grid=grid_panel(summary),
         grid_notes=grid_notes(summary),
-        coverage=coverage_table(summary, {**results.others, **floors}),
+        coverage=coverage_table(summary, {**results.others, **baselines}),
         comparisons=_comparisons(results),
         methods=side_by_side({labels(found)[0]: summary, **results.others}) if results.others else None,
         seeds=_seed_table(found, results),
@@ -114,18 +114,18 @@ def _evaluated(found: Sequence[Method], results: Results, by_stratum: Panel | No
 
 
 def _comparisons(results: Results) -> tuple[Versus, ...]:
-    """Against every other method; a method alone against the popularity baseline, which is no gate to pass."""
+    """RivalComparison every other method; a method alone against the popularity baseline, which is no gate to pass."""
     if results.rivals:
         return tuple(_versus(rival, i) for i, rival in enumerate(results.rivals, 1))
     return () if results.popularity is None else (_versus(results.popularity, 1),)
 
 
-def _versus(it: Against, index: int) -> Versus:
+def _versus(it: RivalComparison, index: int) -> Versus:
     """The section of a comparison; what the first screen says of the first is not said again."""
     first = it.judged is not None and index == 1
     return Versus(
         id=f"against-{index}",
-        title=f"Against {it.label}",
+        title=f"RivalComparison {it.label}",
         badge=badge(it) if it.judged or it.refusal else None,
         reasons=reasons(it) if (it.judged or it.refusal) and not first else (),
         note=pairing_note(it),

@@ -50,7 +50,7 @@ def reached(label: str, summary: ReachSummary, base_label: str, base: ReachSumma
 def reach_words(summary: ReachSummary) -> tuple[str, ...]:
     """What the figures mean: how much of the tail lies beyond, and whether the tail is served worse given a link."""
     tail, head = summary.groups["tail"], summary.groups["head"]
-    asked = f" Distances are known of {summary.asked:.1%} of the users, drawn by chance." if summary.asked < 1 else ""
+    asked = f" Distances are known of {summary.known_share:.1%} of the users, drawn by chance." if summary.known_share < 1 else ""
     if not tail.known:
         return (f"No tail user was evaluated whose target's distance is known.{asked}",)
     beside = f" ({head.share(BEYOND):.0%} of the head's)" if head.known else ""

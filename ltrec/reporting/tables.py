@@ -30,8 +30,8 @@ def group_table(summary: Summary, baselines: Mapping[str, Summary]) -> Table:
         cells = [Cell(f"{group.users:,}"), *(estimate_cell(group.metrics[m]) for m in metrics)]
         cells += [Cell(_cell({**floor.groups, **floor.targets}.get(key), summary.headline).value) for floor in baselines.values()]
         rows.append(_group_row(key, group, tuple(cells)))
-    floors = (f"{capital(name)} {metric_name(summary.headline)}{_other_filter(s, summary)}" for name, s in baselines.items())
-    columns = ("", "Users", *(metric_name(m) for m in metrics), *floors)
+    titles = (f"{capital(name)} {metric_name(summary.headline)}{_other_filter(s, summary)}" for name, s in baselines.items())
+    columns = ("", "Users", *(metric_name(m) for m in metrics), *titles)
     return Table(f"{summary.name}, {summary.protocol.split} split. {small_print(summary)}", columns, tuple(rows))
 
 

@@ -20,13 +20,13 @@ from ltrec.reporting.view import Cell, Panel, Table, TableRow, missing, shown
 from ltrec.reporting.words import DASH, capital, number
 
 
-def reasons(it: Against) -> tuple[str, ...]:
+def reasons(it: RivalComparison) -> tuple[str, ...]:
     """Why the verdict is what it is, in the words of the screen."""
     judged, verdict = it.judged, it.verdict
     return (f"{capital(it.refusal)}.",) if judged is None or verdict is None else sentences(judged, verdict)
 
 
-def forest_panel(it: Against, index: int) -> Panel:
+def forest_panel(it: RivalComparison, index: int) -> Panel:
     """Every group's difference with its interval."""
     where = {"tail": "tail", "head": "head", **{f"stratum={i}": p for i, p in enumerate(positions(it.strata))}}
     marks = [_mark(group, it.metric, where) for group in _groups(it)]
@@ -38,7 +38,7 @@ def forest_panel(it: Against, index: int) -> Panel:
     return shown(forest(f"against-{index}", metric_name(it.metric), marks, **names, over=it.over(), allowed=allowed))
 
 
-def differences_table(it: Against) -> Table:
+def differences_table(it: RivalComparison) -> Table:
     """Both means, the change with its interval, and with several seeds how far they spread."""
     several = len(it.found.seeds) > 1
     rows = []
@@ -54,7 +54,7 @@ def differences_table(it: Against) -> Table:
     return Table(f"{metric_name(it.metric)}. Small print: 95 % intervals over {it.over()}.", columns, tuple(rows))
 
 
-def pairing_note(it: Against) -> str:
+def pairing_note(it: RivalComparison) -> str:
     """On how many seeds it rests."""
     seeds = ", ".join(str(s) for s in it.found.seeds if s is not None)
     if len(it.found.seeds) > 1:
@@ -62,7 +62,7 @@ def pairing_note(it: Against) -> str:
     return "One training seed: another one may move these differences by more than the intervals say."
 
 
-def _groups(it: Against) -> list[GroupComparison]:
+def _groups(it: RivalComparison) -> list[GroupComparison]:
     """Those with users; every scorer offers cold users the same items."""
     everyone = {**it.found.groups, **it.found.targets}
     return [group for group in everyone.values() if group.users and group.key not in ("cold", "outside")]

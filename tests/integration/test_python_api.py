@@ -111,7 +111,7 @@ def test_ranks_of_runs_go_through_the_gate(run):
         (lambda work: ltrec.train({"trainer.max_epoch": 1}), r"unknown key 'trainer.max_epoch' in the call \(did you mean"),
         (lambda work: ltrec.load_run(work / "none"), r"is no run folder"),
         (lambda work: ltrec.load_run(work / "r").checkpoint("worst"), r"it must be best, last or previous"),
-        (lambda work: ltrec.load_run(work / "r").ranks("valid"), r"not found; make it with 'ltrec evaluate'"),
+        (lambda work: ltrec.load_run(work / "r").ranks("valid"), r"not found; create it with 'ltrec evaluate'"),
         (lambda work: ltrec.evaluate(work / "r", split="train"), r"it must be test or valid"),
         (lambda work: ltrec.evaluate(work / "r", batch=3), r"unknown key 'evaluation.batch'"),
         (lambda work: ltrec.evaluate(), r"which run\?"),

@@ -1,1 +1,1 @@
-"""Two scorers side by side: users paired, differences with intervals, and the gate."""
+"""Comparing two scorers: paired users, differences with intervals, and the gate."""

@@ -1,8 +1,8 @@
 """Paired comparison of two scorers: what the other one gains or loses against the base, user by user.
 
-Both are judged on the same users, so the user is his own control: his two values are subtracted first and only the differences are
-resampled. With several seeds a user's difference is the mean over seeds, and intervals and p-values hold the luck of the seeds as
-well as that of the users (`seeds`); with one seed they know of other *users* only.
+Both are evaluated on the same users, so every user is their own control: the two values are subtracted first, and only the
+differences are resampled. With several seeds a user's difference is the mean over seeds, and intervals and p-values account for the
+variance of seeds as well as of users (`seeds`); with one seed they account for *users* only.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Difference:
     Attributes:
         base: mean of the base scorer.
         other: mean of the other.
-        change: other - base with its 95 % interval: over users and seeds, over users alone with a single seed.
-        relative: change as a share of the base; NaN where the base is 0.
-        p_gain: one-sided p-value of "no gain" against "the other is better", over what the interval is over.
+        change: other - base with its 95 % interval: over users and seeds; with a single seed over users only.
+        relative: change as a share of the base; NaN if the base is 0.
+        p_gain: one-sided p-value of "no gain" against "the other is better", like the interval over users and seeds.
         seed_spread: standard deviation of the change over seeds; NaN with a single seed.
     """
 
@@ -48,14 +48,14 @@ class Difference:
     seed_spread: float
 
     def share(self) -> Estimate:
-        """The change and the ends of its interval as shares of the base, which is taken as it is; NaN where the base is 0."""
+        """The change and its interval as shares of the base, which is treated as exact; NaN if the base is 0."""
         whole = self.base or math.nan
         return Estimate(self.change.mean / whole, self.change.low / whole, self.change.high / whole)
 
 
 @dataclass(frozen=True, slots=True)
 class GroupComparison:
-    """One group of users; `metrics` is empty when it has none."""
+    """One group of users; `metrics` is empty if it has no users."""
 
     key: str
     label: str
@@ -75,13 +75,13 @@ class Comparison:
     targets: dict[str, GroupComparison]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only; NaN becomes null."""
+        """As JSON values; NaN becomes null."""
         return asdict(self, dict_factory=lambda pairs: {k: None if v != v else v for k, v in pairs})
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Comparison:
-        """What `to_dict` gave, after a journey through JSON, which may have changed the order of the groups."""
-        ordered = sorted(values["groups"].values(), key=lambda group: place_of(group["key"]))
+        """From the result of `to_dict`, read from JSON, which may have changed the order of the groups."""
+        ordered = sorted(values["groups"].values(), key=lambda group: sort_key(group["key"]))
         found = {group["key"]: _group_from(group) for group in ordered}
         targets = {key: _group_from(values["targets"][key]) for key in TARGET_GROUPS if key in values["targets"]}
         return Comparison(values["base"], values["other"], Protocol(**values["protocol"]), tuple(values["seeds"]), found, targets)
@@ -94,16 +94,16 @@ def compare(
     config: EvaluationConfig | None = None,
     metrics: Sequence[str] | None = None,
 ) -> Comparison:
-    """Differences between two scorers, each given by one table per training seed.
+    """Differences between two scorers, each given as a table per training seed.
 
     Args:
-        base: what to compare with.
-        other: what is in question.
+        base: the scorer to compare with.
+        other: the scorer in question.
         config: cutoffs, resamples, seed.
-        metrics: names; None takes HR, NDCG and MRR at the cutoff nearest to 10, and what `config.metrics` names.
+        metrics: names; None = HR, NDCG and MRR at the cutoff nearest to 10, and `config.metrics`.
 
     Raises:
-        UserError: when the two may not be compared, naming what differs.
+        UserError: the two cannot be compared; names what differs.
     """
     config = config or EvaluationConfig()
     return compared(pair(base=base, other=other), config, default_metrics(config) if metrics is None else metrics)
@@ -132,7 +132,8 @@ def compared(paired: Paired, config: EvaluationConfig, metrics: Sequence[str]) -
 
 
 def difference(base_SN: Floats, other_SN: Floats, mask_N: npt.NDArray[np.bool_], config: EvaluationConfig) -> Difference:
-    """Paired difference of one metric over the users picked, at least one. Rows are seeds, columns users in order of their keys."""
+    """Paired difference of one metric over the selected users, at least one. Rows are seeds, columns users in order of their
+    keys."""
     base_Sn, other_Sn = base_SN[:, mask_N], other_SN[:, mask_N]
     change_Sn, means_R = other_Sn - base_Sn, resampled(other_SN - base_SN, mask_N, config)
     low, high = interval(means_R[:, None])
@@ -162,8 +163,8 @@ def _with_nan(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def p_not_above_zero(means_R: npt.NDArray[np.float64]) -> float:
-    """One-sided p-value of a mean that is not above 0: the share of resamples at or below it, never exactly 0.
+    """One-sided p-value of "the mean is not above 0": the share of resamples at or below 0, never exactly 0.
 
-    Rounding decides nothing: what is 0 up to rounding counts as 0, so two equal runs have p = 1.
+    Values that are 0 up to rounding count as 0, so two equal runs have p = 1.
     """
     return float((1 + np.count_nonzero(means_R <= 1e-12)) / (1 + len(means_R)))

@@ -7,16 +7,16 @@ Two tests per data set, on paired differences, over users and training seeds (se
                                                         test is on the mean of  other - (1 - m) base,  which is linear in the users
 
     pass            both null hypotheses are rejected
-    fail            the contrary of one is shown: the tail lost (one-sided 95 %), or the head lost more than the margin
-    inconclusive    neither: the data cannot tell, and the verdict says how many users or seeds could
+    fail            the opposite of one is shown: the tail lost (one-sided 95 %), or the head lost more than the margin
+    inconclusive    neither: the data do not decide it, and the verdict says how many users or seeds would
 
-With fewer pairs of seeds than `min_seeds` the verdict is inconclusive whatever the numbers: one training seed a side cannot tell
-the method from luck, for two runs of one method differ too, and by more than users explain. Absence of evidence never passes.
-The number of seeds is to be fixed before the first look: to test after every new seed until the gate passes gives .12 to .19 false
-passes instead of .05. Over several data sets: pass if all pass, fail if any fails.
+With fewer pairs of seeds than `min_seeds` the verdict is always inconclusive: one training seed per method cannot tell the method
+from chance, because two runs of the same method differ too, by more than users explain. Absence of evidence never passes. Fix the
+number of seeds before the first look: testing after every new seed until the gate passes gives .12 to .19 false passes instead of
+.05. Over several data sets: pass if all pass, fail if any fails.
 
-Resamples are seeded by who is judged (`statistics.bootstrap.key_of`): the same ranks of the same users give the same figures to the
-last digit, whatever runs and folders are called, in whatever order they are given, and whoever asks.
+Resamples are seeded by the set of users (`statistics.bootstrap.key_of`): the same ranks of the same users give the same figures to
+the last digit, independent of the names and the order of runs and folders.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ ALPHA = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Two scorers on the users of one data set: all that the gate looks at.
+    """Two scorers on the users of one data set: the input of the gate.
 
     Attributes:
-        base, other: what they are called.
+        base, other: their names.
         base_SN, other_SN: the metric; rows are seeds (paired), columns users (paired) in the order of their keys.
-        tail_N, head_N: which users are judged; some may be neither.
-        notes: what must be known of how the two were trained.
+        tail_N, head_N: which users belong to tail and head; some may belong to neither.
+        notes: what the reader must know about how the two were trained.
     """
 
     base: str
@@ -67,11 +67,11 @@ def gate(pairs: Mapping[str, Paired], config: EvaluationConfig | None = None, me
 
     Args:
         pairs: paired runs (`pair`) by name of the data set.
-        config: margin, least number of seeds, resamples, root seed.
-        metric: None takes NDCG at the cutoff nearest to 10.
+        config: margin, minimum number of seeds, resamples, seed.
+        metric: None = NDCG at the cutoff nearest to 10.
 
     Raises:
-        UserError: when a data set has no tail users or no head users to judge.
+        UserError: a data set has no tail users or no head users.
     """
     config = config or EvaluationConfig()
     metric = metric or f"ndcg@{nearest_cutoff(config.cutoffs)}"
@@ -79,10 +79,10 @@ def gate(pairs: Mapping[str, Paired], config: EvaluationConfig | None = None, me
 
 
 def judge(contests: Mapping[str, Contest], config: EvaluationConfig, metric: str) -> Gate:
-    """The gate over contests by name of the data set; `metric` says what their values are.
+    """The gate over contests by name of the data set; `metric` is the name of their values.
 
     Raises:
-        UserError: when a data set has fewer than two tail users or head users.
+        UserError: a data set has fewer than two tail users or head users.
     """
     for name, contest in contests.items():
         _refuse_few(name, contest)
@@ -99,7 +99,7 @@ def judge(contests: Mapping[str, Contest], config: EvaluationConfig, metric: str
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment: reject where the result is below alpha, and the chance of any false rejection is below alpha."""
+    """Holm's step-down adjustment: rejecting results below alpha keeps the probability of any false rejection below alpha."""
     order = np.argsort(p_values, kind="stable")
     stepped = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(order), 0, -1)
     adjusted = np.empty(len(order))
@@ -153,16 +153,17 @@ def _head(contest: Contest, config: EvaluationConfig) -> Side:
     verdict = _verdict(low > 1e-12, high < -1e-12, len(contrast_Sn), config)
     needs = _needs(contrast_Sn, ALPHA, contrast_SN.shape[1], config) if verdict == INCONCLUSIVE else (None, None)
     base, change = float(base_Sn.mean()), float((other_Sn - base_Sn).mean())
-    allowed = config.head_margin * base  # the contrast is the change plus what may be lost
+    allowed = config.head_margin * base  # the contrast is the change plus the allowed loss
     return Side(contrast_Sn.shape[1], base, change, low - allowed, high - allowed, p_not_above_zero(means_R), verdict, *needs)
 
 
 def _needs(contrast_Sn: Floats, alpha: float, users: int, config: EvaluationConfig) -> tuple[int | None, int | None]:
-    """Users of all kinds (the group's share staying as it is) and seeds that would decide: at least one more than there are."""
+    """Numbers of users in all (with the group's share unchanged) and of seeds that would decide, at least one more than there
+    are."""
     num_seeds, group = contrast_Sn.shape
     needed, seeds = users_needed(contrast_Sn, alpha), seeds_needed(contrast_Sn, alpha)
     if num_seeds < config.min_seeds:
-        needed = None  # no number of users makes up for seeds that are missing
+        needed = None  # more users do not make up for missing seeds
     return (
         None if needed is None else -(-max(group + 1, needed) * users // group),
         None if seeds is None else max(num_seeds + 1, config.min_seeds, seeds),

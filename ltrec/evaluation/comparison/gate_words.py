@@ -1,9 +1,9 @@
-"""The gate in words, the same on the screen, on the page, in JSON's readers and in W&B: one function, one text.
+"""The gate in words: one text for the screen, the report, the API and W&B.
 
     Gate: PASS. pin against joint, 3 training seeds a side. The tail gained 3.2% NDCG@10 (p = .003 that the ...).
 
-A p-value is said with the hypothesis it speaks of, for the two sides test different ones: "p = .003 that the tail does not gain".
-Read: were that so, a result this good or better would come up in so large a share of repetitions.
+A p-value is written with its null hypothesis, because the two sides test different ones: "p = .003 that the tail does not gain"
+means that, if it did not gain, a result this good or better would occur in this share of repetitions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FIX_SEEDS = "Fix the number of seeds before you look: testing after every new se
 
 
 def gate_text(gate: Gate) -> str:
-    """The whole verdict: a paragraph, or with several data sets one for each."""
+    """The whole verdict: a paragraph; with several data sets a line for each."""
     if len(gate.datasets) == 1:
         return f"{gate.verdict.upper()}. {dataset_text(gate, gate.datasets[0])}"
     lines = (f"{found.dataset}: {found.verdict}. {dataset_text(gate, found)}" for found in gate.datasets)
@@ -25,13 +25,13 @@ def gate_text(gate: Gate) -> str:
 
 
 def dataset_text(gate: Gate, verdict: DatasetVerdict) -> str:
-    """Who was judged against whom, and all that is said of it."""
+    """Which methods were compared, and the sentences about it."""
     seeds = counted(verdict.seeds, "training seed")
     return " ".join((f"{verdict.other} against {verdict.base}, {seeds} a side.", *sentences(gate, verdict)))
 
 
 def sentences(gate: Gate, verdict: DatasetVerdict) -> tuple[str, ...]:
-    """Did the tail gain, did the head pay, and what would decide what is not decided?"""
+    """Whether the tail gained, whether the head lost, and what would decide what is undecided."""
     tail, head = verdict.tail, verdict.head
     tail_users, head_users = counted(tail.users, "user"), counted(head.users, "user")
     if verdict.seeds_missing:
@@ -47,12 +47,12 @@ def sentences(gate: Gate, verdict: DatasetVerdict) -> tuple[str, ...]:
 
 
 def share(change: float, base: float) -> str:
-    """A change as a share of its base, ``+3.2%``; as it is, ``+0.0012``, where the base is 0."""
+    """A change as a share of its base, ``+3.2%``; absolute, ``+0.0012``, if the base is 0."""
     return f"{change / base:+.1%}" if base else f"{change:+.4f}"
 
 
 def probability(p: float) -> str:
-    """``p = .003``; what three digits cannot show is ``p < .001`` or ``p > .999``."""
+    """``p = .003``; beyond three digits ``p < .001`` or ``p > .999``."""
     if p < 0.001:
         return "p < .001"
     if 0.999 < p < 1:
@@ -61,17 +61,17 @@ def probability(p: float) -> str:
 
 
 def tail_test(side: Side) -> str:
-    """The tail's p-value and what it is of."""
+    """The tail's p-value with its hypothesis."""
     return f"{probability(side.p)} that the tail does not gain"
 
 
 def head_test(side: Side, gate: Gate) -> str:
-    """The head's p-value and what it is of."""
+    """The head's p-value with its hypothesis."""
     return f"{probability(side.p)} that the head loses more than {gate.margin:.0%}"
 
 
 def tail_shows(side: Side, metric: str) -> str:
-    """``The tail gained 3.2% NDCG@10``, as far as it is shown."""
+    """What is shown about the tail: ``The tail gained 3.2% NDCG@10``."""
     seen = share(side.change, side.base)
     return {
         PASS: f"The tail gained {share(abs(side.change), side.base).lstrip('+')} {metric}",
@@ -81,7 +81,7 @@ def tail_shows(side: Side, metric: str) -> str:
 
 
 def head_shows(side: Side, gate: Gate) -> str:
-    """``The head kept within the allowed 5%``, as far as it is shown."""
+    """What is shown about the head: ``The head kept within the allowed 5%``."""
     return {
         PASS: f"The head kept within the allowed {gate.margin:.0%}",
         FAIL: f"The head lost more than the allowed {gate.margin:.0%}",
@@ -90,21 +90,21 @@ def head_shows(side: Side, gate: Gate) -> str:
 
 
 def too_few_seeds(verdict: DatasetVerdict) -> str:
-    """Why a data set with `seeds_missing` is not judged, and the way out."""
+    """Why a data set with `seeds_missing` is not judged, and what to do."""
     have = "One training seed" if verdict.seeds == 1 else f"{verdict.seeds} training seeds"
     more = counted(verdict.seeds_missing, "more seed")
     return f"{have} a side cannot tell the method from luck; train {more}."
 
 
 def deciding(verdict: DatasetVerdict) -> tuple[str, ...]:
-    """For each side that is inconclusive, what would decide it; and where more seeds would, that their number is fixed first."""
+    """For each inconclusive side, what would decide it; if more seeds would, also that their number must be fixed first."""
     sides = (("tail", verdict.tail), ("head", verdict.head))
     ways = [_needs(name, side) for name, side in sides if side.verdict == INCONCLUSIVE]
     return (*ways, *([FIX_SEEDS] if ways else []))
 
 
 def undecidable(name: str) -> str:
-    """What to say of an inconclusive side (`name`: tail, head) for which `Side` has no number of users and none of seeds."""
+    """The sentence for an inconclusive side (`name`: tail, head) that no number of users or seeds would decide."""
     alone = f"More users alone, or more seeds alone (up to {MOST_SEEDS:,}),"
     return f"{alone} would not decide the {name}: what is seen is too near the line."
 

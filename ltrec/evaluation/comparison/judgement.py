@@ -1,10 +1,10 @@
-"""A comparison and the gate's verdict on it, computed once and kept as JSON in the run folder, where everybody reads it.
+"""A comparison with the gate's verdict, computed once and stored as JSON in the run folder.
 
     screen, --json, the report's page, W&B   <-   eval/<split>-against-<other>.json   <-   the evaluation tables
 
-The file names the digest of all that it was computed from: ranks, users, protocol, how the runs were trained, and the settings.
-Where that is no longer so (a table was ranked anew, a setting is another), it is computed again. It lies in the folder of the run
-with the lowest seed, so it is found in whatever order runs are given.
+The file contains a digest of everything it was computed from: ranks, users, protocol, how the runs were trained, and the settings.
+If any of these has changed, it is computed again. It is in the folder of the run with the lowest seed, so it is found whatever the
+order of the runs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SETTINGS = ("cutoffs", "metrics", "head_from", "item_shares", "bootstrap_sample
 
 
 Ranked = Sequence[tuple[Path, EvalTable]]
-"""Run folders, each with its table of ranks."""
+"""Run folders, each with its evaluation table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,10 @@ class Judgement:
     """What one method's runs gain and lose against another's.
 
     Attributes:
-        digest: of all that it was computed from.
+        digest: of everything it was computed from.
         comparison: the differences by group of users.
-        gate: the verdict; None where the gate refuses to judge.
-        refusal: why it does; else empty.
+        gate: the verdict; None if the gate cannot judge.
+        refusal: why it cannot; else empty.
     """
 
     digest: str
@@ -57,41 +57,41 @@ class Judgement:
     refusal: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only."""
+        """As JSON values."""
         judged = None if self.gate is None else self.gate.to_dict()
         return {"digest": self.digest, "comparison": self.comparison.to_dict(), "gate": judged, "refusal": self.refusal}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Judgement:
-        """What `to_dict` gave."""
+        """From the result of `to_dict`."""
         judged = None if values["gate"] is None else Gate.from_dict(values["gate"])
         return Judgement(values["digest"], Comparison.from_dict(values["comparison"]), judged, values["refusal"])
 
 
 def judge_runs(ours: Ranked, rivals: Ranked, config: EvaluationConfig) -> tuple[Path, Judgement]:
-    """The judgement on runs, and the file that holds it: read where it is there and still true, else computed and written.
+    """The judgement on runs, and its file: read if it is up to date, else computed and written.
 
     Args:
-        ours: run folders of the method in question and their tables, a training seed each.
-        rivals: those that they are held against.
-        config: how to judge.
+        ours: run folders of the method in question and their tables, one per training seed.
+        rivals: those of the method to compare with.
+        config: options of evaluation.
 
     Raises:
-        UserError: when the two may not be compared, naming what differs.
+        UserError: the two cannot be compared; names what differs.
     """
     paired, file = pair(base=[table for _, table in rivals], other=[table for _, table in ours]), judgement_file(ours, rivals)
     return file, judged_in(file, paired, config)
 
 
 def judgement_file(ours: Ranked, rivals: Ranked) -> Path:
-    """Where the judgement on these runs lies."""
+    """The file of the judgement on these runs."""
     home, table = _by_seed(ours)[0]
     against = common_name([folder.resolve().name for folder, _ in _by_seed(rivals)])
     return RunFolder(home).eval_comparison(table.protocol.split, against.replace(" ", "-"))
 
 
 def judged_in(file: Path, paired: Paired, config: EvaluationConfig) -> Judgement:
-    """What `file` says of these pairs, if it is of them; else it is written anew. A folder that cannot be written is no harm."""
+    """The judgement in `file` if it is of these pairs; else it is computed and written. A read-only folder is not an error."""
     digest = digest_of(paired, config)
     found = read_judgement(file)
     if found is not None and found.digest == digest:
@@ -103,7 +103,7 @@ def judged_in(file: Path, paired: Paired, config: EvaluationConfig) -> Judgement
 
 
 def judged(paired: Paired, config: EvaluationConfig, digest: str = "") -> Judgement:
-    """Compare and judge. Pure: the same in gives the same out."""
+    """Compare and judge; a pure function."""
     comparison = compared(paired, config, default_metrics(config))
     try:
         return Judgement(digest, comparison, gate({"this data set": paired}, config))
@@ -112,7 +112,7 @@ def judged(paired: Paired, config: EvaluationConfig, digest: str = "") -> Judgem
 
 
 def digest_of(paired: Paired, config: EvaluationConfig) -> str:
-    """Of all that a judgement is computed from: two that are equal come to the same figures and the same words."""
+    """Digest of everything that a judgement is computed from: with equal digests, figures and words are the same."""
     settings = {name: asdict(config)[name] for name in _SETTINGS}
     found = hashlib.sha256(canonical_json({"form": FORM, "settings": settings}).encode())
     for table in (*paired.base, *paired.other):
@@ -124,12 +124,12 @@ def digest_of(paired: Paired, config: EvaluationConfig) -> str:
 
 
 def _by_seed(runs: Ranked) -> list[tuple[Path, EvalTable]]:
-    """The lowest seed first; runs without one as they are given."""
+    """Sorted by seed; runs without one in the given order."""
     return sorted(runs, key=lambda run: -1 if (seed := run[1].source.get("seed")) is None else int(seed))
 
 
 def read_judgement(file: Path) -> Judgement | None:
-    """What a file holds; None where it is not there, damaged, or of another form."""
+    """The judgement in a file; None if it is missing, damaged, or of another version."""
     try:
         return Judgement.from_dict(opened(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

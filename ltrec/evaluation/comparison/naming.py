@@ -1,4 +1,4 @@
-"""What to call a method of which several training seeds were run: `joint` for the runs joint-1, joint-2 and joint-3."""
+"""The name of a method with several training seeds: `joint` for the runs joint-1, joint-2 and joint-3."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from itertools import takewhile
 from ltrec.core.counting import counted
 
 _SEED = re.compile(r"(?:[-_.=]+(?:seeds?|s)?|seeds?)[-_.=]*$")
-"""What is left of a seed's mark once its number is gone: ``-``, ``_s``, ``-seed-``."""
+"""The rest of a seed's suffix without the number: ``-``, ``_s``, ``-seed-``."""
 
 
 def common_name(names: Sequence[str]) -> str:
-    """The part that the names of one method's runs share, without the mark of the seed; a single name as it is.
+    """The common part of the names of a method's runs, without the suffix of the seed; a single name is returned as it is.
 
-    Names that share nothing give the first and how many follow: ``plain and 2 more``.
+    For names with nothing in common, the first one and the number of others: ``plain and 2 more``.
     """
     if len(set(names)) == 1:
         return names[0]

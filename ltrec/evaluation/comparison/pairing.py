@@ -1,8 +1,8 @@
-"""Two scorers, the same users: what has to agree before numbers are set side by side, and the users brought into one order.
+"""Pairing two scorers: checks that they are comparable, and brings their users into the same order.
 
-A difference between runs means something only if nothing but the scorer differs. So the protocol (data, split, candidates, filter,
-ties), the users and their targets must agree, or the pairing is refused with the first thing that does not. Several runs of each
-scorer are paired by training seed; a scorer without a seed (a baseline) draws nothing and stands beside every seed of the other.
+A difference between runs is only meaningful if nothing but the scorer differs. So the protocol (data, split, candidates, filter,
+ties), the users and their targets must be equal; otherwise the pairing is refused with the first difference. Several runs of each
+scorer are paired by training seed; a scorer without a seed (a baseline) is paired with every seed of the other.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """Tables of the base and of the other scorer, seed by seed in rising order, users in one order.
+    """Tables of the base and of the other scorer, sorted by seed, with users in the same order.
 
     Attributes:
         base: one table per seed [S].
         other: one table per seed [S].
-        seeds: training seeds [S]; None for a scorer without.
+        seeds: training seeds [S]; None for a scorer without a seed.
     """
 
     base: tuple[EvalTable, ...]
@@ -45,7 +45,7 @@ class Paired:
 
     @property
     def names(self) -> tuple[str, str]:
-        """What to call the base and the other."""
+        """Names of the base and of the other scorer."""
         base, other = (common_name([table.name for table in tables]) for tables in (self.base, self.other))
         return base, other
 
@@ -53,20 +53,20 @@ class Paired:
         """A metric of base and other, both [S, N].
 
         Raises:
-            UserError: when there is no such metric.
+            UserError: there is no such metric.
         """
         return _metric(self.base, metric), _metric(self.other, metric)
 
 
 def pair(*, base: Sequence[EvalTable], other: Sequence[EvalTable]) -> Paired:
-    """Check that the tables may be compared and line them up.
+    """Check that the tables can be compared, and pair them.
 
     Args:
         base: runs of the scorer to compare with, one per seed.
         other: runs of the scorer in question, one per seed.
 
     Raises:
-        UserError: naming what differs.
+        UserError: they cannot be compared; names what differs.
     """
     assert base and other, "nothing to compare"
     for table in (*base[1:], *other):
@@ -78,10 +78,10 @@ def pair(*, base: Sequence[EvalTable], other: Sequence[EvalTable]) -> Paired:
 
 
 def seeds_of_one(tables: Sequence[EvalTable]) -> tuple[EvalTable, ...]:
-    """Tables of one method's runs, a training seed each, with their users in one order; a single table as it is.
+    """Tables of one method's runs, one per training seed, with users in the same order; a single table is returned as it is.
 
     Raises:
-        UserError: naming what differs, when they are not of one protocol and its users, or two have one seed.
+        UserError: protocol or users differ, or two tables have the same seed.
     """
     assert tables, "nothing to bring into one order"
     if len(tables) == 1:
@@ -96,7 +96,7 @@ def _refuse_other_protocol(one: EvalTable, two: EvalTable) -> None:
             what = WORDS.get(field.name, field.name)
             a, b = (x[:12] if field.name == "manifest" else x for x in (a, b))
             raise UserError(
-                f"cannot compare {one.name!r} with {two.name!r}: {what} differs ({a} and {b}); evaluate both under one protocol"
+                f"cannot compare {one.name!r} with {two.name!r}: {what} differs ({a} and {b}); evaluate both with the same protocol"
             )
 
 
@@ -116,14 +116,14 @@ def _by_seed(
             f"(seeds {_listed(other_seeds)}); give runs of the same seeds"
         )
     pairs = [(seed, table, other[other_seeds.index(seed)]) for seed, table in zip(base_seeds, base, strict=True)]
-    pairs.sort(key=lambda pair: -1 if pair[0] is None else pair[0])  # sums come out alike in whatever order runs are given
+    pairs.sort(key=lambda pair: -1 if pair[0] is None else pair[0])  # sums do not depend on the order in which runs are given
     return tuple(seed for seed, _, _ in pairs), [table for _, table, _ in pairs], [table for _, _, table in pairs]
 
 
 def _seeds(tables: Sequence[EvalTable]) -> tuple[int | None, ...]:
     seeds = tuple(t.source.get("seed") for t in tables)
     if len(set(seeds)) < len(seeds):
-        raise UserError(f"the runs of {tables[0].name!r} have seeds {_listed(seeds)}; every run needs a seed of its own")
+        raise UserError(f"the runs of {tables[0].name!r} have seeds {_listed(seeds)}; every run needs a different seed")
     return seeds
 
 
@@ -137,7 +137,7 @@ def _in_order(table: EvalTable) -> EvalTable:
 
 
 def _aligned(first: EvalTable, table: EvalTable) -> EvalTable:
-    """`table` in user order, after checking that it has the users and targets of `first` (already in order)."""
+    """`table` in the order of user keys, after checking that it has the users and targets of `first` (already sorted)."""
     table = _in_order(table)
     mine, theirs = first.column(c.USER_KEY), table.column(c.USER_KEY)
     if not np.array_equal(mine, theirs):
@@ -157,7 +157,7 @@ def _aligned(first: EvalTable, table: EvalTable) -> EvalTable:
 
 
 def _user(table: EvalTable, key: int) -> str:
-    """Raw id of a user; the table is in user order."""
+    """Raw id of a user; the table is sorted by user key."""
     return str(table.rows.column(c.USER_ID)[int(np.searchsorted(table.column(c.USER_KEY), key))].as_py())
 
 

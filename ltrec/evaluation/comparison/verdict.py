@@ -1,4 +1,4 @@
-"""What the gate finds, as values: the two sides of a data set, the data set, and all of them."""
+"""The result of the gate: the two sides of a data set, the data set, and all data sets."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Side:
         base: the base's mean of the metric.
         change: other - base.
         low: one-sided 95 % lower bound of the change.
-        high: one-sided 95 % upper bound of it.
-        p: p-value of the null hypothesis; of the tail adjusted over data sets.
-            With one seed it knows, like the bounds, of users only.
+        high: one-sided 95 % upper bound of the change.
+        p: p-value of the null hypothesis; for the tail adjusted over data sets.
+            With one seed it accounts, like the bounds, for users only.
         verdict: of this side alone.
-        users_to_decide: users of *all* kinds that would decide it, or None when no number would alone (or it is decided).
-        seeds_to_decide: seeds that would, or None likewise, and when there is but one to tell by.
+        users_to_decide: number of users *in all* that would decide it; None if no number would (or it is decided).
+        seeds_to_decide: number of seeds that would decide it; None likewise, and with a single seed.
     """
 
     users: int
@@ -39,9 +39,9 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class DatasetVerdict:
-    """The gate on one data set; `seeds` is how many were paired, `seeds_missing` how many more it takes to be judged at all.
+    """The gate on one data set; `seeds` is the number of pairs, `seeds_missing` how many more are needed for a verdict.
 
-    `notes` say what must be known of how the two sides were trained.
+    `notes` are what the reader must know about how the two methods were trained.
     """
 
     dataset: str
@@ -65,12 +65,12 @@ class Gate:
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values only."""
+        """As JSON values."""
         return asdict(self)
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Gate:
-        """What `to_dict` gave, after a journey through JSON."""
+        """From the result of `to_dict`, read from JSON."""
         datasets = tuple(_dataset_from(found) for found in values["datasets"])
         return Gate(**{**values, "datasets": datasets})
 

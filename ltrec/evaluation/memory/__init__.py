@@ -1,1 +1,1 @@
-"""A memory beside the network: scores with it, and the choice of its weight."""
+"""A memory added to a network: scores with it, and the choice of its weight."""

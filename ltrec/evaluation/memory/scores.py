@@ -1,4 +1,4 @@
-"""Scores with a memory: a network's, and what `recall` adds to them for the whole history, seen items being no candidates."""
+"""Scores with a memory: the network's scores, and what `recall` adds to them from the history."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ltrec.models.memory import Remembered, blend, remember
 from ltrec.models.recall import recall
 
 _BLOCK = 1 << 20
-"""Scores that are looked at at once on a CPU: memory for a block is found again where it was and stays warm, while that for a whole
-chunk is the system's every time, which makes it three times as slow."""
+"""Number of scores processed at once on a CPU. The memory of a small block is reused and stays in the cache, while that of a whole
+chunk is allocated by the system every time, which is three times as slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What is known of items, and how a history asks for it.
+    """Neighbours of items, and how they are looked up for a history.
 
     Attributes:
-        neighbours: of every item, on the device where the network scores.
+        neighbours: of every item, on the network's device.
         form: `mix` or `log` (`ltrec.models.memory`).
-        decay: what every step back in the history multiplies its item's neighbours with.
-        last: items of a history that are looked up.
-        filter_seen: items of the history are no candidates.
-        similar: items that are alike by their columns; None = nothing is known of that.
-        share: what similarity counts beside the weights of `neighbours`.
+        decay: factor on an item's neighbours per step back in the history.
+        last: number of last items of a history that are looked up.
+        filter_seen: whether items of the history are excluded.
+        similar: items that are similar by their columns; None = unknown.
+        share: factor on similarity when it is added to the weights of `neighbours`.
     """
 
     neighbours: Neighbours
@@ -41,7 +41,7 @@ class Memory:
     share: float = 0.0
 
     def about(self, chunk: HistoryChunk, scores_BV: Tensor) -> Remembered:
-        """What is remembered of a chunk's users, beside a network's scores of them [B, V+1]."""
+        """What the memory recalls for a chunk's users, given a network's scores of them [B, V+1]."""
         seen_T, offsets = (tensor.to(scores_BV.device) for tensor in (chunk.seen_T, chunk.seen_offsets))
         rows = len(scores_BV) if scores_BV.is_cuda else max(1, _BLOCK // scores_BV.shape[1])
         starts = range(0, len(scores_BV), rows)
@@ -49,7 +49,7 @@ class Memory:
         return Remembered.joined(parts, starts)
 
     def _about_rows(self, seen_T: Tensor, offsets: Tensor, scores_BV: Tensor) -> Remembered:
-        """Of some of them, whose offsets may begin anywhere."""
+        """The same for some of the rows; their offsets need not begin at 0."""
         seen_S, offsets = seen_T[offsets[0] : offsets[-1]], offsets - offsets[0]
         memory_BV = self._recalled(self.neighbours, seen_S, offsets)
         if self.similar is not None and self.share:
@@ -62,11 +62,11 @@ class Memory:
         return recall(seen_T, offsets, table.item_VN, table.weight_VN, decay=self.decay, last=self.last)
 
     def beside(self, network: Score, weights: Sequence[float]) -> Score:
-        """A network's scores with this memory's.
+        """A network's scores combined with this memory.
 
         Args:
             network: users -> scores.
-            weights: w, a single one for everybody or one per stratum of histories, as plugins are routed.
+            weights: w, one for all users or one per stratum of histories (the stratum that chooses plugins).
         """
         weight_K = torch.tensor(weights, dtype=torch.float64)
 

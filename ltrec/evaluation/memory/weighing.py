@@ -1,11 +1,11 @@
-"""How much a memory weighs: of a few weights the one that ranks a split's targets best, by NDCG@10.
+"""The weight of a memory: the one of a few weights that ranks a split's targets best, by NDCG@10.
 
-    everybody     w = argmax f(w)                                        f(w): mean NDCG@10 of all n users
-    stratum z     w_z = argmax (n_z f_z(w) + n_0 f(w)) / (n_z + n_0)     n_0 users of everybody's mean beside the stratum's n_z own
+    all users     w = argmax f(w)                                        f(w): mean NDCG@10 of all n users stratum z     w_z =
+    argmax (n_z f_z(w) + n_0 f(w)) / (n_z + n_0)     n_0 users with the overall mean, and the stratum's n_z users
 
-Of equal weights the smallest. The second is the mean that remains of a stratum's own when n_0 further users, of whom nothing but
-the common curve is known, are counted with it: a stratum of few users is weighed like all, one of many as it likes best. Likelihood
-chooses wrongly: it asks for the weight at which the network is sure enough, not for that which orders best.
+Of equally good weights the smallest is chosen. The second formula is the mean of the stratum together with n_0 users for whom only
+the overall curve is known: a stratum with few users gets the common weight, one with many its own. Likelihood would be the wrong
+criterion: it selects the weight with the best calibrated probabilities, not with the best order.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ Share = Annotated[float, Between(0, 1)]
 
 @dataclass(frozen=True, slots=True)
 class WeightCurve:
-    """What each weight of the grid gives a group of users.
+    """NDCG of a group of users under each weight of the grid.
 
     Attributes:
         users: n.
         ndcg: mean NDCG@10 by weight; empty without users.
-        weight: the one that was chosen.
+        weight: the chosen one.
     """
 
     users: Annotated[int, Between(0, 2**53)]
@@ -46,14 +46,14 @@ class WeightCurve:
 
 @dataclass(frozen=True, slots=True)
 class WeightChoice:
-    """The weight, and what it was chosen by.
+    """The chosen weight, and what it was chosen by.
 
     Attributes:
-        grid: the weights that were tried, rising.
-        all: of everybody.
-        strata: of each stratum of histories, where each has its own weight.
-        share: what similarity by columns counts beside the counts; 0 where nothing is known of it.
-        shares: best mean NDCG@10 of everybody by share that was tried; empty where there was nothing to try.
+        grid: the weights that were tried, ascending.
+        all: the curve of all users.
+        strata: the curve of each stratum of histories, if each has its own weight.
+        share: factor on similarity by columns when it is added to the counts; 0 without item columns.
+        shares: best mean NDCG@10 over all users for each share that was tried; empty if none was.
     """
 
     grid: tuple[Annotated[float, Between(0, 100)], ...]
@@ -69,7 +69,7 @@ class WeightChoice:
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """One for everybody, or one per stratum."""
+        """One for all users, or one per stratum."""
         return tuple(curve.weight for curve in self.strata) or (self.all.weight,)
 
 
@@ -88,7 +88,7 @@ def rank_by_weight(
     """Rank every user's target under each weight of the grid, as `evaluate` would; the network scores once.
 
     Args:
-        memory: beside it.
+        memory: added to the network.
         network: users -> scores.
         chunks: users with a history and a target.
         grid: the weights.
@@ -107,20 +107,20 @@ def rank_by_weight(
 
 
 def choose(
-    parts: Iterable[Ranked], grid: Sequence[float], *, unchosen: float, num_strata: int = 0, shrinkage: float = 0.0
+    parts: Iterable[Ranked], grid: Sequence[float], *, fallback: float, num_strata: int = 0, shrinkage: float = 0.0
 ) -> WeightChoice:
     """The weights that rank best.
 
     Args:
         parts: the users, in any order of chunks.
-        grid: the weights that they were ranked by, rising.
-        unchosen: the weight where there are no users.
-        num_strata: K, to choose one for each; 0 = one for everybody.
+        grid: the weights that they were ranked by, ascending.
+        fallback: the weight without users.
+        num_strata: K, to choose one weight for each; 0 = one for all users.
         shrinkage: n_0.
     """
     ordered = sorted(parts, key=lambda part: part.index)
     if not ordered:
-        nobody = WeightCurve(0, (), unchosen)
+        nobody = WeightCurve(0, (), fallback)
         return WeightChoice(tuple(grid), nobody, (nobody,) * num_strata)
     ndcg_GN = ndcg_at(np.concatenate([part.rank_GB for part in ordered], axis=1), CUTOFF)
     stratum_N = np.concatenate([part.stratum_B for part in ordered])

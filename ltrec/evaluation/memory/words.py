@@ -1,4 +1,4 @@
-"""What a model's table says of the memory beside its network, and that in words.
+"""The memory in the source of an evaluation table, and a line about it.
 
 memory: mix with weight 0.7, by NDCG@10 of 3,120 validation users: 0 .0588, 0.2 .0612, ..., 0.7 .0657, 0.8 .0655, 0.9 .0631
 """
@@ -15,11 +15,11 @@ from ltrec.evaluation.memory.weighing import CUTOFF, WeightChoice
 from ltrec.evaluation.table import EvalTable
 
 KEY = "memory"
-"""Of a table's source."""
+"""Key of the memory in the source of a table."""
 
 
 def memory_facts(form: str, neighbours: str, choice: WeightChoice) -> dict[str, Any]:
-    """What a table remembers: the form, the neighbours' digest, and the choice, as JSON has them."""
+    """What a table records about a memory: the form, the digest of the neighbours, and the choice of the weight, as JSON values."""
     strata = [_curve(asdict(curve)) for curve in choice.strata]
     lists: dict[str, Any] = {"grid": list(choice.grid), "all": _curve(asdict(choice.all)), "strata": strata}
     if choice.share or choice.shares:
@@ -28,13 +28,13 @@ def memory_facts(form: str, neighbours: str, choice: WeightChoice) -> dict[str, 
 
 
 def memory_line(table: EvalTable) -> str | None:
-    """The memory behind a table, in one line; None where there is none."""
+    """The memory of a table, in one line; None without a memory."""
     facts = table.source.get(KEY)
     return None if facts is None else memory_words(facts)
 
 
 def memory_words(facts: Mapping[str, Any]) -> str:
-    """Such facts in one line."""
+    """The recorded facts in one line."""
     choice = construct(WeightChoice, facts["choice"])
     weight = ", ".join(f"{weight:g}" for weight in choice.weights)
     chosen = f"{facts['form']} with weight{'s' * (len(choice.weights) > 1)} {weight}{' by stratum' * (len(choice.weights) > 1)}"

@@ -1,1 +1,1 @@
-"""Targets among a few sampled items instead of all: the draws, and the pooled AUC of papers that score such pools."""
+"""Ranking targets among a few sampled items: the sampling, and the pooled AUC used in some papers."""

@@ -1,8 +1,9 @@
-"""Sampled candidates, for the one reason to have them: to stand beside papers that rank the target among a few random items.
+"""Sampled candidates, only for comparison with papers that rank the target among a few random items.
 
-Such numbers say little (the same model scores several times higher, and models may swap places: Krichene & Rendle, KDD 2020), so
-this is never the default and the protocol names it. Every (user, item) pair has a hash; a user's negatives are the items with the
-smallest ones. That draws without replacement, and every scorer, chunking and world size meets the same negatives.
+Such results say little (the same model scores several times higher, and the order of models may change: Krichene & Rendle, KDD
+2020), so this is not the default, and the protocol records it. Every (user, item) pair has a hash, and a user's negatives are the
+items with the smallest hashes. That samples without replacement, and the negatives are the same for every scorer, chunking and
+world size.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ def draw_negatives(
     Args:
         user_key_B: int64 keys of the users.
         num_items: V; draws are from 1..V.
-        count: wanted negatives per user.
-        seed: root of the draw.
-        excluded: (row, item) pairs that may not be drawn; double pairs are fine.
+        count: negatives per user.
+        seed: of the sampling.
+        excluded: (row, item) pairs that must not be sampled; may contain duplicates.
 
     Returns:
-        Item ids [B, n] and a mask [B, n] of those that are real: a user with fewer items left has fewer negatives.
+        Item ids [B, n] and a mask [B, n] of valid ones: a user with fewer items left has fewer negatives.
     """
     item_hash_V = mix_tensor(mix(seed, 1), torch.arange(num_items + 1, device=user_key_B.device))
     user_hash_B = mix_tensor(mix(seed, 2), user_key_B)

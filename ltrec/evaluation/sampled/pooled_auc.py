@@ -1,10 +1,10 @@
-"""AUC of click models: all users' targets against all users' sampled candidates, in one pool.
+"""AUC as for click-through models: all users' targets against all users' sampled candidates, in one pool.
 
     AUC = share of the pairs (target of any user, candidate of any user) in which the target scores higher; a tie is half a pair
 
-It is what papers on click-through rates call AUC, and asks more than a ranking does: scores of different users must compare. The
-mean over users of each one's own AUC (user-AUC, GAUC) is `auc` of every evaluation table. Candidates are those of
-`evaluation.candidates=sampled`: the ranks in the run's table are ranks among the very same items.
+This is what papers on click-through rates call AUC. It requires more than a ranking: the scores of different users must be
+comparable. The mean over users of each user's AUC (user-AUC, GAUC) is `auc` in every evaluation table. Candidates are those of
+`evaluation.candidates=sampled`, the same items among which the run's table ranks.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def pooled_auc(target_N: Floats, rival_M: Floats) -> float:
     """AUC of two pools of scores, in O((N + M) log M).
 
     Raises:
-        UserError: a score that is not a number.
+        UserError: a score is NaN.
     """
     assert len(target_N) and len(rival_M), "a pool is empty"
     if np.isnan(target_N).any() or np.isnan(rival_M).any():
-        raise UserError("some scores are not numbers: the checkpoint has diverged; take an earlier one")
+        raise UserError("some scores are NaN: the checkpoint has diverged; use an earlier one")
     rivals = np.sort(rival_M)
     below = np.searchsorted(rivals, target_N, side="left")
     not_above = np.searchsorted(rivals, target_N, side="right")
@@ -49,7 +49,7 @@ class Pools:
     Attributes:
         target_N: of the targets.
         rival_NC: of the candidates.
-        real_NC: which of these there are; a user who has few items left has fewer.
+        real_NC: which of these are valid; a user with few items left has fewer.
     """
 
     target_N: Floats
@@ -57,23 +57,23 @@ class Pools:
     real_NC: Mask
 
     def auc(self, users_N: Mask) -> float:
-        """AUC of these users; NaN where there are none.
+        """AUC of these users; NaN without users.
 
         Raises:
-            UserError: a score that is not a number.
+            UserError: a score is NaN.
         """
         rivals_M = self.rival_NC[users_N][self.real_NC[users_N]]
         return pooled_auc(self.target_N[users_N], rivals_M) if len(rivals_M) else math.nan
 
 
 def sampled_scores(scores_BV: Tensor, chunk: HistoryChunk, negatives: Negatives, *, filter_seen: bool) -> Pools:
-    """The chunk's targets and candidates, the very ones that ranking with `negatives` draws.
+    """Scores of the chunk's targets and of the candidates that ranking with `negatives` samples.
 
     Args:
         scores_BV: [B, V+1].
         chunk: the users.
-        negatives: how many, and the root of the draw.
-        filter_seen: draw no item of the history.
+        negatives: number and seed of the samples.
+        filter_seen: do not sample items of the history.
     """
     rows = torch.arange(len(chunk.target_B))
     row_P, item_P = rows, chunk.target_B
@@ -87,7 +87,7 @@ def sampled_scores(scores_BV: Tensor, chunk: HistoryChunk, negatives: Negatives,
 
 
 def score_pools(score: Score, chunks: Iterable[HistoryChunk], negatives: Negatives, *, filter_seen: bool) -> Pools:
-    """All chunks, one below the other: the users with a history, in the order of an evaluation table."""
+    """All chunks, concatenated: the users with a history, in the order of an evaluation table."""
     with torch.inference_mode():
         parts = [sampled_scores(score(chunk), chunk, negatives, filter_seen=filter_seen) for chunk in chunks]
     return Pools(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Pools)))

@@ -1,1 +1,1 @@
-"""Intervals: users drawn anew, seeds drawn anew, and how many of either would decide."""
+"""Intervals over users and training seeds, and how many of either would decide a test."""

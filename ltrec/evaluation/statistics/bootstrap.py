@@ -1,14 +1,14 @@
-"""Bootstrap over users: how would a mean move had other users been drawn? (Efron & Tibshirani 1993, percentile intervals.)
+"""Bootstrap over users: percentile intervals of means (Efron & Tibshirani 1993).
 
-Resampling n users with replacement, thousands of times, reads n values each time. But a user enters only through his values, so
-users of equal values are one *class*, and a resample is a multinomial draw of class sizes: the same distribution, a fraction of the
-work.
+Resampling n users with replacement, thousands of times, reads n values each time. But users matter only through their values, so
+users with equal values form a *class*, and a resample is a multinomial draw of class sizes: the same distribution for a fraction of
+the work.
 
     counts_SC ~ Multinomial(n; class shares)         mean of a resample = counts_SC @ class means / n
 
-Ranks up to the largest cutoff are a class each, so every metric that is cut there is exact. What varies on (the uncut MRR, AUC,
-means over seeds) is put into many narrow classes; the draw *within* them is a sum of independent values whose exact mean and
-variance given the counts are known, and is taken as normal. Both forms are tested against plain resampling.
+Every rank up to the largest cutoff is a class, so metrics with a cutoff are exact. Other metrics (MRR and AUC over the whole
+ranking, means over seeds) use many narrow classes; the resample *within* a class is a sum of independent values whose exact mean
+and variance given the counts are known, and is approximated as normal. Both are tested against plain resampling.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def rank_classes(rank_N: npt.NDArray[np.integer], exact: int, bins: int = 48) ->
 
 
 def value_classes(value_N: Floats, limit: int = 96) -> Classes:
-    """Classes of users by value: one per distinct value when there are at most `limit`, else at most `limit` runs of neighbours.
+    """Classes of users by value: one per distinct value if there are at most `limit`, else at most `limit` ranges of values.
 
-    A run is bounded in users and in width (twice the fair share of both), so neither a crowd nor a long thin tail is smoothed over;
-    users of equal value are never parted.
+    A range is bounded in users and in width (twice the fair share of both), so neither dense nor sparse regions are smoothed over;
+    users with equal values are never separated.
     """
     distinct, index_N, size = np.unique(value_N, return_inverse=True, return_counts=True)
     if len(distinct) <= limit:
@@ -52,12 +52,12 @@ def resampled_means(value_NM: Floats, class_N: Classes, *, samples: int, seed: i
 
     Args:
         value_NM: M metrics of N >= 1 users.
-        class_N: users of one class have equal, or nearly equal, values.
+        class_N: class of each user; values within a class are equal or nearly so.
         samples: S.
-        seed: the same seed, the same resamples.
+        seed: of the resamples.
 
     Returns:
-        [S, M]. The columns share all that is drawn, so that a column comes out the same whatever stands beside it.
+        [S, M]. All columns share the same draws, so a column does not depend on the others.
     """
     draw = np.random.Generator(np.random.Philox(key=mix(seed)))
     _, class_N, size_C = np.unique(class_N, return_inverse=True, return_counts=True)
@@ -73,7 +73,7 @@ def resampled_means(value_NM: Floats, class_N: Classes, *, samples: int, seed: i
 
 
 def _by_column(count_SC: Floats, value_CM: Floats) -> Floats:
-    """The product, whose columns do not hang on each other, not even in the last digit, as they may in one product of matrices."""
+    """The product, column by column, so that no column depends on the others, not even in the last digit (a matrix product may)."""
     return np.stack([count_SC @ np.ascontiguousarray(column) for column in value_CM.T], axis=1)
 
 
@@ -90,11 +90,11 @@ def interval(mean_SM: Floats, level: float = 0.95) -> tuple[Floats, Floats]:
 
 
 def key_of(seed: int, member_N: npt.NDArray[np.bool_]) -> int:
-    """The seed of the resamples of some of the users: the same users, the same resamples, whatever their group is called.
+    """A seed for resampling a set of users: the same users have the same resamples, whatever their group is called.
 
     Args:
-        seed: root.
-        member_N: whether each user is one of them, users in the order of their keys.
+        seed: the general seed.
+        member_N: whether each user belongs to the set, in the order of user keys.
     """
     held = np.packbits(member_N).tobytes() + len(member_N).to_bytes(8, "little")
     return mix(seed, int.from_bytes(hashlib.blake2b(held, digest_size=8).digest(), "little"))

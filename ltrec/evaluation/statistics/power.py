@@ -1,16 +1,17 @@
-"""How much more evidence would decide? Sample sizes from the effect and the spread that were seen.
+"""Power analysis: the number of users or seeds that would decide, given the observed effect and variance.
 
-The mean over n users and S seeds has an error of two parts (`seeds`),
+The error of a mean over n users and S seeds has two parts (`seeds`),
 
-    SE^2 = U / n  +  (B + E / n) / S        U: between users,   B: between seeds,   E: noise of user and seed together
+    SE^2 = U / n  +  (B + E / n) / S        U: between users,   B: between seeds,   E: residual
 
-of which the first is known well and is normal, and the second comes from S - 1 degrees of freedom and is Student's t. Quantiles of
-the sum are close to the root of the summed squares, so a one-sided test of level alpha finds an effect with the wanted power when
+of which the first is estimated well and normal, and the second has S - 1 degrees of freedom and Student's t distribution. Quantiles
+of the sum are close to the root of the summed squares, so a one-sided test of level alpha detects an effect with the desired power
+if
 
     |effect| >= q(1 - alpha) + q(power),        q(p)^2 = z_p^2 U / n  +  t_p^2 (B + E / n) / S
 
-(within .02 of a power of .8 for S >= 3 by simulation). One plans with what was seen as if it were the truth. That is a guide, not a
-promise: an effect close to 0 is itself uncertain, and so is B from three seeds.
+(within .02 of a power of .8 for S >= 3 by simulation). The observed effect and variances are treated as the true ones, so this is
+only a guide: an effect close to 0 is itself uncertain, and so is B from three seeds.
 """
 
 from __future__ import annotations
@@ -28,25 +29,25 @@ from ltrec.evaluation.statistics.seeds import Variances, variances
 
 POWER = 0.8
 MOST_USERS, MOST_SEEDS = 10**9, 1000
-"""More than this nobody has, and nobody trains; they are no answer."""
+"""Larger numbers of users and of seeds are not realistic and not reported."""
 
 
 def smallest_effect(found: Variances, num_users: int, num_seeds: int, alpha: float, power: float = POWER) -> float:
-    """The effect that so many users and seeds (2 or more) find with the given power by a one-sided test of level `alpha`."""
+    """The smallest effect that a one-sided test of level `alpha` detects with this power, users and seeds (2 or more)."""
     of_users = sqrt(found.users / num_users)
     of_seeds = sqrt((found.seeds + found.noise / num_users) / num_seeds)
     return sum(hypot(NormalDist().inv_cdf(p) * of_users, student_quantile(p, num_seeds - 1) * of_seeds) for p in (1 - alpha, power))
 
 
 def users_needed(change_SN: npt.NDArray[np.float64], alpha: float) -> int | None:
-    """Users of this group that would decide the sign of the mean, at the present seeds.
+    """Number of users of this group that would decide the sign of the mean, with the present seeds.
 
     Args:
         change_SN: per seed and user, the quantity whose mean is tested against 0.
         alpha: level of the test.
 
     Returns:
-        None when none up to `MOST_USERS` would (the seeds are too few, or there is no effect), or it cannot be told (one seed).
+        None if no number up to `MOST_USERS` would (too few seeds, or no effect), or it is unknown (one seed).
     """
     if not _can_plan(change_SN):
         return None
@@ -55,7 +56,7 @@ def users_needed(change_SN: npt.NDArray[np.float64], alpha: float) -> int | None
 
 
 def seeds_needed(change_SN: npt.NDArray[np.float64], alpha: float) -> int | None:
-    """Seeds that would decide it on the present users; None when none up to `MOST_SEEDS` would, or it cannot be told."""
+    """Number of seeds that would decide it on the present users; None if no number up to `MOST_SEEDS` would, or it is unknown."""
     if not _can_plan(change_SN):
         return None
     found, effect, num_users = variances(change_SN), abs(float(change_SN.mean())), change_SN.shape[1]
@@ -67,7 +68,7 @@ def _can_plan(change_SN: npt.NDArray[np.float64]) -> bool:
 
 
 def _first(numbers: range, enough: Callable[[int], bool]) -> int | None:
-    """The smallest of `numbers` that is enough; what is enough stays so above."""
+    """The smallest of `numbers` that is enough; all larger ones must be enough too."""
     place = bisect_left(numbers, True, key=enough)
     return numbers[place] if place < len(numbers) else None
 
@@ -78,7 +79,7 @@ def student_quantile(p: float, df: int) -> float:
 
     With x = sqrt(df) tan(angle) its density is proportional to cos(angle)^(df - 1), which is summed on a grid.
     """
-    if df > 10_000:  # narrower than the grid can see, and normal to four digits
+    if df > 10_000:  # too narrow for the grid, and normal to four digits
         return NormalDist().inv_cdf(p)
     angle, step = np.linspace(-pi / 2, pi / 2, 20_001, retstep=True)
     weight = np.cos(angle[1:] - step / 2) ** (df - 1)

@@ -156,7 +156,7 @@ def _choose(
     return choose(
         [part for of_rank in all_gather_parts(parts) for part in of_rank],
         settings.grid,
-        unchosen=settings.unchosen,
+        fallback=settings.fallback,
         num_strata=strata_of(config, data.manifest).count if settings.per_stratum else 0,
         shrinkage=settings.shrinkage,
     )

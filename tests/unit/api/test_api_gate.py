@@ -162,7 +162,7 @@ def changed(column, row, value):
         (table(BASE[0]), {"names": ("a", "a")}, r"both called 'a'"),
         (table(BASE[0]), {"head_share": 1.5}, r"head_share is 1.5"),
         (table(BASE[0]), {"margin": 1.5}, r"gate: head_margin"),
-        (table(BASE[0]), {"metric": "ndcg"}, r"'ndcg' is no metric"),
+        (table(BASE[0]), {"metric": "ndcg"}, r"'ndcg' is not a metric"),
         (table(BASE[0]), {"activity": pa.table({"user": USERS[2:], "activity": ACTIVITY[2:]})}, r"2 ranked users without activity"),
         (table(BASE[0]), {"activity": pa.table({"user": USERS * 2, "activity": [1] * 400})}, r"200 rows of users who came before"),
         (table(BASE[0]), {"activity": pa.table({"user": USERS, "activity": [0] * 200})}, r"no user has a training event"),

@@ -147,7 +147,7 @@ def test_a_variant_inside_a_variant_is_chosen_and_kept_whatever_the_order(tmp_pa
             r"'plugin\.counting' .* is a section, not a value \(3\); its keys are plugin\.c",
         ),
         (["plugin.name=memory", "plugin.weights=[0.5,1]"], r"plugin: weights must be below 1 with form=mix"),
-        (["plugin.name=memory", "plugin.weights=[0.5,0.2]"], r"plugin: weights must rise; got \[0\.5, 0\.2\]"),
+        (["plugin.name=memory", "plugin.weights=[0.5,0.2]"], r"plugin: weights must be ascending; got \[0\.5, 0\.2\]"),
         (["plugin.name=memory", "plugin.weights=[0.5]", "plugin.per_stratum=true"], r"per_stratum=true has nothing to choose"),
         (["plugin.name=memory", "plugin.shrinkage=9"], r"shrinkage=9 has no effect with per_stratum=false"),
         (["plugin.name=memory", "plugin.counting.max_gap=0"], r"plugin\.counting: max_gap must be at least 1"),

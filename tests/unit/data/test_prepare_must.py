@@ -110,7 +110,7 @@ def test_over_the_budget_nothing_is_written_but_the_rejects(tmp_path):
         (None, {"held_out_users": 1.0}, "no user has a training event"),
         (None, {"memory_limit": "lots"}, r"`memory_limit` must be an amount such as 1GB or 500MB; got 'lots'"),
         (None, {"split": "global_time", "valid_from": "0.9", "test_from": "0.5"}, r"`valid_from`=0\.9 and `test_from`=0\.5"),
-        (None, {"split": "global_time", "valid_from": "2013-01-01", "test_from": "2030-01-01"}, "must not lie before test"),
+        (None, {"split": "global_time", "valid_from": "2013-01-01", "test_from": "2030-01-01"}, "must not be before test"),
         (None, {"split": "global_time", "valid_from": "nan"}, "valid_from"),
         (None, {"split": "global_time", "valid_from": "inf"}, "valid_from"),
         (None, {"split": "global_time", "valid_from": "later"}, r"`valid_from` must be .* got 'later'"),

@@ -139,7 +139,7 @@ def test_other_targets_are_refused_with_an_example():
     [
         ((1, 2), (1, 3), r"seeds 1, 2\).*seeds 1, 3"),
         ((1, 2), (1,), r"seeds 1, 2\).*seeds 1\)"),
-        ((1, 1), (1, 2), "every run needs a seed of its own"),
+        ((1, 1), (1, 2), "every run needs a different seed"),
     ],
 )
 def test_seeds_that_do_not_pair_are_refused(base_seeds, other_seeds, told):
@@ -151,7 +151,7 @@ def test_seeds_that_do_not_pair_are_refused(base_seeds, other_seeds, told):
 @pytest.mark.parametrize("name", ["ndgc@10", "ndcg@", "ndcg@x", "hr@0", "coverage@10", "hr"])
 def test_an_unknown_metric_is_refused(name):
     one = table(random_ranks(0))
-    with pytest.raises(UserError, match="is no metric"):
+    with pytest.raises(UserError, match="is not a metric"):
         compare(base=[one], other=[one], config=QUICK, metrics=[name])
 
 

@@ -94,17 +94,17 @@ GOOD = {"baseline": given(side(0)), "candidate": given(side(7)), "activity": Per
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"candidate": given(side(7))[:2]}, "cannot pair 3 runs of baseline with 2 of candidate: give as many of each"),
+        ({"candidate": given(side(7))[:2]}, "cannot pair 3 runs of baseline with 2 of candidate: give equally many"),
         ({"baseline": [], "candidate": []}, "cannot pair 0 runs"),
-        ({"activity": PerUser(IDS[:-1], ACTIVITY)}, "199 users and 200 values; there must be one value a user"),
+        ({"activity": PerUser(IDS[:-1], ACTIVITY)}, "199 users and 200 values; there must be one value per user"),
         ({"activity": PerUser(IDS[:-1], ACTIVITY[:-1])}, "1 user without activity, for example 'u199', 0 users without a rank"),
         ({"candidate": [PerUser(IDS[:-2], r[:-2]) for r in side(7)]}, "ranks of run 1 of candidate .* 2 users without a rank"),
-        ({"activity": PerUser([*IDS[:-1], "u0"], ACTIVITY)}, "user 'u0' comes twice"),
-        ({"baseline": [PerUser(IDS, rank - 1) for rank in side(0)]}, "whole numbers from 1 on are expected; got 0"),
-        ({"baseline": [PerUser(IDS, rank / 2) for rank in side(0)]}, "whole numbers from 1 on are expected; got float64"),
+        ({"activity": PerUser([*IDS[:-1], "u0"], ACTIVITY)}, "user 'u0' occurs twice"),
+        ({"baseline": [PerUser(IDS, rank - 1) for rank in side(0)]}, "must be integers of at least 1; got 0"),
+        ({"baseline": [PerUser(IDS, rank / 2) for rank in side(0)]}, "must be integers of at least 1; got float64"),
         ({"activity": PerUser(IDS, ACTIVITY * 0)}, "no user has a training event"),
         ({"metric": "auc"}, "auc needs the number of candidates"),
-        ({"metric": "ndgc@10"}, "'ndgc@10' is no metric"),
+        ({"metric": "ndgc@10"}, "'ndgc@10' is not a metric"),
         ({"head_from": 500}, "0 head users cannot be judged"),
     ],
 )

@@ -108,5 +108,5 @@ def test_two_rivals_of_one_name_never_get_each_others_verdict(sides, tmp_path):
 
 def test_a_run_given_twice_is_refused(sides):
     ours, rivals = sides
-    with pytest.raises(UserError, match="every run needs a seed of its own"):
+    with pytest.raises(UserError, match="every run needs a different seed"):
         judge_runs([*ours, ours[0]], rivals, QUICK)

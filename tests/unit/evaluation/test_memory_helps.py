@@ -39,7 +39,7 @@ def chosen(log, form: str, seed: int | None = None) -> WeightChoice:
     histories = SplitHistories(folder, manifest, "valid", 20)
     network = popularity(Vocabulary.load(folder, manifest).train_count)
     chunks = (histories.chunk(i) for i in range(len(histories)))
-    return choose(rank_by_weight(mind, lambda chunk: 0.05 * network(chunk), chunks, GRIDS[form]), GRIDS[form], unchosen=0.6)
+    return choose(rank_by_weight(mind, lambda chunk: 0.05 * network(chunk), chunks, GRIDS[form]), GRIDS[form], fallback=0.6)
 
 
 @pytest.mark.parametrize("form", GRIDS)

@@ -40,7 +40,7 @@ def test_one_is_measured_by_its_key(own):
     assert metric_values("gain@5", RANK, CANDIDATES).tolist() == [0.5, 0.0625, 0.0]
     assert title_of("gain@5") == "Gain@5" and title_of("minus_log") == "-log rank" and title_of("coverage@5") is None
     for key in ("gain", "minus_log@5", "gain@0", "gain@x", "none"):
-        with pytest.raises(UserError, match=f"{key!r} is no metric"):
+        with pytest.raises(UserError, match=f"{key!r} is not a metric"):
             metric_values(key, RANK, CANDIDATES)
     with pytest.raises(UserError, match=r"known: hr@k, ndcg@k, mrr@k, mrr, recall@k, auc, minus_log, gain@k$"):
         metric_values("none", RANK, CANDIDATES)
@@ -69,7 +69,7 @@ def test_they_are_in_the_summary_the_tables_and_the_comparison(own):
 def test_a_metric_that_gives_no_number_per_user_is_refused(bad):
     METRICS.register("odd", title="Odd", build=bad)
     try:
-        with pytest.raises(UserError, match=r"metric 'odd' of .* must give one finite number per user; of 3 users it gave"):
+        with pytest.raises(UserError, match=r"metric 'odd' of .* must return one finite number per user; for 3 users it returned"):
             metric_values("odd@5", RANK, CANDIDATES)
     finally:
         METRICS.remove("odd")

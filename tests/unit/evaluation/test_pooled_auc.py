@@ -60,5 +60,5 @@ def test_a_user_with_few_items_left_has_fewer_candidates():
 @pytest.mark.parametrize("where", ["target", "rival"])
 def test_a_diverged_checkpoint_is_refused(where):
     pool, bad = np.array([0.0, 1.0]), np.array([0.0, math.nan])
-    with pytest.raises(UserError, match="not numbers: the checkpoint has diverged"):
+    with pytest.raises(UserError, match="NaN: the checkpoint has diverged"):
         pooled_auc(*((bad, pool) if where == "target" else (pool, bad)))

@@ -77,7 +77,7 @@ def test_scores_that_are_no_numbers_are_refused_by_name(top_k):
     chunk = history_chunk([[1], [2], [3]], [2, 3, 1], index=17)
     scores = torch.zeros(3, 9)
     scores[1, 8] = torch.nan
-    with pytest.raises(UserError, match=r"chunk 17: the scores of 1 users are not numbers, first of user 'u1'"):
+    with pytest.raises(UserError, match=r"chunk 17: the scores of 1 users are NaN, first of user 'u1'"):
         rank_chunk(scores, chunk, filter_seen=True, top_k=top_k)
 
 
@@ -180,7 +180,7 @@ def test_last_item_of_an_empty_history_says_nothing():
 def test_a_missing_or_double_part_is_noticed():
     histories = random_histories(20, 10, chunk_rows=8)
     parts = list(rank_split(last_item(10), histories, falling_counts(10), parts=[0, 2], filter_seen=False, top_k=1))
-    with pytest.raises(AssertionError, match="missing or double"):
+    with pytest.raises(AssertionError, match="missing or duplicated"):
         assemble(
             parts,
             protocol=Protocol("m", "test"),

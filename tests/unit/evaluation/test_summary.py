@@ -189,7 +189,7 @@ def test_seeds_stay_within_what_a_share_can_be():
     few = [eval_table(np.where(np.arange(40) < 1 + 6 * seed, 1, 90), seed=seed) for seed in range(3)]
     ends = summarise(few, QUICK).groups["all"].metrics["hr@5"]
     assert 0 <= ends.low < ends.mean < ends.high <= 1
-    with pytest.raises(UserError, match="every run needs a seed of its own"):
+    with pytest.raises(UserError, match="every run needs a different seed"):
         summarise(tables, QUICK)
 
 

@@ -39,7 +39,7 @@ def test_a_table_without_users(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(UserError, match=r"test\.parquet not found; make it with 'ltrec evaluate'"):
+    with pytest.raises(UserError, match=r"test\.parquet not found; create it with 'ltrec evaluate'"):
         EvalTable.read(tmp_path / "test.parquet")
 
 
@@ -97,7 +97,7 @@ def test_a_folder_of_a_sweep_is_no_column(tmp_path):
 
 def test_another_kind_of_parquet(tmp_path):
     pq.write_table(pa.table({"rank": [1]}), tmp_path / "x.parquet")
-    with pytest.raises(UserError, match="no evaluation table"):
+    with pytest.raises(UserError, match="not an evaluation table"):
         EvalTable.read(tmp_path / "x.parquet")
 
 

@@ -79,7 +79,7 @@ def test_a_baseline_is_not_trained():
             "joint: not converged: the best epoch, 10, is the last one that was validated; train longer (trainer.max_epochs)",
         ),
         ({"ended": "", "epochs_trained": 8.5}, "joint: training has not ended (epoch 8.5, step 1,120 of 1,400)"),
-        ({"steps_trained": None}, "joint: how far training came is not known, for last.ckpt cannot be read"),
+        ({"steps_trained": None}, "joint: how far training got is unknown, because last.ckpt cannot be read"),
     ],
 )
 def test_what_is_not_trained_out_is_one_line(facts, said):

@@ -50,14 +50,14 @@ def test_the_best_weight_wins_and_the_smallest_of_equals(case, shrinkage, random
     rank_GN, stratum_N = case
     parts = parts_of(rank_GN, stratum_N)
     random.shuffle(parts)
-    found = choose(parts, GRID, unchosen=0.6, num_strata=3, shrinkage=shrinkage)
+    found = choose(parts, GRID, fallback=0.6, num_strata=3, shrinkage=shrinkage)
     assert found.all.weight == naive(rank_GN, stratum_N, None, 0)
     assert found.all.ndcg == pytest.approx([float(np.mean(ndcg_at(ranks, 10))) for ranks in rank_GN])
     for z, curve in enumerate(found.strata):
         assert curve.users == (stratum_N == z).sum()
         assert curve.weight in (naive(rank_GN, stratum_N, z, shrinkage), *tied(rank_GN, stratum_N, z, shrinkage))
     assert found.weights == tuple(curve.weight for curve in found.strata)
-    assert choose(parts, GRID, unchosen=0.6).weights == (found.all.weight,)
+    assert choose(parts, GRID, fallback=0.6).weights == (found.all.weight,)
 
 
 def tied(rank_GN, stratum_N, z, shrinkage) -> list[float]:
@@ -72,18 +72,18 @@ def test_a_small_stratum_is_drawn_to_everybodys_weight_and_a_large_one_is_not():
         [np.repeat(likes_last, 1000, axis=1), np.repeat(likes_first, 20, axis=1), np.repeat(likes_first, 400, axis=1)], axis=1
     )
     stratum_N = np.repeat([0, 1, 2], [1000, 20, 400])
-    found = choose(parts_of(rank_GN, stratum_N), GRID, unchosen=0.6, num_strata=3, shrinkage=200)
+    found = choose(parts_of(rank_GN, stratum_N), GRID, fallback=0.6, num_strata=3, shrinkage=200)
     assert found.weights == (0.9, 0.9, 0.0)
-    assert choose(parts_of(rank_GN, stratum_N), GRID, unchosen=0.6, num_strata=3).weights == (0.9, 0.0, 0.0)
+    assert choose(parts_of(rank_GN, stratum_N), GRID, fallback=0.6, num_strata=3).weights == (0.9, 0.0, 0.0)
 
 
 def test_a_memory_that_helps_nobody_is_switched_off():
-    assert choose(parts_of(np.full((4, 9), 3), np.zeros(9, int)), GRID, unchosen=0.6).weights == (0.0,)
+    assert choose(parts_of(np.full((4, 9), 3), np.zeros(9, int)), GRID, fallback=0.6).weights == (0.0,)
 
 
 def test_without_users_nothing_is_chosen():
-    assert choose([], GRID, unchosen=0.6) == WeightChoice(GRID, WeightCurve(0, (), 0.6))
-    assert choose([], GRID, unchosen=0.6, num_strata=2).weights == (0.6, 0.6)
+    assert choose([], GRID, fallback=0.6) == WeightChoice(GRID, WeightCurve(0, (), 0.6))
+    assert choose([], GRID, fallback=0.6, num_strata=2).weights == (0.6, 0.6)
 
 
 @pytest.mark.parametrize("form", FORMS)

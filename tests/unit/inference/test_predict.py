@@ -65,7 +65,7 @@ def test_scores_that_are_no_numbers_leave_no_file(tmp_path):
         scores[0, 3] = torch.nan if len(calls) == 2 else 0.0
         return scores
 
-    with pytest.raises(UserError, match="chunk 1: the scores of user 'u2' are not numbers"):
+    with pytest.raises(UserError, match="chunk 1: the scores of user 'u2' are NaN"):
         predict(spoilt, random_histories(6, NUM_ITEMS, chunk_rows=2), RAW, k=2, filter_seen=True, out=tmp_path / "t.parquet")
     assert list(tmp_path.iterdir()) == []
 

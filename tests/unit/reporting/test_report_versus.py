@@ -167,7 +167,7 @@ def test_seeds_without_a_baseline_are_one_method_without_a_verdict(run, joint):
 
 
 def test_a_seed_given_twice_is_refused(run, joint):
-    with pytest.raises(UserError, match="every run needs a seed of its own"):
+    with pytest.raises(UserError, match="every run needs a different seed"):
         write_report([*joint, joint[0]], CONFIG)
 
 
