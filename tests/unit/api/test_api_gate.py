@@ -139,7 +139,7 @@ def changed(column, row, value):
     [
         (table(BASE[0]).slice(3), {}, r"the users differ: 3 only in baseline, 0 only in candidate, for example 'person-0'"),
         (changed("user", 1, "person-0"), {}, r"1 only in baseline, 0 only in candidate"),
-        (pa.concat_tables([table(BASE[0]), table(BASE[0]).slice(7, 1)]), {}, r"user 'person-7' comes twice"),
+        (pa.concat_tables([table(BASE[0]), table(BASE[0]).slice(7, 1)]), {}, r"user 'person-7' occurs twice"),
         (changed("rank", 4, 0), {}, r"candidate: 1 user with a number below 1 as rank; ranks begin at 1, and a target that is not"),
         (changed("rank", 4, None), {}, r"candidate: 1 user without a finite rank"),
         (changed("rank", 4, float("nan")), {}, r"candidate: 1 user without a finite rank"),
