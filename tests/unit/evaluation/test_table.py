@@ -75,7 +75,7 @@ def test_metadata_that_was_written_anew_does_not_pass(tmp_path):
     rows = pq.read_table(path)
     text = rows.schema.metadata[b"ltrec.evaluation"].replace(b'"head_from": 9', b'"head_from": 73')
     pq.write_table(rows.replace_schema_metadata({b"ltrec.evaluation": text}), path)
-    with pytest.raises(UserError, match="it carries no digest"):
+    with pytest.raises(UserError, match="it has no digest"):
         EvalTable.read(path)
 
 
