@@ -14,7 +14,7 @@ class EvaluationConfig:
     """Protocol, sizes and statistics of evaluation."""
 
     filter_seen: bool = True
-    """Leave out items of the user's history; the target itself always stays in. Switch it off for data where repeats matter."""
+    """Filter out items of the user's history; the target itself always remains a candidate. Turn it off if repeats matter."""
     candidates: Literal["full", "all", "seen", "sampled"] = "full"
     """Whom the target must beat: `full` or `all` = every item, `seen` = items with training events (other targets are counted
     and left out), `sampled` = a few uniform draws (results are labelled as such)."""

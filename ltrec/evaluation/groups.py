@@ -1,10 +1,10 @@
 """Groups of users that are reported on: everyone, tail and head, the activity strata, and users who are apart (three kinds).
 
-all      users with a history            = the strata + new
-tail     trained users below the head cut      head  the others
-stratum=i                                      by training events, as in training
-new      users with a history who were kept out of training (their stratum is none)
-cold     users without any history: ranked by popularity, never part of `all`
+all         users with a history (the strata and new)
+tail, head  users with training events, below and from the head cut on
+stratum=i   by training events, as in training
+new         users with a history but without training events (their stratum is none)
+cold        users without any history: ranked by popularity, never part of `all`
 outside  users whose target is no candidate (`evaluation.candidates=seen`): last, never part of `all`
 """
 
@@ -76,7 +76,7 @@ APART = ("new", "cold", "outside")
 """Groups that no stratum holds."""
 
 
-def place_of(key: str) -> tuple[int, int]:
-    """Where a group stands in the order of a report, as something to sort by."""
+def sort_key(key: str) -> tuple[int, int]:
+    """Sort key of a group in the order of reports."""
     name, _, number = key.partition("=")
     return ("all", "tail", "head", "stratum", *APART).index(name), int(number or 0)

@@ -95,9 +95,9 @@ def rank_chunk(
     Args:
         scores_BV: [B, V+1], overwritten.
         chunk: the users.
-        filter_seen: leave out items of the untruncated history.
-        top_k: recommendations wanted, 0 = none.
-        negatives: rank among sampled items only; the recommendations are still taken from all.
+        filter_seen: filter out items of the untruncated history.
+        top_k: number of recommendations; 0 = none.
+        negatives: rank among sampled items only; recommendations are still from all items.
         items: how many items are candidates, from the first on; None = all.
 
     Raises:
@@ -121,7 +121,7 @@ def rank_chunk(
     else:
         rank_B, candidates_B = _rank_sampled(scores_BV, target_score_B1, target_B, chunk, negatives, seen if filter_seen else None)
     top, lengths_B = _top_lists(scores_BV, top_k)
-    # A target at -inf ties with every filtered item; it is last of the candidates, no worse.
+    # A target at -inf ties with every filtered item; its rank is at most the number of candidates.
     last_B = np.minimum(rank_B, candidates_B)
     return ChunkResult(last_B.astype(np.int32), candidates_B.astype(np.int32), seen.repeat_B, outside_B.numpy(), top, lengths_B)
 

@@ -36,8 +36,8 @@ class GroupSummary:
     Attributes:
         key: ``all``, ``tail``, ``head``, ``stratum=0``, ..., ``new``, ``cold``, ``outside``; by target ``item=new``, ``item=tail``,
             ``item=head``.
-        label: for people.
-        users: how many.
+        label: the name in tables.
+        users: number of users.
         metrics: by name (``ndcg@10``, ...).
         lists: ``coverage@10``, ``gini@10``, ``popularity@10``, ``tail_share@10``, ...; not means over users, so without intervals.
         list_spreads: their standard deviations over training seeds; NaN with a single one.

@@ -12,7 +12,7 @@ from ltrec.evaluation.comparison.compare import GroupComparison
 from ltrec.evaluation.comparison.gate_words import sentences
 from ltrec.evaluation.estimates import Estimate
 from ltrec.evaluation.metrics import metric_name
-from ltrec.evaluation.results import Against
+from ltrec.evaluation.results import RivalComparison
 from ltrec.evaluation.targets import ITEM_STRATA
 from ltrec.reporting.plots.compare import ForestRow, forest
 from ltrec.reporting.plots.strata import positions

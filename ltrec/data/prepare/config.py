@@ -131,7 +131,7 @@ class PrepareConfig:
         if not self.delimiter.isascii() or set(self.delimiter) & set('\r\n"'):
             raise ValueError(f"delimiter is {self.delimiter!r}; it must be ASCII, without quotes and line breaks")
         if self.time_format and self.time_unit != "auto":
-            raise ValueError(f"time_format is {self.time_format!r} and time_unit {self.time_unit!r}; one of them says it all")
+            raise ValueError(f"time_format is {self.time_format!r} and time_unit {self.time_unit!r}; give only one of them")
         check_names(self.event_columns, "event")
         for name in self.targets:
             if getattr(self.event_columns.get(name), "kind", "") != "category":

@@ -43,7 +43,9 @@ def make_events(connection: duckdb.DuckDBPyConnection, per_second: int, columns:
     )
     users, keys = one_row(connection, "SELECT (SELECT count(*) FROM names), count(*) FROM (SELECT DISTINCT user_key FROM names)")
     if users != keys:
-        raise UserError(f"{users - keys} user ids share their 64-bit hash with another; prefix the ids to change their hashes")
+        raise UserError(
+            f"{users - keys} user ids have the same 64-bit hash as another one; add a prefix to the ids to change their hashes"
+        )
     number_words(connection, columns, "judged WHERE reason IS NULL")
     values, joins = coded(columns)
     connection.execute(

@@ -100,7 +100,7 @@ class EventReader:
         self.waiting = pa.RecordBatch.from_pydict({name: [] for name in self.columns})
 
     def take(self, count: int) -> Iterator[tuple[npt.NDArray[Any], ...]]:
-        """The next `count` events in pieces."""
+        """The next `count` events, in pieces."""
         while count:
             if self.waiting.num_rows == 0:
                 self.waiting = next(self.batches)

@@ -95,11 +95,13 @@ def _identity(config: PrepareConfig, found: list[InputFile], out: Path, on_progr
 
 def _refuse_other(old: Manifest, identity: dict[str, Any], out: Path) -> None:
     if old.name != identity["name"]:
-        raise UserError(f"{out} holds the data set {old.name!r}; use --overwrite to replace it by {identity['name']!r}")
+        raise UserError(f"{out} holds the data set {old.name!r}; use --overwrite to replace it with {identity['name']!r}")
     plain = {key: None for key in FOR_COLUMNS if key in identity["options"] or key in old.options}
     asked, had = {**plain, **identity["options"]}, {**plain, **old.options}
     if new := [key for key in asked if key not in had]:
-        raise UserError(f"{out} is of an older ltrec, without the option `{new[0]}`; use it as it is, or --overwrite to replace it")
+        raise UserError(
+            f"{out} was prepared by an older ltrec without the option `{new[0]}`; use it as it is, or --overwrite to replace it"
+        )
     if changed := [key for key, value in asked.items() if had[key] != value]:
         was, now = had[changed[0]], asked[changed[0]]
         option = {recorded: key for key, recorded in RECORDED_AS.items()}.get(changed[0], changed[0])
@@ -119,16 +121,16 @@ def _build(
 ) -> Manifest:
     """All steps from staging to finished files in `work`."""
     columns = event_columns(config)
-    account = _filter(connection, config, columns, found, work, out, on_progress)
+    counts = _filter(connection, config, columns, found, work, out, on_progress)
     ties = order_ties(connection, config, columns)
     first, latest = one_row(connection, "SELECT min(seconds), max(seconds) FROM events")
     cuts = splits.find_cuts(connection, config, latest)
     splits.make_users(connection, config, cuts)
     strata = find_strata(connection, config)
     vocab, shards, described, counted, events = _write(connection, config, columns, strata, work, on_progress)
-    account |= {**counted, "first_time": first, "last_time": latest}
-    account |= {"ties": ties.summary(), "notes": account["notes"] + ties.notes()}
-    summary.check_totals(account, shards, events)
+    counts |= {**counted, "first_time": first, "last_time": latest}
+    counts |= {"ties": ties.summary(), "notes": counts["notes"] + ties.notes()}
+    summary.check_totals(counts, shards, events)
     return Manifest(
         name=identity["name"],
         created_by={"ltrec": __version__, "duckdb": duckdb.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},
@@ -197,7 +199,7 @@ def _filter(
     out: Path,
     on_progress: Progress,
 ) -> dict[str, Any]:
-    """Read and filter; return the account of what was dropped, with the unit of time under `time_unit`."""
+    """Read and filter; return the counts of what was dropped, and the unit of time under `time_unit`."""
     counted = staging.stage(connection, found, config, columns, on_progress)
     rows = counted.rows
     if rows == 0:
@@ -213,7 +215,7 @@ def _filter(
     days = only_days(connection, chosen.name)
     rule = ("keep" if days else "drop_exact") if config.duplicates == "auto" else config.duplicates
     duplicates = filtering.drop_duplicates(connection, rule, columns)
-    gone = filtering.keep_frequent(connection, config)
+    dropped = filtering.keep_frequent(connection, config)
     _refuse_trivial(connection, config)
     return {
         "rows": rows,

@@ -2,9 +2,9 @@
 
 file, row          where it came from (file = position among the sources)
 user_id, item_id   raw ids
-number, fraction, iso, text   the time (see time_columns)
-normalised            text in the spelling that forms are read in (see time_text)
-content            what a rejected row looked like
+number, fraction, iso, text   the time (see times/columns.py)
+normalised         text in the form that formats are tried on (see times/text.py)
+content            a rejected row as text
 event.<name>       event columns as their kinds parse them
 """
 
@@ -32,7 +32,7 @@ LONGEST_CONTENT = 500
 
 _TABLE = """
 CREATE TABLE staged (file INTEGER, row BIGINT, user_id VARCHAR, item_id VARCHAR, number BIGINT, fraction BIGINT, iso BOOLEAN,
-                     text VARCHAR, spelled VARCHAR, reason VARCHAR, content VARCHAR{columns})"""
+                     text VARCHAR, normalised VARCHAR, reason VARCHAR, content VARCHAR{columns})"""
 
 _INSERT = """
 INSERT INTO staged
@@ -88,16 +88,16 @@ def stage(
     columns: Sequence[Declared],
     on_progress: Progress,
 ) -> Counted:
-    """Read every source into `staged`; return what there was."""
+    """Read every source into `staged`; return the counts."""
     connection.execute(_TABLE.format(columns="".join(f", {identifier(column.field)} {column.sql_type}" for column in columns)))
-    faults, where = Faults(), Where(config.where) if config.where else None
+    bad_rows, where = BadRows(), Where(config.where) if config.where else None
     counted, readable = Counted(), False
     for number, source in enumerate(sources):
         before = counted.rows
-        for batch in _large_batches(read(source, config, columns, where, faults, counted.skip)):
+        for batch in _large_batches(read(source, config, columns, where, bad_rows, counted.skip)):
             counted.note(batch, source)
             _insert(connection, number, batch, config, columns, counted.rows)
-            counted.rows += batch.num_rows + faults.flush(connection, number)
+            counted.rows += batch.num_rows + bad_rows.flush(connection, number)
             readable = readable or check_readable(connection, config)
             on_progress("read", counted.rows, 0)
         counted.rows += bad_rows.flush(connection, number)
@@ -149,6 +149,8 @@ def _insert(
     connection.register("batch", batch)
     nulls = ", ".join(quoted(value.lower()) for value in config.null_values) or "NULL"
     connection.execute(
-        _INSERT.format(file=file, longest=LONGEST_CONTENT, timed=query, spelled=spelled("text"), nulls=nulls, also=also(columns))
+        _INSERT.format(
+            file=file, longest=LONGEST_CONTENT, timed=query, normalised=normalised("text"), nulls=nulls, also=also(columns)
+        )
     )
     connection.unregister("batch")

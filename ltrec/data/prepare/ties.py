@@ -91,7 +91,7 @@ class TieBreak:
 
 
 def order_ties(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, columns: Sequence[Declared]) -> TieBreak:
-    """Measure the ties in `events` and, where the rule is the hash, overwrite its column `tie`."""
+    """Measure the ties in `events`; if the rule is hash, overwrite its column `tie`."""
     connection.execute(_IN_SOURCE_ORDER)
     connection.execute(_BY_NUMBER)
     total, tied, *counts = one_row(connection, _COUNT)

@@ -42,7 +42,7 @@ class StreamLoader:
         prefetch: steps prepared ahead.
         threads: threads that prepare them.
         memory_mib: most MiB of rows this process may hold.
-        check: `hash` or `size`, how a shard is checked when it is first opened.
+        check: `hash` or `size`, how a shard is verified when it is first opened.
         columns: what batches carry besides items; weights, where the data set has some, they carry anyway.
 
     Raises:

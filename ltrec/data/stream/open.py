@@ -32,8 +32,8 @@ def open_stream(
         data: the folder that `ltrec.prepare` wrote.
         config: rows, windows and lanes of a batch; None = the defaults.
         seed: of the order and of random windows.
-        world: this process among all; None = it is alone.
-        accumulate: micro-batches of a step.
+        world: rank of this process and number of processes; None = a single process.
+        accumulate: micro-batches per step.
         columns: which of the data's columns batches carry.
 
     Raises:

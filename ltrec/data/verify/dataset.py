@@ -77,7 +77,7 @@ def _check_vocabulary(folder: Path, manifest: Manifest) -> npt.NDArray[np.int64]
 
 
 def _check_shard(path: Path, shard: Shard, manifest: Manifest, columns: ColumnCheck, counts: npt.NDArray[np.int64]) -> int:
-    """Check one shard, add its training events to `counts` [V+1]; return its users' total activity."""
+    """Check one shard and add its training events to `counts` [V+1]; return the total activity of its users."""
     file = _open(path, shard_schema(manifest.columns))
     sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     full, rest = divmod(shard.rows, manifest.block_rows)

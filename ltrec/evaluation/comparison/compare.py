@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ltrec.evaluation.comparison.pairing import Floats, Paired, pair
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.estimates import Estimate, seed_spread
-from ltrec.evaluation.groups import Group, groups, place_of
+from ltrec.evaluation.groups import Group, groups, sort_key
 from ltrec.evaluation.metrics import METRICS, nearest_cutoff
 from ltrec.evaluation.statistics.bootstrap import interval
 from ltrec.evaluation.statistics.seeds import resampled
@@ -117,7 +117,7 @@ def default_metrics(config: EvaluationConfig) -> list[str]:
 
 
 def compared(paired: Paired, config: EvaluationConfig, metrics: Sequence[str]) -> Comparison:
-    """`compare`, of runs that are paired already."""
+    """`compare` for runs that are paired already."""
     values, table = {name: paired.values(name) for name in metrics}, paired.base[0]
 
     def compared_in(group: Group) -> GroupComparison:

@@ -30,7 +30,7 @@ from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.table import HISTORY_LENGTH, NUM_CANDIDATES, RANK, TARGET, EvalTable
 
 FORM = 2
-"""To be raised when the same tables come to other figures: what is on disk is then computed again."""
+"""Must be raised when the same tables give other figures; files on disk are then computed again."""
 
 _COLUMNS = (c.USER_KEY, c.STRATUM, c.ACTIVITY, HISTORY_LENGTH, TARGET, RANK, NUM_CANDIDATES)
 _SETTINGS = ("cutoffs", "metrics", "head_from", "item_shares", "bootstrap_samples", "head_margin", "min_seeds", "seed")

@@ -11,13 +11,13 @@ from pyarrow import types
 from ltrec.columns.kinds.kind import Parsed
 from ltrec.data.prepare.columns.declared import Declared
 
-OnFault = Callable[[int, str, str | None], None]
+OnBadRow = Callable[[int, str, str | None], None]
 
 NO_WEIGHT, NEGATIVE = "no weight", "weight below 0"
 
 
 def parsed(
-    batch: pa.RecordBatch, columns: Iterable[Declared], null_values: Sequence[str], source: str, on_fault: OnFault
+    batch: pa.RecordBatch, columns: Iterable[Declared], null_values: Sequence[str], source: str, on_bad_row: OnBadRow
 ) -> pa.RecordBatch:
     """The batch with these columns parsed, without the rows that do not fit.
 
@@ -32,7 +32,7 @@ def parsed(
             fresh = pc.and_not(misfit, wrong)
             rows, contents = (array.filter(fresh).to_pylist() for array in (batch["row"], raw))
             for row, content in zip(rows, contents, strict=True):
-                on_fault(row, reason, f"{column.source}={content}")
+                on_bad_row(row, reason, f"{column.source}={content}")
             wrong = pc.or_(wrong, misfit)
         values[column.field] = found.values
     result = pa.RecordBatch.from_pydict(values)

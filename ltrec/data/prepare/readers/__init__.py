@@ -73,7 +73,7 @@ def read(
     config: PrepareConfig,
     columns: Sequence[Declared],
     where: Where | None,
-    on_fault: OnFault,
+    on_bad_row: OnBadRow,
     on_unselected: Callable[[int], None],
 ) -> Iterator[pa.RecordBatch]:
     """Batches of one source: row (int64), user_id, item_id (text, nullable), time (text, number or timestamp, nullable; left out
@@ -89,24 +89,24 @@ def read(
         names = file_format.names(source, config)
         if not names:
             return
-        chosen, constant = _find(_asked(config, columns, where, names, source), names, source)
-        for raw in file_format.read(source, config, names, chosen, on_fault):
-            batch = as_text(_with_constants(raw, constant), on_fault)
-            batch = _events(batch if where is None else _selected(batch, where, config, on_fault, on_unselected), config)
-            yield parsed(batch, columns, config.null_values, str(source.path), on_fault) if columns else batch
+        chosen, constant = _find(_wanted_columns(config, columns, where, names, source), names, source)
+        for raw in file_format.read(source, config, names, chosen, on_bad_row):
+            batch = as_text(_with_constants(raw, constant), on_bad_row)
+            batch = _events(batch if where is None else _selected(batch, where, config, on_bad_row, on_unselected), config)
+            yield parsed(batch, columns, config.null_values, str(source.path), on_bad_row) if columns else batch
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{source.path} cannot be read as {source.format}: {first_line(error)}") from error
 
 
-def _asked(
+def _wanted_columns(
     config: PrepareConfig, columns: Sequence[Declared], where: Where | None, names: Sequence[str], source: InputFile
 ) -> dict[str, str]:
     """Name in the batch -> the user's name of the column."""
     wanted = {"user_id": config.user, "item_id": config.item}
     known = [plain_name(name) for name in names]
     if config.time != "order" or "order" in known:
-        asked["time"] = config.time
-    asked |= {column.field: column.source for column in columns}
+        wanted["time"] = config.time
+    wanted |= {column.field: column.source for column in columns}
     if where is not None:
         wanted |= {SELECTED + name: name for name in where.bind([*known, *source.partition])}
     return wanted

@@ -11,10 +11,10 @@ from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.order.quotas import resolve_quotas
 from ltrec.data.stream.reading.blocks import Blocks, blocks_of, shuffle_blocks
 
-_ROW_BYTES = 32  # key, offset, stratum and slack of a row in memory, besides its items
+_ROW_BYTES = 32  # key, offset, stratum and overhead of a row in memory, besides its items
 ITEM_BYTES = 4
 """Of an item in memory."""
-_SAID = {"all": "", "tail": " tail", "head": " head"}
+_GROUP = {"all": "", "tail": " tail", "head": " head"}
 
 
 class StepShare(NamedTuple):

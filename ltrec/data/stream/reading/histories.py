@@ -33,8 +33,8 @@ from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.reading.blocks import I64, blocks_of
+from ltrec.data.stream.reading.lru_cache import LruCache
 from ltrec.data.stream.reading.projected import Projected
-from ltrec.data.stream.reading.recent import Recent
 from ltrec.data.stream.reading.rows import I32, Values, int_column, joined, list_column, taken
 from ltrec.data.stream.reading.shards import ShardReader
 
@@ -100,9 +100,9 @@ class SplitHistories:
         split: `valid`, `test` or `all`.
         max_len: most items of a history that the model is given.
         chunk_rows: C, users per chunk.
-        check: `hash` or `size`, how a shard is checked when it is first opened.
-        strata: those that the model knows; None = the data set's.
-        heirs: the stratum whose plugins serve each of them (`Strata.heirs`); empty = its own.
+        check: `hash` or `size`, how a shard is verified when it is first opened.
+        strata: those of the model; None = the data set's.
+        heirs: the stratum whose plugins serve each of them (`Strata.heirs`); empty = itself.
         columns: what batches carry besides items.
 
     Raises:
@@ -257,5 +257,5 @@ class SplitHistories:
         try:
             columns = self._columns.decode(table, offsets)
         except ValueError as error:
-            raise self._files.fault(*place, str(error)) from None
+            raise self._files.damage(*place, str(error)) from None
         return _Block(table.column(c.USER_ID).chunk(0), key, stratum, activity, activity - kept, at, items, offsets, *columns)

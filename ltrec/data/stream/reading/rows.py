@@ -75,7 +75,7 @@ def taken(arrays: Mapping[str, Values], index: I64) -> dict[str, Values]:
 
 
 def list_column(table: pa.Table, name: str) -> tuple[Values, I64]:
-    """Values and offsets (starting at 0) of a list column of one chunk, without a copy of the values."""
+    """Values and offsets (from 0) of a list column in one Arrow chunk, without copying the values."""
     if not table.num_rows:
         return np.zeros(0, table.schema.field(name).type.value_type.to_pandas_dtype()), np.zeros(1, np.int64)
     chunk = table.column(name).chunk(0)

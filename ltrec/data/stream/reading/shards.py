@@ -43,7 +43,7 @@ class ShardReader:
             raise UserError(f"`check`={check!r} is not one of {', '.join(CHECKS)}{nearest(check, CHECKS)}")
         self._folder, self._manifest, self._check = folder, manifest, check
         self._schema = shard_schema(manifest.columns)
-        self._footers: Recent[int, pq.FileMetaData] = Recent(self._open, keep=_FOOTERS_KEPT)
+        self._footers: LruCache[int, pq.FileMetaData] = LruCache(self._open, keep=_FOOTERS_KEPT)
         self._hashed: set[int] = set()
         self._lock = Lock()
         for number, shard in enumerate(manifest.shards):

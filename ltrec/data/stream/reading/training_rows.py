@@ -17,8 +17,8 @@ from ltrec.data.manifest import Manifest
 from ltrec.data.stream.order.draws import Buffer
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.blocks import I64
+from ltrec.data.stream.reading.lru_cache import LruCache
 from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
-from ltrec.data.stream.reading.recent import Recent
 from ltrec.data.stream.reading.rows import UserRows, int_column, key_columns, list_column, taken
 from ltrec.data.stream.reading.shards import ShardReader
 
@@ -32,7 +32,7 @@ class TrainingRows:
     def __init__(self, folder: Path, manifest: Manifest, plan: Plan, check: str = "hash", columns: Projected = NO_COLUMNS) -> None:
         self._files = ShardReader(folder, manifest, check)
         self._manifest, self._plan, self._columns = manifest, plan, columns
-        self.of: Recent[Buffer, UserRows] = Recent(
+        self.of: LruCache[Buffer, UserRows] = LruCache(
             self._decode, keep=_BUFFERS_KEPT, group=lambda buffer: (buffer.pool, buffer.lane)
         )
 
@@ -48,13 +48,13 @@ class TrainingRows:
         table = self._files.read(shard, group, [*COLUMNS, *self._columns.names])
         values, offsets = list_column(table, c.ITEMS)
         train_events = int_column(table, c.TRAIN_EVENTS)
-        fault = _fault(table, values, offsets, train_events, self._manifest, shard)
-        if fault:
-            raise self._files.fault(shard, group, fault)
+        damage = _damage_in(table, values, offsets, train_events, self._manifest, shard)
+        if damage:
+            raise self._files.damage(shard, group, damage)
         try:
             events, users = self._columns.decode(table, offsets)
         except ValueError as error:
-            raise self._files.fault(shard, group, str(error)) from None
+            raise self._files.damage(shard, group, str(error)) from None
         longest = self._plan.max_len + 1 if self._plan.window == "last" else np.iinfo(np.int64).max
         lengths = np.minimum(train_events, longest)
         kept = taken({c.ITEMS: values, **events}, ragged(offsets[:-1] + train_events - lengths, lengths))
