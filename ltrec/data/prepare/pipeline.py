@@ -27,7 +27,7 @@ from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest, Shard, Vocab
 from ltrec.data.prepare import filtering, rejects, splits, staging, summary, vocabulary
 from ltrec.data.prepare.columns.declared import Declared, event_columns
-from ltrec.data.prepare.columns.describe import Described, describe_columns, tallies_of
+from ltrec.data.prepare.columns.describe import DescribedColumns, describe_columns, tallies_of
 from ltrec.data.prepare.columns.tally import tallied
 from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
 from ltrec.data.prepare.engine import engine, one_row
@@ -160,7 +160,7 @@ def _write(
     strata: Strata,
     work: Path,
     on_progress: Progress,
-) -> tuple[Vocab, tuple[Shard, ...], Described, dict[str, Any], int]:
+) -> tuple[Vocab, tuple[Shard, ...], DescribedColumns, dict[str, Any], int]:
     """Write vocabularies, shards and the reach; return the item vocabulary, the shards, the columns, what was counted, and the
     number of training events.
 

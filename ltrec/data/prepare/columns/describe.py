@@ -23,7 +23,7 @@ from ltrec.data.prepare.engine import quoted
 
 
 @dataclass(slots=True)
-class Described:
+class DescribedColumns:
     """What is known once training events are counted.
 
     Attributes:
@@ -51,7 +51,7 @@ def tallies_of(connection: duckdb.DuckDBPyConnection, columns: Iterable[Declared
 
 def describe_columns(
     connection: duckdb.DuckDBPyConnection, tallies: Sequence[Tally], kept: Mapping[str, Sequence[str]], work: Path
-) -> Described:
+) -> DescribedColumns:
     """Write the words of categoricals into `work`.
 
     Args:
@@ -60,7 +60,7 @@ def describe_columns(
         kept: event column -> words that have an id however rare.
         work: folder of the data set to be.
     """
-    found = Described()
+    found = DescribedColumns()
     for tally in tallies:
         column, ids = tally.column, None
         if column.is_weight:
