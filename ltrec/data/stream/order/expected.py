@@ -7,7 +7,7 @@ wherever its window lies, so for both compositions and both kinds of window
 
     E[N_z] = sum over pools of (q / n) * sum over the stratum's rows of targets
 
-With stream.unit=user a row is one example, whatever its length, and the inner sum is the number of the stratum's rows.
+With unit=user a row is one example, whatever its length, and the inner sum is the number of the stratum's rows.
 
 Where not every event is a target, or events have weights, a row's targets are those in its window, and N_z is the sum of their
 weights; of a random window, the mean over all of its places.
@@ -119,7 +119,7 @@ def _in_file_order(pool: Pool) -> Iterator[tuple[int, int]]:
 
 
 def _per_step(plan: Plan, totals: list[Values]) -> Tensor:
-    """Totals of each pool [K] at the rate of its visits."""
+    """Average per step [K], from the totals [K] of each pool."""
     return torch.stack(
         [torch.from_numpy(t).double() * pool.quota / pool.rows for pool, t in zip(plan.pools, totals, strict=True)]
     ).sum(0)
