@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ltrec.columns.schema import Projection
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
@@ -31,7 +32,7 @@ from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.build import optimizer_for
 from ltrec.optim.schedule import schedule
-from ltrec.run.build.inputs import build_inputs, competing_items
+from ltrec.run.build.inputs import build_inputs, competing_items, projection_of
 from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import heirs_of, merged_strata, strata_of, trained_strata
 from ltrec.run.node_copy.copying import copy_of
@@ -202,6 +203,7 @@ def build_datamodule(config: RunConfig, data: Data, plan: Plan, world: World) ->
         threads=config.stream.threads,
         memory_mib=config.stream.memory_mib,
         check=config.stream.check,
+        columns=projected(config, data.manifest),
     )
     return StreamDataModule(loader, build_histories(config, data, "valid"))
 
@@ -216,7 +218,13 @@ def build_histories(config: RunConfig, data: Data, split: str) -> SplitHistories
         chunk_rows=config.evaluation.chunk_rows,
         strata=strata_of(config, data.manifest),
         heirs=heirs_of(config, data.manifest),
+        columns=projected(config, data.manifest),
     )
+
+
+def projected(config: RunConfig, manifest: Manifest) -> Projection:
+    """What the stream reads for the model of events and users besides items."""
+    return projection_of(config.inputs, manifest, times=BACKBONES[config.model.name].reads_times(config.model))
 
 
 def check_world(config: RunConfig, size: int) -> None:
