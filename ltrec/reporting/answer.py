@@ -28,7 +28,7 @@ NO_VERDICT = Badge("NO VERDICT", "none")
 def judged_answer(
     rivals: Sequence[RivalComparison], summary: Summary, baselines: Mapping[str, Summary], cautions: tuple[str, ...]
 ) -> Answer:
-    """RivalComparison the first of `rivals`, the strongest; the others follow in a line each."""
+    """Against the first of `rivals`, the strongest; the others follow in a line each."""
     first = rivals[0]
     return Answer(
         line=answer_line(first),

@@ -114,7 +114,7 @@ def _evaluated(found: Sequence[Method], results: Results, by_stratum: Panel | No
 
 
 def _comparisons(results: Results) -> tuple[Versus, ...]:
-    """RivalComparison every other method; a method alone against the popularity baseline, which is no gate to pass."""
+    """Against every other method; a method alone against the popularity baseline, which is no gate to pass."""
     if results.rivals:
         return tuple(_versus(rival, i) for i, rival in enumerate(results.rivals, 1))
     return () if results.popularity is None else (_versus(results.popularity, 1),)
@@ -125,7 +125,7 @@ def _versus(it: RivalComparison, index: int) -> Versus:
     first = it.judged is not None and index == 1
     return Versus(
         id=f"against-{index}",
-        title=f"RivalComparison {it.label}",
+        title=f"Against {it.label}",
         badge=badge(it) if it.judged or it.refusal else None,
         reasons=reasons(it) if (it.judged or it.refusal) and not first else (),
         note=pairing_note(it),

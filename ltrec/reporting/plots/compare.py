@@ -65,7 +65,7 @@ def _paint(
         if allowed and d.key == "head":
             axes.plot([-allowed, -allowed], [row - 0.42, row + 0.42], color=theme.ink, linewidth=1, linestyle=(0, (2, 1.5)))
     axes.set_yticks(range(len(differences)), labels=[f"{d.name}  ({d.users:,})" for d in reversed(differences)])
-    axes.set(title=f"ForestRow in {metric}", ylim=(-0.7, len(differences) - 0.3))
+    axes.set(title=f"Difference in {metric}", ylim=(-0.7, len(differences) - 0.3))
     _name_sides(axes, theme, *sides)
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")

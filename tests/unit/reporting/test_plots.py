@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from ltrec.core.strata import Strata
@@ -178,6 +179,13 @@ def test_a_figure_is_two_pngs_of_the_stated_size_on_their_papers(draw):
 
 def test_the_same_values_give_the_same_bytes():
     assert draw_forest() == draw_forest()
+
+
+def test_the_title_of_the_differences(monkeypatch):
+    titles, plain = set(), Axes.set
+    monkeypatch.setattr(Axes, "set", lambda axes, **given: (titles.add(given.get("title")), plain(axes, **given))[1])
+    draw_forest()
+    assert titles == {"Difference in NDCG@10"}
 
 
 def test_alt_texts_hold_the_numbers():

@@ -65,6 +65,7 @@ def test_the_first_line_is_the_answer(run, joint, lift, tax, word):
     told = {key: f"{value:+.0%}" if abs(value) >= 0.0995 else f"{value:+.1%}" for key, value in first.items()}
     line = f"Tail {told['tail']}, head {told['head']} against joint: {word}".replace("%", " %")
     assert line in heading(page)
+    assert "Against joint" in plain(page.text), "the comparison's section"
     [badge, *_] = [a["class"] for a in page.attributes("span") if "badge" in a.get("class", "")]
     assert badge == f"badge {word.lower()}"
     assert page.attributes("svg"), "an icon beside the word"
