@@ -14,6 +14,7 @@ TIMES = "times"  # list<int64>, seconds since the epoch, never decreasing
 # Columns that travel with the data (`ltrec.columns`), where a data set has some.
 EVENT = "event."  # prefix of an event column, a list beside `items`
 USER = "user."  # prefix of a user column
+ITEM_PREFIX = "item."  # prefix of an item column while data are prepared; the table of items has plain names
 TARGET = "target"  # in memory only: whether an event is a target that counts
 WEIGHT = "weight"  # list<float32>, what each event counts for, >= 0
 

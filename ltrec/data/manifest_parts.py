@@ -38,6 +38,7 @@ class Source(TypedDict, total=False):
     columns: dict[str, str]
     time_unit: str
     tie_break: str
+    tables: dict[str, tuple[FileRef, ...]]
 
 
 class Options(TypedDict, total=False):
@@ -97,6 +98,18 @@ class ReachFile(FileRef):
     valid: tuple[tuple[Count, Count, Count, Count], ...]
 
 
+class TableSummary(TypedDict, total=False):
+    """What happened to the rows of a table beside the log."""
+
+    rows: Count
+    rejected: Count
+    rejects: dict[str, Count]
+    new: Count
+    unused: Count
+    without_row: Count
+    events_without_row: Count
+
+
 class PrepareSummary(TypedDict, total=False):
     """What happened to the events."""
 
@@ -134,3 +147,5 @@ class PrepareSummary(TypedDict, total=False):
     notes: tuple[str, ...]
     reach: ReachFile
     weight: dict[str, float]
+    item_table: TableSummary
+    user_table: TableSummary

@@ -75,9 +75,12 @@ class Categories(Kind):
 
 
 def _lists(column: pa.Array, null_values: Sequence[str], what: str) -> pa.Array:
-    """The lists with their elements as words, those that are none left out."""
-    parents, text = pc.list_parent_indices(column), words(pc.list_flatten(column), null_values, what)
-    kept = pc.is_valid(text)
-    counts = np.bincount(parents.filter(kept).to_numpy(), minlength=len(column))
+    """The lists with their elements as words, each once, those that are none left out."""
+    parents, text = pc.list_parent_indices(column).to_numpy(), words(pc.list_flatten(column), null_values, what)
+    valid = np.flatnonzero(text.is_valid().to_numpy(zero_copy_only=False))
+    text = text.take(pa.array(valid)).dictionary_encode()
+    key = parents[valid].astype(np.int64) * max(1, len(text.dictionary)) + text.indices.to_numpy()
+    first = np.sort(np.unique(key, return_index=True)[1])
+    counts = np.bincount(parents[valid][first], minlength=len(column))
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
-    return pa.ListArray.from_arrays(offsets, text.filter(kept))
+    return pa.ListArray.from_arrays(offsets, text.take(pa.array(first)).cast(pa.string()))

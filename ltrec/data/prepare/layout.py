@@ -16,6 +16,7 @@ import duckdb
 
 from ltrec.core.columns import NO_STRATUM
 from ltrec.core.strata import Strata
+from ltrec.data.prepare.columns.codes import coded
 from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.engine import quoted
 
@@ -41,12 +42,25 @@ class Layout:
     parts: tuple[StratumPart, ...]
 
 
-def sort(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int, folder: Path, columns: Sequence[Declared]) -> Layout:
+def sort(
+    connection: duckdb.DuckDBPyConnection,
+    strata: Strata,
+    cap: int,
+    folder: Path,
+    columns: Sequence[Declared],
+    users: Sequence[Declared] = (),
+) -> Layout:
     """Write `users.parquet` and `events.parquet` into `folder` and drop the table of events."""
     _apply_cap(connection, strata, cap)
     layout = Layout(folder / "users.parquet", folder / "events.parquet", _parts(connection))
+    values, joins = coded(users)
+    known = f" LEFT JOIN user_rows USING (user_id){joins}" if users else ""
     connection.execute(
-        _copy("SELECT * EXCLUDE (train, held_out) FROM stored ORDER BY stratum, trainable DESC, user_key", layout.users)
+        _copy(
+            f"SELECT stored.* EXCLUDE (train, held_out){values} FROM stored{known}"
+            " ORDER BY stratum, trainable DESC, stored.user_key",
+            layout.users,
+        )
     )
     connection.execute(
         _copy(

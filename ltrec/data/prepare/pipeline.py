@@ -26,8 +26,10 @@ from ltrec.core.progress import Progress, silent
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest, Shard, Vocab
 from ltrec.data.prepare import filtering, rejects, splits, staging, summary, vocabulary
+from ltrec.data.prepare.columns.beside import Beside, Tables, count_users, find_beside, load_tables
 from ltrec.data.prepare.columns.declared import Declared, event_columns
 from ltrec.data.prepare.columns.describe import DescribedColumns, describe_columns, tallies_of
+from ltrec.data.prepare.columns.items import add_new_items, find_new_items, write_items
 from ltrec.data.prepare.columns.tally import tallied
 from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
 from ltrec.data.prepare.engine import engine, one_row
@@ -58,15 +60,15 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
     Raises:
         UserError: anything the user can fix: sources, columns, too many rejects, another data set in `out`, a full disk.
     """
-    if config.items.columns or config.users.columns or config.targets:
-        raise UserError("prepare.items, prepare.users and prepare.targets cannot be used yet; leave them out")
+    if config.targets:
+        raise UserError("prepare.targets cannot be used yet; leave it out")
     if config.time_format:
         check_format(config.time_format)
-    found = find_sources(config.sources, config.format)
-    refuse_overlap(config.sources, [source.path for source in found], out)
+    found, beside = find_sources(config.sources, config.format), find_beside(config)
+    refuse_overlap(config.sources, [source.path for source in (*found, *beside)], out)
     with explain_exhaustion(out), workspace(out) as work:
-        before = stamps(found)
-        identity = _identity(config, found, out, on_progress)
+        before = stamps((*found, *beside))
+        identity = {**_identity(config, found, out, on_progress), **beside.described()}
         if not overwrite and (old := existing(out)) is not None:
             _refuse_other(old, identity, out)
             if is_whole(out, old, on_progress):
@@ -74,8 +76,8 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
                 return old
             on_progress(MENDING, 0, 0)
         with engine(work, config.memory_limit, config.threads) as connection:
-            manifest = _build(connection, config, found, identity, work, out, on_progress)
-        if changed := [str(path) for path, stamp in stamps(found).items() if before[path] != stamp]:
+            manifest = _build(connection, config, found, beside, identity, work, out, on_progress)
+        if changed := [str(path) for path, stamp in stamps((*found, *beside)).items() if before[path] != stamp]:
             raise UserError(
                 f"{changed[0]} changed while it was being read; nothing was written; run again once the log is complete"
             )
@@ -106,7 +108,7 @@ def _refuse_other(old: Manifest, identity: dict[str, Any], out: Path) -> None:
         was, now = had[changed[0]], asked[changed[0]]
         option = {recorded: key for key, recorded in RECORDED_AS.items()}.get(changed[0], changed[0])
         raise UserError(f"{out} was prepared with `{option}`={was!r}, not {now!r}; use --overwrite to replace it")
-    if old.source["files"] != identity["files"]:
+    if (old.source["files"], old.source.get("tables")) != (identity["files"], identity.get("tables")):
         raise UserError(f"{out} was prepared from other source files; use --overwrite to replace it")
 
 
@@ -114,32 +116,28 @@ def _build(
     connection: Connection,
     config: PrepareConfig,
     found: list[InputFile],
+    beside: Beside,
     identity: dict[str, Any],
     work: Path,
     out: Path,
     on_progress: Progress,
 ) -> Manifest:
     """All steps from staging to finished files in `work`."""
-    columns = event_columns(config)
+    columns, tables = event_columns(config), load_tables(connection, config, beside, work)
     counts = _filter(connection, config, columns, found, work, out, on_progress)
     ties = order_ties(connection, config, columns)
     first, latest = one_row(connection, "SELECT min(seconds), max(seconds) FROM events")
     cuts = splits.find_cuts(connection, config, latest)
     splits.make_users(connection, config, cuts)
     strata = find_strata(connection, config)
-    vocab, shards, described, counted, events = _write(connection, config, columns, strata, work, on_progress)
+    vocab, shards, described, counted, events = _write(connection, config, columns, tables, strata, work, on_progress)
     counts |= {**counted, "first_time": first, "last_time": latest}
     counts |= {"ties": ties.summary(), "notes": counts["notes"] + ties.notes()}
     summary.check_totals(counts, shards, events)
     return Manifest(
         name=identity["name"],
         created_by={"ltrec": __version__, "duckdb": duckdb.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},
-        source={
-            "files": identity["files"],
-            "columns": {"user": config.user, "item": config.item, "time": config.time},
-            "time_unit": counts.pop("time_unit"),
-            "tie_break": ties.order,
-        },
+        source=_source(config, identity, counts.pop("time_unit"), ties.order),
         options=identity["options"],
         split=splits.describe(config, cuts),
         summary=counts,
@@ -153,10 +151,18 @@ def _build(
     )
 
 
+def _source(config: PrepareConfig, identity: dict[str, Any], time_unit: str, tie_break: str) -> dict[str, Any]:
+    """What the manifest says of the input."""
+    columns = {"user": config.user, "item": config.item, "time": config.time}
+    source = {"files": identity["files"], "columns": columns, "time_unit": time_unit, "tie_break": tie_break}
+    return source | {key: identity[key] for key in ("tables",) if key in identity}
+
+
 def _write(
     connection: Connection,
     config: PrepareConfig,
     columns: Sequence[Declared],
+    tables: Tables,
     strata: Strata,
     work: Path,
     on_progress: Progress,
@@ -167,27 +173,43 @@ def _write(
     Raises:
         UserError: no user can be trained on; nothing was written.
     """
-    codes = vocabulary.keep_items(connection)
+    codes, known, beside = _number_items(connection, tables)
     on_progress("sort", 0, 0)
-    layout = sort(connection, strata, config.history_cap, work, columns)
+    layout = sort(connection, strata, config.history_cap, work, columns, tables.user_columns)
     counted = summary.count_users(connection, strata.head_from)
     if not counted["trainable_users"]:
         raise UserError("no user has two training events, so there is nothing to train on; nothing was written")
     on_progress("count", 0, 0)
     read = partial(blocks, layout, config.block_rows)
-    tallies = tallies_of(connection, columns)
+    tallies = tallies_of(connection, (*columns, *tables.user_columns))
     fields = [column.field for column in columns]
     counts = vocabulary.count_training(tallied(read(fields), tallies), codes)
     outsized = summary.outsized(connection, counts)
-    vocab, id_of_code = vocabulary.write_vocabulary(connection, counts, work)
+    vocab, id_of_code = vocabulary.write_vocabulary(connection, counts, known, work)
     described = describe_columns(connection, tallies, config.targets, work)
+    if tables.items is not None:
+        described = write_items(connection, tables.items, id_of_code, counts, work).before(described)
     form = RowForm(id_of_code, shard_schema(described.schema), described.id_of_code)
     on_users = _counter("write", counted["users"], on_progress)
     shards = write_shards(read(fields), layout.parts, form, work, config.block_rows, config.shard_events, on_users)
     on_progress("reach", 0, 0)
     reach = measure_reach(read, id_of_code, counts, sample_share(counted["users"], counted["events"]), strata.count, work)
-    counted |= {"items": vocab.items, "outsized": outsized, "reach": reach, **described.summary}
+    counted |= {"items": vocab.items, "outsized": outsized, "reach": reach, **described.summary, **beside}
     return vocab, shards, described, counted, int(counts.sum())
+
+
+def _number_items(connection: Connection, tables: Tables) -> tuple[int, int, dict[str, Any]]:
+    """Give codes to the items that only their table knows; return the number of codes, the first of those, and what tables say."""
+    if tables.items is not None:
+        find_new_items(connection)
+    known = vocabulary.keep_items(connection)
+    beside: dict[str, Any] = {}
+    if tables.users is not None:
+        beside["user_table"] = {**tables.users.summary(), **count_users(connection)}
+    if tables.items is None:
+        return known, known, beside
+    beside["item_table"] = {**tables.items.summary(), **(found := add_new_items(connection, known))}
+    return known + found["new"], known, beside
 
 
 def _filter(

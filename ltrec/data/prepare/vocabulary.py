@@ -44,13 +44,20 @@ def count_training(stream: Iterable[UserBlock], codes: int) -> npt.NDArray[np.in
 
 
 def write_vocabulary(
-    connection: duckdb.DuckDBPyConnection, counts: npt.NDArray[np.int64], folder: Path
+    connection: duckdb.DuckDBPyConnection, counts: npt.NDArray[np.int64], known: int, folder: Path
 ) -> tuple[Vocab, npt.NDArray[np.int32]]:
-    """Write the vocabulary file; return its entry and the map from code to id (0 where an item was filtered out)."""
+    """Write the vocabulary file; return its entry and the map from code to id (0 where an item was filtered out).
+
+    Args:
+        connection: with the table `items`.
+        counts: training events of every code.
+        known: items from this code on have no events; they come last.
+        folder: of the data set to be.
+    """
     connection.register("counted", pa.table({"code": np.arange(len(counts), dtype=np.int32), "train_count": counts}))
     reader = connection.sql(
         f"SELECT code, item_id AS {c.ITEM_ID}, train_count AS {c.TRAIN_COUNT} FROM items JOIN counted USING (code)"
-        " ORDER BY train_count DESC, item_id"
+        f" ORDER BY train_count DESC, code >= {known}, item_id"
     ).to_arrow_reader(ROW_GROUP)
     id_of_code = np.zeros(len(counts), dtype=np.int32)
     written = 0

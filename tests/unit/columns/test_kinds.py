@@ -56,7 +56,7 @@ def test_a_list_is_no_category():
 @pytest.mark.parametrize(
     ("values", "kind", "words"),
     [
-        (["Action|War", " Drama ", "", None, '["a", null, "b|c"]', "[broken"], None,
+        (["Action|War|Action", " Drama ", "", None, '["a", null, "b|c"]', "[broken"], None,
          [["Action", "War"], ["Drama"], None, None, ["a", "b|c"], ["[broken"]]),
         ([["a", "NA", None, " b "], [], None], pa.list_(pa.string()), [["a", "b"], [], None]),
         ([[1, 2], None], pa.large_list(pa.int64()), [["1", "2"], None]),

@@ -21,7 +21,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.verify.dataset import verify
-from tests.support.logs import START, write_csv
+from tests.support.logs import START, prepared, some_events, write_csv
 from tests.support.naive_columns import event_values, numbered, read_columns, training_values, words_by_column
 from tests.support.naive_prepare import naive_prepare, read_back
 
@@ -120,3 +120,88 @@ def _parquet(path, log):
 
 
 WRITERS = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}
+
+
+def with_values(*values, header="price"):
+    """(rows, header): the usual log with one column more, whose first values are these and all others 1."""
+    events = some_events()
+    filled = [*values, *["1"] * (len(events) - len(values))]
+    return [(*event, value) for event, value in zip(events, filled, strict=True)], ("user_id", "item_id", "timestamp", header)
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "rejects"),
+    [
+        (["x", "1e999", "-inf"], {"event_columns": {"price": NumberConfig()}}, {"price: no number": 1, "price: infinite": 2}),
+        (["soon"], {"event_columns": {"price": TimeConfig()}}, {"price: no time": 1}),
+        (["a" * 1001], {"event_columns": {"price": CategoryConfig()}}, {"price: longer than 1000 characters": 1}),
+        (["-1", "", "x", "nan", "inf"], {"weight": "price"},
+         {"weight below 0": 1, "no weight": 2, "weight: no number": 1, "weight: infinite": 1}),
+    ],
+)  # fmt: skip
+def test_values_that_are_none_are_counted_rejects(tmp_path, values, options, rejects):
+    rows, header = with_values(*values)
+    source = write_csv(tmp_path / "bad.csv", rows, header)
+    config = PrepareConfig(sources=(str(source),), threads=1, reject_budget=0.5, **options)
+    manifest = prepare(config, tmp_path / "out")
+    assert manifest.summary["rejects"] == dict(sorted(rejects.items()))
+    assert manifest.summary["rows"] == len(rows)
+    kept = pq.read_table(tmp_path / "out" / manifest.summary["rejects_file"]["path"]).to_pylist()
+    assert kept[0]["row"] == 2 and kept[0]["content"].startswith("price=")
+    assert verify(tmp_path / "out") == manifest
+
+
+def test_a_missing_number_is_no_reject(tmp_path):
+    rows, header = with_values("", "NA", "nan")
+    config = PrepareConfig(sources=(str(write_csv(tmp_path / "log.csv", rows, header)),), event_columns={"price": NumberConfig()})
+    assert prepare(config, tmp_path / "out").summary["rejected"] == 0
+
+
+def test_a_column_that_half_the_files_have_is_one_line(tmp_path):
+    first, header = with_values()
+    write_csv(tmp_path / "logs" / "a.csv", first, header)
+    write_csv(tmp_path / "logs" / "b.csv", some_events())
+    config = PrepareConfig(sources=(str(tmp_path / "logs"),), event_columns={"price": NumberConfig()})
+    with pytest.raises(UserError, match=r"b\.csv has no column 'price'; it has user_id, item_id, timestamp$"):
+        prepare(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_column_of_a_type_that_holds_none_is_one_line(tmp_path):
+    events = some_events()
+    columns = dict(zip(("user_id", "item_id", "timestamp"), map(list, zip(*events, strict=True)), strict=True))
+    pq.write_table(pa.table(columns | {"price": [[1.0]] * len(events)}), tmp_path / "log.parquet")
+    config = PrepareConfig(sources=(str(tmp_path / "log.parquet"),), event_columns={"price": NumberConfig()})
+    with pytest.raises(UserError, match=r"log\.parquet: the column 'price' has type list.*; a number must be"):
+        prepare(config, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"event_columns": {"time": NumberConfig()}}, "'time' cannot name an event column, it has a meaning already"),
+        ({"event_columns": {"a b": NumberConfig()}}, "'a b' cannot name a column"),
+        ({"targets": {"kind": ("buy",)}}, "targets names 'kind', which must be a column of kind category in event_columns"),
+        ({"event_columns": {"kind": CategoryConfig()}, "targets": {"kind": ()}}, r"targets\.kind is empty"),
+        ({"strata_by": "targets"}, "strata_by is 'targets', but targets is empty"),
+    ],
+)
+def test_declarations_that_contradict_themselves_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        PrepareConfig(**options)
+
+
+def test_a_category_of_many_values_stays_within_memory(tmp_path):
+    """Every event has a word of its own."""
+    rows = [(f"u{n % 300}", f"i{n % 7}", START + n, f"word {n:06d}") for n in range(30_000)]
+    source = write_csv(tmp_path / "log.csv", rows, ("user_id", "item_id", "timestamp", "kind"))
+    config = PrepareConfig(sources=(str(source),), threads=1, memory_limit="100MB", event_columns={"kind": CategoryConfig()})
+    manifest = prepare(config, tmp_path / "out")
+    assert manifest.columns.of("event")["kind"].size == 2 + manifest.summary["train_events"]
+
+
+def test_without_columns_the_options_say_nothing_of_them(tmp_path):
+    assert not {"event_columns", "weight", "items", "users", "targets", "strata_by"} & prepared(tmp_path).options.keys()
+    assert prepared(tmp_path).format_version == 1
+    with pytest.raises(UserError, match="was prepared with `weight`=None, not 'timestamp'"):
+        prepared(tmp_path, weight="timestamp")

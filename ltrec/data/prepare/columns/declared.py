@@ -18,7 +18,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import identifier
 
-_PREFIX: dict[Role, str] = {"event": c.EVENT, "item": "item.", "user": c.USER}
+_PREFIX: dict[Role, str] = {"event": c.EVENT, "item": c.ITEM_PREFIX, "user": c.USER}
 _SQL = {
     pa.string(): "VARCHAR",
     pa.list_(pa.string()): "VARCHAR[]",

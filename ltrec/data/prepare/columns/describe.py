@@ -38,6 +38,12 @@ class DescribedColumns:
     id_of_code: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
 
+    def before(self, other: DescribedColumns) -> DescribedColumns:
+        """This and another, the files of this first."""
+        return DescribedColumns(
+            [*other.columns, *self.columns], [*self.files, *other.files], {**other.id_of_code, **self.id_of_code}, other.summary
+        )
+
     @property
     def schema(self) -> Schema:
         """The columns, as the manifest has them."""

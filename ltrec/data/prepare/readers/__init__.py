@@ -98,6 +98,39 @@ def read(
         raise UserError(f"{source.path} cannot be read as {source.format}: {first_line(error)}") from error
 
 
+def read_table(
+    source: InputFile, config: PrepareConfig, key: str, field: str, columns: Sequence[Declared], on_bad_row: OnBadRow
+) -> Iterator[pa.RecordBatch]:
+    """Batches of a table of items or users: row (int64), `field` (text, nullable), and the columns as their kinds parse them.
+
+    Args:
+        source: one file.
+        config: its null markers count, not how the log is written.
+        key: the file's column with the id.
+        field: what the batch calls it.
+        columns: those of the table.
+        on_bad_row: called for a row that does not fit.
+
+    Raises:
+        UserError: the file is damaged, or lacks a column that was asked for.
+    """
+    other = columns[0].source if columns[0].source != key else f"{key}-"
+    own = PrepareConfig(user=key, item=other, time="order", null_values=config.null_values)
+    try:
+        file_format = FORMATS[source.format]
+        names = file_format.names(source, own)
+        if not names:
+            return
+        chosen, constant = _find({field: key, **{column.field: column.source for column in columns}}, names, source)
+        for raw in file_format.read(source, own, names, chosen, on_bad_row):
+            batch = as_text(_with_constants(raw, constant), on_bad_row)
+            values = dict(zip(batch.schema.names, batch.columns, strict=True))
+            batch = pa.RecordBatch.from_pydict(values | {field: canonical(values[field], config.null_values)})
+            yield parsed(batch, columns, config.null_values, str(source.path), on_bad_row)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{source.path} cannot be read as {source.format}: {first_line(error)}") from error
+
+
 def _wanted_columns(
     config: PrepareConfig, columns: Sequence[Declared], where: Where | None, names: Sequence[str], source: InputFile
 ) -> dict[str, str]:

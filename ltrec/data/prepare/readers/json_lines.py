@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ltrec.core.columns import ITEM_PREFIX as ITEM
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import identifier, quoted
@@ -53,9 +54,7 @@ def read_json_lines(
 ) -> Iterator[pa.RecordBatch]:
     """Batches of text; ids may be strings or numbers, and an object or a list in place of one becomes null."""
     query = _PARSE.format(
-        fields="".join(
-            f", {(_time if name == 'time' else _field)(names[place])} AS {identifier(name)}" for name, place in chosen.items()
-        )
+        fields="".join(f", {_read_as(name)(names[place])} AS {identifier(name)}" for name, place in chosen.items())
     )
     with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False}) as parser:
         for block in line_blocks(source.path):
@@ -65,10 +64,25 @@ def read_json_lines(
             yield from _without_bad_rows(parser.sql(query).to_arrow_table(), on_bad_row)
 
 
+def _read_as(name: str) -> Callable[[str], str]:
+    """How a column is taken out of an object, by what the batch calls it."""
+    return _time if name == "time" else _listed if name.startswith(ITEM) else _field
+
+
+def _listed(name: str) -> str:
+    """SQL: the scalar as text, or a list as JSON."""
+    pointer = _pointer(name)
+    return f"CASE WHEN json_type(json, {pointer}) = 'ARRAY' THEN json_extract(json, {pointer})::VARCHAR ELSE {_field(name)} END"
+
+
+def _pointer(name: str) -> str:
+    return quoted("/" + name.replace("~", "~0").replace("/", "~1"))
+
+
 def _field(name: str) -> str:
     """SQL: the scalar under a key of the object, as text. Uses a JSON pointer, because in a JSON path a key such as ``*`` is a
     pattern."""
-    pointer = quoted("/" + name.replace("~", "~0").replace("/", "~1"))
+    pointer = _pointer(name)
     kind = f"json_type(json, {pointer})"
     text = f"json_extract_string(json, {pointer})"
     return f"CASE WHEN {kind} NOT IN ('OBJECT', 'ARRAY', 'NULL') THEN {text} END"

@@ -1,0 +1,184 @@
+"""Tables of items and users beside the log, from every format, against dictionaries; and what is wrong with them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ltrec.columns.kinds.categories import CategoriesConfig
+from ltrec.columns.kinds.category import CategoryConfig
+from ltrec.columns.kinds.number import NumberConfig
+from ltrec.columns.kinds.vector import VectorConfig
+from ltrec.core.errors import UserError
+from ltrec.data.columns import item_values, words_of
+from ltrec.data.prepare.table_config import ItemsConfig, UsersConfig
+from ltrec.data.verify.dataset import verify
+from tests.support.logs import prepared, some_events, write_csv
+from tests.support.naive_columns import numbered, read_columns
+
+HEADER = ("item_id", "genres", "brand", "price", "text")
+COLUMNS = {
+    "genres": CategoriesConfig(),
+    "make": CategoryConfig(column="brand", min_count=2),
+    "price": NumberConfig(),
+    "text": VectorConfig(width=2),
+}
+
+
+def csv_table(path, rows):
+    plain = [(i, "|".join(g) if g else None, b, p, v and f"{v[0]} {v[1]}") for i, g, b, p, v in rows]
+    return write_csv(path, plain, HEADER)
+
+
+def json_table(path, rows):
+    path.write_text("".join(json.dumps(dict(zip(HEADER, row, strict=True))) + "\n" for row in rows))
+    return path
+
+
+def parquet_table(path, rows):
+    types = (pa.string(), pa.list_(pa.string()), pa.string(), pa.float64(), pa.list_(pa.float64()))
+    columns = zip(*rows, strict=True) if rows else [[]] * 5
+    pq.write_table(pa.table({n: pa.array(list(c), t) for n, c, t in zip(HEADER, columns, types, strict=True)}), path)
+    return path
+
+
+TABLES = {"csv": csv_table, "jsonl": json_table, "parquet": parquet_table}
+items = st.sampled_from(["i0", "i1", "i2", "i3", "i5", "new 1", "new 2"])
+rows = st.tuples(
+    items,
+    st.sampled_from([None, ["a"], ["b", "a"], ["c", "ü", "b"]]),
+    st.sampled_from([None, "x", "y"]),
+    st.sampled_from([None, 1.5, -2.0]),
+    st.sampled_from([None, [1.0, 0.5], [-1.0, 2.0]]),
+)
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(rows, min_size=1, max_size=9), st.sampled_from(list(TABLES)), st.integers(1, 2))
+def test_item_columns_equal_the_naive_reference(table, form, least):
+    with tempfile.TemporaryDirectory() as folder:
+        source = TABLES[form](Path(folder, f"items.{form}"), table)
+        config = ItemsConfig(source=str(source), columns=COLUMNS)
+        manifest = prepared(Path(folder), items=config, min_item_events=least, reject_budget=1.0)
+        first = {row[0]: row for row in reversed(table)}
+        assert manifest.summary["item_table"]["rejects"] == (
+            {"item twice": len(table) - len(first)} if len(table) > len(first) else {}
+        )
+        _compare(Path(folder, "out"), manifest, first)
+        assert verify(Path(folder, "out")) == manifest
+
+
+def _compare(out, manifest, first):
+    vocabulary = pq.read_table(out / manifest.vocab.path).to_pylist()
+    names, trained = [v["item_id"] for v in vocabulary], {v["item_id"] for v in vocabulary if v["train_count"]}
+    known = {event[1] for event in some_events()}
+    new = sorted(set(first) - known)
+    assert names[len(names) - len(new) :] == new
+    summary = manifest.summary["item_table"]
+    assert (summary["new"], summary["without_row"]) == (len(new), sum(n not in first for n in names if n in known))
+    of_item = [first.get(name, (name, None, None, None, None)) for name in names]
+    genres, make = manifest.columns.of("item")["genres"], manifest.columns.of("item")["make"]
+    words, id_of = numbered([word for name, g, *_ in of_item if name in trained for word in g or []], 1)
+    ids, starts = item_values(out, manifest, "genres")
+    assert words_of(out, manifest, genres) == words
+    found = [ids[a:b].tolist() for a, b in itertools.pairwise(starts)]
+    assert found == [[id_of(word) for word in row[1] or []] for row in of_item]
+    words, id_of = numbered([row[2] for row in of_item if row[0] in trained], 2)
+    assert words_of(out, manifest, make) == words
+    assert item_values(out, manifest, "make")[0].tolist() == [id_of(row[2]) for row in of_item]
+    np.testing.assert_array_equal(item_values(out, manifest, "text")[0], [row[4] or [0, 0] for row in of_item])
+    np.testing.assert_array_equal(item_values(out, manifest, "price")[0], [np.nan if row[3] is None else row[3] for row in of_item])
+
+
+def test_user_columns_stand_beside_their_rows(tmp_path):
+    source = write_csv(
+        tmp_path / "users.tsv.csv", [("u1", 30, "smith"), ("u3", None, "cook"), ("stranger", 7, "smith")], ("name", "age", "job")
+    )
+    config = UsersConfig(source=str(source), id="name", columns={"age": NumberConfig(), "job": CategoryConfig()})
+    manifest = prepared(tmp_path, users=config)
+    found = read_columns(tmp_path / "out")
+    assert {user: job for user, job in found["user.job"].items() if job} == {"u1": 3, "u3": 2}
+    assert {user: age for user, age in found["user.age"].items() if age == age} == {"u1": 30.0}
+    assert words_of(tmp_path / "out", manifest, manifest.columns.of("user")["job"]) == ["cook", "smith"]
+    assert manifest.summary["user_table"] == {"rows": 3, "rejected": 0, "rejects": {}, "without_row": 10, "unused": 1}
+    assert verify(tmp_path / "out") == manifest
+
+
+def test_an_item_that_was_filtered_out_does_not_come_back_as_a_new_one(tmp_path):
+    source = write_csv(tmp_path / "items.csv", [("rare", "x"), ("i1", "y"), ("new", "z")], ("item_id", "brand"))
+    config = ItemsConfig(source=str(source), columns={"brand": CategoryConfig()})
+    log = [*some_events(), ("u1", "rare", 1_400_000_000)]
+    manifest = prepared(tmp_path, log, items=config, min_item_events=2)
+    names = pq.read_table(tmp_path / "out" / manifest.vocab.path)["item_id"].to_pylist()
+    assert "rare" not in names and names[-1] == "new"
+
+
+BAD = [
+    ([("i1", "1 2"), ("i2", "1 2 3")], "of `items` rejected (50.00%, budget 0.10%): 1 x text: not 2 numbers (items.csv:3)"),
+    ([("i1", "1 nan"), ("i2", "1 2")], "1 x text: not finite (items.csv:2)"),
+    ([("i1", "1 inf"), ("i2", "1 2")], "1 x text: not finite (items.csv:2)"),
+    ([("i1", "1 2"), ("i1", "1 2"), ("i1", "3 4")], "2 x item twice ('i1', ...)"),
+    ([("", "1 2"), ("i2", "1 2")], "1 x null item (items.csv:2)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "message"), BAD)
+def test_bad_rows_of_a_table_are_named_and_within_the_budget_counted(tmp_path, table, message):
+    source = write_csv(tmp_path / "items.csv", table, ("item_id", "text"))
+    config = ItemsConfig(source=str(source), columns={"text": VectorConfig(width=2)})
+    with pytest.raises(UserError) as caught:
+        prepared(tmp_path, items=config)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+    manifest = prepared(tmp_path, items=config, reject_budget=1.0)
+    assert manifest.summary["item_table"]["rejected"] == (2 if "twice" in message else 1)
+    assert verify(tmp_path / "out") == manifest
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"columns": {"text": VectorConfig(width=2)}}, "`items.columns` names text, but `items.source` no table"),
+        ({"source": "items.csv"}, "`items.source` is items.csv, but `items.columns` is empty"),
+        ({"source": "items.csv", "columns": {"txt": NumberConfig()}}, "items.csv has no column 'txt' (did you mean 'text'?)"),
+        ({"source": "items.csv", "id": "item", "columns": {"text": NumberConfig()}}, "has no column 'item'"),
+        ({"source": "nothing.csv", "columns": {"text": NumberConfig()}}, "nothing.csv not found"),
+        (
+            {"source": "items.csv", "columns": {"text": VectorConfig()}},
+            "items.columns.text: a column of kind vector needs its width",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_one_line(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path / "items.csv", [("i1", "1 2")], ("item_id", "text"))
+    with pytest.raises(UserError) as caught:
+        prepared(tmp_path, items=ItemsConfig(**options))
+    assert message in str(caught.value)
+
+
+def test_a_list_is_no_column_of_users(tmp_path):
+    source = write_csv(tmp_path / "users.csv", [("u1", "a|b")], ("user_id", "tags"))
+    with pytest.raises(UserError, match=r"users\.columns\.tags is of kind categories, which only item columns can be"):
+        prepared(tmp_path, users=UsersConfig(source=str(source), columns={"tags": CategoriesConfig()}))
+
+
+def test_a_table_that_changes_makes_another_data_set(tmp_path):
+    source = write_csv(tmp_path / "items.csv", [("i1", 1)], ("item_id", "price"))
+    config = ItemsConfig(source=str(source), columns={"price": NumberConfig()})
+    first = prepared(tmp_path, items=config)
+    assert prepared(tmp_path, items=config) == first
+    write_csv(source, [("i1", 2)], ("item_id", "price"))
+    with pytest.raises(UserError, match="from other source files"):
+        prepared(tmp_path, items=config)
+    with pytest.raises(UserError, match="was prepared with `items`="):
+        prepared(tmp_path)
