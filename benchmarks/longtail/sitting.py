@@ -14,10 +14,10 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks.harness.children import Children, say
-from benchmarks.harness.ledger import Line, Run, make_run
+from benchmarks.harness.ledger import Line, Run, Words, make_run
 from benchmarks.longtail import tables
 from benchmarks.longtail.commands import train_words
 from benchmarks.longtail.results import Results
@@ -25,6 +25,27 @@ from benchmarks.longtail.slots import Slots
 from ltrec.config.load import dump
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_write_text
+
+
+class Tables(Protocol):
+    """What a benchmark measures: a module such as `benchmarks.longtail.tables`."""
+
+    BASE: str
+    SEEDS: tuple[int, ...]
+    UNTRAINED: str
+    BASELINES: Words
+
+    def files(self, model: str, method: str, /) -> list[Path]:
+        """Files of a method's config with a backbone."""
+
+    def settings(self, model: str, method: str, /) -> dict[str, Words]:
+        """What a method may choose from."""
+
+    def variants(self, method: str, /) -> Words:
+        """What is ranked from a single run."""
+
+    def variants_of_two(self, method: str, /) -> Words:
+        """What is ranked from two runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +78,7 @@ class Sitting:
         slots: how many at a time.
         words: settings of all runs that differ.
         tuned: bases whose tuning is a part of this sitting; set when it has ended.
+        tables: what is measured.
     """
 
     results: Results
@@ -65,13 +87,14 @@ class Sitting:
     slots: Slots
     words: tuple[str, ...] = ()
     tuned: dict[Cell, Event] = field(default_factory=dict)
+    tables: Tables = tables
     _numbers: count[int] = field(default_factory=count)
 
     def run(self, cell: Cell, setting: str, seed: int) -> Run:
         """A run by its names."""
-        files = tables.files(cell.model, cell.method)
+        files = self.tables.files(cell.model, cell.method)
         shared = (*self.words, *self.base_words(cell))
-        words = tables.settings(cell.model, cell.method)[setting]
+        words = self.tables.settings(cell.model, cell.method)[setting]
         names = {"data": cell.data, "method": cell.method, "setting": setting}
         return make_run(files, self.out, shared, **names, words=words, seed=seed, folder=self.out / "data" / cell.log)
 
@@ -81,16 +104,17 @@ class Sitting:
         Raises:
             UserError: the base has not chosen yet.
         """
-        if cell.method == tables.BASE:
+        if cell.method == self.tables.BASE:
             return ()
         chosen = self.chosen(cell.base)
         if chosen is None:
-            raise UserError(f"{cell.data}: {tables.BASE} has not chosen its setting yet: run it first, --methods {tables.BASE}")
-        return tables.settings(cell.model, tables.BASE)[chosen]
+            base = self.tables.BASE
+            raise UserError(f"{cell.data}: {base} has not chosen its setting yet: run it first, --methods {base}")
+        return self.tables.settings(cell.model, self.tables.BASE)[chosen]
 
     def chosen(self, cell: Cell) -> str | None:
         """The setting with the best validation NDCG@10 over all users, the first of equals; None before all were tried."""
-        found = {s: self.results.trained(self.run(cell, s, 0)) for s in tables.settings(cell.model, cell.method)}
+        found = {s: self.results.trained(self.run(cell, s, 0)) for s in self.tables.settings(cell.model, cell.method)}
         if not all(found.values()):
             return None
         return max(found, key=lambda setting: found[setting]["validation"]["all"]["ndcg@10"])  # type: ignore[index]  # all are there
@@ -98,7 +122,7 @@ class Sitting:
     def chain(self, number: int, cell: Cell, seeds: Sequence[int]) -> None:
         """Tune, choose, train every seed and rank, as far as that is not done."""
         try:
-            if cell.method != tables.BASE and (tuned := self.tuned.get(cell.base)):
+            if cell.method != self.tables.BASE and (tuned := self.tuned.get(cell.base)):
                 tuned.wait()
             self.tune(number, cell)
             chosen = self.chosen(cell)
@@ -114,7 +138,7 @@ class Sitting:
 
     def tune(self, number: int, cell: Cell) -> None:
         """Try every setting with seed 0."""
-        runs = [self.run(cell, setting, 0) for setting in tables.settings(cell.model, cell.method)]
+        runs = [self.run(cell, setting, 0) for setting in self.tables.settings(cell.model, cell.method)]
         assert len({run.key for run in runs}) == len(runs), f"two settings of {cell} are the same"
         self.side_by_side([partial(self.ensure_trained, number, run) for run in runs])
 
@@ -124,7 +148,8 @@ class Sitting:
         Each seed goes with the next in `tables.SEEDS`, and the last with the first.
         """
         self.side_by_side([partial(self.ensure_ranked, number, run) for run in runs])
-        after = dict(zip(tables.SEEDS, [*tables.SEEDS[1:], tables.SEEDS[0]], strict=True))
+        seeds = self.tables.SEEDS
+        after = dict(zip(seeds, [*seeds[1:], seeds[0]], strict=True))
         by_seed = {run.seed: run for run in runs}
         pairs = [(run, by_seed[after[seed]]) for seed, run in by_seed.items() if after.get(seed) in by_seed]
         self.side_by_side([partial(self.ensure_two, number, *pair) for pair in pairs])
@@ -142,12 +167,12 @@ class Sitting:
 
     def ensure_ranked(self, number: int, run: Run) -> None:
         """The lines and ranks of a final run's variants, unless they are there."""
-        if missing := [name for name in tables.variants(run.method) if self.results.ranked(run, name) is None]:
+        if missing := [name for name in self.tables.variants(run.method) if self.results.ranked(run, name) is None]:
             self.do(number, run, {"task": "final", "variants": missing})
 
     def ensure_two(self, number: int, run: Run, other: Run) -> None:
         """The lines and ranks of what takes two runs."""
-        if missing := [name for name in tables.variants_of_two(run.method) if self.results.ranked(run, name) is None]:
+        if missing := [name for name in self.tables.variants_of_two(run.method) if self.results.ranked(run, name) is None]:
             partner = self.out / "jobs" / f"{run.config.name}.partner.yaml"
             atomic_write_text(partner, dump(other.config))
             self.do(number, run, {"task": "two", "variants": missing, "partner": str(partner)})
@@ -155,15 +180,15 @@ class Sitting:
     def baselines(self, number: int, log: str) -> None:
         """What needs no training on a log."""
         try:
-            names = {"data": log, "method": tables.UNTRAINED, "setting": "as-is"}
-            files = tables.files("sasrec", tables.BASE)
+            names = {"data": log, "method": self.tables.UNTRAINED, "setting": "as-is"}
+            files = self.tables.files("sasrec", self.tables.BASE)
             run = make_run(files, self.out, self.words, **names, words=(), seed=0, folder=self.out / "data" / log)
             users = self.results.users(log)
-            missing = [name for name in tables.BASELINES if self.results.ranked(run, name) is None]
+            missing = [name for name in self.tables.BASELINES if self.results.ranked(run, name) is None]
             if missing or not users.exists():
                 self.do(number, run, {"task": "log", "variants": missing or ["popularity"], "users": str(users)}, trained=False)
         except UserError as error:
-            self.children.fail(f"{log} {tables.UNTRAINED}", str(error))
+            self.children.fail(f"{log} {self.tables.UNTRAINED}", str(error))
 
     def do(self, number: int, run: Run, asks: dict[str, Any], *, trained: bool = True) -> None:
         """A job in a process of its own, as soon as there is a slot, and its lines."""

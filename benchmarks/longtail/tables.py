@@ -20,7 +20,7 @@ SHARED = CONF / "experiment" / "longtail.yaml"
 BUDGET = 4
 """Most settings a method may try on a log and a backbone. Rivals try three, on what joint training has found with its own."""
 
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS: tuple[int, ...] = (0, 1, 2, 3, 4)
 """Fixed before anything was run."""
 
 RIVAL_SEEDS = SEEDS[:3]

@@ -24,7 +24,7 @@ from benchmarks.harness.child import Job, serve, timed_training
 from benchmarks.harness.measures import commit, epochs, validation
 from benchmarks.longtail.ranking import means, rank_together
 from benchmarks.longtail.ranks import clipped, users_digest, write_users
-from benchmarks.longtail.variants import OF_ONE, OF_TWO, Variant, open_trunk
+from benchmarks.longtail.variants import OF_ONE, OF_TWO, Trunk, Variant, open_trunk
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.storage.atomic import atomic_path
@@ -37,9 +37,11 @@ from ltrec.run.folder.config_file import folder_of
 from ltrec.run.scoring.baselines import baseline_score
 from ltrec.training.checkpoints.io import look_into
 
+OfOne = Mapping[str, Callable[[Trunk], Variant]]
 
-def work(job: Job) -> dict[str, Any]:
-    """Do what the job asks; lines of results, without the facts that the asker knows."""
+
+def work(job: Job, of_one: OfOne = OF_ONE) -> dict[str, Any]:
+    """Do what the job asks; lines of results, without the facts that the asker knows. `of_one`: variants of a single run."""
     config, asks = load([job.config], []), job.asks
     if asks["task"] == "log":
         return rank_log(config, asks)
@@ -48,7 +50,7 @@ def work(job: Job) -> dict[str, Any]:
         return found
     data = open_data(config)
     trunk = open_trunk(config, data)
-    makers = {name: partial(OF_ONE[name], trunk) for name in asks["variants"]} if asks["task"] == "final" else {}
+    makers = {name: partial(of_one[name], trunk) for name in asks["variants"]} if asks["task"] == "final" else {}
     if asks["task"] == "two":
         partner = load([asks["partner"]], [])
         timed_training(partner)

@@ -1,0 +1,1 @@
+"""Content for the unreached: ids alone against ids and item columns. `python -m benchmarks.content --help`."""

@@ -1,0 +1,91 @@
+"""Content for the unreached: `python -m benchmarks.content --logs DIR --out DIR [--log toys] [--jobs 2]`
+
+DIR of --logs holds NAME/events.parquet (user_id, item_id, timestamp) and NAME/items.parquet (item_id and the columns of
+conf/data/NAME.yaml). For every log joint training on ids alone, and with item columns (`tables.py`):
+
+    tune     every setting once, seed 0, on validation alone: the test split is never ranked
+    final    the setting with the best validation NDCG@10, every seed; the trunk, and memories beside it, are ranked on the test
+    split once page     means and paired intervals by group, and the gate, from the committed results alone: python -m
+    benchmarks.content.page
+
+Results are small files in benchmarks/content/results, to be committed; run folders may be thrown away. The command may be
+killed and
+repeated: what is there is not done again, and runs go on from their last checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.content import tables
+from benchmarks.content.page import PAGE, RESULTS, write_page
+from benchmarks.harness.children import Children, say
+from benchmarks.longtail.results import Results
+from benchmarks.longtail.sitting import Cell, Sitting
+from benchmarks.longtail.slots import Slots
+from benchmarks.longtail.tables import SHARED
+from ltrec.config.load import load
+from ltrec.data.prepare.pipeline import prepare
+
+
+class ContentSitting(Sitting):
+    """Every method chooses for itself."""
+
+    def base_words(self, cell: Cell) -> tuple[str, ...]:
+        """Nothing is taken over."""
+        assert cell.method in tables.METHODS
+        return ()
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--logs", type=Path, required=True, help="folder with NAME/events.parquet and NAME/items.parquet")
+    parser.add_argument("--out", type=Path, default=Path("runs/content"), help="folder for data and runs")
+    parser.add_argument("--log", nargs="+", choices=tables.LOGS, default=list(tables.LOGS), help="logs; all unless given")
+    parser.add_argument("--methods", nargs="+", choices=list(tables.METHODS), default=list(tables.METHODS), help="all unless given")
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(tables.SEEDS), help="of training")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each of one thread")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all runs that differ")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
+    return parser.parse_args()
+
+
+def prepare_log(log: str, logs: Path, out: Path) -> None:
+    """Prepare a log with its item columns; nothing to do where that was done."""
+    folder = logs / log
+    words = [f"prepare.sources=[{folder / 'events.parquet'}]", f"prepare.items.source={folder / 'items.parquet'}"]
+    words += ["prepare.users.source=", "prepare.users.columns={}"]  # item columns alone are compared
+    files = [tables.CONF / "data" / f"{log}.yaml", SHARED]
+    prepare(load(files, words).prepare, out / "data" / log)
+
+
+def main() -> int:
+    """Do what is not done yet; 1 when a run failed."""
+    options = arguments()
+    for log in options.log:
+        prepare_log(log, options.logs, options.out)
+    children = Children(options.out / "jobs", [sys.executable, "-m", "benchmarks.content.work"])
+    words = tuple(options.set)
+    sitting = ContentSitting(Results(options.results), options.out, children, Slots(options.jobs), words, tables=tables)
+    cells = [Cell(log, model, method) for log in options.log for model in tables.MODELS for method in options.methods]
+    with ThreadPoolExecutor(len(cells) + len(options.log)) as pool:
+        jobs = [pool.submit(sitting.baselines, number, log) for number, log in enumerate(options.log)]
+        jobs += [pool.submit(sitting.chain, number, cell, options.seeds) for number, cell in enumerate(cells, len(jobs))]
+        try:
+            for ended in jobs:
+                ended.result()
+        except KeyboardInterrupt:  # heard by the runs, too: they save a checkpoint and end
+            children.stopping.set()
+            say("stopping; the same command goes on from here")
+            return 130
+    write_page(options.results, PAGE if options.results == RESULTS else options.results / PAGE.name)
+    say(f"{len(children.failed)} failed: {', '.join(children.failed)}" if children.failed else "all done")
+    return 1 if children.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""What is measured: logs with item columns, joint training on ids alone and with columns, and the settings that both may choose
+from.
+
+What all share stands in conf/experiment/longtail.yaml, how a log is prepared in conf/data. Both methods try the same settings
+of the backbone, seed 0, by validation NDCG@10 over all users, and neither knows what the other has chosen: equal budgets.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.harness.conf_methods import FILES
+from benchmarks.harness.ledger import Words
+from benchmarks.longtail.tables import SASREC, SHARED
+
+CONF = Path(__file__).parents[2] / "conf"
+
+LOGS: Words = ("beauty", "sports", "toys", "ml-100k")
+"""Of conf/data: a log and its table of items each."""
+
+MODELS: Words = ("sasrec",)
+
+SEEDS: tuple[int, ...] = (0, 1, 2)
+"""Fixed before anything was run."""
+
+BASE = "ids"
+METHODS: dict[str, Words] = {BASE: (), "content": ("inputs.items=[all]",)}
+"""Method -> words: item columns in the trunk, or not."""
+
+UNTRAINED = "none"
+BASELINES: Words = ("popularity", "item-knn", "transitions")
+
+
+def files(model: str, _method: str) -> list[Path]:
+    """Files of the config, left to right."""
+    return [CONF / "model" / f"{model}.yaml", SHARED, FILES["joint"][0]]
+
+
+def settings(_model: str, method: str) -> dict[str, Words]:
+    """The backbone's settings, the same for every method."""
+    return {name: (*words, *METHODS[method]) for name, words in SASREC.items()}
+
+
+def variants(_method: str) -> Words:
+    """What is ranked from a run: the trunk, a memory of transitions beside it, and one that knows similar items, too."""
+    return ("ema", "mix", "mix-content")
+
+
+def variants_of_two(_method: str) -> Words:
+    """Nothing."""
+    return ()
