@@ -1,7 +1,7 @@
 """Content for the unreached: `python -m benchmarks.content --logs DIR --out DIR [--log toys] [--jobs 2]`
 
-DIR of --logs holds NAME/events.parquet (user_id, item_id, timestamp) and NAME/items.parquet (item_id and the columns of
-conf/data/NAME.yaml). For every log joint training on ids alone, and with item columns (`tables.py`):
+DIR of --logs holds NAME/events.parquet (user_id, item_id, timestamp), NAME/items.parquet and perhaps NAME/users.parquet, with the
+columns that conf/data declares. For every log joint training on ids alone, and with item columns (`tables.py`):
 
     tune     every setting once, seed 0, on validation alone: the test split is never ranked
     final    the setting with the best validation NDCG@10, every seed; the trunk, and memories beside it, are ranked on the test
@@ -45,7 +45,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--logs", type=Path, required=True, help="folder with NAME/events.parquet and NAME/items.parquet")
     parser.add_argument("--out", type=Path, default=Path("runs/content"), help="folder for data and runs")
-    parser.add_argument("--log", nargs="+", choices=tables.LOGS, default=list(tables.LOGS), help="logs; all unless given")
+    parser.add_argument("--log", nargs="+", choices=list(tables.LOGS), default=list(tables.LOGS), help="logs; all unless given")
     parser.add_argument("--methods", nargs="+", choices=list(tables.METHODS), default=list(tables.METHODS), help="all unless given")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(tables.SEEDS), help="of training")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each of one thread")
@@ -55,11 +55,13 @@ def arguments() -> argparse.Namespace:
 
 
 def prepare_log(log: str, logs: Path, out: Path) -> None:
-    """Prepare a log with its item columns; nothing to do where that was done."""
+    """Prepare a log with its columns; nothing to do where that was done."""
     folder = logs / log
-    words = [f"prepare.sources=[{folder / 'events.parquet'}]", f"prepare.items.source={folder / 'items.parquet'}"]
-    words += ["prepare.users.source=", "prepare.users.columns={}"]  # item columns alone are compared
-    files = [tables.CONF / "data" / f"{log}.yaml", SHARED]
+    files = [tables.CONF / "data" / f"{tables.LOGS[log]}.yaml", SHARED]
+    words = [f"prepare.sources=[{folder / 'events.parquet'}]"]
+    declared = load(files, words).prepare
+    tables_of = {"items": declared.items.source, "users": declared.users.source}
+    words += [f"prepare.{name}.source={folder / name}.parquet" for name, source in tables_of.items() if source]
     prepare(load(files, words).prepare, out / "data" / log)
 
 

@@ -15,8 +15,8 @@ from benchmarks.longtail.tables import SASREC, SHARED
 
 CONF = Path(__file__).parents[2] / "conf"
 
-LOGS: Words = ("beauty", "sports", "toys", "ml-100k")
-"""Of conf/data: a log and its table of items each."""
+LOGS = {"beauty": "beauty", "sports": "sports", "toys": "toys", "ml-100k": "ml-100k-columns"}
+"""Log -> file of conf/data that declares its item columns."""
 
 MODELS: Words = ("sasrec",)
 
