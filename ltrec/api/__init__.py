@@ -11,7 +11,8 @@ they are; numbers that are not finite (no users, no base) are None:
     evaluate          split, results, runs: [{run, model, memory, groups, targets, baselines: {NAME: groups}}], comparison, gate
                       memory: null, or {form, neighbours, choice: {grid, all: {users, ndcg, weight}, strata: [{...}, ...]}}
                       groups: {all, tail, head, stratum=0, ...: {users, METRIC: {mean, low, high}}}
-                      targets: {item=new, item=tail, item=head: the same}: users by their target; baselines have both in one
+                      targets: {item=new, item=tail, item=head, event_type=purchase, ...: the same}: users by their target;
+                      baselines have groups and targets in one
     predict           predictions, rows, k, checkpoint
     report            report
     fetch             events, notice, and items, users where the source knows of them

@@ -24,6 +24,7 @@ from ltrec.core.storage.atomic import atomic_path, canonical_json
 from ltrec.core.storage.sealed_parquet import seal_holds, write_sealed
 from ltrec.core.strata import Strata
 from ltrec.data.reach import UNKNOWN, Reach
+from ltrec.data.stream.reading.target_types import TargetTypes
 from ltrec.evaluation.catalogue import ItemCatalogue
 
 HISTORY_LENGTH = "history_length"  # events before the target, int32; 0 = cold
@@ -33,6 +34,7 @@ REPEAT = "repeat"  # the target is already in the history, bool
 REACH = "reach"  # links between the target and the history (data/reach), int8; -1 = unknown
 RANK = "rank"  # 1 = best; ties count against the target, int32
 NUM_CANDIDATES = "candidates"  # number of ranked items, including the target, int32
+TARGET_TYPE = "target_type"  # such as event_type=purchase, string; only where the data declare targets of several types
 TOP_ITEMS = "top_items"  # list<int32>, best first; shorter if fewer items were left
 
 TABLE_SCHEMA = pa.schema(
@@ -54,6 +56,7 @@ TABLE_SCHEMA = pa.schema(
 VERSION = 3
 _SCHEMAS = {2: TABLE_SCHEMA.remove(TABLE_SCHEMA.get_field_index(REACH)), VERSION: TABLE_SCHEMA}
 """Version 2 has no column `reach`, and is read as a table in which it is unknown."""
+_TYPE_FIELD = pa.field(TARGET_TYPE, pa.string(), nullable=False)
 _META = b"ltrec.evaluation"
 FULL, SEEN = "full", "seen"
 """Candidates: every item; items with training events."""
@@ -124,6 +127,10 @@ class EvalTable:
     def column(self, name: str) -> npt.NDArray[Any]:
         """A flat column as an array [N]."""
         return np.asarray(self.rows.column(name).to_numpy())
+
+    def target_types(self) -> npt.NDArray[np.str_] | None:
+        """Such as ``event_type=purchase`` [N]; None where the data declare no targets of several types."""
+        return self.column(TARGET_TYPE).astype(np.str_) if TARGET_TYPE in self.rows.column_names else None
 
     def outside(self) -> npt.NDArray[np.bool_]:
         """Users whose target is no candidate, for training never saw it: they stand last, and count in no mean [N]."""
@@ -196,16 +203,20 @@ def assemble(
     strata: Strata,
     catalogue: ItemCatalogue,
     reach: Reach | None = None,
+    types: TargetTypes | None = None,
 ) -> EvalTable:
     """Join the chunks of all processes, given in any order, by number. No chunk may be missing or duplicated.
 
-    `reach` is that of the split; without it all distances are unknown.
+    `reach` is that of the split; without it all distances are unknown. `types` are those of its targets, if the data declare
+    several.
     """
     ordered = sorted(parts, key=lambda part: part.index)
     assert [p.index for p in ordered] == list(range(len(ordered))), "chunks are missing or duplicated"
     rows = pa.concat_tables([TABLE_SCHEMA.empty_table(), *(p.rows for p in ordered)]).combine_chunks()
     if reach is not None:
         rows = _with_reach(rows, reach.of(rows.column(c.USER_KEY).to_numpy()))
+    if types is not None:
+        rows = rows.append_column(_TYPE_FIELD, pa.array(types.of(rows.column(c.USER_KEY).to_numpy()), pa.string()))
     return EvalTable(rows, protocol, source, strata, catalogue)
 
 
@@ -225,7 +236,8 @@ def _meta(path: Path, rows: pa.Table) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} is damaged (its metadata cannot be read); evaluate again") from None
     expected = next((schema for known, schema in _SCHEMAS.items() if known == version), None)
-    if expected is None or not rows.schema.remove_metadata().equals(expected):
+    found = rows.schema.remove_metadata()
+    if expected is None or not (found.equals(expected) or found.equals(expected.append(_TYPE_FIELD))):
         raise UserError(f"{path} was written by another version of ltrec (format {version}); evaluate again")
     return meta
 

@@ -4,6 +4,8 @@ item=new      targets without any training event: only what is known of the item
 item=tail     targets with training events, but beyond the last cut of the popularity classes (`item_shares`)
 item=head     the others: with the usual cuts, the items that hold the first 80 % of the training events
 
+event_type=purchase, ...   targets of each type, where the data declare several (`prepare.targets`)
+
 Targets that are no candidates (`evaluation.candidates=seen`) are in none of them, and users without history neither.
 """
 
@@ -21,7 +23,7 @@ ITEM_STRATA = (NEW, TAIL, HEAD)
 
 
 def target_groups(table: EvalTable, shares: Sequence[float]) -> list[Group]:
-    """The item strata in the order of a report; `new` only where the catalogue has such items.
+    """The item strata and the types of targets in the order of a report; `new` only where the catalogue has such items.
 
     Args:
         table: the users.
@@ -34,7 +36,10 @@ def target_groups(table: EvalTable, shares: Sequence[float]) -> list[Group]:
         Group(TAIL, f"tail items (under {counted(cut, 'event')})", warm_N & ~new_N & (count_N < cut)),
         Group(HEAD, f"head items ({cut}+ events)", warm_N & (count_N >= cut)),
     ]
-    return found if 0 in table.catalogue.counts else found[1:]
+    types_N = table.target_types()
+    names = [] if types_N is None else sorted({*types_N.tolist()} - {""})
+    typed = [Group(name, f"targets with {name}", warm_N & (types_N == name)) for name in names]
+    return (found if 0 in table.catalogue.counts else found[1:]) + typed
 
 
 def class_strata(catalogue: ItemCatalogue, shares: Sequence[float]) -> tuple[str, ...]:

@@ -23,8 +23,7 @@ from ltrec.evaluation.metrics import METRICS, nearest_cutoff
 from ltrec.evaluation.statistics.bootstrap import interval
 from ltrec.evaluation.statistics.seeds import resampled
 from ltrec.evaluation.table import EvalTable, Protocol
-from ltrec.evaluation.targets import ITEM_STRATA as TARGET_GROUPS
-from ltrec.evaluation.targets import target_groups
+from ltrec.evaluation.targets import ITEM_STRATA, target_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,8 @@ class Comparison:
         """From the result of `to_dict`, read from JSON, which may have changed the order of the groups."""
         ordered = sorted(values["groups"].values(), key=lambda group: sort_key(group["key"]))
         found = {group["key"]: _group_from(group) for group in ordered}
-        targets = {key: _group_from(values["targets"][key]) for key in TARGET_GROUPS if key in values["targets"]}
+        known = values["targets"]
+        targets = {key: _group_from(known[key]) for key in (*ITEM_STRATA, *sorted({*known} - {*ITEM_STRATA})) if key in known}
         return Comparison(values["base"], values["other"], Protocol(**values["protocol"]), tuple(values["seeds"]), found, targets)
 
 

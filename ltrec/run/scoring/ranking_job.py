@@ -15,6 +15,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.data.reach import read_reach
 from ltrec.data.stream.reading.histories import Score, SplitHistories
+from ltrec.data.stream.reading.target_types import read_target_types
 from ltrec.distributed.collectives import all_gather_parts, any_rank, current_world
 from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.ranking import num_parts, rank_split
@@ -91,4 +92,5 @@ class RankingJob:
             strata=data.manifest.strata,
             catalogue=ItemCatalogue.of(data.vocabulary.train_count),
             reach=read_reach(data.folder, data.manifest, self.protocol.split),
+            types=read_target_types(data.folder, data.manifest, self.protocol.split),
         )
