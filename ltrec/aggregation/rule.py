@@ -2,7 +2,7 @@
 
     linear      sum_z w_z G_z, where w depends on the counts (and, for some, on earlier losses): one backward pass is enough
     gram        sum_z w_z G_z, where w depends on the inner products A_yz = <G_y, G_z> over the trunk
-    coordinate  any function of the rows G_z that treats every coordinate alone, so that shards of rows may be combined apart
+    coordinate  any function of the rows G_z that treats every coordinate alone, so that partitions of rows may be combined apart
 
 All numbers that decide are float64 on the CPU. `counts_K` are the examples of the step over all ranks; a stratum without
 any has an undefined gradient, a row of zeros in its place, and weight 0.
@@ -110,7 +110,7 @@ class CoordinateRule(Protocol):
     smooth: bool
 
     def combine(self, rows_KN: Tensor, counts_K: Tensor) -> Tensor:
-        """The update [N] of any shard of the mean gradients [K, N], in the rows' type and on their device."""
+        """The update [N] of any partition of the mean gradients [K, N], in the rows' type and on their device."""
         ...
 
     def state_dict(self) -> State:

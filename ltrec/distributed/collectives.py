@@ -81,21 +81,21 @@ class Collectives:
             return DONE
         return self._under_way(dist.all_reduce(tensor, async_op=True))
 
-    def reduce_scatter(self, shard: Tensor, whole: Tensor) -> Pending:
-        """shard [n / W] = this rank's part of the sum of `whole` [n] over ranks; `whole` may be used up."""
+    def reduce_scatter(self, partition: Tensor, whole: Tensor) -> Pending:
+        """partition [n / W] = this rank's part of the sum of `whole` [n] over ranks; `whole` may be used up."""
         if not self._count("reduce_scatter", whole):
-            shard.copy_(whole)
+            partition.copy_(whole)
             return DONE
         if self._pairwise and whole.device.type == "cpu":
-            return self._under_way(PairwiseReduceScatter(self.world, shard, whole))
-        return self._under_way(reduce_scatter_single(shard, whole, async_op=True))
+            return self._under_way(PairwiseReduceScatter(self.world, partition, whole))
+        return self._under_way(reduce_scatter_single(partition, whole, async_op=True))
 
-    def all_gather(self, whole: Tensor, shard: Tensor) -> Pending:
-        """whole [n] = the shards [n / W] of all ranks, in rank order."""
+    def all_gather(self, whole: Tensor, partition: Tensor) -> Pending:
+        """whole [n] = the partitions [n / W] of all ranks, in rank order."""
         if not self._count("all_gather", whole):
-            whole.copy_(shard)
+            whole.copy_(partition)
             return DONE
-        return self._under_way(all_gather_single(whole, shard, async_op=True))
+        return self._under_way(all_gather_single(whole, partition, async_op=True))
 
     def broadcast(self, tensor: Tensor) -> Pending:
         """Rank 0's values, in place."""

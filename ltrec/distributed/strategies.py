@@ -50,10 +50,10 @@ MODES = ("per_stratum", "weighted", "replay", "aligned")
 """Every gradient mode (`ltrec.strategy.modes`)."""
 
 
-def _zero(stage: int, shards: str) -> StrategyInfo:
+def _zero(stage: int, partitions: str) -> StrategyInfo:
     return StrategyInfo(
         f"stratified_deepspeed_stage_{stage}",
-        f"several processes, DeepSpeed ZeRO-{stage}: {shards} sharded",
+        f"several processes, DeepSpeed ZeRO-{stage}: {partitions} sharded",
         "ltrec.strategy.deepspeed.strategy:StratifiedDeepSpeedStrategy",
         modes=("weighted", "replay"),
         whole_gradients=False,

@@ -1,8 +1,8 @@
-"""Stratified gradients over parameters that FSDP2 shards: parameters, gradients, rows and optimiser states, 1/W of each per rank.
+"""Stratified gradients over parameters sharded by FSDP2: parameters, gradients, rows and optimiser states, 1/W of each per rank.
 
-`per_stratum` is native: FSDP2 reduce-scatters each stratum's backward pass, and the update is combined on the shards. `weighted` is
-one ordinary pass; over several micro-batches each rank adds up its own gradient and the last pass sums. In both, the parameters are
-gathered once per step.
+`per_stratum` is native: FSDP2 reduce-scatters each stratum's backward pass, and the update is combined on the partitions.
+`weighted` is one ordinary pass; over several micro-batches each rank adds up its own gradient and the last pass sums. In both, the
+parameters are gathered once per step.
 
 Lightning's ModelParallelStrategy would have the module shard itself in `configure_model`. Here the strategy does it: a module need
 not know how it is trained. Checkpoints are whole and single files, as without sharding, written and read by the trainer's
@@ -92,13 +92,13 @@ class _FullyShardedStrategy(ModelParallelStrategy):
         return Strategy.load_checkpoint(self, checkpoint_path, weights_only)
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
-        """Cut the whole model to shards."""
+        """Cut the whole model to partitions."""
         module = self.lightning_module
         assert module is not None
         module.load_state_dict(shard_model_state(checkpoint["state_dict"], module.state_dict()), strict=strict)
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Cut the whole optimisers to shards."""
+        """Cut the whole optimisers to partitions."""
         for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
             optimizer.load_state_dict(shard_optimizer_state(state, optimizer))
 
@@ -114,7 +114,7 @@ class StratifiedFSDP2Strategy(Stratified, _FullyShardedStrategy):
         self.sharded.count_into(self.engine.collectives)
 
     def make_store(self, collectives: Collectives) -> ShardedStore:
-        """Rows of shards."""
+        """Rows of partitions."""
         return ShardedStore(self.sharded, self.stratified_module.plugin_of, self.stratified_module.num_strata)
 
     def discard_gradients(self) -> None:

@@ -71,18 +71,18 @@ class ReplicatedParameters:
 
 
 class ShardedParameters:
-    """FSDP2: every rank holds a shard of every parameter."""
+    """FSDP2: every rank holds a partition of every parameter."""
 
     def __init__(self, sharded: ShardedModule, optimizers: Sequence[Optimizer]) -> None:
         self.names = [name for name, _ in sharded.parameters]
         self._sharded, self._like, self.optimizers = sharded, dict(sharded.parameters), optimizers
 
     def tensors(self) -> list[Tensor]:
-        """The shards; asked anew each time, for loading may move them."""
+        """The partitions; asked anew each time, for loading may move them."""
         return [local(parameter.detach()) for parameter in self._like.values()]
 
     def part_of(self, name: str, whole: Tensor) -> Tensor:
-        """Its shard."""
+        """Its partition."""
         return local(shard_like(whole, self._like[name]))
 
     def after_write(self) -> None:

@@ -1,7 +1,7 @@
 """Plugins in one weighted pass: their gradients are rescaled, and plugins of absent strata take part with zeros.
 
 A plugin's gradient is P(z) G_z of its own stratum in every mode. In `per_stratum` the store sees to that. The weighted loss gives
-w_z G_z instead, so the gradient is corrected as it appears, before anything reduces or shards it.
+w_z G_z instead, so the gradient is corrected as it appears, before anything reduces or partitions it.
 """
 
 from __future__ import annotations

@@ -256,13 +256,15 @@ def test_a_full_disk_on_one_rank_ends_all_and_leaves_the_checkpoint_before(runs,
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_shards_of_another_stage_are_refused(said, stage):
-    words = f"holds shards of ZeRO-{stage} for 2 processes, this run needs shards of ZeRO-{stage % 3 + 1} for 2 processes"
+    words = f"holds partitions of ZeRO-{stage} for 2 processes, this run needs partitions of ZeRO-{stage % 3 + 1} for 2 processes"
     assert all(words in rank["other stage", stage] for rank in said)
 
 
 @pytest.mark.slow
 def test_a_checkpoint_without_shards_is_refused(said):
-    assert all("last.ckpt holds no ZeRO shards, this run needs shards of ZeRO-2 for 2 processes" in rank["file"] for rank in said)
+    assert all(
+        "last.ckpt holds no ZeRO partitions, this run needs partitions of ZeRO-2 for 2 processes" in rank["file"] for rank in said
+    )
 
 
 @pytest.mark.slow
@@ -280,6 +282,6 @@ def test_another_number_of_processes_and_another_strategy_are_refused_but_may_lo
         training.train(load([], [*resume, "gradients.name=stratified"]))
     done = ltrec("train", *resume, *name_of(1), check=False)
     assert done.returncode == 2
-    assert "holds shards of ZeRO-1 for 2 processes, this run needs shards of ZeRO-1 for 1 processes" in done.stderr
+    assert "holds partitions of ZeRO-1 for 2 processes, this run needs partitions of ZeRO-1 for 1 processes" in done.stderr
     ltrec("evaluate", run)
     assert (run / "eval" / "test.parquet").exists()

@@ -1,4 +1,4 @@
-"""Checkpoints do not know of shards: state dicts of DTensors become whole tensors, and whole tensors become shards again.
+"""Checkpoints do not know of partitions: state dicts of DTensors become whole tensors, and whole tensors become partitions again.
 
 What is written is what one process would have written, with the same names and the same numbering in the optimiser, so a run may go
 on under any strategy and any number of ranks.

@@ -2,7 +2,7 @@
 
     at rest      every parameter is a DTensor of which this rank holds 1/W; so are gradients and optimiser states
     in a step    the first forward pass gathers the parameters; they stay for all passes of all strata and micro-batches
-    after it     `reshard` frees the copy, and the optimiser steps on the shards
+    after it     `reshard` frees the copy, and the optimiser steps on the partitions
 
 One group, not one per layer: the item table dwarfs the layers and is needed at both ends of every pass; and no collective hides
 inside the model, so ranks may run different parts of it (a plugin whose stratum a rank lacks) and different numbers of validation
@@ -85,7 +85,8 @@ class ShardedModule:
             retain_graph: whether the graph is needed again.
 
         Returns:
-            This rank's shard of every parameter's gradient, in the order of `parameters`, and what to wait for before reading it.
+            This rank's partition of every parameter's gradient, in the order of `parameters`, and what to wait for before reading
+            it.
         """
         before = [p.grad for _, p in self.parameters]
         self.clear()
@@ -96,10 +97,10 @@ class ShardedModule:
         loss.backward(retain_graph=retain_graph)
         self._scatter.defers = False
         pending, self._scatter.pending = self._scatter.pending, DONE
-        shards = [None if p.grad is None else local(p.grad) for _, p in self.parameters]
+        partitions = [None if p.grad is None else local(p.grad) for _, p in self.parameters]
         for (_, parameter), gradient in zip(self.parameters, before, strict=True):
             parameter.grad = gradient
-        return shards, pending
+        return partitions, pending
 
     def clear(self) -> None:
         """Leave every parameter without a gradient."""
@@ -157,12 +158,12 @@ def _pass_by(module: nn.Module) -> Tensor:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """This rank's shard, sharing memory."""
+    """This rank's partition, sharing memory."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def as_shard(shard: Tensor, like: Tensor) -> Tensor:
-    """The DTensor of which every rank holds its `shard`, laid out like the parameter `like`."""
+def as_partition(partition: Tensor, like: Tensor) -> Tensor:
+    """The DTensor of which every rank holds its `partition`, laid out like the parameter `like`."""
     assert isinstance(like, DTensor)
     mesh, placements = like.device_mesh, like.placements
-    return DTensor.from_local(shard, mesh, placements, run_check=False, shape=like.shape, stride=like.stride())
+    return DTensor.from_local(partition, mesh, placements, run_check=False, shape=like.shape, stride=like.stride())

@@ -2,6 +2,6 @@
 
 protocol.py   what the engine asks of a store
 flat.py       replicated parameters: rows of a flat vector, each process holds 1/W of every row
-sharded.py    parameters that FSDP2 shards: rows of each process's shards
+sharded.py    parameters sharded by FSDP2: rows of each process's partitions
 layout.py     where every parameter lies in a flat vector
 """

@@ -69,8 +69,9 @@ def refuse_other_data(checkpoint: Path, state: dict[str, Any], manifest_digest: 
         )
 
 
-def refuse_shards(checkpoint: Path, state: dict[str, Any], strategy: str) -> None:
-    """Refuse a checkpoint whose optimiser states lie in DeepSpeed's shards, unless DeepSpeed is to resume it and check the rest.
+def refuse_partitions(checkpoint: Path, state: dict[str, Any], strategy: str) -> None:
+    """Refuse a checkpoint whose optimiser states lie in DeepSpeed's partitions, unless DeepSpeed is to resume it and check the
+    rest.
 
     Args:
         checkpoint: its path, for the message.

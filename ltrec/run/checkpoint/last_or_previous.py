@@ -52,7 +52,7 @@ def read_start(checkpoints: Path, asked: Path, say: Callable[[str], None]) -> Fo
 
 
 def read_whole(path: Path) -> dict[str, Any]:
-    """A checkpoint of training, all of it checked: archive, form, and the shards beside it, if any.
+    """A checkpoint of training, all of it checked: archive, form, and the partitions beside it, if any.
 
     Raises:
         UserError: it is damaged, torn or something else.

@@ -9,7 +9,7 @@ from torch import nn
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.run.checkpoint.compatibility import refuse_foreign, refuse_shards
+from ltrec.run.checkpoint.compatibility import refuse_foreign, refuse_partitions
 from ltrec.run.checkpoint.last_or_previous import Found, read_start
 from ltrec.run.checkpoint.planned_length import check_planned_length
 from ltrec.run.checkpoint.run_record import refuse_other_settings
@@ -44,7 +44,7 @@ def find_start(
     path, state = read_start(run.checkpoints, asked, say)
     own = path.parent == run.checkpoints
     refuse_foreign(path, state, manifest_digest, stage)
-    refuse_shards(path, state, config.registered_strategy)
+    refuse_partitions(path, state, config.registered_strategy)
     if own:
         refuse_other_settings(path, state, config)
         refuse_lost_average(path, state, config)

@@ -1,9 +1,9 @@
 """Checkpoints under DeepSpeed: a folder for each, swapped in whole (`ltrec.core.storage.versions`), the one before last kept.
 
     last.ckpt/whole.ckpt     what any run's checkpoint holds (weights, cursor, callbacks), without optimiser states
-    last.ckpt/state/*.pt     DeepSpeed's own: master weights and optimiser states, the shards of each rank
+    last.ckpt/state/*.pt     DeepSpeed's own: master weights and optimiser states, the partitions of each rank
 
-Whoever only looks (evaluate, predict, report, the checks before a resume) reads whole.ckpt; only resuming reads the shards.
+Whoever only looks (evaluate, predict, report, the checks before a resume) reads whole.ckpt; only resuming reads the partitions.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def save(engine: Any, checkpoint: dict[str, Any], path: Path, files: CheckpointI
     """
     version, failure = _shared_version(path)
     if version is not None:
-        shards = engine.checkpoint_engine = PartitionFiles()
+        partitions = engine.checkpoint_engine = PartitionFiles()
         engine.save_checkpoint(str(version), tag=PARTITIONS, client_state={}, save_latest=False)
-        failure = shards.failure
+        failure = partitions.failure
         if current_world().rank == 0 and failure is None:
             failure = _attempt(lambda: files.save_checkpoint(checkpoint, version / WHOLE))
     _agree(failure, path, version)
@@ -52,7 +52,7 @@ def save(engine: Any, checkpoint: dict[str, Any], path: Path, files: CheckpointI
 
 
 def load(engine: Any, path: Path, zero: Mapping[str, int]) -> None:
-    """Give every rank its shards back, which were written by `zero`'s stage and world size.
+    """Give every rank its partitions back, which were written by `zero`'s stage and world size.
 
     Raises:
         UserError: a file of them is damaged or missing.
@@ -61,7 +61,7 @@ def load(engine: Any, path: Path, zero: Mapping[str, int]) -> None:
     engine.checkpoint_engine = PartitionFiles()
     found, _ = engine.load_checkpoint(str(path), tag=PARTITIONS, load_lr_scheduler_states=False)
     if found is None:
-        raise UserError(f"{path}/{PARTITIONS} holds no shards that DeepSpeed knows; use another checkpoint")
+        raise UserError(f"{path}/{PARTITIONS} holds no partitions that DeepSpeed knows; use another checkpoint")
 
 
 def _shared_version(path: Path) -> tuple[Path | None, OSError | None]:

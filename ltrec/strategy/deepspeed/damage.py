@@ -1,6 +1,6 @@
-"""Are the shards of a checkpoint whole? Asked without DeepSpeed, which takes seconds to import.
+"""Are the partitions of a checkpoint whole? Asked without DeepSpeed, which takes seconds to import.
 
-state/*_optim_states.pt      the optimiser's shard of each rank
+state/*_optim_states.pt      the optimiser's partition of each rank
 state/*_model_states.pt      one, or under ZeRO-3 that of each rank
 """
 
@@ -32,7 +32,7 @@ def refuse_damage(file: Path) -> None:
 
 
 def files_of(checkpoint: Path, zero: Mapping[str, int]) -> list[Path]:
-    """All files of a checkpoint's shards, in order.
+    """All files of a checkpoint's partitions, in order.
 
     Args:
         checkpoint: its folder.

@@ -37,11 +37,11 @@ class Zero3Parameters(ZeroParameters):
     """Stage 3."""
 
     def tensors(self) -> list[Tensor]:
-        """The shards. Padding is averaged along and never looked at."""
+        """The partitions. Padding is averaged along and never looked at."""
         return [parameter.ds_tensor for parameter in self._parameters]  # type: ignore[attr-defined]
 
     def part_of(self, name: str, whole: Tensor) -> Tensor:
-        """Its shard, flat; the padding is zero."""
+        """Its partition, flat; the padding is zero."""
         size = self._parameters[self.names.index(name)].ds_tensor.ds_numel  # type: ignore[attr-defined]
         flat = whole.flatten()[current_world().rank * size :][:size]
         return torch.cat([flat, flat.new_zeros(size - flat.numel())])

@@ -1,8 +1,8 @@
 """Stratified gradients under DeepSpeed ZeRO 1, 2 and 3.
 
-ZeRO reduces gradients as they appear and keeps a shard of them, so no stratum's gradient can be had from it: the update belongs to
-DeepSpeed. `weighted` (linear rules) is one ordinary pass of the weighted loss. `replay` (rules on the Gram matrix) first forms the
-strata's gradients past DeepSpeed, on the bare module with `torch.autograd.grad`, for their Gram matrix alone, and then runs the
+ZeRO reduces gradients as they appear and keeps a partition of them, so no stratum's gradient can be had from it: the update belongs
+to DeepSpeed. `weighted` (linear rules) is one ordinary pass of the weighted loss. `replay` (rules on the Gram matrix) first forms
+the strata's gradients past DeepSpeed, on the bare module with `torch.autograd.grad`, for their Gram matrix alone, and then runs the
 weighted pass; with several micro-batches it keeps them (they are item ids, small) until the step is complete.
 
 What DeepSpeed would do behind one's back, and is kept from here:
@@ -130,17 +130,20 @@ class _ZeroStrategy(AnyDeviceDeepSpeedStrategy):
         checkpoint: dict[str, Any] = self.checkpoint_io.load_checkpoint(checkpoint_path, weights_only=True)
         mine, theirs = {"stage": self.stage_number, "world_size": self.world_size}, checkpoint.get("zero")
         if theirs != mine:
-            raise UserError(f"{checkpoint_path} holds {_shards(theirs)}, this run needs {_shards(mine)}; shards are not recut")
+            raise UserError(
+                f"{checkpoint_path} holds {_partitions(theirs)}, this run needs {_partitions(mine)}; "
+                "partitions cannot be redistributed"
+            )
         folders.load(self.deepspeed_engine, Path(checkpoint_path), mine)
         return checkpoint
 
 
-def _shards(zero: dict[str, int] | None) -> str:
-    return "no ZeRO shards" if zero is None else f"shards of ZeRO-{zero['stage']} for {zero['world_size']} processes"
+def _partitions(zero: dict[str, int] | None) -> str:
+    return "no ZeRO partitions" if zero is None else f"partitions of ZeRO-{zero['stage']} for {zero['world_size']} processes"
 
 
 class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
-    """Several processes; ZeRO shards optimiser states (stage 1), gradients (2), parameters (3)."""
+    """Several processes; ZeRO partitions optimiser states (stage 1), gradients (2), parameters (3)."""
 
     def __init__(self, stage: int, **options: Any) -> None:
         super().__init__(stage=stage, **options)

@@ -44,8 +44,8 @@ def refuse_other_form(path: Path, state: Mapping[str, Any]) -> None:
     Raises:
         UserError: naming the first key that is missing or of another kind.
     """
-    shards = {"zero": dict} if "zero" in state else {"optimizer_states": list}  # DeepSpeed keeps optimiser states beside it
-    form = _FORM | shards | (_AVERAGE if "average" in state else {})
+    partitions = {"zero": dict} if "zero" in state else {"optimizer_states": list}  # DeepSpeed keeps optimiser states beside it
+    form = _FORM | partitions | (_AVERAGE if "average" in state else {})
     found = next((f"{key} {fault}" for key, kind in form.items() if (fault := _fault(state, key, kind))), None)
     found = found or _fault_inside(state)
     if found is not None:

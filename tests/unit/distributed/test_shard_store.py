@@ -8,7 +8,7 @@ from torch.distributed.device_mesh import init_device_mesh
 
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
-from ltrec.distributed.fsdp2.sharded_module import ShardedModule, as_shard, local
+from ltrec.distributed.fsdp2.sharded_module import ShardedModule, as_partition, local
 from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.stores.sharded import ShardedStore
 from tests.support.naive_strata import naive_step
@@ -110,7 +110,7 @@ def leave_alone(rank, window):
     sharded, collectives = sharded_stage(window)
     store = ShardedStore(sharded, toy_owner, window.strata)
     for _, parameter in sharded.parameters:
-        parameter.grad = as_shard(torch.full_like(local(parameter.detach()), 7.0), parameter)
+        parameter.grad = as_partition(torch.full_like(local(parameter.detach()), 7.0), parameter)
     for batch in window.batches(rank):
         store.add(0, sharded.module.losses(batch).loss_N.sum(), retain_graph=False)
     store.settle()

@@ -6,7 +6,7 @@ import torch
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.versions import commit_version, open_version
-from ltrec.run.checkpoint.compatibility import refuse_shards
+from ltrec.run.checkpoint.compatibility import refuse_partitions
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.begin import begin_run
 from ltrec.training.checkpoints.io import AtomicCheckpointIO, read_checkpoint, whole_file
@@ -49,8 +49,8 @@ def test_a_fresh_run_sweeps_folders_away(run, tmp_path):
 
 @pytest.mark.parametrize("strategy", ["joint", "stratified", "stratified_ddp", "stratified_fsdp2"])
 def test_shards_are_for_deepspeed_alone(run, strategy):
-    refuse_shards(run.checkpoints / "last.ckpt", STATE, "stratified_deepspeed_stage_2")
-    refuse_shards(run.checkpoints / "last.ckpt", {"state_dict": {}}, strategy)
+    refuse_partitions(run.checkpoints / "last.ckpt", STATE, "stratified_deepspeed_stage_2")
+    refuse_partitions(run.checkpoints / "last.ckpt", {"state_dict": {}}, strategy)
     words = r"in 4 processes by strategy stratified_deepspeed_stage_2 and " + strategy
     with pytest.raises(UserError, match=words):
-        refuse_shards(run.checkpoints / "last.ckpt", STATE, strategy)
+        refuse_partitions(run.checkpoints / "last.ckpt", STATE, strategy)
