@@ -48,6 +48,13 @@ def test_the_fields_words_are_used(word):
     assert found == [], f"say {word!r}"
 
 
+def test_a_shard_is_a_parquet_file():
+    """What ranks hold of parameters, gradients and optimiser states are partitions."""
+    rooms = ("distributed", "strategy", "optim", "training")
+    found = [f"{path}:{n} {line.strip()}" for path, n, line in lines() if path.split("/")[1] in rooms]
+    assert [line for line in found if re.search(r"\b[Ss]hards?\b", line)] == []
+
+
 def test_the_list_of_exceptions_only_shrinks():
     texts = {path: (ROOT / path).read_text() for path in ALLOWED}
     clean = {path: {word for word in words if not re.search(BANNED[word], texts[path])} for path, words in ALLOWED.items()}

@@ -4,7 +4,7 @@
 `weighted` is one ordinary pass; over several micro-batches each rank adds up its own gradient and the last pass sums. In both, the
 parameters are gathered once per step.
 
-Lightning's ModelParallelStrategy would have the module shard itself in `configure_model`. Here the strategy does it: a module need
+Lightning's ModelParallelStrategy would have the module call `fully_shard` in `configure_model`. Here the strategy does it: a module need
 not know how it is trained. Checkpoints are whole and single files, as without sharding, written and read by the trainer's
 CheckpointIO.
 """
@@ -48,7 +48,7 @@ class _FullyShardedStrategy(ModelParallelStrategy):
         super().setup_environment()
 
     def setup(self, trainer: Trainer) -> None:
-        """The ordinary order: place, shard, make optimisers."""
+        """The ordinary order: place, partition, make optimisers."""
         Strategy.setup(self, trainer)
 
     def _setup_model(self, model: nn.Module) -> nn.Module:

@@ -255,20 +255,20 @@ def test_a_full_disk_on_one_rank_ends_all_and_leaves_the_checkpoint_before(runs,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
-def test_shards_of_another_stage_are_refused(said, stage):
+def test_partitions_of_another_stage_are_refused(said, stage):
     words = f"holds partitions of ZeRO-{stage} for 2 processes, this run needs partitions of ZeRO-{stage % 3 + 1} for 2 processes"
     assert all(words in rank["other stage", stage] for rank in said)
 
 
 @pytest.mark.slow
-def test_a_checkpoint_without_shards_is_refused(said):
+def test_a_checkpoint_without_partitions_is_refused(said):
     assert all(
         "last.ckpt holds no ZeRO partitions, this run needs partitions of ZeRO-2 for 2 processes" in rank["file"] for rank in said
     )
 
 
 @pytest.mark.slow
-def test_a_flipped_bit_in_a_shard_of_both_checkpoints_is_found_by_all(said):
+def test_a_flipped_bit_in_a_partition_of_both_checkpoints_is_found_by_all(said):
     one, other = (rank["damage"] for rank in said)
     assert one == other and one.startswith("UserError: ") and "last.ckpt is damaged (" in one
     assert one.count("zero_pp_rank_1_mp_rank_00_optim_states.pt is damaged") == 2 and "previous.ckpt is damaged (" in one
