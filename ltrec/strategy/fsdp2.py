@@ -4,8 +4,8 @@
 `weighted` is one ordinary pass; over several micro-batches each rank adds up its own gradient and the last pass sums. In both, the
 parameters are gathered once per step.
 
-Lightning's ModelParallelStrategy would have the module call `fully_shard` in `configure_model`. Here the strategy does it: a module need
-not know how it is trained. Checkpoints are whole and single files, as without sharding, written and read by the trainer's
+Lightning's ModelParallelStrategy would have the module call `fully_shard` in `configure_model`. Here the strategy does it: a module
+need not know how it is trained. Checkpoints are whole and single files, as without sharding, written and read by the trainer's
 CheckpointIO.
 """
 
