@@ -62,7 +62,8 @@ def words_of(method: str, data: Path, out: Path) -> list[str]:
     known = small_config(method, data, out)
     words = [f"trainer.checkpoint_every_steps={SAVED[num_stages(known)]}"]
     if num_stages(known) == 2:
-        words += ["plugin.switch.by=step", f"plugin.switch.at={SWITCH}"]
+        section = f"{known.trained_plugin_section}.switch"
+        words += [f"{section}.by=step", f"{section}.at={SWITCH}"]
     if is_second_run(known):
         words.append(f"init_from={out / 'first' / 'r'}")
     if known.gradients.name == "aligned" and known.gradients.tasks == "user":
