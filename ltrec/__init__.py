@@ -17,23 +17,23 @@ from typing import TYPE_CHECKING
 from ltrec.version import __version__
 
 if TYPE_CHECKING:
-    from ltrec.api.dataset import Dataset
     from ltrec.api.evaluate import evaluate
-    from ltrec.api.evaluation import EvaluatedRun, Evaluation
     from ltrec.api.fetch import Fetched, fetch
     from ltrec.api.gate import Verdict, gate
     from ltrec.api.predict import Predictions, predict
     from ltrec.api.prepare import prepare
     from ltrec.api.report import Report, report
-    from ltrec.api.run import Run, load_run
+    from ltrec.api.results.dataset import Dataset
+    from ltrec.api.results.evaluation import EvaluatedRun, Evaluation
+    from ltrec.api.results.run import Run, load_run
     from ltrec.api.train import load_config, train
     from ltrec.api.verify import verify
     from ltrec.core.errors import Stopped, UserError
 
 _HOMES = {
-    "Dataset": "ltrec.api.dataset",
-    "EvaluatedRun": "ltrec.api.evaluation",
-    "Evaluation": "ltrec.api.evaluation",
+    "Dataset": "ltrec.api.results.dataset",
+    "EvaluatedRun": "ltrec.api.results.evaluation",
+    "Evaluation": "ltrec.api.results.evaluation",
     "Fetched": "ltrec.api.fetch",
     "Report": "ltrec.api.report",
     "Stopped": "ltrec.core.errors",
@@ -44,9 +44,9 @@ _HOMES = {
     "report": "ltrec.api.report",
     "verify": "ltrec.api.verify",
     "Predictions": "ltrec.api.predict",
-    "Run": "ltrec.api.run",
+    "Run": "ltrec.api.results.run",
     "load_config": "ltrec.api.train",
-    "load_run": "ltrec.api.run",
+    "load_run": "ltrec.api.results.run",
     "predict": "ltrec.api.predict",
     "train": "ltrec.api.train",
     "Verdict": "ltrec.api.gate",

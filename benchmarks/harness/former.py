@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ltrec.config.former import KEYS, today
 from ltrec.config.identity import flat
+from ltrec.config.keys.former import KEYS, today
 from ltrec.config.tree import RunConfig
 
 STRATEGY: dict[str, Any] = {

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ltrec.api.evaluation import EvaluatedRun, Evaluation
+from ltrec.api.results.evaluation import EvaluatedRun, Evaluation
 from ltrec.api.session import session
 from ltrec.api.settings import words_of
 from ltrec.config.tree import RunConfig

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ltrec.api.run import Run
+from ltrec.api.results.run import Run
 from ltrec.api.session import session
 from ltrec.api.settings import Setting, files_and_words
 from ltrec.config.load import load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ltrec.api.dataset import Dataset
+from ltrec.api.results.dataset import Dataset
 from ltrec.api.session import session
 from ltrec.data.verify.dataset import verify as verify_folder
 from ltrec.terminal.progress_row import PhaseBar

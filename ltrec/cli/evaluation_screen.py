@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ltrec.api.evaluation import Evaluation
+from ltrec.api.results.evaluation import Evaluation
 from ltrec.cli.evaluation_tables import (
     print_baselines,
     print_comparison,

@@ -6,6 +6,7 @@
     files.py      which file a name means: as given, else the one shipped with the package
     yaml_core.py  YAML by the 1.2 core rules
     source.py     text -> settings: dotted key, value and the place it was written
+    keys/         keys by other names: of earlier versions, of other libraries, of the library's arguments
     imports.py    modules that register variants of their own
     variants.py   model.name and objective.name choose the dataclass of their section
     settle.py     settings + defaults -> dataclasses, strictly: unknown keys and wrong types are errors

@@ -13,9 +13,9 @@ from typing import Any, TypeVar, cast
 
 from ltrec.config.convert import convert, convert_to
 from ltrec.config.entries import entries, is_section, value_map, with_entries
-from ltrec.config.former import refuse_former
+from ltrec.config.keys.former import refuse_former
+from ltrec.config.keys.synonyms import synonym
 from ltrec.config.source import Setting
-from ltrec.config.synonyms import synonym
 from ltrec.config.variants import Tables, choose, spelled_out
 from ltrec.core.errors import UserError, nearest
 

@@ -7,7 +7,7 @@
         check_fields(self)
 
 Every number of every config has bounds (a house test checks this): an unbounded one can exhaust memory, loop for ever or build a
-model that silently has no layers. The same annotations bound what is read from files (`ltrec.core.typed`).
+model that silently has no layers. The same annotations bound what is read from files (`ltrec.core.storage.typed`).
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from ltrec.core.bounds import INT32, INT64, Between, check_fields, shown
 from ltrec.core.columns import NO_STRATUM
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json, refuse_special
+from ltrec.core.storage.typed import construct
 from ltrec.core.strata import Strata
-from ltrec.core.typed import construct
 from ltrec.data.manifest_parts import MEND as MEND
 from ltrec.data.manifest_parts import Options, PrepareSummary, Section, Source, Split
 from ltrec.data.schema import COLUMNS_VERSION, FORMAT_VERSION

@@ -47,7 +47,7 @@ class StrategyInfo:
 
 
 MODES = ("per_stratum", "weighted", "replay", "aligned")
-"""Every gradient mode (`ltrec.strategy.modes`)."""
+"""Every gradient mode (`ltrec.strategy.modes.table`)."""
 
 
 def _zero(stage: int, partitions: str) -> StrategyInfo:

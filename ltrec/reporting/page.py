@@ -11,16 +11,16 @@ from ltrec.core.errors import UserError
 from ltrec.core.secrets import masked, secrets_of
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.results import MethodRuns, Results, RivalComparison, results_of
-from ltrec.reporting.answer import badge, judged_answer, served_answer, untested_answer
-from ltrec.reporting.cautions import cautions
-from ltrec.reporting.facts import protocol_facts, provenance_facts
 from ltrec.reporting.figures import activity_panel, grid_panel, loss_panel, strata_panel, validation_panel
-from ltrec.reporting.gradients import gradients
 from ltrec.reporting.method import Method, labels, methods
-from ltrec.reporting.reach import UNKNOWN_REACH, reached
 from ltrec.reporting.run_results import RunResults
+from ltrec.reporting.sections.answer import badge, judged_answer, served_answer, untested_answer
+from ltrec.reporting.sections.cautions import cautions
+from ltrec.reporting.sections.facts import protocol_facts, provenance_facts
+from ltrec.reporting.sections.gradients import gradients
+from ltrec.reporting.sections.reach import UNKNOWN_REACH, reached
+from ltrec.reporting.sections.versus import differences_table, forest_panel, pairing_note, reasons
 from ltrec.reporting.tables import coverage_table, full_table, group_table, side_by_side
-from ltrec.reporting.versus import differences_table, forest_panel, pairing_note, reasons
 from ltrec.reporting.view import Answer, EvaluatedSections, Page, Panel, Reached, Table, Versus
 from ltrec.reporting.words import cold_users, grid_notes, headline, lede, limits, tiles
 from ltrec.version import __version__

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import jinja2
 
-from ltrec.reporting.glossary import GLOSSARY, term_of
 from ltrec.reporting.plots.style import DARK, LIGHT
+from ltrec.reporting.sections.glossary import GLOSSARY, term_of
 from ltrec.reporting.view import Page
 from ltrec.reporting.words import typeset
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from ltrec.config.argument_keys import speaking_keys
+from ltrec.config.keys.arguments import speaking_keys
 from ltrec.config.tree import RunConfig
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.build.components import open_data

@@ -36,11 +36,11 @@ from ltrec.strategy import gradients
 from ltrec.strategy import options as choices
 from ltrec.strategy.accumulation import Accumulation
 from ltrec.strategy.loader import StratifiedLoader
-from ltrec.strategy.modes import GRADIENT_MODES
+from ltrec.strategy.modes.protocols import GradientMode
+from ltrec.strategy.modes.table import GRADIENT_MODES
 from ltrec.strategy.module import StratifiedModule, as_stratified_module, warn_of_training_step
 from ltrec.strategy.options import StratifiedOptions
 from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
-from ltrec.strategy.protocols import GradientMode
 from ltrec.strategy.skipping import SkipsSteps
 
 

@@ -23,7 +23,7 @@ from ltrec.core.bounds import INT32, Between
 from ltrec.core.errors import UserError, first_line
 from ltrec.core.storage.atomic import atomic_path, canonical_json, refuse_special
 from ltrec.core.storage.sealed_parquet import seal_holds, write_sealed
-from ltrec.core.typed import construct
+from ltrec.core.storage.typed import construct
 from ltrec.data.neighbours.table import Neighbours
 from ltrec.data.neighbours.ties import I64
 

@@ -16,7 +16,7 @@ import numpy as np
 from ltrec.core.bounds import INT64, Between
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix_array
-from ltrec.core.typed import construct
+from ltrec.core.storage.typed import construct
 from ltrec.data.stream.reading.blocks import I64
 
 STATE_VERSION = 1

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ltrec.core.counting import counted
-from ltrec.core.typed import construct
+from ltrec.core.storage.typed import construct
 from ltrec.evaluation.memory.weighing import CUTOFF, WeightChoice
 from ltrec.evaluation.table import EvalTable
 

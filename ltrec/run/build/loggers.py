@@ -12,7 +12,7 @@ from typing import Any
 from pytorch_lightning.callbacks import Callback, Checkpoint
 from pytorch_lightning.loggers import Logger
 
-from ltrec.config.argument_keys import in_keys, speaking_keys
+from ltrec.config.keys.arguments import in_keys, speaking_keys
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.extension.class_path import find_class, make

@@ -10,7 +10,7 @@ from typing import Any
 from ltrec.core.errors import first_line
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json
 from ltrec.core.storage.seal import opened, sealed
-from ltrec.core.typed import construct
+from ltrec.core.storage.typed import construct
 from ltrec.evaluation.memory.weighing import WeightChoice
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ltrec.config.argument_keys import PREPARING, in_keys, speaking_keys
+from ltrec.config.keys.arguments import PREPARING, in_keys, speaking_keys
 from ltrec.config.load import load
 from ltrec.config.settle import leaf_keys
 from ltrec.core.errors import UserError

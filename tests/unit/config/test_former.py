@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ltrec.config.former import KEYS, WORDS, today
+from ltrec.config.keys.former import KEYS, WORDS, today
+from ltrec.config.keys.synonyms import SYNONYMS
 from ltrec.config.load import load
 from ltrec.config.settle import leaf_keys
-from ltrec.config.synonyms import SYNONYMS
 from ltrec.config.tree import RunConfig, variants
 from ltrec.core.errors import UserError
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltrec.core.bounds import Between, OneOf, check_fields
-from ltrec.core.typed import construct
+from ltrec.core.storage.typed import construct
 
 
 class Known(TypedDict, total=False):

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.api.dataset import Dataset
+from ltrec.api.results.dataset import Dataset
 from ltrec.cli.data_tables import print_data
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import canonical_json, sha256_file

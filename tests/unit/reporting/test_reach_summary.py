@@ -13,7 +13,7 @@ from ltrec.evaluation.reach import reach_line, summarise_reach
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report
 from ltrec.reporting.plots.reach import reach_shares
-from ltrec.reporting.reach import UNKNOWN_REACH, reach_words, reached
+from ltrec.reporting.sections.reach import UNKNOWN_REACH, reach_words, reached
 from ltrec.reporting.words import DASH
 from tests.support.evaluation import HEAD_FROM, eval_table
 from tests.support.fake_run import fake_run

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from ltrec.evaluation.table import EvalTable
-from ltrec.reporting.gradients import ALONE, NO_GRAM, num_strata
 from ltrec.reporting.html import write_report
 from ltrec.reporting.method import SeedHistories
 from ltrec.reporting.run_results import read_run
+from ltrec.reporting.sections.gradients import ALONE, NO_GRAM, num_strata
 from tests.support.fake_run import stratify
 from tests.support.report_page import CONFIG, read, squeezed
 

@@ -3,7 +3,7 @@
 import pytest
 
 from ltrec.distributed.strategies import MODES, STRATEGIES
-from ltrec.strategy.modes import GRADIENT_MODES
+from ltrec.strategy.modes.table import GRADIENT_MODES
 from tests.support.closeness import assert_close
 from tests.support.lightning_toy import Case, strategy_of, train
 from tests.support.naive_training import naive_train

@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ltrec.distributed.batches import MicroBatch
-from ltrec.strategy.aligned import Aligned
-from ltrec.strategy.protocols import GradientMode, StrategyForModes
+from ltrec.strategy.modes.aligned import Aligned
+from ltrec.strategy.modes.protocols import GradientMode, StrategyForModes
 
 
 class PerStratum:

@@ -17,7 +17,7 @@ from ltrec.evaluation.metrics import metric_name
 from ltrec.evaluation.results import RivalComparison
 from ltrec.evaluation.summary import Summary
 from ltrec.reporting.method import Method
-from ltrec.reporting.versus import forest_panel, reasons
+from ltrec.reporting.sections.versus import forest_panel, reasons
 from ltrec.reporting.view import Answer, Badge, Panel, Phrase, Sentence
 from ltrec.reporting.words import baseline_words, headline, lede
 

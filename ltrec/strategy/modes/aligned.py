@@ -26,7 +26,7 @@ from ltrec.distributed.alignment.pseudo_gradient import Alignment
 from ltrec.distributed.alignment.tasks import Trajectory, num_trajectories, stratum_tasks, user_tasks
 from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.report import StepReport
-from ltrec.strategy.protocols import StrategyForModes
+from ltrec.strategy.modes.protocols import StrategyForModes
 
 
 class Aligned:

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 
 from ltrec.api.evaluate import evaluate
-from ltrec.api.evaluation import Evaluation, number
 from ltrec.api.predict import Predictions, predict
 from ltrec.api.report import Report, report
+from ltrec.api.results.evaluation import Evaluation, number
 from ltrec.api.session import session
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError

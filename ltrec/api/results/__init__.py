@@ -1,0 +1,1 @@
+"""What the API's functions return: frozen dataclasses with `to_dict()`."""

@@ -1,0 +1,1 @@
+"""Gradient modes: the ways to compute a step's gradient."""
