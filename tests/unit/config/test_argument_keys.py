@@ -62,8 +62,9 @@ def test_a_refusal_is_the_same_one_in_other_words() -> None:
 
 def test_what_prepare_says_of_an_option_names_its_key() -> None:
     config = load([], [])
-    for option in leaf_keys(config.prepare):
-        assert in_keys(f"raise `{option}`", config, PREPARING) == f"raise prepare.{option}"
+    first = {option.rpartition(".")[2]: option for option in reversed(list(leaf_keys(config.prepare)))}
+    for argument, option in first.items():
+        assert in_keys(f"raise `{argument}`", config, PREPARING) == f"raise prepare.{option}"
     with pytest.raises(UserError, match=r"^prepare\.where='a' and lanes$"), speaking_keys(config, PREPARING):
         raise UserError("`where`='a' and `lanes`")
 
