@@ -42,7 +42,7 @@ def test_shares_and_means_are_those_of_a_loop(rows, seeds):
     if not any(reach[n] >= 0 for n in warm):
         assert found is None
         return
-    assert found.asked == sum(reach[n] >= 0 for n in warm) / len(warm)
+    assert found.known_share == sum(reach[n] >= 0 for n in warm) / len(warm)
     groups = {
         "all": warm,
         "tail": [n for n in warm if activity[n] < HEAD_FROM],
