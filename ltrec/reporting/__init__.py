@@ -1,1 +1,1 @@
-"""The report: one HTML page with plots and words. Reads what evaluation left; computes nothing of its own."""
+"""The report: one HTML page with plots and text. It shows the results of evaluation and computes no metrics itself."""

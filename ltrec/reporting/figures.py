@@ -1,4 +1,4 @@
-"""From summaries and histories to panels: a figure each, or the sentence that says why there is none."""
+"""Panels from summaries and histories: a figure each, or a sentence that says why there is none."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ NO_METRICS = "No metrics.jsonl was found in the run folder, so there are no curv
 
 
 def activity_panel(table: EvalTable, strata: Strata) -> Panel:
-    """Histogram of the evaluated users that were trained on."""
+    """Histogram of the evaluated users with training events."""
     activity = table.column(c.ACTIVITY).astype(np.int64)
     trained = activity[activity > 0]
     return shown(activity_histogram(trained, strata)) if len(trained) else missing("No evaluated user took part in training.")
 
 
 def strata_panel(summary: Summary, strata: Strata, others: Mapping[str, Summary]) -> Panel:
-    """The headline metric by stratum, the method and what it is compared with."""
+    """The headline metric by stratum, of the method and what it is compared with."""
     users = [g.users for g in summary.strata()]
     if not any(users):
         return missing("No evaluated user belongs to a stratum.")

@@ -1,9 +1,9 @@
-"""The report of a run: one static HTML file that can be mailed, and its figures as PNGs beside it.
+"""The report of a run: one static HTML file that can be mailed, and its figures as PNG files next to it.
 
     run folders --report_run--> tables, history, facts --summarise, compare, gate--> numbers --report_page--> Page --> index.html
 
-The page holds everything it shows (images inline, no scripts, fonts or styles from elsewhere; its content policy forbids them) and
-escapes every string that came from outside.
+The page is self-contained (inline images, no scripts, external fonts or styles; its content policy forbids them), and every string
+from outside is escaped.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def write_report(runs: Sequence[Path], config: EvaluationConfig | None = None, o
     """Write the report of the first run, compared with the others, and return the path of its HTML file.
 
     Args:
-        runs: run folders; the first is in question, the others are what it is compared with (or further seeds of either).
+        runs: run folders; the first is the one in question, the others are compared with it (or are further seeds of either).
         config: cutoffs, head cut, resamples, margin.
         out: folder to write to; None = ``report`` in the first run's folder.
 
     Raises:
-        UserError: when a run is missing, damaged, or must not be compared with the first; it names the file or what differs.
+        UserError: a run is missing, damaged, or cannot be compared with the first; names the file or what differs.
     """
     folders = [read_run(path) for path in runs]
     page = build_page(folders, config or EvaluationConfig())

@@ -1,4 +1,4 @@
-"""From runs as read to the page as shown: which section shows what, and what is said where something is missing."""
+"""Builds the page from runs: which section shows what, and the sentences for what is missing."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from ltrec.version import __version__
 
 
 def build_page(runs: Sequence[RunResults], config: EvaluationConfig) -> Page:
-    """Everything the page says.
+    """The content of the page.
 
     Raises:
-        UserError: when a further run was not evaluated or must not be compared with the first.
+        UserError: another run was not evaluated, or cannot be compared with the first.
     """
     found = methods(runs)
     mine, results = found[0], _results(found, config)
@@ -62,7 +62,7 @@ def build_page(runs: Sequence[RunResults], config: EvaluationConfig) -> Page:
 
 
 def _results(found: Sequence[Method], config: EvaluationConfig) -> Results | None:
-    """Of the first method's split; None where it was not evaluated."""
+    """Results on the split of the first method; None if it was not evaluated."""
     mine, called = found[0], labels(found)
     split = mine.runs[0].split()
     if split is None:
@@ -114,14 +114,14 @@ def _evaluated(found: Sequence[Method], results: Results, by_stratum: Panel | No
 
 
 def _comparisons(results: Results) -> tuple[Versus, ...]:
-    """Against every other method; a method alone against the popularity baseline, which is no gate to pass."""
+    """Sections against every other method; for a single method, against the popularity baseline, without a verdict."""
     if results.rivals:
         return tuple(_versus(rival, i) for i, rival in enumerate(results.rivals, 1))
     return () if results.popularity is None else (_versus(results.popularity, 1),)
 
 
 def _versus(it: RivalComparison, index: int) -> Versus:
-    """The section of a comparison; what the first screen says of the first is not said again."""
+    """The section of a comparison; what the first screen shows is not repeated."""
     first = it.judged is not None and index == 1
     return Versus(
         id=f"against-{index}",
@@ -135,7 +135,7 @@ def _versus(it: RivalComparison, index: int) -> Versus:
 
 
 def _seed_table(found: Sequence[Method], results: Results) -> Table | None:
-    """Every run by itself, where a method has several."""
+    """Results of every run, if a method has several."""
     runs = [run for method in found for run in method.runs] if results.seeds else []
     names = [run.name for run in runs]
     called = [name if names.count(name) == 1 else str(run.path) for name, run in zip(names, runs, strict=True)]
@@ -143,7 +143,7 @@ def _seed_table(found: Sequence[Method], results: Results) -> Table | None:
 
 
 def _title(mine: Method, answer: Answer) -> str:
-    """Of the browser's tab: the verdict first."""
+    """The title of the browser tab, beginning with the verdict."""
     verdict = f"{answer.badge.word}: {''.join(part.text for part in answer.line)}" if answer.badge else mine.name
     return f"{verdict} \N{MIDDLE DOT} ltrec"
 
@@ -165,7 +165,7 @@ def _kicker(mine: Method, data: Mapping[str, Any], results: Results | None) -> t
 
 
 def _training_names(run: RunResults, data: Mapping[str, Any]) -> tuple[str, ...]:
-    """Of the strata that the run was trained with, which may be fewer than the data set's; those of older runs were its own."""
+    """Names of the strata that the run was trained with, which may be fewer than the data set's (not in older runs)."""
     strata = data.get("strata")
     names = (run.provenance or {}).get("training_strata") or (strata.get("names") if isinstance(strata, dict) else None)
     return tuple(str(name) for name in names) if isinstance(names, list) else ()

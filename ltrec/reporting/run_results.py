@@ -1,6 +1,6 @@
-"""What a run folder holds, read for the report. Absent parts are None and become an honest sentence; corrupt ones are a UserError.
+"""Reads a run folder for the report. Missing parts are None, which the page mentions; damaged ones raise a UserError.
 
-runs/<name>/config.yaml       shown as it is
+runs/<name>/config.yaml       shown as is
 runs/<name>/provenance.json   versions, git, hardware, data, command
 runs/<name>/metrics.jsonl     curves
 runs/<name>/eval/*.parquet    per-user ranks of the model and the baselines
@@ -32,7 +32,7 @@ class History:
 
     Attributes:
         lines: one mapping per line, in file order.
-        cut_short: the last line was incomplete (the run was killed while it wrote) and is left out.
+        cut_short: whether the last line was incomplete (the run was killed while writing it) and left out.
     """
 
     lines: tuple[Mapping[str, Any], ...]
@@ -45,7 +45,7 @@ class History:
         return Curve(x, y)
 
     def axis(self) -> str:
-        """``epoch`` where every training line has its own, else ``step`` (an epoch counter that stands still draws no curve)."""
+        """The x-axis: ``epoch`` if it differs from line to line, else ``step``."""
         trained = [line for line in self.lines if "train/loss" in line] or self.lines
         epochs = [line.get("epoch") for line in trained]
         moving = all(_number(e) for e in epochs) and len(set(epochs)) == len(epochs)
@@ -54,7 +54,8 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
-    """One run as found on disk. `tables` maps the stem of each file in eval/ to its table; `lost` says what provenance lacks."""
+    """A run as read from disk. `tables` maps the stem of each file in eval/ to its table; `lost` says what is wrong with the
+    provenance."""
 
     path: Path
     config: str | None
@@ -65,7 +66,7 @@ class RunResults:
 
     @property
     def name(self) -> str:
-        """The folder's name is the run's name."""
+        """The name of the folder."""
         return self.path.resolve().name
 
     def split(self) -> str | None:
@@ -73,7 +74,7 @@ class RunResults:
         return next((s for s in ("test", "valid") if s in self.tables), None)
 
     def baselines(self, split: str) -> dict[str, EvalTable]:
-        """Tables of the baselines on `split`, by readable name (``popularity``, ``last item``), as `BASELINES` has them."""
+        """Tables of the baselines on `split`, by readable name (``popularity``, ``last item``), in the order of `BASELINES`."""
         stems = [s for s in sorted(self.tables) if s.startswith(BASELINE) and s.endswith(f"-{split}")]
         found = [s.removeprefix(BASELINE).removesuffix(f"-{split}") for s in stems]
         names = sorted(found, key=lambda name: ([*BASELINES, name].index(name), name))
@@ -84,7 +85,7 @@ def read_run(path: Path) -> RunResults:
     """Read a run folder.
 
     Raises:
-        UserError: when it is no run folder, or a file in it is damaged (the message names the file).
+        UserError: it is not a run folder, or a file in it is damaged (the message names the file).
     """
     if not path.is_dir():
         raise UserError(f"{path} is not a folder; give a run folder such as runs/NAME")
@@ -109,7 +110,7 @@ def read_run(path: Path) -> RunResults:
 
 
 def _provenance(text: str | None) -> tuple[dict[str, Any] | None, str | None]:
-    """What provenance.json says, or why it says nothing: the page is no worse for that than where it is missing."""
+    """The contents of provenance.json, or why it cannot be read, which is treated as if it were missing."""
     try:
         return (None, None) if text is None else (opened(text), None)
     except ValueError as error:
@@ -117,11 +118,11 @@ def _provenance(text: str | None) -> tuple[dict[str, Any] | None, str | None]:
 
 
 def read_history(text: str, path: Path) -> History:
-    """Parse metrics.jsonl. Only the last line may be incomplete: a killed run leaves one; anything else is damage, and so is a line
+    """Parse metrics.jsonl. Only the last line may be incomplete, after a run was killed; anything else is damage, and so is a line
     that does not match its digest.
 
     Raises:
-        UserError: naming file and line.
+        UserError: the file is damaged; names file and line.
     """
     whole, _, rest = text.rpartition("\n")
     lines = [_mapping(line, f"{path} line {i}") for i, line in enumerate(whole.split("\n"), 1) if line.strip()]
@@ -150,7 +151,7 @@ def _mapping(text: str, where: Path | str) -> Mapping[str, Any]:
     except ValueError as error:
         raise UserError(f"{where} is damaged: not JSON ({error}); restore the file or remove it and report again") from None
     if not isinstance(value, dict):
-        raise UserError(f"{where} is damaged: a JSON object is expected; restore the file or remove it and report again")
+        raise UserError(f"{where} is damaged: not a JSON object; restore the file or remove it and report again")
     return value
 
 

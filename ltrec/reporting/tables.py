@@ -22,7 +22,7 @@ LIST_METRICS = {
 
 
 def group_table(summary: Summary, baselines: Mapping[str, Summary]) -> Table:
-    """The headline metrics of every group, and beside them the headline metric of the baselines, whose intervals have no room."""
+    """The headline metrics of every group, and the headline metric of the baselines (without intervals, for lack of room)."""
     cutoff = summary.headline.partition("@")[2]
     metrics = (summary.headline, f"hr@{cutoff}", "auc", *unusual(summary.groups["all"].metrics, cutoff))
     rows = []
@@ -45,7 +45,7 @@ def full_table(summary: Summary) -> Table:
 
 
 def coverage_table(summary: Summary, baselines: Mapping[str, Summary]) -> Table:
-    """What the lists of all users look like, scorer by scorer."""
+    """Metrics of the lists over all users, by scorer."""
     cutoff = summary.headline.partition("@")[2]
     keys = [f"{stem}@{cutoff}" for stem in LIST_METRICS]
     rows = [
@@ -57,7 +57,7 @@ def coverage_table(summary: Summary, baselines: Mapping[str, Summary]) -> Table:
 
 
 def side_by_side(summaries: Mapping[str, Summary]) -> Table:
-    """Several methods, or the seeds of one, a column each, by the first one's headline metric."""
+    """Several methods, or seeds of one, a column each, by the headline metric of the first."""
     first = next(iter(summaries.values()))
     groups = {key: group for key, group in {**first.groups, **first.targets}.items() if key not in ("cold", "outside")}
     rows = [
@@ -68,7 +68,7 @@ def side_by_side(summaries: Mapping[str, Summary]) -> Table:
 
 
 def small_print(summary: Summary) -> str:
-    """What stands under the values."""
+    """Explanation of the small print."""
     if len(summary.seeds) < 2:
         return "Small print: 95 % intervals over users."
     return f"Means of {len(summary.seeds)} seeds. Small print: 95 % intervals over users and seeds, and spread over seeds."
@@ -80,7 +80,7 @@ def estimate_cell(estimate: Estimate) -> Cell:
 
 
 def _other_filter(scorer: Summary, model: Summary) -> str:
-    """A word of warning where a baseline was ranked under another rule than the model."""
+    """A note if seen items are filtered differently than for the model."""
     return "" if scorer.protocol.filter_seen == model.protocol.filter_seen else f" ({seen_items(scorer)})"
 
 

@@ -1,4 +1,4 @@
-"""A page of the report -> HTML, through its Jinja template. Every string that came from outside is escaped."""
+"""Renders a page of the report to HTML with its Jinja template. Every string from outside is escaped."""
 
 from __future__ import annotations
 

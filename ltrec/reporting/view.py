@@ -1,4 +1,4 @@
-"""What the page shows, as values: sentences, tables and figures, ready for the template, which decides nothing."""
+"""The content of the page as values: sentences, tables and figures, which the template only formats."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A verdict: its word, and its tone, which is ``pass``, ``fail``, ``inconclusive`` or ``none`` and brings an icon."""
+    """A verdict: its word, and its tone (``pass``, ``fail``, ``inconclusive`` or ``none``), which determines the icon."""
 
     word: str
     tone: str
@@ -49,7 +49,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A line of a table; `rule` draws a line above it."""
+    """A row of a table; `rule` draws a line above it."""
 
     name: str
     cells: tuple[Cell, ...]
@@ -60,7 +60,7 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Columns include the first, over the row names."""
+    """A table; `columns` includes the one of the row names."""
 
     caption: str
     columns: tuple[str, ...]
@@ -69,7 +69,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A figure or, where there is nothing to draw, the sentence that says so."""
+    """A figure, or the sentence that says why there is none."""
 
     image: Picture | None
     absent: str = ""
@@ -77,7 +77,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image as the page embeds it: both themes as data URIs."""
+    """An image for the page: both themes as data URIs."""
 
     light_uri: str
     dark_uri: str
@@ -90,16 +90,16 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The first screen: the answer in a line with its badge, what it rests on, a figure, the reasons.
+    """The first screen: the answer in one line with its badge, its basis, a figure, and the reasons.
 
     Attributes:
         line: the heading of the page.
         badge: the verdict, if there is one.
-        lede: what stands right below.
-        figure: what shows it; None where nothing was evaluated.
-        reasons: why, a sentence each.
+        lede: the text below it.
+        figure: None if nothing was evaluated.
+        reasons: a sentence each.
         others: further baselines, a line and a badge each.
-        cautions: what must be known before the figures are believed.
+        cautions: what the reader must know before trusting the figures.
     """
 
     line: Sentence
@@ -113,7 +113,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Versus:
-    """This method against another scorer; the forest is None where the first screen shows it."""
+    """A comparison with another scorer; the forest plot is None if the first screen shows it."""
 
     id: str
     title: str
@@ -126,7 +126,7 @@ class Versus:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How far targets are from histories: sentences, their shares, the metric at each distance, and both as a table."""
+    """How far targets are from histories: sentences, shares and metric by distance as figures, and both as a table."""
 
     words: tuple[str, ...]
     shares: Panel
@@ -136,7 +136,7 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedSections:
-    """The parts of the page that rest on an evaluation."""
+    """The parts of the page that need an evaluation."""
 
     tiles: tuple[Tile, ...]
     words: tuple[Sentence, ...]
@@ -206,5 +206,5 @@ def shown(image: Image) -> Panel:
 
 
 def missing(sentence: str) -> Panel:
-    """A panel without."""
+    """A panel without a figure."""
     return Panel(None, sentence)

@@ -1,4 +1,4 @@
-"""The report's sentences: what the numbers say, said plainly, the bad news first. Pure functions of summaries."""
+"""The report's sentences, in plain words and with bad news first. Pure functions of summaries."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ DASH = "\N{EN DASH}"
 
 
 def number(value: float) -> str:
-    """Four decimals; a dash where there is no value."""
+    """Four decimals; a dash for NaN."""
     return DASH if math.isnan(value) else f"{value:.4f}"
 
 
 def span(estimate: Estimate) -> str:
-    """An interval as ``0.0412–0.0630``; empty where there is none."""
+    """An interval as ``0.0412–0.0630``; empty without one."""
     return "" if math.isnan(estimate.low) else f"{estimate.low:.4f}{DASH}{estimate.high:.4f}"
 
 
 def capital(text: str) -> str:
-    """The text with its first letter large; the others as they are."""
+    """The text with its first letter in upper case; other letters are unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def typeset(text: str) -> str:
-    """Signs as printed: a true minus before a number, and no line break inside ``95 %`` and ``p = .003``."""
+    """Typographic signs: a true minus before a number, and no line break inside ``95 %`` and ``p = .003``."""
     text = re.sub(r"(?<![\w.-])-(?=\.?\d)", "\N{MINUS SIGN}", text)
     text = re.sub(r"(?<=\d) ?%", "\N{NO-BREAK SPACE}%", text)
     return re.sub(r"\bp ([=<>]) (?=[.\d])", "p\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}", text)
@@ -60,7 +60,7 @@ def headline(summary: Summary) -> Sentence:
 
 
 def lede(summary: Summary) -> tuple[Sentence, ...]:
-    """How sure the gap is, and who is served worst."""
+    """How certain the gap is, and which stratum is served worst."""
     metric, (_, tail, head) = summary.headline, _main_groups(summary)
     sentences: list[Sentence] = []
     if tail.users and head.users:
@@ -73,19 +73,19 @@ def lede(summary: Summary) -> tuple[Sentence, ...]:
 
 
 def strongest(baselines: Mapping[str, Summary]) -> str | None:
-    """The baseline that serves all users best; None without any."""
+    """The baseline with the best metric over all users; None without baselines."""
     found = {name: s.groups["all"].metrics[s.headline].mean for name, s in baselines.items()}
     known = {name: value for name, value in found.items() if not math.isnan(value)}
     return max(known, key=lambda name: known[name], default=None)
 
 
 def seen_items(summary: Summary) -> str:
-    """Whether items of the history could be recommended."""
+    """Whether items of the history can be recommended, in words."""
     return "seen items left out" if summary.protocol.filter_seen else "seen items stay in"
 
 
 def baseline_words(summary: Summary, baselines: Mapping[str, Summary]) -> tuple[str, ...]:
-    """The strongest scorer that needs no training, how far the model is above it, and the others."""
+    """The strongest baseline, how far the model is above it, and the other baselines."""
     best = strongest(baselines)
     if best is None:
         return ()
@@ -93,14 +93,14 @@ def baseline_words(summary: Summary, baselines: Mapping[str, Summary]) -> tuple[
     value = {name: number(s.groups["all"].metrics[s.headline].mean) for name, s in baselines.items()}
     first = (
         f"The strongest baseline that needs no training is {best} ({seen_items(baselines[best])}), with {metric} {value[best]} "
-        f"over all users. {_beside(summary, baselines[best])}"
+        f"over all users. {_ratios(summary, baselines[best])}"
     )
     rest = [f"{name} ({seen_items(baselines[name])}) {value[name]}" for name in baselines if name != best]
     return (first, *([f"Below it: {', '.join(rest)}."] if rest else []))
 
 
 def tiles(summary: Summary, baselines: Mapping[str, Summary]) -> tuple[Tile, ...]:
-    """The numbers to remember."""
+    """The large numbers at the top of the page."""
     shown = [
         ("All users", "", summary.groups["all"]),
         ("Tail", "tail", summary.groups["tail"]),
@@ -114,7 +114,7 @@ def tiles(summary: Summary, baselines: Mapping[str, Summary]) -> tuple[Tile, ...
 
 
 def cold_users(summary: Summary) -> tuple[str, ...]:
-    """What became of users without history and users kept out of training."""
+    """Sentences on users without a history and users kept out of training."""
     name = metric_name(summary.headline)
     explained = {
         "new": "were kept out of training but have a history; they belong to no stratum and count in the line of all users",
@@ -146,7 +146,7 @@ def grid_notes(summary: Summary) -> tuple[str, ...]:
 
 
 def limits(summary: Summary | None, seeds: int) -> tuple[str, ...]:
-    """What the page does not say. `seeds` is the largest number of training seeds behind one side of it."""
+    """What the page does not show. `seeds` is the largest number of training seeds of any method on it."""
     said = [
         "An interval says how far a mean would move had other users been drawn"
         + (
@@ -197,11 +197,11 @@ def _sureness(tail: GroupSummary, head: GroupSummary, metric: str) -> Sentence:
     )
 
 
-def _beside(summary: Summary, floor: Summary) -> str:
-    """The model's values as multiples of a baseline's."""
+def _ratios(summary: Summary, baseline: Summary) -> str:
+    """The model's metrics as multiples of a baseline's."""
     ratios = []
     for key in ("tail", "head"):
-        mine, theirs = (s.groups[key].metrics[summary.headline].mean for s in (summary, floor))
+        mine, theirs = (s.groups[key].metrics[summary.headline].mean for s in (summary, baseline))
         if not math.isnan(mine) and theirs > 0:
             ratios += [(key, mine / theirs)]
     if not ratios:

@@ -1,4 +1,4 @@
-"""The figures of the report, one file each; the only folder that knows matplotlib. Importing it asks for the extra `report`."""
+"""The figures of the report, a file each; the only package that imports matplotlib. Importing it requires the extra `report`."""
 
 from ltrec.core.extension.extras import require
 

@@ -1,4 +1,4 @@
-"""Paired differences between two runs, group by group, with their intervals: a forest plot."""
+"""A forest plot of the paired differences between two methods, by group, with intervals."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ class ForestRow:
 def forest(
     name: str, metric: str, differences: Sequence[ForestRow], *, mine: str, other: str, over: str = "users", allowed: float = 0.0
 ) -> Image:
-    """Differences from top to bottom as given; right of the zero line `mine` is better.
+    """A forest plot, from top to bottom in the given order; to the right of zero `mine` is better.
 
     Args:
         name: file name without extension.
         metric: its name.
         differences: one per group of users.
         mine: the scorer in question.
-        other: the scorer that it is compared with.
-        over: what the intervals are over.
-        allowed: what the head may lose, drawn on its row; 0 draws nothing.
+        other: the scorer it is compared with.
+        over: what the intervals account for.
+        allowed: loss that the head is allowed, drawn on its row; 0 = not drawn.
     """
-    line = " The broken line on the head's row is the loss that is allowed." if allowed else ""
+    line = " The dashed line on the head's row is the allowed loss." if allowed else ""
     listed = "; ".join(f"{d.name}: {d.value:+.4f} ({d.low:+.4f} to {d.high:+.4f}, {counted(d.users, 'user')})" for d in differences)
     return render(
         name,
@@ -75,7 +75,7 @@ def _paint(
 
 
 def _name_sides(axes: Axes, theme: Theme, left: str, right: str) -> None:
-    """Who is better on which side, at the two ends of the axis."""
+    """Label the two ends of the axis with the scorer that is better there."""
     look: dict[str, Any] = {
         "xycoords": "axes fraction",
         "textcoords": "offset points",

@@ -1,4 +1,4 @@
-"""The strata's gradients during training: who agrees with whom (small multiples of cosines), how long they are, what they weigh."""
+"""The strata's gradients during training: cosines of all pairs (small multiples), norms and weights."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ltrec.reporting.plots.style import INCHES, Image, Theme, render, shortened
 from ltrec.reporting.plots.training import Label, band_words, draw, end_labels
 
 SMOOTH_SPANS = 24
-"""Points of a smoothed cosine: a panel is small, and a step's cosine is mostly noise."""
+"""Number of points of a smoothed cosine: panels are small, and the cosine of a single step is mostly noise."""
 LINES: tuple[Literal["solid"] | tuple[float, tuple[float, ...]], ...] = (
     "solid",
     (0, (4, 1.6)),
     (0, (1, 1.4)),
     (0, (5, 1.4, 1, 1.4)),
 )
-"""One dash pattern per run: runs are told apart without colour, which means tail and head."""
+"""One dash pattern per run, because colours mean tail and head."""
 MINUS = "\N{MINUS SIGN}"
 MAX_RUNS = len(LINES)
 
@@ -36,7 +36,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """One method's cosines by pair of strata (y, z), y < z, and its share of pairs in conflict."""
+    """The cosines of a method by pair of strata (y, z), y < z, and its share of pairs in conflict."""
 
     label: str
     cosines: Mapping[Pair, Curve]
@@ -44,7 +44,8 @@ class Agreement:
 
 
 def cosine_panels(runs: Sequence[Agreement], names: Sequence[str], x_label: str) -> Image:
-    """A triangle of small panels, one per pair of strata, on shared axes; the first run in ink, at most `MAX_RUNS`.
+    """A triangle of small panels with shared axes, one per pair of strata, for at most `MAX_RUNS` runs; the first run in the text
+    colour.
 
     Args:
         runs: the run in question first; each with at least one curve of at least one point.
@@ -78,8 +79,8 @@ def weight_curves(by_stratum: Mapping[int, Curve], names: Sequence[str], x_label
 
 
 def norm_curves(by_stratum: Mapping[int, Curve], names: Sequence[str], x_label: str) -> Image:
-    """Length of each stratum's mean gradient."""
-    note = "Norms of the strata's mean gradients over the trunk. Few examples make a mean noisy, and noise is length."
+    """Norm of each stratum's mean gradient."""
+    note = "Norms of the strata's mean gradients over the trunk. A mean over few examples is noisy, and noise increases the norm."
     return _curves("gradient-norms", "Gradient norm", by_stratum, names, x_label, note)
 
 
@@ -139,7 +140,7 @@ def _paint_cosines(figure: Figure, theme: Theme, *, runs: tuple[Agreement, ...],
 
 
 def _paint_pair(axes: Axes, theme: Theme, runs: tuple[Agreement, ...], pair: Pair, limits: tuple[float, float]) -> None:
-    """One panel: conflict shaded, the first run raw and smooth, the others smooth."""
+    """One panel: conflict shaded, the first run raw and smoothed, the others smoothed."""
     axes.axhspan(limits[0], 0, color=theme.panel, linewidth=0, zorder=0)
     axes.axhline(0, color=theme.muted, linewidth=0.8, zorder=2)
     axes.grid(visible=False)
@@ -154,7 +155,7 @@ def _paint_pair(axes: Axes, theme: Theme, runs: tuple[Agreement, ...], pair: Pai
 
 
 def _paint_conflict(room: Axes, theme: Theme, runs: tuple[Agreement, ...]) -> None:
-    """Share of the pairs in conflict, in the empty half of the square, well within `room` so that the panels keep their grid."""
+    """Share of pairs in conflict, in the empty half of the square, well inside `room` so that the grid of panels is unchanged."""
     room.set_axis_off()
     axes = room.inset_axes((0.14, 0.14, 0.86, 0.72))
     for order, run in enumerate(runs):
@@ -169,7 +170,7 @@ def _paint_conflict(room: Axes, theme: Theme, runs: tuple[Agreement, ...]) -> No
 
 
 def _paint_curve(axes: Axes, theme: Theme, order: int, raw: Curve, *, shade: bool = True) -> None:
-    """The run in question raw, smooth and, below zero, filled; the others smooth alone."""
+    """The run in question raw, smoothed and, below zero, filled; other runs smoothed only."""
     smooth = averaged(raw, SMOOTH_SPANS)
     colour, width = (theme.muted, 1.2) if order else (theme.ink, 1.7)
     if order == 0 and smooth.low is not None and smooth.high is not None:
@@ -183,7 +184,7 @@ def _paint_curve(axes: Axes, theme: Theme, order: int, raw: Curve, *, shade: boo
 
 
 def _name_runs(figure: Figure, theme: Theme, runs: tuple[Agreement, ...], columns: int) -> None:
-    """A legend beside the title, when there is more than one run to tell apart."""
+    """A legend next to the title, if there is more than one run."""
     if len(runs) == 1:
         return
     lines = [
@@ -195,13 +196,13 @@ def _name_runs(figure: Figure, theme: Theme, runs: tuple[Agreement, ...], column
 
 
 def signed(value: float, decimals: int) -> str:
-    """A number with its sign, the minus as wide as the plus; what rounds to nothing has none."""
+    """A number with its sign, the minus as wide as the plus; no sign if it rounds to 0."""
     text = f"{value:+.{decimals}f}".replace("-", MINUS)
     return text[1:] if float(f"{value:.{decimals}f}") == 0 else text
 
 
 def reach(runs: Sequence[Agreement]) -> tuple[float, float]:
-    """Limits of the shared axis: 96 % of what was logged and every smoothed value, some of both sides of zero, within -1 and 1."""
+    """Limits of the shared axis: 96 % of the logged values, all smoothed values, and both sides of zero, within -1 and 1."""
     curves = [curve for run in runs for curve in run.cosines.values() if len(curve.y)]
     logged = np.quantile(np.concatenate([curve.y for curve in curves]), [0.02, 0.98])
     smooth = np.concatenate([averaged(curve, SMOOTH_SPANS).y for curve in curves])
@@ -211,7 +212,7 @@ def reach(runs: Sequence[Agreement]) -> tuple[float, float]:
 
 
 def _seeds(run: Agreement) -> bool:
-    """Do several seeds stand behind it?"""
+    """Whether it has several seeds."""
     return any(curve.low is not None for curve in run.cosines.values())
 
 

@@ -15,7 +15,7 @@ from ltrec.core.counting import counted, of_range
 from ltrec.reporting.plots.style import Image, Theme, render
 
 FEW_USERS = 30
-"""Below this many users a cell's mean says little: it is drawn without a tone."""
+"""The mean over fewer users says little, so such a cell has no colour."""
 
 
 def popularity_grid(
@@ -31,7 +31,7 @@ def popularity_grid(
         metric: its name.
         row_names: strata, least active first [K].
         column_names: popularity classes, rarest first [P]; a second line says whether its items are new, tail or head.
-        value_KP: mean of the metric; anything where there are no users.
+        value_KP: mean of the metric; ignored without users.
         users_KP: users per cell.
     """
     classes = [column.replace("\n", ", ") for column in column_names]
@@ -52,7 +52,7 @@ def popularity_grid(
             users_KP=users_KP,
         ),
         alt=f"{metric} by user stratum and popularity of the target item. {listed}.",
-        caption=f"Mean {metric} in each cell, users below it. Cells of fewer than {FEW_USERS} users are left without a tone.",
+        caption=f"Mean {metric} in each cell, users below it. Cells with fewer than {FEW_USERS} users have no colour.",
         inches=(4.6, 0.58 * len(row_names) + 1.2),
     )
 
@@ -90,7 +90,7 @@ def _paint_grid(
 
 
 def readable(tone: tuple[float, float, float]) -> str:
-    """Black or white, whichever contrasts more with the tone: always 4.5 (WCAG AA) or more, as black to white is 21."""
+    """Black or white, whichever has more contrast with the tone: at least 4.5 (WCAG AA), since black on white has 21."""
     return max(("#000000", "#ffffff"), key=lambda colour: contrast(to_rgb(colour), tone))
 
 

@@ -19,13 +19,13 @@ from ltrec.reporting.plots.style import INCHES, Image, Theme, render, shortened
 NAMES = {REPEAT: "in the history", ONE_LINK: "one link", TWO_LINKS: "two links", BEYOND: "beyond"}
 MARKERS = {REPEAT: "s", ONE_LINK: "o", TWO_LINKS: "D", BEYOND: "v"}
 LEAST_LABEL = 0.07
-"""Smallest share with room for its number."""
+"""Smallest share that has room for its number."""
 HIGHEST = 2.5
-"""Where intervals are cut, in multiples of the highest point."""
+"""Where the axis ends, in multiples of the highest point."""
 
 
 def reach_shares(strata: Sequence[str], users_KD: npt.NDArray[np.int64]) -> Image:
-    """Share of targets at each distance from the history, a bar per stratum; a stratum without users has none."""
+    """Share of targets at each distance from the history, a bar per stratum with users."""
     share_KD = users_KD / np.maximum(users_KD.sum(axis=1, keepdims=True), 1)
     drawn = [distance for distance in KNOWN if users_KD[:, distance].any()]
     listed = "; ".join(
@@ -37,8 +37,8 @@ def reach_shares(strata: Sequence[str], users_KD: npt.NDArray[np.int64]) -> Imag
         "reach",
         partial(_paint_shares, strata=tuple(strata), users_KD=users_KD, share_KD=share_KD, drawn=drawn),
         alt=f"Share of targets by distance from the history, by stratum. {listed}.",
-        caption="One link: somebody consumed the target right before or after an item of the history, in training. Two links: an "
-        "item between them is linked with both.",
+        caption="One link: some user consumed the target directly before or after an item of the history, in training. Two links: "
+        "an item between them is linked with both.",
         inches=INCHES,
     )
 
@@ -46,7 +46,7 @@ def reach_shares(strata: Sequence[str], users_KD: npt.NDArray[np.int64]) -> Imag
 def metric_given_reach(
     metric: str, strata: Sequence[str], model: dict[int, Series], base: dict[int, Series], over: str = "users"
 ) -> Image:
-    """The metric of the users at each distance, by stratum, of the model and (hollow) what it is compared with."""
+    """The metric at each distance, by stratum, for the model and (hollow) for what it is compared with."""
     drawn = [distance for distance, series in model.items() if np.isfinite(series.value_K).any()]
     listed = "; ".join(
         f"{series.label}, {NAMES[d]}: " + ", ".join(f"{v:.4f} ({low:.4f} to {high:.4f})" for v, low, high in _known(series))
@@ -56,12 +56,12 @@ def metric_given_reach(
     )
     hollow = f" Hollow: {next(iter(base.values())).label}." if base else ""
     every = [*model.values(), *base.values()]
-    cut = " Those that leave the figure are in the table." if any((s.high_K > _ceiling(every)).any() for s in every) else ""
+    cut = " Those beyond the axis are in the table." if any((s.high_K > _ceiling(every)).any() for s in every) else ""
     return render(
         "reach-given",
         partial(_paint_given, metric=metric, strata=tuple(strata), model=model, base=base, drawn=drawn),
         alt=f"{metric} by distance of the target from the history, strata from the least active. {listed}.",
-        caption=f"Users of a stratum parted by distance; bars are 95 % intervals over {over}.{cut}{hollow}",
+        caption=f"Users of a stratum by distance; bars are 95 % intervals over {over}.{cut}{hollow}",
         inches=INCHES,
     )
 
@@ -72,7 +72,7 @@ def _known(series: Series) -> list[tuple[float, float, float]]:
 
 
 def _colours(theme: Theme) -> dict[int, str]:
-    """One hue that fades with distance; a repeat is ink."""
+    """One hue that fades with distance; repeats have the text colour."""
     fading = LinearSegmentedColormap.from_list("reach", [theme.heat, theme.panel])
     return {REPEAT: theme.ink, ONE_LINK: theme.heat, TWO_LINKS: to_hex(fading(0.5)), BEYOND: theme.hairline}
 
@@ -131,14 +131,15 @@ def _paint_given(
 
 
 def _ceiling(series: Sequence[Series]) -> float:
-    """Above every interval, but never so high that the points are pressed to the ground by those of few users or seeds."""
+    """Upper limit of the axis: above all intervals, but not so high that wide intervals of few users or seeds flatten the
+    points."""
     values, highs = (np.concatenate([getattr(one, end) for one in series]) for end in ("value_K", "high_K"))
     top = min(float(np.nanmax(highs)), HIGHEST * float(np.nanmax(values)))
     return 1.05 * top if top > 0 else 1.0
 
 
 def _points_colours(theme: Theme) -> dict[int, str]:
-    """As the bars, but what is far must stay visible as a point on paper."""
+    """The colours of the bars, but with far distances dark enough for points."""
     return {**_colours(theme), TWO_LINKS: theme.muted, BEYOND: theme.ink, REPEAT: theme.ink}
 
 

@@ -18,9 +18,9 @@ from ltrec.reporting.plots.style import INCHES, Image, Theme, render, shortened
 
 MAX_BINS = 28
 LABEL_ROOM = 0.1
-"""Share of the axis that a stratum's label takes."""
+"""Width of a stratum's label as a share of the axis."""
 MARKERS = ("s", "^", "D", "v", "P", "X")
-"""One shape per baseline, so that a series is known by shape as well as by grey."""
+"""One marker per baseline, so that series differ in shape as well as in grey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Series:
 
 
 def positions(strata: Strata) -> tuple[str, ...]:
-    """Where each stratum lies: ``tail`` or ``head`` of the head cut, or ``both`` when the cut runs through it."""
+    """Which side of the head cut each stratum is on: ``tail``, ``head``, or ``both`` if the cut divides it."""
     ends = [*strata.lower_bounds[1:], None]
     return tuple(
         "head" if low >= strata.head_from else ("tail" if end is not None and end <= strata.head_from else "both")
@@ -43,11 +43,12 @@ def positions(strata: Strata) -> tuple[str, ...]:
 
 
 def activity_edges(activity: npt.NDArray[np.int64], strata: Strata) -> npt.NDArray[np.int64]:
-    """Integer bin edges, about even on a log axis; every stratum bound and the head cut is an edge, so no bar mixes two sides."""
+    """Integer bin edges, about even on a log axis; stratum bounds and the head cut are edges, so that no bar contains both
+    sides."""
     low, high = int(activity.min()), int(activity.max()) + 1
     grid = np.rint(np.geomspace(low, high, MAX_BINS + 1)).astype(np.int64)
     cuts = np.array([b for b in (*strata.lower_bounds, strata.head_from) if low < b < high], dtype=np.int64)
-    # A grid edge closer to a cut than a third of a bin would leave a sliver beside it: the cut takes its place.
+    # An edge closer to a cut than a third of a bin would leave a narrow bar, so the cut replaces it.
     third = (np.log(high) - np.log(low)) / MAX_BINS / 3
     near = (np.abs(np.log(grid)[:, None] - np.log(cuts)[None, :]) < third).any(axis=1)
     near[[0, -1]] = False
@@ -55,7 +56,7 @@ def activity_edges(activity: npt.NDArray[np.int64], strata: Strata) -> npt.NDArr
 
 
 def activity_histogram(activity: npt.NDArray[np.int64], strata: Strata) -> Image:
-    """Users by number of training events (log axis); area stands for users. `activity` holds one positive entry per user."""
+    """Users by number of training events (log axis); area represents users. `activity` has a positive entry per user."""
     counts_K = np.bincount(strata.of(activity).clip(0), minlength=strata.count)
     head = int((activity >= strata.head_from).sum())
     parts = ", ".join(
@@ -66,8 +67,8 @@ def activity_histogram(activity: npt.NDArray[np.int64], strata: Strata) -> Image
         partial(_paint_activity, activity=activity, strata=strata),
         alt=f"Histogram of {counted(len(activity), 'user')} by number of training events. Users per stratum: {parts}. "
         f"The head begins at {counted(strata.head_from, 'event')} and holds {counted(head, 'user')} ({head / len(activity):.0%}).",
-        caption="Area stands for users: the axis of events is logarithmic, so height counts users per doubling of events. "
-        "Dotted lines part the strata, the solid line is the head cut.",
+        caption="Area represents users: the axis of events is logarithmic, so height is users per doubling of events. "
+        "Dotted lines separate the strata, the solid line is the head cut.",
         inches=INCHES,
     )
 
@@ -75,7 +76,7 @@ def activity_histogram(activity: npt.NDArray[np.int64], strata: Strata) -> Image
 def metric_by_stratum(
     metric: str, strata: Strata, users_K: Sequence[int], model: Series, baselines: Sequence[Series], over: str = "users"
 ) -> Image:
-    """The model's metric per stratum with 95 % intervals over what `over` says, baselines in grey beside it."""
+    """The model's metric by stratum with 95 % intervals that account for `over`, and baselines in grey."""
     listed = "; ".join(
         f"{of_range(name, 'event')}: {value:.4f} ({low:.4f} to {high:.4f})"
         for name, value, low, high in zip(strata.names(), model.value_K, model.low_K, model.high_K, strict=True)
@@ -110,7 +111,7 @@ def _paint_activity(figure: Figure, theme: Theme, *, activity: npt.NDArray[np.in
 
 
 def _mark_strata(axes: Axes, theme: Theme, activity: npt.NDArray[np.int64], strata: Strata, top: float) -> float:
-    """Dotted lines between strata and a label above each, on as many levels as it takes; returns the height reached."""
+    """Dotted lines between strata and a label above each, on as many levels as needed; returns the height reached."""
     low, high = int(activity.min()), int(activity.max()) + 1
     ends = [*strata.lower_bounds[1:], high]
     spans = [(k, max(start, low), min(end, high)) for k, (start, end) in enumerate(zip(strata.lower_bounds, ends, strict=True))]
@@ -128,7 +129,7 @@ def _mark_strata(axes: Axes, theme: Theme, activity: npt.NDArray[np.int64], stra
 
 
 def levels(places: Sequence[float], room: float) -> list[int]:
-    """For labels at rising places, the lowest level on which each is at least `room` away from the one before it there."""
+    """For labels at ascending positions, the lowest level on which each is at least `room` away from the label before it."""
     last: list[float] = []
     chosen = []
     for place in places:

@@ -1,10 +1,11 @@
-"""The look of every figure: one paper, one ink, one accent for the tail and one for the head, in a light and a dark theme.
+"""The style of every figure: background, text colour, one accent for the tail and one for the head, in a light and a dark theme.
 
-A figure is a painter, a function of a bare Matplotlib `Figure` and a `Theme`; `render` runs it once per theme and gives PNG bytes.
-No global state is touched (no pyplot, settings only inside `rc_context`), and the same painter and values give the same bytes.
+A figure is a painter, a function of an empty Matplotlib `Figure` and a `Theme`; `render` runs it once per theme and returns PNG
+bytes. No global state is changed (no pyplot, settings only inside `rc_context`), and the same painter and values give the same
+bytes.
 
-The two accents are a blue and an orange: they stay apart for the colour-blind. They mean head and tail and nothing else; what is
-neither (overall, baselines, heat) is drawn in ink, greys or green.
+The two accents are a blue and an orange, which colour-blind readers can distinguish. They only mean head and tail; everything else
+(overall, baselines, heat maps) has the text colour, a grey or green.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from matplotlib.figure import Figure
 
 DPI = 200
 INCHES = (4.4, 3.2)
-"""Size of a figure that shares a row: small enough that its text is readable on a phone, which is not much wider."""
+"""Size of a figure that shares a row: small enough for its text to be readable on a phone."""
 FONTS = ("Inter", "Helvetica Neue", "Helvetica", "Arial", "Liberation Sans", "DejaVu Sans")
-"""First one installed wins; the last ships with Matplotlib."""
+"""The first installed one is used; the last one comes with Matplotlib."""
 
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours of one theme, as hex strings. The page's style sheet takes the same values from here."""
+    """Colours of a theme, as hex strings. The style sheet of the page uses the same values."""
 
     paper: str
     panel: str
@@ -41,7 +42,7 @@ class Theme:
     heat: str
 
     def accent(self, position: str) -> str:
-        """Colour of a stratum: ``tail``, ``head``, or ``both`` for one that the head cut divides."""
+        """Colour of a stratum: ``tail``, ``head``, or ``both`` if the head cut divides it."""
         return {"tail": self.tail, "head": self.head, "both": self.muted}[position]
 
     def ramp(self, count: int) -> list[tuple[float, float, float]]:
@@ -50,7 +51,7 @@ class Theme:
         return [to_rgb(blend(i / max(count - 1, 1))) for i in range(count)]
 
     def heat_map(self) -> LinearSegmentedColormap:
-        """Sequential map of one hue: from nearly the paper to the full tone."""
+        """Sequential colour map of one hue, from nearly the background to the full tone."""
         return LinearSegmentedColormap.from_list("heat", [self.panel, self.heat])
 
 
@@ -83,9 +84,9 @@ class Image:
     Attributes:
         name: file name without extension.
         alt: what the figure shows, in words, for those who cannot see it.
-        caption: how to read it, one or two sentences.
-        light: PNG bytes on light paper.
-        dark: PNG bytes on dark paper.
+        caption: how to read it, in one or two sentences.
+        light: PNG bytes of the light theme.
+        dark: PNG bytes of the dark theme.
         width: pixels of the PNG.
         height: pixels of the PNG.
     """
@@ -147,8 +148,7 @@ def style(theme: Theme) -> Any:
 
 
 def shortened(label: str, most: int = 24) -> str:
-    """A label of at most so many characters, with an ellipsis where some are left out: in the middle, for run names end in what
-    tells them apart."""
+    """A label of at most `most` characters, shortened by an ellipsis in the middle, because run names differ at the end."""
     if len(label) <= most:
         return label
     end = (most - 1) // 2

@@ -19,38 +19,39 @@ from ltrec.evaluation.curves import SMOOTH_POINTS, Curve, averaged
 from ltrec.reporting.plots.style import INCHES, Image, Theme, render
 
 Label = tuple[float, str, ColorType]
-"""Height, text and colour of the name at a line's end."""
+"""Height, text and colour of the label at the end of a line."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeedCurve:
-    """One seed's validation curve; its first `asleep` points are of a first stage, whose plugins sleep."""
+    """A seed's validation curve; its first `asleep` points are of stage 1, before the plugins wake."""
 
     overall: Curve
     asleep: int
 
     def best(self) -> int:
-        """Index of the best value that counts: of the second stage, or of the first while there is no other."""
+        """Index of the best value: of stage 2, or of stage 1 if there is no stage 2 yet."""
         first = self.asleep if self.asleep < len(self.overall.y) else 0
         return first + int(np.argmax(self.overall.y[first:]))
 
 
 def band_words(curve: Curve) -> str:
-    """How to read lines and bands, for a caption; nothing where one seed stands behind the curve."""
+    """How to read lines and bands, for a caption; empty for a single seed."""
     if curve.low is None:
         return ""
-    return " Lines are means over the seeds that got so far, bands reach from the lowest to the highest of them."
+    return " Lines are means over the seeds that reached each point, bands range from the lowest to the highest seed."
 
 
 def draw(axes: Axes, curve: Curve, colour: ColorType, width: float) -> None:
-    """The line, with its band where it has one."""
+    """Draw the line, with its band if it has one."""
     if curve.low is not None and curve.high is not None:
         axes.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
     axes.plot(curve.x, curve.y, color=colour, linewidth=width, **dots(curve))
 
 
 def loss_curves(overall: Curve, by_stratum: Mapping[int, Curve], names: Sequence[str], x_label: str) -> Image:
-    """Training loss, overall in ink, strata from the tail's colour to the head's. `names`: strata, least active first."""
+    """Training loss, overall in the text colour, strata from the tail's colour to the head's. `names`: strata, least active
+    first."""
     ends = "; ".join(
         f"stratum of {of_range(names[i], 'event')} {c.y[0]:.3f} to {c.y[-1]:.3f}" for i, c in sorted(by_stratum.items()) if len(c.y)
     )
@@ -59,7 +60,7 @@ def loss_curves(overall: Curve, by_stratum: Mapping[int, Curve], names: Sequence
         "loss",
         partial(_paint_loss, overall=overall, by_stratum=dict(by_stratum), names=tuple(names), x_label=x_label),
         alt=f"Training loss over {x_label}s: overall from {overall.y[0]:.3f} to {overall.y[-1]:.3f}. {ends}".rstrip() + ".",
-        caption="Mean loss per target, overall in ink and by stratum from tail to head."
+        caption="Mean loss per target, overall in the text colour and by stratum from tail to head."
         + (f" Each point averages {len(overall.x) / SMOOTH_POINTS:.0f} logged steps or so." if averages else "")
         + band_words(overall),
         inches=INCHES,
@@ -69,13 +70,13 @@ def loss_curves(overall: Curve, by_stratum: Mapping[int, Curve], names: Sequence
 def validation_curves(
     metric: str, overall: Curve, tail: Curve | None, head: Curve | None, x_label: str, seeds: Sequence[SeedCurve] = ()
 ) -> Image:
-    """Validation metric during training: overall, tail and head, each seed's best overall value marked.
+    """Validation metric during training: overall, tail and head, with each seed's best overall value marked.
 
     Args:
         metric: its name.
-        overall, tail, head: its values, means over seeds where there are several.
+        overall, tail, head: its values; means over seeds if there are several.
         x_label: epoch or step.
-        seeds: each seed by itself; none = `overall` is the one seed's, without a first stage.
+        seeds: the curve of each seed; none = `overall` is that of a single seed, without stages.
     """
     seeds = tuple(seeds) or (SeedCurve(overall, 0),)
     return render(
@@ -168,12 +169,12 @@ def _paint_validation(
 
 
 def dots(curve: Curve) -> dict[str, Any]:
-    """Few points are marked, so that one is seen and two do not look like many."""
+    """Mark points if there are few, so that a single one is visible."""
     return {"marker": "o", "markersize": 2.5} if len(curve.x) < SMOOTH_POINTS / 2 else {}
 
 
 def end_labels(axes: Axes, labels: list[Label], x: float) -> None:
-    """Name each line at its end, pushed apart where they would overlap."""
+    """Label each line at its end; labels that would overlap are moved apart."""
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     bottom, top = axes.get_ylim()
     gap = (top - bottom) * 0.062
@@ -192,9 +193,9 @@ def end_labels(axes: Axes, labels: list[Label], x: float) -> None:
 
 
 def spread(heights: Sequence[float], gap: float, floor: float) -> list[float]:
-    """Heights moved so that neighbours in rank are at least `gap` apart and none is below `floor`.
+    """Heights moved so that neighbours are at least `gap` apart and none is below `floor`.
 
-    Neighbours that are too close form a cluster centred on its mean (so a label stays near its line); the floor then pushes up.
+    Neighbours that are too close form a cluster centred on its mean, so that labels stay near their lines; then `floor` is applied.
     """
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     clusters: list[list[float]] = []

@@ -1,8 +1,8 @@
-"""The first screen: with a baseline the answer to the one question, in one line; without, how well tail and head are served.
+"""The first screen: with a baseline, the verdict in one line; without one, how well tail and head are served.
 
     Tail -37 %, head -29 % against joint: FAIL
 
-The line is followed by its intervals, the figure that shows it and the reasons; among several baselines the strongest answers.
+Below the line are its intervals, the figure and the reasons. With several baselines the line is about the strongest one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NO_VERDICT = Badge("NO VERDICT", "none")
 def judged_answer(
     rivals: Sequence[RivalComparison], summary: Summary, baselines: Mapping[str, Summary], cautions: tuple[str, ...]
 ) -> Answer:
-    """Against the first of `rivals`, the strongest; the others follow in a line each."""
+    """The answer against the strongest rival, the first of `rivals`; the others follow in a line each."""
     first = rivals[0]
     return Answer(
         line=answer_line(first),
@@ -44,7 +44,7 @@ def judged_answer(
 def served_answer(
     method: Method, summary: Summary, baselines: Mapping[str, Summary], figure: Panel, cautions: tuple[str, ...]
 ) -> Answer:
-    """Without a baseline: what can be said, that this is no verdict, and how to get one."""
+    """Without a baseline: the metrics of tail and head, that this is not a verdict, and how to get one."""
     return Answer(
         line=headline(summary),
         badge=None,
@@ -57,7 +57,7 @@ def served_answer(
 
 
 def untested_answer(method: Method, cautions: tuple[str, ...]) -> Answer:
-    """Of a method that was trained and not evaluated."""
+    """The answer for a method that was trained but not evaluated."""
     command = f"ltrec evaluate {' '.join(str(run.path) for run in method.runs)}"
     sentence = (Phrase("What follows is its training alone. Run "), Phrase(command, "code"), Phrase(" and report again."))
     line = (Phrase("This run has not been evaluated yet."),)
@@ -65,7 +65,7 @@ def untested_answer(method: Method, cautions: tuple[str, ...]) -> Answer:
 
 
 def no_verdict(method: Method) -> Sentence:
-    """Why there is none, and the command that would give one."""
+    """Why there is no verdict, and the command that would give one."""
     command = f"ltrec report {' '.join(str(run.path) for run in method.runs)} BASELINE..."
     return (
         Phrase("Without a baseline there is no verdict: whether the tail gained and the head paid is shown by "),
@@ -83,12 +83,12 @@ def answer_line(it: RivalComparison) -> Sentence:
 
 
 def badge(it: RivalComparison) -> Badge:
-    """The verdict as a word and a tone, which brings its icon."""
+    """The verdict as a word and a tone, which determines the icon."""
     return Badge(WORDS[it.judged.verdict], it.judged.verdict) if it.judged else NO_VERDICT
 
 
 def _rounded(it: RivalComparison, group: str) -> str:
-    """Whole percent from ten on, else a decimal; a change of nothing in its own unit."""
+    """Whole percents from 10 % on, else one decimal; the absolute change if the base is 0."""
     found = it.of(group)
     assert found is not None, "the gate judged this group"
     part = found.relative
@@ -98,7 +98,7 @@ def _rounded(it: RivalComparison, group: str) -> str:
 
 
 def _intervals(it: RivalComparison) -> Sentence:
-    """Of what the line's figures are, with their intervals."""
+    """What the figures of the line are, with their intervals."""
     seeds = len(it.found.seeds)
     of_seeds = f"means of {counted(seeds, 'seed')} a side" if seeds > 1 else "one training seed a side"
     parts = [Phrase(metric_name(it.metric) or "Metrics", "term"), Phrase(f" of {it.mine} against {it.name}, {of_seeds}. ")]

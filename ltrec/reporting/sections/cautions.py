@@ -1,7 +1,7 @@
-"""What must be known before a figure of the page is believed: said on its first screen, right under the verdict's reasons.
+"""Cautions: what the reader must know before trusting the figures. They are on the first screen, below the reasons of the verdict.
 
-A caution is one sentence. Each kind has a function that takes the method in question, the rivals, or both, and gives the sentences;
-`cautions` strings them together in the order in which they should be read.
+A caution is one sentence. Each kind has a function that takes the method in question, the rivals, or both, and returns sentences;
+`cautions` concatenates them in reading order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ltrec.reporting.method import Method
 from ltrec.reporting.words import capital
 
 FEW = 10
-"""Users of a tail bring fewer training events than this. Common filters (LTP's protocol, MovieLens) leave out whoever has fewer."""
+"""A tail has users with fewer training events than this. Common filters (LTP's protocol, MovieLens) leave such users out."""
 
 
 def cautions(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
@@ -22,7 +22,7 @@ def cautions(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
 
 
 def no_tail(mine: Method) -> tuple[str, ...]:
-    """A log from which users of few events are missing, so that its least active users are no tail. Cold users do not count."""
+    """The log has no users with few events, so its least active users are not a tail. Cold users do not count."""
     split = mine.runs[0].split()
     if split is None:
         return ()
@@ -36,7 +36,7 @@ def no_tail(mine: Method) -> tuple[str, ...]:
 
 
 def undertrained(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
-    """Methods that had not converged when they were ranked, and rivals that were allowed more or less training."""
+    """Methods that had not converged when they were evaluated, and rivals with another training budget."""
     split = mine.runs[0].split()
     if split is None:
         return ()

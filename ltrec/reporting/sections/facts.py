@@ -1,4 +1,4 @@
-"""The two boxes of small facts: under which protocol the numbers were made, and where the run came from."""
+"""The two boxes of facts: the evaluation protocol, and the provenance of the runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COUNTS = (("cpus", "CPU", "CPUs"), ("processes", "process", "processes"))
 
 
 def protocol_facts(summary: Summary, method: Method, config: EvaluationConfig) -> Facts:
-    """What must agree before two results may be compared."""
+    """What must be equal for two results to be comparable."""
     protocol, data, tables = summary.protocol, _of(method.runs[0].provenance, "data"), method.tables(summary.protocol.split)
     table = tables[0]
     strata = ", ".join(f"{name}: {users:,}" for name, users in zip(table.strata.names(), table.strata.users, strict=True))
@@ -50,7 +50,7 @@ def protocol_facts(summary: Summary, method: Method, config: EvaluationConfig) -
 
 
 def provenance_facts(method: Method) -> Facts:
-    """Versions, code, hardware, command of each run; what is the same in all stands once."""
+    """Versions, code, hardware and command of each run; values common to all runs are given once."""
     found = [_provenance(run.provenance) for run in method.runs]
     names = dict.fromkeys(name for facts in found for name in facts)
     return tuple((name, _joined(facts[name] for facts in found if name in facts)) for name in names)

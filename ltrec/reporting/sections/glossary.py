@@ -1,4 +1,4 @@
-"""What the page's names mean: shown behind each name, and as a list at its end."""
+"""Explanations of the page's terms, shown with each term and as a list at the end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word and its meaning; `names` are what the page calls it, without ``@k`` and in small letters."""
+    """A term and its meaning; `names` are its names on the page, without ``@k`` and in lower case."""
 
     id: str
     title: str
@@ -128,6 +128,6 @@ _BY_NAME = {name: term for term in GLOSSARY for name in term.names}
 
 
 def term_of(name: str) -> Term | None:
-    """The glossary's entry behind a name such as ``NDCG@10`` or ``Popularity NDCG@10``; None where it needs none."""
+    """The glossary entry of a name such as ``NDCG@10`` or ``Popularity NDCG@10``; None if it has none."""
     stem, at, _ = (part.strip().lower() for part in name.partition("@"))
     return _BY_NAME.get(stem) or (_BY_NAME.get(stem.rpartition(" ")[2]) if at else None)

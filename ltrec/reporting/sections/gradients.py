@@ -1,4 +1,4 @@
-"""What stratified training says of itself: the strata's cosines, weights, norms and presence. Joint runs have no such section."""
+"""The section on stratified training: cosines, weights, norms and presence of strata. Joint runs do not have it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ltrec.reporting.plots.style import Image
 from ltrec.reporting.view import Cell, Gradients, Panel, Table, TableRow, missing, shown
 from ltrec.reporting.words import DASH
 
-NO_GRAM = "No Gram matrix was formed, so nothing is known of this: set gradients.probe_every_steps."
+NO_GRAM = "No Gram matrix was computed, so this is unknown: set gradients.probe_every_steps."
 ALONE = "There is one stratum, so there is no pair to compare."
 
 
 def gradients(methods: Sequence[Method], strata_names: tuple[str, ...]) -> Gradients | None:
-    """The section about the first method, with the cosines of further ones; None where the first was not stratified.
+    """The section about the first method, with the cosines of other methods; None if the first was not trained by strata.
 
     Args:
         methods: the one in question first.
-        strata_names: readable names, least active first; others are made up when their number is not the method's.
+        strata_names: readable names, least active first; replaced by numbers if there is not one per stratum of the method.
     """
     history = methods[0].histories()
     if history is None or not (strata := num_strata(history)):
@@ -38,7 +38,7 @@ def gradients(methods: Sequence[Method], strata_names: tuple[str, ...]) -> Gradi
 
 
 def num_strata(histories: SeedHistories) -> int:
-    """K of a stratified run, 0 for any other."""
+    """K of a stratified run; 0 for other runs."""
     return len(histories.numbered("strata/count/"))
 
 
@@ -73,7 +73,7 @@ def _curves(
 
 
 def _table(history: SeedHistories, names: tuple[str, ...]) -> Table:
-    """Presence over the whole run, the rest as it was at the end."""
+    """Presence over the whole run, everything else at its end."""
     columns = (
         ("Examples a step", "strata/count", "{:,.1f}", mean_of),
         ("Steps without", "strata/missing", "{:.1%}", mean_of),
@@ -93,7 +93,7 @@ def _table(history: SeedHistories, names: tuple[str, ...]) -> Table:
 
 
 def _by_seed(history: SeedHistories, key: str, measure: Callable[[Curve], float]) -> list[float]:
-    """A number of each seed that logged the key."""
+    """A number for each seed that logged the key."""
     curves = (seed.curve(key, "step") for seed in history.seeds)
     return [measure(curve) for curve in curves if len(curve.y)]
 

@@ -1,4 +1,4 @@
-"""The page's section on reach: what a method has to work with, and what it makes of it."""
+"""The section on reach: which targets a method can reach by links, and how well it ranks them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def reached(label: str, summary: ReachSummary, base_label: str, base: ReachSumma
     """Sentences, two figures and a table.
 
     Args:
-        label: what the method is called.
-        summary: its numbers.
-        base_label: what the strongest other method is called.
-        base: its numbers; None without another, or where its distances are not known.
+        label: name of the method.
+        summary: its metrics by distance.
+        base_label: name of the strongest other method.
+        base: its metrics; None without another method, or if its distances are unknown.
     """
     strata = summary.strata()
     if not any(group.known for group in strata):
@@ -48,7 +48,7 @@ def reached(label: str, summary: ReachSummary, base_label: str, base: ReachSumma
 
 
 def reach_words(summary: ReachSummary) -> tuple[str, ...]:
-    """What the figures mean: how much of the tail lies beyond, and whether the tail is served worse given a link."""
+    """What the figures mean: how much of the tail is out of reach, and whether the tail is served worse even with a link."""
     tail, head = summary.groups["tail"], summary.groups["head"]
     asked = f" Distances are known of {summary.known_share:.1%} of the users, drawn by chance." if summary.known_share < 1 else ""
     if not tail.known:
@@ -62,7 +62,7 @@ def reach_words(summary: ReachSummary) -> tuple[str, ...]:
 
 
 def _given(metric: str, tail: ReachGroup, head: ReachGroup) -> tuple[str, ...]:
-    """The metric of tail and head one link away, and beyond."""
+    """The metric of tail and head at one link, and beyond two."""
     name, (near, far), near_head = metric_name(metric), (tail.metric[ONE_LINK], tail.metric[BEYOND]), head.metric[ONE_LINK]
     if math.isnan(near.mean):
         return ()

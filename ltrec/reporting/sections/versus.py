@@ -1,6 +1,6 @@
-"""This method against another: the gate, the paired differences, and their words, figure and table.
+"""The section on a comparison: the gate, the paired differences, and their text, figure and table.
 
-Figures and words are those that `ltrec evaluate --compare` prints.
+Numbers and sentences are those that `ltrec evaluate --compare` prints.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ltrec.reporting.words import DASH, capital, number
 
 
 def reasons(it: RivalComparison) -> tuple[str, ...]:
-    """Why the verdict is what it is, in the words of the screen."""
+    """The reasons for the verdict, in the same sentences as on the terminal."""
     judged, verdict = it.judged, it.verdict
     return (f"{capital(it.refusal)}.",) if judged is None or verdict is None else sentences(judged, verdict)
 
@@ -39,7 +39,7 @@ def forest_panel(it: RivalComparison, index: int) -> Panel:
 
 
 def differences_table(it: RivalComparison) -> Table:
-    """Both means, the change with its interval, and with several seeds how far they spread."""
+    """Both means, the change with its interval, and with several seeds the spread."""
     several = len(it.found.seeds) > 1
     rows = []
     for group in _groups(it):
@@ -55,15 +55,15 @@ def differences_table(it: RivalComparison) -> Table:
 
 
 def pairing_note(it: RivalComparison) -> str:
-    """On how many seeds it rests."""
+    """A note on the number of seeds."""
     seeds = ", ".join(str(s) for s in it.found.seeds if s is not None)
     if len(it.found.seeds) > 1:
-        return f"Paired by seed ({seeds}); a user's difference is the mean over seeds, and intervals hold their luck too."
+        return f"Paired by seed ({seeds}); a user's difference is the mean over seeds, and intervals include their variance."
     return "One training seed: another one may move these differences by more than the intervals say."
 
 
 def _groups(it: RivalComparison) -> list[GroupComparison]:
-    """Those with users; every scorer offers cold users the same items."""
+    """The groups with users, without cold users, to whom every scorer recommends the same items."""
     everyone = {**it.found.groups, **it.found.targets}
     return [group for group in everyone.values() if group.users and group.key not in ("cold", "outside")]
 

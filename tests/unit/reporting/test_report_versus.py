@@ -190,7 +190,7 @@ def test_runs_of_other_data_are_refused(run):
 def test_a_run_without_an_evaluation_cannot_be_compared(run):
     other = other_run(run, "raw")
     shutil.rmtree(other / "eval")
-    with pytest.raises(UserError, match=r"raw has no eval/test\.parquet to compare; make it with 'ltrec evaluate"):
+    with pytest.raises(UserError, match=r"raw has no eval/test\.parquet to compare; create it with 'ltrec evaluate"):
         write_report([run, other], CONFIG)
     with pytest.raises(UserError, match="has no evaluation to compare with"):
         write_report([other, run], CONFIG)
