@@ -16,14 +16,15 @@ from collections.abc import Sequence
 from ltrec.core.counting import counted
 from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.groups import Group, warm_users
-from ltrec.evaluation.table import TARGET_COUNT, EvalTable
+from ltrec.evaluation.table import SEEN, TARGET_COUNT, EvalTable
 
 NEW, TAIL, HEAD = "item=new", "item=tail", "item=head"
 ITEM_STRATA = (NEW, TAIL, HEAD)
 
 
 def target_groups(table: EvalTable, shares: Sequence[float]) -> list[Group]:
-    """The item strata and the types of targets in the order of a report; `new` only where the catalogue has such items.
+    """The item strata and the types of targets in the order of a report; `new` only where there are such items among the
+    candidates.
 
     Args:
         table: the users.
@@ -39,7 +40,8 @@ def target_groups(table: EvalTable, shares: Sequence[float]) -> list[Group]:
     types_N = table.target_types()
     names = [] if types_N is None else sorted({*types_N.tolist()} - {""})
     typed = [Group(name, f"targets with {name}", warm_N & (types_N == name)) for name in names]
-    return (found if 0 in table.catalogue.counts else found[1:]) + typed
+    without_new = 0 not in table.catalogue.counts or table.protocol.candidates == SEEN
+    return (found[1:] if without_new else found) + typed
 
 
 def class_strata(catalogue: ItemCatalogue, shares: Sequence[float]) -> tuple[str, ...]:

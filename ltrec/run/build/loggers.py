@@ -144,7 +144,8 @@ def test_metrics(path: Path, model: str) -> dict[str, float]:
     if not path.exists():
         return {}
     try:
-        groups: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))[model]["groups"]
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))[model]
+        groups = {**found["groups"], **found.get("targets", {})}
         return {
             f"test/{name}" + ("" if key == "all" else f"/{key}"): float(estimate["mean"])
             for key, group in groups.items()

@@ -103,7 +103,7 @@ def test_targets_that_are_no_candidates_are_counted_and_left_out():
     assert everyone["outside"] == [5, 6]
     assert everyone["all"] == [0, 1, 2, 3, 4]
     assert everyone["cold"] == [7]
-    assert members(target_groups(found, SHARES)) == {"item=new": [], "item=tail": [2, 3, 4], "item=head": [0, 1]}
+    assert members(target_groups(found, SHARES)) == {"item=tail": [2, 3, 4], "item=head": [0, 1]}
     summary = summarise(found, QUICK)
     assert summary.groups["outside"].users == 2
     assert summary.groups["all"].metrics["mrr"].mean == pytest.approx((1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 5)
