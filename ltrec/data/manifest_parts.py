@@ -59,6 +59,8 @@ class Split(_Kind, total=False):
     cold_users: Share
     valid_time: Time
     test_time: Time
+    targets: dict[str, tuple[Count, ...]]
+    strata_by: Annotated[str, OneOf("events", "targets")]
 
 
 class TieSummary(TypedDict):

@@ -39,9 +39,15 @@ class NaiveData:
 
 
 def naive_prepare(
-    log: list[tuple[str, str, int | Fraction]], config: PrepareConfig, values: list[tuple] | None = None
+    log: list[tuple[str, str, int | Fraction]],
+    config: PrepareConfig,
+    values: list[tuple] | None = None,
+    is_target: list[bool] | None = None,
 ) -> NaiveData | None:
-    """`log` holds (user, item, seconds) in source order, `values` the event columns of each row. None = prepare must refuse."""
+    """`log` holds (user, item, seconds) in source order, `values` the event columns of each row, `is_target` which are targets.
+
+    None = prepare must refuse.
+    """
     events = [(user, item, time, order) for order, (user, item, time) in enumerate(log)]
     single = _duplicates(events, _policy(events, config.duplicates), values or [()] * len(log))
     kept = _frequent(single, config)
@@ -53,8 +59,9 @@ def naive_prepare(
         cuts = tuple(_cut(kept, Fraction(text)) for text in (config.valid_from, config.test_from))
         if not cuts[0] < cuts[1]:
             return None
-    places = {user: _places(user, history, config, cuts) for user, history in histories.items()}
-    activity = [train for train, _, _ in places.values() if train > 0]
+    flags = [True] * len(log) if is_target is None else is_target
+    places, active = _positions(histories, config, cuts, None if is_target is None else flags)
+    activity = [count for count in active.values() if count > 0]
     if not activity:
         return None
     bounds = tuple(config.strata_bounds) or (
@@ -64,14 +71,28 @@ def naive_prepare(
     head = _cut_activity(activity, 1 - Fraction(str(config.head_share))) or max(activity) + 1
     rows, capped, counts = {}, 0, Counter()
     for user, history in histories.items():
-        rows[user] = _row(history, *places[user], bounds, config.history_cap)
+        rows[user] = _row(history, *places[user], active[user], bounds, config.history_cap)
         capped += len(history) - len(rows[user].items)
         counts.update({item: 0 for _, item, _, _ in history})
         counts.update(rows[user].items[: rows[user].train_events])
-    if all(row.train_events < 2 for row in rows.values()):
+    if not any(flags[order] for row in rows.values() for order in row.orders[1 : row.train_events]):
         return None
     vocabulary = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0].encode()))
     return NaiveData(rows, vocabulary, bounds, head, len(events) - len(single), len(single) - len(kept), capped)
+
+
+def _positions(
+    histories: dict[str, list], config: PrepareConfig, cuts: tuple[int, int] | None, flags: list[bool] | None
+) -> tuple[dict[str, tuple[int, int, int]], dict[str, int]]:
+    """(train, valid, test) and the activity of every user; `flags` says which events are targets, None that all are."""
+    places = {user: _places(user, history, config, cuts) for user, history in histories.items()}
+    active = {user: train for user, (train, _, _) in places.items()}
+    for user, history in histories.items() if flags is not None else ():
+        target = [n for n, event in enumerate(history) if flags[event[3]]]
+        places[user] = train, _, _ = _target_places(history, target, is_held_out(user, config), cuts)
+        purchases = max(1, sum(n < train for n in target))
+        active[user] = purchases if config.strata_by == "targets" and train else train
+    return places, active
 
 
 def _policy(events: list, policy: str) -> str:
@@ -165,13 +186,25 @@ def _places(user: str, history: list, config: PrepareConfig, cuts: tuple[int, in
     return (0, -1, test) if held_out else (before_valid, valid, test)
 
 
-def _row(history: list, train: int, valid: int, test: int, bounds: tuple[int, ...], cap: int) -> NaiveRow:
+def _target_places(history: list, target: list[int], cold: bool, cuts: tuple[int, int] | None) -> tuple[int, int, int]:
+    """Positions where only those in `target` are targets."""
+    if cuts is None:
+        if cold:
+            return 0, -1, target[-1] if target and target[-1] >= 1 else -1
+        return (target[-2], target[-2], target[-1]) if len(target) >= 2 and target[-2] >= 1 else (len(history), -1, -1)
+    times = [int(event[2]) for event in history]
+    valid = next((n for n in target if cuts[0] <= times[n] < cuts[1]), -1)
+    test = next((n for n in target if times[n] >= cuts[1]), -1)
+    return (0, -1, test) if cold else (sum(t < cuts[0] for t in times), valid, test)
+
+
+def _row(history: list, train: int, valid: int, test: int, active: int, bounds: tuple[int, ...], cap: int) -> NaiveRow:
     stop = test + 1 if test >= 0 else len(history)
     first, last = max(0, stop - cap), min(len(history), stop + cap)
     stored = history[first:last]
     return NaiveRow(
-        stratum=sum(train >= bound for bound in bounds) - 1,
-        activity=train,
+        stratum=sum(active >= bound for bound in bounds) - 1,
+        activity=active,
         train_events=max(0, min(train, last) - first),
         valid_at=valid - first if valid > first or (valid == 0 == first) else -1,
         test_at=test - first if test >= 0 else -1,

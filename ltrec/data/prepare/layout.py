@@ -77,11 +77,11 @@ def sort(
 def _apply_cap(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int) -> None:
     """Create table `stored`: users with their stratum and their positions after the cap. A validation target is dropped if the cap
     leaves no history before it."""
-    stratum = " + ".join(f"(train >= {bound})::TINYINT" for bound in strata.lower_bounds) + " - 1"
+    stratum = " + ".join(f"(activity >= {bound})::TINYINT" for bound in strata.lower_bounds) + " - 1"
     connection.execute(
         f"""CREATE TABLE stored AS
-        SELECT user_key, user_id, count, held_out, train, ({stratum})::TINYINT AS stratum, train::INTEGER AS activity,
-               train_events >= 2 AS trainable, train_events, first, last,
+        SELECT user_key, user_id, count, held_out, train, ({stratum})::TINYINT AS stratum, activity::INTEGER AS activity,
+               last_trained > first AS trainable, train_events, first, last,
                (CASE WHEN valid_at >= first + (first > 0)::INTEGER THEN valid_at - first ELSE -1 END)::INTEGER AS valid_at,
                (CASE WHEN test_at >= 0 THEN test_at - first ELSE -1 END)::INTEGER AS test_at
         FROM (SELECT *, greatest(least(train, last) - first, 0)::INTEGER AS train_events

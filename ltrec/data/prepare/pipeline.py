@@ -44,6 +44,7 @@ from ltrec.data.prepare.progress import MENDING, UNCHANGED
 from ltrec.data.prepare.reach import measure_reach, sample_share
 from ltrec.data.prepare.sources import InputFile, describe, find_sources, stamps
 from ltrec.data.prepare.strata import find_strata
+from ltrec.data.prepare.targets import describe_targets, target_codes
 from ltrec.data.prepare.ties import order_ties
 from ltrec.data.prepare.times.choice import choose_time
 from ltrec.data.prepare.times.days import note, only_days
@@ -60,8 +61,6 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
     Raises:
         UserError: anything the user can fix: sources, columns, too many rejects, another data set in `out`, a full disk.
     """
-    if config.targets:
-        raise UserError("prepare.targets cannot be used yet; leave it out")
     if config.time_format:
         check_format(config.time_format)
     found, beside = find_sources(config.sources, config.format), find_beside(config)
@@ -128,7 +127,8 @@ def _build(
     ties = order_ties(connection, config, columns)
     first, latest = one_row(connection, "SELECT min(seconds), max(seconds) FROM events")
     cuts = splits.find_cuts(connection, config, latest)
-    splits.make_users(connection, config, cuts)
+    codes = target_codes(connection, config, columns)
+    splits.make_users(connection, config, cuts, codes)
     strata = find_strata(connection, config)
     vocab, shards, described, counted, events = _write(connection, config, columns, tables, strata, work, on_progress)
     counts |= {**counted, "first_time": first, "last_time": latest}
@@ -139,7 +139,7 @@ def _build(
         created_by={"ltrec": __version__, "duckdb": duckdb.__version__, "pyarrow": pa.__version__, "numpy": np.__version__},
         source=_source(config, identity, counts.pop("time_unit"), ties.order),
         options=identity["options"],
-        split=splits.describe(config, cuts),
+        split={**splits.describe(config, cuts), **describe_targets(config, codes, described.id_of_code)},
         summary=counts,
         strata=strata,
         vocab=vocab,
@@ -178,7 +178,8 @@ def _write(
     layout = sort(connection, strata, config.history_cap, work, columns, tables.user_columns)
     counted = summary.count_users(connection, strata.head_from)
     if not counted["trainable_users"]:
-        raise UserError("no user has two training events, so there is nothing to train on; nothing was written")
+        need = "a target among the training events after the first" if config.targets else "two training events"
+        raise UserError(f"no user has {need}, so there is nothing to train on; nothing was written")
     on_progress("count", 0, 0)
     read = partial(blocks, layout, config.block_rows)
     tallies = tallies_of(connection, (*columns, *tables.user_columns))

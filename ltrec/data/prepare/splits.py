@@ -15,6 +15,7 @@ import duckdb
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import quoted
+from ltrec.data.prepare.targets import Codes, last_targets, numbered_events, targets_after
 from ltrec.data.prepare.times.choice import parse_date
 
 
@@ -60,11 +61,12 @@ def _cut(connection: duckdb.DuckDBPyConnection, text: str, key: str) -> int:
     return int(row[0])
 
 
-def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cuts: Cuts | None) -> None:
+def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cuts: Cuts | None, codes: Codes) -> None:
     """Create table `users`: one row per user with the counts that later steps use.
 
     user_key, user_id, count (all events), held_out (kept out of training)
     train, valid_at, test_at   as in the shards, before the history cap
+    activity, last_trained     what strata go by; position of the last training event that can be a target, -1 = none
     """
     hashed = f"md5_number_upper(concat({quoted(f'{config.held_out_seed}:')}, user_id))::HUGEINT"
     threshold = f"{int(config.held_out_users * 2**64)}::HUGEINT"
@@ -72,14 +74,24 @@ def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cut
     if cuts:
         counts += f", count(*) FILTER (WHERE seconds < {cuts.valid}) AS before_valid"
         counts += f", count(*) FILTER (WHERE seconds < {cuts.test}) AS before_test"
-    train, valid, test = _leave_one_out() if cuts is None else _global_time()
+    more, found = _places(cuts, codes)
+    activity = "CASE WHEN train > 0 THEN greatest(train_targets, 1) ELSE 0 END" if config.strata_by == "targets" else "train"
     connection.execute(
         f"""CREATE TABLE users AS
-        SELECT user_key, user_id, count, held_out, {train} AS train, {valid} AS valid_at, {test} AS test_at
-        FROM (SELECT user_key, {counts} FROM events GROUP BY user_key)
-        JOIN (SELECT *, {hashed} < {threshold} AS held_out FROM names) USING (user_key);
+        SELECT user_key, user_id, count, held_out, train, valid_at, test_at, {activity} AS activity, last_trained
+        FROM (SELECT *, {", ".join(f"{what} AS {name}" for name, what in found.items())}
+        FROM (SELECT user_key, {counts}{more} FROM {numbered_events(codes) if codes else "events"} GROUP BY user_key)
+        JOIN (SELECT *, {hashed} < {threshold} AS held_out FROM names) USING (user_key));
         DROP TABLE names"""
     )
+
+
+def _places(cuts: Cuts | None, codes: Codes) -> tuple[str, dict[str, str]]:
+    """SQL: further aggregates per user, and train, valid_at, test_at, train_targets and last_trained from them."""
+    if codes:
+        return last_targets() if cuts is None else targets_after(cuts.valid, cuts.test)
+    train, valid, test = _leave_one_out() if cuts is None else _global_time()
+    return "", {"train": train, "valid_at": valid, "test_at": test, "train_targets": train, "last_trained": f"{train} - 1"}
 
 
 def _leave_one_out() -> tuple[str, str, str]:

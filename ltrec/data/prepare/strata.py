@@ -23,7 +23,7 @@ def find_strata(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) ->
         UserError: there are none.
     """
     histogram = connection.sql(
-        "SELECT train::BIGINT AS activity, count(*)::BIGINT AS users FROM users WHERE train > 0 GROUP BY train ORDER BY train"
+        "SELECT activity::BIGINT AS activity, count(*)::BIGINT AS users FROM users WHERE activity > 0 GROUP BY ALL ORDER BY ALL"
     ).fetchnumpy()
     activity, users = (np.asarray(histogram[name], dtype=np.int64) for name in ("activity", "users"))
     if len(activity) == 0:

@@ -31,6 +31,7 @@ from ltrec.data.verify.columns import ColumnCheck
 from ltrec.data.verify.files import check_files
 from ltrec.data.verify.reach import check_reach
 from ltrec.data.verify.rows import RowGroup, check_rows
+from ltrec.data.verify.targets import check_targets, target_mask
 
 
 def verify(folder: Path, on_progress: Progress = silent) -> Manifest:
@@ -88,11 +89,11 @@ def _check_shard(path: Path, shard: Shard, manifest: Manifest, columns: ColumnCh
         where = f"{path}, row group {group}"
         try:
             table = file.read_row_group(group, use_threads=False)
-            rows = RowGroup.of(table)
+            rows = RowGroup.of(table, target_mask(table, manifest))
         except (pa.ArrowInvalid, OSError) as error:
             raise UserError(f"{where} is damaged: {str(error).splitlines()[0]}") from error
         trained = rows.index < rows.of_row(rows.train_events)
-        if fault := check_rows(rows, shard, manifest, last_key) or columns.fault(table, rows.lengths, trained):
+        if fault := _fault(rows, shard, manifest, last_key) or columns.fault(table, rows.lengths, trained):
             raise UserError(f"{where}: {fault}")
         last_key, events, activity = int(rows.user_key[-1]), events + len(rows.items), activity + int(rows.activity.sum())
         seen, times = np.unique(rows.items[trained], return_counts=True)
@@ -100,6 +101,11 @@ def _check_shard(path: Path, shard: Shard, manifest: Manifest, columns: ColumnCh
     if events != shard.events:
         raise UserError(f"{path} holds {events} events, the manifest says {shard.events}")
     return activity
+
+
+def _fault(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int | None) -> str | None:
+    fault = check_rows(rows, shard, manifest, last_key)
+    return check_targets(rows, shard, manifest) if fault is None and rows.target is not None else fault
 
 
 def _check_users(folder: Path, manifest: Manifest) -> None:

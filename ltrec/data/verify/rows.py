@@ -33,10 +33,11 @@ class RowGroup:
     items: Array
     times: Array
     index: Array
+    target: Array | None
 
     @staticmethod
-    def of(table: pa.Table) -> RowGroup:
-        """From a table in the shard schema."""
+    def of(table: pa.Table, target: Array | None = None) -> RowGroup:
+        """From a table in the shard schema; `target` [N] says which events are targets, None that all are."""
         items, times = (table[name].combine_chunks() for name in (c.ITEMS, c.TIMES))
         lengths = items.value_lengths().to_numpy()
         return RowGroup(
@@ -51,26 +52,34 @@ class RowGroup:
             items=items.flatten().to_numpy(),
             times=times.flatten().to_numpy(),
             index=np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths),
+            target=target,
         )
 
     def of_row(self, values_B: Array) -> Array:
         """A column of rows, repeated for each event of the row [N]."""
         return np.repeat(values_B, self.lengths)
 
+    def count(self, which: Array) -> Array:
+        """Events per row that a mask [N] selects, [B]; rows are not empty."""
+        return np.add.reduceat(which.astype(np.int64), np.cumsum(self.lengths) - self.lengths)
+
     def count_before(self, second: int) -> Array:
         """Events per row before a time [B]; rows are not empty."""
-        return np.add.reduceat((self.times < second).astype(np.int64), np.cumsum(self.lengths) - self.lengths)
+        return self.count(self.times < second)
 
 
 def check_rows(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int | None) -> str | None:
     """A description of the first fault, or None. `last_key` is the key of the row before, if any."""
-    faults = _form(rows, shard, manifest, last_key) or _positions(rows, manifest)
+    faults = _form(rows, shard, manifest, last_key)
+    if rows.target is not None:
+        return faults  # positions follow other rules, in `targets`
+    faults = faults or _positions(rows, manifest)
     if faults is None:
         faults = _leave_one_out(rows) if manifest.split["kind"] == "leave_one_out" else _global_time(rows, manifest)
     return faults
 
 
-def _first(conditions: dict[str, Array]) -> str | None:
+def first_fault(conditions: dict[str, Array]) -> str | None:
     """The first condition that does not hold for all rows, with the key of the first user that violates it."""
     return next((text for text, holds in conditions.items() if not holds.all()), None)
 
@@ -80,7 +89,7 @@ def _form(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int | None
         return "items and times differ in length"
     rises = rows.user_key[1:] > rows.user_key[:-1]  # a difference would overflow
     within = rows.index[1:] == 0
-    return _first(
+    return first_fault(
         {
             "a user without events": rows.lengths > 0,
             "users are not ordered by their key": np.append(rises, last_key is None or rows.user_key[0] > last_key),
@@ -88,7 +97,7 @@ def _form(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int | None
             "decreasing times within a user": (np.diff(rows.times) >= 0) | within,
             "a stratum that does not match the activity": rows.stratum == manifest.strata.of(rows.activity),
             "a user of another stratum": rows.stratum == shard.stratum,
-            "trainable and other users in one shard": (rows.train_events >= 2) == shard.trainable,
+            "trainable and other users in one shard": (rows.target is not None) | ((rows.train_events >= 2) == shard.trainable),
         }
     )
 
@@ -96,7 +105,7 @@ def _form(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int | None
 def _positions(rows: RowGroup, manifest: Manifest) -> str | None:
     """Checks for every kind of split: training is a prefix, and targets come after it and exist."""
     whole = rows.lengths < manifest.options["history_cap"]
-    return _first(
+    return first_fault(
         {
             "more training events than events": (rows.train_events >= 0) & (rows.train_events <= rows.lengths),
             "activity that is not the number of training events": (rows.activity == rows.train_events)
@@ -113,7 +122,7 @@ def _positions(rows: RowGroup, manifest: Manifest) -> str | None:
 def _leave_one_out(rows: RowGroup) -> str | None:
     n, held_out = rows.lengths, rows.activity == 0
     long = (n >= 3) & ~held_out
-    return _first(
+    return first_fault(
         {
             "training events that do not leave one out": rows.train_events == np.where(held_out, 0, np.where(long, n - 2, n)),
             "a validation target that is not the last but one": rows.valid_at == np.where(long, n - 2, -1),
@@ -129,7 +138,7 @@ def _global_time(rows: RowGroup, manifest: Manifest) -> str | None:
     held_out = (rows.activity == 0) & (manifest.split["cold_users"] > 0)
     valid = np.where(before_test > before_valid, before_valid, -1)
     test = np.where(rows.lengths > before_test, before_test, -1)
-    return _first(
+    return first_fault(
         {
             "training events that do not end at the cut": (rows.train_events == before_valid)
             | (held_out & (rows.train_events == 0)),

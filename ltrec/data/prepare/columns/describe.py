@@ -13,13 +13,11 @@ import numpy.typing as npt
 
 from ltrec.columns.schema import Column, Schema
 from ltrec.core import columns as c
-from ltrec.core.errors import UserError, nearest
 from ltrec.data.manifest import ColumnFile
 from ltrec.data.prepare.columns.codes import count_words
 from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.columns.tally import Tally
 from ltrec.data.prepare.columns.values import write_words
-from ltrec.data.prepare.engine import quoted
 
 
 @dataclass(slots=True)
@@ -74,21 +72,9 @@ def describe_columns(
             continue
         if column.kind.is_categorical:
             words = kept.get(column.name, ()) if column.role == "event" else ()
-            _refuse_unknown(connection, column, words)
             file, ids = write_words(connection, column, tally.count_W, work, words)
             found.files.append(file)
             found.id_of_code[column.field] = ids
         size = column.kind.width if ids is None else 2 + int((ids >= 2).sum())
         found.columns.append(column.described(size, tally.statistics(ids), found.files[-1].path if ids is not None else ""))
     return found
-
-
-def _refuse_unknown(connection: duckdb.DuckDBPyConnection, column: Declared, words: Sequence[str]) -> None:
-    """A target's word that no event has is a mistake of spelling."""
-    for word in words:
-        if not connection.execute(f"SELECT 1 FROM {column.words} WHERE value = {quoted(word)}").fetchall():
-            known = [w for (w,) in connection.execute(f"SELECT value FROM {column.words} ORDER BY value LIMIT 100").fetchall()]
-            raise UserError(
-                f"prepare.targets.{column.name} names {word!r}{nearest(word, known)}, which no event has; it has"
-                f" {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}"
-            )
