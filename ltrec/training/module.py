@@ -92,6 +92,7 @@ class BackboneModule(pl.LightningModule):
         self.has_plugins = isinstance(backbone, WithPlugins)
         self.validator = validator
         self.step_losses: SumCount | None = None
+        self._ddp_params_and_buffers_to_ignore = constants_of(self)
         self._step_examples: Tensor | None = None
 
     def losses(self, batch: SequenceBatch) -> ExampleLosses:
@@ -195,3 +196,12 @@ class BackboneModule(pl.LightningModule):
         optimizer = self.make_optimizer(self)
         scheduler = LambdaLR(optimizer, [self._factor(entry["name"]) for entry in optimizer.param_groups])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def constants_of(module: nn.Module) -> list[str]:
+    """Names of buffers that no checkpoint holds: tables of the data, such as items' columns, the same on every rank from the start.
+
+    DDP would broadcast them before every forward pass.
+    """
+    kept = module.state_dict().keys()
+    return [name for name, _ in module.named_buffers() if name not in kept]

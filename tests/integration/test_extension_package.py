@@ -14,7 +14,7 @@ from tests.support.commands import ROOT, ltrec
 from tests.support.pages import PAGES, blocks
 from tests.support.tiny_run import tiny_data
 
-MODELS, METRICS = blocks(PAGES["docs/extending.md"], "python")
+MODELS, METRICS, _COLUMNS = blocks(PAGES["docs/extending.md"], "python")
 """The page's own examples."""
 
 WORDS = [

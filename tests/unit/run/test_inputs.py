@@ -7,7 +7,7 @@ from ltrec.columns.schema import Projection
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.models.inputs import ColumnItems, IdVectors
-from ltrec.run.build.components import build_backbone, open_data
+from ltrec.run.build.components import build_backbone, build_module, build_plan, open_data
 from ltrec.run.build.inputs import projection_of
 from tests.support.inputs import column_data
 from tests.support.shards import random_users, write_dataset
@@ -106,3 +106,12 @@ def test_data_without_columns_say_how_to_get_some(tmp_path):
 def test_lists_that_say_the_same_twice(words, message):
     with pytest.raises(UserError, match=message):
         load([], [f"inputs.items={words}"])
+
+
+def test_ddp_leaves_the_data_s_own_tables_alone(folder):
+    config = load([], [*tiny_words(folder, folder.parent / "runs"), "inputs.items=[all]", "objective.proposal=popularity"])
+    data = open_data(config)
+    module = build_module(config, data, build_plan(config, data))
+    kept, names = module.state_dict(), module._ddp_params_and_buffers_to_ignore
+    assert "backbone.items.columns.of_text.values" in names and not set(names) & kept.keys()
+    assert {name for name, _ in module.named_buffers()} == set(names) | (kept.keys() & dict(module.named_buffers()).keys())
