@@ -29,16 +29,16 @@ def loss_table(encoder: nn.Module) -> ItemTable:
 def at_hand(table: ItemTable, *items: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Vectors [R, D] that hold those of all the items, and each item's row there. A table is taken as it is.
 
-    The distinct items are found on the host's time: an accelerator is waited for, once.
+    The host must know how many distinct ones there are: it waits for an accelerator, once. Vectors are asked for in one call,
+    whatever the items are: ranks that gather parameters as modules run do the same.
     """
     if isinstance(table, Tensor):
         return table, items
-    together = torch.cat([some.flatten() for some in items])
-    if together.numel() > table.num_items:
-        return table.table(), items
-    distinct_R, row = torch.unique(together, return_inverse=True)
-    rows = torch.split(row, [some.numel() for some in items])
-    return table(distinct_R), tuple(part.view(some.shape) for part, some in zip(rows, items, strict=True))
+    present_V = torch.zeros(table.num_items + 1, dtype=torch.bool, device=items[0].device)
+    for some in items:
+        present_V[some.flatten()] = True
+    row_V = present_V.cumsum(0) - 1
+    return table(present_V.nonzero()[:, 0]), tuple(row_V[some] for some in items)
 
 
 class Competing(nn.Module):

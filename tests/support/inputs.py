@@ -87,8 +87,8 @@ SCHEMA = Schema(
 """Every kind; events and items and users have some."""
 
 
-def column_data(folder: Path, *, num_items: int = 30) -> Path:
-    """The tiny data set of `tests.support.tiny_run`, of the same users and events, with columns."""
+def column_data(folder: Path, *, num_items: int = 31) -> Path:
+    """The tiny data set of `tests.support.tiny_run`, of the same users and events, with columns and an item that nobody met."""
     g = torch.Generator().manual_seed(4)
     ids = list(range(num_items))
     items = {

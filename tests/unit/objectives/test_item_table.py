@@ -54,8 +54,8 @@ def test_only_the_rows_at_hand_are_computed(monkeypatch):
     table_RD, (target_row, negative_row) = at_hand(items, torch.tensor([9, 3]), negatives)
     assert [some.tolist() for some in asked] == [[2, 3, 5, 9]] and len(table_RD) == 4
     assert target_row.tolist() == [3, 1] and negative_row.tolist() == [[2, 3, 2], [3, 3, 0]]
-    at_hand(items, torch.arange(1, V + 1), negatives)  # more than there are: the table, once
-    assert isinstance(asked[1], slice) and len(asked) == 2
+    whole_RD, (same,) = at_hand(items, torch.arange(1, V + 1))  # all of them: still one call
+    assert len(asked) == 2 and len(whole_RD) == V and same.tolist() == list(range(V))
 
 
 def test_a_table_is_taken_as_it_is():

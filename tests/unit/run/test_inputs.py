@@ -45,7 +45,7 @@ def test_all_is_every_column_of_that_kind_of_thing(folder):
 def test_without_columns_a_model_of_such_data_is_what_it_was(folder, tmp_path):
     with_table, _ = built(folder)
     assert isinstance(with_table.items, IdVectors) and with_table.events is None
-    write_dataset(tmp_path / "data", random_users([40, 30, 20], num_items=30, longest=8), num_items=30)
+    write_dataset(tmp_path / "data", random_users([40, 30, 20], num_items=30, longest=8), num_items=31)
     without, _ = built(tmp_path / "data")
     assert with_table.state_dict().keys() == without.state_dict().keys()
     assert all(torch.equal(value, without.state_dict()[name]) for name, value in with_table.state_dict().items())
