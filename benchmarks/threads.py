@@ -27,9 +27,9 @@ from pathlib import Path
 from bench_log import prepare_log
 
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
-from ltrec.run.process.cores import WAITING
+from ltrec.run.process.cores import WAIT_SETTINGS
 
-WAYS = {"default": {}, "ltrec": WAITING, "passive": {"OMP_WAIT_POLICY": "PASSIVE"}}
+WAYS = {"default": {}, "ltrec": WAIT_SETTINGS, "passive": {"OMP_WAIT_POLICY": "PASSIVE"}}
 """What each worker is told: nothing, so that libgomp spins for as long as it likes; what ltrec says; not to spin at all."""
 WORKER = Path(__file__).with_name("threads_worker.py")
 VARIABLES = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")

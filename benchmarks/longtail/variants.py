@@ -34,7 +34,7 @@ from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.config_file import folder_of
 from ltrec.run.process.processes import detect
 from ltrec.run.scoring.memory import choose_weights, neighbours_of
-from ltrec.run.scoring.scorer import load_network, remembering, score_with
+from ltrec.run.scoring.scorer import load_network, make_memory, score_with
 
 MIX, LOG, STRATA = MemoryConfig(form="mix"), MemoryConfig(form="log"), MemoryConfig(form="mix", per_stratum=True)
 
@@ -88,7 +88,7 @@ class Trunk:
 
     def choose(self, network: Score, settings: MemoryConfig, neighbours: Neighbours) -> WeightChoice:
         """The weight of a memory beside a network."""
-        memory = remembering(settings, neighbours, filter_seen=self.config.evaluation.filter_seen)
+        memory = make_memory(settings, neighbours, filter_seen=self.config.evaluation.filter_seen)
         return choose_weights(self.config, settings, self.data, memory, network)
 
     def weighed(self, network: Score, settings: MemoryConfig, neighbours: Neighbours, choice: WeightChoice) -> Variant:

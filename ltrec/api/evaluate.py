@@ -25,15 +25,15 @@ from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.scoring_weights import refuse_weights
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.reopen import reopen, split_runs
-from ltrec.run.process.agreement import code, settings
+from ltrec.run.process.agreement import code_facts, setting_facts
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import Processes, detect, process_group
-from ltrec.run.process.rendezvous import meet
+from ltrec.run.process.rendezvous import join_ranks
 from ltrec.terminal.progress_row import PhaseBar
 from ltrec.terminal.screen import note, screen
 from ltrec.training.checkpoints.io import whole_file
 
-_MEETING_SECONDS = 600.0
+_RENDEZVOUS_SECONDS = 600.0
 """How long to wait for the other processes."""
 
 
@@ -72,12 +72,12 @@ def evaluate(
         ours, words = split_runs([os.fspath(run) for run in runs])
         words, at = words + words_of(evaluation, "evaluation"), None if data is None else Path(data)
         processes = detect()
-        meeting = meet(processes, _MEETING_SECONDS, say=note)  # kept to the end, for the process group goes on using its store
-        with meeting.together() as held:
+        rendezvous = join_ranks(processes, _RENDEZVOUS_SECONDS, say=note)  # kept: the process group uses its store
+        with rendezvous.agree() as facts:
             configs = {folder: reopen(RunFolder(folder), words, at) for folder in [*ours, *rivals]}
             for config in configs.values():
                 refuse_weights(weights, config)
-            held |= {"--weights": str(weights), **_held(configs, checkpoint)} if processes.world.size > 1 else {}
+            facts |= {"--weights": str(weights), **_facts_of(configs, checkpoint)} if processes.world.size > 1 else {}
         with process_group(processes):
             tables = {folder: _ranked(folder, config, split, checkpoint, weights, processes) for folder, config in configs.items()}
         if processes.world.rank:
@@ -85,14 +85,14 @@ def evaluate(
         return _judged(split, *([EvaluatedRun(f, configs[f], tables[f], {}) for f in side] for side in (ours, rivals)))
 
 
-def _held(configs: dict[Path, RunConfig], checkpoint: str) -> dict[str, str]:
-    """What every process must read alike, so that no table is ranked with two models."""
-    held = code()
+def _facts_of(configs: dict[Path, RunConfig], checkpoint: str) -> dict[str, str]:
+    """Facts that must be equal on all ranks, so that no table is ranked with two models."""
+    facts = code_facts()
     for folder, config in configs.items():
-        held |= {f"{key} of {folder}": value for key, value in settings(config).items()}
-        held[f"the data set's digest of {folder}"] = Manifest.load(Path(config.data.path)).digest[:12]
-        held[f"the checkpoint's digest of {folder}"] = sha256_file(whole_file(find_checkpoint(RunFolder(folder), checkpoint)))[:12]
-    return held
+        facts |= {f"{key} of {folder}": value for key, value in setting_facts(config).items()}
+        facts[f"the data set's digest of {folder}"] = Manifest.load(Path(config.data.path)).digest[:12]
+        facts[f"the checkpoint's digest of {folder}"] = sha256_file(whole_file(find_checkpoint(RunFolder(folder), checkpoint)))[:12]
+    return facts
 
 
 def _ranked(

@@ -15,7 +15,7 @@ import torch
 
 from ltrec.config.source import COMMAND_LINE
 from ltrec.core.errors import Stopped, UserError
-from ltrec.run.process.system_errors import explained
+from ltrec.run.process.system_errors import explain
 from ltrec.terminal.screen import Screen, open_screen, screen, screen_is_open
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
@@ -58,7 +58,7 @@ def session(*, progress: bool) -> Iterator[Session]:
         except (UserError, Stopped):
             raise
         except Exception as error:
-            if (line := explained(error, ())) is None:
+            if (line := explain(error, ())) is None:
                 raise
             raise UserError(line) from error
 

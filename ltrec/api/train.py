@@ -13,7 +13,7 @@ from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.run.folder.in_place import in_place
-from ltrec.run.process.rendezvous import tell_others
+from ltrec.run.process.rendezvous import notify_other_ranks
 from ltrec.run.train import train as train_run
 
 
@@ -62,5 +62,5 @@ def settled(*settings: Setting, data: Any, where: str, **overrides: Any) -> RunC
         files, words = files_and_words(settings, overrides)
         return in_place(load(files, words, where=where), files, words)
     except UserError as error:
-        tell_others(error)
+        notify_other_ranks(error)
         raise

@@ -25,8 +25,8 @@ import typer
 from ltrec.core.errors import Stopped, UserError, first_line
 from ltrec.core.secrets import masked, secrets_of
 from ltrec.run.process.crash_file import write_traceback
-from ltrec.run.process.standard_streams import let_go_of_stdout
-from ltrec.run.process.system_errors import explained
+from ltrec.run.process.standard_streams import discard_stdout
+from ltrec.run.process.system_errors import explain
 
 BUG = 70
 """Exit code of what should not happen."""
@@ -45,7 +45,7 @@ def exit_code_of(error: Exception | KeyboardInterrupt, words: Sequence[str]) -> 
         words: the command line, where paths are looked for when the error names none.
     """
     code = _code_of(error, words)
-    let_go_of_stdout()
+    discard_stdout()
     return code
 
 
@@ -69,7 +69,7 @@ def _code_of(error: Exception | KeyboardInterrupt, words: Sequence[str]) -> int:
         return _tell(
             f"error: {lost} ({first_line(error)}); the last checkpoint is good, and the same command goes on from it", 1, error
         )
-    if (message := explained(error, words)) is not None:
+    if (message := explain(error, words)) is not None:
         return _tell(f"error: {message}", 2, error)
     return _tell(_unforeseen(error, words), BUG, error)
 

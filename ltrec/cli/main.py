@@ -19,7 +19,7 @@ import typer
 from ltrec.cli import completion
 from ltrec.cli.failures import exit_code_of
 from ltrec.core.errors import UserError, nearest
-from ltrec.run.process.cores import settle
+from ltrec.run.process.cores import set_thread_variables
 from ltrec.run.process.rendezvous_env import check_ranks
 from ltrec.run.process.standard_streams import prepare_streams, quiet_libraries
 from ltrec.version import __version__
@@ -134,7 +134,7 @@ def help_text() -> str:
 def run(name: str, words: Sequence[str]) -> int:
     """Parse the words for a command and call it, its threads settled before torch comes with it."""
     if name != "launch":  # which settles those of the processes that it starts
-        settle(os.environ)
+        set_thread_variables(os.environ)
     function = getattr(importlib.import_module(f"ltrec.cli.commands.{name}"), name)
     code, options = parse(name, function, words)
     if options is None:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from ltrec.doctor.finding import Finding, broken, ok, warning
-from ltrec.run.process.cores import MEMBERSHIP, own_cores, quota_of, share_of
+from ltrec.run.process.cores import MEMBERSHIP, num_cores, quota_of, threads_per_process
 
 GIB = 1 << 30
 _PROBE_BYTES = 4 << 20
@@ -95,11 +95,11 @@ def cgroup_limit(cgroup: Path) -> tuple[int | None, int]:
 
 def cores(cgroup: Path = _CGROUP, membership: Path = MEMBERSHIP) -> Finding:
     """Cores that this process may run on, the CPU quota of its container, and OMP_NUM_THREADS."""
-    usable, quota = own_cores(), quota_of(cgroup, membership)
+    usable, quota = num_cores(), quota_of(cgroup, membership)
     says = f"{usable} of {os.cpu_count() or 1}" + ("" if quota is None else f", a quota of {quota:g}")
     threads = os.environ.get("OMP_NUM_THREADS")
     says += "" if threads is None else f"; OMP_NUM_THREADS={threads}"
-    most = share_of({}, usable, quota)
+    most = threads_per_process({}, usable, quota)
     if threads is not None and threads.isdecimal() and int(threads) > most:
         return warning(says, f"more threads than cores slow each other down: set OMP_NUM_THREADS={most}, or leave it to ltrec")
     if usable < 2:

@@ -20,8 +20,8 @@ from ltrec.launch.processor_shares import Share, shares
 from ltrec.launch.torchrun import FRESH_STORE, single_process, torchrun
 from ltrec.run.folder.config_file import folder_of
 from ltrec.run.folder.find_run import find_run
-from ltrec.run.folder.launch_snapshot import keep
-from ltrec.run.process.cores import settle
+from ltrec.run.folder.launch_snapshot import save_snapshots
+from ltrec.run.process.cores import set_thread_variables
 from ltrec.terminal.screen import note, open_screen
 
 
@@ -39,7 +39,7 @@ def launch_one(run: RunConfig, words: Sequence[str], *, processes: int, max_rest
         return
     sys.stdout.flush()
     os.environ.update(FRESH_STORE)
-    settle(os.environ, processes=share.processes_of(run))
+    set_thread_variables(os.environ, processes=share.processes_of(run))
     os.execv(command[0], command)
 
 
@@ -60,7 +60,7 @@ def launch_several(runs: Sequence[RunConfig], *, jobs: int, processes: int, max_
             typer.echo(shlex.join(_command(run, share, max_restarts, profile)))
         note(f"{counted(len(runs), 'run')}, {len(parts)} at a time; config and log of each are written to its run folder")
         return
-    code = keep(runs)
+    code = save_snapshots(runs)
     tasks = [
         Task(run, lambda share, run=run: _command(run, share, max_restarts, profile), _code_variables(run, code))  # type: ignore[misc]
         for run in runs

@@ -19,7 +19,7 @@ from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 from ltrec.run.build.components import check_world
 from ltrec.run.preflight import accelerator_of
-from ltrec.run.process.cores import cores_of, quota_of, settle
+from ltrec.run.process.cores import cores_of, quota_of, set_thread_variables
 
 DEVICES = "CUDA_VISIBLE_DEVICES"
 
@@ -64,7 +64,7 @@ class Share:
     def variables(self, run: RunConfig, variables: Mapping[str, str]) -> dict[str, str]:
         """The environment that limits a job to its share: its GPUs, and its threads unless the user has set their number."""
         found = dict(variables)
-        settle(found, processes=self.processes_of(run) * self.jobs)
+        set_thread_variables(found, processes=self.processes_of(run) * self.jobs)
         return found | ({DEVICES: ",".join(self.gpus[: self.processes_of(run)])} if self._uses_gpus(run) else {})
 
     def _uses_gpus(self, run: RunConfig) -> bool:

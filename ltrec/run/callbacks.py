@@ -27,13 +27,13 @@ from ltrec.training.stop_signals import StopRequest
 
 
 def build_callbacks(config: RunConfig, ready: ReadyRun, metrics: JsonlLogger, stop: StopRequest, *, profile: int) -> list[Callback]:
-    """What acts on training: all callbacks of a run but those that speak to the terminal or look at the checkpoint it resumes.
+    """The callbacks of a run, except those that print progress or check the checkpoint it resumes from.
 
     Args:
         config: the resolved run.
-        ready: the run folder and what was built of the config.
+        ready: the run folder and what was built from the config.
         metrics: metrics.jsonl.
-        stop: what signals ask of this process.
+        stop: stop requests of this process.
         profile: optimiser steps to record as a trace; 0 = none.
     """
     loop, run, health = config.trainer, ready.run, Health()
@@ -58,7 +58,7 @@ def build_callbacks(config: RunConfig, ready: ReadyRun, metrics: JsonlLogger, st
 
 
 def _stratified(config: RunConfig, ready: ReadyRun, average: WeightAverage | None) -> list[Callback]:
-    """What only stratified training needs."""
+    """Callbacks of stratified training."""
     strategy, every_steps = ready.strategy, config.strategy.check_every_steps
     return [
         *([RuleState(strategy.options.rule)] if isinstance(strategy, Stratified) else []),
@@ -67,7 +67,7 @@ def _stratified(config: RunConfig, ready: ReadyRun, average: WeightAverage | Non
 
 
 def _observers(config: RunConfig, ready: ReadyRun, profile: int) -> list[Callback]:
-    """What watches training and changes nothing."""
+    """Callbacks that watch training and change nothing."""
     run, stall = ready.run, config.trainer.stall_seconds
     return [
         *([Watchdog(run.stalls, stall, note)] if stall else []),

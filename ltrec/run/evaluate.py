@@ -1,4 +1,4 @@
-"""Evaluate: a checkpoint ranks every user of a split, and so do the baselines; each leaves one Parquet file in eval/."""
+"""Evaluate: rank every user of a split by a checkpoint and by the baselines; one Parquet file each in eval/."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ def evaluate_run(
     *,
     weights: str | None = None,
 ) -> dict[str, Path]:
-    """Rank a split with the run's checkpoint and the baselines. Existing results of the same weights and protocol are kept.
+    """Rank a split with the run's checkpoint and the baselines. Existing tables of the same weights and protocol are kept.
 
     Args:
         run: the run folder.
         split: `valid` or `test`.
-        which: `best`, `last`, ...; falls back as `find_checkpoint` does, and the table says so.
+        which: `best`, `last`, ...; falls back as in `find_checkpoint`, and the table says so.
         processes: this process among all; a process group of that size must exist.
         on_progress: called with the progress of each ranking.
-        config: the run's, with its data found and the settings of evaluation to use; None = as the run has them.
-        weights: `raw` or `average`; None = their average, where the run keeps one.
+        config: of the run, with data located and evaluation settings overridden (`reopen`); None = unchanged.
+        weights: `raw` or `average`; None = the average if the run keeps one.
 
     Returns:
         Result files by scorer name, the model first.
 
     Raises:
-        UserError: when the run, its checkpoint or its data is missing or damaged.
+        UserError: the run, its checkpoint or its data are missing or damaged.
     """
     config = config or reopen(run)
     refuse_weights(weights, config)
@@ -75,10 +75,10 @@ def evaluate_run(
 
 
 def _source(config: RunConfig, data: Data, checkpoint: Path, which: str) -> dict[str, Any]:
-    """What the table says of the checkpoint that is ranked; only the checkpoint's description is read, not its weights.
+    """Metadata of the checkpoint for the table; its weights are not read.
 
     Raises:
-        UserError: the checkpoint is damaged, or of other data or settings than the run's.
+        UserError: the checkpoint is damaged, or belongs to other data or settings.
     """
     state = look_into(checkpoint)
     refuse_other_data(checkpoint, state, data.manifest.digest, way_out="name the data it was trained on with --data DIR")

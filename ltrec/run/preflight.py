@@ -1,8 +1,8 @@
-"""Before the first step: whatever can be refused is refused, on every rank alike; only then is anything written.
+"""Checks before the first step: everything that can be refused is refused, on every rank, before anything is written.
 
-    settings, machine, folder -> rank 0 owns the folder -> data, model, checkpoint -> all ranks agree -> the folder is opened
+    settings, machine, folder -> rank 0 owns the folder -> data, model, checkpoint -> all ranks agree -> the folder is written
 
-Each arrow is a `Meeting.together`: a failure on one rank is the same line on all of them.
+Each arrow is a `Rendezvous.agree`: a failure on one rank is the same line on all of them.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from ltrec.run.build.strata import heirs_of
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.build.two_stages import refuse_plugins
 from ltrec.run.checkpoint.finished import why_finished
-from ltrec.run.checkpoint.init_from import start_from
-from ltrec.run.checkpoint.resume_point import find_start
+from ltrec.run.checkpoint.init_from import load_trunk
+from ltrec.run.checkpoint.resume_point import load_resume_point
 from ltrec.run.checkpoint.run_record import record_of
 from ltrec.run.checkpoint.scoring_weights import refuse_average_of_one
 from ltrec.run.folder.begin import begin_run
 from ltrec.run.folder.config_file import folder_of
 from ltrec.run.folder.find_run import find_run, is_inside
-from ltrec.run.folder.ownership import owning
+from ltrec.run.folder.ownership import own_folder
 from ltrec.run.folder.provenance_file import run_id, set_damaged_provenance_aside
-from ltrec.run.folder.reuse_checks import refuse_other_data_there, refuse_unless_disposable
-from ltrec.run.process.agreement import code, data_and_start, settings
+from ltrec.run.folder.reuse_checks import refuse_other_data_in, refuse_unless_disposable
+from ltrec.run.process.agreement import code_facts, data_facts, setting_facts
 from ltrec.run.process.processes import Processes, detect
-from ltrec.run.process.rendezvous import Meeting, meet
+from ltrec.run.process.rendezvous import Rendezvous, join_ranks
 from ltrec.run.progress.announcements import say_untrained, say_visits
 from ltrec.strategy import Stratified
 from ltrec.terminal.screen import note
@@ -53,21 +53,21 @@ from ltrec.training.stop_signals import END, StopRequest
 
 @dataclass(frozen=True, slots=True)
 class ReadyRun:
-    """A run that may take its first step.
+    """A run that is ready for its first step.
 
     Attributes:
-        meeting: kept, for torch's process group goes on using its store.
+        rendezvous: kept, since torch's process group uses its store.
         processes: this process among all.
         run: the run folder, which rank 0 owns.
         resume: the checkpoint to resume from; None = from scratch.
         module: the Lightning module.
         datamodule: its data.
-        strategy: Lightning's.
-        record: what its checkpoints remember of the run.
-        finished: why there is nothing left to train, in a sentence; None when there is. Then nothing was written.
+        strategy: of Lightning.
+        record: of the run, kept in its checkpoints.
+        finished: why there is nothing left to train; nothing was written then. None when there is something to train.
     """
 
-    meeting: Meeting
+    rendezvous: Rendezvous
     processes: Processes
     run: RunFolder
     resume: Path | None
@@ -80,11 +80,11 @@ class ReadyRun:
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """What one rank makes of the config.
+    """What one rank builds from the config.
 
     Attributes:
-        sources: what provenance says of the checkpoints that the run comes from, and of its strata.
-        held: what the other ranks must hold as well, by name.
+        sources: for provenance: checkpoints that the run comes from, and its strata.
+        facts: by name, must be equal on all ranks.
     """
 
     data: Data
@@ -94,49 +94,51 @@ class _Built:
     strategy: str | Strategy
     resume: Path | None
     sources: dict[str, Any]
-    held: dict[str, str]
+    facts: dict[str, str]
     finished: str | None
 
 
 def run_preflight(config: RunConfig, stop: StopRequest, exit_stack: ExitStack, *, limit: int | None, disposable: bool) -> ReadyRun:
-    """Check everything, own the run folder, agree with the other ranks, and open the folder.
+    """Check everything, lock the run folder, compare the ranks, and write the folder.
 
     Args:
         config: the resolved run.
-        stop: what signals asked of this process.
-        exit_stack: closed when training ends; it holds the ownership of the run folder.
-        limit: epochs are cut to so many steps; None = they are whole.
-        disposable: a smoke test, which begins again whatever an attempt before it left.
+        stop: stop requests of this process.
+        exit_stack: closed when training ends; it holds the lock of the run folder.
+        limit: steps per epoch at most; None = whole epochs.
+        disposable: a smoke test, which starts over whatever an earlier attempt left.
 
     Raises:
-        UserError: for anything the user can mend, on any rank: the same on all.
+        UserError: anything that the user can correct, on any rank; the same on all.
     """
     processes = detect()
-    meeting = meet(processes, config.trainer.timeout_seconds, lambda: stop.kind == END, note)
+    rendezvous = join_ranks(processes, config.trainer.timeout_seconds, lambda: stop.kind == END, note)
     run, is_rank_0 = folder_of(config), processes.world.rank == 0
-    with meeting.together() as held:
-        refuse_classes(config)  # whose modules the other ranks must have alike
-        held |= code() | settings(config) if processes.world.size > 1 else {}
+    with rendezvous.agree() as facts:
+        refuse_classes(config)  # their modules are compared between ranks
+        facts |= code_facts() | setting_facts(config) if processes.world.size > 1 else {}
         _refuse_settings(config, processes)
         if config.trainer.threads:
             torch.set_num_threads(config.trainer.threads)
         if is_rank_0:
             _find_run(config, disposable)
-            exit_stack.enter_context(owning(run, note))
-    with meeting.together() as held:
+            exit_stack.enter_context(own_folder(run, note))
+    with rendezvous.agree() as facts:
         built = _build(config, processes, limit=limit, disposable=disposable)
-        held |= built.held
-    with meeting.together():
+        facts |= built.facts
+    with rendezvous.agree():
         if is_rank_0 and built.finished is None:
             _open_folder(config, run, built, processes, disposable=disposable)
             _announce(config, built, limit)
     identity = run_id(run) if is_rank_0 and built.finished is None else ""
     record = record_of(config, identity, total_steps(config, built.plan))
-    return ReadyRun(meeting, processes, run, built.resume, built.module, built.datamodule, built.strategy, record, built.finished)
+    return ReadyRun(
+        rendezvous, processes, run, built.resume, built.module, built.datamodule, built.strategy, record, built.finished
+    )
 
 
 def _refuse_settings(config: RunConfig, processes: Processes) -> None:
-    """What the settings and the machine alone can tell, before any data are looked at."""
+    """Refuse what cannot work by settings and machine alone, before data are read."""
     refuse_combinations(config)
     refuse_absent_tracker(config)
     check_world(config, processes.world.size)
@@ -152,7 +154,7 @@ def _find_run(config: RunConfig, disposable: bool) -> tuple[RunFolder, Path | No
 
 
 def _build(config: RunConfig, processes: Processes, *, limit: int | None, disposable: bool) -> _Built:
-    """Data, model and strategy, with what was learned so far. Looks at the folder again: now nobody else writes there."""
+    """Data, model and strategy, with the checkpoint to resume from. Reads the folder again, which is locked by now."""
     data = open_data(config)
     plan = build_plan(config, data)
     refuse_plugins(config, plan, limit=limit)
@@ -163,9 +165,9 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, dispos
     state: dict[str, Any] = {}
     finished: str | None = None
     if resume is None:
-        refuse_other_data_there(run, data.manifest.digest)
+        refuse_other_data_in(run, data.manifest.digest)
     else:
-        resume, state = find_start(
+        resume, state = load_resume_point(
             run,
             resume,
             config,
@@ -176,17 +178,17 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, dispos
         )
         if resume.parent == run.checkpoints:
             finished = why_finished(config, state, steps_per_epoch=min(plan.steps_per_epoch, limit or plan.steps_per_epoch))
-    started = start_from(config, module, data.manifest.digest) if config.init_from and resume is None else None
+    initialised_from = load_trunk(config, module, data.manifest.digest) if config.init_from and resume is None else None
     strategy = build_strategy(config, processes, accelerator_of(config), build_stratified_options(config, data, plan))
     if isinstance(strategy, Stratified):
         strategy.refuse(module, config.trainer.accumulate)
-    sources = {"training_strata": plan.strata.names(), **_sources(run, resume, state, started)}
-    held = data_and_start(data.manifest, resume, state.get("global_step", 0), started) if processes.world.size > 1 else {}
-    return _Built(data, plan, module, datamodule, strategy, resume, sources, held, finished)
+    sources = {"training_strata": plan.strata.names(), **_sources(run, resume, state, initialised_from)}
+    facts = data_facts(data.manifest, resume, state.get("global_step", 0), initialised_from) if processes.world.size > 1 else {}
+    return _Built(data, plan, module, datamodule, strategy, resume, sources, facts, finished)
 
 
 def _open_folder(config: RunConfig, run: RunFolder, built: _Built, processes: Processes, *, disposable: bool) -> None:
-    """Make the folder say what is about to be trained; rank 0 alone does this, and from here on things are written."""
+    """Write config and provenance to the run folder, on rank 0 only. Nothing is written before."""
     if built.resume is not None:
         if built.resume.parent == run.checkpoints and built.resume != run.last:
             go_back(run.last, built.resume)
@@ -196,28 +198,30 @@ def _open_folder(config: RunConfig, run: RunFolder, built: _Built, processes: Pr
 
 
 def _announce(config: RunConfig, built: _Built, limit: int | None) -> None:
-    """What nobody should overlook about a run that begins."""
+    """Notes at the start of a run."""
     say_visits(built.plan)
     say_untrained(built.plan, heirs_of(config, built.data.manifest))
     if limit is None and (line := not_validated(config, built.plan)):
         note(line)
 
 
-def _sources(run: RunFolder, resume: Path | None, state: Mapping[str, Any], started: dict[str, Any] | None) -> dict[str, Any]:
-    """Checkpoints of other runs that this one comes from; of a run that is resumed, its identity."""
-    sources: dict[str, Any] = {} if started is None else {"init_from": started}
+def _sources(
+    run: RunFolder, resume: Path | None, state: Mapping[str, Any], initialised_from: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Checkpoints of other runs that this one comes from; the identity of a resumed run."""
+    sources: dict[str, Any] = {} if initialised_from is None else {"init_from": initialised_from}
     if resume is not None and not is_inside(resume, run):
         sources["resumed_from"] = str(resume.absolute())
     elif resume is not None:
-        sources["run_id"] = state["run"]["run_id"]  # in case its provenance is lost
+        sources["run_id"] = state["run"]["run_id"]  # in case provenance.json is lost
     return sources
 
 
 def accelerator_of(config: RunConfig) -> str:
-    """The Lightning accelerator: a GPU when there is one, unless told otherwise.
+    """The Lightning accelerator: a GPU if there is one, unless trainer.accelerator=cpu.
 
     Raises:
-        UserError: when a GPU, or a precision that needs one, is asked for and there is none.
+        UserError: a GPU, or a precision that needs one, is requested and there is none.
     """
     has_gpu = torch.cuda.is_available()
     wanted = config.trainer.accelerator

@@ -1,4 +1,4 @@
-"""The smoke test: three steps of everything into a throw-away run. Does it all work, before it is left alone for days?"""
+"""The smoke test of `--smoke`: three steps of everything in a run folder that is removed afterwards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ltrec.config.tree import RunConfig
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.folder.ownership import owning
+from ltrec.run.folder.ownership import own_folder
 from ltrec.run.process.processes import detect
 from ltrec.run.train import train
 from ltrec.terminal.screen import note, say
@@ -21,22 +21,22 @@ def smoke_test(config: RunConfig) -> None:
     """Three steps, a validation, a checkpoint, a resume, and the evaluation of that checkpoint; then the run is removed.
 
     Raises:
-        UserError: what the run itself would be refused for.
+        UserError: the run itself would be refused.
     """
     processes, short = detect(), _shortened(config)
-    run = train(short, steps_per_epoch=SMOKE_STEPS, disposable=True)  # whatever a failed attempt left
+    run = train(short, steps_per_epoch=SMOKE_STEPS, disposable=True)  # also over what a failed attempt left
     again = replace(short, trainer=replace(short.trainer, max_epochs=2))
     train(again, steps_per_epoch=SMOKE_STEPS)
     if processes.world.size == 1:
         evaluate_run(run, "valid", "last", processes)
     if processes.world.rank == 0:
-        with owning(run, note):
+        with own_folder(run, note):
             shutil.rmtree(run.path)
         say("smoke test passed: training, validation, checkpoint, resume, evaluation")
 
 
 def _shortened(config: RunConfig) -> RunConfig:
-    """One epoch that logs, validates and saves as soon as it can, in a folder of its own."""
+    """The config for one epoch that logs, validates and saves as soon as possible, in a folder of its own."""
     return replace(
         config,
         name=f"{config.name}-smoke",
@@ -45,14 +45,14 @@ def _shortened(config: RunConfig) -> RunConfig:
         trainer=replace(
             config.trainer, max_epochs=1, max_steps=-1, validate_every_epochs=1, log_every_steps=1, checkpoint_every_steps=2
         ),
-        plugin=_soon(config.plugin),
+        plugin=_switched_early(config.plugin),
     )
 
 
-def _soon(plugin: Any) -> Any:
-    """The plugin with a switch inside the smoke test's first run, unless it is awake from the start."""
+def _switched_early(plugin: Any) -> Any:
+    """The plugin with its switch moved into the first steps, unless it is trained from the start."""
     if isinstance(plugin, MemoryConfig):
-        return replace(plugin, trained=_soon(plugin.trained))
+        return replace(plugin, trained=_switched_early(plugin.trained))
     switch = getattr(plugin, "switch", None)
     if switch is None:
         return plugin

@@ -1,4 +1,4 @@
-"""Train: check and open everything (`preflight`), hand it to Lightning, and count a memory where the run has one."""
+"""Train: check and open everything (`preflight`), fit with Lightning, and count the memory of a run that has one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ltrec.run.build.components import open_data
 from ltrec.run.build.loggers import tracking_loggers
 from ltrec.run.callbacks import build_callbacks
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
-from ltrec.run.checkpoint.restore_check import RestoreCheck, blame_checkpoint
+from ltrec.run.checkpoint.restore_check import RestoreCheck, explain_restore_errors
 from ltrec.run.preflight import ReadyRun, accelerator_of, run_preflight
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import Processes, cluster_environment, process_group
-from ltrec.run.progress.narrator import Narrator
+from ltrec.run.progress.progress_printer import ProgressPrinter
 from ltrec.run.scoring.memory import memory_of
 from ltrec.terminal.progress_row import PhaseBar
 from ltrec.terminal.screen import open_screen, screen
@@ -30,17 +30,17 @@ from ltrec.training.callbacks.checkpoints import Checkpoints
 from ltrec.training.checkpoints.io import AtomicCheckpointIO
 from ltrec.training.stop_signals import NOTHING, StopRequest, catch_stop_signals
 
-# True of our own design, so not worth a user's attention.
+# Warnings about our design that no user needs to act on.
 _EXPECTED = (
     "It is recommended to use `self.log",  # metrics are equal on every rank before they are logged
     "The number of training batches",  # we log by our own counter
     ".*treespec, LeafSpec",  # inside Lightning, about torch
-    "Total length of `RankChunks` across ranks is zero",  # the narrator says what follows from that
-    "The `srun` command is available",  # it may well be; this run was not started by it
+    "Total length of `RankChunks` across ranks is zero",  # ProgressPrinter says so
+    "The `srun` command is available",  # this run was not started with it
     "You're resuming from a checkpoint that ended before the epoch ended",  # our cursor is the data module's
 )
 
-# Lightning's device report, tips and "fit stopped": the narrator says what matters.
+# Lightning's device report, tips and "fit stopped": ProgressPrinter prints what matters.
 _CHATTY = ("pytorch_lightning.utilities.rank_zero", "pytorch_lightning.accelerators.cuda", "lightning_fabric.utilities.distributed")
 
 
@@ -49,13 +49,13 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, disposable: 
 
     Args:
         config: the resolved run.
-        steps_per_epoch: cut epochs to so many steps (the smoke test).
-        disposable: a smoke test, which begins again whatever an attempt before it left.
-        profile: record so many steps as a trace in the run folder; 0 = none.
+        steps_per_epoch: cut epochs to this many steps (smoke test).
+        disposable: a smoke test, which starts over whatever an earlier attempt left.
+        profile: steps to record as a trace in the run folder; 0 = none.
 
     Raises:
-        UserError: for anything the user can mend: missing data, wrong world size, another run in the folder, ...
-        Stopped: training was asked to stop and did, with a checkpoint.
+        UserError: anything that the user can correct: missing data, wrong world size, another run in the folder, ...
+        Stopped: training was asked to stop, and saved a checkpoint.
     """
     with speaking_keys(config), catch_stop_signals() as stop, open_screen(), ExitStack() as exit_stack:
         ready = run_preflight(config, stop, exit_stack, limit=steps_per_epoch, disposable=disposable)
@@ -64,7 +64,7 @@ def train(config: RunConfig, *, steps_per_epoch: int | None = None, disposable: 
         elif ready.processes.world.rank == 0:
             screen().say(ready.finished)
         if config.memory is not None:
-            _weigh_memory(config, ready, stop)
+            _make_memory(config, ready, stop)
         return ready.run
 
 
@@ -75,21 +75,21 @@ def _fit(config: RunConfig, ready: ReadyRun, stop: StopRequest, limit: int | Non
     with warnings.catch_warnings():
         for message in _EXPECTED:
             warnings.filterwarnings("ignore", message=message)
-        narrator = Narrator(config.trainer.monitor, lambda: stop.kind != NOTHING)
+        progress_printer = ProgressPrinter(config.trainer.monitor, lambda: stop.kind != NOTHING)
         restored, metrics = RestoreCheck(ready.resume), JsonlLogger(run.metrics)
-        callbacks = [restored, narrator, *build_callbacks(config, ready, metrics, stop, profile=profile)]
+        callbacks = [restored, progress_printer, *build_callbacks(config, ready, metrics, stop, profile=profile)]
         trainer = make_trainer(config, ready, metrics, callbacks, limit=limit)
-        rows = _progress_rows(config, narrator, ready.processes)
+        rows = _progress_rows(config, progress_printer, ready.processes)
         try:
-            with traceback_in(run.path), blame_checkpoint(restored), rows:
+            with traceback_in(run.path), explain_restore_errors(restored), rows:
                 trainer.fit(ready.module, datamodule=ready.datamodule, ckpt_path=ready.resume, weights_only=True)
-        except SystemExit:  # how Lightning ends after a second Ctrl-C
-            raise KeyboardInterrupt(what_is_saved(trainer, run)) from None
+        except SystemExit:  # raised by Lightning after a second Ctrl-C
+            raise KeyboardInterrupt(interruption_message(trainer, run)) from None
 
 
-def _weigh_memory(config: RunConfig, ready: ReadyRun, stop: StopRequest) -> None:
-    """Count the memory, and weigh it beside the best checkpoint. A run that is killed here does so when it is asked again."""
-    stop.training = False  # everything is saved: Ctrl-C ends at once
+def _make_memory(config: RunConfig, ready: ReadyRun, stop: StopRequest) -> None:
+    """Count the memory, and choose its weight beside the best checkpoint. A run killed here does so when it is repeated."""
+    stop.training = False  # everything is saved: Ctrl-C may end at once
     run, processes = ready.run, ready.processes
     with traceback_in(run.path), process_group(processes), PhaseBar(screen(), quiet=processes.world.rank > 0) as bar:
         memory_of(run, config, open_data(config), find_checkpoint(run, "best"), processes, bar.update)
@@ -98,7 +98,7 @@ def _weigh_memory(config: RunConfig, ready: ReadyRun, stop: StopRequest) -> None
 def make_trainer(
     config: RunConfig, ready: ReadyRun, metrics: JsonlLogger, callbacks: list[Callback], *, limit: int | None
 ) -> pl.Trainer:
-    """The Lightning trainer, wired to the run folder."""
+    """The Lightning trainer of a run."""
     loop, run, processes = config.trainer, ready.run, ready.processes
     return pl.Trainer(
         accelerator=accelerator_of(config),
@@ -123,14 +123,14 @@ def make_trainer(
     )
 
 
-def _progress_rows(config: RunConfig, narrator: Narrator, processes: Processes) -> AbstractContextManager[None]:
-    """The rows at the foot of the terminal, of rank 0."""
+def _progress_rows(config: RunConfig, progress_printer: ProgressPrinter, processes: Processes) -> AbstractContextManager[None]:
+    """The rows at the bottom of the terminal, on rank 0."""
     wanted = config.trainer.progress and processes.world.rank == 0
-    return screen().footer(narrator.rows) if wanted else nullcontext()
+    return screen().footer(progress_printer.rows) if wanted else nullcontext()
 
 
-def what_is_saved(trainer: pl.Trainer, run: RunFolder) -> str:
-    """What is left of a run that was interrupted between two checkpoints."""
+def interruption_message(trainer: pl.Trainer, run: RunFolder) -> str:
+    """The message of a run that was interrupted between two checkpoints: what is saved."""
     saved = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))  # type: ignore[attr-defined]
     last = run.last
     if not last.exists():

@@ -15,7 +15,7 @@ import pytest
 
 from ltrec.cli.main import main
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.run.folder.ownership import owning
+from ltrec.run.folder.ownership import own_folder
 from ltrec.run.process import agreement
 from ltrec.run.train import train
 from tests.support.tiny_run import checkpoint, tiny_config, tiny_data, tiny_words
@@ -58,7 +58,7 @@ def cases(work):
         "no data": Case((both, [*both, f"data.path={work}/nowhere"]), r"nowhere/manifest\.json not found"),
         "no data at all": Case(([f"data.path={work}/nowhere"],) * 2, r"nowhere/manifest\.json not found"),
         "resume": Case(([f"resume={old}"], [f"resume={new}"]), differs("resume", old, new)),
-        "its contents": Case((["resume=last.ckpt"],) * 2, differs("the step to go on from", 4, 8), folder="step8"),
+        "its contents": Case((["resume=last.ckpt"],) * 2, differs("the step to resume from", 4, 8), folder="step8"),
         "its bytes": Case(
             (["resume=last.ckpt"],) * 2, differs("the checkpoint's digest", r"\w{12}", r"\w{12}"), folder="step4-of-another"
         ),
@@ -173,7 +173,7 @@ def play(work):
 @pytest.mark.parametrize("name", cases(Path()))
 def test_ranks_that_are_not_one_run_end_alike(name, work, play):
     case, before = cases(work)[name], sorted((work / "out").rglob("*"))
-    with owning(RunFolder(work / "out" / "owned"), pytest.fail) if name == "owned" else contextlib.nullcontext():
+    with own_folder(RunFolder(work / "out" / "owned"), pytest.fail) if name == "owned" else contextlib.nullcontext():
         ended = play(case)
     for rank, (code, told) in enumerate(ended):
         assert code == 2, ended

@@ -43,6 +43,6 @@ def test_the_judge_finds_what_is_wrong(world: World, tmp_path: Path, monkeypatch
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("ltrec.cli.main.COMMANDS", None)
     assert "exit 70: error: TypeError" in str(verdict(10**6 + 1, world, makers))
-    monkeypatch.setattr("tests.support.fuzz.PATIENCE_S", 1)
+    monkeypatch.setattr("tests.support.fuzz.RESOLVE_TIMEOUT_S", 1)
     monkeypatch.setattr("tests.support.fuzz.main", lambda _: next(n for n in iter(int, 1) if n))
     assert run([], tmp_path)[0] == "none within 1 s"

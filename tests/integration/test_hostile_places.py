@@ -36,7 +36,7 @@ def ends(words, *, before="", where=None, **variables):
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"RANK": "x"}, "error: the environment variable RANK is 'x', which is no whole number"),
+        ({"RANK": "x"}, "error: the environment variable RANK is 'x', which is not a whole number"),
         ({"WORLD_SIZE": "2"}, "error: WORLD_SIZE=2 without RANK: which of the 2 processes is this?"),
     ],
 )

@@ -74,4 +74,4 @@ def test_prepare_and_verify_say_the_same(tmp_path):
 
 def test_a_failure_says_nothing_on_stdout(tmp_path):
     found = ltrec("evaluate", f"{tmp_path}/none", "--json", code=2)
-    assert found.stdout == "" and "is no run folder" in found.stderr
+    assert found.stdout == "" and "is not a run folder" in found.stderr

@@ -109,7 +109,7 @@ def test_ranks_of_runs_go_through_the_gate(run):
         (lambda work: ltrec.train(SETTINGS, out=work), r"data.path is not set"),
         (lambda work: ltrec.train("conf/none.yaml"), r"no config file 'conf/none.yaml'"),
         (lambda work: ltrec.train({"trainer.max_epoch": 1}), r"unknown key 'trainer.max_epoch' in the call \(did you mean"),
-        (lambda work: ltrec.load_run(work / "none"), r"is no run folder"),
+        (lambda work: ltrec.load_run(work / "none"), r"is not a run folder"),
         (lambda work: ltrec.load_run(work / "r").checkpoint("worst"), r"it must be best, last or previous"),
         (lambda work: ltrec.load_run(work / "r").ranks("valid"), r"not found; create it with 'ltrec evaluate'"),
         (lambda work: ltrec.evaluate(work / "r", split="train"), r"it must be test or valid"),
@@ -131,7 +131,7 @@ def test_an_interrupted_call_says_where_it_goes_on(work, monkeypatch):
     run = work / "stopped"
     before = process()
     monkeypatch.setattr(
-        "ltrec.run.train.Narrator.on_train_batch_end", lambda *_: os.kill(os.getpid(), signal.SIGINT), raising=False
+        "ltrec.run.train.ProgressPrinter.on_train_batch_end", lambda *_: os.kill(os.getpid(), signal.SIGINT), raising=False
     )
     with pytest.raises(ltrec.Stopped, match=r"stopped at step \d+, as asked, saved in"):
         ltrec.train(SETTINGS, data=work / "data", out=work, name="stopped")

@@ -29,7 +29,7 @@ from tests.support.logs import prepared, some_events
 from tests.support.tiny_run import tiny_words
 
 SEED = 20261129
-PATIENCE_S = 120  # for a machine that is busy; a case takes milliseconds
+RESOLVE_TIMEOUT_S = 120  # for a machine that is busy; a case takes milliseconds
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def run(words: list[str], place: Path) -> tuple[int | str, str, str]:
         try:
             code = main(words)
         except Hang:
-            code = f"none within {PATIENCE_S} s"
+            code = f"none within {RESOLVE_TIMEOUT_S} s"
         except SystemExit as stop:
             code = f"SystemExit({stop.code})"
         finally:
@@ -131,7 +131,7 @@ def _alarm() -> Iterator[None]:
         raise Hang
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(PATIENCE_S)
+    signal.alarm(RESOLVE_TIMEOUT_S)
     try:
         yield
     finally:

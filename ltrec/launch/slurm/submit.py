@@ -23,7 +23,7 @@ from ltrec.launch.slurm.job import Job
 from ltrec.launch.slurm.script import fill_script
 from ltrec.run.folder.config_file import folder_of
 from ltrec.run.folder.find_run import find_run
-from ltrec.run.folder.launch_snapshot import keep
+from ltrec.run.folder.launch_snapshot import save_snapshots
 
 _SCRIPT_OPTIONS = tuple(
     f"SBATCH_{option}"
@@ -75,7 +75,7 @@ def prepare(script: str, job: Job, runs: Sequence[RunConfig], *, name: str) -> P
         UserError: as in `script_of`, before anything is written.
     """
     script_of(script, job, runs, name=name)
-    text = script_of(script, job, runs, name=name, code=keep(runs))
+    text = script_of(script, job, runs, name=name, code=save_snapshots(runs))
     scripts = [folder_of(config).job_script for config in runs]
     for path in scripts:
         atomic_write_text(path, text)

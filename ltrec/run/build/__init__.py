@@ -1,1 +1,1 @@
-"""Names in a config become objects: data, model, loss, strategy, loggers."""
+"""Config -> objects: data, model, loss, strategy, loggers."""

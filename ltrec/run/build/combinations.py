@@ -1,8 +1,7 @@
-"""Combinations that cannot work, or in which a setting would silently do nothing: one table, asked before anything is built.
+"""Combinations of settings that cannot work, or in which one has no effect: a table, checked before anything is built.
 
-What a section can know of itself its own dataclass refuses (`__post_init__`). What only the data can tell is refused where the data
-is looked at (`Plan.of`, `Strata.merged`, the rules); what only a strategy can tell, whether it has the mode asked for, in
-`ltrec.strategy`.
+Conflicts within a section are refused by its own dataclass (`__post_init__`), those with the data where the data are read
+(`Plan.of`, `Strata.merged`, the rules), and modes that a strategy lacks in `ltrec.strategy`.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from ltrec.objectives.emphasis import EMPHASES
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What is refused, and one line of why and what to do instead.
+    """A combination that is refused, with one line that says why and what to do instead.
 
     Attributes:
-        when: whether a run is of this kind.
+        when: whether it applies to a run.
         why: format string; `{c}` is the run's config, `{plugin}` how its trained plugin was chosen, `{key}` by which setting.
     """
 
@@ -45,8 +44,8 @@ REFUSED: tuple[Refusal, ...] = (
     ),
     Refusal(
         lambda c: EMPHASES[c.emphasis.name].needs_cross_entropy and not _objective(c).cross_entropy,
-        "emphasis.name={c.emphasis.name} weighs by the probability of the true item, and objective.name={c.objective.name} is no "
-        "cross-entropy over items that would give one; use {cross_entropies}",
+        "emphasis.name={c.emphasis.name} weighs by the probability of the true item, and objective.name={c.objective.name} is not "
+        "a cross-entropy over items; use {cross_entropies}",
     ),
     Refusal(
         lambda c: bool(c.inputs) and "inputs" not in BACKBONES[c.model.name].needs,
@@ -109,10 +108,10 @@ REFUSED: tuple[Refusal, ...] = (
 
 
 def refuse_combinations(config: RunConfig) -> None:
-    """Refuse what cannot work together.
+    """Refuse settings that cannot work together.
 
     Raises:
-        UserError: with the first reason of the table that applies.
+        UserError: the first reason of the table that applies.
     """
     for refusal in REFUSED:
         if refusal.when(config):

@@ -1,4 +1,4 @@
-"""The composition root: a RunConfig and a World go in, wired objects come out."""
+"""The composition root: builds the objects of a run from its RunConfig and World."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Data:
     """A prepared data set, opened."""
 
     folder: Path
-    """Where it is read: `data.path`, or the copy of it on this node."""
+    """Where it is read: `data.path`, or its copy on this node."""
     manifest: Manifest
     vocabulary: Vocabulary
 
@@ -56,7 +56,7 @@ def open_data(config: RunConfig) -> Data:
     """Open the data set that `data.path` names.
 
     Raises:
-        UserError: when it is not named, missing or damaged.
+        UserError: it is not named, missing or damaged.
     """
     if not config.data.path:
         raise UserError("data.path is not set: name the folder that 'ltrec prepare' wrote, data.path=DIR, or a conf/data/*.yaml")
@@ -67,7 +67,7 @@ def open_data(config: RunConfig) -> Data:
 
 
 def build_backbone(config: RunConfig, data: Data) -> nn.Module:
-    """The backbone, with its plugins if any, initialised from the run's seed alone."""
+    """The backbone with its plugins, if any; its initial weights only depend on the run's seed."""
     row, manifest = BACKBONES[config.model.name], data.manifest
     inputs = build_inputs(config.inputs, data.folder, manifest, data.vocabulary)
     torch.manual_seed(mix(config.seed, 0) >> 1)
@@ -83,7 +83,7 @@ def build_backbone(config: RunConfig, data: Data) -> nn.Module:
 
 
 def _refuse_other_kind(row: Backbone, backbone: nn.Module) -> None:
-    """Hold a backbone, maybe somebody else's, against its row: what it lacks would fail deep inside of the first step."""
+    """Check a backbone, perhaps of a plug-in package, against its registry row: what it lacks would fail inside the first step."""
     wanted = Encoder if row.has_states else CandidateScorer
     if not isinstance(backbone, wanted):
         raise UserError(
@@ -100,10 +100,10 @@ def build_position_losses(config: RunConfig, vocabulary: Vocabulary) -> Position
 
 
 def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) -> Adversary | None:
-    """The head/tail discriminator, when it is asked for.
+    """The head/tail discriminator, if adversary.weight > 0.
 
     Raises:
-        UserError: there is no head to tell from a tail.
+        UserError: training has no users of the head, or none of the tail.
     """
     if not config.adversary.weight:
         return None
@@ -122,7 +122,7 @@ def build_adversary(config: RunConfig, manifest: Manifest, backbone: nn.Module) 
             f"{'no user of the tail' if {*drawn} <= {*head} else 'no user of the head'}; use stream.users=all, other "
             "strata, or adversary.weight=0"
         )
-    torch.manual_seed(mix(config.seed, 2) >> 1)  # not what the backbone left: plugins must not change the discriminator
+    torch.manual_seed(mix(config.seed, 2) >> 1)  # its initial weights must not depend on plugins
     return Adversary(backbone.item_table.shape[1], head, **options_of(config.adversary))
 
 
@@ -134,7 +134,7 @@ def build_objective(config: RunConfig, vocabulary: Vocabulary) -> Objective:
 
 
 def build_plan(config: RunConfig, data: Data) -> Plan:
-    """The order of all training batches."""
+    """The plan of all training batches."""
     return Plan.of(data.manifest, config.seed, config.stream, merged_strata(config, data.manifest))
 
 
@@ -167,7 +167,7 @@ def build_module(config: RunConfig, data: Data, plan: Plan) -> BackboneModule:
 
 
 def build_validator(config: RunConfig, data: Data) -> Validator:
-    """What measures in training as `ltrec evaluate` does afterwards: the same filter, the same cut between head and tail."""
+    """Validation during training, with the filter and the head cut of `ltrec evaluate`."""
     strata, head_from = data.manifest.strata, config.evaluation.head_from
     if head_from is not None:
         strata = dataclasses.replace(strata, head_from=head_from)

@@ -1,4 +1,4 @@
-"""Loggers besides metrics.jsonl: Weights & Biases and those named by class path, with the identity and config they are given."""
+"""Loggers besides metrics.jsonl: Weights & Biases and those named by class path, with the run's identity and config."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from ltrec.tracking.batch_job import group_of, slurm_job
 from ltrec.tracking.wandb import Tracked, send_report, wandb_logger
 
 LOGGERS, CALLBACKS = "tracking.loggers", "trainer.callbacks"
-"""The settings that name classes of Lightning's."""
+"""Settings that name Lightning classes."""
 
 
 def refuse_classes(config: RunConfig) -> None:
-    """Look at every class that the config names, and make none. Asked on every rank before the run folder is touched.
+    """Check every class that the config names without making one, on every rank, before the run folder is written.
 
     Raises:
-        UserError: one is not found, is no logger or no callback, or does not take its arguments.
+        UserError: a class is not found, is not a logger or callback, or does not accept its arguments.
     """
     for spec in config.tracking.loggers:
         find_class(spec, Logger, LOGGERS)  # type: ignore[type-abstract]
@@ -52,16 +52,16 @@ def named_callbacks(config: RunConfig) -> list[Callback]:
     """The callbacks of `trainer.callbacks`, on every rank.
 
     Raises:
-        UserError: one refuses to be made.
+        UserError: one cannot be made.
     """
     return [make(spec, Callback, CALLBACKS) for spec in config.trainer.callbacks]
 
 
 def refuse_absent_tracker(config: RunConfig) -> None:
-    """Asked on every rank before the run folder is touched.
+    """Check on every rank, before the run folder is written, that Weights & Biases is installed if it is used.
 
     Raises:
-        UserError: Weights & Biases is wanted and not installed.
+        UserError: it is not installed.
     """
     if config.tracking.wandb != "off":
         require("wandb", f"tracking.wandb={config.tracking.wandb}")
@@ -71,7 +71,7 @@ def tracking_loggers(config: RunConfig, run: RunFolder, processes: Processes) ->
     """Loggers besides metrics.jsonl, on rank 0: W&B, then those of `tracking.loggers`.
 
     Raises:
-        UserError: one of these refuses to be made.
+        UserError: one of them cannot be made.
     """
     if processes.world.rank:
         return []
@@ -89,7 +89,7 @@ def _note(config: RunConfig, line: str) -> None:
 
 
 def track_report(run: RunFolder, report: Path) -> None:
-    """Tell W&B of a run's report and test metrics, where the run is tracked and wants that."""
+    """Send a run's report and test metrics to W&B, if the run is tracked there and artifacts are on."""
     if not run.is_run():
         return
     config = read_config(run)
@@ -109,7 +109,7 @@ def track_report(run: RunFolder, report: Path) -> None:
 
 
 def tracked(config: RunConfig, run: RunFolder) -> Tracked:
-    """The run as W&B is to know it. The config is the run's own with `provenance` and, in a job, `slurm` beside it.
+    """The run as it is tracked. Its config is that of the run, plus `provenance` and, in a Slurm job, `slurm`.
 
     Raises:
         UserError: provenance.json, and with it the run's identity, is missing or damaged.
@@ -134,13 +134,13 @@ def tracked(config: RunConfig, run: RunFolder) -> Tracked:
 
 
 def verdicts(run: RunFolder) -> dict[str, str]:
-    """The gate's verdict against every method that the run was held against, as the screen and the page say it."""
+    """The gate's verdict against every method that the run was compared with, in the words of screen and report."""
     found = [it for file in run.eval_comparisons("test") if (it := read_judgement(file)) is not None]
     return {f"gate/{it.comparison.base}": gate_text(it.gate) for it in found if it.gate is not None}
 
 
 def test_metrics(path: Path, model: str) -> dict[str, float]:
-    """Means of `ltrec evaluate` for the model, by key; empty when it was not evaluated, or, aloud, when the file is damaged."""
+    """Means of `ltrec evaluate` for the model, by key; empty if it was not evaluated, or, with a note, if the file is damaged."""
     if not path.exists():
         return {}
     try:
@@ -153,5 +153,5 @@ def test_metrics(path: Path, model: str) -> dict[str, float]:
             if estimate["mean"] is not None
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        note(f"{path} is damaged ({type(error).__name__}) and left out; 'ltrec evaluate' writes it anew")
+        note(f"{path} is damaged ({type(error).__name__}) and left out; 'ltrec evaluate' writes it again")
         return {}

@@ -1,4 +1,4 @@
-"""Whether validation will give the monitored metric. Checked before training: without it there is never a best checkpoint."""
+"""Check before training that validation measures the monitored metric; without it there would never be a best checkpoint."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ltrec.training.validation import Validator
 
 
 def refuse_monitor(config: RunConfig, validator: Validator, histories: SplitHistories) -> None:
-    """Refuse a `trainer.monitor` that validation will not give.
+    """Refuse a `trainer.monitor` that validation does not measure.
 
     Args:
         config: the resolved run.
-        validator: what will measure.
-        histories: the validation split. When nobody has a target there, any metric will do: none is measured, and the run says so.
+        validator: of the run.
+        histories: the validation split. If no user has a target there, any metric is accepted, and the run says so.
 
     Raises:
-        UserError: there is no such metric, or it is of a group without users.
+        UserError: there is no such metric, or its group has no users.
     """
     monitor, known = config.trainer.monitor, validator.names()
     if monitor not in known:
@@ -35,7 +35,7 @@ def refuse_monitor(config: RunConfig, validator: Validator, histories: SplitHist
 
 
 def not_validated(config: RunConfig, plan: Plan) -> str | None:
-    """One line about a run that ends before its first validation; None when it does not."""
+    """A line about a run that ends before its first validation; None otherwise."""
     every = config.trainer.validate_every_epochs
     steps, first = total_steps(config, plan), every * plan.steps_per_epoch
     if steps >= first:

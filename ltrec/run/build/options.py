@@ -1,14 +1,14 @@
-"""A variant's config as keyword arguments: what stands between the names of a config and the signatures of the library."""
+"""A variant's config as keyword arguments of its build function."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from typing import Any
 
-NOT_ITS_OWN = ("name", "switch")
-"""Fields that choose a variant, or that the training loop reads, and its builder does not take."""
+NOT_PASSED = ("name", "switch")
+"""Fields that choose a variant or are read by the training loop, and are not passed to its build function."""
 
 
 def options_of(variant: Any) -> dict[str, Any]:
-    """Every other field of a variant's config."""
-    return {f.name: getattr(variant, f.name) for f in fields(variant) if f.name not in NOT_ITS_OWN}
+    """All other fields of a variant's config."""
+    return {f.name: getattr(variant, f.name) for f in fields(variant) if f.name not in NOT_PASSED}

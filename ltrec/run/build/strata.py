@@ -1,5 +1,4 @@
-"""Whom a run is about: its strata, its P(z), and which stratum's plugins serve whom. Training, evaluation and prediction ask here,
-so that they cannot differ."""
+"""The strata of a run, its P(z), and which stratum's plugins serve which users: the same in training, evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -18,25 +17,25 @@ from ltrec.run.build.options import options_of
 
 
 def merged_strata(config: RunConfig, manifest: Manifest) -> MergedStrata:
-    """The strata that training knows, the data set's or fewer, and which of them each of the data set's is part of.
+    """The strata of training, those of the data set or fewer, with the map between them.
 
     Raises:
-        UserError: more are asked for than there are.
+        UserError: more are requested than there are.
     """
     return manifest.strata.merged(config.strata or manifest.strata.count)
 
 
 def strata_of(config: RunConfig, manifest: Manifest) -> Strata:
-    """The strata that training knows.
+    """The strata of training.
 
     Raises:
-        UserError: more are asked for than there are.
+        UserError: more are requested than there are.
     """
     return merged_strata(config, manifest).strata
 
 
 def trained_strata(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
-    """Those of `strata_of` that something trains, ascending: steps hold their users, and P(z) gives them a share.
+    """The strata of `strata_of` that are trained, ascending: steps contain their users, and P(z) > 0.
 
     Raises:
         UserError: the settings do not fit the data set.
@@ -44,13 +43,13 @@ def trained_strata(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
     merged = merged_strata(config, manifest)
     trained = TrainedUsers.of(manifest, config.stream.users).merged(merged)
     prior = UserPriorConfig() if config.combination is None else config.combination.prior
-    share_K = prior_by(prior, trained, trained.users_K)  # examples decide how large a share is, not whether there is one
+    share_K = prior_from(prior, trained, trained.users_K)  # examples change how large a share is, not whether it is zero
     drawn = {merged.stratum_map[z] for z in drawn_strata(manifest, config.stream).tolist()}
     return tuple(z for z in sorted(drawn) if share_K[z] > 0)
 
 
 def heirs_of(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
-    """The stratum whose plugins serve the histories of each of `strata_of`.
+    """For each stratum of `strata_of` the one that trains its plugins.
 
     Raises:
         UserError: the settings do not fit the data set.
@@ -60,13 +59,13 @@ def heirs_of(config: RunConfig, manifest: Manifest) -> tuple[int, ...]:
     return strata.heirs(trained or range(strata.count))
 
 
-def prior_by(prior: PriorConfig, trained: TrainedUsers, examples_K: Sequence[float] | Tensor | None) -> Tensor:
-    """P(z), float64 [K], over the users who train.
+def prior_from(prior: PriorConfig, trained: TrainedUsers, examples_K: Sequence[float] | Tensor | None) -> Tensor:
+    """P(z), float64 [K], over the users of training.
 
     Args:
-        prior: what the user said.
-        trained: who they are.
-        examples_K: their examples (`expected.examples_K`), for priors that look at them.
+        prior: its config.
+        trained: the users of training.
+        examples_K: their examples (`expected.examples_K`), for priors that need them.
 
     Raises:
         UserError: the shares do not fit the strata.

@@ -1,4 +1,4 @@
-"""Config -> the Lightning strategy of a run: joint training is Lightning's own, everything else comes from `ltrec.strategy`."""
+"""Config -> the Lightning strategy of a run: Lightning's own for joint training, else one of `ltrec.strategy`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ltrec.distributed.gradients_config import AlignedConfig, JointConfig
 from ltrec.distributed.strategies import STRATEGIES
 from ltrec.run.build.components import Data
 from ltrec.run.build.options import options_of
-from ltrec.run.build.strata import prior_by
+from ltrec.run.build.strata import prior_from
 from ltrec.run.process.processes import Processes, device_of
 from ltrec.strategy import StratifiedOptions, make_strategy
 
 
 def build_stratified_options(config: RunConfig, data: Data, plan: Plan) -> StratifiedOptions | None:
-    """What a stratified strategy is told; None for joint training.
+    """The options of a stratified strategy; None for joint training.
 
     Raises:
         UserError: the prior does not fit the data set's strata.
@@ -64,15 +64,15 @@ def build_prior(prior: PriorConfig, data: Data, plan: Plan) -> Tensor:
         UserError: it does not fit the data set's strata.
     """
     counts = examples_K(data.folder, data.manifest, plan) if PRIORS[prior.name].counts_examples else None
-    prior_K = prior_by(prior, plan.trained, counts)
+    prior_K = prior_from(prior, plan.trained, counts)
     if isinstance(prior, ExplicitPriorConfig):
-        _refuse_shares_of_nobody(prior_K, expected_presence_K(data.manifest, plan), plan.strata.names())
+        _refuse_shares_of_unseen_strata(prior_K, expected_presence_K(data.manifest, plan), plan.strata.names())
     return prior_K
 
 
-def _refuse_shares_of_nobody(prior_K: Tensor, presence_K: Tensor, names: tuple[str, ...]) -> None:
-    """What a prior that is counted cannot do: give a share to a stratum that training never sees. Elsewhere such a stratum has
-    weight 0, and its share goes where `empty` says."""
+def _refuse_shares_of_unseen_strata(prior_K: Tensor, presence_K: Tensor, names: tuple[str, ...]) -> None:
+    """Refuse explicit shares of strata that training never sees. (A counted prior gives them weight 0, and `empty` says where their
+    share goes.)"""
     for z in ((prior_K > 0) & (presence_K <= 0)).nonzero()[:, 0].tolist():
         raise UserError(
             f"gradients.prior.shares gives stratum {z} ({names[z]} training events) the share {float(prior_K[z]):g}, but "
@@ -81,7 +81,7 @@ def _refuse_shares_of_nobody(prior_K: Tensor, presence_K: Tensor, names: tuple[s
 
 
 def build_strategy(config: RunConfig, processes: Processes, accelerator: str, options: StratifiedOptions | None) -> str | Strategy:
-    """The strategy of this run in this world. Control values (cursors, counts, results) always travel over gloo."""
+    """The strategy of a run. Control values (cursors, counts, results) always use gloo."""
     name, size = config.registered_strategy, processes.world.size
     backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
     group: dict[str, Any] = {"process_group_backend": backend, "timeout": timedelta(seconds=config.trainer.timeout_seconds)}

@@ -1,4 +1,4 @@
-"""Two stages in one run: what cannot work is refused before anything is written, and the switch is made."""
+"""The two stages of a run with plugins: settings that cannot work are refused, and the switch is built."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ltrec.training.callbacks.weight_average import WeightAverage
 
 
 def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
-    """Refuse plugins that would sleep to the end.
+    """Refuse plugins that would never be trained.
 
     Args:
         config: the resolved run.
         plan: the order of its batches.
-        limit: epochs are cut to so many steps, if at all.
+        limit: steps per epoch at most; None = whole epochs.
 
     Raises:
-        UserError: the run ends before the plugins wake.
+        UserError: the run ends before stage 2 begins.
     """
     switch, section = config.switch, f"{config.trained_plugin_section}.switch"
     if switch is None:
@@ -40,7 +40,7 @@ def refuse_plugins(config: RunConfig, plan: Plan, *, limit: int | None) -> None:
 
 
 def build_switch(config: RunConfig, checkpoints: Path, average: WeightAverage | None = None, *, quiet: bool) -> Switch | None:
-    """The switch of a run with plugins, whose checkpoints lie in a folder; it speaks to the terminal unless it is `quiet`."""
+    """The callback that switches to stage 2, for a run with plugins; it prints a line unless it is `quiet`."""
     if config.switch is None:
         return None
     return Switch(

@@ -1,1 +1,1 @@
-"""Which checkpoint a run resumes from or is scored with, and whether it belongs to the run."""
+"""The checkpoint that a run resumes from or is scored with, and checks that it belongs to the run."""

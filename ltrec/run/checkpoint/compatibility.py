@@ -1,4 +1,4 @@
-"""Whether a checkpoint belongs to this data set and this model: checked before it is resumed or scored with."""
+"""Checks that a checkpoint belongs to the data set and the model, before it is resumed or scored with."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from ltrec.distributed.strategies import STRATEGIES, names_with
 from ltrec.training.checkpoints.form import refuse_other_form
 
 
-def refuse_foreign(checkpoint: Path, state: dict[str, Any], manifest_digest: str, stage: nn.Module) -> None:
+def refuse_incompatible(checkpoint: Path, state: dict[str, Any], manifest_digest: str, module: nn.Module) -> None:
     """Refuse a checkpoint of another program, another data set or another model.
 
     Args:
         checkpoint: its path, for the message.
         state: its contents.
-        manifest_digest: of the data set at hand.
-        stage: the model at hand, as it was saved: a module whose state is named like the checkpoint's.
+        manifest_digest: of the data set.
+        module: the model, whose state has the names of the checkpoint.
 
     Raises:
         UserError: naming what differs.
     """
     refuse_other_data(checkpoint, state, manifest_digest, way_out="choose another name=... or the data it was trained on")
-    refuse_other_model(checkpoint, state["state_dict"], stage)
+    refuse_other_model(checkpoint, state["state_dict"], module)
 
 
 def refuse_other_model(checkpoint: Path, weights: Mapping[str, Tensor], module: nn.Module) -> None:
     """Refuse weights of another model.
 
     Args:
-        checkpoint: that they are from, for the message.
+        checkpoint: where they are from, for the message.
         weights: by name.
-        module: the model at hand, whose state is named like them.
+        module: the model, whose state has the same names.
 
     Raises:
         UserError: naming the first that differs.
@@ -55,8 +55,8 @@ def refuse_other_data(checkpoint: Path, state: dict[str, Any], manifest_digest: 
     Args:
         checkpoint: its path, for the message.
         state: its contents.
-        manifest_digest: of the data set at hand.
-        way_out: what the user may do.
+        manifest_digest: of the data set.
+        way_out: what the user can do.
 
     Raises:
         UserError: naming what differs.
@@ -70,13 +70,12 @@ def refuse_other_data(checkpoint: Path, state: dict[str, Any], manifest_digest: 
 
 
 def refuse_partitions(checkpoint: Path, state: dict[str, Any], strategy: str) -> None:
-    """Refuse a checkpoint whose optimiser states lie in DeepSpeed's partitions, unless DeepSpeed is to resume it and check the
-    rest.
+    """Refuse a checkpoint with the optimiser partitions of DeepSpeed, unless DeepSpeed resumes it (and checks the rest).
 
     Args:
         checkpoint: its path, for the message.
         state: its contents.
-        strategy: the run's, by its registered name.
+        strategy: of the run, by its registered name.
 
     Raises:
         UserError: naming the strategy that can resume it.
@@ -85,6 +84,6 @@ def refuse_partitions(checkpoint: Path, state: dict[str, Any], strategy: str) ->
     if zero is not None and STRATEGIES[strategy].zero_stage is None:
         raise UserError(
             f"{checkpoint} was written in {zero.get('world_size')} processes by "
-            f"strategy {', '.join(names_with(zero_stage=zero.get('stage')))} and {strategy} cannot resume it; "
+            f"strategy {', '.join(names_with(zero_stage=zero.get('module')))} and {strategy} cannot resume it; "
             "choose another name=..., or that strategy"
         )

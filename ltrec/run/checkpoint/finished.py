@@ -1,4 +1,4 @@
-"""A run that is over: its command, given again, says so, opens no tracker and writes nothing."""
+"""Whether a run is finished. Its command then says so, opens no tracker and writes nothing."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ltrec.training.callbacks.patience import Patience
 
 
 def why_finished(config: RunConfig, state: dict[str, Any], *, steps_per_epoch: int) -> str | None:
-    """Why training would go no further from a checkpoint: `finished at epoch 12 (patience 10): nothing to do`; None if it would.
+    """Why there is nothing left to train after a checkpoint: `finished at epoch 12 (...); nothing to do`; None if there is.
 
     Args:
-        config: of the run, as it is now: more epochs or more patience let it go on.
-        state: the checkpoint.
-        steps_per_epoch: optimiser steps of an epoch, as training cuts it.
+        config: of the run as it is now; more epochs or more patience continue it.
+        state: contents of the checkpoint.
+        steps_per_epoch: optimiser steps of an epoch, which may be limited.
     """
     step, loop = state["global_step"], config.trainer
     epoch = f"{step / steps_per_epoch:.2f}".removesuffix(".00")
@@ -29,11 +29,11 @@ def why_finished(config: RunConfig, state: dict[str, Any], *, steps_per_epoch: i
         return f"finished at step {step}, epoch {epoch} (trainer.max_steps={loop.max_steps}); nothing to do"
     else:
         return None
-    way_on = f": a higher {more} goes on" if more else ""  # a rate that falls is planned over the length it has
+    way_on = f": a higher {more} goes on" if more else ""  # a falling rate is planned over the length of the run
     return f"finished at epoch {epoch} ({reason}); nothing to do{way_on}"
 
 
 def _waited(config: RunConfig, state: dict[str, Any]) -> int:
-    """Validations since the last rise, as of the checkpoint."""
+    """Validations since the last rise, at the time of the checkpoint."""
     key = Patience(config.trainer.monitor, config.trainer.patience or 1).state_key
     return int(state.get("callbacks", {}).get(key, {}).get("wait_count", 0))

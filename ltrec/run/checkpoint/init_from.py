@@ -1,7 +1,7 @@
-"""`init_from`: a new run whose trunk starts from another run's. Weights only: the optimiser is fresh and the first step is step 0.
+"""`init_from`: initialise the trunk of a new run with the weights of another run. The optimiser is new, and the first step is 0.
 
-The trunk is the whole backbone of a run without plugins, and what lies behind `trunk.` in one with plugins; each may start from the
-other. So two runs make PIN as well as one: a first without plugins, a second with them, awake from the start, on the first's trunk.
+The trunk is the whole backbone of a run without plugins, and `trunk.*` of one with plugins; each can initialise the other. So PIN
+can also be trained in two runs: first without plugins, then with plugins that are awake from the start, on the trunk of the first.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from ltrec.training.module import BackboneModule
 _BACKBONE, _TRUNK = "backbone.", "backbone.trunk."
 
 
-def start_from(config: RunConfig, stage: BackboneModule, manifest_digest: str) -> dict[str, Any]:
-    """Give the stage's trunk the weights of another run's: their average, where that run keeps one.
+def load_trunk(config: RunConfig, module: BackboneModule, manifest_digest: str) -> dict[str, Any]:
+    """Load the trunk of another run into a module: the average of its weights if that run keeps one.
 
     Args:
-        config: the new run's; `init_from` is a run folder, of which the best checkpoint is taken, or a checkpoint.
-        stage: the new run's.
+        config: of the new run; `init_from` is a run folder (its best checkpoint is taken) or a checkpoint.
+        module: of the new run.
         manifest_digest: of its data set.
 
     Returns:
-        What provenance should remember: the checkpoint and its sha256.
+        For provenance: the checkpoint and its sha256.
 
     Raises:
-        UserError: there is no such checkpoint, it is of another data set, or its trunk is another one.
+        UserError: there is no such checkpoint, or its data set or trunk is another one.
     """
     checkpoint = _checkpoint_of(Path(config.init_from))
     state = read_checkpoint(checkpoint)
     refuse_other_data(checkpoint, state, manifest_digest, way_out="let init_from name a run on this one")
-    trunk: nn.Module = stage.with_plugins.trunk if stage.has_plugins else stage.backbone
+    trunk: nn.Module = module.with_plugins.trunk if module.has_plugins else module.backbone
     weights = trunk_of(scoring_weights(state))
     _refuse_other_trunk(config, checkpoint, weights, trunk)
     trunk.load_state_dict(weights)
@@ -51,7 +51,7 @@ def start_from(config: RunConfig, stage: BackboneModule, manifest_digest: str) -
 
 
 def trunk_of(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The trunk's weights of a checkpoint, named as in the trunk."""
+    """The trunk's weights in a checkpoint, by their names in the trunk."""
     prefix = _TRUNK if any(name.startswith(_TRUNK) for name in state_dict) else _BACKBONE
     return {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
 
@@ -77,7 +77,7 @@ def _refuse_other_trunk(config: RunConfig, checkpoint: Path, weights: dict[str, 
 
 
 def _settings_there(config: RunConfig, checkpoint: Path) -> str:
-    """What shapes the other run's trunk, where it differs and the run folder around the checkpoint can tell."""
+    """Settings of the other run's trunk that differ, if the checkpoint lies in a run folder."""
     folder = folder_of_checkpoint(checkpoint)
     if not folder.is_run():
         return "model.*, stream.max_len"

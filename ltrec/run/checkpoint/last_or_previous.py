@@ -1,4 +1,4 @@
-"""The checkpoint that a run resumes from: its last, or, with a note, the one before it where the last is damaged."""
+"""Read the checkpoint that a run resumes from: its last one, or, with a note, its previous one if the last is damaged."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from ltrec.strategy.deepspeed.damage import files_of, refuse_damage
 from ltrec.training.checkpoints.form import refuse_other_form
 from ltrec.training.checkpoints.io import read_checkpoint
 
-Found = tuple[Path, dict[str, Any]]
-"""A checkpoint, and what it holds."""
+LoadedCheckpoint = tuple[Path, dict[str, Any]]
+"""A checkpoint and its contents."""
 
 
-def read_start(checkpoints: Path, asked: Path, say: Callable[[str], None]) -> Found:
-    """Read the checkpoint to resume from. Every rank comes to the same result, for it depends on files alone.
+def read_resume_point(checkpoints: Path, requested: Path, say: Callable[[str], None]) -> LoadedCheckpoint:
+    """Read the checkpoint to resume from. The result only depends on files, so it is the same on every rank.
 
     Args:
-        checkpoints: the run's folder of them.
-        asked: the checkpoint asked for. For the run's own last.ckpt, and for it alone, the one before it will do as well.
-        say: called with a line when the one before is taken, and why.
+        checkpoints: folder of the run's checkpoints.
+        asked: the requested checkpoint. Only the run's own last.ckpt may be replaced by previous.ckpt.
+        say: called with a line that says why previous.ckpt is taken.
 
     Returns:
-        Its path, in `checkpoints` where it is the run's own.
+        Its path, in `checkpoints` if it is the run's own, and its contents.
 
     Raises:
-        UserError: it is damaged or no checkpoint of training, and so is the one before it, if any.
+        UserError: it is damaged or not a training checkpoint, and so is previous.ckpt, if any.
     """
-    if asked.parent.resolve() == checkpoints.resolve():
-        asked = checkpoints / asked.name
+    if requested.parent.resolve() == checkpoints.resolve():
+        requested = checkpoints / requested.name
     last = checkpoints / LAST
     try:
-        return asked, read_whole(asked)
+        return requested, read_whole(requested)
     except UserError as error:
-        if asked != last:
+        if requested != last:
             raise
         why, kept = _reason(error, last), checkpoints / PREVIOUS
         if not kept.exists():
@@ -52,10 +52,10 @@ def read_start(checkpoints: Path, asked: Path, say: Callable[[str], None]) -> Fo
 
 
 def read_whole(path: Path) -> dict[str, Any]:
-    """A checkpoint of training, all of it checked: archive, form, and the partitions beside it, if any.
+    """Read a training checkpoint and check all of it: archive, form, and the partitions of DeepSpeed, if any.
 
     Raises:
-        UserError: it is damaged, torn or something else.
+        UserError: it is damaged, incomplete or something else.
     """
     state = read_checkpoint(path)
     refuse_other_form(path, state)
@@ -66,7 +66,7 @@ def read_whole(path: Path) -> dict[str, Any]:
 
 
 def _reason(error: UserError, checkpoint: Path) -> str:
-    """What is wrong, without the name and the way out."""
+    """What is wrong, without the name of the file and the advice."""
     text = str(error).partition("; ")[0]
     prefix = f"{checkpoint} "
     return text.removeprefix(prefix) if text.startswith(prefix) else f"is damaged ({text.removeprefix(f'{checkpoint}/')})"

@@ -1,7 +1,7 @@
-"""What is planned over the whole run: a rate that falls, a switch after a share of it. Another length changes it under way.
+"""What is planned over the length of a run: a falling rate, a switch after a share of it. Another length changes it under way.
 
-Half of a cosine over 10 epochs and half of one over 20 are no run of either: such a run is not what its config says, and cannot be
-repeated from it. So a run keeps its length. Where a new run begins from another one's checkpoint its plan is its own, and is said.
+A run with half of a cosine over 10 epochs and half of one over 20 does not match its config and cannot be repeated. So a run keeps
+its length. A new run that starts from the checkpoint of another one has its own plan, and a line says what changes.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from ltrec.optim.schedule import SCHEDULES, schedule
 def check_planned_length(
     checkpoint: Path, state: Mapping[str, Any], config: RunConfig, total_steps: int, *, own: bool, say: Callable[[str], None]
 ) -> None:
-    """Refuse another length for a run with a plan; of a new run that begins from another's checkpoint, say what it changes.
+    """Refuse another length for a run with a plan; for a new run that starts from another one's checkpoint, say what changes.
 
     Args:
         checkpoint: that training resumes from.
         state: its contents.
         config: the resolved run.
         total_steps: optimiser steps of the whole run.
-        own: the checkpoint is one of this run.
+        own: whether the checkpoint belongs to this run.
         say: called with one line.
 
     Raises:
-        UserError: something of the run depends on its length, and it is to be longer or shorter than planned.
+        UserError: something depends on the length of the run, which differs from the planned one.
     """
     planned = state["run"]["total_steps"]
     changes = _changes(config, state["global_step"], planned, total_steps) if planned != total_steps else []
@@ -46,7 +46,7 @@ def check_planned_length(
 
 
 def _changes(config: RunConfig, step: int, planned: int, total_steps: int) -> list[str]:
-    """What another length makes of the moment in which training goes on."""
+    """What another length changes at the step where training resumes."""
     optim, changes = config.optim, []
     if SCHEDULES[optim.schedule].needs_length:
         then, now = (

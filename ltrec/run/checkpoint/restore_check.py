@@ -1,7 +1,7 @@
-"""Resuming from a checkpoint that is intact but inconsistent: whatever fails while it is restored is the checkpoint's fault.
+"""Errors in the contents of a checkpoint that is intact as a file, reported as one line about the checkpoint.
 
-Lightning restores states piece by piece and trusts each. What fails at once is caught here; what it would accept and fail over
-later (optimiser states of another shape, counters that are not numbers) is checked before the first step.
+Lightning restores states one by one without checks. Errors while it does are caught here; states that would only fail later
+(optimiser states of another shape, counters that are not numbers) are checked before the first step.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from ltrec.core.errors import UserError, first_line
-from ltrec.run.process.system_errors import explained
+from ltrec.run.process.system_errors import explain
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _OPTIONS = ("lr", "betas", "eps", "weight_decay")
@@ -26,43 +26,43 @@ _FAULTS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeE
 
 
 class RestoreCheck(Callback):
-    """Looks at what was put back, once, before the first step; knows afterwards that the checkpoint is not to blame any more.
+    """Checks the restored states once, before the first step.
 
     Args:
-        checkpoint: that is resumed; None for a fresh start.
+        checkpoint: that is resumed; None for a new run.
     """
 
     priority = 100
 
     def __init__(self, checkpoint: Path | None) -> None:
         self.checkpoint, self.done = checkpoint, checkpoint is None
-        self._counters: Mapping[str, Any] = {}  # of the trainer's loops, before anything was put back
+        self._counters: Mapping[str, Any] = {}  # of the trainer's loops, before anything was restored
 
     def setup(self, trainer: pl.Trainer, *_: Any, **__: Any) -> None:
-        """Note what the counters look like in a trainer that has not begun."""
+        """Keep the counters of a trainer that has not started, for comparison."""
         self._counters = trainer.fit_loop.state_dict()
 
     def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Raise UserError for what the first steps would trip over."""
+        """Raise ValueError for states with which the first steps would fail."""
         if self.done:
             return
-        fault = _odd_counter(self._counters, trainer.fit_loop.state_dict(), "loops") or _odd_optimizer(trainer)
+        fault = _counter_fault(self._counters, trainer.fit_loop.state_dict(), "loops") or _optimizer_fault(trainer)
         if fault is not None:
             raise ValueError(fault)
         self.done = True
 
 
 @contextmanager
-def blame_checkpoint(restored: RestoreCheck) -> Iterator[None]:
-    """A failure before the first step of a run that goes on from a checkpoint becomes one line about it.
+def explain_restore_errors(restored: RestoreCheck) -> Iterator[None]:
+    """Turn errors before the first step of a resumed run into one line about its checkpoint.
 
     Raises:
-        UserError: naming the checkpoint and what did not fit.
+        UserError: naming the checkpoint and the error.
     """
     try:
         yield
     except _FAULTS as error:
-        if restored.done or explained(error, []) is not None or "gloo" in str(error):
+        if restored.done or explain(error, []) is not None or "gloo" in str(error):
             raise
         raise UserError(
             f"{restored.checkpoint} is whole, but cannot be resumed from ({type(error).__name__}: {first_line(error)}); "
@@ -70,20 +70,20 @@ def blame_checkpoint(restored: RestoreCheck) -> Iterator[None]:
         ) from error
 
 
-def _odd_counter(mine: Any, theirs: Any, place: str) -> str | None:
-    """Where a state has another form than mine; None when it has mine, as far as both go."""
-    if isinstance(mine, Mapping):
-        if not isinstance(theirs, Mapping):
-            return f"{place} is {theirs!r:.80}"
-        faults = (_odd_counter(mine[key], theirs[key], f"{place}.{key}") for key in mine.keys() & theirs.keys())
+def _counter_fault(expected: Any, found: Any, place: str) -> str | None:
+    """The first counter whose type or range is wrong; None if all are plausible."""
+    if isinstance(expected, Mapping):
+        if not isinstance(found, Mapping):
+            return f"{place} is {found!r:.80}"
+        faults = (_counter_fault(expected[key], found[key], f"{place}.{key}") for key in expected.keys() & found.keys())
         return next((fault for fault in faults if fault is not None), None)
-    if isinstance(mine, int) and not (isinstance(theirs, int) and 0 <= theirs < 2**62):
-        return f"{place} is {theirs!r:.80}"
+    if isinstance(expected, int) and not (isinstance(found, int) and 0 <= found < 2**62):
+        return f"{place} is {found!r:.80}"
     return None
 
 
-def _odd_optimizer(trainer: pl.Trainer) -> str | None:
-    """What is wrong with a plain optimiser's options or moments; None when nothing is. Sharded engines check their own."""
+def _optimizer_fault(trainer: pl.Trainer) -> str | None:
+    """What is wrong with the options or moments of an unsharded optimiser; None if nothing. Sharded engines check their own."""
     for optimizer in trainer.optimizers:
         if not isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
             continue
@@ -96,7 +96,7 @@ def _odd_optimizer(trainer: pl.Trainer) -> str | None:
             for key in _MOMENTS:
                 value = state.get(key)
                 if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.shape != parameter.shape:
-                    return f"the optimiser's {key} is none of a parameter of shape {tuple(parameter.shape)}"
+                    return f"the optimiser's {key} does not fit a parameter of shape {tuple(parameter.shape)}"
             if not (isinstance(step := state.get("step"), torch.Tensor) and step.numel() == 1 and step >= 0):
                 return f"the optimiser's step is {step!r:.80}"
     return None

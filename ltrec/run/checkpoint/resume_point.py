@@ -1,4 +1,4 @@
-"""All checks before training resumes from a checkpoint. Nothing is written; every rank comes to the same answer."""
+"""All checks before training resumes from a checkpoint. Nothing is written; the result is the same on every rank."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from torch import nn
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.run.checkpoint.compatibility import refuse_foreign, refuse_partitions
-from ltrec.run.checkpoint.last_or_previous import Found, read_start
+from ltrec.run.checkpoint.compatibility import refuse_incompatible, refuse_partitions
+from ltrec.run.checkpoint.last_or_previous import LoadedCheckpoint, read_resume_point
 from ltrec.run.checkpoint.planned_length import check_planned_length
 from ltrec.run.checkpoint.run_record import refuse_other_settings
 from ltrec.run.checkpoint.scoring_weights import refuse_lost_average
 from ltrec.tracking.jsonl import what_is_wrong
 
 
-def find_start(
+def load_resume_point(
     run: RunFolder,
-    asked: Path,
+    requested: Path,
     config: RunConfig,
-    stage: nn.Module,
+    module: nn.Module,
     *,
     manifest_digest: str,
     total_steps: int | None,
     say: Callable[[str], None],
-) -> Found:
-    """The checkpoint to resume from, with its contents: the one asked for, or, for a damaged last one of the run, its predecessor.
+) -> LoadedCheckpoint:
+    """The checkpoint to resume from, with its contents: the requested one, or previous.ckpt if the run's last.ckpt is damaged.
 
     Args:
         run: the run's folder.
-        asked: a checkpoint of this run, or of another one from which it begins.
+        asked: a checkpoint of this run, or of another one to start from.
         config: the resolved run.
-        stage: the model at hand.
-        manifest_digest: of the data set at hand.
-        total_steps: optimiser steps of the whole run; None for a run that is thrown away, whose length is nobody's plan.
-        say: called with a line about each fault that does not keep training from resuming.
+        module: the model.
+        manifest_digest: of the data set.
+        total_steps: optimiser steps of the whole run; None for a disposable run, whose length is not checked.
+        say: called with a line about each fault that does not prevent resuming.
 
     Raises:
-        UserError: the checkpoint is damaged, or of another program, data set, model, run or plan.
+        UserError: the checkpoint is damaged, or belongs to another program, data set, model, run or plan.
     """
-    path, state = read_start(run.checkpoints, asked, say)
+    path, state = read_resume_point(run.checkpoints, requested, say)
     own = path.parent == run.checkpoints
-    refuse_foreign(path, state, manifest_digest, stage)
+    refuse_incompatible(path, state, manifest_digest, module)
     refuse_partitions(path, state, config.registered_strategy)
     if own:
         refuse_other_settings(path, state, config)

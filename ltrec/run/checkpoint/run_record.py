@@ -1,6 +1,6 @@
-"""What every checkpoint remembers of its run besides weights: whose it is, by which settings, over how many steps it is planned.
+"""The entry `run` of a checkpoint: identity and settings of its run, and the number of steps it is planned over.
 
-config.yaml may be damaged or exchanged, a checkpoint copied into another folder: where the two meet, they must agree.
+config.yaml may be damaged or replaced, or a checkpoint copied to another folder; the two must agree.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ def record_of(config: RunConfig, run_id: str, total_steps: int) -> dict[str, Any
 
     Args:
         config: the resolved run.
-        run_id: its identity; of no meaning on ranks that write no checkpoint.
-        total_steps: optimiser steps that the schedule is planned over.
+        run_id: its identity; only used on the rank that writes checkpoints.
+        total_steps: optimiser steps over which the schedule is planned.
     """
     return {"run_id": run_id, "config": canonical_json(_settings(config)), "total_steps": total_steps}
 
 
 def refuse_other_settings(checkpoint: Path, state: Mapping[str, Any], config: RunConfig) -> None:
-    """Refuse a checkpoint that was trained by other settings than its run's config says.
+    """Refuse a checkpoint that was trained with other settings than its run's config says.
 
     Raises:
-        UserError: naming a key and both values, or that the record cannot be read.
+        UserError: naming a key and both values, or saying that the record cannot be read.
     """
     mine = _settings(config)
     try:
         theirs: dict[str, Any] = json.loads(state["run"]["config"])
-        differing = [key for key in mine if key in theirs and theirs[key] != mine[key]]  # a key may be younger than the checkpoint
+        differing = [key for key in mine if key in theirs and theirs[key] != mine[key]]  # a key may be newer than the checkpoint
     except (KeyError, TypeError, ValueError):
         raise UserError(
             f"{checkpoint} was not written by 'ltrec train' (run.config cannot be read); use another checkpoint"
@@ -53,8 +53,8 @@ def refuse_other_settings(checkpoint: Path, state: Mapping[str, Any], config: Ru
 
 
 def _settings(config: RunConfig) -> dict[str, Any]:
-    """What makes the run, by dotted key, as JSON has it; not its name, for a folder may be renamed."""
+    """Settings that define the run, by dotted key, as JSON values; not its name, since a folder may be renamed."""
     values = {key: value for key, value in flat(asdict(config)).items() if key != "name" and not key.startswith(FREE_TO_CHANGE)}
-    shown = masked_tree(values, secrets_of(os.environ))  # a checkpoint may be given away
+    shown = masked_tree(values, secrets_of(os.environ))  # a checkpoint may be shared
     settings: dict[str, Any] = json.loads(json.dumps(shown))
     return settings

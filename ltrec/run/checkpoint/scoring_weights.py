@@ -1,4 +1,4 @@
-"""Which weights of a checkpoint score: their average where the run keeps one (`trainer.ema`), or the raw ones if asked."""
+"""The weights of a checkpoint that score: their average if the run keeps one (`trainer.ema`), or the raw ones on request."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from ltrec.training.callbacks.weight_average import AVERAGE
 
 RAW = "raw"
 WEIGHTS = (AVERAGE, RAW)
-"""What may be asked for."""
+"""What can be requested."""
 
 
-def refuse_weights(asked: str | None, config: RunConfig) -> None:
+def refuse_weights(requested: str | None, config: RunConfig) -> None:
     """Refuse weights that a run does not have.
 
     Raises:
         UserError: there is no such kind, or the run keeps no average.
     """
-    if asked is not None and asked not in WEIGHTS:
-        raise UserError(f"--weights {asked}: it must be {' or '.join(WEIGHTS)}{nearest(asked, WEIGHTS)}")
-    if asked == AVERAGE and not config.trainer.ema:
+    if requested is not None and requested not in WEIGHTS:
+        raise UserError(f"--weights {requested}: it must be {' or '.join(WEIGHTS)}{nearest(requested, WEIGHTS)}")
+    if requested == AVERAGE and not config.trainer.ema:
         raise UserError(f"--weights {AVERAGE}: run {config.name!r} keeps no average of its weights (trainer.ema=0); use {RAW}")
 
 
 def refuse_average_of_one(config: RunConfig, steps_per_epoch: int) -> None:
-    """Refuse to average over so little that nothing would be averaged.
+    """Refuse an average over a single step.
 
     Raises:
-        UserError: so many epochs of `steps_per_epoch` steps are one step.
+        UserError: `trainer.ema` epochs of `steps_per_epoch` steps are one step.
     """
     if config.trainer.ema >= 1 and config.trainer.ema * steps_per_epoch <= 1:
         raise UserError(
-            f"trainer.ema={config.trainer.ema:g} averages over so many epochs, and an epoch has {steps_per_epoch} step here: there "
-            "is nothing to average; say over more, or give a decay per step below 1"
+            f"trainer.ema={config.trainer.ema:g} averages over this many epochs, and an epoch has {steps_per_epoch} step here: "
+            "there is nothing to average; use more epochs, or a decay per step below 1"
         )
 
 
 def refuse_lost_average(checkpoint: Path, state: Mapping[str, Any], config: RunConfig) -> None:
-    """Refuse a checkpoint of a run that keeps an average, if it holds none.
+    """Refuse a checkpoint without an average if its run keeps one.
 
     Raises:
-        UserError: it was written otherwise.
+        UserError: it has none.
     """
     if config.trainer.ema and AVERAGE not in state:
         raise UserError(
@@ -55,13 +55,13 @@ def refuse_lost_average(checkpoint: Path, state: Mapping[str, Any], config: RunC
         )
 
 
-def scoring_weights(state: Mapping[str, Any], asked: str | None = None) -> dict[str, Tensor]:
+def scoring_weights(state: Mapping[str, Any], requested: str | None = None) -> dict[str, Tensor]:
     """The weights that a checkpoint is scored with.
 
     Args:
-        state: its contents, of the form of a checkpoint.
+        state: its contents.
         asked: one of `WEIGHTS`; None = the average if there is one.
     """
-    averaged = asked != RAW and AVERAGE in state
+    averaged = requested != RAW and AVERAGE in state
     weights: dict[str, Tensor] = state[AVERAGE]["state_dict"] if averaged else state["state_dict"]
     return weights

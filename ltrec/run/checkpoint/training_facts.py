@@ -1,4 +1,4 @@
-"""At which step of training a checkpoint was written, and how far its run came: facts that an evaluation table carries."""
+"""The step of a checkpoint, and how far its run has been trained: facts that are stored in an evaluation table."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ltrec.training.checkpoints.io import look_into
 
 
 def training_facts(checkpoint: Path, state: Mapping[str, Any], config: RunConfig) -> TrainingFacts:
-    """The facts about a checkpoint of a run.
+    """The training facts of a checkpoint.
 
     Args:
-        checkpoint: its path, among the run's others.
+        checkpoint: its path, beside the run's other checkpoints.
         state: its contents.
-        config: the run's.
+        config: of the run.
     """
     last, step = _last(checkpoint), state["global_step"]
     stage = _stage(checkpoint, state)
@@ -46,7 +46,7 @@ def training_facts(checkpoint: Path, state: Mapping[str, Any], config: RunConfig
 
 
 def _last(checkpoint: Path) -> dict[str, Any] | None:
-    """What the run's last checkpoint says; None when it cannot be read."""
+    """Contents of the run's last checkpoint; None when it cannot be read."""
     last = checkpoint.with_name(LAST)
     try:
         state = look_into(last)
@@ -57,7 +57,7 @@ def _last(checkpoint: Path) -> dict[str, Any] | None:
 
 
 def _stage(checkpoint: Path, state: Mapping[str, Any]) -> str:
-    """The name under which validations of the checkpoint's stage are noted."""
+    """The key of the validations of the checkpoint's stage."""
     if checkpoint.name == STAGE1:
         return "stage1"
     return "best" if "best" in state["run"]["validated"] else "stage1"

@@ -1,4 +1,4 @@
-"""Open a run folder for training: say whose it is, and forget what an attempt left that did not come to a checkpoint."""
+"""Prepare a run folder for training: write config and provenance, and remove what an attempt without a checkpoint left."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ltrec.run.folder.provenance_file import write_provenance
 
 
 def begin_run(run: RunFolder, config: RunConfig, provenance: dict[str, Any], *, fresh: bool, disposable: bool = False) -> None:
-    """Make or reopen the folder; rank 0 alone does this. A fresh run removes what an attempt before it left.
+    """Create or reopen the folder, on rank 0 only. A fresh run removes what an earlier attempt left.
 
     Args:
-        run: the folder, which is known to be this run's.
+        run: the folder, which is known to belong to this run.
         config: the resolved run.
-        provenance: where it comes from.
-        fresh: it begins at step 0.
-        disposable: nobody will miss it.
+        provenance: its origin.
+        fresh: it starts at step 0.
+        disposable: a smoke test, which may be removed.
     """
     if disposable:
         run.path.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The code of a run, copied into its folder: a job that waits in the queue, or is requeued, runs the code that was submitted.
+"""A copy of the code in the run folder: a job that waits in the queue or is requeued runs the code that was submitted.
 
-runs/<name>/code/<digest>/ltrec/...      the package, when it lies in a checkout; an installed one does not change
-runs/<name>/code/<digest>/commit.json    what git says of it, which the run's provenance repeats
+runs/<name>/code/<digest>/ltrec/...      the package, if it is in a checkout; an installed one does not change
+runs/<name>/code/<digest>/commit.json    its git state, which is repeated in the provenance
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ltrec.tracking.provenance import git_state
 
 
 def is_editable(package: Path = PACKAGE) -> bool:
-    """Whether the package lies where people edit it."""
+    """Whether the package is a checkout that may be edited."""
     return not {"site-packages", "dist-packages"} & set(package.parts)
 
 
 def snapshot(folder: Path, package: Path = PACKAGE) -> Path:
-    """Copy the package to `folder`/<digest> unless it is there; returns that folder, whole or not there at all."""
+    """Copy the package to `folder`/<digest> unless it exists; returns that folder, which appears only when it is complete."""
     final = folder / code_digest(package)
     if final.exists():
         return final

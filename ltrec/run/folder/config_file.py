@@ -1,4 +1,4 @@
-"""The config of a run, in its folder: the resolved settings, sealed, with the folder where its relative paths begin."""
+"""config.yaml of a run folder: the resolved settings with a digest, and the folder to which relative paths refer."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ PATHS_BEGIN = "# relative paths begin at "
 
 
 def folder_of(config: RunConfig) -> RunFolder:
-    """Where the run lives."""
+    """The folder of a run."""
     return RunFolder(Path(config.out) / config.name)
 
 
 def read_config(run: RunFolder) -> RunConfig:
-    """The config the run was made with.
+    """The config of a run.
 
     Raises:
-        UserError: when the folder is no run folder.
+        UserError: the folder is not a run folder.
     """
     if not run.is_run():
-        raise UserError(f"{run.path} is no run folder: it has no config.yaml")
+        raise UserError(f"{run.path} is not a run folder: it has no config.yaml")
     return load([run.config], [])
 
 
 def write_config(run: RunFolder, config: RunConfig) -> None:
-    """Write the resolved config. Its relative paths begin in this process's working folder, which the file says."""
+    """Write the resolved config, with the working folder, to which its relative paths refer."""
     text = f"{PATHS_BEGIN}{json.dumps(str(Path.cwd()))}\n{dump(config)}"
-    private = holds_secret(text, secrets_of(os.environ))  # it can be run again, so it holds what it was given
+    private = holds_secret(text, secrets_of(os.environ))  # it must be possible to run it again, so secrets are not masked
     atomic_write_text(run.config, sealed_text(text), mode=0o600 if private else None)
 
 
-def paths_begin(run: RunFolder) -> Path:
-    """The folder where the run's relative paths begin; the working folder when the run does not say."""
-    return begins_where(run) or Path.cwd()
+def base_folder(run: RunFolder) -> Path:
+    """The folder to which the run's relative paths refer; the working folder if config.yaml does not say."""
+    return recorded_base(run) or Path.cwd()
 
 
-def begins_where(run: RunFolder) -> Path | None:
-    """The same; None for a config.yaml that does not say, for it was written by hand."""
+def recorded_base(run: RunFolder) -> Path | None:
+    """The same; None for a config.yaml that does not say, such as one written by hand."""
     try:
         lines = run.config.read_text(encoding="utf-8").splitlines()
         said = next((line for line in lines if line.startswith(PATHS_BEGIN)), None)

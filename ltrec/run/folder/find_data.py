@@ -1,7 +1,7 @@
-"""The data set of a run, wherever both lie by now.
+"""Find the data set of a run, also after either has moved.
 
-A run's relative paths begin where it was started, which its config.yaml says in a comment. Data are looked for there first, then
-from the working folder; `--data DIR` names them. Wherever they are found, the manifest's digest proves that they are the run's.
+Relative paths refer to the folder where the run was started, which is in a comment of its config.yaml. Data are searched there
+first, then relative to the working folder; `--data DIR` overrides both. The manifest's digest proves that they are the right data.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.manifest import MANIFEST, Manifest
-from ltrec.run.folder.config_file import paths_begin
+from ltrec.run.folder.config_file import base_folder
 from ltrec.run.folder.provenance_file import data_digest
 
 
 def named_data(run: RunFolder, data: Path) -> Path:
-    """The folder that `--data` names.
+    """The folder of `--data`.
 
     Raises:
-        UserError: it holds no data set, or not the run's.
+        UserError: it holds no data set, or another one than that of the run.
     """
     digest, theirs = Manifest.load(data).digest, data_digest(run)
     if theirs not in (None, digest):
@@ -31,15 +31,15 @@ def named_data(run: RunFolder, data: Path) -> Path:
 
 
 def find_data(run: RunFolder, config: RunConfig) -> Path:
-    """The folder of the run's data set; `data.path` as it is written when that will do.
+    """The folder of the run's data set; `data.path` unchanged if it is valid from the working folder.
 
     Raises:
-        UserError: it is nowhere, or another data set lies in its place.
+        UserError: it is not found, or another data set is in its place.
     """
     written, theirs = Path(config.data.path), data_digest(run)
     if not config.data.path:
         return written
-    places = list(dict.fromkeys([paths_begin(run) / written, written.absolute()]))
+    places = list(dict.fromkeys([base_folder(run) / written, written.absolute()]))
     found = {place: Manifest.load(place).digest for place in places if (place / MANIFEST).exists()}
     for place, digest in found.items():
         if theirs in (None, digest):

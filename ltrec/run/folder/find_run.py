@@ -1,4 +1,4 @@
-"""The run that a config means: its folder, and the checkpoint to resume from. Nothing is written; every rank decides alike."""
+"""The run of a config: its folder, and the checkpoint to resume from. Nothing is written; the result is the same on every rank."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ltrec.run.folder.reuse_checks import refuse_other_run
 
 
 def find_run(config: RunConfig) -> tuple[RunFolder, Path | None]:
-    """The run's folder, with the checkpoint to resume from, if any.
+    """The run's folder and the checkpoint to resume from, if any.
 
     Raises:
-        UserError: the folder is not provably this run's, the checkpoint asked for is missing, or something would be destroyed.
+        UserError: the folder may belong to another run, the requested checkpoint is missing, or something would be overwritten.
     """
     run = folder_of(config)
     refuse_other_run(run, config)
@@ -28,23 +28,23 @@ def find_run(config: RunConfig) -> tuple[RunFolder, Path | None]:
         return run, last if can_go_on(last) else None
     if config.resume == "never":
         if run.metrics.exists() or run.existing_checkpoints():
-            raise UserError(f"{run.path} holds a run already: choose another name=..., or resume=auto to go on with it")
+            raise UserError(f"{run.path} holds a run already: choose another name=..., or resume=auto to continue it")
         return run, None
     return run, _named_checkpoint(config, run, last)
 
 
 def _named_checkpoint(config: RunConfig, run: RunFolder, last: Path) -> Path:
-    """The checkpoint that `resume` names: where a new run begins, or to what moment of its own a run goes back."""
-    asked = Path(config.resume)
-    if not asked.exists():
+    """The checkpoint of `resume=PATH`: one of another run to start from, or an earlier one of this run to go back to."""
+    requested = Path(config.resume)
+    if not requested.exists():
         raise UserError(f"resume={config.resume}: no such checkpoint; use auto, never or a path such as {last}")
-    if not can_go_on(last) or is_inside(asked, run):
-        return asked
-    if began_from(run) == str(asked.absolute()):  # it began there, has come further since, and is told the same again
+    if not can_go_on(last) or is_inside(requested, run):
+        return requested
+    if resumed_from(run) == str(requested.absolute()):  # the command is repeated: the run started there and has come further
         return last
     raise UserError(
-        f"resume={config.resume} lies in another folder, and {run.path} has checkpoints of its own; resume=auto goes on from them, "
-        "and another name=... begins a run from yours"
+        f"resume={config.resume} lies in another folder, and {run.path} has checkpoints of its own; resume=auto resumes from them, "
+        "another name=... starts a new run from yours"
     )
 
 
@@ -53,8 +53,8 @@ def is_inside(checkpoint: Path, run: RunFolder) -> bool:
     return checkpoint.resolve().is_relative_to(run.path.resolve())
 
 
-def began_from(run: RunFolder) -> str | None:
-    """The checkpoint of another run that this one began from, as its provenance says."""
+def resumed_from(run: RunFolder) -> str | None:
+    """The checkpoint of another run that this one started from, by its provenance."""
     try:
         found = read_provenance(run).get("resumed_from")
     except UserError:
@@ -63,14 +63,14 @@ def began_from(run: RunFolder) -> str | None:
 
 
 def _refuse_loss(run: RunFolder) -> None:
-    """Refuse to begin again where a best checkpoint is all that is left of hours of training.
+    """Refuse to start over where a best checkpoint is all that is left of hours of training.
 
-    A run that was killed at its first validation has one as well, for it is saved just before the first last.ckpt.
+    A run killed at its first validation is no such case: its best checkpoint is saved just before the first last.ckpt.
     """
     if (kept := run.existing_checkpoints()) and _validations(run.metrics) != 1:
         raise UserError(
-            f"{run.checkpoints} has {kept[0].name} but no last.ckpt to go on from, and beginning again would remove it; restore "
-            f"last.ckpt, say resume={kept[0]}, or choose another name=..."
+            f"{run.checkpoints} has {kept[0].name} but no last.ckpt to resume from, and starting over would remove it; restore "
+            f"last.ckpt, use resume={kept[0]}, or choose another name=..."
         )
 
 

@@ -1,7 +1,7 @@
-"""A run's own config.yaml, given to `ltrec train` or `ltrec launch`, means that run and its data, whatever the working folder.
+"""A run's own config.yaml as a config of `ltrec train` or `ltrec launch` refers to that run and its data, from any working folder.
 
-`ltrec train /elsewhere/runs/mine/config.yaml` goes on with that folder and its data, and begins no second run in ./runs/mine. With
-seeds or a sweep the new runs lie beside it; with `name=...` or `out=...` a new one begins here. All are on the same data.
+`ltrec train /elsewhere/runs/mine/config.yaml` continues that run and starts none in ./runs/mine. With seeds or a sweep
+the new runs are created beside it; with `name=...` or `out=...` a new one is created here. All use the same data.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from pathlib import Path
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.run.folder.config_file import begins_where, paths_begin
+from ltrec.run.folder.config_file import base_folder, recorded_base
 from ltrec.run.folder.find_data import find_data
 
 
 def in_place(config: RunConfig, files: Sequence[str], words: Sequence[str], *, data_must_be_here: bool = True) -> RunConfig:
-    """The config, with the folder and the data of the run whose config.yaml is the last of the files, if it is one.
+    """The config, with the folder and the data of the run if the last file is the config.yaml of one.
 
     Args:
         config: as loaded.
         files: config files.
-        words: `key=value` words, which come before the run's own folder and data.
-        data_must_be_here: refuse data that cannot be found; else they are where the run says, which another machine may know.
+        words: `key=value` words, which override the run's own folder and data.
+        data_must_be_here: refuse data that cannot be found; else keep their path, which may be valid on another machine.
 
     Raises:
-        UserError: the data are missing or others.
+        UserError: the data are missing, or another data set is in their place.
     """
     file = Path(files[-1]).absolute() if files else Path("nothing")
     run, given = RunFolder(file.parent), {word.partition("=")[0] for word in words}
-    if file != run.config or begins_where(run) is None:
+    if file != run.config or recorded_base(run) is None:
         return config
     if file.parent.name == config.name and not given & {"out", "name"}:
         here = Path(config.out, config.name)
@@ -40,6 +40,6 @@ def in_place(config: RunConfig, files: Sequence[str], words: Sequence[str], *, d
     written = config.data.path
     if "data.path" in given or not written or written != load([file], []).data.path:
         return config
-    at = paths_begin(run) / written
+    at = base_folder(run) / written
     path = str(find_data(run, config)) if data_must_be_here or at.exists() or os.path.exists(written) else str(at)
     return replace(config, data=replace(config.data, path=path))

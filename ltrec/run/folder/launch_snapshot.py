@@ -1,8 +1,8 @@
-"""Config and code of a run that starts later, saved in its folder: it trains what was submitted, not what was edited since.
+"""Config and code of a run that starts later, saved in its folder: it is not affected by later edits.
 
 runs/<name>/config.yaml        the resolved config
-runs/<name>/code/<digest>/     the package, when it lies in a checkout
-runs/<name>/launch/            how it was started, and what it said
+runs/<name>/code/<digest>/     the package, if it is in a checkout
+runs/<name>/launch/            how it was started, and its output
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ltrec.run.folder.config_file import folder_of, write_config
 from ltrec.run.folder.find_run import find_run
 
 
-def keep(runs: Sequence[RunConfig]) -> str:
-    """Write config and code into the folder of every run; returns the code's folder inside each, empty for an installed package.
+def save_snapshots(runs: Sequence[RunConfig]) -> str:
+    """Write config and code to the folder of every run; returns the folder of the code inside each, empty for an installed package.
 
     Raises:
-        UserError: a folder holds another run; before anything is written.
+        UserError: a folder holds another run; nothing is written then.
     """
     for config in runs:
         find_run(config)

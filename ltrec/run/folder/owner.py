@@ -1,4 +1,4 @@
-"""Identity of the process that trains in a run folder, and whether it can still be alive."""
+"""The process that trains in a run folder, and whether it may still be alive."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process, known well enough that its number cannot be mistaken for a later process's.
+    """A process, identified well enough that a later process with the same id cannot be mistaken for it.
 
     Attributes:
         host: the machine's name.
-        boot: changes whenever the machine starts. Empty where it is unknown.
-        space: in which process ids are counted: a container has its own. Empty where it is unknown.
+        boot: id of the machine's boot; empty if unknown.
+        space: PID namespace, since a container has its own; empty if unknown.
         pid: process id.
-        started: when the process started, in the kernel's clock ticks since boot; 0 where it is unknown.
-        since: when it came into the folder, UTC.
-        job: Slurm's number of the job; empty outside one.
-        attempt: how often that job was requeued before, and how often torchrun had started its processes again.
+        started: start of the process in clock ticks since boot; 0 if unknown.
+        since: when it locked the folder, UTC.
+        job: Slurm job id; empty outside of a job.
+        attempt: how often the job has been requeued, and how often torchrun has restarted its processes.
     """
 
     host: str
@@ -50,33 +50,33 @@ class Owner:
         Raises:
             TypeError, ValueError, KeyError: it is something else.
         """
-        told = {f.name: str(values[f.name]) for f in fields(Owner) if f.name not in ("pid", "started", "attempt")}
+        texts = {f.name: str(values[f.name]) for f in fields(Owner) if f.name not in ("pid", "started", "attempt")}
         requeued, restarted = values["attempt"]
-        return Owner(**told, pid=int(values["pid"]), started=int(values["started"]), attempt=(int(requeued), int(restarted)))
+        return Owner(**texts, pid=int(values["pid"]), started=int(values["started"]), attempt=(int(requeued), int(restarted)))
 
-    def gone(self, me: Owner, *, locked: bool) -> str | None:
-        """Why this owner cannot be there any more, in a clause; None when it may.
+    def why_gone(self, me: Owner, *, locked: bool) -> str | None:
+        """Why this owner cannot be alive any more, as a clause; None when it may be.
 
         Args:
-            me: who asks.
-            locked: the folder's lock was free, which on one machine says that no living process holds it.
+            me: this process.
+            locked: whether this process got the lock of the folder; on one machine no other living process holds it then.
         """
         if self.job and self.job == me.job and self.attempt < me.attempt:
             return "an earlier attempt of this job"
         if (self.host, self.boot) == (me.host, me.boot):
-            seen = self.space == me.space  # else only the lock can tell
-            lives = is_alive(self.pid, self.started) if seen else not locked
-            return None if lives else "which has ended without letting go"
-        if self.host == me.host and self.since < booted_at():
-            return "which was there before this machine started anew"
+            visible = self.space == me.space  # otherwise only the lock tells
+            alive = is_alive(self.pid, self.started) if visible else not locked
+            return None if alive else "which ended without removing its lock"
+        if self.host == me.host and self.since < boot_time():
+            return "which started before the last boot of this machine"
         return None
 
-    def how_to_be_sure(self) -> str:
-        """A command that tells."""
+    def check_command(self) -> str:
+        """A command that shows whether the process is alive."""
         return f"squeue -j {self.job}" if self.job else f"on {self.host}: ps -p {self.pid}"
 
 
-def myself(variables: Mapping[str, str] = os.environ) -> Owner:
+def this_process(variables: Mapping[str, str] = os.environ) -> Owner:
     """This process."""
     return Owner(
         host=socket.gethostname(),
@@ -91,25 +91,25 @@ def myself(variables: Mapping[str, str] = os.environ) -> Owner:
 
 
 def is_alive(pid: int, started: int) -> bool:
-    """Whether that very process runs on this machine: not a later one of the same number, nor one that is dead and not buried."""
+    """Whether exactly this process runs on this machine: not a later one with the same id, and not a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except (PermissionError, OverflowError):
-        pass  # of another user
+        pass  # it belongs to another user
     state, since = _stat(pid)
     return state not in "ZX" and (0 in (started, since) or since == started)
 
 
 def _stat(pid: int) -> tuple[str, int]:
-    """State and start of a process (Linux, proc(5)); a state of our own and 0 where nobody says."""
+    """State and start time of a process (Linux, proc(5)); ("?", 0) if unknown."""
     after_name = _line(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return (after_name[0], int(after_name[19])) if len(after_name) > 19 else ("?", 0)
 
 
-def booted_at() -> str:
-    """When this machine started, UTC; empty where nobody says."""
+def boot_time() -> str:
+    """When this machine was booted, UTC; empty if unknown."""
     for line in _lines("/proc/stat"):
         if line.startswith("btime "):
             return _utc(datetime.fromtimestamp(int(line.split()[1]), UTC))

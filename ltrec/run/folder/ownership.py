@@ -1,10 +1,10 @@
-"""Only one process at a time writes into a run folder: its owner.
+"""Exclusive ownership of a run folder by one process.
 
-runs/<name>/.lock         locked with flock: the kernel lets go of it when the process dies, however it dies
-runs/<name>/owner.json    who that is: host, process, start, Slurm job; for disks whose locks hold on one machine, or not at all
+runs/<name>/.lock         locked with flock, which the kernel releases when the process dies
+runs/<name>/owner.json    host, process, start, Slurm job; for file systems whose locks hold on one machine, or not at all
 
-Both must be free. An owner file left behind by a dead process of this machine, or by an earlier attempt of the same Slurm job, is
-taken over with a note. One of another machine is respected: nobody can tell from here whether its process is alive.
+Both must be free. An owner file of a dead process of this machine, or of an earlier attempt of the same Slurm job, is taken over
+with a note. One of another machine is respected, since it cannot be checked from here whether its process is alive.
 """
 
 from __future__ import annotations
@@ -21,45 +21,45 @@ from pathlib import Path
 
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.run.folder.owner import Owner, myself
+from ltrec.run.folder.owner import Owner, this_process
 
 _NO_LOCKS_HERE = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
-"""What a file system answers that knows no flock."""
+"""Errors of file systems without flock."""
 
 _WRITING_SECONDS = 1.0
-"""An owner file is created and then written; one that is empty for longer was never finished."""
+"""An owner file is created first and written then; if it stays empty for longer, its writer has died."""
 
 
 @contextmanager
-def owning(run: RunFolder, say: Callable[[str], None]) -> Iterator[None]:
-    """Own a run folder, which is made when it is missing, for as long as the context lasts.
+def own_folder(run: RunFolder, say: Callable[[str], None]) -> Iterator[None]:
+    """Own a run folder, which is created if missing, while the context lasts.
 
     Args:
         run: the run folder.
         say: called with a line when an owner file is taken over.
 
     Raises:
-        UserError: another process owns it, or may own it; names process and host, and the way out.
+        UserError: another process owns it, or may own it; names process and host, and what to do.
     """
-    made = _missing(run)
+    created = _missing_folders(run)
     descriptor, locked = _lock(run)
     try:
         me = _claim(run, locked, say)
         try:
             yield
         finally:
-            _leave(run, me, made)
+            _release(run, me, created)
     finally:
         os.close(descriptor)
 
 
-def _missing(run: RunFolder) -> list[Path]:
-    """The folder and those above it that are not there yet, innermost first."""
+def _missing_folders(run: RunFolder) -> list[Path]:
+    """The folder and its parents that do not exist yet, innermost first."""
     return list(itertools.takewhile(lambda path: not path.exists(), (run.path, *run.path.parents)))
 
 
 def _lock(run: RunFolder) -> tuple[int, bool]:
-    """The lock file, open and locked; or open only, where the disk knows no such locks."""
+    """(descriptor of the lock file, whether it is locked); not locked where the file system has no locks."""
     while True:
         descriptor = _open(run)
         try:
@@ -69,7 +69,7 @@ def _lock(run: RunFolder) -> tuple[int, bool]:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # its owner left, and took the file away, between our opening and our locking it
+        os.close(descriptor)  # its owner removed the file between our open and our lock
 
 
 def _open(run: RunFolder) -> int:
@@ -78,9 +78,9 @@ def _open(run: RunFolder) -> int:
             run.path.mkdir(parents=True, exist_ok=True)
             return os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
         except (FileExistsError, NotADirectoryError):
-            raise UserError(f"{run.path} cannot be made: a file stands in its place, or in that of a folder above it") from None
+            raise UserError(f"{run.path} cannot be created: it or a folder above it is a file") from None
         except FileNotFoundError:
-            continue  # its owner left, and took the empty folder away
+            continue  # its owner removed the empty folder
 
 
 def _flock(descriptor: int, run: RunFolder) -> bool:
@@ -97,16 +97,16 @@ def _flock(descriptor: int, run: RunFolder) -> bool:
 
 
 def _claim(run: RunFolder, locked: bool, say: Callable[[str], None]) -> Owner:
-    """Write the owner file, which only one process can create; take over one that nobody stands behind any more."""
-    me, path = myself(), run.owner
+    """Write the owner file, which only one process can create; take over one whose process is dead."""
+    me, path = this_process(), run.owner
     while not _create(path, me):
         before = _read(run)
         if before is None:
             _refuse_empty(run, locked)
-        elif (reason := before.gone(me, locked=locked)) is None:
+        elif (reason := before.why_gone(me, locked=locked)) is None:
             raise UserError(
                 f"{run.path} is being trained by {before}; wait until it has ended, or choose another name=...; if you are sure "
-                f"that it runs no more ({before.how_to_be_sure()}), remove {path} and repeat the command"
+                f"that it runs no more ({before.check_command()}), remove {path} and repeat the command"
             )
         else:
             say(f"{run.path}: taking over from {before}, {reason}")
@@ -115,13 +115,13 @@ def _claim(run: RunFolder, locked: bool, say: Callable[[str], None]) -> Owner:
 
 
 def _refuse_empty(run: RunFolder, locked: bool) -> None:
-    """Its writer died between creating and writing it, which only the lock can tell from a writer on another machine."""
+    """Refuse an empty owner file without a lock: its writer may be alive on another machine."""
     if not locked and (path := run.owner).exists():
         raise UserError(f"{path} is empty: someone may train there; if nobody does, remove it and repeat the command")
 
 
 def _create(path: Path, me: Owner) -> bool:
-    """Whether the file was made, by us; atomic also on network disks."""
+    """Whether this process created the file; atomic also on network file systems."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except FileExistsError:
@@ -134,7 +134,7 @@ def _create(path: Path, me: Owner) -> bool:
 
 
 def _read(run: RunFolder) -> Owner | None:
-    """The owner on file; None when there is none, or its writing was never finished.
+    """The owner on file; None when there is none, or it was never written completely.
 
     Raises:
         UserError: the file is not what `ltrec train` writes.
@@ -154,13 +154,13 @@ def _read(run: RunFolder) -> Owner | None:
         ) from None
 
 
-def _leave(run: RunFolder, me: Owner, made: list[Path]) -> None:
-    """Remove what says that we are here: not another's owner file, where somebody removed ours. Of the folders that were made, the
-    empty ones go again: a run that was refused leaves nothing."""
+def _release(run: RunFolder, me: Owner, created: list[Path]) -> None:
+    """Remove the lock and our own owner file (not one that replaced it), and created folders that are empty: a refused run leaves
+    nothing behind."""
     with suppress(UserError):
         if _read(run) == me:
             run.owner.unlink(missing_ok=True)
     run.lock.unlink(missing_ok=True)
     with suppress(OSError):
-        for path in made:
+        for path in created:
             path.rmdir()

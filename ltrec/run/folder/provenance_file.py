@@ -1,4 +1,4 @@
-"""Where a run came from, as its folder says: data, code, machine, other runs. Its identity is kept when it is resumed."""
+"""provenance.json of a run folder: data, code, machine, other runs. The run's identity is kept when it is resumed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ltrec.core.storage.seal import opened, sealed
 
 
 def read_provenance(run: RunFolder) -> dict[str, Any]:
-    """Where the run came from.
+    """The provenance of a run.
 
     Raises:
-        UserError: provenance.json is missing or damaged; says how.
+        UserError: provenance.json is missing or damaged.
     """
     try:
         found = opened(run.provenance.read_text(encoding="utf-8"))
@@ -31,12 +31,12 @@ def read_provenance(run: RunFolder) -> dict[str, Any]:
 
 
 def write_provenance(run: RunFolder, provenance: Mapping[str, Any]) -> None:
-    """Write it, with a digest of itself."""
+    """Write provenance.json, with a digest of its contents."""
     atomic_write_text(run.provenance, json.dumps(sealed(dict(provenance)), indent=2) + "\n")
 
 
 def run_id(run: RunFolder) -> str:
-    """Identity of the run, drawn when it was started and kept when it is resumed.
+    """Random identity of the run, which is kept when it is resumed.
 
     Raises:
         UserError: provenance.json is missing or damaged.
@@ -45,7 +45,7 @@ def run_id(run: RunFolder) -> str:
 
 
 def data_digest(run: RunFolder) -> str | None:
-    """Digest of the manifest of the data set it was trained on; None where provenance does not say."""
+    """Digest of the manifest of the training data; None if unknown."""
     try:
         digest = read_provenance(run)["data"]["digest"]
     except (UserError, KeyError, TypeError):
@@ -54,9 +54,9 @@ def data_digest(run: RunFolder) -> str | None:
 
 
 def set_damaged_provenance_aside(run: RunFolder, say: Callable[[str], None]) -> None:
-    """Make way for a new file where a run that is resumed has one that cannot be read; a good one is left alone.
+    """Rename a damaged provenance.json of a resumed run, so that a new one is written; an intact one is kept.
 
-    The new one keeps the run's identity, which its checkpoint remembers.
+    The new one has the same identity, which is stored in the checkpoint.
 
     Args:
         run: its folder.
@@ -68,4 +68,4 @@ def set_damaged_provenance_aside(run: RunFolder, say: Callable[[str], None]) -> 
         read_provenance(run)
     except UserError as error:
         os.replace(run.provenance, run.damaged_provenance)
-        say(f"{error}; it is kept as {run.damaged_provenance.name}, and written anew as of now")
+        say(f"{error}; it is kept as {run.damaged_provenance.name}, and a new one is written")

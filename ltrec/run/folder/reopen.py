@@ -1,4 +1,4 @@
-"""A finished run, opened to be evaluated: from any working folder, on another machine, after its data have moved."""
+"""Open a run to evaluate it: from any working folder, on another machine, after its data have moved."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ltrec.run.folder.config_file import read_config
 from ltrec.run.folder.find_data import find_data, named_data
 
 _MAY_DIFFER = ("evaluation.", "trainer.accelerator", "imports=")
-"""Settings that a finished run can be judged with anew."""
+"""Settings that can be changed to evaluate a run again."""
 
 
 def split_runs(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Command-line arguments as (run folders, `key=value` words), each in its order; `a=b` is a folder when it exists.
+    """Split command-line arguments into run folders and `key=value` words; `a=b` is a folder if it exists.
 
     Raises:
-        UserError: there is no folder.
+        UserError: no folder is given.
     """
     words = [argument for argument in arguments if "=" in argument and not Path(argument).exists()]
     if len(words) == len(arguments):
@@ -30,24 +30,24 @@ def split_runs(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
 
 
 def reopen(run: RunFolder, words: Sequence[str] = (), data: Path | None = None) -> RunConfig:
-    """The config of a run, with its data found, as evaluation should use it.
+    """The config of a run for evaluation, with its data located.
 
     Args:
-        run: its folder, wherever it lies now.
-        words: settings of evaluation in place of the run's own.
-        data: where the data set lies; None = where the run says.
+        run: its folder, wherever it is now.
+        words: evaluation settings that override the run's own.
+        data: folder of the data set; None = that of the run's config.
 
     Raises:
-        UserError: the folder holds no run, a word is no setting of evaluation, or the data are missing or others.
+        UserError: the folder holds no run, a word is not an evaluation setting, or the data are missing or others.
     """
     refuse_settings(words)
-    read_config(run)  # which has better words for a folder that is none
+    read_config(run)  # its message for other folders is better
     config = load([run.config], words)
     return replace(config, data=replace(config.data, path=str(find_data(run, config) if data is None else named_data(run, data))))
 
 
 def refuse_settings(words: Sequence[str]) -> None:
-    """Refuse words that would change what a run is.
+    """Refuse words that would change how a run was trained.
 
     Raises:
         UserError: naming the word.

@@ -1,9 +1,9 @@
-"""May this run use this folder? It is written into only when it is new, or provably holds this very run.
+"""Whether a run may use a folder: only if it is new, or certainly belongs to this run.
 
-nothing there, an empty folder                          new
-what a job script and an owner leave, no config.yaml    new
-config.yaml with this run's settings                    this run, to go on with or to begin again
-anything else                                           refused: links, files, other runs, damaged configs, other people's files
+missing, or an empty folder                             new
+files of a job script and an owner, no config.yaml      new
+config.yaml with this run's settings                    this run, to resume or to start over
+anything else                                           refused: links, files, other runs, damaged configs, unknown files
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _OTHER_PLACE = "choose another name=... or out=..."
 
 
 def refuse_other_run(run: RunFolder, config: RunConfig) -> None:
-    """Refuse a folder that is not provably this run's. Nothing is written.
+    """Refuse a folder that may not belong to this run. Nothing is written.
 
     Raises:
-        UserError: it is something else, or holds something else; says what.
+        UserError: naming what the folder is or holds.
     """
     _refuse_links(run)
     if not os.path.lexists(run.path):
@@ -43,10 +43,10 @@ def refuse_other_run(run: RunFolder, config: RunConfig) -> None:
 
 
 def refuse_unless_disposable(run: RunFolder) -> None:
-    """Refuse a folder in which a smoke test may not begin again: one that was not left by a smoke test, and is not empty.
+    """Refuse a folder in which a smoke test must not start: one that is not empty and was not left by a smoke test.
 
     Raises:
-        UserError: saying what it holds.
+        UserError: naming what it holds.
     """
     _refuse_links(run)
     if not os.path.lexists(run.path) or run.disposable.exists():
@@ -58,8 +58,8 @@ def refuse_unless_disposable(run: RunFolder) -> None:
     _refuse_contents(run)
 
 
-def refuse_other_data_there(run: RunFolder, manifest_digest: str) -> None:
-    """Refuse to begin again on other data than an earlier attempt in the folder, of which no checkpoint is left to say the same.
+def refuse_other_data_in(run: RunFolder, manifest_digest: str) -> None:
+    """Refuse to start over on other data than an earlier attempt in the folder that left no checkpoint.
 
     Raises:
         UserError: the digests differ.
@@ -73,14 +73,14 @@ def refuse_other_data_there(run: RunFolder, manifest_digest: str) -> None:
 
 
 def _refuse_links(run: RunFolder) -> None:
-    """Refuse links: following one would write into a place known by another name."""
+    """Refuse links: the run would be written to a folder of another name."""
     for path in (run.path, run.config, run.provenance, run.metrics, run.checkpoints):
         if path.is_symlink():
             raise UserError(f"{path} is a link to {os.readlink(path)}; name the folder itself, or {_OTHER_PLACE}")
 
 
 def _refuse_contents(run: RunFolder) -> None:
-    """Refuse what no run that has not begun leaves; a killed one may leave empty folders and temporary files."""
+    """Refuse files that a run without config.yaml cannot have left; a killed one may leave empty folders and temporary files."""
     if unexpected := run.unexpected_files():
         raise UserError(
             f"{run.path} holds {unexpected[0].name} and no config.yaml that says whose it is: it is not this run's folder; "

@@ -1,1 +1,1 @@
-"""A copy of the data on a node: `--stage` of `ltrec launch slurm`."""
+"""Copying the data to a disk of the node: `--stage` of `ltrec launch slurm`."""

@@ -1,7 +1,7 @@
-"""A copy of a prepared data set on the disk of a node: made once per node before training, and read in place of `data.path`.
+"""Copy a prepared data set to a disk of the node, once per node before training; it is read instead of `data.path`.
 
-Every file is checked against the manifest as it is copied. The manifest comes last, so a copy is whole or none; its digest says
-that it is the same data. `python -m ltrec.cli.node_copy CONFIG.yaml` makes it.
+Every file is checked against the manifest while it is copied. The manifest is copied last, so an incomplete copy has none; its
+digest identifies the data. `python -m ltrec.cli.node_copy CONFIG.yaml` makes the copy.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _BLOCK = 1 << 22
 
 
 def copy_of(folder: Path, manifest: Manifest) -> Path:
-    """The folder to read a data set from: its copy on this node where the job has one, else itself.
+    """The folder to read a data set from: its copy on this node if the job has one, else the original.
 
     Raises:
-        UserError: the copy is missing, damaged, or one of other data.
+        UserError: the copy is missing, damaged, or of other data.
     """
     place = place_of(os.environ)
     if place is None:
@@ -36,12 +36,12 @@ def copy_of(folder: Path, manifest: Manifest) -> Path:
 
 
 def make_copy(folder: Path, place: Path) -> tuple[Path, int]:
-    """Copy a data set into the job's place; returns the copy and the bytes that had to be written.
+    """Copy a data set into the job's folder; returns the copy and the number of bytes written.
 
-    What an earlier attempt of the job left there whole is kept.
+    Intact files of an earlier attempt of the job are kept.
 
     Raises:
-        UserError: a file is missing or not the manifest's, the disk has no room, or the place is somebody else's.
+        UserError: a file is missing or damaged, the disk is full, or the folder belongs to another user.
     """
     manifest = Manifest.load(folder)
     copy = place / manifest.digest[:16]
@@ -59,7 +59,7 @@ def make_copy(folder: Path, place: Path) -> tuple[Path, int]:
 
 
 def _parts(manifest: Manifest) -> Iterator[tuple[str, int, str]]:
-    """(path, bytes, sha256) of all that training and evaluation read."""
+    """(path, bytes, sha256) of every file that training and evaluation read."""
     yield manifest.vocab.path, manifest.vocab.bytes, manifest.vocab.sha256
     yield from ((shard.path, shard.bytes, shard.sha256) for shard in manifest.shards)
     if reach := manifest.summary.get("reach"):
@@ -71,7 +71,7 @@ def _is_whole(path: Path, size: int, digest: str) -> bool:
 
 
 def _copy(source: Path, target: Path, size: int, digest: str) -> None:
-    """Copy and hash in one reading; the target appears only when it is what the manifest says."""
+    """Copy and hash in one pass; the target appears only if it matches the manifest."""
     found, written = hashlib.sha256(), 0
     with atomic_path(target) as temporary:
         try:
@@ -86,9 +86,9 @@ def _copy(source: Path, target: Path, size: int, digest: str) -> None:
 
 
 def _make_private(place: Path) -> None:
-    """Make the job's folder, for us alone; whoever may write beside it must not have made it before."""
+    """Create the job's folder with access for this user only, and refuse one that another user has created."""
     if not place.parent.is_dir():
         raise UserError(f"--stage: {os.uname().nodename} has no folder {place.parent}")
     place.mkdir(mode=0o700, exist_ok=True)
     if place.is_symlink() or place.stat().st_uid != os.geteuid():
-        raise UserError(f"--stage: {place} is there already, and not ours")
+        raise UserError(f"--stage: {place} exists already and belongs to another user")

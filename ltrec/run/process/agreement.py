@@ -1,6 +1,6 @@
-"""What every rank of a run must hold alike before the first step, by name, causes before effects.
+"""Facts that must be equal on all ranks before the first step, by name, causes before effects.
 
-A rank with other data, another seed or an older checkpoint trains to the end and nothing fails; only the result is nobody's.
+A rank with other data, another seed or an older checkpoint would train to the end without an error, and the result would be wrong.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ltrec.tracking.code import code_digest
 from ltrec.training.checkpoints.io import whole_file
 from ltrec.version import __version__
 
-_ITS_OWN = ("data.path", "init_from", "trainer.threads", "trainer.progress")
-"""Settings that a rank may have of its own. What lies at the two paths is compared."""
+_MAY_DIFFER = ("data.path", "init_from", "trainer.threads", "trainer.progress")
+"""Settings that may differ between ranks. The contents of the two paths are compared instead."""
 
 _LIBRARIES = ("torch", "pytorch-lightning", "deepspeed", "torchjd", "numpy", "pyarrow")
-"""Those that compute, or read the data."""
+"""Libraries that compute or read data."""
 
 
-def code() -> dict[str, str]:
-    """The program, the libraries and the extensions."""
+def code_facts() -> dict[str, str]:
+    """Versions and digests of the program, its libraries and the extensions."""
     return {
         "the code": f"ltrec {__version__} with digest {code_digest()}",
         "Python": platform.python_version(),
@@ -38,15 +38,15 @@ def code() -> dict[str, str]:
     }
 
 
-def settings(config: RunConfig) -> dict[str, str]:
-    """Every setting under its own key: whoever sees a digest differ does not know what to change."""
-    values = {key: str(value) for key, value in flat(asdict(config)).items() if not key.startswith(_ITS_OWN)}
-    name = values.pop("name")  # which may follow from the others
+def setting_facts(config: RunConfig) -> dict[str, str]:
+    """Every setting by its key: a digest would not tell what to change."""
+    values = {key: str(value) for key, value in flat(asdict(config)).items() if not key.startswith(_MAY_DIFFER)}
+    name = values.pop("name")  # it may be derived from the others
     return {**values, "name": name}
 
 
-def data_and_start(manifest: Manifest, resume: Path | None, step: int, started: Mapping[str, Any] | None) -> dict[str, str]:
-    """The data set and where training begins.
+def data_facts(manifest: Manifest, resume: Path | None, step: int, initialised_from: Mapping[str, Any] | None) -> dict[str, str]:
+    """The data set, and where training starts.
 
     Args:
         manifest: of the data set.
@@ -56,8 +56,8 @@ def data_and_start(manifest: Manifest, resume: Path | None, step: int, started: 
     """
     return {
         "the data set's digest": manifest.digest[:12],
-        "the checkpoint to go on from": str(resume),
-        "the step to go on from": str(step),
+        "the checkpoint to resume from": str(resume),
+        "the step to resume from": str(step),
         "the checkpoint's digest": "None" if resume is None else sha256_file(whole_file(resume))[:12],
-        "the digest of init_from": "None" if started is None else started["sha256"][:12],
+        "the digest of init_from": "None" if initialised_from is None else initialised_from["sha256"][:12],
     }

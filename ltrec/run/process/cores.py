@@ -1,12 +1,12 @@
-"""Which cores this process may use, and how threads wait on them: settled in the environment before torch is imported.
+"""How many threads torch may use, and how they wait: environment variables, set before torch is imported.
 
-OpenMP's threads wait for each other by spinning, for milliseconds: fine on cores of their own, ruinous beside another busy process,
-which is what they then wait for. Ours spin for some tens of microseconds, about as long as from one operation of a small model to
-the next, and then sleep (`benchmarks/threads.py`; figures in benchmarks/LOG.md).
+OpenMP threads wait for each other by spinning for milliseconds. That is fine on cores of their own and ruinous beside another busy
+process. Here they spin for some tens of microseconds, about the time between two operations of a small model, and then sleep
+(`benchmarks/threads.py`; figures in benchmarks/LOG.md).
 
-How many there are is torch's own choice, one for each core it may run on, unless that is too many: it knows nothing of a
-container's CPU quota, of Slurm's --cpus-per-task where that does not bind, or of other processes of the same run on this machine. A
-variable that the user has set is left as it is; torchrun sets OMP_NUM_THREADS=1 for several processes when nobody has.
+torch starts one thread per core unless that is too many: it does not know of a container's CPU quota, of Slurm's --cpus-per-task
+without binding, or of other processes of the same run on this machine. Variables that the user has set are left alone; torchrun
+sets OMP_NUM_THREADS=1 for several processes unless it is set.
 """
 
 from __future__ import annotations
@@ -16,69 +16,69 @@ import re
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
-WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "3000"}
-"""torch's wheels bring libgomp, for which the second decides, whatever the first says; other runtimes know only the first."""
+WAIT_SETTINGS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "3000"}
+"""libgomp, in the wheels of torch, reads the second; other OpenMP runtimes read the first."""
 
-_SAYS_HOW_TO_WAIT = (*WAITING, "KMP_BLOCKTIME")
-_SAYS_HOW_MANY = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_WAIT_VARIABLES = (*WAIT_SETTINGS, "KMP_BLOCKTIME")
+_COUNT_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 MEMBERSHIP = Path("/proc/self/cgroup")
 _CGROUPS, _TOPOLOGY = Path("/sys/fs/cgroup"), Path("/sys/devices/system/cpu")
 
 
-def settle(variables: MutableMapping[str, str], *, processes: int = 0) -> None:
-    """Say how threads wait, and how many there are where torch would start too many.
+def set_thread_variables(variables: MutableMapping[str, str], *, processes: int = 0) -> None:
+    """Set how threads wait, and their number where torch would start too many.
 
     Args:
-        variables: the environment of what will import torch.
-        processes: how many of them this one is about to start on this machine, each with the variables; 0 = it is one itself.
+        variables: environment of a process that will import torch.
+        processes: number of such processes that will be started on this machine; 0 = it is this process itself.
     """
-    if not any(name in variables for name in _SAYS_HOW_TO_WAIT):
-        variables.update(WAITING)
-    if any(name in variables for name in _SAYS_HOW_MANY):
+    if not any(name in variables for name in _WAIT_VARIABLES):
+        variables.update(WAIT_SETTINGS)
+    if any(name in variables for name in _COUNT_VARIABLES):
         return
-    mine = own_cores()
-    share = share_of(variables, mine, quota_of(), processes=processes)
-    if share < mine or processes > 1:  # torchrun would say 1 for several
+    usable = num_cores()
+    share = threads_per_process(variables, usable, quota_of(), processes=processes)
+    if share < usable or processes > 1:  # torchrun would set 1 for several
         variables["OMP_NUM_THREADS"] = str(share)
 
 
-def share_of(variables: MutableMapping[str, str], mine: int, quota: float | None, *, processes: int = 0) -> int:
+def threads_per_process(variables: MutableMapping[str, str], usable: int, quota: float | None, *, processes: int = 0) -> int:
     """Threads for one process, at least 1.
 
     Args:
-        variables: the environment, for what torchrun and Slurm say.
+        variables: the environment, with the variables of torchrun and Slurm.
         mine: cores that this process may run on.
-        quota: cores that its container may keep busy, if that is limited.
-        processes: as in `settle`.
+        quota: cores that its container may keep busy; None without a limit.
+        processes: as in `set_thread_variables`.
     """
     task = _number(variables, "SLURM_CPUS_PER_TASK")
-    limit = min(mine, quota or mine, task or mine)
-    return max(1, int(limit / (processes or _sharers(variables, mine))))
+    limit = min(usable, quota or usable, task or usable)
+    return max(1, int(limit / (processes or _processes_on_machine(variables, usable))))
 
 
-def _sharers(variables: MutableMapping[str, str], mine: int) -> int:
+def _processes_on_machine(variables: MutableMapping[str, str], usable: int) -> int:
     """Processes of this run that share the same cores."""
     if local := _number(variables, "LOCAL_WORLD_SIZE"):
         return local
     tasks = re.match(r"\d+", variables.get("SLURM_STEP_TASKS_PER_NODE", ""))
-    if tasks is None or "SLURM_CPUS_PER_TASK" in variables or mine < (_number(variables, "SLURM_CPUS_ON_NODE") or 0):
+    if tasks is None or "SLURM_CPUS_PER_TASK" in variables or usable < (_number(variables, "SLURM_CPUS_ON_NODE") or 0):
         return 1  # alone, or Slurm gave each task its own
     return max(1, int(tasks[0]))
 
 
 def _number(variables: MutableMapping[str, str], name: str) -> int | None:
-    """A whole number above 0; None where there is none, for a wrong one is others' to refuse."""
+    """A positive integer; None where it is missing or wrong (`rendezvous_env` refuses wrong ones)."""
     text = variables.get(name, "")
     return int(text) if re.fullmatch(r"[0-9]{1,6}", text) and int(text) else None
 
 
-def own_cores(topology: Path = _TOPOLOGY) -> int:
-    """Cores that this process may run on. Two hardware threads of a core count once: they share what computes."""
+def num_cores(topology: Path = _TOPOLOGY) -> int:
+    """Number of cores that this process may run on. Hardware threads of one core count once."""
     return len(cores_of(topology))
 
 
 def cores_of(topology: Path = _TOPOLOGY) -> list[tuple[int, ...]]:
-    """The same cores, each as the numbers of its hardware threads that this process may run on."""
+    """The cores that this process may run on, each as the numbers of its hardware threads."""
     numbers = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     found: dict[tuple[str, ...], list[int]] = {}
     for number in numbers:
@@ -94,7 +94,7 @@ def _core_of(folder: Path, number: int) -> tuple[str, ...]:
 
 
 def quota_of(cgroups: Path = _CGROUPS, membership: Path = MEMBERSHIP) -> float | None:
-    """Cores that this process's cgroup, of version 2 or 1, and those around it may keep busy; None without a limit."""
+    """CPU quota, in cores, of this process's cgroup (version 2 or 1) and its parents; None without a limit."""
     return min(_quotas(cgroups, membership), default=None)
 
 
@@ -105,7 +105,7 @@ def _quotas(cgroups: Path, membership: Path) -> Iterator[float]:
 
 
 def _own_groups(cgroups: Path, membership: Path) -> Iterator[tuple[Path, Path]]:
-    """Where the hierarchies with a CPU controller are mounted, and where in them this process is."""
+    """(mount point, path of this process) of each hierarchy with a CPU controller."""
     try:
         lines = membership.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -121,7 +121,7 @@ def _own_groups(cgroups: Path, membership: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _quota(group: Path) -> Iterator[float]:
-    """The limit that a cgroup itself sets, if any."""
+    """The limit of one cgroup, if any."""
     try:
         if (group / "cpu.max").exists():
             quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
@@ -130,4 +130,4 @@ def _quota(group: Path) -> Iterator[float]:
         if quota not in ("max", "-1"):
             yield int(quota) / int(period)
     except (OSError, ValueError, ZeroDivisionError):
-        return  # no such group, or nothing that we know how to read
+        return  # no such group, or an unknown format

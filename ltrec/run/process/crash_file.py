@@ -1,6 +1,6 @@
-"""The traceback of an unforeseen failure goes to a file, so that the screen keeps to one line and a bug report loses nothing.
+"""Tracebacks of unexpected errors are written to a file; the screen shows one line.
 
-It goes to the run folder where there is one, else to the temporary folder. Secrets in it are masked.
+The file is in the run folder if there is one, else in the temporary folder. Secrets are masked.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ltrec.core.storage.run_folder import crash_file_name
 from ltrec.version import __version__
 
 _PLACE = "_ltrec_folder"
-"""Attribute of an exception on its way up: the run folder it came from. Set and read in this module alone."""
+"""Attribute of an exception: the run folder it came from. Only used in this module."""
 
 
 @contextmanager
 def traceback_in(folder: Path) -> Iterator[None]:
-    """A failure inside leaves its traceback in `folder`, if that is there by then; the innermost folder wins."""
+    """An error inside is written to `folder` if that exists by then; the innermost folder wins."""
     try:
         yield
     except Exception as error:
@@ -35,14 +35,14 @@ def traceback_in(folder: Path) -> Iterator[None]:
 
 
 def write_traceback(error: BaseException, words: Sequence[str]) -> Path:
-    """Write a failure down and return the file.
+    """Write the traceback of an error; returns the file.
 
     Args:
-        error: the failure.
+        error: the error.
         words: the command line.
 
     Raises:
-        OSError: it can be written nowhere.
+        OSError: no file can be written.
     """
     now = datetime.now(UTC)
     head = (
@@ -54,7 +54,7 @@ def write_traceback(error: BaseException, words: Sequence[str]) -> Path:
     name = crash_file_name(f"{now:%Y%m%dT%H%M%S.%f}", os.getpid())
     place = getattr(error, _PLACE, None)
     if place is not None and os.path.isdir(place):
-        with suppress(OSError):  # a full disk, say; the temporary folder may lie on another one
+        with suppress(OSError):  # such as a full disk; the temporary folder may be on another one
             return _written(place / name, text)
     return _written(Path(tempfile.gettempdir()) / f"ltrec-{name}", text)
 

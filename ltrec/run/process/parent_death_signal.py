@@ -1,9 +1,9 @@
-"""When a launcher is killed, its processes would train on, and the same command, given again, would find them in its run folder. So
-they ask the kernel (Linux, PR_SET_PDEATHSIG) for a SIGTERM at their parent's death: training saves and ends, all ranks at one step.
+"""End training when its launcher is killed; otherwise the run would go on, and the command could not be repeated. Processes ask the
+kernel (Linux, PR_SET_PDEATHSIG) for a SIGTERM when their parent dies: training saves and ends, all ranks at the same step.
 
     python -m ltrec.run.process.parent_death_signal CPUS COMMAND...
 
-becomes COMMAND on these cores (- = any), and is sent a SIGTERM when its parent dies.
+replaces itself by COMMAND on these cores (- = any), which gets a SIGTERM when its parent dies.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def request_parent_death_signal_of_torchrun() -> None:
-    """Ask for a SIGTERM at torchrun's death. Nothing happens outside torchrun, or on another system than Linux."""
+    """Request a SIGTERM at the death of torchrun. Does nothing outside of torchrun, and only works on Linux."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         request_parent_death_signal()
 
 
 def request_parent_death_signal() -> None:
-    """Ask for a SIGTERM at the parent's death; it survives an exec of this process."""
+    """Request a SIGTERM at the death of the parent; the request survives exec."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def become(cpus: str, *command: str) -> None:
-    """Turn into a command."""
+def exec_command(cpus: str, *command: str) -> None:
+    """Replace this process by a command."""
     request_parent_death_signal()
     if cpus != "-":
         os.sched_setaffinity(0, {int(number) for number in cpus.split(",")})
@@ -37,4 +37,4 @@ def become(cpus: str, *command: str) -> None:
 
 
 if __name__ == "__main__":
-    become(*sys.argv[1:])
+    exec_command(*sys.argv[1:])

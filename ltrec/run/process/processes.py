@@ -1,4 +1,4 @@
-"""Rank and world size of this process: read once from what torchrun or srun sets, and passed down as values."""
+"""Rank and world size of this process, read once from the variables of torchrun or srun and passed down as values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def detect() -> Processes:
     """Read torchrun's variables, or srun's; a single process without them.
 
     Raises:
-        UserError: the variables do not make sense, by themselves or together; srun gave the nodes unequal numbers of tasks.
+        UserError: variables are wrong or contradict each other, or srun gave the nodes unequal numbers of tasks.
     """
     translate_srun(os.environ)
     return read(os.environ)
@@ -36,10 +36,10 @@ _OF_TASK = ("PROCID", "LOCALID", "NODEID", "JOB_ID", "STEP_ID")
 
 
 def translate_srun(variables: MutableMapping[str, str]) -> None:
-    """Give a task of `srun python ...` the variables of torchrun, which torch, DeepSpeed and everything here read.
+    """Set the variables of torchrun for a task of `srun python ...`; torch, DeepSpeed and ltrec read them.
 
-    Only the numbers of the *step* count: a job that was given many tasks may still start one process in its batch script, and
-    a step of one task (`srun --pty bash`) is a place where people call torchrun. So both stay what they are.
+    Only the variables of the *step* count: the batch script of a job with many tasks is one process, and in a step of one task
+    (`srun --pty bash`) people call torchrun. Both are left alone.
 
     Raises:
         UserError: the nodes run unequal numbers of tasks.
@@ -56,26 +56,26 @@ def translate_srun(variables: MutableMapping[str, str]) -> None:
     variables.update({name: str(value) for name, value in given.items()})
     if "MASTER_ADDR" not in variables:
         variables["MASTER_ADDR"] = SLURMEnvironment.resolve_root_node_address(text(variables, "SLURM_STEP_NODELIST"))
-    variables.setdefault("MASTER_PORT", str(20000 + (job + 1009 * step) % 20000))  # apart from other jobs on the node
+    variables.setdefault("MASTER_PORT", str(20000 + (job + 1009 * step) % 20000))  # jobs on one node get different ports
 
 
 def cluster_environment() -> ClusterEnvironment:
-    """How Lightning learns of the processes: from torchrun's variables, as we do, or not at all.
+    """Lightning's environment plugin: it reads the variables of torchrun, or assumes a single process.
 
-    Left to itself it would look for Slurm first, warn of an unused `srun` on every login node, and requeue jobs on its own.
+    By default Lightning would detect Slurm first, warn of an unused `srun` on every login node, and requeue jobs by itself.
     """
     return TorchElasticEnvironment() if "RANK" in os.environ else LightningEnvironment()
 
 
 def device_of(processes: Processes, accelerator: str) -> torch.device:
-    """This process's device: one GPU each when there are GPUs, else the CPU."""
+    """The device of this process: its own GPU where there are GPUs, else the CPU."""
     use_gpu = accelerator != "cpu" and torch.cuda.is_available()
     return torch.device("cuda", processes.local_rank) if use_gpu else torch.device("cpu")
 
 
 @contextmanager
 def process_group(processes: Processes) -> Iterator[World]:
-    """A gloo group for the time of a command outside Lightning; nothing for a single process, or where training left a group."""
+    """A gloo process group while the context lasts; none for a single process, or if there is a group already."""
     if processes.world.size == 1 or dist.is_initialized():
         yield processes.world
         return

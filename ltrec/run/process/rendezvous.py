@@ -1,13 +1,12 @@
-"""The ranks of a run agree before there is a process group: a failure of one ends all with the same line, and what they hold (code,
-settings, data, checkpoint) is compared.
+"""Agreement of all ranks before there is a process group: if one fails, all end with the same line, and facts that must be equal
+(code, settings, data, checkpoint) are compared.
 
-Each rank writes what it holds into the store through which torch's processes rendezvous anyway; rank 0 reads them all and writes a
-verdict. This also catches a rank that was started with another WORLD_SIZE, which no collective survives, and a rank whose data are
-missing does not leave the others waiting.
+Each rank writes its facts to the TCP store of torch's rendezvous; rank 0 reads all of them and writes a verdict. This also catches
+a rank started with another WORLD_SIZE, with which collectives would hang, and no rank waits for one that has failed.
 
-    with meeting.together() as held:      every rank does something, and says what it holds
-        held["the data"] = digest
-                                          here all have done it and hold the same; else every rank has raised the same line
+    with rendezvous.agree() as facts:     every rank does its part, and records facts that must be equal
+        facts["the data"] = digest
+                                          here all ranks have succeeded with equal facts; else each has raised the same line
 """
 
 from __future__ import annotations
@@ -25,28 +24,28 @@ from ltrec.core.errors import Stopped, UserError, first_line
 from ltrec.core.world import World
 from ltrec.distributed.collectives import all_gather_parts
 from ltrec.run.process.processes import Processes, detect
-from ltrec.run.process.rendezvous_store import meeting_store
+from ltrec.run.process.rendezvous_store import open_store
 from ltrec.training.callbacks.rank_consistency import first_difference
 
-Message = dict[str, Any]
-"""What a rank writes into the store: `held`, and `failed`, a line or None."""
+RankReport = dict[str, Any]
+"""What a rank writes into the store: `facts`, and `failed`, a line or None."""
 
 _VERDICT = "verdict"
 PROCESSES = "the number of processes (WORLD_SIZE)"
-_PATIENCE_SECONDS, _KNOCKS_SECONDS = 30.0, 10.0
-_FAREWELL_SECONDS = 3.0
-"""Rank 0 holds the store: before it ends, the others must have read why."""
+_WARN_AFTER_SECONDS, _NOTIFY_SECONDS = 30.0, 10.0
+_READ_SECONDS = 3.0
+"""Rank 0 serves the store: before it ends, the others must have read the verdict."""
 
 
-class Meeting:
-    """The processes of a run, as one of them sees them.
+class Rendezvous:
+    """Agreement between the ranks of a run.
 
     Args:
         world: this process among all.
-        store: where they find each other; None for a single process, or once there is a process group.
-        seconds: how long to wait for the others.
-        is_over: whether this process was asked to end meanwhile.
-        say: called with the rank that it waits for, when that takes long.
+        store: shared by all ranks; None for a single process, or once there is a process group.
+        seconds: how long to wait for other ranks.
+        is_over: whether this process was asked to stop meanwhile.
+        say: called with a line about the rank it waits for, if that takes long.
     """
 
     def __init__(
@@ -54,112 +53,115 @@ class Meeting:
         world: World,
         store: Store | None,
         seconds: float,
-        is_over: Callable[[], bool] = lambda: False,
+        should_stop: Callable[[], bool] = lambda: False,
         say: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self.world, self.store, self.seconds, self.is_over, self.say = world, store, seconds, is_over, say
-        self._turn = 0
+        self.world, self.store, self.seconds, self.should_stop, self.say = world, store, seconds, should_stop, say
+        self._round = 0
 
     @contextmanager
-    def together(self) -> Iterator[dict[str, str]]:
-        """Do something on every rank, and go on when all could and hold the same.
+    def agree(self) -> Iterator[dict[str, str]]:
+        """Run the body on every rank, and continue if all succeeded with equal facts.
 
         Yields:
-            What this rank holds, by name, to be filled in; causes before effects.
+            The facts of this rank by name, to be filled in; causes before effects, since the first difference is reported.
 
         Raises:
-            UserError: another rank could not, or holds something else; the same line on every rank.
-            Exception: what this rank itself failed with.
+            UserError: another rank failed, or has other facts; the same line on every rank.
+            Exception: the failure of this rank itself.
         """
-        held = {PROCESSES: str(self.world.size)}
+        facts = {PROCESSES: str(self.world.size)}
         try:
-            yield held
+            yield facts
         except Exception as error:
-            with suppress(UserError, Stopped):  # what this rank failed with matters more
-                self._agree({"held": held, "failed": first_line(error) or type(error).__name__})
+            with suppress(UserError, Stopped):  # the failure of this rank matters more
+                self._exchange({"facts": facts, "failed": first_line(error) or type(error).__name__})
             raise
-        if (objection := self._agree({"held": held, "failed": None})) is not None:
+        if (objection := self._exchange({"facts": facts, "failed": None})) is not None:
             raise UserError(objection)
 
-    def _agree(self, mine: Message) -> str | None:
-        """Why these processes may not go on, in one line that is the same on all; None when they may."""
+    def _exchange(self, own: RankReport) -> str | None:
+        """The reason why these ranks must not continue, the same line on all; None when they may."""
         if self.world.size == 1:
             return None
         if self.store is None:
-            return _objection(all_gather_parts(mine))
-        self._turn += 1
-        store = PrefixStore(f"ltrec/{self._turn}", self.store)
+            return _objection(all_gather_parts(own))
+        self._round += 1
+        store = PrefixStore(f"ltrec/{self._round}", self.store)
         try:
-            return self._hear(store, mine) if self.world.rank else self._judge(store, mine)
+            return self._report(store, own) if self.world.rank else self._collect(store, own)
         except dist.DistError as error:
             raise UserError(f"another process of this run has ended before training began ({first_line(error)})") from error
 
-    def _judge(self, store: Store, mine: Message) -> str | None:
-        """Rank 0: collect, until one is out of place, and lay down what follows."""
-        found = [mine]
+    def _collect(self, store: Store, own: RankReport) -> str | None:
+        """Rank 0: read the reports up to the first objection, and publish the verdict."""
+        found = [own]
         for rank in range(1, self.world.size):
-            if _objection([mine, found[-1]]) is not None:
+            if _objection([own, found[-1]]) is not None:
                 break
             self._wait(store, str(rank), self.seconds)
             found.append(json.loads(store.get(str(rank))))
         objection = _objection(found)
         store.set(_VERDICT, json.dumps({"size": self.world.size, "objection": objection}))
         if objection is not None:
-            self._see_off(store)
+            self._wait_for_readers(store)
         return objection
 
-    def _hear(self, store: Store, mine: Message) -> str | None:
-        """Any other rank: say what it holds, and learn what follows."""
-        store.set(str(self.world.rank), json.dumps(mine))
-        self._wait(store, _VERDICT, _FAREWELL_SECONDS if mine["failed"] else self.seconds)
+    def _report(self, store: Store, own: RankReport) -> str | None:
+        """Any other rank: write its report, and read the verdict."""
+        store.set(str(self.world.rank), json.dumps(own))
+        self._wait(store, _VERDICT, _READ_SECONDS if own["failed"] else self.seconds)
         verdict = json.loads(store.get(_VERDICT))
         store.set(f"read/{self.world.rank}", "")
-        if verdict["objection"] is None and verdict["size"] <= self.world.rank:  # nobody waited for this one
-            return f"rank {self.world.rank} is none of the {verdict['size']} processes of this run (WORLD_SIZE on rank 0)"
+        if verdict["objection"] is None and verdict["size"] <= self.world.rank:  # rank 0 does not expect this rank
+            return f"rank {self.world.rank} is not one of the {verdict['size']} processes of this run (WORLD_SIZE on rank 0)"
         return str(verdict["objection"]) if verdict["objection"] is not None else None
 
     def _wait(self, store: Store, key: str, seconds: float) -> None:
-        who, begin, patient = "rank 0" if key == _VERDICT else f"rank {key}", time.monotonic(), True
+        other, begin, quiet = "rank 0" if key == _VERDICT else f"rank {key}", time.monotonic(), True
         while not store.check([key]):
             waited = time.monotonic() - begin
-            if self.is_over():
+            if self.should_stop():
                 raise Stopped(0, requeue=False)
             if waited > seconds:
-                raise UserError(f"waited {seconds:g} s for {who} before training began; see what it says, or whether it runs")
-            if patient and waited > _PATIENCE_SECONDS:
-                self.say(f"rank {self.world.rank} waits for {who} to begin, for {seconds:g} s at most")
-                patient = False
+                raise UserError(f"waited {seconds:g} s for {other} before training began; see whether it runs, and its output")
+            if quiet and waited > _WARN_AFTER_SECONDS:
+                self.say(f"rank {self.world.rank} waits for {other} to begin, for {seconds:g} s at most")
+                quiet = False
             time.sleep(0.02)
 
-    def _see_off(self, store: Store) -> None:
-        readers, deadline = [f"read/{rank}" for rank in range(1, self.world.size)], time.monotonic() + _FAREWELL_SECONDS
+    def _wait_for_readers(self, store: Store) -> None:
+        readers, deadline = [f"read/{rank}" for rank in range(1, self.world.size)], time.monotonic() + _READ_SECONDS
         while not store.check(readers) and time.monotonic() < deadline:
             time.sleep(0.02)
 
 
-def meet(
-    processes: Processes, seconds: float, is_over: Callable[[], bool] = lambda: False, say: Callable[[str], object] = lambda _: None
-) -> Meeting:
-    """Find the other processes; the arguments are `Meeting`'s.
+def join_ranks(
+    processes: Processes,
+    seconds: float,
+    should_stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], object] = lambda _: None,
+) -> Rendezvous:
+    """Find the other processes; the arguments are `Rendezvous`'s.
 
     Raises:
-        UserError: there is no place to meet.
+        UserError: there is no store to connect to.
     """
-    return Meeting(processes.world, meeting_store(processes, seconds, is_over), seconds, is_over, say)
+    return Rendezvous(processes.world, open_store(processes, seconds, should_stop), seconds, should_stop, say)
 
 
-def tell_others(error: UserError) -> None:
-    """Let the other processes know what this one ends with before they could meet: they would wait for it."""
-    with suppress(UserError, Stopped), meet(detect(), _KNOCKS_SECONDS).together():
+def notify_other_ranks(error: UserError) -> None:
+    """Tell the other ranks of an error before the rendezvous, for which they would wait otherwise."""
+    with suppress(UserError, Stopped), join_ranks(detect(), _NOTIFY_SECONDS).agree():
         raise error
 
 
-def _objection(messages: Sequence[Message]) -> str | None:
-    """Why these ranks may not begin, in one line."""
+def _objection(messages: Sequence[RankReport]) -> str | None:
+    """The reason why these ranks must not start, in one line; None if they may."""
     for rank, message in enumerate(messages):
         if message["failed"] is not None:
-            return f"rank {rank} cannot begin: {message['failed']}"
-    difference = first_difference([message["held"] for message in messages])
+            return f"rank {rank} cannot start: {message['failed']}"
+    difference = first_difference([message["facts"] for message in messages])
     return (
         None
         if difference is None

@@ -1,8 +1,8 @@
-"""The variables by which processes know each other, read strictly: what torch would trip over, or wait for, is refused in one line.
+"""Environment variables of distributed processes, read strictly: values that torch would fail or hang on are refused in one line.
 
 WORLD_SIZE, RANK                how many processes, and which of them this is
-LOCAL_WORLD_SIZE, LOCAL_RANK    the same on this machine; 1 and 0 where nobody says
-MASTER_ADDR, MASTER_PORT        where they meet; needed by several
+LOCAL_WORLD_SIZE, LOCAL_RANK    the same on this machine; 1 and 0 by default
+MASTER_ADDR, MASTER_PORT        where the processes connect; required for several
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ltrec.core.world import World
 _WAY_OUT = "start with torchrun or srun, which set these variables, or unset them (unset RANK WORLD_SIZE LOCAL_RANK)"
 
 
-PATIENCE_S = 30.0
-"""A machine that starts may be known by its name a moment later."""
+RESOLVE_TIMEOUT_S = 30.0
+"""A machine that is starting may become resolvable a moment later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """World, processes on this machine, machines."""
+    """Rank and world size, and the processes on this machine."""
 
     world: World
     local_size: int
@@ -33,7 +33,7 @@ class Processes:
 
     @property
     def num_nodes(self) -> int:
-        """Machines."""
+        """Number of machines."""
         return self.world.size // self.local_size
 
 
@@ -41,20 +41,20 @@ _READ_ON_IMPORT = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 
 
 def check_ranks(variables: Mapping[str, str]) -> None:
-    """Check what Lightning reads while it is imported, before that.
+    """Check variables that Lightning reads while it is imported.
 
     Raises:
-        UserError: a rank is no number.
+        UserError: a rank is not a number.
     """
     for name in _READ_ON_IMPORT:
         number(variables, name, 0)
 
 
 def read(variables: MutableMapping[str, str]) -> Processes:
-    """The processes that the variables speak of; those that torch will want and nobody set are set.
+    """The processes that the variables describe. Variables that torch requires are set where they are missing.
 
     Raises:
-        UserError: a variable is no number, or they contradict each other, or processes could not meet.
+        UserError: a variable is not a number, variables contradict each other, or the address does not exist.
     """
     size, rank = number(variables, "WORLD_SIZE", 1), number(variables, "RANK", 0)
     if size > 1 and "RANK" not in variables:
@@ -70,7 +70,7 @@ def read(variables: MutableMapping[str, str]) -> Processes:
     for name in ("GROUP_RANK", "NODE_RANK"):
         number(variables, name, 0)
     if size > 1:
-        _refuse_nowhere(variables)
+        _refuse_address(variables)
     if "RANK" in variables:
         for name, value in (("WORLD_SIZE", size), ("LOCAL_WORLD_SIZE", local_size), ("LOCAL_RANK", local_rank)):
             variables.setdefault(name, str(value))
@@ -78,14 +78,14 @@ def read(variables: MutableMapping[str, str]) -> Processes:
 
 
 def number(variables: Mapping[str, str], name: str, default: int | None = None) -> int:
-    """A whole number that is not negative.
+    """A non-negative integer.
 
     Raises:
         UserError: it is something else, or missing without a default.
     """
     value = text(variables, name, None if default is None else str(default))
     if not re.fullmatch(r"[0-9]{1,10}", value):
-        raise UserError(f"the environment variable {name} is {value!r}, which is no whole number; {_WAY_OUT}")
+        raise UserError(f"the environment variable {name} is {value!r}, which is not a whole number; {_WAY_OUT}")
     return int(value)
 
 
@@ -101,20 +101,20 @@ def text(variables: Mapping[str, str], name: str, default: str | None = None) ->
     return value
 
 
-def _refuse_nowhere(variables: Mapping[str, str]) -> None:
-    """Torch would look for an impossible meeting place until its time is up."""
+def _refuse_address(variables: Mapping[str, str]) -> None:
+    """Refuse an address that does not exist: torch would try to connect until its time-out."""
     host, port = text(variables, "MASTER_ADDR"), number(variables, "MASTER_PORT")
     if not 1 <= port <= 65535:
-        raise UserError(f"MASTER_PORT={port} is no port: it must lie between 1 and 65535")
-    last = time.monotonic() + PATIENCE_S
-    while (fault := _unresolved(host, port)) is not None:
-        if fault[1] or time.monotonic() > last:
-            raise UserError(f"MASTER_ADDR={host}: no such machine ({fault[0]}); it must be the name or address of the first one")
+        raise UserError(f"MASTER_PORT={port} is not a port: it must lie between 1 and 65535")
+    last = time.monotonic() + RESOLVE_TIMEOUT_S
+    while (reason := _unresolved(host, port)) is not None:
+        if reason[1] or time.monotonic() > last:
+            raise UserError(f"MASTER_ADDR={host}: no such machine ({reason[0]}); it must be the name or address of the first one")
         time.sleep(0.5)
 
 
 def _unresolved(host: str, port: int) -> tuple[str, bool] | None:
-    """Why a name leads nowhere, and whether it never will: one too long, or empty between dots, is no host's."""
+    """(reason, whether it is final) why a host name cannot be resolved; a malformed name never can. None if it can."""
     try:
         socket.getaddrinfo(host, port)
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Errors of the system and of libraries in the user's words: paths, disks, memory, limits. Recognised by type and number.
+"""One-line messages for errors of the system and of libraries: paths, disks, memory, limits. Recognised by type and error number.
 
-Libraries are known by the name of their exception's module, for a command that failed must not import them to say so.
+Libraries are recognised by the module of their exception, since a failed command must not import them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from ltrec.core.errors import first_line
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_SAID = {
+_MESSAGES = {
     errno.ENOENT: "no such file or folder: {place}",
     errno.ENOTDIR: "{place} leads through a file, where a folder should be",
     errno.EISDIR: "{place} is a folder, where a file should be",
@@ -29,25 +29,25 @@ _SAID = {
     errno.ENFILE: "too many open files on this machine: close some programs",
     errno.ENOMEM: "no memory left: ask for more, or work on less at a time (stream.batch_rows, model.width, evaluation.chunk_rows)",
 }
-"""What an error number means to a user."""
+"""Error number -> message."""
 
 _MEMORY = ("DefaultCPUAllocator", "CUDA out of memory", "can't allocate memory", "HIP out of memory", "not enough memory")
 _FILES = ("Too many open files", "EMFILE")
 _ROOM = ("No space left", "quota exceeded", "File too large")
 
 
-def explained(error: BaseException, words: Sequence[str]) -> str | None:
-    """The line about a failure that lies outside of ltrec; None for any other.
+def explain(error: BaseException, words: Sequence[str]) -> str | None:
+    """The message of an error of the system or of a library; None for any other.
 
     Args:
         error: what was raised.
-        words: the command line, where paths are looked for when the error names none.
+        words: the command line, searched for paths if the error names none.
     """
     text = first_line(error) if isinstance(error, Exception) else str(error)
     if any(word in str(error) for word in _FILES):
-        return _SAID[errno.EMFILE]
+        return _MESSAGES[errno.EMFILE]
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(word in str(error) for word in _MEMORY)):
-        return f"{_SAID[errno.ENOMEM]} ({text})" if text else _SAID[errno.ENOMEM]
+        return f"{_MESSAGES[errno.ENOMEM]} ({text})" if text else _MESSAGES[errno.ENOMEM]
     if isinstance(error, OSError):
         return _of_system(error, words)
     if type(error).__module__.partition(".")[0] in ("pyarrow", "duckdb", "_duckdb"):
@@ -60,15 +60,15 @@ def explained(error: BaseException, words: Sequence[str]) -> str | None:
 def _of_system(error: OSError, words: Sequence[str]) -> str:
     if error.errno in _FULL or any(word in str(error) for word in _ROOM):
         return _full(error.filename, words)
-    if error.errno is None:  # pyarrow's, about a damaged file
+    if error.errno is None:  # of pyarrow, about a damaged file
         return f"a file cannot be read: {first_line(error)}"
     if error.filename is None and error.errno == errno.ENOENT:
         if not _here():
             return "the current folder is gone: change to another one (cd)"
         if "temporary directory" in str(error):
-            return "there is no folder for temporary files: set TMPDIR to one that is there and may be written to"
+            return "there is no folder for temporary files: set TMPDIR to a folder that exists and is writable"
     place = error.filename if error.filename2 is None else f"{error.filename} -> {error.filename2}"
-    said = _SAID.get(error.errno, f"{os.strerror(error.errno)}: {{place}}")
+    said = _MESSAGES.get(error.errno, f"{os.strerror(error.errno)}: {{place}}")
     return said.format(place="a file" if place is None else os.fsdecode(place) if isinstance(place, bytes) else place)
 
 
@@ -89,7 +89,7 @@ def _here() -> Path | None:
 
 
 def _fullest_folder(words: Sequence[str]) -> Path:
-    """Of the folders that the command line names, here and the temporary one: that with the least room. Writes do not say where."""
+    """The folder with the least free space among those of the command line, here and the temporary one: some errors name none."""
     here = _here() or Path("/")
     named = [here / word.rpartition("=")[2] for word in words if not word.startswith("-")]
     folders = {_existing(path) for path in [*named, here, Path(tempfile.gettempdir())]}

@@ -1,1 +1,1 @@
-"""What a run says of itself while it trains."""
+"""What a run prints while it trains."""

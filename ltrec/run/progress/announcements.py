@@ -1,4 +1,4 @@
-"""What nobody should overlook about a run that begins: whom training leaves out, and which strata have no plugin of their own."""
+"""Notes at the start of a run: users that training leaves out, and strata without a plugin of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ltrec.terminal.screen import say
 
 
 def say_visits(plan: Plan) -> None:
-    """Whom training leaves out; under quotas, how often an epoch visits a user of each stratum. Nobody should overlook either."""
+    """Print how many users training leaves out, and under quotas how often an epoch visits a user of each stratum."""
     if plan.users != "all":
         share = plan.train_rows / plan.trainable_rows
         say(
@@ -21,11 +21,11 @@ def say_visits(plan: Plan) -> None:
 
 
 def say_untrained(plan: Plan, heirs: Sequence[int]) -> None:
-    """Users without a target to train on, stratum by stratum, and whose plugins serve a stratum that nothing trains.
+    """Print, by stratum, how many users have a target to train on, and which plugins serve strata that train none.
 
     Args:
         plan: of the run.
-        heirs: the stratum whose plugins serve each one.
+        heirs: for each stratum the one that trains its plugins.
     """
     trained = plan.trained
     for z, (users, everybody) in enumerate(zip(trained.users_K, trained.all_K, strict=True)):

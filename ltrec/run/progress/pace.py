@@ -1,4 +1,4 @@
-"""How fast a run goes: what is left of it, and what its steps are made of."""
+"""The speed of training: the time left, and the phases of a step."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from pytorch_lightning.callbacks import Callback
 from ltrec.training.callbacks.health import Health
 
 PHASES = ("loader", "compute", "communication", "optimizer", "other")
-"""The parts of a step's time; see training/callbacks/health.py."""
+"""Phases of a step; see training/callbacks/health.py."""
 
 T = TypeVar("T", bound=Callback)
 
 
 class Pace:
-    """How fast optimiser steps go by now: over the last two epochs, validations, checkpoints and all."""
+    """Time per optimiser step over the last two epochs, including validations and checkpoints."""
 
     def __init__(self, steps: int) -> None:
         self._ends: deque[float] = deque(maxlen=2 * steps + 1)
 
     def tick(self) -> None:
-        """A step ended, or the first begins."""
+        """Record that a step ended, or that the first begins."""
         self._ends.append(time.monotonic())
 
     def left(self, steps: int) -> float | None:
-        """Seconds until so many more steps are done; None before the first."""
+        """Seconds that `steps` more steps will take; None before the first."""
         if len(self._ends) < 2:
             return None
         each = (self._ends[-1] - self._ends[0]) / (len(self._ends) - 1)
@@ -36,13 +36,13 @@ class Pace:
 
 
 def latest(trainer: pl.Trainer) -> dict[str, float]:
-    """The last line on health; empty before the first."""
+    """The latest line of `Health`; empty before the first."""
     health = callback_of(trainer, Health)
     return {} if health is None else health.latest
 
 
-def anatomy_parts(trainer: pl.Trainer) -> list[str]:
-    """What a step takes, waits for, holds and is made of; empty before the first line of metrics.jsonl."""
+def step_parts(trainer: pl.Trainer) -> list[str]:
+    """Time per step, time spent waiting for data, memory and shares of the phases; empty before the first line of metrics.jsonl."""
     if not (line := latest(trainer)):
         return []
     held = line.get("health/device_gib", line["health/rss_gib"])
@@ -51,8 +51,8 @@ def anatomy_parts(trainer: pl.Trainer) -> list[str]:
     return [f"{line['health/step_ms']:,.1f} ms a step", waiting, f"{held:.1f} GiB", *shares[1:]]
 
 
-def anatomy(trainer: pl.Trainer) -> str:
-    """What a step's time was made of, in one line; empty before the first line of metrics.jsonl."""
+def step_breakdown(trainer: pl.Trainer) -> str:
+    """Throughput and the phases of a step in one line; empty before the first line of metrics.jsonl."""
     if not (line := latest(trainer)):
         return ""
     step = line["health/step_ms"]
@@ -61,5 +61,5 @@ def anatomy(trainer: pl.Trainer) -> str:
 
 
 def callback_of(trainer: pl.Trainer, kind: type[T]) -> T | None:
-    """The trainer's callback of a kind; None when it has none."""
+    """The trainer's callback of a type, or None."""
     return next((callback for callback in trainer.callbacks if isinstance(callback, kind)), None)  # type: ignore[attr-defined]

@@ -1,1 +1,1 @@
-"""How a run scores: network, plugins, checkpoint weights, memory; and the baselines."""
+"""Scoring with a run: network, plugins, weights of a checkpoint, memory; and the baselines."""

@@ -1,12 +1,12 @@
-"""The memory of a run, in its folder: counted once, and weighed once for every checkpoint that is asked about.
+"""The memory of a run, in its folder: counted once, with a weight chosen once per checkpoint.
 
 memory/neighbours.parquet    which items follow which, with a digest
 memory/similar.parquet       which items are alike by their columns, where columns are compared
-memory/choices.json          the weight beside each checkpoint's network, with all that was tried
+memory/choices.json          the weight beside each checkpoint's network, with all weights that were tried
 
-Training ends by making both for its best checkpoint. Evaluation and prediction make what is missing, for another checkpoint or
-a run that was killed. Existing files are used; damaged ones are reported and made again. One process counts; all of them weigh,
-each its chunks of users, by integer ranks in the order of users: the choice is the same for any number of processes.
+Training makes both for its best checkpoint at its end. Evaluation and prediction make what is missing, for another checkpoint or a
+run that was killed. Existing files are used; damaged ones are reported and made again. One process counts; all of them rank the
+validation users with every weight, each its own chunks, so that the choice is the same for any number of processes.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from ltrec.evaluation.table import SEEN
 from ltrec.run.build.components import Data, build_histories, seen_items
 from ltrec.run.build.strata import strata_of
 from ltrec.run.process.processes import Processes, device_of
-from ltrec.run.scoring.memory_choices import find_choice, note_choice
-from ltrec.run.scoring.neighbour_counts import counted
-from ltrec.run.scoring.scorer import RunMemory, load_score, remembering
+from ltrec.run.scoring.memory_choices import find_choice, save_choice
+from ltrec.run.scoring.neighbour_counts import load_or_count
+from ltrec.run.scoring.scorer import RunMemory, load_score, make_memory
 from ltrec.terminal.screen import note, say
 from ltrec.training.callbacks.weight_average import AVERAGE
 from ltrec.training.checkpoints.io import whole_file
@@ -50,16 +50,16 @@ def memory_of(
     *,
     weights: str | None = None,
 ) -> RunMemory | None:
-    """The memory beside a checkpoint's network, made where it is missing; None where the run has none. All processes must ask.
+    """The memory beside a checkpoint's network, made if it is missing; None if the run has none. Every process must call it.
 
     Args:
         run: the run folder.
-        config: the run's, with the settings of evaluation as they shall be.
+        config: of the run, with evaluation settings as overridden.
         data: its data set.
         checkpoint: one of its checkpoints.
         processes: this process among all.
-        on_progress: called with the progress of counting and weighing.
-        weights: of the network: `raw` or `average`; None = their average, where the run keeps one.
+        on_progress: called with the progress of counting and of choosing the weight.
+        weights: of the network: `raw` or `average`; None = the average if the run keeps one.
 
     Raises:
         UserError: the data or the checkpoint are damaged.
@@ -69,7 +69,7 @@ def memory_of(
     neighbours, device = neighbours_of(run, config.memory, data, on_progress), device_of(processes, config.trainer.accelerator)
     similar = similar_of(run, config.memory, data, on_progress)
     settings, filter_seen = config.memory, config.evaluation.filter_seen
-    memory = remembering(settings, neighbours.to(device), similar and similar.to(device), filter_seen=filter_seen)
+    memory = make_memory(settings, neighbours.to(device), similar and similar.to(device), filter_seen=filter_seen)
     sha, digest, path = sha256_file(whole_file(checkpoint)), neighbours.digest, run.memory_choices
     made_for = _made_for(settings, filter_seen, sha, digest) | ({"weights": weights or AVERAGE} if config.trainer.ema else {})
     if similar is not None:
@@ -82,13 +82,13 @@ def memory_of(
         choice = choose_weights(config, settings, data, memory, network, on_progress)
     facts = memory_facts(settings.form, digest, choice)
     if chosen and current_world().rank == 0:
-        note_choice(path, made_for, choice)
+        save_choice(path, made_for, choice)
         say(f"memory beside {checkpoint.name}: {memory_words(facts)}")
     return RunMemory(replace(memory, share=choice.share), choice, sha, facts)
 
 
 def _made_for(memory: MemoryConfig, filter_seen: bool, sha: str, neighbours: str) -> dict[str, Any]:
-    """All that a choice depends on, as JSON has it."""
+    """All that a choice depends on, as JSON values."""
     return {
         "checkpoint_sha256": sha,
         "neighbours": neighbours,
@@ -103,38 +103,38 @@ def _made_for(memory: MemoryConfig, filter_seen: bool, sha: str, neighbours: str
 
 
 def neighbours_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress: Progress = silent) -> Neighbours:
-    """The run's neighbours: as its folder has them, else counted. All processes must ask.
+    """The run's neighbours, from its folder or counted now. Every process must call it.
 
     Raises:
         UserError: the data are damaged.
     """
-    return counted(run.memory_neighbours, config.counting, data, partial(on_progress, "counting neighbours"))
+    return load_or_count(run.memory_neighbours, config.counting, data, partial(on_progress, "counting neighbours"))
 
 
 def similar_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress: Progress = silent) -> Neighbours | None:
-    """The items that are alike by their columns, likewise; None where no columns are compared. All processes must ask.
+    """Items that are similar by their columns, as above; None if no columns are compared. Every process must call it.
 
     Raises:
         UserError: the data are damaged, or lack such a column.
     """
     if not compared_columns(data.manifest, config.content) or config.content_shares == (0.0,):
         return None
-    return counted(run.memory_similar, config.content, data, partial(on_progress, "comparing items"))
+    return load_or_count(run.memory_similar, config.content, data, partial(on_progress, "comparing items"))
 
 
 def choose_weights(
     config: RunConfig, settings: MemoryConfig, data: Data, memory: Memory, network: Score, on_progress: Progress = silent
 ) -> WeightChoice:
-    """Choose the weight, and with it the share of similarity where that is known, by NDCG@10 on the validation split. Where there
-    is nothing to choose from, nothing is ranked. All processes must ask.
+    """Choose the weight, and with it the share of similarity where that is known, by NDCG@10 on the validation split. If
+    there is only one choice, nothing is ranked. Every process must call it.
 
     Args:
-        config: the run's.
+        config: of the run.
         settings: of the memory.
         data: its data set.
-        memory: beside the network.
+        memory: whose weight is chosen.
         network: users -> scores.
-        on_progress: called with the chunks ranked by this process.
+        on_progress: called with the number of chunks that this process has ranked.
     """
     shares = (0.0,) if memory.similar is None else settings.content_shares
     made = {share: replace(memory, share=share) for share in shares}

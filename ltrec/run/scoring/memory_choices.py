@@ -1,4 +1,4 @@
-"""The weights that were chosen for a run's memory, in its folder: one file, whole or absent, a choice per checkpoint's digest."""
+"""memory/choices.json: the weights chosen for a run's memory, by the digest of the checkpoint."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """All of them."""
+    """The file."""
 
     choices: tuple[_Entry, ...]
 
 
 def find_choice(path: Path, made_for: dict[str, Any], say: Callable[[str], None]) -> WeightChoice | None:
-    """The choice that was made for the same; None where there is none, or the file is damaged, which is said.
+    """The choice made for the same inputs; None if there is none, or, with a line, if the file is damaged.
 
     Args:
         path: the file.
-        made_for: JSON values: the checkpoint's digest, and all else that a choice depends on.
+        made_for: JSON values: the digest of the checkpoint, and all else that a choice depends on.
         say: called with one line about a damaged file.
     """
     return next((entry.choice for entry in _read(path, say) if entry.made_for == made_for), None)
 
 
 def latest_choice(path: Path, sha: str) -> tuple[dict[str, Any], WeightChoice] | None:
-    """The newest choice beside a checkpoint of that digest, and what it was made for; None where there is none."""
+    """The latest choice for a checkpoint of this digest, and what it was made for; None if there is none."""
     found = [entry for entry in _read(path, lambda _: None) if entry.made_for.get("checkpoint_sha256") == sha]
     return (found[-1].made_for, found[-1].choice) if found else None
 
 
-def note_choice(path: Path, made_for: dict[str, Any], choice: WeightChoice) -> None:
+def save_choice(path: Path, made_for: dict[str, Any], choice: WeightChoice) -> None:
     """Add a choice to the file."""
     others = [entry for entry in _read(path, lambda _: None) if entry.made_for != made_for]
     record = _Record((*others, _Entry(made_for, choice)))

@@ -1,6 +1,6 @@
-"""The neighbours that a run asks for, counted once and kept in its folder.
+"""Neighbours of items, counted once and kept in the run folder.
 
-What is there is used; what is damaged is said and counted again. One process counts, the others read what it wrote.
+An existing file is used; a damaged one is reported and counted again. One process counts, the others read its file.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from ltrec.run.build.components import Data
 from ltrec.terminal.screen import note
 
 
-def counted(
+def load_or_count(
     path: Path,
     config: NeighboursConfig | CoOccurrenceConfig | ContentConfig,
     data: Data,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Neighbours:
-    """The neighbours of every item, from the file or counted now. All processes must ask.
+    """The neighbours of every item, from the file or counted now. Collective: every process must call it.
 
     Args:
-        path: of the file, in the run's folder.
+        path: of the file, in the run folder.
         config: what is counted.
         data: its data set.
-        on_progress: called with (blocks read, blocks in all) on the process that counts.
+        on_progress: called with (blocks read, total blocks) on the process that counts.
 
     Raises:
         UserError: the data are damaged.

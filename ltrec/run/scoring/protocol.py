@@ -1,4 +1,4 @@
-"""How a run is evaluated: which items are candidates, and whether items of the history are left out."""
+"""The evaluation protocol of a run: candidates, and whether items of the history are filtered."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def protocol_of(config: RunConfig, data: Data, split: str) -> Protocol:
 
 
 def baseline_protocol(protocol: Protocol, name: str) -> Protocol:
-    """A baseline's protocol: the run's, except that baselines which only score seen items do not filter them."""
+    """The run's protocol, except that baselines that only score seen items do not filter them."""
     return Protocol(protocol.manifest, protocol.split, protocol.candidates, protocol.filter_seen and BASELINES[name])
 
 

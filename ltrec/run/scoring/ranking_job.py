@@ -1,6 +1,6 @@
-"""One scorer ranks the users of a split, and leaves one table. A table that already answers the same question is kept.
+"""Rank the users of a split with one scorer and write the table. An existing table of the same scorer and protocol is kept.
 
-The protocol fixes the chunks of users. Process r of W ranks every W-th chunk and rank 0 writes the file, so the file does not
+The chunks of users are fixed by the protocol. Process r of W ranks every W-th chunk and rank 0 writes the file, so it does not
 depend on W.
 """
 
@@ -28,13 +28,13 @@ from ltrec.terminal.screen import note
 
 @dataclass(frozen=True, slots=True)
 class RankingJob:
-    """What is to be ranked.
+    """One table to be made.
 
     Attributes:
         name: of the scorer.
-        make_score: loads the scorer; called only when the users must be ranked.
-        file: where the table goes.
-        source: what the table says about where its scores come from.
+        make_score: loads the scorer; only called if users must be ranked.
+        file: path of the table.
+        source: metadata of the scorer for the table.
         protocol: how the users are ranked.
     """
 
@@ -45,7 +45,7 @@ class RankingJob:
     protocol: Protocol
 
     def run(self, config: RunConfig, data: Data, histories: SplitHistories, on_progress: Callable[[int, int], None]) -> None:
-        """Rank the users and write the table, unless it is there. All processes call it together."""
+        """Rank the users and write the table, unless it exists. Collective: every process must call it."""
         existing = self._existing_table()
         must_rank = any_rank(existing is None) or existing is None
         table = self._rank(config, data, histories, on_progress) if must_rank else existing
@@ -54,9 +54,9 @@ class RankingJob:
             replace(table, source=self.source).write(self.file)
 
     def _existing_table(self) -> EvalTable | None:
-        """The table on disk; None when there is none, it is damaged, or it is about other scores or another protocol.
+        """The table on disk; None if there is none, it is damaged, or its scorer or protocol differs.
 
-        How far training has come since is no part of the question: those facts are brought up to date without ranking again.
+        Facts about the progress of training are not compared; they are updated without ranking again.
         """
         if not self.file.exists():
             return None

@@ -1,5 +1,5 @@
-"""How a run scores: its backbone with its trained plugins and a checkpoint's weights, and its memory beside them. Evaluation,
-prediction and the choice of the memory's weight all ask here."""
+"""The scores of a run: its backbone and plugins with the weights of a checkpoint, and its memory beside them. Used by evaluation,
+prediction and the choice of the memory's weight."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from ltrec.training.checkpoints.io import read_checkpoint, whole_file
 
 @dataclass(frozen=True, slots=True)
 class RunMemory:
-    """A run's memory with its weights beside one checkpoint's network.
+    """A run's memory with its weights beside the network of one checkpoint.
 
     Attributes:
-        memory: what it knows.
-        choice: how much it weighs.
+        memory: the memory.
+        choice: its weights.
         sha: digest of the checkpoint.
-        facts: what tables say of it.
+        facts: its metadata for tables.
     """
 
     memory: Memory
@@ -55,47 +55,49 @@ def load_score(
     weights: str | None = None,
     sha: str | None = None,
 ) -> Score:
-    """Users -> scores as the run ranks them: its network's with a checkpoint's weights, and with its memory's beside them.
+    """Users -> scores of the run: its network with the weights of a checkpoint, plus its memory.
 
     Args:
         config: the run's.
         data: its data set.
         checkpoint: one of its checkpoints.
         processes: this process among all.
-        memory: beside the network (`ltrec.run.scoring.memory`); None = the network alone.
-        weights: `raw` or `average`; None = their average, where the run keeps one.
-        sha: the digest of the bytes that must be read; None = the memory's, or whatever is there.
+        memory: see `ltrec.run.scoring.memory`; None = the network alone.
+        weights: `raw` or `average`; None = the average if the run keeps one.
+        sha: digest that the file must have; None = that of the memory, or any.
 
     Raises:
-        UserError: when the checkpoint is damaged, of another data set or model, holds no such weights, or training replaced it
+        UserError: the checkpoint is damaged, of another data set or model, has no such weights, or was replaced by training
             meanwhile.
     """
     network = load_network(config, data, checkpoint, processes, weights=weights)
     sha = memory.sha if sha is None and memory is not None else sha
     if sha is not None and sha256_file(whole_file(checkpoint)) != sha:
-        raise UserError(f"{checkpoint} was replaced while it was read, for its run goes on; evaluate again, or when it has ended")
+        raise UserError(
+            f"{checkpoint} was replaced while it was read, since its run is still training; evaluate again, or when it has ended"
+        )
     return network if memory is None else memory.memory.beside(network, memory.choice.weights)
 
 
 def load_network(config: RunConfig, data: Data, checkpoint: Path, processes: Processes, *, weights: str | None = None) -> Score:
-    """Users -> scores with the run's backbone and a checkpoint's weights alone, on this process's device.
+    """Users -> scores of the run's network with the weights of a checkpoint, on the device of this process.
 
     Args:
         config: the run's.
         data: its data set.
         checkpoint: one of its checkpoints.
         processes: this process among all.
-        weights: `raw` or `average`; None = their average, where the run keeps one.
+        weights: `raw` or `average`; None = the average if the run keeps one.
 
     Raises:
-        UserError: when the checkpoint is damaged, of another data set or model, or holds no such weights.
+        UserError: the checkpoint is damaged, of another data set or model, or has no such weights.
     """
     refuse_weights(weights, config)
     backbone, device = build_backbone(config, data), device_of(processes, config.trainer.accelerator)
     state, named = read_checkpoint(checkpoint), torch.nn.ModuleDict({"backbone": backbone})
     way_out = "name the data it was trained on with --data DIR"
     refuse_other_data(checkpoint, state, data.manifest.digest, way_out=way_out)
-    chosen = scoring_weights(state, weights)  # the objective's and the discriminator's score nothing
+    chosen = scoring_weights(state, weights)  # those of the objective and the discriminator do not score
     scoring = {name: value for name, value in chosen.items() if name.startswith("backbone.")}
     refuse_other_model(checkpoint, scoring, named)
     refuse_other_settings(checkpoint, state, config)
@@ -115,19 +117,19 @@ def load_network(config: RunConfig, data: Data, checkpoint: Path, processes: Pro
 def score_with(
     settings: MemoryConfig, network: Score, neighbours: Neighbours, weights: Sequence[float], *, filter_seen: bool
 ) -> Score:
-    """A network's scores with a memory's, of any settings: nothing of it is trained, so one network serves many.
+    """A network's scores plus those of a memory. The memory is not trained, so one network can be combined with many.
 
     Args:
-        settings: the memory's form, and how histories ask for it.
+        settings: of the memory.
         network: users -> scores.
         neighbours: on the device where the network scores.
-        weights: w, a single one for everybody or one per stratum of histories.
-        filter_seen: items of the history are no candidates.
+        weights: w, a single one for all users or one per stratum of histories.
+        filter_seen: leave out items of the history.
     """
-    return remembering(settings, neighbours, filter_seen=filter_seen).beside(network, weights)
+    return make_memory(settings, neighbours, filter_seen=filter_seen).beside(network, weights)
 
 
-def remembering(
+def make_memory(
     settings: MemoryConfig, neighbours: Neighbours, similar: Neighbours | None = None, share: float = 0.0, *, filter_seen: bool
 ) -> Memory:
     """The memory of such settings."""

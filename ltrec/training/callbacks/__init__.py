@@ -5,7 +5,7 @@ the list before the trainer gets it; callbacks of the same priority stay in the 
 
     priority  callback          what it does, and why there
     100       RestoreCheck      refuses a checkpoint whose state makes no sense, before anybody acts on it
-     90       Narrator          prints how far training is, from what the others knew when the hook began
+     90       ProgressPrinter   prints the progress, from what the others knew when the hook began
      80       StepLimit         tells the trainer its limit of steps, before the first batch
      70       RuleState         carries the aggregation rule's memory; has no hooks but those of checkpoints
      60       Health            times steps: what the callbacks below do after a step is not the step's time

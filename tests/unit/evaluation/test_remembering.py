@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.evaluation.memory import scores as remembering
+from ltrec.evaluation.memory import scores as make_memory
 from ltrec.evaluation.ranking import rank_chunk
 from ltrec.models.memory import EPSILON
 from tests.support.evaluation import history_chunk, random_histories
@@ -93,7 +93,7 @@ def test_blocks_of_rows_are_one_chunk(monkeypatch):
     for form in FORMS:
         whole = memory(form).beside(network, [0.6])(chunk)
         with monkeypatch.context() as patch:
-            patch.setattr(remembering, "_BLOCK", 5 * (V + 1))
+            patch.setattr(make_memory, "_BLOCK", 5 * (V + 1))
             assert torch.equal(memory(form).beside(network, [0.6])(chunk), whole)
 
 

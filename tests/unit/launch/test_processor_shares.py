@@ -22,7 +22,7 @@ def machine(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         monkeypatch.setattr(module, "cores_of", lambda: [(number,) for number in range(cpus)])
-        monkeypatch.setattr(cores, "own_cores", lambda: cpus)
+        monkeypatch.setattr(cores, "num_cores", lambda: cpus)
         for name in (module, cores):
             monkeypatch.setattr(name, "quota_of", lambda: quota)
         for name, value in ((DEVICES, visible), ("OMP_NUM_THREADS", threads)):
@@ -81,7 +81,7 @@ def test_cores_are_in_one_share_or_the_jobs_are_refused(cpus, jobs, processes):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: False)
         patch.setattr(module, "cores_of", lambda: [(number,) for number in range(cpus)])
-        patch.setattr(cores, "own_cores", lambda: cpus)
+        patch.setattr(cores, "num_cores", lambda: cpus)
         for name in (module, cores):
             patch.setattr(name, "quota_of", lambda: None)
         patch.delenv("OMP_NUM_THREADS", raising=False)

@@ -26,7 +26,7 @@ CASES = {
     ),
     "focal without a probability": (
         ["emphasis.name=focal", "objective.name=gbce"],
-        r"emphasis.name=focal .* objective.name=gbce is no cross-entropy .*; use softmax, sampled_softmax or in_batch",
+        r"emphasis.name=focal .* objective.name=gbce is not a cross-entropy .*; use softmax, sampled_softmax or in_batch",
     ),
     "columns, and a model of ids": (
         ["model.name=ids_alone", "inputs.items=[genres]"],

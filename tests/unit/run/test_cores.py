@@ -11,7 +11,7 @@ import pytest
 from ltrec.config.load import load
 from ltrec.launch.local import launch_one
 from ltrec.run.process import cores
-from ltrec.run.process.cores import WAITING, own_cores, quota_of, settle, share_of
+from ltrec.run.process.cores import WAIT_SETTINGS, num_cores, quota_of, set_thread_variables, threads_per_process
 from tests.support.commands import environment
 from tests.support.timeouts import scaled
 
@@ -38,33 +38,33 @@ from tests.support.timeouts import scaled
     ],
 )
 def test_the_share_of_a_process(variables, mine, quota, threads):
-    assert share_of(variables, mine, quota) == threads
+    assert threads_per_process(variables, mine, quota) == threads
 
 
 def test_a_share_that_is_about_to_be_divided():
-    assert share_of({}, 16, None, processes=4) == 4
-    assert share_of({"SLURM_CPUS_PER_TASK": "6"}, 16, None, processes=2) == 3
-    assert share_of({}, 2, None, processes=8) == 1
+    assert threads_per_process({}, 16, None, processes=4) == 4
+    assert threads_per_process({"SLURM_CPUS_PER_TASK": "6"}, 16, None, processes=2) == 3
+    assert threads_per_process({}, 2, None, processes=8) == 1
 
 
 @pytest.fixture
 def eight(monkeypatch):
     """A machine of eight cores without a quota."""
-    monkeypatch.setattr(cores, "own_cores", lambda: 8)
+    monkeypatch.setattr(cores, "num_cores", lambda: 8)
     monkeypatch.setattr(cores, "quota_of", lambda: None)
 
 
 def settled(given, **how):
     variables = dict(given)
-    settle(variables, **how)
+    set_thread_variables(variables, **how)
     return variables
 
 
 def test_what_is_settled(eight):
-    assert settled({}) == WAITING, "torch finds all eight by itself"
-    assert settled({"LOCAL_WORLD_SIZE": "2"}) == {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "4", **WAITING}
-    assert settled({}, processes=2) == {"OMP_NUM_THREADS": "4", **WAITING}
-    assert settled({}, processes=1) == WAITING
+    assert settled({}) == WAIT_SETTINGS, "torch finds all eight by itself"
+    assert settled({"LOCAL_WORLD_SIZE": "2"}) == {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "4", **WAIT_SETTINGS}
+    assert settled({}, processes=2) == {"OMP_NUM_THREADS": "4", **WAIT_SETTINGS}
+    assert settled({}, processes=1) == WAIT_SETTINGS
 
 
 @pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"])
@@ -74,7 +74,7 @@ def test_who_says_how_to_wait_is_left_alone(eight, name):
 
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "MKL_NUM_THREADS"])
 def test_who_says_how_many_is_left_alone(eight, name):
-    assert settled({name: "7", "LOCAL_WORLD_SIZE": "2"}) == {name: "7", "LOCAL_WORLD_SIZE": "2", **WAITING}
+    assert settled({name: "7", "LOCAL_WORLD_SIZE": "2"}) == {name: "7", "LOCAL_WORLD_SIZE": "2", **WAIT_SETTINGS}
 
 
 def test_hardware_threads_of_a_core_count_once(tmp_path, monkeypatch):
@@ -83,7 +83,7 @@ def test_hardware_threads_of_a_core_count_once(tmp_path, monkeypatch):
         (tmp_path / f"cpu{number}" / "topology").mkdir(parents=True)
         (tmp_path / f"cpu{number}" / "topology" / "physical_package_id").write_text(f"{package}\n")
         (tmp_path / f"cpu{number}" / "topology" / "core_id").write_text(f"{core}\n")
-    assert own_cores(tmp_path) == 4, "0 and 2 are one core; of 6 nothing is known"
+    assert num_cores(tmp_path) == 4, "0 and 2 are one core; of 6 nothing is known"
 
 
 def write(folder, **files):
@@ -140,10 +140,10 @@ print("seen", torch.get_num_threads(), os.environ["GOMP_SPINCOUNT"])
 
 def test_torch_is_told_in_time():
     """By the command line, before it is imported; libgomp itself says what it has read. Two processes share what one would have."""
-    plain = {key: value for key, value in environment().items() if key not in ("OMP_NUM_THREADS", *WAITING)}
+    plain = {key: value for key, value in environment().items() if key not in ("OMP_NUM_THREADS", *WAIT_SETTINGS)}
     told = {**plain, "OMP_DISPLAY_ENV": "verbose", "LOCAL_WORLD_SIZE": "2"}
     done = subprocess.run([sys.executable, "-c", SEEN], capture_output=True, text=True, env=told, timeout=scaled(120), check=True)
-    assert f"seen {max(1, own_cores() // 2)} 3000" in done.stdout
+    assert f"seen {max(1, num_cores() // 2)} 3000" in done.stdout
     assert "GOMP_SPINCOUNT = '3000'" in done.stderr
 
 
@@ -153,4 +153,4 @@ def test_launch_local_gives_its_processes_their_cores(eight, monkeypatch):
     monkeypatch.setattr(os, "environ", {"PATH": "/bin"})
     monkeypatch.setattr(os, "execv", lambda program, words: started.update(os.environ))
     launch_one(load([], ["name=a", "trainer.accelerator=cpu"]), ["name=a"], processes=4, max_restarts=0, profile=0, dry_run=False)
-    assert started["OMP_NUM_THREADS"] == "2" and started.items() >= WAITING.items()
+    assert started["OMP_NUM_THREADS"] == "2" and started.items() >= WAIT_SETTINGS.items()

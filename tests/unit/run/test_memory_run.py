@@ -136,7 +136,7 @@ def test_a_table_ranked_with_another_choice_is_ranked_again(run):
 def test_a_run_killed_before_its_choice_makes_it_when_it_is_started_again(data, tmp_path, monkeypatch, trained):
     words = tiny_words(data, tmp_path, *MEMORY)
     with monkeypatch.context() as patch:
-        patch.setattr(run_memory, "note_choice", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(run_memory, "save_choice", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             training.train(tiny_config(data, tmp_path, *MEMORY))
     assert not (tmp_path / "r" / "memory" / "choices.json").exists()

@@ -79,14 +79,14 @@ def test_a_disk_without_room_is_told_before_anything_is_copied(data, node, monke
 
 def test_a_place_that_somebody_else_made_is_refused(data, node, monkeypatch):
     node.symlink_to(data)
-    with pytest.raises(UserError, match="is there already, and not ours"):
+    with pytest.raises(UserError, match="exists already and belongs to another user"):
         make_copy(data, node)
     remove(node)
     assert node.is_symlink() and data.exists()
     node.unlink()
     node.mkdir()
     monkeypatch.setattr(os, "geteuid", lambda: 4711)
-    with pytest.raises(UserError, match="not ours"):
+    with pytest.raises(UserError, match="belongs to another user"):
         make_copy(data, node)
 
 
@@ -120,7 +120,9 @@ def test_the_place_is_the_job_s_own(stage, variables, place):
     assert place_of(variables) is None
 
 
-@pytest.mark.parametrize(("variables", "told"), [({}, "it is not set"), ({"D": "here"}, "it is here, which is no absolute folder")])
+@pytest.mark.parametrize(
+    ("variables", "told"), [({}, "it is not set"), ({"D": "here"}, "it is here, which is not an absolute path")]
+)
 def test_a_variable_without_a_folder_is_told(variables, told):
     with pytest.raises(UserError, match=f"--stage \\$D: on .* {told}"):
         place_of({"LTREC_STAGE": "$D", **variables})

@@ -10,7 +10,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.extension import extensions
 from ltrec.models.backbones import BACKBONES, DIN
 from ltrec.run.build.components import build_backbone, open_data
-from ltrec.run.process.agreement import code
+from ltrec.run.process.agreement import code_facts
 from tests.support.tiny_run import tiny_data
 
 
@@ -50,6 +50,6 @@ def test_a_backbone_is_of_the_kind_its_row_says(tmp_path, build, has_states, sai
 
 def test_ranks_compare_what_they_imported(monkeypatch):
     monkeypatch.setattr(extensions, "_imported", {})
-    assert not [name for name in code() if "extension" in name]
+    assert not [name for name in code_facts() if "extension" in name]
     monkeypatch.setattr(extensions, "_imported", {"ours": extensions.Extension("ours", "our-models", "1.2", "0123456789ab")})
-    assert code()["the extension ours"] == "1.2, digest 0123456789ab"
+    assert code_facts()["the extension ours"] == "1.2, digest 0123456789ab"

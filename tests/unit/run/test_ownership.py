@@ -14,16 +14,16 @@ import pytest
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.folder import owner as owners
-from ltrec.run.folder.owner import Owner, booted_at, myself
-from ltrec.run.folder.ownership import owning
+from ltrec.run.folder.owner import Owner, boot_time, this_process
+from ltrec.run.folder.ownership import own_folder
 from tests.support.commands import environment
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.run.folder.ownership import owning
-with owning(RunFolder(Path(sys.argv[1])), print):
+from ltrec.run.folder.ownership import own_folder
+with own_folder(RunFolder(Path(sys.argv[1])), print):
     print("held", flush=True)
     time.sleep(600)
 """
@@ -33,7 +33,7 @@ import sys, time
 from pathlib import Path
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.run.folder.ownership import owning
+from ltrec.run.folder.ownership import own_folder
 
 def write(word):
     with open(sys.argv[1] + ".log", "a") as log:
@@ -42,7 +42,7 @@ def write(word):
 done = 0
 while done < 5:
     try:
-        with owning(RunFolder(Path(sys.argv[1])), print):
+        with own_folder(RunFolder(Path(sys.argv[1])), print):
             write("in\\n")
             time.sleep(0.001)
             write("out\\n")
@@ -74,7 +74,7 @@ def other(folder):
 
 
 def refused(folder, match):
-    with pytest.raises(UserError, match=match) as caught, owning(RunFolder(folder), pytest.fail):
+    with pytest.raises(UserError, match=match) as caught, own_folder(RunFolder(folder), pytest.fail):
         pass
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -92,14 +92,14 @@ def no_locks(*_):
 
 def test_an_owned_folder_says_whose_it_is_and_nothing_is_left_of_it(folder):
     folder = folder / "deep" / "er"
-    with owning(RunFolder(folder), pytest.fail):
+    with own_folder(RunFolder(folder), pytest.fail):
         assert Owner.from_json(json.loads((folder / "owner.json").read_text())).pid == os.getpid()
         assert (folder / ".lock").exists()
     assert not folder.parent.parent.exists()
 
 
 def test_what_a_run_wrote_stays(folder):
-    with owning(RunFolder(folder), pytest.fail):
+    with own_folder(RunFolder(folder), pytest.fail):
         (folder / "config.yaml").touch()
     assert [path.name for path in folder.iterdir()] == ["config.yaml"]
 
@@ -109,13 +109,14 @@ def test_a_second_process_is_refused_with_process_and_host(folder, other, locks,
     if not locks:
         monkeypatch.setattr(fcntl, "flock", no_locks)
     refused(
-        folder, rf"is being trained by process {other.pid} on {myself().host} \(since .*\); wait until .* or choose another name"
+        folder,
+        rf"is being trained by process {other.pid} on {this_process().host} \(since .*\); wait until .* or choose another name",
     )
     assert other.poll() is None and (folder / "owner.json").exists(), "the first is not disturbed"
 
 
 def test_a_second_run_of_the_same_process_is_refused(folder):
-    with owning(RunFolder(folder), pytest.fail):
+    with own_folder(RunFolder(folder), pytest.fail):
         refused(folder, f"process {os.getpid()}")
 
 
@@ -125,47 +126,50 @@ def test_what_a_killed_process_left_is_taken_over_aloud(folder, other, said, loc
     other.wait()
     if not locks:
         monkeypatch.setattr(fcntl, "flock", no_locks)
-    with owning(RunFolder(folder), said.append):
+    with own_folder(RunFolder(folder), said.append):
         assert len(said) == 1
-        assert f"taking over from process {other.pid} on {myself().host}" in said[0]
+        assert f"taking over from process {other.pid} on {this_process().host}" in said[0]
 
 
 def test_a_process_that_is_dead_and_not_buried_is_dead(folder, other, said):
     other.kill()
     time.sleep(0.3)  # a zombie until its parent, which is this process, asks
     assert owners._stat(other.pid)[0] == "Z"
-    with owning(RunFolder(folder), said.append):
+    with own_folder(RunFolder(folder), said.append):
         assert len(said) == 1
 
 
 def test_a_later_process_of_the_same_number_is_another_one(folder, said):
-    mine = myself()
+    mine = this_process()
     leave(folder, replace(mine, started=mine.started - 1))
-    with owning(RunFolder(folder), said.append):
-        assert "has ended without letting go" in said[0]
+    with own_folder(RunFolder(folder), said.append):
+        assert "ended without removing its lock" in said[0]
 
 
 def test_another_machine_is_respected_and_the_way_out_is_told(folder):
-    leave(folder, replace(myself(), host="node7", boot="another"))
+    leave(folder, replace(this_process(), host="node7", boot="another"))
     told = refused(folder, r"process \d+ on node7 .*if you are sure that it runs no more \(on node7: ps -p \d+\), remove")
     assert f"remove {folder / 'owner.json'} and repeat" in told
     (folder / "owner.json").unlink()
-    with owning(RunFolder(folder), pytest.fail):
+    with own_folder(RunFolder(folder), pytest.fail):
         pass
 
 
 def test_a_name_alone_makes_no_other_machine_this_one(folder):
-    refuse_as_foreign = [replace(myself(), host="node7"), replace(myself(), boot="another", since="2999-01-01T00:00:00+00:00")]
+    refuse_as_foreign = [
+        replace(this_process(), host="node7"),
+        replace(this_process(), boot="another", since="2999-01-01T00:00:00+00:00"),
+    ]
     for foreign in refuse_as_foreign:
         leave(folder, foreign)
         refused(folder, "is being trained by")
 
 
 def test_a_machine_that_started_anew_holds_nothing_of_before(folder, said):
-    assert booted_at() > "2000"
-    leave(folder, replace(myself(), boot="another", since="2000-01-01T00:00:00+00:00"))
-    with owning(RunFolder(folder), said.append):
-        assert "before this machine started anew" in said[0]
+    assert boot_time() > "2000"
+    leave(folder, replace(this_process(), boot="another", since="2000-01-01T00:00:00+00:00"))
+    with own_folder(RunFolder(folder), said.append):
+        assert "before the last boot of this machine" in said[0]
 
 
 @pytest.mark.parametrize(
@@ -182,11 +186,11 @@ def test_a_machine_that_started_anew_holds_nothing_of_before(folder, said):
     ],
 )
 def test_a_requeued_job_comes_back_on_another_node(folder, said, monkeypatch, theirs, mine, free):
-    leave(folder, replace(myself({"SLURM_JOB_ID": "77", **theirs}), host="node7", boot="another"))
+    leave(folder, replace(this_process({"SLURM_JOB_ID": "77", **theirs}), host="node7", boot="another"))
     for name, value in {"SLURM_JOB_ID": "77", **mine}.items():
         monkeypatch.setenv(name, value)
     if free:
-        with owning(RunFolder(folder), said.append):
+        with own_folder(RunFolder(folder), said.append):
             assert "an earlier attempt of this job" in said[0] and "Slurm job 77" in said[0]
     else:
         refused(folder, r"Slurm job 77.*squeue -j 77")
@@ -203,7 +207,7 @@ def test_an_owner_file_of_somebody_else_is_not_removed(folder, text):
 def test_an_owner_file_that_was_never_written_is_nobody_s_where_there_are_locks(folder, monkeypatch):
     folder.mkdir()
     (folder / "owner.json").touch()
-    with owning(RunFolder(folder), pytest.fail):
+    with own_folder(RunFolder(folder), pytest.fail):
         pass
     (folder / "owner.json").touch()
     monkeypatch.setattr(fcntl, "flock", no_locks)
@@ -211,9 +215,9 @@ def test_an_owner_file_that_was_never_written_is_nobody_s_where_there_are_locks(
 
 
 def test_the_owner_file_of_who_took_over_is_not_removed(folder):
-    with owning(RunFolder(folder), pytest.fail):
+    with own_folder(RunFolder(folder), pytest.fail):
         (folder / "owner.json").unlink()
-        leave(folder, replace(myself(), pid=1))
+        leave(folder, replace(this_process(), pid=1))
     assert (folder / "owner.json").exists()
 
 

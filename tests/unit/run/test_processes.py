@@ -115,8 +115,8 @@ def test_what_nobody_set_is_set_for_torch():
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"RANK": "x"}, "variable RANK is 'x', which is no whole number"),
-        ({"RANK": ""}, "variable RANK is '', which is no whole number"),
+        ({"RANK": "x"}, "variable RANK is 'x', which is not a whole number"),
+        ({"RANK": ""}, "variable RANK is '', which is not a whole number"),
         ({"RANK": "-1"}, "RANK is '-1'"),
         ({"WORLD_SIZE": "2.0"}, "WORLD_SIZE is '2.0'"),
         ({"WORLD_SIZE": "9" * 5000}, "WORLD_SIZE is '999"),
@@ -131,8 +131,8 @@ def test_what_nobody_set_is_set_for_torch():
         ({"MASTER_ADDR": None}, "variable MASTER_ADDR is not set"),
         ({"MASTER_PORT": None}, "variable MASTER_PORT is not set"),
         ({"MASTER_PORT": "http"}, "MASTER_PORT is 'http'"),
-        ({"MASTER_PORT": "0"}, "MASTER_PORT=0 is no port"),
-        ({"MASTER_PORT": "65536"}, "MASTER_PORT=65536 is no port"),
+        ({"MASTER_PORT": "0"}, "MASTER_PORT=0 is not a port"),
+        ({"MASTER_PORT": "65536"}, "MASTER_PORT=65536 is not a port"),
         ({"MASTER_ADDR": "no such host!"}, "MASTER_ADDR=no such host!: no such machine"),
         ({"MASTER_ADDR": "a" * 300}, "no such machine"),
         ({"MASTER_ADDR": "a..b"}, "no such machine"),
@@ -140,7 +140,7 @@ def test_what_nobody_set_is_set_for_torch():
     ids=str,
 )
 def test_variables_that_make_no_sense_are_one_line(wrong, said, monkeypatch):
-    monkeypatch.setattr("ltrec.run.process.rendezvous_env.PATIENCE_S", 0)
+    monkeypatch.setattr("ltrec.run.process.rendezvous_env.RESOLVE_TIMEOUT_S", 0)
     variables = {name: value for name, value in {**GOOD, **wrong}.items() if value is not None}
     with pytest.raises(UserError) as caught:
         read(variables)

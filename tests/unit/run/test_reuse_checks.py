@@ -134,7 +134,7 @@ def test_a_best_checkpoint_that_is_all_there_is_is_not_thrown_away(without, data
         (run / "checkpoints" / name).unlink()
     before = tree(run)
     assert main(["train", *tiny_words(data, tmp_path)]) == 2
-    assert f"say resume={run}/checkpoints/best.ckpt" in capsys.readouterr().err
+    assert f"use resume={run}/checkpoints/best.ckpt" in capsys.readouterr().err
     assert tree(run) == before
     assert main(["train", *tiny_words(data, tmp_path, f"resume={run}/checkpoints/best.ckpt")]) == 0
 
@@ -148,7 +148,7 @@ def test_a_run_begun_from_another_one_goes_on_with_itself_when_told_the_same_aga
     assert last.stat().st_mtime_ns == written, "it did not go back to where it began"
     moved = shutil.copytree(run, tmp_path / "moved", symlinks=True)
     assert main(["train", *words, f"resume={moved}/checkpoints/last.ckpt"]) == 2
-    assert "has checkpoints of its own; resume=auto goes on from them" in capsys.readouterr().err
+    assert "has checkpoints of its own; resume=auto resumes from them" in capsys.readouterr().err
 
 
 def test_a_smoke_test_removes_nothing_but_what_a_smoke_test_left(data, run, tmp_path, capsys):

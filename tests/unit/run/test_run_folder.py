@@ -161,7 +161,7 @@ def test_last_never_means_best(tmp_path):
 
 
 def test_a_folder_without_a_config_is_no_run(tmp_path):
-    with pytest.raises(UserError, match="is no run folder"):
+    with pytest.raises(UserError, match="is not a run folder"):
         read_config(RunFolder(tmp_path))
 
 

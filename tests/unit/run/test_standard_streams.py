@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.run.process.standard_streams import LEAST_FILES, prepare_streams
+from ltrec.run.process.standard_streams import MIN_OPEN_FILES, prepare_streams
 
 
 class Limits:
@@ -38,7 +38,7 @@ def test_a_low_limit_of_open_files_is_raised(soft: int, hard: int, then: int, mo
 
 
 def test_a_limit_that_cannot_be_raised_is_one_line(monkeypatch: Any) -> None:
-    limits = Limits(12, LEAST_FILES - 1)
+    limits = Limits(12, MIN_OPEN_FILES - 1)
     monkeypatch.setattr("resource.getrlimit", limits.getrlimit)
     monkeypatch.setattr("resource.setrlimit", limits.setrlimit)
     with pytest.raises(UserError, match=r"this shell allows 12 open files, ltrec needs 64: raise the limit \(ulimit -n 1024\)"):

@@ -8,7 +8,7 @@ import pytest
 
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.run.progress.pace import PHASES as SHOWN
-from ltrec.run.progress.pace import anatomy, anatomy_parts
+from ltrec.run.progress.pace import step_breakdown, step_parts
 from ltrec.run.train import train
 from ltrec.training import clocks
 from ltrec.training.callbacks import health
@@ -95,16 +95,16 @@ def test_the_pace_is_shown_once_it_is_known():
     watch = Health()
     trainer = SimpleNamespace(callbacks=[watch])
     for silent in (SimpleNamespace(callbacks=[]), trainer):
-        assert anatomy(silent) == "" and anatomy_parts(silent) == []
+        assert step_breakdown(silent) == "" and step_parts(silent) == []
     watch.latest = {"throughput/sequences_per_s": 12345.6, "health/loader_share": 0.034, "health/rss_gib": 1.26}
     watch.latest |= {"throughput/events_per_s": 98765.4, "health/step_ms": 1250.0}
     watch.latest |= {f"health/{name}_ms": spent for name, spent in zip(SHOWN, (25, 1000, 125, 75, 25), strict=True)}
-    assert anatomy(trainer) == (
+    assert step_breakdown(trainer) == (
         "98,765 events/s; a step takes 1,250.0 ms: loader 2%, compute 80%, communication 10%, optimizer 6%, other 2%"
     )
     shares = ["compute 80%", "communication 10%", "optimizer 6%", "other 2%"]
-    assert anatomy_parts(trainer) == ["1,250.0 ms a step", "3% waiting", "1.3 GiB", *shares]
+    assert step_parts(trainer) == ["1,250.0 ms a step", "3% waiting", "1.3 GiB", *shares]
     del watch.latest["health/communication_ms"]
-    assert "communication" not in anatomy(trainer)
+    assert "communication" not in step_breakdown(trainer)
     watch.latest["health/device_gib"] = 70.0
-    assert "70.0 GiB" in anatomy_parts(trainer)
+    assert "70.0 GiB" in step_parts(trainer)

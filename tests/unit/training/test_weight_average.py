@@ -38,7 +38,7 @@ def train(data, out, *words):
 
 def test_an_epoch_of_one_step_averages_nothing(data, tmp_path):
     words = ["trainer.ema=1", "stream.batch_rows=96"]
-    with pytest.raises(UserError, match=r"trainer.ema=1 averages over so many epochs, and an epoch has 1 step here"):
+    with pytest.raises(UserError, match=r"trainer.ema=1 averages over this many epochs, and an epoch has 1 step here"):
         train(data, tmp_path, *words)
     assert not (tmp_path / "r").exists()
     train(data, tmp_path, *words, "trainer.ema=1.5")

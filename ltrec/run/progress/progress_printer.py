@@ -1,10 +1,10 @@
-"""What a run says of itself while it trains: one line per epoch, and in a terminal two rows below them that move.
+"""The progress of training on the terminal: one line per epoch, and two rows below them that are redrawn.
 
-    epoch  3/20  loss 4.1234  NDCG@10 0.0612  head 0.0711  tail 0.0588  9.8 s  best  ...                 stays
-    epoch 3/20 ━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 17%  step 1,234/7,260  at most 12:34 left                         moves
-    loss 4.1234  NDCG@10 0.0612  4,321 seq/s  45.1 ms a step  1% waiting  0.5 GiB                        moves
+    epoch  3/20  loss 4.1234  NDCG@10 0.0612  head 0.0711  tail 0.0588  9.8 s  best  ...                 a line
+    epoch 3/20 ━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌╌╌ 17%  step 1,234/7,260  at most 12:34 left                         a row
+    loss 4.1234  NDCG@10 0.0612  4,321 seq/s  45.1 ms a step  1% waiting  0.5 GiB                        a row
 
-Where no rows can be drawn (a file, a pipe, Slurm's log) a long epoch gets a line a minute. Rank 0 alone speaks.
+Where rows cannot be redrawn (a file, a pipe, Slurm's log) a long epoch prints a line every minute. Only rank 0 prints.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from ltrec.run.progress.pace import Pace, anatomy, anatomy_parts, callback_of, latest
+from ltrec.evaluation.metrics import metric_name
+from ltrec.run.progress.pace import Pace, callback_of, latest, step_breakdown, step_parts
 from ltrec.strategy import Stratified
 from ltrec.terminal.progress_text import duration, fit_parts, with_bar
 from ltrec.terminal.screen import Screen, screen
@@ -27,15 +28,15 @@ from ltrec.training.callbacks.telemetry import Telemetry
 from ltrec.training.datamodule import stream_of
 from ltrec.training.steps import epoch_of, last_step, step_ended, steps_per_epoch
 
-_SILENCE_S = 60.0
-"""Where no rows are drawn, a line at least so often."""
+_LINE_EVERY_S = 60.0
+"""Where rows cannot be redrawn."""
 
 
-class Narrator(Callback):
-    """Says what a person would ask: how far, how good, for whom, how long yet.
+class ProgressPrinter(Callback):
+    """Prints epoch, loss, validation, speed and the time left.
 
     Args:
-        monitor: the validation metric that the run watches; it and its kin for head and tail are shown.
+        monitor: the monitored metric; it is shown for all users, head and tail.
         stopping: whether the run was asked to stop.
     """
 
@@ -43,19 +44,20 @@ class Narrator(Callback):
 
     def __init__(self, monitor: str, stopping: Callable[[], bool] = lambda: False) -> None:
         self.metric = monitor.removeprefix("val/").partition("/")[0]
+        self.title = metric_name(self.metric)
         self.stopping = stopping
         self.screen: Screen = screen()
         self._trainer: pl.Trainer | None = None
         self._activity = ""
         self._pace = Pace(1)
-        self._epoch_began = self._began = self._spoke = 0.0
-        self._told_stop = self._validated = False
+        self._epoch_began = self._began = self._last_line = 0.0
+        self._stop_shown = self._validated = False
         self._values: dict[str, float] = {}  # of the last validation, by group
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say what is about to happen, or go on."""
+        """Print the plan of the run."""
         self._trainer, self._pace = trainer, Pace(steps_per_epoch(trainer))
-        self._began = self._epoch_began = self._spoke = time.monotonic()
+        self._began = self._epoch_began = self._last_line = time.monotonic()
         self._pace.tick()
         if trainer.is_global_zero:
             for line in beginning(trainer, pl_module):
@@ -64,48 +66,48 @@ class Narrator(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Keep the pace; speak when there was silence for long."""
+        """Record the pace; print a line where none was printed for long."""
         if step_ended(trainer, batch):
             self._pace.tick()
         if not trainer.is_global_zero:
             return
-        if self.stopping() and not self._told_stop:
-            self._told_stop = True
+        if self.stopping() and not self._stop_shown:
+            self._stop_shown = True
             self.screen.note("asked to stop: saving first; a second Ctrl-C ends at once")
-        elif not self.screen.is_live and time.monotonic() - self._spoke >= _SILENCE_S:
-            self._speak([f"epoch {epoch_of(trainer):.2f}/{trainer.max_epochs}", *self._numbers(), *self._speed(), *self._left()])
+        elif not self.screen.is_live and time.monotonic() - self._last_line >= _LINE_EVERY_S:
+            self._print([f"epoch {epoch_of(trainer):.2f}/{trainer.max_epochs}", *self._numbers(), *self._speed(), *self._left()])
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The rows say so."""
+        """Show in the rows that validation runs."""
         self._activity = "validating"
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The rows say so."""
+        """Read the results of the validation."""
         self._activity, self._validated = "", True
-        values = trainer.callback_metrics  # asking for them computes: not from the thread that draws
+        values = trainer.callback_metrics  # reading them computes: not in the thread that draws
         for group in ("", "head", "tail"):
             if (value := values.get(f"val/{self.metric}{'/' * bool(group)}{group}")) is not None:
                 self._values[group] = float(value)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The epoch's line."""
+        """Print the line of the epoch."""
         if not trainer.is_global_zero:
             return
         now = time.monotonic()
         took, self._epoch_began = duration(now - self._epoch_began), now
         epoch, width = epoch_of(trainer), len(str(trainer.max_epochs))
-        told = [f"epoch {f'{epoch:.0f}' if epoch.is_integer() else f'{epoch:.2f}':>{width}}/{trainer.max_epochs}"]
-        told += [*(self._numbers("head", "tail") if self._validated else self._loss()), took, *self._best()]
+        parts = [f"epoch {f'{epoch:.0f}' if epoch.is_integer() else f'{epoch:.2f}':>{width}}/{trainer.max_epochs}"]
+        parts += [*(self._numbers("head", "tail") if self._validated else self._loss()), took, *self._best()]
         self._validated = False
-        self._speak([*told, *self._speed(), *self._left()])
+        self._print([*parts, *self._speed(), *self._left()])
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Where the time went."""
-        if trainer.is_global_zero and (made_of := anatomy(trainer)):
+        """Print what the time was spent on."""
+        if trainer.is_global_zero and (made_of := step_breakdown(trainer)):
             self.screen.say(f"trained for {duration(time.monotonic() - self._began)}; {made_of}")
 
     def rows(self, width: int) -> list[str]:
-        """What stands at the foot of the terminal; none before the first step."""
+        """The rows at the bottom of the terminal; none before the first step."""
         trainer = self._trainer
         if trainer is None:
             return []
@@ -116,11 +118,11 @@ class Narrator(Callback):
         full = "  ".join([percent, self._activity or f"step {step:,}/{last:,}", *left])
         short = "  ".join([percent, *left])
         first = with_bar(lead, step / last, [full, short, percent], width, ascii_only=self.screen.ascii_only)
-        second = fit_parts([*self._numbers(), *self._speed(), *anatomy_parts(trainer)] or ["waiting for the first step"], width - 1)
+        second = fit_parts([*self._numbers(), *self._speed(), *step_parts(trainer)] or ["waiting for the first step"], width - 1)
         return [first, "asked to stop: saving first" if self.stopping() else second]
 
-    def _speak(self, parts: list[str]) -> None:
-        self._spoke = time.monotonic()
+    def _print(self, parts: list[str]) -> None:
+        self._last_line = time.monotonic()
         lines = self.screen.lines
         self.screen.say(fit_parts(parts, lines.width) if lines.is_terminal else "  ".join(parts))
 
@@ -129,7 +131,7 @@ class Narrator(Callback):
         assert self._trainer is not None
         found = self._loss()
         shown = [group for group in ("", *groups) if group in self._values]
-        return found + [f"{group or self.metric.upper()} {self._values[group]:.4f}" for group in shown]
+        return found + [f"{group or self.title} {self._values[group]:.4f}" for group in shown]
 
     def _loss(self) -> list[str]:
         assert self._trainer is not None
@@ -147,7 +149,7 @@ class Narrator(Callback):
         return [f"{line['throughput/sequences_per_s']:,.0f} seq/s"] if line else []
 
     def _left(self) -> list[str]:
-        """How long yet: with patience or a file STOP a run may end before."""
+        """The time left at most: early stopping or a file STOP may end the run before."""
         assert self._trainer is not None
         steps = last_step(self._trainer) - self._trainer.global_step
         seconds = self._pace.left(steps) if steps > 0 else None
@@ -156,8 +158,8 @@ class Narrator(Callback):
 
 
 def beginning(trainer: pl.Trainer, module: pl.LightningModule) -> list[str]:
-    """What is about to happen."""
-    size = sum(getattr(p, "ds_numel", p.numel()) for p in module.parameters())  # ZeRO-3 has let go of the values
+    """Lines about the run that begins: where it starts, its size and length, its strategy."""
+    size = sum(getattr(p, "ds_numel", p.numel()) for p in module.parameters())  # ZeRO-3 has emptied the tensors
     verb = "resuming at" if trainer.global_step else "starting at"
     patience = callback_of(trainer, Patience)
     sooner = f", sooner after {patience.patience} validations without a rise" if patience is not None else ""
