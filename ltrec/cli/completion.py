@@ -1,10 +1,10 @@
-"""Completion of the command line by the shell's Tab: commands, and the options of each, at once.
+"""Shell completion of commands and their options.
 
-    ltrec --install-completion bash      zsh and fish likewise; takes effect in the next shell
-    ltrec --show-completion bash         the script, for those who keep theirs elsewhere
+    ltrec --install-completion bash      also zsh and fish; takes effect in the next shell
+    ltrec --show-completion bash         print the script, to install it elsewhere
 
-The script asks `ltrec` itself, with LTREC_COMPLETE set. Options are read from a command's source: importing it would load torch,
-and nobody waits seconds for a Tab. Words that are no options are left to the shell, which completes files.
+The script calls `ltrec` with LTREC_COMPLETE set. Options are read from the source of a command, since importing it would load torch
+and take seconds. Words that are not options are left to the shell, which completes file names.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from pathlib import Path
 from ltrec.core.errors import UserError, nearest
 from ltrec.core.storage.atomic import atomic_write_text
 
-ASKED = "LTREC_COMPLETE"
-"""Set by the script: the number of the word that is completed, 1 for the first after `ltrec`."""
+COMPLETE_VARIABLE = "LTREC_COMPLETE"
+"""Variable set by the script: the index of the word to complete, 1 for the first after `ltrec`."""
 
 _BASH = """\
 _ltrec_complete() {
@@ -40,12 +40,12 @@ _COMMANDS = Path(__file__).parent / "commands"
 
 
 def candidates(words: Sequence[str], place: int, commands: Collection[str]) -> list[str]:
-    """What the word may become.
+    """Possible completions of a word.
 
     Args:
-        words: of the command line, after `ltrec`; the last may be unfinished.
-        place: which of them is completed, from 1.
-        commands: all there are.
+        words: of the command line, after `ltrec`; the last may be incomplete.
+        place: index of the word to complete, from 1.
+        commands: all commands.
     """
     begun = words[place - 1] if place <= len(words) else ""
     if place <= 1:
@@ -58,7 +58,7 @@ def candidates(words: Sequence[str], place: int, commands: Collection[str]) -> l
 
 
 def options_of(source: str, name: str) -> list[str]:
-    """Options of the function `name`, as Typer makes them of its arguments."""
+    """Options of the function `name`, as Typer derives them from its arguments."""
     tree = ast.parse(source)
     named = {
         target.id: node.value
@@ -84,7 +84,7 @@ def script_of(shell: str) -> str:
     """The script of a shell.
 
     Raises:
-        UserError: it is none of those known.
+        UserError: the shell is not supported.
     """
     if shell not in SCRIPTS:
         raise UserError(f"no completion for the shell {shell!r}{nearest(shell, SCRIPTS)}; known: {', '.join(SCRIPTS)}")
@@ -92,15 +92,15 @@ def script_of(shell: str) -> str:
 
 
 def shell_of(words: Sequence[str], variables: Mapping[str, str]) -> str:
-    """The shell that is meant: as named, else the login shell."""
+    """The shell that is named, else the login shell."""
     return words[0] if words else Path(variables.get("SHELL", "bash")).name
 
 
 def install(shell: str, variables: Mapping[str, str]) -> Path:
-    """Write the script where the shell finds it, and return that place. Done again it changes nothing.
+    """Write the script to where the shell finds it, and return the path. Idempotent.
 
     Raises:
-        UserError: an unknown shell.
+        UserError: the shell is not supported.
     """
     text, home = script_of(shell), Path(variables.get("HOME", "~")).expanduser()
     if shell == "fish":
@@ -112,6 +112,6 @@ def install(shell: str, variables: Mapping[str, str]) -> Path:
     startup, line = home / f".{shell}rc", f"source '{place}'"
     before = startup.read_text(encoding="utf-8") if startup.exists() else ""
     if line not in before.splitlines():
-        with open(startup, "a", encoding="utf-8") as file:  # appended to, for it may be a link that must stay one
+        with open(startup, "a", encoding="utf-8") as file:  # appended to rather than replaced: it may be a link
             file.write(f"{'' if not before or before.endswith(os.linesep) else os.linesep}{line}\n")
     return place

@@ -1,4 +1,4 @@
-"""A prepared data set in the terminal: what it holds, what went, and the strata with their realised shares."""
+"""Tables of a prepared data set: events kept and removed, and the strata with their shares."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ltrec.data.manifest import Manifest
 from ltrec.data.reach import KNOWN, ONE_LINK, REPEAT
 from ltrec.terminal.screen import Screen
 
-_LEAST = ("of events", "events", "P(z)", "share", "trainable")
-"""Columns of strata that a narrow screen goes without, the first first."""
+_DISPENSABLE = ("of events", "events", "P(z)", "share", "trainable")
+"""Columns of the strata table that are dropped on a narrow screen, in this order."""
 
 _ORDER = ("min", "p25", "median", "p75", "p95", "p99", "max")
 
 
 def print_data(manifest: Manifest, screen: Screen) -> None:
-    """The account of events, then the strata."""
-    screen.show(_account(manifest))
-    screen.show(lambda without: _strata(manifest, without), _LEAST)
+    """Print the table of events, then that of the strata."""
+    screen.show(_events_table(manifest))
+    screen.show(lambda without: _strata_table(manifest, without), _DISPENSABLE)
     for note in _notes(manifest):
         screen.say(note, "dim")
 
 
-def _account(manifest: Manifest) -> Table:
+def _events_table(manifest: Manifest) -> Table:
     table = Table(title=f"data set {manifest.name}", title_justify="left", pad_edge=False, box=box.SIMPLE_HEAD, show_header=False)
     table.add_column(style="dim")
     table.add_column(justify="right", no_wrap=True)
@@ -41,7 +41,7 @@ def _account(manifest: Manifest) -> Table:
 
 
 def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
-    """(what, number, remark); what did not happen is left out."""
+    """(what, number, remark); zero counts are left out."""
     s = manifest.summary
     yield "rows read", f"{s['rows']:,}", f"{_files(manifest)}, times {_form(manifest)}"
     if unselected := s.get("unselected", 0):
@@ -83,7 +83,7 @@ def _ties(ties: dict[str, Any]) -> str:
 
 
 def _reach(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Where validation targets are, seen from the history; a data set prepared by an older version has nothing on record."""
+    """How far validation targets are from the history; empty for data prepared by an older version."""
     counts = np.array(s.get("reach", {}).get("valid", ()), np.int64).reshape(-1, len(KNOWN))
     if not (all_ := counts.sum()):
         return
@@ -101,7 +101,7 @@ def _reach(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _outsized(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Ids with an implausible share of the events; a data set prepared by an older version has none on record."""
+    """Ids with an implausible share of the events; empty for data prepared by an older version."""
     for found in s.get("outsized", []):
         hint = f"of {found['kind']} {found['id']!r}, {found['share']:.0%} of all; a placeholder? then add it to null_values"
         yield "suspicious", f"{found['events']:,}", hint
@@ -147,7 +147,7 @@ def _moment(seconds: int) -> str:
         return str(seconds)
 
 
-def _strata(manifest: Manifest, without: Collection[str]) -> Table:
+def _strata_table(manifest: Manifest, without: Collection[str]) -> Table:
     strata = manifest.strata
     table = Table(title="strata by training events", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     names = ("stratum", "of training events", "users", "share", "trainable", "P(z)", "events", "of events")
@@ -164,7 +164,7 @@ def _strata(manifest: Manifest, without: Collection[str]) -> Table:
 
 
 def _notes(manifest: Manifest) -> Iterator[str]:
-    """What the table does not say by itself."""
+    """Remarks below the tables."""
     strata, trainable_K = manifest.strata, manifest.trainable_K
     yield f"head: {strata.head_from} training events or more, {_head_share(manifest):.1%} of the training users"
     if trainable_K != strata.users:

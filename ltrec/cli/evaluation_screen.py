@@ -1,4 +1,4 @@
-"""An evaluation in the terminal: one screenful, and where the rest is."""
+"""An evaluation on the screen: the main results, and where the others are."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from ltrec.terminal.screen import Screen
 
 
 def print_evaluation(found: Evaluation, screen: Screen) -> None:
-    """Metrics of the first run, or its comparison with others and the gate's verdict.
+    """Print the metrics of the first run, or the comparison with others and the gate's verdict.
 
     Raises:
-        UserError: the gate refuses to judge.
+        UserError: the gate cannot judge these runs.
     """
     first, everyone = found.runs[0], [*found.runs, *found.rivals]
     if len(found.runs) > 1 and not found.rivals:

@@ -1,4 +1,4 @@
-"""Evaluation in the terminal: a summary, a comparison, the gate's verdict in one readable sentence."""
+"""Tables of an evaluation on the screen: summary, comparison, and the gate's verdict in one sentence."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ltrec.terminal.screen import Screen, shortened
 
 COUNT, INTERVAL, SPREAD = "count", "95 % interval", "seed sd"
 LONG = "long names"
-"""What a narrow screen goes without."""
+"""Columns, and the length of names, that are dropped on a narrow screen."""
 
 COLOURS = {PASS: "bold green", FAIL: "bold red", INCONCLUSIVE: "bold yellow"}
 
 
 def print_summaries(summaries: Mapping[str, Summary], screen: Screen) -> None:
-    """The first summary, groups with intervals, the others beside it, and what one must know to read them."""
+    """Print the first summary by group with intervals, the others beside it, and the protocol."""
     first = next(iter(summaries.values()))
     k = _cutoff(first)
     more = unusual(first.groups["all"].metrics, k)
@@ -38,19 +38,19 @@ def print_summaries(summaries: Mapping[str, Summary], screen: Screen) -> None:
 
 
 def print_baselines(summaries: Mapping[str, Summary], screen: Screen) -> None:
-    """The headline metric of the first summary and of the others, and what the numbers mean."""
+    """Print the headline metric of all summaries, and the protocol."""
     if len(summaries) > 1:
         screen.show(lambda without: means_table(list(summaries.values()), "beside the baselines", without), (LONG,))
     screen.say(protocol_line(next(iter(summaries.values()))), "dim")
 
 
 def print_seeds(summaries: Sequence[Summary], screen: Screen) -> None:
-    """The headline metric of several runs of one method."""
+    """Print the headline metric of several runs of one method."""
     screen.show(lambda without: means_table(summaries, f"of {len(summaries)} runs", without), (LONG,))
 
 
 def print_ranked(table: EvalTable, of: str, screen: Screen) -> None:
-    """Which checkpoint was ranked, and with what memory; `of` whom, where there are several."""
+    """Print which checkpoint was ranked, and with which memory; `of` names the run where there are several."""
     if line := ranked_line(table):
         screen.say(f"ranked{of}: {line}")
     if line := memory_line(table):
@@ -58,26 +58,25 @@ def print_ranked(table: EvalTable, of: str, screen: Screen) -> None:
 
 
 def print_convergence(table: EvalTable, screen: Screen) -> None:
-    """Whether its training had converged; the gate says it of what it compares."""
+    """Print whether training had converged. (In a comparison the gate does.)"""
     for line in convergence_lines([table]):
         screen.say_styled(Text.assemble(("Note: ", "bold yellow"), line))
 
 
 def print_comparison(comparison: Comparison, screen: Screen) -> None:
-    """The differences in the headline metric."""
+    """Print the differences in the headline metric."""
     screen.show(
         lambda without: comparison_table(comparison, without), (LONG, SPREAD, "p (gain)", COUNT, "base", INTERVAL, "relative")
     )
 
 
 def print_gate(gate: Gate, screen: Screen) -> None:
-    """The verdict and its reasons."""
+    """Print the verdict and its reasons."""
     screen.say_styled(gate_line(gate))
 
 
 def group_table(summary: Summary, without: Collection[str] = ()) -> Table:
-    """One row per group of users, by themselves and by their target: the headline metric with its 95 % interval, others at its
-    cutoff beside it."""
+    """One row per group of users, also by type of target: the headline metric with its 95 % interval, and others at its cutoff."""
     k, headline = _cutoff(summary), summary.headline
     more = unusual(summary.groups["all"].metrics, k)
     names = [name for name in (COUNT, f"hr@{k}", headline, f"mrr@{k}", "auc", *more) if name not in without]
@@ -96,7 +95,7 @@ def group_table(summary: Summary, without: Collection[str] = ()) -> Table:
 
 
 def means_table(summaries: Sequence[Summary], what: str, without: Collection[str] = ()) -> Table:
-    """The headline metric of several scorers or runs, for everyone, tail and head."""
+    """The headline metric of several scorers or runs, for all users, tail and head."""
     headline = summaries[0].headline
     table = _table(f"{metric_name(headline)} {what}", ["scorer", "all", "tail", "head"])
     for summary in summaries:
@@ -107,7 +106,7 @@ def means_table(summaries: Sequence[Summary], what: str, without: Collection[str
 
 
 def protocol_line(summary: Summary) -> str:
-    """What the numbers mean."""
+    """The protocol in one line."""
     protocol = summary.protocol
     seen = "seen items filtered" if protocol.filter_seen else "seen items kept"
     repeats = "" if math.isnan(summary.repeat_share) else f", {summary.repeat_share:.1%} of the targets are repeats"
@@ -121,7 +120,7 @@ def protocol_line(summary: Summary) -> str:
 def comparison_table(comparison: Comparison, without: Collection[str] = ()) -> Table:
     """Per group: the headline metric of both, the change with its interval, its share of the base, one-sided p."""
     several = len(comparison.seeds) > 1
-    listed = f"mean of {len(comparison.seeds)} seeds" if several else "one training seed: intervals know of users only"
+    listed = f"mean of {len(comparison.seeds)} seeds" if several else "one training seed: intervals cover users only"
     keys = [COUNT, "base", "other", "change", INTERVAL, "relative", "p (gain)", SPREAD]
     shown = [key not in without and (several or key != SPREAD) for key in keys]
     width = 10 if LONG in without else 20
@@ -157,7 +156,7 @@ def _difference(found: Difference) -> list[str | Text]:
 
 
 def gate_line(gate: Gate) -> Text:
-    """The verdict in colour, why, and what must be known of the training."""
+    """The verdict in colour with its reasons, and notes about training."""
     word = gate.verdict.upper()
     line = Text.assemble("Gate: ", (word, COLOURS[gate.verdict]), gate_text(gate).removeprefix(word))
     for note in (note for verdict in gate.datasets for note in verdict.notes):
@@ -171,7 +170,7 @@ def estimate(value: Estimate) -> str:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Fixed digits; a dash for nothing."""
+    """Fixed digits; a dash for NaN."""
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 

@@ -1,8 +1,8 @@
 """The command line: `ltrec COMMAND ...`.
 
 A command is the function of its name in `ltrec/cli/commands/<name>.py`. Its module is imported only when it is called, so
-that `ltrec --help` answers at once. Typer turns the words into the function's arguments; the function then runs outside Typer, so
-that every way it can end is dealt with in one place (`failures.py`).
+that `ltrec --help` answers at once. Typer parses the arguments; the function then runs outside of Typer, so that all errors are
+handled in one place (`failures.py`).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from ltrec.run.process.standard_streams import prepare_streams, quiet_libraries
 from ltrec.version import __version__
 
 COMMANDS = {
-    "quickstart": "all of it on a small public data set: a report in minutes",
+    "quickstart": "everything on a small public data set: a report in minutes",
     "fetch": "get a public data set, or make a synthetic one",
     "prepare": "event logs (CSV, TSV, JSONL, Parquet) -> shards with strata and splits",
-    "verify": "check every byte of a prepared data set again",
+    "verify": "check every byte of a prepared data set",
     "train": "train a run from YAML files and key=value words; repeat to resume",
     "launch": "train under torchrun here, or as a Slurm job that requeues itself",
     "evaluate": "full ranking by activity stratum, with intervals; --compare runs",
     "predict": "top-k items per user, as Parquet",
     "report": "one HTML page with plots, for one run or several",
-    "doctor": "what this machine can run, and what to do about what it cannot",
+    "doctor": "check what this machine can run, and how to fix what it cannot",
 }
-"""Every command with what it is for, in the order of the work."""
+"""Every command with its purpose, in the order of the work."""
 
 _WRONG_USAGE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")  # of Typer's Click
 
@@ -67,7 +67,7 @@ examples
 Tab completes commands and options after ltrec --install-completion (bash, zsh, fish). All of this from Python: import ltrec.
 Every setting of a run: defaults <- YAML files, left to right <- key=value words. Shipped files are found from any folder.
 Exit code 2 means that input or settings need a change; one line says which (LTREC_DEBUG=1 adds the traceback). 130 = interrupted,
-70 = a bug of ltrec, whose traceback is in a file that the line names.
+70 = a bug of ltrec; the line names a file with the traceback.
 """
 
 
@@ -78,9 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prepare_streams()
         with quiet_libraries():
             code = dispatch(words)
-        sys.stdout.flush()  # a reader that went away is noticed here, not in the interpreter's last breath
+        sys.stdout.flush()  # a closed pipe raises here, not when the interpreter exits
         return code
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place where everything that was raised ends
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place that handles all errors
         return exit_code_of(error, words)
 
 
@@ -88,9 +88,9 @@ def dispatch(words: Sequence[str]) -> int:
     """Answer `--help` and `--version`, or run a command.
 
     Raises:
-        UserError: for a word that is no command; and whatever the command raises.
+        UserError: the command is unknown, or whatever the command raises.
     """
-    if (place := os.environ.get(completion.ASKED, "")).isdecimal():
+    if (place := os.environ.get(completion.COMPLETE_VARIABLE, "")).isdecimal():
         sys.stdout.writelines(f"{word}\n" for word in completion.candidates(words, int(place), COMMANDS))
         return 0
     if not words:
@@ -115,7 +115,7 @@ def complete(what: str, words: Sequence[str]) -> int:
     """Show the completion script of a shell, or install it.
 
     Raises:
-        UserError: a shell that is not known.
+        UserError: the shell is not supported.
     """
     shell = completion.shell_of(words, os.environ)
     if what == "--show-completion":
@@ -126,14 +126,14 @@ def complete(what: str, words: Sequence[str]) -> int:
 
 
 def help_text() -> str:
-    """The front page."""
+    """The output of `ltrec --help`."""
     rows = [f"  {name:<12}{what}" for name, what in COMMANDS.items()]
     return HELP.format(first=rows[0], rest="\n".join(rows[1:]))
 
 
 def run(name: str, words: Sequence[str]) -> int:
-    """Parse the words for a command and call it, its threads settled before torch comes with it."""
-    if name != "launch":  # which settles those of the processes that it starts
+    """Parse the arguments of a command and call it. The number of threads is set before the command imports torch."""
+    if name != "launch":  # it sets those of the processes that it starts
         set_thread_variables(os.environ)
     function = getattr(importlib.import_module(f"ltrec.cli.commands.{name}"), name)
     code, options = parse(name, function, words)
@@ -144,7 +144,7 @@ def run(name: str, words: Sequence[str]) -> int:
 
 
 def parse(name: str, function: Callable[..., None], words: Sequence[str]) -> tuple[int, dict[str, Any] | None]:
-    """Words -> the function's arguments; None with an exit code when Typer answered itself (`--help`: 0).
+    """Parse the arguments; None, with an exit code, when Typer has printed the answer itself (`--help`: 0).
 
     Raises:
         UserError: wrong usage.
@@ -152,20 +152,20 @@ def parse(name: str, function: Callable[..., None], words: Sequence[str]) -> tup
     calls: list[dict[str, Any]] = []
 
     @functools.wraps(function)
-    def remember(**options: Any) -> None:
+    def record(**options: Any) -> None:
         calls.append(options)
 
     app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
-    app.command(name)(remember)
+    app.command(name)(record)
     try:
-        code = typer.main.get_command(app).main(spread(words), prog_name=f"ltrec {name}", standalone_mode=False)
+        code = typer.main.get_command(app).main(repeat_option(words), prog_name=f"ltrec {name}", standalone_mode=False)
     except _WRONG_USAGE as error:
         raise UserError(f"ltrec {name}: {error.format_message()} ('ltrec {name} --help' shows the options)") from None
     return (0, calls[0]) if calls else (int(code or 0), None)
 
 
-def spread(words: Sequence[str], option: str = "--sweep") -> list[str]:
-    """`--sweep a.yaml b.yaml` -> `--sweep a.yaml --sweep b.yaml`: what a shell makes of `--sweep conf/sweep/*.yaml`.
+def repeat_option(words: Sequence[str], option: str = "--sweep") -> list[str]:
+    """`--sweep a.yaml b.yaml` -> `--sweep a.yaml --sweep b.yaml`: as a shell expands `--sweep conf/sweep/*.yaml`.
 
     The list ends at the next option or `key=value` word.
     """

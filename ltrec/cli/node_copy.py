@@ -1,4 +1,4 @@
-"""What the job script of `--stage` runs once on every node before training: copy the data of a run's config to the node.
+"""Copy the data of a run to this node; the job script of `--stage` runs it once on every node before training.
 
 python -m ltrec.cli.node_copy CONFIG.yaml
 """

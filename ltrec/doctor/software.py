@@ -148,14 +148,16 @@ def wandb() -> Finding:
     version = metadata.version("wandb")
     refusal = why_no_credentials()
     if refusal == NO_KEY:
-        return ok(f"{version}; {refusal}: tracking.wandb=online would go on offline")
+        return ok(f"{version}; {refusal}: tracking.wandb=online would continue offline")
     if refusal is not None:
-        return warning(f"{version}; {refusal}", "'wandb login', or a whole key in WANDB_API_KEY; until then online goes on offline")
+        return warning(
+            f"{version}; {refusal}", "'wandb login', or a whole key in WANDB_API_KEY; until then online continues offline"
+        )
     reason = unreachable(server())
     if reason is not None:
         return warning(
             f"{version}; an API key is present, but {reason}",
-            "tracking.wandb=online goes on offline, 'wandb sync' sends later; behind a proxy set HTTPS_PROXY",
+            "tracking.wandb=online continues offline, 'wandb sync' sends later; behind a proxy set HTTPS_PROXY",
         )
     return ok(f"{version}; an API key is present, {server()} answers")
 

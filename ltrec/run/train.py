@@ -134,6 +134,6 @@ def interruption_message(trainer: pl.Trainer, run: RunFolder) -> str:
     saved = next(callback for callback in trainer.callbacks if isinstance(callback, Checkpoints))  # type: ignore[attr-defined]
     last = run.last
     if not last.exists():
-        return f"interrupted at step {trainer.global_step}; no checkpoint yet: the same command begins again"
+        return f"interrupted at step {trainer.global_step}; no checkpoint yet; repeat the command to start over"
     step = f", step {saved.last_step}" if saved.last_step >= 0 else ", which this attempt began with"
-    return f"interrupted at step {trainer.global_step}; saved is {last}{step}: the same command goes on from there"
+    return f"interrupted at step {trainer.global_step}; saved: {last}{step}; repeat the command to resume"

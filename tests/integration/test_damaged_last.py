@@ -108,8 +108,8 @@ def test_the_one_before_is_gone_on_from_aloud_and_exactly(data, undisturbed, run
     spoil(run / "checkpoints" / "last.ckpt")
     capsys.readouterr()
     training.train(tiny_config(data, run.parent))
-    said = [line for line in capsys.readouterr().err.splitlines() if "going on from the one before it" in line]
-    assert len(said) == 1 and said[0].endswith(f"going on from the one before it, previous.ckpt, step {KILLED_AT - 1}")
+    said = [line for line in capsys.readouterr().err.splitlines() if "resuming from the one before it" in line]
+    assert len(said) == 1 and said[0].endswith(f"resuming from the one before it, previous.ckpt, step {KILLED_AT - 1}")
     assert re.search(why, said[0])
     refuse_differences(run, undisturbed)
     assert (checkpoint(run, "previous")["global_step"], checkpoint(run)["global_step"]) == (11, 12)
@@ -121,7 +121,7 @@ def test_killed_again_before_the_next_save_it_goes_on_as_well(data, undisturbed,
     assert (run / "checkpoints" / "aside.ckpt").exists()
     assert [checkpoint(run, name)["global_step"] for name in ("last", "previous")] == [KILLED_AT - 1] * 2
     training.train(tiny_config(data, run.parent))
-    assert capsys.readouterr().err.count("going on from the one before it") == 1
+    assert capsys.readouterr().err.count("resuming from the one before it") == 1
     refuse_differences(run, undisturbed)
 
 
@@ -168,7 +168,7 @@ def test_damaged_metrics_are_said_and_stop_nothing_but_their_report(data, undist
     capsys.readouterr()
     training.train(tiny_config(data, run.parent))
     said = [line for line in capsys.readouterr().err.splitlines() if "metrics.jsonl is damaged: " in line]
-    assert len(said) == 1 and said[0].endswith("; training goes on, and a report will refuse the curves")
+    assert len(said) == 1 and said[0].endswith("; training continues, but a report will refuse the curves")
     mine, good = checkpoint(run), checkpoint(undisturbed)
     assert all(same(mine[key], good[key]) for key in ("state_dict", "optimizer_states", "callbacks", "StreamDataModule"))
     if spoil is flip:

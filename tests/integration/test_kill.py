@@ -77,7 +77,7 @@ def test_ctrl_c_is_a_word_and_130(data, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(Telemetry, "on_train_batch_end", interrupt)
     assert main(["train", *tiny_words(data, tmp_path, *WORDS)]) == 130
-    told = f"interrupted at step 7; saved is {tmp_path}/r/checkpoints/last.ckpt, step 6: the same command goes on from there"
+    told = f"interrupted at step 7; saved: {tmp_path}/r/checkpoints/last.ckpt, step 6; repeat the command to resume"
     assert capsys.readouterr().err.splitlines()[-1] == told
     assert checkpoint(tmp_path / "r")["global_step"] == 6
 
@@ -90,7 +90,7 @@ def test_ctrl_c_of_a_terminal_and_the_run_goes_on(data, undisturbed, tmp_path):
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(60) == 130
     shown = log.read_text().splitlines()
-    assert shown[-1].endswith("last.ckpt: the same command goes on from there")
+    assert shown[-1].endswith("last.ckpt; repeat the command to resume")
     assert not [line for line in shown if "Traceback" in line]
     refuse_differences(finish(data, tmp_path), undisturbed)
 

@@ -45,7 +45,7 @@ def test_prepare_then_verify(tmp_path, capsys, monkeypatch):
     assert main(["verify", "data"]) == 2
     assert shard.name in capsys.readouterr().err
     assert main(words) == 0
-    assert "data was damaged and has been prepared anew" in capsys.readouterr().err
+    assert "data was damaged and has been prepared again" in capsys.readouterr().err
     assert main(["verify", "data"]) == 0
 
 

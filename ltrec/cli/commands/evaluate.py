@@ -1,4 +1,4 @@
-"""`ltrec evaluate RUN...`: metrics by stratum with intervals; `--compare` another run, or several seeds of it, through the gate."""
+"""`ltrec evaluate RUN...`: metrics by stratum with intervals; `--compare` tests them against other runs by the gate."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def evaluate(
         typer.Argument(help="Run folders; several = seeds of one method. Then evaluation.key=value words.", show_default=False),
     ],
     compare: Annotated[
-        list[Path] | None, typer.Option(help="Baseline run folder to compare with; repeat it for several seeds, in the same order.")
+        list[Path] | None, typer.Option(help="Run folder of the baseline; repeat it for several seeds, in the same order.")
     ] = None,
     split: Annotated[str, typer.Option(help="test or valid.")] = "test",
-    checkpoint: Annotated[str, typer.Option(help="best, last, previous, or stage1: the best before plugins woke.")] = "best",
-    data: Annotated[Path | None, typer.Option(help="Where the data set lies now; default: where the run says.")] = None,
+    checkpoint: Annotated[str, typer.Option(help="best, last, previous, or stage1: the best before stage 2.")] = "best",
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set; default: as in the run's config.")] = None,
     weights: Annotated[str | None, typer.Option(help="average (with trainer.ema, the default) or raw.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
-    """Rank every user's target, report by activity stratum, and compare runs under the gate."""
+    """Rank every user's target, report metrics by activity stratum, and compare runs by the gate."""
     with open_screen(for_scripts=as_json) as screen:
         found = evaluate_runs(*runs, compare=compare or (), split=split, checkpoint=checkpoint, data=data, weights=weights)
         if found.runs:

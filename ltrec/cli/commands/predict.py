@@ -16,12 +16,12 @@ def predict(
     settings: Annotated[list[str] | None, typer.Argument(help="evaluation.key=value words.", show_default=False)] = None,
     out: Annotated[Path | None, typer.Option(help="Parquet file to write; default RUN/predictions/top-k.parquet.")] = None,
     k: Annotated[int, typer.Option("--k", "-k", help="Items per user.")] = 10,
-    checkpoint: Annotated[str, typer.Option(help="best, last, previous, or stage1: the best before plugins woke.")] = "best",
-    data: Annotated[Path | None, typer.Option(help="Where the data set lies now; default: where the run says.")] = None,
+    checkpoint: Annotated[str, typer.Option(help="best, last, previous, or stage1: the best before stage 2.")] = "best",
+    data: Annotated[Path | None, typer.Option(help="Folder of the data set; default: as in the run's config.")] = None,
     weights: Annotated[str | None, typer.Option(help="average (with trainer.ema, the default) or raw.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
-    """Recommend to every known user from the whole stored history: user_id, rank, item_id, score."""
+    """Recommend items to every known user by the whole stored history: user_id, rank, item_id, score."""
     with open_screen(for_scripts=as_json) as screen:
         found = recommend(run, *(settings or []), out=out, k=k, checkpoint=checkpoint, data=data, weights=weights)
         screen.say(f"{found.rows:,} recommendations of {found.checkpoint.name}: {found.path}")

@@ -1,4 +1,4 @@
-"""`ltrec prepare SOURCE... --out DIR`: event logs to a prepared data set."""
+"""`ltrec prepare SOURCE... --out DIR`: turn event logs into a prepared data set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def prepare(
     item: Annotated[str | None, typer.Option(help="Column with the item id.")] = None,
     time: Annotated[str | None, typer.Option(help="Column with the time.")] = None,
     time_unit: Annotated[str | None, typer.Option(help="auto, s, ms, us, ns, iso or order.")] = None,
-    time_format: Annotated[str | None, typer.Option(help="How times are written, such as '%m/%d/%Y %H:%M' (strptime).")] = None,
+    time_format: Annotated[str | None, typer.Option(help="Format of times, such as '%m/%d/%Y %H:%M' (strptime).")] = None,
     split: Annotated[str | None, typer.Option(help="leave_one_out or global_time.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set in the output folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
@@ -37,7 +37,7 @@ def prepare(
     with open_screen(for_scripts=as_json) as screen:
         data = prepare_logs(*(config or []), *(arguments or []), *words, out=out, overwrite=overwrite)
         if data.mended:
-            screen.info(f"{data.path} was damaged and has been prepared anew")
+            screen.info(f"{data.path} was damaged and has been prepared again")
         if data.up_to_date:
             screen.info(f"{data.path} is up to date: the same sources and options; nothing was done")
         print_data(data.manifest, screen)

@@ -1,4 +1,4 @@
-"""`ltrec quickstart`: fetch, prepare, train, evaluate, report. The same commands a user would type, with the same effect."""
+"""`ltrec quickstart`: fetch, prepare, train, evaluate, report, by the commands that a user would type."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ BASE = "joint"
 
 
 def quickstart(
-    dataset: Annotated[str, typer.Option(help="ml-100k, or synthetic where there is no network.")] = "ml-100k",
-    method: Annotated[str, typer.Option(help="A file of conf/method or its zoo, held against joint training.")] = "recommended",
-    smoke: Annotated[bool, typer.Option("--smoke", help="One short epoch each: does the whole way work?")] = False,
+    dataset: Annotated[str, typer.Option(help="ml-100k, or synthetic without a network.")] = "ml-100k",
+    method: Annotated[str, typer.Option(help="A file of conf/method or its zoo, compared with joint training.")] = "recommended",
+    smoke: Annotated[bool, typer.Option("--smoke", help="One short epoch each, to test the installation.")] = False,
 ) -> None:
-    """From nothing to a report: SASRec trained jointly, SASRec with the recommended method, what the gate says of head and tail.
+    """From nothing to a report: SASRec trained jointly and by the recommended method, and the gate's verdict on head and tail.
 
-    One seed each, so the gate will call the difference inconclusive whatever it is: what two seeds of one config differ by
-    can be as large. Everything lands in data/ and runs/ of the current folder; a second call goes on where the first stopped.
+    There is one seed each, so the verdict is always inconclusive: two seeds of the same config can differ as much. Everything is
+    written to data/ and runs/ of the current folder; a second call resumes where the first stopped.
     """
     if dataset not in DATASETS:
         raise UserError(f"--dataset {dataset!r} is unknown{nearest(dataset, DATASETS)}; choose from {', '.join(DATASETS)}")
     if method == BASE:
-        raise UserError(f"--method {BASE} is what methods are held against; choose another file of conf/method, such as pin")
+        raise UserError(f"--method {BASE} is what methods are compared with; choose another file of conf/method, such as pin")
     raw = Path("data/raw") / dataset / "events.parquet"
     words = {name: _training(dataset, name) for name in (BASE, method)}
     short = ["trainer.max_epochs=1"] if smoke else []
     require("report", "the report")
-    # Loaded here for the refusal of a method that is not there, before anything is fetched.
+    # Loaded here, so that an unknown method is refused before anything is fetched.
     run, base = (Path("runs") / load(*split_arguments(words[name])).name for name in (method, BASE))
 
     with open_screen() as screen:
         _say(screen, 1, "fetch", f"ltrec fetch {dataset}")
         if raw.exists():
-            screen.say(f"{raw} is there already")
+            screen.say(f"{raw} exists already")
         else:
             fetch(dataset)
         _say(screen, 2, "prepare", f"ltrec prepare conf/data/{dataset}.yaml")
@@ -61,7 +61,7 @@ def quickstart(
 
 
 def _training(dataset: str, method: str) -> list[str]:
-    """What follows `ltrec train`."""
+    """Arguments of `ltrec train`."""
     return [
         f"conf/data/{dataset}.yaml",
         "conf/experiment/quickstart.yaml",

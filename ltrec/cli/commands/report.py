@@ -1,4 +1,4 @@
-"""`ltrec report RUN...`: one static HTML page with plots, beside the run."""
+"""`ltrec report RUN...`: one static HTML page with plots, in the run folder."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def report(
     runs: Annotated[
         list[str],
         typer.Argument(
-            help="Run folders: the first and its seeds are held against the others. Then evaluation.key=value words.",
+            help="Run folders: the first and its seeds are compared with the others. Then evaluation.key=value words.",
             show_default=False,
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default: RUN/report.", show_default=False)] = None,
-    data: Annotated[Path | None, typer.Option(help="A data set that all runs must be of, by its digest.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data set that all runs must have been trained on, by its digest.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
     """Write index.html (self-contained) and its figures as PNGs."""

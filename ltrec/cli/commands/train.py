@@ -1,4 +1,4 @@
-"""`ltrec train CONF.yaml... key=value...`: alone, or one process of several under torchrun."""
+"""`ltrec train CONF.yaml... key=value...`: in one process, or in several under torchrun."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from ltrec.terminal.screen import open_screen
 def train(
     conf: Annotated[list[str], typer.Argument(help="Config files, left to right, then key=value words.", show_default=False)],
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved config and stop.")] = False,
-    smoke: Annotated[bool, typer.Option("--smoke", help="3 steps of everything into a throw-away run: does it all work?")] = False,
-    profile: Annotated[int, typer.Option(min=0, help="Record so many steps, after a few, as a trace in the run folder.")] = 0,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Test everything with 3 steps in a run that is removed afterwards.")
+    ] = False,
+    profile: Annotated[
+        int, typer.Option(min=0, help="Record a trace of this many steps, after the first few, in the run folder.")
+    ] = 0,
     resume: Annotated[str | None, typer.Option(help="auto, never, or a checkpoint: short for resume=...")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
 ) -> None:
-    """Train a run; repeat the same command after an interruption and it goes on where it stopped."""
+    """Train a run. Repeat the command after an interruption to resume where it stopped."""
     settings = conf if resume is None else [*conf, f"resume={resume}"]
     with open_screen(for_scripts=as_json) as screen:
         if print_config:

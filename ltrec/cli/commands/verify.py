@@ -1,4 +1,4 @@
-"""`ltrec verify DIR`: re-hash and re-check every byte and row of a prepared data set."""
+"""`ltrec verify DIR`: check every byte and row of a prepared data set."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def read_resume_point(checkpoints: Path, requested: Path, say: Callable[[str], N
         raise UserError(
             f"{last} {why}, and so is the one before it: {kept.name} {_reason(error, kept)}; {_way_out(last)}"
         ) from error
-    say(f"{last} {why}: going on from the one before it, {kept.name}, step {state['global_step']}")
+    say(f"{last} {why}: resuming from the one before it, {kept.name}, step {state['global_step']}")
     return kept, state
 
 

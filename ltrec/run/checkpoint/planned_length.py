@@ -40,8 +40,8 @@ def check_planned_length(
         say(f"{lengths}: {'; '.join(changes)}")
         return
     raise UserError(
-        f"trainer.max_epochs={config.trainer.max_epochs} changes the plan under way ({lengths}): {'; '.join(changes)}; go on with "
-        "the trainer.max_epochs it began with, or train the other length under another name=..."
+        f"trainer.max_epochs={config.trainer.max_epochs} changes the plan under way ({lengths}): {'; '.join(changes)}; resume with "
+        "the original trainer.max_epochs, or train the other length under another name=..."
     )
 
 

@@ -51,5 +51,5 @@ def load_resume_point(
     if total_steps is not None:
         check_planned_length(path, state, config, total_steps, own=own, say=say)
     if own and (wrong := what_is_wrong(run.metrics, state["metrics_bytes"], state["metrics_digest"])):
-        say(f"{run.metrics} is damaged: {wrong}; training goes on, and a report will refuse the curves")
+        say(f"{run.metrics} is damaged: {wrong}; training continues, but a report will refuse the curves")
     return path, state

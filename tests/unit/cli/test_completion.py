@@ -15,7 +15,7 @@ from tests.support.commands import environment
 
 
 def complete(monkeypatch, capsys, *words: str) -> list[str]:
-    monkeypatch.setenv(completion.ASKED, str(len(words)))
+    monkeypatch.setenv(completion.COMPLETE_VARIABLE, str(len(words)))
     assert main(list(words)) == 0
     return capsys.readouterr().out.splitlines()
 

@@ -101,7 +101,7 @@ LOST = [
 def test_a_lost_process_is_one_line_about_the_way_on(complaint: str, install: Install, capsys: Any) -> None:
     assert ends_with(RuntimeError(f"{complaint}\nException raised from wait"), install) == 1
     [line] = capsys.readouterr().err.splitlines()
-    assert complaint in line and line.endswith("the last checkpoint is good, and the same command goes on from it")
+    assert complaint in line and line.endswith("the last checkpoint is intact; repeat the command to resume")
 
 
 def test_any_other_runtime_error_is_a_bug(install: Install, tmp_path: Path, monkeypatch: Any) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ltrec.cli.main import main, spread
+from ltrec.cli.main import main, repeat_option
 from ltrec.config.load import load
 from tests.support.commands import HOSTILE, KEY, QUICKSTART, ROOT
 
@@ -208,7 +208,7 @@ def test_a_site_s_script_keeps_its_own_lines(capsys):
     ],
 )
 def test_what_a_shell_makes_of_a_star(words, spread_words):
-    assert spread(words) == spread_words
+    assert repeat_option(words) == spread_words
 
 
 def test_options_of_the_job_are_in_the_script(capsys):

@@ -203,7 +203,7 @@ def test_gloo_works_here_and_its_failure_has_a_remedy(monkeypatch):
 
 def test_wandb_without_a_key_is_ok_but_an_incomplete_key_is_a_warning(monkeypatch):
     monkeypatch.setattr(doctor_software, "why_no_credentials", lambda: doctor_software.NO_KEY)
-    assert doctor_software.wandb().verdict == "ok" and "go on offline" in doctor_software.wandb().says
+    assert doctor_software.wandb().verdict == "ok" and "continue offline" in doctor_software.wandb().says
     monkeypatch.setattr(doctor_software, "why_no_credentials", lambda: "WANDB_API_KEY invalid: API key must have 40+ characters")
     assert doctor_software.wandb().verdict == "warning" and "invalid" in doctor_software.wandb().says
 

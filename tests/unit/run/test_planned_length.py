@@ -54,7 +54,7 @@ def test_a_length_that_max_steps_decides_is_not_changed_by_epochs(data, tmp_path
 def test_a_switch_after_a_share_of_the_run_is_planned_as_well(data, tmp_path):
     words = (*SHARE, "optim.schedule=constant")
     train_killed(tiny_config(data, tmp_path, *words), 2)
-    with pytest.raises(UserError, match=r"by plugin\.switch\.by=share the second stage begins at another step; go on with"):
+    with pytest.raises(UserError, match=r"by plugin\.switch\.by=share the second stage begins at another step; resume with"):
         train(tiny_config(data, tmp_path, *words, "trainer.max_epochs=6"))
 
 

@@ -83,7 +83,7 @@ def test_comparison_shows_changes_and_seed_spread_only_with_seeds():
     assert "pin against sasrec, test split, mean of 2 seeds" in text
     assert "seed sd" in shown(print_comparison, compare(base=base, other=other, config=QUICK), width=120)
     single = shown(print_comparison, compare(base=base[:1], other=other[:1], config=QUICK))
-    assert "seed sd" not in single and "one training seed: intervals know of users only" in single
+    assert "seed sd" not in single and "one training seed: intervals cover users only" in single
 
 
 @pytest.mark.parametrize(
