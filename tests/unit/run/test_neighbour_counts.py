@@ -10,7 +10,7 @@ from ltrec.data.neighbours.count import count_neighbours, made_of
 from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.run.build.components import Data
 from ltrec.run.scoring import neighbour_counts as module
-from ltrec.run.scoring.neighbour_counts import counted
+from ltrec.run.scoring.neighbour_counts import load_or_count
 from tests.support.shards import random_users, write_dataset
 
 
@@ -34,7 +34,7 @@ def counts(monkeypatch):
 
 def test_what_was_counted_is_read_the_next_time(tmp_path, counts):
     data = data_in(tmp_path / "data")
-    first, again = (counted(tmp_path / "run" / "n.parquet", NeighboursConfig(), data) for _ in range(2))
+    first, again = (load_or_count(tmp_path / "run" / "n.parquet", NeighboursConfig(), data) for _ in range(2))
     assert len(counts) == 1
     assert first.digest == again.digest == count_neighbours(data.folder, data.manifest).digest
     assert torch.equal(first.item_VN, again.item_VN)
@@ -49,7 +49,7 @@ def test_what_is_of_other_data_or_options_is_counted_again_aloud(tmp_path, count
         (CoOccurrenceConfig(), other),
     ]
     for config, of in asked:
-        assert counted(path, config, of).made_of == made_of(of.manifest, config)
+        assert load_or_count(path, config, of).made_of == made_of(of.manifest, config)
     assert len(counts) == 4
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 3 and all(f"{path} was counted with " in line and line.endswith(": counting again") for line in said)
@@ -57,10 +57,10 @@ def test_what_is_of_other_data_or_options_is_counted_again_aloud(tmp_path, count
 
 def test_a_damaged_file_is_counted_again_aloud(tmp_path, counts, capsys):
     path, data = tmp_path / "n.parquet", data_in(tmp_path / "data")
-    before = counted(path, NeighboursConfig(), data)
+    before = load_or_count(path, NeighboursConfig(), data)
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
-    assert counted(path, NeighboursConfig(), data).digest == before.digest
+    assert load_or_count(path, NeighboursConfig(), data).digest == before.digest
     assert path.read_bytes() == whole
     [line] = capsys.readouterr().err.splitlines()
     assert f"{path} is damaged (" in line and line.endswith("): counting again")
