@@ -27,7 +27,7 @@ def test_the_first_word_is_a_command(monkeypatch, capsys):
     assert complete(monkeypatch, capsys, "nope") == []
 
 
-def test_words_after_a_dash_are_options_of_the_command(monkeypatch, capsys):
+def test_words_with_a_dash_are_options_of_the_command(monkeypatch, capsys):
     assert complete(monkeypatch, capsys, "train", "conf/x.yaml", "--") == [
         "--help",
         "--print-config",
@@ -53,7 +53,7 @@ def test_options_read_from_the_source_are_those_of_typer(name):
     assert completion.options_of(source, name) == [option for option in wanted if option != "--help"]
 
 
-def test_completion_waits_for_nothing_heavy():
+def test_completion_imports_nothing_heavy():
     code = (
         "import sys; from ltrec.cli.main import main; main(['train', '--']);"
         "print({'torch', 'numpy', 'omegaconf', 'rich'} & set(sys.modules), file=sys.stderr)"
@@ -65,7 +65,7 @@ def test_completion_waits_for_nothing_heavy():
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_installing_twice_is_installing_once(shell, tmp_path, monkeypatch, capsys):
+def test_installing_twice_changes_nothing(shell, tmp_path, monkeypatch, capsys):
     for name in ("XDG_DATA_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -35,7 +35,7 @@ def test_debug_adds_the_traceback(install: Install, capsys: pytest.CaptureFixtur
     assert err.startswith("Traceback") and err.endswith("error: bad\n")
 
 
-def test_other_ranks_say_who_they_are(
+def test_other_ranks_print_their_number(
     install: Install, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", "3")
@@ -52,7 +52,7 @@ def test_a_command_may_choose_its_exit_code(error: BaseException, code: int, ins
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), typer.Abort()])
-def test_an_interruption_is_a_word_and_130(error: BaseException, install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interruption_exits_with_130(error: BaseException, install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     assert ends_with(error, install) == 130
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -81,7 +81,7 @@ def test_the_traceback_of_a_run_goes_to_its_folder(install: Install, tmp_path: P
     assert str(file) in capsys.readouterr().err and "ZeroDivisionError" in file.read_text()
 
 
-def test_a_bug_that_cannot_be_written_down_is_still_one_line(
+def test_a_bug_whose_traceback_cannot_be_written_is_still_one_line(
     install: Install, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
@@ -98,7 +98,7 @@ LOST = [
 
 
 @pytest.mark.parametrize("complaint", LOST)
-def test_a_lost_process_is_one_line_about_the_way_on(complaint: str, install: Install, capsys: Any) -> None:
+def test_a_lost_process_is_one_line_with_advice(complaint: str, install: Install, capsys: Any) -> None:
     assert ends_with(RuntimeError(f"{complaint}\nException raised from wait"), install) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert complaint in line and line.endswith("the last checkpoint is intact; repeat the command to resume")
@@ -137,27 +137,27 @@ SYSTEM = [
 
 
 @pytest.mark.parametrize(("error", "said"), SYSTEM, ids=lambda value: type(value).__name__)
-def test_what_lies_outside_of_ltrec_is_one_line_and_code_2(error: Exception, said: str, install: Install, capsys: Any) -> None:
+def test_errors_of_the_system_are_one_line_and_code_2(error: Exception, said: str, install: Install, capsys: Any) -> None:
     assert ends_with(error, install) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {said}")
 
 
-def test_a_line_shows_no_control_characters_and_has_an_end(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_has_no_control_characters_and_a_limited_length(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     assert ends_with(UserError("\x1b[2Jno\0thing\udcff" + "y" * 100_000 + "!"), install) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: \\x1b[2Jno\\x00thing\\udcffyyy") and err.endswith("yyy!\n") and len(err) < 2100
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_told_with_its_path(number: int, install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_reported_with_its_path(number: int, install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     assert ends_with(OSError(number, "full", "/data/x"), install) == 2
     assert capsys.readouterr().err == (
         "error: no space left on the disk of /data/x: make room there or choose another folder, then run the same command again\n"
     )
 
 
-def test_a_full_disk_without_a_path_names_the_fullest_folder_in_play(
+def test_a_full_disk_without_a_path_names_the_fullest_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = tmp_path / "full"
@@ -170,7 +170,7 @@ def test_a_full_disk_without_a_path_names_the_fullest_folder_in_play(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_write_to_a_full_device_is_told_with_code_2(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_write_to_a_full_device_exits_with_code_2(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     def sample() -> None:
         with open("/dev/full", "w", encoding="utf-8") as handle:
             handle.write("x" * 100_000)
@@ -180,13 +180,13 @@ def test_a_write_to_a_full_device_is_told_with_code_2(install: Install, capsys: 
     assert capsys.readouterr().err.startswith("error: no space left on the disk of /")
 
 
-def test_a_forbidden_path_is_told(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_forbidden_path_is_reported(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
     assert ends_with(PermissionError(errno.EACCES, "no", "/locked/x"), install) == 2
     assert capsys.readouterr().err == "error: Permission denied: /locked/x\n"
 
 
 @pytest.mark.parametrize("size", [1, 1_000_000])
-def test_a_reader_that_leaves_is_no_error(size: int) -> None:
+def test_a_closed_pipe_is_no_error(size: int) -> None:
     """`ltrec ... | head`: whether the output overflows the pipe at once or is flushed at the end."""
     code = (
         "import sys, time\n"

@@ -207,7 +207,7 @@ def test_a_site_s_script_keeps_its_own_lines(capsys):
         (["a", "b", "--after", "1"], ["a", "b", "--after", "1"]),
     ],
 )
-def test_what_a_shell_makes_of_a_star(words, spread_words):
+def test_an_expanded_glob_is_accepted(words, spread_words):
     assert repeat_option(words) == spread_words
 
 
@@ -223,7 +223,7 @@ def test_options_of_the_job_are_in_the_script(capsys):
 
 
 @pytest.mark.parametrize("word", ["", "scratch", "relative/x"])
-def test_a_stage_that_the_shell_has_eaten_is_refused(capsys, word):
+def test_a_stage_that_the_shell_has_expanded_is_refused(capsys, word):
     """`--stage $SLURM_TMPDIR` without quotes, on a login node that has no such variable."""
     refused = word != "scratch"  # which may be the name of a variable
     assert launch("slurm", *QUICKSTART, "--stage", word, "--dry-run") == (2 if refused else 0)

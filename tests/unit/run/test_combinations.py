@@ -131,7 +131,7 @@ def a_model_of_ids() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("words", UNWRITABLE)
-def test_what_would_do_nothing_cannot_be_written(words: str) -> None:
+def test_settings_without_effect_cannot_be_written(words: str) -> None:
     settings, message = UNWRITABLE[words]
     with pytest.raises(UserError, match=message) as caught:
         load([], settings)
@@ -167,11 +167,11 @@ def test_every_row_is_tried() -> None:
         [STRATIFIED, "strategy.name=ddp", "trainer.precision=16-mixed"],
     ],
 )
-def test_what_makes_sense_is_not(words: list[str]) -> None:
+def test_sensible_combinations_are_not_refused(words: list[str]) -> None:
     refuse_combinations(load([], words))
 
 
-def test_training_asks_before_it_looks_at_anything(tmp_path) -> None:
+def test_training_checks_combinations_before_reading_data(tmp_path) -> None:
     config = load([], [f"out={tmp_path}", "data.path=nowhere", "plugin.name=bottleneck"])
     with pytest.raises(UserError, match="needs gradients by stratum"):
         training.train(config)

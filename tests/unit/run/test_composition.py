@@ -75,7 +75,7 @@ def test_there_are_pairs() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_method_says_nothing_of_data_or_model(method: str) -> None:
+def test_method_files_set_neither_data_nor_model(method: str) -> None:
     settings = read_file(ROOT / method_file(method), method)
     assert {setting.key.split(".")[0] for setting in settings} <= METHOD_SECTIONS
     for section, keys in METHOD_KEYS.items():
@@ -86,7 +86,7 @@ def test_a_method_says_nothing_of_data_or_model(method: str) -> None:
 
 
 @pytest.mark.parametrize(("model", "method"), PAIRS, ids=[f"{model}-{method}" for model, method in PAIRS])
-def test_every_pair_is_built_or_refused_for_its_reason(data: Path, model: str, method: str) -> None:
+def test_every_pair_is_built_or_refused_with_a_reason(data: Path, model: str, method: str) -> None:
     names = (f"conf/model/{model}.yaml", method_file(method))
     if (model, method) in REFUSED:
         with pytest.raises(UserError, match=REFUSED[model, method]) as caught:

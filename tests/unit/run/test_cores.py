@@ -37,11 +37,11 @@ from tests.support.timeouts import scaled
         ({"SLURM_CPUS_PER_TASK": "0", "LOCAL_WORLD_SIZE": ""}, 6, None, 6),
     ],
 )
-def test_the_share_of_a_process(variables, mine, quota, threads):
+def test_threads_per_process(variables, mine, quota, threads):
     assert threads_per_process(variables, mine, quota) == threads
 
 
-def test_a_share_that_is_about_to_be_divided():
+def test_threads_of_processes_to_be_started():
     assert threads_per_process({}, 16, None, processes=4) == 4
     assert threads_per_process({"SLURM_CPUS_PER_TASK": "6"}, 16, None, processes=2) == 3
     assert threads_per_process({}, 2, None, processes=8) == 1
@@ -60,7 +60,7 @@ def settled(given, **how):
     return variables
 
 
-def test_what_is_settled(eight):
+def test_variables_that_are_set(eight):
     assert settled({}) == WAIT_SETTINGS, "torch finds all eight by itself"
     assert settled({"LOCAL_WORLD_SIZE": "2"}) == {"LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "4", **WAIT_SETTINGS}
     assert settled({}, processes=2) == {"OMP_NUM_THREADS": "4", **WAIT_SETTINGS}
@@ -68,12 +68,12 @@ def test_what_is_settled(eight):
 
 
 @pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"])
-def test_who_says_how_to_wait_is_left_alone(eight, name):
+def test_wait_variables_of_the_user_are_kept(eight, name):
     assert settled({name: "x"}) == {name: "x"}
 
 
 @pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "MKL_NUM_THREADS"])
-def test_who_says_how_many_is_left_alone(eight, name):
+def test_thread_counts_of_the_user_are_kept(eight, name):
     assert settled({name: "7", "LOCAL_WORLD_SIZE": "2"}) == {name: "7", "LOCAL_WORLD_SIZE": "2", **WAIT_SETTINGS}
 
 
@@ -123,7 +123,7 @@ def test_quotas_of_version_one(tmp_path, mount):
 
 
 @pytest.mark.parametrize("text", ["", "lots 100000", "100000", "100000 0"])
-def test_what_cannot_be_read_is_no_limit(tmp_path, text):
+def test_unreadable_quotas_are_no_limit(tmp_path, text):
     write(tmp_path / "cgroup", cpu__max=text)
     assert quota_of(tmp_path / "cgroup", tmp_path / "none") is None
 
@@ -138,7 +138,7 @@ print("seen", torch.get_num_threads(), os.environ["GOMP_SPINCOUNT"])
 """
 
 
-def test_torch_is_told_in_time():
+def test_variables_are_set_before_torch_is_imported():
     """By the command line, before it is imported; libgomp itself says what it has read. Two processes share what one would have."""
     plain = {key: value for key, value in environment().items() if key not in ("OMP_NUM_THREADS", *WAIT_SETTINGS)}
     told = {**plain, "OMP_DISPLAY_ENV": "verbose", "LOCAL_WORLD_SIZE": "2"}

@@ -51,7 +51,7 @@ def test_the_share_is_chosen_with_the_weight_and_evaluate_ranks_by_it(run):
     assert table.source["memory"]["choice"]["share"] == 0.1
 
 
-def test_what_is_missing_is_made_again_the_same(run):
+def test_missing_files_are_made_again_identically(run):
     before = run.memory_similar.read_bytes(), run.memory_choices.read_bytes()
     run.memory_similar.unlink()
     run.memory_choices.unlink()

@@ -47,7 +47,7 @@ def ranks(run, split="test", which="best", **more):
     return table, table.column("rank")
 
 
-def test_training_does_not_know_of_it(trained, data, tmp_path):
+def test_training_is_the_same_without_a_memory(trained, data, tmp_path):
     plain = training.train(tiny_config(data, tmp_path))
     for name in ("last", "best"):
         mine, theirs = checkpoint(trained.path, name), checkpoint(plain.path, name)
@@ -85,7 +85,7 @@ def test_predict_recommends_what_evaluate_ranked_first(run):
 
 
 @pytest.mark.parametrize("gone", ["memory", "memory/choices.json", "memory/neighbours.parquet"])
-def test_what_is_missing_is_made_again_the_same(run, trained, gone):
+def test_missing_files_are_made_again_identically(run, trained, gone):
     path = run.path / gone
     shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert np.array_equal(ranks(run)[1], ranks(trained)[1])
@@ -95,7 +95,7 @@ def test_what_is_missing_is_made_again_the_same(run, trained, gone):
 
 @pytest.mark.parametrize("name", ["choices.json", "neighbours.parquet"])
 @pytest.mark.parametrize("damage", ["flipped", "cut", "other"])
-def test_what_is_damaged_is_said_and_made_again(run, trained, name, damage, capsys):
+def test_damaged_files_are_reported_and_made_again(run, trained, name, damage, capsys):
     path, good = run.memory / name, (trained.memory / name).read_bytes()
     at = good.index(b"0.2") if name == "choices.json" else len(good) // 2
     flipped = good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
@@ -105,7 +105,7 @@ def test_what_is_damaged_is_said_and_made_again(run, trained, name, damage, caps
     assert path.read_bytes() == good
 
 
-def test_a_choice_that_makes_no_sense_is_damage_though_its_seal_holds(run, trained, capsys):
+def test_an_invalid_choice_is_damage_even_with_a_valid_digest(run, trained, capsys):
     [entry] = choices(run)
     entry["choice"]["all"]["ndcg"] = [0.5]
     (run.memory / "choices.json").write_text(canonical_json(sealed({"choices": [entry]})))
@@ -113,7 +113,7 @@ def test_a_choice_that_makes_no_sense_is_damage_though_its_seal_holds(run, train
     assert "1 values of NDCG for 10 weights" in capsys.readouterr().err
 
 
-def test_another_checkpoint_has_a_choice_of_its_own(run):
+def test_every_checkpoint_has_its_own_choice(run):
     ranks(run, which="last")
     made_for = [entry["made_for"]["checkpoint_sha256"] for entry in choices(run)]
     assert len(made_for) == len(set(made_for)) == 2
@@ -144,7 +144,7 @@ def test_a_run_killed_before_its_choice_makes_it_when_it_is_started_again(data, 
     assert [entry["choice"] for entry in choices(RunFolder(tmp_path / "r"))] == [entry["choice"] for entry in choices(trained)]
 
 
-def test_the_choice_is_said_shown_and_told_to_scripts(run, capsys):
+def test_the_choice_is_printed_reported_and_in_the_json(run, capsys):
     (run.memory / "choices.json").unlink()
     line = "mix with weight 0.8, by NDCG@10 of 90 validation users: 0 .2061, 0.1 .2133, 0.2 .2141"
     assert main(["evaluate", str(run.path), "--json"]) == 0

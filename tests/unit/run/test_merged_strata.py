@@ -19,7 +19,7 @@ from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config
 STRATIFIED = ("gradients.name=stratified", "trainer.max_epochs=1")
 
 
-def test_training_knows_two_strata_and_reports_three(data, tmp_path):
+def test_training_on_two_strata_reports_three(data, tmp_path):
     words = (*STRATIFIED, "strata=2", "plugin.name=bottleneck", "plugin.switch.by=step", "plugin.switch.at=1")
     run = train(tiny_config(data, tmp_path, *words))
     names = checkpoint(run.path)["state_dict"]
@@ -73,7 +73,7 @@ def test_a_share_for_a_stratum_without_users_is_refused(gap, tmp_path):
     assert prior(gap, tmp_path, "gradients.prior.name=explicit", "gradients.prior.shares=[0.5,0,0,0.5]") == [0.5, 0, 0, 0.5]
 
 
-def test_otherwise_it_weighs_nothing_and_trains(gap, tmp_path):
+def test_counted_priors_give_it_no_weight(gap, tmp_path):
     assert prior(gap, tmp_path)[2] == prior(gap, tmp_path, "gradients.prior.name=uniform")[2] == 0, "no users, no share"
     plugins = ("plugin.name=bottleneck", "plugin.switch.by=step", "plugin.switch.at=0", "trainer.log_every_steps=1")
     run = train(tiny_config(gap, tmp_path, *STRATIFIED, *plugins))

@@ -29,7 +29,7 @@ def check(config):
     refuse_monitor(config, build_validator(config, opened), build_histories(config, opened, "valid"))
 
 
-def test_everything_that_validation_gives_may_be_watched_and_nothing_else(data, tmp_path, given):
+def test_every_metric_of_validation_can_be_monitored_and_no_other(data, tmp_path, given):
     assert len(given) == 12
     for name in given:
         check(tiny_config(data, tmp_path, f"trainer.monitor={name}", "strata=2"))
@@ -49,7 +49,7 @@ def own_metrics():
 
 
 @pytest.mark.parametrize("monitor", ["val/gain@3", "val/minus/tail", "val/mrr", "val/recall@20/stratum=1", "val/auc/head"])
-def test_any_registered_metric_may_be_watched(data, tmp_path, own_metrics, monitor):
+def test_any_registered_metric_can_be_monitored(data, tmp_path, own_metrics, monitor):
     run = train(tiny_config(data, tmp_path, f"trainer.monitor={monitor}", "trainer.max_epochs=2", "strata=2"))
     values = {line["step"]: line[monitor] for line in lines_of(run.path) if monitor in line}
     assert len(values) == 2
@@ -85,7 +85,7 @@ def test_a_group_without_users_is_never_measured(data, tmp_path, monitor, words)
         check(tiny_config(data, tmp_path, f"trainer.monitor={monitor}", *words))
 
 
-def test_a_stratum_without_validation_targets_cannot_be_watched(tmp_path):
+def test_a_stratum_without_validation_targets_cannot_be_monitored(tmp_path):
     """Leave-one-out gives the shortest users no target: their stratum is there, and is never measured."""
     users = [replace(user, valid_at=-1) if user.stratum == 0 else user for user in random_users([40, 30, 20], num_items=30)]
     write_dataset(tmp_path / "data", users, num_items=30)

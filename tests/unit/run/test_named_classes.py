@@ -80,7 +80,7 @@ def test_tensorboard_writes_its_events(data, tmp_path):
         (callback(f"{OWN}.MyCheckpoint"), "writes checkpoints, which ltrec does itself"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_one_line(data, tmp_path, word, said):
+def test_unusable_classes_are_refused_in_one_line(data, tmp_path, word, said):
     with pytest.raises(UserError, match=said) as error:
         train(tiny_config(data, tmp_path, "trainer.max_epochs=1", word))
     assert "\n" not in str(error.value)

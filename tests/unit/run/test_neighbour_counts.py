@@ -32,7 +32,7 @@ def counts(monkeypatch):
     return done
 
 
-def test_what_was_counted_is_read_the_next_time(tmp_path, counts):
+def test_counts_are_read_the_next_time(tmp_path, counts):
     data = data_in(tmp_path / "data")
     first, again = (load_or_count(tmp_path / "run" / "n.parquet", NeighboursConfig(), data) for _ in range(2))
     assert len(counts) == 1
@@ -40,7 +40,7 @@ def test_what_was_counted_is_read_the_next_time(tmp_path, counts):
     assert torch.equal(first.item_VN, again.item_VN)
 
 
-def test_what_is_of_other_data_or_options_is_counted_again_aloud(tmp_path, counts, capsys):
+def test_counts_of_other_data_or_options_are_made_again_with_a_note(tmp_path, counts, capsys):
     path, data, other = tmp_path / "n.parquet", data_in(tmp_path / "data"), data_in(tmp_path / "other", seed=1)
     asked = [
         (NeighboursConfig(), data),
@@ -55,7 +55,7 @@ def test_what_is_of_other_data_or_options_is_counted_again_aloud(tmp_path, count
     assert len(said) == 3 and all(f"{path} was counted with " in line and line.endswith(": counting again") for line in said)
 
 
-def test_a_damaged_file_is_counted_again_aloud(tmp_path, counts, capsys):
+def test_a_damaged_file_is_counted_again_with_a_note(tmp_path, counts, capsys):
     path, data = tmp_path / "n.parquet", data_in(tmp_path / "data")
     before = load_or_count(path, NeighboursConfig(), data)
     whole = path.read_bytes()

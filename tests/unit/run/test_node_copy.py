@@ -47,7 +47,7 @@ def test_a_copy_is_the_data(data, node):
     assert node.stat().st_mode & 0o777 == 0o700
 
 
-def test_what_is_whole_is_kept_and_what_is_not_is_copied_again(data, node):
+def test_intact_files_are_kept_and_others_copied_again(data, node):
     copy, _ = make_copy(data, node)
     assert make_copy(data, node)[1] == 0
     [first, *_] = sorted(copy.rglob("*.parquet"))
@@ -70,14 +70,14 @@ def test_damaged_data_leave_no_copy(data, node):
         make_copy(data, node)
 
 
-def test_a_disk_without_room_is_told_before_anything_is_copied(data, node, monkeypatch):
+def test_a_full_disk_is_reported_before_anything_is_copied(data, node, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
     with pytest.raises(UserError, match="its disk has 10 left"):
         make_copy(data, node)
     assert not [path for path in node.rglob("*") if path.is_file()]
 
 
-def test_a_place_that_somebody_else_made_is_refused(data, node, monkeypatch):
+def test_a_folder_of_another_user_is_refused(data, node, monkeypatch):
     node.symlink_to(data)
     with pytest.raises(UserError, match="exists already and belongs to another user"):
         make_copy(data, node)
@@ -103,7 +103,7 @@ def test_training_reads_the_copy_and_no_other_data(data, node, tmp_path):
         open_data(tiny_config(data, tmp_path))
 
 
-def test_without_a_stage_training_reads_where_it_is_told(data, tmp_path, monkeypatch):
+def test_without_a_copy_training_reads_data_path(data, tmp_path, monkeypatch):
     monkeypatch.delenv("LTREC_STAGE", raising=False)
     assert open_data(tiny_config(data, tmp_path)).folder == data
 
@@ -115,7 +115,7 @@ def test_without_a_stage_training_reads_where_it_is_told(data, tmp_path, monkeyp
         ("$D", {"D": "/local/3", "SLURM_JOB_ID": "3", "SLURMD_NODENAME": "n"}, "/local/3/ltrec-3-n"),
     ],
 )
-def test_the_place_is_the_job_s_own(stage, variables, place):
+def test_each_job_has_its_own_folder(stage, variables, place):
     assert place_of({"LTREC_STAGE": stage, **variables}) == Path(place)
     assert place_of(variables) is None
 
@@ -123,12 +123,12 @@ def test_the_place_is_the_job_s_own(stage, variables, place):
 @pytest.mark.parametrize(
     ("variables", "told"), [({}, "it is not set"), ({"D": "here"}, "it is here, which is not an absolute path")]
 )
-def test_a_variable_without_a_folder_is_told(variables, told):
+def test_a_variable_without_a_folder_is_refused(variables, told):
     with pytest.raises(UserError, match=f"--stage \\$D: on .* {told}"):
         place_of({"LTREC_STAGE": "$D", **variables})
 
 
-def test_the_command_says_what_it_did_or_why_not(data, node, tmp_path, capsys):
+def test_the_command_prints_its_result_or_error(data, node, tmp_path, capsys):
     config = tmp_path / "config.yaml"
     config.write_text(f"data: {{path: '{data}'}}\n")
     assert main([str(config)]) == 0 and f"{data} -> {node}" in capsys.readouterr().err.replace("\n", "")
@@ -139,16 +139,16 @@ def test_the_command_says_what_it_did_or_why_not(data, node, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("program", "code"), [("", 0), ("import sys; sys.exit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 137)]
 )
-def test_the_copy_goes_however_the_command_ends(data, node, program, code):
+def test_the_copy_is_removed_however_the_command_ends(data, node, program, code):
     make_copy(data, node)
     assert subprocess.call(around(program), env=environment(LTREC_STAGE="$MY_DISK")) == code and not node.exists()
 
 
-def test_without_a_place_it_is_the_command_alone():
+def test_without_a_copy_only_the_command_runs():
     assert subprocess.call(around("import sys; sys.exit(4)"), env=environment()) == 4
 
 
-def test_asked_to_end_it_waits_for_the_command(data, node):
+def test_on_a_signal_it_waits_for_the_command(data, node):
     make_copy(data, node)
     program = "import signal, sys; signal.signal(15, lambda *_: sys.exit(143)); print(1, flush=True); signal.pause()"
     variables = environment(LTREC_STAGE="$MY_DISK")
@@ -159,7 +159,7 @@ def test_asked_to_end_it_waits_for_the_command(data, node):
     process.stdout.close()
 
 
-def test_one_of_several_tasks_removes(data, node):
+def test_one_of_several_tasks_removes_the_copy(data, node):
     make_copy(data, node)
     assert subprocess.call(around(""), env=environment(LTREC_STAGE="$MY_DISK", SLURM_LOCALID="1")) == 0 and node.exists()
     assert node_place.main(["remove"]) == 0 and not node.exists()

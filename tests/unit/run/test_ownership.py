@@ -90,7 +90,7 @@ def no_locks(*_):
     raise OSError(errno.ENOLCK, "No locks available")
 
 
-def test_an_owned_folder_says_whose_it_is_and_nothing_is_left_of_it(folder):
+def test_an_owned_folder_names_its_owner_and_is_cleaned_up(folder):
     folder = folder / "deep" / "er"
     with own_folder(RunFolder(folder), pytest.fail):
         assert Owner.from_json(json.loads((folder / "owner.json").read_text())).pid == os.getpid()
@@ -121,7 +121,7 @@ def test_a_second_run_of_the_same_process_is_refused(folder):
 
 
 @pytest.mark.parametrize("locks", [True, False], ids=["flock", "no flock"])
-def test_what_a_killed_process_left_is_taken_over_aloud(folder, other, said, locks, monkeypatch):
+def test_files_of_a_killed_process_are_taken_over_with_a_note(folder, other, said, locks, monkeypatch):
     other.kill()
     other.wait()
     if not locks:
@@ -131,7 +131,7 @@ def test_what_a_killed_process_left_is_taken_over_aloud(folder, other, said, loc
         assert f"taking over from process {other.pid} on {this_process().host}" in said[0]
 
 
-def test_a_process_that_is_dead_and_not_buried_is_dead(folder, other, said):
+def test_a_zombie_is_dead(folder, other, said):
     other.kill()
     time.sleep(0.3)  # a zombie until its parent, which is this process, asks
     assert owners._stat(other.pid)[0] == "Z"
@@ -139,14 +139,14 @@ def test_a_process_that_is_dead_and_not_buried_is_dead(folder, other, said):
         assert len(said) == 1
 
 
-def test_a_later_process_of_the_same_number_is_another_one(folder, said):
+def test_a_later_process_with_the_same_id_is_another_one(folder, said):
     mine = this_process()
     leave(folder, replace(mine, started=mine.started - 1))
     with own_folder(RunFolder(folder), said.append):
         assert "ended without removing its lock" in said[0]
 
 
-def test_another_machine_is_respected_and_the_way_out_is_told(folder):
+def test_an_owner_on_another_machine_is_respected_with_advice(folder):
     leave(folder, replace(this_process(), host="node7", boot="another"))
     told = refused(folder, r"process \d+ on node7 .*if you are sure that it runs no more \(on node7: ps -p \d+\), remove")
     assert f"remove {folder / 'owner.json'} and repeat" in told
@@ -155,7 +155,7 @@ def test_another_machine_is_respected_and_the_way_out_is_told(folder):
         pass
 
 
-def test_a_name_alone_makes_no_other_machine_this_one(folder):
+def test_a_machine_with_the_same_name_is_another_one(folder):
     refuse_as_foreign = [
         replace(this_process(), host="node7"),
         replace(this_process(), boot="another", since="2999-01-01T00:00:00+00:00"),
@@ -165,7 +165,7 @@ def test_a_name_alone_makes_no_other_machine_this_one(folder):
         refused(folder, "is being trained by")
 
 
-def test_a_machine_that_started_anew_holds_nothing_of_before(folder, said):
+def test_owners_from_before_a_reboot_are_dead(folder, said):
     assert boot_time() > "2000"
     leave(folder, replace(this_process(), boot="another", since="2000-01-01T00:00:00+00:00"))
     with own_folder(RunFolder(folder), said.append):
@@ -197,14 +197,14 @@ def test_a_requeued_job_comes_back_on_another_node(folder, said, monkeypatch, th
 
 
 @pytest.mark.parametrize("text", ["{}\n", "[]\n", "null\n", "x\n", '{"pid": "x"}\n', "\xff\n"])
-def test_an_owner_file_of_somebody_else_is_not_removed(folder, text):
+def test_a_foreign_owner_file_is_not_removed(folder, text):
     folder.mkdir()
     (folder / "owner.json").write_text(text, encoding="latin-1")
     refused(folder, "is not what 'ltrec train' writes")
     assert (folder / "owner.json").exists()
 
 
-def test_an_owner_file_that_was_never_written_is_nobody_s_where_there_are_locks(folder, monkeypatch):
+def test_an_empty_owner_file_is_ignored_where_there_are_locks(folder, monkeypatch):
     folder.mkdir()
     (folder / "owner.json").touch()
     with own_folder(RunFolder(folder), pytest.fail):
@@ -214,14 +214,14 @@ def test_an_owner_file_that_was_never_written_is_nobody_s_where_there_are_locks(
     refused(folder, "is empty: someone may train there")
 
 
-def test_the_owner_file_of_who_took_over_is_not_removed(folder):
+def test_the_owner_file_of_a_new_owner_is_not_removed(folder):
     with own_folder(RunFolder(folder), pytest.fail):
         (folder / "owner.json").unlink()
         leave(folder, replace(this_process(), pid=1))
     assert (folder / "owner.json").exists()
 
 
-def test_of_many_at_once_one_gets_it(folder):
+def test_one_of_many_concurrent_processes_gets_the_folder(folder):
     """None takes the lock file that the one before has just removed for a lock."""
     crowd = [subprocess.Popen([sys.executable, "-c", CROWD, str(folder)], env=environment()) for _ in range(4)]
     assert [process.wait() for process in crowd] == [0] * 4

@@ -30,7 +30,7 @@ def test_another_length_is_refused_under_a_falling_rate(data, tmp_path, epochs, 
     assert checkpoint(tmp_path / "r")["global_step"] == 12, "the length it began with is still right"
 
 
-def test_the_rates_that_are_told_are_those_of_the_two_plans(data, tmp_path):
+def test_the_message_names_the_rates_of_both_plans(data, tmp_path):
     words = ("optim.warmup_steps=0", "optim.schedule=linear")
     train_killed(tiny_config(data, tmp_path, *words), 6)
     with pytest.raises(UserError, match=r"at step 6 goes from 0\.455 to 0\.684 of its peak"):  # 1 - 6/11 and 1 - 6/19
@@ -58,7 +58,7 @@ def test_a_switch_after_a_share_of_the_run_is_planned_as_well(data, tmp_path):
         train(tiny_config(data, tmp_path, *words, "trainer.max_epochs=6"))
 
 
-def test_a_new_run_from_anothers_checkpoint_has_a_plan_of_its_own_and_says_so(data, tmp_path, capsys):
+def test_a_new_run_from_another_checkpoint_has_its_own_plan_and_says_so(data, tmp_path, capsys):
     old = train(tiny_config(data, tmp_path)).checkpoints / "last.ckpt"
     capsys.readouterr()
     run = train(tiny_config(data, tmp_path, "name=new", f"resume={old}", "trainer.max_epochs=5", "trainer.log_every_steps=1"))

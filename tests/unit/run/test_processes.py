@@ -104,7 +104,7 @@ GOOD = {
 }
 
 
-def test_what_nobody_set_is_set_for_torch():
+def test_missing_variables_are_set_for_torch():
     variables = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}  # as Kubernetes has it
     assert read(variables) == Processes(World(1, 2), 1, 0)
     assert (variables["LOCAL_RANK"], variables["LOCAL_WORLD_SIZE"]) == ("0", "1")
@@ -139,7 +139,7 @@ def test_what_nobody_set_is_set_for_torch():
     ],
     ids=str,
 )
-def test_variables_that_make_no_sense_are_one_line(wrong, said, monkeypatch):
+def test_wrong_variables_are_refused_in_one_line(wrong, said, monkeypatch):
     monkeypatch.setattr("ltrec.run.process.rendezvous_env.RESOLVE_TIMEOUT_S", 0)
     variables = {name: value for name, value in {**GOOD, **wrong}.items() if value is not None}
     with pytest.raises(UserError) as caught:
@@ -159,6 +159,6 @@ def test_a_machine_that_starts_is_waited_for(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["SLURM_PROCID", "SLURM_JOB_ID", "SLURM_STEP_NODELIST"])
-def test_a_task_of_srun_without_its_numbers_is_one_line(name):
+def test_a_task_of_srun_without_its_variables_is_refused_in_one_line(name):
     with pytest.raises(UserError, match=f"variable {name} is not set"):
         translate_srun({key: value for key, value in TASK.items() if key != name})

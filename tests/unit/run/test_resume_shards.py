@@ -42,13 +42,13 @@ def test_damage_in_a_folder_is_named(run):
         read_checkpoint(run.checkpoints / "last.ckpt")
 
 
-def test_a_fresh_run_sweeps_folders_away(run, tmp_path):
+def test_a_fresh_run_removes_folders(run, tmp_path):
     begin_run(run, tiny_config(tmp_path, tmp_path), {"run_id": "x"}, fresh=True)
     assert list(run.checkpoints.iterdir()) == []
 
 
 @pytest.mark.parametrize("strategy", ["joint", "stratified", "stratified_ddp", "stratified_fsdp2"])
-def test_shards_are_for_deepspeed_alone(run, strategy):
+def test_partitions_are_for_deepspeed_only(run, strategy):
     refuse_partitions(run.checkpoints / "last.ckpt", STATE, "stratified_deepspeed_stage_2")
     refuse_partitions(run.checkpoints / "last.ckpt", {"state_dict": {}}, strategy)
     words = r"in 4 processes by strategy stratified_deepspeed_stage_2 and " + strategy

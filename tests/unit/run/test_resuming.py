@@ -44,7 +44,7 @@ def test_a_checkpoint_of_another_program_is_refused(data, tmp_path, content):
     assert not (tmp_path / "r").exists()
 
 
-def test_a_new_run_goes_on_from_a_named_checkpoint_as_the_old_one_would(data, old, tmp_path):
+def test_a_new_run_resumes_a_named_checkpoint_like_the_old_one(data, old, tmp_path):
     whole = train(tiny_config(data, tmp_path, "name=whole"))
     run = train(tiny_config(data, tmp_path, "name=new", f"resume={old}"))
     mine, good = checkpoint(run.path), checkpoint(whole.path)

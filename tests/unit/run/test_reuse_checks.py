@@ -64,7 +64,7 @@ FOREIGN_FOLDERS = {
 
 @pytest.mark.parametrize("resume", ["auto", "never"])
 @pytest.mark.parametrize("foreign", FOREIGN_FOLDERS)
-def test_what_is_not_this_run_is_refused_in_one_line_and_left_alone(foreign, resume, data, tmp_path, capsys):
+def test_other_contents_are_refused_in_one_line_and_unchanged(foreign, resume, data, tmp_path, capsys):
     FOREIGN_FOLDERS[foreign](tmp_path / "r")
     before = tree(tmp_path)
     assert main(["train", *tiny_words(data, tmp_path, f"resume={resume}")]) == 2
@@ -110,13 +110,13 @@ def test_the_folder_above_may_be_a_link(data, tmp_path):
     assert train(tiny_config(data, tmp_path / "runs", "trainer.max_epochs=1")).checkpoints.exists()
 
 
-def test_what_a_job_script_or_a_killed_start_leaves_is_no_obstacle(data, tmp_path):
+def test_files_of_a_job_script_or_a_killed_start_are_no_obstacle(data, tmp_path):
     lay(tmp_path / "r", "launch/train.sbatch", "code/1/ltrec/x.py", "STOP", "REQUEUE", ".lock", ".config.yaml.7.tmp")
     (tmp_path / "r" / "checkpoints").mkdir()
     assert find_run(tiny_config(data, tmp_path))[1] is None
 
 
-def test_never_keeps_its_hands_off_whatever_was_trained(data, run, tmp_path, capsys):
+def test_resume_never_leaves_a_trained_run_alone(data, run, tmp_path, capsys):
     for gone in ("checkpoints/last.ckpt", "checkpoints"):
         assert main(["train", *tiny_words(data, tmp_path, "resume=never")]) == 2
         assert "holds a run already: choose another name" in capsys.readouterr().err
@@ -128,7 +128,7 @@ def test_never_keeps_its_hands_off_whatever_was_trained(data, run, tmp_path, cap
     [["last.ckpt", "previous.ckpt"], ["last.ckpt", "previous.ckpt", "../metrics.jsonl"]],
     ids=["last lost", "only best kept"],
 )
-def test_a_best_checkpoint_that_is_all_there_is_is_not_thrown_away(without, data, tmp_path, capsys, trained):
+def test_a_best_checkpoint_without_a_last_one_is_not_removed(without, data, tmp_path, capsys, trained):
     run = train(tiny_config(data, tmp_path)).path
     for name in without:
         (run / "checkpoints" / name).unlink()
@@ -139,7 +139,7 @@ def test_a_best_checkpoint_that_is_all_there_is_is_not_thrown_away(without, data
     assert main(["train", *tiny_words(data, tmp_path, f"resume={run}/checkpoints/best.ckpt")]) == 0
 
 
-def test_a_run_begun_from_another_one_goes_on_with_itself_when_told_the_same_again(data, run, tmp_path, capsys):
+def test_repeating_resume_from_another_run_continues_the_new_one(data, run, tmp_path, capsys):
     words = tiny_words(data, tmp_path, "name=new", f"resume={run}/checkpoints/last.ckpt", "trainer.max_epochs=2")
     assert main(["train", *words]) == 0
     last = tmp_path / "new" / "checkpoints" / "last.ckpt"
@@ -151,7 +151,7 @@ def test_a_run_begun_from_another_one_goes_on_with_itself_when_told_the_same_aga
     assert "has checkpoints of its own; resume=auto resumes from them" in capsys.readouterr().err
 
 
-def test_a_smoke_test_removes_nothing_but_what_a_smoke_test_left(data, run, tmp_path, capsys):
+def test_a_smoke_test_only_removes_folders_of_smoke_tests(data, run, tmp_path, capsys):
     run.rename(tmp_path / "r-smoke")
     before = tree(tmp_path)
     assert main(["train", *tiny_words(data, tmp_path), "--smoke"]) == 2
@@ -170,7 +170,7 @@ def test_default_names_keep_settings_apart_and_repeated_commands_together(data, 
     assert len(names) == 3 and all(name.startswith("run-") for name in names)
 
 
-def test_a_config_written_by_hand_is_this_run_s_when_it_says_the_same(data, tmp_path):
+def test_a_config_written_by_hand_belongs_to_the_run_if_it_is_equal(data, tmp_path):
     config = tiny_config(data, tmp_path)
     lay(tmp_path / "r", "config.yaml")
     (tmp_path / "r" / "config.yaml").write_text("# mine\n" + dump(config))

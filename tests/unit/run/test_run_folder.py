@@ -47,12 +47,12 @@ def test_begin_leaves_a_config_that_reloads_to_the_same_run(tmp_path):
     assert run_id(run) == "1"
 
 
-def test_auto_goes_on_from_the_last_checkpoint(tmp_path):
+def test_auto_resumes_the_last_checkpoint(tmp_path):
     run = begun(tmp_path, checkpoints=("last", "best"))
     assert find_run(configured(tmp_path)) == (run, run.checkpoints / "last.ckpt")
 
 
-def test_a_run_that_died_before_its_first_checkpoint_is_begun_again(tmp_path):
+def test_a_run_that_died_before_its_first_checkpoint_starts_over(tmp_path):
     run = begun(tmp_path, checkpoints=("best",))
     run.metrics.write_text('{"train/loss": 1}\n{"val/ndcg@10": 0.1}\n')
     config = configured(tmp_path)
@@ -83,7 +83,7 @@ def test_a_new_run_may_begin_from_another_runs_checkpoint(tmp_path):
     assert run_id(run) == "7", "it has a provenance of its own"
 
 
-def test_resuming_keeps_where_the_run_came_from(tmp_path):
+def test_resuming_keeps_the_provenance(tmp_path):
     run = begun(tmp_path)
     begin_run(run, configured(tmp_path, "trainer.max_epochs=7"), {"run_id": "other"}, fresh=False)
     assert run_id(run) == "1"
@@ -132,7 +132,7 @@ def test_how_long_where_and_how_it_is_shown_may_change(tmp_path, word):
     assert word.split("=")[0].startswith(FREE_TO_CHANGE)
 
 
-def test_what_a_killed_writer_left_is_cleared_away(tmp_path):
+def test_temporary_files_of_a_killed_writer_are_removed(tmp_path):
     run = begun(tmp_path)
     torn = [run.path / ".config.yaml.77.tmp", run.checkpoints / ".last.ckpt.77.tmp"]
     for path in torn:
@@ -178,7 +178,7 @@ def test_out_is_part_of_the_place_only(tmp_path):
     assert find_run(replace(configured(tmp_path), out=str(moved)))[1] == moved / "r" / "checkpoints" / "last.ckpt"
 
 
-def test_torch_is_not_asked_what_a_run_folder_holds(tmp_path, monkeypatch):
+def test_listing_a_run_folder_does_not_load_torch(tmp_path, monkeypatch):
     """The folder's rules look at names; what is inside a checkpoint is `resuming`'s business."""
     run = begun(tmp_path)
     monkeypatch.setattr(torch, "load", pytest.fail)

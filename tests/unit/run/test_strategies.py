@@ -13,7 +13,7 @@ from ltrec.run.process.processes import Processes
 from tests.support.source_tree import ROOT
 
 
-def test_every_name_that_a_user_may_say_is_a_strategy_and_in_the_docs():
+def test_every_strategy_name_exists_and_is_documented():
     words = {name: ["gradients.name=stratified", f"strategy.name={name}"] for name in PARALLELISM}
     assert {load([], said).registered_strategy for said in words.values()} | {load([], []).registered_strategy} == {*STRATEGIES}
     for name in PARALLELISM:

@@ -126,14 +126,14 @@ BOTTLENECK = ("plugin.name=bottleneck", "plugin.switch.by=step", "plugin.switch.
         ((), (0, 1, 2, 3)),
     ],
 )
-def test_who_serves_whom(sparse, tmp_path, words, heirs):
+def test_which_plugins_serve_which_strata(sparse, tmp_path, words, heirs):
     """Whatever leaves a stratum without training: no target, not chosen, a quota or a share of 0. MELT's map is nobody's own."""
     config, opened, _ = told(sparse, tmp_path, *words)
     assert heirs_of(config, opened.manifest) == heirs
 
 
 @pytest.mark.parametrize("plugin", ["bottleneck", "copies"])
-def test_no_history_meets_a_plugin_that_nothing_trained(sparse, tmp_path, plugin):
+def test_no_history_is_scored_by_an_untrained_plugin(sparse, tmp_path, plugin):
     """In every split; and the trained ones differ from their start, so that the choice is not empty."""
     config, opened, _ = told(sparse, tmp_path, f"plugin.name={plugin}", "plugin.switch.by=step", "plugin.switch.at=0")
     routes = Counter()
@@ -146,7 +146,7 @@ def test_no_history_meets_a_plugin_that_nothing_trained(sparse, tmp_path, plugin
     assert {z for _, z in routes} == {1, 2, 3} == set(trained_strata(config, opened.manifest))
 
 
-def test_scores_do_not_depend_on_what_was_never_trained(sparse, tmp_path):
+def test_scores_do_not_depend_on_untrained_parameters(sparse, tmp_path):
     """Spoil the first stratum's plugin in a checkpoint: nothing changes. Spoil its heir's: validation of single events does."""
     run = train(tiny_config(sparse, tmp_path, *STRATIFIED, *BOTTLENECK, "plugin.form=released", "optim.lr=0.05"))
     ranks = {}
