@@ -89,8 +89,8 @@ def _reach(s: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         return
     repeat, one, two, beyond = (f"{share:.0%}" for share in counts.sum(axis=0) / all_)
     by_stratum = ", ".join(f"{row[ONE_LINK] / row.sum():.0%}" if row.sum() else "-" for row in counts)
-    asked = all_ / (s["valid_targets"] - s["cold_valid_targets"])
-    sample = f" ({asked:.1%} of them looked at)" if asked < 1 else ""
+    share = all_ / (s["valid_targets"] - s["cold_valid_targets"])
+    sample = f" ({share:.1%} of them sampled)" if share < 1 else ""
     inside = f", {repeat} are in it" if counts[:, REPEAT].any() else ""
     yield (
         "reach",
@@ -168,7 +168,7 @@ def _notes(manifest: Manifest) -> Iterator[str]:
     strata, trainable_K = manifest.strata, manifest.trainable_K
     yield f"head: {strata.head_from} training events or more, {_head_share(manifest):.1%} of the training users"
     if trainable_K != strata.users:
-        yield "trainable: with a second training event, the first target to train on; gradients.prior.name=user goes by their share"
+        yield "trainable: with a second training event, the first target to train on; gradients.prior.name=user uses their share"
     if none := [str(z) for z, (own, users) in enumerate(zip(trainable_K, strata.users, strict=True)) if users and not own]:
         yield (
             f"stratum {', '.join(none)}: nobody to train on; plugins of the nearest other stratum will serve it "

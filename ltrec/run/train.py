@@ -135,5 +135,5 @@ def interruption_message(trainer: pl.Trainer, run: RunFolder) -> str:
     last = run.last
     if not last.exists():
         return f"interrupted at step {trainer.global_step}; no checkpoint yet; repeat the command to start over"
-    step = f", step {saved.last_step}" if saved.last_step >= 0 else ", which this attempt began with"
+    step = f", step {saved.last_step}" if saved.last_step >= 0 else ", with which this attempt started"
     return f"interrupted at step {trainer.global_step}; saved: {last}{step}; repeat the command to resume"

@@ -137,7 +137,7 @@ def test_when_both_are_damaged_one_line_says_the_way_out_and_the_way_is_open(dat
     assert said.startswith(f"{last} is damaged or no checkpoint (BadZipFile)") and "\n" not in said
     assert damage is vanish or "and so is the one before it: previous.ckpt " in said
     best = run / "checkpoints" / "best.ckpt"
-    assert said.endswith(f"go back to the best with resume={best}, or begin again under another name=...")
+    assert said.endswith(f"go back to the best with resume={best}, or start over under another name=...")
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
     step = checkpoint(run, "best")["global_step"]
     training.train(tiny_config(data, run.parent, f"resume={best}"))

@@ -64,7 +64,7 @@ def container_mounts(
 
     Args:
         runs: what will be trained.
-        asked: values of `--mount`; they come first, and paths that they cover are not mounted again.
+        requested: values of `--mount`; they come first, and paths that they cover are not mounted again.
         folder: the working folder of the job; always mounted.
         apptainer: Apptainer mounts the home folder by itself, Pyxis does not.
         variables: the environment of the job.

@@ -49,7 +49,7 @@ REFUSED: tuple[Refusal, ...] = (
     ),
     Refusal(
         lambda c: bool(c.inputs) and "inputs" not in BACKBONES[c.model.name].needs,
-        "inputs.* name columns, and model.name={c.model.name} looks at ids alone; take them out, or use {with_inputs}",
+        "inputs.* name columns, and model.name={c.model.name} uses ids only; take them out, or use {with_inputs}",
     ),
     Refusal(
         lambda c: c.switch is not None and c.combination is None,

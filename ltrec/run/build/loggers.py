@@ -96,12 +96,12 @@ def track_report(run: RunFolder, report: Path) -> None:
     if config.tracking.wandb == "off" or config.tracking.artifacts == "none":
         return
     if missing("wandb"):
-        note(f"W&B is not told of the report: it is not installed here ({install('wandb')})")
+        note(f"the report is not sent to W&B, which is not installed here ({install('wandb')})")
         return
     try:
         known = tracked(config, run)
     except UserError as error:
-        note(f"{error}: W&B is not told of the report, for the run's identity is lost")
+        note(f"{error}: the report is not sent to W&B, since the run's identity is lost")
         return
     found: dict[str, float | str] = {**test_metrics(run.eval_summary("test"), config.model.name), **verdicts(run)}
     with speaking_keys(config):

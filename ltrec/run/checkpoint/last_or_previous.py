@@ -21,7 +21,7 @@ def read_resume_point(checkpoints: Path, requested: Path, say: Callable[[str], N
 
     Args:
         checkpoints: folder of the run's checkpoints.
-        asked: the requested checkpoint. Only the run's own last.ckpt may be replaced by previous.ckpt.
+        requested: the requested checkpoint. Only the run's own last.ckpt may be replaced by previous.ckpt.
         say: called with a line that says why previous.ckpt is taken.
 
     Returns:
@@ -75,4 +75,4 @@ def _reason(error: UserError, checkpoint: Path) -> str:
 def _way_out(checkpoint: Path) -> str:
     best = [path for name in (BEST, STAGE1) if (path := checkpoint.with_name(name)).exists()]
     back = f"go back to the best with resume={best[0]}, " if best else ""
-    return f"restore one of them, {back}or begin again under another name=..."
+    return f"restore one of them, {back}or start over under another name=..."

@@ -31,7 +31,7 @@ def load_resume_point(
 
     Args:
         run: the run's folder.
-        asked: a checkpoint of this run, or of another one to start from.
+        requested: a checkpoint of this run, or of another one to start from.
         config: the resolved run.
         module: the model.
         manifest_digest: of the data set.

@@ -60,7 +60,7 @@ def scoring_weights(state: Mapping[str, Any], requested: str | None = None) -> d
 
     Args:
         state: its contents.
-        asked: one of `WEIGHTS`; None = the average if there is one.
+        requested: one of `WEIGHTS`; None = the average if there is one.
     """
     averaged = requested != RAW and AVERAGE in state
     weights: dict[str, Tensor] = state[AVERAGE]["state_dict"] if averaged else state["state_dict"]

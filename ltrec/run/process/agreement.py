@@ -52,7 +52,7 @@ def data_facts(manifest: Manifest, resume: Path | None, step: int, initialised_f
         manifest: of the data set.
         resume: the checkpoint to resume from; None = a new run.
         step: its step.
-        started: the checkpoint whose trunk a new run takes, with its sha256, if any.
+        initialised_from: the checkpoint whose trunk a new run takes, with its sha256, if any.
     """
     return {
         "the data set's digest": manifest.digest[:12],

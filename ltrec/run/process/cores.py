@@ -47,7 +47,7 @@ def threads_per_process(variables: MutableMapping[str, str], usable: int, quota:
 
     Args:
         variables: the environment, with the variables of torchrun and Slurm.
-        mine: cores that this process may run on.
+        usable: cores that this process may run on.
         quota: cores that its container may keep busy; None without a limit.
         processes: as in `set_thread_variables`.
     """

@@ -129,7 +129,7 @@ def test_of_many_users_those_with_the_smallest_keys_are_sampled(tmp_path, monkey
     some, share = known(tmp_path / "some" / "out"), 20 / 60
     print_data(manifest, Screen())
     shown = sum(map(sum, manifest.summary["reach"]["valid"])) / manifest.summary["valid_targets"]
-    assert f"({shown:.1%} of them looked at)" in " ".join(capsys.readouterr().out.split())
+    assert f"({shown:.1%} of them sampled)" in " ".join(capsys.readouterr().out.split())
     assert 0 < len(some) < len(everybody)
     assert some == {key: everybody[key] for key in sorted(everybody)[: len(some)]}
     assert max(some) < -(2**63) + share * 2**64 <= min(set(everybody) - set(some))

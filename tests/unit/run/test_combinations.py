@@ -30,7 +30,7 @@ CASES = {
     ),
     "columns, and a model of ids": (
         ["model.name=ids_alone", "inputs.items=[genres]"],
-        r"inputs.\* name columns, and model.name=ids_alone looks at ids alone; take them out, or use sasrec, gru4rec or din",
+        r"inputs.\* name columns, and model.name=ids_alone uses ids only; take them out, or use sasrec, gru4rec or din",
     ),
     "plugins, jointly": (
         ["plugin.name=bottleneck"],
