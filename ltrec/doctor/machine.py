@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ltrec.doctor.finding import Finding, broken, ok, warning
 from ltrec.run.process.cores import MEMBERSHIP, num_cores, quota_of, threads_per_process
+from ltrec.run.process.system_errors import nearest_existing
 
 GIB = 1 << 30
 _PROBE_BYTES = 4 << 20
@@ -53,14 +54,6 @@ def seconds_to_write(folder: Path) -> float:
         file.flush()
         os.fsync(file.fileno())
     return time.perf_counter() - begin
-
-
-def nearest_existing(folder: Path) -> Path:
-    """The folder, or its nearest parent that exists."""
-    place = folder.absolute()
-    while not os.path.isdir(place):
-        place = place.parent
-    return place
 
 
 def memory(cgroup: Path = _CGROUP, meminfo: Path = Path("/proc/meminfo")) -> Finding:

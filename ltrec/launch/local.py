@@ -15,13 +15,14 @@ from rich.text import Text
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.counting import counted
-from ltrec.launch.local_jobs import DONE, Outcome, Task, clock, record_signals, run_all
+from ltrec.launch.local_jobs import DONE, Outcome, Task, record_signals, run_all
 from ltrec.launch.processor_shares import Share, shares
 from ltrec.launch.torchrun import FRESH_STORE, single_process, torchrun
 from ltrec.run.folder.config_file import folder_of
 from ltrec.run.folder.find_run import find_run
 from ltrec.run.folder.launch_snapshot import save_snapshots
 from ltrec.run.process.cores import set_thread_variables
+from ltrec.terminal.progress_text import duration
 from ltrec.terminal.screen import note, open_screen
 
 
@@ -101,7 +102,7 @@ def _show(outcomes: Sequence[Outcome]) -> None:
     table.add_column("time", justify="right")
     for outcome in outcomes:
         colour = "green" if outcome.state == DONE else "red" if outcome.state.startswith(("failed", "killed")) else "yellow"
-        table.add_row(outcome.task.run.name, Text(outcome.state, colour), clock(outcome.seconds))
+        table.add_row(outcome.task.run.name, Text(outcome.state, colour), duration(outcome.seconds, digits=0))
     done = [outcome.task.folder.path for outcome in outcomes if outcome.state == DONE]
     with open_screen() as screen:
         screen.show(table)

@@ -25,6 +25,7 @@ from ltrec.core.storage.run_folder import RunFolder
 from ltrec.launch.processor_shares import Share
 from ltrec.launch.torchrun import FRESH_STORE
 from ltrec.run.folder.config_file import folder_of
+from ltrec.terminal.progress_text import duration
 
 DONE = "done"
 _POLL_SECONDS = 0.1
@@ -116,7 +117,8 @@ def run_all(tasks: Sequence[Task], shares: Sequence[Share], received: ReceivedSi
                 running.remove(job)
                 free.append(job.share)
                 ended[job.number] = outcome = _outcome_of(job)
-                say(f"[{job.number}/{len(tasks)}] {job.task.run.name}: {outcome.state}, {clock(outcome.seconds)}{_reason(outcome)}")
+                took = duration(outcome.seconds, digits=0)
+                say(f"[{job.number}/{len(tasks)}] {job.task.run.name}: {outcome.state}, {took}{_reason(outcome)}")
     finally:
         for job in running:  # only after an error here
             job.process.terminate()
@@ -187,10 +189,3 @@ def _reason(outcome: Outcome) -> str:
     lines = [line.strip() for line in _ESCAPES.sub("", text).splitlines() if line.strip()]
     candidates = [line for line in lines if "error: " in line.lower()] or lines
     return f": {candidates[-1]}" if candidates else ""
-
-
-def clock(seconds: float) -> str:
-    """``0:07``, ``1:02:03``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -40,13 +40,20 @@ def refuse_other_model(checkpoint: Path, weights: Mapping[str, Tensor], module: 
     Raises:
         UserError: naming the first that differs.
     """
-    theirs, mine = ({k: tuple(v.shape) for k, v in tree.items()} for tree in (weights, module.state_dict()))
-    if differing := [key for key in sorted(theirs.keys() | mine.keys()) if theirs.get(key) != mine.get(key)]:
-        key = differing[0]
+    if (difference := first_difference_of_shapes(weights, module)) is not None:
         raise UserError(
-            f"{checkpoint} holds another model ({key} is {theirs.get(key, 'absent')} there, {mine.get(key, 'absent')} here); "
-            "give the model.* settings it was trained with, or choose another name=..."
+            f"{checkpoint} holds another model ({difference}); give the model.* settings it was trained with, or choose another "
+            "name=..."
         )
+
+
+def first_difference_of_shapes(weights: Mapping[str, Tensor], module: nn.Module) -> str | None:
+    """The first parameter or buffer, by name, whose shape differs between weights and a module, with both shapes; None if none."""
+    there, here = ({name: tuple(value.shape) for name, value in tree.items()} for tree in (weights, module.state_dict()))
+    for name in sorted(there.keys() | here.keys()):
+        if there.get(name) != here.get(name):
+            return f"{name} is {there.get(name, 'absent')} there, {here.get(name, 'absent')} here"
+    return None
 
 
 def refuse_other_data(checkpoint: Path, state: dict[str, Any], manifest_digest: str, *, way_out: str) -> None:

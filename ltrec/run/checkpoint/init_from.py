@@ -16,7 +16,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.core.storage.run_folder import RunFolder, folder_of_checkpoint
-from ltrec.run.checkpoint.compatibility import refuse_other_data
+from ltrec.run.checkpoint.compatibility import first_difference_of_shapes, refuse_other_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.scoring_weights import scoring_weights
 from ltrec.run.folder.config_file import read_config
@@ -67,12 +67,10 @@ def _checkpoint_of(source: Path) -> Path:
 
 
 def _refuse_other_trunk(config: RunConfig, checkpoint: Path, weights: dict[str, Tensor], trunk: nn.Module) -> None:
-    theirs, mine = ({name: tuple(value.shape) for name, value in tree.items()} for tree in (weights, trunk.state_dict()))
-    if differing := [name for name in sorted(theirs.keys() | mine.keys()) if theirs.get(name) != mine.get(name)]:
-        name = differing[0]
+    if (difference := first_difference_of_shapes(weights, trunk)) is not None:
         raise UserError(
-            f"init_from={checkpoint} holds another trunk ({name} is {theirs.get(name, 'absent')} there, "
-            f"{mine.get(name, 'absent')} here); give the settings it was trained with: {_settings_there(config, checkpoint)}"
+            f"init_from={checkpoint} holds another trunk ({difference}); give the settings it was trained with: "
+            f"{_settings_there(config, checkpoint)}"
         )
 
 

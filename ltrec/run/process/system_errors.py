@@ -92,11 +92,13 @@ def _fullest_folder(words: Sequence[str]) -> Path:
     """The folder with the least free space among those of the command line, here and the temporary one: some errors name none."""
     here = _here() or Path("/")
     named = [here / word.rpartition("=")[2] for word in words if not word.startswith("-")]
-    folders = {_existing(path) for path in [*named, here, Path(tempfile.gettempdir())]}
+    folders = {nearest_existing(path) for path in [*named, here, Path(tempfile.gettempdir())]}
     return min(sorted(folders), key=lambda folder: shutil.disk_usage(folder).free)
 
 
-def _existing(path: Path) -> Path:
-    while not os.path.isdir(path):  # unlike Path.is_dir, False for any impossible name
-        path = path.parent
-    return path
+def nearest_existing(folder: Path) -> Path:
+    """The folder, or its nearest parent that exists."""
+    place = folder.absolute()
+    while not os.path.isdir(place):  # unlike Path.is_dir, False for any impossible name
+        place = place.parent
+    return place

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ltrec.config.load import load
-from ltrec.launch.local_jobs import DONE, ReceivedSignals, Task, clock, kill, record_signals, run_all
+from ltrec.launch.local_jobs import DONE, ReceivedSignals, Task, kill, record_signals, run_all
 from ltrec.launch.processor_shares import Share
 from ltrec.run.process.cores import cores_of
 
@@ -158,8 +158,3 @@ def test_killing_a_dead_process_does_nothing():
     process = subprocess.Popen([sys.executable, "-S", "-c", ""])
     process.wait()
     kill(process.pid)
-
-
-@pytest.mark.parametrize(("seconds", "told"), [(0.2, "0:00"), (67, "1:07"), (3723, "1:02:03")])
-def test_clock(seconds, told):
-    assert clock(seconds) == told
