@@ -1,4 +1,4 @@
-"""`ltrec launch local` for real: two processes, a trace of a few steps, tracking, a key that nobody may ever see; and two runs."""
+"""`ltrec launch local` for real: two processes, a trace of a few steps, tracking, a key that is never shown; and two runs."""
 
 import gzip
 import json
@@ -67,7 +67,7 @@ def test_one_of_two_fails_the_other_trains_and_the_exit_code_says_so(two_seeds, 
 
 
 @pytest.mark.slow
-def test_ctrl_c_saves_and_the_same_command_goes_on(two_seeds, tmp_path):
+def test_ctrl_c_saves_and_repeating_the_command_resumes(two_seeds, tmp_path):
     words = [*two_seeds[1], f"out={tmp_path}", "trainer.max_epochs=100", "trainer.patience=0", "trainer.listen_every_steps=1"]
     process = start("launch", "local", *words, "--array-seeds", "0-1")
     metrics, log = tmp_path / "a-seed0" / "metrics.jsonl", tmp_path / "a-seed0" / "launch" / "train.log"

@@ -1,4 +1,4 @@
-"""A memory among two processes: one counts, both weigh, and what is written is byte for byte what one process writes."""
+"""A memory in two processes: one counts, both choose the weight, and the files are those of one process, byte for byte."""
 
 import shutil
 
@@ -31,7 +31,7 @@ def _fault():
     raise UserError("only the first knows")
 
 
-def test_two_processes_choose_as_one_does(tmp_path):
+def test_two_processes_make_the_choice_of_one(tmp_path):
     data = tiny_data(tmp_path / "data")
     one = training.train(tiny_config(data, tmp_path / "one", *WORDS))
     again = RunFolder(shutil.copytree(one.path, tmp_path / "again"))

@@ -1,4 +1,4 @@
-"""Two real processes that were not started as one run: each says so in one line and ends with exit code 2, and nobody waits."""
+"""Two real processes that do not belong to one run: each ends with the same line and exit code 2, and none waits."""
 
 import contextlib
 import io
@@ -171,7 +171,7 @@ def play(work):
 
 
 @pytest.mark.parametrize("name", cases(Path()))
-def test_ranks_that_are_not_one_run_end_alike(name, work, play):
+def test_ranks_that_differ_end_with_the_same_line(name, work, play):
     case, before = cases(work)[name], sorted((work / "out").rglob("*"))
     with own_folder(RunFolder(work / "out" / "owned"), pytest.fail) if name == "owned" else contextlib.nullcontext():
         ended = play(case)
@@ -182,7 +182,7 @@ def test_ranks_that_are_not_one_run_end_alike(name, work, play):
     assert sorted((work / "out").rglob("*")) == before, "nothing was written"
 
 
-def test_what_a_rank_may_have_of_its_own_is_no_difference(work, play):
+def test_settings_that_may_differ_between_ranks(work, play):
     """The last one: from here on the two processes are a process group."""
     mine = ["trainer.max_epochs=1", "gradients.name=stratified", "strategy.name=ddp"]
     ended = play(Case((mine, [*mine, f"data.path={work}/copy", "trainer.progress=false"]), ""))

@@ -1,4 +1,4 @@
-"""Two ranks stop as one, whoever is asked, and wait for each other, but not for ever; torchrun starts again what crashed."""
+"""Two ranks stop at one step, whichever gets the request, wait for each other for a limited time, and are restarted by torchrun."""
 
 import contextlib
 import os
@@ -44,7 +44,7 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.parametrize("asked", ["file", "0", "1"])
-def test_asked_by_file_or_through_one_rank_both_stop_at_one_step(asked, data, undisturbed, tmp_path):
+def test_both_ranks_stop_at_one_step_by_file_or_signal(asked, data, undisturbed, tmp_path):
     run = tmp_path / "r"
     with start("train", *tiny_words(data, tmp_path, *WORDS), processes=2) as torchrun:
         wait_for(lambda: lines_written(run) >= 20, torchrun)
@@ -58,7 +58,7 @@ def test_asked_by_file_or_through_one_rank_both_stop_at_one_step(asked, data, un
     refuse_differences(run, undisturbed)
 
 
-def test_a_killed_rank_starts_again_inside_the_job(data, undisturbed, tmp_path):
+def test_a_killed_rank_is_restarted_inside_the_job(data, undisturbed, tmp_path):
     run, log = tmp_path / "r", tmp_path / "log"
     words = [*tiny_words(data, tmp_path, *WORDS), "--processes", "2", "--max-restarts", "1"]
     with open(log, "w") as output, start("launch", "local", *words, output=output) as torchrun:
@@ -94,7 +94,7 @@ def is_running(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("strategy", ["joint", "stratified"])
-def test_a_rank_that_does_nothing_any_more_ends_the_job(strategy, data, undisturbed, tmp_path):
+def test_a_hanging_rank_ends_the_job(strategy, data, undisturbed, tmp_path):
     """It is alive, so neither torchrun nor its sockets know; the other one gives up."""
     run, log = tmp_path / "r", tmp_path / "log"
     words = tiny_words(data, tmp_path, *WORDS, "trainer.timeout_seconds=5", *trained_by(strategy))
@@ -121,7 +121,7 @@ def agent(port: int, *words: str, output) -> subprocess.Popen:
     return subprocess.Popen(command, env=variables, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
 
 
-def test_a_lost_node_leaves_one_rank_that_goes_on_over_the_same_rows(data, undisturbed, tmp_path):
+def test_after_a_lost_node_one_rank_resumes_on_the_same_rows(data, undisturbed, tmp_path):
     """Another world size: the same batches, the same steps; weights close, not equal."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""A damaged last checkpoint: the run goes on from the one before it, aloud, and ends bit for bit like an undisturbed one."""
+"""A damaged last checkpoint: the run resumes from the one before it, with a note, and ends bit for bit like an undisturbed one."""
 
 import json
 import os
@@ -104,7 +104,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize(("spoil", "why"), DAMAGES.items(), ids=lambda value: getattr(value, "__name__", ""))
-def test_the_one_before_is_gone_on_from_aloud_and_exactly(data, undisturbed, run, capsys, spoil, why):
+def test_previous_is_resumed_exactly_with_a_note(data, undisturbed, run, capsys, spoil, why):
     spoil(run / "checkpoints" / "last.ckpt")
     capsys.readouterr()
     training.train(tiny_config(data, run.parent))
@@ -115,7 +115,7 @@ def test_the_one_before_is_gone_on_from_aloud_and_exactly(data, undisturbed, run
     assert (checkpoint(run, "previous")["global_step"], checkpoint(run)["global_step"]) == (11, 12)
 
 
-def test_killed_again_before_the_next_save_it_goes_on_as_well(data, undisturbed, run, capsys):
+def test_killed_again_before_the_next_save_it_resumes_as_well(data, undisturbed, run, capsys):
     truncate(run / "checkpoints" / "last.ckpt")
     train_killed(tiny_config(data, run.parent), KILLED_AT, first=True)
     assert (run / "checkpoints" / "aside.ckpt").exists()
@@ -126,7 +126,7 @@ def test_killed_again_before_the_next_save_it_goes_on_as_well(data, undisturbed,
 
 
 @pytest.mark.parametrize("damage", [truncate, flip, be_weights_alone, vanish])
-def test_when_both_are_damaged_one_line_says_the_way_out_and_the_way_is_open(data, run, damage):
+def test_when_both_are_damaged_the_advice_of_the_line_works(data, run, damage):
     last, previous = (run / "checkpoints" / f"{name}.ckpt" for name in ("last", "previous"))
     halve(last)
     damage(previous)
@@ -144,14 +144,14 @@ def test_when_both_are_damaged_one_line_says_the_way_out_and_the_way_is_open(dat
     assert checkpoint(run)["global_step"] == 12 > step
 
 
-def test_a_checkpoint_that_was_named_is_not_replaced_by_another(data, run, tmp_path):
+def test_a_named_checkpoint_is_not_replaced(data, run, tmp_path):
     best = run / "checkpoints" / "best.ckpt"
     truncate(best)
     with pytest.raises(UserError, match=r"best\.ckpt is damaged"):
         training.train(tiny_config(data, run.parent, f"resume={best}"))
 
 
-def test_going_back_to_the_best_leaves_nothing_to_fall_back_to_that_came_after(data, undisturbed, run, monkeypatch):
+def test_going_back_to_the_best_removes_later_checkpoints(data, undisturbed, run, monkeypatch):
     """Killed right after: what is newest is of the new way, and so is the one before it. The path may be written in any way."""
     monkeypatch.chdir(run)
     best = Path("checkpoints/../checkpoints/best.ckpt")
@@ -163,7 +163,7 @@ def test_going_back_to_the_best_leaves_nothing_to_fall_back_to_that_came_after(d
 
 
 @pytest.mark.parametrize("spoil", [flip, empty, vanish, truncate, be_text])
-def test_damaged_metrics_are_said_and_stop_nothing_but_their_report(data, undisturbed, run, capsys, spoil):
+def test_damaged_metrics_are_reported_and_only_stop_their_report(data, undisturbed, run, capsys, spoil):
     spoil(run / "metrics.jsonl")
     capsys.readouterr()
     training.train(tiny_config(data, run.parent))
@@ -177,7 +177,7 @@ def test_damaged_metrics_are_said_and_stop_nothing_but_their_report(data, undist
 
 
 @pytest.mark.parametrize("spoil", [flip, empty, vanish, be_text, truncate])
-def test_a_damaged_provenance_is_written_anew_under_the_old_identity(data, undisturbed, run, capsys, spoil):
+def test_a_damaged_provenance_is_written_again_with_the_same_identity(data, undisturbed, run, capsys, spoil):
     before = json.loads((run / "provenance.json").read_text())
     spoil(run / "provenance.json")
     capsys.readouterr()
@@ -193,14 +193,14 @@ def test_a_damaged_provenance_is_written_anew_under_the_old_identity(data, undis
 
 
 @pytest.mark.parametrize("spoil", [flip, empty, be_text, truncate])
-def test_a_report_does_without_a_damaged_provenance_and_says_so(undisturbed, tmp_path, spoil):
+def test_a_report_leaves_out_a_damaged_provenance_and_says_so(undisturbed, tmp_path, spoil):
     shutil.copytree(undisturbed, tmp_path / "r")
     spoil(tmp_path / "r" / "provenance.json")
     page = write_report([tmp_path / "r"]).read_text()
     assert "r&#39;s provenance.json is damaged (" in page and ") and left out." in page
 
 
-def test_a_flipped_bit_of_the_config_is_found_by_all_who_read_it(data, run, capsys):
+def test_a_flipped_bit_of_the_config_is_found_by_every_command(data, run, capsys):
     """Here the rate becomes 0.003 in one bit: valid, and another run."""
     text = (run / "config.yaml").read_text()
     assert "lr: 0.001" in text
@@ -217,13 +217,13 @@ def test_a_flipped_bit_of_the_config_is_found_by_all_who_read_it(data, run, caps
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"sasrec": 3}', b"\xff"])
-def test_damaged_test_metrics_are_left_out_aloud(tmp_path, capsys, content):
+def test_damaged_test_metrics_are_left_out_with_a_note(tmp_path, capsys, content):
     (tmp_path / "test.json").write_bytes(content)
     assert run_loggers.test_metrics(tmp_path / "test.json", "sasrec") == {}
     assert f"{tmp_path}/test.json is damaged (" in capsys.readouterr().err
 
 
-def test_the_metrics_are_on_the_disk_before_the_checkpoint_that_counts_them(data, tmp_path, monkeypatch):
+def test_metrics_are_fsynced_before_their_checkpoint(data, tmp_path, monkeypatch):
     """Each time a checkpoint comes to its place, metrics.jsonl has been flushed since its last line."""
     flushed, sync, replace = [0], os.fsync, os.replace
     metrics = tmp_path / "r" / "metrics.jsonl"
@@ -244,7 +244,7 @@ def test_the_metrics_are_on_the_disk_before_the_checkpoint_that_counts_them(data
     assert flushed[0] > 0
 
 
-def test_another_runs_checkpoint_in_this_ones_place_is_refused(data, run, tmp_path):
+def test_a_checkpoint_of_another_run_is_refused(data, run, tmp_path):
     """Whole, of the same data and the same model: only what it remembers of its run tells."""
     other = training.train(tiny_config(data, tmp_path / "other", "optim.lr=0.5", "trainer.max_epochs=1"))
     shutil.copy(other.checkpoints / "last.ckpt", run / "checkpoints" / "last.ckpt")

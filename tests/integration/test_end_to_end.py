@@ -134,7 +134,7 @@ def test_metrics_and_verdict_are_left_as_json(work):
     )
 
 
-def test_evaluating_again_changes_nothing_and_tells_the_verdict(work, capsys):
+def test_evaluating_again_changes_nothing_and_prints_the_verdict(work, capsys):
     before = content(work / "runs")
     ltrec("evaluate", work / "runs" / "a", "--compare", work / "runs" / "b")
     shown = capsys.readouterr().out
@@ -162,7 +162,7 @@ def test_the_printed_config_reloads_to_the_same_run(work, tmp_path, capsys):
     assert saved == load([], [*words, "trainer.max_epochs=1"])
 
 
-def test_smoke_tries_everything_and_leaves_nothing(work, tmp_path, capsys):
+def test_smoke_runs_everything_and_leaves_nothing(work, tmp_path, capsys):
     """Validation, too, however seldom the run itself would validate."""
     before = content(work / "runs")
     ltrec("train", f"data.path={work}/data", f"out={work}/runs", "name=a", *TRAIN, "trainer.validate_every_epochs=5", "--smoke")

@@ -40,14 +40,14 @@ def ends(words, *, before="", where=None, **variables):
         ({"WORLD_SIZE": "2"}, "error: WORLD_SIZE=2 without RANK: which of the 2 processes is this?"),
     ],
 )
-def test_processes_that_cannot_meet_do_not_wait(data: Path, tmp_path: Path, variables: dict[str, str], said: str) -> None:
+def test_processes_that_cannot_connect_do_not_wait(data: Path, tmp_path: Path, variables: dict[str, str], said: str) -> None:
     code, lines = ends(["train", *tiny_words(data, tmp_path)], **variables)
     assert code == 2
     assert [line for line in lines if said in line] == lines, lines
 
 
 @pytest.mark.slow
-def test_a_limit_that_can_be_raised_is_raised() -> None:
+def test_a_low_limit_of_open_files_is_raised() -> None:
     before = "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (12, r.getrlimit(r.RLIMIT_NOFILE)[1]))"
     code, lines = ends(["fetch", "synthetic", "--users", "1"], before=before)
     assert (code, lines) == (2, ["error: --users must be at least 2; got 1"])
@@ -55,7 +55,7 @@ def test_a_limit_that_can_be_raised_is_raised() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
-def test_closed_streams_are_no_reason_to_fail(tmp_path: Path, closed: tuple[int, ...]) -> None:
+def test_closed_streams_do_no_harm(tmp_path: Path, closed: tuple[int, ...]) -> None:
     out = tmp_path / "out"
     code, _ = ends(
         ["fetch", "synthetic", "--users", "30", "--items", "20", "--out", out], before=f"[os.close(n) for n in {closed}]"
@@ -66,20 +66,20 @@ def test_closed_streams_are_no_reason_to_fail(tmp_path: Path, closed: tuple[int,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("locale", ["C", "POSIX", "nonsense"])
-def test_names_that_are_no_utf8_are_one_line_in_any_locale(locale: str) -> None:
+def test_names_that_are_not_utf8_are_refused_in_one_line(locale: str) -> None:
     code, lines = ends(["verify", os.fsdecode(b"\xff[/x]")], LC_ALL=locale, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
     assert code == 2 and len(lines) == 1 and lines[0].startswith("error: \\udcff[/x]/manifest.json not found")
 
 
 @pytest.mark.slow
-def test_a_current_folder_that_is_gone_is_one_line() -> None:
+def test_a_removed_working_folder_is_one_line() -> None:
     gone = "import tempfile; f = tempfile.mkdtemp(); os.chdir(f); os.rmdir(f)"
     code, lines = ends(["launch", "slurm", "conf/experiment/quickstart.yaml", "--dry-run"], before=gone)
     assert code == 2 and len(lines) == 1, lines
 
 
 @pytest.mark.slow
-def test_neither_a_home_nor_a_temporary_folder_is_needed(tmp_path: Path) -> None:
+def test_neither_home_nor_temporary_folder_is_required(tmp_path: Path) -> None:
     words = ["fetch", "synthetic", "--users", "30", "--items", "20", "--out", tmp_path]
     code, lines = ends(words, HOME="/nonexistent", TMPDIR="/nonexistent", XDG_CACHE_HOME="/dev/null")
     assert code == 0, lines

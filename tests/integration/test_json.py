@@ -39,7 +39,7 @@ def test_train(run):
     assert answer("train", *words) == told  # finished: the same again
 
 
-def test_evaluate_tells_scripts_and_shows_people_a_screenful(run):
+def test_evaluate_prints_json_and_a_screenful(run):
     folder = run[0]
     told = answer("evaluate", f"{folder}/r", "--compare", f"{folder}/r")
     assert told["split"] == "test" and told["runs"][0]["run"] == f"{folder}/r"
@@ -63,7 +63,7 @@ def test_predict_report_doctor_and_verify(run, tmp_path):
     assert {"verdict", "name", "says", "remedy", "machine"} == answer("doctor", "--out", str(tmp_path))["findings"][0].keys()
 
 
-def test_prepare_and_verify_say_the_same(tmp_path):
+def test_prepare_and_verify_print_the_same(tmp_path):
     log = tmp_path / "log.csv"
     log.write_text("user,item,time\n" + "".join(f"u{u},i{(u + n) % 7},{1000 + n}\n" for u in range(9) for n in range(4)))
     first = answer("prepare", str(log), "--out", f"{tmp_path}/d", "--user", "user", "--item", "item", "--time", "time")
@@ -72,6 +72,6 @@ def test_prepare_and_verify_say_the_same(tmp_path):
     assert answer("verify", f"{tmp_path}/d") == {**first, "up_to_date": True}
 
 
-def test_a_failure_says_nothing_on_stdout(tmp_path):
+def test_a_failure_prints_nothing_on_stdout(tmp_path):
     found = ltrec("evaluate", f"{tmp_path}/none", "--json", code=2)
     assert found.stdout == "" and "is not a run folder" in found.stderr

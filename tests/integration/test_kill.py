@@ -70,7 +70,7 @@ def test_killed_three_times_at_any_moment(seed, data, undisturbed, tmp_path):
     assert no_torn_file(tmp_path / "r")
 
 
-def test_ctrl_c_is_a_word_and_130(data, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_exits_with_130(data, tmp_path, monkeypatch, capsys):
     def interrupt(self, trainer, *_):
         if trainer.global_step == 7:
             raise KeyboardInterrupt
@@ -83,7 +83,7 @@ def test_ctrl_c_is_a_word_and_130(data, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_ctrl_c_of_a_terminal_and_the_run_goes_on(data, undisturbed, tmp_path):
+def test_ctrl_c_of_a_terminal_and_a_resume(data, undisturbed, tmp_path):
     log = tmp_path / "log"
     with open(log, "w") as output, start("train", *tiny_words(data, tmp_path, *WORDS), output=output) as process:
         wait_for(lambda: lines_written(tmp_path / "r") >= 20, process)
@@ -95,7 +95,7 @@ def test_ctrl_c_of_a_terminal_and_the_run_goes_on(data, undisturbed, tmp_path):
     refuse_differences(finish(data, tmp_path), undisturbed)
 
 
-def test_a_rank_of_two_is_killed_and_one_process_ends_what_they_began(data, tmp_path):
+def test_one_process_finishes_a_run_of_two(data, tmp_path):
     """The job ends soon, and not well. Dropout is drawn by rank, so without it one process does what two do, but for rounding."""
     words = ["trainer.max_epochs=15", "trainer.validate_every_epochs=5", "model.dropout=0", "optim.eps=1e-3"]
     with start("train", *tiny_words(data, tmp_path, *WORDS, *words), processes=2) as torchrun:

@@ -210,7 +210,7 @@ def test_no_permission_is_one_line(place, capsys, monkeypatch):
     assert f"Permission denied: {place / 'runs' / 'new'}" in refused(train(), capsys)
 
 
-def test_a_full_disk_while_training_keeps_the_last_checkpoint_and_the_run_goes_on_later(place, tmp_path):
+def test_a_full_disk_during_training_keeps_the_last_checkpoint_and_the_run_resumes(place, tmp_path):
     run, words = place / "runs" / "r", tiny_words(place / "data", place / "runs", "trainer.max_epochs=3", CONSTANT)
     shutil.copytree(place / "runs", tmp_path / "undisturbed")
     before, size = checkpoint(run), (run / "checkpoints" / "last.ckpt").stat().st_size

@@ -1,4 +1,4 @@
-"""Going on with another number of micro-batches to a step: the run is the one it would have been, up to rounding."""
+"""Resuming with another number of micro-batches per step: the run is the same up to rounding."""
 
 import pytest
 import torch

@@ -63,7 +63,7 @@ def train_from_best(rank, data, out):
     training.train(config(data, out / "again", *words, f"resume={best}"))
 
 
-def test_two_processes_go_on_from_the_best(data, tmp_path):
+def test_two_processes_resume_from_the_best(data, tmp_path):
     """It was saved in the middle of a line of metrics, and its epoch ends once more before any step."""
     spawn(train_from_best, 2, tmp_path / "store", data, tmp_path)
     good, again = (tmp_path / name / "r" for name in ("good", "again"))

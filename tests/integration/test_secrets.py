@@ -62,7 +62,7 @@ def test_no_secret_is_in_the_run_folder_but_in_its_own_config(tmp_path: Path, mo
 
 
 @pytest.mark.usefixtures("umask")
-def test_a_config_without_secrets_is_for_the_group(tmp_path: Path, capsys) -> None:
+def test_a_config_without_secrets_is_readable_by_the_group(tmp_path: Path, capsys) -> None:
     words = tiny_words(tiny_data(tmp_path / "data"), tmp_path / "runs", "trainer.max_steps=1", "trainer.max_epochs=1")
     assert main(["train", *words]) == 0
     assert stat.S_IMODE((tmp_path / "runs" / "r" / "config.yaml").stat().st_mode) == 0o640

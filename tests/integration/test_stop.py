@@ -1,4 +1,4 @@
-"""Asked to stop at any moment, a run saves that step, ends with exit code 0, and goes on as if nothing had been."""
+"""A run that is asked to stop at any moment saves that step, ends with exit code 0, and resumes as if undisturbed."""
 
 import signal
 import time
@@ -52,7 +52,7 @@ def train_until_asked(config, step, hook="batch"):
 @pytest.mark.parametrize(
     ("step", "hook"), [(1, "batch"), (3, "batch"), (4, "batch"), (4, "validation"), (6, "batch"), (11, "batch")]
 )
-def test_it_stops_at_that_very_step_and_nothing_is_lost(step, hook, data, undisturbed, tmp_path):
+def test_it_stops_at_exactly_that_step_and_nothing_is_lost(step, hook, data, undisturbed, tmp_path):
     config, run = tiny_config(data, tmp_path, *WORDS), tmp_path / "r"
     assert train_until_asked(config, step, hook) == step
     assert checkpoint(run)["global_step"] == step
@@ -71,7 +71,7 @@ def test_it_stops_between_optimiser_steps_only(data, tmp_path):
 
 
 @pytest.mark.parametrize("hook", ["batch", "validation"])
-def test_asked_at_its_last_step_it_just_ends(hook, data, undisturbed, tmp_path):
+def test_a_stop_at_the_last_step_just_ends_the_run(hook, data, undisturbed, tmp_path):
     config = tiny_config(data, tmp_path, *WORDS)
     with extra(AskAt(folder_of(config), 3 * STEPS_PER_EPOCH, hook), first=True):
         training.train(config)
@@ -79,12 +79,12 @@ def test_asked_at_its_last_step_it_just_ends(hook, data, undisturbed, tmp_path):
     assert not (tmp_path / "r" / "STOP").exists() and not (tmp_path / "r" / "REQUEUE").exists()
 
 
-def test_it_listens_as_often_as_it_was_told(data, tmp_path):
+def test_stop_requests_are_checked_every_n_steps(data, tmp_path):
     config = tiny_config(data, tmp_path, *WORDS, "trainer.listen_every_steps=3")
     assert train_until_asked(config, 1) == 3
 
 
-def test_asked_before_it_began_it_begins_later(data, undisturbed, tmp_path, capsys):
+def test_a_stop_before_the_start_delays_the_run(data, undisturbed, tmp_path, capsys):
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "STOP").touch()
     words = tiny_words(data, tmp_path, *WORDS)

@@ -1,4 +1,4 @@
-"""Training by strata as a user meets it: combinations that cannot work, numbers that are none, probes in metrics.jsonl."""
+"""Stratified training by the command line: impossible combinations, non-finite steps, probes in metrics.jsonl."""
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ IMPOSSIBLE = {
 
 
 @pytest.mark.parametrize(("words", "message"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
-def test_the_impossible_is_refused_in_one_line(data, tmp_path, capsys, words, message):
+def test_impossible_combinations_are_refused_in_one_line(data, tmp_path, capsys, words, message):
     assert main(["train", *tiny_words(data, tmp_path, "gradients.name=stratified", *words)]) == 2
     shown = capsys.readouterr().err
     assert shown.startswith("error: ") and message in shown and shown.count("\n") == 1, shown
@@ -53,7 +53,7 @@ def spoil(monkeypatch, step):
     [[], [WEIGHTED], ["gradients.rule.name=upgrad", REPLAY], ["gradients.rule.name=group_dro", WEIGHTED]],
     ids=lambda words: " ".join(words),
 )
-def test_a_bad_number_is_stopped_or_skipped_as_told(data, tmp_path, monkeypatch, words):
+def test_a_non_finite_step_is_stopped_or_skipped_as_configured(data, tmp_path, monkeypatch, words):
     spoil(monkeypatch, 2)
     words = ["gradients.name=stratified", "trainer.max_epochs=1", *words]
     with pytest.raises(UserError, match=r"^training diverged: a stratum's gradient .* after step 3"):

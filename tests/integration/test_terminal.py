@@ -1,4 +1,4 @@
-"""What a person sees of a training run: a real one on a pseudo-terminal, whose screen is read."""
+"""The screen of a real training run on a pseudo-terminal."""
 
 import os
 import re
@@ -45,7 +45,7 @@ def refuse_a_broken_screen(terminal: Terminal, epochs: int) -> None:
     assert not any(GAUGE.search(row) for row in rows), terminal.text()
 
 
-def test_one_row_an_epoch_and_nothing_else_is_left(run):
+def test_one_row_per_epoch_and_nothing_else_remains(run):
     terminal, folder = run
     assert terminal.code == 0
     refuse_a_broken_screen(terminal, 6)
@@ -53,7 +53,7 @@ def test_one_row_an_epoch_and_nothing_else_is_left(run):
     assert f"next: ltrec evaluate {folder}/r" in terminal.text().replace("\n", "")
 
 
-def test_the_second_row_and_the_bound_on_the_time_are_there(run):
+def test_the_second_row_and_the_time_left_are_shown(run):
     frames = ["\n".join(frame) for frame in run[0].frames]
     assert any(re.search(r"%  step \d+/24  at most \d+", frame) for frame in frames)
     assert any(re.search(r"^loss \d.*ms a step", frame, re.MULTILINE) for frame in frames)
@@ -79,7 +79,7 @@ def test_other_widths(columns, data, tmp_path):
     refuse_a_broken_screen(terminal, 3)
 
 
-def test_ctrl_c_says_what_is_saved_and_the_window_may_shrink_before(data, tmp_path):
+def test_ctrl_c_names_the_checkpoint_also_after_the_window_shrinks(data, tmp_path):
     words = tiny_words(data, tmp_path, "trainer.max_epochs=100000", "trainer.patience=0", "trainer.checkpoint_every_steps=0")
     terminal = Terminal(["train", *words], folder=tmp_path, columns=120)
     terminal.until("epoch      3/")

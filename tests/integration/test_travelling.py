@@ -1,4 +1,4 @@
-"""A run folder is read from anywhere, moved, and with its data elsewhere; the digest proves that they are its data."""
+"""A run folder can be read from anywhere, also after it or its data have moved; the digest identifies the data."""
 
 import json
 import shutil
@@ -50,7 +50,7 @@ def commands(run, *words):
     return [["evaluate", str(run), *words], ["predict", str(run), *words], ["report", str(run), *words]]
 
 
-def test_the_config_says_where_its_paths_begin_and_holds_them_as_they_were_typed(project):
+def test_the_config_has_the_base_folder_and_unchanged_paths(project):
     text = (project / "runs" / "r" / "config.yaml").read_text()
     assert text.startswith(f'# relative paths begin at "{project}"\n') and "path: data\n" in text
 
@@ -60,18 +60,18 @@ def test_from_another_working_folder(project):
         assert main(words) == 0
 
 
-def test_where_the_run_was_started_comes_before_where_we_are(project, tmp_path):
+def test_the_base_folder_comes_before_the_working_folder(project, tmp_path):
     tiny_data(tmp_path / "elsewhere" / "data", seed=4)
     assert main(["evaluate", str(project / "runs" / "r")]) == 0
 
 
-def test_a_project_that_was_moved_as_a_whole_is_read_from_inside_it(project, tmp_path, monkeypatch):
+def test_a_moved_project_is_read_from_inside(project, tmp_path, monkeypatch):
     project.rename(tmp_path / "moved")
     monkeypatch.chdir(tmp_path / "moved")
     assert main(["evaluate", "runs/r"]) == 0
 
 
-def test_a_folder_and_data_that_were_moved_apart(project, tmp_path, capsys):
+def test_a_run_and_its_data_moved_apart(project, tmp_path, capsys):
     shutil.move(project / "runs" / "r", tmp_path / "archived")
     shutil.move(project / "data", tmp_path / "there")
     for command in ("evaluate", "predict"):
@@ -96,7 +96,7 @@ def test_other_data_are_refused_wherever_they_come_from(project, tmp_path, capsy
     assert "which run?" in refused(["evaluate", "evaluation.top_k=60"], capsys)
 
 
-def test_a_table_knows_its_data_where_provenance_does_not(project, tmp_path, capsys):
+def test_a_table_identifies_its_data_without_provenance(project, tmp_path, capsys):
     run, other = project / "runs" / "r", tiny_data(tmp_path / "other", seed=4)
     assert main(["evaluate", str(run)]) == 0
     (run / "provenance.json").unlink()
@@ -104,7 +104,7 @@ def test_a_table_knows_its_data_where_provenance_does_not(project, tmp_path, cap
     assert main(["report", str(run), "--data", str(project / "data")]) == 0
 
 
-def test_settings_of_evaluation_may_be_given_and_nothing_else(project, capsys):
+def test_only_evaluation_settings_may_be_overridden(project, capsys):
     run = project / "runs" / "r"
     words = ["evaluation.filter_seen=false", "evaluation.cutoffs=[3,10]", "evaluation.top_k=10"]
     assert main(["evaluate", str(run), *words]) == 0
@@ -118,7 +118,7 @@ def test_settings_of_evaluation_may_be_given_and_nothing_else(project, capsys):
         assert "did you mean 'evaluation.cutoffs'" in refused([command, run, "evaluation.cutofs=[3]"], capsys)
 
 
-def test_a_run_goes_on_from_its_own_config_wherever_we_are(project, tmp_path, capsys):
+def test_a_run_is_resumed_by_its_own_config_from_any_folder(project, tmp_path, capsys):
     run = project / "runs" / "r"
     assert main(["train", str(run / "config.yaml"), "trainer.max_epochs=2"]) == 0
     assert checkpoint(run)["global_step"] == 8
@@ -142,7 +142,7 @@ def test_a_job_for_a_run_is_launched_from_anywhere(project, tmp_path, monkeypatc
     assert checkpoint(run)["global_step"] == 8
 
 
-def test_seeds_of_a_run_lie_beside_it_and_read_its_data_even_where_nobody_sees_them(project, tmp_path, capsys):
+def test_seeds_of_a_run_lie_beside_it_and_read_its_data_even_if_not_visible_here(project, tmp_path, capsys):
     run = project / "runs" / "r"
     words = ["launch", "local", str(run / "config.yaml"), "trainer.accelerator=cpu", "--array-seeds", "0-1", "--dry-run"]
     for _ in range(2):
@@ -153,7 +153,7 @@ def test_seeds_of_a_run_lie_beside_it_and_read_its_data_even_where_nobody_sees_t
         (project / "data").rename(tmp_path / "on-the-cluster-alone") if (project / "data").exists() else None
 
 
-def test_a_config_of_a_run_still_makes_another_one_when_it_is_named(project, tmp_path):
+def test_a_config_of_a_run_makes_a_new_run_under_another_name(project, tmp_path):
     file = project / "runs" / "r" / "config.yaml"
     assert main(["train", str(file), "name=again", "trainer.max_epochs=1"]) == 0
     assert (tmp_path / "elsewhere" / "runs" / "again" / "checkpoints" / "last.ckpt").exists()

@@ -34,7 +34,7 @@ def page_of(*runs):
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", write_report(list(runs)).read_text()))
 
 
-def test_the_best_is_named_with_its_moment_on_screen_in_table_json_and_report(data, tmp_path, capsys):
+def test_the_best_checkpoint_is_named_on_screen_in_table_json_and_report(data, tmp_path, capsys):
     run = scripted(data, tmp_path, [0.1, 0.3, 0.2], "trainer.max_epochs=3")
     line = "best.ckpt, epoch 2, step 8, val/ndcg@10 0.3000 in validation; trained to epoch 3, its end"
     out = shown(capsys, "evaluate", run)
@@ -52,7 +52,7 @@ def test_the_best_is_named_with_its_moment_on_screen_in_table_json_and_report(da
     )
 
 
-def test_without_a_best_the_last_is_ranked_and_that_is_said(data, tmp_path, capsys):
+def test_without_a_best_the_last_is_ranked_with_a_note(data, tmp_path, capsys):
     run = scripted(data, tmp_path, [], "trainer.max_epochs=2", "trainer.validate_every_epochs=3")
     line = "last.ckpt (the run has no best.ckpt), epoch 2, step 8, not validated there"
     assert f"ranked: {line}" in shown(capsys, "evaluate", run)
@@ -69,7 +69,7 @@ def test_a_damaged_checkpoint_is_never_replaced_by_another(data, tmp_path, capsy
     assert not (run / "eval").exists()
 
 
-def test_a_best_that_is_the_last_is_not_converged_and_a_longer_run_is_looked_at_anew(data, tmp_path, capsys):
+def test_a_best_that_is_the_last_has_not_converged_and_a_longer_run_is_ranked_again(data, tmp_path, capsys):
     """The ranks stay, for the checkpoint is the same; what is said of it does not."""
     words = ("trainer.max_epochs=2",)
     run = scripted(data, tmp_path, [0.1, 0.3], *words)
@@ -84,7 +84,7 @@ def test_a_best_that_is_the_last_is_not_converged_and_a_longer_run_is_looked_at_
     assert after.rows.equals(before.rows) and after.source["checkpoint_sha256"] == before.source["checkpoint_sha256"]
 
 
-def test_patience_is_an_end_and_a_killed_run_has_none(data, tmp_path, capsys):
+def test_patience_ends_a_run_and_a_killed_run_has_not_ended(data, tmp_path, capsys):
     patient = scripted(data, tmp_path / "patient", [0.3, 0.2, 0.1], "trainer.max_epochs=9", "trainer.patience=2")
     out = shown(capsys, "evaluate", patient)
     assert "trained to epoch 3, where patience ended it" in out and "Note: " not in out
@@ -93,7 +93,7 @@ def test_patience_is_an_end_and_a_killed_run_has_none(data, tmp_path, capsys):
     assert "Note: r: training has not ended (epoch 1.5, step 6 of 12)" in out
 
 
-def test_gate_and_report_say_unequal_budgets(data, tmp_path, capsys):
+def test_gate_and_report_name_unequal_budgets(data, tmp_path, capsys):
     base = scripted(data, tmp_path, [0.3, 0.2], "name=base", "trainer.max_epochs=2")
     other = scripted(data, tmp_path, [0.3, 0.2, 0.1], "name=other", "trainer.max_epochs=3", "optim.lr=0.002")
     line = "unequal budgets of training, other against base: trainer.max_epochs 3 against 2, steps 12 against 8"

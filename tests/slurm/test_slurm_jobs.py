@@ -1,4 +1,4 @@
-"""Real Slurm jobs: what a cluster does to a run, the run survives."""
+"""Real Slurm jobs: runs survive time limits, cancellation, lost nodes and crashes."""
 
 import os
 import signal

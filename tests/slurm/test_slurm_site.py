@@ -1,4 +1,4 @@
-"""What a site needs besides, in real jobs: lines and variables before training, options of sbatch, a copy of the data on a node."""
+"""Site options in real jobs: setup lines, variables, options of sbatch, a copy of the data on the node."""
 
 import pytest
 
