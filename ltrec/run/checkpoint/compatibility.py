@@ -91,6 +91,6 @@ def refuse_partitions(checkpoint: Path, state: dict[str, Any], strategy: str) ->
     if zero is not None and STRATEGIES[strategy].zero_stage is None:
         raise UserError(
             f"{checkpoint} was written in {zero.get('world_size')} processes by "
-            f"strategy {', '.join(names_with(zero_stage=zero.get('module')))} and {strategy} cannot resume it; "
+            f"strategy {', '.join(names_with(zero_stage=zero.get('stage')))} and {strategy} cannot resume it; "
             "choose another name=..., or that strategy"
         )
