@@ -20,11 +20,16 @@ KEY = "memory"
 
 def memory_facts(form: str, neighbours: str, choice: WeightChoice) -> dict[str, Any]:
     """What a table records about a memory: the form, the digest of the neighbours, and the choice of the weight, as JSON values."""
+    return {"form": form, "neighbours": neighbours, "choice": choice_values(choice)}
+
+
+def choice_values(choice: WeightChoice) -> dict[str, Any]:
+    """A choice as JSON values; the share of similarity only where columns are compared."""
     strata = [_curve(asdict(curve)) for curve in choice.strata]
-    lists: dict[str, Any] = {"grid": list(choice.grid), "all": _curve(asdict(choice.all)), "strata": strata}
+    values: dict[str, Any] = {"grid": list(choice.grid), "all": _curve(asdict(choice.all)), "strata": strata}
     if choice.share or choice.shares:
-        lists |= {"share": choice.share, "shares": [list(pair) for pair in choice.shares]}
-    return {"form": form, "neighbours": neighbours, "choice": lists}
+        values |= {"share": choice.share, "shares": [list(pair) for pair in choice.shares]}
+    return values
 
 
 def memory_line(table: EvalTable) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ltrec.core.storage.atomic import atomic_write_text, canonical_json
 from ltrec.core.storage.seal import opened, sealed
 from ltrec.core.storage.typed import construct
 from ltrec.evaluation.memory.weighing import WeightChoice
+from ltrec.evaluation.memory.words import choice_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ def latest_choice(path: Path, sha: str) -> tuple[dict[str, Any], WeightChoice] |
 def save_choice(path: Path, made_for: dict[str, Any], choice: WeightChoice) -> None:
     """Add a choice to the file."""
     others = [entry for entry in _read(path, lambda _: None) if entry.made_for != made_for]
-    record = _Record((*others, _Entry(made_for, choice)))
-    atomic_write_text(path, canonical_json(sealed(asdict(record))))
+    entries = [{"made_for": e.made_for, "choice": choice_values(e.choice)} for e in (*others, _Entry(made_for, choice))]
+    atomic_write_text(path, canonical_json(sealed({"choices": entries})))
 
 
 def _read(path: Path, say: Callable[[str], None]) -> tuple[_Entry, ...]:
