@@ -21,7 +21,8 @@ BANNED = {
     "accumulation": r"\baccumulation windows?\b|\bwhole windows?\b|\bwindow_targets\w*",
     "shuffle, distribute": r"\bdeal(s|t|ing)? (out|into)\b",
     "stratum_map": r"\bbecame_\w+|\bbecame:",
-    "resume, restore": r"\b(take|Take)(s|n)? (it|them) up\b|\btake_up\b|\bgone on from\b",
+    "resume, restore": r"\b(take|Take)(s|n)? (it|them) up\b|\btake_up\b|\bgo(es|ne|ing)? on from\b",
+    "with a note": r"\b[Aa]loud\b",
     "so that ... not": r"\blest\b|\bwhence\b|\bthereof\b|\bnought\b",
 }
 """The word to use -> what stands for it in private dialect."""

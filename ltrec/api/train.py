@@ -37,7 +37,7 @@ def train(
 
     Raises:
         UserError: anything the caller can mend: a setting, missing data, another run in the folder, ...
-        Stopped: training was interrupted (Ctrl-C, a notebook's stop button) and saved; the same call goes on from there.
+        Stopped: training was interrupted (Ctrl-C, a notebook's stop button) and saved; repeat the call to resume.
     """
     with session(progress=progress) as call:
         config = settled(*settings, data=data, where=call.where, **overrides)

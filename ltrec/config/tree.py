@@ -88,7 +88,7 @@ class RunConfig:
     out: str = "runs"
     """Folder of all run folders."""
     resume: str = "auto"
-    """auto: go on from checkpoints/last.ckpt when the run has one; never: refuse to; or the path of a checkpoint."""
+    """auto: resume from checkpoints/last.ckpt if there is one; never: refuse to; or the path of a checkpoint."""
     imports: tuple[str, ...] = ()
     """Modules from outside that register backbones, rules, metrics, ...: dotted names, as after Python's `import`. Files add up."""
     init_from: str = ""
