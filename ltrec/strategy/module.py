@@ -70,8 +70,15 @@ class StratifiedModuleMixin:
         rank, device = self.global_rank, self.device  # type: ignore[attr-defined]  # of a LightningModule
         key_dropout(self.seed, batch, part, rank=rank, device=device)
 
-    def training_step(self, batch: Any, batch_idx: int) -> None:
-        """Lightning wants one; the stratified strategies call `losses` in its place."""
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        """For ordinary strategies: that of the next base class. The stratified strategies call `losses` in its place.
+
+        Raises:
+            UserError: no base class has one.
+        """
+        bases = type(self).__mro__[type(self).__mro__.index(StratifiedModuleMixin) + 1 :]
+        if next((kind for kind in bases if "training_step" in vars(kind)), LightningModule) is not LightningModule:
+            return super().training_step(batch, batch_idx)  # type: ignore[misc]  # of that class
         raise UserError(
             f"{type(self).__name__} has no training_step of its own and cannot be trained by an ordinary strategy; use "
             'Trainer(strategy="stratified") or define training_step'

@@ -51,3 +51,28 @@ def test_a_training_step_that_is_never_called_is_warned_of(kind, named):
 @pytest.mark.parametrize("kind", [Own, Both])
 def test_a_training_step_for_ordinary_strategies_needs_no_warning(kind):
     fit(kind())  # warnings are errors here
+
+
+class Squared(pl.LightningModule):
+    """A module that ordinary strategies can train."""
+
+    joint_training_step = True
+
+    def training_step(self, batch, batch_idx):
+        return ((self.net(batch["x"])[:, 0] - batch["y"]) ** 2).mean()
+
+
+class Mixed(Own, Squared):
+    """The mixin passes an ordinary strategy's step on."""
+
+    def on_train_batch_end(self, *_):
+        """Only stratified strategies have reports."""
+
+
+def test_one_module_for_both_kinds_of_strategy():
+    module = Mixed()
+    before = [parameter.detach().clone() for parameter in module.parameters()]
+    with bearing_lightning():
+        quiet("auto").fit(module, DataLoader(rows(8), batch_size=8))
+    assert all(not now.equal(old) for now, old in zip(module.parameters(), before, strict=True))
+    fit(Mixed())
