@@ -12,7 +12,7 @@ from ltrec.data.neighbours.config import ContentConfig
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.run.folder.config_file import folder_of
 from ltrec.run.scoring.memory import choose_weights, similar_of
-from ltrec.run.scoring.scorer import remembering
+from ltrec.run.scoring.scorer import make_memory
 
 CONTENT = MemoryConfig(form="mix", content=ContentConfig(columns=("all",)))
 
@@ -21,7 +21,7 @@ def beside_content(trunk: Trunk) -> Variant:
     """The averaged network with a memory of transitions and of similar items; their share and the weight are chosen on
     validation."""
     similar = similar_of(folder_of(trunk.config), CONTENT, trunk.data)
-    memory = remembering(CONTENT, trunk.neighbours, similar, filter_seen=trunk.config.evaluation.filter_seen)
+    memory = make_memory(CONTENT, trunk.neighbours, similar, filter_seen=trunk.config.evaluation.filter_seen)
     choice = choose_weights(trunk.config, CONTENT, trunk.data, memory, trunk.ema)
     values = [round(value, 5) for value in choice.all.ndcg]
     told = {"share": choice.share, "weights": list(choice.weights), "grid": list(choice.grid), "ndcg@10": values}
