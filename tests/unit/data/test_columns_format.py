@@ -73,7 +73,7 @@ def test_a_flipped_byte_in_a_file_of_columns_is_found(tmp_path, name):
         item_values(tmp_path, manifest, "text") if name.startswith("items") else words_of(tmp_path, manifest, next(iter(SCHEMA)))
 
 
-def test_without_columns_not_a_word_is_said_of_them(tmp_path):
+def test_without_columns_the_manifest_does_not_mention_them(tmp_path):
     manifest = write_dataset(tmp_path, random_users([5]))
     body = json.loads((tmp_path / MANIFEST).read_text())
     assert body["format_version"] == 1

@@ -50,7 +50,7 @@ def silent(*_):
     pass
 
 
-def test_first_mirror_answers_and_progress_is_told(tmp_path, cache, notes):
+def test_the_first_mirror_answers_and_progress_is_reported(tmp_path, cache, notes):
     mirror = http(archive(tmp_path / "a.zip"))
     heard = []
     assert obtain([mirror], cache, lambda *report: heard.append(report)) == (mirror, (CONTENT,))
@@ -96,7 +96,7 @@ def test_a_flipped_byte_anywhere_in_the_archive_never_passes(tmp_path, cache):
     assert refused > len(CONTENT)
 
 
-def test_nothing_answers_then_every_reason_is_named(tmp_path, cache):
+def test_if_no_mirror_answers_every_reason_is_given(tmp_path, cache):
     absent = http(tmp_path / "absent.zip")
     pip = fake_pip(tmp_path, "sys.stderr.write('WARNING: slow\\nERROR: No matching distribution\\n'); sys.exit(1)")
     with pytest.raises(MirrorError) as caught:
@@ -131,7 +131,7 @@ with zipfile.ZipFile(target / "recbole-1.2.1-py3-none-any.whl", "w") as z:
         ("import time; time.sleep(60)", "timed out"),
     ],
 )
-def test_a_pip_that_fails_is_a_mirror_that_fails(tmp_path, cache, body, reason):
+def test_a_failing_pip_is_a_failing_mirror(tmp_path, cache, body, reason):
     pip = fake_pip(tmp_path, body)
     impatient = PipWheel(pip.requirement, pip.members, pip.pip, timeout_s=1.0 if "sleep" in body else 60.0)
     with pytest.raises(MirrorError, match=reason):

@@ -64,7 +64,7 @@ def test_the_strongest_of_the_naive_matrix(users, tmp_path, config):
     assert_strongest(found, naive(users, config), config.neighbours)
 
 
-def test_how_the_data_are_cut_into_files_and_blocks_has_no_say(users, tmp_path):
+def test_files_and_blocks_do_not_change_the_result(users, tmp_path):
     found = []
     for block_rows, shard_rows in ((4, 30), (1, 2), (100, 100)):
         folder = tmp_path / f"{block_rows}"
@@ -75,7 +75,7 @@ def test_how_the_data_are_cut_into_files_and_blocks_has_no_say(users, tmp_path):
 
 @pytest.mark.parametrize("rows", [2, 30, 200, 10**6])
 @pytest.mark.parametrize("config", [NeighboursConfig(), CoOccurrenceConfig()])
-def test_how_much_memory_there_is_has_no_say(users, tmp_path, rows, config, monkeypatch):
+def test_memory_does_not_change_the_result(users, tmp_path, rows, config, monkeypatch):
     """Also with portions of single users, and with runs that are read a few pairs at a time."""
     manifest = write_dataset(tmp_path, users, num_items=V)
     whole = count_neighbours(tmp_path, manifest, config)

@@ -26,7 +26,7 @@ def counted(tmp_path_factory):
     return count_neighbours(folder, write_dataset(folder, random_users([9, 9])))
 
 
-def test_it_comes_back_as_it_was(counted, tmp_path):
+def test_a_file_is_read_as_it_was_written(counted, tmp_path):
     write_neighbours(tmp_path / "new" / "n.parquet", counted)
     back = read_neighbours(tmp_path / "new" / "n.parquet", counted.made_of)
     assert torch.equal(back.item_VN, counted.item_VN)
@@ -82,7 +82,7 @@ def test_every_flipped_bit_is_found(counted, tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 100])
-def test_what_is_no_such_file_is_refused(tmp_path, content):
+def test_other_files_are_refused(tmp_path, content):
     (tmp_path / "n.parquet").write_bytes(content)
     with pytest.raises(UserError, match=r"n\.parquet is damaged"):
         read_neighbours(tmp_path / "n.parquet")
@@ -120,7 +120,7 @@ def test_sealed_nonsense_is_refused(tmp_path, rows, header, fault):
         read_neighbours(tmp_path / "n.parquet")
 
 
-def test_any_reader_of_parquet_reads_it(counted, tmp_path):
+def test_other_parquet_readers_can_read_it(counted, tmp_path):
     write_neighbours(tmp_path / "n.parquet", counted)
     rows = pq.read_table(tmp_path / "n.parquet").to_pylist()
     assert rows[0].keys() == {"item", "neighbour", "weight"}

@@ -44,7 +44,7 @@ def test_it_adds_whatever_is_held_in_memory(pairs, rows, step, most):
         assert counted(sums) == [(*pair, total) for pair, total in sorted(expected.items())]
 
 
-def test_runs_appear_when_sums_alone_are_too_many_and_not_before(tmp_path):
+def test_runs_are_spilled_only_when_sums_are_too_many(tmp_path):
     with PairSums(1000, tmp_path, rows=10) as few, PairSums(1000, tmp_path, rows=10) as many:
         for n in range(1, 101):
             few.add(*np.full((3, 1), 1))

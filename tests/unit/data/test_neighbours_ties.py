@@ -73,7 +73,7 @@ def test_it_is_the_average_over_all_orders(histories, config):
 
 @settings(max_examples=60)
 @given(tied_histories(most=LARGEST_TIE + 4, ties=3), st.sampled_from(CONFIGS), st.randoms())
-def test_the_order_inside_ties_has_no_say(histories, config, chance):
+def test_the_order_inside_ties_does_not_matter(histories, config, chance):
     shuffled = []
     for history in histories:
         ties = [list(tie) for _, tie in itertools.groupby(history, key=lambda event: event[1])]

@@ -52,6 +52,6 @@ def test_the_state_moves_with_the_steps_that_were_trained_on(data):
     assert [batch.step for batch in resumed] == list(range(2, STEPS_PER_EPOCH)) and len(trained) == 2
 
 
-def test_what_is_no_data_set_is_refused(tmp_path):
+def test_a_folder_without_a_data_set_is_refused(tmp_path):
     with pytest.raises(UserError, match=str(tmp_path)):
         open_stream(tmp_path)

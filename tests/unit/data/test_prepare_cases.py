@@ -48,7 +48,7 @@ EXPECTED = {str(101 + u): tuple(str(9001 + (2 * u + n) % 6) for n in range(5)) f
 
 
 @pytest.mark.parametrize("marker", ["", " ", "NA", "nan", "NULL", r"\N", "None"])
-def test_events_of_nobody_are_rejects_and_no_user(tmp_path, marker):
+def test_events_without_a_user_are_rejects(tmp_path, marker):
     nobody = [f"{marker},{9001 + n % 6},{START + 60 * n}" for n in range(8)]
     path = write(tmp_path, "log.csv", "\n".join([HEADER, *lines(), *nobody]))
     with pytest.raises(UserError, match=r"8 of 28 rows rejected .*8 x null user \(log\.csv:22, log\.csv:23, log\.csv:24, \.\.\.\)"):
@@ -57,7 +57,7 @@ def test_events_of_nobody_are_rejects_and_no_user(tmp_path, marker):
     assert histories(tmp_path) == EXPECTED and manifest.summary["rejects"] == {"null user": 8}
 
 
-def test_an_id_with_an_implausible_share_of_the_events_is_named(tmp_path):
+def test_an_id_with_implausibly_many_events_is_reported(tmp_path):
     rng = random.Random(0)
     guests = [("guest", 9001 + rng.randrange(6), START + n) for n in range(1100)]
     others = [(101 + n % 300, 9001 + rng.randrange(40), START + n) for n in range(3000)]
@@ -178,7 +178,7 @@ def test_deeply_nested_json(tmp_path):
     assert histories(tmp_path) == EXPECTED and manifest.summary["rejects"] == {"not a JSON object": 1}
 
 
-def test_notes_and_licences_beside_a_log_are_no_logs(tmp_path):
+def test_notes_and_licences_next_to_a_log_are_not_logs(tmp_path):
     write(tmp_path, "logs/LICENSE.txt", "Do what you like.")
     write(tmp_path, "logs/part.csv", "\n".join([HEADER, *lines()]))
     assert [file["path"] for file in prepared(tmp_path, tmp_path / "logs").source["files"]] == ["part.csv"]
@@ -189,12 +189,12 @@ def test_notes_and_licences_beside_a_log_are_no_logs(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "compress"), [("log.csv", gzip.compress), ("log.csv.gz", bytes), ("log.csv.zst", gzip.compress)])
-def test_compression_is_known_by_the_bytes(tmp_path, name, compress):
+def test_compression_is_detected_from_the_bytes(tmp_path, name, compress):
     prepared(tmp_path, write(tmp_path, name, compress("\n".join([HEADER, *lines()]).encode())))
     assert histories(tmp_path) == EXPECTED
 
 
-def test_a_header_is_not_taken_for_an_event(tmp_path):
+def test_a_header_is_not_an_event(tmp_path):
     path = write(tmp_path, "log.csv", "\n".join([HEADER, *lines()]))
     with pytest.raises(UserError, match=r"has a header \(user_id, item_id, timestamp\); leave out `columns`"):
         prepared(tmp_path, path, columns=("user_id", "item_id", "timestamp"))

@@ -57,11 +57,11 @@ def test_whole_numbers_have_one_form_and_other_ids_stay(written, form):
 @pytest.mark.parametrize(
     "marker", ["NA", "NULL", "null", r"\N", "None", "nan", "NaN", "<NA>", "N/A", "#N/A", "NaT", " na ", "", "  "]
 )
-def test_null_markers_are_nobody(marker):
+def test_null_markers_are_null_ids(marker):
     assert one(marker) is None
 
 
-def test_null_markers_are_the_users_to_choose():
+def test_null_markers_can_be_chosen():
     assert one("NA", ()) == "NA" and one(" ", ()) is None
     assert one("guest", ("Guest",)) is None
 
@@ -112,7 +112,7 @@ def test_columns_of_any_type_that_can_be_an_id(tmp_path, column, expected):
         (pa.array([{"a": 1}]), "has type struct"),
     ],
 )
-def test_columns_that_cannot_tell_users_apart_are_refused(tmp_path, column, message):
+def test_id_columns_that_are_not_exact_are_refused(tmp_path, column, message):
     pq.write_table(
         pa.table({"user_id": column, "item_id": ["i"] * len(column), "timestamp": range(len(column))}), tmp_path / "log.parquet"
     )

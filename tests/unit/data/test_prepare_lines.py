@@ -53,7 +53,7 @@ def test_compressed_files_of_several_members(tmp_path, suffix, compress):
     assert numbered(path) == [(1, b"a"), (2, b"b"), (3, b"c")]
 
 
-def test_a_line_without_end_is_no_log(tmp_path, monkeypatch):
+def test_a_line_that_is_too_long_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "LONGEST_LINE", 1 << 20)
     path = tmp_path / "log.csv.gz"
     path.write_bytes(gzip.compress(b"first\n" + b"x" * (64 << 20)))

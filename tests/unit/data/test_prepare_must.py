@@ -92,7 +92,7 @@ def test_null_ids_bad_times_and_short_rows_are_rejected_and_counted(tmp_path):
     assert rejects[4]["content"] == "only one field"
 
 
-def test_over_the_budget_nothing_is_written_but_the_rejects(tmp_path):
+def test_over_the_budget_only_the_rejects_are_written(tmp_path):
     with pytest.raises(UserError, match=r"1 of \d+ rows rejected .* 1 x null user \(log\.csv:\d+\); see .*over-budget\.parquet"):
         prepared(tmp_path, [*some_events(), (None, "i", START)])
     assert [p.name for p in (tmp_path / "out").rglob("*")] == ["_rejects", "over-budget.parquet"]
@@ -152,13 +152,13 @@ def content(folder: Path):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def test_the_same_log_gives_the_same_bytes_wherever_it_lies_and_however_it_is_worked(tmp_path):
+def test_the_same_log_gives_the_same_bytes_in_any_folder_and_with_any_resources(tmp_path):
     prepared(tmp_path / "one", some_events(50), block_rows=4, shard_events=20)
     prepared(tmp_path / "elsewhere" / "two", some_events(50), block_rows=4, shard_events=20, threads=4, memory_limit="200MB")
     assert content(tmp_path / "one" / "out") == content(tmp_path / "elsewhere" / "two" / "out")
 
 
-def test_again_is_a_no_op_and_anything_else_needs_overwrite(tmp_path):
+def test_repeating_is_a_no_op_and_changes_need_overwrite(tmp_path):
     heard = []
     first = prepared(tmp_path)
     before = {p: os.stat(p).st_mtime_ns for p in (tmp_path / "out").rglob("*")}
@@ -189,7 +189,7 @@ def test_a_data_set_of_an_older_ltrec_loads_and_is_replaced_only_when_asked(tmp_
         prepared(tmp_path)
 
 
-def test_a_failed_overwrite_leaves_the_old_data_set_whole(tmp_path):
+def test_a_failed_overwrite_keeps_the_old_data_set(tmp_path):
     first = prepared(tmp_path)
     write_csv(tmp_path / "log.csv", [*some_events(), (None, "i", START)])
     with pytest.raises(UserError, match="rejected"):

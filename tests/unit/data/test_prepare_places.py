@@ -44,12 +44,12 @@ def test_overlaps_are_refused_and_nothing_is_made(logs, source, out, message):
 @pytest.mark.parametrize(
     ("source", "out"), [("logs/deep/1.csv", "logs/deep/out"), ("logs/deep/*.csv", "logs/out"), ("logs", "logs-prepared")]
 )
-def test_neighbours_are_not(logs, source, out):
+def test_folders_next_to_each_other_do_not_overlap(logs, source, out):
     for _ in range(2):
         prepare(PrepareConfig(sources=(source,), threads=1), logs / out)
 
 
-def test_what_an_interrupted_prepare_left_is_no_log(logs):
+def test_files_of_an_interrupted_prepare_are_not_logs(logs):
     write_csv(logs / "logs" / WORK / "2.csv", some_events())
     manifest = prepare(PrepareConfig(sources=("logs",), threads=1), logs / "out")
     assert [file["path"] for file in manifest.source["files"]] == ["deep/1.csv"]

@@ -98,7 +98,7 @@ def failing_at(number, out, manifest, monkeypatch):
 
 @pytest.mark.parametrize("before", ["old", "nothing", "damaged"])
 @pytest.mark.parametrize("way", ["killed", "failing"])
-def test_stopped_at_any_operation_one_data_set_is_whole(tmp_path, sets, before, way, monkeypatch):
+def test_stopped_at_any_operation_one_data_set_is_complete(tmp_path, sets, before, way, monkeypatch):
     expected = [content(folder) for folder in sets]
     found = set()
     for number in range(1, MOST):
@@ -144,7 +144,7 @@ def damage(out, kind):
 
 @pytest.mark.parametrize("what", ["shard", "vocabulary"])
 @pytest.mark.parametrize("how", ["missing", "shorter", "flipped"])
-def test_the_same_command_mends_what_is_damaged(tmp_path, what, how):
+def test_the_same_command_repairs_damage(tmp_path, what, how):
     prepared(tmp_path)
     before = content(tmp_path / "out")
     damage(tmp_path / "out", f"{what} {how}")
@@ -154,7 +154,7 @@ def test_the_same_command_mends_what_is_damaged(tmp_path, what, how):
     assert content(tmp_path / "out") == before
 
 
-def test_a_damaged_manifest_names_the_way_that_works(tmp_path):
+def test_a_damaged_manifest_says_how_to_repair_it(tmp_path):
     prepared(tmp_path)
     before = content(tmp_path / "out")
     damage(tmp_path / "out", "manifest flipped")
@@ -165,7 +165,7 @@ def test_a_damaged_manifest_names_the_way_that_works(tmp_path):
     assert content(tmp_path / "out") == before
 
 
-def test_a_file_too_many_is_swept_by_the_same_command(tmp_path):
+def test_a_superfluous_file_is_removed_by_the_same_command(tmp_path):
     manifest = prepared(tmp_path)
     before = content(tmp_path / "out")
     shutil.copy(tmp_path / "out" / manifest.shards[0].path, tmp_path / "out" / "stratum=0" / "part-99999-0.parquet")

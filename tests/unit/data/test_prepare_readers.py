@@ -24,7 +24,7 @@ def test_csv_with_quotes_newlines_and_a_byte_order_mark(tmp_path):
     assert read_log(path) == ([(4, "c", "d", "2")], [(2, "stray quote"), (3, "stray quote")])
 
 
-def test_csv_faults_keep_the_numbers_of_the_rows_around_them(tmp_path, monkeypatch):
+def test_bad_csv_rows_do_not_shift_row_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "BLOCK_BYTES", 300)
     written = ["user_id,item_id,timestamp"] + ["short" if n % 7 == 3 else f"u{n},i,{n}" for n in range(2, 500)]
     path = tmp_path / "log.csv"
@@ -35,26 +35,26 @@ def test_csv_faults_keep_the_numbers_of_the_rows_around_them(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n\n"])
-def test_the_last_line_may_end_as_it_likes(tmp_path, ending):
+def test_the_last_line_may_have_any_end(tmp_path, ending):
     path = tmp_path / "log.csv"
     path.write_bytes(f"user_id,item_id,timestamp\na,b,1\nc,d,2{ending}".encode())
     assert read_log(path) == ([(2, "a", "b", "1"), (3, "c", "d", "2")], [])
 
 
-def test_a_quote_that_never_closes_is_not_a_shorter_file(tmp_path):
+def test_an_unclosed_quote_does_not_shorten_the_file(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text('user_id,item_id,timestamp\na,b,1\n"c,d,2\ne,f,3\n')
     assert read_log(path) == ([(2, "a", "b", "1"), (4, "e", "f", "3")], [(3, "stray quote")])
     assert read_log(path, quoting="multiline") == read_log(path)
 
 
-def test_bytes_that_are_not_utf8_are_faults(tmp_path):
+def test_bytes_that_are_not_utf8_are_rejected(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes(b"user_id,item_id,timestamp\na,\xff,1\nb,\xc3\xa9,2\n")
     assert read_log(path) == ([(3, "b", "é", "2")], [(2, "item_id is not UTF-8")])
 
 
-def test_tsv_has_no_quotes_and_knows_typed_headers(tmp_path):
+def test_tsv_has_no_quotes_and_accepts_typed_headers(tmp_path):
     path = tmp_path / "log.inter"
     path.write_text('user_id:token\titem_id:token\trating:float\ttimestamp:float\n"1\t2\t3\t4\n')
     assert read_log(path) == ([(2, '"1', "2", "4")], [])
@@ -83,7 +83,7 @@ def test_truncated_gzip_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["log.csv", "log.jsonl", "log.parquet"])
-def test_a_wrong_column_is_answered_with_the_nearest(tmp_path, name):
+def test_a_wrong_column_name_suggests_the_nearest(tmp_path, name):
     path = tmp_path / name
     if name.endswith("csv"):
         path.write_text("user,item_id,timestamp\n1,2,3\n")
@@ -166,7 +166,7 @@ def test_truncated_parquet_is_refused(tmp_path, share):
         read_log(path)
 
 
-def test_a_list_is_no_id(tmp_path):
+def test_a_list_is_not_an_id(tmp_path):
     pq.write_table(pa.table({"user_id": [[1]], "item_id": ["b"], "timestamp": [1]}), tmp_path / "log.parquet")
     with pytest.raises(UserError, match="ids must be text, numbers or UUIDs"):
         read_log(tmp_path / "log.parquet")

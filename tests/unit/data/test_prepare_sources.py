@@ -21,7 +21,7 @@ def labels(*arguments, log_format="auto"):
     return [source.label for source in find_sources([str(a) for a in arguments], log_format)]
 
 
-def test_files_folders_and_globs_in_the_order_given_each_sorted(logs):
+def test_files_folders_and_globs_keep_the_given_order_and_are_sorted_within(logs):
     assert labels(logs / "b", logs / "a.jsonl") == ["1.csv.gz", "2.csv", "a.jsonl"]
     assert labels(logs / "a.jsonl", f"{logs}/b/*.csv*") == ["a.jsonl", "1.csv.gz", "2.csv"]
     assert labels(f"{logs}/**/2.csv") == ["b/2.csv"]
@@ -43,7 +43,7 @@ def test_the_format_comes_from_the_name_or_the_option(logs):
         ("s3://bucket/x.parquet", "remote logs cannot be read;"),
     ],
 )
-def test_what_is_not_there(logs, argument, message):
+def test_missing_sources_are_refused(logs, argument, message):
     with pytest.raises(UserError, match=message):
         find_sources([argument.format(logs)], "auto")
 

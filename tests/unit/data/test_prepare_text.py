@@ -82,7 +82,7 @@ def test_every_line_is_a_row_or_a_reject(tmp_path, monkeypatch, written, quoted,
     st.lists(st.tuples(*[st.text('a",\n;x ', min_size=1, max_size=5).map(lambda t: f"<{t}>")] * 3), min_size=1, max_size=9),
     st.integers(20, 60),
 )
-def test_texts_over_several_lines_are_read_where_they_are_announced(tmp_path, monkeypatch, written, size):
+def test_texts_over_several_lines_are_read_with_quoting_multiline(tmp_path, monkeypatch, written, size):
     monkeypatch.setattr(lines, "BLOCK_BYTES", size)
     path = tmp_path / "log.csv"
     with open(path, "w", newline="") as file:
@@ -110,7 +110,7 @@ def test_a_stray_quote_among_texts_of_several_lines_costs_its_own_lines_alone(tm
         if (name, header, quote) != ("log.tsv", False, '"')  # nothing there tells whether the quotes belong to the ids
     ],
 )
-def test_the_usual_separators_are_found_out(tmp_path, separator, name, header, quote):
+def test_common_separators_are_detected(tmp_path, separator, name, header, quote):
     path = tmp_path / name
     table = [("user_id", "item_id", "timestamp"), *ROWS] if header else ROWS
     path.write_text("".join(separator.join(f"{quote}{field}{quote}" for field in row) + "\n" for row in table))
@@ -121,14 +121,14 @@ def test_the_usual_separators_are_found_out(tmp_path, separator, name, header, q
 @pytest.mark.parametrize(
     ("word", "separator"), [("\t", "\t"), (r"\t", "\t"), ("tab", "\t"), ("blank", "  "), (" ", " "), ("^", "^"), ("~~", "~~")]
 )
-def test_a_separator_may_be_told(tmp_path, word, separator):
+def test_a_separator_can_be_given(tmp_path, word, separator):
     path = tmp_path / "log.csv"
     path.write_text("".join(separator.join(row) + "\n" for row in [("user_id", "item_id", "timestamp"), *ROWS]))
     assert [row[1:] for row in read_log(path, delimiter=word)[0]] == ROWS
 
 
 @pytest.mark.parametrize("delimiter", ['"', "\n", "é", ',"'])
-def test_a_separator_that_cannot_be_one_is_refused(delimiter):
+def test_an_impossible_separator_is_refused(delimiter):
     with pytest.raises(ValueError, match="delimiter"):
         PrepareConfig(delimiter=delimiter)
 
@@ -148,7 +148,7 @@ def test_a_file_of_headers_or_nothing_has_no_rows(tmp_path, content):
     assert read_log(path, folder=tmp_path) == ([], [])
 
 
-def test_columns_with_the_same_name_matter_only_where_they_are_asked_for(tmp_path):
+def test_columns_with_the_same_name_only_matter_if_they_are_used(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text("x,user_id,x,item_id,timestamp\n1,u,2,i,3\n")
     assert read_log(path)[0] == [(2, "u", "i", "3")]

@@ -38,7 +38,7 @@ def shards(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*.parquet"))}
 
 
-def test_with_a_hash_the_order_of_the_rows_has_no_say(tmp_path):
+def test_with_a_hash_the_order_of_rows_does_not_matter(tmp_path):
     log = [*drawn(), *drawn()[::3], *[(f"quick {u}", "7", START) for u in range(5) for _ in range(4)]]
     for name, rows in (("a", by_item(log)), ("b", shuffled(log)), ("c", shuffled(log, 2))):
         prepared(tmp_path / name, rows, ties="hash")
@@ -63,7 +63,7 @@ def markov_hits(folder, best=10):
     return hits / len(rows)
 
 
-def test_a_markov_scorer_gains_nothing_from_a_log_sorted_by_item(tmp_path):
+def test_a_markov_scorer_does_not_profit_from_a_log_sorted_by_item(tmp_path):
     """Items are random, so chance (ten of 49 unseen items) is all there is to reach: .204, standard deviation .023."""
     hits = {}
     for name, rows in (("sorted", by_item(drawn())), ("mixed", shuffled(drawn()))):
@@ -86,7 +86,7 @@ def test_a_markov_scorer_gains_nothing_from_a_log_sorted_by_item(tmp_path):
         (lambda rows: by_item(rows)[: 3 * ENOUGH_PAIRS // 2], "source", 1.0),
     ],
 )
-def test_auto_takes_the_hash_where_ties_follow_the_item_ids(tmp_path, arrange, rule, rising):
+def test_auto_uses_the_hash_if_ties_follow_the_item_ids(tmp_path, arrange, rule, rising):
     rows = arrange(drawn())
     manifest = prepared(tmp_path, rows)
     ties = manifest.summary["ties"]
@@ -95,14 +95,14 @@ def test_auto_takes_the_hash_where_ties_follow_the_item_ids(tmp_path, arrange, r
     assert ties["share"] == ties["events"] / len(rows)
 
 
-def test_a_log_sorted_in_part_is_kept_and_warned_of(tmp_path):
+def test_a_partly_sorted_log_is_kept_with_a_warning(tmp_path):
     rows = drawn()
     manifest = prepared(tmp_path, [*by_item(rows[: len(rows) // 2]), *shuffled(rows[len(rows) // 2 :])])
     assert manifest.summary["ties"]["rule"] == "source"
     assert any("item ids rise in 7" in note and "ties=hash" in note for note in manifest.summary["notes"])
 
 
-def test_every_order_of_a_tie_is_equally_likely_and_equal_items_do_not_meet(tmp_path):
+def test_every_order_of_a_tie_is_equally_likely_and_equal_items_are_not_adjacent(tmp_path):
     """a, a, b in 900 users: b first, between and last a third of the time each; standard deviation .016."""
     log = [(str(u), item, START + (item != "first")) for u in range(900) for item in ("first", *"aab")]
     prepared(tmp_path, log, ties="hash", duplicates="keep")
@@ -110,7 +110,7 @@ def test_every_order_of_a_tie_is_equally_likely_and_equal_items_do_not_meet(tmp_
     assert all(abs(places[place] / 900 - 1 / 3) < 0.07 for place in range(3))
 
 
-def test_another_seed_gives_another_order_of_ties_alone(tmp_path):
+def test_another_seed_only_changes_the_order_of_ties(tmp_path):
     for seed in (0, 1):
         prepared(tmp_path / str(seed), drawn(), ties="hash", tie_seed=seed)
     first, second = (read_back(tmp_path / str(seed) / "out")[0] for seed in (0, 1))
@@ -121,7 +121,7 @@ def test_another_seed_gives_another_order_of_ties_alone(tmp_path):
 
 
 @pytest.mark.parametrize(("offset", "note"), [(0, True), (18 * 3600, True), (5 * 3600 + 1800, True), (3600 + 1, False)])
-def test_days_are_told_from_times_and_their_repeats_are_kept(tmp_path, offset, note):
+def test_days_are_distinguished_from_times_and_their_repeats_are_kept(tmp_path, offset, note):
     rows = [(u, i, t + offset) for u, i, t in [*drawn(), *drawn()[:7]]]
     summary = prepared(tmp_path, rows).summary
     assert (summary["duplicate_rule"], summary["duplicates"]) == (("keep", 0) if note else ("drop_exact", 7))
@@ -133,7 +133,7 @@ def test_midnights_with_summer_time_are_days(tmp_path):
     assert prepared(tmp_path, rows).summary["duplicate_rule"] == "keep"
 
 
-def test_same_day_repeats_are_dropped_when_asked(tmp_path):
+def test_same_day_repeats_are_dropped_on_request(tmp_path):
     summary = prepared(tmp_path, [*drawn(), *drawn()[:7]], duplicates="drop_exact").summary
     assert (summary["duplicate_rule"], summary["duplicates"]) == ("drop_exact", 7)
     assert summary["notes"] == ["times are days: the order within a day is unknown"]

@@ -63,7 +63,7 @@ def seconds(moment):
 
 
 @pytest.mark.parametrize("form", WRITTEN)
-def test_a_usual_form_is_read_as_python_writes_it(form):
+def test_common_forms_are_read_as_python_writes_them(form):
     moments = [EARLIEST + dt.timedelta(microseconds=RANDOM.randrange(79 * 365 * 86_400 * 10**6)) for _ in range(200)]
     texts = [moment.strftime(form) for moment in [*moments, DECIDES]]
     chosen, read = read_times(texts)
@@ -85,7 +85,7 @@ def test_a_usual_form_is_read_as_python_writes_it(form):
         ("Tue Nov 14 2023 22:13:20 GMT-0500 (Eastern Standard Time)", 27),
     ],
 )
-def test_offsets_are_taken_off(text, utc):
+def test_offsets_are_subtracted(text, utc):
     assert read_times([text])[1] == [seconds(dt.datetime(2023, 11, 14, 0, 13, 20) + dt.timedelta(hours=utc))]
 
 
@@ -107,7 +107,7 @@ def test_one_day_above_twelve_in_the_last_of_many_rows_decides():
     assert chosen.name == "%m/%d/%Y" and read[0] == seconds(dt.datetime(2023, 1, 2))
 
 
-def test_a_form_that_no_sample_shows_is_found_in_what_is_left():
+def test_a_form_outside_the_sample_is_found_in_the_remaining_rows():
     chosen, read = read_times(["?"] * 4000 + ["14-Nov-2023"] * 10)
     assert chosen.name == "%d-%b-%Y" and read.count(None) == 4000
 
@@ -118,7 +118,7 @@ def test_mixed_forms_are_rejected_not_converted():
     assert read[53] == read[0]
 
 
-def test_digits_that_are_dates_are_no_positions_and_positions_no_dates():
+def test_digits_are_either_dates_or_positions():
     assert read_times(["20231114", "20231231", "20231399"])[1][2] is None
     chosen, read = read_times([str(n) for n in range(20_010_000, 20_020_000)])
     assert chosen.name == "order" and None not in read
@@ -158,7 +158,7 @@ def test_a_format_of_the_users_own(time_format, text):
         ("%s", "use `time_unit`=s"),
     ],
 )
-def test_a_format_that_cannot_be_is_refused_before_anything_is_read(tmp_path, time_format, message):
+def test_an_impossible_format_is_refused_before_anything_is_read(tmp_path, time_format, message):
     with pytest.raises(UserError, match=message):
         prepare(PrepareConfig(sources=("nowhere.csv",), time_format=time_format), tmp_path / "out")
 
@@ -169,7 +169,7 @@ def test_a_format_and_a_unit_contradict_each_other():
 
 
 @pytest.mark.parametrize("options", [{}, {"time_format": "%d/%m/%Y"}, {"time_unit": "ms"}])
-def test_times_of_which_none_can_be_read_stop_early_with_an_example(tmp_path, options):
+def test_unreadable_times_stop_early_with_an_example(tmp_path, options):
     write_csv(tmp_path / "log" / "1.csv", [("u", "i", f"week {n}") for n in range(ENOUGH_ROWS)])
     (tmp_path / "log" / "2.csv").write_text("no log at all\n")
     config = PrepareConfig(sources=(str(tmp_path / "log"),), **options)
@@ -177,7 +177,7 @@ def test_times_of_which_none_can_be_read_stop_early_with_an_example(tmp_path, op
         prepare(config, tmp_path / "out")
 
 
-def test_a_name_of_several_zones_is_not_read_by_itself():
+def test_an_ambiguous_zone_name_is_not_read_without_a_format():
     for zone in ("BST", "CST", "CEST"):
         with pytest.raises(UserError, match=f"'2023-11-14 22:13:20 {zone}' is not a time"):
             read_times([f"2023-11-14 22:13:20 {zone}"])
@@ -188,12 +188,12 @@ def test_the_example_is_shown_as_it_stands_in_the_log():
         read_times(["1,700,000,000"])
 
 
-def test_null_markers_are_no_times_at_all(tmp_path):
+def test_null_markers_are_null_times(tmp_path):
     rows = [("a", "x", null) for null in ("NULL", "nan", " ", "na", r"\N")]
     manifest = prepared(tmp_path, [*some_events(), *rows], reject_budget=0.5)
     assert manifest.summary["rejects"] == {"null time": 5}
 
 
-def test_the_form_is_said(tmp_path):
+def test_the_form_is_reported(tmp_path):
     manifest = prepared(tmp_path, [(u, str(n), f"11/{14 + n}/2023 10:13 PM") for u in "ab" for n in range(4)])
     assert manifest.source["time_unit"] == "%m/%d/%Y %I:%M %p"

@@ -127,13 +127,13 @@ def test_columns_that_hold_no_times_or_rounded_ones_stop(tmp_path, times, messag
 
 
 @pytest.mark.parametrize(("unit", "noted"), [(10**9, True), (10**6, False)])
-def test_nanoseconds_as_doubles_are_said_to_be_rounded(tmp_path, unit, noted):
+def test_nanoseconds_as_doubles_are_reported_as_rounded(tmp_path, unit, noted):
     source = log(tmp_path / "log.parquet", pa.array([float((NOW + n) * unit) for n in range(4)], pa.float64()))
     notes = prepare(PrepareConfig(sources=(source,), threads=1), tmp_path / "out").summary["notes"]
     assert ["floating-point numbers above 2^53" in note for note in notes] == [True] * noted
 
 
-def test_a_format_is_not_asked_of_timestamps(tmp_path):
+def test_a_format_is_refused_for_timestamps(tmp_path):
     source = log(tmp_path / "log.parquet", pa.array([NOW] * 4, pa.timestamp("s")))
     with pytest.raises(UserError, match="`time_format`='%Y' is for text, but column 'timestamp' has type timestamp"):
         prepare(PrepareConfig(sources=(source,), time_format="%Y"), tmp_path / "out")

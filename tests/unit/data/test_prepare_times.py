@@ -102,6 +102,6 @@ def test_another_plausible_range(tmp_path):
     assert times_of(tmp_path) == tuple(times)
 
 
-def test_a_range_that_is_no_date(tmp_path):
+def test_a_range_that_is_not_a_date(tmp_path):
     with pytest.raises(UserError, match=r"`earliest` must be an ISO date such as 2014-07-01; got 'yesterday'"):
         prepared(tmp_path, earliest="yesterday")

@@ -80,7 +80,7 @@ def test_anything_but_a_condition_on_the_logs_columns_is_refused(tmp_path, condi
     assert "\n" not in str(stop.value)
 
 
-def test_the_connection_reaches_no_file(tmp_path):
+def test_the_connection_cannot_read_files(tmp_path):
     where = Where("price = 1")
     with pytest.raises(Exception, match="disabled by configuration"):
         where._connection.execute(f"COPY (SELECT 1) TO '{tmp_path}/x.csv'")
@@ -105,7 +105,7 @@ def test_a_column_without_a_value_at_first_has_its_type_from_the_first_value(tmp
     assert [row[1] for row in rows] == ["d"] and faults == [(2, "where: price is not UTF-8")]
 
 
-def test_rows_not_selected_are_counted_and_are_no_rejects(tmp_path):
+def test_rows_not_selected_are_counted_but_not_rejected(tmp_path):
     columns = {name: values * 4 for name, values in COLUMNS.items()} | {"timestamp": list(range(1_400_000_000, 1_400_000_032))}
     columns["user_id"] = ["" if event == "cart" else user for user, event in zip(columns["user_id"], columns["event"], strict=True)]
     config = PrepareConfig(sources=(str(write(tmp_path, "csv", columns)),), where='event == "view"', threads=1)
@@ -115,7 +115,7 @@ def test_rows_not_selected_are_counted_and_are_no_rejects(tmp_path):
     verify(tmp_path / "out")
 
 
-def test_a_condition_that_selects_nothing_is_said(tmp_path):
+def test_a_condition_that_selects_nothing_is_refused(tmp_path):
     config = PrepareConfig(sources=(str(write(tmp_path, "csv")),), where="price > 1000")
     with pytest.raises(UserError, match=r"`where`='price > 1000' selects none of the 8 rows"):
         prepare(config, tmp_path / "out")

@@ -23,7 +23,7 @@ def test_other_peoples_files_are_safe(tmp_path):
     assert (tmp_path / "out" / "vocab" / "mine.txt").exists()
 
 
-def test_what_a_killed_run_left_is_cleared(tmp_path):
+def test_files_of_a_killed_run_are_removed(tmp_path):
     (tmp_path / "out" / WORK / "spill").mkdir(parents=True)
     (tmp_path / "out" / WORK / "engine.duckdb").write_text("torn")
     (tmp_path / "out" / "stratum=0").mkdir()
@@ -51,7 +51,7 @@ def test_an_error_leaves_no_trace_and_no_new_folder(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_in_the_place_of_the_folder(tmp_path):
+def test_a_file_instead_of_the_folder(tmp_path):
     (tmp_path / "out").write_text("x")
     with pytest.raises(UserError, match="cannot create the folder"):
         prepared(tmp_path)
@@ -71,7 +71,7 @@ def full(*args, **kwargs):
     ],
 )
 @pytest.mark.parametrize("before", [True, False])
-def test_a_disk_that_fills_up_late_leaves_what_was_there(tmp_path, monkeypatch, place, before):
+def test_a_disk_that_fills_up_late_keeps_the_old_data_set(tmp_path, monkeypatch, place, before):
     if before:
         old = prepared(tmp_path, history_cap=4)
     with monkeypatch.context() as patch:

@@ -112,7 +112,7 @@ def test_ties_have_no_order_and_neighbours_no_direction(tmp_path):
     assert {name: by_name[name] for name in ("to-b", "to-c", "to-y", "to-z")} == {"to-b": 1, "to-c": 1, "to-y": 1, "to-z": 3}
 
 
-def test_the_summary_counts_validation_targets_by_stratum_and_tells_nothing_of_test(tmp_path):
+def test_the_summary_counts_validation_targets_by_stratum_and_no_test_targets(tmp_path):
     manifest = prepared(tmp_path, a_log(1), strata_bounds=(1, 3, 100))
     counts, strata = manifest.summary["reach"]["valid"], {row["user_key"]: row["stratum"] for row in shard_rows(tmp_path / "out")}
     expected = Counter((strata[key], d) for key, d in known(tmp_path / "out", "valid").items() if d >= 0)
@@ -135,7 +135,7 @@ def test_of_many_users_those_with_the_smallest_keys_are_sampled(tmp_path, monkey
     assert max(some) < -(2**63) + share * 2**64 <= min(set(everybody) - set(some))
 
 
-def test_where_visits_run_out_the_users_with_larger_keys_stay_unknown(tmp_path, monkeypatch):
+def test_when_the_budget_is_spent_users_with_larger_keys_remain_unknown(tmp_path, monkeypatch):
     monkeypatch.setattr(links, "MOST_WORDS", 1)
     rows = a_log(3, users=200, items=400)
     prepared(tmp_path / "all", rows)
@@ -156,7 +156,7 @@ def test_bytes_do_not_depend_on_blocks(tmp_path):
     assert len(set(files)) == 1
 
 
-def test_a_log_of_ties_alone_takes_no_list_of_pairs(tmp_path):
+def test_a_log_of_only_ties_needs_no_list_of_pairs(tmp_path):
     """One moment: every training event of a user is linked with every other, 20,000 x 20,000 / 2 pairs, and walked to once."""
     rows = [("one", f"i{n}", START) for n in range(20_000)] + [("two", f"i{n}", START + n) for n in (5, 9, 11)]
     manifest = prepared(tmp_path, rows, ties="source", history_cap=30_000)
@@ -191,7 +191,7 @@ def test_a_data_set_of_an_older_ltrec_is_read_and_has_no_reach(tmp_path, capsys)
     assert "reach" not in capsys.readouterr().out
 
 
-def test_prepare_says_and_answers_where_validation_targets_are(tmp_path, capsys):
+def test_prepare_prints_and_returns_where_validation_targets_are(tmp_path, capsys):
     manifest = prepared(tmp_path, a_log(1), strata_bounds=(1, 3, 100))
     counts = np.array(manifest.summary["reach"]["valid"])
     print_data(manifest, Screen())

@@ -81,7 +81,7 @@ def test_cold_users_come_in_chunks_of_their_own(mixed):
             histories.cold_chunk(histories.num_cold_chunks)
 
 
-def test_chunks_may_be_asked_in_any_order(mixed):
+def test_chunks_can_be_read_in_any_order(mixed):
     folder, manifest, _ = mixed
     forward, backward = (SplitHistories(folder, manifest, "test", 5, 7) for _ in range(2))
     names = [forward.chunk(i).user_id for i in range(len(forward))]

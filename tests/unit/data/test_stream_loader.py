@@ -113,7 +113,7 @@ def test_rows_are_sorted_longest_first(tiny):
 
 
 @pytest.mark.parametrize("scale", [1, 6])
-def test_streamed_pools_hold_two_windows_a_lane_whatever_the_size_of_the_data(tmp_path, scale):
+def test_streamed_pools_hold_two_buffers_per_lane_for_any_size_of_data(tmp_path, scale):
     users = random_users([40 * scale, 40 * scale])
     folder, config = tmp_path, StreamConfig(batch_rows=8, lanes=4, max_len=6, buffer_blocks=2, resident_mib=0)
     manifest = write_dataset(folder, users, block_rows=4)

@@ -24,7 +24,7 @@ def test_threads_that_ask_together_compute_once():
     assert sorted(calls) == [1, 2]
 
 
-def test_keeps_the_most_recently_asked_of_each_group():
+def test_keeps_the_most_recently_used_of_each_group():
     calls = []
     recent = LruCache(lambda key: calls.append(key) or len(calls), keep=2, group=lambda key: key[0])
     for key in ["a1", "a2", "b1", "a1", "a3", "a1", "b1", "a2"]:

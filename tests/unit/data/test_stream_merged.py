@@ -60,7 +60,7 @@ def test_expectations_are_those_of_the_merged(tiny, config, count):
     assert torch.allclose(expected_presence_K(manifest, merged), there, atol=0.02)
 
 
-def test_presence_of_the_merged_is_no_sum(tiny):
+def test_presence_of_merged_strata_is_not_a_sum(tiny):
     """Two strata that are there most of the time are not there 1.8 times."""
     _, manifest = tiny
     small = replace(VARIANTS["resident"], batch_rows=12)
@@ -69,6 +69,6 @@ def test_presence_of_the_merged_is_no_sum(tiny):
     assert apart[:2].sum() > 1 > presence[0] > apart[:2].max()
 
 
-def test_more_than_there_are_is_refused(tiny):
+def test_more_strata_than_there_are_is_refused(tiny):
     with pytest.raises(UserError, match=r"strata=4 asks for more strata than the data set has, 3"):
         loader_of(tiny, VARIANTS["resident"], 4)

@@ -36,7 +36,7 @@ def crossing(tmp_path_factory):
     return folder, write_dataset(folder, users)
 
 
-def test_a_user_who_crosses_a_threshold_changes_plugin_but_not_his_place_in_reports(crossing):
+def test_a_user_who_crosses_a_threshold_changes_plugin_but_not_stratum_in_reports(crossing):
     valid, test = (routed(*crossing, split) for split in ("valid", "test"))
     assert valid["u4"] == (0, 0, 4) and test["u4"] == (1, 0, 5)
     assert valid["u8"] == (1, 1, 8) and test["u8"] == (2, 1, 9)
@@ -67,7 +67,7 @@ def test_merged_strata_route_and_reports_stay(crossing):
     }
 
 
-def test_what_the_history_cap_cut_off_counts(tmp_path, monkeypatch):
+def test_events_removed_by_the_history_cap_count(tmp_path, monkeypatch):
     """A capped user stores 6 of 20 training events. He is as active as ever."""
     users = [leave_one_out(1, list(range(1, 9)), 2), leave_one_out(2, list(range(1, 9)), 1)]
     manifest = write_dataset(tmp_path, users)

@@ -56,7 +56,7 @@ def _columns(trained):
     return trained.all_K, trained.users_K, trained.events_K
 
 
-def test_nobody_in_a_stratum_of_single_events_trains(tmp_path):
+def test_a_stratum_of_single_events_is_not_trained(tmp_path):
     manifest = prepared(tmp_path, log(), strata_bounds=(1, 2, 4))
     assert manifest.trainable_K[0] == 0 < manifest.strata.users[0]
     assert TrainedUsers.of(manifest, "all").events_K[0] == 0 < manifest.strata.events[0]
@@ -97,7 +97,7 @@ def test_heirs_are_the_nearest_and_of_two_the_lower(trained, heirs):
     assert strata_of(5).heirs(trained) == heirs
 
 
-def test_what_trains_nothing_is_said(tmp_path, capsys):
+def test_strata_that_are_not_trained_are_reported(tmp_path, capsys):
     mixed = [leave_one_out(100 + n, [1, 2, 3], 0) for n in range(3)] + [leave_one_out(200 + n, [1, 2, 3], 1) for n in range(2)]
     manifest = write_dataset(tmp_path, [*mixed, *random_users([0, 4, 5])])
     say_untrained(Plan.of(manifest, 0, StreamConfig(batch_rows=48)), (1, 1, 2))

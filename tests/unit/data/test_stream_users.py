@@ -116,7 +116,7 @@ def test_every_world_sees_the_same_tail(tiny):
         assert together == whole
 
 
-def test_the_digest_knows_whom(tiny):
+def test_the_digest_depends_on_the_chosen_users(tiny):
     _, manifest, _ = tiny
     digests = {whom: Plan.of(manifest, 5, replace(BASE, users=whom)).digest for whom in ("all", "tail", "head")}
     assert len(set(digests.values())) == 3
@@ -150,7 +150,7 @@ def test_fewer_users_than_a_batch_are_visited_more_than_once_a_step():
     assert set(Counter(drawn).values()) == {20}
 
 
-def test_refused_where_there_is_nothing_to_divide(tiny):
+def test_refused_with_a_single_stratum(tiny):
     single = fake_manifest([[30]], block_rows=10)
     for whom in ("tail", "head"):
         with pytest.raises(UserError, match=rf"`users`={whom}: data set 'fake' has only one stratum.*use `users`=all"):
@@ -180,7 +180,7 @@ def test_the_head_begins_at_the_stratum_nearest_to_its_cut(bounds, head_from, fi
     assert Strata(bounds, (1,) * len(bounds), (1,) * len(bounds), head_from).first_head == first
 
 
-def test_who_is_left_out_is_said(capsys):
+def test_left_out_users_are_reported(capsys):
     manifest = fake_manifest([[1200], [400]], block_rows=10)
     say_visits(Plan.of(manifest, 0, StreamConfig(batch_rows=20, lanes=10, users="tail")))
     assert capsys.readouterr().out == "stream.users=tail: training on 1,200 of 1,600 users (75.0%); evaluation is on all\n"

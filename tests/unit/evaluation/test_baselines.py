@@ -53,14 +53,14 @@ def test_recalled_items_have_their_sums_and_all_others_come_after_them_by_popula
 
 
 @pytest.mark.parametrize("scorer", [transitions, item_knn])
-def test_who_has_no_neighbour_is_offered_what_is_popular(scorer):
+def test_items_without_neighbours_give_popular_recommendations(scorer):
     chunk = history_chunk([[8], [9, 7]], [2, 4])
     result = rank_chunk(scorer(table(), COUNT)(chunk), chunk, filter_seen=True, top_k=4)
     assert result.rank.tolist() == [3, 4], "item 3 is as popular as item 2 and counts against it"
     assert result.top_items.tolist() == [1, 2, 3, 4] * 2
 
 
-def test_only_the_last_items_are_looked_at():
+def test_only_the_last_items_are_used():
     long = [7] + [8] * LAST
     for scorer in (transitions, item_knn):
         found = table()

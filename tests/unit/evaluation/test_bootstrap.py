@@ -83,7 +83,7 @@ def test_every_set_of_users_has_a_seed_of_its_own():
     assert key_of(0, users) == key_of(0, users.copy())
 
 
-def test_a_column_comes_out_the_same_whatever_stands_beside_it():
+def test_a_column_does_not_depend_on_other_columns():
     """Of many classes, so that something is drawn within them too."""
     values = np.random.default_rng(7).gamma(0.4, 1.0, (400, 3))
     classes = value_classes(values[:, 0], 20)

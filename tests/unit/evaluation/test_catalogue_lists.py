@@ -14,7 +14,7 @@ def catalogue(counts=COUNTS) -> ItemCatalogue:
     return ItemCatalogue.of(torch.tensor([0, *counts]))
 
 
-def test_the_staircase_holds_every_count():
+def test_the_step_function_has_every_count():
     steps = catalogue()
     assert steps.counts == (50, 20, 10, 5, 3, 1, 0)
     assert steps.items == (1, 1, 2, 1, 1, 2, 2)
@@ -64,7 +64,7 @@ def test_list_metrics_by_hand():
     assert found["gini@2"] == pytest.approx(gini(np.array([2, 1, 0, 1, 0, 0, 0, 0, 0, 0])))
 
 
-def test_no_recommendation_is_no_number():
+def test_no_recommendations_give_nan():
     assert all(np.isnan(v) for v in lists([[1]], [False], 1).values())
 
 

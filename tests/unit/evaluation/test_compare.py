@@ -88,7 +88,7 @@ def test_seeds_are_paired_and_averaged_per_user():
     assert found.groups["all"].metrics["hr@10"].seed_spread == pytest.approx(np.std(changes, ddof=1))
 
 
-def test_a_baseline_without_a_seed_stands_beside_every_seed():
+def test_a_baseline_without_a_seed_is_paired_with_every_seed():
     other = [table(random_ranks(s), seed=s) for s in (1, 2)]
     paired = pair(base=[table(random_ranks(0), seed=None)], other=other)
     base, values = paired.values("mrr")
@@ -115,7 +115,7 @@ def test_another_protocol_is_refused_by_name(field, value, told):
         compare(base=[base], other=[other], config=QUICK)
 
 
-def test_a_stray_among_the_seeds_is_refused_too():
+def test_another_protocol_among_the_seeds_is_refused():
     runs = [table(random_ranks(s), seed=s) for s in (1, 2)]
     stray = replace(table(random_ranks(2), seed=2), protocol=Protocol("abc123", "valid"))
     with pytest.raises(UserError, match="split differs"):

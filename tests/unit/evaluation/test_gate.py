@@ -84,7 +84,7 @@ def test_without_enough_seeds_nothing_is_passed_or_failed(sides, seeds):
     assert toy.tail.seeds_to_decide is None if seeds == 1 else toy.tail.seeds_to_decide >= 3
 
 
-def test_why_it_is_not_judged_is_said():
+def test_the_reason_for_no_verdict_is_given():
     told = [too_few_seeds(judge((0.1, 0.3), (0.3, 0.3), users=200, seeds=s).datasets[0]) for s in (1, 2)]
     assert told == [
         "One training seed a side cannot tell the method from luck; train 2 more seeds.",

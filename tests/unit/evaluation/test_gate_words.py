@@ -32,7 +32,7 @@ def test_each_side_says_what_its_p_value_is_of():
     assert head_test(SIDE, Gate("ndcg@10", 0.05, (), "fail")) == "p = .003 that the head loses more than 5%"
 
 
-def test_shares_are_of_the_base_and_changes_of_nothing_are_told_as_they_are():
+def test_changes_are_shares_of_the_base_or_absolute_if_it_is_zero():
     assert tail_shows(SIDE, "NDCG@10") == "The tail lost 37.0% NDCG@10"
     assert (share(0.002, 0.1), share(-0.02, 0.0)) == ("+2.0%", "-0.0200")
 
@@ -48,7 +48,7 @@ def sides(**protocol):
     return pair(base=base, other=other)
 
 
-def test_methods_are_called_by_what_their_runs_share():
+def test_methods_are_named_by_the_common_part_of_their_runs():
     found = gate({"toy": sides()}, QUICK).datasets[0]
     assert (found.base, found.other) == ("joint", "pin")
     paired = sides()
@@ -75,7 +75,7 @@ def test_names_of_seeds_share_the_name_of_their_method(names, name):
     assert common_name(names) == name
 
 
-def test_what_would_decide_is_said_of_undecided_sides_alone():
+def test_only_undecided_sides_say_what_would_decide():
     found = gate({"toy": sides()}, EvaluationConfig(bootstrap_samples=300)).datasets[0]
     unsure = replace(found, tail=replace(SIDE, verdict="inconclusive", seeds_to_decide=1, users_to_decide=1), head=SIDE)
     ways = "To decide the tail takes about 1 user in all or 1 seed (power 80%, if the effect is as seen)."

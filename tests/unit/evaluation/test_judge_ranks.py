@@ -108,6 +108,6 @@ GOOD = {"baseline": given(side(0)), "candidate": given(side(7)), "activity": Per
         ({"head_from": 500}, "0 head users cannot be judged"),
     ],
 )
-def test_what_does_not_match_is_refused_by_name(changed, message):
+def test_mismatches_are_named(changed, message):
     with pytest.raises(UserError, match=message):
         judge_ranks(**{**GOOD, "config": QUICK, **changed})

@@ -65,7 +65,7 @@ def test_it_is_computed_once_in_whatever_order_runs_are_given(sides, computed):
     ],
     ids=["ranks", "checkpoint", "margin", "seed", "head"],
 )
-def test_what_is_stale_is_noticed_and_computed_again(sides, computed, changed):
+def test_stale_judgements_are_computed_again(sides, computed, changed):
     ours, rivals = sides
     file, before = judge_runs(ours, rivals, QUICK)
     rows, source, config = (*changed(ours[1][1], QUICK), QUICK)[:3]
@@ -77,7 +77,7 @@ def test_what_is_stale_is_noticed_and_computed_again(sides, computed, changed):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "\0", '{"digest": 3}'])
-def test_a_damaged_file_is_written_anew(sides, computed, text):
+def test_a_damaged_file_is_written_again(sides, computed, text):
     file, first = judge_runs(*sides, QUICK)
     file.write_text(text)
     assert judge_runs(*sides, QUICK)[1] == first and len(computed) == 2
@@ -85,7 +85,7 @@ def test_a_damaged_file_is_written_anew(sides, computed, text):
     assert judge_runs(*sides, QUICK)[1] == first and len(computed) == 3, "not even a digit may be changed"
 
 
-def test_a_folder_that_cannot_be_written_is_no_harm(sides, computed):
+def test_a_read_only_folder_is_not_an_error(sides, computed):
     (sides[0][0][0] / "eval").rmdir()
     (sides[0][0][0] / "eval").write_text("a file where a folder should be")
     assert judge_runs(*sides, QUICK)[1] == judge_runs(*sides, QUICK)[1] and len(computed) == 2

@@ -45,7 +45,7 @@ def test_the_share_of_the_best_ndcg_wins_and_the_smallest_of_equals():
     assert best_share({0.0: choice(), 0.1: choice()}) == choice()
 
 
-def test_what_was_chosen_is_said():
+def test_the_choice_is_reported():
     found = best_share({0.0: choice(0.1, 0.2), 0.1: choice(0.1, 0.3)})
     words = memory_words(memory_facts("mix", "d1", found))
     assert words.startswith("mix with weight 0.3, similarity counting 0.1 (best by share: 0 .2000, 0.1 .3000), by NDCG@10 of 7")

@@ -26,7 +26,7 @@ def test_recall_is_the_hit_rate_with_one_target():
         assert np.array_equal(values[f"recall@{k}"], values[f"hr@{k}"])
 
 
-def test_a_target_without_rivals_has_neither_won_nor_lost():
+def test_auc_without_other_candidates_is_one_half():
     assert per_user(np.array([1]), np.array([1]), ())["auc"].tolist() == [0.5]
 
 

@@ -26,7 +26,7 @@ def own():
     METRICS.remove("gain")
 
 
-def test_the_usual_ones_keep_their_order_and_others_follow(own):
+def test_standard_metrics_keep_their_order_and_others_follow(own):
     usual = [*(f"{name}@{k}" for k in (5, 10) for name in ("hr", "recall", "ndcg", "mrr")), "mrr", "auc"]
     assert list(per_user(RANK, CANDIDATES, (5, 10))) == usual
     values = per_user(RANK, CANDIDATES, (5, 10), own.metrics)

@@ -65,12 +65,12 @@ def test_nothing_to_find_needs_no_number():
     assert users_needed(np.ones((3, 1)), 0.05) is None
 
 
-def test_one_seed_says_nothing_about_the_luck_of_seeds():
+def test_one_seed_says_nothing_about_the_variance_of_seeds():
     change = drawn(1, 500, 0.1, 1, 0, 0)
     assert users_needed(change, 0.05) is None and seeds_needed(change, 0.05) is None
 
 
-def test_seeds_that_nobody_trains_are_no_answer():
+def test_unrealistic_numbers_of_seeds_are_not_given():
     change = np.repeat(np.array([[-1.0], [0.0], [1.0]]), 10, axis=1)
     enough = (1.6449 + 0.8416) / sqrt(MOST_SEEDS)  # so many degrees of freedom are nearly normal
     assert 900 < seeds_needed(change + 1.02 * enough, 0.05) <= MOST_SEEDS

@@ -73,7 +73,7 @@ def test_a_list_is_in_step_with_the_rank():
 
 
 @pytest.mark.parametrize("top_k", [0, 5])
-def test_scores_that_are_no_numbers_are_refused_by_name(top_k):
+def test_nan_scores_are_refused_with_the_user(top_k):
     chunk = history_chunk([[1], [2], [3]], [2, 3, 1], index=17)
     scores = torch.zeros(3, 9)
     scores[1, 8] = torch.nan
@@ -173,11 +173,11 @@ def test_last_item_hits_repeats_of_the_last_item_only():
     assert result.top_items.tolist() == [2, 1, 2, 1, 3, 1]
 
 
-def test_last_item_of_an_empty_history_says_nothing():
+def test_last_item_of_an_empty_history_gives_equal_scores():
     assert (last_item(4)(history_chunk([[], [3]], [1, 1])) == torch.tensor([[0.0] * 5, [0, 0, 0, 1, 0]])).all()
 
 
-def test_a_missing_or_double_part_is_noticed():
+def test_a_missing_or_duplicated_chunk_is_noticed():
     histories = random_histories(20, 10, chunk_rows=8)
     parts = list(rank_split(last_item(10), histories, falling_counts(10), parts=[0, 2], filter_seen=False, top_k=1))
     with pytest.raises(AssertionError, match="missing or duplicated"):

@@ -75,7 +75,7 @@ def test_scores_of_half_precision_are_blended_in_single():
     assert torch.equal(found, memory().beside(lambda c: network(c).to(torch.bfloat16).float(), [0.5])(chunk))
 
 
-def test_the_whole_history_is_asked_and_the_last_items_of_it():
+def test_the_whole_history_or_its_last_items_are_looked_up():
     long = [*range(1, 21)]
     chunk = history_chunk([long], [25])
     cropped = history_chunk([long[-3:]], [25])

@@ -21,7 +21,7 @@ def test_without_replacement_and_without_what_is_excluded():
         assert not {0, 3, row % 20 + 1} & set(drawn)
 
 
-def test_a_user_draws_the_same_whoever_is_drawn_beside():
+def test_a_users_negatives_do_not_depend_on_other_users():
     keys = torch.arange(150) * 104_729 + 11
     whole, _ = draw_negatives(keys, 500, 20, 5, no_pairs())
     alone, _ = draw_negatives(keys[97:98], 500, 20, 5, no_pairs())

@@ -106,7 +106,7 @@ def test_worst_stratum_and_gap(summary):
     assert summary.gap("ndcg@10") == pytest.approx(max(means) - min(means))
 
 
-def test_an_empty_stratum_has_no_numbers_and_harms_nobody():
+def test_an_empty_stratum_gives_nan_and_changes_nothing_else():
     summary = summarise(eval_table([1, 2], [1, 9]), QUICK)
     empty = summary.groups["stratum=1"]
     assert empty.users == 0 and isnan(empty.metrics["hr@10"].mean) and isnan(empty.lists["coverage@10"])
@@ -165,7 +165,7 @@ def test_seeds_are_summed_up_by_their_mean_and_spread():
     np.testing.assert_allclose(together.grid.mean_KP, cells)
 
 
-def test_intervals_of_seeds_hold_the_luck_of_both():
+def test_intervals_over_seeds_include_the_variance_of_both():
     """Beside a naive bootstrap over users with Student's t of the seeds, as `seeds` tells it; wider than users alone make it."""
     tables, config = seeds(), EvaluationConfig(bootstrap_samples=20_000)
     found = summarise(tables, config).groups["all"].metrics["mrr"]

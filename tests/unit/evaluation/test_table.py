@@ -68,7 +68,7 @@ def test_every_flipped_bit_is_found_wherever_it_is(tmp_path):
             EvalTable.read(path)
 
 
-def test_metadata_that_was_written_anew_does_not_pass(tmp_path):
+def test_rewritten_metadata_is_refused(tmp_path):
     """A table that somebody edited and saved: whole, readable, and not what was evaluated."""
     path = tmp_path / "test.parquet"
     eval_table([1, 2]).write(path)

@@ -82,7 +82,7 @@ def test_a_baseline_is_not_trained():
         ({"steps_trained": None}, "joint: how far training got is unknown, because last.ckpt cannot be read"),
     ],
 )
-def test_what_is_not_trained_out_is_one_line(facts, said):
+def test_unconverged_models_are_one_line(facts, said):
     assert convergence_lines([table(**facts)]) == (() if said is None else (said,))
 
 
@@ -111,7 +111,7 @@ def test_one_seed_that_was_allowed_more_is_named():
     assert budget_line(base, other) == "unequal budgets of training, pin against joint: trainer.patience 3 and 9 against 3"
 
 
-def test_the_gate_carries_what_must_be_known():
+def test_the_gate_carries_the_training_notes():
     def tables(name, **more):
         ranks, activity = [1, 2, 30, 4, 5, 6, 7, 8], [3, 3, 3, 3, 9, 12, 10, 11]
         return [
