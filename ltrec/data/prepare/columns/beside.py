@@ -12,7 +12,7 @@ import duckdb
 from ltrec.columns.schema import Role
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.columns.declared import Declared
-from ltrec.data.prepare.columns.tables import Table, load_table
+from ltrec.data.prepare.columns.tables import LoadedTable, load_table
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import one_row
 from ltrec.data.prepare.sources import InputFile, describe, find_sources
@@ -37,8 +37,8 @@ class Beside:
 class Tables:
     """The tables that are read."""
 
-    items: Table | None = None
-    users: Table | None = None
+    items: LoadedTable | None = None
+    users: LoadedTable | None = None
 
     @property
     def user_columns(self) -> tuple[Declared, ...]:

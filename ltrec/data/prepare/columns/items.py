@@ -19,7 +19,7 @@ from ltrec.data.manifest import ColumnFile
 from ltrec.data.prepare.columns.codes import count_words
 from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.columns.describe import DescribedColumns
-from ltrec.data.prepare.columns.tables import Table
+from ltrec.data.prepare.columns.tables import LoadedTable
 from ltrec.data.prepare.columns.values import write_words
 from ltrec.data.prepare.engine import identifier, one_row
 from ltrec.data.schema import items_schema
@@ -47,7 +47,7 @@ def add_new_items(connection: duckdb.DuckDBPyConnection, codes: int) -> dict[str
 
 
 def write_items(
-    connection: duckdb.DuckDBPyConnection, table: Table, id_of_code: Ids, count_of_code: npt.NDArray[np.int64], work: Path
+    connection: duckdb.DuckDBPyConnection, table: LoadedTable, id_of_code: Ids, count_of_code: npt.NDArray[np.int64], work: Path
 ) -> DescribedColumns:
     """Write words and the table into `work`.
 
@@ -84,7 +84,7 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False, write_page_checksum=True)
 
 
-def _in_order(connection: duckdb.DuckDBPyConnection, table: Table) -> Any:
+def _in_order(connection: duckdb.DuckDBPyConnection, table: LoadedTable) -> Any:
     """Rows of all items by id: id, trained, row (-1 without one), and the columns that the engine has."""
     own = "".join(f", {identifier(column.field)}" for column in table.in_engine)
     return connection.sql(
@@ -108,7 +108,7 @@ class _Values:
     """One column on its way to the table."""
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, column: Declared, table: Table, found: DescribedColumns, work: Path
+        self, connection: duckdb.DuckDBPyConnection, column: Declared, table: LoadedTable, found: DescribedColumns, work: Path
     ) -> None:
         self.column, self.file, self.size = column, "", column.kind.width
         self._vectors = table.vectors.get(column.field)

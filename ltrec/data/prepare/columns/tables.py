@@ -32,7 +32,7 @@ MOST_PLACES = 3
 
 
 @dataclass(slots=True)
-class Table:
+class LoadedTable:
     """A table that is read.
 
     Attributes:
@@ -84,14 +84,14 @@ def load_table(
     role: Role,
     sources: Sequence[InputFile],
     work: Path,
-) -> Table:
+) -> LoadedTable:
     """Read a table.
 
     Raises:
         UserError: a column is missing or of a wrong type, or more rows are rejected than `reject_budget` allows.
     """
     columns = declared(table.columns, role, f"{role}s.columns")
-    found = Table(role, columns)
+    found = LoadedTable(role, columns)
     for number, column in enumerate(columns):
         if types.is_fixed_size_list(column.kind.storage):
             found.vectors[column.field] = VectorFile(work / f"vectors-{role}-{number}", column.kind.width)
@@ -107,7 +107,7 @@ def load_table(
     return found
 
 
-def _batches(source: InputFile, config: PrepareConfig, table: TableConfig, found: Table) -> Any:
+def _batches(source: InputFile, config: PrepareConfig, table: TableConfig, found: LoadedTable) -> Any:
     """Good rows of one file; all are counted."""
 
     def on_bad_row(row: int, reason: str, _content: str | None) -> None:
@@ -122,7 +122,7 @@ def _batches(source: InputFile, config: PrepareConfig, table: TableConfig, found
         yield batch.filter(pc.invert(nobody))
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, found: Table, batch: pa.RecordBatch, before: int) -> int:
+def _insert(connection: duckdb.DuckDBPyConnection, found: LoadedTable, batch: pa.RecordBatch, before: int) -> int:
     for name, file in found.vectors.items():
         file.append(batch[name])
     listed = [batch[found.id], *(batch[column.field] for column in found.in_engine)]
@@ -134,7 +134,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, found: Table, batch: pa.Recor
     return before + len(rows)
 
 
-def _keep_first(connection: duckdb.DuckDBPyConnection, found: Table) -> None:
+def _keep_first(connection: duckdb.DuckDBPyConnection, found: LoadedTable) -> None:
     """One row per id; the others are rejects."""
     connection.execute(f"CREATE TEMP TABLE firsts AS SELECT min(row) AS row FROM raw GROUP BY {found.id}")
     (twice,) = one_row(connection, "SELECT (SELECT count(*) FROM raw) - (SELECT count(*) FROM firsts)")
@@ -145,7 +145,7 @@ def _keep_first(connection: duckdb.DuckDBPyConnection, found: Table) -> None:
     connection.execute(f"CREATE TABLE {found.name} AS FROM raw SEMI JOIN firsts USING (row); DROP TABLE raw; DROP TABLE firsts")
 
 
-def _check_budget(found: Table, budget: float) -> None:
+def _check_budget(found: LoadedTable, budget: float) -> None:
     rejected = found.rejects.total()
     if rejected > budget * found.rows:
         reasons = []
