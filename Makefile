@@ -131,6 +131,10 @@ bench: bench-epoch bench-step bench-methods ## All benchmarks that take minutes
 bench-epoch: install ## One training epoch against the floor of its matrix products; last line JSON
 	$(BIN)/python benchmarks/epoch.py
 
+.PHONY: bench-columns
+bench-columns: install ## Rows per second of the loader with four columns against none; last line JSON
+	$(BIN)/python benchmarks/columns.py
+
 .PHONY: bench-step
 bench-step: install ## A step by strata against plain DDP: FLOPs, bytes, buffers, time; last line JSON
 	$(BIN)/python benchmarks/stratified_step.py

@@ -8,10 +8,11 @@ sorted by length, longest first (ties by slot), so that encoders can crop.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ltrec.core import columns as c
 from ltrec.core.batch import SequenceBatch
@@ -65,13 +66,17 @@ def assemble(
     pool, start = _one_source(draws, sources, start, length + 1)
     order = np.lexsort((slot, -length, slot % accumulate))
     windows = Windows(pool, start[order], length[order], np.array(plan.stratum_map)[stratum][order], plan.unit)
-    whole = _batch(windows, key[order], slot[order], columns, plan.strata.count)
-    whole = replace(whole, users={name: torch.from_numpy(users[place][order]) for name, place in columns.users.items()})
+    own = {name: torch.from_numpy(users[place][order]) for name, place in columns.users.items()}
+    whole = _batch(windows, key[order], slot[order], own, columns, step, plan.strata.count)
+    if accumulate == 1:
+        return Step([whole], key, stratum)
     parts = whole.split([key.size // accumulate] * accumulate)
     return Step([part.at(step, micro) for micro, part in enumerate(parts)], key, stratum)
 
 
-def _batch(windows: Windows, key: I64, slot: I64, columns: Projected, num_strata: int) -> SequenceBatch:
+def _batch(
+    windows: Windows, key: I64, slot: I64, users: dict[str, Tensor], columns: Projected, step: int, num_strata: int
+) -> SequenceBatch:
     """All rows of the step, of which micro-batches are cut."""
     return SequenceBatch(
         items_T=torch.from_numpy(windows.items()),
@@ -80,7 +85,9 @@ def _batch(windows: Windows, key: I64, slot: I64, columns: Projected, num_strata
         stratum_B=torch.from_numpy(windows.stratum),
         user_key_B=torch.from_numpy(key),
         step_counts_K=torch.from_numpy(windows.examples(num_strata)),
+        step=step,
         slot_B=torch.from_numpy(slot),
+        users=users,
         events={name: torch.from_numpy(values) for name, values in windows.columns(columns.events).items()},
         weight_T=None if (weights := windows.weights()) is None else torch.from_numpy(weights),
         step_weights_K=None if (sums := windows.sums_of_weights(num_strata)) is None else torch.from_numpy(sums),

@@ -46,7 +46,8 @@ class Windows:
     def examples(self, num_strata: int) -> I64:
         """Examples of each stratum [K]: targets, or rows that have one."""
         each = self._length if self._counts is None else self._targets_of_rows()
-        each = each if self._unit == "target" else np.minimum(each, 1)
+        if self._unit == "user":
+            each = np.minimum(each, 1)
         return np.bincount(self.stratum, weights=each, minlength=num_strata).astype(np.int64)
 
     def _targets_of_rows(self) -> I64:

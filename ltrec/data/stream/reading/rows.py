@@ -66,6 +66,8 @@ class UserRows:
 
 def joined(parts: Sequence[Mapping[str, Values]]) -> dict[str, Values]:
     """Arrays of the same names, each one after the other."""
+    if len(parts) == 1:
+        return dict(parts[0])
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
