@@ -1,23 +1,34 @@
-"""benchmarks/content on a tiny data set with columns: both methods choose for themselves, and the page is written."""
+"""benchmarks/content on a tiny log with item columns: both methods choose for themselves, and the page is written."""
 
 import json
 import sys
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.content import __main__ as content
 from benchmarks.content import tables
-from tests.support.inputs import column_data
+from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 
 SMALL = ["stream.batch_rows=48", "stream.max_len=12", "model.width=16", "trainer.max_epochs=1", "trainer.patience=0"]
+HEADINGS = ("Columns in the trunk", "Columns in the memory", "Columns in both", "toys, sasrec", "Settings tried")
+
+
+def make_log(folder):
+    """A log with the tables that conf/data/toys.yaml asks for; some items are new."""
+    fetch_synthetic(SyntheticConfig(users=150, items=80, columns="informative", new_items=20), folder)
+    items = pq.read_table(folder / "items.parquet")
+    attributes = pa.array([[int(word[1:]), 90] for word in items["category"].to_pylist()], pa.list_(pa.int32()))
+    pq.write_table(pa.table({"item_id": items["item_id"], "attributes": attributes}), folder / "items.parquet")
 
 
 @pytest.mark.slow  # a dozen processes
 @pytest.mark.timeout(900)
-def test_from_columns_to_the_page(tmp_path, monkeypatch):
-    """Prepared by hand (item 31 is new); then tuned, ranked, and repeated, which does nothing."""
+def test_from_a_log_to_the_page(tmp_path, monkeypatch):
+    """Prepared, tuned, ranked; and repeated, which does nothing."""
+    make_log(tmp_path / "toys")
     monkeypatch.setattr(tables, "SASREC", {name: tables.SASREC[name] for name in ("narrow", "light")})
-    monkeypatch.setattr(content, "prepare_log", lambda log, logs, out: column_data(out / "data" / log, num_items=31))
     words = [
         "--logs",
         tmp_path,
@@ -41,14 +52,8 @@ def test_from_columns_to_the_page(tmp_path, monkeypatch):
     assert {(line["method"], line["variant"]) for line in ranked} == {(m, v) for m in tables.METHODS for v in tables.variants(m)}
     assert {line["chosen"]["share"] for line in ranked if line["variant"] == "mix-content"} <= {0.0, 0.1}
     page = (tmp_path / "results" / "content.md").read_text()
-    for heading in (
-        "## Columns in the trunk",
-        "## Columns in the memory",
-        "## Columns in both",
-        "## toys, sasrec",
-        "## Settings tried",
-    ):
-        assert heading in page
-    assert "| head items (" in page
+    assert all(f"## {heading}" in page for heading in HEADINGS)
+    for label in ("new items (not in training)", "head items (", "target within one link of the history"):
+        assert f"| {label}" in page
     assert content.main() == 0
     assert path.read_text().splitlines() == [json.dumps(line) for line in lines]
