@@ -1,7 +1,7 @@
 """Inputs: what a backbone knows of items, events and users besides ids, as vectors of its width.
 
-    item vector    = id vector + sum over item columns of embed(value)      for history, targets, negatives and the catalogue alike
-    event's vector = item vector + sum over event and user columns of embed(value) + embed(time since the event before)
+    item vector    = id vector + sum over item columns of share * embed(value)    for history, targets, negatives, catalogue alike
+    event's vector = item vector + sum over event and user columns of share * embed(value) + embed(time since the event before)
 
 So a score stays an inner product of a state with one table, whatever an item is made of. A backbone takes an `Inputs`, which says
 which columns there are, and makes its `items` and `events` of it; without columns these are the id vectors alone, and nothing.
@@ -11,6 +11,7 @@ column_items.py   id vectors and columns
 events.py         what is added to the vectors of a history
 choice.py         which columns, and what embeds each: `Inputs`
 config.py         what a user may say
+gated.py          how much of a column is listened to
 categories.py     a category, and a bag of categories
 number.py         a number
 frozen.py         a vector that is given

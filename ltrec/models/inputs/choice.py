@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ltrec.models.inputs.column_items import ColumnItems, ItemColumn
 from ltrec.models.inputs.events import EventInputs
+from ltrec.models.inputs.gated import Gated
 from ltrec.models.inputs.item_vectors import IdVectors, ItemVectors
 from ltrec.models.inputs.times import TimeGap
 
@@ -64,7 +65,7 @@ class Inputs:
         """A backbone's `items`."""
         if not self.items:
             return IdVectors(num_items, width)
-        columns = {column.name: ItemColumn(column.values, column.embed(width)) for column in self.items}
+        columns = {column.name: ItemColumn(column.values, Gated(column.embed(width))) for column in self.items}
         return ColumnItems(num_items, width, columns, trained=self.trained)
 
     def event_inputs(self, width: int) -> EventInputs | None:
@@ -72,8 +73,8 @@ class Inputs:
         if not (self.events or self.users or self.time_gap):
             return None
         return EventInputs(
-            {column.name: column.embed(width) for column in self.events},
-            {column.name: column.embed(width) for column in self.users},
+            {column.name: Gated(column.embed(width)) for column in self.events},
+            {column.name: Gated(column.embed(width)) for column in self.users},
             TimeGap(width) if self.time_gap else None,
         )
 

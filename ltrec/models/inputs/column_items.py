@@ -1,6 +1,6 @@
 """Items made of more than an id: id vector + the sum of what each column's module makes of the item's value.
 
-    e_v = id_v + sum_c embed_c(value_c[v])        id_v = 0 for an item without a training event: a vector without an id
+    e_v = id_v + sum_c g_c embed_c(value_c[v])        id_v = 0 for an item without a training event: a vector without an id
 
 The values lie beside the modules, as buffers that no checkpoint holds. Vectors are computed for the items that are asked for; the
 table of all of them in chunks, whose intermediate values are freed one by one where no gradient is wanted. In evaluation (no

@@ -111,8 +111,8 @@ def test_initial_vectors_of_ids_and_layers_are_those_without_columns_in_size(nam
     torch.manual_seed(1)
     model = BACKBONES[name].make(num_items=4000, max_len=MAX_LEN, inputs=every_input(4000), init_std=0.1)
     assert_close(model.items.ids.weight[1:].std().item(), 0.1, rtol=0.02, atol=0)
-    assert model.items.columns["of_brand"].embed.weight.std() < 0.03  # a column's begin is its module's
-    for layer in (model.events.columns["of_price"].out, model.items.columns["of_price"].embed.out):
+    assert model.items.columns["of_brand"].embed.embed.weight.std() < 0.03  # a column's begin is its module's
+    for layer in (model.events.columns["of_price"].embed.out, model.items.columns["of_price"].embed.embed.out):
         assert layer.weight.abs().max() < 0.03  # no backbone draws them anew
 
 

@@ -7,6 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from ltrec.models.inputs import NO_INPUTS, ColumnItems, IdVectors, Inputs, ItemVectors, NumberNet
+from ltrec.models.inputs.gated import Gated
 from tests.support.inputs import KINDS, embed, every_input, item_columns, values_of
 from tests.support.sequences import stir
 
@@ -24,7 +25,8 @@ def naive(model, item, trained=True):
     """Equation of the module's docstring, one item at a time."""
     vector = model.ids.weight[item] if trained else torch.zeros(D, dtype=torch.float64)
     for column in model.columns.values():
-        vector = vector + column.embed(column.values[item : item + 1])[0]
+        gated = column.embed
+        vector = vector + gated.share * gated.embed(column.values[item : item + 1])[0]
     return vector
 
 
@@ -84,7 +86,7 @@ def test_the_table_is_kept_in_evaluation_until_a_weight_changes():
         assert model.table() is first
         model.ids.weight[3] += 1
         assert_close(model.table()[3], first[3] + 1)
-        model.columns["of_text"].embed.weight.mul_(2)
+        model.columns["of_text"].embed.embed.weight.mul_(2)
         assert_close(model.table()[5], naive(model, 5))
     assert model.table() is not model.table()  # with gradients nothing is kept
     model.train()
@@ -157,3 +159,11 @@ def test_column_order_is_the_state_dicts_only_by_name():
 
 def state_names(columns):
     return Inputs(columns).item_vectors(V, D).state_dict()
+
+
+def test_a_column_begins_with_a_tenth_of_what_it_says():
+    made = Gated(embed("category", 7)(4))
+    ids = torch.tensor([3, 5])
+    assert_close(made(ids), 0.1 * made.embed(ids))
+    made(ids).sum().backward()
+    assert made.share.shape == (1,) and made.share.grad.any()
