@@ -46,7 +46,7 @@ def test_classes_by_hand():
 
 
 def test_ids_out_of_order_are_noticed():
-    with pytest.raises(AssertionError, match="falling"):
+    with pytest.raises(AssertionError, match="descending"):
         catalogue([1, 2])
 
 

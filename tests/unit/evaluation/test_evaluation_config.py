@@ -7,8 +7,8 @@ from ltrec.evaluation.config import EvaluationConfig
     ("options", "message"),
     [
         ({"candidates": "sample"}, r"must be one of full, all, seen, sampled; got 'sample' \(did you mean 'sampled'\?\)"),
-        ({"cutoffs": (10, 5)}, "cutoffs must rise"),
-        ({"cutoffs": ()}, "cutoffs must rise"),
+        ({"cutoffs": (10, 5)}, "cutoffs must be ascending"),
+        ({"cutoffs": ()}, "cutoffs must be ascending"),
         ({"cutoffs": (5, 100)}, "raise it to 100"),
         ({"top_k": 0}, "top_k must be at least 1; got 0"),
         ({"bootstrap_samples": 0}, "bootstrap_samples must be at least 1; got 0"),

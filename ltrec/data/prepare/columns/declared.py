@@ -83,7 +83,7 @@ def event_columns(config: PrepareConfig) -> tuple[Declared, ...]:
     Raises:
         UserError: a kind that events cannot have.
     """
-    found = declared(config.event_columns, "event", "prepare.event_columns")
+    found = declared(config.event_columns, "event", "`event_columns`")
     if config.weight:
         found += (Declared(c.WEIGHT, "event", config.weight, NumberConfig(), kind_of(NumberConfig()), is_weight=True),)
     return found
