@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ltrec.api.evaluate import evaluate
     from ltrec.api.fetch import Fetched, fetch
     from ltrec.api.gate import Verdict, gate
+    from ltrec.api.inspect import inspect
     from ltrec.api.predict import Predictions, predict
     from ltrec.api.prepare import prepare
     from ltrec.api.report import Report, report
@@ -51,6 +52,7 @@ _HOMES = {
     "train": "ltrec.api.train",
     "Verdict": "ltrec.api.gate",
     "gate": "ltrec.api.gate",
+    "inspect": "ltrec.api.inspect",
 }
 """Where each public name is at home."""
 
@@ -72,6 +74,7 @@ __all__ = [
     "evaluate",
     "fetch",
     "gate",
+    "inspect",
     "load_config",
     "load_run",
     "predict",

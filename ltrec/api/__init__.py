@@ -4,8 +4,9 @@ Functions take paths, Arrow tables or anything with the Arrow PyCapsule interfac
 dataclasses; the command line is a thin layer over them. What `to_dict()` gives is what `--json` prints, with keys that stay what
 they are; numbers that are not finite (no users, no base) are None:
 
-    prepare, verify   data, name, digest, up_to_date, rows, rejected, duplicates, filtered, events, train_events, users, items,
-                      head_from, strata: [{name, users, trainable, events, reach}]
+    prepare, verify, inspect
+                      data, name, digest, up_to_date, rows, rejected, duplicates, filtered, events, train_events, users, items,
+                      head_from, columns: [{name, kind, of}], strata: [{name, users, trainable, events, reach}]
                       reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null
     train             run, step, epoch, monitor, best, checkpoint, memory (as evaluate has it)
     evaluate          split, results, runs: [{run, model, memory, groups, targets, baselines: {NAME: groups}}], comparison, gate

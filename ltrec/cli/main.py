@@ -28,6 +28,7 @@ COMMANDS = {
     "quickstart": "everything on a small public data set: a report in minutes",
     "fetch": "get a public data set, or make a synthetic one",
     "prepare": "event logs (CSV, TSV, JSONL, Parquet) -> shards with strata and splits",
+    "inspect": "what is in a prepared data set: events, strata, columns",
     "verify": "check every byte of a prepared data set",
     "train": "train a run from YAML files and key=value words; repeat to resume",
     "launch": "train under torchrun here, or as a Slurm job that requeues itself",

@@ -116,8 +116,9 @@ def test_own_data_goes_the_way_it_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     rows = [f"c{u},sku-{(u * 7 + n) % 23},{1_600_000_000 + 1000 * n + u}" for u in range(60) for n in range(3 + u % 9)]
     Path("log.csv").write_text("customer,sku,ts\n" + "\n".join(rows) + "\n")
-    prepare, verify, train, evaluate, report = commands_under("docs/tutorial.md", "Your own log")
+    prepare, inspect, verify, train, evaluate, report = commands_under("docs/tutorial.md", "Your own log")
     assert "data/mine" in run(prepare, capsys)
+    run(inspect, capsys)
     run(verify, capsys)
     assert "name: mine" in run(f"{train} --print-config", capsys)
     assert [words_of(line)[0] for line in (evaluate, report)] == ["evaluate", "report"]

@@ -62,5 +62,6 @@ class Dataset(os.PathLike[str]):
             "users": s["users"],
             "items": s["items"],
             "head_from": strata.head_from,
+            "columns": [{"name": column.name, "kind": column.kind, "of": column.role} for column in manifest.columns],
             "strata": [{"name": name, "users": u, "trainable": t, "events": e, "reach": r} for name, u, t, e, r in rows],
         }

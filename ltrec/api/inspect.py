@@ -1,0 +1,22 @@
+"""`ltrec.inspect`: what is in a prepared data set, without reading its shards."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ltrec.api.results.dataset import Dataset
+from ltrec.data.manifest import Manifest
+
+
+def inspect(data: str | os.PathLike[str]) -> Dataset:
+    """Open a prepared data set: `.manifest` says what is known of it, `.manifest.columns` what travels with it.
+
+    Args:
+        data: the folder that `ltrec.prepare` wrote.
+
+    Raises:
+        UserError: there is none, or its manifest is damaged.
+    """
+    folder = Path(data)
+    return Dataset.of(folder, Manifest.load(folder), up_to_date=True)
