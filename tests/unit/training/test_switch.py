@@ -281,7 +281,8 @@ def test_what_cannot_work_is_refused_before_anything_is_written(data, tmp_path, 
 def test_a_plateau_needs_validations(tmp_path):
     users = [replace(user, valid_at=-1, test_at=-1) for user in random_users([40, 30, 20], num_items=30)]
     write_dataset(tmp_path / "data", users, num_items=30)
-    with pytest.raises(UserError, match=r"switch\.by=plateau waits for validations, and no user .*; use switch\.by=epoch"):
+    message = r"plugin\.switch\.by=plateau waits for validations, and no user .*; use plugin\.switch\.by=epoch"
+    with pytest.raises(UserError, match=message):
         train(tmp_path / "data", tmp_path, *PLUGGED, "plugin.switch.by=plateau", "plugin.switch.at=1")
 
 

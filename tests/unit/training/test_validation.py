@@ -5,11 +5,10 @@ import shutil
 import pytest
 
 from ltrec.config.load import load
-from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.summary import summarise
-from ltrec.evaluation.table import NUM_CANDIDATES, EvalTable
+from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.components import build_validator, open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.evaluate import evaluate_run
@@ -34,34 +33,22 @@ def test_metrics_of_a_checkpoint_equal_those_of_training_exactly(data, tmp_path,
     trained = {key: value for key, value in line.items() if key.startswith("val/")}
     config = load([run.config], [])
     validator = build_validator(config, open_data(config))
-    assert validator.metrics(*map(table.column, ("rank", NUM_CANDIDATES, "stratum", "activity"))) == trained
+    assert validator.metrics(table.column("rank"), table.column("stratum"), table.column("activity")) == trained
     groups = summarise(table, config.evaluation).groups
     names = {"": "all", "/head": "head", "/tail": "tail", **{f"/stratum={z}": f"stratum={z}" for z in range(3)}}
     shown = {f"val/{m}{end}": groups[key].metrics[m].mean for end, key in names.items() for m in ("ndcg@10", "hr@10")}
     assert shown == pytest.approx(trained, rel=1e-12), "the same ranks, summed in another order"
 
 
-def write_unvalidated(folder):
-    """A data set in which no user has a validation target."""
+def test_without_validation_users_training_still_works(tmp_path, capsys):
     users = [leave_one_out(n, [1 + (n + k) % 9 for k in range(3 + n % 4)], 0) for n in range(48)]
     users = [type(u)(u.name, u.items, u.stratum, u.train_events + 1, -1, u.test_at) for u in users]
-    write_dataset(folder, users, num_items=9)
-
-
-def test_without_validation_users_training_still_works(tmp_path, capsys):
-    write_unvalidated(tmp_path / "data")
+    write_dataset(tmp_path / "data", users, num_items=9)
     run = train(tiny_config(tmp_path / "data", tmp_path, "trainer.patience=1"))
     assert "no user has a validation target" in capsys.readouterr().out
     assert not [line for line in lines_of(run.path) if "val/ndcg@10" in line]
     assert find_checkpoint(RunFolder(run.path), "best").name == "last.ckpt"
     assert set(evaluate_run(run, "test", "best", detect())) == {"sasrec", *BASELINES}
-
-
-def test_without_validation_users_no_plateau_can_be_waited_for(tmp_path):
-    write_unvalidated(tmp_path / "data")
-    words = ["gradients=stratified", "plugin=bottleneck", "plugin.switch.by=plateau", "plugin.switch.at=1"]
-    with pytest.raises(UserError, match=r"^plugin\.switch\.by=plateau waits for validations, .*; use plugin\.switch\.by=epoch$"):
-        train(tiny_config(tmp_path / "data", tmp_path, *words))
 
 
 @pytest.mark.parametrize("every", [1, 2])
