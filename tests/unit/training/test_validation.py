@@ -8,7 +8,7 @@ from ltrec.config.load import load
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.summary import summarise
-from ltrec.evaluation.table import EvalTable
+from ltrec.evaluation.table import NUM_CANDIDATES, EvalTable
 from ltrec.run.build.components import build_validator, open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.evaluate import evaluate_run
@@ -33,7 +33,7 @@ def test_metrics_of_a_checkpoint_equal_those_of_training_exactly(data, tmp_path,
     trained = {key: value for key, value in line.items() if key.startswith("val/")}
     config = load([run.config], [])
     validator = build_validator(config, open_data(config))
-    assert validator.metrics(table.column("rank"), table.column("stratum"), table.column("activity")) == trained
+    assert validator.metrics(*map(table.column, ("rank", NUM_CANDIDATES, "stratum", "activity"))) == trained
     groups = summarise(table, config.evaluation).groups
     names = {"": "all", "/head": "head", "/tail": "tail", **{f"/stratum={z}": f"stratum={z}" for z in range(3)}}
     shown = {f"val/{m}{end}": groups[key].metrics[m].mean for end, key in names.items() for m in ("ndcg@10", "hr@10")}
