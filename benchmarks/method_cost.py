@@ -62,8 +62,8 @@ SLOW = 8.0
 """From this ratio on a method gets fewer steps."""
 
 STAGES = {
-    "stage 1": ("plugin.switch.by=step", "plugin.switch.at=1000000000"),
-    "stage 2": ("plugin.switch.by=step", "plugin.switch.at=0", "init_from="),
+    "stage 1": ("switch.by=step", "switch.at=1000000000"),
+    "stage 2": ("switch.by=step", "switch.at=0", "init_from="),
 }
 
 OPTIONS = {"averaged": ("trainer.ema=0.999",), "by distance": ("model.positions=distance",)}
@@ -139,7 +139,11 @@ class Bench:
         ]
         config = load([CONFIG, file], fixed)
         plain = [Row(method, config)] if config.trained_plugin.name == "none" else []
-        more = STAGES if not plain else OPTIONS if method == "joint" else {}
+        section = f"{config.trained_plugin_section}."
+        stages = {
+            what: [section + word if word.startswith("switch.") else word for word in words] for what, words in STAGES.items()
+        }
+        more = stages if not plain else OPTIONS if method == "joint" else {}
         return [*plain, *(Row(f"{method}, {what}", load([CONFIG, file], [*fixed, *words])) for what, words in more.items())]
 
     def measure(self) -> dict[str, Any]:
