@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from inspect import signature
 from typing import Any
 
 from pytorch_lightning.strategies import Strategy
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from ltrec.aggregation import RULES
 from ltrec.causal.backdoor import Hajek
@@ -80,12 +82,16 @@ def _refuse_shares_of_unseen_strata(prior_K: Tensor, presence_K: Tensor, names: 
         )
 
 
+# Torch 2.13 renamed it; the old name warns.
+_SYNC_BUFFERS = next(n for n in ("forward_sync_buffers", "broadcast_buffers") if n in signature(DistributedDataParallel).parameters)
+
+
 def build_strategy(config: RunConfig, processes: Processes, accelerator: str, options: StratifiedOptions | None) -> str | Strategy:
     """The strategy of a run. Control values (cursors, counts, results) always use gloo."""
     name, size = config.registered_strategy, processes.world.size
     backend = "cpu:gloo,cuda:nccl" if accelerator == "gpu" else "gloo"
     group: dict[str, Any] = {"process_group_backend": backend, "timeout": timedelta(seconds=config.trainer.timeout_seconds)}
-    replicated = {**group, "gradient_as_bucket_view": True, "forward_sync_buffers": False}
+    replicated = {**group, "gradient_as_bucket_view": True, _SYNC_BUFFERS: False}
     name = name if size == 1 else STRATEGIES[name].several_processes or name
     if not STRATEGIES[name].is_stratified:
         return "auto" if size == 1 else make_strategy(name, **replicated)

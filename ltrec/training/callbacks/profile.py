@@ -39,7 +39,7 @@ class Profile(Callback):
         if self._first is None:
             self._first = trainer.global_step + WARM_UP
         if trainer.global_step == self._first and batch.micro == 0:
-            self._profiler = torch.profiler.profile(activities=_activities())
+            self._profiler = torch.profiler.profile(activities=_activities(), acc_events=True)
             self._profiler.start()
 
     def on_train_batch_end(
