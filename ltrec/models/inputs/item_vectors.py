@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +23,11 @@ class ItemVectors(Protocol):
     num_items: int
     width: int
 
-    @property
-    def weight(self) -> Tensor:
-        """The id vectors [V+1, D]."""
+    if TYPE_CHECKING:  # from Python 3.12 on isinstance does not see a module's submodules and parameters
+
+        @property
+        def weight(self) -> Tensor:
+            """The id vectors [V+1, D]."""
 
     def __call__(self, items: Tensor) -> Tensor:
         """Vectors of items: int64 [...] -> [..., D]; zero for padding."""

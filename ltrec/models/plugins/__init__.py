@@ -12,7 +12,7 @@ stages.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -39,7 +39,8 @@ PluginConfig = NoPluginConfig | BottleneckConfig | CopiesConfig | MeltConfig
 class WithPlugins(Scorer, Protocol):
     """A trunk with plugins. Also an Encoder or a CandidateScorer where it can be: check the wrapper, not the trunk."""
 
-    trunk: Any
+    if TYPE_CHECKING:  # from Python 3.12 on isinstance does not see a module's submodules and parameters
+        trunk: Any
 
     @property
     def awake(self) -> bool:
