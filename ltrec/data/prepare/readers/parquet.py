@@ -14,7 +14,8 @@ from ltrec.data.prepare.readers.table import OnBadRow
 from ltrec.data.prepare.sources import InputFile
 from ltrec.data.prepare.times.columns import readable
 
-BATCH_ROWS = 1 << 17
+BATCH_ROWS, LIST_ROWS = 1 << 17, 1 << 13
+"""Rows read at a time, and where a column holds lists: a vector may be thousands of numbers."""
 
 
 def parquet_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
@@ -27,13 +28,17 @@ def read_parquet(
     source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_bad_row: OnBadRow
 ) -> Iterator[pa.RecordBatch]:
     """Batches of one Parquet file; ids as text or bytes, times as numbers, text or timestamps, other columns as they are."""
-    with pq.ParquetFile(source.path, page_checksum_verification=True) as file:
-        first = 1
-        for batch in file.iter_batches(BATCH_ROWS, columns=[names[place] for place in chosen.values()], use_threads=False):
+    with pq.ParquetFile(source.path, page_checksum_verification=True, pre_buffer=False) as file:  # else the file is held whole
+        asked, first = [names[place] for place in chosen.values()], 1
+        for batch in file.iter_batches(_batch_rows(file, asked), columns=asked, use_threads=False):
             rows = pa.array(range(first, first + batch.num_rows), pa.int64())
             first += batch.num_rows
             columns = {name: _typed(name, batch[names[place]], source) for name, place in chosen.items()}
             yield pa.RecordBatch.from_pydict({"row": rows, **columns})
+
+
+def _batch_rows(file: pq.ParquetFile, asked: Sequence[str]) -> int:
+    return LIST_ROWS if any(types.is_nested(file.schema_arrow.field(name).type) for name in asked) else BATCH_ROWS
 
 
 def _typed(name: str, column: pa.Array, source: InputFile) -> pa.Array:
