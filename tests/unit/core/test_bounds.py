@@ -25,6 +25,8 @@ FREE_TEXT = {
         "user",
         "item",
         "time",
+        "weight",
+        *("items", "events", "users"),
         "delimiter",
         "null_values",
         "where",
