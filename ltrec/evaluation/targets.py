@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ltrec.core.counting import counted
 from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.groups import Group, warm_users
 from ltrec.evaluation.table import SEEN, TARGET_COUNT, EvalTable
@@ -33,9 +32,9 @@ def target_groups(table: EvalTable, shares: Sequence[float]) -> list[Group]:
     cut, count_N, warm_N = table.catalogue.tail_below(shares), table.column(TARGET_COUNT), warm_users(table)
     new_N = count_N == 0
     found = [
-        Group(NEW, "new items (not in training)", warm_N & new_N),
-        Group(TAIL, f"tail items (under {counted(cut, 'event')})", warm_N & ~new_N & (count_N < cut)),
-        Group(HEAD, f"head items ({cut}+ events)", warm_N & (count_N >= cut)),
+        Group(NEW, "new items", warm_N & new_N),
+        Group(TAIL, f"tail items (<{cut})", warm_N & ~new_N & (count_N < cut)),
+        Group(HEAD, f"head items ({cut}+)", warm_N & (count_N >= cut)),
     ]
     types_N = table.target_types()
     names = [] if types_N is None else sorted({*types_N.tolist()} - {""})

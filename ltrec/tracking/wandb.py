@@ -133,10 +133,11 @@ class WandbLogger(Logger):
             return
         try:
             send()
-        except (wandb.Error, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  a service that dies is said in any of wandb's internal errors
             self._lost = True
-            self.on_note(f"Weights & Biases is lost ({first_line(error)}): going on without it; metrics.jsonl has everything")
-            with contextlib.suppress(wandb.Error, OSError):
+            what = first_line(error) or type(error).__name__
+            self.on_note(f"Weights & Biases is lost ({what}): going on without it; metrics.jsonl has everything")
+            with contextlib.suppress(Exception):
                 wandb.teardown()
 
 

@@ -196,7 +196,7 @@ def test_quickstart_fetches_for_itself(tmp_path, monkeypatch):
     ("words", "said"),
     [
         (["--method", "pinn"], "no config file 'conf/method/pinn.yaml' (did you mean 'conf/method/pin.yaml'?)"),
-        (["--method", "joint"], "--method joint is what methods are held against"),
+        (["--method", "joint"], "--method joint is what methods are compared with"),
         (["--dataset", "ml-10k"], "--dataset 'ml-10k' is unknown (did you mean 'ml-100k'?)"),
     ],
 )

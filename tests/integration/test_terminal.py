@@ -89,9 +89,7 @@ def test_ctrl_c_names_the_checkpoint_also_after_the_window_shrinks(data, tmp_pat
     terminal.finish()
     assert terminal.code == 130
     said, last = "".join(terminal.text().split()), tmp_path / "r" / "checkpoints" / "last.ckpt"
-    assert re.search(rf"stoppedatstep\d+,asasked,savedin{re.escape(str(last))}:thesamecommandgoesonfromthere", said), (
-        terminal.text()
-    )
+    assert re.search(rf"stoppedatstep\d+,asasked,savedin{re.escape(str(last))};repeatthecommandtoresume", said), terminal.text()
     assert last.exists()
     assert not any(GAUGE.search(row) for row in terminal.rows()), terminal.text()
 

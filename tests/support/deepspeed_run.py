@@ -66,7 +66,7 @@ class ToyModule(pl.LightningModule):
         return self.global_rank if self._rank is None else self._rank
 
     def losses(self, batch):
-        loss_N, stratum_N = self.stage.losses(batch)
+        loss_N, stratum_N = self.stage.losses(batch)[:2]
         if self.case.dropout:
             loss_N = loss_N * (torch.rand(len(loss_N)) >= self.case.dropout)
         poison = self.case.poison

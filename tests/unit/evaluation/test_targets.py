@@ -43,8 +43,8 @@ def test_item_strata_by_hand():
     assert CATALOGUE.tail_below(SHARES) == 30
     assert members(target_groups(table(), SHARES)) == {"item=new": [5, 6], "item=tail": [2, 3, 4], "item=head": [0, 1]}
     labels = {group.key: group.label for group in target_groups(table(), SHARES)}
-    assert labels["item=tail"] == "tail items (under 30 events)"
-    assert labels["item=head"] == "head items (30+ events)"
+    assert labels["item=tail"] == "tail items (<30)"
+    assert labels["item=head"] == "head items (30+)"
 
 
 def test_no_new_items_no_group_of_them():

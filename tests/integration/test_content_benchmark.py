@@ -53,7 +53,7 @@ def test_from_a_log_to_the_page(tmp_path, monkeypatch):
     assert {line["chosen"]["share"] for line in ranked if line["variant"] == "mix-content"} <= {0.0, 0.1}
     page = (tmp_path / "results" / "content.md").read_text()
     assert all(f"## {heading}" in page for heading in HEADINGS)
-    for label in ("new items (not in training)", "head items (", "target within one link of the history"):
+    for label in ("new items", "head items (", "target within one link of the history"):
         assert f"| {label}" in page
     assert content.main() == 0
     assert path.read_text().splitlines() == [json.dumps(line) for line in lines]
