@@ -5,26 +5,26 @@ columns that conf/data declares. For every log joint training on ids alone, and 
 
     tune     every setting once, seed 0, on validation alone: the test split is never ranked
     final    the setting with the best validation NDCG@10, every seed; the trunk, and memories beside it, are ranked on the test
-    split once page     means and paired intervals by group, and the gate, from the committed results alone: python -m
-    benchmarks.content.page
+             split once
+    page     means and paired intervals by group, and the gate, from the committed results alone: python -m benchmarks.content.page
 
-Results are small files in benchmarks/content/results, to be committed; run folders may be thrown away. The command may be
-killed and
-repeated: what is there is not done again, and runs go on from their last checkpoint.
+Results are small files in benchmarks/content/results, to be committed; run folders may be thrown away. The command may be killed
+and repeated: what is there is not done again, and runs go on from their last checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.content import tables
 from benchmarks.content.page import PAGE, RESULTS, write_page
-from benchmarks.harness.children import Children, say
+from benchmarks.harness.children import Children
 from benchmarks.longtail.results import Results
-from benchmarks.longtail.sitting import Cell, Sitting
+from benchmarks.longtail.sitting import Cell, Sitting, conclude
 from benchmarks.longtail.slots import Slots
 from benchmarks.longtail.tables import SHARED
 from ltrec.config.load import load
@@ -74,19 +74,10 @@ def main() -> int:
     words = tuple(options.set)
     sitting = ContentSitting(Results(options.results), options.out, children, Slots(options.jobs), words, tables=tables)
     cells = [Cell(log, model, method) for log in options.log for model in tables.MODELS for method in options.methods]
-    with ThreadPoolExecutor(len(cells) + len(options.log)) as pool:
-        jobs = [pool.submit(sitting.baselines, number, log) for number, log in enumerate(options.log)]
-        jobs += [pool.submit(sitting.chain, number, cell, options.seeds) for number, cell in enumerate(cells, len(jobs))]
-        try:
-            for ended in jobs:
-                ended.result()
-        except KeyboardInterrupt:  # heard by the runs, too: they save a checkpoint and end
-            children.stopping.set()
-            say("stopping; the same command goes on from here")
-            return 130
-    write_page(options.results, PAGE if options.results == RESULTS else options.results / PAGE.name)
-    say(f"{len(children.failed)} failed: {', '.join(children.failed)}" if children.failed else "all done")
-    return 1 if children.failed else 0
+    jobs: list[Callable[[], None]] = [partial(sitting.baselines, number, log) for number, log in enumerate(options.log)]
+    jobs += [partial(sitting.chain, number, cell, options.seeds) for number, cell in enumerate(cells, len(jobs))]
+    page = PAGE if options.results == RESULTS else options.results / PAGE.name
+    return conclude(children, jobs, partial(write_page, options.results, page))
 
 
 if __name__ == "__main__":

@@ -17,15 +17,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Event
 
-from benchmarks.harness.children import Children, say
+from benchmarks.harness.children import Children
 from benchmarks.longtail import tables
 from benchmarks.longtail.page import PAGE, RESULTS, write_page
 from benchmarks.longtail.results import Results
-from benchmarks.longtail.sitting import Cell, Sitting
+from benchmarks.longtail.sitting import Cell, Sitting, conclude
 from benchmarks.longtail.slots import Slots
 from ltrec.config.load import load
 from ltrec.data.prepare.pipeline import prepare
@@ -80,21 +80,12 @@ def main() -> int:
     sitting = Sitting(Results(options.results), options.out, children, Slots(options.jobs), tuple(options.set))
     cells = cells_of(options.log, options.models, options.methods)
     sitting.tuned.update({cell: Event() for cell in cells if cell.method == tables.BASE})
-    with ThreadPoolExecutor(len(cells) + len(options.log)) as pool:
-        jobs = [pool.submit(sitting.baselines, number, log) for number, log in enumerate(options.log)]
-        for number, cell in enumerate(cells, len(jobs)):
-            most = tables.RIVAL_SEEDS if cell.method in tables.RIVALS else tables.SEEDS
-            jobs.append(pool.submit(sitting.chain, number, cell, [seed for seed in options.seeds if seed in most]))
-        try:
-            for ended in jobs:
-                ended.result()
-        except KeyboardInterrupt:  # heard by the runs, too: they save a checkpoint and end
-            children.stopping.set()
-            say("stopping; the same command goes on from here")
-            return 130
-    write_page(options.results, PAGE if options.results == RESULTS else options.results / PAGE.name)
-    say(f"{len(children.failed)} failed: {', '.join(children.failed)}" if children.failed else "all done")
-    return 1 if children.failed else 0
+    jobs: list[Callable[[], None]] = [partial(sitting.baselines, number, log) for number, log in enumerate(options.log)]
+    for number, cell in enumerate(cells, len(jobs)):
+        most = tables.RIVAL_SEEDS if cell.method in tables.RIVALS else tables.SEEDS
+        jobs.append(partial(sitting.chain, number, cell, [seed for seed in options.seeds if seed in most]))
+    page = PAGE if options.results == RESULTS else options.results / PAGE.name
+    return conclude(children, jobs, partial(write_page, options.results, page))
 
 
 if __name__ == "__main__":

@@ -213,3 +213,19 @@ def _told(found: Line) -> str:
         return ""
     value, where = found["validation"]["all"]["ndcg@10"], f"epoch {found['best_epoch']:g} of {found['epochs']:g}"
     return f", validation NDCG@10 {value:.4f} at {where}, {found['seconds']:.0f} s, busy {found['busy']}"
+
+
+def conclude(children: Children, jobs: Sequence[Callable[[], None]], make_page: Callable[[], None]) -> int:
+    """Do all jobs side by side, then make the page; the exit status: 1 when a run failed, 130 when stopped."""
+    with ThreadPoolExecutor(max(1, len(jobs))) as pool:
+        submitted = [pool.submit(job) for job in jobs]
+        try:
+            for ended in submitted:
+                ended.result()
+        except KeyboardInterrupt:  # heard by the runs, too: they save a checkpoint and end
+            children.stopping.set()
+            say("stopping; the same command goes on from here")
+            return 130
+    make_page()
+    say(f"{len(children.failed)} failed: {', '.join(children.failed)}" if children.failed else "all done")
+    return 1 if children.failed else 0

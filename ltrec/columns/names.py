@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ltrec.columns.schema import Role
+from ltrec.core.errors import UserError, nearest
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 RESERVED: dict[Role, tuple[str, ...]] = {
@@ -29,3 +30,8 @@ def check_names(names: Iterable[str], role: Role) -> None:
             raise ValueError(
                 f"{name!r} cannot name an {role} column, it has a meaning already; use another name and column: {name}"
             )
+
+
+def unknown_column(data: object, role: Role, name: str, known: Collection[str]) -> UserError:
+    """What to say of a column that a data set, called `data` in the message, does not have."""
+    return UserError(f"{data} has no {role} column {name!r}{nearest(name, known)}; it has {', '.join(known) or 'none'}")

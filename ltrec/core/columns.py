@@ -16,6 +16,9 @@ EVENT = "event."  # prefix of an event column, a list beside `items`
 USER = "user."  # prefix of a user column
 ITEM_PREFIX = "item."  # prefix of an item column while data are prepared; the table of items has plain names
 TARGET = "target"  # in memory only: whether an event is a target that counts
+ALL = "all"  # in a config, instead of names: every column that the data set has
+TIME = "time"  # as an event column: the times, which every data set has
+NO_TIME = -(2**63)  # a moment that is missing; NumPy's NaT is the same
 WEIGHT = "weight"  # list<float32>, what each event counts for, >= 0
 
 # Vocabulary rows: one row per item, ordered by id.

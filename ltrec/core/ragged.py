@@ -6,6 +6,8 @@ any selection of runs at once (one repeat, one arange).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,3 +23,27 @@ def ragged(starts: I64, lengths: I64) -> I64:
     """Positions of runs: for every i the numbers starts[i], ..., starts[i] + lengths[i] - 1."""
     ends = np.cumsum(lengths)
     return np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if ends.size else 0)
+
+
+def ranges_of_at_most(before: I64, most: int) -> Iterator[tuple[int, int]]:
+    """Consecutive ranges low, high of runs that together have at most so many positions; a longer run is a range of its own.
+
+    Args:
+        before: positions before each run, and the total (`prefix_sums`).
+        most: positions of a range.
+    """
+    low, runs = 0, before.size - 1
+    while low < runs:
+        high = int(np.searchsorted(before, before[low] + most, side="right")) - 1
+        high = min(max(high, low + 1), runs)
+        yield low, high
+        low = high
+
+
+def distinct_pairs(run: I64, value: I64) -> tuple[I64, I64]:
+    """Every value of a run once: [P] of both, by run, then value."""
+    order = np.lexsort((value, run))
+    run, value = run[order], value[order]
+    new = np.ones(run.size, bool)
+    new[1:] = (run[1:] != run[:-1]) | (value[1:] != value[:-1])
+    return run[new], value[new]

@@ -11,9 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ltrec.columns.names import unknown_column
 from ltrec.columns.schema import Column
 from ltrec.core import columns as c
-from ltrec.core.errors import UserError, first_line, nearest
+from ltrec.core.errors import UserError, first_line
 from ltrec.core.ragged import prefix_sums
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import MEND, Manifest
@@ -32,7 +33,7 @@ def item_values(folder: Path, manifest: Manifest, name: str) -> tuple[Values, np
     """
     known = manifest.columns.of("item")
     if name not in known:
-        raise UserError(f"{folder} has no item column {name!r}{nearest(name, known)}; it has {', '.join(known) or 'none'}")
+        raise unknown_column(folder, "item", name, known)
     parts = [flat(batch.column(0)) for batch in item_batches(folder, manifest, [name])]
     values = np.concatenate([values for values, _ in parts]) if parts else np.zeros(0, np.float32)
     if not parts or parts[0][1] is None:

@@ -144,6 +144,11 @@ class Manifest:
         return named
 
     @property
+    def targets(self) -> dict[str, tuple[int, ...]]:
+        """Event column -> ids of the values of which an event must have one to be a target; empty: every event is one."""
+        return {name: tuple(ids) for name, ids in (self.split.get("targets") or {}).items()}
+
+    @property
     def train_rows(self) -> int:
         """Number of users that can be trained on."""
         return sum(s.rows for s in self.shards if s.trainable)

@@ -16,10 +16,8 @@ from ltrec.columns.kinds.kind import ColumnConfig, Kind, Parsed, Values
 from ltrec.columns.kinds.words import is_null
 from ltrec.columns.schema import Column
 from ltrec.core.bounds import check_fields
+from ltrec.core.columns import NO_TIME
 from ltrec.core.errors import UserError
-
-NO_TIME = -(2**63)
-"""Stored where there is no time; NumPy's NaT is the same."""
 
 _LONGEST = 1 << 40  # seconds: 35,000 years either way
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from ltrec.core.ragged import ragged
+from ltrec.core.ragged import distinct_pairs, ragged
 from ltrec.data.neighbours.config import CoOccurrenceConfig
 from ltrec.data.neighbours.events import UserEvents
 from ltrec.data.neighbours.ties import I64
@@ -58,8 +58,4 @@ class CoOccurrence:
         lengths = np.minimum(np.diff(events.offsets), self._last)
         items = events.items[ragged(events.offsets[1:] - lengths, lengths)]
         row = np.repeat(np.arange(lengths.size), lengths)
-        order = np.lexsort((items, row))
-        row, items = row[order], items[order]
-        new = np.ones(items.size, bool)
-        new[1:] = (items[1:] != items[:-1]) | (row[1:] != row[:-1])
-        return row[new], items[new]
+        return distinct_pairs(row, items)

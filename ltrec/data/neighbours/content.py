@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ltrec.core.ragged import I64, prefix_sums, ragged
+from ltrec.core.ragged import I64, prefix_sums, ragged, ranges_of_at_most
 
 PAIRS = 1 << 22
 """Pairs of a block, at most, or those of a single item; each takes about 60 bytes while they are added up."""
@@ -62,7 +62,7 @@ def similar_items(held: HeldValues, *, power: float, most_holders: int, pairs: i
     by_value, first_F = item_P[np.argsort(value_P, kind="stable")], prefix_sums(np.bincount(value_P, minlength=held.count))
     before_P = prefix_sums(holders_F[value_P])
     start_V = np.searchsorted(item_P, np.arange(held.num_items + 2))
-    for low, high in _blocks(before_P[start_V], pairs):
+    for low, high in ranges_of_at_most(before_P[start_V], pairs):
         value = value_P[start_V[low] : start_V[high]]
         item = np.repeat(item_P[start_V[low] : start_V[high]], holders_F[value])
         other = by_value[ragged(first_F[value], holders_F[value])]
@@ -79,13 +79,3 @@ def _similarities(item: I64, other: I64, weight: F64, norm_V: F64, power: float)
     common = np.add.reduceat(weight, first) if first.size else weight
     item, other = key[first] // norm_V.size, key[first] % norm_V.size
     return item, other, np.minimum(common / (norm_V[item] * norm_V[other]), 1.0) ** power
-
-
-def _blocks(before_V: I64, pairs: int) -> Iterator[tuple[int, int]]:
-    """Ranges of items with at most so many pairs, or of one item; `before_V` [V+2] counts the pairs before each item."""
-    low, items = 0, before_V.size - 1
-    while low < items:
-        high = int(np.searchsorted(before_V, before_V[low] + pairs, side="right")) - 1
-        high = min(max(high, low + 1), items)
-        yield low, high
-        low = high

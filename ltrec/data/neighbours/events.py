@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ltrec.core import columns as c
-from ltrec.core.ragged import prefix_sums, ragged
+from ltrec.core.ragged import prefix_sums, ragged, ranges_of_at_most
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.reading.blocks import I64, blocks_of
 from ltrec.data.stream.reading.rows import int_column, list_column
@@ -84,9 +84,4 @@ def _fault(table: pa.Table, manifest: Manifest, trainable: bool) -> str:
 
 
 def _portions(events: UserEvents) -> Iterator[UserEvents]:
-    low, rows = 0, events.user_key.size
-    while low < rows:
-        high = int(np.searchsorted(events.offsets, events.offsets[low] + _PORTION, side="right")) - 1
-        high = min(max(high, low + 1), rows)
-        yield events.rows(low, high)
-        low = high
+    yield from (events.rows(low, high) for low, high in ranges_of_at_most(events.offsets, _PORTION))

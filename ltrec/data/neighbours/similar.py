@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ltrec.columns.kinds import kind_of_column
+from ltrec.columns.names import unknown_column
 from ltrec.columns.schema import FIRST_VALUE
-from ltrec.core.errors import UserError, nearest
-from ltrec.core.ragged import I64, prefix_sums
+from ltrec.core.columns import ALL
+from ltrec.core.errors import UserError
+from ltrec.core.ragged import distinct_pairs, prefix_sums
 from ltrec.data.columns import item_values
 from ltrec.data.manifest import Manifest
 from ltrec.data.neighbours.config import ContentConfig
@@ -18,10 +21,6 @@ from ltrec.data.neighbours.count import made_of
 from ltrec.data.neighbours.strongest import Strongest
 from ltrec.data.neighbours.table import Neighbours
 
-ALL = "all"
-KINDS = ("category", "categories")
-"""Kinds of columns whose values two items can have in common."""
-
 
 def compared_columns(manifest: Manifest, config: ContentConfig) -> tuple[str, ...]:
     """The names of the columns that are compared; none where the data set has none and `all` is asked for.
@@ -29,15 +28,15 @@ def compared_columns(manifest: Manifest, config: ContentConfig) -> tuple[str, ..
     Raises:
         UserError: a column that the data set does not have, or whose values cannot be compared.
     """
-    known = {name: column.kind in KINDS for name, column in manifest.columns.of("item").items()}
+    known = {name: kind_of_column(column).is_categorical for name, column in manifest.columns.of("item").items()}
     names = tuple(name for name, comparable in known.items() if comparable)
     if config.columns == (ALL,):
         return names
     for name in config.columns:
         if name not in known:
-            raise UserError(f"the data set has no item column {name!r}{nearest(name, known)}; it has {', '.join(known) or 'none'}")
+            raise unknown_column("the data set", "item", name, known)
         if not known[name]:
-            raise UserError(f"item column {name!r} is no {' or '.join(KINDS)}, so items have none of its values in common")
+            raise UserError(f"item column {name!r} is no category or categories, so items have none of its values in common")
     return config.columns
 
 
@@ -67,13 +66,5 @@ def _held(folder: Path, manifest: Manifest, names: tuple[str, ...]) -> HeldValue
         item.append(holder[known])
         value.append(ids[known] + count)
         count += manifest.columns.of("item")[name].size
-    return _distinct(np.concatenate(item), np.concatenate(value), manifest.vocab.items, count)
-
-
-def _distinct(item: I64, value: I64, num_items: int, count: int) -> HeldValues:
-    """Every value of an item once."""
-    order = np.lexsort((value, item))
-    item, value = item[order], value[order]
-    new = np.ones(item.size, bool)
-    new[1:] = (item[1:] != item[:-1]) | (value[1:] != value[:-1])
-    return HeldValues(value[new], prefix_sums(np.bincount(item[new], minlength=num_items + 1)), count)
+    holder, held = distinct_pairs(np.concatenate(item), np.concatenate(value))
+    return HeldValues(held, prefix_sums(np.bincount(holder, minlength=manifest.vocab.items + 1)), count)

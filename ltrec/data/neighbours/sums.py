@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ltrec.core.ragged import prefix_sums, ranges_of_at_most
 from ltrec.data.neighbours.ties import I64
 
 ROWS = 1 << 22
@@ -108,22 +109,13 @@ class PairSums:
     def _merged(self) -> Iterator[Sums]:
         """The sums over all runs, about `rows` pairs at a time, or those of a single item."""
         readers = [_Run(run) for run in self._runs]
-        for border in self._borders():
+        for _, border in ranges_of_at_most(prefix_sums(self._per_item), self._rows):
             found: list[Sums] = []
             for reader in readers:
                 found.extend(reader.until(border * self._width))
                 if sum(key.size for key, _ in found) > self._rows:
                     found = [added(found)]
             yield added(found)
-
-    def _borders(self) -> Iterator[int]:
-        """The items at which ranges end."""
-        below = np.concatenate([np.zeros(1, np.int64), np.cumsum(self._per_item)])
-        low = 0
-        while low < self._width:
-            high = int(np.searchsorted(below, below[low] + self._rows, side="right")) - 1
-            low = min(max(high, low + 1), self._width)
-            yield low
 
 
 class _Run:

@@ -23,12 +23,12 @@ from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.bounds import Between, check_fields
+from ltrec.core.columns import TIME
 from ltrec.core.errors import UserError, nearest
 from ltrec.models.attention import CausalSelfAttention
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import MOST_DROPOUT, Dropout
 from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, layers_of
-from ltrec.models.inputs.events import TIME
 from ltrec.models.inputs.times import elapsed_buckets
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores, last_states

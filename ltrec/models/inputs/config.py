@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-ALL = "all"
-"""Instead of names: every column that the data set has."""
+from ltrec.core.columns import ALL
 
 TIME_GAP = "time_gap"
 """An event input that every data set has."""

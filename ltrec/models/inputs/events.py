@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.columns import TIME
 from ltrec.models.inputs.times import TimeGap
-
-TIME = "time"
-"""The event column that every data set has."""
 
 
 class EventInputs(nn.Module):

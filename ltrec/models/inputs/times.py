@@ -13,12 +13,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ltrec.core.columns import NO_TIME
 from ltrec.models.inputs.categories import INIT_STD
 from ltrec.models.inputs.number import NumberNet
 
 BUCKETS = 64
-NO_TIME = -(2**63)
-"""Stored where a moment is missing."""
 
 _HOUR, _DAY = 3600, 86400
 

@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from ltrec.columns.kinds import kind_of_column
+from ltrec.columns.names import unknown_column
 from ltrec.columns.schema import Column, Projection, Role
-from ltrec.core.errors import UserError, nearest
+from ltrec.core.columns import ALL, TIME
+from ltrec.core.errors import UserError
 from ltrec.data.columns import item_values
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.models.inputs import NO_INPUTS, ColumnInput, Inputs, InputsConfig, ItemColumnInput
-from ltrec.models.inputs.config import ALL, TIME_GAP
-from ltrec.models.inputs.events import TIME
+from ltrec.models.inputs.config import TIME_GAP
 
 _SECTIONS: dict[Role, str] = {"item": "items", "event": "events", "user": "users"}
 
@@ -83,10 +84,7 @@ def asked(config: InputsConfig, manifest: Manifest, role: Role) -> dict[str, Col
         )
     for name in names:
         if name not in known and name != ALL:
-            raise UserError(
-                f"inputs.{section}: data set {manifest.name!r} has no {role} column {name!r}{nearest(name, known)}; it has "
-                f"{', '.join(known)}"
-            )
+            raise unknown_column(f"inputs.{section}: data set {manifest.name!r}", role, name, known)
     return {name: column for name, column in known.items() if name in names or ALL in names}
 
 

@@ -16,17 +16,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ltrec.config.tree import RunConfig
 from ltrec.core.progress import Progress, silent
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.neighbours.similar import compared_columns
 from ltrec.data.neighbours.table import Neighbours
-from ltrec.data.stream.reading.histories import Score
+from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.distributed.collectives import all_gather_parts, by_first, current_world
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.evaluation.memory.scores import Memory
-from ltrec.evaluation.memory.weighing import WeightChoice, best_share, choose, rank_by_weight
+from ltrec.evaluation.memory.weighing import Ranked, WeightChoice, best_share, choose, rank_by_weight
 from ltrec.evaluation.memory.words import memory_facts, memory_words
 from ltrec.evaluation.table import SEEN
 from ltrec.run.build.components import Data, build_histories, seen_items
@@ -137,24 +140,41 @@ def choose_weights(
         on_progress: called with the number of chunks that this process has ranked.
     """
     shares = (0.0,) if memory.similar is None else settings.content_shares
-    made = {share: replace(memory, share=share) for share in shares}
-    choosing = len(settings.grid) * len(shares) > 1
-    return best_share({share: _choose(config, settings, data, made[share], network, choosing, on_progress) for share in shares})
+    ranked = _ranked(config, settings, data, [replace(memory, share=share) for share in shares], network, on_progress)
+    return best_share({share: _chosen(config, settings, data, parts) for share, parts in zip(shares, ranked, strict=True)})
 
 
-def _choose(
-    config: RunConfig, settings: MemoryConfig, data: Data, memory: Memory, network: Score, choosing: bool, on_progress: Progress
-) -> WeightChoice:
-    """The weight of a memory with a share of its own."""
-    world, histories = current_world(), build_histories(config, data, "valid")
-    mine = range(world.rank, len(histories) if choosing else 0, world.size)
-    parts = []
-    chunks = (histories.chunk(index) for index in mine)
-    for ranked in rank_by_weight(memory, network, chunks, settings.grid, seen_items(config, data)):
-        parts.append(ranked)
-        on_progress("weighing the memory", len(parts), len(mine))
+def _ranked(
+    config: RunConfig, settings: MemoryConfig, data: Data, memories: list[Memory], network: Score, on_progress: Progress
+) -> list[list[Ranked]]:
+    """What this process ranks of the validation split, for each memory; the network scores every chunk once."""
+    world, histories, seen = current_world(), build_histories(config, data, "valid"), seen_items(config, data)
+    choosing = len(settings.grid) * len(memories) > 1
+    mine, found = range(world.rank, len(histories) if choosing else 0, world.size), [list[Ranked]() for _ in memories]
+    for done, index in enumerate(mine, 1):
+        chunk = histories.chunk(index)
+        known = _known(network, chunk)
+        for memory, parts in zip(memories, found, strict=True):
+            parts.extend(rank_by_weight(memory, known, [chunk], settings.grid, seen))
+        on_progress("weighing the memory", done, len(mine))
+    return found
+
+
+def _known(network: Score, chunk: HistoryChunk) -> Score:
+    """A network's scores of one chunk, to be asked for as often as one likes."""
+    with torch.inference_mode():
+        scores_BV = network(chunk)
+
+    def score(_: HistoryChunk) -> Tensor:
+        return scores_BV.clone()
+
+    return score
+
+
+def _chosen(config: RunConfig, settings: MemoryConfig, data: Data, mine: list[Ranked]) -> WeightChoice:
+    """The weight of a memory, by what all processes have ranked."""
     return choose(
-        [part for of_rank in all_gather_parts(parts) for part in of_rank],
+        [part for of_rank in all_gather_parts(mine) for part in of_rank],
         settings.grid,
         fallback=settings.fallback,
         num_strata=strata_of(config, data.manifest).count if settings.per_stratum else 0,

@@ -13,16 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from ltrec.columns.kinds import kind_of_column
+from ltrec.columns.names import unknown_column
 from ltrec.columns.schema import Column, Projection, Role
 from ltrec.core import columns as c
-from ltrec.core.errors import UserError, nearest
 from ltrec.core.ragged import I64
 from ltrec.data.manifest import Manifest
 from ltrec.data.schema import storage_of
 from ltrec.data.stream.reading.rows import Values, list_column
-
-TIME = "time"
-"""The event column that every data set has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +47,17 @@ class Projected:
         Raises:
             UserError: the data set has no column of that name.
         """
-        events = {name: c.TIMES if name == TIME else c.EVENT + name for name in asked.events}
+        events = {name: c.TIMES if name == c.TIME else c.EVENT + name for name in asked.events}
         known = {c.EVENT + name: column for name, column in manifest.columns.of("event").items()}
         known |= {c.USER + name: column for name, column in manifest.columns.of("user").items()}
-        _check(manifest, "event", [name for name in asked.events if name != TIME], [TIME])
+        _check(manifest, "event", [name for name in asked.events if name != c.TIME], [c.TIME])
         _check(manifest, "user", asked.users, [])
-        targets = manifest.split.get("targets") or {} if training else {}
+        targets = manifest.targets if training else {}
         return Projected(
             events,
             {name: c.USER + name for name in asked.users},
             training and manifest.columns.weight,
-            {c.EVENT + name: tuple(ids) for name, ids in targets.items()},
+            {c.EVENT + name: ids for name, ids in targets.items()},
             known,
         )
 
@@ -135,7 +132,4 @@ def _check(manifest: Manifest, role: Role, asked: Collection[str], more: list[st
     known = [*manifest.columns.of(role), *more]
     for name in asked:
         if name not in known:
-            raise UserError(
-                f"data set {manifest.name!r} has no {role} column {name!r}{nearest(name, known)}; it has "
-                f"{', '.join(known) or 'none'}"
-            )
+            raise unknown_column(f"data set {manifest.name!r}", role, name, known)

@@ -3,7 +3,7 @@ return, and a metric over both says little of either."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +45,7 @@ class TargetTypes:
 
 def declared_types(manifest: Manifest) -> dict[str, Sequence[int]]:
     """Event column -> ids of the values that make a target; columns with a single one, and sets without, are left out."""
-    targets: Mapping[str, Sequence[int]] = manifest.split.get("targets") or {}
-    return {name: ids for name, ids in targets.items() if len(ids) > 1}
+    return {name: ids for name, ids in manifest.targets.items() if len(ids) > 1}
 
 
 def read_target_types(folder: Path, manifest: Manifest, split: str) -> TargetTypes | None:
