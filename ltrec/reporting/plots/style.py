@@ -11,6 +11,7 @@ The two accents are a blue and an orange, which colour-blind readers can disting
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -106,8 +107,7 @@ Painter = Callable[[Figure, Theme], None]
 def render(name: str, painter: Painter, *, alt: str, caption: str, inches: tuple[float, float]) -> Image:
     """Paint a figure once per theme. `inches` is width and height at a base font of 9.5 points."""
     light, dark = (_png(painter, theme, inches) for theme in (LIGHT, DARK))
-    width, height = (round(side * DPI) for side in inches)
-    return Image(name, alt, caption, light, dark, width, height)
+    return Image(name, alt, caption, light, dark, *_size(light))
 
 
 def style(theme: Theme) -> Any:
@@ -158,6 +158,12 @@ def shortened(label: str, most: int = 24) -> str:
 def _font() -> str:
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return next(name for name in FONTS if name in installed)
+
+
+def _size(png: bytes) -> tuple[int, int]:
+    """Width and height as the file states them: Matplotlib before 3.10 cuts a fraction of a pixel off, later ones round."""
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
 
 
 def _png(painter: Painter, theme: Theme, inches: tuple[float, float]) -> bytes:
