@@ -23,7 +23,7 @@ from ltrec.evaluation.comparison.compare import difference
 from ltrec.evaluation.comparison.gate import gate
 from ltrec.evaluation.comparison.pairing import Paired, pair
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.groups import Group, groups
+from ltrec.evaluation.groups.users import Group, groups
 from ltrec.evaluation.statistics.bootstrap import interval
 from ltrec.evaluation.statistics.seeds import resampled
 from ltrec.evaluation.table import HISTORY_LENGTH, EvalTable

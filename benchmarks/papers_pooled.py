@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.ledger import Line
 
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.evaluation.groups import groups
+from ltrec.evaluation.groups.users import groups
 from ltrec.evaluation.sampled.pooled_auc import score_pools
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.components import build_histories, open_data

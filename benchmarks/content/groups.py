@@ -7,8 +7,8 @@ import numpy as np
 from benchmarks.longtail.ranks import Users
 from ltrec.data.reach import BEYOND, ONE_LINK, REPEAT, TWO_LINKS
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.groups import APART, Group, groups, warm_users
-from ltrec.evaluation.targets import target_groups
+from ltrec.evaluation.groups.targets import target_groups
+from ltrec.evaluation.groups.users import APART, Group, groups, warm_users
 
 REACHED, UNREACHED = "reached", "unreached"
 

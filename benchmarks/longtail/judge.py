@@ -23,7 +23,7 @@ from ltrec.evaluation.comparison.gate import gate
 from ltrec.evaluation.comparison.pairing import Paired, pair, seeds_of_one
 from ltrec.evaluation.comparison.verdict import DatasetVerdict
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.groups import Group, groups
+from ltrec.evaluation.groups.users import Group, groups
 from ltrec.evaluation.metrics import per_user
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, TARGET_COUNT, EvalTable
 from ltrec.evaluation.training_facts import KEY

@@ -12,7 +12,7 @@ from benchmarks.longtail.judge import Judge
 from benchmarks.longtail.markdown import table
 from ltrec.core import columns as c
 from ltrec.data.reach import BEYOND, ONE_LINK, REPEAT, TWO_LINKS
-from ltrec.evaluation.groups import Group, groups
+from ltrec.evaluation.groups.users import Group, groups
 
 DISTANCES = {REPEAT: "in the history", ONE_LINK: "one link", TWO_LINKS: "two links", BEYOND: "farther"}
 

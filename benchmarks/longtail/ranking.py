@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ltrec.config.tree import RunConfig
 from ltrec.data.stream.reading.histories import Score
 from ltrec.evaluation.catalogue import ItemCatalogue
-from ltrec.evaluation.groups import groups
+from ltrec.evaluation.groups.users import groups
 from ltrec.evaluation.metrics import per_user
 from ltrec.evaluation.ranking import num_parts, rank_split
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, SEEN, EvalTable, RankedRows, assemble

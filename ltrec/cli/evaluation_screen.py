@@ -16,7 +16,7 @@ from ltrec.cli.evaluation_tables import (
 )
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.evaluation.reach import reach_line
+from ltrec.evaluation.groups.reach import reach_line
 from ltrec.terminal.screen import Screen
 
 

@@ -2,7 +2,7 @@
 
     rank_split    histories -> rank of every user's target              (ranking, sampled/, baselines, memory/)
     EvalTable     one row per user in one Parquet file                  (table, catalogue, training_facts)
-    summarise     metrics by group of users, with bootstrap intervals   (metrics, groups, estimates, lists, summary, reach)
+    summarise     metrics by group of users, with bootstrap intervals   (metrics, groups/, estimates, lists, summary)
     compare       paired differences between two methods, seed by seed       (comparison/pairing, compare; statistics/seeds)
     gate          did the tail gain, and did the head pay?              (comparison/gate, verdict, gate_words; statistics/power)
     judge_runs    both, computed once and kept in the run folder        (comparison/judgement)

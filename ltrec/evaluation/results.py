@@ -14,8 +14,8 @@ from ltrec.evaluation.comparison.compare import Comparison, Difference, compare
 from ltrec.evaluation.comparison.judgement import Ranked, judge_runs
 from ltrec.evaluation.comparison.verdict import DatasetVerdict, Gate
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.groups import strata_of
-from ltrec.evaluation.reach import ReachSummary, summarise_reach
+from ltrec.evaluation.groups.reach import ReachSummary, summarise_reach
+from ltrec.evaluation.groups.users import strata_of
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
 

@@ -1,8 +1,7 @@
 """The summary of a scorer: every metric for every group of users with its interval, and the user x item grid.
 
-Groups are those of `groups`, and by target those of `targets`; an interval is a 95 % bootstrap interval over the group's users.
-The grid crosses activity strata with the popularity of the target item, since a tail user may be a tail user who wants a
-popular item.
+Groups are those of `groups.users`, and by target those of `groups.targets`; an interval is a 95 % bootstrap interval over the
+group's users. The grid crosses activity strata with the popularity of the target item, since a tail user may want a popular item.
 
 Means and intervals are those of `estimates`; with several training seeds each mean also has a spread.
 """
@@ -22,11 +21,11 @@ from ltrec.evaluation.comparison.naming import common_name
 from ltrec.evaluation.comparison.pairing import seeds_of_one
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.estimates import Estimate, Measured, measure, seed_spread
-from ltrec.evaluation.groups import Group, groups
+from ltrec.evaluation.groups.targets import class_strata, target_groups
+from ltrec.evaluation.groups.users import Group, groups
 from ltrec.evaluation.lists import list_metrics
 from ltrec.evaluation.metrics import nearest_cutoff
 from ltrec.evaluation.table import NUM_CANDIDATES, REPEAT, TARGET_COUNT, EvalTable, Protocol
-from ltrec.evaluation.targets import class_strata, target_groups
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 
 from ltrec.evaluation.estimates import Estimate
-from ltrec.evaluation.groups import APART
+from ltrec.evaluation.groups.targets import ITEM_STRATA
+from ltrec.evaluation.groups.users import APART
 from ltrec.evaluation.metrics import metric_name, unusual
 from ltrec.evaluation.summary import GroupSummary, Summary
-from ltrec.evaluation.targets import ITEM_STRATA
 from ltrec.reporting.view import Cell, Table, TableRow
 from ltrec.reporting.words import capital, number, seen_items, span, spread_words
 

@@ -10,7 +10,7 @@ from ltrec.config.load import load
 from ltrec.core.columns import STRATUM
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.reading.vocabulary import Vocabulary
-from ltrec.evaluation.groups import groups
+from ltrec.evaluation.groups.users import groups
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import HISTORY_LENGTH, EvalTable
 from tests.support.logs import START, write_csv

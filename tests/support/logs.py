@@ -13,7 +13,7 @@ from ltrec.data.prepare.columns.declared import event_columns
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.prepare.readers import Where, read
-from ltrec.data.prepare.sources import find_sources
+from ltrec.data.prepare.readers.sources import find_sources
 
 START = 1_400_000_000
 

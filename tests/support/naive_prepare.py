@@ -102,7 +102,7 @@ def _policy(events: list, policy: str) -> str:
 
 
 def in_order(events: list, config: PrepareConfig) -> dict[str, list]:
-    """Histories by user; ties by source, or by the hash that the documentation of ltrec.data.prepare.ties describes."""
+    """Histories by user; ties by source, or by the hash that the documentation of ltrec.data.prepare.sorting.ties describes."""
     histories = defaultdict(list)
     for event in sorted(events, key=lambda e: (e[2], e[3])):
         histories[event[0]].append(event)

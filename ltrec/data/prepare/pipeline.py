@@ -25,7 +25,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress, silent
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest, Shard, Vocab
-from ltrec.data.prepare import filtering, rejects, splits, staging, summary, vocabulary
+from ltrec.data.prepare import filtering, rejects, staging, summary
 from ltrec.data.prepare.columns.beside import Beside, Tables, count_users, find_beside, load_tables
 from ltrec.data.prepare.columns.declared import Declared, event_columns
 from ltrec.data.prepare.columns.describe import DescribedColumns, describe_columns, tallies_of
@@ -33,8 +33,7 @@ from ltrec.data.prepare.columns.items import add_new_items, find_new_items, writ
 from ltrec.data.prepare.columns.tally import tallied
 from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
 from ltrec.data.prepare.engine import engine, one_row
-from ltrec.data.prepare.grouping import blocks
-from ltrec.data.prepare.layout import sort
+from ltrec.data.prepare.output import vocabulary
 from ltrec.data.prepare.output.disk import explain_exhaustion
 from ltrec.data.prepare.output.places import refuse_overlap
 from ltrec.data.prepare.output.rows import RowForm
@@ -42,13 +41,16 @@ from ltrec.data.prepare.output.shards import write_shards
 from ltrec.data.prepare.output.workspace import existing, is_whole, publish, workspace
 from ltrec.data.prepare.progress import MENDING, UNCHANGED
 from ltrec.data.prepare.reach import measure_reach, sample_share
-from ltrec.data.prepare.sources import InputFile, describe, find_sources, stamps
-from ltrec.data.prepare.strata import find_strata
-from ltrec.data.prepare.targets import describe_targets, target_codes
-from ltrec.data.prepare.ties import order_ties
+from ltrec.data.prepare.readers.sources import InputFile, describe, find_sources, stamps
+from ltrec.data.prepare.sorting.grouping import blocks
+from ltrec.data.prepare.sorting.layout import sort
+from ltrec.data.prepare.sorting.ties import order_ties
 from ltrec.data.prepare.times.choice import choose_time
 from ltrec.data.prepare.times.days import note, only_days
 from ltrec.data.prepare.times.text import check_format
+from ltrec.data.prepare.users import splits
+from ltrec.data.prepare.users.strata import find_strata
+from ltrec.data.prepare.users.targets import describe_targets, target_codes
 from ltrec.data.schema import COLUMNS_VERSION, FORMAT_VERSION, shard_schema
 from ltrec.version import __version__
 

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.prepare.engine import quoted
+from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.readers.text import STRAY_QUOTE
-from ltrec.data.prepare.sources import InputFile
 from ltrec.data.prepare.times.choice import TimeFormat
 from ltrec.data.schema import OVER_BUDGET
 

@@ -22,7 +22,7 @@ from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import identifier, quoted
 from ltrec.data.prepare.readers import Where, read
-from ltrec.data.prepare.sources import InputFile
+from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.times.choice import check_readable
 from ltrec.data.prepare.times.columns import is_rounded, timed
 from ltrec.data.prepare.times.text import normalised

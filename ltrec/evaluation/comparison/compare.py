@@ -18,12 +18,12 @@ import numpy.typing as npt
 from ltrec.evaluation.comparison.pairing import Floats, Paired, pair
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.estimates import Estimate, seed_spread
-from ltrec.evaluation.groups import Group, groups, sort_key
+from ltrec.evaluation.groups.targets import ITEM_STRATA, target_groups
+from ltrec.evaluation.groups.users import Group, groups, sort_key
 from ltrec.evaluation.metrics import METRICS, nearest_cutoff
 from ltrec.evaluation.statistics.bootstrap import interval
 from ltrec.evaluation.statistics.seeds import resampled
 from ltrec.evaluation.table import EvalTable, Protocol
-from ltrec.evaluation.targets import ITEM_STRATA, target_groups
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from ltrec.evaluation.comparison.compare import p_not_above_zero
 from ltrec.evaluation.comparison.pairing import Paired
 from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, DatasetVerdict, Gate, Side
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.groups import groups
+from ltrec.evaluation.groups.users import groups
 from ltrec.evaluation.metrics import nearest_cutoff
 from ltrec.evaluation.statistics.power import seeds_needed, users_needed
 from ltrec.evaluation.statistics.seeds import resampled

@@ -7,7 +7,7 @@ from typing import Any
 
 from ltrec.core.counting import counted
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.groups import strata_of
+from ltrec.evaluation.groups.users import strata_of
 from ltrec.evaluation.memory.words import memory_line
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import FULL, SEEN, EvalTable

@@ -9,8 +9,8 @@ import numpy as np
 
 from ltrec.data.reach import BEYOND, KNOWN, ONE_LINK, REPEAT
 from ltrec.evaluation.estimates import Estimate
+from ltrec.evaluation.groups.reach import ReachGroup, ReachSummary
 from ltrec.evaluation.metrics import metric_name
-from ltrec.evaluation.reach import ReachGroup, ReachSummary
 from ltrec.reporting.plots.reach import NAMES, metric_given_reach, reach_shares
 from ltrec.reporting.plots.strata import Series
 from ltrec.reporting.tables import estimate_cell

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from ltrec.evaluation.comparison.compare import GroupComparison
 from ltrec.evaluation.comparison.gate_words import sentences
 from ltrec.evaluation.estimates import Estimate
+from ltrec.evaluation.groups.targets import ITEM_STRATA
 from ltrec.evaluation.metrics import metric_name
 from ltrec.evaluation.results import RivalComparison
-from ltrec.evaluation.targets import ITEM_STRATA
 from ltrec.reporting.plots.compare import ForestRow, forest
 from ltrec.reporting.plots.strata import positions
 from ltrec.reporting.view import Cell, Panel, Table, TableRow, missing, shown

@@ -7,7 +7,7 @@ import pytest
 
 from ltrec.core.errors import UserError
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.groups import groups
+from ltrec.evaluation.groups.users import groups
 from ltrec.evaluation.statistics.seeds import resampled
 from ltrec.evaluation.summary import summarise
 from tests.support.evaluation import eval_table

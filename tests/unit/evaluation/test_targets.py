@@ -9,10 +9,10 @@ import pytest
 from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.comparison.compare import Comparison, compare
 from ltrec.evaluation.config import EvaluationConfig
-from ltrec.evaluation.groups import groups
+from ltrec.evaluation.groups.targets import class_strata, target_groups
+from ltrec.evaluation.groups.users import groups
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import Protocol
-from ltrec.evaluation.targets import class_strata, target_groups
 from tests.support.evaluation import eval_table
 
 QUICK = EvaluationConfig(bootstrap_samples=50)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.evaluation.reach import reach_line, summarise_reach
+from ltrec.evaluation.groups.reach import reach_line, summarise_reach
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report
 from ltrec.reporting.plots.reach import reach_shares

@@ -15,7 +15,7 @@ from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.columns.tables import LoadedTable, load_table
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import one_row
-from ltrec.data.prepare.sources import InputFile, describe, find_sources
+from ltrec.data.prepare.readers.sources import InputFile, describe, find_sources
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from ltrec.data.prepare.columns.vectors import VectorFile
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import identifier, one_row
 from ltrec.data.prepare.readers import read_table
-from ltrec.data.prepare.sources import InputFile
+from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.table_config import TableConfig
 
 MOST_PLACES = 3

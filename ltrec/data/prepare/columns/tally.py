@@ -11,7 +11,7 @@ from ltrec.columns.kinds.kind import Values
 from ltrec.columns.schema import MISSING, UNKNOWN
 from ltrec.columns.statistics import Moments
 from ltrec.data.prepare.columns.declared import Declared
-from ltrec.data.prepare.grouping import UserBlock
+from ltrec.data.prepare.sorting.grouping import UserBlock
 
 
 class Tally:

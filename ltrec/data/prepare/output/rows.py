@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import types
 
 from ltrec.core import columns as c
-from ltrec.data.prepare.grouping import UserBlock
+from ltrec.data.prepare.sorting.grouping import UserBlock
 from ltrec.data.schema import SHARD_SCHEMA
 
 Ids = npt.NDArray[np.int32]

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from ltrec.core import columns as c
 from ltrec.core.storage.atomic import rename_by_hash
 from ltrec.data.manifest import Shard
-from ltrec.data.prepare.grouping import UserBlock
-from ltrec.data.prepare.layout import StratumPart
 from ltrec.data.prepare.output.rows import RowForm
+from ltrec.data.prepare.sorting.grouping import UserBlock
+from ltrec.data.prepare.sorting.layout import StratumPart
 
 
 def write_shards(

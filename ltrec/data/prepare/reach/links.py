@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core.ragged import I64, prefix_sums, ragged
-from ltrec.data.prepare.grouping import UserBlock
 from ltrec.data.prepare.reach.tie_groups import TieGroups
+from ltrec.data.prepare.sorting.grouping import UserBlock
 
 HUB_BYTES, MOST_WORDS, WORD = 1 << 27, 8, 64
 PIECE = 1 << 21

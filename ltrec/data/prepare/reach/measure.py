@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
-from ltrec.data.prepare.grouping import UserBlock
 from ltrec.data.prepare.reach.distances import distances
 from ltrec.data.prepare.reach.links import find_links
 from ltrec.data.prepare.reach.sample import draw_sample
+from ltrec.data.prepare.sorting.grouping import UserBlock
 from ltrec.data.reach import KNOWN, OF_SPLIT, REACH_SCHEMA
 
 FOLDER, STEM = "reach", "reach"

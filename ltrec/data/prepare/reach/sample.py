@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ltrec.core import columns as c
 from ltrec.core.ragged import I64, prefix_sums, ragged
-from ltrec.data.prepare.grouping import UserBlock
+from ltrec.data.prepare.sorting.grouping import UserBlock
 
 MOST_USERS, MOST_EVENTS = 100_000, 10_000_000
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ltrec.core.ragged import I64
-from ltrec.data.prepare.grouping import UserBlock
+from ltrec.data.prepare.sorting.grouping import UserBlock
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,10 @@ from ltrec.data.prepare.readers.ids import canonical
 from ltrec.data.prepare.readers.json_lines import json_names, read_json_lines
 from ltrec.data.prepare.readers.parquet import parquet_names, read_parquet
 from ltrec.data.prepare.readers.sequences import read_sequences, sequence_names
+from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.readers.table import OnBadRow, as_text, find_column, repeated
 from ltrec.data.prepare.readers.text import read_text, text_names
 from ltrec.data.prepare.readers.where import Where
-from ltrec.data.prepare.sources import InputFile
 
 SELECTED = "where: "
 """Prefix, within a batch, of columns that only `where` reads."""

@@ -16,8 +16,8 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import identifier, quoted
 from ltrec.data.prepare.readers.lines import line_blocks
+from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.readers.table import OnBadRow, as_text
-from ltrec.data.prepare.sources import InputFile
 
 PEEK_LINES = 1000
 """Objects may leave out a field; a column is missing if none of the first lines has it."""

@@ -10,8 +10,8 @@ from pyarrow import types
 
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.ids import id_text
+from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.readers.table import OnBadRow
-from ltrec.data.prepare.sources import InputFile
 from ltrec.data.prepare.times.columns import readable
 
 BATCH_ROWS, LIST_ROWS = 1 << 17, 1 << 13

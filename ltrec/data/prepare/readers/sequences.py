@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.dialect import BLANK, separator_named
 from ltrec.data.prepare.readers.lines import line_blocks
+from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.readers.table import OnBadRow, as_text
-from ltrec.data.prepare.sources import InputFile
 
 
 def sequence_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:

@@ -22,8 +22,8 @@ from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.readers.dialect import Dialect, find_dialect, plain_name
 from ltrec.data.prepare.readers.lines import LONGEST_LINE, TextBlock, line_blocks
+from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.readers.table import OnBadRow
-from ltrec.data.prepare.sources import InputFile
 
 STRAY_QUOTE = "stray quote"
 PEEK_LINES = 100

@@ -13,7 +13,7 @@ from ltrec.data.reach import BEYOND, KNOWN, ONE_LINK, REPEAT, TWO_LINKS
 from ltrec.evaluation.comparison.pairing import seeds_of_one
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.estimates import Estimate, measure
-from ltrec.evaluation.groups import APART, groups
+from ltrec.evaluation.groups.users import APART, groups
 from ltrec.evaluation.metrics import nearest_cutoff
 from ltrec.evaluation.table import REACH, EvalTable
 
@@ -23,7 +23,7 @@ class ReachGroup:
     """One group of users.
 
     Attributes:
-        key, label: as in `groups`.
+        key, label: as in `groups.users`.
         users: number of users at each distance 0 to 3.
         metric: their mean metric; NaN without users.
     """

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.data.prepare.sources import find_sources
+from ltrec.data.prepare.readers.sources import find_sources
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from ltrec.evaluation.comparison.gate import gate
 from ltrec.evaluation.comparison.judgement import Judgement, judge_runs
 from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.config import EvaluationConfig
-from tests.unit.evaluation.test_one_owner import figures, tables
+from tests.unit.evaluation.comparison.test_one_owner import figures, tables
 
 QUICK = EvaluationConfig(bootstrap_samples=200)
 

@@ -15,8 +15,8 @@ import duckdb
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import quoted
-from ltrec.data.prepare.targets import Codes, last_targets, numbered_events, targets_after
 from ltrec.data.prepare.times.choice import parse_date
+from ltrec.data.prepare.users.targets import Codes, last_targets, numbered_events, targets_after
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltrec.core.activity_cuts import head_bound
-from ltrec.data.prepare.strata import equal_bounds
+from ltrec.data.prepare.users.strata import equal_bounds
 
 
 def histogram(activities):

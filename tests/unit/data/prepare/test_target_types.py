@@ -16,10 +16,10 @@ from ltrec.data.stream.reading.target_types import read_target_types
 from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.comparison.compare import Comparison, compare
 from ltrec.evaluation.config import EvaluationConfig
+from ltrec.evaluation.groups.targets import target_groups
 from ltrec.evaluation.ranking import num_parts, rank_split
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import TABLE_SCHEMA, EvalTable, Protocol, assemble
-from ltrec.evaluation.targets import target_groups
 from tests.support.evaluation import falling_counts
 from tests.support.shards import column, random_users, write_dataset
 

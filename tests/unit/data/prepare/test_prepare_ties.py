@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from ltrec.data.prepare.ties import ENOUGH_PAIRS
+from ltrec.data.prepare.sorting.ties import ENOUGH_PAIRS
 from ltrec.data.verify.dataset import verify
 from tests.support.logs import START, prepared
 from tests.support.naive_prepare import read_back

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ltrec.evaluation.catalogue import ItemCatalogue
-from ltrec.evaluation.groups import Group, warm_users
+from ltrec.evaluation.groups.users import Group, warm_users
 from ltrec.evaluation.table import SEEN, TARGET_COUNT, EvalTable
 
 NEW, TAIL, HEAD = "item=new", "item=tail", "item=head"

@@ -18,7 +18,7 @@ from ltrec.core import columns as c
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.manifest import Vocab
 from ltrec.data.prepare.engine import one_row
-from ltrec.data.prepare.grouping import UserBlock
+from ltrec.data.prepare.sorting.grouping import UserBlock
 from ltrec.data.schema import VOCAB_SCHEMA
 
 FOLDER, STEM = "vocab", "items"

@@ -1,0 +1,1 @@
+"""What users are to training and evaluation: their targets, where their training ends (splits), and their activity strata."""
