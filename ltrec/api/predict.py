@@ -21,6 +21,7 @@ from ltrec.run.folder.reopen import reopen
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.processes import detect
 from ltrec.run.scoring.memory import memory_of
+from ltrec.run.scoring.protocol import num_candidates
 from ltrec.run.scoring.scorer import load_score
 from ltrec.terminal.progress_row import PhaseBar
 
@@ -102,6 +103,7 @@ def predict(
             k=k,
             filter_seen=config.evaluation.filter_seen,
             out=path,
+            items=num_candidates(config, opened),
             on_progress=lambda done, total: bar.update("ranking users", done, total),
         )
         return Predictions(path, rows, k, chosen)

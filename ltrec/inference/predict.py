@@ -53,6 +53,7 @@ def predict(
     k: int,
     filter_seen: bool,
     out: Path,
+    items: int | None = None,
     on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> int:
     """Write the k best items of every user.
@@ -64,6 +65,7 @@ def predict(
         k: recommendations per user; a user with fewer items left gets fewer rows.
         filter_seen: do not recommend items of the user's history.
         out: the file.
+        items: how many items are candidates, from the first on; None = all.
         on_progress: called with the number of chunks done and of all chunks.
 
     Returns:
@@ -79,18 +81,21 @@ def predict(
         atomic_path(out) as temporary,
         pq.ParquetWriter(temporary, PREDICTION_SCHEMA, compression="zstd", write_page_checksum=True) as writer,
     ):
-        for done, rows in enumerate(_predicted(score, histories, names, k, filter_seen), 1):
+        for done, rows in enumerate(_predicted(score, histories, names, k, filter_seen, items), 1):
             writer.write_table(rows, row_group_size=max(1, rows.num_rows))
             written += rows.num_rows
             on_progress(done, len(histories))
     return written
 
 
-def _predicted(score: Score, histories: Chunks, names: pa.Array, k: int, filter_seen: bool) -> Iterator[pa.Table]:
+def _predicted(
+    score: Score, histories: Chunks, names: pa.Array, k: int, filter_seen: bool, items: int | None
+) -> Iterator[pa.Table]:
+    width = None if items is None else items + 1
     for index in range(len(histories)):
         chunk = histories.chunk(index)
         with torch.inference_mode():
-            yield _rows(score(chunk), chunk, names, k, filter_seen)
+            yield _rows(score(chunk)[:, :width], chunk, names, k, filter_seen)
 
 
 def _rows(scores_BV: Tensor, chunk: HistoryChunk, names: pa.Array, k: int, filter_seen: bool) -> pa.Table:
@@ -101,7 +106,8 @@ def _rows(scores_BV: Tensor, chunk: HistoryChunk, names: pa.Array, k: int, filte
         user = chunk.user_id[int(bad_B.nonzero()[0, 0])]
         raise UserError(f"chunk {chunk.index}: the scores of user {user!r} are NaN; the checkpoint has diverged; use another one")
     if filter_seen:
-        mask_seen(scores_BV, chunk.seen_T.to(scores_BV.device), chunk.seen_offsets.to(scores_BV.device))
+        seen_T = chunk.seen_T.masked_fill(chunk.seen_T >= scores_BV.shape[1], 0)
+        mask_seen(scores_BV, seen_T.to(scores_BV.device), chunk.seen_offsets.to(scores_BV.device))
     value_BK, item_BK = (t.cpu() for t in top_items(scores_BV, k))
     row_R, place_R = (value_BK > -torch.inf).nonzero(as_tuple=True)
     columns = [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ltrec.config.tree import RunConfig
 from ltrec.evaluation.baselines import BASELINES
+from ltrec.evaluation.catalogue import ItemCatalogue
 from ltrec.evaluation.ranking import Negatives
-from ltrec.evaluation.table import Protocol
+from ltrec.evaluation.table import SEEN, Protocol
 from ltrec.run.build.components import Data
 
 
@@ -29,3 +30,9 @@ def negatives_of(config: RunConfig) -> Negatives | None:
     """The sampled candidates; None for a full ranking."""
     evaluation = config.evaluation
     return Negatives(evaluation.sampled_negatives, evaluation.seed) if evaluation.candidates == "sampled" else None
+
+
+def num_candidates(config: RunConfig, data: Data) -> int | None:
+    """How many items may be recommended, from the first on (ids fall with the training count): those with training events where
+    `candidates` is `seen`; None = all. Sampled candidates are a way to rank a target, not to recommend."""
+    return ItemCatalogue.of(data.vocabulary.train_count).num_seen if config.evaluation.candidates == SEEN else None

@@ -17,13 +17,13 @@ def score(chunk):
     return WEIGHT[batch.items_T[batch.offsets[1:] - 1]].clone()
 
 
-def naive(histories, k: int, filter_seen: bool) -> list[tuple]:
+def naive(histories, k: int, filter_seen: bool, last: int = NUM_ITEMS) -> list[tuple]:
     rows = []
     for chunk in histories.warm:
         for b, user in enumerate(chunk.user_id):
             seen = chunk.seen_T[chunk.seen_offsets[b] : chunk.seen_offsets[b + 1]].tolist()
             scores = WEIGHT[seen[-1]].tolist()
-            items = [v for v in range(1, NUM_ITEMS + 1) if not (filter_seen and v in seen)]
+            items = [v for v in range(1, last + 1) if not (filter_seen and v in seen)]
             best = sorted(items, key=lambda v: (-scores[v], v))[:k]
             rows += [(user, place, RAW[v], scores[v]) for place, v in enumerate(best, 1)]
     return rows
@@ -42,6 +42,14 @@ def test_equals_the_naive_lists(tmp_path, k, filter_seen):
     assert count == len(rows)
     assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert pq.ParquetFile(out).num_row_groups == 4  # written chunk by chunk
+
+
+@pytest.mark.parametrize("filter_seen", [True, False])
+def test_items_that_are_no_candidates_are_not_recommended(tmp_path, filter_seen):
+    histories = random_histories(30, NUM_ITEMS, chunk_rows=8)
+    predict(score, histories, RAW, k=8, filter_seen=filter_seen, out=tmp_path / "t.parquet", items=12)
+    rows = [tuple(row.values()) for row in pq.read_table(tmp_path / "t.parquet").to_pylist()]
+    assert rows == naive(histories, 8, filter_seen, last=12)
 
 
 def test_a_user_who_has_seen_everything_gets_nothing(tmp_path):

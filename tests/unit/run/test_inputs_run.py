@@ -3,9 +3,12 @@
 import pytest
 import torch
 
+import ltrec
 import ltrec.run.train as training
 from ltrec.config.load import load
 from ltrec.core.storage.run_folder import RunFolder
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
@@ -51,3 +54,12 @@ def test_what_was_trained_is_evaluated(data, tmp_path):
     run = train(data, tmp_path, "trainer.max_epochs=1", "plugin.name=none")
     tables = {name: EvalTable.read(path) for name, path in evaluate_run(RunFolder(run), "valid", "best", detect()).items()}
     assert ndcg_at(tables["sasrec"].column("rank"), 10).mean() == pytest.approx(max(column(run, "val/ndcg@10")), rel=1e-6)
+    trained = {name for name, count in zip(*_names_and_counts(data), strict=True) if count}
+    for candidates in ("full", "seen"):
+        found = ltrec.predict(run, candidates=candidates, k=1000).table()["item_id"].unique().to_pylist()
+        assert (set(found) <= trained) is (candidates == "seen"), candidates
+
+
+def _names_and_counts(data):
+    vocabulary = Vocabulary.load(data, Manifest.load(data))
+    return vocabulary.item_id[1:], vocabulary.train_count[1:].tolist()
