@@ -37,6 +37,8 @@ CASES = {
     "skip": Case(micros=2, poison=(1, 1), nonfinite="skip"),
     "skip-by-gradient": Case(poison=(1, 1), finite_loss=True, nonfinite="skip", stage=PLUGINS),
     "gram-skip": Case(rule="gram", poison=(1, 1), nonfinite="skip"),
+    "weights": Case(micros=3, clip=0.05, weighed=True, stage=PLUGINS),
+    "weights-gram": Case(rule="gram", micros=3, weighed=True),
     "dropout": Case(micros=2, dropout=0.3),
     "gram-dropout": Case(rule="gram", micros=2, dropout=0.3),
 }
@@ -57,8 +59,8 @@ REFUSED = {
 FAST_STOPPING = [(1, "stop-by-gradient"), (3, "stop")]
 FAST = {
     1: ["accumulate-clip", "skip"],
-    2: ["plugins-accumulate-clip", "gram-dropout"],
-    3: ["plugins-probe", "gram-accumulate-clip"],
+    2: ["plugins-accumulate-clip", "gram-dropout", "weights"],
+    3: ["plugins-probe", "gram-accumulate-clip", "weights-gram"],
 }
 STAGES = (1, 2, 3)
 EVERY = [

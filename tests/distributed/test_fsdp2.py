@@ -12,7 +12,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from ltrec.core.errors import UserError
-from ltrec.core.losses import ExampleLosses
 from ltrec.optim.build import adamw
 from ltrec.strategy import StratifiedFSDP2Strategy, StratifiedOptions
 from tests.support.naive_strata import naive_step
@@ -36,6 +35,8 @@ class Case:
     micros: int = 1
     clip: float | None = None
     stage: dict[str, Any] = field(default_factory=dict)
+    weighed: bool = False
+    """Whether targets have weights, and some events are no targets."""
     source: str = "auto"
     probe_every: int | None = None
     poison: tuple[int, int] | None = None
@@ -53,6 +54,9 @@ CASES = {
     "weighted": Case(mode="weighted", stage=PLUGINS),
     "weighted-accumulate-clip": Case(mode="weighted", micros=3, clip=0.05, stage=PLUGINS),
     "weighted-coupled": Case(mode="weighted", micros=2, stage=COUPLED),
+    "weights": Case(micros=3, weighed=True, stage=PLUGINS),
+    "weights-gram": Case(rule="gram", micros=2, clip=0.05, weighed=True, stage=COUPLED),
+    "weights-weighted": Case(mode="weighted", micros=3, weighed=True, stage=PLUGINS),
     "per_stratum-probe": Case(probe_every=2, stage=PLUGINS),
     "weighted-probe": Case(mode="weighted", probe_every=2, stage=PLUGINS),
     "weighted-probe-accumulate": Case(mode="weighted", probe_every=2, micros=3, stage=PLUGINS),
@@ -68,9 +72,9 @@ def window(case, step):
     holes = {1: lambda r: r.rank == 1 and r.stratum == 1, 2: lambda r: r.stratum == 2, 3: lambda r: r.rank == 0}
     if case.poison and step == case.poison[0]:
         holes = {}
-    whole = crowded(WORLD, STRATA, case.micros, seed=step)
-    hole = holes.get(step, lambda row: False)
-    return replace(whole, step=step, rows=tuple(row for row in whole.rows if not hole(row)))
+    whole = crowded(WORLD, STRATA, case.micros, seed=step).at(step)
+    whole = whole.weighed(step) if case.weighed else whole
+    return whole.without(holes.get(step, lambda row: False))
 
 
 class ToyModule(pl.LightningModule):
@@ -90,7 +94,7 @@ class ToyModule(pl.LightningModule):
         if poison is None or batch.step != poison[0] or self.global_rank != 1:
             return example
         nan = torch.where(example.stratum_N == poison[1], float("nan"), 0.0)
-        return ExampleLosses(example.loss_N + nan * self.stage.mix.sum(), example.stratum_N)
+        return example._replace(loss_N=example.loss_N + nan * self.stage.mix.sum())
 
     def seed_dropout(self, batch, stratum=None):
         pass

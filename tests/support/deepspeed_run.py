@@ -33,6 +33,8 @@ class Case:
     micros: int = 1
     clip: float | None = None
     stage: dict[str, Any] = field(default_factory=dict)
+    weighed: bool = False
+    """Whether targets have weights, and some events are no targets."""
     probe_every: int | None = None
     dropout: float = 0.0
     precision: str = "32-true"
@@ -47,6 +49,7 @@ def window(case, step):
     """Step 1: rank 1 lacks stratum 1. Step 2: nobody has stratum 2. Step 3: rank 0 has nothing at all."""
     holes = {1: lambda r: r.rank == 1 and r.stratum == 1, 2: lambda r: r.stratum == 2, 3: lambda r: r.rank == 0}
     whole = crowded(WORLD, STRATA, case.micros, seed=step).at(step)
+    whole = whole.weighed(step) if case.weighed else whole
     return whole if case.poison and step == case.poison[0] else whole.without(holes.get(step, lambda row: False))
 
 
@@ -66,14 +69,14 @@ class ToyModule(pl.LightningModule):
         return self.global_rank if self._rank is None else self._rank
 
     def losses(self, batch):
-        loss_N, stratum_N = self.stage.losses(batch)[:2]
+        loss_N, stratum_N, weight_N = self.stage.losses(batch)
         if self.case.dropout:
             loss_N = loss_N * (torch.rand(len(loss_N)) >= self.case.dropout)
         poison = self.case.poison
         if poison is not None and batch.step == poison[0] and self.rank == 1:
             nan = (self.stage.mix.sum() * 0).sqrt() if self.case.finite_loss else self.stage.mix.sum() * float("nan")
             loss_N = loss_N + torch.where(stratum_N == poison[1], nan, 0.0)
-        return ExampleLosses(loss_N, stratum_N)
+        return ExampleLosses(loss_N, stratum_N, weight_N)
 
     def seed_dropout(self, batch, stratum=None):
         torch.manual_seed(mix(batch.step, self.rank, batch.micro, -1 if stratum is None else stratum) >> 1)
