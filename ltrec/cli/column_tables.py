@@ -32,7 +32,8 @@ def print_columns(data: Dataset, screen: Screen) -> None:
     for name in ("item_table", "user_table"):
         if told := data.manifest.summary.get(name):
             counts = (f"{what.replace('_', ' ')} {told[what]:,}" for what in _COUNTS if what in told)
-            screen.say(f"{name.replace('_', ' ')}: {', '.join(counts)}", "dim")
+            short = (f"{count:,} longer lists of {column} cut" for column, count in (told.get("shortened") or {}).items())
+            screen.say(f"{name.replace('_', ' ')}: {', '.join((*counts, *short))}", "dim")
 
 
 def _values(data: Dataset, column: Column) -> str:

@@ -139,7 +139,8 @@ class Manifest:
         named = {self.vocab.path: (self.vocab.bytes, self.vocab.sha256)}
         named |= {shard.path: (shard.bytes, shard.sha256) for shard in self.shards}
         named |= {file.path: (file.bytes, file.sha256) for file in self.column_files}
-        for file in filter(None, (self.summary.get("rejects_file"), self.summary.get("reach"))):
+        counted = [self.summary, *(self.summary.get(name) or {} for name in ("item_table", "user_table"))]
+        for file in filter(None, (*(part.get("rejects_file") for part in counted), self.summary.get("reach"))):
             named[file["path"]] = (file["bytes"], file["sha256"])
         return named
 

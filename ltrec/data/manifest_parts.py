@@ -106,6 +106,8 @@ class TableSummary(TypedDict, total=False):
     rows: Count
     rejected: Count
     rejects: dict[str, Count]
+    rejects_file: FileRef
+    shortened: dict[str, Count]
     new: Count
     unused: Count
     without_row: Count

@@ -10,7 +10,8 @@ DIR/stratum=0/part-00000-<sha>.parquet     users with something to train on (>= 
 DIR/stratum=0/rest-00000-<sha>.parquet     users of the stratum with a single training event: evaluated, not trained on
 DIR/stratum=none/rest-00000-<sha>.parquet  users without training events (held-out users, and those who came after the cut)
 DIR/reach/reach-<sha>.parquet              how far users' targets are from their histories
-DIR/_rejects/rejects-<sha>.parquet         malformed rows with file, row and reason
+DIR/_rejects/rejects-<sha>.parquet         malformed rows of the log with file, row, reason and content
+DIR/_rejects/rejects-items-<sha>.parquet   those of the table of items; rejects-users-<sha>.parquet, of users
 DIR/.preparing/                            only while a data set is being prepared, or after the process was killed
 
 Every name but the manifest's contains a hash of the contents, so that the files of a new data set can be next to the old ones until

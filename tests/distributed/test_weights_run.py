@@ -20,7 +20,7 @@ RUNS = {
     "linear": ([], ("stratified_ddp", *SHARDED)),
     "weighted": (["gradients.mode=weighted"], ("stratified_ddp", "stratified_fsdp2")),
     "gram": (["gradients.rule.name=upgrad"], ("stratified_ddp", *SHARDED)),
-    "replay": (["gradients.rule.name=upgrad", "gradients.mode=replay"], ("stratified_ddp",)),
+    "replay": (["gradients.rule.name=upgrad", "gradients.mode=replay", "trainer.accumulate=1"], ("stratified_ddp",)),
     "expected counts": (["gradients.estimator=horvitz_thompson"], ("stratified_fsdp2", "stratified_deepspeed_stage_2")),
     "users": (["stream.unit=user"], ("stratified_fsdp2", "stratified_deepspeed_stage_2")),
     "plugins": (["plugin.name=bottleneck", "plugin.switch.by=step", "plugin.switch.at=2"], ("stratified_fsdp2",)),

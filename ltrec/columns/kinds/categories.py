@@ -29,6 +29,9 @@ class CategoriesConfig(ColumnConfig):
     separator: str = "|"
     """What stands between values of one text; a text that begins with `[` is read as a JSON list."""
 
+    max_values: Annotated[int, Between(1, 4096)] = 64
+    """Longest list: the first values of a longer one are kept, and such items counted. A model holds that many ids of every item."""
+
     def __post_init__(self) -> None:
         check_fields(self)
         if not self.separator:

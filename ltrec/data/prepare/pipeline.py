@@ -124,7 +124,7 @@ def _build(
     on_progress: Progress,
 ) -> Manifest:
     """All steps from staging to finished files in `work`."""
-    columns, tables = event_columns(config), load_tables(connection, config, beside, work)
+    columns, tables = event_columns(config), load_tables(connection, config, beside, work, out)
     counts = _filter(connection, config, columns, found, work, out, on_progress)
     ties = order_ties(connection, config, columns)
     first, latest = one_row(connection, "SELECT min(seconds), max(seconds) FROM events")
@@ -134,7 +134,7 @@ def _build(
     strata = find_strata(connection, config)
     vocab, shards, described, counted, events = _write(connection, config, columns, tables, strata, work, on_progress)
     counts |= {**counted, "first_time": first, "last_time": latest}
-    counts |= {"ties": ties.summary(), "notes": counts["notes"] + ties.notes()}
+    counts |= {"ties": ties.summary(), "notes": counts["notes"] + ties.notes() + tables.notes()}
     summary.check_totals(counts, shards, events)
     return Manifest(
         name=identity["name"],
@@ -233,8 +233,9 @@ def _filter(
         raise UserError(f"`where`={config.where!r} selects none of the {rows} rows")
     chosen = choose_time(connection, config, bool(counted.untimed))
     reasons = rejects.judge(connection, chosen)
-    rejects.check_budget(connection, found, reasons, rows, config.reject_budget, out)
-    rejects_file = rejects.keep(connection, found, work) if reasons else None
+    rejected = rejects.Rejects.of_log(found, reasons)
+    rejects.check_budget(connection, rejected, rows, config.reject_budget, out)
+    rejects_file = rejects.keep(connection, rejected, work)
     on_progress("filter", 0, 0)
     filtering.make_events(connection, chosen.per_second, columns)
     days = only_days(connection, chosen.name)
@@ -246,7 +247,7 @@ def _filter(
         "rows": rows,
         "empty_files": counted.empty_files,
         "unselected": counted.unselected,
-        "rejected": sum(reasons.values()),
+        "rejected": rejected.count,
         "rejects": reasons,
         "rejects_file": rejects_file,
         "duplicates": duplicates,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from ltrec.data.prepare.readers.text import STRAY_QUOTE
 from ltrec.data.prepare.times.choice import TimeFormat
 from ltrec.data.schema import OVER_BUDGET
 
-REJECTS = Path("_rejects", "rejects.tmp")
-"""Rejects of a data set that is being built; the file is then named by its hash. If prepare stops, they go to another file."""
+FOLDER, STEM = "_rejects", "rejects"
+"""Of the files with all rejects of a data set, which are named by their hash. If prepare stops, they go to another file."""
 
 MOST_PLACES = 3
 
@@ -41,19 +42,50 @@ def judge(connection: duckdb.DuckDBPyConnection, chosen: TimeFormat) -> dict[str
     return {reason: int(count) for reason, count in connection.execute(query).fetchall()}
 
 
-def keep(connection: duckdb.DuckDBPyConnection, sources: Sequence[InputFile], work: Path) -> dict[str, Any]:
-    """Write all rejects, in source order, to a file of the data set; return its entry in the manifest."""
-    _write(connection, sources, work / REJECTS)
-    path, digest = rename_by_hash(work / REJECTS)
+@dataclass(frozen=True, slots=True)
+class Rejects:
+    """Rejected rows of the log, or of a table beside it.
+
+    Attributes:
+        rows: SQL, a relation of file (its number), row, reason and content.
+        sources: the files.
+        by_reason: how many there are.
+        table: `items` or `users`; empty = they are of the log.
+    """
+
+    rows: str
+    sources: Sequence[InputFile]
+    by_reason: dict[str, int]
+    table: str = ""
+
+    @staticmethod
+    def of_log(sources: Sequence[InputFile], by_reason: dict[str, int]) -> Rejects:
+        """Those that `judge` has found."""
+        content = "coalesce(content, concat('user=', user_id, ' item=', item_id, ' time=', coalesce(text, number::VARCHAR)))"
+        return Rejects(f"SELECT file, row, reason, {content} AS content FROM judged WHERE reason IS NOT NULL", sources, by_reason)
+
+    @property
+    def count(self) -> int:
+        """Rows in all."""
+        return sum(self.by_reason.values())
+
+
+def keep(connection: duckdb.DuckDBPyConnection, found: Rejects, work: Path) -> dict[str, Any] | None:
+    """Write all rejects, in source order, to a file of the data set; return its entry in the manifest. None if there are none."""
+    if not found.count:
+        return None
+    temporary = work / FOLDER / f"{'-'.join(filter(None, (STEM, found.table)))}.tmp"
+    _write(connection, found, temporary)
+    path, digest = rename_by_hash(temporary)
     return {"path": path.relative_to(work).as_posix(), "bytes": path.stat().st_size, "sha256": digest}
 
 
-def _write(connection: duckdb.DuckDBPyConnection, sources: Sequence[InputFile], path: Path) -> None:
-    connection.register("labels", pa.table({"file": range(len(sources)), "label": [s.label for s in sources]}))
-    content = "coalesce(content, concat('user=', user_id, ' item=', item_id, ' time=', coalesce(text, number::VARCHAR)))"
+def _write(connection: duckdb.DuckDBPyConnection, found: Rejects, path: Path) -> None:
+    labels = [source.label for source in found.sources]
+    connection.register("labels", pa.table({"number": range(len(labels)), "label": labels}))
     reader = connection.sql(
-        f"SELECT label AS file, row, reason, {content} AS content FROM judged JOIN labels USING (file)"
-        " WHERE reason IS NOT NULL ORDER BY judged.file, row, reason"
+        f"SELECT label AS file, row, reason, content FROM ({found.rows}) AS rejected JOIN labels ON rejected.file = labels.number"
+        " ORDER BY labels.number, row, reason"
     ).to_arrow_reader(1 << 16)
     with (
         atomic_path(path) as temporary,
@@ -64,29 +96,22 @@ def _write(connection: duckdb.DuckDBPyConnection, sources: Sequence[InputFile], 
     connection.unregister("labels")
 
 
-def check_budget(
-    connection: duckdb.DuckDBPyConnection,
-    sources: Sequence[InputFile],
-    rejects: dict[str, int],
-    rows: int,
-    budget: float,
-    out: Path,
-) -> None:
+def check_budget(connection: duckdb.DuckDBPyConnection, found: Rejects, rows: int, budget: float, out: Path) -> None:
     """Stop if the share of rejected rows exceeds the budget.
 
     Raises:
         UserError: over budget; names the reasons, the first rows of each, and the file in `out` with all of them.
     """
-    rejected = sum(rejects.values())
-    if rejected > budget * rows:
+    if found.count > budget * rows:
         kept_at = out / OVER_BUDGET
-        _write(connection, sources, kept_at)
-        common = sorted(rejects, key=lambda reason: (-rejects[reason], reason))[:4]
-        reasons = ", ".join(f"{rejects[reason]} x {reason}{_places(kept_at, reason)}" for reason in common)
+        _write(connection, found, kept_at)
+        common = sorted(found.by_reason, key=lambda reason: (-found.by_reason[reason], reason))[:4]
+        reasons = ", ".join(f"{found.by_reason[reason]} x {reason}{_places(kept_at, reason)}" for reason in common)
+        what, which = ("log", "") if not found.table else ("table", f" of `{found.table}`")
         remedy = "; ".join(
-            [*(_REMEDIES[reason] for reason in common if reason in _REMEDIES), "fix the log or raise `reject_budget`"]
+            [*(_REMEDIES[reason] for reason in common if reason in _REMEDIES), f"fix the {what} or raise `reject_budget`"]
         )
-        share = f"{rejected} of {rows} rows rejected ({rejected / rows:.2%}, budget {budget:.2%})"
+        share = f"{found.count} of {rows} rows{which} rejected ({found.count / rows:.2%}, budget {budget:.2%})"
         raise UserError(f"{share}: {reasons}; see {kept_at}, then {remedy}")
 
 

@@ -106,9 +106,10 @@ def stage(
 
 
 class BadRows:
-    """Rows that a reader could not parse, to be added to `staged`."""
+    """Rows that a reader could not parse, to be added to a table of the engine: file, row, reason, content."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: str = "staged") -> None:
+        self.table = table
         self.rows: list[dict[str, object]] = []
 
     def __call__(self, row: int, reason: str, content: str | None) -> None:
@@ -120,7 +121,9 @@ class BadRows:
         count = len(self.rows)
         if count:
             connection.register("batch", pa.Table.from_pylist(self.rows, schema=_BAD_ROWS))
-            connection.execute(f"INSERT INTO staged (file, row, reason, content) SELECT {file}, row, reason, content FROM batch")
+            connection.execute(
+                f"INSERT INTO {self.table} (file, row, reason, content) SELECT {file}, row, reason, content FROM batch"
+            )
             connection.unregister("batch")
             self.rows = []
         return count

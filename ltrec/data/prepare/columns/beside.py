@@ -16,6 +16,7 @@ from ltrec.data.prepare.columns.tables import LoadedTable, load_table
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import one_row
 from ltrec.data.prepare.readers.sources import InputFile, describe, find_sources
+from ltrec.data.prepare.table_config import TableConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class Tables:
 
     items: LoadedTable | None = None
     users: LoadedTable | None = None
+
+    def notes(self) -> list[str]:
+        """What the user must know of them."""
+        return [note for table in (self.items, self.users) if table is not None for note in table.notes()]
 
     @property
     def user_columns(self) -> tuple[Declared, ...]:
@@ -66,14 +71,17 @@ def find_beside(config: PrepareConfig) -> Beside:
     return Beside(found)
 
 
-def load_tables(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, beside: Beside, work: Path) -> Tables:
-    """Read them.
+def load_tables(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, beside: Beside, work: Path, out: Path) -> Tables:
+    """Read them into `work`; if prepare stops for their rejects, these are in `out`.
 
     Raises:
         UserError: as `load_table`.
     """
-    items = load_table(connection, config, config.items, "item", beside.files["item"], work) if "item" in beside.files else None
-    users = load_table(connection, config, config.users, "user", beside.files["user"], work) if "user" in beside.files else None
+    tables: dict[Role, TableConfig] = {"item": config.items, "user": config.users}
+    items, users = (
+        load_table(connection, config, table, role, beside.files[role], work, out) if role in beside.files else None
+        for role, table in tables.items()
+    )
     return Tables(items, users)
 
 

@@ -1,12 +1,11 @@
-"""A table of items or users into the engine: one row per id, the first of several; what does not fit is counted and named.
+"""A table of items or users into the engine: one row per id, the first of several; what does not fit is a reject.
 
 Vectors do not pass through the engine: they go to a file of their own (see vectors), in the order of the rows.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,17 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from ltrec.columns.schema import Role
-from ltrec.core.errors import UserError
 from ltrec.data.prepare.columns.codes import number_words
 from ltrec.data.prepare.columns.declared import Declared, declared
 from ltrec.data.prepare.columns.vectors import VectorFile
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import identifier, one_row
+from ltrec.data.prepare.engine import identifier, one_row, quoted
 from ltrec.data.prepare.readers import read_table
 from ltrec.data.prepare.readers.sources import InputFile
+from ltrec.data.prepare.rejects import Rejects, check_budget, keep
+from ltrec.data.prepare.staging import BadRows
 from ltrec.data.prepare.table_config import TableConfig
 
-MOST_PLACES = 3
 
 
 @dataclass(slots=True)
@@ -41,20 +40,27 @@ class LoadedTable:
         vectors: files of those that are vectors, by field.
         rows: read in all, good and bad.
         rejects: reason -> rows.
-        places: reason -> the first of them, as file:row.
+        rejects_file: entry of the file that has them; None without any.
+        shortened: column of lists -> rows whose list was too long.
     """
 
     role: Role
     columns: tuple[Declared, ...]
     vectors: dict[str, VectorFile] = field(default_factory=dict)
     rows: int = 0
-    rejects: Counter[str] = field(default_factory=Counter)
-    places: dict[str, list[str]] = field(default_factory=dict)
+    rejects: dict[str, int] = field(default_factory=dict)
+    rejects_file: dict[str, Any] | None = None
+    shortened: dict[str, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The engine's table: row, id, and the columns but for vectors."""
         return f"{self.role}_rows"
+
+    @property
+    def rejected(self) -> str:
+        """The engine's table of rejects: file, row, reason, content."""
+        return f"{self.role}_rejects"
 
     @property
     def id(self) -> str:
@@ -66,15 +72,18 @@ class LoadedTable:
         """The columns that are no vectors."""
         return tuple(column for column in self.columns if column.field not in self.vectors)
 
-    def reject(self, place: str, reason: str, rows: int = 1) -> None:
-        """Count rows that do not fit, the first of them at a place."""
-        self.rejects[reason] += rows
-        if len(known := self.places.setdefault(reason, [])) <= MOST_PLACES:
-            known.append(place)
-
     def summary(self) -> dict[str, Any]:
         """For the manifest."""
-        return {"rows": self.rows, "rejected": self.rejects.total(), "rejects": dict(sorted(self.rejects.items()))}
+        found = {"rows": self.rows, "rejected": sum(self.rejects.values()), "rejects": self.rejects}
+        also = {"rejects_file": self.rejects_file, "shortened": self.shortened}
+        return found | {key: value for key, value in also.items() if value}
+
+    def notes(self) -> list[str]:
+        """What the user must know."""
+        return [
+            f"{count:,} {self.role}s have more than `{self.role}s.columns.{name}.max_values` values; the first ones are kept"
+            for name, count in self.shortened.items()
+        ]
 
 
 def load_table(
@@ -84,73 +93,94 @@ def load_table(
     role: Role,
     sources: Sequence[InputFile],
     work: Path,
+    out: Path,
 ) -> LoadedTable:
-    """Read a table.
+    """Read a table into the engine, its vectors and rejects into `work`.
 
     Raises:
-        UserError: a column is missing or of a wrong type, or more rows are rejected than `reject_budget` allows.
+        UserError: a column is missing or of a wrong type, or more rows are rejected than `reject_budget` allows; they are in `out`.
     """
-    columns = declared(table.columns, role, f"{role}s.columns")
-    found = LoadedTable(role, columns)
-    for number, column in enumerate(columns):
+    found = LoadedTable(role, declared(table.columns, role, f"{role}s.columns"))
+    for number, column in enumerate(found.columns):
         if types.is_fixed_size_list(column.kind.storage):
             found.vectors[column.field] = VectorFile(work / f"vectors-{role}-{number}", column.kind.width)
     kinds = "".join(f", {identifier(column.field)} {column.sql_type}" for column in found.in_engine)
-    connection.execute(f"CREATE TABLE raw (row BIGINT, {found.id} VARCHAR{kinds})")
-    kept = 0
-    for source in sources:
-        for batch in _batches(source, config, table, found):
-            kept = _insert(connection, found, batch, kept)
-    _keep_first(connection, found)
-    _check_budget(found, config.reject_budget)
+    connection.execute(f"CREATE TABLE raw (row BIGINT, file INTEGER, line BIGINT, {found.id} VARCHAR{kinds})")
+    connection.execute(f"CREATE TABLE {found.rejected} (file INTEGER, row BIGINT, reason VARCHAR, content VARCHAR)")
+    bad_rows, kept = BadRows(found.rejected), 0
+    for number, source in enumerate(sources):
+        for batch in _good_rows(source, config, table, found, bad_rows):
+            kept = _insert(connection, found, batch, number, kept)
+            found.rows += batch.num_rows + bad_rows.flush(connection, number)
+        found.rows += bad_rows.flush(connection, number)
+    _keep_first(connection, found, table.id)
+    _keep_rejects(connection, found, sources, config.reject_budget, work, out)
+    _shorten(connection, found)
     number_words(connection, found.in_engine, found.name)
     return found
 
 
-def _batches(source: InputFile, config: PrepareConfig, table: TableConfig, found: LoadedTable) -> Any:
-    """Good rows of one file; all are counted."""
-
-    def on_bad_row(row: int, reason: str, _content: str | None) -> None:
-        found.rows += 1
-        found.reject(f"{source.label}:{row}", reason)
-
-    for batch in read_table(source, config, table.id, found.id, found.columns, on_bad_row):
+def _good_rows(
+    source: InputFile, config: PrepareConfig, table: TableConfig, found: LoadedTable, bad_rows: BadRows
+) -> Iterator[pa.RecordBatch]:
+    """Those of one file that have an id."""
+    shown = {column.source: column.field for column in found.in_engine}
+    for batch in read_table(source, config, table.id, found.id, found.columns, bad_rows):
         nobody = pc.equal(pc.fill_null(batch[found.id], ""), "")
-        for row in batch["row"].filter(nobody).to_pylist():
-            found.reject(f"{source.label}:{row}", f"null {found.role}")
-        found.rows += batch.num_rows
+        for row in batch.select(["row", *shown.values()]).filter(nobody).to_pylist():
+            known = (f"{name}={row[field]}" for name, field in shown.items())
+            bad_rows(row["row"], f"null {found.role}", " ".join((f"{table.id}=", *known)))
         yield batch.filter(pc.invert(nobody))
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, found: LoadedTable, batch: pa.RecordBatch, before: int) -> int:
-    for name, file in found.vectors.items():
-        file.append(batch[name])
-    listed = [batch[found.id], *(batch[column.field] for column in found.in_engine)]
-    rows = pa.array(np.arange(before, before + batch.num_rows))
-    names = ["row", found.id, *(column.field for column in found.in_engine)]
-    connection.register("batch", pa.Table.from_arrays([rows, *listed], names=names))
+def _insert(connection: duckdb.DuckDBPyConnection, found: LoadedTable, batch: pa.RecordBatch, file: int, before: int) -> int:
+    for name, vectors in found.vectors.items():
+        vectors.append(batch[name])
+    rows, files = pa.array(np.arange(before, before + batch.num_rows)), pa.array(np.full(batch.num_rows, file, np.int32))
+    own = {column.field: batch[column.field] for column in found.in_engine}
+    placed = {"row": rows, "file": files, "line": batch["row"], found.id: batch[found.id]}
+    connection.register("batch", pa.table(placed | own))
     connection.execute("INSERT INTO raw FROM batch")
     connection.unregister("batch")
-    return before + len(rows)
+    return before + batch.num_rows
 
 
-def _keep_first(connection: duckdb.DuckDBPyConnection, found: LoadedTable) -> None:
+def _keep_first(connection: duckdb.DuckDBPyConnection, found: LoadedTable, key: str) -> None:
     """One row per id; the others are rejects."""
     connection.execute(f"CREATE TEMP TABLE firsts AS SELECT min(row) AS row FROM raw GROUP BY {found.id}")
-    (twice,) = one_row(connection, "SELECT (SELECT count(*) FROM raw) - (SELECT count(*) FROM firsts)")
-    if twice:
-        query = f"SELECT {found.id} FROM raw ANTI JOIN firsts USING (row) ORDER BY row LIMIT 1"
-        ((example,),) = connection.execute(query).fetchall()
-        found.reject(repr(example), f"{found.role} twice", twice)
-    connection.execute(f"CREATE TABLE {found.name} AS FROM raw SEMI JOIN firsts USING (row); DROP TABLE raw; DROP TABLE firsts")
+    connection.execute(
+        f"INSERT INTO {found.rejected} SELECT file, line, '{found.role} twice', concat({quoted(f'{key}=')}, {found.id})"
+        " FROM raw ANTI JOIN firsts USING (row)"
+    )
+    connection.execute(
+        f"CREATE TABLE {found.name} AS SELECT * EXCLUDE (file, line) FROM raw SEMI JOIN firsts USING (row);"
+        " DROP TABLE raw; DROP TABLE firsts"
+    )
 
 
-def _check_budget(found: LoadedTable, budget: float) -> None:
-    rejected = found.rejects.total()
-    if rejected > budget * found.rows:
-        reasons = []
-        for reason, count in found.rejects.most_common(4):
-            places = found.places[reason][:MOST_PLACES]
-            reasons.append(f"{count} x {reason} ({', '.join(places)}{', ...' if count > len(places) else ''})")
-        share = f"{rejected} of {found.rows} rows of `{found.role}s` rejected ({rejected / found.rows:.2%}, budget {budget:.2%})"
-        raise UserError(f"{share}: {', '.join(reasons)}; mend the table or raise `reject_budget`")
+def _keep_rejects(
+    connection: duckdb.DuckDBPyConnection, found: LoadedTable, sources: Sequence[InputFile], budget: float, work: Path, out: Path
+) -> None:
+    """Count them and write them.
+
+    Raises:
+        UserError: more than the budget allows.
+    """
+    counted = connection.sql(f"SELECT reason, count(*) FROM {found.rejected} GROUP BY reason ORDER BY reason").fetchall()
+    found.rejects = {reason: int(count) for reason, count in counted}
+    rejects = Rejects(f"FROM {found.rejected}", sources, found.rejects, table=f"{found.role}s")
+    check_budget(connection, rejects, found.rows, budget, out)
+    found.rejects_file = keep(connection, rejects, work)
+    connection.execute(f"DROP TABLE {found.rejected}")
+
+
+def _shorten(connection: duckdb.DuckDBPyConnection, found: LoadedTable) -> None:
+    """Cut lists that have more values than their columns allow, and count them."""
+    for column in found.in_engine:
+        name, most = identifier(column.field), getattr(column.config, "max_values", 0)
+        if not column.sql_type.endswith("[]") or not most:
+            continue
+        (count,) = one_row(connection, f"SELECT count(*) FROM {found.name} WHERE len({name}) > {most}")
+        if count:
+            connection.execute(f"UPDATE {found.name} SET {name} = {name}[1:{most}] WHERE len({name}) > {most}")
+            found.shortened[column.name] = int(count)

@@ -123,25 +123,67 @@ def test_an_item_that_was_filtered_out_does_not_come_back_as_a_new_one(tmp_path)
 
 
 BAD = [
-    ([("i1", "1 2"), ("i2", "1 2 3")], "of `items` rejected (50.00%, budget 0.10%): 1 x text: not 2 numbers (items.csv:3)"),
-    ([("i1", "1 nan"), ("i2", "1 2")], "1 x text: not finite (items.csv:2)"),
-    ([("i1", "1 inf"), ("i2", "1 2")], "1 x text: not finite (items.csv:2)"),
-    ([("i1", "1 2"), ("i1", "1 2"), ("i1", "3 4")], "2 x item twice ('i1', ...)"),
-    ([("", "1 2"), ("i2", "1 2")], "1 x null item (items.csv:2)"),
-]  # fmt: skip
+    ([("i1", "1 2"), ("i2", "1 2 3")], "not 2 numbers", [3], ["text=1 2 3"]),
+    ([("i1", "1 nan"), ("i2", "1 2")], "not finite", [2], ["text=1 nan"]),
+    ([("i1", "1 inf"), ("i2", "1 2")], "not finite", [2], ["text=1 inf"]),
+    ([("i1", "1 2"), ("i1", "1 2"), ("i1", "3 4")], "item twice", [3, 4], ["item_id=i1"] * 2),
+    ([("", "1 2"), ("i2", "1 2")], "null item", [2], ["item_id="]),
+]
 
 
-@pytest.mark.parametrize(("table", "message"), BAD)
-def test_bad_rows_of_a_table_are_named_and_within_the_budget_counted(tmp_path, table, message):
+@pytest.mark.parametrize(("table", "reason", "lines", "contents"), BAD)
+def test_bad_rows_of_a_table_are_named_and_kept(tmp_path, table, reason, lines, contents):
     source = write_csv(tmp_path / "items.csv", table, ("item_id", "text"))
-    config = ItemsConfig(source=str(source), columns={"text": VectorConfig(width=2)})
+    config, out = ItemsConfig(source=str(source), columns={"text": VectorConfig(width=2)}), tmp_path / "out"
     with pytest.raises(UserError) as caught:
         prepared(tmp_path, items=config)
-    assert message in str(caught.value) and "\n" not in str(caught.value)
-    assert not (tmp_path / "out").exists()
+    reason = f"text: {reason}" if "=" in contents[0] and contents[0].startswith("text") else reason
+    places = ", ".join(f"items.csv:{line}" for line in lines)
+    assert f"{len(lines)} of {len(table)} rows of `items` rejected" in str(caught.value) and "\n" not in str(caught.value)
+    assert f"budget 0.10%): {len(lines)} x {reason} ({places}); see {out}/_rejects/over-budget" in str(caught.value)
+    assert [path.name for path in out.rglob("*")] == ["_rejects", "over-budget.parquet"]
+    over = pq.read_table(out / "_rejects" / "over-budget.parquet").to_pylist()
     manifest = prepared(tmp_path, items=config, reject_budget=1.0)
-    assert manifest.summary["item_table"]["rejected"] == (2 if "twice" in message else 1)
-    assert verify(tmp_path / "out") == manifest
+    summary = manifest.summary["item_table"]
+    assert (summary["rejected"], summary["rejects"]) == (len(lines), {reason: len(lines)})
+    kept = pq.read_table(out / summary["rejects_file"]["path"]).to_pylist()
+    expected = [{"file": "items.csv", "row": n, "reason": reason, "content": c} for n, c in zip(lines, contents, strict=True)]
+    assert kept == over == expected
+    assert verify(out) == manifest and not (out / "_rejects" / "over-budget.parquet").exists()
+    (out / summary["rejects_file"]["path"]).write_bytes(b"other")
+    with pytest.raises(UserError, match="_rejects/rejects-items-"):
+        verify(out)
+
+
+def test_rejects_of_a_table_of_several_files_are_in_their_order(tmp_path):
+    (tmp_path / "users").mkdir()
+    write_csv(tmp_path / "users" / "b.csv", [("u1", "x"), ("u2", 7)], ("user_id", "age"))
+    write_csv(tmp_path / "users" / "a.csv", [("u1", 30), (None, 4), ("u3", "y")], ("user_id", "age"))
+    config = UsersConfig(source=str(tmp_path / "users" / "*.csv"), columns={"age": NumberConfig()})
+    manifest = prepared(tmp_path, users=config, reject_budget=1.0)
+    summary = manifest.summary["user_table"]
+    kept = pq.read_table(tmp_path / "out" / summary["rejects_file"]["path"])
+    assert [(Path(row["file"]).name, row["row"]) for row in kept.to_pylist()] == [("a.csv", 3), ("a.csv", 4), ("b.csv", 2)]
+    assert kept["content"].to_pylist() == ["user_id= age=4.0", "age=y", "age=x"]
+    assert (summary["rows"], summary["rejected"]) == (5, 3)
+
+
+def test_long_lists_are_cut_counted_and_said(tmp_path):
+    table = [("i1", "a|b|c|b|d"), ("i2", "c|a"), ("i3", "d|d|c|a"), ("i4", None)]
+    source = write_csv(tmp_path / "items.csv", table, ("item_id", "tags"))
+    config = ItemsConfig(source=str(source), columns={"tags": CategoriesConfig(max_values=2)})
+    manifest = prepared(tmp_path, items=config)
+    out, column = tmp_path / "out", manifest.columns.of("item")["tags"]
+    ids, starts = item_values(out, manifest, "tags")
+    names = pq.read_table(out / manifest.vocab.path)["item_id"].to_pylist()
+    words = [None, None, *words_of(out, manifest, column)]
+    found = {name: [words[i] for i in ids[a:b]] for name, (a, b) in zip(names, itertools.pairwise(starts), strict=True)}
+    assert {name: found[name] for name in ("i1", "i2", "i3", "i4")} == {"i1": ["a", "b"], "i2": ["c", "a"], "i3": ["d", "c"], "i4": []}
+    assert manifest.summary["item_table"]["shortened"] == {"tags": 2}
+    assert "2 items have more than `items.columns.tags.max_values` values; the first ones are kept" in manifest.summary["notes"]
+    counts = dict(zip(words[2:], pq.read_table(out / column.file)["count"].to_pylist(), strict=True))
+    assert counts == {"a": 2, "c": 2, "b": 1, "d": 1}, "what was cut is not counted"
+    assert verify(out) == manifest
 
 
 @pytest.mark.parametrize(
