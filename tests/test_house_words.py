@@ -23,6 +23,7 @@ BANNED = {
     "stratum_map": r"\bbecame_\w+|\bbecame:",
     "resume, restore": r"\b(take|Take)(s|n)? (it|them) up\b|\btake_up\b|\bgo(es|ne|ing)? on from\b",
     "with a note": r"\b[Aa]loud\b",
+    "override, argument": r"key=value`? words?\b|\bread_words\b|\bof old\b",
     "so that ... not": r"\blest\b|\bwhence\b|\bthereof\b|\bnought\b",
 }
 """The word to use -> what stands for it in private dialect."""

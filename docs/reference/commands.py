@@ -14,7 +14,7 @@ from ltrec.cli.main import COMMANDS, help_text
 HEAD = """\
 # Commands
 
-Every command of `ltrec`, from the code; `ltrec COMMAND --help` says the same. A word `key=value` sets a
+Every command of `ltrec`, from the code; `ltrec COMMAND --help` says the same. An override `key=value` sets a
 [setting](configuration.md).
 """
 

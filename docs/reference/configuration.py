@@ -12,7 +12,7 @@ from ltrec.config.tree import RunConfig, column_kinds, variants
 HEAD = """\
 # Configuration
 
-Every setting of a run, from the code. Defaults come first, then YAML files from left to right, then `key=value` words, where
+Every setting of a run, from the code. Defaults come first, then YAML files from left to right, then `key=value` overrides, where
 `stream.batch_rows=256` is the key `batch_rows` of the section `stream`. `ltrec train CONF... --print-config` shows what a run
 would get.
 """

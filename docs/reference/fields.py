@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from ltrec.config.convert import describe
-from ltrec.core.bounds import Between, Bound, OneOf, bounds_of
+from ltrec.core.bounds import Between, Bound, bounds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ def kind_of(hint: Any, bound: Bound | None) -> str:
     kind = describe(hint)
     if isinstance(bound, Between):
         return f"{kind}, {range_of(bound)}"
-    words = () if bound is None else bound.words if isinstance(bound, OneOf) else tuple(bound.names)
-    return kind.replace("text", " or ".join(f"`{word}`" for word in words)) if words else kind
+    names = () if bound is None else tuple(bound.names)
+    return kind.replace("text", " or ".join(f"`{name}`" for name in names)) if names else kind
 
 
 def range_of(bound: Between) -> str:

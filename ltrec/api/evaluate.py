@@ -10,7 +10,7 @@ from typing import Any
 
 from ltrec.api.results.evaluation import EvaluatedRun, Evaluation
 from ltrec.api.session import session
-from ltrec.api.settings import words_of
+from ltrec.api.settings import overrides_of
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json, sha256_file
@@ -69,12 +69,12 @@ def evaluate(
         raise UserError(f"--split {split}: it must be test or valid")
     rivals = [Path(run) for run in ([compare] if isinstance(compare, str | os.PathLike) else compare)]
     with session(progress=progress):
-        ours, words = split_runs([os.fspath(run) for run in runs])
-        words, at = words + words_of(evaluation, "evaluation"), None if data is None else Path(data)
+        ours, overrides = split_runs([os.fspath(run) for run in runs])
+        overrides, at = overrides + overrides_of(evaluation, "evaluation"), None if data is None else Path(data)
         processes = detect()
         rendezvous = join_ranks(processes, _RENDEZVOUS_SECONDS, say=note)  # kept: the process group uses its store
         with rendezvous.agree() as facts:
-            configs = {folder: reopen(RunFolder(folder), words, at) for folder in [*ours, *rivals]}
+            configs = {folder: reopen(RunFolder(folder), overrides, at) for folder in [*ours, *rivals]}
             for config in configs.values():
                 refuse_weights(weights, config)
             facts |= {"--weights": str(weights), **_facts_of(configs, checkpoint)} if processes.world.size > 1 else {}

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.api.session import session
-from ltrec.api.settings import words_of
+from ltrec.api.settings import overrides_of
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.inference.predict import predict as write_predictions
@@ -75,7 +75,7 @@ def predict(
 
     Args:
         run: the run folder.
-        settings: `evaluation.key=value` words.
+        settings: `evaluation.key=value` overrides.
         out: the Parquet file to write; None = RUN/predictions/top-k.parquet.
         k: items per user.
         checkpoint: `best`, `last`, `previous`, or `stage1`: the best before plugins woke.
@@ -93,7 +93,7 @@ def predict(
         processes = detect()
         if processes.world.size > 1:
             raise UserError("ltrec predict runs in one process; start it without torchrun")
-        config = reopen(folder, [*settings, *words_of(evaluation, "evaluation")], place)
+        config = reopen(folder, [*settings, *overrides_of(evaluation, "evaluation")], place)
         opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
         memory = memory_of(folder, config, opened, chosen, processes, bar.update, weights=weights)
         rows = write_predictions(

@@ -12,7 +12,7 @@ from typing import Any
 
 from ltrec.api.results.dataset import Dataset
 from ltrec.api.session import session
-from ltrec.api.settings import words_of
+from ltrec.api.settings import overrides_of
 from ltrec.api.tables import ArrowStream, is_table, path_of, write_log
 from ltrec.config.keys.arguments import PREPARING, speaking_keys
 from ltrec.config.load import load
@@ -49,31 +49,31 @@ def prepare(
         UserError: anything the caller can mend: sources, columns, too many rejects, another data set in `out`, a full disk.
     """
     with session(progress=progress) as call, tempfile.TemporaryDirectory(prefix="ltrec-logs-") as folder:
-        files, words, logs = sort_arguments([_place(source, Path(folder), i) for i, source in enumerate(sources)])
-        settings = load(files, words + words_of(options, "prepare"), where=call.where)
+        files, overrides, logs = sort_arguments([_place(source, Path(folder), i) for i, source in enumerate(sources)])
+        settings = load(files, overrides + overrides_of(options, "prepare"), where=call.where)
         wanted = replace(settings.prepare, sources=tuple(logs) or settings.prepare.sources)
         with speaking_keys(settings, PREPARING):
             return _prepared(wanted, _folder(out, settings), overwrite, call.screen)
 
 
 def sort_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[str]]:
-    """Words of a call as (config files, key=value words, sources). What exists on disk is never a setting.
+    """Arguments of a call as (config files, key=value overrides, sources). What exists on disk is never a setting.
 
     A key that names an option of prepare may leave out its section: `history_cap=100` is `prepare.history_cap=100`.
     """
     own = {f.name for f in fields(PrepareConfig)}
     files: list[Path] = []
-    words: list[str] = []
+    overrides: list[str] = []
     sources: list[str] = []
     for argument in arguments:
         key = argument.partition("=")[0]
         if Path(argument).suffix in (".yaml", ".yml") and "=" not in argument:
             files.append(Path(argument))
         elif "=" in argument and not Path(argument).exists() and not glob.glob(argument):
-            words.append(f"prepare.{argument}" if key.partition(".")[0] in own or "." not in key else argument)
+            overrides.append(f"prepare.{argument}" if key.partition(".")[0] in own or "." not in key else argument)
         else:
             sources.append(argument)
-    return files, words, sources
+    return files, overrides, sources
 
 
 def _prepared(config: PrepareConfig, folder: Path, overwrite: bool, screen: Screen) -> Dataset:

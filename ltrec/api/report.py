@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.api.session import session
-from ltrec.api.settings import words_of
+from ltrec.api.settings import overrides_of
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
@@ -62,13 +62,13 @@ def report(
         UserError: a run is missing, damaged, not evaluated, or must not be compared with the first.
     """
     with session(progress=progress) as call:
-        folders, words = split_runs([os.fspath(run) for run in runs])
-        words += words_of(evaluation, "evaluation")
+        folders, overrides = split_runs([os.fspath(run) for run in runs])
+        overrides += overrides_of(evaluation, "evaluation")
         first = RunFolder(folders[0])
-        refuse_settings(words)
+        refuse_settings(overrides)
         if data is not None:
             _refuse_other_data(folders, Path(data))
-        config = load([first.config] if first.is_run() else [], words, where=call.where).evaluation
+        config = load([first.config] if first.is_run() else [], overrides, where=call.where).evaluation
         with traceback_in(first.path):
             from ltrec.reporting.html import write_report
 

@@ -1,8 +1,8 @@
-"""Settings as a caller gives them: config files, `key=value` words, mappings and keyword arguments, all in one order of precedence.
+"""Settings as a caller gives them (config files, `key=value` overrides, mappings, keyword arguments) in one order of precedence.
 
     train("conf/experiment/quickstart.yaml", {"optim.lr": 1e-3, "trainer": {"max_epochs": 2}}, name="mine")
 
-Files first, left to right, then mappings and words, left to right, then keyword arguments; later ones win.
+Files first, left to right, then mappings and overrides, left to right, then keyword arguments; later ones win.
 """
 
 from __future__ import annotations
@@ -18,42 +18,42 @@ from ltrec.config.load import split_arguments
 from ltrec.core.errors import UserError
 
 Setting = str | os.PathLike[str] | Mapping[str, Any]
-"""A config file, a `key=value` word, or a mapping of settings with dotted or nested keys."""
+"""A config file, a `key=value` override, or a mapping of settings with dotted or nested keys."""
 
 
-def files_and_words(settings: Sequence[Setting], overrides: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """What `ltrec.config.load.load` wants: files, and words that say the rest.
+def files_and_overrides(settings: Sequence[Setting], keywords: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The arguments of `ltrec.config.load.load`: config files, and everything else as overrides.
 
     Raises:
         UserError: something that is neither a path nor a mapping, or a value that no config can hold.
     """
     files: list[str] = []
-    words: list[str] = []
+    overrides: list[str] = []
     for setting in settings:
         if isinstance(setting, Mapping):
-            words += words_of(setting)
+            overrides += overrides_of(setting)
         elif isinstance(setting, str | os.PathLike):
-            new_files, new_words = split_arguments([os.fspath(setting)])
-            files, words = files + new_files, words + new_words
+            new_files, new_overrides = split_arguments([os.fspath(setting)])
+            files, overrides = files + new_files, overrides + new_overrides
         else:
             raise UserError(f"{setting!r} is neither a config file nor a mapping of settings such as {{'optim.lr': 1e-3}}")
-    return files, words + words_of(overrides)
+    return files, overrides + overrides_of(keywords)
 
 
-def words_of(settings: Mapping[str, Any], section: str = "") -> list[str]:
-    """A mapping as `key=value` words.
+def overrides_of(settings: Mapping[str, Any], section: str = "") -> list[str]:
+    """A mapping as `key=value` overrides.
 
     Raises:
         UserError: a value that no config can hold.
     """
-    return list(_words(settings, section))
+    return list(_overrides(settings, section))
 
 
-def _words(settings: Mapping[str, Any], section: str) -> Iterator[str]:
+def _overrides(settings: Mapping[str, Any], section: str) -> Iterator[str]:
     for name, value in settings.items():
         key = f"{section}.{name}" if section else str(name)
         if isinstance(value, Mapping):
-            yield from _words(value, key)
+            yield from _overrides(value, key)
         else:
             yield f"{key}={_text(value, key)}"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ltrec.api.results.run import Run
 from ltrec.api.session import session
-from ltrec.api.settings import Setting, files_and_words
+from ltrec.api.settings import Setting, files_and_overrides
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
@@ -59,8 +59,8 @@ def settled(*settings: Setting, data: Any, where: str, **overrides: Any) -> RunC
     try:
         if data is not None:
             overrides["data"] = data if isinstance(data, Mapping) else {"path": os.fspath(data)}
-        files, words = files_and_words(settings, overrides)
-        return in_place(load(files, words, where=where), files, words)
+        files, changes = files_and_overrides(settings, overrides)
+        return in_place(load(files, changes, where=where), files, changes)
     except UserError as error:
         notify_other_ranks(error)
         raise

@@ -3,8 +3,9 @@
     ltrec --install-completion bash      also zsh and fish; takes effect in the next shell
     ltrec --show-completion bash         print the script, to install it elsewhere
 
-The script calls `ltrec` with LTREC_COMPLETE set. Options are read from the source of a command, since importing it would load torch
-and take seconds. Words that are not options are left to the shell, which completes file names.
+The script calls `ltrec` with LTREC_COMPLETE set. Options are read from the source of a command and of
+`options.py`, since importing a command would load torch and take seconds. Arguments that are not options are left to the shell,
+which completes file names.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ SCRIPTS = {
 
 _GENERAL = ("--help", "--version", "--install-completion", "--show-completion")
 _COMMANDS = Path(__file__).parent / "commands"
+_SHARED = Path(__file__).parent / "options.py"
 
 
 def candidates(words: Sequence[str], place: int, commands: Collection[str]) -> list[str]:
@@ -51,32 +53,41 @@ def candidates(words: Sequence[str], place: int, commands: Collection[str]) -> l
     if place <= 1:
         known: Collection[str] = [*commands, *(_GENERAL if begun.startswith("-") else ())]
     elif begun.startswith("-") and words[0] in commands:
-        known = ["--help", *options_of((_COMMANDS / f"{words[0]}.py").read_text(encoding="utf-8"), words[0])]
+        known = ["--help", *options_of(words[0])]
     else:
         known = []
     return [word for word in known if word.startswith(begun)]
 
 
-def options_of(source: str, name: str) -> list[str]:
-    """Options of the function `name`, as Typer derives them from its arguments."""
-    tree = ast.parse(source)
-    named = {
+def options_of(command: str) -> list[str]:
+    """Options of a command, as Typer derives them from the arguments of its function."""
+    tree = _parsed(_COMMANDS / f"{command}.py")
+    aliases = _assigned(_parsed(_SHARED)) | _assigned(tree)
+    [function] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == command]
+    return [option for argument in function.args.args for option in _options(argument, aliases)]
+
+
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def _assigned(tree: ast.Module) -> dict[str, ast.expr]:
+    """Name -> value of the assignments of a module."""
+    return {
         target.id: node.value
         for node in tree.body
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    [function] = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
-    return [option for argument in function.args.args for option in _options(argument, named)]
 
 
-def _options(argument: ast.arg, named: Mapping[str, ast.expr]) -> Iterator[str]:
+def _options(argument: ast.arg, aliases: Mapping[str, ast.expr]) -> Iterator[str]:
     hint = argument.annotation
-    hint = named.get(hint.id, hint) if isinstance(hint, ast.Name) else hint
+    hint = aliases.get(hint.id, hint) if isinstance(hint, ast.Name) else hint
     for call in ast.walk(hint) if hint is not None else ():
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "Option":
-            given = [word.value for word in call.args if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+            given = [name.value for name in call.args if isinstance(name, ast.Constant) and isinstance(name.value, str)]
             yield from given or [f"--{argument.arg.replace('_', '-')}"]
 
 

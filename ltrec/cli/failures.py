@@ -37,19 +37,19 @@ _LOST_CONNECTION = ("gloo/transport", "DistStoreError", "DistNetworkError", "Dis
 _MAX_LINE = 2000
 
 
-def exit_code_of(error: Exception | KeyboardInterrupt, words: Sequence[str]) -> int:
+def exit_code_of(error: Exception | KeyboardInterrupt, arguments: Sequence[str]) -> int:
     """Print the line of an error and return the exit code.
 
     Args:
         error: what ended the command.
-        words: the command line, searched for paths if the error names none.
+        arguments: those of the command line, searched for paths if the error names none.
     """
-    code = _code_of(error, words)
+    code = _code_of(error, arguments)
     discard_stdout()
     return code
 
 
-def _code_of(error: Exception | KeyboardInterrupt, words: Sequence[str]) -> int:
+def _code_of(error: Exception | KeyboardInterrupt, arguments: Sequence[str]) -> int:
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt | typer.Abort):
@@ -69,16 +69,16 @@ def _code_of(error: Exception | KeyboardInterrupt, words: Sequence[str]) -> int:
         return _print_error(
             f"error: {lost} ({first_line(error)}); the last checkpoint is intact; repeat the command to resume", 1, error
         )
-    if (message := explain(error, words)) is not None:
+    if (message := explain(error, arguments)) is not None:
         return _print_error(f"error: {message}", 2, error)
-    return _print_error(_bug_report(error, words), BUG, error)
+    return _print_error(_bug_report(error, arguments), BUG, error)
 
 
-def _bug_report(error: Exception, words: Sequence[str]) -> str:
+def _bug_report(error: Exception, arguments: Sequence[str]) -> str:
     """The line of an unexpected error; its traceback is written to a file."""
     what = f"error: {type(error).__name__}: {first_line(error)[:500]}"
     try:
-        return f"{what}; this is a bug of ltrec: please report it with {write_traceback(error, words)}"
+        return f"{what}; this is a bug of ltrec: please report it with {write_traceback(error, arguments)}"
     except OSError as failure:
         return f"{what}; this is a bug of ltrec: LTREC_DEBUG=1 shows where (no file could be written: {failure.strerror})"
 

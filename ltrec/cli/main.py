@@ -30,7 +30,7 @@ COMMANDS = {
     "prepare": "event logs (CSV, TSV, JSONL, Parquet) -> shards with strata and splits",
     "inspect": "what is in a prepared data set: events, strata, columns",
     "verify": "check every byte of a prepared data set",
-    "train": "train a run from YAML files and key=value words; repeat to resume",
+    "train": "train a run from YAML files and key=value overrides; repeat to resume",
     "launch": "train under torchrun here, or as a Slurm job that requeues itself",
     "evaluate": "full ranking by activity stratum, with intervals; --compare runs",
     "predict": "top-k items per user, as Parquet",
@@ -66,7 +66,7 @@ examples
   torchrun --nproc-per-node 2 -m ltrec doctor
 
 Tab completes commands and options after ltrec --install-completion (bash, zsh, fish). All of this from Python: import ltrec.
-Every setting of a run: defaults <- YAML files, left to right <- key=value words. Shipped files are found from any folder.
+Every setting of a run: defaults <- YAML files, left to right <- key=value overrides. Shipped files are found from any folder.
 Exit code 2 means that input or settings need a change; one line says which (LTREC_DEBUG=1 adds the traceback). 130 = interrupted,
 70 = a bug of ltrec; the line names a file with the traceback.
 """
@@ -74,30 +74,30 @@ Exit code 2 means that input or settings need a change; one line says which (LTR
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; `arguments` default to those of the process."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         prepare_streams()
         with quiet_libraries():
-            code = dispatch(words)
+            code = dispatch(arguments)
         sys.stdout.flush()  # a closed pipe raises here, not when the interpreter exits
         return code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the one place that handles all errors
-        return exit_code_of(error, words)
+        return exit_code_of(error, arguments)
 
 
-def dispatch(words: Sequence[str]) -> int:
+def dispatch(arguments: Sequence[str]) -> int:
     """Answer `--help` and `--version`, or run a command.
 
     Raises:
         UserError: the command is unknown, or whatever the command raises.
     """
     if (place := os.environ.get(completion.COMPLETE_VARIABLE, "")).isdecimal():
-        sys.stdout.writelines(f"{word}\n" for word in completion.candidates(words, int(place), COMMANDS))
+        sys.stdout.writelines(f"{word}\n" for word in completion.candidates(arguments, int(place), COMMANDS))
         return 0
-    if not words:
+    if not arguments:
         sys.stderr.write(help_text())
         return 2
-    first = words[0]
+    first = arguments[0]
     if first in ("-h", "--help", "help"):
         sys.stdout.write(help_text())
         return 0
@@ -105,20 +105,20 @@ def dispatch(words: Sequence[str]) -> int:
         sys.stdout.write(f"ltrec {__version__}\n")
         return 0
     if first in ("--install-completion", "--show-completion"):
-        return complete(first, words[1:])
+        return complete(first, arguments[1:])
     if first not in COMMANDS:
         raise UserError(f"unknown command {first!r}{nearest(first, COMMANDS)}; known: {', '.join(COMMANDS)}")
     check_ranks(os.environ)
-    return run(first, words[1:])
+    return run(first, arguments[1:])
 
 
-def complete(what: str, words: Sequence[str]) -> int:
+def complete(what: str, arguments: Sequence[str]) -> int:
     """Show the completion script of a shell, or install it.
 
     Raises:
         UserError: the shell is not supported.
     """
-    shell = completion.shell_of(words, os.environ)
+    shell = completion.shell_of(arguments, os.environ)
     if what == "--show-completion":
         sys.stdout.write(completion.script_of(shell))
     else:
@@ -132,19 +132,19 @@ def help_text() -> str:
     return HELP.format(first=rows[0], rest="\n".join(rows[1:]))
 
 
-def run(name: str, words: Sequence[str]) -> int:
+def run(name: str, arguments: Sequence[str]) -> int:
     """Parse the arguments of a command and call it. The number of threads is set before the command imports torch."""
     if name != "launch":  # it sets those of the processes that it starts
         set_thread_variables(os.environ)
     function = getattr(importlib.import_module(f"ltrec.cli.commands.{name}"), name)
-    code, options = parse(name, function, words)
+    code, options = parse(name, function, arguments)
     if options is None:
         return code
     function(**options)
     return 0
 
 
-def parse(name: str, function: Callable[..., None], words: Sequence[str]) -> tuple[int, dict[str, Any] | None]:
+def parse(name: str, function: Callable[..., None], arguments: Sequence[str]) -> tuple[int, dict[str, Any] | None]:
     """Parse the arguments; None, with an exit code, when Typer has printed the answer itself (`--help`: 0).
 
     Raises:
@@ -159,20 +159,20 @@ def parse(name: str, function: Callable[..., None], words: Sequence[str]) -> tup
     app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
     app.command(name)(record)
     try:
-        code = typer.main.get_command(app).main(repeat_option(words), prog_name=f"ltrec {name}", standalone_mode=False)
+        code = typer.main.get_command(app).main(repeat_option(arguments), prog_name=f"ltrec {name}", standalone_mode=False)
     except _WRONG_USAGE as error:
         raise UserError(f"ltrec {name}: {error.format_message()} ('ltrec {name} --help' shows the options)") from None
     return (0, calls[0]) if calls else (int(code or 0), None)
 
 
-def repeat_option(words: Sequence[str], option: str = "--sweep") -> list[str]:
+def repeat_option(arguments: Sequence[str], option: str = "--sweep") -> list[str]:
     """`--sweep a.yaml b.yaml` -> `--sweep a.yaml --sweep b.yaml`: as a shell expands `--sweep conf/sweep/*.yaml`.
 
-    The list ends at the next option or `key=value` word.
+    The list ends at the next option or `key=value` override.
     """
     result: list[str] = []
     inside = False
-    for word in words:
+    for word in arguments:
         inside = word == option or (inside and not word.startswith("-") and "=" not in word)
         result += [option, word] if inside and word != option and result[-1] != option else [word]
     return result

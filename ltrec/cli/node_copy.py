@@ -18,16 +18,16 @@ from ltrec.run.node_copy.place import place_of
 from ltrec.terminal.screen import note
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Copy the data of a run's config; returns the exit code."""
     try:
-        began, config = time.monotonic(), load(words, [])
+        began, config = time.monotonic(), load(arguments, [])
         if (place := place_of(os.environ)) is None:
             raise UserError("LTREC_STAGE names no folder")
         copy, copied = make_copy(Path(config.data.path), place)
         note(f"{os.uname().nodename}: {config.data.path} -> {copy}, {copied / 1e6:,.1f} MB in {time.monotonic() - began:.1f} s")
     except Exception as error:  # noqa: BLE001  as on the command line
-        return exit_code_of(error, words)
+        return exit_code_of(error, arguments)
     return 0
 
 

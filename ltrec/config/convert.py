@@ -30,7 +30,7 @@ _SCALARS: dict[type, Callable[[Any], Any]] = {
 
 
 class _NoChoice(ValueError):
-    """A word that is not among the few that a field may be."""
+    """A name that is not among those that a field may be."""
 
 
 def convert(owner: type, field: str, setting: Setting) -> Any:

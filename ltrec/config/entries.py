@@ -3,7 +3,7 @@
     event_columns: {price: {kind: number, log: true}, event_type: category}      X is a dataclass: a section that its `kind` chooses
     targets: {event_type: [purchase]}                                            X is a value
 
-`price: number` is short for `price: {kind: number}`. Files and words add to what others have named; a mapping that is written
+`price: number` is short for `price: {kind: number}`. Files and overrides add to what others have named; a mapping that is written
 empty, `{}`, forgets values, but not sections.
 """
 

@@ -1,4 +1,4 @@
-"""Text -> settings. A setting is one dotted key, its value, and where it was written, so that every complaint can point there.
+"""Text -> settings. A setting is one dotted key, its value, and where it was written, so that every error message can point there.
 
 Refused, with the line: bad syntax, duplicate keys (YAML would silently keep the last), aliases, and text with `${` or `???`, which
 OmegaConf would read as an interpolation or a hole. An interpolation could copy an environment variable, and with it a secret, into
@@ -67,19 +67,19 @@ def _settings_of(text: str, shown: str) -> tuple[Setting, ...]:
     return tuple(_parse(text, "", shown, lambda node: f"in {shown}:{node.start_mark.line + 1}"))
 
 
-def read_words(words: Sequence[str], where: str = COMMAND_LINE) -> list[Setting]:
-    """The settings of `key=value` words, said to stand `where`; a value is YAML, so `optim.betas=[0.9, 0.98]` is a list.
+def read_overrides(overrides: Sequence[str], where: str = COMMAND_LINE) -> list[Setting]:
+    """The settings of `key=value` overrides, said to stand `where`; a value is YAML, so `optim.betas=[0.9, 0.98]` is a list.
 
     Raises:
-        UserError: a word that is not `key=value`, or a value that is refused.
+        UserError: an override that is not `key=value`, or a value that is refused.
     """
-    return [setting for word in words for setting in _read_word(word, where)]
+    return [setting for override in overrides for setting in _read_override(override, where)]
 
 
-def _read_word(word: str, where: str) -> Iterator[Setting]:
-    key, equals, text = word.partition("=")
+def _read_override(override: str, where: str) -> Iterator[Setting]:
+    key, equals, text = override.partition("=")
     if not equals or not _DOTTED.fullmatch(key):
-        raise UserError(f"{word!r} {where} is not key=value, as in optim.lr=1e-3")
+        raise UserError(f"{override!r} {where} is not key=value, as in optim.lr=1e-3")
     text = text.strip() or text  # a blank or a tab alone is meant: it may be a separator
     if text.startswith(("[", "{", '"', "'")):
         yield from _parse(text, key, f"{key!r} {where}", lambda _: where)
@@ -117,15 +117,15 @@ def _settings(loader: CoreLoader, node: yaml.Node, prefix: str, where: Callable[
 def _children(node: yaml.MappingNode, prefix: str, where: Callable[[yaml.Node], str]) -> Iterator[tuple[str, yaml.Node]]:
     seen: dict[str, str] = {}
     for key_node, child in node.value:
-        here, word = where(key_node), key_node.value
-        if not isinstance(key_node, yaml.ScalarNode) or not word:
+        here, name = where(key_node), key_node.value
+        if not isinstance(key_node, yaml.ScalarNode) or not name:
             raise UserError(f"a key {here} is not a word")
-        key = f"{prefix}.{word}" if prefix else word
-        if "." in word:
+        key = f"{prefix}.{name}" if prefix else name
+        if "." in name:
             raise UserError(f"write key {key!r} {here} nested, one section per line; dotted keys are for the command line")
-        if word in seen:
-            raise UserError(f"duplicate key {key!r} {here}, first written {seen[word]}")
-        seen[word] = here
+        if name in seen:
+            raise UserError(f"duplicate key {key!r} {here}, first written {seen[name]}")
+        seen[name] = here
         yield key, child
 
 

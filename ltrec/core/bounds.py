@@ -41,16 +41,16 @@ class Between:
 
 
 class OneOf:
-    """One of a few words."""
+    """One of a few names."""
 
-    def __init__(self, *words: str) -> None:
-        self.words = words
+    def __init__(self, *names: str) -> None:
+        self.names = names
 
     def fault(self, value: Any) -> str | None:
         """What is wrong with a value, to be read after its name; None when it is right."""
-        if value in self.words:
+        if value in self.names:
             return None
-        return f"must be one of {', '.join(self.words)}; got {shown(value)}{nearest(str(value), self.words)}"
+        return f"must be one of {', '.join(self.names)}; got {shown(value)}{nearest(str(value), self.names)}"
 
 
 class Among:

@@ -169,15 +169,17 @@ class _CommandFailed:
         self.message = message
 
 
-def _output_of(words: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str | _CommandFailed:
+def _output_of(command: Sequence[str], *, timeout_s: float = _TIMEOUT_S) -> str | _CommandFailed:
     """The output of a command, or why there is none."""
     try:
-        done = subprocess.run(list(words), capture_output=True, text=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            list(command), capture_output=True, text=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL
+        )
     except subprocess.TimeoutExpired:
-        return _CommandFailed(f"{words[0]} gave no answer within {timeout_s:g} s")
+        return _CommandFailed(f"{command[0]} gave no answer within {timeout_s:g} s")
     except OSError as error:
-        return _CommandFailed(f"{words[0]}: {os.strerror(error.errno or 0)}")
+        return _CommandFailed(f"{command[0]}: {os.strerror(error.errno or 0)}")
     if done.returncode:
         lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        return _CommandFailed(lines[-1] if lines else f"{words[0]} ended with code {done.returncode}")
+        return _CommandFailed(lines[-1] if lines else f"{command[0]} ended with code {done.returncode}")
     return done.stdout

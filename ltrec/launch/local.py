@@ -26,7 +26,7 @@ from ltrec.terminal.progress_text import duration
 from ltrec.terminal.screen import note, open_screen
 
 
-def launch_one(run: RunConfig, words: Sequence[str], *, processes: int, max_restarts: int, profile: int, dry_run: bool) -> None:
+def launch_one(run: RunConfig, arguments: Sequence[str], *, processes: int, max_restarts: int, profile: int, dry_run: bool) -> None:
     """Train a run under torchrun, by exec, so that signals and the exit code are those of torchrun.
 
     Raises:
@@ -34,7 +34,7 @@ def launch_one(run: RunConfig, words: Sequence[str], *, processes: int, max_rest
     """
     [share] = shares([run], processes=processes, jobs=1)
     note(share.describe(run))
-    command = torchrun(words, processes=share.processes_of(run), max_restarts=max_restarts, profile=profile)
+    command = torchrun(arguments, processes=share.processes_of(run), max_restarts=max_restarts, profile=profile)
     if dry_run:
         typer.echo(shlex.join(command))
         return
@@ -78,10 +78,10 @@ def launch_several(runs: Sequence[RunConfig], *, jobs: int, processes: int, max_
 
 
 def _command(run: RunConfig, share: Share, max_restarts: int, profile: int) -> list[str]:
-    words, processes = [str(folder_of(run).config)], share.processes_of(run)
+    arguments, processes = [str(folder_of(run).config)], share.processes_of(run)
     if processes == 1 and not max_restarts:
-        return single_process(words, profile=profile)
-    return torchrun(words, processes=processes, max_restarts=max_restarts, profile=profile)
+        return single_process(arguments, profile=profile)
+    return torchrun(arguments, processes=processes, max_restarts=max_restarts, profile=profile)
 
 
 def _code_variables(run: RunConfig, code: str) -> dict[str, str]:

@@ -34,20 +34,20 @@ def seeds_of(text: str) -> list[int]:
     return seeds
 
 
-def expand_runs(files: Sequence[str], words: Sequence[str], sweep: Sequence[str], seeds: Sequence[int]) -> list[RunConfig]:
+def expand_runs(files: Sequence[str], overrides: Sequence[str], sweep: Sequence[str], seeds: Sequence[int]) -> list[RunConfig]:
     """The runs: every pair of a sweep file and a seed, or the one run where neither is given.
 
-    A sweep file overrides the other files, and words override it. The W&B group of the runs is the name that they have in common
-    or that their sweep file gives them, unless `tracking.group` is set.
+    A sweep file overrides the other files, and the command line overrides it. The W&B group of the runs is the name that they have
+    in common or that their sweep file gives them, unless `tracking.group` is set.
 
     Raises:
         UserError: a config is wrong, or two sweep files have the same name.
     """
-    runs, common = [], load(files, words)
+    runs, common = [], load(files, overrides)
     each_file: list[str | None] = [*sweep] or [None]
     each_seed: list[int | None] = [*seeds] or [None]
     for file, seed in product(each_file, each_seed):
-        config = in_place(load(files if file is None else [*files, file], words), files, words, data_must_be_here=False)
+        config = in_place(load(files if file is None else [*files, file], overrides), files, overrides, data_must_be_here=False)
         parts = [*([] if file is None else [Path(file).stem]), *([] if seed is None else [f"seed{seed}"])]
         if parts:
             name = common.name if _stem(config) == _stem(common) else config.name

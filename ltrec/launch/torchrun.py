@@ -9,16 +9,16 @@ FRESH_STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 """Restarted processes get a fresh store; else they read the addresses of those that died (pytorch#135712)."""
 
 
-def torchrun(words: Sequence[str], *, processes: int, max_restarts: int, profile: int = 0) -> list[str]:
-    """torchrun of `ltrec train words...` in `processes` processes; `profile` steps are recorded as a trace (0 = none)."""
+def torchrun(arguments: Sequence[str], *, processes: int, max_restarts: int, profile: int = 0) -> list[str]:
+    """torchrun of `ltrec train arguments...` in `processes` processes; `profile` steps are recorded as a trace (0 = none)."""
     options = ["--standalone", f"--nproc-per-node={processes}", f"--max-restarts={max_restarts}"]
-    return [sys.executable, "-m", "torch.distributed.run", *options, *_train(words, profile)]
+    return [sys.executable, "-m", "torch.distributed.run", *options, *_train(arguments, profile)]
 
 
-def single_process(words: Sequence[str], *, profile: int = 0) -> list[str]:
+def single_process(arguments: Sequence[str], *, profile: int = 0) -> list[str]:
     """The same in one process, without torchrun."""
-    return [sys.executable, *_train(words, profile)]
+    return [sys.executable, *_train(arguments, profile)]
 
 
-def _train(words: Sequence[str], profile: int) -> list[str]:
-    return ["-m", "ltrec", "train", *words, *(["--profile", str(profile)] if profile else [])]
+def _train(arguments: Sequence[str], profile: int) -> list[str]:
+    return ["-m", "ltrec", "train", *arguments, *(["--profile", str(profile)] if profile else [])]

@@ -71,8 +71,8 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     if git is None:
         return None
 
-    def ask(*words: str) -> str | None:
-        done = subprocess.run([git, "-C", str(folder), *words], capture_output=True, text=True, check=False)
+    def ask(*arguments: str) -> str | None:
+        done = subprocess.run([git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
     commit = ask("rev-parse", "HEAD")

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from ltrec.cli.options import AsJson
 from ltrec.doctor.checks import examine_all, exit_code, show, verdict
 from ltrec.run.process.processes import detect
 from ltrec.terminal.screen import open_screen
@@ -18,7 +19,7 @@ from ltrec.terminal.screen import open_screen
 
 def doctor(
     out: Annotated[Path, typer.Option(help="Folder where runs will be written.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check Python, torch, GPUs, network, Slurm, W&B, disk and memory, and say what to fix. Exit code 1: something is broken.
 

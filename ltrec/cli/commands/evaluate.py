@@ -9,22 +9,23 @@ import typer
 
 from ltrec.api.evaluate import evaluate as evaluate_runs
 from ltrec.cli.evaluation_screen import print_evaluation
+from ltrec.cli.options import AsJson, Checkpoint, Data, Weights
 from ltrec.terminal.screen import open_screen
 
 
 def evaluate(
     runs: Annotated[
         list[str],
-        typer.Argument(help="Run folders; several = seeds of one method. Then evaluation.key=value words.", show_default=False),
+        typer.Argument(help="Run folders; several = seeds of one method. Then evaluation.key=value overrides.", show_default=False),
     ],
     compare: Annotated[
         list[Path] | None, typer.Option(help="Run folder of the baseline; repeat it for several seeds, in the same order.")
     ] = None,
     split: Annotated[str, typer.Option(help="test or valid.")] = "test",
-    checkpoint: Annotated[str, typer.Option(help="best, last, previous, or stage1: the best before stage 2.")] = "best",
-    data: Annotated[Path | None, typer.Option(help="Folder of the data set; default: as in the run's config.")] = None,
-    weights: Annotated[str | None, typer.Option(help="average (with trainer.ema, the default) or raw.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
+    checkpoint: Checkpoint = "best",
+    data: Data = None,
+    weights: Weights = None,
+    as_json: AsJson = False,
 ) -> None:
     """Rank every user's target, report metrics by activity stratum, and compare runs by the gate."""
     with open_screen(for_scripts=as_json) as screen:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from ltrec.api.inspect import inspect as inspect_data
 from ltrec.cli.column_tables import print_columns
 from ltrec.cli.data_tables import print_data
+from ltrec.cli.options import AsJson, PreparedData
 from ltrec.terminal.screen import open_screen
 
 
 def inspect(
-    folder: Annotated[Path, typer.Argument(help="Folder that ltrec prepare wrote.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
+    folder: PreparedData,
+    as_json: AsJson = False,
 ) -> None:
     """Show what is in a prepared data set: events, users, strata, and its columns with their values. Reads no shard."""
     with open_screen(for_scripts=as_json) as screen:

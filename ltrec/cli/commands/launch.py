@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ltrec.cli.options import Conf, Profile
 from ltrec.config.load import load, split_arguments
 from ltrec.config.tree import RunConfig
 from ltrec.core.counting import counted
@@ -84,11 +85,11 @@ _Mount = Annotated[
 def launch(
     ctx: typer.Context,
     where: Annotated[str, typer.Argument(help="local or slurm", show_default=False)],
-    conf: Annotated[list[str], typer.Argument(help="Config files, left to right, then key=value words.", show_default=False)],
+    conf: Conf,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be started and stop.")] = False,
     processes: Annotated[int, typer.Option(min=0, help="Processes on each node; 0 = one per GPU, or one on a CPU.")] = 0,
     max_restarts: Annotated[int, typer.Option(min=0, help="Restarts of crashed processes inside the job (torchrun).")] = 0,
-    profile: Annotated[int, typer.Option(min=0, help="Record a trace of this many steps in the run folder.")] = 0,
+    profile: Profile = 0,
     array_seeds: _Seeds = "",
     sweep: _Sweep = [],  # noqa: B006
     jobs: _Jobs = 1,
@@ -138,14 +139,14 @@ def _refuse_options_of(ctx: typer.Context, panel: str) -> None:
 
 def _local(options: dict[str, Any], given: set[str]) -> None:
     """Train on this machine."""
-    files, words = split_arguments(options["conf"])
+    files, overrides = split_arguments(options["conf"])
     common = {name: options[name] for name in ("processes", "max_restarts", "profile", "dry_run")}
     if given & {"array_seeds", "sweep"}:
         local.launch_several(_runs(options, given), jobs=options["jobs"], **common)
         return
     if "jobs" in given:
         raise UserError(f"--jobs {options['jobs']} is for several runs at a time: name them by --array-seeds or --sweep")
-    local.launch_one(load(files, words), options["conf"], **common)
+    local.launch_one(load(files, overrides), options["conf"], **common)
 
 
 def _runs(options: dict[str, Any], given: set[str]) -> list[RunConfig]:

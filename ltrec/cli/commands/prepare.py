@@ -9,6 +9,7 @@ import typer
 
 from ltrec.api.prepare import prepare as prepare_logs
 from ltrec.cli.data_tables import print_data
+from ltrec.cli.options import AsJson
 from ltrec.terminal.screen import open_screen
 
 
@@ -26,16 +27,16 @@ def prepare(
     time_format: Annotated[str | None, typer.Option(help="Format of times, such as '%m/%d/%Y %H:%M' (strptime).")] = None,
     split: Annotated[str | None, typer.Option(help="leave_one_out or global_time.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set in the output folder.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Turn event logs (CSV, TSV, JSON Lines, Parquet) into shards with strata and splits.
 
     Every option of the config section `prepare` may be given as key=value: min_user_events=5 history_cap=1000.
     """
     options = {"user": user, "item": item, "time": time, "time_unit": time_unit, "time_format": time_format, "split": split}
-    words = [f"prepare.{key}={value}" for key, value in options.items() if value is not None]
+    overrides = [f"prepare.{key}={value}" for key, value in options.items() if value is not None]
     with open_screen(for_scripts=as_json) as screen:
-        data = prepare_logs(*(config or []), *(arguments or []), *words, out=out, overwrite=overwrite)
+        data = prepare_logs(*(config or []), *(arguments or []), *overrides, out=out, overwrite=overwrite)
         if data.mended:
             screen.info(f"{data.path} was damaged and has been prepared again")
         if data.up_to_date:

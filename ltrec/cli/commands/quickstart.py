@@ -37,11 +37,11 @@ def quickstart(
     if method == BASE:
         raise UserError(f"--method {BASE} is what methods are compared with; choose another file of conf/method, such as pin")
     raw = Path("data/raw") / dataset / "events.parquet"
-    words = {name: _training(dataset, name) for name in (BASE, method)}
+    commands = {name: _training(dataset, name) for name in (BASE, method)}
     short = ["trainer.max_epochs=1"] if smoke else []
     require("report", "the report")
     # Loaded here, so that an unknown method is refused before anything is fetched.
-    run, base = (Path("runs") / load(*split_arguments(words[name])).name for name in (method, BASE))
+    run, base = (Path("runs") / load(*split_arguments(commands[name])).name for name in (method, BASE))
 
     with open_screen() as screen:
         _say(screen, 1, "fetch", f"ltrec fetch {dataset}")
@@ -51,7 +51,7 @@ def quickstart(
             fetch(dataset)
         _say(screen, 2, "prepare", f"ltrec prepare conf/data/{dataset}.yaml")
         prepare([f"conf/data/{dataset}.yaml"])
-        for name, arguments in words.items():
+        for name, arguments in commands.items():
             _say(screen, 3, f"train, {name}", f"ltrec train {' '.join(arguments)}")
             train([*arguments, *short])
         _say(screen, 4, "evaluate", f"ltrec evaluate {run} --compare {base}")

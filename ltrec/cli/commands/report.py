@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ltrec.api.report import report as write_report
+from ltrec.cli.options import AsJson
 from ltrec.terminal.screen import open_screen
 
 
@@ -15,13 +16,13 @@ def report(
     runs: Annotated[
         list[str],
         typer.Argument(
-            help="Run folders: the first and its seeds are compared with the others. Then evaluation.key=value words.",
+            help="Run folders: the first and its seeds are compared with the others. Then evaluation.key=value overrides.",
             show_default=False,
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default: RUN/report.", show_default=False)] = None,
     data: Annotated[Path | None, typer.Option(help="Data set that all runs must have been trained on, by its digest.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write index.html (self-contained) and its figures as PNGs."""
     with open_screen(for_scripts=as_json) as screen:

@@ -8,6 +8,7 @@ import typer
 
 from ltrec.api.train import load_config
 from ltrec.api.train import train as train_run
+from ltrec.cli.options import AsJson, Conf, Profile
 from ltrec.config.load import dump
 from ltrec.run.process.parent_death_signal import request_parent_death_signal_of_torchrun
 from ltrec.run.process.processes import detect
@@ -16,16 +17,14 @@ from ltrec.terminal.screen import open_screen
 
 
 def train(
-    conf: Annotated[list[str], typer.Argument(help="Config files, left to right, then key=value words.", show_default=False)],
+    conf: Conf,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print the resolved config and stop.")] = False,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Test everything with 3 steps in a run that is removed afterwards.")
     ] = False,
-    profile: Annotated[
-        int, typer.Option(min=0, help="Record a trace of this many steps, after the first few, in the run folder.")
-    ] = 0,
+    profile: Profile = 0,
     resume: Annotated[str | None, typer.Option(help="auto, never, or a checkpoint: short for resume=...")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a run. Repeat the command after an interruption to resume where it stopped."""
     settings = conf if resume is None else [*conf, f"resume={resume}"]

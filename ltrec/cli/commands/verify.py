@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
 from ltrec.api.verify import verify as verify_data
 from ltrec.cli.data_tables import print_data
+from ltrec.cli.options import AsJson, PreparedData
 from ltrec.terminal.screen import open_screen
 
 
 def verify(
-    folder: Annotated[Path, typer.Argument(help="Folder that ltrec prepare wrote.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")] = False,
+    folder: PreparedData,
+    as_json: AsJson = False,
 ) -> None:
     """Check every byte and every row of a prepared data set."""
     with open_screen(for_scripts=as_json) as screen:

@@ -32,9 +32,9 @@ KEYS: dict[str, str] = {
     "prepare.cold_users": "prepare.held_out_users",
     "prepare.cold_seed": "prepare.held_out_seed",
 }
-"""Key, or section, of old -> of today."""
+"""Former key or section -> its present name."""
 
-WORDS: dict[tuple[str, str], str] = {
+SETTINGS: dict[tuple[str, str], str] = {
     ("strategy.mode", "aligned"): "gradients.name=aligned",
     ("strategy.name", "joint"): "gradients.name=joint",
     ("strategy.name", "stratified"): "gradients.name=stratified",
@@ -43,13 +43,13 @@ WORDS: dict[tuple[str, str], str] = {
         for name in ("ddp", "fsdp2", "deepspeed_stage_1", "deepspeed_stage_2", "deepspeed_stage_3")
     },
 }
-"""Key and value of old -> words of today, where it is not the key alone that moved."""
+"""Former key and value -> the settings that replace them, where more than the key has changed."""
 
 
 def today(key: str, value: str | None) -> str | None:
-    """A setting of old as words of today; None for one that is no setting of old."""
-    if value is not None and (key, value) in WORDS:
-        return WORDS[key, value]
+    """What a former setting is written as today; None for one that is not a former setting."""
+    if value is not None and (key, value) in SETTINGS:
+        return SETTINGS[key, value]
     for old, new in KEYS.items():
         if key == old or key.startswith(f"{old}."):
             return f"{new}{key.removeprefix(old)}" + ("" if value is None else f"={value}")
@@ -57,10 +57,10 @@ def today(key: str, value: str | None) -> str | None:
 
 
 def refuse_former(settings: Sequence[Setting]) -> None:
-    """Refuse a setting that was spelled otherwise.
+    """Refuse a setting under its former name.
 
     Raises:
-        UserError: with its spelling of today.
+        UserError: with its present name.
     """
     for setting in settings:
         if (new := today(setting.key, _word(setting))) is not None:

@@ -1,4 +1,4 @@
-"""A class of somebody else's, named in a config by the words of Lightning's command line, and what it is made with.
+"""A class of somebody else's, named in a config in the notation of Lightning's command line, with its arguments.
 
     class_path: pytorch_lightning.loggers.CSVLogger
     init_args: {name: csv, flush_logs_every_n_steps: 10}
@@ -73,7 +73,7 @@ def make(spec: ClassPath, base: type[T], where: str, **defaults: Any) -> T:
 
 
 def _refuse_arguments(spec: ClassPath, found: type, where: str) -> None:
-    """A word that the class does not take; what is missing may still come from the defaults."""
+    """An argument that the class does not take; what is missing may still come from the defaults."""
     parameters = inspect.signature(found).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return

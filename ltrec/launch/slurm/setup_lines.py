@@ -49,31 +49,33 @@ def check_setup(lines: Sequence[str]) -> None:
         )
 
 
-def check_environment(words: Sequence[str]) -> None:
+def check_environment(assignments: Sequence[str]) -> None:
     """Refuse `--env` values that are not of the form NAME=value, or whose variables are reserved.
 
     Raises:
         UserError: naming the value.
     """
-    names = [word.partition("=")[0] for word in words]
-    for word, name in zip(words, names, strict=True):
-        if "=" not in word or not _NAME.fullmatch(name) or not word.isprintable():
-            raise UserError(f'--env {word!r}: write NAME=value, on one line; to pass on a variable of this shell: NAME="$NAME"')
+    names = [assignment.partition("=")[0] for assignment in assignments]
+    for assignment, name in zip(assignments, names, strict=True):
+        if "=" not in assignment or not _NAME.fullmatch(name) or not assignment.isprintable():
+            raise UserError(
+                f'--env {assignment!r}: write NAME=value, on one line; to pass on a variable of this shell: NAME="$NAME"'
+            )
         family = next((why for prefix, why in _RESERVED_PREFIXES.items() if name.startswith(prefix)), None)
         if why := RESERVED.get(name, family):
-            raise UserError(f"--env {word}: {why}")
+            raise UserError(f"--env {assignment}: {why}")
         if names.count(name) > 1:
             raise UserError(f"--env {name}=... is given {names.count(name)} times")
 
 
-def refuse_clashes(words: Sequence[str], script: str) -> None:
+def refuse_clashes(assignments: Sequence[str], script: str) -> None:
     """Refuse variables that the job script uses itself.
 
     Raises:
         UserError: naming the first.
     """
     own = set(_ASSIGNED.findall(script))
-    for name in _names(words):
+    for name in _names(assignments):
         if name in own:
             raise UserError(f"--env {name}=...: the job script has a variable of that name")
 
@@ -84,5 +86,5 @@ def stage_of(text: str | None) -> str | None:
     return text if found is None else f"${found[1]}"
 
 
-def _names(words: Sequence[str]) -> Iterator[str]:
-    return (word.partition("=")[0] for word in words)
+def _names(assignments: Sequence[str]) -> Iterator[str]:
+    return (assignment.partition("=")[0] for assignment in assignments)

@@ -93,8 +93,8 @@ def submit(script: Path, job: Job) -> str:
     sbatch = shutil.which("sbatch")
     if sbatch is None:
         raise UserError(f"there is no sbatch here; the job is ready: run 'sbatch {script}' on a login node of the cluster")
-    words, variables = [sbatch, "--parsable", str(script)], _without_overrides(os.environ, job)
-    done = subprocess.run(words, env=variables, capture_output=True, text=True, check=False)
+    command, variables = [sbatch, "--parsable", str(script)], _without_overrides(os.environ, job)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = " ".join(line.removeprefix("sbatch: error: ") for line in done.stderr.splitlines()) or "no reason given"
         raise UserError(f"sbatch refused {script}: {reason}")

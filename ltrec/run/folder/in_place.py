@@ -18,20 +18,20 @@ from ltrec.run.folder.config_file import base_folder, recorded_base
 from ltrec.run.folder.find_data import find_data
 
 
-def in_place(config: RunConfig, files: Sequence[str], words: Sequence[str], *, data_must_be_here: bool = True) -> RunConfig:
+def in_place(config: RunConfig, files: Sequence[str], overrides: Sequence[str], *, data_must_be_here: bool = True) -> RunConfig:
     """The config, with the folder and the data of the run if the last file is the config.yaml of one.
 
     Args:
         config: as loaded.
         files: config files.
-        words: `key=value` words, which override the run's own folder and data.
+        overrides: `key=value` overrides, which override the run's own folder and data.
         data_must_be_here: refuse data that cannot be found; else keep their path, which may be valid on another machine.
 
     Raises:
         UserError: the data are missing, or another data set is in their place.
     """
     file = Path(files[-1]).absolute() if files else Path("nothing")
-    run, given = RunFolder(file.parent), {word.partition("=")[0] for word in words}
+    run, given = RunFolder(file.parent), {override.partition("=")[0] for override in overrides}
     if file != run.config or recorded_base(run) is None:
         return config
     if file.parent.name == config.name and not given & {"out", "name"}:

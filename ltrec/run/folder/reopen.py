@@ -18,43 +18,43 @@ _MAY_DIFFER = ("evaluation.", "trainer.accelerator", "imports=")
 
 
 def split_runs(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Split command-line arguments into run folders and `key=value` words; `a=b` is a folder if it exists.
+    """Split command-line arguments into run folders and `key=value` overrides; `a=b` is a folder if it exists.
 
     Raises:
         UserError: no folder is given.
     """
-    words = [argument for argument in arguments if "=" in argument and not Path(argument).exists()]
-    if len(words) == len(arguments):
+    overrides = [argument for argument in arguments if "=" in argument and not Path(argument).exists()]
+    if len(overrides) == len(arguments):
         raise UserError("which run? name its folder before the settings of evaluation")
-    return [Path(argument) for argument in arguments if argument not in words], words
+    return [Path(argument) for argument in arguments if argument not in overrides], overrides
 
 
-def reopen(run: RunFolder, words: Sequence[str] = (), data: Path | None = None) -> RunConfig:
+def reopen(run: RunFolder, overrides: Sequence[str] = (), data: Path | None = None) -> RunConfig:
     """The config of a run for evaluation, with its data located.
 
     Args:
         run: its folder, wherever it is now.
-        words: evaluation settings that override the run's own.
+        overrides: evaluation settings that override the run's own.
         data: folder of the data set; None = that of the run's config.
 
     Raises:
-        UserError: the folder holds no run, a word is not an evaluation setting, or the data are missing or others.
+        UserError: the folder holds no run, an override is not an evaluation setting, or the data are missing or others.
     """
-    refuse_settings(words)
+    refuse_settings(overrides)
     read_config(run)  # its message for other folders is better
-    config = load([run.config], words)
+    config = load([run.config], overrides)
     return replace(config, data=replace(config.data, path=str(find_data(run, config) if data is None else named_data(run, data))))
 
 
-def refuse_settings(words: Sequence[str]) -> None:
-    """Refuse words that would change how a run was trained.
+def refuse_settings(overrides: Sequence[str]) -> None:
+    """Refuse overrides that would change how a run was trained.
 
     Raises:
-        UserError: naming the word.
+        UserError: naming the override.
     """
-    for word in words:
-        if not word.startswith(_MAY_DIFFER):
+    for override in overrides:
+        if not override.startswith(_MAY_DIFFER):
             raise UserError(
-                f"{word}: what a run was trained with cannot be changed afterwards; only evaluation.*, trainer.accelerator "
+                f"{override}: what a run was trained with cannot be changed afterwards; only evaluation.*, trainer.accelerator "
                 "and imports can, and --data DIR says where its data are"
             )

@@ -58,15 +58,15 @@ def around(command: list[str], place: Path | None) -> int:
     return 128 - code if code < 0 else code
 
 
-def main(words: list[str]) -> int:
+def main(arguments: list[str]) -> int:
     """Run the command line; returns the exit code."""
     try:
         place = place_of(os.environ)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    if words[0] == "around":
-        return around(words[1:], place)
+    if arguments[0] == "around":
+        return around(arguments[1:], place)
     if place is not None:
         remove(place)
     return 0

@@ -34,12 +34,12 @@ def traceback_in(folder: Path) -> Iterator[None]:
         raise
 
 
-def write_traceback(error: BaseException, words: Sequence[str]) -> Path:
+def write_traceback(error: BaseException, arguments: Sequence[str]) -> Path:
     """Write the traceback of an error; returns the file.
 
     Args:
         error: the error.
-        words: the command line.
+        arguments: those of the command line.
 
     Raises:
         OSError: no file can be written.
@@ -48,7 +48,7 @@ def write_traceback(error: BaseException, words: Sequence[str]) -> Path:
     head = (
         f"ltrec {__version__}, Python {platform.python_version()}, {platform.platform(terse=True)}\n"
         f"{now.isoformat(timespec='seconds')}, rank {os.environ.get('RANK', '0')}\n"
-        f"ltrec {shlex.join(words)}\n\n"
+        f"ltrec {shlex.join(arguments)}\n\n"
     )
     text = masked(head + "".join(traceback.format_exception(error)), secrets_of(os.environ))
     name = crash_file_name(f"{now:%Y%m%dT%H%M%S.%f}", os.getpid())

@@ -36,12 +36,12 @@ _FILES = ("Too many open files", "EMFILE")
 _ROOM = ("No space left", "quota exceeded", "File too large")
 
 
-def explain(error: BaseException, words: Sequence[str]) -> str | None:
+def explain(error: BaseException, arguments: Sequence[str]) -> str | None:
     """The message of an error of the system or of a library; None for any other.
 
     Args:
         error: what was raised.
-        words: the command line, searched for paths if the error names none.
+        arguments: those of the command line, searched for paths if the error names none.
     """
     text = first_line(error) if isinstance(error, Exception) else str(error)
     if any(word in str(error) for word in _FILES):
@@ -49,17 +49,17 @@ def explain(error: BaseException, words: Sequence[str]) -> str | None:
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(word in str(error) for word in _MEMORY)):
         return f"{_MESSAGES[errno.ENOMEM]} ({text})" if text else _MESSAGES[errno.ENOMEM]
     if isinstance(error, OSError):
-        return _of_system(error, words)
+        return _of_system(error, arguments)
     if type(error).__module__.partition(".")[0] in ("pyarrow", "duckdb", "_duckdb"):
-        return _full(None, words) if any(word in str(error) for word in _ROOM) else f"{_library(error)}: {text}"
+        return _full(None, arguments) if any(word in str(error) for word in _ROOM) else f"{_library(error)}: {text}"
     if isinstance(error, UnicodeEncodeError) and any("\ud800" <= c <= "\udfff" for c in error.object):
         return f"{error.object!a} is not UTF-8 text, and cannot be written into a file; choose another name"
     return None
 
 
-def _of_system(error: OSError, words: Sequence[str]) -> str:
+def _of_system(error: OSError, arguments: Sequence[str]) -> str:
     if error.errno in _FULL or any(word in str(error) for word in _ROOM):
-        return _full(error.filename, words)
+        return _full(error.filename, arguments)
     if error.errno is None:  # of pyarrow, about a damaged file
         return f"a file cannot be read: {first_line(error)}"
     if error.filename is None and error.errno == errno.ENOENT:
@@ -72,8 +72,8 @@ def _of_system(error: OSError, words: Sequence[str]) -> str:
     return said.format(place="a file" if place is None else os.fsdecode(place) if isinstance(place, bytes) else place)
 
 
-def _full(place: str | None, words: Sequence[str]) -> str:
-    place = place or str(_fullest_folder(words))
+def _full(place: str | None, arguments: Sequence[str]) -> str:
+    place = place or str(_fullest_folder(arguments))
     return f"no space left on the disk of {place}: make room there or choose another folder, then run the same command again"
 
 
@@ -88,10 +88,10 @@ def _here() -> Path | None:
         return None
 
 
-def _fullest_folder(words: Sequence[str]) -> Path:
+def _fullest_folder(arguments: Sequence[str]) -> Path:
     """The folder with the least free space among those of the command line, here and the temporary one: some errors name none."""
     here = _here() or Path("/")
-    named = [here / word.rpartition("=")[2] for word in words if not word.startswith("-")]
+    named = [here / word.rpartition("=")[2] for word in arguments if not word.startswith("-")]
     folders = {nearest_existing(path) for path in [*named, here, Path(tempfile.gettempdir())]}
     return min(sorted(folders), key=lambda folder: shutil.disk_usage(folder).free)
 

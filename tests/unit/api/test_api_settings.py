@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ltrec.api.session import IN_THE_CALL
-from ltrec.api.settings import files_and_words, words_of
+from ltrec.api.settings import files_and_overrides, overrides_of
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
 
@@ -17,7 +17,7 @@ QUICKSTART = "conf/experiment/quickstart.yaml"
 
 
 def config_of(*settings, **overrides):
-    files, words = files_and_words(settings, overrides)
+    files, words = files_and_overrides(settings, overrides)
     return load(files, words, where=IN_THE_CALL)
 
 
@@ -48,7 +48,7 @@ def test_values_arrive_as_they_are(key, value, found):
 
 
 def test_no_setting_is_no_word():
-    assert words_of({"optim": {}}) == [] and files_and_words([], {}) == ([], [])
+    assert overrides_of({"optim": {}}) == [] and files_and_overrides([], {}) == ([], [])
 
 
 def test_what_is_wrong_is_said_to_stand_in_the_call():

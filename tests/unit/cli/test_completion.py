@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 import typer
@@ -42,15 +44,25 @@ def test_words_with_a_dash_are_options_of_the_command(monkeypatch, capsys):
     assert complete(monkeypatch, capsys, "nope", "--") == []
 
 
-@pytest.mark.parametrize("name", ["prepare", "launch", "evaluate"])
+@pytest.mark.parametrize("name", ["prepare", "launch", "evaluate", "predict", "train"])
 def test_options_read_from_the_source_are_those_of_typer(name):
     """Read by the test as Typer reads them; the command's module is imported here alone."""
     module = __import__(f"ltrec.cli.commands.{name}", fromlist=[name])
     app = typer.Typer(add_completion=False)
     app.command(name)(getattr(module, name))
     wanted = [option for p in typer.main.get_command(app).params if p.param_type_name == "option" for option in p.opts]
-    source = (completion._COMMANDS / f"{name}.py").read_text()
-    assert completion.options_of(source, name) == [option for option in wanted if option != "--help"]
+    assert completion.options_of(name) == [option for option in wanted if option != "--help"]
+
+
+def test_an_option_of_several_commands_is_written_once():
+    """In ltrec/cli/options.py, from where commands take it."""
+    written = Counter(
+        ast.unparse(call)
+        for path in completion._COMMANDS.glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("typer.Option", "typer.Argument")
+    )
+    assert [option for option, count in written.items() if count > 1] == []
 
 
 def test_completion_imports_nothing_heavy():

@@ -7,13 +7,13 @@ from sample_tree import KINDS, TABLES, Amount, Tree, Word
 
 from ltrec.config.load import load
 from ltrec.config.settle import leaf_keys, resolve
-from ltrec.config.source import read_file, read_words
+from ltrec.config.source import read_file, read_overrides
 from ltrec.core.errors import UserError
 
 
 def data_of(tmp_path: Path, text: str = "", *words: str):
     (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
-    return resolve(Tree(), [*read_file(tmp_path / "a.yaml", "a.yaml"), *read_words(words)], TABLES, KINDS).data
+    return resolve(Tree(), [*read_file(tmp_path / "a.yaml", "a.yaml"), *read_overrides(words)], TABLES, KINDS).data
 
 
 @pytest.mark.parametrize(

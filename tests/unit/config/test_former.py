@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ltrec.config.keys.former import KEYS, WORDS, today
+from ltrec.config.keys.former import KEYS, SETTINGS, today
 from ltrec.config.keys.synonyms import SYNONYMS
 from ltrec.config.load import load
 from ltrec.config.settle import leaf_keys
@@ -54,7 +54,7 @@ def test_a_word_of_old_is_answered_with_todays(word: str, new: str, tmp_path: Pa
 def test_what_is_promised_can_be_written() -> None:
     for new in KEYS.values():
         assert any(key == new or key.startswith(f"{new}.") for key in EVERY), new
-    for words in WORDS.values():
+    for words in SETTINGS.values():
         load([], words.split())
 
 

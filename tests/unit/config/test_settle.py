@@ -14,7 +14,7 @@ from sample_tree import KINDS, TABLES, Amount, Data, Deep, Inner, Optim, Tree, W
 
 from ltrec.config.dump import dump
 from ltrec.config.settle import leaf_keys, resolve
-from ltrec.config.source import read_file, read_words
+from ltrec.config.source import read_file, read_overrides
 from ltrec.core.errors import UserError
 
 
@@ -25,7 +25,7 @@ def tree_of(tmp_path: Path, *texts: str, words: tuple[str, ...] = ()) -> Tree:
         path = tmp_path / f"{letter}.yaml"
         path.write_text(text, encoding="utf-8")
         found += read_file(path, path.name)
-    return resolve(Tree(), [*found, *read_words(words)], TABLES, KINDS)
+    return resolve(Tree(), [*found, *read_overrides(words)], TABLES, KINDS)
 
 
 def message(tmp_path: Path, *texts: str, words: tuple[str, ...] = ()) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.config.source import Setting, read_file, read_words
+from ltrec.config.source import Setting, read_file, read_overrides
 from ltrec.config.yaml_core import plain_scalar
 from ltrec.core.errors import UserError
 
@@ -116,7 +116,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", ["optim", "=3", "a..b=3", ".a=3", "a b=3", "", "a.=1"])
 def test_a_word_that_is_not_key_value(word: str) -> None:
     with pytest.raises(UserError, match=r"on the command line is not key=value, as in optim\.lr=1e-3"):
-        read_words([word])
+        read_overrides([word])
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ def test_a_word_that_is_not_key_value(word: str) -> None:
 )
 def test_a_bad_value_is_told_with_its_key(word: str, expected: str) -> None:
     with pytest.raises(UserError, match="^" + expected):
-        read_words([word])
+        read_overrides([word])
 
 
 def test_words_hold_lists_mappings_quotes_and_plain_text() -> None:
     got = [
         (s.key, s.value)
-        for s in read_words(["a=[1, x]", "b={c: 1, d: {e: no}}", "f='1'", "g=a=b: [c] # d", "h= 3 ", "i=*x", "j={}"])
+        for s in read_overrides(["a=[1, x]", "b={c: 1, d: {e: no}}", "f='1'", "g=a=b: [c] # d", "h= 3 ", "i=*x", "j={}"])
     ]
     assert got == [
         ("a", [1, "x"]),
@@ -157,7 +157,7 @@ def test_words_hold_lists_mappings_quotes_and_plain_text() -> None:
 def test_any_text_is_read_or_refused(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.yaml"
     path.write_text(text, encoding="utf-8")
-    for reader in (lambda: read_file(path, "fuzz.yaml"), lambda: read_words([f"a={text}"])):
+    for reader in (lambda: read_file(path, "fuzz.yaml"), lambda: read_overrides([f"a={text}"])):
         try:
             reader()
         except UserError as error:
