@@ -5,47 +5,39 @@ gram        upgrad, dualproj, pcgrad, cagrad, mgda, imtl_g, aligned_mtl, fairgra
             inner products decide
 coordinate  agr_sum: needs all rows at hand
 
-TorchJD and its solvers are loaded when a rule of theirs first decides: every command reads this table, few train with them.
+Every command reads this table, few train: a rule is imported when it is built, TorchJD and its solvers when a rule of theirs first
+decides.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from ltrec.aggregation.agr_sum import AgrSum, AgrSumConfig
-from ltrec.aggregation.attention import DotAttentionConfig, SoftAttentionConfig, dot_attention, soft_attention
-from ltrec.aggregation.conflict import (
+from ltrec.aggregation.config import (
+    AgrSumConfig,
     AlignedMTLConfig,
+    BackdoorConfig,
     CAGradConfig,
+    ConstantConfig,
+    CumulativeConfig,
+    DotAttentionConfig,
     DualProjConfig,
     FairGradConfig,
+    GroupDROConfig,
     IMTLGConfig,
     MGDAConfig,
     PCGradConfig,
-    UPGradConfig,
-    aligned_mtl,
-    cagrad,
-    dualproj,
-    fairgrad,
-    imtl_g,
-    mgda,
-    pcgrad,
-    upgrad,
-)
-from ltrec.aggregation.dro import GroupDRO, GroupDROConfig, StreamingDRO, StreamingDROConfig
-from ltrec.aggregation.fixed import (
-    BackdoorConfig,
-    ConstantConfig,
-    CumulativeConfig,
+    SoftAttentionConfig,
+    StreamingDROConfig,
     UniformConfig,
-    backdoor,
-    constant,
-    cumulative,
-    uniform,
+    UPGradConfig,
 )
-from ltrec.aggregation.rule import CoordinateRule, GramRule, LinearRule, Policy, Rule
+from ltrec.core.extension.deferred import names_of
 from ltrec.core.extension.registry import Registry, Variant
+
+if TYPE_CHECKING:
+    from ltrec.aggregation.rule import CoordinateRule, GramRule, LinearRule, Policy, Rule
 
 RuleConfig = (
     BackdoorConfig
@@ -69,7 +61,7 @@ RuleConfig = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RuleRow(Variant[Rule]):
+class RuleRow(Variant["Rule"]):
     """A row of `RULES`; `empty` is the policy bound to the prior: counts_K -> weights_K.
 
     Attributes:
@@ -84,23 +76,28 @@ class RuleRow(Variant[Rule]):
 _PRIOR = ("prior_K", "empty")
 
 RULES: Registry[RuleRow] = Registry("gradients.rule.name", RuleRow)
-RULES.register("backdoor", kind="linear", config=BackdoorConfig, build=backdoor)
-RULES.register("uniform", kind="linear", config=UniformConfig, build=uniform)
-RULES.register("constant", kind="linear", config=ConstantConfig, build=constant, needs=_PRIOR)
-RULES.register("cumulative", kind="linear", config=CumulativeConfig, build=cumulative)
-RULES.register("group_dro", kind="linear", config=GroupDROConfig, build=GroupDRO, needs=_PRIOR)
-RULES.register("streaming_dro", kind="linear", config=StreamingDROConfig, build=StreamingDRO, needs=_PRIOR)
-RULES.register("upgrad", kind="gram", config=UPGradConfig, build=upgrad)
-RULES.register("dualproj", kind="gram", config=DualProjConfig, build=dualproj)
-RULES.register("pcgrad", kind="gram", config=PCGradConfig, build=pcgrad)
-RULES.register("cagrad", kind="gram", config=CAGradConfig, build=cagrad)
-RULES.register("mgda", kind="gram", config=MGDAConfig, build=mgda)
-RULES.register("imtl_g", kind="gram", config=IMTLGConfig, build=imtl_g)
-RULES.register("aligned_mtl", kind="gram", config=AlignedMTLConfig, build=aligned_mtl)
-RULES.register("fairgrad", kind="gram", config=FairGradConfig, build=fairgrad)
-RULES.register("dot_attention", kind="gram", config=DotAttentionConfig, build=dot_attention)
-RULES.register("soft_attention", kind="gram", config=SoftAttentionConfig, build=soft_attention)
-RULES.register("agr_sum", kind="coordinate", config=AgrSumConfig, build=AgrSum)
+RULES.register("backdoor", kind="linear", config=BackdoorConfig, build="ltrec.aggregation.fixed:backdoor")
+RULES.register("uniform", kind="linear", config=UniformConfig, build="ltrec.aggregation.fixed:uniform")
+RULES.register("constant", kind="linear", config=ConstantConfig, build="ltrec.aggregation.fixed:constant", needs=_PRIOR)
+RULES.register("cumulative", kind="linear", config=CumulativeConfig, build="ltrec.aggregation.fixed:cumulative")
+RULES.register("group_dro", kind="linear", config=GroupDROConfig, build="ltrec.aggregation.dro:GroupDRO", needs=_PRIOR)
+RULES.register("streaming_dro", kind="linear", config=StreamingDROConfig, build="ltrec.aggregation.dro:StreamingDRO", needs=_PRIOR)
+RULES.register("upgrad", kind="gram", config=UPGradConfig, build="ltrec.aggregation.conflict:upgrad")
+RULES.register("dualproj", kind="gram", config=DualProjConfig, build="ltrec.aggregation.conflict:dualproj")
+RULES.register("pcgrad", kind="gram", config=PCGradConfig, build="ltrec.aggregation.conflict:pcgrad")
+RULES.register("cagrad", kind="gram", config=CAGradConfig, build="ltrec.aggregation.conflict:cagrad")
+RULES.register("mgda", kind="gram", config=MGDAConfig, build="ltrec.aggregation.conflict:mgda")
+RULES.register("imtl_g", kind="gram", config=IMTLGConfig, build="ltrec.aggregation.conflict:imtl_g")
+RULES.register("aligned_mtl", kind="gram", config=AlignedMTLConfig, build="ltrec.aggregation.conflict:aligned_mtl")
+RULES.register("fairgrad", kind="gram", config=FairGradConfig, build="ltrec.aggregation.conflict:fairgrad")
+RULES.register("dot_attention", kind="gram", config=DotAttentionConfig, build="ltrec.aggregation.attention:dot_attention")
+RULES.register("soft_attention", kind="gram", config=SoftAttentionConfig, build="ltrec.aggregation.attention:soft_attention")
+RULES.register("agr_sum", kind="coordinate", config=AgrSumConfig, build="ltrec.aggregation.agr_sum:AgrSum")
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(
+        __name__, dict.fromkeys(["CoordinateRule", "GramRule", "LinearRule", "Policy", "Rule"], "ltrec.aggregation.rule")
+    )
 
 __all__ = [
     "RULES",

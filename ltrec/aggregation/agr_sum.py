@@ -5,21 +5,12 @@ Works on coordinates, not on the Gram matrix: it needs every stratum's gradient 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ltrec.aggregation.rule import Policy, State
-
-
-@dataclass(frozen=True, slots=True)
-class AgrSumConfig:
-    """The backdoor gradient, but 0 wherever two strata differ in sign."""
-
-    name: str = "agr_sum"
-    """Key in RULES."""
 
 
 class AgrSum:

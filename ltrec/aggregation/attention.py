@@ -10,36 +10,11 @@ the rows, which is 1 for a uniform prior, because the temperature of `dot_attent
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import torch
 from torch import Tensor
 
 from ltrec.aggregation.gram import OnPresent
 from ltrec.aggregation.rule import Policy
-from ltrec.core.bounds import Between, check_fields
-
-
-@dataclass(frozen=True, slots=True)
-class DotAttentionConfig:
-    """Softmax over each stratum's sum of inner products with all strata: agreeing *and large* gradients count."""
-
-    name: str = "dot_attention"
-    """Key in RULES."""
-    tau: Annotated[float, Between(0, 1e12, above=True)] = 100.0
-    """Temperature, in units of squared gradient norm: the one rule that depends on the gradients' scale."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-@dataclass(frozen=True, slots=True)
-class SoftAttentionConfig:
-    """Strata that disagree with the mean gradient are left out; softmax over the others' sums of cosines among themselves."""
-
-    name: str = "soft_attention"
-    """Key in RULES."""
 
 
 def dot_attention(empty: Policy, *, tau: float) -> OnPresent:

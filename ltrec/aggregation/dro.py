@@ -18,44 +18,14 @@ Mean losses are of the order of log(catalogue) and differ little, so that eta ti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from ltrec.aggregation.rule import Policy, State
 from ltrec.aggregation.share import share_out
-from ltrec.core.bounds import Between, check_fields
 from ltrec.core.sumcount import SumCount
-
-
-@dataclass(frozen=True, slots=True)
-class GroupDROConfig:
-    """Exponentiated by each step's losses (Sagawa et al. 2020)."""
-
-    name: str = "group_dro"
-    """Key in RULES."""
-    eta: Annotated[float, Between(0, 1e6)] = 0.01
-    """Step size of the weights; 0 keeps them uniform."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamingDROConfig:
-    """Exponentiated by running means of the losses (Wen et al. 2022)."""
-
-    name: str = "streaming_dro"
-    """Key in RULES."""
-    eta: Annotated[float, Between(0, 1e6)] = 0.01
-    """Step size of the weights; 0 keeps them uniform."""
-    rho: Annotated[float, Between(0, 1, above=True)] = 0.1
-    """Share of the newest loss in the running mean; 1 is group_dro."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 class GroupDRO:

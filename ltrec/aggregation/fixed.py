@@ -6,8 +6,7 @@ With any of them the update is the gradient of sum_i (w_z(i) / N_z(i)) l_i, inve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,49 +14,8 @@ from torch import Tensor
 from ltrec.aggregation.rule import Policy, State
 from ltrec.aggregation.share import share_out
 from ltrec.causal.backdoor import cumulative_weights
-from ltrec.core.bounds import Between, check_fields
 from ltrec.core.errors import UserError
 from ltrec.core.sumcount import SumCount
-
-
-@dataclass(frozen=True, slots=True)
-class BackdoorConfig:
-    """w_z = P(z): the gradient under an intervention on activity, sum_z P(z) G_z (`causal`). The default."""
-
-    name: str = "backdoor"
-    """Key in RULES."""
-
-
-@dataclass(frozen=True, slots=True)
-class UniformConfig:
-    """The same weight for every stratum that is there, whatever the prior."""
-
-    name: str = "uniform"
-    """Key in RULES."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConstantConfig:
-    """Weights set by hand, whatever the prior."""
-
-    name: str = "constant"
-    """Key in RULES."""
-    weights: tuple[Annotated[float, Between(0, 1e12)], ...] = ()
-    """One number per stratum, least active first, not negative; only their proportions count."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        # An empty list is the bare name, as in `--print-config`; building the rule refuses it by its length.
-        if self.weights and not sum(self.weights):
-            raise ValueError(f"weights must not all be zero; got {list(self.weights)}")
-
-
-@dataclass(frozen=True, slots=True)
-class CumulativeConfig:
-    """What PIN's public release computes, as an ablation: gradients are not zeroed between strata, so lower numbers weigh more."""
-
-    name: str = "cumulative"
-    """Key in RULES."""
 
 
 class ByCounts:

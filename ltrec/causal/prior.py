@@ -36,22 +36,13 @@ estimator=horvitz_thompson gives them: P(z) / E[N_z] is proportional to 1 / E_z,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ltrec.causal.config import (
-    ClassBalancedPriorConfig,
-    EventPriorConfig,
-    ExplicitPriorConfig,
-    TemperedPriorConfig,
-    UniformPriorConfig,
-    UserPriorConfig,
-)
+from ltrec.causal.priors import PRIORS as PRIORS
 from ltrec.core.errors import UserError
-from ltrec.core.extension.registry import Registry, Variant
 
 
 class Population(NamedTuple):
@@ -101,26 +92,6 @@ def by_event(population: Population) -> Tensor:
 def uniform(population: Population) -> Tensor:
     """An average stratum, of those that have users."""
     return (population.users_K > 0).double()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prior(Variant[Tensor]):
-    """A row of `PRIORS`; `build` is Population and options -> shares up to a common factor, not negative, float64 [K].
-
-    Attributes:
-        counts_examples: it uses the numbers of training examples, which must be counted first.
-    """
-
-    counts_examples: bool = False
-
-
-PRIORS: Registry[Prior] = Registry("gradients.prior.name", Prior)
-PRIORS.register("user", config=UserPriorConfig, build=by_user)
-PRIORS.register("event", config=EventPriorConfig, build=by_event)
-PRIORS.register("uniform", config=UniformPriorConfig, build=uniform)
-PRIORS.register("tempered", config=TemperedPriorConfig, build=tempered)
-PRIORS.register("class_balanced", config=ClassBalancedPriorConfig, build=class_balanced, counts_examples=True)
-PRIORS.register("explicit", config=ExplicitPriorConfig, build=explicit)
 
 
 def prior_of(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from ltrec.aggregation import RULES
-from ltrec.causal.prior import PRIORS
+from ltrec.causal.priors import PRIORS
 from ltrec.columns.kinds import COLUMN_KINDS
 from ltrec.config.variants import Tables
 from ltrec.core.bounds import Between, check_fields
@@ -26,13 +26,13 @@ from ltrec.distributed.strategies import JOINT, STRATIFIED
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.models.backbones import BACKBONES, BackboneConfig, SASRecConfig
-from ltrec.models.inputs import InputsConfig
+from ltrec.models.inputs.config import InputsConfig
 from ltrec.models.plugins import PLUGINS, NoPluginConfig, PluginConfig
 from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.objectives import OBJECTIVES, ObjectiveConfig, SampledSoftmaxConfig
-from ltrec.objectives.adversary import AdversaryConfig
+from ltrec.objectives.config import AdversaryConfig
 from ltrec.objectives.emphasis import EMPHASES, EmphasisConfig, PlainConfig
-from ltrec.optim.build import OPTIMIZERS
+from ltrec.optim import OPTIMIZERS
 from ltrec.optim.config import AdamWConfig, OptimConfig
 from ltrec.tracking.config import TrackingConfig
 from ltrec.training.config import TrainerConfig

@@ -12,9 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.errors import UserError
-
-MOST_DROPOUT = 0.99
-"""Beyond, rounding might leave nothing."""
+from ltrec.models.backbones.config import MOST_DROPOUT
 
 
 class Dropout(nn.Module):

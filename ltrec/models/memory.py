@@ -27,13 +27,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-Form = Literal["mix", "log"]
-FORMS: tuple[Form, ...] = get_args(Form)
+from ltrec.models.memory_forms import FORMS as FORMS
+
 EPSILON = 1e-4
 """e: how likely the log form takes an item to be that is nobody's neighbour."""
 

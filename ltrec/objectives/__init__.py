@@ -10,20 +10,20 @@ bce              binary, the SASRec paper's; a weak baseline
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from ltrec.core.extension.deferred import names_of
 from ltrec.core.extension.registry import Registry, Variant
-from ltrec.objectives.binary import BCE, GBCE, BCEConfig, GBCEConfig
-from ltrec.objectives.draw import CandidateObjective, Draw, Gather, Objective
-from ltrec.objectives.in_batch import InBatchConfig, InBatchSoftmax
-from ltrec.objectives.sampled import SampledSoftmax, SampledSoftmaxConfig
-from ltrec.objectives.softmax import FullSoftmax, SoftmaxConfig
+from ltrec.objectives.config import BCEConfig, GBCEConfig, InBatchConfig, SampledSoftmaxConfig, SoftmaxConfig
+
+if TYPE_CHECKING:
+    from ltrec.objectives.draw import CandidateObjective, Draw, Gather, Objective
 
 ObjectiveConfig = SoftmaxConfig | SampledSoftmaxConfig | InBatchConfig | GBCEConfig | BCEConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loss(Variant[Objective]):
+class Loss(Variant["Objective"]):
     """A row of `OBJECTIVES`; `build` returns an `Objective`.
 
     Attributes:
@@ -39,11 +39,13 @@ class Loss(Variant[Objective]):
 
 
 OBJECTIVES: Registry[Loss] = Registry("objective.name", Loss)
-OBJECTIVES.register("softmax", config=SoftmaxConfig, build=FullSoftmax, needs=("among",), cross_entropy=True)
+OBJECTIVES.register(
+    "softmax", config=SoftmaxConfig, build="ltrec.objectives.softmax:FullSoftmax", needs=("among",), cross_entropy=True
+)
 OBJECTIVES.register(
     "sampled_softmax",
     config=SampledSoftmaxConfig,
-    build=SampledSoftmax,
+    build="ltrec.objectives.sampled:SampledSoftmax",
     needs=("train_count", "among"),
     needs_states=False,
     cross_entropy=True,
@@ -51,13 +53,20 @@ OBJECTIVES.register(
 OBJECTIVES.register(
     "in_batch",
     config=InBatchConfig,
-    build=InBatchSoftmax,
+    build="ltrec.objectives.in_batch:InBatchSoftmax",
     needs=("train_count", "gather"),
     cross_entropy=True,
     couples_rows=True,
 )
-OBJECTIVES.register("gbce", config=GBCEConfig, build=GBCE, needs=("train_count", "among"), needs_states=False)
-OBJECTIVES.register("bce", config=BCEConfig, build=BCE, needs=("train_count", "among"), needs_states=False)
+OBJECTIVES.register(
+    "gbce", config=GBCEConfig, build="ltrec.objectives.binary:GBCE", needs=("train_count", "among"), needs_states=False
+)
+OBJECTIVES.register(
+    "bce", config=BCEConfig, build="ltrec.objectives.binary:BCE", needs=("train_count", "among"), needs_states=False
+)
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__, dict.fromkeys(["CandidateObjective", "Draw", "Gather", "Objective"], "ltrec.objectives.draw"))
 
 __all__ = [
     "OBJECTIVES",

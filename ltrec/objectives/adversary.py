@@ -13,29 +13,13 @@ It is part of every training loss that is logged, and has two metrics of its own
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.bounds import Between, check_fields
 from ltrec.models.discriminator import Discriminator
-
-
-@dataclass(frozen=True, slots=True)
-class AdversaryConfig:
-    """The head/tail discriminator."""
-
-    weight: Annotated[float, Between(0, 1e6)] = 0.0
-    """Lambda: how strongly states are pushed to hide whether a user is head or tail; 0 = no discriminator."""
-    hidden: Annotated[int, Between(1, 1 << 16)] = 64
-    """Width of the discriminator's hidden layer."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 class Adversary(nn.Module):

@@ -10,47 +10,15 @@ left out of the sum.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ltrec.core.bounds import SHARE, Between, check_fields
 from ltrec.core.errors import UserError
 from ltrec.objectives.candidates import candidate_logits, in_full_precision, scored_candidates
 from ltrec.objectives.draw import Draw, ScoreCandidates
 from ltrec.objectives.item_table import ItemTable, at_hand
 from ltrec.objectives.negatives import UniformProposal, negatives_per_example
-
-
-@dataclass(frozen=True, slots=True)
-class BCEConfig:
-    """Binary cross-entropy with sampled negatives; the loss of the SASRec paper, kept as a weak baseline."""
-
-    name: str = "bce"
-    """Key in OBJECTIVES."""
-    negatives: Annotated[int, Between(1, 1_000_000)] = 1
-    """M, negatives per position."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-
-@dataclass(frozen=True, slots=True)
-class GBCEConfig:
-    """Generalised binary cross-entropy of gSASRec."""
-
-    name: str = "gbce"
-    """Key in OBJECTIVES."""
-    negatives: Annotated[int, Between(1, 1_000_000)] = 256
-    """M, negatives per position."""
-    calibration: Annotated[float, SHARE] = 0.75
-    """t: 0 = plain BCE, 1 = fully calibrated."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 class GBCE(nn.Module):

@@ -10,7 +10,6 @@ every rank holds the item table and looks the vectors up itself, so gradients ne
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,16 +18,6 @@ from ltrec.objectives.candidates import candidate_logits, in_full_precision, sof
 from ltrec.objectives.draw import Draw, Gather
 from ltrec.objectives.item_table import ItemTable, at_hand
 from ltrec.objectives.negatives import PopularityProposal
-
-
-@dataclass(frozen=True, slots=True)
-class InBatchConfig:
-    """Softmax over the targets of the global micro-batch."""
-
-    name: str = "in_batch"
-    """Key in OBJECTIVES."""
-    logq: bool = True
-    """Correct the negatives' scores by their expected count in the batch."""
 
 
 class InBatchSoftmax(nn.Module):

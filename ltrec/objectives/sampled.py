@@ -11,13 +11,10 @@ exactly once; with many negatives loss and gradient approach full cross-entropy.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ltrec.core.bounds import Between, OneOf, check_fields
 from ltrec.core.errors import UserError, nearest
 from ltrec.objectives.candidates import candidate_logits, in_full_precision, scored_candidates, softmax_loss
 from ltrec.objectives.draw import Draw, ScoreCandidates
@@ -25,27 +22,6 @@ from ltrec.objectives.item_table import ItemTable, at_hand
 from ltrec.objectives.negatives import make_proposal, negatives_per_example, negatives_per_step
 
 SCOPES = {"position": negatives_per_example, "shared": negatives_per_step}
-
-
-@dataclass(frozen=True, slots=True)
-class SampledSoftmaxConfig:
-    """Softmax over the target and sampled negatives."""
-
-    name: str = "sampled_softmax"
-    """Key in OBJECTIVES."""
-    negatives: Annotated[int, Between(1, 1_000_000)] = 256
-    """M, negatives per position."""
-    scope: Literal["position", "shared"] = "position"
-    """`position`: own negatives for every position; `shared`: one set for a whole step, much cheaper."""
-    proposal: Annotated[str, OneOf("uniform", "popularity")] = "uniform"
-    """`uniform` over the catalogue, or `popularity`: training count ** alpha."""
-    alpha: Annotated[float, Between(0, 100)] = 0.75
-    """Exponent of the popularity proposal."""
-    logq: bool = True
-    """Correct the negatives' scores by log(M q)."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 class SampledSoftmax(nn.Module):

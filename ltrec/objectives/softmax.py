@@ -18,14 +18,12 @@ the memory. Sums inside a product, maximum, exponential and the target's own log
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ltrec.core.bounds import Between, check_fields
 from ltrec.objectives.draw import Draw
 from ltrec.objectives.item_table import Competing, ItemTable
 from ltrec.objectives.workspace import Workspace
@@ -37,22 +35,6 @@ MATMULS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 LEAST_ROWS = 64
 """Rows of a block at least, however wide: matrix products of fewer rows are slow."""
-
-
-@dataclass(frozen=True, slots=True)
-class SoftmaxConfig:
-    """Full softmax cross-entropy: exact, the cost grows with the catalogue."""
-
-    name: str = "softmax"
-    """Key in OBJECTIVES."""
-    keep_mib: Annotated[int, Between(0, 1 << 24)] = 512
-    """Up to this many MiB of probabilities are kept for the backward pass; larger batches compute them again, block by block."""
-    matmul: Literal["float32", "bfloat16"] = "float32"
-    """What the factors of the matrix products are rounded to: float32 (not at all) or bfloat16, which takes less than half the time
-    on CPUs with AVX512-BF16 or AMX and on GPUs; gradients are then off by about 1 %."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 class FullSoftmax(nn.Module):

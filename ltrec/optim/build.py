@@ -1,43 +1,23 @@
-"""Optimisers over named groups of parameters, with decay on weight matrices only: the visible table.
-
-adamw   Loshchilov & Hutter, arXiv 1711.05101: decay is decoupled from the gradient (the default)
-adam    Kingma & Ba, arXiv 1412.6980: decay is a part of the gradient
-sgd     with momentum, if asked for
-"""
+"""Optimisers over named groups of parameters, with decay on weight matrices only; `optimizers.py` is the table of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import fields
+from typing import Any
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from ltrec.core.extension.registry import Registry, Variant
-from ltrec.optim.config import AdamConfig, AdamWConfig, OptimConfig, SGDConfig
+from ltrec.optim.config import OptimConfig
 from ltrec.optim.groups import GROUPS, TRUNK
+from ltrec.optim.optimizers import OPTIMIZERS as OPTIMIZERS
 
 ParameterGroups = list[dict[str, Any]]
 """Entries of torch's `param_groups`, each with `params`, `weight_decay` and the `name` of its group."""
 
 _LOOP = {f.name for f in fields(OptimConfig)} - {"lr"}
 """Options that are not the optimiser's own."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptimizerRow(Variant[Optimizer]):
-    """A row of `OPTIMIZERS`.
-
-    Attributes:
-        build: (parameter groups, lr=..., own options) -> torch optimiser that keeps these groups.
-        config: extends `OptimConfig` by its own options.
-    """
-
-    extends: ClassVar[type] = OptimConfig
-
-
-OPTIMIZERS: Registry[OptimizerRow] = Registry("optim.name", OptimizerRow)
 
 
 def optimizer_for(model: nn.Module, config: OptimConfig, group_of: Callable[[str], str] = lambda name: TRUNK) -> Optimizer:  # noqa: ARG005
@@ -79,18 +59,21 @@ def adamw(
     group_of: Callable[[str], str] = lambda name: TRUNK,  # noqa: ARG005
 ) -> Optimizer:
     """AdamW over the trainable parameters of `model`, without a config."""
-    return _adamw(parameter_groups(model, weight_decay, group_of), lr=lr, beta1=betas[0], beta2=betas[1], eps=eps)
+    return build_adamw(parameter_groups(model, weight_decay, group_of), lr=lr, beta1=betas[0], beta2=betas[1], eps=eps)
 
 
-def _adamw(groups: ParameterGroups, *, lr: float, beta1: float, beta2: float, eps: float) -> Optimizer:
+def build_adamw(groups: ParameterGroups, *, lr: float, beta1: float, beta2: float, eps: float) -> Optimizer:
+    """AdamW over groups."""
     return _scaled_outside(AdamW(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=True))
 
 
-def _adam(groups: ParameterGroups, *, lr: float, beta1: float, beta2: float, eps: float) -> Optimizer:
+def build_adam(groups: ParameterGroups, *, lr: float, beta1: float, beta2: float, eps: float) -> Optimizer:
+    """Adam over groups."""
     return _scaled_outside(Adam(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=True))
 
 
-def _sgd(groups: ParameterGroups, *, lr: float, momentum: float, nesterov: bool) -> Optimizer:
+def build_sgd(groups: ParameterGroups, *, lr: float, momentum: float, nesterov: bool) -> Optimizer:
+    """SGD over groups."""
     return _scaled_outside(SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True))
 
 
@@ -99,8 +82,3 @@ def _scaled_outside(optimizer: Optimizer) -> Optimizer:
     gradient, or measure it."""
     optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
     return optimizer
-
-
-OPTIMIZERS.register("adamw", config=AdamWConfig, build=_adamw)
-OPTIMIZERS.register("adam", config=AdamConfig, build=_adam)
-OPTIMIZERS.register("sgd", config=SGDConfig, build=_sgd)

@@ -14,6 +14,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass, make_da
 from typing import Any, ClassVar, Generic, TypeVar
 
 from ltrec.core.errors import UserError, nearest
+from ltrec.core.extension.deferred import Deferred
 
 T = TypeVar("T")
 
@@ -26,7 +27,7 @@ class Row:
 
     Attributes:
         name: how a config calls it.
-        build: what makes it, or the function that it is.
+        build: what makes it, or the function that it is; registered as ``module:name``, it is imported with its first call.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Row:
     @property
     def module(self) -> str:
         """Where it is defined."""
+        if isinstance(self.build, Deferred):
+            return self.build.module
         return str(getattr(self.build, "__module__", type(self.build).__module__))
 
 
@@ -85,7 +88,8 @@ class Registry(Generic[R]):
 
         Args:
             name: not yet taken.
-            row: the row's fields: `build`, for a variant with options `config` and `needs`, and its capabilities.
+            row: the row's fields: `build`, a callable or ``module:name``, for a variant with options `config` and `needs`, and its
+                capabilities.
 
         Raises:
             UserError: the name is taken, or the row is not one of this registry's.
@@ -97,6 +101,8 @@ class Registry(Generic[R]):
         if issubclass(self._row, Variant) and "config" not in row:
             row["config"] = without_options(name)
         self._refuse_fields(name, row)
+        if isinstance(row["build"], str):
+            row["build"] = Deferred(row["build"])
         made = self._row(name=name, **row)
         if isinstance(made, Variant):
             self._refuse_config(made)

@@ -6,10 +6,26 @@ order/       (manifest, seed, config) -> which row goes to which slot of which s
 reading/     shards, row groups and rows; also every user once, in file order, for evaluation and prediction
 """
 
-from ltrec.core.batch import SequenceBatch
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ltrec.core.extension.deferred import names_of
 from ltrec.core.world import World
 from ltrec.data.stream.config import StreamConfig
-from ltrec.data.stream.loader import StreamLoader
-from ltrec.data.stream.open import open_stream
+
+if TYPE_CHECKING:
+    from ltrec.core.batch import SequenceBatch
+    from ltrec.data.stream.loader import StreamLoader
+    from ltrec.data.stream.open import open_stream
+else:
+    __getattr__ = names_of(
+        __name__,
+        {
+            "SequenceBatch": "ltrec.core.batch",
+            "StreamLoader": "ltrec.data.stream.loader",
+            "open_stream": "ltrec.data.stream.open",
+        },
+    )
 
 __all__ = ["SequenceBatch", "StreamConfig", "StreamLoader", "World", "open_stream"]

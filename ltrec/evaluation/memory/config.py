@@ -7,7 +7,7 @@ from typing import Annotated
 
 from ltrec.core.bounds import SHARE, Between, check_fields
 from ltrec.data.neighbours.config import ContentConfig, NeighboursConfig
-from ltrec.models.memory import Form
+from ltrec.models.memory_forms import Form
 from ltrec.models.plugins import NoPluginConfig, PluginConfig
 
 GRIDS = {"mix": tuple(tenth / 10 for tenth in range(10)), "log": (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)}

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from torch import nn
-
+from ltrec.core.extension.deferred import names_of
 from ltrec.core.extension.registry import Registry, Variant
-from ltrec.models.backbones.din import DIN, DINConfig
-from ltrec.models.backbones.gru4rec import GRU4Rec, GRU4RecConfig
-from ltrec.models.backbones.protocol import Adapt, CandidateScorer, Encoder, Scorer, Trunk
-from ltrec.models.backbones.sasrec import SASRec, SASRecConfig
+from ltrec.models.backbones.config import DINConfig, GRU4RecConfig, SASRecConfig
+
+if TYPE_CHECKING:
+    from torch import nn  # noqa: F401  in a string below
+
+    from ltrec.models.backbones.din import DIN
+    from ltrec.models.backbones.gru4rec import GRU4Rec
+    from ltrec.models.backbones.protocol import Adapt, CandidateScorer, Encoder, Scorer, Trunk
+    from ltrec.models.backbones.sasrec import SASRec
 
 BackboneConfig = SASRecConfig | GRU4RecConfig | DINConfig
 
@@ -23,7 +27,7 @@ def never(options: Any) -> bool:  # noqa: ARG001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backbone(Variant[nn.Module]):
+class Backbone(Variant["nn.Module"]):
     """A row of `BACKBONES`; `build` returns a `Scorer`.
 
     Attributes:
@@ -40,10 +44,25 @@ class Backbone(Variant[nn.Module]):
 BACKBONES: Registry[Backbone] = Registry("model.name", Backbone)
 WITH_INPUTS = ("num_items", "max_len", "inputs")
 BACKBONES.register(
-    "sasrec", config=SASRecConfig, build=SASRec, needs=WITH_INPUTS, reads_times=lambda options: bool(options.time_bias)
+    "sasrec",
+    config=SASRecConfig,
+    build="ltrec.models.backbones.sasrec:SASRec",
+    needs=WITH_INPUTS,
+    reads_times=lambda options: bool(options.time_bias),
 )
-BACKBONES.register("gru4rec", config=GRU4RecConfig, build=GRU4Rec, needs=WITH_INPUTS)
-BACKBONES.register("din", config=DINConfig, build=DIN, needs=WITH_INPUTS, has_states=False)
+BACKBONES.register("gru4rec", config=GRU4RecConfig, build="ltrec.models.backbones.gru4rec:GRU4Rec", needs=WITH_INPUTS)
+BACKBONES.register("din", config=DINConfig, build="ltrec.models.backbones.din:DIN", needs=WITH_INPUTS, has_states=False)
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(
+        __name__,
+        {
+            "DIN": "ltrec.models.backbones.din",
+            "GRU4Rec": "ltrec.models.backbones.gru4rec",
+            "SASRec": "ltrec.models.backbones.sasrec",
+            **dict.fromkeys(["Adapt", "CandidateScorer", "Encoder", "Scorer", "Trunk"], "ltrec.models.backbones.protocol"),
+        },
+    )
 
 __all__ = [
     "BACKBONES",

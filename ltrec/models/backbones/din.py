@@ -16,19 +16,16 @@ Plugins: place `items` is every item vector, of history *and* candidates alike: 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.bounds import Between, check_fields
 from ltrec.models.backbones.protocol import Adapt
-from ltrec.models.dropout import MOST_DROPOUT, Dropout
+from ltrec.models.dropout import Dropout
 from ltrec.models.inputs import NO_INPUTS, Inputs, layers_of
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.target_attention import TargetAttention, attend, causal, rectangle
@@ -44,27 +41,6 @@ RANK_BYTES = 4 * 2**20
 
 RANK_BYTES_DEVICE = 512 * 2**20
 """The same on an accelerator, where large kernels count."""
-
-
-@dataclass(frozen=True, slots=True)
-class DINConfig:
-    """Shape and regularisation of DIN."""
-
-    name: str = "din"
-    """Key in BACKBONES."""
-    width: Annotated[int, Between(1, 1 << 16)] = 32
-    """D, the length of item vectors."""
-    layers: tuple[Annotated[int, Between(1, 1 << 16)], ...] = (128, 64)
-    """Widths of the tanh layers between attention and logit."""
-    dropout: Annotated[float, Between(0, MOST_DROPOUT)] = 0.0
-    """Share dropped of the history's item vectors and of every tanh layer's output. The release has none."""
-    init_std: Annotated[float, Between(0, 100, above=True)] = 0.02
-    """Standard deviation of the initial item vectors."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        if not self.layers:
-            raise ValueError("layers must be at least one width; got []")
 
 
 class DIN(nn.Module):

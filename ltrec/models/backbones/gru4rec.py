@@ -12,42 +12,18 @@ than the item vectors. Dropout acts on the item vectors and after every layer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.bounds import Between, check_fields
 from ltrec.models.backbones.protocol import Adapt
-from ltrec.models.dropout import MOST_DROPOUT, Dropout
+from ltrec.models.dropout import Dropout
 from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors
 from ltrec.models.packing import time_layout
 from ltrec.models.scoring import all_scores, last_states
-
-
-@dataclass(frozen=True, slots=True)
-class GRU4RecConfig:
-    """Shape and regularisation of GRU4Rec."""
-
-    name: str = "gru4rec"
-    """Key in BACKBONES."""
-    width: Annotated[int, Between(1, 1 << 16)] = 64
-    """D, the length of item vectors and states."""
-    hidden: Annotated[int, Between(1, 1 << 16)] = 128
-    """Length of the recurrent state."""
-    layers: Annotated[int, Between(1, 1000)] = 1
-    """GRU layers, one upon the other."""
-    dropout: Annotated[float, Between(0, MOST_DROPOUT)] = 0.3
-    """Share dropped of the item vectors and of every layer's output."""
-    init_std: Annotated[float, Between(0, 100, above=True)] = 0.02
-    """Standard deviation of the initial item vectors."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 class GRU4Rec(nn.Module):

@@ -13,62 +13,24 @@ much each looks how long back, too (`TimeBias`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Annotated, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.bounds import Between, check_fields
 from ltrec.core.columns import TIME
 from ltrec.core.errors import UserError, nearest
 from ltrec.models.attention import CausalSelfAttention
+from ltrec.models.backbones.config import NORMS, POSITIONS
 from ltrec.models.backbones.protocol import Adapt
-from ltrec.models.dropout import MOST_DROPOUT, Dropout
+from ltrec.models.dropout import Dropout
 from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, layers_of
 from ltrec.models.inputs.times import elapsed_buckets
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores, last_states
-
-Norm = Literal["pre", "post"]
-NORMS: tuple[Norm, ...] = get_args(Norm)
-Positions = Literal["absolute", "distance"]
-POSITIONS: tuple[Positions, ...] = get_args(Positions)
-
-
-@dataclass(frozen=True, slots=True)
-class SASRecConfig:
-    """Shape and regularisation of SASRec."""
-
-    name: str = "sasrec"
-    """Key in BACKBONES."""
-    width: Annotated[int, Between(1, 1 << 16)] = 64
-    """D, the length of item vectors and states. On sparse shopping logs 128 ranks better than 64, at twice the softmax's price."""
-    blocks: Annotated[int, Between(1, 1000)] = 2
-    """Transformer blocks."""
-    heads: Annotated[int, Between(1, 1 << 16)] = 2
-    """Attention heads; they divide the width."""
-    dropout: Annotated[float, Between(0, MOST_DROPOUT)] = 0.5
-    """Share dropped after the embedding, of attention weights, and inside and at the end of each branch. Sparse logs want much."""
-    expansion: Annotated[int, Between(1, 1024)] = 1
-    """Width of the feed-forward layer's middle, in multiples of `width`."""
-    norm: Norm = "pre"
-    """`pre`: branches see normed states, one norm at the end; `post`: sums are normed (Vaswani et al., 2017)."""
-    positions: Positions = "absolute"
-    """`absolute`: a learned vector per position is added to the items; `distance`: a learned bias per head and distance is added to
-    the attention's logits (T5, arXiv 1910.10683)."""
-    time_bias: bool = False
-    """Whether a learned bias per head and time between two events is added to the attention's logits, in logarithmic buckets."""
-    init_std: Annotated[float, Between(0, 100, above=True)] = 0.02
-    """Standard deviation of the initial item and position vectors, and biases by distance and time."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        if self.width % self.heads:
-            raise ValueError(f"heads must divide width; got {self.heads} and {self.width}")
 
 
 class SASRec(nn.Module):

@@ -21,15 +21,42 @@ encoders.py       which of these a kind of column gets
 
 from __future__ import annotations
 
-from ltrec.models.inputs.categories import Bag, CategoryEmbedding
-from ltrec.models.inputs.choice import NO_INPUTS, ColumnInput, Inputs, ItemColumnInput
-from ltrec.models.inputs.column_items import ColumnItems
+from typing import TYPE_CHECKING
+
+from ltrec.core.extension.deferred import names_of
 from ltrec.models.inputs.config import InputsConfig
-from ltrec.models.inputs.events import EventInputs
-from ltrec.models.inputs.frozen import Frozen
-from ltrec.models.inputs.item_vectors import IdVectors, ItemVectors, layers_of
-from ltrec.models.inputs.number import NumberNet
-from ltrec.models.inputs.times import Moment, TimeGap
+
+if TYPE_CHECKING:
+    from ltrec.models.inputs.categories import Bag, CategoryEmbedding
+    from ltrec.models.inputs.choice import NO_INPUTS, ColumnInput, Inputs, ItemColumnInput
+    from ltrec.models.inputs.column_items import ColumnItems
+    from ltrec.models.inputs.events import EventInputs
+    from ltrec.models.inputs.frozen import Frozen
+    from ltrec.models.inputs.item_vectors import IdVectors, ItemVectors, layers_of
+    from ltrec.models.inputs.number import NumberNet
+    from ltrec.models.inputs.times import Moment, TimeGap
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(
+        __name__,
+        {
+            "Bag": "ltrec.models.inputs.categories",
+            "CategoryEmbedding": "ltrec.models.inputs.categories",
+            "NO_INPUTS": "ltrec.models.inputs.choice",
+            "ColumnInput": "ltrec.models.inputs.choice",
+            "Inputs": "ltrec.models.inputs.choice",
+            "ItemColumnInput": "ltrec.models.inputs.choice",
+            "ColumnItems": "ltrec.models.inputs.column_items",
+            "EventInputs": "ltrec.models.inputs.events",
+            "Frozen": "ltrec.models.inputs.frozen",
+            "IdVectors": "ltrec.models.inputs.item_vectors",
+            "ItemVectors": "ltrec.models.inputs.item_vectors",
+            "layers_of": "ltrec.models.inputs.item_vectors",
+            "NumberNet": "ltrec.models.inputs.number",
+            "Moment": "ltrec.models.inputs.times",
+            "TimeGap": "ltrec.models.inputs.times",
+        },
+    )
 
 __all__ = [
     "NO_INPUTS",

@@ -12,60 +12,25 @@ stages.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import Tensor, nn
-
-from ltrec.core.batch import SequenceBatch
+from ltrec.core.extension.deferred import names_of
 from ltrec.core.extension.registry import Registry, Variant
-from ltrec.models.backbones.protocol import Scorer
-from ltrec.models.plugins.bottleneck import BottleneckConfig, plug
-from ltrec.models.plugins.copies import Copies, CopiesConfig
-from ltrec.models.plugins.melt import Melt, MeltConfig
+from ltrec.models.plugins.config import BottleneckConfig, CopiesConfig, MeltConfig, NoPluginConfig
 
+if TYPE_CHECKING:
+    from torch import nn  # noqa: F401  in a string below
 
-@dataclass(frozen=True, slots=True)
-class NoPluginConfig:
-    """The trunk alone."""
-
-    name: str = "none"
-    """Key in PLUGINS."""
-
+    from ltrec.models.plugins.bottleneck import plug
+    from ltrec.models.plugins.copies import Copies
+    from ltrec.models.plugins.melt import Melt
+    from ltrec.models.plugins.protocol import RoutedByRow, WithPlugins
 
 PluginConfig = NoPluginConfig | BottleneckConfig | CopiesConfig | MeltConfig
 
 
-@runtime_checkable
-class WithPlugins(Scorer, Protocol):
-    """A trunk with plugins. Also an Encoder or a CandidateScorer where it can be: check the wrapper, not the trunk."""
-
-    if TYPE_CHECKING:  # from Python 3.12 on isinstance does not see a module's submodules and parameters
-        trunk: Any
-
-    @property
-    def awake(self) -> bool:
-        """Whether plugins take part. Kept in the state dict, so that a checkpoint scores as it was trained."""
-
-    def wake(self, step: int) -> None:
-        """Begin the second stage with this step. Called once, on every rank; may read the trunk's weights, never a generator."""
-
-    def plugin_of(self, name: str) -> int | None:
-        """The stratum that owns the parameter of that name (relative to this module); None for parameters that all strata train."""
-
-    def extra_losses(self, batch: SequenceBatch, states_TD: Tensor | None) -> Tensor | None:
-        """What the plugins add to the loss of every position [T], given the states if there are any; None when nothing."""
-
-
-@runtime_checkable
-class RoutedByRow(Protocol):
-    """A backbone made of several, each row going through one of them."""
-
-    def parts(self, batch: SequenceBatch) -> list[tuple[nn.Module, Tensor]]:
-        """The backbones that a batch needs, each with the numbers of its rows."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plugin(Variant[nn.Module]):
+class Plugin(Variant["nn.Module"]):
     """A row of `PLUGINS`; `build` takes the trunk and returns it with plugins.
 
     Attributes:
@@ -86,11 +51,33 @@ class Plugin(Variant[nn.Module]):
 
 PLUGINS: Registry[Plugin] = Registry("plugin.name", Plugin)
 PLUGINS.register("none", config=NoPluginConfig, build=lambda trunk: trunk, skips_strata=False)
-PLUGINS.register("bottleneck", config=BottleneckConfig, build=plug, needs=("num_strata",), by_stratum=True)
 PLUGINS.register(
-    "copies", config=CopiesConfig, build=Copies, needs=("num_strata",), by_stratum=True, whole_models=True, writes_weights=True
+    "bottleneck", config=BottleneckConfig, build="ltrec.models.plugins.bottleneck:plug", needs=("num_strata",), by_stratum=True
 )
-PLUGINS.register("melt", config=MeltConfig, build=Melt, needs=("strata", "seed", "max_len"), needs_states=True)
+PLUGINS.register(
+    "copies",
+    config=CopiesConfig,
+    build="ltrec.models.plugins.copies:Copies",
+    needs=("num_strata",),
+    by_stratum=True,
+    whole_models=True,
+    writes_weights=True,
+)
+PLUGINS.register(
+    "melt", config=MeltConfig, build="ltrec.models.plugins.melt:Melt", needs=("strata", "seed", "max_len"), needs_states=True
+)
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(
+        __name__,
+        {
+            "Copies": "ltrec.models.plugins.copies",
+            "Melt": "ltrec.models.plugins.melt",
+            "RoutedByRow": "ltrec.models.plugins.protocol",
+            "WithPlugins": "ltrec.models.plugins.protocol",
+            "plug": "ltrec.models.plugins.bottleneck",
+        },
+    )
 
 __all__ = [
     "PLUGINS",

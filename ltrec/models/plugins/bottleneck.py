@@ -11,44 +11,19 @@ for vectors of small entries is nearly x. In both, the plugins of a place start 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.bounds import Between, check_fields
 from ltrec.core.errors import UserError, nearest
 from ltrec.models.backbones.protocol import Adapt, CandidateScorer, Encoder, Trunk
 from ltrec.models.inputs import ItemVectors
 from ltrec.models.plugins.awake import Awake
 from ltrec.models.plugins.by_stratum import by_stratum
-from ltrec.models.plugins.switch_config import SwitchConfig
 
-Form = Literal["identity", "released"]
 RELEASED_GAIN = 1e-3
-
-
-@dataclass(frozen=True, slots=True)
-class BottleneckConfig:
-    """PIN's plugins."""
-
-    name: str = "bottleneck"
-    """Key in PLUGINS."""
-    form: Form = "identity"
-    """`identity`: starts as the identity; `released`: with the outer tanh of the PIN authors' release, starts as tanh(x)."""
-    places: tuple[str, ...] = ()
-    """Where: `items`, `state`; empty = every place the backbone has."""
-    shrink: Annotated[int, Between(1, 1 << 16)] = 2
-    """The middle is the width divided by this."""
-    switch: SwitchConfig = field(default_factory=SwitchConfig)
-    """When they wake, and what becomes of the trunk."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        if len(set(self.places)) < len(self.places):
-            raise ValueError(f"places must differ; got {', '.join(self.places)}")
 
 
 class Residual(nn.Module):

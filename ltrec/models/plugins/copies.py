@@ -15,7 +15,6 @@ K rows of gradients of all that, so prefer weighted. Work: that of one.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import cast
 
@@ -26,17 +25,6 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.models.backbones.protocol import Scorer
 from ltrec.models.plugins.awake import Awake
 from ltrec.models.plugins.by_stratum import put_back
-from ltrec.models.plugins.switch_config import SwitchConfig
-
-
-@dataclass(frozen=True, slots=True)
-class CopiesConfig:
-    """A copy of the trunk per stratum."""
-
-    name: str = "copies"
-    """Key in PLUGINS."""
-    switch: SwitchConfig = field(default_factory=SwitchConfig)
-    """When they wake, and what becomes of the trunk."""
 
 
 class Copies(nn.Module):

@@ -21,42 +21,20 @@ lambda's meaning: with the mean loss per target, the term is lambda times the me
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.bounds import INT32, Between, check_fields
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix, mix_tensor, uniform
 from ltrec.core.strata import Strata
 from ltrec.models.backbones.protocol import Encoder
 from ltrec.models.inputs import ItemVectors
 from ltrec.models.plugins.awake import Awake
-from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.models.scoring import all_scores
 
 _SUFFIX = 0x4D454C54  # keeps these draws apart from those of other purposes
-
-
-@dataclass(frozen=True, slots=True)
-class MeltConfig:
-    """MELT's user branch."""
-
-    name: str = "melt"
-    """Key in PLUGINS."""
-    weight: Annotated[float, Between(0, 1e6, above=True)] = 0.2
-    """Lambda of the branch's loss."""
-    ramp_steps: Annotated[int, Between(1, INT32)] = 2000
-    """Steps, from the first with the map, over which the curriculum moves from the longest rows to the shortest of the head; MELT
-    takes about the length of training."""
-    switch: SwitchConfig = field(default_factory=SwitchConfig)
-    """When the map is there, and what becomes of the trunk."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 class Melt(nn.Module):

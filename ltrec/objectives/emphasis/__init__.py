@@ -8,42 +8,20 @@ cvar    only the worst share of the global micro-batch (CVaR-DRO); of its users 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import Tensor
-
+from ltrec.core.extension.deferred import names_of
 from ltrec.core.extension.registry import Registry, Variant
-from ltrec.objectives.emphasis.cvar import CVaR, CVaRConfig
-from ltrec.objectives.emphasis.focal import Focal, FocalConfig
-from ltrec.objectives.emphasis.plain import Plain, PlainConfig
+from ltrec.objectives.emphasis.config import CVaRConfig, FocalConfig, PlainConfig
+
+if TYPE_CHECKING:
+    from ltrec.objectives.emphasis.protocol import Choice, Emphasis
 
 EmphasisConfig = PlainConfig | FocalConfig | CVaRConfig
 
 
-class Emphasis(Protocol):
-    """`coupled` says that an example's new loss depends on the other examples of the micro-batch."""
-
-    coupled: bool
-
-    def __call__(self, loss_N: Tensor) -> Tensor:
-        """Reweighted losses [N], which are minimised."""
-
-
-@runtime_checkable
-class Choice(Protocol):
-    """An Emphasis that weighs examples, whatever an example is (a target or a user)."""
-
-    def weights(self, loss_N: Tensor, mass_N: Tensor | None = None) -> Tensor:
-        """Weights [N], without a gradient.
-
-        Args:
-            loss_N: of every example.
-            mass_N: how much each example counts already, by the weights of the events; None: one each.
-        """
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EmphasisRow(Variant[Emphasis]):
+class EmphasisRow(Variant["Emphasis"]):
     """A row of `EMPHASES`; `gather` is values of this rank -> values of all ranks.
 
     Attributes:
@@ -56,8 +34,11 @@ class EmphasisRow(Variant[Emphasis]):
 
 
 EMPHASES: Registry[EmphasisRow] = Registry("emphasis.name", EmphasisRow)
-EMPHASES.register("none", config=PlainConfig, build=Plain)
-EMPHASES.register("focal", config=FocalConfig, build=Focal, needs_cross_entropy=True)
-EMPHASES.register("cvar", config=CVaRConfig, build=CVaR)
+EMPHASES.register("none", config=PlainConfig, build="ltrec.objectives.emphasis.plain:Plain")
+EMPHASES.register("focal", config=FocalConfig, build="ltrec.objectives.emphasis.focal:Focal", needs_cross_entropy=True)
+EMPHASES.register("cvar", config=CVaRConfig, build="ltrec.objectives.emphasis.cvar:CVaR")
+
+if not TYPE_CHECKING:
+    __getattr__ = names_of(__name__, dict.fromkeys(["Choice", "Emphasis"], "ltrec.objectives.emphasis.protocol"))
 
 __all__ = ["EMPHASES", "CVaRConfig", "Choice", "Emphasis", "EmphasisConfig", "EmphasisRow", "FocalConfig", "PlainConfig"]

@@ -25,28 +25,11 @@ whose tau is known only after the last forward pass. Every rank must call it: th
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from ltrec.core.bounds import Between, check_fields
 from ltrec.objectives.draw import Gather
-
-
-@dataclass(frozen=True, slots=True)
-class CVaRConfig:
-    """Only the worst losses."""
-
-    name: str = "cvar"
-    """Key in EMPHASES."""
-    alpha: Annotated[float, Between(0, 1, above=True)] = 0.5
-    """Share of the examples (targets, or users with stream.unit=user) that counts, in (0, 1]; 1 = the plain mean. Of each
-    micro-batch over all processes, so that trainer.accumulate makes a difference."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 class CVaR:

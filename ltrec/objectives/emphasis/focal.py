@@ -5,27 +5,10 @@ p is read off the loss itself, exp(-loss), so it belongs to a loss that is a cro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import torch
 from torch import Tensor
 
-from ltrec.core.bounds import Between, check_fields
 from ltrec.objectives.draw import Gather
-
-
-@dataclass(frozen=True, slots=True)
-class FocalConfig:
-    """Less weight for what is already right."""
-
-    name: str = "focal"
-    """Key in EMPHASES."""
-    gamma: Annotated[float, Between(0, 1000)] = 2.0
-    """Exponent; 0 = plain cross-entropy."""
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 class Focal:

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from torch import Tensor
 
 from ltrec.objectives.draw import Gather
-
-
-@dataclass(frozen=True, slots=True)
-class PlainConfig:
-    """Losses as they are."""
-
-    name: str = "none"
-    """Key in EMPHASES."""
 
 
 class Plain:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.aggregation.agr_sum import AgrSumConfig
+from ltrec.aggregation.config import AgrSumConfig
 from tests.support.rules import build, ones, random_prior, uniform
 
 

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.models.memory import EPSILON, FORMS, blend, remember
+from ltrec.models.memory import EPSILON, blend, remember
+from ltrec.models.memory_forms import FORMS
 
 WEIGHTS = {"mix": (0.0, 0.3, 0.95), "log": (0.0, 0.7, 4.0)}
 

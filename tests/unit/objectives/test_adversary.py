@@ -10,7 +10,8 @@ from ltrec.core.hashing import mix
 from ltrec.models.backbones import SASRec
 from ltrec.models.discriminator import Discriminator
 from ltrec.objectives import Draw
-from ltrec.objectives.adversary import Adversary, AdversaryConfig, adversary_metrics
+from ltrec.objectives.adversary import Adversary, adversary_metrics
+from ltrec.objectives.config import AdversaryConfig
 from ltrec.objectives.softmax import FullSoftmax
 
 WEIGHT = 0.3

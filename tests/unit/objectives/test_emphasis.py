@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltrec.objectives.emphasis import EMPHASES
-from ltrec.objectives.emphasis.cvar import CVaR, CVaRConfig
-from ltrec.objectives.emphasis.focal import Focal, FocalConfig
+from ltrec.objectives.emphasis.config import CVaRConfig, FocalConfig
+from ltrec.objectives.emphasis.cvar import CVaR
+from ltrec.objectives.emphasis.focal import Focal
 from ltrec.objectives.emphasis.plain import Plain
 
 

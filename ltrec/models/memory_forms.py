@@ -1,0 +1,8 @@
+"""The two ways in which a memory's share is added to a network's scores; `memory.py` says what they are."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Form = Literal["mix", "log"]
+FORMS: tuple[Form, ...] = get_args(Form)
