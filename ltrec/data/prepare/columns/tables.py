@@ -29,7 +29,6 @@ from ltrec.data.prepare.staging import BadRows
 from ltrec.data.prepare.table_config import TableConfig
 
 
-
 @dataclass(slots=True)
 class LoadedTable:
     """A table that is read.

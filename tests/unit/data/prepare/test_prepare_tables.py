@@ -178,7 +178,12 @@ def test_long_lists_are_cut_counted_and_said(tmp_path):
     names = pq.read_table(out / manifest.vocab.path)["item_id"].to_pylist()
     words = [None, None, *words_of(out, manifest, column)]
     found = {name: [words[i] for i in ids[a:b]] for name, (a, b) in zip(names, itertools.pairwise(starts), strict=True)}
-    assert {name: found[name] for name in ("i1", "i2", "i3", "i4")} == {"i1": ["a", "b"], "i2": ["c", "a"], "i3": ["d", "c"], "i4": []}
+    assert {name: found[name] for name in ("i1", "i2", "i3", "i4")} == {
+        "i1": ["a", "b"],
+        "i2": ["c", "a"],
+        "i3": ["d", "c"],
+        "i4": [],
+    }
     assert manifest.summary["item_table"]["shortened"] == {"tags": 2}
     assert "2 items have more than `items.columns.tags.max_values` values; the first ones are kept" in manifest.summary["notes"]
     counts = dict(zip(words[2:], pq.read_table(out / column.file)["count"].to_pylist(), strict=True))
