@@ -30,7 +30,7 @@ class CategoriesConfig(ColumnConfig):
     """What stands between values of one text; a text that begins with `[` is read as a JSON list."""
 
     max_values: Annotated[int, Between(1, 4096)] = 64
-    """Longest list: the first values of a longer one are kept, and such items counted. A model holds that many ids of every item."""
+    """Longest list: the first values of a longer one are kept, and such items counted. Models hold that many ids of every item."""
 
     def __post_init__(self) -> None:
         check_fields(self)
