@@ -28,7 +28,7 @@ import torch
 from ltrec.columns.kinds import ColumnConfig
 from ltrec.columns.kinds.category import CategoryConfig
 from ltrec.columns.kinds.number import NumberConfig
-from ltrec.columns.schema import NOTHING_ASKED, Projection
+from ltrec.columns.schema import ITEMS_ONLY, Projection
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.config import PrepareConfig
@@ -87,7 +87,7 @@ def _data(arguments: argparse.Namespace) -> Iterator[Path]:
 def _turns(folder: Path, asked: Projection, name: str, arguments: argparse.Namespace) -> dict[str, float]:
     """Rows per second without and with columns, and their ratios, epoch by epoch; the first epoch of each is not timed."""
     config = StreamConfig(batch_rows=arguments.rows, lanes=8, resident_mib=STREAMS[name])
-    loaders = [open_stream(folder, config, columns=columns) for columns in (NOTHING_ASKED, asked)]
+    loaders = [open_stream(folder, config, columns=columns) for columns in (ITEMS_ONLY, asked)]
     turns = [[_epoch(loader) for loader in loaders] for _ in range(arguments.rounds + 1)][1:]
     rows = len(loaders[0]) * arguments.rows
     plain_s, columned_s = (statistics.median(side.seconds for side in turn) for turn in zip(*turns, strict=True))

@@ -24,6 +24,8 @@ BANNED = {
     "resume, restore": r"\b(take|Take)(s|n)? (it|them) up\b|\btake_up\b|\bgo(es|ne|ing)? on from\b",
     "with a note": r"\b[Aa]loud\b",
     "override, argument": r"key=value`? words?\b|\bread_words\b|\bof old\b",
+    "value, category, vocabulary": r"\bwords? of (a )?categorical|\b(words|Words) (to|get|that have) (ids?|an id|codes)\b|\bwords_of\b",
+    "invalid, missing": r"\bthat (is|are) none\b",
     "so that ... not": r"\blest\b|\bwhence\b|\bthereof\b|\bnought\b",
 }
 """The word to use -> what stands for it in private dialect."""

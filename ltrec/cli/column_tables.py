@@ -7,7 +7,7 @@ from rich.table import Table
 
 from ltrec.api.results.dataset import Dataset
 from ltrec.columns.schema import FIRST_VALUE, Column
-from ltrec.data.columns import words_of
+from ltrec.data.columns import vocabulary_of
 from ltrec.terminal.screen import Screen
 
 MOST_WORDS = 5
@@ -40,7 +40,7 @@ def _values(data: Dataset, column: Column) -> str:
     if not column.file:
         wide = f"{column.size} wide, " if column.size > 1 else ""
         return wide + _numbers(column.statistics, column.unit)
-    words = words_of(data.path, data.manifest, column)
+    words = vocabulary_of(data.path, data.manifest, column)
     shown = ", ".join(words[:MOST_WORDS]) + (", ..." if len(words) > MOST_WORDS else "")
     pooled = column.statistics.get("unknown", 0)
     rare = f", {pooled:.1%} pooled" if pooled else ""

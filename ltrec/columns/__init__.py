@@ -1,9 +1,9 @@
-"""Columns that travel with the data: what a log knows of an event, an item or a user besides its id.
+"""Columns: what a log records about an event, an item or a user besides its id.
 
-schema.py      what a column is, as the manifest records it, and which of them somebody asks for
-names.py       what columns may be called
-kinds/         what their values are: one file and one row a kind
-statistics.py  what is known of the values that are trained on
+schema.py      a column as the manifest records it, and the columns that a reader requests
+names.py       valid names of columns
+kinds/         types of values: one file and one row of the registry each
+statistics.py  mean, spread and range of training values
 """
 
 from __future__ import annotations

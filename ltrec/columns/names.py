@@ -1,4 +1,4 @@
-"""Names that columns may have."""
+"""Valid names of columns."""
 
 from __future__ import annotations
 
@@ -14,24 +14,22 @@ RESERVED: dict[Role, tuple[str, ...]] = {
     "item": ("all", "item", "item_id"),
     "user": ("all", "user_id"),
 }
-"""Names that mean something already."""
+"""Names that already have a meaning."""
 
 
 def check_names(names: Iterable[str], role: Role) -> None:
     """Check the names of columns of one role.
 
     Raises:
-        ValueError: a name that is none, or is taken.
+        ValueError: an invalid or reserved name.
     """
     for name in names:
         if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} cannot name a column; use letters, digits and _, at most 64, no digit first")
+            raise ValueError(f"{name!r} is not a valid column name; use letters, digits and _, at most 64, and no digit first")
         if name in RESERVED[role]:
-            raise ValueError(
-                f"{name!r} cannot name an {role} column, it has a meaning already; use another name and column: {name}"
-            )
+            raise ValueError(f"{name!r} is a reserved name for {role} columns; use another name, with column: {name}")
 
 
 def unknown_column(data: object, role: Role, name: str, known: Collection[str]) -> UserError:
-    """What to say of a column that a data set, called `data` in the message, does not have."""
+    """The error for a column that a data set does not have; `data` is what the message calls the data set."""
     return UserError(f"{data} has no {role} column {name!r}{nearest(name, known)}; it has {', '.join(known) or 'none'}")

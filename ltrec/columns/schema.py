@@ -1,6 +1,6 @@
-"""What a column is, as the manifest records it, and which columns somebody asks for.
+"""Columns as the manifest records them, and the columns that a reader requests.
 
-Ids of a categorical: 0 = missing, 1 = unknown or too rare for an id of its own, from 2 on the values by falling count.
+Ids of a categorical column: 0 = missing, 1 = unknown or too rare to have its own id, from 2 on the values by descending count.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Column:
     """One column of a prepared data set.
 
     Attributes:
-        name: what the config calls it.
-        kind: a row of the table of kinds.
-        role: what it says something of.
-        size: number of ids of a categorical, missing and unknown included; width of a vector; 1 of a number or a time.
-        unit: of its values, for readers; empty where there is none.
-        options: of its kind, as declared.
-        statistics: of its training values: share missing, mean, standard deviation, least, greatest.
-        file: path of its values in the order of their ids, of a categorical; else empty.
+        name: its name in the config.
+        kind: its key in `COLUMN_KINDS`.
+        role: what it describes.
+        size: number of ids of a categorical, including missing and unknown; width of a vector; 1 for a number or a time.
+        unit: of its values, for display; empty if it has none.
+        options: those of its kind, as declared.
+        statistics: of its training values: share missing, mean, standard deviation, minimum, maximum.
+        file: path of its vocabulary (values in the order of their ids) if it is categorical; else empty.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """All columns of a data set, in the order of their declaration; names are unique within a role.
+    """All columns of a data set, in the order of declaration; names are unique within a role.
 
     Attributes:
         columns: of events, items and users.
@@ -63,21 +63,21 @@ class Schema:
         return iter(self.columns)
 
     def of(self, role: Role) -> dict[str, Column]:
-        """The columns of that role by name."""
+        """The columns of a role, by name."""
         return {column.name: column for column in self.columns if column.role == role}
 
 
 NO_COLUMNS = Schema()
-"""Of a data set of user, item and time alone."""
+"""The schema of a data set with only user, item and time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The columns that a reader of the stream asks for; what nobody asks for is not read.
+    """The columns that a reader of the stream requests; no others are read from disk.
 
     Attributes:
-        events: names of event columns. `time` is always there: seconds since 1970, or what the log's order counts.
-        users: names of user columns.
+        events: names of event columns. `time` always exists: seconds since 1970, or the position in the log if the log has no
+        times. users: names of user columns.
     """
 
     events: tuple[str, ...] = ()
@@ -87,5 +87,5 @@ class Projection:
         return bool(self.events or self.users)
 
 
-NOTHING_ASKED = Projection()
-"""Items alone."""
+ITEMS_ONLY = Projection()
+"""No columns besides item ids."""

@@ -1,4 +1,4 @@
-"""Mean, spread and ends of values that come in pieces; the result depends on the pieces' order alone."""
+"""Mean, standard deviation and range of values that arrive in chunks; the result is deterministic given the order of the chunks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 
 class Moments:
-    """Counts of a column's values, and the moments of those that are finite.
+    """Counts of a column's values, and moments of those that are present.
 
     Args:
-        log: take sign(x) log(1 + |x|) of each as well.
+        log: also compute the moments of sign(x) log(1 + |x|).
     """
 
     def __init__(self, log: bool = False) -> None:
@@ -23,11 +23,11 @@ class Moments:
         self._log = _Spread() if log else None
 
     def add(self, values: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) -> None:
-        """Count a piece.
+        """Add a chunk.
 
         Args:
             values: [N] or [N, width].
-            missing: [N], where there is none.
+            missing: [N], true where a value is missing.
         """
         self.count += len(values)
         self.missing += int(missing.sum())
@@ -39,7 +39,7 @@ class Moments:
                 self._log.add(np.sign(there) * np.log1p(np.abs(there)))
 
     def result(self) -> dict[str, float]:
-        """Share missing and, where there are values, mean, standard deviation, least, greatest; log_mean and log_deviation."""
+        """Share missing and, if there are values, mean, deviation, least, greatest; with `log` also log_mean and log_deviation."""
         share = {"missing": self.missing / self.count if self.count else 0.0}
         if not self._own.count:
             return share
@@ -50,7 +50,7 @@ class Moments:
 
 
 class _Spread:
-    """Mean and standard deviation, a piece at a time (Chan et al.): no difference of large sums."""
+    """Mean and standard deviation, updated chunk by chunk (Chan et al., 1979), which avoids differences of large sums."""
 
     def __init__(self) -> None:
         self.count, self.mean, self._squares = 0, 0.0, 0.0

@@ -1,4 +1,4 @@
-"""What a data set's columns are besides the shards: values of items, one row per item, and the words of categoricals."""
+"""Read the columns that are stored beside the shards: the item table, and the vocabularies of categorical columns."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Values = npt.NDArray[Any]
 
 
 def item_values(folder: Path, manifest: Manifest, name: str) -> tuple[Values, npt.NDArray[np.int64] | None]:
-    """Values of an item column in item order, row 0 = item 1.
+    """Values of an item column in the order of item ids; row 0 is item 1.
 
     Returns:
-        ([V] or [V, width], None); of a list of categoricals the ids end to end and where each item's begin, [V+1].
+        ([V] or [V, width], None); for a list of categories, (the flattened ids, offsets [V+1]).
 
     Raises:
         UserError: there is no such column, or the file is missing or damaged.
@@ -42,7 +42,7 @@ def item_values(folder: Path, manifest: Manifest, name: str) -> tuple[Values, np
 
 
 def item_batches(folder: Path, manifest: Manifest, names: Sequence[str], rows: int = 1 << 16) -> Iterator[pa.RecordBatch]:
-    """Item columns in item order, in pieces; the file is checked first.
+    """Item columns in the order of item ids, in batches; the file is checked first.
 
     Raises:
         UserError: it is missing or damaged.
@@ -58,8 +58,8 @@ def item_batches(folder: Path, manifest: Manifest, names: Sequence[str], rows: i
         raise UserError(f"{path} is damaged ({first_line(error)}); {MEND}") from None
 
 
-def words_of(folder: Path, manifest: Manifest, column: Column) -> list[str]:
-    """Words of a categorical: the first has id 2 (0 = missing, 1 = unknown or rare).
+def vocabulary_of(folder: Path, manifest: Manifest, column: Column) -> list[str]:
+    """Values of a categorical column in the order of their ids; the first has id 2 (0 = missing, 1 = unknown or rare).
 
     Raises:
         UserError: the file is missing or damaged.
@@ -68,10 +68,10 @@ def words_of(folder: Path, manifest: Manifest, column: Column) -> list[str]:
     _check(path, manifest.files()[column.file][1])
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
-            words: list[str] = file.read([c.VALUE])[c.VALUE].to_pylist()
+            values: list[str] = file.read([c.VALUE])[c.VALUE].to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is damaged ({first_line(error)}); {MEND}") from None
-    return words
+    return values
 
 
 def _check(path: Path, sha256: str) -> None:
@@ -82,7 +82,7 @@ def _check(path: Path, sha256: str) -> None:
 
 
 def flat(column: pa.Array) -> tuple[Values, Values | None]:
-    """A stored item column: its values, and their numbers where they are lists of any length."""
+    """A stored item column as (values, None), or lists of varying length as (flattened values, lengths)."""
     if pa.types.is_fixed_size_list(column.type):
         return column.flatten().to_numpy().reshape(len(column), column.type.list_size), None
     if pa.types.is_list(column.type):

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ltrec.columns.schema import FIRST_VALUE, MISSING, UNKNOWN
-from ltrec.data.columns import words_of
+from ltrec.data.columns import vocabulary_of
 from ltrec.data.manifest import Manifest
 from tests.support.naive_prepare import NaiveData
 
@@ -48,4 +48,4 @@ def read_columns(folder: Path) -> dict[str, dict[str, Any]]:
 def words_by_column(folder: Path) -> dict[str, list[str]]:
     """Words of every categorical, the first of which has id 2."""
     manifest = Manifest.load(folder)
-    return {column.name: words_of(folder, manifest, column) for column in manifest.columns if column.file}
+    return {column.name: vocabulary_of(folder, manifest, column) for column in manifest.columns if column.file}

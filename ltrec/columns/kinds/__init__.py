@@ -1,4 +1,4 @@
-"""Kinds of columns: one file and one row each. What a kind knows is said in `kind.py`; a package outside adds one as well.
+"""Kinds of columns: one file and one row of the registry each. `kind.py` has the interface. Other packages can add kinds:
 
 COLUMN_KINDS.register("percent", build=Percent, config=PercentConfig)      in a module that `imports:` names
 """
@@ -25,7 +25,7 @@ class KindRow(Row):
     """A kind.
 
     Attributes:
-        config: dataclass of its options, a `ColumnConfig` whose `kind` is this name.
+        config: dataclass of its options, a `ColumnConfig` whose default `kind` is the name of the row.
     """
 
     build: Callable[[Any], Kind]
@@ -49,7 +49,7 @@ COLUMN_KINDS.register("vector", build=Vector, config=VectorConfig)
 
 
 def kind_of(declared: ColumnConfig) -> Kind:
-    """The kind of a column that a config declares."""
+    """The kind of a declared column."""
     return COLUMN_KINDS[declared.kind].build(declared)
 
 
@@ -57,7 +57,7 @@ def kind_of_column(column: Column) -> Kind:
     """The kind of a column of a data set, with its options.
 
     Raises:
-        UserError: nobody registered it here, or it has other options here.
+        UserError: the kind is not registered, or no longer has these options.
     """
     row = COLUMN_KINDS[column.kind]
     try:
@@ -67,7 +67,7 @@ def kind_of_column(column: Column) -> Kind:
 
 
 def options_of(declared: ColumnConfig) -> dict[str, Any]:
-    """What a declaration says besides the kind and where the values are, as the manifest records it."""
+    """The options of a declared column as the manifest records them, without its kind and source."""
     return {key: value for key, value in asdict(declared).items() if key not in ("kind", "column")}
 
 

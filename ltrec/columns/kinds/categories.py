@@ -1,4 +1,4 @@
-"""Several words, such as genres or tags: a list of ids, empty where there is none."""
+"""Several categories, such as genres or tags: a list of ids, empty if there are none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from ltrec.columns.kinds.kind import ColumnConfig, Kind, Parsed, Values, ids_fault
-from ltrec.columns.kinds.words import is_null, words
+from ltrec.columns.kinds.text import as_text, is_null
 from ltrec.columns.schema import Column
 from ltrec.core.bounds import INT32, Between, check_fields
 
@@ -23,19 +23,19 @@ class CategoriesConfig(ColumnConfig):
     """Options of a list of categories."""
 
     kind: str = "categories"
-    """Several words, such as genres or tags: lists, or text with separators."""
+    """Several categories, such as genres or tags: lists, or text with separators."""
     min_count: Annotated[int, Between(1, INT32)] = 1
-    """Values that fewer of the items with training events have share the id of unknown ones."""
+    """Values of fewer items (with training events) than this are treated as unknown."""
     separator: str = "|"
-    """What stands between values of one text; a text that begins with `[` is read as a JSON list."""
+    """Separator of values in a text; a text that begins with `[` is read as a JSON list."""
 
     max_values: Annotated[int, Between(1, 4096)] = 64
-    """Longest list: the first values of a longer one are kept, and such items counted. Models hold that many ids of every item."""
+    """Longest list; longer ones are truncated, and such items are counted. Models store this many ids for every item."""
 
     def __post_init__(self) -> None:
         check_fields(self)
         if not self.separator:
-            raise ValueError("separator is empty; say what stands between the values of a text")
+            raise ValueError("separator is empty; give the text that separates values")
 
 
 class Categories(Kind):
@@ -49,7 +49,7 @@ class Categories(Kind):
         self.options = options
 
     def parse(self, column: pa.Array, null_values: Sequence[str], what: str) -> Parsed:
-        """Lists of words, or texts that hold several."""
+        """Lists, or texts that contain several values."""
         nothing = is_null(column, null_values) if types.is_string(column.type) else pc.is_null(column)
         if types.is_string(column.type):
             column = self._split(column)
@@ -60,26 +60,26 @@ class Categories(Kind):
         return Parsed(pc.if_else(nothing, None, _lists(column, null_values, what)))
 
     def fault(self, values: Values, column: Column) -> str | None:
-        """Ids outside of the vocabulary."""
+        """Ids outside the vocabulary."""
         return ids_fault(values, column)
 
     def _split(self, text: pa.Array) -> pa.Array:
-        return pa.array([self._words(t) for t in text.to_pylist()], pa.list_(pa.string()))
+        return pa.array([self._values(t) for t in text.to_pylist()], pa.list_(pa.string()))
 
-    def _words(self, text: str | None) -> list[str | None] | None:
+    def _values(self, text: str | None) -> list[str | None] | None:
         if text is None:
             return None
         if text.lstrip().startswith("["):
             try:
-                return [None if word is None else str(word) for word in json.loads(text)]
+                return [None if value is None else str(value) for value in json.loads(text)]
             except ValueError:
                 return [text]
         return list(text.split(self.options.separator))
 
 
 def _lists(column: pa.Array, null_values: Sequence[str], what: str) -> pa.Array:
-    """The lists with their elements as words, each once, those that are none left out."""
-    parents, text = pc.list_parent_indices(column).to_numpy(), words(pc.list_flatten(column), null_values, what)
+    """The lists with their elements as text, without nulls and duplicates."""
+    parents, text = pc.list_parent_indices(column).to_numpy(), as_text(pc.list_flatten(column), null_values, what)
     valid = np.flatnonzero(text.is_valid().to_numpy(zero_copy_only=False))
     text = text.take(pa.array(valid)).dictionary_encode()
     key = parents[valid].astype(np.int64) * max(1, len(text.dictionary)) + text.indices.to_numpy()

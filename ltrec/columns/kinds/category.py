@@ -1,4 +1,4 @@
-"""One word of a few, such as a type of event, a brand, a country: an id, 0 = missing, 1 = unknown or rare."""
+"""One of a set of values, such as an event type, a brand or a country: an id, 0 = missing, 1 = unknown or rare."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import pyarrow as pa
 
 from ltrec.columns.kinds.kind import ColumnConfig, Kind, Parsed, Values, ids_fault
-from ltrec.columns.kinds.words import LONGEST, too_long, words
+from ltrec.columns.kinds.text import LONGEST, as_text, too_long
 from ltrec.columns.schema import Column
 from ltrec.core.bounds import INT32, Between, check_fields
 
@@ -19,9 +19,9 @@ class CategoryConfig(ColumnConfig):
     """Options of a category."""
 
     kind: str = "category"
-    """One word of a few, such as a type of event, a brand or a country: an id."""
+    """One of a set of values, such as an event type, a brand or a country."""
     min_count: Annotated[int, Between(1, INT32)] = 1
-    """Values that training has fewer times share the id of unknown ones."""
+    """Values with fewer training occurrences than this are treated as unknown."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -37,10 +37,10 @@ class Category(Kind):
         self.options = options
 
     def parse(self, column: pa.Array, null_values: Sequence[str], what: str) -> Parsed:
-        """Anything that can be written as one word."""
-        text = words(column, null_values, what)
+        """Text, numbers and truth values, as text."""
+        text = as_text(column, null_values, what)
         return Parsed(text, {f"longer than {LONGEST} characters": too_long(text)})
 
     def fault(self, values: Values, column: Column) -> str | None:
-        """Ids outside of the vocabulary."""
+        """Ids outside the vocabulary."""
         return ids_fault(values, column)

@@ -1,12 +1,12 @@
-"""What a kind of column knows, from the text of a log to what a model is given.
+"""The interface of a kind of column, from the text of a log to the input of a model.
 
-    parse        values as a log holds them -> values of type `staged`; what is none is named and rejected
-    (prepare)    words get ids, nulls become `missing` -> values of type `storage`, in shards and tables
-    statistics   of the values that are trained on
+    parse        values of a log -> values of type `staged`; invalid ones are reported and rejected
+    (prepare)    text gets ids, nulls become `missing` -> values of type `storage`, in shards and tables
+    statistics   of training values
     fault        what is wrong with stored values
-    embed        the module that makes a vector of them
+    embed        the module that embeds them
 
-A kind whose staged values are words, or lists of words, is a *categorical*: prepare counts its words and gives them ids.
+A kind whose staged values are text, or lists of text, is *categorical*: prepare counts its values and assigns ids to them.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ Values = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class ColumnConfig:
-    """A column as it is declared; its kind adds options."""
+    """A declared column; each kind adds its own options."""
 
     kind: str = ""
-    """What it holds: a row of the table of kinds."""
+    """Kind of its values."""
     column: str = ""
-    """What the source calls it; empty = the same name."""
+    """Its name in the source; empty = the same name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """N values of type `staged`, null where there is none; `faults` says of which rows why (masks [N])."""
+    """N values of type `staged`, null if missing or invalid; `faults` has a mask [N] of invalid rows for each reason."""
 
     values: pa.Array
     faults: dict[str, pa.Array] = field(default_factory=dict)
@@ -52,15 +52,15 @@ class Kind(ABC):
 
     roles: ClassVar[tuple[Role, ...]] = ("event", "item", "user")
     encoder: ClassVar[str] = ""
-    """Dotted name of the module's class, which is made of (column, width); imported only where a model is built."""
+    """Dotted name of a function (column, width) -> module; it is imported only when a model is built."""
     missing: ClassVar[Any] = 0
-    """What is stored where there is no value."""
+    """The stored value that means "missing"."""
     staged: pa.DataType
     storage: pa.DataType
 
     @abstractmethod
     def parse(self, column: pa.Array, null_values: Sequence[str], what: str) -> Parsed:
-        """Values as a reader gives them, text or typed.
+        """Parse values from a reader, text or typed.
 
         Args:
             column: [N].
@@ -68,37 +68,37 @@ class Kind(ABC):
             what: file and column, for messages.
 
         Raises:
-            UserError: no value of this kind can be in a column of this type.
+            UserError: a column of this type cannot hold values of this kind.
         """
 
     @property
     def is_categorical(self) -> bool:
-        """Whether words get ids."""
+        """Whether values are text that gets ids."""
         staged = self.staged.value_type if pa.types.is_list(self.staged) else self.staged
         return bool(pa.types.is_string(staged))
 
     @property
     def width(self) -> int:
-        """Numbers of one stored value; 1 but for vectors."""
+        """Width of a vector; 1 for all other kinds."""
         return int(self.storage.list_size) if pa.types.is_fixed_size_list(self.storage) else 1
 
     def statistics(self) -> Moments:
-        """An empty account of stored values."""
+        """An accumulator of statistics of stored values."""
         return Moments()
 
     @abstractmethod
     def fault(self, values: Values, column: Column) -> str | None:
-        """What is wrong with stored values ([N] or [N, width]; ids of lists end to end), in words; None when all is right."""
+        """A message that says what is wrong with stored values ([N] or [N, width]; lists are flattened), or None."""
 
     def embed(self, column: Column, width: int) -> nn.Module:
-        """The module that makes a vector of `width` numbers of a stored value."""
+        """A module that maps stored values to vectors of `width` numbers."""
         module, _, name = self.encoder.rpartition(".")
         made: nn.Module = getattr(import_module(module), name)(column, width)
         return made
 
 
 def ids_fault(ids: Values, column: Column) -> str | None:
-    """What is wrong with ids of a categorical."""
+    """What is wrong with the ids of a categorical column, or None."""
     if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= column.size):
         return f"ids {ids.min()}..{ids.max()} of {column.name!r} outside 0..{column.size - 1}"
     return None

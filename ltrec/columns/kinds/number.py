@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from ltrec.columns.kinds.kind import ColumnConfig, Kind, Parsed, Values
-from ltrec.columns.kinds.words import is_null
+from ltrec.columns.kinds.text import is_null
 from ltrec.columns.schema import Column
 from ltrec.columns.statistics import Moments
 from ltrec.core.bounds import check_fields
@@ -28,9 +28,9 @@ class NumberConfig(ColumnConfig):
     kind: str = "number"
     """A number, such as a price or seconds of attention."""
     log: bool = False
-    """Models are given sign(x) log(1 + |x|): for amounts that span powers of ten."""
+    """Models see sign(x) log(1 + |x|): for amounts that span several orders of magnitude."""
     unit: str = ""
-    """Of its values, for readers."""
+    """Unit of its values, for display."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -47,11 +47,11 @@ class Number(Kind):
         self.options = options
 
     def parse(self, column: pa.Array, null_values: Sequence[str], what: str) -> Parsed:
-        """Numbers of any type, or text that is one."""
+        """Numbers of any type, or their text."""
         return numbers(column, null_values, what)
 
     def statistics(self) -> Moments:
-        """Of the numbers, and of their logarithms where those are asked for."""
+        """Of the numbers and, with the option `log`, of their logarithms."""
         return Moments(self.options.log)
 
     def fault(self, values: Values, column: Column) -> str | None:
@@ -60,10 +60,10 @@ class Number(Kind):
 
 
 def numbers(column: pa.Array, null_values: Sequence[str], what: str) -> Parsed:
-    """float32 [N], null where a number is missing or none.
+    """float32 [N], null where a number is missing or invalid.
 
     Raises:
-        UserError: a type that holds no numbers.
+        UserError: a type that cannot hold numbers.
     """
     faults = {}
     if types.is_string(column.type):

@@ -1,4 +1,4 @@
-"""A moment, such as when a user signed up or an item came out: int64 seconds since 1970."""
+"""A point in time, such as a sign-up or a release date: int64 seconds since 1970."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from ltrec.columns.kinds.kind import ColumnConfig, Kind, Parsed, Values
-from ltrec.columns.kinds.words import is_null
+from ltrec.columns.kinds.text import is_null
 from ltrec.columns.schema import Column
 from ltrec.core.bounds import check_fields
 from ltrec.core.columns import NO_TIME
@@ -28,9 +28,9 @@ class TimeConfig(ColumnConfig):
     """Options of a time."""
 
     kind: str = "time"
-    """A moment: seconds since 1970."""
+    """A point in time: seconds since 1970."""
     unit: Literal["s", "ms", "us", "ns"] = "s"
-    """Of times that are numbers, since 1970. Dates, ISO 8601 texts and typed timestamps need none."""
+    """Unit of numeric times, which count from 1970. Dates, ISO 8601 texts and typed timestamps need none."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -47,7 +47,7 @@ class Time(Kind):
         self.options = options
 
     def parse(self, column: pa.Array, null_values: Sequence[str], what: str) -> Parsed:
-        """Whole or broken numbers, dates, timestamps, or text of these."""
+        """Integers, floats, dates, timestamps, or their text."""
         kind = column.type
         if types.is_string(kind):
             nothing = is_null(column, null_values)
@@ -61,7 +61,7 @@ class Time(Kind):
         raise UserError(f"{what} has type {kind}; a time must be a number, a date, a timestamp or the text of one")
 
     def fault(self, values: Values, column: Column) -> str | None:
-        """Times so far away that they are none."""
+        """Times that are impossibly far away."""
         there = values[values != NO_TIME]
         return f"a time of {column.name!r} beyond all years" if there.size and np.abs(there).max() > _LONGEST else None
 

@@ -1,4 +1,4 @@
-"""A dense vector of fixed width, such as a text or image embedding: float32, zeros where there is none."""
+"""A dense vector of fixed width, such as a text or image embedding: float32, zeros if missing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from ltrec.columns.kinds.kind import ColumnConfig, Kind, Parsed, Values
-from ltrec.columns.kinds.words import is_null
+from ltrec.columns.kinds.text import is_null
 from ltrec.columns.schema import Column
 from ltrec.core.bounds import Between, check_fields
 from ltrec.core.errors import UserError
 
-_BETWEEN = re.compile(r"[\s,;|]+")
+_SEPARATORS = re.compile(r"[\s,;|]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class VectorConfig(ColumnConfig):
     kind: str = "vector"
     """A dense vector of fixed width, such as an embedding of a text or an image."""
     width: Annotated[int, Between(0, 65_536)] = 0
-    """Numbers of every vector; it must be said."""
+    """Width of the vectors; required."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -48,7 +48,7 @@ class Vector(Kind):
         self.staged = self.storage = pa.list_(pa.field("element", pa.float32(), nullable=False), options.width)
 
     def parse(self, column: pa.Array, null_values: Sequence[str], what: str) -> Parsed:
-        """Lists of numbers, or text: a JSON list, or numbers with blanks or commas between them."""
+        """Lists of numbers, or their text: a JSON list, or numbers separated by blanks or commas."""
         wrong: dict[str, pa.Array] = {}
         if types.is_string(column.type):
             nothing = is_null(column, null_values)
@@ -60,13 +60,13 @@ class Vector(Kind):
         return self._checked(column, wrong)
 
     def fault(self, values: Values, column: Column) -> str | None:
-        """Another width, or numbers that are not finite."""
+        """A wrong width, or non-finite numbers."""
         if values.shape[1:] != (column.size,):
             return f"vectors of {column.name!r} are {values.shape[1:]} wide instead of {column.size}"
         return None if np.isfinite(values).all() else f"a number of {column.name!r} is not finite"
 
     def _checked(self, column: pa.Array, wrong: dict[str, pa.Array]) -> Parsed:
-        """Rows of the right width and of finite numbers; the others are null."""
+        """Rows of the right width with finite numbers; other rows are null."""
         width, count = self.options.width, len(column)
         lengths = pc.fill_null(pc.list_value_length(column), -1).to_numpy(zero_copy_only=False)
         right = lengths == width
@@ -92,7 +92,7 @@ def _of_text(text: pa.Array) -> tuple[pa.Array, dict[str, pa.Array]]:
 def _numbers(text: str) -> list[float] | None:
     text = text.strip()
     try:
-        found = json.loads(text) if text.startswith("[") else _BETWEEN.split(text)
+        found = json.loads(text) if text.startswith("[") else _SEPARATORS.split(text)
         return [float(number) for number in found]
     except (TypeError, ValueError):
         return None

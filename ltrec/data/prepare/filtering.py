@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import duckdb
 
 from ltrec.core.errors import UserError
-from ltrec.data.prepare.columns.codes import coded, number_words
+from ltrec.data.prepare.columns.codes import coded, make_vocabularies
 from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import identifier, one_row, quoted, user_key
@@ -46,7 +46,7 @@ def make_events(connection: duckdb.DuckDBPyConnection, per_second: int, columns:
         raise UserError(
             f"{users - keys} user ids have the same 64-bit hash as another one; add a prefix to the ids to change their hashes"
         )
-    number_words(connection, columns, "judged WHERE reason IS NULL")
+    make_vocabularies(connection, columns, "judged WHERE reason IS NULL")
     values, joins = coded(columns)
     connection.execute(
         f"""CREATE TABLE events AS

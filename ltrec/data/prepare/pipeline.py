@@ -26,10 +26,10 @@ from ltrec.core.progress import Progress, silent
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Manifest, Shard, Vocab
 from ltrec.data.prepare import filtering, rejects, staging, summary
-from ltrec.data.prepare.columns.beside import Beside, Tables, count_users, find_beside, load_tables
 from ltrec.data.prepare.columns.declared import Declared, event_columns
 from ltrec.data.prepare.columns.describe import DescribedColumns, describe_columns, tallies_of
 from ltrec.data.prepare.columns.items import add_new_items, find_new_items, write_items
+from ltrec.data.prepare.columns.side_tables import SideTables, Tables, count_users, find_side_tables, load_tables
 from ltrec.data.prepare.columns.tally import tallied
 from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
 from ltrec.data.prepare.engine import engine, one_row
@@ -65,11 +65,11 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
     """
     if config.time_format:
         check_format(config.time_format)
-    found, beside = find_sources(config.sources, config.format), find_beside(config)
-    refuse_overlap(config.sources, [source.path for source in (*found, *beside)], out)
+    found, side_tables = find_sources(config.sources, config.format), find_side_tables(config)
+    refuse_overlap(config.sources, [source.path for source in (*found, *side_tables)], out)
     with explain_exhaustion(out), workspace(out) as work:
-        before = stamps((*found, *beside))
-        identity = {**_identity(config, found, out, on_progress), **beside.described()}
+        before = stamps((*found, *side_tables))
+        identity = {**_identity(config, found, out, on_progress), **side_tables.described()}
         if not overwrite and (old := existing(out)) is not None:
             _refuse_other(old, identity, out)
             if is_whole(out, old, on_progress):
@@ -77,8 +77,8 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
                 return old
             on_progress(MENDING, 0, 0)
         with engine(work, config.memory_limit, config.threads) as connection:
-            manifest = _build(connection, config, found, beside, identity, work, out, on_progress)
-        if changed := [str(path) for path, stamp in stamps((*found, *beside)).items() if before[path] != stamp]:
+            manifest = _build(connection, config, found, side_tables, identity, work, out, on_progress)
+        if changed := [str(path) for path, stamp in stamps((*found, *side_tables)).items() if before[path] != stamp]:
             raise UserError(
                 f"{changed[0]} changed while it was being read; nothing was written; run again once the log is complete"
             )
@@ -117,14 +117,14 @@ def _build(
     connection: Connection,
     config: PrepareConfig,
     found: list[InputFile],
-    beside: Beside,
+    side_tables: SideTables,
     identity: dict[str, Any],
     work: Path,
     out: Path,
     on_progress: Progress,
 ) -> Manifest:
     """All steps from staging to finished files in `work`."""
-    columns, tables = event_columns(config), load_tables(connection, config, beside, work, out)
+    columns, tables = event_columns(config), load_tables(connection, config, side_tables, work, out)
     counts = _filter(connection, config, columns, found, work, out, on_progress)
     ties = order_ties(connection, config, columns)
     first, latest = one_row(connection, "SELECT min(seconds), max(seconds) FROM events")
@@ -175,7 +175,7 @@ def _write(
     Raises:
         UserError: no user can be trained on; nothing was written.
     """
-    codes, known, beside = _number_items(connection, tables)
+    codes, known, table_counts = _number_items(connection, tables)
     on_progress("sort", 0, 0)
     layout = sort(connection, strata, config.history_cap, work, columns, tables.user_columns)
     counted = summary.count_users(connection, strata.head_from)
@@ -197,7 +197,7 @@ def _write(
     shards = write_shards(read(fields), layout.parts, form, work, config.block_rows, config.shard_events, on_users)
     on_progress("reach", 0, 0)
     reach = measure_reach(read, id_of_code, counts, sample_share(counted["users"], counted["events"]), strata.count, work)
-    counted |= {"items": vocab.items, "outsized": outsized, "reach": reach, **described.summary, **beside}
+    counted |= {"items": vocab.items, "outsized": outsized, "reach": reach, **described.summary, **table_counts}
     return vocab, shards, described, counted, int(counts.sum())
 
 
@@ -206,13 +206,13 @@ def _number_items(connection: Connection, tables: Tables) -> tuple[int, int, dic
     if tables.items is not None:
         find_new_items(connection)
     known = vocabulary.keep_items(connection)
-    beside: dict[str, Any] = {}
+    table_counts: dict[str, Any] = {}
     if tables.users is not None:
-        beside["user_table"] = {**tables.users.summary(), **count_users(connection)}
+        table_counts["user_table"] = {**tables.users.summary(), **count_users(connection)}
     if tables.items is None:
-        return known, known, beside
-    beside["item_table"] = {**tables.items.summary(), **(found := add_new_items(connection, known))}
-    return known + found["new"], known, beside
+        return known, known, table_counts
+    table_counts["item_table"] = {**tables.items.summary(), **(found := add_new_items(connection, known))}
+    return known + found["new"], known, table_counts
 
 
 def _filter(

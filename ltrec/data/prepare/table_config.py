@@ -1,4 +1,4 @@
-"""Where columns of items and users come from: tables beside the log, one row per item or user."""
+"""Item and user tables, with one row per item or user, from which item and user columns are read."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ltrec.columns.schema import Role
 
 @dataclass(frozen=True, slots=True)
 class ItemsConfig:
-    """A table of items."""
+    """The item table."""
 
     source: str = ""
-    """A file, glob pattern or folder, in any format of logs but sequences; empty = there is none."""
+    """A file, glob pattern or folder, in any format of logs but sequences; empty = no table."""
     id: str = "item_id"
     """Column with the item id, as in the log."""
     columns: Mapping[str, ColumnConfig] = field(default_factory=dict)
-    """Columns to take: name -> kind, or {kind: ..., column: ..., and options of the kind}."""
+    """Columns to read: name -> kind, or {kind: ..., column: ..., options of the kind}."""
 
     def __post_init__(self) -> None:
         _check(self, "item")
@@ -27,14 +27,14 @@ class ItemsConfig:
 
 @dataclass(frozen=True, slots=True)
 class UsersConfig:
-    """A table of users."""
+    """The user table."""
 
     source: str = ""
-    """A file, glob pattern or folder, in any format of logs but sequences; empty = there is none."""
+    """A file, glob pattern or folder, in any format of logs but sequences; empty = no table."""
     id: str = "user_id"
     """Column with the user id, as in the log."""
     columns: Mapping[str, ColumnConfig] = field(default_factory=dict)
-    """Columns to take: name -> kind, or {kind: ..., column: ..., and options of the kind}."""
+    """Columns to read: name -> kind, or {kind: ..., column: ..., options of the kind}."""
 
     def __post_init__(self) -> None:
         _check(self, "user")
@@ -46,4 +46,4 @@ TableConfig = ItemsConfig | UsersConfig
 def _check(table: TableConfig, role: Role) -> None:
     check_names(table.columns, role)
     if not table.id.strip():
-        raise ValueError(f"id is empty; name the column with the {role} id")
+        raise ValueError(f"id is empty; name the column that holds the {role} id")

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ltrec.columns.schema import NOTHING_ASKED, Projection
+from ltrec.columns.schema import ITEMS_ONLY, Projection
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
@@ -62,7 +62,7 @@ class StreamLoader:
         threads: int = 2,
         memory_mib: int = 4096,
         check: str = "hash",
-        columns: Projection = NOTHING_ASKED,
+        columns: Projection = ITEMS_ONLY,
     ) -> None:
         self._plan, self._accumulate = plan, accumulate
         self._columns = Projected.of(manifest, columns, training=True)

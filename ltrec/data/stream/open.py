@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ltrec.columns.schema import NOTHING_ASKED, Projection
+from ltrec.columns.schema import ITEMS_ONLY, Projection
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.config import StreamConfig
@@ -20,7 +20,7 @@ def open_stream(
     seed: int = 0,
     world: World | None = None,
     accumulate: int = 1,
-    columns: Projection = NOTHING_ASKED,
+    columns: Projection = ITEMS_ONLY,
 ) -> StreamLoader:
     """A loader of `SequenceBatch`es, each with this process's rows; iterating goes to the end of the epoch.
 

@@ -1,11 +1,12 @@
-"""Columns on their way through prepare. A column is called `event.<name>`, `item.<name>` or `user.<name>` in every table.
+"""Columns in prepare. In every table, a column is called `event.<name>`, `item.<name>` or `user.<name>`.
 
-declared   what the config asks for, with its kind
-parse      a reader's batch -> typed values; rows that do not fit are rejects
-codes      words of categoricals -> codes in the order of the words; nothing is missing any more but by a value of its own
-tally      the values that are trained on: counts of words, moments of numbers
-tables     a table of items or users into the engine; vectors go by it
-beside     which tables there are
-items      the table of items in the order of their ids
-values     words that are frequent enough -> ids, and the file of these words
+declared     the declared columns with their kinds
+parse        a reader's batch -> typed values; invalid rows are rejects
+codes        categorical values -> codes in alphabetical order; missing values get the kind's `missing`
+tally        statistics of training values: counts of categories, moments of numbers
+side_tables  the files of the item and user tables
+tables       an item or user table -> the engine; vectors go to a file of their own
+items        the item table in the order of item ids
+vocabulary   values that are frequent enough -> ids, and the file that lists them
+describe     the schema of the manifest
 """

@@ -1,4 +1,4 @@
-"""The columns that the config declares, with their kinds: what the rest of prepare speaks of."""
+"""Declared columns with their kinds, as the rest of prepare uses them."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Declared:
     """One column.
 
     Attributes:
-        name: what the user calls it.
-        role: what it says something of.
-        source: what the source calls it.
+        name: its name in the config.
+        role: what it describes.
+        source: its name in the source.
         config: its declaration.
         kind: its kind.
-        is_weight: whether it is the weight of events.
+        is_weight: whether it is the weight of the events.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Declared:
 
     @property
     def field(self) -> str:
-        """What tables call it."""
+        """Its name in tables."""
         return c.WEIGHT if self.is_weight else _PREFIX[self.role] + self.name
 
     @property
@@ -62,26 +62,26 @@ class Declared:
         return _SQL[self.kind.staged]
 
     @property
-    def words(self) -> str:
-        """The engine's table of its words, as an SQL name."""
-        return identifier(f"words of {self.field}")
+    def vocabulary(self) -> str:
+        """Quoted SQL name of the table with its distinct values."""
+        return identifier(f"vocabulary of {self.field}")
 
     def described(self, size: int, statistics: dict[str, float], file: str = "") -> Column:
-        """What the manifest says of it."""
+        """Its entry in the manifest."""
         unit = str(getattr(self.config, "unit", ""))
         return Column(self.name, self.config.kind, self.role, size, unit, options_of(self.config), statistics, file)
 
     def is_missing(self, values: Values) -> npt.NDArray[np.bool_]:
-        """Which stored values, or codes, [N] or [N, width], stand for none."""
+        """Mask [N] of stored values or codes, [N] or [N, width], that mean "missing"."""
         missing = np.isnan(values) if self.kind.missing != self.kind.missing else values == self.kind.missing
         return np.asarray(missing if values.ndim == 1 else missing.all(axis=1))
 
 
 def event_columns(config: PrepareConfig) -> tuple[Declared, ...]:
-    """Those of the log, in the order of the shards; the weight comes last.
+    """Event columns in the order of the shards; the weight comes last.
 
     Raises:
-        UserError: a kind that events cannot have.
+        UserError: a kind that event columns cannot have.
     """
     found = declared(config.event_columns, "event", "`event_columns`")
     if config.weight:
@@ -90,10 +90,10 @@ def event_columns(config: PrepareConfig) -> tuple[Declared, ...]:
 
 
 def declared(columns: Mapping[str, ColumnConfig], role: Role, key: str) -> tuple[Declared, ...]:
-    """Those of one section of the config.
+    """The columns of one section of the config.
 
     Raises:
-        UserError: a kind that this role cannot have, or a kind without what it needs.
+        UserError: a kind that columns of this role cannot have, or a required option is missing.
     """
     found = []
     for name, config in columns.items():
@@ -109,5 +109,5 @@ def declared(columns: Mapping[str, ColumnConfig], role: Role, key: str) -> tuple
 
 
 def also(columns: Iterable[Declared]) -> str:
-    """SQL: the columns at the end of a list of others."""
+    """SQL that appends the columns to a list of columns."""
     return "".join(f", {identifier(column.field)}" for column in columns)

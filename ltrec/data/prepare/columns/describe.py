@@ -1,4 +1,4 @@
-"""Counted columns to what the data set says and holds of them: the schema, the files of words, and the ids of codes."""
+"""From counted columns to the schema of the manifest, the vocabulary files, and the ids of codes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ import numpy.typing as npt
 from ltrec.columns.schema import Column, Schema
 from ltrec.core import columns as c
 from ltrec.data.manifest import ColumnFile
-from ltrec.data.prepare.columns.codes import count_words
+from ltrec.data.prepare.columns.codes import vocabulary_size
 from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.columns.tally import Tally
-from ltrec.data.prepare.columns.values import write_words
+from ltrec.data.prepare.columns.vocabulary import write_vocabulary
 
 
 @dataclass(slots=True)
 class DescribedColumns:
-    """What is known once training events are counted.
+    """Columns after training values have been counted.
 
     Attributes:
-        columns: in the order of their declaration.
-        files: of words.
-        id_of_code: field of a categorical -> id of every code.
-        summary: of the weight.
+        columns: in the order of declaration.
+        files: of vocabularies.
+        id_of_code: field of a categorical column -> id of every code.
+        summary: statistics of the weight.
     """
 
     columns: list[Column] = field(default_factory=list)
@@ -37,7 +37,7 @@ class DescribedColumns:
     summary: dict[str, Any] = field(default_factory=dict)
 
     def before(self, other: DescribedColumns) -> DescribedColumns:
-        """This and another, the files of this first."""
+        """Both together: the files of this one first, the columns of the other first."""
         return DescribedColumns(
             [*other.columns, *self.columns], [*self.files, *other.files], {**other.id_of_code, **self.id_of_code}, other.summary
         )
@@ -49,20 +49,20 @@ class DescribedColumns:
 
 
 def tallies_of(connection: duckdb.DuckDBPyConnection, columns: Iterable[Declared]) -> list[Tally]:
-    """Empty accounts of columns whose words are numbered."""
-    return [Tally(column, count_words(connection, column) if column.kind.is_categorical else 0) for column in columns]
+    """An empty tally for every column; the vocabularies must exist."""
+    return [Tally(column, vocabulary_size(connection, column) if column.kind.is_categorical else 0) for column in columns]
 
 
 def describe_columns(
     connection: duckdb.DuckDBPyConnection, tallies: Sequence[Tally], kept: Mapping[str, Sequence[str]], work: Path
 ) -> DescribedColumns:
-    """Write the words of categoricals into `work`.
+    """Write the vocabularies of categorical columns into `work`, and describe all columns.
 
     Args:
-        connection: with their tables of words.
+        connection: with the vocabulary tables.
         tallies: of event and user columns, counted.
-        kept: event column -> words that have an id however rare.
-        work: folder of the data set to be.
+        kept: event column -> values that get an id even if they are rare.
+        work: folder in which the data set is built.
     """
     found = DescribedColumns()
     for tally in tallies:
@@ -71,8 +71,8 @@ def describe_columns(
             found.summary[c.WEIGHT] = tally.statistics(None)
             continue
         if column.kind.is_categorical:
-            words = kept.get(column.name, ()) if column.role == "event" else ()
-            file, ids = write_words(connection, column, tally.count_W, work, words)
+            always = kept.get(column.name, ()) if column.role == "event" else ()
+            file, ids = write_vocabulary(connection, column, tally.count_W, work, always)
             found.files.append(file)
             found.id_of_code[column.field] = ids
         size = column.kind.width if ids is None else 2 + int((ids >= 2).sum())

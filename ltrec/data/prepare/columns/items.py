@@ -1,4 +1,4 @@
-"""The table of items: items that it alone knows get codes, and once all have ids, its columns are written in their order."""
+"""The item table: items that occur only there get codes, and its columns are written in the order of item ids."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ltrec.columns.schema import MISSING, UNKNOWN, Schema
 from ltrec.columns.statistics import Moments
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.manifest import ColumnFile
-from ltrec.data.prepare.columns.codes import count_words
+from ltrec.data.prepare.columns.codes import vocabulary_size
 from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.columns.describe import DescribedColumns
 from ltrec.data.prepare.columns.tables import LoadedTable
-from ltrec.data.prepare.columns.values import write_words
+from ltrec.data.prepare.columns.vocabulary import write_vocabulary
 from ltrec.data.prepare.engine import identifier, one_row
 from ltrec.data.schema import items_schema
 
@@ -30,12 +30,12 @@ Ids = npt.NDArray[np.int32]
 
 
 def find_new_items(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make `new_items`: ids that no event has, not even one that was filtered out."""
+    """Make the table `new_items`: ids without any event in the log, not even a filtered one."""
     connection.execute("CREATE TABLE new_items AS SELECT item_id FROM item_rows ANTI JOIN items USING (item_id)")
 
 
 def add_new_items(connection: duckdb.DuckDBPyConnection, codes: int) -> dict[str, int]:
-    """Give them codes from `codes` on; return how many there are, and how many items and events have no row in the table."""
+    """Give new items codes from `codes` on; return their number, and the numbers of items and events without a row in the table."""
     without = "(SELECT code FROM items ANTI JOIN item_rows USING (item_id))"
     items, events = one_row(
         connection, f"SELECT (SELECT count(*) FROM {without}), (SELECT count(*) FROM events SEMI JOIN {without} USING (code))"
@@ -49,21 +49,21 @@ def add_new_items(connection: duckdb.DuckDBPyConnection, codes: int) -> dict[str
 def write_items(
     connection: duckdb.DuckDBPyConnection, table: LoadedTable, id_of_code: Ids, count_of_code: npt.NDArray[np.int64], work: Path
 ) -> DescribedColumns:
-    """Write words and the table into `work`.
+    """Write the vocabularies and the item table into `work`.
 
     Args:
         connection: with the tables `items` and `item_rows`.
-        table: the table of items.
+        table: the loaded item table.
         id_of_code: item id of every code.
         count_of_code: training events of every code.
-        work: folder of the data set to be.
+        work: folder in which the data set is built.
     """
     alive = id_of_code > 0
     codes = np.flatnonzero(alive).astype(np.int32)
     ids = pa.table({"code": codes, "id": id_of_code[alive], "trained": count_of_code[alive] > 0})
     connection.register("ids", ids)
     found = DescribedColumns()
-    writers = [_Values(connection, column, table, found, work) for column in table.columns]
+    writers = [_ColumnWriter(connection, column, table, found, work) for column in table.columns]
     accounts = [writer.account for writer in writers]
     sizes = {writer.column.name: writer.size for writer in writers}
     plain = Schema(tuple(column.described(sizes[column.name], {}, "") for column in table.columns))
@@ -85,7 +85,7 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 def _in_order(connection: duckdb.DuckDBPyConnection, table: LoadedTable) -> Any:
-    """Rows of all items by id: id, trained, row (-1 without one), and the columns that the engine has."""
+    """Rows of all items by id: id, trained, row (-1 = none), and the columns that the engine holds."""
     own = "".join(f", {identifier(column.field)}" for column in table.in_engine)
     return connection.sql(
         f"SELECT id, trained, coalesce(row, -1)::BIGINT AS row{own} FROM items JOIN ids USING (code)"
@@ -93,19 +93,19 @@ def _in_order(connection: duckdb.DuckDBPyConnection, table: LoadedTable) -> Any:
     ).to_arrow_reader(ROWS)
 
 
-class _Account(Moments):
-    """Moments, or of a categorical the share of items without a word and that of words that are pooled."""
+class _CategoryStatistics(Moments):
+    """Statistics of a categorical column: share of items without a value, and share of values that have no id of their own."""
 
-    words = unknown = 0
+    present = unknown = 0
 
     def result(self) -> dict[str, float]:
-        if not self.words:
+        if not self.present:
             return super().result()
-        return super().result() | {"unknown": self.unknown / self.words}
+        return super().result() | {"unknown": self.unknown / self.present}
 
 
-class _Values:
-    """One column on its way to the table."""
+class _ColumnWriter:
+    """Writes one column."""
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, column: Declared, table: LoadedTable, found: DescribedColumns, work: Path
@@ -114,16 +114,16 @@ class _Values:
         self._vectors = table.vectors.get(column.field)
         self.account: Any = column.kind.statistics()
         if column.kind.is_categorical:
-            self.account = _Account()
-            count_W = _count_words(connection, column)
-            file, self._id_of_code = write_words(connection, column, count_W, work)
+            self.account = _CategoryStatistics()
+            count_W = _count_values(connection, column)
+            file, self._id_of_code = write_vocabulary(connection, column, count_W, work)
             found.files.append(file)
             self.file, self.size = file.path, 2 + int((self._id_of_code >= 2).sum())
-            words = connection.sql(f"SELECT value FROM {column.words} ORDER BY code").to_arrow_table()
-            self._words = words["value"].combine_chunks()
+            values = connection.sql(f"SELECT value FROM {column.vocabulary} ORDER BY code").to_arrow_table()
+            self._vocabulary = values["value"].combine_chunks()
 
     def stored(self, batch: pa.RecordBatch) -> pa.Array:
-        """The column of some items as the table has it; those of training are counted."""
+        """The stored column of a batch of items; items with training events are added to the statistics."""
         trained = batch["trained"].to_numpy(zero_copy_only=False)
         if self._vectors is not None:
             rows = self._vectors.read(batch["row"].to_numpy())
@@ -138,34 +138,34 @@ class _Values:
 
     def _ids(self, values: pa.Array, trained: npt.NDArray[np.bool_]) -> pa.Array:
         if not pa.types.is_list(values.type):
-            ids = self._of_words(values)
+            ids = self._coded(values)
             self._count(ids[trained], ids[trained] == MISSING)
             return pa.array(ids)
         lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy()
-        ids = self._of_words(values.flatten())
+        ids = self._coded(values.flatten())
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
         self._count(ids[np.repeat(trained, lengths)], lengths[trained] == 0)
         return pa.ListArray.from_arrays(offsets, pa.array(ids), type=self.column.kind.storage)
 
-    def _of_words(self, words: pa.Array) -> Ids:
-        codes = pc.fill_null(pc.add(pc.index_in(words, value_set=self._words), 1), 0)
+    def _coded(self, values: pa.Array) -> Ids:
+        codes = pc.fill_null(pc.add(pc.index_in(values, value_set=self._vocabulary), 1), 0)
         return np.asarray(self._id_of_code[codes.to_numpy()])
 
     def _count(self, ids: Ids, missing: npt.NDArray[np.bool_]) -> None:
         self.account.count += len(missing)
         self.account.missing += int(missing.sum())
-        self.account.words += int((ids != MISSING).sum())
+        self.account.present += int((ids != MISSING).sum())
         self.account.unknown += int((ids == UNKNOWN).sum())
 
 
-def _count_words(connection: duckdb.DuckDBPyConnection, column: Declared) -> npt.NDArray[np.int64]:
-    """Items with training events that have each word, by its code."""
+def _count_values(connection: duckdb.DuckDBPyConnection, column: Declared) -> npt.NDArray[np.int64]:
+    """Number of items with training events per value, by its code."""
     field = identifier(column.field)
     value = f"unnest({field})" if column.sql_type.endswith("[]") else field
     found = connection.sql(
-        f"SELECT words.code, count(*)::BIGINT AS count FROM (SELECT {value} AS value FROM item_rows JOIN items USING (item_id)"
-        f" JOIN ids USING (code) WHERE trained) JOIN {column.words} AS words USING (value) GROUP BY words.code"
+        f"SELECT vocabulary.code, count(*)::BIGINT AS count FROM (SELECT {value} AS value FROM item_rows JOIN items USING (item_id)"
+        f" JOIN ids USING (code) WHERE trained) JOIN {column.vocabulary} AS vocabulary USING (value) GROUP BY vocabulary.code"
     ).fetchnumpy()
-    count_W = np.zeros(count_words(connection, column) + 1, np.int64)
+    count_W = np.zeros(vocabulary_size(connection, column) + 1, np.int64)
     count_W[np.asarray(found["code"])] = found["count"]
     return count_W

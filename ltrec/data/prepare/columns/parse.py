@@ -1,4 +1,4 @@
-"""Columns of a batch as values of their kinds. A row with a value that is none is reported and left out, as any malformed row."""
+"""Parse the columns of a batch by their kinds. A row with an invalid value is reported and dropped, like any malformed row."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NO_WEIGHT, NEGATIVE = "no weight", "weight below 0"
 def parsed(
     batch: pa.RecordBatch, columns: Iterable[Declared], null_values: Sequence[str], source: str, on_bad_row: OnBadRow
 ) -> pa.RecordBatch:
-    """The batch with these columns parsed, without the rows that do not fit.
+    """The batch with these columns parsed, without invalid rows.
 
     Raises:
-        UserError: a column of a type that holds no values of its kind.
+        UserError: a column whose type cannot hold values of its kind.
     """
     values, wrong = dict(zip(batch.schema.names, batch.columns, strict=True)), pa.array([False] * batch.num_rows, pa.bool_())
     for column in columns:
@@ -48,7 +48,7 @@ def _faults(column: Declared, found: Parsed) -> dict[str, pa.Array]:
 
 
 def _plain(column: pa.Array) -> pa.Array:
-    """Text of one type."""
+    """Without dictionary encoding, and with one type of text."""
     if types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return column.cast(pa.string()) if types.is_large_string(column.type) or types.is_string_view(column.type) else column

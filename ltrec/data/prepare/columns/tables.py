@@ -1,6 +1,6 @@
-"""A table of items or users into the engine: one row per id, the first of several; what does not fit is a reject.
+"""Load an item or user table into the engine: one row per id (the first, if there are several); invalid rows are rejects.
 
-Vectors do not pass through the engine: they go to a file of their own (see vectors), in the order of the rows.
+Vectors do not pass through the engine: they are written to a file (see `vectors`), in the order of the rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from ltrec.columns.schema import Role
-from ltrec.data.prepare.columns.codes import number_words
+from ltrec.data.prepare.columns.codes import make_vocabularies
 from ltrec.data.prepare.columns.declared import Declared, declared
 from ltrec.data.prepare.columns.vectors import VectorFile
 from ltrec.data.prepare.config import PrepareConfig
@@ -31,16 +31,16 @@ from ltrec.data.prepare.table_config import TableConfig
 
 @dataclass(slots=True)
 class LoadedTable:
-    """A table that is read.
+    """A loaded table.
 
     Attributes:
         role: item or user.
-        columns: in the order of their declaration.
-        vectors: files of those that are vectors, by field.
-        rows: read in all, good and bad.
-        rejects: reason -> rows.
-        rejects_file: entry of the file that has them; None without any.
-        shortened: column of lists -> rows whose list was too long.
+        columns: in the order of declaration.
+        vectors: files of vector columns, by field.
+        rows: number of rows read, valid or not.
+        rejects: reason -> number of rows.
+        rejects_file: manifest entry of the file with rejects, if there are any.
+        shortened: list column -> number of rows whose list was too long.
     """
 
     role: Role
@@ -53,32 +53,32 @@ class LoadedTable:
 
     @property
     def name(self) -> str:
-        """The engine's table: row, id, and the columns but for vectors."""
+        """Name of the engine's table: row, id, and all columns but vectors."""
         return f"{self.role}_rows"
 
     @property
     def rejected(self) -> str:
-        """The engine's table of rejects: file, row, reason, content."""
+        """Name of the engine's table of rejects: file, row, reason, content."""
         return f"{self.role}_rejects"
 
     @property
     def id(self) -> str:
-        """Its column with the id."""
+        """Name of the id column."""
         return f"{self.role}_id"
 
     @property
     def in_engine(self) -> tuple[Declared, ...]:
-        """The columns that are no vectors."""
+        """All columns but vectors."""
         return tuple(column for column in self.columns if column.field not in self.vectors)
 
     def summary(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Counts for the manifest."""
         found = {"rows": self.rows, "rejected": sum(self.rejects.values()), "rejects": self.rejects}
         also = {"rejects_file": self.rejects_file, "shortened": self.shortened}
         return found | {key: value for key, value in also.items() if value}
 
     def notes(self) -> list[str]:
-        """What the user must know."""
+        """Notes for the user."""
         return [
             f"{count:,} {self.role}s have more than `{self.role}s.columns.{name}.max_values` values; the first ones are kept"
             for name, count in self.shortened.items()
@@ -94,7 +94,7 @@ def load_table(
     work: Path,
     out: Path,
 ) -> LoadedTable:
-    """Read a table into the engine, its vectors and rejects into `work`.
+    """Load a table into the engine, and write its vectors and rejects into `work`.
 
     Raises:
         UserError: a column is missing or of a wrong type, or more rows are rejected than `reject_budget` allows; they are in `out`.
@@ -115,14 +115,14 @@ def load_table(
     _keep_first(connection, found, table.id)
     _keep_rejects(connection, found, sources, config.reject_budget, work, out)
     _shorten(connection, found)
-    number_words(connection, found.in_engine, found.name)
+    make_vocabularies(connection, found.in_engine, found.name)
     return found
 
 
 def _good_rows(
     source: InputFile, config: PrepareConfig, table: TableConfig, found: LoadedTable, bad_rows: BadRows
 ) -> Iterator[pa.RecordBatch]:
-    """Those of one file that have an id."""
+    """Rows of one file that have an id."""
     shown = {column.source: column.field for column in found.in_engine}
     for batch in read_table(source, config, table.id, found.id, found.columns, bad_rows):
         nobody = pc.equal(pc.fill_null(batch[found.id], ""), "")
@@ -141,11 +141,12 @@ def _insert(connection: duckdb.DuckDBPyConnection, found: LoadedTable, batch: pa
     connection.register("batch", pa.table(placed | own))
     connection.execute("INSERT INTO raw FROM batch")
     connection.unregister("batch")
-    return before + batch.num_rows
+    rows_so_far: int = before + batch.num_rows
+    return rows_so_far
 
 
 def _keep_first(connection: duckdb.DuckDBPyConnection, found: LoadedTable, key: str) -> None:
-    """One row per id; the others are rejects."""
+    """Keep the first row of every id; the others are rejects."""
     connection.execute(f"CREATE TEMP TABLE firsts AS SELECT min(row) AS row FROM raw GROUP BY {found.id}")
     connection.execute(
         f"INSERT INTO {found.rejected} SELECT file, line, '{found.role} twice', concat({quoted(f'{key}=')}, {found.id})"
@@ -160,10 +161,10 @@ def _keep_first(connection: duckdb.DuckDBPyConnection, found: LoadedTable, key: 
 def _keep_rejects(
     connection: duckdb.DuckDBPyConnection, found: LoadedTable, sources: Sequence[InputFile], budget: float, work: Path, out: Path
 ) -> None:
-    """Count them and write them.
+    """Count and write the rejects.
 
     Raises:
-        UserError: more than the budget allows.
+        UserError: there are more than the budget allows.
     """
     counted = connection.sql(f"SELECT reason, count(*) FROM {found.rejected} GROUP BY reason ORDER BY reason").fetchall()
     found.rejects = {reason: int(count) for reason, count in counted}
@@ -174,7 +175,7 @@ def _keep_rejects(
 
 
 def _shorten(connection: duckdb.DuckDBPyConnection, found: LoadedTable) -> None:
-    """Cut lists that have more values than their columns allow, and count them."""
+    """Truncate lists that have more values than allowed, and count them."""
     for column in found.in_engine:
         name, most = identifier(column.field), getattr(column.config, "max_values", 0)
         if not column.sql_type.endswith("[]") or not most:

@@ -1,4 +1,4 @@
-"""What training has of every event and user column, counted while the blocks pass: how often each word, and moments of numbers."""
+"""Training statistics of event and user columns, accumulated while blocks stream by: counts of categories, moments of numbers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ltrec.data.prepare.sorting.grouping import UserBlock
 
 
 class Tally:
-    """Of one column.
+    """Statistics of one column.
 
     Args:
         column: the column.
-        words: number of its words, of a categorical.
+        values: number of distinct values if it is categorical; else 0.
     """
 
-    def __init__(self, column: Declared, words: int) -> None:
+    def __init__(self, column: Declared, values: int) -> None:
         self.column = column
-        self.count_W: npt.NDArray[np.int64] = np.zeros(words + 1, np.int64)
+        self.count_W: npt.NDArray[np.int64] = np.zeros(values + 1, np.int64)
         self._moments: Moments = column.kind.statistics()
 
     def add(self, values: Values) -> None:
-        """Codes of words, or stored values, [N]."""
+        """Add codes or stored values, [N]."""
         if self.column.kind.is_categorical:
             seen, times = np.unique(values, return_counts=True)
             self.count_W[seen] += times
@@ -36,7 +36,7 @@ class Tally:
             self._moments.add(values, self.column.is_missing(values))
 
     def statistics(self, id_of_code: npt.NDArray[np.int32] | None) -> dict[str, float]:
-        """Shares missing and unknown of a categorical, by the ids that its words got; else the moments."""
+        """Shares missing and unknown of a categorical column, given the ids of its codes; else the moments."""
         if id_of_code is None:
             return self._moments.result()
         total = max(1, int(self.count_W.sum()))
@@ -45,7 +45,7 @@ class Tally:
 
 
 def tallied(stream: Iterable[UserBlock], tallies: Iterable[Tally]) -> Iterator[UserBlock]:
-    """The same blocks, counted: training events, and users who have some."""
+    """Pass blocks through, adding their training events, and users who have any, to the tallies."""
     tallies = list(tallies)
     for block in stream:
         trained = block.trained()

@@ -1,4 +1,4 @@
-"""Vectors of a table in a file, in the order of its rows: read back row by row, in any order, never held whole."""
+"""Vectors of a table, in a file in the order of its rows: read row by row in any order, and never held in memory as a whole."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Vectors = npt.NDArray[np.float32]
 
 
 class VectorFile:
-    """One column of vectors.
+    """The vectors of one column.
 
     Args:
-        path: the caller's to remove.
-        width: numbers of each.
+        path: the caller removes the file.
+        width: of every vector.
     """
 
     def __init__(self, path: Path, width: int) -> None:
@@ -26,7 +26,7 @@ class VectorFile:
         path.touch()
 
     def append(self, column: pa.Array) -> None:
-        """Vectors of the next rows; null becomes zeros."""
+        """Append vectors of the next rows; null becomes zeros."""
         rows = np.zeros((len(column), self._width), np.float32)
         there = column.is_valid().to_numpy(zero_copy_only=False)
         rows[there] = pc.list_flatten(column.drop_null()).to_numpy().reshape(-1, self._width)
@@ -34,7 +34,7 @@ class VectorFile:
             file.write(rows.tobytes())
 
     def read(self, row_N: npt.NDArray[np.int64]) -> Vectors:
-        """Vectors of rows [N, width]; zeros where the row is negative."""
+        """Vectors of the given rows [N, width]; zeros for negative row numbers."""
         found, size = np.zeros((len(row_N), self._width), np.float32), 4 * self._width
         handle = os.open(self._path, os.O_RDONLY)
         try:

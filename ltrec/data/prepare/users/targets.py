@@ -1,4 +1,5 @@
-"""Which events are targets, where the config says so (`prepare.targets`), and what follows for every user. All events are history.
+"""Targets chosen by event type (`prepare.targets`): which events are targets, and the positions of every user. All events are
+history.
 
 leave_one_out   last target = test, last but one = validation, if there is history before it; training ends there
 global_time     first target after the cut
@@ -20,43 +21,43 @@ from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import identifier, quoted
 
 Codes = Mapping[str, tuple[int, ...]]
-"""Field of a categorical -> codes of the words that make an event a target."""
+"""Field of a categorical column -> codes of the values that make an event a target."""
 
 
 def target_codes(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, columns: Sequence[Declared]) -> Codes:
-    """The codes of `targets`; nothing where all events are targets.
+    """The codes of `prepare.targets`; empty if all events are targets.
 
     Raises:
-        UserError: a word that no event has, most likely a mistake of spelling.
+        UserError: a value that no event has, most likely misspelled.
     """
     found = {}
     for column in columns:
-        if words := config.targets.get(column.name, ()):
-            listed = ", ".join(map(quoted, words))
-            query = f"SELECT value, code FROM {column.words} WHERE value IN ({listed}) ORDER BY code"
+        if values := config.targets.get(column.name, ()):
+            listed = ", ".join(map(quoted, values))
+            query = f"SELECT value, code FROM {column.vocabulary} WHERE value IN ({listed}) ORDER BY code"
             codes = dict(connection.execute(query).fetchall())
-            for word in words:
-                if word not in codes:
-                    raise _unknown(connection, column, word)
+            for value in values:
+                if value not in codes:
+                    raise _unknown(connection, column, value)
             found[column.field] = tuple(codes.values())
     return found
 
 
-def _unknown(connection: duckdb.DuckDBPyConnection, column: Declared, word: str) -> UserError:
-    known = [w for (w,) in connection.execute(f"SELECT value FROM {column.words} ORDER BY value LIMIT 100").fetchall()]
+def _unknown(connection: duckdb.DuckDBPyConnection, column: Declared, value: str) -> UserError:
+    known = [v for (v,) in connection.execute(f"SELECT value FROM {column.vocabulary} ORDER BY value LIMIT 100").fetchall()]
     shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
-    return UserError(f"`targets.{column.name}` names {word!r}{nearest(word, known)}, which no event has; it has {shown}")
+    return UserError(f"`targets.{column.name}` names {value!r}{nearest(value, known)}, which no event has; it has {shown}")
 
 
 def numbered_events(codes: Codes) -> str:
-    """SQL: the events with `place` in the user's history, from 0, and `is_target`."""
+    """SQL: the events with their `place` in the user's history, from 0, and `is_target`."""
     condition = " AND ".join(f"{identifier(field)} IN ({', '.join(map(str, found))})" for field, found in codes.items())
     place = "row_number() OVER (PARTITION BY user_key ORDER BY seconds, sub_second, tie) - 1"
     return f"(SELECT user_key, seconds, {condition} AS is_target, {place} AS place FROM events)"
 
 
 def last_targets() -> tuple[str, dict[str, str]]:
-    """SQL of leave_one_out: aggregates per user, and what follows from them."""
+    """SQL of leave_one_out: aggregates per user, and the positions derived from them."""
     counts = ", count(*) FILTER (WHERE is_target) AS targets, coalesce(max(place, 3) FILTER (WHERE is_target), []) AS last_three"
     last, second, third = (f"coalesce(last_three[{n}], -1)" for n in (1, 2, 3))
     return counts, {
@@ -69,7 +70,7 @@ def last_targets() -> tuple[str, dict[str, str]]:
 
 
 def targets_after(valid: int, test: int) -> tuple[str, dict[str, str]]:
-    """SQL of global_time: aggregates per user, and what follows from them."""
+    """SQL of global_time: aggregates per user, and the positions derived from them."""
     before = f"FILTER (WHERE is_target AND seconds < {valid})"
     counts = (
         f", count(*) {before} AS targets, coalesce(max(place) {before}, -1) AS last_target"
@@ -86,7 +87,7 @@ def targets_after(valid: int, test: int) -> tuple[str, dict[str, str]]:
 
 
 def describe_targets(config: PrepareConfig, codes: Codes, id_of_code: Mapping[str, npt.NDArray[np.int32]]) -> dict[str, Any]:
-    """What the manifest's split says of targets: the ids that make an event one, by column, and what activity counts."""
+    """Targets in the manifest's split: by column, the ids that make an event a target, and which events activity counts."""
     if not codes:
         return {}
     ids = {field.partition(".")[2]: sorted(id_of_code[field][list(found)].tolist()) for field, found in codes.items()}

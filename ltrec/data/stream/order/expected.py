@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from ltrec.causal.presence import presence
-from ltrec.columns.schema import NOTHING_ASKED
+from ltrec.columns.schema import ITEMS_ONLY
 from ltrec.core import columns as c
 from ltrec.core.ragged import ragged
 from ltrec.data.manifest import Manifest
@@ -72,7 +72,7 @@ def expected_presence_K(manifest: Manifest, plan: Plan) -> Tensor:
 
 def _examples(folder: Path, manifest: Manifest, plan: Plan, *, weigh: bool) -> list[Values]:
     """Examples of one visit to every row of each pool [K]; or the sums of their weights."""
-    columns = Projected.of(manifest, NOTHING_ASKED, training=True)
+    columns = Projected.of(manifest, ITEMS_ONLY, training=True)
     if columns.has_gaps:
         rows = TrainingRows(folder, manifest, plan, "size", columns)
         return [_counted_by_stratum(rows, manifest, plan, pool, weigh and columns.weighs) for pool in plan.pools]

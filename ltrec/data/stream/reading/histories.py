@@ -25,7 +25,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from ltrec.columns.schema import NOTHING_ASKED, Projection
+from ltrec.columns.schema import ITEMS_ONLY, Projection
 from ltrec.core import columns as c
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError, nearest
@@ -119,7 +119,7 @@ class SplitHistories:
         check: str = "hash",
         strata: Strata | None = None,
         heirs: Sequence[int] = (),
-        columns: Projection = NOTHING_ASKED,
+        columns: Projection = ITEMS_ONLY,
     ) -> None:
         if split not in SPLITS:
             raise UserError(f"split {split!r} is not one of {', '.join(SPLITS)}{nearest(split, SPLITS)}")

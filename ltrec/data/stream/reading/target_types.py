@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ltrec.columns.schema import FIRST_VALUE
 from ltrec.core import columns as c
-from ltrec.data.columns import words_of
+from ltrec.data.columns import vocabulary_of
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.reading.blocks import blocks_of
 from ltrec.data.stream.reading.histories import SPLITS
@@ -58,7 +58,7 @@ def read_target_types(folder: Path, manifest: Manifest, split: str) -> TargetTyp
     if not declared:
         return None
     name, ids = next(iter(declared.items()))
-    words = words_of(folder, manifest, manifest.columns.of("event")[name])
+    words = vocabulary_of(folder, manifest, manifest.columns.of("event")[name])
     key_U, value_U = _values_at_targets(folder, manifest, c.EVENT + name, SPLITS[split])
     known = np.array(sorted(ids), np.int64)
     place_U = np.searchsorted(known, value_U)

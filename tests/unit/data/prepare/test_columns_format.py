@@ -10,7 +10,7 @@ import pytest
 from ltrec.columns.schema import Schema
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import canonical_json
-from ltrec.data.columns import item_values, words_of
+from ltrec.data.columns import item_values, vocabulary_of
 from ltrec.data.manifest import MANIFEST, Manifest, digest_of
 from tests.support.shards import column, leave_one_out, random_users, write_dataset
 
@@ -58,7 +58,7 @@ def test_item_values_come_in_item_order(tmp_path):
     text, none = item_values(tmp_path, manifest, "text")
     assert none is None
     np.testing.assert_array_equal(text, [[i, 0, 0] for i in range(4)])
-    assert words_of(tmp_path, manifest, manifest.columns.of("event")["kind"]) == ["kind-2", "kind-3"]
+    assert vocabulary_of(tmp_path, manifest, manifest.columns.of("event")["kind"]) == ["kind-2", "kind-3"]
     with pytest.raises(UserError, match=r"no item column 'genre' \(did you mean 'genres'\?\)"):
         item_values(tmp_path, manifest, "genre")
 
@@ -70,7 +70,9 @@ def test_a_flipped_byte_in_a_file_of_columns_is_found(tmp_path, name):
     content[len(content) // 2] ^= 1
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match="is damaged: its sha256"):
-        item_values(tmp_path, manifest, "text") if name.startswith("items") else words_of(tmp_path, manifest, next(iter(SCHEMA)))
+        item_values(tmp_path, manifest, "text") if name.startswith("items") else vocabulary_of(
+            tmp_path, manifest, next(iter(SCHEMA))
+        )
 
 
 def test_without_columns_the_manifest_does_not_mention_them(tmp_path):

@@ -19,7 +19,7 @@ from ltrec.columns.kinds.category import CategoryConfig
 from ltrec.columns.kinds.number import NumberConfig
 from ltrec.columns.kinds.vector import VectorConfig
 from ltrec.core.errors import UserError
-from ltrec.data.columns import item_values, words_of
+from ltrec.data.columns import item_values, vocabulary_of
 from ltrec.data.prepare.table_config import ItemsConfig, UsersConfig
 from ltrec.data.verify.dataset import verify
 from tests.support.logs import prepared, some_events, write_csv
@@ -89,11 +89,11 @@ def _compare(out, manifest, first):
     genres, make = manifest.columns.of("item")["genres"], manifest.columns.of("item")["make"]
     words, id_of = numbered([word for name, g, *_ in of_item if name in trained for word in g or []], 1)
     ids, starts = item_values(out, manifest, "genres")
-    assert words_of(out, manifest, genres) == words
+    assert vocabulary_of(out, manifest, genres) == words
     found = [ids[a:b].tolist() for a, b in itertools.pairwise(starts)]
     assert found == [[id_of(word) for word in row[1] or []] for row in of_item]
     words, id_of = numbered([row[2] for row in of_item if row[0] in trained], 2)
-    assert words_of(out, manifest, make) == words
+    assert vocabulary_of(out, manifest, make) == words
     assert item_values(out, manifest, "make")[0].tolist() == [id_of(row[2]) for row in of_item]
     np.testing.assert_array_equal(item_values(out, manifest, "text")[0], [row[4] or [0, 0] for row in of_item])
     np.testing.assert_array_equal(item_values(out, manifest, "price")[0], [np.nan if row[3] is None else row[3] for row in of_item])
@@ -108,7 +108,7 @@ def test_user_columns_stand_beside_their_rows(tmp_path):
     found = read_columns(tmp_path / "out")
     assert {user: job for user, job in found["user.job"].items() if job} == {"u1": 3, "u3": 2}
     assert {user: age for user, age in found["user.age"].items() if age == age} == {"u1": 30.0}
-    assert words_of(tmp_path / "out", manifest, manifest.columns.of("user")["job"]) == ["cook", "smith"]
+    assert vocabulary_of(tmp_path / "out", manifest, manifest.columns.of("user")["job"]) == ["cook", "smith"]
     assert manifest.summary["user_table"] == {"rows": 3, "rejected": 0, "rejects": {}, "without_row": 10, "unused": 1}
     assert verify(tmp_path / "out") == manifest
 
@@ -176,7 +176,7 @@ def test_long_lists_are_cut_counted_and_said(tmp_path):
     out, column = tmp_path / "out", manifest.columns.of("item")["tags"]
     ids, starts = item_values(out, manifest, "tags")
     names = pq.read_table(out / manifest.vocab.path)["item_id"].to_pylist()
-    words = [None, None, *words_of(out, manifest, column)]
+    words = [None, None, *vocabulary_of(out, manifest, column)]
     found = {name: [words[i] for i in ids[a:b]] for name, (a, b) in zip(names, itertools.pairwise(starts), strict=True)}
     assert {name: found[name] for name in ("i1", "i2", "i3", "i4")} == {
         "i1": ["a", "b"],
@@ -194,7 +194,7 @@ def test_long_lists_are_cut_counted_and_said(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"columns": {"text": VectorConfig(width=2)}}, "`items.columns` names text, but `items.source` no table"),
+        ({"columns": {"text": VectorConfig(width=2)}}, "`items.columns` names text, but `items.source` is empty"),
         ({"source": "items.csv"}, "`items.source` is items.csv, but `items.columns` is empty"),
         ({"source": "items.csv", "columns": {"txt": NumberConfig()}}, "items.csv has no column 'txt' (did you mean 'text'?)"),
         ({"source": "items.csv", "id": "item", "columns": {"text": NumberConfig()}}, "has no column 'item'"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ltrec.columns.kinds.category import CategoryConfig
 from ltrec.core.errors import UserError
-from ltrec.data.columns import words_of
+from ltrec.data.columns import vocabulary_of
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
@@ -90,7 +90,7 @@ def test_the_last_two_purchases_are_targets_and_views_after_them_are_kept(tmp_pa
     assert (row["train_events"], row["valid_at"], row["test_at"], len(row["items"])) == (5, 5, 8, 11)
     kind = manifest.columns.of("event")["kind"]
     [bought] = manifest.split["targets"]["kind"]
-    assert words_of(tmp_path / "out", manifest, kind)[bought - 2] == "buy"
+    assert vocabulary_of(tmp_path / "out", manifest, kind)[bought - 2] == "buy"
     assert Manifest.load(tmp_path / "out") == manifest
     assert manifest.split["strata_by"] == "events"
 

@@ -1,4 +1,4 @@
-"""Words to ids: 2 and up by falling count, ties by the word; 1 for those that training has too rarely. The file of these words."""
+"""Categorical values to ids (from 2 by descending count, ties alphabetically; 1 = rare in training), and the vocabulary file."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ FOLDER = "columns"
 ROW_GROUP = 1 << 16
 
 
-def write_words(
+def write_vocabulary(
     connection: duckdb.DuckDBPyConnection,
     column: Declared,
     count_W: npt.NDArray[np.int64],
     folder: Path,
     kept: Collection[str] = (),
 ) -> tuple[ColumnFile, npt.NDArray[np.int32]]:
-    """Write the words that have an id; return the file's entry and the id of every code.
+    """Write the values that get an id; return the manifest entry of the file, and the id of every code.
 
     Args:
-        connection: with the table of words.
-        column: a categorical.
-        count_W: how often training has the word of each code; [0] is that of none.
-        folder: of the data set to be.
-        kept: words that have an id however rare.
+        connection: with the vocabulary table.
+        column: a categorical column.
+        count_W: training count of every code; [0] = missing.
+        folder: in which the data set is built.
+        kept: values that get an id even if they are rare.
     """
     connection.register("counted", pa.table({"code": np.arange(len(count_W), dtype=np.int32), "count": count_W}))
     least = max(1, getattr(column.config, "min_count", 1))
     named = f" OR value IN ({', '.join(map(quoted, kept))})" if kept else ""
     reader = connection.sql(
-        f"SELECT code, value, count FROM {column.words} JOIN counted USING (code) WHERE count >= {least}{named}"
+        f"SELECT code, value, count FROM {column.vocabulary} JOIN counted USING (code) WHERE count >= {least}{named}"
         " ORDER BY count DESC, value"
     ).to_arrow_reader(ROW_GROUP)
     id_of_code = np.full(len(count_W), UNKNOWN, np.int32)

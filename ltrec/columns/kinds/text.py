@@ -1,4 +1,4 @@
-"""Values of any plain type as words in one form: 3 and 3.0 are one value, blanks around a word say nothing."""
+"""Values of any scalar type as text in a normal form: 3 and 3.0 are equal, and surrounding blanks are ignored."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ltrec.core.errors import UserError
 
 _WHOLE = r"^(-?(?:0|[1-9][0-9]*))\.0*$"
 LONGEST = 1000
-"""Characters of a word. A longer one is a text, not a category."""
+"""Most characters of a category. Longer values are probably free text."""
 
 
-def words(column: pa.Array, null_values: Sequence[str], what: str) -> pa.Array:
-    """Text [N], null where there is no word.
+def as_text(column: pa.Array, null_values: Sequence[str], what: str) -> pa.Array:
+    """Text [N], null where a value is missing.
 
     Raises:
-        UserError: a type that holds no words, such as a list.
+        UserError: a type that cannot be a category, such as a list.
     """
     kind = column.type
     if types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
@@ -34,18 +34,18 @@ def words(column: pa.Array, null_values: Sequence[str], what: str) -> pa.Array:
 
 
 def is_null(text: pa.Array, null_values: Sequence[str]) -> pa.Array:
-    """Which texts [N] mean that there is no value."""
+    """Mask [N] of texts that mean "missing"."""
     markers = pa.array(["", *(value.strip().lower() for value in null_values)], pa.string())
     return pc.or_(pc.is_null(text), pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(text)), value_set=markers))
 
 
 def too_long(text: pa.Array) -> pa.Array:
-    """Which words [N] are none."""
+    """Mask [N] of texts that are too long for a category."""
     return pc.fill_null(pc.greater(pc.utf8_length(text), LONGEST), False)
 
 
 def _floats(column: pa.Array) -> pa.Array:
-    """Numbers as text, whole ones without a point; NaN is missing, as pandas writes it."""
+    """Numbers as text, integers without a decimal point; NaN is missing, as pandas writes it."""
     column = pc.if_else(pc.is_nan(column), None, column)
     whole = pc.and_(pc.equal(column, pc.floor(column)), pc.less(pc.abs(column), 2.0**53))
     numbers = pc.if_else(whole, column, None).cast(pa.int64()).cast(pa.string())

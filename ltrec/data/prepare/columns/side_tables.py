@@ -1,4 +1,4 @@
-"""The tables beside the log: which files they are, and the tables once they are read."""
+"""The item and user tables: their files, and the loaded tables."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ltrec.data.prepare.table_config import TableConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """Files by role, of the tables that the config names."""
+class SideTables:
+    """Files of the tables that the config names, by role."""
 
     files: dict[Role, list[InputFile]] = field(default_factory=dict)
 
@@ -30,63 +30,65 @@ class Beside:
             yield from files
 
     def described(self) -> dict[str, Any]:
-        """What the manifest says of them, under `tables`; nothing without any."""
+        """Their entry in the manifest, under `tables`; empty if there are none."""
         return {"tables": {f"{role}s": describe(files, lambda _: None) for role, files in self.files.items()}} if self.files else {}
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The tables that are read."""
+    """The loaded tables."""
 
     items: LoadedTable | None = None
     users: LoadedTable | None = None
 
     def notes(self) -> list[str]:
-        """What the user must know of them."""
+        """Notes for the user."""
         return [note for table in (self.items, self.users) if table is not None for note in table.notes()]
 
     @property
     def user_columns(self) -> tuple[Declared, ...]:
-        """Columns of users."""
+        """The user columns."""
         return () if self.users is None else self.users.columns
 
 
-def find_beside(config: PrepareConfig) -> Beside:
-    """The files.
+def find_side_tables(config: PrepareConfig) -> SideTables:
+    """The files of both tables.
 
     Raises:
-        UserError: columns without a source, a source without columns, or files that are not found.
+        UserError: columns without a source, a source without columns, or missing files.
     """
     found: dict[Role, list[InputFile]] = {}
     for role in ("item", "user"):
         table = config.items if role == "item" else config.users
         if table.columns and not table.source:
             raise UserError(
-                f"`{role}s.columns` names {', '.join(table.columns)}, but `{role}s.source` no table; say where they are"
+                f"`{role}s.columns` names {', '.join(table.columns)}, but `{role}s.source` is empty; say which table has them"
             )
         if table.source and not table.columns:
             raise UserError(f"`{role}s.source` is {table.source}, but `{role}s.columns` is empty; say which columns to take")
         if table.source:
             found[role] = find_sources((table.source,), "auto")
-    return Beside(found)
+    return SideTables(found)
 
 
-def load_tables(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, beside: Beside, work: Path, out: Path) -> Tables:
-    """Read them into `work`; if prepare stops for their rejects, these are in `out`.
+def load_tables(
+    connection: duckdb.DuckDBPyConnection, config: PrepareConfig, side_tables: SideTables, work: Path, out: Path
+) -> Tables:
+    """Load the tables; if there are too many rejects, they are written to `out`.
 
     Raises:
         UserError: as `load_table`.
     """
     tables: dict[Role, TableConfig] = {"item": config.items, "user": config.users}
     items, users = (
-        load_table(connection, config, table, role, beside.files[role], work, out) if role in beside.files else None
+        load_table(connection, config, table, role, side_tables.files[role], work, out) if role in side_tables.files else None
         for role, table in tables.items()
     )
     return Tables(items, users)
 
 
 def count_users(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Users of the log without a row in their table, and rows that no user of the log has."""
+    """Counts of users without a row in the user table, and of rows whose user is not in the log."""
     without, unused = one_row(
         connection,
         "SELECT (SELECT count(*) FROM users ANTI JOIN user_rows USING (user_id)),"
