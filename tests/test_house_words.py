@@ -24,7 +24,7 @@ BANNED = {
     "resume, restore": r"\b(take|Take)(s|n)? (it|them) up\b|\btake_up\b|\bgo(es|ne|ing)? on from\b",
     "with a note": r"\b[Aa]loud\b",
     "override, argument": r"key=value`? words?\b|\bread_words\b|\bof old\b",
-    "value, category, vocabulary": r"\bwords? of (a )?categorical|\b(words|Words) (to|get|that have) (ids?|an id|codes)\b|\bwords_of\b",
+    "value, category, vocabulary": r"\b[Ww]ords? (of (a )?categorical|(to|get|that have) (an )?(id|code)s?\b)",
     "invalid, missing": r"\bthat (is|are) none\b",
     "so that ... not": r"\blest\b|\bwhence\b|\bthereof\b|\bnought\b",
 }

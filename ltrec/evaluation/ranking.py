@@ -117,7 +117,7 @@ def rank_chunk(
     if negatives is None:
         rank_B = _count_at_least(scores_BV, target_score_B1)
         candidates_B = np.full(len(rank_B), scores_BV.shape[1] - 1, dtype=np.int64) - (seen.others_B if filter_seen else 0)
-        candidates_B = np.maximum(candidates_B, 1)  # a target that is none, and nothing left to rank
+        candidates_B = np.maximum(candidates_B, 1)  # the target is no candidate, and no other candidate is left
     else:
         rank_B, candidates_B = _rank_sampled(scores_BV, target_score_B1, target_B, chunk, negatives, seen if filter_seen else None)
     top, lengths_B = _top_lists(scores_BV, top_k)

@@ -1,4 +1,4 @@
-"""What must hold for columns: as long as the items, ids that there are, finite numbers, vectors of their width, words in order."""
+"""Checks of columns: lengths, ids within the vocabulary, finite numbers, width of vectors, order and counts of vocabularies."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ Ints = npt.NDArray[np.int64]
 
 
 class ColumnCheck:
-    """All columns of a data set, while its shards pass.
+    """Checks all columns of a data set while its shards stream by.
 
     Raises:
-        UserError: the words of a categorical are not as the manifest says.
+        UserError: a vocabulary is not as the manifest says.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -36,12 +36,12 @@ class ColumnCheck:
         self._found = {file: np.zeros_like(count) for file, count in self._count.items()}
 
     def fault(self, table: pa.Table, lengths: Ints, trained: npt.NDArray[np.bool_]) -> str | None:
-        """The first fault of a row group in words, or None.
+        """A message about the first fault of a row group, or None.
 
         Args:
-            table: in the shard schema.
+            table: a row group, in the schema of shards.
             lengths: events per row.
-            trained: which events may be trained on, [N].
+            trained: mask of events that may be trained on, [N].
         """
         for column, kind in self._events:
             values, own = _list(table, c.EVENT + column.name)
@@ -58,10 +58,10 @@ class ColumnCheck:
         return self._weight_fault(table, lengths) if self._manifest.columns.weight else None
 
     def finish(self) -> None:
-        """Check the table of items, and that every word is there as often as its file says.
+        """Check the item table, and that counts of values equal those of the vocabulary files.
 
         Raises:
-            UserError: it is not.
+            UserError: they do not.
         """
         if self._manifest.columns.of("item"):
             self._check_items()
@@ -70,7 +70,7 @@ class ColumnCheck:
                 place = int(wrong[0]) + FIRST_VALUE
                 path = self._folder / file
                 raise UserError(
-                    f"{path}: id {place} is there {self._found[file][place]} times, the file says {count[place]}; {MEND}"
+                    f"{path}: id {place} occurs {self._found[file][place]} times, but the file says {count[place]}; {MEND}"
                 )
 
     def _tally(self, column: Column, ids: npt.NDArray[Any]) -> None:
@@ -106,13 +106,13 @@ class ColumnCheck:
 
 
 def trained_items(folder: Path, manifest: Manifest) -> npt.NDArray[np.bool_]:
-    """Which items have training events, [V]."""
+    """Mask of items with training events, [V]."""
     with pq.ParquetFile(folder / manifest.vocab.path, pre_buffer=False) as file:
         return np.asarray(file.read([c.TRAIN_COUNT])[c.TRAIN_COUNT].to_numpy() > 0)
 
 
 def _counts(folder: Path, column: Column) -> Ints:
-    """How often training has each id, [size]; 0 for missing and unknown, of which the file says nothing."""
+    """Training count of every id, [size]; 0 for missing and unknown, which are not in the file."""
     path = folder / column.file
     with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
         table = file.read()
@@ -122,7 +122,7 @@ def _counts(folder: Path, column: Column) -> Ints:
     if (ids != np.arange(FIRST_VALUE, column.size)).any() if len(ids) == column.size - FIRST_VALUE else True:
         raise UserError(f"{path}: ids are not {FIRST_VALUE}..{column.size - 1}; {MEND}")
     if (np.diff(counts) > 0).any() or (counts < 0).any():
-        raise UserError(f"{path}: values are not ordered by falling count; {MEND}")
+        raise UserError(f"{path}: values are not ordered by descending count; {MEND}")
     if len(table[c.VALUE].unique()) != len(ids):
         raise UserError(f"{path}: a value occurs twice; {MEND}")
     return np.concatenate([np.zeros(FIRST_VALUE, np.int64), counts])

@@ -1,8 +1,8 @@
 """Verifies a prepared data set from its bytes. Only the manifest is trusted, because it contains its own digest.
 
 files      every file the manifest names is there, whole, and no other lies among them (see verify_files)
-vocabulary ids 1..V by falling count, no item twice
-columns    words in order, every item in its row, values that their kinds allow (see verify_columns)
+vocabulary ids 1..V by descending count, no item twice
+columns    order and counts of vocabularies, rows of the item table, valid values (columns.py)
 shards     schema, row group sizes, page checksums, every row (see verify_rows)
 users      no key twice in the whole data set, every key the hash of its id
 reach      users in order, valid distances, counts as in the manifest (reach.py)

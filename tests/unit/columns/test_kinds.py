@@ -199,7 +199,7 @@ def test_a_row_that_does_not_fit_is_refused(name, config, message):
 
 @pytest.mark.parametrize("name", ["1st", "a.b", "", "a b", "time", "all", "x" * 65])
 def test_invalid_and_reserved_names_are_refused(name):
-    with pytest.raises(ValueError, match="is a reserved name|is not a valid column name"):
+    with pytest.raises(ValueError, match=r"is a reserved name|is not a valid column name"):
         check_names([name], "event")
 
 

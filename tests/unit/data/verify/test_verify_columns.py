@@ -95,7 +95,7 @@ def endless(column):
     ("place", "change", "message"),
     [
         ("shards", list_of("event.type", with_first(9)), "ids .*..9 of 'type' outside 0..3"),
-        ("shards", list_of("event.type", lambda values: np.minimum(values, 2)), "is there .* times, the file says"),
+        ("shards", list_of("event.type", lambda values: np.minimum(values, 2)), "occurs .* times, but the file says"),
         ("shards", list_of("event.price", with_first(np.inf)), "an infinite number of 'price'"),
         ("shards", list_of("weight", with_first(-1)), "a weight that is negative or not finite"),
         ("shards", shorter, "items and event.type differ in length"),
