@@ -1,4 +1,4 @@
-"""Content for the unreached: `python -m benchmarks.content --logs DIR --out DIR [--log toys] [--jobs 2]`
+"""Content for the unreached: `python -m benchmarks.content --logs DIR --out DIR [--log toys] [--models gru4rec din] [--jobs 2]`
 
 DIR of --logs holds NAME/events.parquet (user_id, item_id, timestamp), NAME/items.parquet and perhaps NAME/users.parquet, with the
 columns that conf/data declares. For every log joint training on ids alone, and with item columns (`tables.py`):
@@ -46,6 +46,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--logs", type=Path, required=True, help="folder with NAME/events.parquet and NAME/items.parquet")
     parser.add_argument("--out", type=Path, default=Path("runs/content"), help="folder for data and runs")
     parser.add_argument("--log", nargs="+", choices=list(tables.LOGS), default=list(tables.LOGS), help="logs; all unless given")
+    parser.add_argument("--models", nargs="+", choices=list(tables.MODELS), default=["sasrec"], help="sasrec unless given")
     parser.add_argument("--methods", nargs="+", choices=list(tables.METHODS), default=list(tables.METHODS), help="all unless given")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(tables.SEEDS), help="of training")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each of one thread")
@@ -73,7 +74,7 @@ def main() -> int:
     children = Children(options.out / "jobs", [sys.executable, "-m", "benchmarks.content.work"])
     words = tuple(options.set)
     sitting = ContentSitting(Results(options.results), options.out, children, Slots(options.jobs), words, tables=tables)
-    cells = [Cell(log, model, method) for log in options.log for model in tables.MODELS for method in options.methods]
+    cells = [Cell(log, model, method) for log in options.log for model in options.models for method in options.methods]
     jobs: list[Callable[[], None]] = [partial(sitting.baselines, number, log) for number, log in enumerate(options.log)]
     jobs += [partial(sitting.chain, number, cell, options.seeds) for number, cell in enumerate(cells, len(jobs))]
     page = PAGE if options.results == RESULTS else options.results / PAGE.name

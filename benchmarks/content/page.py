@@ -34,7 +34,7 @@ COMPARISONS = {
 ABOUT = """Written by `python -m benchmarks.content.page` from the files in `benchmarks/content/results`, which
 `python -m benchmarks.content --logs DIR` makes; do not edit it.
 
-Joint SASRec on ids alone (`ids`) and with every item column that the log has (`content`), averaged weights (`ema`), beside a
+Joint training on ids alone (`ids`) and with every item column that the log has (`content`), averaged weights (`ema`), beside a
 memory of transitions (`mix`, the recommended method) or of transitions and of similar items (`mix-content`). Each tried the
 same {settings} settings, seed 0, on validation; the chosen one was trained with seeds {seeds}, and the test split ranked once.
 Every item is ranked, items of the history are left out, events at one time are in the order of a hash. A target is reached when

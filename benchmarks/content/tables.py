@@ -11,14 +11,24 @@ from pathlib import Path
 
 from benchmarks.harness.conf_methods import FILES
 from benchmarks.harness.ledger import Words
-from benchmarks.longtail.tables import SASREC, SHARED
+from benchmarks.longtail.tables import GRU4REC, SASREC, SHARED
 
 CONF = Path(__file__).parents[2] / "conf"
 
 LOGS = {"beauty": "beauty", "sports": "sports", "toys": "toys", "ml-100k": "ml-100k-columns"}
 """Log -> file of conf/data that declares its item columns."""
 
-MODELS: Words = ("sasrec",)
+_DIN: Words = ("trainer.ema=2", "trainer.max_epochs=60", "trainer.patience=4")
+DIN: dict[str, Words] = {
+    "narrow": (*_DIN, "model.width=32", "optim.lr=2e-3"),
+    "wide": (*_DIN, "model.width=64", "optim.lr=2e-3"),
+    "dropped": (*_DIN, "model.width=64", "model.dropout=0.3", "optim.lr=2e-3"),
+    "gentle": (*_DIN, "model.width=64", "model.dropout=0.3", "optim.lr=1e-3"),
+}
+"""DIN scores candidates one by one, so it has the objective of its own file and not that of the shared one, and is told the rest."""
+
+MODELS: dict[str, dict[str, Words]] = {"sasrec": SASREC, "gru4rec": GRU4REC, "din": DIN}
+"""Backbone -> setting -> words of the command line: what both methods choose from."""
 
 SEEDS: tuple[int, ...] = (0, 1, 2)
 """Fixed before anything was run."""
@@ -33,12 +43,13 @@ BASELINES: Words = ("popularity", "item-knn", "transitions")
 
 def files(model: str, _method: str) -> list[Path]:
     """Files of the config, left to right."""
-    return [CONF / "model" / f"{model}.yaml", SHARED, FILES["joint"][0]]
+    shared = [] if model == "din" else [SHARED]
+    return [CONF / "model" / f"{model}.yaml", *shared, FILES["joint"][0]]
 
 
-def settings(_model: str, method: str) -> dict[str, Words]:
+def settings(model: str, method: str) -> dict[str, Words]:
     """The backbone's settings, the same for every method."""
-    return {name: (*words, *METHODS[method]) for name, words in SASREC.items()}
+    return {name: (*words, *METHODS[method]) for name, words in MODELS[model].items()}
 
 
 def variants(_method: str) -> Words:

@@ -12,7 +12,7 @@ from benchmarks.content import tables
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 
 SMALL = ["stream.batch_rows=48", "stream.max_len=12", "model.width=16", "trainer.max_epochs=1", "trainer.patience=0"]
-HEADINGS = ("Columns in the trunk", "Columns in the memory", "Columns in both", "toys, sasrec", "Settings tried")
+HEADINGS = ("Columns in the trunk", "Columns in the memory", "Columns in both", "Settings tried")
 
 
 def make_log(folder):
@@ -25,10 +25,12 @@ def make_log(folder):
 
 @pytest.mark.slow  # a dozen processes
 @pytest.mark.timeout(900)
-def test_from_a_log_to_the_page(tmp_path, monkeypatch):
+@pytest.mark.parametrize("model", tables.MODELS)
+def test_from_a_log_to_the_page(tmp_path, monkeypatch, model):
     """Prepared, tuned, ranked; and repeated, which does nothing."""
     make_log(tmp_path / "toys")
-    monkeypatch.setattr(tables, "SASREC", {name: tables.SASREC[name] for name in ("narrow", "light")})
+    two = dict(list(tables.MODELS[model].items())[:2])
+    monkeypatch.setitem(tables.MODELS, model, two)
     words = [
         "--logs",
         tmp_path,
@@ -38,6 +40,8 @@ def test_from_a_log_to_the_page(tmp_path, monkeypatch):
         tmp_path / "results",
         "--log",
         "toys",
+        "--models",
+        model,
         "--seeds",
         "0",
         "--set",
@@ -45,14 +49,14 @@ def test_from_a_log_to_the_page(tmp_path, monkeypatch):
     ]
     monkeypatch.setattr(sys, "argv", ["content", *map(str, words)])
     assert content.main() == 0
-    path = tmp_path / "results" / "facts-toys-sasrec.jsonl"
+    path = tmp_path / "results" / f"facts-toys-{model}.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     trained, ranked = ([line for line in lines if line["phase"] == phase] for phase in ("trained", "ranked"))
-    assert {(line["method"], line["setting"]) for line in trained} == {(m, s) for m in tables.METHODS for s in tables.SASREC}
+    assert {(line["method"], line["setting"]) for line in trained} == {(m, s) for m in tables.METHODS for s in two}
     assert {(line["method"], line["variant"]) for line in ranked} == {(m, v) for m in tables.METHODS for v in tables.variants(m)}
     assert {line["chosen"]["share"] for line in ranked if line["variant"] == "mix-content"} <= {0.0, 0.1}
     page = (tmp_path / "results" / "content.md").read_text()
-    assert all(f"## {heading}" in page for heading in HEADINGS)
+    assert all(f"## {heading}" in page for heading in (*HEADINGS, f"toys, {model}"))
     for label in ("new items", "head items (", "target within one link of the history"):
         assert f"| {label}" in page
     assert content.main() == 0

@@ -41,13 +41,18 @@ def results(tmp_path_factory):
     return found
 
 
-def test_both_methods_try_the_same_settings():
-    ids, content = (tables.settings("sasrec", method) for method in tables.METHODS)
-    assert list(ids) == list(content)
+@pytest.mark.parametrize("model", tables.MODELS)
+def test_both_methods_try_the_same_settings(model):
+    ids, content = (tables.settings(model, method) for method in tables.METHODS)
+    assert list(ids) == list(content) and len(ids) == len(tables.settings("sasrec", "ids"))
     for name, words in ids.items():
         assert content[name] == (*words, "inputs.items=[all]")
-    configs = {dump(load(tables.files("sasrec", m), w)) for m in tables.METHODS for w in tables.settings("sasrec", m).values()}
-    assert len(configs) == len(ids) + len(content)
+    configs = [load(tables.files(model, m), w) for m in tables.METHODS for w in tables.settings(model, m).values()]
+    assert len({dump(config) for config in configs}) == len(ids) + len(content)
+    objective = "sampled_softmax" if model == "din" else "softmax"
+    assert {(config.model.name, config.objective.name) for config in configs} == {(model, objective)}
+    one = load(tables.files("sasrec", "ids"), ["stream.max_len=50"])
+    assert all((config.trainer, config.stream, config.gradients) == (one.trainer, one.stream, one.gradients) for config in configs)
 
 
 def test_groups_by_reach_and_by_target_share_out_the_users(results):
