@@ -135,6 +135,10 @@ bench-epoch: install ## One training epoch against the floor of its matrix produ
 bench-columns: install ## Rows per second of the loader with four columns against none; last line JSON
 	$(BIN)/python benchmarks/columns.py
 
+.PHONY: bench-prepare
+bench-prepare: install ## Peak memory and time of prepare: 20 M events with six columns, 1 M x 128 vectors; last line JSON
+	$(BIN)/python benchmarks/prepare_columns.py
+
 .PHONY: bench-step
 bench-step: install ## A step by strata against plain DDP: FLOPs, bytes, buffers, time; last line JSON
 	$(BIN)/python benchmarks/stratified_step.py

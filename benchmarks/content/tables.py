@@ -25,7 +25,7 @@ DIN: dict[str, Words] = {
     "dropped": (*_DIN, "model.width=64", "model.dropout=0.3", "optim.lr=2e-3"),
     "gentle": (*_DIN, "model.width=64", "model.dropout=0.3", "optim.lr=1e-3"),
 }
-"""DIN scores candidates one by one, so it has the objective of its own file and not that of the shared one, and is told the rest."""
+"""DIN scores candidates one by one, so it has the objective of its own file, not that of the shared one, and is told the rest."""
 
 MODELS: dict[str, dict[str, Words]] = {"sasrec": SASREC, "gru4rec": GRU4REC, "din": DIN}
 """Backbone -> setting -> words of the command line: what both methods choose from."""

@@ -1,4 +1,4 @@
-"""benchmarks/columns.py at smoke size: both ways of reading have their figures. None is looked at."""
+"""benchmarks/columns.py and prepare_columns.py at smoke size: they have their figures. No time is looked at."""
 
 import json
 import subprocess
@@ -12,10 +12,21 @@ from tests.support.timeouts import scaled
 pytestmark = pytest.mark.slow
 
 
-def test_it_measures():
-    words = [sys.executable, ROOT / "benchmarks" / "columns.py", "--users", "1500", "--rounds", "1"]
-    done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=scaled(240), env=environment(), check=False)
+def run(name, *words):
+    """The last line of a benchmark."""
+    command = [sys.executable, str(ROOT / "benchmarks" / name), *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=scaled(240), env=environment(), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_loader_is_measured():
+    found = run("columns.py", "--users", 1500, "--rounds", 1)
     assert found["columns"] == ["event_type", "price", "dwell", "time"]
     assert all(found[name]["ratio"] > 0 and found[name]["cpu_ratio"] > 0 for name in ("resident", "lanes"))
+
+
+def test_memory_of_prepare_is_measured(tmp_path):
+    found = run("prepare_columns.py", "--events", 200_000, "--items", 20_000, "--width", 64, "--folder", tmp_path)
+    assert (found["allowed_mib"], found["within"]) == (1681, True) and found["peak_mib"] > 50
+    assert not list(tmp_path.iterdir())
