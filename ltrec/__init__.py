@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from ltrec.api.fetch import Fetched, fetch
     from ltrec.api.gate import Verdict, gate
     from ltrec.api.inspect import inspect
-    from ltrec.api.predict import Predictions, predict
+    from ltrec.api.predict import predict
     from ltrec.api.prepare import prepare
     from ltrec.api.report import Report, report
     from ltrec.api.results.dataset import Dataset
     from ltrec.api.results.evaluation import EvaluatedRun, Evaluation
+    from ltrec.api.results.predictions import Predictions
     from ltrec.api.results.run import Run, load_run
     from ltrec.api.train import load_config, train
     from ltrec.api.verify import verify
@@ -44,7 +45,7 @@ _HOMES = {
     "prepare": "ltrec.api.prepare",
     "report": "ltrec.api.report",
     "verify": "ltrec.api.verify",
-    "Predictions": "ltrec.api.predict",
+    "Predictions": "ltrec.api.results.predictions",
     "Run": "ltrec.api.results.run",
     "load_config": "ltrec.api.train",
     "load_run": "ltrec.api.results.run",

@@ -14,7 +14,8 @@ they are; numbers that are not finite (no users, no base) are None:
                       groups: {all, tail, head, stratum=0, ...: {users, METRIC: {mean, low, high}}}
                       targets: {item=new, item=tail, item=head, event_type=purchase, ...: the same}: users by their target;
                       baselines have groups and targets in one
-    predict           predictions, rows, k, checkpoint
+    predict           predictions, rows, k, checkpoint; of given histories also counts: {users, empty, events, unknown_items,
+                      truncated, unknown_candidates, recommendations}
     report            report
     fetch             events, notice, and items, users where the source knows of them
     gate              verdict, text, metric, margin, head_from, seeds, seeds_missing, tail, head:

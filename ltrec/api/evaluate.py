@@ -33,7 +33,7 @@ from ltrec.terminal.progress_row import PhaseBar
 from ltrec.terminal.screen import note, screen
 from ltrec.training.checkpoints.io import whole_file
 
-_RENDEZVOUS_SECONDS = 600.0
+RENDEZVOUS_SECONDS = 600.0
 """How long to wait for the other processes."""
 
 
@@ -72,12 +72,12 @@ def evaluate(
         ours, overrides = split_runs([os.fspath(run) for run in runs])
         overrides, at = overrides + overrides_of(evaluation, "evaluation"), None if data is None else Path(data)
         processes = detect()
-        rendezvous = join_ranks(processes, _RENDEZVOUS_SECONDS, say=note)  # kept: the process group uses its store
+        rendezvous = join_ranks(processes, RENDEZVOUS_SECONDS, say=note)  # kept: the process group uses its store
         with rendezvous.agree() as facts:
             configs = {folder: reopen(RunFolder(folder), overrides, at) for folder in [*ours, *rivals]}
             for config in configs.values():
                 refuse_weights(weights, config)
-            facts |= {"--weights": str(weights), **_facts_of(configs, checkpoint)} if processes.world.size > 1 else {}
+            facts |= {"--weights": str(weights), **facts_of(configs, checkpoint)} if processes.world.size > 1 else {}
         with process_group(processes):
             tables = {folder: _ranked(folder, config, split, checkpoint, weights, processes) for folder, config in configs.items()}
         if processes.world.rank:
@@ -85,7 +85,7 @@ def evaluate(
         return _judged(split, *([EvaluatedRun(f, configs[f], tables[f], {}) for f in side] for side in (ours, rivals)))
 
 
-def _facts_of(configs: dict[Path, RunConfig], checkpoint: str) -> dict[str, str]:
+def facts_of(configs: dict[Path, RunConfig], checkpoint: str) -> dict[str, str]:
     """Facts that must be equal on all ranks, so that no table is ranked with two models."""
     facts = code_facts()
     for folder, config in configs.items():

@@ -1,83 +1,62 @@
-"""`ltrec.predict`: the top k items of every known user, in raw ids."""
+"""`ltrec.predict`: the top k items of every known user, or of whoever's history is given, in raw ids."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from ltrec.api.given_histories import SHARD_USERS, ItemIdsOrFile, lists_of, recommend_to
+from ltrec.api.results.predictions import Predictions
 from ltrec.api.session import session
 from ltrec.api.settings import overrides_of
 from ltrec.core.errors import UserError
+from ltrec.core.progress import Progress
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.inference.predict import predict as write_predictions
 from ltrec.run.build.components import build_histories, open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.reopen import reopen
 from ltrec.run.process.crash_file import traceback_in
-from ltrec.run.process.processes import detect
+from ltrec.run.process.processes import Processes, detect
 from ltrec.run.scoring.memory import memory_of
 from ltrec.run.scoring.protocol import num_candidates
 from ltrec.run.scoring.scorer import load_score
 from ltrec.terminal.progress_row import PhaseBar
 
 
-@dataclass(frozen=True, slots=True)
-class Predictions(os.PathLike[str]):
-    """Recommendations, in a file. They are accepted wherever the file is, and wherever an Arrow table is.
-
-    Attributes:
-        path: the Parquet file: user_id, rank (1 = best), item_id, score.
-        rows: recommendations in it.
-        k: most for one user.
-        checkpoint: whose they are.
-    """
-
-    path: Path
-    rows: int
-    k: int
-    checkpoint: Path
-
-    def __fspath__(self) -> str:
-        """The file."""
-        return str(self.path)
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The rows, for any library that reads Arrow streams."""
-        return self.table().__arrow_c_stream__(requested_schema)
-
-    def table(self) -> pa.Table:
-        """The rows."""
-        with pq.ParquetFile(self.path) as file:
-            return file.read()
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values; the keys are in `ltrec.api`."""
-        return {"predictions": str(self.path), "rows": self.rows, "k": self.k, "checkpoint": str(self.checkpoint)}
-
-
 def predict(
     run: str | os.PathLike[str],
     *settings: str,
+    histories: Any = None,
     out: str | os.PathLike[str] | None = None,
     k: int = 10,
+    allow: ItemIdsOrFile | None = None,
+    deny: ItemIdsOrFile | None = None,
+    shard_users: int = SHARD_USERS,
+    overwrite: bool = False,
     checkpoint: str = "best",
     data: str | os.PathLike[str] | None = None,
     weights: str | None = None,
     progress: bool = False,
     **evaluation: Any,
 ) -> Predictions:
-    """Recommend to every known user from the whole stored history.
+    """Recommend to every known user from the whole stored history, or to whoever's history is given.
+
+        ltrec.predict("runs/mine", histories="today/*.parquet", out="answers", k=50)
 
     Args:
         run: the run folder.
         settings: `evaluation.key=value` overrides.
-        out: the Parquet file to write; None = RUN/predictions/top-k.parquet.
+        histories: Parquet files (a path, a folder, a pattern) or a table, in raw ids: a row per event (user_id, item_id,
+            timestamp), or per user with lists; None = the users of the data set.
+        out: where to write: of given histories a folder, RUN/predictions/histories by default; else a file,
+            RUN/predictions/top-k.parquet.
         k: items per user.
+        allow: recommend these items only: raw ids, or a file of them. With histories only, as the next three.
+        deny: do not recommend these.
+        shard_users: users per file.
+        overwrite: replace other predictions in the folder.
         checkpoint: `best`, `last`, `previous`, or `stage1`: the best before plugins woke.
         data: where the data set lies now; None = where the run says.
         weights: `average` (with trainer.ema, the default) or `raw`.
@@ -85,25 +64,49 @@ def predict(
         evaluation: settings of evaluation in place of the run's own: filter_seen=False.
 
     Raises:
-        UserError: the run, its checkpoint or its data is missing or damaged, or there are several processes.
+        UserError: the run, its checkpoint, its data or the histories are missing or damaged.
     """
-    folder = RunFolder(Path(run))
-    path, place = folder.predictions if out is None else Path(out), None if data is None else Path(data)
-    with session(progress=progress) as call, traceback_in(folder.path), PhaseBar(call.screen) as bar:
+    folder, overrides = RunFolder(Path(run)), [*settings, *overrides_of(evaluation, "evaluation")]
+    place, file = None if data is None else Path(data), None if out is None else Path(out)
+    with session(progress=progress) as call, traceback_in(folder.path):
         processes = detect()
-        if processes.world.size > 1:
-            raise UserError("ltrec predict runs in one process; start it without torchrun")
-        config = reopen(folder, [*settings, *overrides_of(evaluation, "evaluation")], place)
-        opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
-        memory = memory_of(folder, config, opened, chosen, processes, bar.update, weights=weights)
-        rows = write_predictions(
-            load_score(config, opened, chosen, processes, memory, weights=weights),
-            build_histories(config, opened, "all"),
-            opened.vocabulary.item_id,
-            k=k,
-            filter_seen=config.evaluation.filter_seen,
-            out=path,
-            items=num_candidates(config, opened),
-            on_progress=lambda done, total: bar.update("ranking users", done, total),
-        )
-        return Predictions(path, rows, k, chosen)
+        with PhaseBar(call.screen, quiet=processes.world.rank > 0) as bar:
+            if histories is None:
+                if allow is not None or deny is not None:
+                    raise UserError("lists of items to allow or deny need histories (--input)")
+                return _known_users(folder, overrides, place, checkpoint, file, k, processes, bar.update, weights=weights)
+            lists = lists_of(allow, deny)
+            target = folder.given_predictions if file is None else file
+            request = {"out": target, "k": k, "lists": lists, "shard_users": shard_users, "overwrite": overwrite}
+            return recommend_to(folder, overrides, place, checkpoint, histories, request, processes, bar.update, weights=weights)
+
+
+def _known_users(
+    folder: RunFolder,
+    overrides: list[str],
+    place: Path | None,
+    checkpoint: str,
+    out: Path | None,
+    k: int,
+    processes: Processes,
+    on_progress: Progress,
+    *,
+    weights: str | None,
+) -> Predictions:
+    """The users of the data set, in one process."""
+    if processes.world.size > 1:
+        raise UserError("ltrec predict serves the users of its data in one process; start it without torchrun, or give --input")
+    config, path = reopen(folder, overrides, place), folder.predictions if out is None else out
+    opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
+    memory = memory_of(folder, config, opened, chosen, processes, on_progress, weights=weights)
+    rows = write_predictions(
+        load_score(config, opened, chosen, processes, memory, weights=weights),
+        build_histories(config, opened, "all"),
+        opened.vocabulary.item_id,
+        k=k,
+        filter_seen=config.evaluation.filter_seen,
+        out=path,
+        items=num_candidates(config, opened),
+        on_progress=lambda done, total: on_progress("ranking users", done, total),
+    )
+    return Predictions(path, rows, k, chosen)

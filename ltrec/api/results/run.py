@@ -12,9 +12,10 @@ from typing import Any
 import pyarrow as pa
 
 from ltrec.api.evaluate import evaluate
-from ltrec.api.predict import Predictions, predict
+from ltrec.api.predict import predict
 from ltrec.api.report import Report, report
 from ltrec.api.results.evaluation import Evaluation, number
+from ltrec.api.results.predictions import Predictions
 from ltrec.api.session import session
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError

@@ -1,4 +1,4 @@
-"""`ltrec predict RUN`: the top k of every known user, in raw ids, as one Parquet file."""
+"""`ltrec predict RUN`: the top k of every known user, or of whoever's history is given, in raw ids, as Parquet."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ltrec.api.given_histories import SHARD_USERS
 from ltrec.api.predict import predict as recommend
 from ltrec.cli.options import AsJson, Checkpoint, Data, Weights
 from ltrec.terminal.screen import open_screen
@@ -15,15 +16,38 @@ from ltrec.terminal.screen import open_screen
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
     settings: Annotated[list[str] | None, typer.Argument(help="evaluation.key=value overrides.", show_default=False)] = None,
-    out: Annotated[Path | None, typer.Option(help="Parquet file to write; default RUN/predictions/top-k.parquet.")] = None,
+    histories: Annotated[
+        Path | None, typer.Option("--input", help="Histories in raw ids: Parquet, a row per event, or per user with lists.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write: a folder with --input; else a file, RUN/predictions/top-k.parquet.")
+    ] = None,
     k: Annotated[int, typer.Option("--k", "-k", help="Items per user.")] = 10,
+    allow: Annotated[Path | None, typer.Option(help="With --input: recommend the items of this file only.")] = None,
+    deny: Annotated[Path | None, typer.Option(help="With --input: recommend no item of this file.")] = None,
+    shard_users: Annotated[int, typer.Option(min=1, help="With --input: users per file.")] = SHARD_USERS,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --input: replace other predictions.")] = False,
     checkpoint: Checkpoint = "best",
     data: Data = None,
     weights: Weights = None,
     as_json: AsJson = False,
 ) -> None:
-    """Recommend items to every known user by the whole stored history: user_id, rank, item_id, score."""
+    """Recommend items to every known user by the whole stored history, or to users whose histories are given."""
     with open_screen(for_scripts=as_json) as screen:
-        found = recommend(run, *(settings or []), out=out, k=k, checkpoint=checkpoint, data=data, weights=weights)
-        screen.say(f"{found.rows:,} recommendations of {found.checkpoint.name}: {found.path}")
+        found = recommend(
+            run,
+            *(settings or []),
+            histories=histories,
+            out=out,
+            k=k,
+            allow=allow,
+            deny=deny,
+            shard_users=shard_users,
+            overwrite=overwrite,
+            checkpoint=checkpoint,
+            data=data,
+            weights=weights,
+        )
+        users = f" for {found.counts.users:,} users" if found.counts else ""
+        screen.say(f"{found.rows:,} recommendations{users} of {found.checkpoint.name}: {found.path}")
         screen.print_json(found.to_dict())

@@ -6,7 +6,7 @@ runs/<name>/
     neighbours/   <baseline>.parquet                   items that belong together, counted for the baselines
     memory/       neighbours.parquet  similar.parquet  choices.json      the same for `plugin.name=memory`, and how much it weighs
     eval/         <split>.parquet  baseline-<name>-<split>.parquet  <split>.json  <split>-against-<other>.json
-    predictions/  top-k.parquet
+    predictions/  top-k.parquet  histories/            the users of the data set, and given histories
     report/       index.html and its figures
     launch/       train.sbatch  train.log  slurm-<job>.log                           how it was started, and what it said
     code/         <digest>/ltrec  <digest>/commit.json                               the package that was submitted
@@ -154,6 +154,11 @@ class RunFolder:
     def predictions(self) -> Path:
         """Top-k items per user, unless they are written elsewhere."""
         return self.path / "predictions" / "top-k.parquet"
+
+    @property
+    def given_predictions(self) -> Path:
+        """The folder of top-k items for given histories, unless they are written elsewhere."""
+        return self.path / "predictions" / "histories"
 
     @property
     def report(self) -> Path:

@@ -1,0 +1,66 @@
+"""Raw columns to the values that a model was trained on: words to their ids, numbers and moments as they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from ltrec.columns.kinds import kind_of_column
+from ltrec.columns.kinds.kind import Values
+from ltrec.columns.schema import FIRST_VALUE, MISSING, UNKNOWN, Column
+from ltrec.core.errors import UserError
+from ltrec.data.columns import words_of
+from ltrec.data.manifest import Manifest
+
+
+class RawColumn:
+    """One column of events or users.
+
+    Args:
+        folder: the data set.
+        manifest: its manifest.
+        column: what the manifest says of it.
+        null_values: texts that mean "missing".
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, column: Column, null_values: Sequence[str]) -> None:
+        self._kind, self._column, self._null_values = kind_of_column(column), column, null_values
+        words = words_of(folder, manifest, column) if self._kind.is_categorical else []
+        self._id_of = {word: place for place, word in enumerate(words, FIRST_VALUE)}
+
+    def stored(self, raw: pa.Array, what: str, place: Callable[[int], str]) -> Values:
+        """Values as shards have them [N].
+
+        Args:
+            raw: as a log has them [N].
+            what: the column, for messages.
+            place: where an entry stands, for messages.
+
+        Raises:
+            UserError: a type, or an entry, that holds no value of its kind.
+        """
+        found = self._kind.parse(_plain(raw), self._null_values, what)
+        for reason, wrong in found.faults.items():
+            if pc.any(wrong).as_py():
+                at = int(np.flatnonzero(wrong.to_numpy(zero_copy_only=False))[0])
+                raise UserError(f"{place(at)}: {self._column.name}={raw[at].as_py()!r}: {reason}")
+        if self._kind.is_categorical:
+            return self._ids(found.values)
+        values: Values = pc.fill_null(found.values, self._kind.missing).to_numpy(zero_copy_only=False)
+        return values
+
+    def _ids(self, words: pa.Array) -> Values:
+        coded = words.dictionary_encode()
+        known = [self._id_of.get(word, UNKNOWN) for word in coded.dictionary.to_pylist()]
+        index = pc.fill_null(coded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
+        return np.array([*known, MISSING], np.int32)[index]
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    column = column.dictionary_decode() if types.is_dictionary(column.type) else column
+    return column.cast(pa.string()) if types.is_large_string(column.type) or types.is_string_view(column.type) else column

@@ -1,0 +1,66 @@
+"""Raw item ids to ids of the vocabulary, in the canonical form that prepare gave them: 101.0 and ' 101' are item 101."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from ltrec.core.errors import UserError
+from ltrec.core.ragged import I64
+from ltrec.data.prepare.readers.ids import canonical, id_text
+
+UNKNOWN, NONE = 0, -1
+"""Of an item that the vocabulary lacks, and of a null."""
+
+
+class ItemIds:
+    """The vocabulary by raw id.
+
+    Args:
+        item_id: raw ids [V+1], entry 0 unused.
+        null_values: texts that mean "missing".
+    """
+
+    def __init__(self, item_id: Sequence[str], null_values: Sequence[str]) -> None:
+        self._null_values = null_values
+        self._item_of = {name: item for item, name in enumerate(item_id) if item}
+
+    def of(self, column: pa.Array, what: str, place: Callable[[int], str]) -> I64:
+        """Ids [N]: 1..V, `UNKNOWN` or `NONE`.
+
+        Args:
+            column: raw ids [N].
+            what: the column, for messages.
+            place: where an entry stands, for messages.
+
+        Raises:
+            UserError: a type that holds no ids, or a negative number that is no item.
+        """
+        coded = column if types.is_dictionary(column.type) else column.dictionary_encode()
+        known = self._of_words(coded.dictionary, what)
+        index = pc.fill_null(coded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
+        items: I64 = np.concatenate([known, [NONE]])[index]
+        self._refuse_negative(column, items, place)
+        return items
+
+    def _of_words(self, words: pa.Array, what: str) -> I64:
+        text = id_text(words, what)
+        try:
+            text = text.cast(pa.string())
+        except pa.ArrowInvalid:
+            raise UserError(f"{what} holds bytes that are not UTF-8; ids must be text, numbers or UUIDs") from None
+        names = canonical(text, self._null_values).to_pylist()
+        known = (NONE if name is None else self._item_of.get(name, UNKNOWN) for name in names)
+        return np.fromiter(known, np.int64, len(names))
+
+    def _refuse_negative(self, column: pa.Array, items: I64, place: Callable[[int], str]) -> None:
+        """Padding with -1 is the usual cause."""
+        if types.is_signed_integer(column.type) or types.is_floating(column.type):
+            negative = pc.fill_null(pc.less(column, 0), False).to_numpy(zero_copy_only=False) & (items == UNKNOWN)
+            if negative.any():
+                at = int(np.flatnonzero(negative)[0])
+                raise UserError(f"{place(at)}: item {column[at].as_py()} is negative, and no item of the data; leave padding out")
