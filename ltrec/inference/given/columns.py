@@ -58,7 +58,8 @@ class RawColumn:
         coded = words.dictionary_encode()
         known = [self._id_of.get(word, UNKNOWN) for word in coded.dictionary.to_pylist()]
         index = pc.fill_null(coded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
-        return np.array([*known, MISSING], np.int32)[index]
+        ids: Values = np.array([*known, MISSING], np.int32)[index]
+        return ids
 
 
 def _plain(column: pa.Array) -> pa.Array:
