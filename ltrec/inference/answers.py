@@ -19,7 +19,7 @@ from torch import Tensor
 from ltrec.core.ragged import prefix_sums
 from ltrec.data.stream.reading.histories import Score
 from ltrec.inference.given.histories import GivenChunk
-from ltrec.inference.lists import Choice, refuse_nan
+from ltrec.inference.lists import ListRules, refuse_nan
 
 USER, ITEMS, SCORES, STRATUM, SOURCE = "user", "items", "scores", "stratum", "source"
 MODEL, POPULARITY = "model", "popularity"
@@ -38,12 +38,12 @@ class Answerer:
     Args:
         score: users -> scores.
         fallback: makes the scores [V+1] of whoever has no history; called once, if anybody has none.
-        choice: what may be recommended.
+        rules: what may be recommended.
         item_id: raw ids [V+1], entry 0 unused.
     """
 
-    def __init__(self, score: Score, fallback: Callable[[], Tensor], choice: Choice, item_id: list[str]) -> None:
-        self._score, self._make_fallback, self._choice = score, fallback, choice
+    def __init__(self, score: Score, fallback: Callable[[], Tensor], rules: ListRules, item_id: list[str]) -> None:
+        self._score, self._make_fallback, self._rules = score, fallback, rules
         self._names = pa.array(item_id, pa.string())
         self._fallback_V: Tensor | None = None
 
@@ -54,8 +54,8 @@ class Answerer:
             UserError: a score is NaN.
         """
         known_B = torch.from_numpy(chunk.known_B)
-        value_BK = torch.full((len(known_B), self._choice.k), -torch.inf)
-        item_BK = torch.zeros(len(known_B), self._choice.k, dtype=torch.int64)
+        value_BK = torch.full((len(known_B), self._rules.k), -torch.inf)
+        item_BK = torch.zeros(len(known_B), self._rules.k, dtype=torch.int64)
         for own_B, best in ((known_B, self._by_model), (~known_B, self._by_popularity)):
             if own_B.any():
                 value_BK[own_B], item_BK[own_B] = best(chunk, own_B)
@@ -66,12 +66,12 @@ class Answerer:
         with torch.inference_mode():
             scores_BV = self._score(histories)
             refuse_nan(scores_BV, histories)
-            return self._choice.best(scores_BV, (histories.seen_T, histories.seen_offsets), _candidates(chunk, own_B))
+            return self._rules.best(scores_BV, (histories.seen_T, histories.seen_offsets), _candidates(chunk, own_B))
 
     def _by_popularity(self, chunk: GivenChunk, own_B: Tensor) -> tuple[Tensor, Tensor]:
         if self._fallback_V is None:
             self._fallback_V = self._make_fallback()
-        return self._choice.best(self._fallback_V.repeat(int(own_B.sum()), 1), None, _candidates(chunk, own_B))
+        return self._rules.best(self._fallback_V.repeat(int(own_B.sum()), 1), None, _candidates(chunk, own_B))
 
     def _rows(self, chunk: GivenChunk, value_BK: Tensor, item_BK: Tensor) -> pa.Table:
         there_BK = value_BK > -torch.inf

@@ -15,7 +15,7 @@ from ltrec.models.top_items import top_items
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ListRules:
     """What may be recommended to everybody.
 
     Attributes:
@@ -62,7 +62,7 @@ def _keep(scores_V: Tensor, items: Tensor) -> None:
 
 
 def refuse_nan(scores_BV: Tensor, chunk: HistoryChunk) -> None:
-    """Refuse scores that are none.
+    """Refuse NaN scores.
 
     Raises:
         UserError: naming the chunk and the first user.

@@ -22,10 +22,10 @@ from ltrec.inference.fallback import popularity_of_stratum
 from ltrec.inference.given.files import GivenFiles, find_given
 from ltrec.inference.given.form import Form, form_of
 from ltrec.inference.given.histories import GivenHistories, Routing
-from ltrec.inference.given.plan import Plan, plan_of
+from ltrec.inference.given.plan import ChunkPlan, plan_of
 from ltrec.inference.item_lists import ItemLists
 from ltrec.inference.job import PredictionJob
-from ltrec.inference.lists import Choice
+from ltrec.inference.lists import ListRules
 from ltrec.run.build.components import Data, projected
 from ltrec.run.build.strata import heirs_of, strata_of
 from ltrec.run.process.processes import Processes
@@ -86,7 +86,7 @@ def predict_histories(
         UserError: the histories, the run or its data are at fault; nothing is left in the folder.
     """
     _refuse_k(request.k, data.manifest.vocab.items)
-    choice = Choice(
+    rules = ListRules(
         request.k, config.evaluation.filter_seen, request.lists.allowed(data.vocabulary.item_id, num_candidates(config, data))
     )
     files = find_given(request.source)
@@ -99,7 +99,7 @@ def predict_histories(
         return job.counts()
     score = load_score(config, data, checkpoint, processes, memory, weights=weights)
     fallback = partial(popularity_of_stratum, data.folder, data.manifest)
-    answerer = Answerer(score, fallback, choice, data.vocabulary.item_id)
+    answerer = Answerer(score, fallback, rules, data.vocabulary.item_id)
     fault: str | None = None
     try:
         with closing(_histories(config, data, files, form, plan)) as histories:
@@ -109,7 +109,7 @@ def predict_histories(
     return _concluded(job, fault)
 
 
-def _answer_mine(job: PredictionJob, plan: Plan, histories: GivenHistories, answerer: Answerer, on_progress: Progress) -> None:
+def _answer_mine(job: PredictionJob, plan: ChunkPlan, histories: GivenHistories, answerer: Answerer, on_progress: Progress) -> None:
     """Write the shards of this process that are not there yet."""
     world, done = current_world(), 0
     mine = [shard for shard in range(world.rank, plan.num_shards, world.size) if not job.is_done(shard)]
@@ -135,14 +135,14 @@ def _concluded(job: PredictionJob, fault: str | None) -> Counts:
     return by_first(job.commit)
 
 
-def _histories(config: RunConfig, data: Data, files: GivenFiles, form: Form, plan: Plan) -> GivenHistories:
+def _histories(config: RunConfig, data: Data, files: GivenFiles, form: Form, plan: ChunkPlan) -> GivenHistories:
     routing = Routing(
         config.stream.max_len, strata_of(config, data.manifest), heirs_of(config, data.manifest), projected(config, data.manifest)
     )
     return GivenHistories(files, form, plan, data.folder, data.manifest, data.vocabulary.item_id, routing)
 
 
-def _asked(config: RunConfig, data: Data, checkpoint: Path, request: Request, files: GivenFiles, plan: Plan) -> dict[str, Any]:
+def _asked(config: RunConfig, data: Data, checkpoint: Path, request: Request, files: GivenFiles, plan: ChunkPlan) -> dict[str, Any]:
     """All that the answer depends on, as JSON values."""
     evaluation = config.evaluation
     return {

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from ltrec.columns.schema import FIRST_VALUE, Projection
 from ltrec.core import columns as c
-from ltrec.data.columns import words_of
+from ltrec.data.columns import vocabulary_of
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.reading.vocabulary import Vocabulary
@@ -64,7 +64,7 @@ def write_parts(table: pa.Table, folder: Path, *, files: int = 2, rows: int = 7)
 def _raw(folder: Path, manifest: Manifest, role, name: str, stored: list) -> list:
     column = manifest.columns.of(role)[name]
     if column.kind == "category":
-        words = dict(enumerate(words_of(folder, manifest, column), FIRST_VALUE))
+        words = dict(enumerate(vocabulary_of(folder, manifest, column), FIRST_VALUE))
         return [None if value == 0 else words.get(value, "a word that nobody knows") for value in stored]
     if column.kind == "time":
         return [None if value == c.NO_TIME else value for value in stored]

@@ -14,7 +14,7 @@ from ltrec.columns.kinds import kind_of_column
 from ltrec.columns.kinds.kind import Values
 from ltrec.columns.schema import FIRST_VALUE, MISSING, UNKNOWN, Column
 from ltrec.core.errors import UserError
-from ltrec.data.columns import words_of
+from ltrec.data.columns import vocabulary_of
 from ltrec.data.manifest import Manifest
 
 
@@ -30,8 +30,8 @@ class RawColumn:
 
     def __init__(self, folder: Path, manifest: Manifest, column: Column, null_values: Sequence[str]) -> None:
         self._kind, self._column, self._null_values = kind_of_column(column), column, null_values
-        words = words_of(folder, manifest, column) if self._kind.is_categorical else []
-        self._id_of = {word: place for place, word in enumerate(words, FIRST_VALUE)}
+        values = vocabulary_of(folder, manifest, column) if self._kind.is_categorical else []
+        self._id_of = {word: place for place, word in enumerate(values, FIRST_VALUE)}
 
     def stored(self, raw: pa.Array, what: str, place: Callable[[int], str]) -> Values:
         """Values as shards have them [N].

@@ -32,7 +32,7 @@ from ltrec.inference.given.form import Form
 from ltrec.inference.given.grouping import refuse_missing_users
 from ltrec.inference.given.ids import NONE, UNKNOWN, ItemIds
 from ltrec.inference.given.moments import Order, order_of, plain_times, seconds_of
-from ltrec.inference.given.plan import Plan
+from ltrec.inference.given.plan import ChunkPlan
 from ltrec.inference.given.rows import GivenRows, list_lengths, rows_of
 
 Flags = npt.NDArray[np.bool_]
@@ -89,7 +89,14 @@ class GivenHistories:
     """
 
     def __init__(
-        self, files: GivenFiles, form: Form, plan: Plan, folder: Path, manifest: Manifest, item_id: Sequence[str], routing: Routing
+        self,
+        files: GivenFiles,
+        form: Form,
+        plan: ChunkPlan,
+        folder: Path,
+        manifest: Manifest,
+        item_id: Sequence[str],
+        routing: Routing,
     ) -> None:
         self._files, self._form, self._plan, self._manifest, self._routing = files, form, plan, manifest, routing
         null_values = manifest.options.get("null_values", PrepareConfig().null_values)

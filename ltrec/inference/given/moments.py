@@ -23,7 +23,7 @@ def plain_times(column: pa.Array, what: str, place: Callable[[int], str]) -> pa.
     """Times [N] as whole numbers, broken numbers, or timestamps; texts are what they say.
 
     Raises:
-        UserError: a type that holds no times, or an entry that is none.
+        UserError: a type that holds no times, or an entry that is not a time.
     """
     kind = column.type
     if types.is_date(kind):

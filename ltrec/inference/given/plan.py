@@ -13,7 +13,7 @@ from ltrec.inference.given.grouping import every_nth_user
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ChunkPlan:
     """The work.
 
     Attributes:
@@ -41,7 +41,7 @@ class Plan:
         return range(shard * self.shard_chunks, min((shard + 1) * self.shard_chunks, self.num_chunks))
 
 
-def plan_of(files: GivenFiles, form: Form, chunk_rows: int, shard_users: int) -> Plan:
+def plan_of(files: GivenFiles, form: Form, chunk_rows: int, shard_users: int) -> ChunkPlan:
     """Reads the users of events once, and nothing of users with lists.
 
     Args:
@@ -57,4 +57,4 @@ def plan_of(files: GivenFiles, form: Form, chunk_rows: int, shard_users: int) ->
         starts, users = list(range(0, files.num_rows, chunk_rows)), files.num_rows
     else:
         starts, users = every_nth_user(files, form.user, chunk_rows)
-    return Plan((*starts, files.num_rows), users, max(1, shard_users // chunk_rows))
+    return ChunkPlan((*starts, files.num_rows), users, max(1, shard_users // chunk_rows))
