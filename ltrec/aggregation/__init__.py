@@ -3,7 +3,7 @@
 linear      backdoor, uniform, constant, cumulative; group_dro, streaming_dro: one backward pass, every strategy
 gram        upgrad, dualproj, pcgrad, cagrad, mgda, imtl_g, aligned_mtl, fairgrad; dot_attention, soft_attention: the strata's
             inner products decide
-coordinate  agr_sum: needs all rows at hand
+coordinate  agr_sum: needs all rows
 
 Every command reads this table, few train: a rule is imported when it is built, TorchJD and its solvers when a rule of theirs first
 decides.

@@ -1,6 +1,6 @@
 """Agr-Sum (Mansilla et al., ICCV 2021 workshop, "Domain Generalization via Gradient Surgery"): keep what all strata agree on.
 
-Works on coordinates, not on the Gram matrix: it needs every stratum's gradient at hand, hence mode `per_stratum`.
+Works on coordinates, not on the Gram matrix: it needs every stratum's gradient, hence mode `per_stratum`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from ltrec.aggregation.rule import Policy, State
 class AgrSum:
     """g_n = sum_z P(z) G_zn where all present strata have the same sign at coordinate n, else 0.
 
-    With the paper's rows in place of P(z) G_z this is its sum; P(z) changes no sign. A gradient of 0 agrees with nobody but zeros:
+    With the paper's rows in place of P(z) G_z this is its sum; P(z) changes no sign. A gradient of 0 agrees only with zeros:
     with a loss over sampled items, the row of an item that some stratum did not meet in this step is not learned from at all.
 
     Args:
-        empty: counts_K -> P(z) for this step; a stratum without weight has no say.
+        empty: counts_K -> P(z) for this step; a stratum without weight is ignored.
     """
 
     kind: Literal["coordinate"] = "coordinate"

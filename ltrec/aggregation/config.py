@@ -1,4 +1,4 @@
-"""What a user may say of each rule; what it does with it stands beside the rule. Free of torch, as all that a config is made of."""
+"""Options of each rule, which the rule's own module explains. Free of torch, like all config classes."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class GroupDRO:
 
     Args:
         prior_K: only its length is used.
-        empty: says how much weight there is; q says who gets it.
+        empty: sets the total weight, which q distributes.
         eta: step size.
     """
 
@@ -74,7 +74,7 @@ class StreamingDRO:
 
     Args:
         prior_K: only its length is used.
-        empty: says how much weight there is; q says who gets it.
+        empty: sets the total weight, which q distributes.
         eta: step size.
         rho: share of the newest loss in the running mean.
     """

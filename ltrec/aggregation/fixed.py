@@ -23,7 +23,7 @@ class ByCounts:
 
     Args:
         weigh: counts_K -> weights_K.
-        equivariant: False when the weights go by the strata's numbers.
+        equivariant: False if the weights depend on the numbering of the strata.
     """
 
     kind: Literal["linear"] = "linear"

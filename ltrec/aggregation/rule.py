@@ -7,8 +7,8 @@
 All numbers that decide are float64 on the CPU. `counts_K` are the examples of the step over all ranks; a stratum without
 any has an undefined gradient, a row of zeros in its place, and weight 0.
 
-Every rule is offered the empty policy bound to the prior: counts -> P(z) for this step, 0 for an empty stratum. The policy says
-how much weight there is in all (1 under `renormalize`); the rule says who gets it. So `drop` shrinks the step of *any* rule when a
+Every rule is offered the empty policy bound to the prior: counts -> P(z) for this step, 0 for an empty stratum. The policy sets
+the total weight (1 under `renormalize`); the rule distributes it. So `drop` shrinks the step of *any* rule when a
 stratum is missing, and `error` stops any rule.
 """
 
@@ -53,7 +53,7 @@ class LinearRule(Protocol):
         ...
 
     def state_dict(self) -> State:
-        """What a resumed run must know."""
+        """State that a resumed run needs."""
         ...
 
     def load_state_dict(self, state: State) -> None:
@@ -77,8 +77,8 @@ class GramRule(Protocol):
     smooth: bool
 
     def weights(self, gram_KK: Tensor, counts_K: Tensor, key: int) -> Tensor:
-        """Weights float64 [K], 0 for an empty stratum. Ranks that ask alike are answered alike, but for a solver's last digit:
-        take one rank's answer.
+        """Weights float64 [K], 0 for an empty stratum. Equal inputs give equal weights on every rank, except for a solver's last
+        digit: take one rank's answer.
 
         Args:
             gram_KK: <G_y, G_z> over the trunk, float64, finite; rows of empty strata are ignored.
@@ -88,7 +88,7 @@ class GramRule(Protocol):
         ...
 
     def state_dict(self) -> State:
-        """What a resumed run must know."""
+        """State that a resumed run needs."""
         ...
 
     def load_state_dict(self, state: State) -> None:
@@ -114,7 +114,7 @@ class CoordinateRule(Protocol):
         ...
 
     def state_dict(self) -> State:
-        """What a resumed run must know."""
+        """State that a resumed run needs."""
         ...
 
     def load_state_dict(self, state: State) -> None:

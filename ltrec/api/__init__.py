@@ -1,4 +1,4 @@
-"""The Python API, one verb a file: `ltrec.prepare` is `ltrec.api.prepare.prepare`, loaded when it is first asked for.
+"""The Python API, one verb a file: `ltrec.prepare` is `ltrec.api.prepare.prepare`, loaded on first use.
 
 Functions take paths, Arrow tables or anything with the Arrow PyCapsule interface (pandas, polars, DuckDB) and return frozen
 dataclasses; the command line is a thin layer over them. What `to_dict()` gives is what `--json` prints, with keys that stay what

@@ -24,7 +24,7 @@ Table = Any
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate says.
+    """The verdict of the gate.
 
     Attributes:
         verdict: `pass`, `fail` or `inconclusive`.
@@ -102,7 +102,7 @@ def gate(
     with session(progress=False):
         config = _config(head_margin=margin, min_seeds=min_seeds, bootstrap_samples=bootstrap_samples, seed=seed)
         if names[0] == names[1]:
-            raise UserError(f"baseline and candidate are both called {names[0]!r}; names= tells them apart")
+            raise UserError(f"baseline and candidate are both called {names[0]!r}; distinguish them by names=")
         sides = [_side(tables, name) for tables, name in zip((baseline, candidate), names, strict=True)]
         together = sides[0] | sides[1]
         _refuse_other_users(together)

@@ -10,7 +10,7 @@ from ltrec.data.manifest import Manifest
 
 
 def inspect(data: str | os.PathLike[str]) -> Dataset:
-    """Open a prepared data set: `.manifest` says what is known of it, `.manifest.columns` what travels with it.
+    """Open a prepared data set: `.manifest` describes it, and `.manifest.columns` its columns.
 
     Args:
         data: the folder that `ltrec.prepare` wrote.

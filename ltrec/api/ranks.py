@@ -26,7 +26,7 @@ _BEYOND = "a target that is not in a list of k items has any rank above k, which
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """One table: users [N], the rank of each one's target [N] and, where the table says, his training events [N]."""
+    """One table: users [N], the rank of each one's target [N] and, if the table has them, his training events [N]."""
 
     users: list[str]
     rank_N: npt.NDArray[np.int64]

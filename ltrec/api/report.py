@@ -1,6 +1,6 @@
 """`ltrec.report`: one static HTML page with plots, beside the run.
 
-What draws and writes it is the extra `report`, and is loaded when a report is asked for: runs do without.
+What draws and writes it is the extra `report`, and is loaded on first use: runs do not need it.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def report(
 
 
 def _refuse_other_data(runs: list[Path], data: Path) -> None:
-    """Results say themselves on which data they were found, whatever became of provenance."""
+    """The data set of the results, which they record themselves, even if provenance is lost."""
     digest = Manifest.load(data).digest
     for run in runs:
         named_data(RunFolder(run), data)

@@ -1,4 +1,4 @@
-"""What every call of the API stands in: silence unless asked, one-line errors, and a process that is left as it was found."""
+"""The context of every API call: silent by default, one-line errors, and the process is left as it was."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 IN_THE_CALL = "in the call"
-"""Where a message says that settings stand which Python code gave."""
+"""How messages refer to settings that come from Python code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Session:
 
     Attributes:
         screen: where it speaks.
-        where: messages say that its settings stand there.
+        where: how messages refer to the origin of settings.
     """
 
     screen: Screen
@@ -47,7 +47,7 @@ def session(*, progress: bool) -> Iterator[Session]:
 
     Raises:
         UserError: also for failures of the system and of libraries (a full disk, a path that may not be written), in the
-            command line's words.
+            command line's arguments.
     """
     if screen_is_open():
         yield Session(screen(), COMMAND_LINE)

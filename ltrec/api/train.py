@@ -55,7 +55,7 @@ def load_config(*settings: Setting, data: str | os.PathLike[str] | Mapping[str, 
 
 
 def settled(*settings: Setting, data: Any, where: str, **overrides: Any) -> RunConfig:
-    """The settings as one config, said to stand `where`; the other processes of the run hear of a refusal."""
+    """The settings as one config; `where` is their origin in messages. Other processes of the run are told about an error."""
     try:
         if data is not None:
             overrides["data"] = data if isinstance(data, Mapping) else {"path": os.fspath(data)}

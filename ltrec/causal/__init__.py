@@ -6,5 +6,5 @@ empty.py              what that estimator does about a stratum that the step lac
 horvitz_thompson.py   the other estimator: sums over expected counts, unbiased, nothing to do about absence
 positivity.py         refuses a prior on strata that are never drawn
 presence.py           how often a step holds a stratum at all
-config.py             what a user may say about it
+config.py             its options
 """

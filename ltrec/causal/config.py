@@ -1,4 +1,4 @@
-"""What a user may say about P(z), the population that training is about: one dataclass a prior (`prior.py`)."""
+"""Options of P(z), the population that training targets: one dataclass per prior (`prior.py`)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ClassBalancedPriorConfig:
 
 @dataclass(frozen=True, slots=True)
 class ExplicitPriorConfig:
-    """As told."""
+    """As given."""
 
     name: str = "explicit"
     """Key in PRIORS."""
@@ -77,7 +77,7 @@ class ExplicitPriorConfig:
 
 
 DefaultPriorConfig = UserPriorConfig
-"""What the command line and a bare `Trainer(strategy="stratified")` take where nothing else is said."""
+"""Default of the command line and of a bare `Trainer(strategy="stratified")`."""
 
 PriorConfig = (
     UserPriorConfig | EventPriorConfig | UniformPriorConfig | TemperedPriorConfig | ClassBalancedPriorConfig | ExplicitPriorConfig

@@ -10,7 +10,7 @@ from ltrec.columns.schema import FIRST_VALUE, Column
 from ltrec.data.columns import vocabulary_of
 from ltrec.terminal.screen import Screen
 
-MOST_WORDS = 5
+MOST_VALUES = 5
 _COUNTS = ("rows", "rejected", "new", "unused", "without_row", "events_without_row")
 
 
@@ -30,9 +30,9 @@ def print_columns(data: Dataset, screen: Screen) -> None:
         table.add_row("event", "weight", "number", "0.0%", _numbers(found, ""))
     screen.show(table)
     for name in ("item_table", "user_table"):
-        if told := data.manifest.summary.get(name):
-            counts = (f"{what.replace('_', ' ')} {told[what]:,}" for what in _COUNTS if what in told)
-            short = (f"{count:,} longer lists of {column} cut" for column, count in (told.get("shortened") or {}).items())
+        if counts_of := data.manifest.summary.get(name):
+            counts = (f"{what.replace('_', ' ')} {counts_of[what]:,}" for what in _COUNTS if what in counts_of)
+            short = (f"{count:,} longer lists of {column} cut" for column, count in (counts_of.get("shortened") or {}).items())
             screen.say(f"{name.replace('_', ' ')}: {', '.join((*counts, *short))}", "dim")
 
 
@@ -40,8 +40,8 @@ def _values(data: Dataset, column: Column) -> str:
     if not column.file:
         wide = f"{column.size} wide, " if column.size > 1 else ""
         return wide + _numbers(column.statistics, column.unit)
-    words = vocabulary_of(data.path, data.manifest, column)
-    shown = ", ".join(words[:MOST_WORDS]) + (", ..." if len(words) > MOST_WORDS else "")
+    values = vocabulary_of(data.path, data.manifest, column)
+    shown = ", ".join(values[:MOST_VALUES]) + (", ..." if len(values) > MOST_VALUES else "")
     pooled = column.statistics.get("unknown", 0)
     rare = f", {pooled:.1%} pooled" if pooled else ""
     return f"{column.size - FIRST_VALUE:,}: {shown}{rare}"

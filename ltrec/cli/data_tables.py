@@ -171,7 +171,7 @@ def _notes(manifest: Manifest) -> Iterator[str]:
         yield "trainable: with a second training event, the first target to train on; gradients.prior.name=user uses their share"
     if none := [str(z) for z, (own, users) in enumerate(zip(trainable_K, strata.users, strict=True)) if users and not own]:
         yield (
-            f"stratum {', '.join(none)}: nobody to train on; plugins of the nearest other stratum will serve it "
+            f"stratum {', '.join(none)}: no user to train on; plugins of the nearest other stratum will serve it "
             "(prepare.strata_bounds cuts elsewhere)"
         )
 

@@ -12,7 +12,7 @@ FORM = "{class_path: package.module.Class, init_args: {...}}"
 
 
 def class_path_of(value: Any) -> ClassPath:
-    """The mapping as what it says.
+    """The mapping as a class path with arguments.
 
     Raises:
         ValueError: it has another form.

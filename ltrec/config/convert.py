@@ -1,5 +1,5 @@
 """One value -> the type of its field. OmegaConf's scalar nodes convert ("1e-4" -> float); this file adds lists, choices and null,
-and words the refusals. A whole OmegaConf tree for each value would say the same at fifty times the price."""
+and words the refusals. A whole OmegaConf tree for each value would give the same results at fifty times the cost."""
 
 from __future__ import annotations
 

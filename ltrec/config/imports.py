@@ -43,5 +43,5 @@ def with_imports(owner: type, settings: Sequence[Setting]) -> list[Setting]:
 
 
 def _first_process() -> bool:
-    """Whether no other process of this job says the same. Read before the processes have met."""
+    """Whether this process is the one that prints. Read from the environment, before the rendezvous."""
     return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"

@@ -27,7 +27,7 @@ _DOTTED = re.compile(r"[^\s.=]+(\.[^\s.=]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One value somebody wrote.
+    """One value from a file or an override.
 
     Attributes:
         key: full dotted key, `optim.lr`.

@@ -31,7 +31,7 @@ def spelled_out(settings: Sequence[Setting], tables: Tables) -> list[Setting]:
 
 
 def choose(defaults: T, settings: Sequence[Setting], tables: Tables) -> T:
-    """`defaults` with every section of variants set to the variant that the last setting of its name asks for.
+    """`defaults` with every section of variants set to the variant that the last setting of its name selects.
 
     Raises:
         UserError: unknown variant, or a key of a variant that is not the chosen one.
@@ -71,10 +71,10 @@ def _names(config: type) -> set[str]:
 
 
 def _refuse_unknown(setting: Setting, table: Mapping[str, type]) -> None:
-    asked = setting.text
-    if not isinstance(asked, str) or asked not in table:
-        hint = nearest(str(asked), table)
-        raise UserError(f"unknown {setting.key} {asked!r} {setting.where}{hint}; known: {', '.join(table)}")
+    wanted = setting.text
+    if not isinstance(wanted, str) or wanted not in table:
+        hint = nearest(str(wanted), table)
+        raise UserError(f"unknown {setting.key} {wanted!r} {setting.where}{hint}; known: {', '.join(table)}")
 
 
 def _refuse_foreign_keys(section: str, name: str, place: str, table: Mapping[str, type], settings: Sequence[Setting]) -> None:

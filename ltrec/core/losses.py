@@ -17,7 +17,7 @@ SubBatchKey = int | tuple[int, int] | None
 class ExampleLosses(NamedTuple):
     """One loss and one stratum per example, both [N]. A tuple, so that wrappers of modules find the tensors in it.
 
-    Where examples have weights, each loss is multiplied by its weight already, and the weights tell by what sums are divided.
+    Where examples have weights, each loss is multiplied by its weight already, and the weights are what sums are divided by.
     """
 
     loss_N: Tensor

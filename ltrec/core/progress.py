@@ -1,4 +1,4 @@
-"""How long work tells how far it is; whoever shows it passes a function down."""
+"""How long work reports its progress: callers pass a function."""
 
 from __future__ import annotations
 

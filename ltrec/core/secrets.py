@@ -4,7 +4,7 @@
     by context   the password in an address, the value behind a name that speaks of a secret (`api_key=`, `--token`, `Bearer`)
     by value     what the caller knows to be secret, such as the value of WANDB_API_KEY
 
-Forty hex digits are an older W&B key and also a git commit, a SHA-1 and somebody's item id. They are masked where the context says
+Forty hex digits are an older W&B key and also a git commit, a SHA-1 or an item id. They are masked where the context indicates
 key (the rules above, or `login`), and as a bare word of a command line, where nothing else of that shape belongs; never behind
 `commit`, and never as the value of another setting, so that `name=$(git rev-parse HEAD)` stays what it is.
 """

@@ -93,7 +93,7 @@ class Strata:
         assert count >= 1
         if count > self.count:
             raise UserError(
-                f"strata={count} asks for more strata than the data set has, {self.count}; ask for {self.count} at most, "
+                f"strata={count} is more than the data set has, {self.count}; use {self.count} at most, "
                 f"or prepare it again with strata={count} --overwrite (ties in activity may allow no more)"
             )
         first = [0, self.first_head] if count == 2 else _near_equal(self.users, count)
@@ -117,7 +117,7 @@ class Strata:
 
 
 class MergedStrata(NamedTuple):
-    """Fewer strata made of a data set's, and the stratum map: which of them each of the data set's is part of."""
+    """Strata merged from those of a data set, and the stratum map from old to new strata."""
 
     strata: Strata
     stratum_map: tuple[int, ...]

@@ -85,7 +85,7 @@ class Manifest:
         block_rows: rows of every row group but the last of a shard.
         shards: all shard files, ordered by path.
         format_version: 1 without columns, 2 with columns.
-        columns: what travels with events, items and users; the manifest's file says nothing of it where there is nothing.
+        columns: of events, items and users; absent from the file if there are none.
         column_files: files of these columns, the table of items first, if there is one.
     """
 

@@ -1,1 +1,1 @@
-"""torch.distributed only, no Lightning: what ranks tell each other. Every function is the identity in a world of one."""
+"""torch.distributed only, no Lightning: communication between ranks. Every function is the identity in a world of one."""

@@ -1,4 +1,4 @@
-"""Collectives with a null form for a single process, so that callers never ask how many ranks there are.
+"""Collectives with a null form for a single process, so that callers need not know the number of ranks.
 
 `Collectives` is what the step uses: asynchronous, over buffers that the caller owns, and counted. The counters hold what a ring
 would send from each rank, so that a budget can be checked on any backend:
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Pending(Protocol):
-    """A collective under way."""
+    """A pending collective."""
 
     def wait(self) -> object:
         """Block until the result is in its buffer (on a GPU: until the stream may use it)."""
@@ -121,7 +121,7 @@ class Collectives:
     def time_waits(self) -> Callable[[], float]:
         """Begin to measure how long this process is blocked in collectives; returns what gives the seconds since its last call.
 
-        On a GPU they say little: there the stream waits, not the process.
+        On a GPU this is not meaningful: there the stream waits, not the process.
         """
         self._timed = True
         return self._take_waited
@@ -148,7 +148,7 @@ def all_reduce_sum(tensor: Tensor) -> Tensor:
 
 
 def any_rank(mine: bool) -> bool:
-    """Whether it is so on any rank; every rank must ask."""
+    """Whether it is true on any rank. A collective."""
     return bool(all_reduce_sum(torch.tensor([mine], dtype=torch.int64)).any())
 
 

@@ -1,4 +1,4 @@
-"""What a user may say about parallelism."""
+"""Options of parallelism."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PARALLELISM: tuple[Parallelism, ...] = get_args(Parallelism)
 
 @dataclass(frozen=True, slots=True)
 class StrategyConfig:
-    """How the processes of a run share the work. What their gradients are says `gradients`."""
+    """How the processes of a run share the work. `gradients` determines what the gradients are."""
 
     name: Parallelism = "auto"
     """auto: one device alone, DDP among several processes. ddp: replicated parameters. fsdp2, deepspeed_stage_1, _2, _3: sharded

@@ -3,7 +3,7 @@
     S_z = sum of the losses of stratum z over ranks and micro-batches     N_z = their number     G_z = (1 / N_z) grad S_z
 
 Where events have weights, each loss in S_z is multiplied by its weight and N_z is the sum of these weights; the rules see this N_z.
-What is there at all is told by the integer counts.
+Which strata are present is determined by the integer counts.
 
 Three modes share the methods below.
 
@@ -13,7 +13,7 @@ per_stratum   `open`, `add_gradients` for every micro-batch, `gram` or `norms`, 
 weighted      `open`, `decide`, back-propagate `weighted_loss` of every micro-batch. One ordinary backward pass: for linear rules
               sum_z w_z G_z is the gradient of sum_i (w_z(i) / N_z(i)) l_i (inverse propensity weighting).
 replay        `open`, `add_gradients`, `gram`, `decide`, back-propagate `weighted_loss`. The Gram matrix first, then one ordinary
-              pass: for Gram rules where the update belongs to somebody else (DeepSpeed).
+              pass: for Gram rules where someone else makes the update (DeepSpeed).
 
 Every decision is taken on float64 numbers that are equal on all ranks, so no rank ever waits for another one's opinion.
 """
@@ -191,7 +191,7 @@ class StratifiedEngine:
     def decide(self, step: int, gram_KK: Tensor | None = None, norms_K: Tensor | None = None) -> Tensor:
         """The strata's weights w_z, float64 [K] on the CPU.
 
-        A Gram rule is asked on every rank, so that what it refuses is refused everywhere and its state is nobody's own; rank 0's
+        A Gram rule is evaluated on every rank, so that all ranks refuse the same inputs and have the same state; rank 0's
         answer is broadcast, because solvers may differ in a last digit between machines.
 
         Args:

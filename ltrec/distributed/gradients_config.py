@@ -1,4 +1,4 @@
-"""What a user may say about gradients: of the mean loss (joint), by stratum and combined (stratified), or of a walk (aligned)."""
+"""Options of gradients: of the mean loss (joint), by stratum and combined (stratified), or of a walk (aligned)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 In turn d of W - 1, every rank sends to the rank d after it that rank's part, receives its own part from the rank d before it, and
 adds it up. (W - 1) / W of the input leave every rank, as in a ring, and no memory is needed: a part is received where the result
-will be. The first turn is under way while the caller computes, the others follow when it waits; two processes have no others.
+will be. The first round runs while the caller computes, the others follow when it waits; two processes need only one.
 
 A turn is one all-to-all in which all sizes but one are 0. Plain sends and receives cost gloo several times the processor's time.
 """
@@ -23,7 +23,7 @@ def gloo_on_cpu() -> bool:
 
 
 class PairwiseReduceScatter:
-    """One reduce-scatter under way. `whole` must be left alone until `wait` returns, and is used up then.
+    """One pending reduce-scatter. `whole` must be left alone until `wait` returns, and is used up then.
 
     Each part is summed on one rank alone, in an order that is always the same.
 

@@ -1,4 +1,4 @@
-"""What one optimiser step says about its strata, for telemetry and for tests."""
+"""Facts about the strata of one optimiser step, for telemetry and tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class StepReport:
         step: global step.
         counts_K: examples per stratum over all ranks and micro-batches.
         weights_K: weight of each stratum's mean gradient; 0 for an empty stratum. All NaN for a rule that works by coordinate,
-            and where no rule was asked (mode aligned).
+            and without a rule (mode aligned).
         gram_KK: <G_y, G_z> of the strata's mean gradients over the trunk; rows of empty strata are 0.
             None when the step computed none: the rule needs none, and it was no probe's turn.
         norms_K: |G_z| over the trunk; 0 for an empty stratum. None when the step computed no gradients by stratum.

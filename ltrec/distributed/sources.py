@@ -22,7 +22,7 @@ Losses = Callable[[MicroBatch, int | None], ExampleLosses]
 """(batch, stratum or None for a whole micro-batch) -> its example losses."""
 
 GradientSource = Callable[[Losses, MicroBatch, Sequence[int]], Iterator[tuple[int, Tensor | None, bool]]]
-"""Yields (stratum, its losses [n] or None when this rank has none, whether the graph is needed again) per stratum asked for."""
+"""Yields (stratum, its losses [n] or None when this rank has none, whether the graph is needed again) per requested stratum."""
 
 
 def split(losses: Losses, batch: MicroBatch, strata: Sequence[int]) -> Iterator[tuple[int, Tensor | None, bool]]:

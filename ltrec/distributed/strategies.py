@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StrategyInfo:
-    """What a strategy is and can do. Whoever must know asks an attribute, never a part of the name.
+    """Properties of a strategy. Code checks these attributes, never a part of the name.
 
     Attributes:
         name: key in the table.

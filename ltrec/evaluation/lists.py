@@ -63,5 +63,5 @@ def gini(amount_V: npt.NDArray[np.integer]) -> float:
     total = float(amount_V.sum())
     if not total:
         return float("nan")
-    rising, size = np.sort(amount_V).astype(np.float64), len(amount_V)
-    return float((2 * np.arange(1, size + 1) - size - 1) @ rising) / (size * total)
+    ascending, size = np.sort(amount_V).astype(np.float64), len(amount_V)
+    return float((2 * np.arange(1, size + 1) - size - 1) @ ascending) / (size * total)

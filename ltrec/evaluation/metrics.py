@@ -104,7 +104,7 @@ def metric_values(key: str, rank_N: Ranks, candidates_N: Ranks | None = None) ->
         known = [form for row in map(METRICS.__getitem__, METRICS) for form in row.keys(["k"])]
         raise UserError(f"{key!r} is not a metric; known: {', '.join(known)}")
     if METRICS[name].needs_candidates and candidates_N is None:
-        raise UserError(f"{key} needs the number of candidates of every user, which ranks alone do not tell; use ndcg@k, hr@k")
+        raise UserError(f"{key} needs the number of candidates of every user, which ranks alone do not contain; use ndcg@k, hr@k")
     return METRICS[name].of(rank_N, rank_N if candidates_N is None else candidates_N, int(cutoff) if at else None)
 
 

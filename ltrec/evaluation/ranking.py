@@ -3,7 +3,7 @@
     rank = 1 + number of *other* candidates whose score is at least the target's
 
 so ties count against the target: a scorer that gives everything the same score is last, not lucky. Items of the history are no
-candidates when `filter_seen` is on; the target always is, also when the user met it before (such repeats are marked). Where
+candidates when `filter_seen` is on; the target always is, even if it is in the history (such repeats are marked). Where
 only the first items are candidates (those with training events: ids fall with the training count), a target beyond them is
 last, and marked. Ranks are integers of one fixed chunk of users, so they do not depend on how many processes share the chunks.
 """

@@ -89,7 +89,7 @@ def budget_line(base: Sequence[EvalTable], other: Sequence[EvalTable]) -> str | 
 
 
 def training_lines(base: Sequence[EvalTable], other: Sequence[EvalTable]) -> tuple[str, ...]:
-    """Everything that a comparison must say about how its methods were trained."""
+    """Everything that a comparison must report about the training of its methods."""
     unequal = budget_line(base, other)
     return (*convergence_lines([*other, *base]), *([] if unequal is None else [unequal]))
 

@@ -1,7 +1,7 @@
 """Several runs on this machine, a limited number at a time, each with its own processors and log. If one fails, the others go on.
 
 A run is started as a Slurm job starts it: from its folder's config.yaml, in a session of its own, so that Ctrl-C reaches only this
-process. The first Ctrl-C asks every run to save and end (the file STOP); a second one kills. If this process is killed, the kernel
+process. The first Ctrl-C makes every run save and end (the file STOP); a second one kills. If this process is killed, the kernel
 signals the runs (`run/process/parent_death_signal.py`), which save and end as well.
 """
 
@@ -71,7 +71,7 @@ class _Job:
 
 @dataclass(slots=True)
 class ReceivedSignals:
-    """Signals that asked this process to end, in order of arrival."""
+    """Received stop signals, in order of arrival."""
 
     signals: list[int] = field(default_factory=list)
 
@@ -98,7 +98,7 @@ def run_all(tasks: Sequence[Task], shares: Sequence[Share], received: ReceivedSi
     Args:
         tasks: what to run.
         shares: processors, one share for each job at a time.
-        received: signals. After the first no task is started and running ones are asked to save and end; a second kills them.
+        received: signals. After the first no task is started and running ones save and end; a second kills them.
         say: called with a line when a run starts and when it ends.
     """
     free, waiting = list(shares), list(enumerate(tasks, start=1))

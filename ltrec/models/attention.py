@@ -75,7 +75,7 @@ class DistanceBias(nn.Module):
         logit[h, i, j] = <q_i, k_j> / sqrt(D / H) + bias[h, i - j]        j <= i
 
     T5's relative bias (Raffel et al., arXiv 1910.10683, §2.1) with a bucket for every distance, for rows are short, and per layer;
-    ALiBi (Press et al., arXiv 2108.12409) fixes it to a falling line.
+    ALiBi (Press et al., arXiv 2108.12409) fixes it to a decreasing line.
 
     Args:
         heads: H.

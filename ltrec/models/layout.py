@@ -1,6 +1,6 @@
 """The padded form of packed positions for attention, the only part of a packed model with padding.
 
-Everything but attention works on [T, D], one line per real position. Attention needs rectangles, so rows are gathered by falling
+Everything but attention works on [T, D], one line per real position. Attention needs rectangles, so rows are gathered by descending
 length into groups [rows, length], each as long as its longest row:
 
     row lengths 5 2 4 2      group 0: a a a a a     group 1: b b     cells of all groups lie one behind the other
@@ -32,7 +32,7 @@ class AttentionLayout:
         cell_T: int64 [T], the cell of every packed position; all distinct.
         groups: (rows, length) of every rectangle, in the order of their cells.
         elapsed: for every rectangle int [rows, length, length], the bucket of the time from the event of a key (last dimension) to
-            that of a query; None where attention does not ask for time.
+            that of a query; None where attention does not use time.
     """
 
     cell_T: Tensor

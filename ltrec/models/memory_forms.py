@@ -1,4 +1,4 @@
-"""The two ways in which a memory's share is added to a network's scores; `memory.py` says what they are."""
+"""The two ways in which a memory's share is added to a network's scores; `memory.py` defines them."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
     rows a a | b b b b | c          time 0: b a c     time 1: b a     time 2: b     time 3: b
 
-Rows are ranked by falling length, so that the rows alive at any time are the first ones of those before. That is torch's
+Rows are ranked by descending length, so that the rows alive at any time are the first ones of those before. That is torch's
 `PackedSequence`: no padding, and a state is carried from a row's own past only.
 """
 
@@ -23,7 +23,7 @@ class TimeLayout:
 
     Attributes:
         cell_T: int64 [T], the cell of every packed position; all distinct.
-        alive: int64 [length] on the CPU, rows alive at each time, never rising.
+        alive: int64 [length] on the CPU, rows alive at each time, non-increasing.
         num_cells: their sum.
     """
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def top_items(scores_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Scores and item ids of the k best items per row, best first, ties by rising id.
+    """Scores and item ids of the k best items per row, best first, ties by ascending id.
 
     Args:
         scores_BV: [B, V+1] without NaN; what must not be recommended is -inf.

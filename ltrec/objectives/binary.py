@@ -27,7 +27,7 @@ class GBCE(nn.Module):
     Args:
         train_count: int64 [V+1]; its length gives V.
         negatives, calibration: see `GBCEConfig`.
-        among: items that may be negatives, rising; None = all.
+        among: item ids that may be negatives, ascending; None = all.
 
     Raises:
         UserError: for a calibration outside [0, 1].

@@ -1,4 +1,4 @@
-"""What a user may say of each loss, and of the adversary beside it."""
+"""Options of each loss, and of the adversary beside it."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class SampledSoftmax(nn.Module):
     Args:
         train_count: int64 [V+1], training events per item.
         negatives, scope, proposal, alpha, logq: see `SampledSoftmaxConfig`.
-        among: items that may be negatives, rising; None = all.
+        among: item ids that may be negatives, ascending; None = all.
 
     Raises:
         UserError: for an unknown scope or proposal.

@@ -42,7 +42,7 @@ class FullSoftmax(nn.Module):
 
     Args:
         keep_mib, matmul: see `SoftmaxConfig`.
-        among: items that stand in the sum, rising; None = all.
+        among: item ids in the sum, ascending; None = all.
     """
 
     coupled = False

@@ -21,7 +21,7 @@ _LOOP = {f.name for f in fields(OptimConfig)} - {"lr"}
 
 
 def optimizer_for(model: nn.Module, config: OptimConfig, group_of: Callable[[str], str] = lambda name: TRUNK) -> Optimizer:  # noqa: ARG005
-    """The optimiser that a config asks for, over the trainable parameters of a model.
+    """The configured optimiser over the trainable parameters of a model.
 
     Args:
         model: what is trained.

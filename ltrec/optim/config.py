@@ -1,4 +1,4 @@
-"""What a user may say about the optimiser."""
+"""Options of the optimiser."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 adamw   Loshchilov & Hutter, arXiv 1711.05101: decay is decoupled from the gradient (the default)
 adam    Kingma & Ba, arXiv 1412.6980: decay is a part of the gradient
-sgd     with momentum, if asked for
+sgd     optionally with momentum
 """
 
 from __future__ import annotations

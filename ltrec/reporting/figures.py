@@ -1,4 +1,4 @@
-"""Panels from summaries and histories: a figure each, or a sentence that says why there is none."""
+"""Panels from summaries and histories: each is a figure, or a sentence that explains why there is none."""
 
 from __future__ import annotations
 

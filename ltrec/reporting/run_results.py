@@ -54,7 +54,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
-    """A run as read from disk. `tables` maps the stem of each file in eval/ to its table; `lost` says what is wrong with the
+    """A run as read from disk. `tables` maps the stem of each file in eval/ to its table; `lost` describes what is wrong with the
     provenance."""
 
     path: Path

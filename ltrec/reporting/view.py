@@ -69,7 +69,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A figure, or the sentence that says why there is none."""
+    """A figure, or a sentence that explains why there is none."""
 
     image: Picture | None
     absent: str = ""

@@ -1,4 +1,4 @@
-"""The report's sentences, in plain words and with bad news first. Pure functions of summaries."""
+"""The sentences of the report, bad news first. Pure functions of summaries."""
 
 from __future__ import annotations
 
@@ -122,12 +122,12 @@ def cold_users(summary: Summary) -> tuple[str, ...]:
         "outside": "wanted an item that training never saw, which is no candidate here; they count in no other figure",
     }
     found = [(summary.groups[key], words) for key, words in explained.items() if key in summary.groups]
-    said = [
+    lines = [
         f"{counted(g.users, 'user')} {_was(words, g.users)}. The mean {name} is {number(e.mean)} ({span(e)})."
         for g, words in found
         for e in [g.metrics[summary.headline]]
     ]
-    return tuple(said) or ("Every evaluated user has a history, and nobody was kept out of training.",)
+    return tuple(lines) or ("Every evaluated user has a history, and nobody was kept out of training.",)
 
 
 def grid_notes(summary: Summary) -> tuple[str, ...]:
@@ -147,8 +147,8 @@ def grid_notes(summary: Summary) -> tuple[str, ...]:
 
 def limits(summary: Summary | None, seeds: int) -> tuple[str, ...]:
     """What the page does not show. `seeds` is the largest number of training seeds of any method on it."""
-    said = [
-        "An interval says how far a mean would move had other users been drawn"
+    lines = [
+        "An interval shows how far a mean would move had other users been drawn"
         + (
             ". It says nothing about another training seed: this page rests on one."
             if seeds < 2
@@ -157,16 +157,16 @@ def limits(summary: Summary | None, seeds: int) -> tuple[str, ...]:
     ]
     if summary is not None:
         if summary.protocol.candidates.startswith("sampled"):
-            said.insert(0, f"Targets were ranked among a {summary.protocol.candidates} set of items: the numbers are too high.")
-        said.append("Intervals stand for one group each. With many strata, one of them is expected to look unusual by chance.")
-        said.append("Each user has one target, so Recall@k equals HR@k, and a good second choice counts as a miss.")
+            lines.insert(0, f"Targets were ranked among a {summary.protocol.candidates} set of items: the numbers are too high.")
+        lines.append("Intervals stand for one group each. With many strata, one of them is expected to look unusual by chance.")
+        lines.append("Each user has one target, so Recall@k equals HR@k, and a good second choice counts as a miss.")
         if not math.isnan(summary.repeat_share):
-            said.append(_repeats(summary))
-        said.append(
+            lines.append(_repeats(summary))
+        lines.append(
             "Coverage, Gini and shares describe whole lists of a group; they grow with its size: never compare them across groups."
         )
-    said.append("The logs show what people chose among what they were shown. No offline number replaces a test with users.")
-    return tuple(said)
+    lines.append("The logs show what people chose among what they were shown. No offline number replaces a test with users.")
+    return tuple(lines)
 
 
 def _main_groups(summary: Summary) -> tuple[GroupSummary, GroupSummary, GroupSummary]:

@@ -6,6 +6,6 @@ build/                             config -> data, model, loss, strategy, logger
 folder/, checkpoint/               operations on a run folder (its names: ltrec.core.storage.run_folder) and on its checkpoints
 scoring/                           checkpoint -> scores: network, memory, baselines, rankings
 process/                           this process among the ranks of a run: cores, streams, signals, rendezvous, failures
-progress/                          what a run says while it trains
+progress/                          output of a run while it trains
 node_copy/                         a copy of the data on the disk of a node
 """

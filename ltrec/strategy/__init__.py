@@ -29,7 +29,7 @@ from ltrec.strategy.stratified import Stratified
 
 
 def make_strategy(name: str, **options: Any) -> Strategy:
-    """The strategy of that name; DeepSpeed is imported only here, when it is asked for.
+    """The strategy of that name; DeepSpeed is imported only here, when it is needed.
 
     Args:
         name: of the table.

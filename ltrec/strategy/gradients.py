@@ -10,7 +10,7 @@ from torch import nn
 
 
 def all_finite(module: nn.Module) -> bool:
-    """Whether every gradient is finite: the norm of all of them tells."""
+    """Whether every gradient is finite, by their total norm."""
     found = [p.grad for p in module.parameters() if p.grad is not None]
     return bool(torch.nn.utils.get_total_norm(found).isfinite())
 

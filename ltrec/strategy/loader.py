@@ -89,7 +89,7 @@ class StratifiedLoader:
 
     @property
     def sampler(self) -> object:
-        """That of the loader inside: Lightning tells it the epoch."""
+        """The sampler of the wrapped loader, which Lightning tells the epoch."""
         return getattr(self._of_this_process(), "sampler", None)
 
     def __iter__(self) -> Iterator[StratifiedBatch]:
@@ -111,7 +111,7 @@ class StratifiedLoader:
         return 1 if self._trainer is None else self._trainer.accumulate_grad_batches
 
     def _agreed(self, step: list[Any]) -> list[Any]:
-        """As many micro-batches as every process has. Who knows the length beforehand has been asked by the strategy."""
+        """The number of micro-batches of every process, if the loader knows it."""
         if current_world().size == 1 or self._has_length():
             return step
         return step[: min(all_gather_parts(len(step)))]

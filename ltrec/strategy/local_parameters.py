@@ -78,7 +78,7 @@ class ShardedParameters:
         self._sharded, self._like, self.optimizers = sharded, dict(sharded.parameters), optimizers
 
     def tensors(self) -> list[Tensor]:
-        """The partitions; asked anew each time, for loading may move them."""
+        """The partitions; looked up each time, because loading may move them."""
         return [local(parameter.detach()) for parameter in self._like.values()]
 
     def part_of(self, name: str, whole: Tensor) -> Tensor:

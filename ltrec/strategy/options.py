@@ -56,7 +56,7 @@ def choose_mode(wanted: str, kind: str, supported: tuple[str, ...], strategy: st
     """The mode of a run.
 
     Args:
-        wanted: what the user said; auto = the first supported mode that fits the rule.
+        wanted: the option; auto = the first supported mode that fits the rule.
         kind: linear, gram or coordinate.
         supported: the strategy's modes, the preferred one first.
         strategy: its name, for messages.
@@ -81,7 +81,7 @@ def choose_source(wanted: str, *, coupled: bool, mode: str = "per_stratum") -> s
     """The gradient source of a run.
 
     Args:
-        wanted: what the user said; auto = split unless rows are coupled.
+        wanted: the option; auto = split unless rows are coupled.
         coupled: whether a row's loss depends on other rows of its micro-batch.
         mode: the run's.
 
@@ -134,7 +134,7 @@ def describe(options: StratifiedOptions, strategy: str, mode: str, source: str |
     """One line for people: what was chosen.
 
     Args:
-        options: what the user said.
+        options: options, as configured.
         strategy: its name.
         mode: of the run.
         source: of the strata's gradients, if any are formed.

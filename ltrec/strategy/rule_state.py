@@ -10,7 +10,7 @@ from ltrec.aggregation import Rule
 
 
 class RuleState(Callback):
-    """Saves and restores what the rule remembers (DRO's weights, say), so that a resumed run goes on as if nothing had happened."""
+    """Saves and restores the state of the rule (such as DRO's weights), so that an interruption changes nothing."""
 
     priority = 70
 
@@ -18,7 +18,7 @@ class RuleState(Callback):
         self.rule = rule
 
     def state_dict(self) -> dict[str, Any]:
-        """The rule's state. Rank 0's counts: it alone is asked by Gram rules."""
+        """The rule's state. That of rank 0 is saved: only there are Gram rules evaluated."""
         return self.rule.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

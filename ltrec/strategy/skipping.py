@@ -1,4 +1,4 @@
-"""Steps that must not be taken: nobody has an example, or a gradient is not finite. Every rank decides alike."""
+"""Steps that must be skipped: no rank has an example, or a gradient is not finite. Every rank decides alike."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SkipsSteps(Strategy):
 
     @property
     def options(self) -> StratifiedOptions:
-        """What the user said."""
+        """The options, as configured."""
         raise NotImplementedError
 
     def finish_step(self, step: int, *, checked: bool) -> None:
@@ -50,7 +50,7 @@ class SkipsSteps(Strategy):
         return gradients.all_finite(self.lightning_module)
 
     def on_nonfinite(self, step: int) -> None:
-        """Do what was asked for; every rank gets here together. The accumulation then has no report.
+        """Apply the configured policy; every rank calls this. The accumulation then has no report.
 
         Raises:
             UserError: policy `stop`.

@@ -87,7 +87,7 @@ class Stratified(SkipsSteps):
 
     @property
     def options(self) -> StratifiedOptions:
-        """What the user said, or backdoor adjustment with the default prior."""
+        """The options, or backdoor adjustment with the default prior."""
         assert self._options is not None, "chosen when the module is connected"
         return self._options
 

@@ -1,4 +1,4 @@
-"""What a user may say about tracking."""
+"""Options of tracking."""
 
 from __future__ import annotations
 

@@ -40,5 +40,5 @@ def epoch_table(metrics: Path, *, method: str, run: str, seed: int) -> tuple[lis
 def _lines(metrics: Path) -> Iterable[Mapping[str, Any]]:
     if metrics.exists():
         for line in metrics.read_bytes().splitlines():
-            with suppress(ValueError):  # a damaged line is said elsewhere, and is no reason to lose the others
+            with suppress(ValueError):  # a damaged line is reported elsewhere; keep the others
                 yield json.loads(line)

@@ -62,7 +62,7 @@ def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> di
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit and cleanliness of the repository that holds `folder`; None outside one or without git.
 
-    A copy made for a job says what it was copied from, in a file beside it.
+    A copy made for a job has a file beside it that records its origin.
     """
     recorded = folder.parent / COMMIT
     if recorded.exists():
@@ -71,12 +71,14 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     if git is None:
         return None
 
-    def ask(*arguments: str) -> str | None:
+    def git_output(*arguments: str) -> str | None:
         done = subprocess.run([git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
-    commit = ask("rev-parse", "HEAD")
-    return None if commit is None else {"commit": commit, "dirty": bool(ask("status", "--porcelain", "--untracked-files=no"))}
+    commit = git_output("rev-parse", "HEAD")
+    return (
+        None if commit is None else {"commit": commit, "dirty": bool(git_output("status", "--porcelain", "--untracked-files=no"))}
+    )
 
 
 def _versions() -> dict[str, str]:

@@ -101,7 +101,7 @@ class WandbLogger(Logger):
         self._try(lambda: self._send_line(metrics, step))
 
     def finalize(self, status: str) -> None:
-        """Send the table of validations and, if asked for, checkpoints; close the run: finished, failed, or to be requeued."""
+        """Send the table of validations and, if configured, checkpoints; close the run: finished, failed, or to be requeued."""
         stopped = sys.exception()
         self._try(self._send_table)
         if self.with_checkpoints:
@@ -133,7 +133,7 @@ class WandbLogger(Logger):
             return
         try:
             send()
-        except Exception as error:  # noqa: BLE001  a service that dies is said in any of wandb's internal errors
+        except Exception as error:  # noqa: BLE001  a dead service shows up as any of wandb's internal errors
             self._lost = True
             what = first_line(error) or type(error).__name__
             self.on_note(f"Weights & Biases is lost ({what}): going on without it; metrics.jsonl has everything")
@@ -145,7 +145,7 @@ def wandb_logger(tracking: TrackingConfig, tracked: Tracked, on_note: Callable[[
     """Open the run; None when W&B is off. Only rank 0 may call this.
 
     Args:
-        tracking: what the user asked for.
+        tracking: the options.
         tracked: the run.
         on_note: called with each line that a user should read.
     """
@@ -228,7 +228,7 @@ def send_report(
     """Open the run again, add the report's folder as an artifact, and to its summary what is given, and close it.
 
     Args:
-        tracking: what the user asked for.
+        tracking: the options.
         tracked: the run.
         report: the folder that `ltrec report` wrote.
         summary: test metrics and verdicts by key.

@@ -1,4 +1,4 @@
-"""What a user may say about the training loop."""
+"""Options of the training loop."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class BackboneModule(pl.LightningModule):
         unit: what an example is: `target`, or `user`: the mean over the positions of a row.
         num_strata: K, the number of strata in the batches.
         seed: root of dropout and negative draws, which are keyed by (seed, step, ...) and need no saved generator state.
-        make_optimizer: module -> optimiser; its groups are named as `group_of` says.
+        make_optimizer: module -> optimiser; its groups are named by `group_of`.
         rate: optimiser step -> factor on the peak learning rate.
         trunk_rate: what the trunk's rate is multiplied by once the plugins are awake.
         plugin_rate: what the plugins' rate is multiplied by.

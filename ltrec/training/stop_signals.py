@@ -1,4 +1,4 @@
-"""Signals that ask training to stop: recorded, and acted on between two steps. A second Ctrl-C is acted on at once.
+"""Signals that request a stop: recorded, and acted on between two steps. A second Ctrl-C is acted on at once.
 
 A handler runs between any two instructions of one rank, perhaps in the middle of a collective, so it may neither save nor
 communicate with other ranks. Lightning's handlers do both (SIGTERM broadcasts; SIGUSR1 under Slurm saves and requeues). They are
@@ -60,7 +60,7 @@ class StopRequest:
 def catch_stop_signals() -> Iterator[StopRequest]:
     """Record stop signals while the context lasts. Outside the main thread Python allows no handlers, so none are recorded.
 
-    A rank that stopped because another one was asked to may get the same SIGUSR1 later: Slurm sends it node by node. By default
+    A rank that stopped because another one got the request may get the same SIGUSR1 later: Slurm sends it node by node. By default
     that would kill it and the job would fail instead of being requeued, so the handler stays until the process ends.
     """
     stop = StopRequest()

@@ -15,7 +15,7 @@ communicates.
     strata/skipped          number of steps that ended in no update; no key when there was none
 
 Means, not the last step's values: the noise of one step's cosine is as large as what is measured. A mean of cosines is not the
-cosine of mean gradients; it tells how steps agree, not whether the strata's minima do.
+cosine of mean gradients; it measures the agreement of steps, not of the strata's minima.
 
 The effective sample size is Kish's (Survey Sampling, 1965, sec. 11.7), (sum_i c_i)^2 / sum_i c_i^2 with the examples' coefficients
 c_i = w_z / N_z, so (sum_z w_z)^2 / sum_z (w_z^2 / N_z): the number of equally weighted examples with the same variance. It equals

@@ -20,8 +20,8 @@ def fetch(
     seed: Annotated[int | None, typer.Option(help="Synthetic: the same seed gives the same log.")] = None,
     events_per_user: Annotated[float | None, typer.Option(help="Synthetic: mean number of events per user.")] = None,
     columns: Annotated[str | None, typer.Option(help="Synthetic: none, informative or noise.")] = None,
-    category_share: Annotated[float | None, typer.Option(help="Synthetic: share of steps that columns foretell.")] = None,
-    new_items: Annotated[int | None, typer.Option(help="Synthetic: items that only test targets are.")] = None,
+    category_share: Annotated[float | None, typer.Option(help="Synthetic: share of steps that columns predict.")] = None,
+    new_items: Annotated[int | None, typer.Option(help="Synthetic: items that occur only as test targets.")] = None,
 ) -> None:
     """Get an event log: a public data set from the first mirror that has it, or a synthetic one."""
     with open_screen() as screen:

@@ -1,6 +1,6 @@
 """The library names its arguments, the user of a config knows keys: messages are translated here, at the roof.
 
-`batch_rows`=95 is not a multiple of `lanes`=6      as the library says it, to whoever calls it without a config
+`batch_rows`=95 is not a multiple of `lanes`=6      as the library says it to callers without a config
 stream.batch_rows=95 is not a multiple of stream.lanes=6      as `ltrec train` says it
 """
 

@@ -1,4 +1,4 @@
-"""A class of somebody else's, named in a config in the notation of Lightning's command line, with its arguments.
+"""A class of another package, named in a config in the notation of Lightning's command line, with its arguments.
 
     class_path: pytorch_lightning.loggers.CSVLogger
     init_args: {name: csv, flush_logs_every_n_steps: 10}
@@ -36,7 +36,7 @@ def find_class(spec: ClassPath, base: type[T], where: str) -> type[T]:
     """The class, imported; nothing is made.
 
     Args:
-        spec: what the config says.
+        spec: from the config.
         base: what it must be a subclass of.
         where: the setting, for messages.
 

@@ -43,7 +43,7 @@ class Deferred:
 
 
 def names_of(package: str, homes: Mapping[str, str]) -> Callable[[str], object]:
-    """A package's `__getattr__` (PEP 562): each public name is loaded from its home when it is first asked for.
+    """A package's `__getattr__` (PEP 562): each public name is loaded from its home on first use.
 
     Args:
         package: its `__name__`.

@@ -1,6 +1,6 @@
-"""Optional libraries: which extra of the package brings which, and the one line that says so when it is missing.
+"""Optional libraries: which extra of the package brings which, and the one-line error if it is missing.
 
-Whoever needs an extra asks for it when the object is built, not when it is first used: before the first training step.
+An extra is checked when the object that needs it is built, not when it is first used: before the first training step.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def require(extra: str, feature: str) -> None:
 
     Args:
         extra: a key of `EXTRAS`.
-        feature: what the user asked for.
+        feature: that needs it.
 
     Raises:
         UserError: the command that installs it.

@@ -2,8 +2,8 @@
 
     BACKBONES.register("mine", config=MineConfig, build=Mine, has_states=True)      in any module that `imports:` names
 
-A row says all that is known of a variant before it is built: the dataclass of its options, the function that builds it, and its
-capabilities, which are fields of the row. Whoever must know what a variant can do asks its row, never its name.
+A row holds all that is known about a variant before it is built: the dataclass of its options, the function that builds it, and its
+capabilities, which are fields of the row. Code that depends on a capability checks the row, never the name.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Registry(Generic[R]):
         return tuple(name for name, row in self._rows.items() if getattr(row, capability) == value)
 
     def unknown(self, name: object) -> str:
-        """What to say of a name that nobody registered."""
+        """The error for an unknown name."""
         return f"unknown {self.key} {name!r}{nearest(str(name), self._rows)}; known: {', '.join(self._rows)}"
 
     def _refuse_fields(self, name: str, row: dict[str, Any]) -> None:
@@ -152,7 +152,7 @@ class Registry(Generic[R]):
         """The row of a name.
 
         Raises:
-            UserError: nobody registered it; with the nearest and all known names.
+            UserError: the name is not registered; the message has the nearest and all known names.
         """
         if name not in self._rows:
             raise UserError(self.unknown(name))

@@ -50,7 +50,7 @@ def fetch(
 
 
 def fetch_synthetic(config: SyntheticConfig, out: Path) -> Path:
-    """Generate a log, write it to `out` with a notice that says how it was made, and return the path of the events.
+    """Generate a log, write it to `out` with a notice about its origin, and return the path of the events.
 
     Raises:
         UserError: `out` cannot be written.

@@ -2,7 +2,7 @@
 `OUT/NOTICE.txt`, and, where the source knows something of items or users, `OUT/items.parquet` (by `item_id`) and
 `OUT/users.parquet` (by `user_id`).
 
-Rows keep the order of their source, because times may be equal and the order then says which event came first.
+Rows keep the order of their source, because times may be equal and the order then determines which event came first.
 """
 
 from __future__ import annotations

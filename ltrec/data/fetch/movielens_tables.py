@@ -1,8 +1,8 @@
-"""Films and users of MovieLens-100K: both mirrors' forms give one table each.
+"""Film and user tables of MovieLens-100K, read from the formats of both mirrors into the same tables.
 
-`u.item` (bars, latin-1) has the year of release in the title and a flag per genre. The wheel's `.item` (tabs, UTF-8) has split the
-year off and names the genres, in the same order. Two films differ: the wheel misspells the title "unknown", and took the mark
-(V) of a video for the year. `u.user` and `.user` say the same.
+`u.item` (separated by |, latin-1) has the year of release in the title and a flag per genre. The wheel's `.item` (tabs, UTF-8) has
+a column for the year and names the genres, in the same order. Two films differ: the wheel misspells the title "unknown", and takes
+the mark (V) of a video for the year. `u.user` and `.user` have the same content.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ITEM_SCHEMA = pa.schema(
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("title", pa.string(), nullable=False),
         pa.field("genres", pa.list_(pa.string()), nullable=False),
-        pa.field("year", pa.int32()),  # of release; null where nobody knows
+        pa.field("year", pa.int32()),  # of release; null if unknown
     ]
 )
 USER_SCHEMA = pa.schema(
@@ -38,8 +38,8 @@ _TITLE = re.compile(r"(?P<title>.*?) ?(?:\((?P<year>\d{4})\))?(?: \(V\))?")
 
 def read_films(content: bytes, path: str) -> pa.Table:
     """Films of `u.item` or of an `.item` file, rows in file order."""
-    form = _film_of_archive if _of_archive(path) else _film_of_wheel
-    return pa.Table.from_pylist([form(*row) for row in _rows(content, path)], ITEM_SCHEMA)
+    parse = _film_of_archive if _of_archive(path) else _film_of_wheel
+    return pa.Table.from_pylist([parse(*row) for row in _rows(content, path)], ITEM_SCHEMA)
 
 
 def read_users(content: bytes, path: str) -> pa.Table:
@@ -72,6 +72,6 @@ def _film_of_wheel(item: str, title: str, year: str, genres: str) -> dict[str, o
 
 def _film(item: str, title_and_year: str, genres: list[str]) -> dict[str, object]:
     found = _TITLE.fullmatch(title_and_year.strip())
-    assert found is not None  # the pattern takes any line
+    assert found is not None  # the pattern matches any line
     year = found["year"]
     return {"item_id": item, "title": found["title"], "genres": genres, "year": None if year is None else int(year)}

@@ -23,7 +23,7 @@ activity quantile.
    with probability 0.35 (a tie, to the second), else an exponential gap, rescaled to the stay. Rows are in order of time; tied
    rows of one user are in their true order.
 
-6. *Columns*, on request: event types, prices, dwell times and item categories that say something of the next item, by a known
+6. *Columns*, on request: event types, prices, dwell times and item categories that predict the next item by a known
    amount, or nothing; and new items (`synthetic_columns.py`).
 
 **Why it confounds.** Activeness Z drives both taste (2) and how often a user is seen (1): the most active fifth has half of all
@@ -33,7 +33,7 @@ reaches NDCG@10 .31 for the tail half and .34 for the top fifth when every event
 does: there is something to gain for the tail, and the head can be made to pay for it.
 
 **Deterministic.** Only `PCG64` doubles and inverse distribution functions are used, never numpy's samplers, whose streams may
-change between versions. A user may meet an item again (one event in ten in the default shape); nothing here removes repeats.
+change between versions. A user may repeat an item (one event in ten in the default shape); nothing here removes repeats.
 """
 
 from __future__ import annotations
@@ -69,19 +69,19 @@ class SyntheticConfig:
     events_per_user: Annotated[float, Between(3, 10_000)] = 12.0
     """Mean number of events of a user."""
     columns: Literal["none", "informative", "noise"] = "none"
-    """Event type, price, dwell time and item category: none, such that say something of the next item, or the same log with columns
-    that say nothing."""
+    """Event type, price, dwell time and item category: none, columns that predict the next item, or the same log with uninformative
+    ones."""
     category_share: Annotated[float, SHARE] = 0.5
     """Of a tail user's steps, those that the columns foretell; a head user has few."""
     new_items: Annotated[int, Between(0, 1_000_000)] = 0
-    """Items beside the catalogue that nobody met before the last event; they have columns."""
+    """Extra items that occur only as last events; they have columns."""
 
     def __post_init__(self) -> None:
         """Check the combination of options."""
         check_fields(self)
         if self.new_items and self.columns == "none":
             raise ValueError(
-                f"new_items is {self.new_items}, and only columns tell them apart; columns must be informative or noise"
+                f"new_items is {self.new_items}, but only columns can identify new items; set columns to informative or noise"
             )
 
 

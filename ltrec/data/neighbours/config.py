@@ -61,7 +61,7 @@ class ContentConfig:
     """Kept per item, the most similar ones."""
 
     most_holders: Annotated[int, Between(1, 1 << 24)] = 10_000
-    """A value that more items hold is left out: it tells little, and costs the square of its holders."""
+    """Values of more items than this are left out: they carry little information, and cost grows with the square of the count."""
 
     def __post_init__(self) -> None:
         check_fields(self)

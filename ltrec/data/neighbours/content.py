@@ -1,11 +1,11 @@
-"""Content: which items are alike by their columns. Cosine of the values that items hold, a rare value counting more:
+"""Content similarity of items: the cosine of their categorical values, with rare values weighted more (inverse document frequency):
 
-    x[i, a]           = log(V / n_a) where item i holds value a, n_a items do
+    x[i, a]           = log(V / n_a) if item i has value a, as n_a items do
     similarity(i, j)  = cos(x_i, x_j) ^ power
 
-(Salton & Buckley, "Term-weighting approaches in automatic text retrieval", 1988, for the weights.) A value that more than
-`most_holders` items hold says little and would cost n_a^2 pairs: it is left out. No loop over items: the partners of a block of
-items are gathered from the inverted index at once.
+(Salton & Buckley, "Term-weighting approaches in automatic text retrieval", 1988, for the weights.) Values of more than
+`most_holders` items carry little information and would cost n_a^2 pairs, so they are left out. There is no loop over items: the
+partners of a block of items are gathered from the inverted index at once.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import numpy.typing as npt
 from ltrec.core.ragged import I64, prefix_sums, ragged, ranges_of_at_most
 
 PAIRS = 1 << 22
-"""Pairs of a block, at most, or those of a single item; each takes about 60 bytes while they are added up."""
+"""Most pairs per block, unless a single item has more; each takes about 60 bytes while they are summed."""
 
 F64 = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class HeldValues:
-    """The values that items hold: of any number of categorical columns, numbered apart.
+    """The categorical values of items; values of different columns have different numbers.
 
     Attributes:
-        values: int64, item after item, each value of an item once.
-        offsets: int64 [V+2], item i, from 0 on, holds values[offsets[i]:offsets[i+1]]; item 0 is padding and holds none.
+        values: int64, item after item, without repeats within an item.
+        offsets: int64 [V+2], item i >= 0 has values[offsets[i]:offsets[i+1]]; item 0 is padding and has none.
         count: F; values are 0..F-1.
     """
 
@@ -45,18 +45,18 @@ class HeldValues:
 
 
 def similar_items(held: HeldValues, *, power: float, most_holders: int, pairs: int = PAIRS) -> Iterator[tuple[I64, I64, F64]]:
-    """Item, other item and similarity above 0 of all pairs, by item, then the other; a portion has all pairs of its items.
+    """All pairs of similar items as (item, other item, similarity > 0), sorted by both; each block has all pairs of its items.
 
     Args:
-        held: what the items hold.
-        power: the higher, the more the nearest count.
-        most_holders: values that more items hold are left out.
-        pairs: of a portion, at most.
+        held: values of the items.
+        power: exponent of the cosine; larger values favour the most similar items.
+        most_holders: values of more items are left out.
+        pairs: most pairs per block.
     """
     holders_F = np.bincount(held.values, minlength=held.count)
     item_P = np.repeat(np.arange(held.num_items + 1), np.diff(held.offsets))
-    said = holders_F[held.values] <= most_holders
-    value_P, item_P = held.values[said], item_P[said]
+    kept = holders_F[held.values] <= most_holders
+    value_P, item_P = held.values[kept], item_P[kept]
     weight_F = np.log(held.num_items / np.maximum(holders_F, 1)) ** 2
     norm_V = np.sqrt(np.bincount(item_P, weights=weight_F[value_P], minlength=held.num_items + 1))
     by_value, first_F = item_P[np.argsort(value_P, kind="stable")], prefix_sums(np.bincount(value_P, minlength=held.count))
@@ -70,7 +70,7 @@ def similar_items(held: HeldValues, *, power: float, most_holders: int, pairs: i
 
 
 def _similarities(item: I64, other: I64, weight: F64, norm_V: F64, power: float) -> tuple[I64, I64, F64]:
-    """Common values added up by pair, as cosines."""
+    """Sum the weights of shared values by pair, and turn them into cosines."""
     apart = (item != other) & (weight > 0)
     key = item[apart] * norm_V.size + other[apart]
     order = np.argsort(key, kind="stable")

@@ -41,7 +41,7 @@ def count_neighbours(
         manifest: its manifest.
         config: what is counted; None = transitions, with the defaults.
         check: `hash` or `size`, how a shard is verified when it is first opened.
-        rows: number of pairs held in memory; sums of more pairs are spilled to disk (`sums.py` says how much of both is used).
+        rows: number of pairs held in memory; sums of more pairs are spilled to disk (`sums.py` documents both limits).
         spill: a folder for that, in which no files remain; None = the system's temporary folder.
         on_progress: called with the number of blocks read and of all blocks.
 

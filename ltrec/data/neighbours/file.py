@@ -2,7 +2,7 @@
 
     item int32, neighbour int32, weight float32        by item, then descending weight
 
-Its metadata say what the neighbours were counted from and how, and how many items there are. The file is written atomically, and
+Its metadata record the source and the method of the counts, and the number of items. The file is written atomically, and
 any flipped bit is detected. The contents are checked as well, because a correct digest does not make them valid.
 """
 

@@ -1,4 +1,4 @@
-"""Item columns -> the most similar items of each, from one pass over the table of items."""
+"""Item columns -> the most similar items of each, from one pass over the item table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ltrec.data.neighbours.table import Neighbours
 
 
 def compared_columns(manifest: Manifest, config: ContentConfig) -> tuple[str, ...]:
-    """The names of the columns that are compared; none where the data set has none and `all` is asked for.
+    """The names of the columns to compare; empty if the config says `all` and the data set has none.
 
     Raises:
         UserError: a column that the data set does not have, or whose values cannot be compared.
@@ -36,15 +36,15 @@ def compared_columns(manifest: Manifest, config: ContentConfig) -> tuple[str, ..
         if name not in known:
             raise unknown_column("the data set", "item", name, known)
         if not known[name]:
-            raise UserError(f"item column {name!r} is no category or categories, so items have none of its values in common")
+            raise UserError(f"item column {name!r} is not of kind category or categories, so items cannot share its values")
     return config.columns
 
 
 def find_similar(folder: Path, manifest: Manifest, config: ContentConfig) -> Neighbours:
-    """The items that are most like each, by the values that they have in common.
+    """The most similar items of every item, by the values that they share.
 
     Raises:
-        UserError: see `compared_columns`; or the table of items is missing or damaged.
+        UserError: see `compared_columns`; or the item table is missing or damaged.
     """
     held = _held(folder, manifest, compared_columns(manifest, config))
     strongest = Strongest(manifest.vocab.items, config.neighbours)
@@ -56,7 +56,7 @@ def find_similar(folder: Path, manifest: Manifest, config: ContentConfig) -> Nei
 
 
 def _held(folder: Path, manifest: Manifest, names: tuple[str, ...]) -> HeldValues:
-    """The values of all columns in one numbering; what is missing, unknown or rare is in common with nobody."""
+    """Values of all columns in one numbering; missing, unknown and rare values are left out, since no items share them."""
     item, value, count = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
     for name in names:
         ids, offsets = item_values(folder, manifest, name)

@@ -1,4 +1,4 @@
-"""Of weighed pairs the strongest few of every item."""
+"""The largest weights of every item, from weighted pairs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Strongest:
         self.weight_VN = np.zeros((num_items + 1, neighbours), np.float32)
 
     def take(self, item: I64, neighbour: I64, weight: npt.NDArray[np.float32]) -> None:
-        """All pairs of some items, by item, then neighbour."""
-        # Bits of floats above 0 rise with them: one stable sort instead of three.
+        """Add all pairs of some items, sorted by item, then neighbour."""
+        # The bit patterns of positive floats are ordered like the floats: one stable sort instead of three.
         order = np.argsort(item << 32 | ((1 << 32) - 1 - weight.view(np.uint32).astype(np.int64)), kind="stable")
         neighbour, weight = neighbour[order], weight[order]
         first = np.flatnonzero(np.diff(item, prepend=-1))

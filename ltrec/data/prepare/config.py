@@ -16,7 +16,7 @@ WITHOUT_EFFECT = ("sources", "memory_limit", "threads")
 
 # Options that the manifest records under a former name: renaming an option must not change the digest of a data set.
 RECORDED_AS = {"held_out_users": "cold_users", "held_out_seed": "cold_seed"}
-# Options that say nothing of a data set that does not use them: its manifest is that of a ltrec without them.
+# Options that a data set without columns does not record: its manifest equals that of a ltrec without these options.
 FOR_COLUMNS = ("event_columns", "weight", "items", "users", "targets", "strata_by")
 
 MOST_STRATA = 100
@@ -137,9 +137,9 @@ class PrepareConfig:
             if getattr(self.event_columns.get(name), "kind", "") != "category":
                 raise ValueError(f"targets names {name!r}, which must be a column of kind category in event_columns")
             if not self.targets[name]:
-                raise ValueError(f"targets.{name} is empty; say which values are targets")
+                raise ValueError(f"targets.{name} is empty; name the values that make an event a target")
         if self.strata_by == "targets" and not self.targets:
-            raise ValueError("strata_by is 'targets', but targets is empty; say which events are")
+            raise ValueError("strata_by is 'targets', but targets is empty; name the values that make an event a target")
         if len({self.user, self.item, self.time}) < 3:
             raise ValueError(f"user, item and time must be three columns; got {self.user!r}, {self.item!r}, {self.time!r}")
 

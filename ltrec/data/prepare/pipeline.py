@@ -100,13 +100,13 @@ def _refuse_other(old: Manifest, identity: dict[str, Any], out: Path) -> None:
     if old.name != identity["name"]:
         raise UserError(f"{out} holds the data set {old.name!r}; use --overwrite to replace it with {identity['name']!r}")
     plain = {key: None for key in FOR_COLUMNS if key in identity["options"] or key in old.options}
-    asked, had = {**plain, **identity["options"]}, {**plain, **old.options}
-    if new := [key for key in asked if key not in had]:
+    wanted, had = {**plain, **identity["options"]}, {**plain, **old.options}
+    if new := [key for key in wanted if key not in had]:
         raise UserError(
             f"{out} was prepared by an older ltrec without the option `{new[0]}`; use it as it is, or --overwrite to replace it"
         )
-    if changed := [key for key, value in asked.items() if had[key] != value]:
-        was, now = had[changed[0]], asked[changed[0]]
+    if changed := [key for key, value in wanted.items() if had[key] != value]:
+        was, now = had[changed[0]], wanted[changed[0]]
         option = {recorded: key for key, recorded in RECORDED_AS.items()}.get(changed[0], changed[0])
         raise UserError(f"{out} was prepared with `{option}`={was!r}, not {now!r}; use --overwrite to replace it")
     if (old.source["files"], old.source.get("tables")) != (identity["files"], identity.get("tables")):
@@ -154,7 +154,7 @@ def _build(
 
 
 def _source(config: PrepareConfig, identity: dict[str, Any], time_unit: str, tie_break: str) -> dict[str, Any]:
-    """What the manifest says of the input."""
+    """The entry of the input in the manifest."""
     columns = {"user": config.user, "item": config.item, "time": config.time}
     source = {"files": identity["files"], "columns": columns, "time_unit": time_unit, "tie_break": tie_break}
     return source | {key: identity[key] for key in ("tables",) if key in identity}
@@ -202,7 +202,7 @@ def _write(
 
 
 def _number_items(connection: Connection, tables: Tables) -> tuple[int, int, dict[str, Any]]:
-    """Give codes to the items that only their table knows; return the number of codes, the first of those, and what tables say."""
+    """Give codes to items that occur only in the item table; return the number of codes, the first new one, and table counts."""
     if tables.items is not None:
         find_new_items(connection)
     known = vocabulary.keep_items(connection)

@@ -28,7 +28,7 @@ MOST_PLACES = 3
 _REMEDIES = {
     STRAY_QUOTE: "say `quoting`=none if quotes are plain characters here, or `quoting`=multiline if texts go on over several lines",
 }
-"""Reason -> what to do about it, if there is more to say than "fix the log"."""
+"""Reason -> what to do about it, if it is more than "fix the log"."""
 
 
 def judge(connection: duckdb.DuckDBPyConnection, chosen: TimeFormat) -> dict[str, int]:

@@ -140,9 +140,9 @@ def _check_totals(folder: Path, manifest: Manifest, users: npt.NDArray[np.int64]
         "users per stratum": (manifest.strata.users, tuple(users.tolist())),
         "training events per stratum": (manifest.strata.events, tuple(events.tolist())),
     }
-    for what, (said, found) in pairs.items():
-        if said != found:
-            raise UserError(f"{folder / MANIFEST} says {what} {said}, the shards hold {found}; {MEND}")
+    for what, (recorded, found) in pairs.items():
+        if recorded != found:
+            raise UserError(f"{folder / MANIFEST} says {what} {recorded}, the shards hold {found}; {MEND}")
 
 
 def _open(path: Path, schema: pa.Schema) -> pq.ParquetFile:

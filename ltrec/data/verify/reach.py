@@ -16,10 +16,10 @@ def check_reach(folder: Path, manifest: Manifest) -> None:
     Raises:
         UserError: at the first fault; names the file.
     """
-    if (said := manifest.summary.get("reach")) is None:
+    if (recorded := manifest.summary.get("reach")) is None:
         return
-    path = folder / said["path"]
-    rows = read_reach_file(path, said["sha256"])
+    path = folder / recorded["path"]
+    rows = read_reach_file(path, recorded["sha256"])
     key = rows[c.USER_KEY].to_numpy()
     if (key[1:] <= key[:-1]).any():
         raise UserError(f"{path}: users are not ordered by their key; {MEND}")
@@ -27,6 +27,6 @@ def check_reach(folder: Path, manifest: Manifest) -> None:
         if strange := sorted(set(rows[name].unique().to_pylist()) - {UNKNOWN, *KNOWN}):
             raise UserError(f"{path}: {name} {strange[0]} is not a distance; {MEND}")
     found = [int((rows[c.REACH_VALID].to_numpy() == distance).sum()) for distance in KNOWN]
-    counts = [sum(of_strata) for of_strata in zip(*said["valid"], strict=True)]
+    counts = [sum(of_strata) for of_strata in zip(*recorded["valid"], strict=True)]
     if found != counts:
         raise UserError(f"{path} has {found} validation targets at distance 0 to 3, the manifest says {counts}; {MEND}")

@@ -37,7 +37,7 @@ class RowGroup:
 
     @staticmethod
     def of(table: pa.Table, target: Array | None = None) -> RowGroup:
-        """From a table in the shard schema; `target` [N] says which events are targets, None that all are."""
+        """From a table in the shard schema; `target` [N] is a mask of targets, None = all events."""
         items, times = (table[name].combine_chunks() for name in (c.ITEMS, c.TIMES))
         lengths = items.value_lengths().to_numpy()
         return RowGroup(
@@ -72,7 +72,7 @@ def check_rows(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int |
     """A description of the first fault, or None. `last_key` is the key of the row before, if any."""
     faults = _form(rows, shard, manifest, last_key)
     if rows.target is not None:
-        return faults  # positions follow other rules, in `targets`
+        return faults  # positions follow other rules; see targets.py
     faults = faults or _positions(rows, manifest)
     if faults is None:
         faults = _leave_one_out(rows) if manifest.split["kind"] == "leave_one_out" else _global_time(rows, manifest)

@@ -1,6 +1,6 @@
 """Gradient alignment: inner steps over tasks, whose mean way is the update.
 
-config.py            what a user may say about it
+config.py            its options
 tasks.py             which rows a task holds, and which trajectory visits it
 pseudo_gradient.py   follows trajectories and adds up their gradients
 """

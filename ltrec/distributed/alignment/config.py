@@ -1,4 +1,4 @@
-"""What a user may say about gradient alignment (gradients.name=aligned)."""
+"""Options of gradient alignment (gradients.name=aligned)."""
 
 from __future__ import annotations
 

@@ -79,27 +79,27 @@ class Alignment:
             parameter.grad = total
 
     def follow(self, trajectory: Sequence[MicroBatch], losses: TaskLosses) -> list[ExampleLosses]:
-        """Follow one trajectory and come back to its start. Returns what was met on the way; nothing where it has no task.
+        """Follow one trajectory and come back to its start. Returns the losses on the way; empty without tasks.
 
         Args:
             trajectory: its tasks, none empty.
             losses: runs the stage on a task.
         """
-        met: list[ExampleLosses] = []
+        losses_seen: list[ExampleLosses] = []
         share = 1 / max(1, len(trajectory))
         for number, task in enumerate(trajectory):
             example = losses(task, number)
             loss = example.mean()
             if number + 1 < len(trajectory):
                 self._descend(loss, share)
-            else:  # nobody asks where the last step would lead: its gradient goes straight to the sum
+            else:  # the last step need not be taken: its gradient is added directly
                 (loss * share).backward()  # type: ignore[no-untyped-call]
                 self._flat[-1] += 1
             self._flat[-1] += nan_unless_finite(loss.detach())  # an infinite loss may have a finite gradient
-            met.append(example.detach())
+            losses_seen.append(example.detach())
         if len(trajectory) > 1:
             self._restore()
-        return met
+        return losses_seen
 
     def _descend(self, loss: Tensor, share: float) -> None:
         """One inner step."""

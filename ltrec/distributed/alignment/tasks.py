@@ -32,7 +32,7 @@ def num_trajectories(alignment: AlignmentConfig, *, batch_rows: int, processes: 
     """M, trajectories per step over all processes and micro-batches.
 
     Args:
-        alignment: what the user said.
+        alignment: options, as configured.
         batch_rows: G, rows per step.
         processes: W.
         micro_batches: A.

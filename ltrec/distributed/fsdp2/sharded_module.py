@@ -69,7 +69,7 @@ class ShardedModule:
     def sum_next(self, sums: bool) -> None:
         """Whether the next ordinary backward pass sums gradients over ranks; until one does, each rank adds up its own, in full.
 
-        To be said after the pass's forward, while the parameters are gathered.
+        To be called after the forward pass, while the parameters are gathered.
         """
         self._root.set_requires_gradient_sync(sums)
         if sums and self._adds_zeros:

@@ -1,4 +1,4 @@
-"""What the engine asks of whatever keeps the strata's gradients."""
+"""The interface of stores, which keep the gradients of the strata."""
 
 from __future__ import annotations
 

@@ -116,8 +116,8 @@ def digest_of(paired: Paired, config: EvaluationConfig) -> str:
     settings = {name: asdict(config)[name] for name in _SETTINGS}
     found = hashlib.sha256(canonical_json({"form": FORM, "settings": settings}).encode())
     for table in (*paired.base, *paired.other):
-        told = {"protocol": asdict(table.protocol), "source": table.source, "strata": asdict(table.strata)}
-        found.update(canonical_json(told).encode())
+        facts = {"protocol": asdict(table.protocol), "source": table.source, "strata": asdict(table.strata)}
+        found.update(canonical_json(facts).encode())
         for name in _COLUMNS:
             found.update(table.column(name).astype("<i8").tobytes())
     return found.hexdigest()

@@ -51,7 +51,7 @@ class Job:
     time: str = "04:00:00"
     """Time limit of one attempt."""
     notice: int = 120
-    """Seconds before that limit at which training is asked to stop."""
+    """Seconds before that limit at which training is signalled to stop."""
     partition: str = ""
     """Slurm's partition; empty = its default."""
     account: str = ""

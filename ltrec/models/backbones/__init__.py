@@ -32,7 +32,7 @@ class Backbone(Variant["nn.Module"]):
 
     Attributes:
         has_states: whether it is an `Encoder`, with a state at every position; else it is a `CandidateScorer`.
-        reads_times: options -> whether the model asks for the time of every event (`batch.events["time"]`).
+        reads_times: options -> whether the model uses the time of every event (`batch.events["time"]`).
     """
 
     offers: ClassVar[tuple[str, ...]] = ("num_items", "max_len", "inputs")

@@ -1,4 +1,4 @@
-"""What a user may say of each backbone."""
+"""Options of each backbone."""
 
 from __future__ import annotations
 

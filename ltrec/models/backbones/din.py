@@ -5,7 +5,7 @@
     attention  r   = sum_l softmax_l(<W_q t, W_k h_l> / sqrt(D)) W_v h_l
     score      MLP([t ; r]):  tanh layers, then one logit
 
-Score and candidate cannot be told apart, so DIN is a CandidateScorer and no Encoder. Trained on negatives: at every position the
+The state depends on the candidate, so DIN is a CandidateScorer and no Encoder. Trained on negatives: at every position the
 prefix that ends there is the history. Neither in training nor over the catalogue is anything of size positions x candidates x width
 held: candidates go through in chunks, whose inner values the backward pass computes again when they are many.
 
@@ -98,7 +98,7 @@ class DIN(nn.Module):
             half.copy_(values)
         self.items.initialise(std)
 
-    # -- the two sides, and where they meet -------------------------------------------------------------------------------------
+    # -- history, candidates, and their scores -------------------------------------------------------------------------------------
 
     def _history(self, batch: SequenceBatch, adapt: Adapt | None) -> Tensor:
         """Keys and values of every position, side by side: [T, 2 D]."""
@@ -119,7 +119,7 @@ class DIN(nn.Module):
         return self.attention.query(target_NMD), self.from_target(target_NMD)
 
     def _logits(self, first_NMH: Tensor, mixed_NMD: Tensor, stratum_N: Tensor, adapt: Adapt | None) -> Tensor:
-        """From what the history says [N, M, D] to scores [N, M]."""
+        """From interests [N, M, D] to scores [N, M]."""
         if adapt is not None:
             mixed_NMD = adapt("state", mixed_NMD, stratum_N)
         hidden = self.drop(torch.tanh(first_NMH + self.from_history(mixed_NMD)))

@@ -1,22 +1,23 @@
-"""Inputs: what a backbone knows of items, events and users besides ids, as vectors of its width.
+"""Inputs: columns of items, events and users as vectors of the backbone's width.
 
-    item vector    = id vector + sum over item columns of share * embed(value)    for history, targets, negatives, catalogue alike
-    event's vector = item vector + sum over event and user columns of share * embed(value) + embed(time since the event before)
+    item vector    = id vector + sum over item columns of share * embed(value)    the same for history, targets, negatives and
+    catalogue event vector   = item vector + sum over event and user columns of share * embed(value) + embed(time since the previous
+    event)
 
-So a score stays an inner product of a state with one table, whatever an item is made of. A backbone takes an `Inputs`, which says
-which columns there are, and makes its `items` and `events` of it; without columns these are the id vectors alone, and nothing.
+So a score is still an inner product of a state and a row of one table. A backbone takes an `Inputs`, which lists the columns, and
+builds its `items` and `events` from it; without columns these are plain id vectors, and None.
 
-item_vectors.py   what `items` offers; id vectors alone
+item_vectors.py   the interface of `items`; plain id vectors
 column_items.py   id vectors and columns
-events.py         what is added to the vectors of a history
-choice.py         which columns, and what embeds each: `Inputs`
-config.py         what a user may say
-gated.py          how much of a column is listened to
-categories.py     a category, and a bag of categories
-number.py         a number
-frozen.py         a vector that is given
-times.py          logarithmic buckets of time, the gap between events, moments
-encoders.py       which of these a kind of column gets
+events.py         vectors that are added to those of a history
+choice.py         the columns and their embeddings: `Inputs`
+config.py         options
+gated.py          a learned scale for every column
+categories.py     embeddings of a category and of a list of categories
+number.py         embedding of a number
+frozen.py         projection of a given vector
+times.py          time gaps in logarithmic buckets, and points in time
+encoders.py       the embedding of every kind of column
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Categories: a learned vector for each, missing and unknown included; of a list of them, the mean."""
+"""Embeddings of categories, including missing and unknown; a list of categories has the mean of its embeddings."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 INIT_STD = 0.02
-"""Standard deviation of what an input adds to a vector in the beginning: that of id vectors."""
+"""Initial standard deviation of embeddings: that of id vectors."""
 
 
 class CategoryEmbedding(nn.Embedding):
-    """One category.
+    """Embedding of one category.
 
     Args:
-        size: number of ids, missing and unknown included.
+        size: number of ids, including missing and unknown.
         width: D.
     """
 
@@ -23,10 +23,10 @@ class CategoryEmbedding(nn.Embedding):
 
 
 class Bag(nn.Embedding):
-    """A list of categories, padded with 0: the mean of their vectors, zero for an empty list.
+    """Embedding of a list of categories, padded with 0: the mean of their vectors, zero for an empty list.
 
     Args:
-        size: number of ids, 0 included.
+        size: number of ids, including 0.
         width: D.
     """
 

@@ -1,4 +1,4 @@
-"""Which columns a backbone sees, and what embeds each: made once, where a run is put together, and given to the backbone."""
+"""The columns that a backbone uses and their embeddings; built once per run, and passed to the backbone."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ltrec.models.inputs.item_vectors import IdVectors, ItemVectors
 from ltrec.models.inputs.times import TimeGap
 
 Embed = Callable[[int], nn.Module]
-"""width D -> a module from values [N, ...] to vectors [N, D]."""
+"""Width D -> a module that maps values [N, ...] to vectors [N, D]."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnInput:
-    """A column of events or users, whose values come with the batch.
+    """An event or user column, whose values are in the batch.
 
     Attributes:
         name: of the column.
-        embed: what makes vectors of its values.
+        embed: makes the module that embeds its values.
     """
 
     name: str
@@ -32,12 +32,12 @@ class ColumnInput:
 
 @dataclass(frozen=True, slots=True)
 class ItemColumnInput:
-    """A column of items, whose values are known beforehand.
+    """An item column, whose values are known in advance.
 
     Attributes:
         name: of the column.
-        embed: what makes vectors of its values.
-        values: [V+1, ...] by item id; row 0 is not looked at.
+        embed: makes the module that embeds its values.
+        values: [V+1, ...] by item id; row 0 is ignored.
     """
 
     name: str
@@ -47,12 +47,12 @@ class ItemColumnInput:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All columns that a backbone sees.
+    """All columns that a backbone uses.
 
     Attributes:
-        items, events, users: by what they say something of.
-        time_gap: whether an event's vector tells how long after the one before it happened (event column `time`).
-        trained: bool [V+1], items with a training event; the others have no id vector, only their columns. None = all have one.
+        items, events, users: columns by role.
+        time_gap: whether the time since the previous event (event column `time`) is an input.
+        trained: bool [V+1], items with training events; other items have no id vector, only columns. None = all have one.
     """
 
     items: tuple[ItemColumnInput, ...] = ()
@@ -69,7 +69,7 @@ class Inputs:
         return ColumnItems(num_items, width, columns, trained=self.trained)
 
     def event_inputs(self, width: int) -> EventInputs | None:
-        """A backbone's `events`; None where no column says anything of events."""
+        """A backbone's `events`; None without event and user columns."""
         if not (self.events or self.users or self.time_gap):
             return None
         return EventInputs(
@@ -80,4 +80,4 @@ class Inputs:
 
 
 NO_INPUTS = Inputs()
-"""Ids alone."""
+"""No columns."""

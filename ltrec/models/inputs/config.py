@@ -1,4 +1,4 @@
-"""What a user may say of inputs: which columns a model sees."""
+"""Options of inputs: which columns a model uses."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from ltrec.core.columns import ALL
 
 TIME_GAP = "time_gap"
-"""An event input that every data set has."""
+"""An event input that exists in every data set."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputsConfig:
-    """Columns that the model sees besides ids; none unless they are named. `[all]` is every one that the data set has."""
+    """Columns that the model uses besides ids; none by default. `[all]` = every column of the data set."""
 
     items: tuple[str, ...] = ()
-    """Item columns: an item's vector is that of its id and of these."""
+    """Item columns, which contribute to item vectors."""
     events: tuple[str, ...] = ()
-    """Event columns, added to the vectors of a history. `time_gap` is the time since the event before."""
+    """Event columns, added to the vectors of a history. `time_gap` is the time since the previous event."""
     users: tuple[str, ...] = ()
     """User columns, added to every vector of a history."""
 
@@ -27,7 +27,7 @@ class InputsConfig:
             if len(set(names)) < len(names):
                 raise ValueError(f"{field} must differ; got {', '.join(names)}")
             if ALL in names and len(names) > 1 and set(names) != {ALL, TIME_GAP}:
-                raise ValueError(f"{field}: {ALL} is every column already; got {', '.join(names)}")
+                raise ValueError(f"{field}: {ALL} already includes every column; got {', '.join(names)}")
 
     def __bool__(self) -> bool:
         return bool(self.items or self.events or self.users)

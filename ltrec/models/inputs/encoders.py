@@ -1,6 +1,6 @@
-"""What embeds a column of a data set, by its kind; the kinds (`ltrec.columns.kinds`) name these functions.
+"""The embedding of a column by its kind; the kinds (`ltrec.columns.kinds`) name these functions.
 
-Each makes a module from stored values [N, ...] to vectors [N, D] whose entries begin as small as those of id vectors.
+Each returns a module that maps stored values [N, ...] to vectors [N, D], with initial entries as small as those of id vectors.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ class Described(Protocol):
 
     @property
     def statistics(self) -> Mapping[str, float]:
-        """Of its training values: `mean` and `deviation`, and the same of logarithms."""
+        """Of training values: `mean` and `deviation`, and those of logarithms."""
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """As declared."""
+        """Options of its kind, as declared."""
 
 
 def category(column: Described, width: int) -> CategoryEmbedding:
-    """Of one category."""
+    """For kind category."""
     return CategoryEmbedding(column.size, width)
 
 
 def categories(column: Described, width: int) -> Bag:
-    """Of several."""
+    """For kind categories."""
     return Bag(column.size, width)
 
 
 def number(column: Described, width: int) -> NumberNet:
-    """Of a number."""
+    """For kind number."""
     log = bool(column.options.get("log"))
     prefix = "log_" if log else ""
     return NumberNet(width, mean=_of(column, f"{prefix}mean", 0.0), deviation=_of(column, f"{prefix}deviation", 1.0), log=log)
 
 
 def time(column: Described, width: int) -> Moment:
-    """Of a moment."""
+    """For kind time."""
     return Moment(width, mean=_of(column, "mean", 0.0), deviation=_of(column, "deviation", 1.0))
 
 
 def vector(column: Described, width: int) -> Frozen:
-    """Of a vector that is given."""
+    """For kind vector."""
     return Frozen(column.size, width)
 
 
 def _of(column: Described, statistic: str, absent: float) -> float:
-    """A statistic; a column without any value has none."""
+    """A statistic, or a default for a column without values."""
     return float(column.statistics.get(statistic, absent))

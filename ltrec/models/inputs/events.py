@@ -1,4 +1,4 @@
-"""What is added to the item vectors of a history: the columns of its events, those of its user, and the time between events."""
+"""Vectors that are added to the item vectors of a history: event columns, user columns, and the time between events."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ltrec.models.inputs.times import TimeGap
 
 
 class EventInputs(nn.Module):
-    """The sum of all that a batch's columns say of every position; a user's columns are said at every position of his row.
+    """The sum of embedded event and user columns at every position; user columns are repeated at every position of the row.
 
     Args:
-        events, users: column -> values [N, ...] to vectors [N, D].
-        gap: time since the event before, if it is asked for.
+        events, users: column -> module that maps values [N, ...] to vectors [N, D].
+        gap: embeds the time since the previous event; None = not used.
     """
 
     def __init__(self, events: Mapping[str, nn.Module], users: Mapping[str, nn.Module], gap: TimeGap | None) -> None:
@@ -37,7 +37,7 @@ class EventInputs(nn.Module):
 
 
 def _key(name: str) -> str:
-    """A key that is no attribute of nn.ModuleDict, for a column of any name."""
+    """A key of nn.ModuleDict that cannot clash with its attributes, whatever the column is called."""
     return f"of_{name}"
 
 

@@ -1,4 +1,4 @@
-"""Vectors that are given (of a text, an image): scaled to length one and projected. They are not trained; the projection is."""
+"""Given vectors (text or image embeddings), normalised and projected. Only the projection is trained."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ltrec.models.inputs.categories import INIT_STD
 
 
 class Frozen(nn.Linear):
-    """A given vector; a missing one, all zeros, stays zero.
+    """Projection of a given vector; a missing one, all zeros, stays zero.
 
     Args:
-        size: its width.
+        size: width of the given vector.
         width: D.
     """
 

@@ -1,9 +1,9 @@
-"""A column's share: how much of what its module says is listened to, learned from a small beginning.
+"""A learned scale for every column, with a small initial value.
 
-    g_c embed_c(value)        g_c begins at 0.1
+    g_c embed_c(value)        g_c = 0.1 initially
 
-A column that says nothing then costs next to nothing: its vectors are at first a tenth of the ids', and stay so where no gradient
-asks for more.
+So an uninformative column does little harm: its vectors are initially a tenth of the id vectors, and remain so unless gradients
+increase the scale.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SHARE = 0.1
 
 
 class Gated(nn.Module):
-    """A column's module and its share.
+    """A column's embedding and its scale.
 
     Args:
         embed: values [N, ...] -> vectors [N, D].
@@ -24,7 +24,7 @@ class Gated(nn.Module):
     def __init__(self, embed: nn.Module) -> None:
         super().__init__()
         self.embed = embed
-        self.share = nn.Parameter(torch.tensor([SHARE]))  # not a scalar: FSDP2 shards none
+        self.share = nn.Parameter(torch.tensor([SHARE]))  # not a scalar, which FSDP2 cannot shard
 
     def forward(self, values: Tensor) -> Tensor:
         """Vectors [N, D]."""

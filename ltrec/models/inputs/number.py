@@ -1,4 +1,4 @@
-"""Numbers: standardised by what training has seen, through a small net; a missing one says only that it is missing.
+"""Numbers: standardised by training statistics, then a small network with a flag for missing values.
 
 z = clip((x - mean) / deviation, -5, 5)        vector = W_2 relu(W_1 [z, missing] + b_1) + b_2
 """
@@ -11,17 +11,17 @@ from torch import Tensor, nn
 from ltrec.models.inputs.categories import INIT_STD
 
 MOST = 5.0
-"""Deviations beyond which a number is no further away: one wrong price must not drown an item's vector."""
+"""Standardised values are clipped here, so that one wrong price cannot dominate an item's vector."""
 
 
 class NumberNet(nn.Module):
-    """A number.
+    """Embedding of a number.
 
     Args:
         width: D.
-        mean, deviation: of its training values, of their logarithms if those are taken.
-        log: whether sign(x) log(1 + |x|) stands for x.
-        hidden: width of the net's middle.
+        mean, deviation: of training values, or of their logarithms with `log`.
+        log: whether sign(x) log(1 + |x|) is used instead of x.
+        hidden: width of the hidden layer.
     """
 
     def __init__(self, width: int, *, mean: float = 0.0, deviation: float = 1.0, log: bool = False, hidden: int = 16) -> None:

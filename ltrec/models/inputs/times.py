@@ -1,8 +1,8 @@
-"""Time as models see it: logarithmic buckets of how long, and the calendar.
+"""Time as model input: durations in logarithmic buckets, and points in time.
 
-    bucket(d) = 0 for d <= 0, else 1 + floor(2 log2 d), at most 63        d in seconds: two buckets to an octave, up to 68 years
+    bucket(d) = 0 for d <= 0, else 1 + floor(2 log2 d), at most 63        d in seconds: two buckets per octave, up to 68 years
 
-Where a log has an order but no times, d counts what the order counts.
+If a log has an order but no times, d is a difference of positions in that order.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _HOUR, _DAY = 3600, 86400
 
 
 def log_bucket(duration: Tensor) -> Tensor:
-    """Bucket of durations, int64, shape kept."""
+    """Buckets of durations; int64, the same shape."""
     exact = 2 * duration.clamp(min=1).double().log2()
     return torch.where(duration > 0, 1 + exact.long(), 0).clamp(max=BUCKETS - 1)
 
 
 def gap_buckets(time_T: Tensor, first_T: Tensor) -> Tensor:
-    """Bucket of the time since the event before [T]; `BUCKETS` for the `first_T` event of a row, which has none before it."""
+    """Buckets of the time since the previous event [T]; `BUCKETS` for the first event of a row (`first_T`)."""
     return log_bucket(time_T - time_T.roll(1)).masked_fill(first_T, BUCKETS)
 
 
 def elapsed_buckets(groups: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Of times of rectangles, each [rows, length, 1]: buckets int32 [rows, length, length] from a key (last) to a query."""
+    """From the times of rectangles, each [rows, length, 1], to buckets int32 [rows, length (query), length (key)]."""
     return tuple(log_bucket(time_RL1 - time_RL1.transpose(1, 2)).int() for time_RL1 in groups)
 
 
 class TimeGap(nn.Embedding):
-    """How long after the event before an event happened: a learned vector per bucket.
+    """Embedding of the time since the previous event: a vector per bucket.
 
     Args:
         width: D.
@@ -55,11 +55,11 @@ class TimeGap(nn.Embedding):
 
 
 class Moment(nn.Module):
-    """A point in time (UTC): a learned vector for its hour of the day and its day of the week, and a net of how late it is.
+    """Embedding of a point in time (UTC): hour of the day, day of the week, and a network of the standardised time.
 
     Args:
         width: D.
-        mean, deviation: of training moments, in seconds.
+        mean, deviation: of training times, in seconds.
     """
 
     def __init__(self, width: int, *, mean: float = 0.0, deviation: float = 1.0) -> None:
@@ -70,7 +70,7 @@ class Moment(nn.Module):
         self.trend = NumberNet(width, mean=mean, deviation=deviation)
 
     def forward(self, seconds_N: Tensor) -> Tensor:
-        """Seconds since 1970, int64 [N] -> [N, D]; `NO_TIME` is a missing moment."""
+        """Seconds since 1970, int64 [N] -> [N, D]; `NO_TIME` = missing."""
         missing_N = seconds_N == NO_TIME
         hour_ND = self.hour(seconds_N.div(_HOUR, rounding_mode="floor").remainder(24))
         day_ND = self.day(seconds_N.div(_DAY, rounding_mode="floor").remainder(7))

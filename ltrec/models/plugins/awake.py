@@ -30,7 +30,7 @@ class Awake(nn.Module):
         self.since = step
 
     def read(self) -> None:
-        """Take over what the buffer says."""
+        """Update from the buffer."""
         self.since = int(self.since_step)
 
 

@@ -1,4 +1,4 @@
-"""What a user may say of each kind of plugin."""
+"""Options of each kind of plugin."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Copies(nn.Module):
         return int(part[1]) if part[0] == "copies" else None
 
     def extra_losses(self, batch: SequenceBatch, states_TD: Tensor | None) -> Tensor | None:  # noqa: ARG002
-        """Zeros, by which the trunk, idle once the copies are awake, keeps its part in every backward pass; DDP asks for that."""
+        """Zeros, by which the trunk, idle once the copies are awake, takes part in every backward pass, as DDP requires."""
         if not self.awake:
             return None
         return torch.stack([p.flatten()[:0].sum() for p in self.trunk.parameters()]).sum().expand(batch.items_T.numel())

@@ -110,7 +110,7 @@ class Melt(nn.Module):
     # -- learning the map -------------------------------------------------------------------------------------------------------
 
     def extra_losses(self, batch: SequenceBatch, states_TD: Tensor | None) -> Tensor | None:
-        """lambda l_u at every position of every head row [T], 0 elsewhere. The map has its part in every pass (DDP asks for it)."""
+        """lambda l_u at every position of every head row [T], 0 elsewhere. The map takes part in every pass, as DDP requires."""
         assert states_TD is not None
         loss_B = states_TD.new_zeros(batch.num_rows) + self.map.weight.flatten()[:0].sum()
         if self.awake:

@@ -1,4 +1,4 @@
-"""What a user may say about the switch from the first stage, the trunk alone, to the second, with plugins."""
+"""Options of the switch from the first stage, the trunk alone, to the second, with plugins."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SwitchConfig:
             raise ValueError(f"at must be a whole number, at least {int(self.by == 'plateau')}, with by={self.by}; got {self.at:g}")
 
     def first_step(self, *, steps_per_epoch: int, total_steps: int) -> int:
-        """The step before which plugins wake; 0 for `plateau`, which nobody knows beforehand.
+        """The step before which plugins wake; 0 for `plateau`, for which it is unknown in advance.
 
         Args:
             steps_per_epoch: of the run.

@@ -1,4 +1,4 @@
-"""What a user may say of each emphasis."""
+"""Options of each emphasis."""
 
 from __future__ import annotations
 

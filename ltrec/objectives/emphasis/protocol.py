@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Emphasis(Protocol):
-    """`coupled` says that an example's new loss depends on the other examples of the micro-batch."""
+    """`coupled`: whether an example's new loss depends on the other examples of the micro-batch."""
 
     coupled: bool
 

@@ -1,1 +1,1 @@
-"""The page's sections, a file each: what it shows, and what it says where something is missing."""
+"""The sections of the page, one file each: what they show, and what they say if something is missing."""

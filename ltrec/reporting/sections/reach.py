@@ -50,15 +50,15 @@ def reached(label: str, summary: ReachSummary, base_label: str, base: ReachSumma
 def reach_words(summary: ReachSummary) -> tuple[str, ...]:
     """What the figures mean: how much of the tail is out of reach, and whether the tail is served worse even with a link."""
     tail, head = summary.groups["tail"], summary.groups["head"]
-    asked = f" Distances are known of {summary.known_share:.1%} of the users, drawn by chance." if summary.known_share < 1 else ""
+    known = f" Distances are known of {summary.known_share:.1%} of the users, drawn by chance." if summary.known_share < 1 else ""
     if not tail.known:
-        return (f"No tail user was evaluated whose target's distance is known.{asked}",)
+        return (f"No tail user was evaluated whose target's distance is known.{known}",)
     beside = f" ({head.share(BEYOND):.0%} of the head's)" if head.known else ""
     first = f"{tail.share(BEYOND):.0%} of the tail's targets are beyond two links from the history{beside}: no chain of two direct "
     first += "transitions leads to them."
     if tail.share(BEYOND) < _HARDLY:
         first = "Nearly every target of the tail is within two links of the history: reach sets no limit here."
-    return (first + asked, *_given(summary.metric, tail, head))
+    return (first + known, *_given(summary.metric, tail, head))
 
 
 def _given(metric: str, tail: ReachGroup, head: ReachGroup) -> tuple[str, ...]:
@@ -66,11 +66,11 @@ def _given(metric: str, tail: ReachGroup, head: ReachGroup) -> tuple[str, ...]:
     name, (near, far), near_head = metric_name(metric), (tail.metric[ONE_LINK], tail.metric[BEYOND]), head.metric[ONE_LINK]
     if math.isnan(near.mean):
         return ()
-    said = f"One link away the tail reaches {name} {number(near.mean)}"
+    text = f"One link away the tail reaches {name} {number(near.mean)}"
     if not math.isnan(near_head.mean):
-        said += f" and the head {number(near_head.mean)}"
-    said += "" if math.isnan(far.mean) else f"; beyond two links the tail reaches {number(far.mean)}"
-    return (f"{said}.{_meaning(near, near_head)}",)
+        text += f" and the head {number(near_head.mean)}"
+    text += "" if math.isnan(far.mean) else f"; beyond two links the tail reaches {number(far.mean)}"
+    return (f"{text}.{_meaning(near, near_head)}",)
 
 
 def _meaning(near: Estimate, near_head: Estimate) -> str:

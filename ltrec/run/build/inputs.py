@@ -25,7 +25,7 @@ _SECTIONS: dict[Role, str] = {"item": "items", "event": "events", "user": "users
 
 
 def build_inputs(config: InputsConfig, folder: Path, manifest: Manifest, vocabulary: Vocabulary) -> Inputs:
-    """What a backbone is told besides ids: the asked columns of the data set.
+    """The inputs of a backbone besides ids: the configured columns of the data set.
 
     Raises:
         UserError: a column that the data set has not.
@@ -35,10 +35,10 @@ def build_inputs(config: InputsConfig, folder: Path, manifest: Manifest, vocabul
     return Inputs(
         items=tuple(
             ItemColumnInput(name, _embed(column), _values(folder, manifest, name))
-            for name, column in asked(config, manifest, "item").items()
+            for name, column in configured_columns(config, manifest, "item").items()
         ),
-        events=tuple(ColumnInput(name, _embed(column)) for name, column in asked(config, manifest, "event").items()),
-        users=tuple(ColumnInput(name, _embed(column)) for name, column in asked(config, manifest, "user").items()),
+        events=tuple(ColumnInput(name, _embed(column)) for name, column in configured_columns(config, manifest, "event").items()),
+        users=tuple(ColumnInput(name, _embed(column)) for name, column in configured_columns(config, manifest, "user").items()),
         time_gap=TIME_GAP in config.events,
         trained=vocabulary.train_count > 0,
     )
@@ -59,18 +59,18 @@ def projection_of(config: InputsConfig, manifest: Manifest, *, times: bool = Fal
     Args:
         config: the run's.
         manifest: of its data.
-        times: whether the model itself asks for times.
+        times: whether the model itself uses times.
 
     Raises:
         UserError: a column that the data set has not.
     """
-    events = tuple(asked(config, manifest, "event"))
+    events = tuple(configured_columns(config, manifest, "event"))
     needs_time = times or TIME_GAP in config.events
-    return Projection((*events, TIME) if needs_time else events, tuple(asked(config, manifest, "user")))
+    return Projection((*events, TIME) if needs_time else events, tuple(configured_columns(config, manifest, "user")))
 
 
-def asked(config: InputsConfig, manifest: Manifest, role: Role) -> dict[str, Column]:
-    """The columns of a role that a config asks for, in the data set's order.
+def configured_columns(config: InputsConfig, manifest: Manifest, role: Role) -> dict[str, Column]:
+    """The configured columns of a role, in the order of the data set.
 
     Raises:
         UserError: a column that the data set has not.
@@ -93,7 +93,7 @@ def _embed(column: Column) -> Callable[[int], nn.Module]:
 
 
 def _values(folder: Path, manifest: Manifest, name: str) -> Tensor:
-    """Values of all items [V+1, ...], row 0 being nobody's; lists of ids padded with 0 to the longest."""
+    """Values of all items [V+1, ...]; row 0 is padding, and lists of ids are padded with 0 to the longest."""
     values, starts = item_values(folder, manifest, name)
     if starts is not None:
         lengths = np.diff(starts)

@@ -1,4 +1,5 @@
-"""What is planned over the length of a run: a falling rate, a switch after a share of it. Another length changes it under way.
+"""What is planned over the length of a run: a decaying learning rate, a switch after a share of it. Another length would change it
+midway.
 
 A run with half of a cosine over 10 epochs and half of one over 20 does not match its config and cannot be repeated. So a run keeps
 its length. A new run that starts from the checkpoint of another one has its own plan, and a line says what changes.
@@ -40,7 +41,7 @@ def check_planned_length(
         say(f"{lengths}: {'; '.join(changes)}")
         return
     raise UserError(
-        f"trainer.max_epochs={config.trainer.max_epochs} changes the plan under way ({lengths}): {'; '.join(changes)}; resume with "
+        f"trainer.max_epochs={config.trainer.max_epochs} changes the plan midway ({lengths}): {'; '.join(changes)}; resume with "
         "the original trainer.max_epochs, or train the other length under another name=..."
     )
 

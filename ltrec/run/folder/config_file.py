@@ -50,7 +50,7 @@ def recorded_base(run: RunFolder) -> Path | None:
     """The same; None for a config.yaml that does not say, such as one written by hand."""
     try:
         lines = run.config.read_text(encoding="utf-8").splitlines()
-        said = next((line for line in lines if line.startswith(PATHS_BEGIN)), None)
-        return None if said is None else Path(json.loads(said.removeprefix(PATHS_BEGIN)))
+        found = next((line for line in lines if line.startswith(PATHS_BEGIN)), None)
+        return None if found is None else Path(json.loads(found.removeprefix(PATHS_BEGIN)))
     except (OSError, ValueError, TypeError):
         return None

@@ -1,1 +1,1 @@
-"""The process that a command runs in: its rank, its cores, how ranks meet, and how it fails."""
+"""The process that a command runs in: its rank, its cores, rendezvous, and failures."""

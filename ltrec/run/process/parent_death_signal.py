@@ -1,5 +1,5 @@
-"""End training when its launcher is killed; otherwise the run would go on, and the command could not be repeated. Processes ask the
-kernel (Linux, PR_SET_PDEATHSIG) for a SIGTERM when their parent dies: training saves and ends, all ranks at the same step.
+"""End training when its launcher is killed; otherwise the run would continue, and the command could not be repeated. Processes ask
+the kernel (Linux, PR_SET_PDEATHSIG) for a SIGTERM when their parent dies: training saves and ends, all ranks at the same step.
 
     python -m ltrec.run.process.parent_death_signal CPUS COMMAND...
 

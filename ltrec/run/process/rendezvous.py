@@ -44,7 +44,7 @@ class Rendezvous:
         world: this process among all.
         store: shared by all ranks; None for a single process, or once there is a process group.
         seconds: how long to wait for other ranks.
-        should_stop: whether this process was asked to stop meanwhile.
+        should_stop: whether a stop was requested meanwhile.
         say: called with a line about the rank it waits for, if that takes long.
     """
 

@@ -25,7 +25,7 @@ def open_store(processes: Processes, seconds: float, should_stop: Callable[[], b
     Args:
         processes: this process among all.
         seconds: how long to wait for the process that serves the store.
-        should_stop: whether this process was asked to stop meanwhile.
+        should_stop: whether a stop was requested meanwhile.
 
     Raises:
         UserError: the store cannot be reached.

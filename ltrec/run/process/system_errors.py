@@ -68,8 +68,8 @@ def _of_system(error: OSError, arguments: Sequence[str]) -> str:
         if "temporary directory" in str(error):
             return "there is no folder for temporary files: set TMPDIR to a folder that exists and is writable"
     place = error.filename if error.filename2 is None else f"{error.filename} -> {error.filename2}"
-    said = _MESSAGES.get(error.errno, f"{os.strerror(error.errno)}: {{place}}")
-    return said.format(place="a file" if place is None else os.fsdecode(place) if isinstance(place, bytes) else place)
+    message = _MESSAGES.get(error.errno, f"{os.strerror(error.errno)}: {{place}}")
+    return message.format(place="a file" if place is None else os.fsdecode(place) if isinstance(place, bytes) else place)
 
 
 def _full(place: str | None, arguments: Sequence[str]) -> str:

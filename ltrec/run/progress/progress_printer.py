@@ -37,7 +37,7 @@ class ProgressPrinter(Callback):
 
     Args:
         monitor: the monitored metric; it is shown for all users, head and tail.
-        stopping: whether the run was asked to stop.
+        stopping: whether a stop was requested.
     """
 
     priority = 90

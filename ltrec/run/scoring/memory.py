@@ -161,7 +161,7 @@ def _ranked(
 
 
 def _known(network: Score, chunk: HistoryChunk) -> Score:
-    """A network's scores of one chunk, to be asked for as often as one likes."""
+    """A network's scores of one chunk, computed once and returned as copies."""
     with torch.inference_mode():
         scores_BV = network(chunk)
 

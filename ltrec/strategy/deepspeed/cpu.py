@@ -1,4 +1,4 @@
-"""DeepSpeed on CPUs over gloo, for tests and for trying a configuration before it meets a cluster.
+"""DeepSpeed on CPUs over gloo, for tests and for trying a configuration before it runs on a cluster.
 
 Lightning's strategy insists on CUDA in three places; each is passed by here, and only when the accelerator is the CPU. DeepSpeed
 itself is content once `DS_ACCELERATOR=cpu` is set before it is imported (see `deepspeed_import`).

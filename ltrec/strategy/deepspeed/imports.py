@@ -1,6 +1,6 @@
 """The one place where DeepSpeed is imported. It reads its environment while it is imported, so that must be right before.
 
-Importing it costs seconds, so `ltrec.strategy` does not do it until a DeepSpeed strategy is asked for (`deepspeed_stage`).
+Importing it costs seconds, so `ltrec.strategy` does not do it until a DeepSpeed strategy is used (`deepspeed_stage`).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Lightning's plugin would turn bf16-mixed into bfloat16 *parameters* with a float32 copy in the optimiser. Then a Gram matrix would
 be taken of bfloat16 gradients, and runs of two strategies could not be compared. Here parameters stay float32 and `torch.autocast`
-computes in bfloat16. DeepSpeed's section torch_autocast must say so too, or it would switch the autocast off.
+computes in bfloat16. DeepSpeed's section torch_autocast must agree, or it would switch the autocast off.
 """
 
 from __future__ import annotations
@@ -45,6 +45,6 @@ class AutocastPrecision(DeepSpeedPrecision):
         return torch.autocast(self._device, torch.bfloat16) if self.precision == "bf16-mixed" else nullcontext()
 
     def config(self) -> dict[str, Any]:
-        """The sections of DeepSpeed's configuration that say the same. No parameter is reduced or gathered in bfloat16."""
+        """The corresponding sections of DeepSpeed's configuration. No parameter is reduced or gathered in bfloat16."""
         autocast = {"enabled": self.precision == "bf16-mixed", "dtype": "bfloat16", "lower_precision_safe_modules": []}
         return {"bf16": {"enabled": False}, "fp16": {"enabled": False}, "torch_autocast": autocast}

@@ -65,7 +65,7 @@ class _ZeroStrategy(AnyDeviceDeepSpeedStrategy):
 
     @property
     def precision_plugin(self) -> Precision:
-        """Float32 parameters, with autocast if asked for."""
+        """Float32 parameters, with autocast if configured."""
         return super().precision_plugin
 
     @precision_plugin.setter
@@ -73,7 +73,7 @@ class _ZeroStrategy(AnyDeviceDeepSpeedStrategy):
         self._precision_plugin = plugin and AutocastPrecision(str(plugin.precision), "cpu" if self.on_cpu else "cuda")
 
     def _format_config(self) -> None:
-        """Complete the configuration with what the Trainer and the module say."""
+        """Complete the configuration from the Trainer and the module."""
         assert self.lightning_module is not None and isinstance(self.config, dict)
         assert isinstance(self.precision_plugin, AutocastPrecision)
         self.config |= self.precision_plugin.config()
@@ -84,7 +84,7 @@ class _ZeroStrategy(AnyDeviceDeepSpeedStrategy):
         zero |= {"reduce_bucket_size": bucket, **zero}
 
     def setup(self, trainer: Trainer) -> None:
-        """Wrap, and read back what DeepSpeed has made of it."""
+        """Wrap the module, and read back the engine's settings."""
         super().setup(trainer)
         clipping = self.deepspeed_engine.gradient_clipping()
         assert clipping == (trainer.gradient_clip_val or 0.0), f"DeepSpeed would clip at {clipping}"
@@ -234,7 +234,7 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         return result
 
     def discard_gradients(self) -> None:
-        """Nothing to do where a gradient is not finite: DeepSpeed meets that in its step.
+        """Nothing to do where a gradient is not finite: DeepSpeed handles that in its step.
 
         Raises:
             UserError: there is no example at all.

@@ -8,7 +8,7 @@ it weigh.
     inner steps none
     the way     one all-reduce of the model's size, at the step's end
 
-Losses are those that were met on the way, at parameters that may be some inner steps from the step's own.
+Losses are those along the trajectories, at parameters that may be some inner steps away from those of the step.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ class Aligned:
         if batch.micro == 0:
             engine.open(batch, rows=False)
             alignment.open()
-        met: list[ExampleLosses] = []
+        seen: list[ExampleLosses] = []
         for number, trajectory in self._numbered(batch):
-            met += alignment.follow(trajectory, partial(self._losses, number))
-        if met:
-            engine.add_losses(ExampleLosses.concatenate(met))
+            seen += alignment.follow(trajectory, partial(self._losses, number))
+        if seen:
+            engine.add_losses(ExampleLosses.concatenate(seen))
         if last:
             self._conclude(batch.step, alignment.publish())
 

@@ -1,4 +1,4 @@
-"""Gradient modes and strategies, as they see each other: what a mode must do, and what it may ask of its strategy."""
+"""The interfaces of gradient modes and strategies towards each other."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class StrategyForModes(Protocol):
 
     @property
     def options(self) -> StratifiedOptions:
-        """What the user said."""
+        """The options, as configured."""
 
     @property
     def lightning_module(self) -> LightningModule | None:

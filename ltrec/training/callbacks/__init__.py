@@ -19,7 +19,7 @@ the list before the trainer gets it; callbacks of the same priority stay in the 
     -20       Checkpoints       saves last.ckpt, stage1.ckpt and best.ckpt
     -30       Watchdog          writes the stacks of a run that hangs; a checkpoint that was written counts as progress
     -40       Profile           records a trace of a few steps
-    -50       Preemption        stops when asked, and so last: what it saves is complete, and it ends the run by an exception
+    -50       Preemption        stops on request; last, so that what it saves is complete, and it ends the run by an exception
 
 A callback given by class path (`trainer.callbacks`) has priority 0 unless its class says otherwise. Lightning itself moves its
 tuners (`BatchSizeFinder`, `LearningRateFinder`) to the front of the list and every `Checkpoint` (`ModelCheckpoint`) to its end,

@@ -22,8 +22,9 @@ class Checkpoints(Callback):
 
     The last step of an epoch is saved only after its validation: a checkpoint between the two would skip the validation on resume.
 
-    In a run of two stages best.ckpt is the best of stage 2, even where the trunk alone did better: a user who asks for plugins gets
-    to see and judge them, as in a second run that begins from a checkpoint. The best of stage 1 is kept beside it as stage1.ckpt.
+    In a run of two stages best.ckpt is the best of stage 2, even where the trunk alone did better: a user who configures plugins
+    gets to see and judge them, as in a second run that begins from a checkpoint. The best of stage 1 is kept beside it as
+    stage1.ckpt.
 
     Args:
         folder: checkpoints/.

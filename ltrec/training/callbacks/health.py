@@ -1,4 +1,4 @@
-"""How fast training goes, what a step's time is made of, how much memory it holds, and when it will be over.
+"""How fast training goes, where the time of a step goes, how much memory it holds, and when it will be over.
 
     throughput/sequences_per_s, events_per_s   over all processes; validation does not count
     health/step_ms                             an optimiser step, from one to the next
@@ -51,7 +51,7 @@ class Health(Callback):
         self.latest: dict[str, float] = {}
         self._clock: Clock = HostClock()
         self._rows = self._events = 0
-        self._blocked: Callable[[], float] = float  # seconds in collectives since the last call; 0 where nobody measures
+        self._blocked: Callable[[], float] = float  # seconds in collectives since the last call; 0 if not measured
         self._begin: Any = None  # of the batch
         self._formed: Any = None  # the step's gradient
         self._since = self._trained_before = 0.0  # seconds: of the clock; before the last validation
@@ -138,5 +138,5 @@ class Health(Callback):
 
 
 def resident_bytes(statm: Path = Path("/proc/self/statm")) -> float:
-    """Resident memory of this process; 0 where the system does not tell."""
+    """Resident memory of this process; 0 if unknown."""
     return float(int(statm.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")) if statm.exists() else 0.0

@@ -1,4 +1,4 @@
-"""Stop when asked, at the same step on every rank, with nothing lost.
+"""Stop on request, at the same step on every rank, with nothing lost.
 
 A request comes as a file STOP in the run folder (written by the Slurm script shortly before the time limit, or by a person), as
 SIGUSR1 (`srun python`), as SIGTERM (`scancel`, or torchrun when it is ended) or as Ctrl-C. It does not matter which rank gets it:
@@ -33,7 +33,7 @@ class Preemption(Callback):
     """Looks for stop requests every n steps and at the start of every epoch. It comes last, so that what it saves is complete.
 
     The last step of an epoch is not saved here but after its validation, by `Checkpoints`; then the next epoch does not begin. A
-    run that has finished by then ends as if nobody had asked.
+    run that has finished by then ends as if there had been no request.
 
     Args:
         run: the run folder.
@@ -68,7 +68,7 @@ class Preemption(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Look when it is due; if asked to stop in mid-epoch, save and stop."""
+        """Look when it is due; if a stop is requested in mid-epoch, save and stop."""
         if not step_ended(trainer, batch) or not self._is_due(trainer.global_step) or not self._listen():
             return
         if batch_idx + 1 >= trainer.num_training_batches or trainer.should_stop or trainer.global_step == trainer.max_steps:

@@ -1,4 +1,4 @@
-"""`ltrec train --profile N`: what N optimiser steps are made of, operator by operator, as a trace for Perfetto."""
+"""`ltrec train --profile N`: the operators of N optimiser steps, as a trace for Perfetto."""
 
 from __future__ import annotations
 

@@ -95,9 +95,9 @@ def first_difference(statements: Sequence[Statement]) -> str | None:
         for rank, held in enumerate(statements):
             ranks.setdefault(held.get(name, "absent"), []).append(rank)
         if len(ranks) > 1:
-            told = " and ".join(f"{value} on {_ranks(those)}" for value, those in ranks.items())
+            values = " and ".join(f"{value} on {_ranks(those)}" for value, those in ranks.items())
             more = sum(len({held.get(other) for held in statements}) > 1 for other in statements[0]) - 1
-            return f"{name} is {told}" + (f", and {more} more differ" if more > 0 else "")
+            return f"{name} is {values}" + (f", and {more} more differ" if more > 0 else "")
     return None
 
 

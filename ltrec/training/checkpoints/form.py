@@ -1,4 +1,4 @@
-"""What a checkpoint of training holds. A whole archive may hold something else; whoever relies on a key of it asks here first."""
+"""The contents of a training checkpoint. An intact archive may be another file, so code that needs a key checks here first."""
 
 from __future__ import annotations
 

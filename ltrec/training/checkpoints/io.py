@@ -40,7 +40,7 @@ class AtomicCheckpointIO(CheckpointIO):
     def load_checkpoint(
         self, path: str | os.PathLike[str], map_location: Callable[..., Any] | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Load tensors and plain values only, whatever the caller asks."""
+        """Load tensors and plain values only, regardless of the caller's arguments."""
         return read_checkpoint(Path(path), map_location)
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
@@ -49,14 +49,14 @@ class AtomicCheckpointIO(CheckpointIO):
 
 
 def _system_error(error: BaseException | None) -> OSError | None:
-    """What the system said: torch reports how its own writer was upset and keeps the cause as context."""
+    """The system's error: torch reports a failure of its own writer and keeps the cause as context."""
     while error is not None and not isinstance(error, OSError):
         error = error.__context__
     return error
 
 
 def look_into(path: Path) -> dict[str, Any]:
-    """What a checkpoint says besides its tensors, whose bytes are neither read nor checked: quick, however large it is.
+    """The contents of a checkpoint without its tensors, whose bytes are neither read nor checked; fast, however large the file is.
 
     Raises:
         UserError: when it is missing or damaged.

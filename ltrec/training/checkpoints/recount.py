@@ -13,7 +13,7 @@ _STEPS = "epoch_loop.automatic_optimization.optim_progress"
 
 
 def recount_batches(checkpoint: dict[str, Any], accumulate: int) -> None:
-    """Let the loops of a checkpoint say how many micro-batches of the epoch are done if a step takes `accumulate` of them."""
+    """Rewrite the loop counters of a checkpoint for another `accumulate`: how many micro-batches of the epoch are done."""
     loop = checkpoint["loops"]["fit_loop"]
     batches, steps = loop[_BATCHES]["current"], loop[_STEPS]["optimizer"]["step"]["current"]["ready"]
     done = batches["ready"]

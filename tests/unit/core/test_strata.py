@@ -69,7 +69,7 @@ def test_other_numbers_are_as_equal_as_single_cuts_can_make_them():
 
 
 def test_more_strata_than_there_are_is_refused():
-    with pytest.raises(UserError, match=r"strata=7 asks for more strata than the data set has, 5; .*with strata=7 --overwrite"):
+    with pytest.raises(UserError, match=r"strata=7 is more than the data set has, 5; .*with strata=7 --overwrite"):
         FIVE.merged(7)
 
 

@@ -20,7 +20,7 @@ def test_another_length_is_refused_under_a_falling_rate(data, tmp_path, epochs, 
     with pytest.raises(UserError) as caught:
         train(tiny_config(data, tmp_path, f"optim.schedule={schedule}", f"trainer.max_epochs={epochs}"))
     step = killed_at or 12
-    assert str(caught.value).startswith(f"trainer.max_epochs={epochs} changes the plan under way (")
+    assert str(caught.value).startswith(f"trainer.max_epochs={epochs} changes the plan midway (")
     assert (
         f"is planned over 12 steps, this run over {4 * epochs}): by optim.schedule={schedule} the rate at step {step} goes from "
         in str(caught.value)

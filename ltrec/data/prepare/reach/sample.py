@@ -93,8 +93,8 @@ def _of_block(
     key, stratum, valid, test = (
         block.users[name].to_numpy().astype(np.int64) for name in (c.USER_KEY, c.STRATUM, c.VALID_AT, c.TEST_AT)
     )
-    asks = (np.maximum(valid, test) > 0) & (key + 2.0**63 < share * 2.0**64) if share < 1 else np.maximum(valid, test) > 0
-    users = np.flatnonzero(asks)
+    sampled = (np.maximum(valid, test) > 0) & (key + 2.0**63 < share * 2.0**64) if share < 1 else np.maximum(valid, test) > 0
+    users = np.flatnonzero(sampled)
     if not users.size:
         return None
     length = np.maximum(valid, test)[users] + 1

@@ -112,7 +112,7 @@ def read_table(
         on_bad_row: called for a row that does not fit.
 
     Raises:
-        UserError: the file is damaged, or lacks a column that was asked for.
+        UserError: the file is damaged, or lacks a requested column.
     """
     other = columns[0].source if columns[0].source != key else f"{key}-"
     own = PrepareConfig(user=key, item=other, time="order", null_values=config.null_values)

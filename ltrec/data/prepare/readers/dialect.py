@@ -71,8 +71,8 @@ def find_dialect(config: PrepareConfig, log_format: str, lines: list[str]) -> Di
     if config.columns:
         wide = [sum(len(dialect.fields(line)) == len(config.columns) for line in lines) for dialect in candidates]
         return candidates[wide.index(max(wide))]
-    asked = {config.user, config.item} | ({config.time} if config.time != "order" else set())
-    shown = [len(asked & {plain_name(name) for name in dialect.fields(lines[0])}) for dialect in candidates]
+    wanted = {config.user, config.item} | ({config.time} if config.time != "order" else set())
+    shown = [len(wanted & {plain_name(name) for name in dialect.fields(lines[0])}) for dialect in candidates]
     return candidates[shown.index(max(shown))]
 
 

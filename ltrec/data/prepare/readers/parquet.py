@@ -29,16 +29,16 @@ def read_parquet(
 ) -> Iterator[pa.RecordBatch]:
     """Batches of one Parquet file; ids as text or bytes, times as numbers, text or timestamps, other columns as they are."""
     with pq.ParquetFile(source.path, page_checksum_verification=True, pre_buffer=False) as file:  # else the file is held whole
-        asked, first = [names[place] for place in chosen.values()], 1
-        for batch in file.iter_batches(_batch_rows(file, asked), columns=asked, use_threads=False):
+        wanted, first = [names[place] for place in chosen.values()], 1
+        for batch in file.iter_batches(_batch_rows(file, wanted), columns=wanted, use_threads=False):
             rows = pa.array(range(first, first + batch.num_rows), pa.int64())
             first += batch.num_rows
             columns = {name: _typed(name, batch[names[place]], source) for name, place in chosen.items()}
             yield pa.RecordBatch.from_pydict({"row": rows, **columns})
 
 
-def _batch_rows(file: pq.ParquetFile, asked: Sequence[str]) -> int:
-    return LIST_ROWS if any(types.is_nested(file.schema_arrow.field(name).type) for name in asked) else BATCH_ROWS
+def _batch_rows(file: pq.ParquetFile, wanted: Sequence[str]) -> int:
+    return LIST_ROWS if any(types.is_nested(file.schema_arrow.field(name).type) for name in wanted) else BATCH_ROWS
 
 
 def _typed(name: str, column: pa.Array, source: InputFile) -> pa.Array:

@@ -31,7 +31,7 @@ class UserBlock:
         offsets: int64 [B+1]; user b owns events offsets[b]:offsets[b+1].
         codes: item codes [N].
         times: seconds [N].
-        values: event columns by their field, codes of words or stored values, [N] each; those that were asked for.
+        values: requested event columns by field: codes or stored values, [N] each.
     """
 
     part: int

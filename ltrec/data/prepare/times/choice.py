@@ -172,14 +172,14 @@ def _convert(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form:
     sample = f"FROM (SELECT normalised FROM staged WHERE {condition} LIMIT {_SAMPLE})"
     counts = _count(connection, [f"{nanoseconds('normalised', [name])} IS NOT NULL" for name in formats], sample)
     common = sorted(zip(counts, formats, strict=True), key=lambda pair: -pair[0])
-    said = " or ".join(name.replace("%n", "%f") for count, name in common[:2] if count)
+    format_ = " or ".join(name.replace("%n", "%f") for count, name in common[:2] if count)
     moment = nanoseconds("normalised", formats)
     rest = f"((({moment}) % 1000000000 + 1000000000) % 1000000000)"
     connection.execute(
         f"UPDATE staged SET number = (({moment}) - {rest}) // 1000000000, fraction = {rest} * 1000000000, iso = true"
         f" WHERE {condition}"
     )
-    return TimeFormat(said, 1, _plausible(config, "iso"))
+    return TimeFormat(format_, 1, _plausible(config, "iso"))
 
 
 def _condition(config: PrepareConfig, form: str) -> str:

@@ -1,7 +1,7 @@
 """Order of a pool that streams from disk: every lane reads its own rows, one shuffle buffer at a time.
 
 1. The blocks are shuffled into one fixed order (blocks.py).
-2. Epoch e of the pool consists of the draws e*n .. (e+1)*n. The schedule says how many of them belong to each lane, and the
+2. Epoch e of the pool consists of the draws e*n .. (e+1)*n. The schedule determines how many of them belong to each lane, and the
    shuffled rows are divided accordingly. So an epoch is a permutation of *all* rows although lanes are independent, and a lane
    keeps its blocks from epoch to epoch, up to a few rows at the boundaries.
 3. In every epoch a lane shuffles its pieces of blocks, reads `buffer_blocks` of them at a time into a buffer and shuffles the rows

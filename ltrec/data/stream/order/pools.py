@@ -62,7 +62,7 @@ def shares_of_step(manifest: Manifest, config: StreamConfig) -> list[StepShare]:
     """Which users are drawn, and how many per step; strata with a quota of 0 are left out.
 
     Raises:
-        UserError: nobody can be trained on, or impossible quotas.
+        UserError: no user can be trained on, or impossible quotas.
     """
     shards = trained_shards(manifest, config.users)
     if config.composition == "natural":
@@ -100,7 +100,7 @@ def trained_shards(manifest: Manifest, users: str) -> list[int]:
     chosen = chosen_strata(manifest, users)
     shards = [n for n, shard in enumerate(manifest.shards) if shard.trainable and shard.stratum in chosen]
     if not shards:
-        way_out = "so it cannot be trained on" if users == "all" else f"so `users`={users} leaves nobody; use `users`=all"
+        way_out = "so it cannot be trained on" if users == "all" else f"so `users`={users} leaves no user; use `users`=all"
         raise UserError(f"data set {manifest.name!r} has no{_GROUP[users]} user with two training events, {way_out}")
     return shards
 

@@ -30,7 +30,7 @@ def resolve_quotas(quotas: Sequence[float], rows_K: Sequence[int], batch_rows: i
     for stratum, (requested, rows) in enumerate(zip(whole, rows_K, strict=True)):
         if requested and not rows:
             raise UserError(
-                f"`quotas` asks for {requested} rows of stratum {stratum} in every step, but none of its users is trained on; "
+                f"`quotas` requests {requested} rows of stratum {stratum} in every step, but none of its users is trained on; "
                 "set it to 0"
             )
         if quotas[stratum] and not requested:

@@ -1,6 +1,6 @@
 """The users that are trained on: those with a target, by stratum.
 
-A user has a target from the second training event on. One with a single training event (with leave_one_out, everybody with three
+A user has a target from the second training event on. One with a single training event (with leave_one_out, every user with three
 events) belongs to a stratum and appears in its reports, but in no step; a stratum of such users only is not trained. The counts
 come from the manifest, so no file is read.
 """
@@ -62,7 +62,7 @@ def drawn_strata(manifest: Manifest, config: StreamConfig) -> I64:
     """The data set's strata that appear in steps, ascending: those with trainable users, and without a quota of 0.
 
     Raises:
-        UserError: nobody can be trained on, or impossible quotas.
+        UserError: no user can be trained on, or impossible quotas.
     """
     shards = [number for share in shares_of_step(manifest, config) for number in share.shards]
     return np.unique([manifest.shards[number].stratum for number in shards])

@@ -48,7 +48,7 @@ class HistoryChunk:
 
     Attributes:
         index: number of the chunk; cold chunks are numbered apart.
-        batch: histories cropped to their last max_len items, without targets, with the columns that were asked for; its strata are
+        batch: histories cropped to their last max_len items, without targets, with the requested columns; its strata are
             the histories'.
         user_id: raw ids.
         stratum_B: int64, the data set's stratum that the user had in training, for reports; -1 = kept out of training.

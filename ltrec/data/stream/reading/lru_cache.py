@@ -24,7 +24,7 @@ class _Entry(Generic[V]):
 class LruCache(Generic[K, V]):
     """`compute` with a cache of the `keep` most recently used keys *of each group*.
 
-    Threads that ask for the same key at the same time compute it once; an evicted key is computed again. An exception is raised in
+    Threads that request the same key at the same time compute it once; an evicted key is computed again. An exception is raised in
     the computing thread, and nothing is cached.
     """
 

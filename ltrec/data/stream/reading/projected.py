@@ -1,4 +1,4 @@
-"""What is read of a shard beside items: the columns that somebody asks for, and in training what is a target and what it weighs.
+"""What is read from a shard besides items: the requested columns and, in training, target flags and weights.
 
 Names of columns are a config's and a batch's (`price`); on disk, and in `UserRows`, a column is called what its shard calls it
 (`event.price`, `user.age`, `times`), so that none of them can be mistaken for anything else.
@@ -24,14 +24,14 @@ from ltrec.data.stream.reading.rows import Values, list_column
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """Columns to be read; none unless somebody asks.
+    """The columns to read; none by default.
 
     Attributes:
         events: name -> column on disk, a list beside `items`.
         users: name -> column on disk.
         weighs: whether events have weights that are read.
         targets: column on disk -> the stored values that an event must have one of to be a target; empty = every event is one.
-        known: column on disk -> what the manifest says of it.
+        known: column on disk -> its entry in the manifest.
     """
 
     events: Mapping[str, str] = field(default_factory=dict)
@@ -41,21 +41,21 @@ class Projected:
     known: Mapping[str, Column] = field(default_factory=dict)
 
     @staticmethod
-    def of(manifest: Manifest, asked: Projection, *, training: bool) -> Projected:
-        """The columns of a data set that are asked for, and in `training` those that decide what is learned.
+    def of(manifest: Manifest, wanted: Projection, *, training: bool) -> Projected:
+        """The requested columns of a data set and, in `training`, those that define targets and weights.
 
         Raises:
             UserError: the data set has no column of that name.
         """
-        events = {name: c.TIMES if name == c.TIME else c.EVENT + name for name in asked.events}
+        events = {name: c.TIMES if name == c.TIME else c.EVENT + name for name in wanted.events}
         known = {c.EVENT + name: column for name, column in manifest.columns.of("event").items()}
         known |= {c.USER + name: column for name, column in manifest.columns.of("user").items()}
-        _check(manifest, "event", [name for name in asked.events if name != c.TIME], [c.TIME])
-        _check(manifest, "user", asked.users, [])
+        _check(manifest, "event", [name for name in wanted.events if name != c.TIME], [c.TIME])
+        _check(manifest, "user", wanted.users, [])
         targets = manifest.targets if training else {}
         return Projected(
             events,
-            {name: c.USER + name for name in asked.users},
+            {name: c.USER + name for name in wanted.users},
             training and manifest.columns.weight,
             {c.EVENT + name: ids for name, ids in targets.items()},
             known,
@@ -92,7 +92,7 @@ class Projected:
             offsets: of its items.
 
         Raises:
-            ValueError: in words, what is wrong with them.
+            ValueError: the message says what is wrong.
         """
         events = {name: self._events(table, name, offsets) for name in self.lists}
         users = {name: self._checked(name, table.column(name).to_numpy()) for name in self.users.values()}
@@ -128,8 +128,8 @@ NO_COLUMNS = Projected()
 """Items alone."""
 
 
-def _check(manifest: Manifest, role: Role, asked: Collection[str], more: list[str]) -> None:
+def _check(manifest: Manifest, role: Role, wanted: Collection[str], more: list[str]) -> None:
     known = [*manifest.columns.of(role), *more]
-    for name in asked:
+    for name in wanted:
         if name not in known:
             raise unknown_column(f"data set {manifest.name!r}", role, name, known)

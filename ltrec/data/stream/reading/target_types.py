@@ -1,5 +1,5 @@
 """Of which type users' targets are, where the data set declares targets of several (`prepare.targets`): a purchase is no
-return, and a metric over both says little of either."""
+return, and a metric over both is not meaningful for either."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TargetTypes:
 
     Attributes:
         names: such as ``event_type=purchase``; the first is empty: not of any declared type.
-        key_U: of the users with a target, rising.
+        key_U: of the users with a target, ascending.
         type_U: places in `names`.
     """
 
@@ -52,22 +52,22 @@ def read_target_types(folder: Path, manifest: Manifest, split: str) -> TargetTyp
     """The types of a split's targets, by the first column that declares several; None where none does.
 
     Raises:
-        UserError: a shard or the column's words are missing or damaged.
+        UserError: a shard or the column's vocabulary is missing or damaged.
     """
     declared = declared_types(manifest)
     if not declared:
         return None
     name, ids = next(iter(declared.items()))
-    words = vocabulary_of(folder, manifest, manifest.columns.of("event")[name])
+    values = vocabulary_of(folder, manifest, manifest.columns.of("event")[name])
     key_U, value_U = _values_at_targets(folder, manifest, c.EVENT + name, SPLITS[split])
     known = np.array(sorted(ids), np.int64)
     place_U = np.searchsorted(known, value_U)
     type_U = np.where(known[np.minimum(place_U, known.size - 1)] == value_U, place_U + 1, 0)
-    return TargetTypes(("", *(f"{name}={words[number - FIRST_VALUE]}" for number in known.tolist())), key_U, type_U)
+    return TargetTypes(("", *(f"{name}={values[number - FIRST_VALUE]}" for number in known.tolist())), key_U, type_U)
 
 
 def _values_at_targets(folder: Path, manifest: Manifest, column: str, at_column: str) -> tuple[Ints, Ints]:
-    """Keys of the users with a target, rising, and an event column's value at it; three columns of every block are read."""
+    """Keys of the users with a target, ascending, and an event column's value at it; three columns of every block are read."""
     files, blocks = ShardReader(folder, manifest), blocks_of(manifest, range(len(manifest.shards)))
     keys, values = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for shard, group in zip(blocks.shard.tolist(), blocks.group.tolist(), strict=True):

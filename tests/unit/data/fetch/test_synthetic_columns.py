@@ -33,7 +33,7 @@ class Steps:
         self.moved = (category[at + 1] - category[at]) % self.categories
 
     @property
-    def foretold(self):
+    def predictable(self):
         """Whether the next category is the one that category and event type foretell."""
         return self.moved == self.purchase
 
@@ -57,24 +57,24 @@ def test_a_log_without_columns_is_what_it_was():
     assert generate(SyntheticConfig(users=50, items=40, seed=7, events_per_user=6, category_share=0.9)).equals(tables[EVENTS])
 
 
-def test_the_share_of_foretold_steps_is_the_one_asked_for(informative):
-    """Of a user taken by an item, 1 - h(q) of the steps; of one who is not, as many as chance."""
-    taken, few = informative.dwell > 22, informative.activity <= 6
+def test_the_share_of_predictable_steps_is_the_configured_one(informative):
+    """Of a user interested by an item, 1 - h(q) of the steps; of one who is not, as many as chance."""
+    interested, few = informative.dwell > 22, informative.activity <= 6
     chance = 1 / informative.categories
-    assert taken.mean() == pytest.approx(0.6, abs=0.01)
-    assert informative.foretold[~taken].mean() < 3 * chance
-    least = informative.foretold[taken & few].mean()
+    assert interested.mean() == pytest.approx(0.6, abs=0.01)
+    assert informative.predictable[~interested].mean() < 3 * chance
+    least = informative.predictable[interested & few].mean()
     quantile = (np.arange(4000) + 0.5) / 4000  # users of up to six events are the least active half or so
     expected = 1 - head_share(quantile[quantile < 0.5]).mean()
     assert least == pytest.approx(expected, abs=0.05)
 
 
-def test_what_columns_say_grows_as_histories_shorten(informative):
+def test_what_columns_predict_grows_as_histories_shorten(informative):
     cuts = [(2, 5), (6, 8), (9, 20), (40, 10_000)]
-    told = [informative.foretold[(informative.activity >= low) & (informative.activity <= high)].mean() for low, high in cuts]
-    assert told == sorted(told, reverse=True)
-    assert told[0] > 0.5
-    assert told[-1] < 0.25
+    shares = [informative.predictable[(informative.activity >= low) & (informative.activity <= high)].mean() for low, high in cuts]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 0.5
+    assert shares[-1] < 0.25
 
 
 def test_purchases_foretell_another_category_than_views(informative):
@@ -85,15 +85,15 @@ def test_purchases_foretell_another_category_than_views(informative):
         assert (moved == 1 - there).mean() < 0.1
 
 
-def test_the_price_class_stays_in_foretold_steps(informative):
-    """A foretold step keeps its class always; of the rest half do."""
+def test_the_price_class_stays_in_predictable_steps(informative):
+    """A predictable step keeps its class always; of the rest half do."""
     kept = informative.dear == informative.next_dear
-    few, taken = informative.activity <= 6, informative.dwell > 22
-    assert kept[few & taken & informative.foretold].mean() > 0.97
-    assert kept[~taken].mean() == pytest.approx(0.5, abs=0.05)
+    few, interested = informative.activity <= 6, informative.dwell > 22
+    assert kept[few & interested & informative.predictable].mean() > 0.97
+    assert kept[~interested].mean() == pytest.approx(0.5, abs=0.05)
 
 
-def test_noise_is_the_same_log_and_says_nothing(noise):
+def test_noise_is_the_same_log_without_information(noise):
     tables = [generate_log(SyntheticConfig(**SHAPE, columns=columns, category_share=0.6)) for columns in ("informative", "noise")]
     assert tables[0][EVENTS].select(PLAIN).equals(tables[1][EVENTS].select(PLAIN))
     for name in ("event_type", "dwell"):
@@ -102,7 +102,7 @@ def test_noise_is_the_same_log_and_says_nothing(noise):
     assert sorted(tables[0][ITEMS]["category"].to_pylist()) == sorted(tables[1][ITEMS]["category"].to_pylist())
     chance = 1 / noise.categories
     for group in (noise.activity <= 6, noise.activity > 60, noise.dwell > 22, noise.purchase):
-        assert noise.foretold[group].mean() < 2.5 * chance
+        assert noise.predictable[group].mean() < 2.5 * chance
     assert (noise.dear == noise.next_dear)[noise.dwell > 22].mean() == pytest.approx(0.5, abs=0.06)
 
 
@@ -129,7 +129,7 @@ def test_new_items_are_last_events_of_users_with_two_different_ones_before(colum
     assert not [row for row in generate(SyntheticConfig(**SHAPE, columns=columns)).to_pylist() if row["item_id"] >= "i400"]
 
 
-def test_new_items_lie_where_a_foretold_step_would_lead():
+def test_new_items_lie_where_a_predictable_step_would_lead():
     config = SyntheticConfig(**SHAPE, columns="informative", new_items=50)
     steps, tables = Steps(generate_log(config)), generate_log(config)
     events = tables[EVENTS]
@@ -139,7 +139,7 @@ def test_new_items_lie_where_a_foretold_step_would_lead():
     at = np.flatnonzero(user[1:] == user[:-1])
     new = pc.greater_equal(events["item_id"].cast("string"), "i400").to_numpy()[order][at + 1]
     assert new.sum() > 100
-    assert steps.foretold[new].all()
+    assert steps.predictable[new].all()
 
 
 def test_a_segment_without_items_foretells_nothing():
@@ -155,7 +155,7 @@ def test_a_segment_without_items_foretells_nothing():
         ({"columns": "some"}, "columns must be one of none, informative, noise; got 'some'"),
         ({"columns": "noise", "category_share": 1.1}, "category_share must be"),
         ({"columns": "noise", "new_items": -1}, "new_items must be"),
-        ({"new_items": 5}, "new_items is 5, and only columns tell them apart"),
+        ({"new_items": 5}, "new_items is 5, but only columns can identify new items"),
     ],
 )
 def test_impossible_columns_are_refused(change, message):

@@ -70,7 +70,7 @@ def test_columns_that_cannot_be_compared_are_refused(written, tmp_path):
     _, manifest = written
     with pytest.raises(UserError, match=r"no item column 'brnd' \(did you mean 'brand'\?\); it has brand, tags, price"):
         compared_columns(manifest, ContentConfig(columns=("brnd",)))
-    with pytest.raises(UserError, match=r"'price' is no category or categories"):
+    with pytest.raises(UserError, match=r"'price' is not of kind category or categories"):
         compared_columns(manifest, ContentConfig(columns=("price",)))
     plain = write_dataset(tmp_path / "plain", random_users([9]))
     assert compared_columns(plain, ContentConfig(columns=("all",))) == ()

@@ -70,5 +70,5 @@ def test_presence_of_merged_strata_is_not_a_sum(tiny):
 
 
 def test_more_strata_than_there_are_is_refused(tiny):
-    with pytest.raises(UserError, match=r"strata=4 asks for more strata than the data set has, 3"):
+    with pytest.raises(UserError, match=r"strata=4 is more than the data set has, 3"):
         loader_of(tiny, VARIANTS["resident"], 4)

@@ -72,7 +72,7 @@ def test_quotas_as_rows_shares_or_nothing():
         ((0.5, 0.5), "has 2 numbers, the data has 3 strata"),
         ((10, 10, 5), "sum to 25; they must sum to `batch_rows`=24"),
         ((-0.5, 0.5, 1.0), "negative"),
-        ((8, 8, 8), "asks for 8 rows of stratum 1"),
+        ((8, 8, 8), "requests 8 rows of stratum 1"),
         ((0.999, 0.0, 0.001), "less than one"),
     ],
 )

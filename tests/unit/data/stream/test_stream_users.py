@@ -136,7 +136,7 @@ def test_quotas_within_the_tail(tiny):
     config = replace(BASE, composition="quota", users="tail")
     assert [pool.quota for pool in Plan.of(manifest, 0, config).pools] == [12, 12], "equal shares of those that are there"
     with pytest.raises(
-        UserError, match=r"asks for 8 rows of stratum 2 in every step, but none of its users is trained on; set it to 0"
+        UserError, match=r"requests 8 rows of stratum 2 in every step, but none of its users is trained on; set it to 0"
     ):
         Plan.of(manifest, 0, replace(config, quotas=(8, 8, 8)))
 
@@ -155,7 +155,7 @@ def test_refused_with_a_single_stratum(tiny):
     for whom in ("tail", "head"):
         with pytest.raises(UserError, match=rf"`users`={whom}: data set 'fake' has only one stratum.*use `users`=all"):
             Plan.of(single, 0, StreamConfig(batch_rows=20, lanes=10, users=whom))
-    with pytest.raises(UserError, match=r"no head user with two training events, so `users`=head leaves nobody"):
+    with pytest.raises(UserError, match=r"no head user with two training events, so `users`=head leaves no user"):
         Plan.of(fake_manifest([[30], []], block_rows=10), 0, StreamConfig(batch_rows=20, lanes=10, users="head"))
     with pytest.raises(ValueError, match=r"users must be one of all, tail, head; got 'tial' \(did you mean 'tail'\?\)"):
         StreamConfig(users="tial")

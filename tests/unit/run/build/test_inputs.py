@@ -101,7 +101,8 @@ def test_data_without_columns_say_how_to_get_some(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"), [("[a,a]", "items must differ; got a, a"), ("[all,a]", "items: all is every column already; got all, a")]
+    ("words", "message"),
+    [("[a,a]", "items must differ; got a, a"), ("[all,a]", "items: all already includes every column; got all, a")],
 )
 def test_lists_that_say_the_same_twice(words, message):
     with pytest.raises(UserError, match=message):

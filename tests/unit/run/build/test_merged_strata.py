@@ -42,7 +42,7 @@ def test_one_stratum_in_one_weighted_pass_is_joint_training_bit_for_bit(data, tm
 
 
 def test_more_strata_than_there_are_are_refused_before_anything_is_written(data, tmp_path):
-    with pytest.raises(UserError, match=r"^strata=4 asks for more strata than the data set has, 3; ask for 3 at most"):
+    with pytest.raises(UserError, match=r"^strata=4 is more than the data set has, 3; use 3 at most"):
         train(tiny_config(data, tmp_path, *STRATIFIED, "strata=4"))
     assert not (tmp_path / "r").exists()
 
