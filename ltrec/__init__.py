@@ -5,8 +5,8 @@
     data = ltrec.prepare("logs/*.csv", out="data/mine")
     run = ltrec.train("conf/experiment/quickstart.yaml", data=data, name="mine")
 
-Importing the package gives the version and nothing else: what a name stands for is loaded when the name is first used, so that
-neither torch nor Lightning is waited for before there is work for them.
+Importing the package loads nothing but the version: each name is loaded on first use, so that neither torch nor Lightning is
+imported before it is needed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _HOMES = {
     "gate": "ltrec.api.gate",
     "inspect": "ltrec.api.inspect",
 }
-"""Where each public name is at home."""
+"""Module that defines each public name."""
 
 _ROOMS = ("aggregation", "models", "objectives", "strategy")
 """Packages that are public as a whole: rules, backbones, losses and strategies; batches come from `ltrec.data.stream`."""
@@ -88,7 +88,7 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Load what the name stands for."""
+        """Load a public name."""
         if name in _ROOMS:
             return importlib.import_module(f"ltrec.{name}")
         if name not in _HOMES:
@@ -98,5 +98,5 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    """Every public name, loaded or not."""
-    return sorted({*globals(), *__all__, *_ROOMS})
+    """The public names, loaded or not."""
+    return sorted({*__all__, *_ROOMS})

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 
 import pytest
 from packaging.requirements import Requirement
@@ -52,6 +53,12 @@ def test_no_function_is_longer_than_40_lines():
         for function in functions(parsed(path))
     }
     assert {name: n for name, n in found.items() if n > 40} == {}
+
+
+def test_no_folder_has_more_than_16_modules():
+    """A folder is a list that one reads at a glance; 15 modules and `__init__`."""
+    folders = Counter(str(path.parent) for path in python_files("ltrec"))
+    assert {folder: n for folder, n in folders.items() if n > 16} == {}
 
 
 def test_no_drawer_modules():

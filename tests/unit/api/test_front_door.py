@@ -21,6 +21,10 @@ def test_every_public_name_is_there_and_is_listed():
     assert set(ltrec.__all__) >= VERBS and all(callable(getattr(ltrec, name)) for name in VERBS)
 
 
+def test_dir_shows_the_public_names_and_no_others():
+    assert dir(ltrec) == sorted({*ltrec.__all__, "aggregation", "models", "objectives", "strategy"})
+
+
 def test_verbs_are_functions_whatever_was_imported_before():
     """A module of the same name (`ltrec.api.report`) must never take the function's place."""
     code = "import ltrec.api.report, ltrec; ltrec.report; import ltrec.api.report as m; print(callable(ltrec.report), callable(m))"
