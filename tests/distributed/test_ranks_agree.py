@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import multiprocessing as mp
 import os
 import queue
 import re
@@ -18,6 +17,7 @@ from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.folder.ownership import own_folder
 from ltrec.run.process import agreement
 from ltrec.run.train import train
+from tests.support.spawn import ranks_context
 from tests.support.tiny_run import checkpoint, tiny_config, tiny_data, tiny_words
 
 PLAIN = ["stream.lanes=12", "optim.schedule=constant"]  # a rate that falls would be planned for one length
@@ -140,7 +140,7 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def play(work):
-    context = mp.get_context("spawn")
+    context = ranks_context()
     asked, answers = [context.Queue(), context.Queue()], context.Queue()
     ranks = [context.Process(target=ask, args=(rank, work, asked[rank], answers), daemon=True) for rank in (0, 1)]
     for process in ranks:

@@ -1,4 +1,9 @@
-"""Run a module-level function in real gloo processes; every rank's result or traceback comes back, and nothing can hang."""
+"""Run a module-level function in real gloo processes; every rank's result or traceback comes back, and nothing can hang.
+
+Ranks are forked from a server that has imported torch, Lightning and ltrec already, which costs four seconds of a processor: once
+per test process instead of once per rank. They have the order of their sets in common, therefore, as ranks that torchrun starts
+have not; tests that run the command with `processes=2` (tests.support.commands) are for that.
+"""
 
 import multiprocessing as mp
 import os
@@ -12,18 +17,27 @@ import torch.distributed as dist
 
 from tests.support.timeouts import scaled
 
+_WARM = ["torch.distributed.fsdp", "pytorch_lightning", "ltrec.api.train", "hypothesis", "pytest"]
+
+
+def ranks_context(backend="gloo"):
+    """Where processes come from; those that use a GPU start afresh, for CUDA does not survive a fork."""
+    if "cuda" in backend:
+        return mp.get_context("spawn")
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(_WARM)
+    return context
+
 
 def spawn(function, world_size, rendezvous, *args, timeout=120, backend="gloo"):
     """Call `function(rank, *args)` on every rank of a group; return the results in rank order.
 
     `rendezvous` is a fresh path for the FileStore (no ports, no races).
     """
-    context = mp.get_context("spawn")
+    context = ranks_context(backend)
     queue = context.Queue()
-    processes = [
-        context.Process(target=_enter, args=(function, rank, world_size, str(rendezvous), backend, queue, args), daemon=True)
-        for rank in range(world_size)
-    ]
+    common = (world_size, str(rendezvous), backend, dict(os.environ), queue)
+    processes = [context.Process(target=_enter, args=(function, rank, *common, args), daemon=True) for rank in range(world_size)]
     for process in processes:
         process.start()
     results = {}
@@ -52,8 +66,9 @@ def _next(queue, processes, timeout):
     raise AssertionError(f"some rank did not come back within {timeout} s")
 
 
-def _enter(function, rank, world_size, rendezvous, backend, queue, args):
-    os.environ["OMP_NUM_THREADS"] = "1"
+def _enter(function, rank, world_size, rendezvous, backend, environment, queue, args):
+    os.environ.clear()  # the server has that of the moment at which it started
+    os.environ.update(environment, OMP_NUM_THREADS="1")
     torch.set_num_threads(1)
     try:
         if "cuda" in backend:
