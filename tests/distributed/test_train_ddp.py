@@ -1,17 +1,27 @@
-"""Two torchrun processes train like one: same global batches, same losses; and any number of processes evaluates alike."""
+"""Two processes train like one: same global batches, same losses; and any number of processes evaluates alike."""
 
+import shutil
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 
+import ltrec.run.train as training
+from ltrec.config.load import load
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
+from ltrec.run.evaluate import evaluate_run
+from ltrec.run.process.processes import detect
 from ltrec.training.checkpoints.io import read_checkpoint
 from tests.support.commands import ltrec
 from tests.support.naive_reach import give_reach, naive_reach, shard_rows
+from tests.support.ranks import act_as_rank
 from tests.support.shards import random_users, write_dataset
+from tests.support.spawn import spawn
 from tests.support.tiny_run import column
 
 COMMON = [
@@ -30,6 +40,9 @@ COMMON = [
 ]
 
 
+WEIGHTS = ("average", "raw")
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
@@ -45,8 +58,9 @@ def has_reach(table, data, split):
     return found == expected and len(set(found.values())) > 1
 
 
-def train(processes, data, out, name, *words):
-    ltrec("train", f"data.path={data}", f"out={out}", f"name={name}", *COMMON, *words, processes=processes)
+def train(data, out, name, *words):
+    common = [w for w in COMMON if "objective.name=in_batch" not in words or not w.startswith("objective.")]
+    training.train(load([], [f"data.path={data}", f"out={out}", f"name={name}", *common, *words]))
     return out / name
 
 
@@ -54,14 +68,65 @@ def losses(run: Path):
     return column(run, "train/loss"), column(run, "val/ndcg@10")
 
 
+AVERAGED = ["trainer.ema=1", "trainer.max_epochs=2", "optim.lr=0.01", "optim.eps=1e-3", "trainer.accumulate=2"]
+AVERAGED += ["strategy.check_every_steps=1"]
+BY = {"joint": [], "stratified": ["gradients.name=stratified", "strategy.name=ddp"]}
+IN_BATCH = ["objective.name=in_batch", "evaluation.chunk_rows=1000", "trainer.max_epochs=2"]
+"""One chunk of validation users for two ranks."""
+
+
+def work(rank, size, data, copies, out):
+    """Everything that one process and two must agree on, but what the command itself trains; `copies` are of a trained run."""
+    if size > 1:
+        act_as_rank(rank, size)
+        evaluate_run(RunFolder(copies / str(size)), "test", "best", detect())
+    if size < 3:
+        for name, words in BY.items():
+            train(data, out, name, *AVERAGED, *words)
+        train(data, out, "in-batch", *IN_BATCH)
+    if size == 2:
+        train(data, out, "accumulate", "trainer.accumulate=2")
+        for name, weights in product(BY, WEIGHTS):
+            tables = evaluate_run(RunFolder(out / name), "valid", "last", detect(), weights=weights)
+            if rank == 0:
+                shutil.copy(tables["sasrec"], out / f"{name}-{weights}.parquet")
+            dist.barrier()
+
+
 @pytest.fixture(scope="module")
 def alone(data, tmp_path_factory):
-    return train(1, data, tmp_path_factory.mktemp("alone"), "one")
+    return train(data, tmp_path_factory.mktemp("alone"), "one")
 
 
-@pytest.mark.parametrize("words", [[], ["trainer.accumulate=2"]], ids=["plain", "accumulate"])
-def test_two_ranks_train_like_one(data, alone, tmp_path, words):
-    together = train(2, data, tmp_path, "two", *words)
+@pytest.fixture(scope="module")
+def copies(alone, tmp_path_factory):
+    """A copy of a trained run for every number of processes that evaluates it."""
+    folder = tmp_path_factory.mktemp("copies")
+    for size in (1, 2, 3):
+        shutil.copytree(alone, folder / str(size))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(data, copies, tmp_path_factory):
+    """W -> the folder of its runs."""
+    out = {size: tmp_path_factory.mktemp(f"runs-{size}") for size in (1, 2)}
+    work(0, 1, data, copies, out[1])
+    spawn(work, 2, out[2] / "store", 2, data, copies, out[2], timeout=240)
+    return out
+
+
+def test_two_ranks_train_like_one(data, alone, tmp_path):
+    """Through the command, under torchrun."""
+    ltrec("train", f"data.path={data}", f"out={tmp_path}", "name=two", *COMMON, processes=2)
+    refuse_other_training(alone, tmp_path / "two")
+
+
+def test_two_ranks_that_accumulate_train_like_one_that_does_not(alone, runs):
+    refuse_other_training(alone, runs[2] / "accumulate")
+
+
+def refuse_other_training(alone, together):
     mine, expected = losses(together), losses(alone)
     assert len(mine[0]) == len(expected[0]) == 32
     assert mine[0][:30] == pytest.approx(expected[0][:30], rel=1e-4)
@@ -72,50 +137,38 @@ def test_two_ranks_train_like_one(data, alone, tmp_path, words):
         assert (two["state_dict"][name] - weight).abs().max() < 1e-3, name
 
 
-@pytest.mark.parametrize("words", [[], ["gradients.name=stratified", "strategy.name=ddp"]], ids=["joint", "stratified"])
-def test_two_ranks_average_like_one(data, tmp_path, words):
+@pytest.mark.parametrize("name", BY)
+def test_two_ranks_average_like_one(data, runs, name):
     """The average, its validation, and both kinds of scores; an average of accumulated steps."""
-    words = [*words, "trainer.ema=1", "trainer.max_epochs=2", "optim.lr=0.01", "optim.eps=1e-3", "trainer.accumulate=2"]
-    runs = [train(size, data, tmp_path, f"r{size}", *words, "strategy.check_every_steps=1") for size in (1, 2)]
-    one, two = (read_checkpoint(run / "checkpoints" / "last.ckpt") for run in runs)
+    one, two = (read_checkpoint(runs[size] / name / "checkpoints" / "last.ckpt") for size in (1, 2))
     assert one["average"]["updates"] == two["average"]["updates"] == 8
-    for name, weight in one["average"]["state_dict"].items():
-        torch.testing.assert_close(two["average"]["state_dict"][name], weight, rtol=1e-4, atol=1e-5, msg=name)
-    assert losses(runs[1])[1] == pytest.approx(losses(runs[0])[1], abs=0.02)
+    for key, weight in one["average"]["state_dict"].items():
+        torch.testing.assert_close(two["average"]["state_dict"][key], weight, rtol=1e-4, atol=1e-5, msg=key)
+    validated = losses(runs[2] / name)[1]
+    assert validated == pytest.approx(losses(runs[1] / name)[1], abs=0.02)
     found = {}
-    for which in ("average", "raw"):
-        ltrec("evaluate", runs[1], "--weights", which, "--split", "valid", "--checkpoint", "last", processes=2)
-        table = EvalTable.read(runs[1] / "eval" / "valid.parquet")
-        found[which] = float(ndcg_at(table.column("rank"), 10).mean())
-        assert table.source["weights"] == which
+    for weights in WEIGHTS:
+        table = EvalTable.read(runs[2] / f"{name}-{weights}.parquet")
+        found[weights] = float(ndcg_at(table.column("rank"), 10).mean())
+        assert table.source["weights"] == weights
         assert has_reach(table, data, "valid")
-    assert found["average"] == pytest.approx(losses(runs[1])[1][-1], abs=1e-12) and found["raw"] != found["average"]
+    assert found["average"] == pytest.approx(validated[-1], abs=1e-12) and found["raw"] != found["average"]
 
 
-def test_in_batch_negatives_are_gathered_over_ranks(data, tmp_path):
-    words = ["objective.name=in_batch", "evaluation.chunk_rows=1000"]  # one chunk of validation users for two ranks
-    words_common = [w for w in COMMON if not w.startswith("objective.")]
-    runs = []
-    for size in (1, 2):
-        name = f"r{size}"
-        here = [f"data.path={data}", f"out={tmp_path}", f"name={name}"]
-        ltrec("train", *here, *words_common, *words, "trainer.max_epochs=2", processes=size)
-        runs.append(losses(tmp_path / name))
-    assert runs[1][0] == pytest.approx(runs[0][0], rel=1e-4)
-    assert runs[1][1] == pytest.approx(runs[0][1], abs=0.05)
+def test_in_batch_negatives_are_gathered_over_ranks(runs):
+    one, two = (losses(runs[size] / "in-batch") for size in (1, 2))
+    assert two[0] == pytest.approx(one[0], rel=1e-4)
+    assert two[1] == pytest.approx(one[1], abs=0.05)
 
 
-def test_evaluation_does_not_depend_on_the_number_of_processes(alone, data):
-    files = {}
-    for size in (1, 2, 3):
-        for old in (alone / "eval").glob("*.parquet"):
-            old.unlink()
-        ltrec("evaluate", alone, processes=size)
-        files[size] = {p.name: p.read_bytes() for p in sorted((alone / "eval").glob("*.parquet"))}
+def test_evaluation_does_not_depend_on_the_number_of_processes(data, copies, runs, tmp_path):
+    evaluate_run(RunFolder(copies / "1"), "test", "best", detect())
+    spawn(work, 3, tmp_path / "store", 3, data, copies, tmp_path)  # two did with the fixture `runs`
+    files = {size: {p.name: p.read_bytes() for p in (copies / str(size) / "eval").glob("*.parquet")} for size in (1, 2, 3)}
     assert set(files[1]) == {"test.parquet", *(f"baseline-{name}-test.parquet" for name in BASELINES)}
     assert files[1] == files[2] == files[3]
     for name in files[1]:
-        assert has_reach(EvalTable.read(alone / "eval" / name), data, "test")
+        assert has_reach(EvalTable.read(copies / "1" / "eval" / name), data, "test")
 
 
 @pytest.mark.slow
