@@ -42,6 +42,7 @@ class SequenceBatch:
         users: columns of users by name, [B] or [B, w].
         weight_T: float32 [T], what the loss of a position is multiplied by: the weight of its *target's* event. None: all one.
         step_weights_K: float64 [K], sums of the weights of the examples that `step_counts_K` counts; on the CPU. None: the counts.
+        step_squares_K: float64 [K], sums of the squares of these weights, for effective sample sizes.
         has_gaps: whether positions without a target stand among those with one, because not every event is a target. They feed the
             states and have no loss. Known to the host, and the same in all batches of a data set.
     """
@@ -59,6 +60,7 @@ class SequenceBatch:
     users: Mapping[str, Tensor] = field(default_factory=dict)
     weight_T: Tensor | None = None
     step_weights_K: Tensor | None = None
+    step_squares_K: Tensor | None = None
     has_gaps: bool = False
 
     @staticmethod
@@ -172,7 +174,7 @@ class SequenceBatch:
 
 _OF_POSITIONS = ("items_T", "targets_T", "events", "weight_T")
 _OF_ROWS = ("stratum_B", "user_key_B", "slot_B", "users")
-_OF_THE_HOST = ("step_counts_K", "step_weights_K", "step", "micro", "has_gaps")
+_OF_THE_HOST = ("step_counts_K", "step_weights_K", "step_squares_K", "step", "micro", "has_gaps")
 
 
 def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

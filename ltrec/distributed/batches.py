@@ -32,7 +32,8 @@ class MicroBatch(Protocol):
 
     @property
     def step_weights_K(self) -> Tensor | None:
-        """Sums of the weights of those examples, float64 [K], on the CPU; None: every example weighs one."""
+        """Sums of the weights of those examples, float64 [K], on the CPU; None: every example weighs one. Batches may have
+        `step_squares_K` beside it, the sums of their squares, which telemetry asks for."""
 
     @property
     def step(self) -> int:
@@ -73,6 +74,7 @@ class StratifiedBatch:
         micro: number of the micro-batch within its step.
         slot_B: int64 [B], where a row stood before rows were sorted; None: they are in that order.
         step_weights_K: float64 [K], on the CPU: sums of the weights of those examples; None: every example weighs one.
+        step_squares_K: sums of their squares; None: not known, where a row has several examples.
     """
 
     data: Any
@@ -82,6 +84,7 @@ class StratifiedBatch:
     micro: int = -1
     slot_B: Tensor | None = None
     step_weights_K: Tensor | None = None
+    step_squares_K: Tensor | None = None
 
     def __getitem__(self, key: Any) -> Any:
         return self.data[key]

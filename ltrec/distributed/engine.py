@@ -69,7 +69,7 @@ class StratifiedEngine:
         self.seed = seed
         self.report: StepReport | None = None
         self.step_losses: SumCount | None = None
-        self._published = torch.zeros(1, self.num_strata, dtype=torch.int64)  # counts, and sums of weights where there are some
+        self._published = torch.zeros(1, self.num_strata, dtype=torch.int64)  # counts; weights and squares
         self._counted: Pending = DONE
         self._weights_K: Tensor | None = None
 
@@ -89,8 +89,9 @@ class StratifiedEngine:
         """
         assert batch.micro == 0
         self.step_losses, self.report, self._weights_K = None, None, None
-        counts_K, weights_K = batch.step_counts_K, batch.step_weights_K
-        self._published = counts_K.clone()[None] if weights_K is None else torch.stack([counts_K.double(), weights_K])
+        counts_K, weights_K, squares_K = batch.step_counts_K, batch.step_weights_K, getattr(batch, "step_squares_K", None)
+        sums = [] if weights_K is None else [weights_K] if squares_K is None else [weights_K, squares_K]
+        self._published = torch.stack([counts_K.double(), *sums]) if sums else counts_K.clone()[None]
         self._counted = self.collectives.all_reduce(self._published)
         if rows:
             assert self.store is not None
@@ -106,6 +107,11 @@ class StratifiedEngine:
         """N_z, the sums of these examples' weights, float64 [K]: the counts where events have no weights. Waits likewise."""
         counts_K = self.global_counts()
         return counts_K if len(self._published) == 1 else self._published[1]
+
+    def effective_counts(self) -> Tensor:
+        """(sum m)^2 / sum m^2 of the weights m of the examples of each stratum, float64 [K]; see `StepReport`. Waits likewise."""
+        counts_K = self.global_counts()
+        return counts_K if len(self._published) < 3 else self._published[1] ** 2 / or_one(self._published[2])
 
     def denominators(self) -> Tensor:
         """What the strata's sums are divided by, float64 [K]; 1 for an empty stratum, whose sum is 0. Waits likewise."""
@@ -210,7 +216,7 @@ class StratifiedEngine:
             weights = torch.full((self.num_strata,), torch.nan, dtype=torch.float64)
         self._weights_K = weights
         norms_K = norms_K if gram_KK is None else gram_KK.diagonal().clamp(min=0).sqrt()
-        self.report = StepReport(step, self.global_counts(), weights, gram_KK, norms_K)
+        self.report = StepReport(step, self.global_counts(), weights, gram_KK, norms_K, self.effective_counts())
         return weights
 
     def weighted_loss(self, example: ExampleLosses, *, times: float = 1.0) -> Tensor:

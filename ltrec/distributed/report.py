@@ -19,6 +19,8 @@ class StepReport:
         gram_KK: <G_y, G_z> of the strata's mean gradients over the trunk; rows of empty strata are 0.
             None when the step computed none: the rule needs none, and it was no probe's turn.
         norms_K: |G_z| over the trunk; 0 for an empty stratum. None when the step computed no gradients by stratum.
+        effective_K: of how many equally weighted examples each stratum's mean gradient has the variance: (sum m)^2 / sum m^2 with
+            the examples' weights m; the counts where there are no weights, or their squares are not known.
     """
 
     step: int
@@ -26,3 +28,4 @@ class StepReport:
     weights_K: Tensor
     gram_KK: Tensor | None
     norms_K: Tensor | None = None
+    effective_K: Tensor | None = None

@@ -125,11 +125,13 @@ class Accumulation:
         weights_K, counts_K = batch.step_weights_K, batch.step_counts_K
         if weights_K is None:
             return ""
-        if (weights_K.shape, weights_K.dtype, weights_K.device) != (counts_K.shape, torch.float64, counts_K.device):
-            return (
-                f"step_weights_K must hold the sums of the weights of these examples, float64 {list(counts_K.shape)} on the CPU; "
-                f"the loader gave {weights_K.dtype} {list(weights_K.shape)} on {weights_K.device}"
-            )
+        for name, what in (("step_weights_K", "sums of the weights"), ("step_squares_K", "sums of the squared weights")):
+            sum_K = getattr(batch, name, None)
+            if sum_K is not None and (sum_K.shape, sum_K.dtype, sum_K.device) != (counts_K.shape, torch.float64, counts_K.device):
+                return (
+                    f"{name} must hold the {what} of these examples, float64 {list(counts_K.shape)} on the CPU; "
+                    f"the loader gave {sum_K.dtype} {list(sum_K.shape)} on {sum_K.device}"
+                )
         odd = ~weights_K.isfinite() | (weights_K < 0) | ((weights_K > 0) != (counts_K > 0))
         if odd.any():
             return (

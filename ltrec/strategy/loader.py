@@ -101,9 +101,9 @@ class StratifiedLoader:
         batches = iter(self._of_this_process())
         while step := self._agreed(list(islice(batches, self._micro_batches()))):
             strata = [self._strata(batch) for batch in step]
-            counts_K, weights_K = self._counts(step, strata), self._weights(step, strata)
+            counts_K, (weights_K, squares_K) = self._counts(step, strata), self._weights(step, strata)
             for micro, (batch, stratum_B) in enumerate(zip(step, strata, strict=True)):
-                yield StratifiedBatch(batch, stratum_B, counts_K, micro=micro, step_weights_K=weights_K)
+                yield StratifiedBatch(batch, stratum_B, counts_K, micro=micro, step_weights_K=weights_K, step_squares_K=squares_K)
 
     def _micro_batches(self) -> int:
         if self.accumulate is not None:
@@ -146,11 +146,14 @@ class StratifiedLoader:
         each = [torch.ones_like(s) for s in strata] if self.examples_of is None else [self.examples_of(batch) for batch in step]
         return self._by_stratum(each, strata, torch.int64)
 
-    def _weights(self, step: list[Any], strata: list[Tensor]) -> Tensor | None:
-        """Sums of their weights, float64 [K] on the CPU."""
+    def _weights(self, step: list[Any], strata: list[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+        """Sums of their weights, and of the squares where a row is an example, float64 [K] on the CPU."""
         if self.weights_of is None:
-            return None
-        return self._by_stratum([self.weights_of(batch) for batch in step], strata, torch.float64)
+            return None, None
+        weights = [self.weights_of(batch).double() for batch in step]
+        squares = None if self.examples_of is not None else [weight_B**2 for weight_B in weights]
+        weights_K = self._by_stratum(weights, strata, torch.float64)
+        return weights_K, None if squares is None else self._by_stratum(squares, strata, torch.float64)
 
     def _by_stratum(self, values: list[Tensor], strata: list[Tensor], dtype: torch.dtype) -> Tensor:
         """Values of the rows of a step, added up by stratum."""

@@ -18,9 +18,11 @@ Means, not the last step's values: the noise of one step's cosine is as large as
 cosine of mean gradients; it measures the agreement of steps, not of the strata's minima.
 
 The effective sample size is Kish's (Survey Sampling, 1965, sec. 11.7), (sum_i c_i)^2 / sum_i c_i^2 with the examples' coefficients
-c_i = w_z / N_z, so (sum_z w_z)^2 / sum_z (w_z^2 / N_z): the number of equally weighted examples with the same variance. It equals
-the batch when every w_z is N_z / N and falls as the weights lean on strata with few examples. N_z is the integer count here:
-weights of events do not enter.
+c_i = w_z m_i / N_z, m_i being the weight of the example's event and N_z their sum: (sum_z w_z)^2 / sum_z (w_z^2 / n_z) with
+n_z = N_z^2 / sum_i m_i^2, the stratum's own effective size, or its count where events have no weights. It is the number of equally
+weighted examples with the same variance. It equals the batch when every w_z is N_z / N and events weigh the same, and falls as the
+weights lean on strata with few examples, or on few events. Nothing else asks for n_z: whether a stratum is there is a matter of
+counts, N_z divides sums, and evaluation ranks one target a user, unweighted.
 """
 
 from __future__ import annotations
@@ -116,7 +118,8 @@ def measured(report: StepReport | None) -> dict[str, Sum]:
     if report is None:
         return {"skipped": np.ones(1)}
     counts_K = report.counts_K.numpy().astype(np.float64)
-    found = _presence(counts_K) | _weighting(counts_K, report.weights_K.numpy())
+    sizes_K = counts_K if report.effective_K is None else report.effective_K.numpy()
+    found = _presence(counts_K) | _weighting(sizes_K, report.weights_K.numpy())
     if report.norms_K is not None:
         found |= _norms(counts_K, report.norms_K.numpy())
     return found if report.gram_KK is None else found | _agreement(report.gram_KK.numpy())
@@ -126,12 +129,12 @@ def _presence(counts_K: Sum) -> dict[str, Sum]:
     return {"steps": np.ones(1), "examples_K": counts_K, "missing_K": (counts_K == 0).astype(np.float64)}
 
 
-def _weighting(counts_K: Sum, weights_K: Sum) -> dict[str, Sum]:
-    """Weights and effective sample size; nothing for a rule that has no weights."""
+def _weighting(sizes_K: Sum, weights_K: Sum) -> dict[str, Sum]:
+    """Weights, and the effective sample size from those of the strata; nothing for a rule that has no weights."""
     if not np.isfinite(weights_K).all():
         return {}
-    present_K = counts_K > 0
-    spread = (weights_K[present_K] ** 2 / counts_K[present_K]).sum()
+    present_K = sizes_K > 0
+    spread = (weights_K[present_K] ** 2 / sizes_K[present_K]).sum()
     size = weights_K[present_K].sum() ** 2 / spread if spread > 0 else 0.0
     return {"weight_K": weights_K, "weighted": np.ones(1), "size": np.full(1, size), "sized": np.full(1, float(spread > 0))}
 

@@ -36,14 +36,16 @@ class Window:
     def batches(self, rank: int) -> list[SequenceBatch]:
         """The rank's micro-batches, each with the rank's counts of the whole window."""
         mine = [row for row in self.rows if row.rank == rank]
-        counts, sums = torch.zeros(self.strata, dtype=torch.int64), torch.zeros(self.strata, dtype=torch.float64)
+        counts, sums = torch.zeros(self.strata, dtype=torch.int64), torch.zeros(2, self.strata, dtype=torch.float64)
         for row in mine:
             if row.stratum >= 0:
                 weights = _weights_of(row)
                 counts[row.stratum] += sum(weight > 0 for weight in weights)
-                sums[row.stratum] += sum(weights)
+                sums[:, row.stratum] += torch.tensor([sum(weights), sum(weight**2 for weight in weights)])
         batches = [self._batch([r for r in mine if r.micro == micro], micro, counts) for micro in range(self.micros)]
-        return [replace(batch, step_weights_K=sums) if self.has_weights else batch for batch in batches]
+        weights_K, squares_K = sums
+        told = {"step_weights_K": weights_K, "step_squares_K": squares_K} if self.has_weights else {}
+        return [replace(batch, **told) for batch in batches]
 
     def all_batches(self) -> list[SequenceBatch]:
         return [batch for rank in range(self.world) for batch in self.batches(rank)]

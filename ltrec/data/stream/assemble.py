@@ -78,6 +78,7 @@ def _batch(
     windows: Windows, key: I64, slot: I64, users: dict[str, Tensor], columns: Projected, step: int, num_strata: int
 ) -> SequenceBatch:
     """All rows of the step, of which micro-batches are cut."""
+    sums = windows.sums_of_weights(num_strata)
     return SequenceBatch(
         items_T=torch.from_numpy(windows.items()),
         targets_T=torch.from_numpy(windows.targets()),
@@ -90,7 +91,8 @@ def _batch(
         users=users,
         events={name: torch.from_numpy(values) for name, values in windows.columns(columns.events).items()},
         weight_T=None if (weights := windows.weights()) is None else torch.from_numpy(weights),
-        step_weights_K=None if (sums := windows.sums_of_weights(num_strata)) is None else torch.from_numpy(sums),
+        step_weights_K=None if sums is None else torch.from_numpy(sums[0]),
+        step_squares_K=None if sums is None else torch.from_numpy(sums[1]),
         has_gaps=columns.has_gaps,
     )
 

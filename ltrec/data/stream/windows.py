@@ -60,9 +60,10 @@ class Windows:
         return self._events[c.WEIGHT][self._after] if c.WEIGHT in self._events else None
 
     def sums_of_weights(self, num_strata: int) -> Values | None:
-        """Sums of the weights of the examples of each stratum, float64 [K]; None where examples weigh one each, as users do."""
+        """Sums of the weights of the examples of each stratum, and of their squares, float64 [2, K]; None where examples weigh one
+        each, as users do."""
         weights = self.weights()
         if weights is None or self._unit == "user":
             return None
-        stratum = np.repeat(self.stratum, self._length)[self._counts]
-        return np.bincount(stratum, weights=weights[self._counts], minlength=num_strata)
+        stratum, own = np.repeat(self.stratum, self._length)[self._counts], weights[self._counts].astype(np.float64)
+        return np.stack([np.bincount(stratum, weights=values, minlength=num_strata) for values in (own, own**2)])

@@ -113,6 +113,7 @@ def rows_with_columns(draw):
         users={"age": column(rows, "age"), "taste": column(rows, "taste", width=(3,))},
         weight_T=column(events, "weight", torch.float32) if has_weight else None,
         step_weights_K=torch.tensor([0.5, 2.0, 3.0], dtype=torch.float64),
+        step_squares_K=torch.tensor([0.25, 4.0, 5.0], dtype=torch.float64),
         has_gaps=True,
     )
 
@@ -147,7 +148,8 @@ def records_of(batch):
 
 
 def of_the_step(batch):
-    return batch.step, batch.micro, batch.has_gaps, batch.step_counts_K.tolist(), batch.step_weights_K.tolist()
+    sums = (batch.step_counts_K, batch.step_weights_K, batch.step_squares_K)
+    return batch.step, batch.micro, batch.has_gaps, [sum_K.tolist() for sum_K in sums]
 
 
 @given(rows_with_columns(), st.data())

@@ -225,6 +225,13 @@ def test_collectives_meet_in_one_order_whatever_a_rank_lacks():
     assert seen[0] == seen[1] == seen[2] and seen[0][0]["reduce_scatter"] == 10
 
 
+def effective_sizes(window):
+    """(sum m)^2 / sum m^2 of every stratum's weights, by loops."""
+    weights = [[m for row in window.rows if row.stratum == z for m in row.weights if m] for z in range(window.strata)]
+    sizes = [sum(own) ** 2 / sum(m * m for m in own) if own else 0.0 for own in weights]
+    return torch.tensor(sizes, dtype=torch.float64)
+
+
 @every_way
 @pytest.mark.parametrize("source", ["split", "retained"])
 @given(window=windows())
@@ -236,6 +243,7 @@ def test_weights_and_events_that_are_no_targets(make_rule, mode, source, window)
     for rank in run(weighed, make_rule, mode, source=source, plugins=mode != "replay"):
         assert rank.report.counts_K.tolist() == true.counts_K.tolist()
         assert torch.equal(rank.losses.count_K, true.counts_K.double())
+        assert_close({"effective": rank.report.effective_K}, {"effective": effective_sizes(weighed)})
         assert_close({"N": rank.losses.weight_K, "sums": rank.losses.sum_K}, {"N": true.sizes_K, "sums": true.sums_K})
         if true.counts_K.any():
             assert_close(rank.gradients, true.gradients)

@@ -30,6 +30,15 @@ def test_examples_may_be_more_than_rows_and_rows_may_belong_to_nobody():
     assert next(iter(loader)).step_counts_K.tolist() == [3, 0, 3]
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_weights_of_rows_are_added_up_and_their_squares_where_a_row_is_an_example(several):
+    options = {"examples_of": lambda batch: torch.tensor([1, 2, 1, 1])} if several else {}
+    weights = torch.tensor([0.5, 9.0, 2.0, 3.0])
+    batch = next(iter(of(rows(4, strata=(0, -1, 2, 2)), 4, weights_of=lambda _: weights, **options)))
+    assert batch.step_weights_K.tolist() == [0.5, 0.0, 5.0]
+    assert several if batch.step_squares_K is None else batch.step_squares_K.tolist() == [0.25, 0.0, 13.0]
+
+
 def test_tuples_are_batches_as_well():
     data = TensorDataset(torch.arange(6).reshape(3, 2), torch.tensor([0, 1, 1]))
     [batch] = StratifiedLoader(DataLoader(data, batch_size=3), lambda pair: pair[1], num_strata=2)

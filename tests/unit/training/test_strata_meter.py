@@ -110,6 +110,18 @@ def test_the_effective_size_is_the_batch_for_natural_weights_and_falls_as_they_l
     assert 10 < size(0.6, 0.3, 0.1) < 40
 
 
+def test_the_effective_size_with_weights_of_events_is_that_of_the_coefficients():
+    weights = [[1.0, 3.0, 0.5], [2.0, 2.0]]
+    sums = torch.tensor([sum(own) for own in weights], dtype=torch.float64)
+    squares = torch.tensor([sum(m * m for m in own) for own in weights], dtype=torch.float64)
+    share_K, counts_K = torch.tensor([0.7, 0.3], dtype=torch.float64), torch.tensor([3.0, 2.0], dtype=torch.float64)
+    report = StepReport(0, counts_K, share_K, None, effective_K=sums**2 / squares)
+    coefficients = [float(share_K[z] / sums[z]) * m for z, own in enumerate(weights) for m in own]
+    expected = sum(coefficients) ** 2 / sum(c * c for c in coefficients)
+    assert metered([report])["strata/ess"] == pytest.approx(expected, rel=1e-12)
+    assert expected < metered([replace(report, effective_K=None)])["strata/ess"], "counts alone would say more"
+
+
 def test_conflict_counts_pairs_and_cosines_keep_to_their_bounds():
     report = formed([[1.0, 0], [-1, 0], [0, 1e-9]])
     line = metered([replace(report, gram_KK=report.gram_KK * (1 + 1e-15))])

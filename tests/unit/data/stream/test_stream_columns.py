@@ -95,17 +95,19 @@ def test_batches_equal_the_naive_ones(tiny, config, accumulate, unit):
         whole = [naive_row(user, batch.step, config) for user in slots]
         expected = whole[batch.micro :: accumulate]
         assert told(records(batch)) == told(sorted(expected, key=lambda row: -len(row["items"])))
-        counts, weights = Counter(), Counter()
+        counts, weights, squares = Counter(), Counter(), Counter()
         for row in whole:
             hits = [weight for target, weight in zip(row["targets"], row["weight"], strict=True) if target]
             counts[row["stratum"]] += len(hits) if unit == "target" else bool(hits)
             weights[row["stratum"]] += sum(hits)
+            squares[row["stratum"]] += sum(weight**2 for weight in hits)
         assert batch.step_counts_K.tolist() == [counts[z] for z in range(3)]
         if unit == "target":
             assert batch.step_weights_K.tolist() == [weights[z] for z in range(3)]
-            assert batch.step_weights_K.dtype == torch.float64
+            assert batch.step_squares_K.tolist() == [squares[z] for z in range(3)]
+            assert batch.step_weights_K.dtype == batch.step_squares_K.dtype == torch.float64
         else:
-            assert batch.step_weights_K is None
+            assert batch.step_weights_K is batch.step_squares_K is None
         assert batch.has_gaps
         assert [batch.events[name].dtype for name in ALL.events] == [torch.int32, torch.float32, torch.int64, torch.int64]
 
