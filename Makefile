@@ -131,6 +131,10 @@ bench: bench-epoch bench-step bench-methods ## All benchmarks that take minutes
 bench-epoch: install ## One training epoch against the floor of its matrix products; last line JSON
 	$(BIN)/python benchmarks/epoch.py
 
+.PHONY: bench-start
+bench-start: install ## CPU seconds of commands that compute nothing; last line JSON
+	$(BIN)/python benchmarks/start.py
+
 .PHONY: bench-columns
 bench-columns: install ## Rows per second of the loader with four columns against none; last line JSON
 	$(BIN)/python benchmarks/columns.py

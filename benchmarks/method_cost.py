@@ -52,7 +52,7 @@ from ltrec.data.stream.loader import StreamLoader
 from ltrec.run.build.components import Data, build_module, build_plan, open_data
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.build.two_stages import build_switch
-from ltrec.run.process.processes import Processes
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.training.callbacks.weight_average import WeightAverage
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.config_file import folder_of
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 
 METRICS = ("hr@10", "ndcg@10", "ndcg@20", "auc")
 """What lines of results hold, where it was measured."""

@@ -22,7 +22,7 @@ from ltrec.data.prepare.pipeline import prepare
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from ltrec.run.train import train
 
 HERE = Path(__file__).parent

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ltrec.api.fetch import Fetched, fetch
     from ltrec.api.gate import Verdict, gate
     from ltrec.api.inspect import inspect
+    from ltrec.api.load_config import load_config
     from ltrec.api.predict import predict
     from ltrec.api.prepare import prepare
     from ltrec.api.report import Report, report
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ltrec.api.results.evaluation import EvaluatedRun, Evaluation
     from ltrec.api.results.predictions import Predictions
     from ltrec.api.results.run import Run, load_run
-    from ltrec.api.train import load_config, train
+    from ltrec.api.train import train
     from ltrec.api.verify import verify
     from ltrec.core.errors import Stopped, UserError
 
@@ -47,7 +48,7 @@ _HOMES = {
     "verify": "ltrec.api.verify",
     "Predictions": "ltrec.api.results.predictions",
     "Run": "ltrec.api.results.run",
-    "load_config": "ltrec.api.train",
+    "load_config": "ltrec.api.load_config",
     "load_run": "ltrec.api.results.run",
     "predict": "ltrec.api.predict",
     "train": "ltrec.api.train",

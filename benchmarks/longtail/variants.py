@@ -32,7 +32,7 @@ from ltrec.evaluation.memory.weighing import WeightChoice
 from ltrec.run.build.components import Data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.config_file import folder_of
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from ltrec.run.scoring.memory import choose_weights, neighbours_of
 from ltrec.run.scoring.scorer import load_network, make_memory, score_with
 

@@ -27,8 +27,10 @@ from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.reopen import reopen, split_runs
 from ltrec.run.process.agreement import code_facts, setting_facts
 from ltrec.run.process.crash_file import traceback_in
-from ltrec.run.process.processes import Processes, detect, process_group
+from ltrec.run.process.detect import detect
+from ltrec.run.process.processes import process_group
 from ltrec.run.process.rendezvous import join_ranks
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.terminal.progress_row import PhaseBar
 from ltrec.terminal.screen import note, screen
 from ltrec.training.checkpoints.io import whole_file

@@ -23,11 +23,11 @@ from ltrec.run.build.components import open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.reopen import reopen
 from ltrec.run.predict import Request, predict_histories
-from ltrec.run.process.processes import Processes, process_group
+from ltrec.run.process.processes import process_group
 from ltrec.run.process.rendezvous import join_ranks
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.terminal.screen import note
 
-SHARD_USERS = 65_536
 ItemIdsOrFile = str | os.PathLike[str] | Iterable[Any]
 """A file of raw item ids, or the ids."""
 

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ltrec.api.given_histories import SHARD_USERS, ItemIdsOrFile, lists_of, recommend_to
-from ltrec.api.results.predictions import Predictions
+from ltrec.api.given_histories import ItemIdsOrFile, lists_of, recommend_to
+from ltrec.api.results.predictions import SHARD_USERS, Predictions
 from ltrec.api.session import session
 from ltrec.api.settings import overrides_of
 from ltrec.core.errors import UserError
@@ -18,7 +18,8 @@ from ltrec.run.build.components import build_histories, open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.reopen import reopen
 from ltrec.run.process.crash_file import traceback_in
-from ltrec.run.process.processes import Processes, detect
+from ltrec.run.process.detect import detect
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.memory import memory_of
 from ltrec.run.scoring.protocol import num_candidates
 from ltrec.run.scoring.scorer import load_score

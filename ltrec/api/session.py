@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-import torch
 
 from ltrec.config.source import COMMAND_LINE
 from ltrec.core.errors import Stopped, UserError
@@ -66,7 +65,7 @@ def session(*, progress: bool) -> Iterator[Session]:
 @contextmanager
 def _left_as_found() -> Iterator[None]:
     """Environment, signal handlers, threads, generator, warnings and levels of loggers are afterwards what they were before."""
-    variables, threads, generator = dict(os.environ), torch.get_num_threads(), torch.get_rng_state()
+    variables, put_torch_back = dict(os.environ), _torch_as_found()
     levels, handlers = _levels(), {number: signal.getsignal(number) for number in _SIGNALS}
     try:
         with warnings.catch_warnings():
@@ -75,14 +74,27 @@ def _left_as_found() -> Iterator[None]:
         for name in os.environ.keys() - variables.keys():
             del os.environ[name]
         os.environ.update(variables)
-        torch.set_num_threads(threads)
-        torch.set_rng_state(generator)
+        put_torch_back()
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         if threading.current_thread() is threading.main_thread():
             for number, handler in handlers.items():
                 if signal.getsignal(number) is not handler:
                     signal.signal(number, handler)
+
+
+def _torch_as_found() -> Callable[[], None]:
+    """What puts torch's threads and generator back. Not loaded, it has neither; calls that compute are loaded together with it."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return lambda: None
+    threads, generator = torch.get_num_threads(), torch.get_rng_state()
+
+    def put_back() -> None:
+        torch.set_num_threads(threads)
+        torch.set_rng_state(generator)
+
+    return put_back
 
 
 def _levels() -> dict[str, int]:

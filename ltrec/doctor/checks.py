@@ -23,7 +23,7 @@ from ltrec.doctor.finding import BROKEN, OK, WARNING, Finding
 from ltrec.doctor.machine import cores, disk, memory
 from ltrec.doctor.ring import process_group
 from ltrec.doctor.software import cuda, deepspeed, extras, gloo, nccl, python, slurm, torch_build, wandb
-from ltrec.run.process.processes import Processes
+from ltrec.run.process.rendezvous_env import Processes
 
 CHECKS: dict[str, Callable[[], Finding]] = {
     "Python": python,

@@ -16,7 +16,8 @@ import torch.distributed as dist
 
 from ltrec.core.errors import first_line
 from ltrec.doctor.finding import Finding, broken, ok, warning
-from ltrec.run.process.processes import Processes, device_of
+from ltrec.run.process.processes import device_of
+from ltrec.run.process.rendezvous_env import Processes
 
 TIMEOUT = timedelta(seconds=120)
 _LARGE_BYTES = 16 << 20

@@ -17,7 +17,7 @@ import torch
 from ltrec.config.tree import RunConfig
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
-from ltrec.run.build.components import check_world
+from ltrec.launch.process_count import check_processes
 from ltrec.run.preflight import accelerator_of
 from ltrec.run.process.cores import cores_of, quota_of, set_thread_variables
 
@@ -117,25 +117,6 @@ def _divide(what: str, available: tuple[_Unit, ...], jobs: int, processes: int) 
             f"{fitting} would fit"
         )
     return [available[job * each : (job + 1) * each] for job in range(jobs)]
-
-
-def check_processes(run: RunConfig, processes: int, *, requested: bool) -> None:
-    """Refuse a number of processes that cannot train a run, before they start or wait in a queue.
-
-    Args:
-        run: the run.
-        processes: on all nodes.
-        requested: whether the user gave the number; else it is that of the GPUs.
-
-    Raises:
-        UserError: naming the run and the numbers that work.
-    """
-    try:
-        check_world(run, processes)
-    except UserError as error:
-        raise UserError(
-            f"{run.name}: {error}{'' if requested else '; --processes sets another number than that of the GPUs'}"
-        ) from None
 
 
 def _check_threads(run: RunConfig, share: Share) -> None:

@@ -21,7 +21,7 @@ from ltrec.run.checkpoint.run_record import refuse_other_settings
 from ltrec.run.checkpoint.scoring_weights import refuse_weights
 from ltrec.run.checkpoint.training_facts import training_facts
 from ltrec.run.folder.reopen import reopen
-from ltrec.run.process.processes import Processes
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.baselines import baseline_score, baseline_source
 from ltrec.run.scoring.memory import memory_of
 from ltrec.run.scoring.protocol import baseline_protocol, protocol_of

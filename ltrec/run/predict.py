@@ -28,7 +28,7 @@ from ltrec.inference.job import PredictionJob
 from ltrec.inference.lists import ListRules
 from ltrec.run.build.components import Data, projected
 from ltrec.run.build.strata import heirs_of, strata_of
-from ltrec.run.process.processes import Processes
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.memory import memory_of
 from ltrec.run.scoring.protocol import num_candidates
 from ltrec.run.scoring.scorer import load_score

@@ -22,12 +22,13 @@ from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.versions import go_back
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.combinations import refuse_combinations
-from ltrec.run.build.components import Data, build_datamodule, build_module, build_plan, check_world, open_data, total_steps
+from ltrec.run.build.components import Data, build_datamodule, build_module, build_plan, open_data, total_steps
 from ltrec.run.build.loggers import refuse_absent_tracker, refuse_classes
 from ltrec.run.build.monitored_metric import not_validated, refuse_monitor
 from ltrec.run.build.strata import heirs_of
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.build.two_stages import refuse_plugins
+from ltrec.run.build.world_size import check_world
 from ltrec.run.checkpoint.finished import why_finished
 from ltrec.run.checkpoint.init_from import load_trunk
 from ltrec.run.checkpoint.resume_point import load_resume_point
@@ -40,8 +41,9 @@ from ltrec.run.folder.ownership import own_folder
 from ltrec.run.folder.provenance_file import run_id, set_damaged_provenance_aside
 from ltrec.run.folder.reuse_checks import refuse_other_data_in, refuse_unless_disposable
 from ltrec.run.process.agreement import code_facts, data_facts, setting_facts
-from ltrec.run.process.processes import Processes, detect
+from ltrec.run.process.detect import detect
 from ltrec.run.process.rendezvous import Rendezvous, join_ranks
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.progress.announcements import say_untrained, say_visits
 from ltrec.strategy import Stratified
 from ltrec.terminal.screen import note

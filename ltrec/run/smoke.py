@@ -10,7 +10,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.ownership import own_folder
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from ltrec.run.train import train
 from ltrec.terminal.screen import note, say
 

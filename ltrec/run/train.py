@@ -19,7 +19,8 @@ from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.restore_check import RestoreCheck, explain_restore_errors
 from ltrec.run.preflight import ReadyRun, accelerator_of, run_preflight
 from ltrec.run.process.crash_file import traceback_in
-from ltrec.run.process.processes import Processes, cluster_environment, process_group
+from ltrec.run.process.processes import cluster_environment, process_group
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.progress.progress_printer import ProgressPrinter
 from ltrec.run.scoring.memory import memory_of
 from ltrec.terminal.progress_row import PhaseBar

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import secrets
-import shutil
-import subprocess
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,9 +16,9 @@ import torch
 from ltrec.core.extension.extensions import imported
 from ltrec.core.extension.extras import version_of
 from ltrec.core.secrets import masked_tree, secrets_of
-from ltrec.core.storage.run_folder import COMMIT
 from ltrec.data.manifest import Manifest
 from ltrec.tracking.code import PACKAGE, code_digest
+from ltrec.tracking.git_state import git_state
 from ltrec.version import __version__
 
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pyarrow", "duckdb", "omegaconf", "wandb")
@@ -57,28 +54,6 @@ def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> di
     }
     tree: dict[str, Any] = masked_tree(origin, secrets_of(os.environ))
     return tree
-
-
-def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and cleanliness of the repository that holds `folder`; None outside one or without git.
-
-    A copy made for a job has a file beside it that records its origin.
-    """
-    recorded = folder.parent / COMMIT
-    if recorded.exists():
-        return dict(json.loads(recorded.read_text(encoding="utf-8")))
-    git = shutil.which("git")
-    if git is None:
-        return None
-
-    def git_output(*arguments: str) -> str | None:
-        done = subprocess.run([git, "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    commit = git_output("rev-parse", "HEAD")
-    return (
-        None if commit is None else {"commit": commit, "dirty": bool(git_output("status", "--porcelain", "--untracked-files=no"))}
-    )
 
 
 def _versions() -> dict[str, str]:

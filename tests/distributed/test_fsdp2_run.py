@@ -16,7 +16,7 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.components import build_datamodule, build_module, build_plan, open_data
 from ltrec.run.build.strategies import build_stratified_options
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import Processes
+from ltrec.run.process.rendezvous_env import Processes
 from tests.support.extra_callbacks import extra
 from tests.support.naive_strata import naive_step
 from tests.support.ranks import act_as_rank

@@ -9,7 +9,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.distributed.collectives import by_first
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
 from tests.support.tiny_run import tiny_config, tiny_data

@@ -13,7 +13,7 @@ from ltrec.run.build.components import build_histories, open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.reopen import reopen
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from ltrec.run.scoring.protocol import negatives_of
 from ltrec.run.scoring.scorer import load_network
 from ltrec.run.train import train

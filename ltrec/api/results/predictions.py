@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 from ltrec.inference.counts import Counts
 from ltrec.inference.job import PARTS
 
+SHARD_USERS = 65_536
+
 
 @dataclass(frozen=True, slots=True)
 class Predictions(os.PathLike[str]):

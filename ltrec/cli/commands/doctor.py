@@ -7,14 +7,21 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ltrec.cli.options import AsJson
-from ltrec.doctor.checks import examine_all, exit_code, show, verdict
-from ltrec.run.process.processes import detect
+from ltrec.core.extension.deferred import Deferred
+from ltrec.run.process.detect import detect
 from ltrec.terminal.screen import open_screen
+
+if TYPE_CHECKING:
+    from ltrec.doctor.checks import examine_all, exit_code, show, verdict
+else:
+    examine_all, exit_code, show, verdict = (
+        Deferred(f"ltrec.doctor.checks:{name}") for name in ("examine_all", "exit_code", "show", "verdict")
+    )
 
 
 def doctor(

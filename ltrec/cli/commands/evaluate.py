@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ltrec.api.evaluate import evaluate as evaluate_runs
-from ltrec.cli.evaluation_screen import print_evaluation
+import ltrec
 from ltrec.cli.options import AsJson, Checkpoint, Data, Weights
+from ltrec.core.extension.deferred import Deferred
 from ltrec.terminal.screen import open_screen
+
+if TYPE_CHECKING:
+    from ltrec.cli.evaluation_screen import print_evaluation
+else:
+    print_evaluation = Deferred("ltrec.cli.evaluation_screen:print_evaluation")
 
 
 def evaluate(
@@ -29,7 +34,7 @@ def evaluate(
 ) -> None:
     """Rank every user's target, report metrics by activity stratum, and compare runs by the gate."""
     with open_screen(for_scripts=as_json) as screen:
-        found = evaluate_runs(*runs, compare=compare or (), split=split, checkpoint=checkpoint, data=data, weights=weights)
+        found = ltrec.evaluate(*runs, compare=compare or (), split=split, checkpoint=checkpoint, data=data, weights=weights)
         if found.runs:
             print_evaluation(found, screen)
             screen.print_json(found.to_dict())

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from ltrec.api.inspect import inspect as inspect_data
-from ltrec.cli.column_tables import print_columns
-from ltrec.cli.data_tables import print_data
+from typing import TYPE_CHECKING
+
+import ltrec
 from ltrec.cli.options import AsJson, PreparedData
+from ltrec.core.extension.deferred import Deferred
 from ltrec.terminal.screen import open_screen
+
+if TYPE_CHECKING:
+    from ltrec.cli.column_tables import print_columns
+    from ltrec.cli.data_tables import print_data
+else:
+    print_columns = Deferred("ltrec.cli.column_tables:print_columns")
+    print_data = Deferred("ltrec.cli.data_tables:print_data")
 
 
 def inspect(
@@ -15,7 +23,7 @@ def inspect(
 ) -> None:
     """Show what is in a prepared data set: events, users, strata, and its columns with their values. Reads no shard."""
     with open_screen(for_scripts=as_json) as screen:
-        data = inspect_data(folder)
+        data = ltrec.inspect(folder)
         print_data(data.manifest, screen)
         print_columns(data, screen)
         screen.info(f"data set: {data.path}  digest {data.digest[:16]}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,15 +12,20 @@ from ltrec.config.load import load, split_arguments
 from ltrec.config.tree import RunConfig
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError, nearest
-from ltrec.launch import local
+from ltrec.core.extension.deferred import Deferred
 from ltrec.launch.many_runs import expand_runs, seeds_of
-from ltrec.launch.processor_shares import check_processes
+from ltrec.launch.process_count import check_processes
 from ltrec.launch.slurm import submit as slurm
 from ltrec.launch.slurm.job import Job
 from ltrec.launch.slurm.script import read_script
 from ltrec.launch.slurm.setup_lines import stage_of
 from ltrec.run.folder.config_file import folder_of
 from ltrec.terminal.screen import note
+
+if TYPE_CHECKING:
+    from ltrec.launch.local import launch_one, launch_several
+else:
+    launch_one, launch_several = (Deferred(f"ltrec.launch.local:{name}") for name in ("launch_one", "launch_several"))
 
 _WHERE = ("local", "slurm")
 _MANY, _LOCAL, _SLURM = "Several runs", "local: this machine", "slurm: a cluster"
@@ -142,11 +147,11 @@ def _local(options: dict[str, Any], given: set[str]) -> None:
     files, overrides = split_arguments(options["conf"])
     common = {name: options[name] for name in ("processes", "max_restarts", "profile", "dry_run")}
     if given & {"array_seeds", "sweep"}:
-        local.launch_several(_runs(options, given), jobs=options["jobs"], **common)
+        launch_several(_runs(options, given), jobs=options["jobs"], **common)
         return
     if "jobs" in given:
         raise UserError(f"--jobs {options['jobs']} is for several runs at a time: name them by --array-seeds or --sweep")
-    local.launch_one(load(files, overrides), options["conf"], **common)
+    launch_one(load(files, overrides), options["conf"], **common)
 
 
 def _runs(options: dict[str, Any], given: set[str]) -> list[RunConfig]:

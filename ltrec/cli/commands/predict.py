@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ltrec.api.given_histories import SHARD_USERS
-from ltrec.api.predict import predict as recommend
+import ltrec
+from ltrec.api.results.predictions import SHARD_USERS
 from ltrec.cli.options import AsJson, Checkpoint, Data, Weights
 from ltrec.terminal.screen import open_screen
 
@@ -34,7 +34,7 @@ def predict(
 ) -> None:
     """Recommend items to every known user by the whole stored history, or to users whose histories are given."""
     with open_screen(for_scripts=as_json) as screen:
-        found = recommend(
+        found = ltrec.predict(
             run,
             *(settings or []),
             histories=histories,

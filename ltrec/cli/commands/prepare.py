@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ltrec.api.prepare import prepare as prepare_logs
-from ltrec.cli.data_tables import print_data
+import ltrec
 from ltrec.cli.options import AsJson
+from ltrec.core.extension.deferred import Deferred
 from ltrec.terminal.screen import open_screen
+
+if TYPE_CHECKING:
+    from ltrec.cli.data_tables import print_data
+else:
+    print_data = Deferred("ltrec.cli.data_tables:print_data")
 
 
 def prepare(
@@ -36,7 +41,7 @@ def prepare(
     options = {"user": user, "item": item, "time": time, "time_unit": time_unit, "time_format": time_format, "split": split}
     overrides = [f"prepare.{key}={value}" for key, value in options.items() if value is not None]
     with open_screen(for_scripts=as_json) as screen:
-        data = prepare_logs(*(config or []), *(arguments or []), *overrides, out=out, overwrite=overwrite)
+        data = ltrec.prepare(*(config or []), *(arguments or []), *overrides, out=out, overwrite=overwrite)
         if data.mended:
             screen.info(f"{data.path} was damaged and has been prepared again")
         if data.up_to_date:

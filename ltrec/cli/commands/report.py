@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ltrec.api.report import report as write_report
+import ltrec
 from ltrec.cli.options import AsJson
 from ltrec.terminal.screen import open_screen
 
@@ -26,6 +26,6 @@ def report(
 ) -> None:
     """Write index.html (self-contained) and its figures as PNGs."""
     with open_screen(for_scripts=as_json) as screen:
-        written = write_report(*runs, out=out, data=data)
+        written = ltrec.report(*runs, out=out, data=data)
         screen.say(f"report: {written.path}")
         screen.print_json(written.to_dict())

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ltrec.api.train import load_config
-from ltrec.api.train import train as train_run
+import ltrec
 from ltrec.cli.options import AsJson, Conf, Profile
 from ltrec.config.load import dump
+from ltrec.core.extension.deferred import Deferred
+from ltrec.run.process.detect import detect
 from ltrec.run.process.parent_death_signal import request_parent_death_signal_of_torchrun
-from ltrec.run.process.processes import detect
-from ltrec.run.smoke import smoke_test
 from ltrec.terminal.screen import open_screen
+
+if TYPE_CHECKING:
+    from ltrec.run.smoke import smoke_test
+else:
+    smoke_test = Deferred("ltrec.run.smoke:smoke_test")
 
 
 def train(
@@ -30,13 +34,13 @@ def train(
     settings = conf if resume is None else [*conf, f"resume={resume}"]
     with open_screen(for_scripts=as_json) as screen:
         if print_config:
-            typer.echo(dump(load_config(*settings)), nl=False)
+            typer.echo(dump(ltrec.load_config(*settings)), nl=False)
             return
         if smoke:
-            smoke_test(load_config(*settings))
+            smoke_test(ltrec.load_config(*settings))
             return
         request_parent_death_signal_of_torchrun()
-        run = train_run(*settings, profile=profile)
+        run = ltrec.train(*settings, profile=profile)
         if detect().world.rank == 0:
             screen.say(f"run folder: {run.path}")
             screen.say(f"next: ltrec evaluate {run.path}")

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from ltrec.api.verify import verify as verify_data
-from ltrec.cli.data_tables import print_data
+from typing import TYPE_CHECKING
+
+import ltrec
 from ltrec.cli.options import AsJson, PreparedData
+from ltrec.core.extension.deferred import Deferred
 from ltrec.terminal.screen import open_screen
+
+if TYPE_CHECKING:
+    from ltrec.cli.data_tables import print_data
+else:
+    print_data = Deferred("ltrec.cli.data_tables:print_data")
 
 
 def verify(
@@ -14,7 +21,7 @@ def verify(
 ) -> None:
     """Check every byte and every row of a prepared data set."""
     with open_screen(for_scripts=as_json) as screen:
-        data = verify_data(folder)
+        data = ltrec.verify(folder)
         print_data(data.manifest, screen)
         screen.info(f"{folder} is intact: {len(data.manifest.shards)} shards, digest {data.digest[:16]}")
         screen.print_json(data.to_dict())

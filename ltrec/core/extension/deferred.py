@@ -3,7 +3,12 @@
     BACKBONES.register("sasrec", config=SASRecConfig, build="ltrec.models.backbones.sasrec:SASRec")       a row of a registry
     __getattr__ = names_of(__name__, {"SASRec": "ltrec.models.backbones.sasrec"})                          a package's public names
 
-The two ways, and no import inside a function. A string names a module of ltrec and a name in it; tests resolve every one.
+    if TYPE_CHECKING:                                                                                      a function of a command,
+        from ltrec.run.smoke import smoke_test                                                             with its types
+    else:
+        smoke_test = Deferred("ltrec.run.smoke:smoke_test")
+
+The ways there are, and no import inside a function. A string names a module of ltrec and a name in it; tests resolve every one.
 """
 
 from __future__ import annotations

@@ -20,9 +20,7 @@ from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.reading.vocabulary import Vocabulary
-from ltrec.distributed.alignment.tasks import num_trajectories
 from ltrec.distributed.collectives import all_gather_ids
-from ltrec.distributed.gradients_config import AlignedConfig
 from ltrec.evaluation.table import SEEN
 from ltrec.models.backbones import BACKBONES, Backbone, CandidateScorer, Encoder
 from ltrec.models.plugins import PLUGINS
@@ -225,25 +223,3 @@ def build_histories(config: RunConfig, data: Data, split: str) -> SplitHistories
 def projected(config: RunConfig, manifest: Manifest) -> Projection:
     """What the stream reads for the model of events and users besides items."""
     return projection_of(config.inputs, manifest, times=BACKBONES[config.model.name].reads_times(config.model))
-
-
-def check_world(config: RunConfig, size: int) -> None:
-    """Refuse a world size that cannot share the lanes, the rows or the trajectories of alignment, before anything is built.
-
-    Raises:
-        UserError: naming the sizes that can.
-    """
-    World(0, size).share(config.stream.lanes, "lanes (stream.lanes)")
-    if config.stream.batch_rows % (size * config.trainer.accumulate):
-        raise UserError(
-            f"stream.batch_rows={config.stream.batch_rows} does not split into {size} processes x "
-            f"{config.trainer.accumulate} micro-batches (trainer.accumulate)"
-        )
-    if isinstance(config.gradients, AlignedConfig):
-        num_trajectories(
-            config.gradients,
-            batch_rows=config.stream.batch_rows,
-            processes=size,
-            micro_batches=config.trainer.accumulate,
-            lanes=config.stream.lanes,
-        )

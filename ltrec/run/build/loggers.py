@@ -23,7 +23,7 @@ from ltrec.evaluation.comparison.gate_words import gate_text
 from ltrec.evaluation.comparison.judgement import read_judgement
 from ltrec.run.folder.config_file import read_config
 from ltrec.run.folder.provenance_file import read_provenance
-from ltrec.run.process.processes import Processes
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.terminal.screen import note
 from ltrec.tracking.batch_job import group_of, slurm_job
 from ltrec.tracking.wandb import Tracked, send_report, wandb_logger

@@ -26,7 +26,8 @@ from ltrec.distributed.strategies import STRATEGIES
 from ltrec.run.build.components import Data
 from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import prior_from
-from ltrec.run.process.processes import Processes, device_of
+from ltrec.run.process.processes import device_of
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.strategy import StratifiedOptions, make_strategy
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json
 from ltrec.core.storage.run_folder import COMMIT
 from ltrec.tracking.code import PACKAGE, code_digest, package_files
-from ltrec.tracking.provenance import git_state
+from ltrec.tracking.git_state import git_state
 
 
 def is_editable(package: Path = PACKAGE) -> bool:

@@ -50,6 +50,11 @@ def check_ranks(variables: Mapping[str, str]) -> None:
         number(variables, name, 0)
 
 
+def is_one_of_several(variables: Mapping[str, str]) -> bool:
+    """Whether this process may have others to talk to; nothing is refused here."""
+    return variables.get("WORLD_SIZE", variables.get("SLURM_STEP_NUM_TASKS", "1")) != "1"
+
+
 def read(variables: MutableMapping[str, str]) -> Processes:
     """The processes that the variables describe. Variables that torch requires are set where they are missing.
 

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from ltrec.core.errors import UserError, first_line
-from ltrec.run.process.processes import Processes
+from ltrec.run.process.rendezvous_env import Processes
 
 _TRY_SECONDS = 10.0
 """Time-out of one attempt to connect; signals are handled between attempts."""

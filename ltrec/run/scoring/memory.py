@@ -34,7 +34,8 @@ from ltrec.evaluation.memory.words import memory_facts, memory_words
 from ltrec.evaluation.table import SEEN
 from ltrec.run.build.components import Data, build_histories, seen_items
 from ltrec.run.build.strata import strata_of
-from ltrec.run.process.processes import Processes, device_of
+from ltrec.run.process.processes import device_of
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.memory_choices import find_choice, save_choice
 from ltrec.run.scoring.neighbour_counts import load_or_count
 from ltrec.run.scoring.scorer import RunMemory, load_score, make_memory

@@ -24,7 +24,8 @@ from ltrec.run.build.components import Data, build_backbone
 from ltrec.run.checkpoint.compatibility import refuse_other_data, refuse_other_model
 from ltrec.run.checkpoint.run_record import refuse_other_settings
 from ltrec.run.checkpoint.scoring_weights import refuse_lost_average, refuse_weights, scoring_weights
-from ltrec.run.process.processes import Processes, device_of
+from ltrec.run.process.processes import device_of
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.training.checkpoints.io import read_checkpoint, whole_file
 
 

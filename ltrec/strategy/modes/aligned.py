@@ -23,7 +23,8 @@ from torch.optim import Optimizer
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses
 from ltrec.distributed.alignment.pseudo_gradient import Alignment
-from ltrec.distributed.alignment.tasks import Trajectory, num_trajectories, stratum_tasks, user_tasks
+from ltrec.distributed.alignment.tasks import Trajectory, stratum_tasks, user_tasks
+from ltrec.distributed.alignment.trajectories import num_trajectories
 from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.report import StepReport
 from ltrec.strategy.modes.protocols import StrategyForModes

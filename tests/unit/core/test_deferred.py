@@ -46,6 +46,17 @@ def test_every_public_name_of_a_package_can_be_had(package):
     assert [name for name in room.__all__ if not hasattr(room, name)] == []
 
 
+def test_every_function_that_a_command_defers_is_there():
+    """Written at the top of a module: a type checker sees the import beside it, the interpreter this."""
+    root = Path(ltrec.__file__).parent
+    files = [path for path in root.rglob("*.py") if "Deferred(" in path.read_text() and path.parent.name != "extension"]
+    assert len(files) > 5
+    for path in files:
+        module = importlib.import_module(".".join(["ltrec", *path.relative_to(root).with_suffix("").parts]))
+        deferred = {name: value for name, value in vars(module).items() if isinstance(value, Deferred)}
+        assert deferred and all(value.name == name and callable(value.resolve()) for name, value in deferred.items()), path
+
+
 def test_the_packages_above_are_all_that_load_names_late():
     root = Path(ltrec.__file__).parent
     late = [path.parent.relative_to(root) for path in root.rglob("__init__.py") if "names_of(" in path.read_text()]

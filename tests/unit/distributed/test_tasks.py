@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.distributed.alignment.config import AlignmentConfig
-from ltrec.distributed.alignment.tasks import num_trajectories, stratum_tasks, user_tasks
+from ltrec.distributed.alignment.tasks import stratum_tasks, user_tasks
+from ltrec.distributed.alignment.trajectories import num_trajectories
 from tests.support.naive_alignment import stratum_chains, user_chains
 from tests.support.windows import Row, Window
 

@@ -12,7 +12,7 @@ from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from tests.support.inputs import column_data
 from tests.support.tiny_run import checkpoint, column, tiny_words
 

@@ -10,7 +10,8 @@ import torch
 from ltrec.core.extension import extensions
 from ltrec.core.secrets import masked
 from ltrec.data.manifest import Manifest
-from ltrec.tracking.provenance import git_state, provenance
+from ltrec.tracking.git_state import git_state
+from ltrec.tracking.provenance import provenance
 from tests.support.tiny_run import tiny_data
 
 

@@ -15,7 +15,7 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.run import preflight
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from tests.support.extra_callbacks import extra
 from tests.support.scripted import script_validation
 from tests.support.shards import random_users, write_dataset

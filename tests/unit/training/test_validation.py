@@ -12,7 +12,7 @@ from ltrec.evaluation.table import NUM_CANDIDATES, EvalTable
 from ltrec.run.build.components import build_validator, open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from ltrec.run.train import train
 from tests.support.shards import leave_one_out, write_dataset
 from tests.support.tiny_run import checkpoint, lines_of, tiny_config

@@ -15,7 +15,7 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.training_facts import ranked_line
 from ltrec.run.build.components import open_data
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from ltrec.run.scoring.scorer import load_network
 from ltrec.training.callbacks.weight_average import AVERAGE
 from ltrec.training.module import BackboneModule

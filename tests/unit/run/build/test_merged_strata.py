@@ -11,7 +11,7 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.components import build_plan, open_data
 from ltrec.run.build.strategies import build_prior
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from ltrec.run.train import train
 from tests.support.shards import leave_one_out, write_dataset
 from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config

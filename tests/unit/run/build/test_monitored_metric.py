@@ -11,7 +11,7 @@ from ltrec.evaluation.table import NUM_CANDIDATES, EvalTable
 from ltrec.run.build.components import build_histories, build_validator, open_data
 from ltrec.run.build.monitored_metric import refuse_monitor
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from ltrec.run.train import train
 from tests.support.shards import random_users, write_dataset
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, tiny_config

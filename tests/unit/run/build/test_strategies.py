@@ -9,7 +9,7 @@ from ltrec.core.world import World
 from ltrec.distributed.config import PARALLELISM
 from ltrec.distributed.strategies import STRATEGIES
 from ltrec.run.build.strategies import build_strategy
-from ltrec.run.process.processes import Processes
+from ltrec.run.process.rendezvous_env import Processes
 from tests.support.source_tree import ROOT
 
 

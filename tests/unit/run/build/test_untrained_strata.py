@@ -15,7 +15,7 @@ from ltrec.run.build.strata import heirs_of, trained_strata
 from ltrec.run.build.strategies import build_prior, build_stratified_options
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.config_file import read_config
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from ltrec.run.scoring.scorer import load_network
 from ltrec.run.train import train
 from tests.support.logs import START, prepared

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ltrec.run.folder.code_snapshot import is_editable, snapshot
-from ltrec.tracking.provenance import git_state
+from ltrec.tracking.git_state import git_state
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from ltrec.columns.schema import Schema
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from tests.support.shards import User, column, write_dataset
 from tests.support.tiny_run import tiny_config
 

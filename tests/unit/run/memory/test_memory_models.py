@@ -13,7 +13,7 @@ from ltrec.cli.main import main
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from tests.support.shards import User, leave_one_out, random_users, write_dataset
 from tests.support.tiny_run import tiny_config, tiny_words
 

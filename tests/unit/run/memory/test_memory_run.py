@@ -21,7 +21,7 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.components import build_histories, open_data
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.config_file import read_config
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from tests.support.tiny_run import checkpoint, lines_of, same, tiny_config, tiny_words
 
 MEMORY = ["plugin.name=memory", "evaluation.bootstrap_samples=100"]

@@ -5,8 +5,9 @@ from pytorch_lightning.plugins.environments import LightningEnvironment, TorchEl
 
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
-from ltrec.run.process.processes import Processes, cluster_environment, detect, translate_srun
-from ltrec.run.process.rendezvous_env import read
+from ltrec.run.process.detect import detect, translate_srun
+from ltrec.run.process.processes import cluster_environment
+from ltrec.run.process.rendezvous_env import Processes, read
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
