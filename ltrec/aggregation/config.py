@@ -18,7 +18,7 @@ class BackdoorConfig:
 
 @dataclass(frozen=True, slots=True)
 class UniformConfig:
-    """The same weight for every stratum that is there, whatever the prior."""
+    """The same weight for every stratum that is present, regardless of the prior."""
 
     name: str = "uniform"
     """Key in RULES."""

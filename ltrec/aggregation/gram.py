@@ -64,7 +64,7 @@ class OnPresent:
         return {"fallbacks": self.fallbacks}
 
     def load_state_dict(self, state: State) -> None:
-        """Go on from `state_dict`."""
+        """Restore from `state_dict`."""
         self.fallbacks = int(state["fallbacks"])
 
 

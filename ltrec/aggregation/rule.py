@@ -1,4 +1,4 @@
-"""What a rule is: it divides one update among the strata's mean gradients G_z. Three kinds, by what they must see.
+"""Rules divide one update among the mean gradients G_z of the strata. There are three kinds, by the inputs that they need.
 
     linear      sum_z w_z G_z, where w depends on the counts (and, for some, on earlier losses): one backward pass is enough
     gram        sum_z w_z G_z, where w depends on the inner products A_yz = <G_y, G_z> over the trunk
@@ -22,7 +22,7 @@ from torch import Tensor
 from ltrec.core.sumcount import SumCount
 
 State = dict[str, Tensor | int | float]
-"""What a checkpoint keeps of a rule; loads with `weights_only`."""
+"""State of a rule in a checkpoint; loads with `weights_only`."""
 
 Policy = Callable[[Tensor], Tensor]
 """counts_K -> P(z) for this step, float64 [K], 0 for an empty stratum."""

@@ -17,7 +17,7 @@ from ltrec.core.storage.atomic import atomic_write_text, canonical_json, sha256_
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.manifest import Manifest
 from ltrec.evaluation.comparison.judgement import judge_runs
-from ltrec.evaluation.memory.words import KEY as MEMORY
+from ltrec.evaluation.memory.text import KEY as MEMORY
 from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.evaluation.training_facts import KEY
@@ -36,7 +36,7 @@ from ltrec.terminal.screen import note, screen
 from ltrec.training.checkpoints.io import whole_file
 
 RENDEZVOUS_SECONDS = 600.0
-"""How long to wait for the other processes."""
+"""Longest wait for other processes."""
 
 
 def evaluate(

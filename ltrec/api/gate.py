@@ -13,7 +13,7 @@ from ltrec.api.session import session
 from ltrec.core.activity_cuts import head_bound
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
-from ltrec.evaluation.comparison.gate_words import gate_text
+from ltrec.evaluation.comparison.gate_text import gate_text
 from ltrec.evaluation.comparison.judge_ranks import HEAD_SHARE, PerUser, judge_ranks
 from ltrec.evaluation.comparison.verdict import PASS, Side
 from ltrec.evaluation.config import EvaluationConfig

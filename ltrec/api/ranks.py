@@ -19,7 +19,7 @@ from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 
 USER, RANK, ACTIVITY = ("user", "user_id"), ("rank",), ("activity",)
-"""What the columns may be called; the second name is that of ltrec's own tables."""
+"""Accepted names of columns; the second one is that of ltrec's own tables."""
 
 _BEYOND = "a target that is not in a list of k items has any rank above k, which counts as a miss"
 

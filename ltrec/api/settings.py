@@ -59,7 +59,7 @@ def _overrides(settings: Mapping[str, Any], section: str) -> Iterator[str]:
 
 
 def _text(value: Any, key: str) -> str:
-    """As YAML, which JSON is but for numbers that are not finite."""
+    """As YAML: JSON, except for non-finite numbers."""
     if isinstance(value, float) and not math.isfinite(value):
         return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     if isinstance(value, list | tuple):

@@ -46,7 +46,7 @@ from ltrec.core.errors import UserError
 
 
 class Population(NamedTuple):
-    """What a prior may look at: users who train, their events and their examples per stratum, float64 [K]."""
+    """Inputs of a prior: trainable users, their events and their examples per stratum, float64 [K]."""
 
     users_K: Tensor
     events_K: Tensor
@@ -90,7 +90,7 @@ def by_event(population: Population) -> Tensor:
 
 
 def uniform(population: Population) -> Tensor:
-    """An average stratum, of those that have users."""
+    """The same share for every stratum that has users."""
     return (population.users_K > 0).double()
 
 

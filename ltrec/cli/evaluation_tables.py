@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ltrec.evaluation.comparison.compare import Comparison, Difference
-from ltrec.evaluation.comparison.gate_words import gate_text
+from ltrec.evaluation.comparison.gate_text import gate_text
 from ltrec.evaluation.comparison.verdict import FAIL, INCONCLUSIVE, PASS, Gate
 from ltrec.evaluation.estimates import Estimate
-from ltrec.evaluation.memory.words import memory_line
+from ltrec.evaluation.memory.text import memory_line
 from ltrec.evaluation.metrics import metric_name, unusual
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import EvalTable

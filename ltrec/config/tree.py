@@ -68,7 +68,7 @@ def column_kinds() -> Tables:
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """Where the prepared data set is."""
+    """Folder of the prepared data set."""
 
     path: str = ""
     """Folder that `ltrec prepare` wrote."""
@@ -141,7 +141,7 @@ class RunConfig:
 
     @property
     def trained_plugin_section(self) -> str:
-        """Where it is in the config, for messages."""
+        """Its section in the config, for messages."""
         return "plugin.trained" if isinstance(self.plugin, MemoryConfig) else "plugin"
 
     @property

@@ -54,7 +54,7 @@ def choose(defaults: T, settings: Sequence[Setting], tables: Tables) -> T:
 
 
 def _at(tree: Any, path: str) -> Any:
-    """What lies at a dotted path; None where nothing does."""
+    """The value at a dotted path, or None."""
     for name in path.split(".") if path else []:
         tree = getattr(tree, name, None)
     return tree

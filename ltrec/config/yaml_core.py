@@ -21,7 +21,7 @@ class CoreLoader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  PyYAML's own protocol: a table on the class, empty to begin with
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """As SafeLoader, but an alias is an error."""
+        """Like SafeLoader, but an alias is an error."""
         if self.check_event(yaml.AliasEvent):
             mark: Any = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(None, None, "aliases (*name) are not supported, write the value itself", mark)

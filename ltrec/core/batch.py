@@ -5,7 +5,7 @@
 
 Letters: B rows, T positions of all rows together, N positions with a target, K strata.
 
-Whatever says something of positions or of rows is listed once, in `_OF_POSITIONS` and `_OF_ROWS`: choosing, cutting and joining
+Everything that belongs to positions or to rows is listed once, in `_OF_POSITIONS` and `_OF_ROWS`: choosing, cutting and joining
 walk over these lists, columns (`ltrec.columns`) with the rest, and know none of them by name.
 """
 

@@ -1,4 +1,4 @@
-"""What a value may be, written beside its field and checked in one place.
+"""Bounds of values, declared beside their fields and checked in one place.
 
     width: Annotated[int, Between(1, 65_536)] = 64
     schedule: Literal["constant", "linear", "cosine"] = "constant"
@@ -32,7 +32,7 @@ class Between:
     below: bool = False
 
     def fault(self, value: Any) -> str | None:
-        """What is wrong with a value, to be read after its name; None when it is right."""
+        """A message about an invalid value, to be read after its name; None if it is valid."""
         if not (value > self.low if self.above else value >= self.low):
             return f"must be {'above' if self.above else 'at least'} {_number(self.low)}; got {shown(value)}"
         if not (value < self.high if self.below else value <= self.high):
@@ -47,7 +47,7 @@ class OneOf:
         self.names = names
 
     def fault(self, value: Any) -> str | None:
-        """What is wrong with a value, to be read after its name; None when it is right."""
+        """A message about an invalid value, to be read after its name; None if it is valid."""
         if value in self.names:
             return None
         return f"must be one of {', '.join(self.names)}; got {shown(value)}{nearest(str(value), self.names)}"
@@ -60,7 +60,7 @@ class Among:
         self.names = names
 
     def fault(self, value: Any) -> str | None:
-        """What is wrong with a value, to be read after its name; None when it is right."""
+        """A message about an invalid value, to be read after its name; None if it is valid."""
         return OneOf(*self.names).fault(value)
 
 

@@ -1,4 +1,4 @@
-"""What a module returns to whatever computes gradients: one loss and one stratum per example, never reduced."""
+"""What a module returns to the code that computes gradients: one loss and one stratum per example, never reduced."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ExampleLosses(NamedTuple):
         return ExampleLosses(torch.cat(loss_N), torch.cat(stratum_N), None if weights[0] is None else torch.cat(weights))
 
     def detach(self) -> ExampleLosses:
-        """The same numbers, without their graph."""
+        """The same values, detached from the graph."""
         return self._replace(loss_N=self.loss_N.detach())
 
     def mean(self) -> Tensor:

@@ -74,7 +74,7 @@ def masked(text: str, known: Collection[str] = ()) -> str:
 
 
 def masked_tree(value: Any, known: Collection[str] = ()) -> Any:
-    """The same for a tree of dicts and lists: texts are masked, and whatever stands under a name that speaks of a secret."""
+    """The same for a tree of dicts and lists: texts are masked, and values whose name suggests a secret."""
     if isinstance(value, Mapping):
         return {k: STARS if isinstance(v, str) and speaks_of_secret(str(k)) else masked_tree(v, known) for k, v in value.items()}
     if isinstance(value, list | tuple):

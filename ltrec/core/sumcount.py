@@ -41,7 +41,7 @@ class SumCount:
 
     @property
     def divisor_K(self) -> Tensor:
-        """What sums are divided by [K]: the weights where there are some, else the counts."""
+        """The divisors of sums [K]: weights if there are any, else counts."""
         return self.count_K if self.weight_K is None else self.weight_K
 
     def mean(self) -> Tensor:

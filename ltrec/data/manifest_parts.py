@@ -95,13 +95,13 @@ class Quantiles(TypedDict):
 
 
 class ReachFile(FileRef):
-    """How far targets are from histories: the file, and the counts of validation targets, [stratum][distance 0 to 3]."""
+    """Distances of targets from histories: the file, and the counts of validation targets, [stratum][distance 0 to 3]."""
 
     valid: tuple[tuple[Count, Count, Count, Count], ...]
 
 
 class TableSummary(TypedDict, total=False):
-    """What happened to the rows of a table beside the log."""
+    """Counts of the rows of an item or user table."""
 
     rows: Count
     rejected: Count
@@ -115,7 +115,7 @@ class TableSummary(TypedDict, total=False):
 
 
 class PrepareSummary(TypedDict, total=False):
-    """What happened to the events."""
+    """Counts of events by what happened to them."""
 
     rows: Count
     empty_files: Count

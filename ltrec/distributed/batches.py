@@ -1,4 +1,4 @@
-"""What the engine must know of a micro-batch, and a batch that knows nothing more: rows of any kind, each with a stratum.
+"""The engine's view of a micro-batch, and a minimal batch: rows of any kind, each with a stratum.
 
 `ltrec.core.batch.SequenceBatch` is the other kind, jagged sequences of items as ltrec's own loader makes them.
 """

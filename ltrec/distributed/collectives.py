@@ -32,7 +32,7 @@ class Pending(Protocol):
 
 
 class _Done:
-    """What has nothing to wait for."""
+    """A collective that is already complete."""
 
     def wait(self) -> None:
         """Return at once."""
@@ -168,7 +168,7 @@ def all_gather_ids(ids_N: Tensor) -> Tensor:
 
 
 def by_first(make: Callable[[], T]) -> T:
-    """What rank 0 makes while the others wait, on every rank: something small that can be pickled.
+    """Rank 0 makes an object while the others wait, and every rank gets it: something small that can be pickled.
 
     Raises:
         UserError: rank 0's, on every rank.

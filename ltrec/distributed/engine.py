@@ -114,7 +114,7 @@ class StratifiedEngine:
         return counts_K if len(self._published) < 3 else self._published[1] ** 2 / or_one(self._published[2])
 
     def denominators(self) -> Tensor:
-        """What the strata's sums are divided by, float64 [K]; 1 for an empty stratum, whose sum is 0. Waits likewise."""
+        """The divisors of the strata's sums, float64 [K]; 1 for an empty stratum, whose sum is 0. Waits likewise."""
         return or_one(self.global_weights())
 
     def is_empty(self) -> bool:
@@ -232,7 +232,7 @@ class StratifiedEngine:
         return (coefficient_K[example.stratum_N[mine]] * example.loss_N[mine]).sum()
 
     def plugin_factors_K(self) -> list[float]:
-        """What turns a plugin's gradient w_z G_z, as `weighted_loss` yields it, into P(z) G_z; 1 while undecided (a probe).
+        """The factor from a plugin's gradient w_z G_z, as `weighted_loss` yields it, to P(z) G_z; 1 while undecided (a probe).
 
         Raises:
             UserError: a stratum that is there has weight 0, so its plugin would not be trained. Every rank finds it alike.

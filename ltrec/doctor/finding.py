@@ -1,4 +1,4 @@
-"""What one check of `ltrec doctor` found."""
+"""The result of one check of `ltrec doctor`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Finding:
 
 
 def ok(says: str) -> Finding:
-    """As it should be."""
+    """A finding that needs no action."""
     return Finding(OK, says)
 
 

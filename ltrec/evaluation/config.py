@@ -16,7 +16,7 @@ class EvaluationConfig:
     filter_seen: bool = True
     """Filter out items of the user's history; the target itself always remains a candidate. Turn it off if repeats matter."""
     candidates: Literal["full", "all", "seen", "sampled"] = "full"
-    """Whom the target must beat: `full` or `all` = every item, `seen` = items with training events (other targets are counted
+    """Items to rank against: `full` or `all` = every item, `seen` = items with training events (other targets are counted
     and left out), `sampled` = a few uniform draws (results are labelled as such)."""
     sampled_negatives: Annotated[int, Between(1, 1_000_000)] = 100
     """Samples per user with candidates=sampled."""
@@ -44,7 +44,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.candidates == "all":  # two words for one thing; files and comparisons know the first
+        if self.candidates == "all":  # two names for one thing; files and comparisons use the first
             object.__setattr__(self, "candidates", "full")
         for name in ("cutoffs", "item_shares"):
             values = list(getattr(self, name))

@@ -32,7 +32,7 @@ from ltrec.models.top_items import top_items
 
 
 class HistorySource(Protocol):
-    """What ranking needs of `SplitHistories`: users in fixed chunks, and separately those without any history."""
+    """The part of `SplitHistories` that ranking uses: users in fixed chunks, and separately those without history."""
 
     @property
     def num_cold_chunks(self) -> int:
@@ -97,8 +97,8 @@ def rank_chunk(
         chunk: the users.
         filter_seen: filter out items of the untruncated history.
         top_k: number of recommendations; 0 = none.
-        negatives: rank among sampled items only; recommendations are still from all items.
-        items: how many items are candidates, from the first on; None = all.
+        negatives: rank among sampled items only; recommendations are still made from all items.
+        items: number of candidate items, ids 1 to `items`; None = all.
 
     Raises:
         UserError: a score is NaN; names chunk and user.

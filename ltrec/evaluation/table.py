@@ -84,7 +84,7 @@ class Protocol:
 
     @property
     def ranking(self) -> str:
-        """What was ranked, in words."""
+        """What was ranked, as text."""
         return "ranking of items with training events" if self.candidates == SEEN else f"{self.candidates} ranking"
 
 

@@ -28,7 +28,7 @@ _Unit = TypeVar("_Unit", str, tuple[int, ...])
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one job may use.
+    """GPUs and cores of one job.
 
     Attributes:
         gpus: as CUDA_VISIBLE_DEVICES names them; empty = none.

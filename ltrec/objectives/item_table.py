@@ -1,8 +1,8 @@
-"""The item vectors that a loss takes its scores from: those of all items that compete, or of the few at hand.
+"""The item vectors that a loss computes scores from: those of all competing items, or of the sampled ones.
 
-Where an item is an id, all vectors lie in a table. Where they are made of columns as well, they are computed; then a loss over the
-whole catalogue has the table computed, and a loss over samples the vectors of its samples. Items that training never met stand in
-no loss: nothing may be learned of them but by what they share with others (`competing`).
+Plain id vectors are rows of a table. Vectors of items with columns are computed: a loss over the whole catalogue computes the whole
+table, and a loss over samples only the vectors of its samples. Items without training events take part in no loss: what is learned
+about them comes from what they share with other items (`Competing`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ltrec.models.inputs import IdVectors, ItemVectors
 
 ItemTable = Tensor | ItemVectors
-"""[V+1, D], or what computes it."""
+"""A table [V+1, D], or the module that computes one."""
 
 
 def loss_table(encoder: nn.Module) -> ItemTable:
@@ -29,7 +29,7 @@ def loss_table(encoder: nn.Module) -> ItemTable:
 def at_hand(table: ItemTable, *items: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Vectors [R, D] that hold those of all the items, and each item's row there. A table is taken as it is.
 
-    The host must know how many distinct ones there are: it waits for an accelerator, once. Vectors are asked for in one call,
+    The host needs the number of distinct items, so it waits for an accelerator once. Vectors are computed in one call,
     whatever the items are: ranks that gather parameters as modules run do the same.
     """
     if isinstance(table, Tensor):
@@ -42,10 +42,10 @@ def at_hand(table: ItemTable, *items: Tensor) -> tuple[Tensor, tuple[Tensor, ...
 
 
 class Competing(nn.Module):
-    """The items that stand in a loss over the catalogue.
+    """The items that compete in a loss over the catalogue.
 
     Args:
-        among: their ids [R], rising; None = all.
+        among: their ids [R], ascending; None = all.
     """
 
     among: Tensor | None

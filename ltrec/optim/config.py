@@ -11,7 +11,7 @@ from ltrec.optim.schedule import SCHEDULES
 
 @dataclass(frozen=True, slots=True)
 class OptimConfig:
-    """What every optimiser has: its learning rate, how that changes, decay and clipping. An optimiser's own options extend it."""
+    """Options of every optimiser: learning rate, schedule, decay and clipping. An optimiser's own options extend them."""
 
     name: str = ""
     """Key in OPTIMIZERS."""

@@ -20,9 +20,9 @@ from ltrec.reporting.sections.facts import protocol_facts, provenance_facts
 from ltrec.reporting.sections.gradients import gradients
 from ltrec.reporting.sections.reach import UNKNOWN_REACH, reached
 from ltrec.reporting.sections.versus import differences_table, forest_panel, pairing_note, reasons
+from ltrec.reporting.sentences import cold_users, grid_notes, headline, lede, limits, tiles
 from ltrec.reporting.tables import coverage_table, full_table, group_table, side_by_side
 from ltrec.reporting.view import Answer, EvaluatedSections, Page, Panel, Reached, Table, Versus
-from ltrec.reporting.words import cold_users, grid_notes, headline, lede, limits, tiles
 from ltrec.version import __version__
 
 
@@ -160,8 +160,8 @@ def _data(run: RunResults) -> Mapping[str, Any]:
 
 def _kicker(mine: Method, data: Mapping[str, Any], results: Results | None) -> tuple[str, ...]:
     scorer = results.summary.name if results and results.summary.name != mine.name else None
-    words = [mine.label, data.get("name"), f"{results.summary.protocol.split} split" if results else None, scorer]
-    return tuple(dict.fromkeys(str(word) for word in words if word))
+    parts = [mine.label, data.get("name"), f"{results.summary.protocol.split} split" if results else None, scorer]
+    return tuple(dict.fromkeys(str(part) for part in parts if part))
 
 
 def _training_names(run: RunResults, data: Mapping[str, Any]) -> tuple[str, ...]:

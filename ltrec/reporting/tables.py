@@ -10,8 +10,8 @@ from ltrec.evaluation.groups.targets import ITEM_STRATA
 from ltrec.evaluation.groups.users import APART
 from ltrec.evaluation.metrics import metric_name, unusual
 from ltrec.evaluation.summary import GroupSummary, Summary
+from ltrec.reporting.sentences import capital, number, seen_items, span, spread_text
 from ltrec.reporting.view import Cell, Table, TableRow
-from ltrec.reporting.words import capital, number, seen_items, span, spread_words
 
 LIST_METRICS = {
     "coverage": "Catalogue shown",
@@ -76,7 +76,7 @@ def small_print(summary: Summary) -> str:
 
 def estimate_cell(estimate: Estimate) -> Cell:
     """A mean with its interval and spread."""
-    return Cell(number(estimate.mean), span(estimate), spread_words(estimate))
+    return Cell(number(estimate.mean), span(estimate), spread_text(estimate))
 
 
 def _other_filter(scorer: Summary, model: Summary) -> str:

@@ -9,8 +9,8 @@ import jinja2
 
 from ltrec.reporting.plots.style import DARK, LIGHT
 from ltrec.reporting.sections.glossary import GLOSSARY, term_of
+from ltrec.reporting.sentences import typeset
 from ltrec.reporting.view import Page
-from ltrec.reporting.words import typeset
 
 TEMPLATE = "report.html.j2"
 

@@ -126,7 +126,7 @@ class Versus:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How far targets are from histories: sentences, shares and metric by distance as figures, and both as a table."""
+    """Distances of targets from histories: sentences, shares and metric by distance as figures, and both as a table."""
 
     words: tuple[str, ...]
     shares: Panel
@@ -156,7 +156,7 @@ class EvaluatedSections:
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """What stratified training recorded of its strata."""
+    """Telemetry of strata in stratified training."""
 
     cosines: Panel
     weights: Panel

@@ -11,7 +11,7 @@ from ltrec.core.progress import Progress, silent
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.baselines import BASELINES
-from ltrec.evaluation.memory.words import KEY as MEMORY
+from ltrec.evaluation.memory.text import KEY as MEMORY
 from ltrec.evaluation.table import Protocol
 from ltrec.evaluation.training_facts import KEY
 from ltrec.run.build.components import Data, build_histories, open_data

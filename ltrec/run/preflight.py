@@ -82,7 +82,7 @@ class ReadyRun:
 
 @dataclass(frozen=True, slots=True)
 class _Built:
-    """What one rank builds from the config.
+    """Everything that one rank builds from the config.
 
     Attributes:
         sources: for provenance: checkpoints that the run comes from, and its strata.

@@ -81,7 +81,7 @@ class Accumulation:
         )
 
     def _fault_of(self, batch: object) -> str:
-        """What is wrong with a batch; nothing if nothing is."""
+        """Messages about what is wrong with a batch; empty if it is valid."""
         if self.is_checked and not isinstance(batch, MicroBatch):
             return (
                 f"strategy {self._strategy.name} needs batches with strata, and the training loader gave {_kind(batch)}; wrap it: "
@@ -149,7 +149,7 @@ class Accumulation:
             self._rows_K += torch.bincount(batch.stratum_B[batch.stratum_B >= 0].cpu(), minlength=self._num_strata)
 
     def note_losses(self, found: Sequence[Tensor | None], part: SubBatchKey) -> ExampleLosses:
-        """What the module made of a sub-batch, if it is one loss and one stratum per example.
+        """Check that the module returned one loss and one stratum per example.
 
         Args:
             found: what `losses` returned.
@@ -208,7 +208,7 @@ class Accumulation:
         )
 
     def _fault_of_sums(self, seen: SumCount | None) -> str:
-        """Of weights, once the counts are right."""
+        """A message about weights, once the counts are right."""
         if seen is None or (seen.weight_K is None and self._weights_K is None):
             return ""
         published_K = self._counts_K.double() if self._weights_K is None else self._weights_K

@@ -43,12 +43,12 @@ class _FullyShardedStrategy(ModelParallelStrategy):
         super().__init__(save_distributed_checkpoint=False, **options)
 
     def setup_environment(self) -> None:
-        """All ranks are data parallel."""
+        """Use all ranks for data parallelism."""
         self._data_parallel_size, self._tensor_parallel_size = self.num_nodes * self.num_processes, 1
         super().setup_environment()
 
     def setup(self, trainer: Trainer) -> None:
-        """The ordinary order: place, partition, make optimisers."""
+        """Set up in the ordinary order: place, partition, make optimisers."""
         Strategy.setup(self, trainer)
 
     def _setup_model(self, model: nn.Module) -> nn.Module:
@@ -57,18 +57,18 @@ class _FullyShardedStrategy(ModelParallelStrategy):
         return model
 
     def local_parameters(self) -> LocalParameters:
-        """What this rank holds of the weights."""
+        """This rank's partitions of the weights."""
         return ShardedParameters(self.sharded, self.optimizers)
 
     def on_validation_end(self) -> None:
-        """The next step gathers afresh."""
+        """Release the parameters that validation has gathered."""
         self.sharded.reshard()
 
     # -- checkpoints ------------------------------------------------------------------------------------------------------------
 
     @property
     def lightning_restore_optimizer(self) -> bool:
-        """Lightning hands the loaded states back."""
+        """Whether Lightning passes loaded states to the optimisers: yes."""
         return True
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
@@ -114,16 +114,16 @@ class StratifiedFSDP2Strategy(Stratified, _FullyShardedStrategy):
         self.sharded.count_into(self.engine.collectives)
 
     def make_store(self, collectives: Collectives) -> ShardedStore:
-        """Rows of partitions."""
+        """A store of partitions."""
         return ShardedStore(self.sharded, self.stratified_module.plugin_of, self.stratified_module.num_strata)
 
     def discard_gradients(self) -> None:
-        """Leave the optimiser nothing to do."""
+        """Drop all gradients, so that the optimiser does nothing."""
         self.sharded.clear()
         self.sharded.reshard()
 
     def set_last_micro_batch(self, last: bool) -> None:
-        """For the pass below."""
+        """Keep it for the next backward pass."""
         self._last = last
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:

@@ -46,17 +46,17 @@ class StratifiedLoader:
         StratifiedLoader(DataLoader(dataset, batch_size=64, shuffle=True), lambda batch: batch["stratum"], num_strata=5)
 
     In several processes a plain DataLoader gets a DistributedSampler, as Lightning would give it one if it saw it.
-    Loaders without a length end in all processes when the first of them has no batch left.
+    Loaders without a length end in all processes as soon as one of them has no batch left.
 
     Args:
-        loader: what yields batches: dictionaries, tuples or lists of tensors with B rows.
+        loader: yields batches: dictionaries, tuples or lists of tensors with B rows.
         stratum_of: batch -> its rows' strata, int64 [B], 0..K-1, or -1 for rows that are not trained on.
         num_strata: K.
         accumulate: micro-batches of an optimiser step; None = what the trainer accumulates.
         examples_of: batch -> how many losses each row brings, int64 [B]; None = one.
         weights_of: batch -> the sum of the weights of these losses, of each row, a float each [B]; the module's `losses` returns
             losses that are multiplied by them, and the weights themselves as a third vector. None = every loss weighs one.
-        distributed_sampler: whether several processes share the rows out; no, where each process is given its own already.
+        distributed_sampler: whether the rows are divided among several processes; False if each process already has its own.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class StratifiedLoader:
         self._shared_out: tuple[World, Iterable[Any]] | None = None
 
     def follow(self, trainer: Trainer) -> None:
-        """Accumulate as this trainer does, also where a callback changes that. The strategies call it."""
+        """Use this trainer's accumulation, even if a callback changes it. Strategies call this."""
         self._trainer = trainer
 
     def __len__(self) -> int:
@@ -96,7 +96,7 @@ class StratifiedLoader:
         """Micro-batches with the counts of their whole step.
 
         Raises:
-            UserError: strata are not what they should be.
+            UserError: invalid strata.
         """
         batches = iter(self._of_this_process())
         while step := self._agreed(list(islice(batches, self._micro_batches()))):
@@ -162,7 +162,7 @@ class StratifiedLoader:
         return torch.zeros(self.num_strata, dtype=dtype).index_add(0, stratum_B[kept], value_B[kept].to(dtype))
 
     def _of_this_process(self) -> Iterable[Any]:
-        """The loader inside, with this process's share of the rows."""
+        """The wrapped loader, with this process's share of the rows."""
         world = current_world()
         if self._shared_out is None or self._shared_out[0] != world:
             self._shared_out = world, self._share_out(world)
@@ -187,7 +187,7 @@ def _is_plain(loader: DataLoader[Any]) -> bool:
 
 
 def _with_distributed_sampler(loader: DataLoader[Any], world: World) -> DataLoader[Any]:
-    """The same loader of 1/W of the rows; the last rows are drawn twice where W does not divide them."""
+    """The same loader over 1/W of the rows; if W does not divide them, the last rows are drawn twice."""
     sampler: DistributedSampler[Any] = DistributedSampler(
         loader.dataset,
         num_replicas=world.size,

@@ -1,6 +1,6 @@
-"""The parameters as this rank holds them: whole where they are replicated, 1/W of each where they are sharded.
+"""The parameters as this rank holds them: whole if they are replicated, 1/W of each if they are sharded.
 
-For whoever averages the weights, or swaps others in for a while: what to read and what to write.
+For code that averages weights or temporarily swaps others in.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class LocalParameters(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """Of the parameters, as in the module's state dict."""
+        """Names of the parameters, as in the module's state dict."""
 
     @property
     def optimizers(self) -> Sequence[Optimizer]:
-        """Torch's own, which step on this rank, whatever wraps them."""
+        """Torch's optimisers that step on this rank, without wrappers."""
 
     def tensors(self) -> list[Tensor]:
         """The parts, float32, in the same order; they share their memory with the module."""
@@ -34,10 +34,10 @@ class LocalParameters(Protocol):
         """This rank's part of a whole parameter."""
 
     def after_write(self) -> None:
-        """The parts were written: the module must see them. Every rank calls this."""
+        """Make the module see parts that were written. Every rank calls this."""
 
     def update_optimizer_copies(self) -> None:
-        """What was written is trained from now on. Every rank calls this, after `written`."""
+        """Copy written parts into the copies that the optimiser steps on. Every rank calls this, after `after_write`."""
 
 
 @runtime_checkable
@@ -45,7 +45,7 @@ class HasLocalParameters(Protocol):
     """A strategy under which a rank does not hold plain parameters."""
 
     def local_parameters(self) -> LocalParameters:
-        """What it holds, once the strategy is set up."""
+        """This rank's parameters, once the strategy is set up."""
 
 
 class ReplicatedParameters:
@@ -64,10 +64,10 @@ class ReplicatedParameters:
         return whole
 
     def after_write(self) -> None:
-        """They are the module's own."""
+        """Nothing to do: the parts are the module's parameters."""
 
     def update_optimizer_copies(self) -> None:
-        """They are what the optimiser steps on."""
+        """Nothing to do: the optimiser steps on the parts themselves."""
 
 
 class ShardedParameters:
@@ -82,19 +82,19 @@ class ShardedParameters:
         return [local(parameter.detach()) for parameter in self._like.values()]
 
     def part_of(self, name: str, whole: Tensor) -> Tensor:
-        """Its partition."""
+        """This rank's partition."""
         return local(shard_like(whole, self._like[name]))
 
     def after_write(self) -> None:
-        """What was gathered of them is out of date."""
+        """Drop gathered parameters, which are out of date."""
         self._sharded.reshard()
 
     def update_optimizer_copies(self) -> None:
-        """They are what the optimiser steps on."""
+        """Nothing to do: the optimiser steps on the parts themselves."""
 
 
 def local_parameters_of(strategy: Strategy) -> LocalParameters:
-    """What a strategy, once it is set up, holds on this rank."""
+    """The parameters of a strategy on this rank, once it is set up."""
     if isinstance(strategy, HasLocalParameters):
         return strategy.local_parameters()
     assert strategy.lightning_module is not None

@@ -18,7 +18,7 @@ Plugins = Sequence[tuple[int, nn.Parameter]]
 
 
 def plugins_of(stage: StratifiedModule, module: nn.Module) -> Plugins:
-    """Those of a module."""
+    """The plugin parameters of a module."""
     owned = [(stage.plugin_of(name), parameter) for name, parameter in module.named_parameters()]
     return [(stratum, parameter) for stratum, parameter in owned if stratum is not None and parameter.requires_grad]
 

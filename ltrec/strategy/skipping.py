@@ -78,7 +78,7 @@ class SkipsSteps(Strategy):
 
     @property
     def scaling(self) -> float:
-        """What the scaler multiplies losses by at the moment."""
+        """The current scale of the AMP scaler; 1 without one."""
         return 1.0 if self._scaler is None else self._scaler.get_scale()
 
     def scale(self, loss: Tensor) -> Tensor:

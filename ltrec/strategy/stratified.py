@@ -45,7 +45,7 @@ from ltrec.strategy.skipping import SkipsSteps
 
 
 class Stratified(SkipsSteps):
-    """To be listed before the Lightning strategy that it changes.
+    """A mixin; list it before the Lightning strategy that it changes.
 
     Attributes:
         name: its row in `ltrec.distributed.strategies`.
@@ -60,7 +60,7 @@ class Stratified(SkipsSteps):
     _accumulation: Accumulation
     _modes: dict[str, GradientMode]
     _active: GradientMode
-    _module: StratifiedModule  # asked in every pass, where looking for every attribute again takes its time
+    _module: StratifiedModule  # used in every pass, where looking up each attribute again would take time
 
     def __init__(self, *args: Any, options: StratifiedOptions | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,7 +71,7 @@ class Stratified(SkipsSteps):
 
     @property
     def info(self) -> StrategyInfo:
-        """What this strategy can do."""
+        """The row of this strategy in the table."""
         return STRATEGIES[self.name]
 
     @property
@@ -81,7 +81,7 @@ class Stratified(SkipsSteps):
 
     @property
     def plugins(self) -> Plugins:
-        """Parameters of one stratum alone. Asked anew each time: FSDP2 changes the parameters that a module holds."""
+        """Parameters of one stratum alone. Looked up each time, because FSDP2 replaces the parameters of a module."""
         assert self.lightning_module is not None
         return plugins_of(self.stratified_module, self.lightning_module)
 
@@ -112,7 +112,7 @@ class Stratified(SkipsSteps):
         self.source = choices.choose_source(options.source, coupled=coupled, mode=self.mode)
 
     def refuse(self, model: LightningModule, micro_batches: int) -> None:
-        """Refuse what cannot work. A trainer asks too, but by then a run has left its traces.
+        """Refuse impossible combinations. The trainer checks again, but only after a run has written files.
 
         Args:
             model: what is to be trained.
@@ -149,7 +149,7 @@ class Stratified(SkipsSteps):
             self._correct_plugins()
 
     def process_dataloader(self, dataloader: object) -> object:
-        """Let a loader that reads ahead know how far."""
+        """Tell a loader that reads ahead how many micro-batches a step has."""
         assert self.lightning_module is not None
         if isinstance(dataloader, StratifiedLoader):
             dataloader.follow(self.lightning_module.trainer)
@@ -172,7 +172,7 @@ class Stratified(SkipsSteps):
         return choices.describe(self.options, self.name, self.mode, self.source if self.needs_store else None)
 
     def make_store(self, collectives: Collectives) -> Store:
-        """Where per-stratum gradients live."""
+        """The store of per-stratum gradients."""
         module, num_strata = self.lightning_module, self._module.num_strata
         assert module is not None
         layout, ordered = lay_out(list(module.named_parameters()), self._module.plugin_of, num_strata, collectives.world.size)
@@ -180,7 +180,7 @@ class Stratified(SkipsSteps):
 
     @property
     def gradient_divisor(self) -> int:
-        """What the stack divides the gradients of an ordinary backward pass by: 1, or W."""
+        """The divisor of gradients in an ordinary backward pass: 1, or W if the strategy averages over ranks."""
         return 1
 
     # -- the step ---------------------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class Stratified(SkipsSteps):
         return self.engine.report
 
     def metrics(self) -> dict[str, float]:
-        """For telemetry: how often a rule on the Gram matrix had no usable answer so far."""
+        """Telemetry: how often a rule on the Gram matrix had no usable answer so far."""
         rule = self.options.rule
         return {"strata/fallbacks": rule.fallbacks} if rule.kind == "gram" else {}
 
@@ -227,19 +227,19 @@ class Stratified(SkipsSteps):
         return "per_stratum" if self.mode == "aligned" and self._module.plugins_awake else self.mode
 
     def probe(self) -> AbstractContextManager[object]:
-        """For passes that train nothing: buffers are as before afterwards."""
+        """A context for passes that train nothing: buffers are restored after it."""
         assert self.lightning_module is not None
         return gradients.buffers_kept(self.lightning_module)
 
     def set_last_micro_batch(self, last: bool) -> None:
-        """Whether the next ordinary pass completes the accumulation. Most stacks ask Lightning."""
+        """Whether the next ordinary pass completes the accumulation. Most strategies ask Lightning."""
 
     def with_all_plugins(self, loss: Tensor) -> Tensor:
         """The loss with every plugin in its graph, also those whose strata are absent."""
         return with_all(self.plugins, loss)
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
-        """The stack's own backward pass."""
+        """The backward pass of the Lightning strategy."""
         assert self.lightning_module is not None
         self.precision_plugin.backward(loss, self.lightning_module, optimizer)
 
@@ -248,7 +248,7 @@ class Stratified(SkipsSteps):
         return self._losses(self.model, batch, stratum)
 
     def bare_losses(self, batch: MicroBatch, part: SubBatchKey) -> ExampleLosses:
-        """The same past the wrapper, whose hooks must not notice."""
+        """The module's losses, computed without the wrapper and its hooks."""
         return self._losses(self.lightning_module, batch, part)
 
     def _losses(self, model: nn.Module | None, batch: MicroBatch, part: SubBatchKey) -> ExampleLosses:

@@ -57,7 +57,7 @@ class JsonlLogger(Logger):
         return self.path.stat().st_size if self.path.exists() else 0
 
     def digest(self) -> str:
-        """Of the last line; empty when there is none."""
+        """Digest of the last line; empty without lines."""
         if self._before is not None or not self.path.exists():
             return self._before or ""
         with open(self.path, "rb") as handle:
@@ -84,7 +84,7 @@ class JsonlLogger(Logger):
 
 
 def what_is_wrong(path: Path, size: int, digest: str) -> str | None:
-    """What is wrong with the lines that were written before a checkpoint; None when they are all there.
+    """A message about missing or damaged lines from before a checkpoint; None if all are intact.
 
     Args:
         path: metrics.jsonl.

@@ -51,7 +51,7 @@ KEYS = (
 
 
 def key_of(name: str) -> Key | None:
-    """What is known of a key."""
+    """Description of a key."""
     return next((key for key in KEYS if fnmatchcase(name, key.pattern)), None)
 
 

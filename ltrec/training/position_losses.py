@@ -1,10 +1,10 @@
-"""From a batch to the loss of every target: the one place where a backbone meets an objective.
+"""From a batch to the loss of every target: the only place that combines a backbone with an objective.
 
 Every position has a target, but where not every event is one (`SequenceBatch.has_gaps`): a position without one feeds the states of
 later ones and is kept from the objective by selection. T positions, N of them with a target.
 
 An Encoder hands its states to the objective, together with its item table. A CandidateScorer has no states: the objective draws its
-candidates first and gets their scores. A RoutedByRow backbone is several: each is asked for the losses of its own rows.
+candidates first and gets their scores. A RoutedByRow backbone is several: each computes the losses of its own rows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the strata did since the last line of metrics.jsonl: how often they came, what they weighed, how their gradients agreed.
+"""Telemetry of strata since the last line of metrics.jsonl: how often they occurred, their weights, agreement of gradients.
 
 Everything kept is a float64 sum over optimiser steps, divided only when a line is written, so a resumed run continues from the
 checkpoint's sums and writes the same next line bit for bit. Reports are equal on every rank, and so are the lines: nothing here
@@ -9,8 +9,8 @@ communicates.
     strata/weight/<z>       mean weight of the stratum's mean gradient; a step without the stratum counts as 0
     strata/fallbacks        steps so far in which a rule on the Gram matrix had no usable answer
     strata/ess              mean effective sample size of a step's weighting, in examples
-    strata/grad_norm/<z>    mean of |G_z| over the steps that formed it: every step, or the probes of `weighted`
-    strata/cosine/<y>-<z>   mean of cos(G_y, G_z), y < z    } over the steps that formed a Gram matrix and held both strata: every
+    strata/grad_norm/<z>    mean of |G_z| over the steps that computed it: every step, or the probes of `weighted`
+    strata/cosine/<y>-<z>   mean of cos(G_y, G_z), y < z    } over the steps that computed a Gram matrix and had both strata: every
     strata/conflict         share of the pairs with cos < 0 } step where the rule reads it, else probes; none, no key
     strata/skipped          number of steps that ended in no update; no key when there was none
 
@@ -45,7 +45,7 @@ class ReportsStrata(Protocol):
 
     @property
     def report(self) -> StepReport | None:
-        """Of the last step; None if it was skipped because of a non-finite gradient."""
+        """Report of the last step; None if it was skipped because of a non-finite gradient."""
         ...
 
     @property

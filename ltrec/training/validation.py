@@ -14,7 +14,7 @@ from ltrec.evaluation.metrics import METRICS, is_metric, metric_values
 from ltrec.evaluation.ranking import rank_chunk
 
 ALWAYS = ("ndcg@10", "hr@10")
-"""What every validation measures."""
+"""Metrics of every validation."""
 
 Ranked = tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 

@@ -10,7 +10,7 @@ from typing import Any
 from ltrec.data.manifest import Manifest
 
 DISTANCES = ("repeat", "one_link", "two_links", "beyond")
-"""What distances 0 to 3 of a target from the history are called."""
+"""Names of distances 0 to 3 of a target from the history."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What `ltrec.evaluate` returns: runs with their tables of ranks and their metrics, and what the gate says of them."""
+"""What `ltrec.evaluate` returns: runs with their tables of ranks and their metrics, and the verdict of the gate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.comparison.compare import Comparison
 from ltrec.evaluation.comparison.verdict import Gate
-from ltrec.evaluation.memory.words import KEY as MEMORY
+from ltrec.evaluation.memory.text import KEY as MEMORY
 from ltrec.evaluation.summary import GroupSummary, Summary
 from ltrec.evaluation.table import EvalTable
 
@@ -109,7 +109,7 @@ def groups_of(groups: Mapping[str, GroupSummary]) -> dict[str, Any]:
 
 
 def number(value: float) -> float | None:
-    """None for what is not finite, which JSON has no word for."""
+    """None for non-finite values, which JSON cannot represent."""
     return float(value) if math.isfinite(value) else None
 
 

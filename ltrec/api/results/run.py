@@ -21,7 +21,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.evaluation.memory.words import memory_facts
+from ltrec.evaluation.memory.text import memory_facts
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.config_file import read_config
@@ -47,7 +47,7 @@ class Run(os.PathLike[str]):
 
     @property
     def name(self) -> str:
-        """What the run is called."""
+        """Name of the run."""
         return self.config.name
 
     @property
@@ -64,7 +64,7 @@ class Run(os.PathLike[str]):
         return find_checkpoint(RunFolder(self.path), which)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """What was logged, line by line: `step`, `epoch`, `train/loss`, `val/ndcg@10`, ...
+        """Logged metrics, line by line: `step`, `epoch`, `train/loss`, `val/ndcg@10`, ...
 
         Raises:
             UserError: nothing was, or the file is damaged.

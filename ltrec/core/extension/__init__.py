@@ -1,1 +1,1 @@
-"""What lets others add to ltrec: registries of variants, imported packages, optional libraries, classes by path."""
+"""Extension points: registries of variants, imported packages, optional libraries, classes by path."""

@@ -1,4 +1,4 @@
-"""What is imported when it is first used: torch and Lightning take seconds, and a command that reads settings needs neither.
+"""Deferred imports: torch and Lightning take seconds, and a command that reads settings needs neither.
 
     BACKBONES.register("sasrec", config=SASRecConfig, build="ltrec.models.backbones.sasrec:SASRec")       a row of a registry
     __getattr__ = names_of(__name__, {"SASRec": "ltrec.models.backbones.sasrec"})                          a package's public names
@@ -34,13 +34,13 @@ class Deferred:
         self._found: Callable[..., Any] | None = None
 
     def resolve(self) -> Callable[..., Any]:
-        """What it stands for."""
+        """The named object, imported if need be."""
         if self._found is None:
             self._found = getattr(import_module(self.module), self.name)
         return self._found
 
     def __call__(self, *positional: Any, **named: Any) -> Any:
-        """Call what it stands for."""
+        """Call the named object."""
         return self.resolve()(*positional, **named)
 
     def __repr__(self) -> str:

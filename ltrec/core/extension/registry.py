@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What every registry knows of a name.
+    """A row of a registry.
 
     Attributes:
         name: how a config calls it.
@@ -35,7 +35,7 @@ class Row:
 
     @property
     def module(self) -> str:
-        """Where it is defined."""
+        """Module that defines it."""
         if isinstance(self.build, Deferred):
             return self.build.module
         return str(getattr(self.build, "__module__", type(self.build).__module__))

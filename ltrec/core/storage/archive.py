@@ -13,7 +13,7 @@ DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, NotImplementedError),
     *(AttributeError, KeyError, IndexError, TypeError, AssertionError, OverflowError, MemoryError),
 )
-"""What damaged or foreign bytes lead to, in the archive, its compression and the restricted unpickler."""
+"""Errors that damaged or foreign bytes cause in the archive, its compression and the restricted unpickler."""
 
 
 def check_description(path: Path) -> None:

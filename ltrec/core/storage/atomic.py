@@ -60,7 +60,7 @@ def refuse_special(path: Path, shown: str | Path | None = None) -> None:
 
 
 def kind_of(mode: int) -> str:
-    """What `st_mode` says a path is, in words."""
+    """The type of a path according to `st_mode`, as text."""
     kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFREG: "a file"}
     return kinds.get(stat.S_IFMT(mode), "a device")
 

@@ -1,20 +1,20 @@
 """The run folder: the only place where the names of its files are written. Pure paths; whoever reads and writes lives above.
 
 runs/<name>/
-    config.yaml  provenance.json  metrics.jsonl        what was asked for, where it came from, how it went
+    config.yaml  provenance.json  metrics.jsonl        settings, origin, metrics
     checkpoints/  last.ckpt  previous.ckpt  aside.ckpt  best.ckpt  stage1.ckpt       files, or folders (whole.ckpt and state/)
     neighbours/   <baseline>.parquet                   items that belong together, counted for the baselines
     memory/       neighbours.parquet  similar.parquet  choices.json      the same for `plugin.name=memory`, and how much it weighs
     eval/         <split>.parquet  baseline-<name>-<split>.parquet  <split>.json  <split>-against-<other>.json
     predictions/  top-k.parquet  histories/            the users of the data set, and given histories
     report/       index.html and its figures
-    launch/       train.sbatch  train.log  slurm-<job>.log                           how it was started, and what it said
+    launch/       train.sbatch  train.log  slurm-<job>.log                           how it was started, and its output
     code/         <digest>/ltrec  <digest>/commit.json                               the package that was submitted
     profile/      trace.json.gz                        the trace of `--profile`
     stalls/       rank-<r>.txt                         stack traces of ranks that stood still
     wandb/                                             Weights & Biases
     loggers/                                           what the loggers of `tracking.loggers` write
-    crash-<time>-<pid>.txt                             tracebacks of failures that nobody foresaw
+    crash-<time>-<pid>.txt                             tracebacks of unexpected failures
     .lock  owner.json                                  who trains here now
     STOP  REQUEUE  THROW-AWAY                          please stop; stopped and not finished; a smoke test, which may be removed
 """
@@ -36,15 +36,15 @@ WHOLE, PARTITIONS = "whole.ckpt", "state"
 """In a checkpoint that is a folder: the weights and the cursor; the optimiser's partitions, one or more files per rank."""
 
 BASELINE = "baseline-"
-"""What the names of the baselines' tables begin with."""
+"""Prefix of the baselines' tables."""
 
 COMMIT = "commit.json"
-"""Beside a package that was copied into the run folder: what git said of it."""
+"""Git state of a package that was copied into the run folder, in a file beside it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Paths of one run. Nothing is looked at unless a method says so."""
+    """Paths of one run. Files are only read by methods that say so."""
 
     path: Path
 
@@ -55,12 +55,12 @@ class RunFolder:
 
     @property
     def provenance(self) -> Path:
-        """Where the run came from: data, code, machine, other runs."""
+        """Origin of the run: data, code, machine, other runs."""
         return self.path / "provenance.json"
 
     @property
     def damaged_provenance(self) -> Path:
-        """What could not be read of it when the run was resumed."""
+        """A damaged provenance file, kept when the run was resumed."""
         return self.path / "provenance.damaged.json"
 
     @property
@@ -85,7 +85,7 @@ class RunFolder:
 
     @property
     def stage1(self) -> Path:
-        """Of two stages: the best checkpoint of the first."""
+        """The best checkpoint of the first of two stages."""
         return self.checkpoints / STAGE1
 
     def checkpoint_file(self, name: str) -> Path:
@@ -137,17 +137,17 @@ class RunFolder:
 
     @property
     def memory_neighbours(self) -> Path:
-        """What the memory knows of items."""
+        """Neighbours of the memory."""
         return self.memory / "neighbours.parquet"
 
     @property
     def memory_similar(self) -> Path:
-        """What the memory knows of items that are alike."""
+        """Similar items of the memory."""
         return self.memory / "similar.parquet"
 
     @property
     def memory_choices(self) -> Path:
-        """How much the memory weighs beside each checkpoint."""
+        """Chosen weights of the memory for each checkpoint."""
         return self.memory / "choices.json"
 
     @property
@@ -167,12 +167,12 @@ class RunFolder:
 
     @property
     def launch(self) -> Path:
-        """The folder that says how a run was started later or elsewhere."""
+        """The folder of launch files: how the run was started later or elsewhere."""
         return self.path / "launch"
 
     @property
     def launch_log(self) -> Path:
-        """What such a run prints, over all attempts."""
+        """Output of such a run, over all attempts."""
         return self.launch / "train.log"
 
     @property
@@ -212,12 +212,12 @@ class RunFolder:
 
     @property
     def owner(self) -> Path:
-        """Who that process is."""
+        """The process that owns the run."""
         return self.path / "owner.json"
 
     @property
     def stop(self) -> Path:
-        """Whoever makes this file asks training to save and end."""
+        """A file that, once created, makes training save and end."""
         return self.path / "STOP"
 
     @property
@@ -256,7 +256,7 @@ def checkpoint_file_name(name: str) -> str:
 
 
 def crash_file_name(time: str, pid: int) -> str:
-    """The traceback of a failure that nobody foresaw."""
+    """The traceback of an unexpected failure."""
     return f"crash-{time}-{pid}.txt"
 
 

@@ -25,7 +25,7 @@ _ENDINGS = (".a", ".b", ".c", ".d")  # last, previous, aside, and the one that i
 
 
 def before(checkpoint: Path) -> Path | None:
-    """Where the checkpoint that is replaced is kept; None when it is not."""
+    """Path that keeps a replaced checkpoint; None = it is removed."""
     return checkpoint.with_name(PREVIOUS) if checkpoint.name == LAST else None
 
 

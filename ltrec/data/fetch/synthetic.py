@@ -58,7 +58,7 @@ _SPAN_S = 365 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class SyntheticConfig:
-    """What to generate."""
+    """Options of the synthetic log."""
 
     users: Annotated[int, Between(2, 100_000_000)] = 5_000
     """N, number of users."""
@@ -72,7 +72,7 @@ class SyntheticConfig:
     """Event type, price, dwell time and item category: none, columns that predict the next item, or the same log with uninformative
     ones."""
     category_share: Annotated[float, SHARE] = 0.5
-    """Of a tail user's steps, those that the columns foretell; a head user has few."""
+    """Share of steps of tail users that columns predict; head users have fewer."""
     new_items: Annotated[int, Between(0, 1_000_000)] = 0
     """Extra items that occur only as last events; they have columns."""
 

@@ -55,7 +55,7 @@ class ContentConfig:
     """Categorical item columns that are compared; `[all]` = every one that the data set has; empty = none."""
 
     power: Annotated[float, Between(0, 100, above=True)] = 2.0
-    """Of the cosine: the higher, the more the most similar items count."""
+    """Exponent of the cosine; larger values favour the most similar items."""
 
     neighbours: Annotated[int, Between(1, 1000)] = 50
     """Kept per item, the most similar ones."""

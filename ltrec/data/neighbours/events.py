@@ -71,7 +71,7 @@ def _decoded(table: pa.Table) -> UserEvents:
 
 
 def _fault(table: pa.Table, manifest: Manifest, trainable: bool) -> str:
-    """What is wrong with a block; empty if nothing is."""
+    """A message about a damaged block; empty if it is intact."""
     (items, offsets), (_, times_offsets) = list_column(table, c.ITEMS), list_column(table, c.TIMES)
     lengths = int_column(table, c.TRAIN_EVENTS)
     if items.size and not (items.min() >= 1 and items.max() <= manifest.vocab.items):

@@ -77,7 +77,7 @@ class PrepareConfig:
     """Which events are targets of training, validation and test: event column of kind category -> its values, such as
     {event_type: [purchase]}. All other events are history alone. Empty = all are targets."""
     strata_by: Literal["events", "targets"] = "events"
-    """What a user's activity counts: training events, or those of them that are targets (at least 1 of whoever trains)."""
+    """What a user's activity counts: training events, or only targets among them (at least 1 for trainable users)."""
     reject_budget: Annotated[float, SHARE] = 0.001
     """Largest share of rows that may be rejected; beyond it, prepare stops."""
     ties: Literal["auto", "source", "hash"] = "auto"

@@ -26,7 +26,7 @@ _ROW = 0x524F57  # distinguishes these hashes from those for other purposes
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """What a checkpoint holds of the stream; the same on every rank.
+    """State of the stream in a checkpoint; the same on every rank.
 
     Attributes:
         manifest_digest: identity of the data.

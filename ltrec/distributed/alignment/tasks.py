@@ -53,7 +53,7 @@ def stratum_tasks(batch: MicroBatch, trajectories: int, order_of: Callable[[int]
 
 
 def _place_B(batch: MicroBatch) -> Tensor:
-    """Where every row stands in the order in which the micro-batch was drawn [B]."""
+    """Position of every row in the order in which the micro-batch was drawn [B]."""
     if batch.slot_B is None:
         return torch.arange(batch.num_rows, device=batch.stratum_B.device)
     return batch.slot_B.argsort().argsort()

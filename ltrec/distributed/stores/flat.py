@@ -1,4 +1,4 @@
-"""Where K gradients live between their backward passes and the one update: sharded, one row per stratum.
+"""K gradients between their backward passes and the one update: one row per stratum, each rank with 1/W of every row.
 
 A stratum's gradient is written into a flat buffer, summed over ranks by a reduce-scatter while the next stratum computes, and stays
 as a row of [K, n / W]. Two buffers take turns; one of them holds the combined gradient in the end, as DDP's would. So what a

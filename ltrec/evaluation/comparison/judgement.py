@@ -42,7 +42,7 @@ Ranked = Sequence[tuple[Path, EvalTable]]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one method's runs gain and lose against another's.
+    """Comparison of one method's runs with another's.
 
     Attributes:
         digest: of everything it was computed from.
@@ -112,7 +112,7 @@ def judged(paired: Paired, config: EvaluationConfig, digest: str = "") -> Judgem
 
 
 def digest_of(paired: Paired, config: EvaluationConfig) -> str:
-    """Digest of everything that a judgement is computed from: with equal digests, figures and words are the same."""
+    """Digest of everything that a judgement is computed from: with equal digests, figures and texts are equal."""
     settings = {name: asdict(config)[name] for name in _SETTINGS}
     found = hashlib.sha256(canonical_json({"form": FORM, "settings": settings}).encode())
     for table in (*paired.base, *paired.other):

@@ -1,1 +1,1 @@
-"""Who is compared with whom: groups by activity (users), by the item that they wanted (targets), and by distance to it (reach)."""
+"""Groups of users that are reported: by activity (`users`), by their target item (`targets`), and by distance to it (`reach`)."""

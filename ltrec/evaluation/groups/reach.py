@@ -1,6 +1,6 @@
 """A metric by reach: within every group, users are divided by the number of links between their target and their history.
 
-A method can only use existing links. The share of targets at each distance says what is possible, and the metric at each distance
+A method can only use existing links. The share of targets at each distance shows what is possible, and the metric at each distance
 how well the method uses it; a mean over all users mixes the two. Distances are those of the evaluation table.
 """
 

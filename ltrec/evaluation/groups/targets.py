@@ -1,12 +1,12 @@
-"""Users by what they wanted: how well items are served that are new, rare or popular, beside how well users are.
+"""Groups of users by their target: how well new, rare and popular items are served.
 
-item=new      targets without any training event: only what is known of the item besides its id can find them
+item=new      targets without any training event: only columns can find them
 item=tail     targets with training events, but beyond the last cut of the popularity classes (`item_shares`)
 item=head     the others: with the usual cuts, the items that hold the first 80 % of the training events
 
-event_type=purchase, ...   targets of each type, where the data declare several (`prepare.targets`)
+event_type=purchase, ...   targets of each type, if the data declare several (`prepare.targets`)
 
-Targets that are no candidates (`evaluation.candidates=seen`) are in none of them, and users without history neither.
+Targets that are not candidates (`evaluation.candidates=seen`) and users without history are in none of these groups.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ITEM_STRATA = (NEW, TAIL, HEAD)
 
 
 def target_groups(table: EvalTable, shares: Sequence[float]) -> list[Group]:
-    """The item strata and the types of targets in the order of a report; `new` only where there are such items among the
+    """The item strata and the types of targets in the order of a report; `new` only if there are such items among the
     candidates.
 
     Args:
@@ -44,6 +44,6 @@ def target_groups(table: EvalTable, shares: Sequence[float]) -> list[Group]:
 
 
 def class_strata(catalogue: ItemCatalogue, shares: Sequence[float]) -> tuple[str, ...]:
-    """Of the items in each popularity class, rarest first: `new`, `tail` or `head`. No class mixes them."""
+    """Item stratum of each popularity class, rarest first: `new`, `tail` or `head`. No class mixes them."""
     cut, ends = catalogue.tail_below(shares), (*catalogue.class_bounds(shares)[1:], None)
     return tuple("head" if end is None or end > cut else "new" if end == 1 else "tail" for end in ends)

@@ -1,11 +1,11 @@
-"""Groups of users that are reported on: everyone, tail and head, the activity strata, and users who are apart (three kinds).
+"""Groups of users that are reported on: everyone, tail and head, the activity strata, and three kinds of users that are kept apart.
 
 all         users with a history (the strata and new)
 tail, head  users with training events, below and from the head cut on
 stratum=i   by training events, as in training
 new         users with a history but without training events (their stratum is none)
 cold        users without any history: ranked by popularity, never part of `all`
-outside  users whose target is no candidate (`evaluation.candidates=seen`): last, never part of `all`
+outside  users whose target is not a candidate (`evaluation.candidates=seen`): last, never part of `all`
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Group:
 
 
 def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
-    """The groups in the order of a report; `new`, `cold` and `outside` only where there are any.
+    """The groups in the order of a report; `new`, `cold` and `outside` only if there are any.
 
     Args:
         table: the users.

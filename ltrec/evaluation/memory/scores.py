@@ -41,7 +41,7 @@ class Memory:
     share: float = 0.0
 
     def about(self, chunk: HistoryChunk, scores_BV: Tensor) -> Remembered:
-        """What the memory recalls for a chunk's users, given a network's scores of them [B, V+1]."""
+        """The memory's recalled items for a chunk of users, given their network scores [B, V+1]."""
         seen_T, offsets = (tensor.to(scores_BV.device) for tensor in (chunk.seen_T, chunk.seen_offsets))
         rows = len(scores_BV) if scores_BV.is_cuda else max(1, _BLOCK // scores_BV.shape[1])
         starts = range(0, len(scores_BV), rows)
@@ -49,7 +49,7 @@ class Memory:
         return Remembered.joined(parts, starts)
 
     def _about_rows(self, seen_T: Tensor, offsets: Tensor, scores_BV: Tensor) -> Remembered:
-        """The same for some of the rows; their offsets need not begin at 0."""
+        """The same for some of the rows, whose offsets need not begin at 0."""
         seen_S, offsets = seen_T[offsets[0] : offsets[-1]], offsets - offsets[0]
         memory_BV = self._recalled(self.neighbours, seen_S, offsets)
         if self.similar is not None and self.share:

@@ -1,7 +1,7 @@
 """The weight of a memory: the one of a few weights that ranks a split's targets best, by NDCG@10.
 
-    all users     w = argmax f(w)                                        f(w): mean NDCG@10 of all n users stratum z     w_z =
-    argmax (n_z f_z(w) + n_0 f(w)) / (n_z + n_0)     n_0 users with the overall mean, and the stratum's n_z users
+    all users     w = argmax f(w)                                        f(w): mean NDCG@10 of all n users
+    stratum z     w_z = argmax (n_z f_z(w) + n_0 f(w)) / (n_z + n_0)     n_0 users with the overall mean, and n_z of the stratum
 
 Of equally good weights the smallest is chosen. The second formula is the mean of the stratum together with n_0 users for whom only
 the overall curve is known: a stratum with few users gets the common weight, one with many its own. Likelihood would be the wrong
@@ -139,7 +139,7 @@ def _curve(ndcg_GN: npt.NDArray[np.float64], judged_G: npt.NDArray[np.float64], 
 
 
 def best_share(choices: Mapping[float, WeightChoice]) -> WeightChoice:
-    """Of the choices that were made with each share of similarity, that of the best NDCG@10; of equal ones the smallest share."""
+    """The choice with the best NDCG@10 among those for each share of similarity; the smallest share if several are equal."""
     best = {share: max(choice.all.ndcg, default=0.0) for share, choice in choices.items()}
     share = min(best, key=lambda share: (-best[share], share))
     tried = tuple(sorted(best.items())) if len(choices) > 1 and choices[share].all.users else ()

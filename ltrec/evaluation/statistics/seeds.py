@@ -13,9 +13,9 @@ differences between two runs that differ only in the seed. Here every term is co
 where c <= 1 removes E from the user part (c^2 = U / (U + E / S), estimated), where it is known well, from (S - 1)(n - 1) degrees of
 freedom. The seed part has S - 1 of them (two with three seeds), so Student's t is used. The quantiles are
 
-    exact            if all variance is between seeds (U = 0, as between runs of one config): the one-sample t-test of the seeds'
-    means the bootstrap    if no variance is between seeds conservative     between the two: the sum of t and normal is the
-    Behrens-Fisher solution (Fisher 1935)
+    exact            if all variance is between seeds (U = 0, as between runs of one config): the one-sample t-test of seed means
+    the bootstrap    if no variance is between seeds
+    conservative     between the two: the sum of t and normal is the Behrens-Fisher solution (Fisher 1935)
 
 In simulations with 200 to 5,000 users, a one-sided test of level 5 % rejects a true null hypothesis in 3 to 5 % (S = 3 and 5).
 Alternatives were simulated and rejected: users alone reach 45 %; counting E twice (Clark's min F', 1973) rejects in 1 % if U = 0

@@ -1,4 +1,4 @@
-"""Parquet files of one form, read from front to back: never more than the rows that are asked for, and no row twice."""
+"""Parquet files of one schema, read from front to back: no more than the requested rows, and no row twice."""
 
 from __future__ import annotations
 

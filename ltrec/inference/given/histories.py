@@ -112,7 +112,7 @@ class GivenHistories:
         self._reader.close()
 
     def chunk(self, index: int) -> GivenChunk:
-        """Chunk `index`; at least the one asked for before.
+        """Chunk `index`; at least the previously requested one.
 
         Raises:
             UserError: an entry is no id, time or value of its column, or a file is damaged.

@@ -161,7 +161,7 @@ class Job:
         return self.container.endswith(".sif")
 
     def _dependencies(self, tasks: int) -> Iterator[str]:
-        """Those of `after`, and any job of the same name: two must not write to one run folder. Tasks of an array share a name."""
+        """`after`, and any job of the same name, since two must not write to one run folder. Array tasks share a name."""
         if self.after:
             yield f"afterok:{self.after}"
         if tasks == 1:

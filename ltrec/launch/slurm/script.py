@@ -75,11 +75,11 @@ def fill_script(
         "processes_per_node": job.processes,
         "form": job.form,
         "python": shlex.quote(python),
-        "code": _quoted_word(code),
-        "container": _quoted_word(job.container),
+        "code": _quoted_value(code),
+        "container": _quoted_value(job.container),
         "mounts": _array(mounts),
         "environment": _array(job.env),
-        "stage": _quoted_word(job.stage or ""),
+        "stage": _quoted_value(job.stage or ""),
         "max_restarts": job.max_restarts,
         "profile": job.profile,
         "max_requeues": 200,
@@ -92,7 +92,7 @@ def fill_script(
     return _with_block(script, SETUP, lambda lines: [*lines, *job.setup]) if job.setup else script
 
 
-def _quoted_word(text: str) -> str:
+def _quoted_value(text: str) -> str:
     return shlex.quote(text) if text else ""
 
 

@@ -1,4 +1,4 @@
-"""What a user adds to the job script: `--setup` lines, which are shell text, and `--env` variables, which are quoted values."""
+"""Additions to the job script: `--setup` lines, which are shell text, and `--env` variables, which are quoted values."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class GRU4Rec(nn.Module):
 
     @property
     def item_vectors(self) -> ItemVectors:
-        """What computes the table, or any of its rows."""
+        """The module that computes the table, or any of its rows."""
         return self.items
 
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
@@ -121,7 +121,7 @@ class _Layer(nn.GRU):
         return sequence._replace(data=self._step_by_step(sequence))
 
     def _step_by_step(self, sequence: PackedSequence) -> Tensor:
-        """What the library computes, on the CPU faster than there.
+        """The same function as the library's, but faster on the CPU.
 
         Its backward pass writes a gradient as long as the whole sequence for each of its times; with 100 times that is most of its
         work. Split at once, every time's gradient is written once: two to three times faster forward and backward together.

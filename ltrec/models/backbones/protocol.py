@@ -1,4 +1,4 @@
-"""What a backbone offers. Every backbone is a `Scorer`; most are `Encoder`s; one that must know its candidates is not.
+"""Interfaces of backbones. Every backbone is a `Scorer`; most are `Encoder`s; one that must know its candidates is not.
 
 An Encoder's score is an inner product of a state with an item vector: its states serve the loss, the full ranking, export and
 nearest-neighbour search alike. A CandidateScorer looks at the candidate item before it has a state, so it has nothing to hand to

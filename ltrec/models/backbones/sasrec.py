@@ -101,7 +101,7 @@ class SASRec(nn.Module):
 
     @property
     def item_vectors(self) -> ItemVectors:
-        """What computes the table, or any of its rows."""
+        """The module that computes the table, or any of its rows."""
         return self.items
 
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:

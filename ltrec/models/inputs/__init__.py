@@ -1,11 +1,11 @@
 """Inputs: columns of items, events and users as vectors of the backbone's width.
 
-    item vector    = id vector + sum over item columns of share * embed(value)    the same for history, targets, negatives and
-    catalogue event vector   = item vector + sum over event and user columns of share * embed(value) + embed(time since the previous
-    event)
+    item vector    = id vector + sum over item columns of share * embed(value)
+    event vector   = item vector + sum over event and user columns of share * embed(value) + embed(time since the previous event)
 
-So a score is still an inner product of a state and a row of one table. A backbone takes an `Inputs`, which lists the columns, and
-builds its `items` and `events` from it; without columns these are plain id vectors, and None.
+Item vectors are the same for histories, targets, negatives and the catalogue, so a score is still an inner product of a state and a
+row of one table. A backbone takes an `Inputs`, which lists the columns, and builds its `items` and `events` from it; without
+columns these are plain id vectors, and None.
 
 item_vectors.py   the interface of `items`; plain id vectors
 column_items.py   id vectors and columns

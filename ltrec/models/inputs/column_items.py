@@ -1,12 +1,12 @@
-"""Items made of more than an id: id vector + the sum of what each column's module makes of the item's value.
+"""Item vectors with columns: id vector + sum of the embedded column values.
 
-    e_v = id_v + sum_c g_c embed_c(value_c[v])        id_v = 0 for an item without a training event: a vector without an id
+    e_v = id_v + sum_c g_c embed_c(value_c[v])        id_v = 0 for an item without training events
 
-The values lie beside the modules, as buffers that no checkpoint holds. Vectors are computed for the items that are asked for; the
-table of all of them in chunks, whose intermediate values are freed one by one where no gradient is wanted. In evaluation (no
-gradient, module in `eval`) the table is kept until a weight changes, and all vectors are read from it.
+Values are buffers of the modules, which checkpoints leave out. Vectors are computed for the requested items; the table of all items
+is computed in chunks, whose intermediate values are freed one by one if no gradient is needed. In evaluation (no gradient, module
+in `eval`) the table is cached until a weight changes, and all vectors are read from it.
 
-A frozen vector (text, image) goes through a projection, and the id vector is the small learned difference to it.
+A frozen vector (text, image) is projected, and the id vector is a small learned difference to it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ItemColumn(nn.Module):
         self.embed = embed
 
     def forward(self, items: Tensor | slice) -> Tensor:
-        """Vectors [N, D] of items: ids [N], or a range of them, which copies no value."""
+        """Vectors [N, D] of items: ids [N], or a range, which copies no values."""
         return cast(Tensor, self.embed(self.values[items]))
 
 
@@ -71,8 +71,8 @@ class ColumnItems(nn.Module):
         self.num_items, self.width, self.chunk = num_items, width, chunk
         self.ids = IdVectors(num_items, width)
         self.columns = nn.ModuleDict({f"of_{name}": column for name, column in columns.items()})
-        everybody = trained is None or bool(trained[1:].all())
-        self.register_buffer("has_id", None if everybody else trained, persistent=False)
+        all_have_ids = trained is None or bool(trained[1:].all())
+        self.register_buffer("has_id", None if all_have_ids else trained, persistent=False)
         self._kept: tuple[Any, Tensor] | None = None
 
     @property
@@ -81,7 +81,7 @@ class ColumnItems(nn.Module):
         return self.ids.weight
 
     def initialise(self, std: float) -> None:
-        """The id vectors'; columns have been drawn by their modules."""
+        """Initialise the id vectors; the columns' modules initialise themselves."""
         self.ids.initialise(std)
 
     def forward(self, items: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class ColumnItems(nn.Module):
         return vectors_ND.view(*items.shape, self.width)
 
     def table(self) -> Tensor:
-        """[V+1, D]; row 0 is zero. Kept where nothing is trained, until a weight changes."""
+        """[V+1, D]; row 0 is zero. In evaluation it is cached until a weight changes."""
         if not self._may_keep():
             return self._table()
         key = tuple((t.data_ptr(), t._version, t.dtype) for t in self.parameters())
@@ -104,7 +104,7 @@ class ColumnItems(nn.Module):
         return self._kept[1]
 
     def train(self, mode: bool = True) -> ColumnItems:
-        """Whoever goes from evaluation to training or back starts with a table of the weights as they are then."""
+        """Drop the cached table when the module changes between evaluation and training."""
         self._kept = None
         return super().train(mode)
 
@@ -117,7 +117,7 @@ class ColumnItems(nn.Module):
         return torch.cat([parts[0].new_zeros(1, self.width), *parts])
 
     def _vectors(self, items: Tensor | slice) -> Tensor:
-        """Vectors of ids [N], or of a range; padding is not seen to."""
+        """Vectors of ids [N], or of a range; padding is not treated specially."""
         weight = self.ids.weight
         sum_ND = weight[items] if isinstance(items, slice) else F.embedding(items, weight, padding_idx=PAD)
         if self.has_id is not None:

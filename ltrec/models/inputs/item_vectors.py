@@ -1,4 +1,4 @@
-"""Item vectors: the one thing that a backbone's history, its loss and its ranking of the catalogue have in common."""
+"""Item vectors, which histories, losses and the ranking of the catalogue share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ltrec.core.columns import PAD
 
 @runtime_checkable
 class ItemVectors(Protocol):
-    """What a backbone's `items` offers.
+    """The interface of a backbone's `items`.
 
     Attributes:
         num_items: V; ids run from 1 to V, 0 is padding.
@@ -33,7 +33,7 @@ class ItemVectors(Protocol):
         """Vectors of items: int64 [...] -> [..., D]; zero for padding."""
 
     def table(self) -> Tensor:
-        """Those of all items [V+1, D]; row 0 is zero."""
+        """Vectors of all items [V+1, D]; row 0 is zero."""
 
     def initialise(self, std: float) -> None:
         """Draw the id vectors' initial values, normal with that standard deviation."""
@@ -58,7 +58,7 @@ class IdVectors(nn.Embedding):
 
 
 def layers_of(backbone: nn.Module) -> Iterator[nn.Module]:
-    """A backbone's modules without its inputs (`items` and `events`), whose initial values are their own business."""
+    """A backbone's modules without its inputs (`items` and `events`), which initialise themselves."""
     inputs = [module for name in ("items", "events") if isinstance(module := getattr(backbone, name, None), nn.Module)]
     apart = {id(inner) for module in inputs for inner in module.modules()}
     return (module for module in backbone.modules() if id(module) not in apart)

@@ -1,4 +1,4 @@
-"""What a trunk with plugins offers, besides what a backbone does."""
+"""The interface of a trunk with plugins, in addition to that of a backbone."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WithPlugins(Scorer, Protocol):
 
 @runtime_checkable
 class RoutedByRow(Protocol):
-    """A backbone made of several, each row going through one of them."""
+    """A backbone that consists of several, with each row routed to one of them."""
 
     def parts(self, batch: SequenceBatch) -> list[tuple[nn.Module, Tensor]]:
         """The backbones that a batch needs, each with the numbers of its rows."""

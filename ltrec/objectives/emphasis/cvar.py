@@ -63,7 +63,7 @@ class CVaR:
         return tau, left / (every_N == tau).sum()
 
     def _by_mass(self, every_N: Tensor, mass_N: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of losses that do not count alike."""
+        """The same for losses with different weights."""
         order_N = every_N.argsort(descending=True)
         reached_N = mass_N[order_N].cumsum(0)
         kept = self.alpha * reached_N[-1]

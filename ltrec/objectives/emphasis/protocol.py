@@ -1,4 +1,4 @@
-"""What an emphasis is."""
+"""The interface of an emphasis."""
 
 from __future__ import annotations
 

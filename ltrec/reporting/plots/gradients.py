@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from ltrec.core.counting import of_range
 from ltrec.evaluation.curves import Curve, averaged, last_tenth
 from ltrec.reporting.plots.style import INCHES, Image, Theme, render, shortened
-from ltrec.reporting.plots.training import Label, band_words, draw, end_labels
+from ltrec.reporting.plots.training import Label, band_text, draw, end_labels
 
 SMOOTH_SPANS = 24
 """Number of points of a smoothed cosine: panels are small, and the cosine of a single step is mostly noise."""
@@ -90,7 +90,7 @@ def _curves(name: str, title: str, by_stratum: Mapping[int, Curve], names: Seque
         name,
         partial(_paint_strata, title=title, by_stratum=dict(by_stratum), names=tuple(names), x_label=x_label),
         alt=f"{title} by stratum over {x_label}s. {listed}.",
-        caption=caption + band_words(next(iter(by_stratum.values()))),
+        caption=caption + band_text(next(iter(by_stratum.values()))),
         inches=INCHES,
     )
 

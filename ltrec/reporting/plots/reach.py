@@ -1,4 +1,4 @@
-"""How far targets are from histories, by stratum, and how well they are found at each distance: two figures side by side."""
+"""Distances of targets from histories by stratum, and the metric at each distance: two figures side by side."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARKERS = {REPEAT: "s", ONE_LINK: "o", TWO_LINKS: "D", BEYOND: "v"}
 LEAST_LABEL = 0.07
 """Smallest share that has room for its number."""
 HIGHEST = 2.5
-"""Where the axis ends, in multiples of the highest point."""
+"""End of the axis, in multiples of the highest point."""
 
 
 def reach_shares(strata: Sequence[str], users_KD: npt.NDArray[np.int64]) -> Image:

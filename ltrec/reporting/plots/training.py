@@ -35,7 +35,7 @@ class SeedCurve:
         return first + int(np.argmax(self.overall.y[first:]))
 
 
-def band_words(curve: Curve) -> str:
+def band_text(curve: Curve) -> str:
     """How to read lines and bands, for a caption; empty for a single seed."""
     if curve.low is None:
         return ""
@@ -62,7 +62,7 @@ def loss_curves(overall: Curve, by_stratum: Mapping[int, Curve], names: Sequence
         alt=f"Training loss over {x_label}s: overall from {overall.y[0]:.3f} to {overall.y[-1]:.3f}. {ends}".rstrip() + ".",
         caption="Mean loss per target, overall in the text colour and by stratum from tail to head."
         + (f" Each point averages {len(overall.x) / SMOOTH_POINTS:.0f} logged steps or so." if averages else "")
-        + band_words(overall),
+        + band_text(overall),
         inches=INCHES,
     )
 
@@ -83,7 +83,7 @@ def validation_curves(
         "validation",
         partial(_paint_validation, metric=metric, overall=overall, tail=tail, head=head, x_label=x_label, seeds=seeds),
         alt=f"Validation {metric} over {x_label}s, overall, tail and head. {_bests_told(seeds, x_label)}.",
-        caption=_ring_words(seeds) + _stage_words(seeds, x_label) + band_words(overall),
+        caption=_ring_text(seeds) + _stage_text(seeds, x_label) + band_text(overall),
         inches=INCHES,
     )
 
@@ -97,7 +97,7 @@ def _bests_told(seeds: Sequence[SeedCurve], x_label: str) -> str:
     return f"Overall {listed[0]}" if len(listed) == 1 else "; ".join(f"Seed {i} {words}" for i, words in enumerate(listed, 1))
 
 
-def _ring_words(seeds: Sequence[SeedCurve]) -> str:
+def _ring_text(seeds: Sequence[SeedCurve]) -> str:
     staged, woke = any(seed.asleep for seed in seeds), all(seed.asleep < len(seed.overall.y) for seed in seeds)
     what = "overall value" + (" with plugins" if staged and woke else "")
     kept = BEST if woke else f"{STAGE1}, for plugins never woke" + ("" if len(seeds) == 1 else " in every seed")
@@ -106,7 +106,7 @@ def _ring_words(seeds: Sequence[SeedCurve]) -> str:
     return f"The rings mark each seed's best {what}: those checkpoints are {kept}."
 
 
-def _stage_words(seeds: Sequence[SeedCurve], x_label: str) -> str:
+def _stage_text(seeds: Sequence[SeedCurve], x_label: str) -> str:
     ends = _stage_ends(seeds)
     if not ends:
         return ""

@@ -18,8 +18,8 @@ from ltrec.evaluation.results import RivalComparison
 from ltrec.evaluation.summary import Summary
 from ltrec.reporting.method import Method
 from ltrec.reporting.sections.versus import forest_panel, reasons
+from ltrec.reporting.sentences import baseline_sentences, headline, lede
 from ltrec.reporting.view import Answer, Badge, Panel, Phrase, Sentence
-from ltrec.reporting.words import baseline_words, headline, lede
 
 WORDS = {PASS: "PASS", FAIL: "FAIL", INCONCLUSIVE: "INCONCLUSIVE"}
 NO_VERDICT = Badge("NO VERDICT", "none")
@@ -35,7 +35,7 @@ def judged_answer(
         badge=badge(first),
         lede=(_intervals(first), *_strongest(rivals)),
         figure=forest_panel(first, 1),
-        reasons=reasons(first) + baseline_words(summary, baselines),
+        reasons=reasons(first) + baseline_sentences(summary, baselines),
         others=tuple((answer_line(rival), badge(rival)) for rival in rivals[1:]),
         cautions=cautions,
     )
@@ -50,7 +50,8 @@ def served_answer(
         badge=None,
         lede=(no_verdict(method),),
         figure=figure,
-        reasons=tuple("".join(part.text for part in sentence) for sentence in lede(summary)) + baseline_words(summary, baselines),
+        reasons=tuple("".join(part.text for part in sentence) for sentence in lede(summary))
+        + baseline_sentences(summary, baselines),
         others=(),
         cautions=cautions,
     )
@@ -122,5 +123,5 @@ def _strongest(rivals: Sequence[RivalComparison]) -> tuple[Sentence, ...]:
     first, metric = rivals[0], metric_name(rivals[0].metric)
     which = "the stronger of two" if len(rivals) == 2 else f"the strongest of {len(rivals)}"
     value = f"{metric} over all users, {first.strength():.4f}"
-    words = f"{first.name} is {which} baselines given here by {value}; the others follow below."
-    return ((Phrase(words),),)
+    sentence = f"{first.name} is {which} baselines given here by {value}; the others follow below."
+    return ((Phrase(sentence),),)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ltrec.evaluation.training_facts import budget_line, convergence_lines
 from ltrec.reporting.method import Method
-from ltrec.reporting.words import capital
+from ltrec.reporting.sentences import capital
 
 FEW = 10
 """A tail has users with fewer training events than this. Common filters (LTP's protocol, MovieLens) leave such users out."""

@@ -8,7 +8,7 @@ from typing import Any
 from ltrec.core.counting import counted
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.groups.users import strata_of
-from ltrec.evaluation.memory.words import memory_line
+from ltrec.evaluation.memory.text import memory_line
 from ltrec.evaluation.summary import Summary
 from ltrec.evaluation.table import FULL, SEEN, EvalTable
 from ltrec.evaluation.training_facts import ranked_line
@@ -20,12 +20,12 @@ _COUNTS = (("cpus", "CPU", "CPUs"), ("processes", "process", "processes"))
 
 
 def protocol_facts(summary: Summary, method: Method, config: EvaluationConfig) -> Facts:
-    """What must be equal for two results to be comparable."""
+    """Facts that must be equal for two results to be comparable."""
     protocol, data, tables = summary.protocol, _of(method.runs[0].provenance, "data"), method.tables(summary.protocol.split)
     table = tables[0]
     strata = ", ".join(f"{name}: {users:,}" for name, users in zip(table.strata.names(), table.strata.users, strict=True))
-    words = {FULL: "every item of the catalogue", SEEN: "items with training events"}
-    candidates = words.get(protocol.candidates, protocol.candidates)
+    texts = {FULL: "every item of the catalogue", SEEN: "items with training events"}
+    candidates = texts.get(protocol.candidates, protocol.candidates)
     seeds = [seed for seed in summary.seeds if seed is not None]
     over = "users and seeds" if len(summary.seeds) > 1 else "users"
     return (

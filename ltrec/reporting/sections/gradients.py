@@ -10,8 +10,8 @@ from ltrec.evaluation.curves import Curve, first_tenth, last_tenth, mean_of, sum
 from ltrec.reporting.method import Method, SeedHistories
 from ltrec.reporting.plots.gradients import Agreement, cosine_panels, norm_curves, weight_curves
 from ltrec.reporting.plots.style import Image
+from ltrec.reporting.sentences import DASH
 from ltrec.reporting.view import Cell, Gradients, Panel, Table, TableRow, missing, shown
-from ltrec.reporting.words import DASH
 
 NO_GRAM = "No Gram matrix was computed, so this is unknown: set gradients.probe_every_steps."
 ALONE = "There is one stratum, so there is no pair to compare."

@@ -13,9 +13,9 @@ from ltrec.evaluation.groups.reach import ReachGroup, ReachSummary
 from ltrec.evaluation.metrics import metric_name
 from ltrec.reporting.plots.reach import NAMES, metric_given_reach, reach_shares
 from ltrec.reporting.plots.strata import Series
+from ltrec.reporting.sentences import capital, number
 from ltrec.reporting.tables import estimate_cell
 from ltrec.reporting.view import Cell, Reached, Table, TableRow, missing, shown
-from ltrec.reporting.words import capital, number
 
 _HARDLY = 0.01
 
@@ -37,17 +37,17 @@ def reached(label: str, summary: ReachSummary, base_label: str, base: ReachSumma
     strata = summary.strata()
     if not any(group.known for group in strata):
         none = missing("No evaluated user belongs to a stratum.")
-        return Reached(reach_words(summary), none, none, _table(label, summary, base_label, base))
+        return Reached(reach_text(summary), none, none, _table(label, summary, base_label, base))
     names = tuple(group.label.split()[0] for group in strata)
     over = "users and seeds" if summary.seeds > 1 else "users"
     users_KD = np.array([group.users for group in strata])
     others = {} if base is None else _series(base_label, base.strata())
     given = metric_given_reach(metric_name(summary.metric), names, _series(label, strata), others, over)
     table = _table(label, summary, base_label, base)
-    return Reached(reach_words(summary), shown(reach_shares(names, users_KD)), shown(given), table)
+    return Reached(reach_text(summary), shown(reach_shares(names, users_KD)), shown(given), table)
 
 
-def reach_words(summary: ReachSummary) -> tuple[str, ...]:
+def reach_text(summary: ReachSummary) -> tuple[str, ...]:
     """What the figures mean: how much of the tail is out of reach, and whether the tail is served worse even with a link."""
     tail, head = summary.groups["tail"], summary.groups["head"]
     known = f" Distances are known of {summary.known_share:.1%} of the users, drawn by chance." if summary.known_share < 1 else ""

@@ -9,15 +9,15 @@ import math
 from collections.abc import Mapping
 
 from ltrec.evaluation.comparison.compare import GroupComparison
-from ltrec.evaluation.comparison.gate_words import sentences
+from ltrec.evaluation.comparison.gate_text import sentences
 from ltrec.evaluation.estimates import Estimate
 from ltrec.evaluation.groups.targets import ITEM_STRATA
 from ltrec.evaluation.metrics import metric_name
 from ltrec.evaluation.results import RivalComparison
 from ltrec.reporting.plots.compare import ForestRow, forest
 from ltrec.reporting.plots.strata import positions
+from ltrec.reporting.sentences import DASH, capital, number
 from ltrec.reporting.view import Cell, Panel, Table, TableRow, missing, shown
-from ltrec.reporting.words import DASH, capital, number
 
 
 def reasons(it: RivalComparison) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ class Data:
     """A prepared data set, opened."""
 
     folder: Path
-    """Where it is read: `data.path`, or its copy on this node."""
+    """Folder that is read: `data.path`, or its copy on this node."""
     manifest: Manifest
     vocabulary: Vocabulary
 
@@ -180,7 +180,7 @@ def build_validator(config: RunConfig, data: Data) -> Validator:
 
 
 def seen_items(config: RunConfig, data: Data) -> int | None:
-    """How many items are candidates, from the first on, where those without training events are none; else None."""
+    """Number of candidate items (ids 1 to n) if items without training events are excluded; else None."""
     return int((data.vocabulary.train_count > 0).sum()) if config.evaluation.candidates == SEEN else None
 
 
@@ -221,5 +221,5 @@ def build_histories(config: RunConfig, data: Data, split: str) -> SplitHistories
 
 
 def projected(config: RunConfig, manifest: Manifest) -> Projection:
-    """What the stream reads for the model of events and users besides items."""
+    """Columns of events and users that the stream reads for the model."""
     return projection_of(config.inputs, manifest, times=BACKBONES[config.model.name].reads_times(config.model))

@@ -54,7 +54,7 @@ def competing_items(train_count: Tensor) -> Tensor | None:
 
 
 def projection_of(config: InputsConfig, manifest: Manifest, *, times: bool = False) -> Projection:
-    """What the stream must read of events and users.
+    """The columns of events and users that the stream must read.
 
     Args:
         config: the run's.

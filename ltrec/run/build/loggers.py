@@ -19,7 +19,7 @@ from ltrec.core.extension.class_path import find_class, make
 from ltrec.core.extension.extras import install, missing, require
 from ltrec.core.secrets import masked_tree, secrets_of
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.evaluation.comparison.gate_words import gate_text
+from ltrec.evaluation.comparison.gate_text import gate_text
 from ltrec.evaluation.comparison.judgement import read_judgement
 from ltrec.run.folder.config_file import read_config
 from ltrec.run.folder.provenance_file import read_provenance

@@ -66,7 +66,7 @@ def read_whole(path: Path) -> dict[str, Any]:
 
 
 def _reason(error: UserError, checkpoint: Path) -> str:
-    """What is wrong, without the name of the file and the advice."""
+    """The fault, without the name of the file and advice."""
     text = str(error).partition("; ")[0]
     prefix = f"{checkpoint} "
     return text.removeprefix(prefix) if text.startswith(prefix) else f"is damaged ({text.removeprefix(f'{checkpoint}/')})"

@@ -1,5 +1,5 @@
-"""What is planned over the length of a run: a decaying learning rate, a switch after a share of it. Another length would change it
-midway.
+"""Settings that are planned over the length of a run: a decaying learning rate, a switch after a share of it. Another length
+would change them midway.
 
 A run with half of a cosine over 10 epochs and half of one over 20 does not match its config and cannot be repeated. So a run keeps
 its length. A new run that starts from the checkpoint of another one has its own plan, and a line says what changes.
@@ -47,7 +47,7 @@ def check_planned_length(
 
 
 def _changes(config: RunConfig, step: int, planned: int, total_steps: int) -> list[str]:
-    """What another length changes at the step where training resumes."""
+    """What another length would change at the step where training resumes."""
     optim, changes = config.optim, []
     if SCHEDULES[optim.schedule].needs_length:
         then, now = (

@@ -83,7 +83,7 @@ def _counter_fault(expected: Any, found: Any, place: str) -> str | None:
 
 
 def _optimizer_fault(trainer: pl.Trainer) -> str | None:
-    """What is wrong with the options or moments of an unsharded optimiser; None if nothing. Sharded engines check their own."""
+    """A message about wrong options or moments of an unsharded optimiser, or None. Sharded engines check their own."""
     for optimizer in trainer.optimizers:
         if not isinstance(optimizer, torch.optim.Adam | torch.optim.AdamW):
             continue

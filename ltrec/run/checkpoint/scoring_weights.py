@@ -14,7 +14,7 @@ from ltrec.training.callbacks.weight_average import AVERAGE
 
 RAW = "raw"
 WEIGHTS = (AVERAGE, RAW)
-"""What can be requested."""
+"""Valid values of `weights`."""
 
 
 def refuse_weights(requested: str | None, config: RunConfig) -> None:

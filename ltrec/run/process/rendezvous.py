@@ -29,7 +29,7 @@ from ltrec.run.process.rendezvous_store import open_store
 from ltrec.training.callbacks.rank_consistency import first_difference
 
 RankReport = dict[str, Any]
-"""What a rank writes into the store: `facts`, and `failed`, a line or None."""
+"""Entry of a rank in the store: `facts`, and `failed`, a line or None."""
 
 _VERDICT = "verdict"
 PROCESSES = "the number of processes (WORLD_SIZE)"

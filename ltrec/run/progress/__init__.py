@@ -1,1 +1,1 @@
-"""What a run prints while it trains."""
+"""Output of a run while it trains."""

@@ -29,8 +29,8 @@ from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.distributed.collectives import all_gather_parts, by_first, current_world
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.evaluation.memory.scores import Memory
+from ltrec.evaluation.memory.text import memory_facts, memory_text
 from ltrec.evaluation.memory.weighing import Ranked, WeightChoice, best_share, choose, rank_by_weight
-from ltrec.evaluation.memory.words import memory_facts, memory_words
 from ltrec.evaluation.table import SEEN
 from ltrec.run.build.components import Data, build_histories, seen_items
 from ltrec.run.build.strata import strata_of
@@ -87,7 +87,7 @@ def memory_of(
     facts = memory_facts(settings.form, digest, choice)
     if chosen and current_world().rank == 0:
         save_choice(path, made_for, choice)
-        say(f"memory beside {checkpoint.name}: {memory_words(facts)}")
+        say(f"memory beside {checkpoint.name}: {memory_text(facts)}")
     return RunMemory(replace(memory, share=choice.share), choice, sha, facts)
 
 
@@ -148,7 +148,7 @@ def choose_weights(
 def _ranked(
     config: RunConfig, settings: MemoryConfig, data: Data, memories: list[Memory], network: Score, on_progress: Progress
 ) -> list[list[Ranked]]:
-    """What this process ranks of the validation split, for each memory; the network scores every chunk once."""
+    """Rank this process's part of the validation split under each memory; the network scores every chunk once."""
     world, histories, seen = current_world(), build_histories(config, data, "valid"), seen_items(config, data)
     choosing = len(settings.grid) * len(memories) > 1
     mine, found = range(world.rank, len(histories) if choosing else 0, world.size), [list[Ranked]() for _ in memories]

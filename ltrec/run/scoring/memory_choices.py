@@ -11,8 +11,8 @@ from ltrec.core.errors import first_line
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json
 from ltrec.core.storage.seal import opened, sealed
 from ltrec.core.storage.typed import construct
+from ltrec.evaluation.memory.text import choice_values
 from ltrec.evaluation.memory.weighing import WeightChoice
-from ltrec.evaluation.memory.words import choice_values
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,6 @@ def negatives_of(config: RunConfig) -> Negatives | None:
 
 
 def num_candidates(config: RunConfig, data: Data) -> int | None:
-    """How many items may be recommended, from the first on (ids fall with the training count): those with training events where
+    """Number of items that may be recommended, from id 1 on (ids fall with the training count): those with training events where
     `candidates` is `seen`; None = all. Sampled candidates are a way to rank a target, not to recommend."""
     return ItemCatalogue.of(data.vocabulary.train_count).num_seen if config.evaluation.candidates == SEEN else None

@@ -90,7 +90,7 @@ class _ZeroStrategy(AnyDeviceDeepSpeedStrategy):
         assert clipping == (trainer.gradient_clip_val or 0.0), f"DeepSpeed would clip at {clipping}"
 
     def local_parameters(self) -> LocalParameters:
-        """What this rank holds of the weights."""
+        """This rank's partitions of the weights."""
         assert self.lightning_module is not None
         return (Zero3Parameters if self.stage_number == 3 else ZeroParameters)(
             self.lightning_module, self.deepspeed_engine.optimizer
@@ -196,7 +196,7 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
         return found[0]._replace(loss_N=loss_N)
 
     def with_all_plugins(self, loss: Tensor) -> Tensor:
-        """They have taken part already: see `losses`."""
+        """Nothing to do: the plugins are in the graph already (see `losses`)."""
         return loss
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:

@@ -27,49 +27,49 @@ class StrategyForModes(Protocol):
 
     @property
     def lightning_module(self) -> LightningModule | None:
-        """What is trained; there once the strategy is connected."""
+        """The trained module, once the strategy is connected."""
 
     @property
     def stratified_module(self) -> StratifiedModule:
-        """The same, as the engine sees it."""
+        """The trained module, as the engine sees it."""
 
     @property
     def scaling(self) -> float:
-        """What an AMP scaler multiplies losses by at the moment; 1 without one."""
+        """The current scale of an AMP scaler; 1 without one."""
 
     @property
     def gradient_divisor(self) -> int:
-        """What the stack divides the gradients of an ordinary backward pass by."""
+        """The divisor of gradients in an ordinary backward pass: 1, or W if the strategy averages over ranks."""
 
     def losses(self, batch: MicroBatch, stratum: int | None) -> ExampleLosses:
-        """The stage's losses through whatever wraps it."""
+        """The module's losses, computed through any wrapper."""
 
     def bare_losses(self, batch: MicroBatch, part: SubBatchKey) -> ExampleLosses:
-        """The same past the wrapper, whose hooks must not notice."""
+        """The module's losses, computed without the wrapper and its hooks."""
 
     def probe(self) -> AbstractContextManager[object]:
         """A context for passes that train nothing: buffers are restored after it."""
 
     def scale(self, loss: Tensor) -> Tensor:
-        """The loss as an AMP scaler wants it back-propagated."""
+        """The loss, scaled for AMP."""
 
     def with_all_plugins(self, loss: Tensor) -> Tensor:
         """The loss with every plugin in its graph, also those whose strata are absent."""
 
     def set_last_micro_batch(self, last: bool) -> None:
-        """Tell the stack whether the next ordinary pass completes the step."""
+        """Announce whether the next ordinary pass completes the step."""
 
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
-        """The stack's own backward pass."""
+        """The backward pass of the Lightning strategy."""
 
     def finish_step(self, step: int, *, checked: bool) -> None:
-        """The step's gradient is computed; `checked`: and known to be finite."""
+        """Finish the step, whose gradient is computed; `checked`: it is known to be finite."""
 
     def skip_step(self) -> None:
         """Leave parameters and the optimiser's state as they are."""
 
     def on_nonfinite(self, step: int) -> None:
-        """The step's gradient is not finite, as every rank has found."""
+        """Handle a step whose gradient is not finite; every rank calls this."""
 
 
 class GradientMode(Protocol):

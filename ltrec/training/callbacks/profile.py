@@ -66,5 +66,5 @@ class Profile(Callback):
 
 
 def _activities() -> list[ProfilerActivity]:
-    """What can be recorded here."""
+    """Activities that can be recorded on this machine."""
     return [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]

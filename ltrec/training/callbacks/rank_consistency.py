@@ -29,7 +29,7 @@ from ltrec.training.callbacks.weight_average import WeightAverage
 from ltrec.training.strata_meter import ReportsStrata
 
 Statement = Mapping[str, str]
-"""What a rank holds, by name, in an order that is the same on every rank."""
+"""Values of a rank by name, in an order that is the same on every rank."""
 
 
 class RankConsistency(Callback):
@@ -74,7 +74,7 @@ class RankConsistency(Callback):
 
 
 def statement(module: nn.Module, report: StepReport | None, average: WeightAverage | None = None) -> dict[str, str]:
-    """What must be equal on every rank, causes before effects: counts, weights, then parameters, then their averages so far.
+    """Values that must be equal on every rank, causes before effects: counts, weights, then parameters, then their averages so far.
 
     Parameters of which ranks hold different parts by design are left out.
     """

@@ -123,7 +123,7 @@ class Switch(Callback):
             self.say("training ends in stage 1: the plugins have not woken")
 
     def state_dict(self) -> dict[str, Any]:
-        """What `plateau` has counted so far."""
+        """State of `plateau`."""
         return {"best": self.best, "waited": self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ _FORM: dict[str, type] = {
 """Keys, with a dot for one inside another, and what they hold."""
 
 _AVERAGE: dict[str, type] = {"average": dict, "average.updates": int, "average.state_dict": dict}
-"""Where weights are averaged, besides: see `weight_average`."""
+"""Key of averaged weights, if there are any: see `weight_average`."""
 
 _MISSING = object()
 

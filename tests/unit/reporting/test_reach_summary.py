@@ -13,8 +13,8 @@ from ltrec.evaluation.groups.reach import reach_line, summarise_reach
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report
 from ltrec.reporting.plots.reach import reach_shares
-from ltrec.reporting.sections.reach import UNKNOWN_REACH, reach_words, reached
-from ltrec.reporting.words import DASH
+from ltrec.reporting.sections.reach import UNKNOWN_REACH, reach_text, reached
+from ltrec.reporting.sentences import DASH
 from tests.support.evaluation import HEAD_FROM, eval_table
 from tests.support.fake_run import fake_run
 from tests.support.report_page import CONFIG, read, squeezed
@@ -77,7 +77,7 @@ def a_tail(far, near_rank, head_rank):
     ],
 )
 def test_the_words_tell_what_the_tail_lacks(near, head, meaning):
-    first, second = reach_words(summarise_reach([a_tail(4, near, head)], CONFIG_FEW))
+    first, second = reach_text(summarise_reach([a_tail(4, near, head)], CONFIG_FEW))
     assert first == (
         "40% of the tail's targets are beyond two links from the history (0% of the head's): no chain of two direct transitions "
         "leads to them."
@@ -89,13 +89,13 @@ def test_the_words_tell_what_the_tail_lacks(near, head, meaning):
 
 def test_the_words_without_a_head_without_a_tail_and_of_a_sample():
     tail = eval_table([1, 2], [3, 3], reach=[1, -1])
-    assert reach_words(summarise_reach([tail], CONFIG_FEW)) == (
+    assert reach_text(summarise_reach([tail], CONFIG_FEW)) == (
         "Nearly every target of the tail is within two links of the history: reach sets no limit here. "
         "Distances are known of 50.0% of the users, drawn by chance.",
         "One link away the tail reaches NDCG@10 1.0000.",
     )
     head = eval_table([1], [20], reach=[2])
-    assert reach_words(summarise_reach([head], CONFIG_FEW)) == ("No tail user was evaluated whose target's distance is known.",)
+    assert reach_text(summarise_reach([head], CONFIG_FEW)) == ("No tail user was evaluated whose target's distance is known.",)
 
 
 def test_the_line_of_the_screen():

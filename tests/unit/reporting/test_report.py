@@ -18,7 +18,7 @@ from ltrec.evaluation.summary import summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report
 from ltrec.reporting.run_results import read_history
-from ltrec.reporting.words import DASH
+from ltrec.reporting.sentences import DASH
 from tests.support.report_page import CONFIG, read, squeezed
 
 pytestmark = pytest.mark.usefixtures("blank_figures")

@@ -13,7 +13,7 @@ import pytest
 from ltrec.core.errors import UserError
 from ltrec.evaluation.comparison.compare import compare
 from ltrec.evaluation.comparison.gate import gate
-from ltrec.evaluation.comparison.gate_words import head_test, share, tail_test, undecidable
+from ltrec.evaluation.comparison.gate_text import head_test, share, tail_test, undecidable
 from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.curves import Curve, mean_curve
 from ltrec.evaluation.summary import summarise
@@ -21,7 +21,7 @@ from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report
 from ltrec.reporting.method import methods
 from ltrec.reporting.run_results import read_run
-from ltrec.reporting.words import typeset
+from ltrec.reporting.sentences import typeset
 from tests.support.fake_run import fake_run
 from tests.support.report_page import CONFIG, read, squeezed
 

@@ -7,7 +7,7 @@ import pytest
 from ltrec.cli.evaluation_tables import print_comparison, print_gate, print_summaries
 from ltrec.evaluation.comparison.compare import compare
 from ltrec.evaluation.comparison.gate import gate
-from ltrec.evaluation.comparison.gate_words import FIX_SEEDS
+from ltrec.evaluation.comparison.gate_text import FIX_SEEDS
 from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.config import EvaluationConfig
 from ltrec.evaluation.summary import summarise

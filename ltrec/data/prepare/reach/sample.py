@@ -51,7 +51,7 @@ class TargetQuery:
 
     @staticmethod
     def of(sample: UserSample, user_n: I64, split: str) -> TargetQuery:
-        """For the targets of a split."""
+        """Queries for the targets of a split."""
         start, at = sample.offsets[user_n], sample.at[split][user_n]
         return TargetQuery(sample.item_E, start, at, sample.item_E[start + at].astype(np.int64))
 

@@ -78,7 +78,7 @@ class TieBreak:
         return f"time in full resolution, then {last}"
 
     def summary(self) -> dict[str, Any]:
-        """For the manifest."""
+        """Counts for the manifest."""
         return asdict(self)
 
     def notes(self) -> list[str]:

@@ -83,7 +83,7 @@ def _examples(folder: Path, manifest: Manifest, plan: Plan, *, weigh: bool) -> l
 
 
 def _counted_by_stratum(rows: TrainingRows, manifest: Manifest, plan: Plan, pool: Pool, weigh: bool) -> Values:
-    """As `_targets_by_stratum`, of events that may be none or have weights: their mean over the places of a row's window."""
+    """Like `_targets_by_stratum`, for events that have weights or may not be targets: the mean over positions of a row's window."""
     found_K, stratum = np.zeros(plan.strata.count), _strata(manifest, plan)
     for shard, group in _in_file_order(pool):
         found_K[stratum[shard]] += mean_over_windows(rows.block(shard, group), plan.max_len, plan.unit, weigh).sum()

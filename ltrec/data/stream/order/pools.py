@@ -13,7 +13,7 @@ from ltrec.data.stream.reading.blocks import Blocks, blocks_of, shuffle_blocks
 
 _ROW_BYTES = 32  # key, offset, stratum and overhead of a row in memory, besides its items
 ITEM_BYTES = 4
-"""Of an item in memory."""
+"""Bytes of an item in memory."""
 _GROUP = {"all": "", "tail": " tail", "head": " head"}
 
 

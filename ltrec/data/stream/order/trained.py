@@ -34,7 +34,7 @@ class TrainedUsers:
 
     @staticmethod
     def of(manifest: Manifest, users: str) -> TrainedUsers:
-        """For the data set's strata.
+        """Counts for the strata of the data set.
 
         All other users of a stratum have one training event, or count as having one because the history cap left one.
 
@@ -49,7 +49,7 @@ class TrainedUsers:
         return _counts(all_K, users_K, np.where(users_K > 0, events_K - (all_K - users_K), 0))
 
     def merged(self, merged: MergedStrata) -> TrainedUsers:
-        """The same for merged strata."""
+        """Counts for merged strata."""
         columns = (self.all_K, self.users_K, self.events_K)
         return _counts(*(np.bincount(merged.stratum_map, column, merged.strata.count).astype(np.int64) for column in columns))
 

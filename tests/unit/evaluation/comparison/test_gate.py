@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ltrec.core.errors import UserError
 from ltrec.evaluation.comparison.gate import gate, holm
-from ltrec.evaluation.comparison.gate_words import too_few_seeds
+from ltrec.evaluation.comparison.gate_text import too_few_seeds
 from ltrec.evaluation.comparison.pairing import Paired, pair
 from ltrec.evaluation.config import EvaluationConfig
 from tests.support.evaluation import eval_table

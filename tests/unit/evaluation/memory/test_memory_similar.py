@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ltrec.data.neighbours.table import Neighbours
+from ltrec.evaluation.memory.text import memory_facts, memory_text
 from ltrec.evaluation.memory.weighing import WeightChoice, WeightCurve, best_share
-from ltrec.evaluation.memory.words import memory_facts, memory_words
 from tests.support.evaluation import random_histories
 from tests.support.memory import FORMS, V, memory, neighbours, network
 
@@ -47,6 +47,6 @@ def test_the_share_of_the_best_ndcg_wins_and_the_smallest_of_equals():
 
 def test_the_choice_is_reported():
     found = best_share({0.0: choice(0.1, 0.2), 0.1: choice(0.1, 0.3)})
-    words = memory_words(memory_facts("mix", "d1", found))
+    words = memory_text(memory_facts("mix", "d1", found))
     assert words.startswith("mix with weight 0.3, similarity counting 0.1 (best by share: 0 .2000, 0.1 .3000), by NDCG@10 of 7")
     assert "share" not in memory_facts("mix", "d1", choice(0.1, 0.2))["choice"]

@@ -16,7 +16,7 @@ from ltrec.evaluation.metrics import metric_name
 from ltrec.evaluation.summary import Summary, summarise
 from ltrec.evaluation.table import EvalTable
 from ltrec.reporting.html import write_report
-from ltrec.reporting.words import headline, lede, typeset
+from ltrec.reporting.sentences import headline, lede, typeset
 from tests.support.fake_run import fake_run
 from tests.support.report_page import CONFIG, read, squeezed
 

@@ -8,7 +8,7 @@ import pytest
 
 from ltrec.evaluation.comparison.compare import compare
 from ltrec.evaluation.comparison.gate import gate
-from ltrec.evaluation.comparison.gate_words import FIX_SEEDS, deciding, head_test, probability, share, tail_shows, tail_test
+from ltrec.evaluation.comparison.gate_text import FIX_SEEDS, deciding, head_test, probability, share, tail_shows, tail_test
 from ltrec.evaluation.comparison.naming import common_name
 from ltrec.evaluation.comparison.pairing import pair
 from ltrec.evaluation.comparison.verdict import Gate, Side

@@ -84,7 +84,7 @@ def seen_items(summary: Summary) -> str:
     return "seen items left out" if summary.protocol.filter_seen else "seen items stay in"
 
 
-def baseline_words(summary: Summary, baselines: Mapping[str, Summary]) -> tuple[str, ...]:
+def baseline_sentences(summary: Summary, baselines: Mapping[str, Summary]) -> tuple[str, ...]:
     """The strongest baseline, how far the model is above it, and the other baselines."""
     best = strongest(baselines)
     if best is None:
@@ -211,7 +211,7 @@ def _ratios(summary: Summary, baseline: Summary) -> str:
     return f"{summary.name} reaches {listed}" + (f", and so is below it for the {below}." if below else ".")
 
 
-def spread_words(estimate: Estimate) -> str:
+def spread_text(estimate: Estimate) -> str:
     """The spread over seeds; empty with a single one."""
     return "" if math.isnan(estimate.spread) else f"seeds \N{PLUS-MINUS SIGN}{estimate.spread:.4f}"
 

@@ -35,10 +35,10 @@ def choice_values(choice: WeightChoice) -> dict[str, Any]:
 def memory_line(table: EvalTable) -> str | None:
     """The memory of a table, in one line; None without a memory."""
     facts = table.source.get(KEY)
-    return None if facts is None else memory_words(facts)
+    return None if facts is None else memory_text(facts)
 
 
-def memory_words(facts: Mapping[str, Any]) -> str:
+def memory_text(facts: Mapping[str, Any]) -> str:
     """The recorded facts in one line."""
     choice = construct(WeightChoice, facts["choice"])
     weight = ", ".join(f"{weight:g}" for weight in choice.weights)
