@@ -40,9 +40,9 @@ def command(*words, processes=1):
 
 
 def environment(**more):
-    """This process's environment without W&B, GPUs or more than one thread."""
-    plain = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "LTREC_"))}
-    fixed = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    """This process's environment without W&B, GPUs or more than one thread; ltrec is compiled once, not by every process."""
+    plain = {k: v for k, v in os.environ.items() if not k.startswith(("WANDB_", "LTREC_", "PYTHONDONTWRITE"))}
+    fixed = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
     return {**plain, **fixed, **more}
 
 
