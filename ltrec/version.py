@@ -1,3 +1,3 @@
-"""The version, in a module of its own: whoever needs it need not import the package's front door."""
+"""The version, in a module of its own, so that it can be read without importing the package."""
 
 __version__ = "0.1.0"

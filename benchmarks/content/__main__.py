@@ -9,7 +9,7 @@ columns that conf/data declares. For every log joint training on ids alone, and 
     page     means and paired intervals by group, and the gate, from the committed results alone: python -m benchmarks.content.page
 
 Results are small files in benchmarks/content/results, to be committed; run folders may be thrown away. The command may be killed
-and repeated: what is there is not done again, and runs go on from their last checkpoint.
+and repeated: finished cells are skipped, and runs resume from their last checkpoint.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from ltrec.data.prepare.pipeline import prepare
 
 
 class ContentSitting(Sitting):
-    """Every method chooses for itself."""
+    """Each method chooses its own setting."""
 
     def base_words(self, cell: Cell) -> tuple[str, ...]:
-        """Nothing is taken over."""
+        """No settings are inherited from another method."""
         assert cell.method in tables.METHODS
         return ()
 
@@ -50,13 +50,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--methods", nargs="+", choices=list(tables.METHODS), default=list(tables.METHODS), help="all unless given")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(tables.SEEDS), help="of training")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each of one thread")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all runs that differ")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="overrides for all runs")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
     return parser.parse_args()
 
 
 def prepare_log(log: str, logs: Path, out: Path) -> None:
-    """Prepare a log with its columns; nothing to do where that was done."""
+    """Prepare a log with its columns, unless that is done already."""
     folder = logs / log
     files = [tables.CONF / "data" / f"{tables.LOGS[log]}.yaml", SHARED]
     words = [f"prepare.sources=[{folder / 'events.parquet'}]"]

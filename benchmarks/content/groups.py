@@ -1,4 +1,4 @@
-"""Groups of users that the page reports: all, tail, head, strata; by reach of the target; by item stratum of the target."""
+"""Groups of users on the page: all, tail, head, strata; by reach of the target; by item stratum of the target."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REACHED, UNREACHED = "reached", "unreached"
 
 
 def parts(users: Users, config: EvaluationConfig) -> list[Group]:
-    """Those that have users, in the order of the page; reach only where it is known."""
+    """The non-empty groups, in the order of the page; those by reach only if it is known."""
     found = [group for group in groups(users.table, config.head_from) if group.key not in APART]
     found += _by_reach(users) + target_groups(users.table, config.item_shares)
     return [group for group in found if group.users > 1]

@@ -29,7 +29,7 @@ COMPARISONS = {
     "Columns in the trunk, beside a memory of transitions": Comparison(IDS, Scorer("content", "mix")),
     "Columns in both": Comparison(IDS, Scorer("content", "mix-content")),
 }
-"""Against the same on ids alone; the last three against the recommended method."""
+"""Each compares with the same method on ids alone; the last three with the recommended method."""
 
 ABOUT = """Written by `python -m benchmarks.content.page` from the files in `benchmarks/content/results`, which
 `python -m benchmarks.content --logs DIR` makes; do not edit it.
@@ -44,32 +44,32 @@ The gate: tail up (one-sided p < .05, Holm over the logs) and head not more than
 
 
 class ContentJudge(Judge):
-    """Of this benchmark's logs."""
+    """A judge of this benchmark's logs."""
 
     @cached_property
     def logs(self) -> dict[str, Users]:
-        """Logs whose users are known, in the order of the tables."""
+        """Logs with results, in the order of the tables."""
         return {log: read_users(path) for log in tables.LOGS if (path := self.results.users(log)).exists()}
 
 
 def write_page(results: Path = RESULTS, page: Path = PAGE, config: EvaluationConfig | None = None) -> None:
-    """Make the page anew."""
+    """Write the page."""
     judge = ContentJudge(results, config or EvaluationConfig())
-    said = [
+    blocks = [
         "# Content for the unreached",
         ABOUT.format(settings=len(tables.settings("sasrec", tables.BASE)), seeds=_seeds()).strip(),
     ]
     for title, comparison in COMPARISONS.items():
         if rows := [row for model in tables.MODELS for row in _verdicts(judge, model, comparison)]:
-            said += [f"## {title}", comparison.title, table(["log", "backbone", "seeds", "gate"], rows)]
+            blocks += [f"## {title}", comparison.title, table(["log", "backbone", "seeds", "gate"], rows)]
     for log, users in judge.logs.items():
         for model in tables.MODELS:
             found = {title: judge.paired(log, model, one.base, one.other) for title, one in COMPARISONS.items()}
             if not any(found.values()):
                 continue
-            said += [f"## {log}, {model}", *_means(judge, log, model), *_changes(judge, users, found)]
-    said += _tuning(judge)
-    atomic_write_text(page, "\n\n".join(said) + "\n")
+            blocks += [f"## {log}, {model}", *_means(judge, log, model), *_changes(judge, users, found)]
+    blocks += _tuning(judge)
+    atomic_write_text(page, "\n\n".join(blocks) + "\n")
 
 
 def _seeds() -> str:
@@ -80,8 +80,8 @@ def _verdicts(judge: Judge, model: str, comparison: Comparison) -> Iterable[list
     for log, verdict in judge.gates(model, comparison.base, comparison.other).items():
         paired = judge.paired(log, model, comparison.base, comparison.other)
         assert paired is not None
-        said = f"**{verdict.verdict}** (tail {verdict.tail.verdict}, p {verdict.tail.p:.4f}; head {verdict.head.verdict})"
-        yield [log, model, str(len(paired.seeds)), "; ".join([said, *verdict.notes])]
+        text = f"**{verdict.verdict}** (tail {verdict.tail.verdict}, p {verdict.tail.p:.4f}; head {verdict.head.verdict})"
+        yield [log, model, str(len(paired.seeds)), "; ".join([text, *verdict.notes])]
 
 
 def _means(judge: Judge, log: str, model: str) -> Iterable[str]:
@@ -96,7 +96,7 @@ def _means(judge: Judge, log: str, model: str) -> Iterable[str]:
 
 
 def _changes(judge: Judge, users: Users, found: Mapping[str, Paired | None]) -> Iterable[str]:
-    """What each comparison gains in every group."""
+    """Gain of each comparison in every group."""
     groups, columns = parts(users, judge.config), {}
     for title, paired in found.items():
         if paired is not None:
@@ -114,7 +114,7 @@ def _change(change: Difference) -> str:
 
 
 def _tuning(judge: Judge) -> Iterable[str]:
-    """Validation of every setting that was tried."""
+    """Validation metrics of every setting."""
     rows = []
     for log in tables.LOGS:
         for model in tables.MODELS:
@@ -129,7 +129,7 @@ def _tuning(judge: Judge) -> Iterable[str]:
 
 
 def main() -> None:
-    """Make the page of a folder of results."""
+    """Write the page for a folder of results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--page", type=Path, default=PAGE, help="file to write")

@@ -1,8 +1,7 @@
-"""What is measured: logs with item columns, joint training on ids alone and with columns, and the settings that both may choose
-from.
+"""The cells of the benchmark: logs with item columns, joint training on ids alone and with columns, and the settings of both.
 
-What all share stands in conf/experiment/longtail.yaml, how a log is prepared in conf/data. Both methods try the same settings
-of the backbone, seed 0, by validation NDCG@10 over all users, and neither knows what the other has chosen: equal budgets.
+Shared settings are in conf/experiment/longtail.yaml, those of prepare in conf/data. Both methods try the same settings of the
+backbone with seed 0, and choose independently by validation NDCG@10 over all users: equal budgets.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ DIN: dict[str, Words] = {
     "dropped": (*_DIN, "model.width=64", "model.dropout=0.3", "optim.lr=2e-3"),
     "gentle": (*_DIN, "model.width=64", "model.dropout=0.3", "optim.lr=1e-3"),
 }
-"""DIN scores candidates one by one, so it has the objective of its own file, not that of the shared one, and is told the rest."""
+"""DIN scores candidates one by one, so it uses the objective of its own file, and repeats the other shared settings."""
 
 MODELS: dict[str, dict[str, Words]] = {"sasrec": SASREC, "gru4rec": GRU4REC, "din": DIN}
-"""Backbone -> setting -> words of the command line: what both methods choose from."""
+"""Backbone -> setting -> overrides, from which both methods choose."""
 
 SEEDS: tuple[int, ...] = (0, 1, 2)
-"""Fixed before anything was run."""
+"""Fixed before any run."""
 
 BASE = "ids"
 METHODS: dict[str, Words] = {BASE: (), "content": ("inputs.items=[all]",)}
-"""Method -> words: item columns in the trunk, or not."""
+"""Method -> overrides: item columns in the trunk, or not."""
 
 UNTRAINED = "none"
 BASELINES: Words = ("popularity", "item-knn", "transitions")
@@ -53,10 +52,10 @@ def settings(model: str, method: str) -> dict[str, Words]:
 
 
 def variants(_method: str) -> Words:
-    """What is ranked from a run: the trunk, a memory of transitions beside it, and one that knows similar items, too."""
+    """Scorers of a run: the trunk, the trunk with a memory of transitions, and with one that also has similar items."""
     return ("ema", "mix", "mix-content")
 
 
 def variants_of_two(_method: str) -> Words:
-    """Nothing."""
+    """None."""
     return ()

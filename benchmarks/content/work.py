@@ -24,12 +24,12 @@ def beside_content(trunk: Trunk) -> Variant:
     memory = make_memory(CONTENT, trunk.neighbours, similar, filter_seen=trunk.config.evaluation.filter_seen)
     choice = choose_weights(trunk.config, CONTENT, trunk.data, memory, trunk.ema)
     values = [round(value, 5) for value in choice.all.ndcg]
-    told = {"share": choice.share, "weights": list(choice.weights), "grid": list(choice.grid), "ndcg@10": values}
-    return Variant(replace(memory, share=choice.share).beside(trunk.ema, choice.weights), told)
+    facts = {"share": choice.share, "weights": list(choice.weights), "grid": list(choice.grid), "ndcg@10": values}
+    return Variant(replace(memory, share=choice.share).beside(trunk.ema, choice.weights), facts)
 
 
 VARIANTS = {"ema": OF_ONE["ema"], "mix": OF_ONE["mix"], "mix-content": beside_content}
-"""What is ranked from a single run."""
+"""Scorers of a single run."""
 
 
 if __name__ == "__main__":

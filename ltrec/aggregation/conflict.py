@@ -23,7 +23,7 @@ def dualproj(empty: Policy) -> OnPresent:
 
 
 def pcgrad(empty: Policy) -> OnPresent:
-    """P scales the gradients. The order is drawn anew for every stratum and step, hence no equivariance."""
+    """P scales the gradients. The order is drawn for every stratum and step, so it is not equivariant."""
     return OnPresent(by_scaling("PCGradWeighting"), empty, equivariant=False)
 
 

@@ -27,7 +27,7 @@ def with_imports(owner: type, settings: Sequence[Setting]) -> list[Setting]:
         settings: in the order in which they win.
 
     Raises:
-        UserError: a module is not found or fails, or the value is no list of names.
+        UserError: a module is not found or fails, or the value is not a list of names.
     """
     for line in import_installed():
         if _first_process():

@@ -87,7 +87,7 @@ def _read_override(override: str, where: str) -> Iterator[Setting]:
         try:
             value = plain_scalar(text)
         except ValueError as error:  # an integer of thousands of digits
-            raise UserError(f"{key!r} {where} is no number: {error}") from None
+            raise UserError(f"{key!r} {where} is not a number: {error}") from None
         yield _literal(Setting(key, value, text if value is not None or not text else None, where))
 
 

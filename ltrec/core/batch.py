@@ -178,7 +178,7 @@ _OF_THE_HOST = ("step_counts_K", "step_weights_K", "step_squares_K", "step", "mi
 
 
 def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A tensor, every column of several, or the nothing that stands for a tensor."""
+    """A tensor, a mapping of tensors, or None."""
     if isinstance(value, Tensor):
         return change(value)
     return None if value is None else {name: change(column) for name, column in value.items()}

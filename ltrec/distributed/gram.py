@@ -1,4 +1,4 @@
-"""The Gram matrix of K gradients, or its diagonal alone, from whatever part of them a rank holds."""
+"""The Gram matrix of K gradients, or its diagonal alone, from the part of them that a rank holds."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def ok(says: str) -> Finding:
 
 
 def warning(says: str, remedy: str) -> Finding:
-    """Training runs all the same."""
+    """A finding that does not prevent training."""
     return Finding(WARNING, says, remedy)
 
 

@@ -68,7 +68,7 @@ class ChunkResult:
         rank: 1 = best, int32.
         candidates: items ranked, the target among them.
         repeat: the target is in the history.
-        outside: the target is no candidate.
+        outside: the target is not a candidate.
         top_items: recommendations end to end, best first; never padding, never a filtered item.
         top_lengths: recommendations per row.
     """
@@ -117,7 +117,7 @@ def rank_chunk(
     if negatives is None:
         rank_B = _count_at_least(scores_BV, target_score_B1)
         candidates_B = np.full(len(rank_B), scores_BV.shape[1] - 1, dtype=np.int64) - (seen.others_B if filter_seen else 0)
-        candidates_B = np.maximum(candidates_B, 1)  # the target is no candidate, and no other candidate is left
+        candidates_B = np.maximum(candidates_B, 1)  # the target is not a candidate, and no other candidate is left
     else:
         rank_B, candidates_B = _rank_sampled(scores_BV, target_score_B1, target_B, chunk, negatives, seen if filter_seen else None)
     top, lengths_B = _top_lists(scores_BV, top_k)
@@ -128,7 +128,8 @@ def rank_chunk(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Seen items as (row, item) pairs, 0 for one that is no candidate; per row, how many distinct candidates among them are not the
+    """Seen items as (row, item) pairs, 0 for one that is not a candidate; per row, how many distinct candidates among them are not
+    the
     target, and whether the target is one of them."""
 
     row_S: Tensor
@@ -213,7 +214,7 @@ def rank_split(
         filter_seen: filter out items of the history.
         top_k: recommendations kept per user.
         negatives: see `rank_chunk`.
-        seen_only: items without training events are no candidates.
+        seen_only: items without training events are not candidates.
     """
     catalogue, by_popularity = ItemCatalogue.of(train_count), popularity(train_count)
     items = catalogue.num_seen if seen_only else None

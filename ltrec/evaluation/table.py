@@ -133,7 +133,7 @@ class EvalTable:
         return self.column(TARGET_TYPE).astype(np.str_) if TARGET_TYPE in self.rows.column_names else None
 
     def outside(self) -> npt.NDArray[np.bool_]:
-        """Users whose target is no candidate, for training never saw it: they stand last, and count in no mean [N]."""
+        """Users whose target is not a candidate, because training never saw it: they are last, and in no mean [N]."""
         if self.protocol.candidates != SEEN:
             return np.zeros(self.num_users, dtype=np.bool_)
         return np.asarray(self.column(TARGET_COUNT) == 0)

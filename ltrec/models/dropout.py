@@ -21,7 +21,7 @@ class Dropout(nn.Module):
     Draws from torch's global generator of the values' device.
 
     Raises:
-        UserError: `share`, the model's dropout, is no share.
+        UserError: `share`, the model's dropout, is not between 0 and 1.
     """
 
     def __init__(self, share: float) -> None:

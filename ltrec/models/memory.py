@@ -14,10 +14,10 @@ which no ranking sees: log((1 - w) / Z), or w log e - log Z. What is left is
 
     mix   log(exp(s_i) + w / (1 - w) q_i Z)        log   s_i + w log(1 + q_i / e)
 
-so an item that is no neighbour, q_i = 0, keeps the network's score to the bit, and the others rise. Hence w = 0, or a user
+so an item that is not a neighbour, q_i = 0, keeps the network's score to the bit, and the others rise. Hence w = 0, or a user
 none of whose candidates is remembered, is the network's ranking exactly; no probability is ever formed that could underflow and
 tie, however many items there are and however sure the network is; and scores stay on the network's scale, comparable within a user.
-Where the network's part of a mix is too small for float32 to show, equally remembered items keep the network's order all the same.
+Where the network's part of a mix is too small for float32 to show, equally remembered items still keep the network's order.
 
 Letters: B rows, V items, P pairs of a row and one of its neighbours, S pairs of a row and a seen item.
 """
@@ -34,7 +34,7 @@ from torch import Tensor
 from ltrec.models.memory_forms import FORMS as FORMS
 
 EPSILON = 1e-4
-"""e: how likely the log form takes an item to be that is nobody's neighbour."""
+"""e: probability that the log form assigns to an item that is not a neighbour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Remembered:
         form: `mix` or `log`.
         row_P, item_P: int64, whose and which; only of users who have a neighbour among their candidates.
         score_P: float64, the network's score s. The pairs of a row are in the order of q, then of s.
-        share_P: float64, q, above 0. A seen item that is no candidate has one too, beside the candidates' sum of 1.
+        share_P: float64, q, above 0. A seen item that is not a candidate has one too, beside the candidates' sum of 1.
         log_total_P: float64, log Z of the row; empty for `log`, which has no need of it.
     """
 
@@ -73,7 +73,7 @@ def remember(scores_BV: Tensor, memory_BV: Tensor, form: str, seen: tuple[Tensor
         scores_BV: the network's [B, V+1]; column 0 is -inf.
         memory_BV: m [B, V+1], at least 0; column 0 is 0.
         form: `mix` or `log`.
-        seen: rows and items [S] that are no candidates, repeats allowed; None = every item is one.
+        seen: rows and items [S] that are not candidates, repeats allowed; None = every item is one.
     """
     row_P, item_P = memory_BV.nonzero(as_tuple=True)
     memory_P = memory_BV[row_P, item_P].double()

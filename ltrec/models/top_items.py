@@ -18,7 +18,7 @@ def top_items(scores_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
         k: how many; at most V+1 are returned.
 
     Returns:
-        Scores and int64 ids, both [B, min(k, V+1)]. Entries with score -inf, always at the end, are no recommendations.
+        Scores and int64 ids, both [B, min(k, V+1)]. Entries with score -inf, always at the end, are not recommendations.
     """
     size = scores_BV.shape[1]
     value_BK, item_BK = scores_BV.topk(min(k + 1, size), dim=1)

@@ -50,7 +50,7 @@ class Objective(Protocol):
         Args:
             states_ND: states of N examples.
             targets_N: int64, the item 1..V that came next; never 0.
-            table: item vectors [V+1, D], or what computes them (`item_table`); row 0, padding, is no candidate
+            table: item vectors [V+1, D], or what computes them (`item_table`); row 0, padding, is not a candidate
                 and gets no gradient.
             draw: coordinates of random draws.
         """

@@ -3,7 +3,7 @@
     l_n = log( exp(s_t) + sum_j exp(s_j) / (M q_j) ) - s_t,        j over the M targets of all ranks, those equal to t left out
 
 Targets come up as often as they are popular, so q is the training popularity; without the correction popular items are pushed down
-(Yi et al., RecSys 2019). A target's own duplicates in the batch are no negatives. Ids alone are gathered from the other ranks:
+(Yi et al., RecSys 2019). A target's own duplicates in the batch are not negatives. Ids alone are gathered from the other ranks:
 every rank holds the item table and looks the vectors up itself, so gradients need no gathering.
 """
 

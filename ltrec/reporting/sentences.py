@@ -119,7 +119,7 @@ def cold_users(summary: Summary) -> tuple[str, ...]:
     explained = {
         "new": "were kept out of training but have a history; they belong to no stratum and count in the line of all users",
         "cold": "had no history before the target and could be offered only the most popular items; this counts in no other figure",
-        "outside": "wanted an item that training never saw, which is no candidate here; they count in no other figure",
+        "outside": "wanted an item that training never saw, which is not a candidate here; they are in no other figure",
     }
     found = [(summary.groups[key], words) for key, words in explained.items() if key in summary.groups]
     lines = [
@@ -184,7 +184,7 @@ def _sureness(tail: GroupSummary, head: GroupSummary, metric: str) -> Sentence:
     t, h = tail.metrics[metric], head.metrics[metric]
     apart = t.high < h.low or h.high < t.low
     words = (
-        "do not overlap, so the gap is no accident of which users were drawn"
+        "do not overlap, so the gap is not an accident of which users were drawn"
         if apart
         else "overlap: other users might close the gap"
     )

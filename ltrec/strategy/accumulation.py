@@ -136,7 +136,7 @@ class Accumulation:
         if odd.any():
             return (
                 f"the loader published the sums of weights {weights_K.tolist()} for {counts_K.tolist()} examples; weights are "
-                "finite and greater than 0, and what weighs nothing is no example"
+                "finite and greater than 0, and what weighs nothing is not an example"
             )
         return ""
 

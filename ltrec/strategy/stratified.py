@@ -6,7 +6,7 @@
     strategy.backward(zero)            hooks once; gradients by mode (`modes`), module.losses in the precision context
     unscale, hooks, clip, step         (Lightning's own, on the combined gradient)
 
-So clipping, accumulation, AMP, hooks, schedulers and progress work as ever, and act after combining.
+So clipping, accumulation, AMP, hooks, schedulers and progress work as usual, on the combined gradient.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class Stratified(SkipsSteps):
         return {"strata/fallbacks": rule.fallbacks} if rule.kind == "gram" else {}
 
     def training_step(self, batch: object, *_: Any) -> Tensor:
-        """Keep the batch. The zero stands for a loss: real ones come from telemetry."""
+        """Keep the batch. The returned zero is a placeholder; telemetry has the losses."""
         accumulation, module = self._accumulation, self.lightning_module
         assert module is not None
         if accumulation.size not in (0, module.trainer.accumulate_grad_batches):  # a callback has changed it

@@ -1,8 +1,8 @@
 """From losses of targets to losses of examples: what an example is, what it weighs, and what has none.
 
 An example is a target position, or (unit `user`) a visit to a user, whose loss is the mean over the row's targets. Positions
-without a target have no loss, and rows without any target are no example. An event's weight multiplies the loss of the target that
-it is; within a user it decides what counts in the mean, and users count one each.
+without a target have no loss, and rows without any target are not examples. An event's weight multiplies the loss of the target
+that it is; within a user it decides what counts in the mean, and users count one each.
 """
 
 from __future__ import annotations

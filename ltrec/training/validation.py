@@ -73,8 +73,8 @@ class Validator:
 
     def names(self) -> list[str]:
         """All that `metrics` can give, where every group has users."""
-        nobody = np.zeros(0, np.int64)
-        return [f"val/{key}{suffix}" for suffix in self._groups(nobody, nobody) for key in self.keys]
+        empty = np.zeros(0, np.int64)
+        return [f"val/{key}{suffix}" for suffix in self._groups(empty, empty) for key in self.keys]
 
     def names_for(self, stratum: np.ndarray, activity: np.ndarray) -> list[str]:
         """All that `metrics` gives of these users."""

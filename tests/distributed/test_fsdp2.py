@@ -36,11 +36,11 @@ class Case:
     clip: float | None = None
     stage: dict[str, Any] = field(default_factory=dict)
     weighed: bool = False
-    """Whether targets have weights, and some events are no targets."""
+    """Whether targets have weights, and some events are not targets."""
     source: str = "auto"
     probe_every: int | None = None
     poison: tuple[int, int] | None = None
-    """(step, stratum) of a loss that is no number, on rank 1 alone."""
+    """(step, stratum) of a loss that is not a number, on rank 1 alone."""
     nonfinite: str = "skip"
 
 

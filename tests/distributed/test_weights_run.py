@@ -1,4 +1,4 @@
-"""Runs whose targets have weights, and some of whose events are no targets: in two processes, whole or sharded, as in one process.
+"""Runs whose targets have weights, and some of whose events are not targets: in two processes, whole or sharded, as in one process.
 
 What an update must be is held by suites of the engine and of each strategy. Here real modules meet a prepared data set.
 """

@@ -1,4 +1,4 @@
-"""On a log whose columns foretell the next item, a model that sees them gains, the tail most; noise costs it nothing."""
+"""On a log whose columns predict the next item, a model that sees them gains, the tail most; noise costs it nothing."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def new_items_auc(table):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_columns_that_foretell_the_next_item_help_the_tail_most(tmp_path):
+def test_columns_that_predict_the_next_item_help_the_tail_most(tmp_path):
     found = compared(tmp_path, "informative")
     change = {key: group.metrics["ndcg@10"] for key, group in found.comparison.groups.items()}
     assert change["tail"].change.low > 0

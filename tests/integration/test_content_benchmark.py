@@ -16,7 +16,7 @@ HEADINGS = ("Columns in the trunk", "Columns in the memory", "Columns in both", 
 
 
 def make_log(folder):
-    """A log with the tables that conf/data/toys.yaml asks for; some items are new."""
+    """A log with the tables of conf/data/toys.yaml; some items are new."""
     fetch_synthetic(SyntheticConfig(users=150, items=80, columns="informative", new_items=20), folder)
     items = pq.read_table(folder / "items.parquet")
     attributes = pa.array([[int(word[1:]), 90] for word in items["category"].to_pylist()], pa.list_(pa.int32()))

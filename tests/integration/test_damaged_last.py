@@ -96,7 +96,7 @@ DAMAGES = {
     be_text: r"is damaged or no checkpoint \(BadZipFile\)",
     be_another_zip: r"is damaged or no checkpoint \(RuntimeError\)",
     be_weights_alone: r"was not written by 'ltrec train' \(state_dict is missing\)",
-    be_a_list: r"is no checkpoint: it holds a list",
+    be_a_list: r"is not a checkpoint: it holds a list",
     lose_a_part: r"was not written by 'ltrec train' \(optimizer_states is missing\)",
     be_a_folder: r"not found",
     vanish: r"not found",

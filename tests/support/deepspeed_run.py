@@ -34,7 +34,7 @@ class Case:
     clip: float | None = None
     stage: dict[str, Any] = field(default_factory=dict)
     weighed: bool = False
-    """Whether targets have weights, and some events are no targets."""
+    """Whether targets have weights, and some events are not targets."""
     probe_every: int | None = None
     dropout: float = 0.0
     precision: str = "32-true"

@@ -88,7 +88,7 @@ SCHEMA = Schema(
 
 
 def column_data(folder: Path, *, num_items: int = 31) -> Path:
-    """The tiny data set of `tests.support.tiny_run`, of the same users and events, with columns and an item that nobody met."""
+    """The tiny data set of `tests.support.tiny_run`, of the same users and events, with columns and an item without events."""
     g = torch.Generator().manual_seed(4)
     ids = list(range(num_items))
     items = {

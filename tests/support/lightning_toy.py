@@ -71,7 +71,7 @@ class Case:
     holes: tuple[int, ...] = (1, 2, 3, 4)
     """Steps whose hole is there."""
     weighed: bool = False
-    """Whether targets have weights, and some events are no targets."""
+    """Whether targets have weights, and some events are not targets."""
     plugins: bool = False
     couples_rows: bool = False
     unused: bool = False

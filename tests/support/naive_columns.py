@@ -26,7 +26,7 @@ def training_values(data: NaiveData, values: list[Any]) -> list[Any]:
 
 
 def numbered(trained: list[str | None], least: int) -> tuple[list[str], Callable[[str | None], int]]:
-    """The words that get an id, and the id of any word: by falling count, then by the word."""
+    """Values that get an id, and the id of any value: by descending count, then alphabetically."""
     counts = Counter(word for word in trained if word is not None)
     frequent = sorted((w for w, count in counts.items() if count >= least), key=lambda word: (-counts[word], word.encode()))
     place = {word: FIRST_VALUE + n for n, word in enumerate(frequent)}
@@ -46,6 +46,6 @@ def read_columns(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def words_by_column(folder: Path) -> dict[str, list[str]]:
-    """Words of every categorical, the first of which has id 2."""
+    """Values of every categorical column; the first has id 2."""
     manifest = Manifest.load(folder)
     return {column.name: vocabulary_of(folder, manifest, column) for column in manifest.columns if column.file}

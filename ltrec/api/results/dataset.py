@@ -22,7 +22,7 @@ class Dataset(os.PathLike[str]):
         name: what it is called.
         digest: identity of its content: two data sets of one digest are the same, wherever they lie.
         up_to_date: it was there already, and nothing had to be done.
-        mended: it was there, damaged, and has been prepared anew.
+        mended: a damaged data set was prepared again.
         manifest: everything that is known of it.
     """
 

@@ -34,7 +34,7 @@ def in_keys(message: str, config: RunConfig, sections: Sequence[str] = TRAINING)
 
 @contextmanager
 def speaking_keys(config: RunConfig, sections: Sequence[str] = TRAINING) -> Iterator[None]:
-    """Whatever is refused within is refused in the words of the config: a UserError's message names keys."""
+    """A context in which messages of UserErrors name config keys instead of arguments."""
     try:
         yield
     except UserError as error:

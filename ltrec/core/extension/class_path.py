@@ -52,7 +52,7 @@ def find_class(spec: ClassPath, base: type[T], where: str) -> type[T]:
         known = [other for other, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)]
         raise UserError(f"{where}: module {module_name} has no {name!r}{nearest(name, known)}")
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise UserError(f"{where}: {spec.class_path} is no subclass of {base.__module__}.{base.__qualname__}")
+        raise UserError(f"{where}: {spec.class_path} is not a subclass of {base.__module__}.{base.__qualname__}")
     _refuse_arguments(spec, found, where)
     return found
 

@@ -67,10 +67,10 @@ def import_module(name: str, where: str) -> ModuleType:
         where: the setting and its place, for messages.
 
     Raises:
-        UserError: it is no dotted name, is not found, or fails.
+        UserError: it is not a dotted name, is not found, or fails.
     """
     if not _DOTTED.fullmatch(name):
-        raise UserError(f"{where}: {name!r} is no module; write a dotted name, as in my_package.models, never a path")
+        raise UserError(f"{where}: {name!r} is not a module; write a dotted name, as in my_package.models, never a path")
     if name in _imported:
         return sys.modules[name]
     try:

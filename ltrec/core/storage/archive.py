@@ -21,7 +21,7 @@ def check_description(path: Path) -> None:
 
     Raises:
         zipfile.BadZipFile: it does not match, or there is none.
-        OSError, and those of DAMAGE: the file cannot be read, or is no archive.
+        OSError, and those of DAMAGE: the file cannot be read, or is not an archive.
     """
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
@@ -35,7 +35,7 @@ def check_sums(path: Path) -> None:
 
     Raises:
         zipfile.BadZipFile: one does not match.
-        OSError, and those of DAMAGE: the file cannot be read, or is no archive.
+        OSError, and those of DAMAGE: the file cannot be read, or is not an archive.
     """
     refuse_special(path)
     with zipfile.ZipFile(path) as archive:

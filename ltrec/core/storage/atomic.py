@@ -48,7 +48,7 @@ def _writable(final: Path) -> Path:
 
 
 def refuse_special(path: Path, shown: str | Path | None = None) -> None:
-    """Refuse to read what is no file: a pipe without a writer would be waited for without end, a device read without end.
+    """Refuse to read special files: a pipe without a writer would block forever, and a device never ends.
 
     Raises:
         UserError: it is a folder, a pipe, a socket or a device; `shown` is its name in the message.

@@ -1,4 +1,4 @@
-"""The run folder: the only place where the names of its files are written. Pure paths; whoever reads and writes lives above.
+"""The run folder: the only place where the names of its files are written. Pure paths; reading and writing is done above.
 
 runs/<name>/
     config.yaml  provenance.json  metrics.jsonl        settings, origin, metrics
@@ -227,7 +227,7 @@ class RunFolder:
 
     @property
     def disposable(self) -> Path:
-        """The mark of a smoke test: whoever finds it may remove the folder."""
+        """The mark of a smoke test: the folder may be removed."""
         return self.path / "THROW-AWAY"
 
     def is_run(self) -> bool:

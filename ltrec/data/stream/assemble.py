@@ -1,7 +1,7 @@
 """Assemble: a rank's draws for a step -> micro-batches of jagged tensors.
 
 Slot j of a rank goes to micro-batch j mod A. The first slot of every rank is a multiple of A, so micro-batch a of *all* ranks
-together holds the slots j of the whole step with j mod A = a, whatever the number of processes. Within a micro-batch the rows are
+together holds the slots j of the whole step with j mod A = a, for any number of processes. Within a micro-batch the rows are
 sorted by length, longest first (ties by slot), so that encoders can crop.
 """
 

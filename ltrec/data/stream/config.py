@@ -34,7 +34,7 @@ class StreamConfig:
     """Most positions of a training row; a row of L positions comes from a window of L + 1 training events. Order."""
 
     window: Literal["last", "random"] = "last"
-    """Which window of a user with more training events: the `last` one, or a `random` one, drawn anew at every visit. Order."""
+    """Which window of a user with more training events: the `last` one, or a `random` one, drawn at every visit. Order."""
 
     unit: Literal["target", "user"] = "target"
     """What counts as one example when losses are averaged. `target`: a target position. `user`: a visit to a user, whose loss is

@@ -110,7 +110,7 @@ class StreamLoader:
         return replace(self._state, data_digest=f"{total:016x}").to_dict()
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Resume from a saved state, whatever the number of processes that saved it.
+        """Resume from a saved state, saved by any number of processes.
 
         Raises:
             UserError: it belongs to another data set, seed or order.

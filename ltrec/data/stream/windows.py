@@ -35,7 +35,7 @@ class Windows:
         return items
 
     def targets(self) -> I64:
-        """The item that came next [T], 0 where that event is no target."""
+        """The item that came next [T], 0 where that event is not a target."""
         items: I64 = self._events[c.ITEMS][self._after].astype(np.int64)
         return items if self._counts is None else np.where(self._counts, items, c.PAD)
 

@@ -1,4 +1,4 @@
-"""What must hold for positions where some events are no targets (`prepare.targets`), in the place of what holds elsewhere."""
+"""Checks of positions if some events are not targets (`prepare.targets`), instead of the usual ones."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ def check_targets(rows: RowGroup, shard: Shard, manifest: Manifest) -> str | Non
         "trainable and other users in one shard": (rows.count(target & trained & (rows.index > 0)) > 0) == shard.trainable,
         "a validation target among the training events": (rows.valid_at == -1) | (rows.valid_at >= rows.train_events),
         "a test target that does not come after validation": (rows.test_at == -1) | (rows.test_at > rows.valid_at),
-        "a validation target that is no target": _is(rows, rows.valid_at, target),
-        "a test target that is no target": _is(rows, rows.test_at, target),
+        "a validation target that is not a target": _is(rows, rows.valid_at, target),
+        "a test target that is not a target": _is(rows, rows.test_at, target),
     }
     split = _last(rows, target, whole) if manifest.split["kind"] == "leave_one_out" else _first_after(rows, target, whole, manifest)
     return first_fault(found | split)
 
 
 def _last(rows: RowGroup, target: Array, whole: Array) -> dict[str, Array]:
-    """leave_one_out: whoever has no training event was held out."""
+    """leave_one_out: users without training events were held out."""
     valid, test, held_out = rows.valid_at >= 0, rows.test_at >= 0, rows.train_events == 0
     later = rows.count(target & (rows.index > 0))
     two = later >= 2
@@ -60,7 +60,7 @@ def _last(rows: RowGroup, target: Array, whole: Array) -> dict[str, Array]:
 
 
 def _first_after(rows: RowGroup, target: Array, whole: Array, manifest: Manifest) -> dict[str, Array]:
-    """global_time: whoever has no training event may have been held out."""
+    """global_time: users without training events may have been held out."""
     begin, end = manifest.split["valid_time"], manifest.split["test_time"]
     held_out = (rows.train_events == 0) & (manifest.split["cold_users"] > 0)
     found: dict[str, Any] = {

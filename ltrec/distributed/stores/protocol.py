@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Store(Protocol):
-    """K gradients of one step, wherever their pieces lie. `rows` is [K, columns of this rank], trunk columns first."""
+    """K gradients of one step, wherever they are stored. `rows` is [K, columns of this rank], trunk columns first."""
 
     rows: Tensor
 

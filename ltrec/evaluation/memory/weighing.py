@@ -120,8 +120,8 @@ def choose(
     """
     ordered = sorted(parts, key=lambda part: part.index)
     if not ordered:
-        nobody = WeightCurve(0, (), fallback)
-        return WeightChoice(tuple(grid), nobody, (nobody,) * num_strata)
+        empty = WeightCurve(0, (), fallback)
+        return WeightChoice(tuple(grid), empty, (empty,) * num_strata)
     ndcg_GN = ndcg_at(np.concatenate([part.rank_GB for part in ordered], axis=1), CUTOFF)
     stratum_N = np.concatenate([part.stratum_B for part in ordered])
     everybody_G = ndcg_GN.mean(axis=1)

@@ -65,7 +65,7 @@ def form_of(schema: pa.Schema, manifest: Manifest, asked: Projection, what: str)
         UserError: a column is missing, is there twice, or is of a type that cannot hold what it must.
     """
     if {*schema.names} >= _OF_SHARDS:
-        raise UserError(f"{what} is of a prepared data set, whose items are no raw ids; without --input its users are served")
+        raise UserError(f"{what} is of a prepared data set, whose items are not raw ids; without --input its users are served")
     log = manifest.source.get("columns", {})
     user = _required(schema, (log.get("user"), c.USER_ID), "the users", what)
     item = _required(schema, (log.get("item"), c.ITEM_ID, c.ITEMS), "the items", what)

@@ -115,7 +115,7 @@ class GivenHistories:
         """Chunk `index`; at least the previously requested one.
 
         Raises:
-            UserError: an entry is no id, time or value of its column, or a file is damaged.
+            UserError: an entry is not an id, time or value of its column, or a file is damaged.
         """
         low, high = self._plan.starts[index : index + 2]
         rows = rows_of(self._reader.read(low, high), self._form, self._files, low)

@@ -38,7 +38,7 @@ class ItemIds:
             place: where an entry stands, for messages.
 
         Raises:
-            UserError: a type that holds no ids, or a negative number that is no item.
+            UserError: a type that holds no ids, or a negative number that is not an item.
         """
         coded = column if types.is_dictionary(column.type) else column.dictionary_encode()
         known = self._of_words(coded.dictionary, what)

@@ -56,7 +56,7 @@ class DIN(nn.Module):
         width, layers, dropout, init_std: see `DINConfig`.
 
     Raises:
-        UserError: when `dropout` is no share.
+        UserError: `dropout` is not between 0 and 1.
     """
 
     places = ("items", "state")

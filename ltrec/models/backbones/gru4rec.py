@@ -39,7 +39,7 @@ class GRU4Rec(nn.Module):
         width, hidden, layers, dropout, init_std: see `GRU4RecConfig`.
 
     Raises:
-        UserError: when `dropout` is no share.
+        UserError: `dropout` is not between 0 and 1.
     """
 
     places = ("items", "state")

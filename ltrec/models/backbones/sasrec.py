@@ -46,7 +46,7 @@ class SASRec(nn.Module):
         width, blocks, heads, dropout, expansion, norm, positions, time_bias, init_std: see `SASRecConfig`.
 
     Raises:
-        UserError: when `heads` does not divide `width`, `dropout` is no share, `norm` or `positions` is unknown.
+        UserError: when `heads` does not divide `width`, `dropout` is not a share, `norm` or `positions` is unknown.
     """
 
     places = ("items", "state")

@@ -149,5 +149,5 @@ def plug(trunk: nn.Module, **options: Any) -> Bottleneck:
 
 
 def _key(place: str) -> str:
-    """A key that is no attribute of nn.ModuleDict."""
+    """A key that is not an attribute of nn.ModuleDict."""
     return f"at_{place}"

@@ -5,7 +5,7 @@
     stage 2     a row goes through the copy of its stratum, and its loss trains nothing else
 
 The strata share nothing but their common start: a copy fits its group at the price of less data, most where the group is
-small. The copies' item tables differ, so these are K models and no common table to score with: no `Encoder`, whatever the
+small. The copies' item tables differ, so these are K models without a common table: not an `Encoder`, whatever the
 trunk is. Training runs them one by one (`parts`).
 
 Memory: K + 1 models and their optimiser's states, from the start, so that a checkpoint's names never change; mode per_stratum holds

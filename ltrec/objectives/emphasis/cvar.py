@@ -1,4 +1,4 @@
-"""CVaR-DRO: the mean of the worst share alpha of the losses, whoever they belong to (no groups are needed).
+"""CVaR-DRO: the mean of the worst share alpha of the losses, regardless of groups.
 
     CVaR_alpha = min_tau  tau + E[(l - tau)+] / alpha            (Rockafellar & Uryasev, 2000, eq. 4)
 

@@ -18,7 +18,7 @@ class Emphasis(Protocol):
 
 @runtime_checkable
 class Choice(Protocol):
-    """An Emphasis that weighs examples, whatever an example is (a target or a user)."""
+    """An Emphasis that weights examples (targets or users)."""
 
     def weights(self, loss_N: Tensor, mass_N: Tensor | None = None) -> Tensor:
         """Weights [N], without a gradient.

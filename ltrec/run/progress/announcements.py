@@ -28,9 +28,9 @@ def say_untrained(plan: Plan, heirs: Sequence[int]) -> None:
         heirs: for each stratum the one that trains its plugins.
     """
     trained = plan.trained
-    for z, (users, everybody) in enumerate(zip(trained.users_K, trained.all_K, strict=True)):
-        if users < everybody:
-            say(f"stratum {z}: {users:,} of {everybody:,} users have a target to train on")
+    for z, (users, of_all) in enumerate(zip(trained.users_K, trained.all_K, strict=True)):
+        if users < of_all:
+            say(f"stratum {z}: {users:,} of {of_all:,} users have a target to train on")
     for z, heir in enumerate(heirs):
         if heir != z:
             say(f"stratum {z} trains no plugin: that of stratum {heir} serves it")

@@ -3,7 +3,7 @@
     last.ckpt/whole.ckpt     what any run's checkpoint holds (weights, cursor, callbacks), without optimiser states
     last.ckpt/state/*.pt     DeepSpeed's own: master weights and optimiser states, the partitions of each rank
 
-Whoever only looks (evaluate, predict, report, the checks before a resume) reads whole.ckpt; only resuming reads the partitions.
+Code that only reads (evaluate, predict, report, the checks before a resume) reads whole.ckpt; only resuming reads the partitions.
 """
 
 from __future__ import annotations

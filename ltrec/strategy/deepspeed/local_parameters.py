@@ -47,7 +47,7 @@ class Zero3Parameters(ZeroParameters):
         return torch.cat([flat, flat.new_zeros(size - flat.numel())])
 
     def after_write(self) -> None:
-        """Let go of parameters that are kept whole because they are small: they are gathered anew where they are needed."""
+        """Release parameters that are kept whole because they are small; they are gathered again when needed."""
         there = [p for p in self._parameters if p.ds_status is ZeroParamStatus.AVAILABLE]  # type: ignore[attr-defined]
         if there:
             there[0].partition(there)  # type: ignore[attr-defined]

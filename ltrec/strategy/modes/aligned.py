@@ -31,7 +31,7 @@ from ltrec.strategy.modes.protocols import StrategyForModes
 
 
 class Aligned:
-    """Inner steps over tasks. Plugins sleep, or there are none; whatever has no plugin is moved."""
+    """Inner steps over tasks. There are no active plugins; all parameters of the trunk move."""
 
     def __init__(self, strategy: StrategyForModes) -> None:
         self.strategy = strategy

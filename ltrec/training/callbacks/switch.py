@@ -146,7 +146,7 @@ class Switch(Callback):
         return trainer.global_step >= self._first_step(trainer)
 
     def _first_step(self, trainer: pl.Trainer) -> int:
-        """The first step of stage 2, for the clocks that know it beforehand."""
+        """The first step of stage 2, for the triggers that know it in advance."""
         each = steps_per_epoch(trainer)
         total = (trainer.max_epochs or 0) * each
         total = total if self.max_steps < 0 else min(total, self.max_steps)

@@ -70,7 +70,7 @@ def _fault_inside(state: Mapping[str, Any]) -> str | None:
         return fault
     for name, pair in state["run"]["validated"].items():
         if not (isinstance(pair, tuple) and [type(value) for value in pair] == [int, float]):
-            return f"run.validated[{name!r}] is no step and value"
+            return f"run.validated[{name!r}] is not a step and value"
     return None
 
 

@@ -90,5 +90,5 @@ def _load(path: Path, load: Callable[[Path], Any], check: Callable[[Path], None]
             raise
         raise UserError(f"{path} is damaged or no checkpoint ({type(error).__name__}); use another one") from error
     if not isinstance(state, dict):
-        raise UserError(f"{path} is no checkpoint: it holds a {type(state).__name__}; use another one")
+        raise UserError(f"{path} is not a checkpoint: it holds a {type(state).__name__}; use another one")
     return state

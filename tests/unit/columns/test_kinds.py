@@ -44,11 +44,11 @@ def test_a_category_is_one_word_whatever_its_type(values, kind, words):
     assert parsed(CategoryConfig(), values, kind) == (words, {})
 
 
-def test_a_text_of_a_thousand_characters_is_no_category():
+def test_a_text_of_a_thousand_characters_is_not_a_category():
     assert parsed(CategoryConfig(), ["x" * 1001, "y"])[1] == {"longer than 1000 characters": [0]}
 
 
-def test_a_list_is_no_category():
+def test_a_list_is_not_a_category():
     with pytest.raises(UserError, match=r"log: the column has type list.*kind categories"):
         parsed(CategoryConfig(), [["a"]])
 
@@ -88,7 +88,7 @@ def test_a_number_is_finite_or_missing(values, kind, numbers, faults):
     assert parsed(NumberConfig(), values, kind) == (numbers, faults)
 
 
-def test_a_date_is_no_number():
+def test_a_date_is_not_a_number():
     with pytest.raises(UserError, match="a number must be"):
         parsed(NumberConfig(), [datetime(2020, 1, 1)])
 
@@ -175,7 +175,7 @@ class Percent(Number):
         )
 
 
-def test_a_kind_of_somebody_elses_is_one_row():
+def test_a_kind_of_another_package_is_one_row():
     COLUMN_KINDS.register("percent", build=Percent, config=PercentConfig)
     try:
         assert parsed(PercentConfig(), ["12 %", None])[0] == [pytest.approx(0.12), None]

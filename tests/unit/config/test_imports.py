@@ -61,7 +61,7 @@ def test_without_the_module_the_name_is_unknown(place):
     [
         ("imports=alpha_models", "'imports' on the command line must be a list of text; got 'alpha_models'"),
         ("imports=[gamma_models]", "'imports' on the command line: no module 'gamma_models' is found here"),
-        ("imports=[./alpha.py]", r"'\./alpha.py' is no module"),
+        ("imports=[./alpha.py]", r"'\./alpha.py' is not a module"),
     ],
 )
 def test_what_is_no_module_is_refused(place, word, said):

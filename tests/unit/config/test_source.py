@@ -126,7 +126,7 @@ def test_a_word_that_is_not_key_value(word: str) -> None:
         ("a='x", "'a' on the command line: not valid YAML"),
         ("a={b: 1, b: 2}", r"duplicate key 'a\.b' on the command line"),
         ("a=${HOME}", "'a' on the command line is .* interpolations"),
-        ("a=" + "9" * 5000, "'a' on the command line is no number: Exceeds the limit"),
+        ("a=" + "9" * 5000, "'a' on the command line is not a number: Exceeds the limit"),
         ("a=[1] x", "'a' on the command line: not valid YAML"),
     ],
 )

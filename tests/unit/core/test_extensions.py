@@ -61,10 +61,10 @@ def test_its_digest_is_of_the_whole_package(place):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("ours/models.py", "'imports' in x.yaml:3: 'ours/models.py' is no module; write a dotted name, as in my_package.models"),
-        ("import os", "'import os' is no module"),
-        ("ours.", "'ours.' is no module"),
-        ("", "'' is no module"),
+        ("ours/models.py", "'imports' in x.yaml:3: 'ours/models.py' is not a module; write a dotted name, as in my_package.models"),
+        ("import os", "'import os' is not a module"),
+        ("ours.", "'ours.' is not a module"),
+        ("", "'' is not a module"),
         ("absent_thing.models", "no module 'absent_thing' is found here; install its package, or put the folder"),
         ("ours.absent", "no module 'ours.absent' is found here"),
         ("ours.thirsty", "ours.thirsty could not be imported (ModuleNotFoundError: No module named 'absent_library'"),

@@ -18,7 +18,7 @@ RANK, CANDIDATES = np.array([1, 4, 9]), np.array([10, 10, 10])
 
 @pytest.fixture
 def own():
-    """A whole one that is no share, and one at every cutoff."""
+    """A whole one that is not a share, and one at every cutoff."""
     METRICS.register("minus_log", title="-log rank", cut=False, whole=True, share=False, build=lambda r, n, k: -np.log(r))
     METRICS.register("gain", title="Gain", build=lambda r, n, k: np.where(r <= k, 2.0**-r, 0.0))
     yield EvaluationConfig(metrics=("minus_log", "gain"), bootstrap_samples=50)

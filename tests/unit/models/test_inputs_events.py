@@ -33,7 +33,7 @@ def outputs(model, batch):
     return model.candidate_logits(batch, torch.arange(1, 4).expand(batch.items_T.numel(), -1))
 
 
-def test_events_are_the_sum_of_what_the_columns_say_at_every_position():
+def test_events_are_the_sum_of_embedded_columns_at_every_position():
     events, batch = every_input(V).event_inputs(5), batch_of()
     assert isinstance(events, EventInputs)
     stir(events).double()

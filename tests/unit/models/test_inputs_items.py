@@ -161,7 +161,7 @@ def state_names(columns):
     return Inputs(columns).item_vectors(V, D).state_dict()
 
 
-def test_a_column_begins_with_a_tenth_of_what_it_says():
+def test_the_initial_scale_of_a_column_is_a_tenth():
     made = Gated(embed("category", 7)(4))
     ids = torch.tensor([3, 5])
     assert_close(made(ids), 0.1 * made.embed(ids))

@@ -67,7 +67,7 @@ def test_each_player_descends_on_its_own_loss(seed, weight):
     named = dict(game.named_parameters())
     for player, of in {"backbone": lambda rec, bce: rec - weight * bce, "adversary": lambda rec, bce: bce}.items():
         direction = [torch.randn(p.shape, generator=draw, dtype=p.dtype) * name.startswith(player) for name, p in named.items()]
-        direction[0][0] = 0  # padding is no item
+        direction[0][0] = 0  # padding is not an item
         by_gradient = sum(float((p.grad * d).sum()) for p, d in zip(named.values(), direction, strict=True))
         assert by_gradient == pytest.approx(slope(game, batch, direction, of), rel=1e-6, abs=1e-9)
 

@@ -157,7 +157,7 @@ def test_in_single_precision_the_share_is_not_rounded_away() -> None:
 def test_nothing_to_weigh_and_no_number() -> None:
     empty = torch.zeros(0, requires_grad=True)
     assert CVaR(gather=alone)(empty).numel() == 0
-    assert not CVaR(gather=alone)(torch.tensor([1.0, math.nan, 2.0])).sum().isfinite(), "a loss that is no number stays visible"
+    assert not CVaR(gather=alone)(torch.tensor([1.0, math.nan, 2.0])).sum().isfinite(), "a loss that is not a number stays visible"
     on_idle_rank = CVaR(gather=lambda _: torch.tensor([1.0, 2.0]))(empty)
     assert on_idle_rank.numel() == 0
 

@@ -55,7 +55,7 @@ def test_loss_and_gradients_equal_cross_entropy(rows, keep_mib, monkeypatch):
 def test_gradcheck(rows, keep_mib, monkeypatch):
     states, targets, table, draw = problem(examples=7, items=6, width=3)
     objective = in_blocks_of(rows, keep_mib, monkeypatch)
-    # The padding row is no candidate, so its numeric gradient is zero like ours.
+    # The padding row is not a candidate, so its numeric gradient is zero like ours.
     assert torch.autograd.gradcheck(lambda s, t: objective(s, targets, t, draw), (states, table))
 
 
@@ -161,7 +161,7 @@ def test_rounded_factors_cost_a_percent_of_a_gradient_and_no_more(rows, keep_mib
     found, wanted = (torch.autograd.grad(each.sum(), (states, table)) for each in (loss, expected))
     for a, b in zip(found, wanted, strict=True):
         assert 0 < (a - b).norm() < 0.02 * b.norm()
-    assert not found[1][0].any(), "padding is no candidate"
+    assert not found[1][0].any(), "padding is not a candidate"
 
 
 def test_rounded_probabilities_take_half_the_memory():

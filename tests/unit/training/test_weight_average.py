@@ -209,7 +209,7 @@ def test_going_on_from_a_run_without_an_average_begins_with_its_weights(data, tm
 
 
 def test_a_step_that_is_left_out_is_not_averaged(data, tmp_path):
-    """As in a stratum whose loss is no number, with gradients.nonfinite=skip."""
+    """As in a stratum whose loss is not a number, with gradients.nonfinite=skip."""
     make = BackboneModule.losses
 
     def spoiled(self, batch):

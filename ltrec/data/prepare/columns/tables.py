@@ -125,11 +125,11 @@ def _good_rows(
     """Rows of one file that have an id."""
     shown = {column.source: column.field for column in found.in_engine}
     for batch in read_table(source, config, table.id, found.id, found.columns, bad_rows):
-        nobody = pc.equal(pc.fill_null(batch[found.id], ""), "")
-        for row in batch.select(["row", *shown.values()]).filter(nobody).to_pylist():
+        without_id = pc.equal(pc.fill_null(batch[found.id], ""), "")
+        for row in batch.select(["row", *shown.values()]).filter(without_id).to_pylist():
             known = (f"{name}={row[field]}" for name, field in shown.items())
             bad_rows(row["row"], f"null {found.role}", " ".join((f"{table.id}=", *known)))
-        yield batch.filter(pc.invert(nobody))
+        yield batch.filter(pc.invert(without_id))
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, found: LoadedTable, batch: pa.RecordBatch, file: int, before: int) -> int:

@@ -1,6 +1,6 @@
 """Histories: every user of a split once, in fixed chunks, for evaluation and prediction.
 
-Chunk i holds rows i*C .. (i+1)*C of the users with a history, in file order (shards by path), whatever the number of processes:
+Chunk i holds rows i*C .. (i+1)*C of the users with a history, in file order (shards by path), for any number of processes:
 chunks are distributed over ranks, never split between them. Users without any history before their target (cold) come in separate
 chunks.
 

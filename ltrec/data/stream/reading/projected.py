@@ -109,7 +109,7 @@ class Projected:
 
     def _checked(self, name: str, values: Values) -> Values:
         if name == c.WEIGHT and not (np.isfinite(values) & (values >= 0)).all():
-            raise ValueError(f"column {name} has values that are no weights: weights are finite and at least 0")
+            raise ValueError(f"column {name} has values that are not weights: weights are finite and at least 0")
         column = self.known.get(name)
         fault = kind_of_column(column).fault(values, column) if column is not None else None
         if fault:

@@ -1,6 +1,6 @@
 """Rows: jagged users in memory. Everything is built with one packed gather (`core.ragged`); no Python loop over rows.
 
-Whatever is known of events or of users lies in one dictionary each, by its name on disk: rows are cut and joined without
+All columns of events, and all of users, are in one dictionary each, by their names on disk: rows are cut and joined without
 knowing any column by name.
 """
 

@@ -44,7 +44,7 @@ class TrainingRows:
         return UserRows.concatenate([self.block(shard, group).slice(low, high) for shard, group, low, high in every])
 
     def block(self, shard: int, group: int) -> UserRows:
-        """The rows of one row group, read anew."""
+        """The rows of one row group, read again."""
         table = self._files.read(shard, group, [*COLUMNS, *self._columns.names])
         values, offsets = list_column(table, c.ITEMS)
         train_events = int_column(table, c.TRAIN_EVENTS)

@@ -1,4 +1,4 @@
-"""Columns of the synthetic log say exactly what their docstring claims, or nothing."""
+"""Columns of the synthetic log predict as much as their docstring claims, or nothing."""
 
 import numpy as np
 import pyarrow.compute as pc
@@ -14,7 +14,7 @@ PLAIN = ["user_id", "item_id", "timestamp"]
 
 
 class Steps:
-    """Two events of a user, one after the other, with what the columns say of the first: arrays over the steps."""
+    """Two events of a user, one after the other, with the columns of the first: arrays over the steps."""
 
     def __init__(self, tables):
         events, items = tables[EVENTS], tables[ITEMS]
@@ -34,7 +34,7 @@ class Steps:
 
     @property
     def predictable(self):
-        """Whether the next category is the one that category and event type foretell."""
+        """Whether the next category is the one that category and event type predict."""
         return self.moved == self.purchase
 
 
@@ -58,7 +58,7 @@ def test_a_log_without_columns_is_what_it_was():
 
 
 def test_the_share_of_predictable_steps_is_the_configured_one(informative):
-    """Of a user interested by an item, 1 - h(q) of the steps; of one who is not, as many as chance."""
+    """For an interested user, 1 - h(q) of the steps; for others, as many as by chance."""
     interested, few = informative.dwell > 22, informative.activity <= 6
     chance = 1 / informative.categories
     assert interested.mean() == pytest.approx(0.6, abs=0.01)
@@ -77,7 +77,7 @@ def test_what_columns_predict_grows_as_histories_shorten(informative):
     assert shares[-1] < 0.25
 
 
-def test_purchases_foretell_another_category_than_views(informative):
+def test_purchases_predict_another_category_than_views(informative):
     few = informative.activity <= 8
     for purchase, there in ((True, 1), (False, 0)):
         moved = informative.moved[few & (informative.purchase == purchase)]
@@ -142,7 +142,7 @@ def test_new_items_lie_where_a_predictable_step_would_lead():
     assert steps.predictable[new].all()
 
 
-def test_a_segment_without_items_foretells_nothing():
+def test_a_segment_without_items_predicts_nothing():
     rng = np.random.Generator(np.random.PCG64(0))
     columns = draw_columns(10, 0, 1.0, np.array([0.1]), np.array([3]), rng)
     assert (columns.new.draw(np.arange(4), rng.random(4)) == -1).all()

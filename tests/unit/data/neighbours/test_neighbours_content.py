@@ -1,4 +1,4 @@
-"""Items that are alike by their columns: as the naive cosine says, whatever the size of the portions."""
+"""Similar items by their columns equal the naive cosine, for any size of blocks."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def test_similarities_are_the_naive_cosines(items, power, most_holders, pairs):
     assert list(found) == sorted(found)
 
 
-def test_a_value_that_everybody_holds_says_nothing():
+def test_a_value_of_all_items_is_ignored():
     [(item, _, _)] = similar_items(held_of([{0}, {0}, {0}]), power=2.0, most_holders=10)
     assert item.size == 0
 
 
-def test_portions_hold_whole_items():
+def test_blocks_hold_whole_items():
     items = [{0, 1}, {0, 2}, {1, 2}, {3}, {0, 3}]
     for pairs in (1, 5, 100):
         firsts = [set(item.tolist()) for item, _, _ in similar_items(held_of(items), power=1.0, most_holders=5, pairs=pairs)]

@@ -15,7 +15,7 @@ from tests.support.shards import column, random_users, write_dataset
 
 BRAND = [2, 2, 3, 1, 0, 3, 4, 1]
 TAGS = [[2, 3], [2], [3, 4], [], [1, 2], [4, 4], [2, 3], [1]]
-"""Ids 0 and 1 are missing, unknown or rare values: nobody has them in common."""
+"""Ids 0 and 1 are missing, unknown and rare values, which are never shared."""
 
 
 @pytest.fixture

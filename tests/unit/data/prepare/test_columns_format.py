@@ -35,7 +35,7 @@ def small(folder):
     return write_dataset(folder, users, num_items=4, schema=SCHEMA, items=items)
 
 
-def test_a_manifest_says_what_travels_with_the_data(tmp_path):
+def test_a_manifest_describes_the_columns(tmp_path):
     manifest = small(tmp_path)
     loaded = Manifest.load(tmp_path)
     assert loaded == manifest

@@ -151,7 +151,7 @@ def test_invalid_values_are_counted_rejects(tmp_path, values, options, rejects):
     assert verify(tmp_path / "out") == manifest
 
 
-def test_a_missing_number_is_no_reject(tmp_path):
+def test_a_missing_number_is_not_a_reject(tmp_path):
     rows, header = with_values("", "NA", "nan")
     config = PrepareConfig(sources=(str(write_csv(tmp_path / "log.csv", rows, header)),), event_columns={"price": NumberConfig()})
     assert prepare(config, tmp_path / "out").summary["rejected"] == 0
@@ -192,7 +192,7 @@ def test_declarations_that_contradict_themselves_are_refused(options, message):
 
 
 def test_a_category_of_many_values_stays_within_memory(tmp_path):
-    """Every event has a word of its own."""
+    """Every event has its own value."""
     rows = [(f"u{n % 300}", f"i{n % 7}", START + n, f"word {n:06d}") for n in range(30_000)]
     source = write_csv(tmp_path / "log.csv", rows, ("user_id", "item_id", "timestamp", "kind"))
     config = PrepareConfig(sources=(str(source),), threads=1, memory_limit="100MB", event_columns={"kind": CategoryConfig()})

@@ -168,7 +168,7 @@ def test_rejects_of_a_table_of_several_files_are_in_their_order(tmp_path):
     assert (summary["rows"], summary["rejected"]) == (5, 3)
 
 
-def test_long_lists_are_cut_counted_and_said(tmp_path):
+def test_long_lists_are_truncated_and_counted(tmp_path):
     table = [("i1", "a|b|c|b|d"), ("i2", "c|a"), ("i3", "d|d|c|a"), ("i4", None)]
     source = write_csv(tmp_path / "items.csv", table, ("item_id", "tags"))
     config = ItemsConfig(source=str(source), columns={"tags": CategoriesConfig(max_values=2)})
@@ -213,7 +213,7 @@ def test_a_table_that_cannot_be_read_is_one_line(tmp_path, monkeypatch, options,
     assert message in str(caught.value)
 
 
-def test_a_list_is_no_column_of_users(tmp_path):
+def test_users_cannot_have_a_list_column(tmp_path):
     source = write_csv(tmp_path / "users.csv", [("u1", "a|b")], ("user_id", "tags"))
     with pytest.raises(UserError, match=r"users\.columns\.tags is of kind categories, which only item columns can be"):
         prepared(tmp_path, users=UsersConfig(source=str(source), columns={"tags": CategoriesConfig()}))

@@ -95,7 +95,7 @@ def test_the_last_two_purchases_are_targets_and_views_after_them_are_kept(tmp_pa
     assert manifest.split["strata_by"] == "events"
 
 
-def test_a_word_that_is_a_target_has_an_id_however_rare(tmp_path):
+def test_a_target_value_has_an_id_even_if_it_is_rare(tmp_path):
     assert sessions(tmp_path).columns.of("event")["kind"].size == 3
 
 

@@ -1,4 +1,4 @@
-"""Columns that nobody asks for are not read; those that are read and make no sense are named with shard and row group."""
+"""Columns are read only if requested; invalid values are reported with shard and row group."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def chunk_of(file, name, group=0):
     return meta.data_page_offset, meta.total_compressed_size
 
 
-def test_only_what_is_asked_for_is_read(tmp_path):
+def test_only_requested_columns_are_read(tmp_path):
     users = with_columns(random_users([30]))
     manifest = write_dataset(tmp_path, users, block_rows=30, schema=replace(SCHEMA, weight=False))
     [path] = [shard.path for shard in manifest.shards if shard.trainable]
@@ -78,8 +78,8 @@ FAULTS = {
     ),
     "id": (lambda u: replace(u, events=u.events | {"kind": [6] * len(u.items)}), r"column event.kind: .*6"),
     "infinite": (lambda u: replace(u, events=u.events | {"price": [float("inf")] * len(u.items)}), r"column event.price: .*inf"),
-    "weight": (lambda u: replace(u, weight=[-1.0] * len(u.items)), r"column weight has values that are no weights"),
-    "nan weight": (lambda u: replace(u, weight=[float("nan")] * len(u.items)), r"column weight has values that are no weights"),
+    "weight": (lambda u: replace(u, weight=[-1.0] * len(u.items)), r"column weight has values that are not weights"),
+    "nan weight": (lambda u: replace(u, weight=[float("nan")] * len(u.items)), r"column weight has values that are not weights"),
     "user's id": (lambda u: replace(u, columns=u.columns | {"job": -1}), r"column user.job: .*-1"),
     "times": (lambda u: replace(u, times=u.times[1:]), r"column times is not as long as items"),
 }

@@ -1,4 +1,4 @@
-"""Columns in the stream: batches and histories carry what is asked for, and nothing else is read."""
+"""Columns in the stream: batches and histories carry the requested columns, and nothing else is read."""
 
 from __future__ import annotations
 

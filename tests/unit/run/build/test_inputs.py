@@ -65,7 +65,7 @@ def test_every_backbone_takes_them(folder, name):
     assert isinstance(model.items, ColumnItems) and model.events is not None
 
 
-def test_the_stream_reads_what_is_asked_for_and_no_more(folder):
+def test_the_stream_reads_the_configured_columns_and_no_more(folder):
     manifest = built(folder)[1].manifest
 
     def read(*words, times=False):

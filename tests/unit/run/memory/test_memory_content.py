@@ -1,4 +1,4 @@
-"""A memory that knows which items are alike: compared once, its share chosen with the weight, found again by whoever asks later."""
+"""A memory with similar items: compared once, with its share chosen together with the weight, and reused later."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_missing_files_are_made_again_identically(run):
     assert (run.memory_similar.read_bytes(), run.memory_choices.read_bytes()) == before
 
 
-def test_columns_that_say_nothing_are_left_out_by_the_choice(tmp_path):
+def test_uninformative_columns_are_left_out_by_the_choice(tmp_path):
     noise = np.random.default_rng(1).integers(2, 2 + V // GROUP, V).tolist()
     run = trained(tmp_path, noise)
     [entry] = json.loads(run.memory_choices.read_text())["choices"]
