@@ -49,6 +49,7 @@ _LATER: dict[str, Any] = {
     "plugin.content.neighbours": 50,
     "plugin.content.most_holders": 10_000,
     "plugin.content_shares": (0.0, 0.1),
+    "gradients.rows": "auto",
 }
 
 

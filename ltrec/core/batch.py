@@ -45,6 +45,8 @@ class SequenceBatch:
         step_squares_K: float64 [K], sums of the squares of these weights, for effective sample sizes.
         has_gaps: whether positions without a target stand among those with one, because not every event is a target. They feed the
             states and have no loss. Known to the host, and the same in all batches of a data set.
+        step_items: int64 [R], the distinct inputs and targets of all of this rank's micro-batches of the step; None where the step
+            has this one alone.
     """
 
     items_T: Tensor
@@ -62,6 +64,7 @@ class SequenceBatch:
     step_weights_K: Tensor | None = None
     step_squares_K: Tensor | None = None
     has_gaps: bool = False
+    step_items: Tensor | None = None
 
     @staticmethod
     def of_histories(

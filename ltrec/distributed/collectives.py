@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ltrec.core.errors import UserError
+from ltrec.core.touched import distinct
 from ltrec.core.world import World
 from ltrec.distributed.pairwise import PairwiseReduceScatter, gloo_on_cpu
 
@@ -102,6 +103,25 @@ class Collectives:
         if not self._count("broadcast", tensor):
             return DONE
         return self._under_way(dist.broadcast(tensor, 0, async_op=True))
+
+    def union(self, ids_N: Tensor) -> Tensor:
+        """The distinct ids of all ranks, rising: two small collectives, waited for.
+
+        Args:
+            ids_N: int64, this rank's, distinct and rising.
+        """
+        size = self.world.size
+        if size == 1:
+            return ids_N
+        longest = ids_N.new_zeros(size)
+        longest[self.world.rank] = ids_N.numel()
+        self.all_reduce(longest).wait()
+        padded = ids_N.new_zeros(int(longest.max()))
+        padded[: ids_N.numel()] = ids_N
+        padded[ids_N.numel() :] = ids_N[-1]
+        whole = padded.new_empty(size * padded.numel())
+        self.all_gather(whole, padded).wait()
+        return distinct(whole)
 
     def _count(self, name: str, whole: Tensor, times: int = 1) -> bool:
         """Count a collective; False when there is no one to talk to."""

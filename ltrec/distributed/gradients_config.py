@@ -12,6 +12,7 @@ from ltrec.distributed.alignment.config import AlignmentConfig
 
 Mode = Literal["auto", "per_stratum", "weighted", "replay"]
 Source = Literal["auto", "split", "retained"]
+Rows = Literal["auto", "all", "touched"]
 Nonfinite = Literal["stop", "skip"]
 Empty = Literal["renormalize", "drop", "inverse_presence", "error"]
 Estimator = Literal["hajek", "horvitz_thompson"]
@@ -55,6 +56,9 @@ class JointConfig:
 
     name: str = "joint"
     """The variant."""
+    rows: Rows = "auto"
+    """Which rows of the item table have a gradient in a step: `all`, or those `touched` by its items and negatives. The update is
+    the same, the cost is not; auto: touched where few are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,9 @@ class StratifiedConfig(CombinationConfig):
     loss. replay: Gram matrix first, then the weighted pass. auto: per_stratum; on DeepSpeed weighted or replay, by the rule."""
     nonfinite: Nonfinite = "stop"
     """When a gradient is not finite: stop the run, or skip the step; on all ranks alike."""
+    rows: Rows = "auto"
+    """Which rows of the item table have a gradient in a step: `all`, or those `touched` by its items and negatives. The update is
+    the same, the cost is not; auto: touched where few are."""
 
 
 @dataclass(frozen=True, slots=True)

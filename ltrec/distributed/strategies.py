@@ -24,6 +24,7 @@ class StrategyInfo:
         keeps_micro_batches: whether mode replay may keep the micro-batches of an accumulation until its Gram matrix is known.
         one_process: whether it trains in a single process.
         ends_accumulations_early: whether the last step of an epoch may see fewer micro-batches than the others.
+        can_touch_rows: whether a step may compute gradients of few rows of a table and leave the rest alone (`touched_table`).
         several_processes: name of the strategy that takes its place in several processes.
     """
 
@@ -38,6 +39,7 @@ class StrategyInfo:
     keeps_micro_batches: bool = False
     one_process: bool = False
     ends_accumulations_early: bool = True
+    can_touch_rows: bool = True
     several_processes: str | None = None
 
     @property
@@ -62,6 +64,7 @@ def _zero(stage: int, partitions: str) -> StrategyInfo:
         zero_stage=stage,
         keeps_micro_batches=True,
         ends_accumulations_early=False,
+        can_touch_rows=False,
     )
 
 
@@ -95,6 +98,7 @@ _ROWS = (
         "ltrec.strategy.fsdp2:StratifiedFSDP2Strategy",
         modes=("per_stratum", "weighted"),
         whole_gradients=False,
+        can_touch_rows=False,
     ),
 )
 

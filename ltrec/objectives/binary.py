@@ -18,7 +18,7 @@ from ltrec.core.errors import UserError
 from ltrec.objectives.candidates import candidate_logits, in_full_precision, scored_candidates
 from ltrec.objectives.draw import Draw, ScoreCandidates
 from ltrec.objectives.item_table import ItemTable, at_hand
-from ltrec.objectives.negatives import UniformProposal, negatives_per_example
+from ltrec.objectives.negatives import UniformProposal, log_undrawn_V, negatives_per_example
 
 
 class GBCE(nn.Module):
@@ -44,12 +44,13 @@ class GBCE(nn.Module):
             raise UserError(f"`calibration`={calibration} lies outside [0, 1]")
         self.negatives = negatives
         self.proposal = UniformProposal(train_count, among)
+        self.num_items = train_count.numel() - 1
         rate = negatives / max(1, self.proposal.num_items - 1)
         self.beta = rate * (calibration * (1 - 1 / rate) + 1 / rate)
 
     def forward(self, states_ND: Tensor, targets_N: Tensor, table: ItemTable, draw: Draw) -> Tensor:
         """Loss of every example [N]."""
-        negatives_NM = negatives_per_example(self.proposal, draw, self.negatives)
+        negatives_NM = self.read_items(targets_N, draw)
         table_VD, (target_row_N, negative_row_NM) = at_hand(table, targets_N, negatives_NM)
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
@@ -58,10 +59,18 @@ class GBCE(nn.Module):
 
     def of_candidates(self, score: ScoreCandidates, targets_N: Tensor, draw: Draw) -> Tensor:
         """Loss of every example [N]."""
-        negatives_NM = negatives_per_example(self.proposal, draw, self.negatives)
+        negatives_NM = self.read_items(targets_N, draw)
         target_N, negative_NM = scored_candidates(score, targets_N, negatives_NM)
         with torch.autocast(targets_N.device.type, enabled=False):
             return self._loss(target_N, negative_NM)
+
+    def read_items(self, targets_N: Tensor, draw: Draw) -> Tensor:  # noqa: ARG002
+        """The negatives [N, M]."""
+        return negatives_per_example(self.proposal, draw, self.negatives)
+
+    def log_unread_V(self, num_targets: int) -> Tensor:
+        """Of every item how likely it is no negative [V+1]."""
+        return log_undrawn_V(self.proposal, self.num_items, self.negatives * num_targets)
 
     def _loss(self, target_N: Tensor, negative_NM: Tensor) -> Tensor:
         # softplus(-x) = -log sigmoid(x); softplus(-inf) = 0 leaves hits out

@@ -62,3 +62,15 @@ class CandidateObjective(Objective, Protocol):
 
     def of_candidates(self, score: ScoreCandidates, targets_N: Tensor, draw: Draw) -> Tensor:
         """Loss of every example [N], as if the scores came from states; the same draws. `score` is called once."""
+
+
+@runtime_checkable
+class FewItemsObjective(Objective, Protocol):
+    """An Objective that reads the vectors of few items: the targets, and those that it can name beforehand. A step may then leave
+    the rest of the item table alone, forward and backward."""
+
+    def read_items(self, targets_N: Tensor, draw: Draw) -> Tensor:
+        """The items that it reads besides the targets, int64, of any shape, repeated or not: what `__call__` will draw."""
+
+    def log_unread_V(self, num_targets: int) -> Tensor:
+        """Of every item 0..V the logarithm of how likely so many targets' draws leave it out, float64 [V+1]."""

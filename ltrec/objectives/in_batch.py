@@ -37,6 +37,7 @@ class InBatchSoftmax(nn.Module):
         self.gather = gather
         self.logq = logq
         self.popularity = PopularityProposal(train_count, alpha=1.0)
+        self.num_items = train_count.numel() - 1
 
     def forward(self, states_ND: Tensor, targets_N: Tensor, table: ItemTable, draw: Draw) -> Tensor:  # noqa: ARG002
         """Loss of every example [N]."""
@@ -48,3 +49,11 @@ class InBatchSoftmax(nn.Module):
             if self.logq:
                 negative_NM = negative_NM - (self.popularity.log_prob(candidates_M) + math.log(max(1, candidates_M.numel())))
             return softmax_loss(target_N, negative_NM)
+
+    def read_items(self, targets_N: Tensor, draw: Draw) -> Tensor:  # noqa: ARG002
+        """Nothing besides the targets of all ranks."""
+        return targets_N[:0]
+
+    def log_unread_V(self, num_targets: int) -> Tensor:  # noqa: ARG002
+        """Nothing is drawn: 0 [V+1]."""
+        return torch.zeros(self.num_items + 1, dtype=torch.float64, device="cpu")

@@ -17,9 +17,10 @@ ItemTable = Tensor | ItemVectors
 
 
 def loss_table(encoder: nn.Module) -> ItemTable:
-    """What a loss is given for an Encoder's items: its table, but where its vectors are computed, what computes them."""
+    """What a loss is given for an Encoder's items: its table, but where its vectors are computed or a few are at hand, what gives
+    them."""
     vectors = getattr(encoder, "item_vectors", None)
-    if vectors is None or isinstance(vectors, IdVectors):
+    if vectors is None or (isinstance(vectors, IdVectors) and vectors.in_touch is None):
         table: Tensor = encoder.item_table  # type: ignore[assignment]
         return table
     assert isinstance(vectors, ItemVectors)
@@ -27,13 +28,16 @@ def loss_table(encoder: nn.Module) -> ItemTable:
 
 
 def at_hand(table: ItemTable, *items: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Vectors [R, D] that hold those of all the items, and each item's row there. A table is taken as it is.
+    """Vectors [R, D] that hold those of all the items, and each item's row there. A table, or its touched rows, are taken as they
+    are.
 
     The host needs the number of distinct items, so it waits for an accelerator once. Vectors are computed in one call,
     whatever the items are: ranks that gather parameters as modules run do the same.
     """
     if isinstance(table, Tensor):
         return table, items
+    if isinstance(table, IdVectors) and (touched := table.in_touch) is not None:
+        return touched.vectors_RD, tuple(touched.place(some) for some in items)
     present_V = torch.zeros(table.num_items + 1, dtype=torch.bool, device=items[0].device)
     for some in items:
         present_V[some.flatten()] = True

@@ -128,3 +128,17 @@ def negatives_per_step(proposal: Proposal, draw: Draw, count: int) -> Tensor:
     """`count` items that all examples of a step share: [count], keyed by (seed, step)."""
     number_M = torch.arange(count, device=draw.key_N.device)
     return proposal.items(mix_tensor(mix(draw.seed, draw.step, _TO_NUMBER), number_M))
+
+
+def log_undrawn_V(proposal: Proposal, num_items: int, draws: int) -> Tensor:
+    """Log-probability that an item is in none of so many draws, float64 [V+1]; 0 for padding.
+
+    Args:
+        proposal: of the draws.
+        num_items: V.
+        draws: their number.
+    """
+    items_V = torch.arange(num_items + 1, device="cpu")
+    log_V = draws * torch.log1p(-proposal.log_prob(items_V).double().exp().clamp(max=1 - 1e-12))
+    log_V[0] = 0.0
+    return log_V

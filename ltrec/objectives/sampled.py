@@ -19,7 +19,7 @@ from ltrec.core.errors import UserError, nearest
 from ltrec.objectives.candidates import candidate_logits, in_full_precision, scored_candidates, softmax_loss
 from ltrec.objectives.draw import Draw, ScoreCandidates
 from ltrec.objectives.item_table import ItemTable, at_hand
-from ltrec.objectives.negatives import make_proposal, negatives_per_example, negatives_per_step
+from ltrec.objectives.negatives import log_undrawn_V, make_proposal, negatives_per_example, negatives_per_step
 
 SCOPES = {"position": negatives_per_example, "shared": negatives_per_step}
 
@@ -57,10 +57,11 @@ class SampledSoftmax(nn.Module):
         self.scope = scope
         self.logq = logq
         self.proposal = make_proposal(proposal, train_count, alpha, among)
+        self.num_items = train_count.numel() - 1
 
     def forward(self, states_ND: Tensor, targets_N: Tensor, table: ItemTable, draw: Draw) -> Tensor:
         """Loss of every example [N]."""
-        negatives = SCOPES[self.scope](self.proposal, draw, self.negatives)
+        negatives = self.read_items(targets_N, draw)
         table_VD, (target_row_N, negative_row) = at_hand(table, targets_N, negatives)
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
@@ -69,10 +70,19 @@ class SampledSoftmax(nn.Module):
 
     def of_candidates(self, score: ScoreCandidates, targets_N: Tensor, draw: Draw) -> Tensor:
         """Loss of every example [N]."""
-        negatives = SCOPES[self.scope](self.proposal, draw, self.negatives)
+        negatives = self.read_items(targets_N, draw)
         target_N, negative_NM = scored_candidates(score, targets_N, negatives)
         with torch.autocast(targets_N.device.type, enabled=False):
             return self._loss(target_N, negative_NM, negatives)
+
+    def read_items(self, targets_N: Tensor, draw: Draw) -> Tensor:  # noqa: ARG002
+        """The negatives [N, M], or [M] where they are shared."""
+        return SCOPES[self.scope](self.proposal, draw, self.negatives)
+
+    def log_unread_V(self, num_targets: int) -> Tensor:
+        """Of every item how likely it is no negative [V+1]."""
+        draws = self.negatives * (num_targets if self.scope == "position" else 1)
+        return log_undrawn_V(self.proposal, self.num_items, draws)
 
     def _loss(self, target_N: Tensor, negative_NM: Tensor, negatives: Tensor) -> Tensor:
         if self.logq:

@@ -11,6 +11,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ltrec.optim.config import OptimConfig
 from ltrec.optim.groups import GROUPS, TRUNK
+from ltrec.optim.lazy import BY_ROW, LazyAdamW
 from ltrec.optim.optimizers import OPTIMIZERS as OPTIMIZERS
 
 ParameterGroups = list[dict[str, Any]]
@@ -29,14 +30,17 @@ def optimizer_for(model: nn.Module, config: OptimConfig, group_of: Callable[[str
         group_of: parameter name -> its group, one of `ltrec.optim.groups.GROUPS`.
     """
     own = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in _LOOP}
-    return OPTIMIZERS[config.name].make(parameter_groups(model, config.weight_decay, group_of), **own)
+    row = OPTIMIZERS[config.name]
+    return row.make(parameter_groups(model, config.weight_decay, group_of, by_row=row.by_row), **own)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float, group_of: Callable[[str], str]) -> ParameterGroups:
+def parameter_groups(
+    model: nn.Module, weight_decay: float, group_of: Callable[[str], str], *, by_row: bool = False
+) -> ParameterGroups:
     """The trainable parameters by group, and within a group those that are decayed and those that are not.
 
     Matrices of linear layers are decayed; embedding tables, biases and norms are not (an item that no batch touches must
-    not shrink).
+    not shrink). With `by_row` tables are listed apart.
     """
     tables = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters(recurse=False)}
     trainable = [(group_of(name), p) for name, p in model.named_parameters() if p.requires_grad]
@@ -45,7 +49,10 @@ def parameter_groups(model: nn.Module, weight_decay: float, group_of: Callable[[
         mine = [p for its, p in trainable if its == group]
         decayed = [p for p in mine if p.ndim >= 2 and id(p) not in tables]
         kept = [p for p in mine if p.ndim < 2 or id(p) in tables]
+        apart = [p for p in kept if by_row and id(p) in tables]
+        kept = [p for p in kept if not by_row or id(p) not in tables]
         entries += [{"params": p, "weight_decay": w, "name": group} for p, w in ((decayed, weight_decay), (kept, 0.0)) if p]
+        entries += [{"params": apart, "weight_decay": 0.0, "name": group, BY_ROW: True}] if apart else []
     return entries
 
 
@@ -65,6 +72,11 @@ def adamw(
 def build_adamw(groups: ParameterGroups, *, lr: float, beta1: float, beta2: float, eps: float) -> Optimizer:
     """AdamW over groups."""
     return _scaled_outside(AdamW(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=True))
+
+
+def build_lazy_adamw(groups: ParameterGroups, *, lr: float, beta1: float, beta2: float, eps: float) -> Optimizer:
+    """LazyAdamW over groups."""
+    return _scaled_outside(LazyAdamW(groups, lr=lr, betas=(beta1, beta2), eps=eps, fused=True))
 
 
 def build_adam(groups: ParameterGroups, *, lr: float, beta1: float, beta2: float, eps: float) -> Optimizer:

@@ -47,6 +47,14 @@ class AdamWConfig(OptimConfig):
 
 
 @dataclass(frozen=True, slots=True)
+class LazyAdamWConfig(AdamWConfig):
+    """AdamW that steps only the rows of embedding tables that have a gradient: for large catalogues; another optimiser."""
+
+    name: str = "lazy_adamw"
+    """Key in OPTIMIZERS."""
+
+
+@dataclass(frozen=True, slots=True)
 class AdamConfig(AdamWConfig):
     """Adam, where `weight_decay` is a part of the gradient."""
 

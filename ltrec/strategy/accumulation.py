@@ -57,10 +57,8 @@ class Accumulation:
             UserError: the batch does not fit, on this process or on another.
         """
         trainer = self._trainer
-        index, self.size = trainer.fit_loop.batch_idx, trainer.accumulate_grad_batches
-        self.micro = index % self.size
-        final = trainer.is_last_batch or index + 1 == trainer.num_training_batches
-        self.last = final or self.micro + 1 == self.size
+        self.size = trainer.accumulate_grad_batches
+        self.micro, self.last = trainer.fit_loop.batch_idx % self.size, ends_accumulation(trainer)
         fault = self._fault_of(batch)
         if self.is_checked:
             _agree(fault or self._fault_of_length(), trainer.num_training_batches)
@@ -220,6 +218,13 @@ class Accumulation:
             f"{self._module}.losses weighed its examples {seen_K.tolist()}; let both use the same weights "
             "(of StratifiedLoader: weights_of)"
         )
+
+
+def ends_accumulation(trainer: Trainer) -> bool:
+    """Whether an optimiser step follows the micro-batch under way."""
+    index = trainer.fit_loop.batch_idx
+    final = trainer.is_last_batch or index + 1 == trainer.num_training_batches
+    return final or (index + 1) % trainer.accumulate_grad_batches == 0
 
 
 def _agree(fault: str, batches: float = 0) -> None:

@@ -7,11 +7,13 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from pytorch_lightning import LightningModule
 from pytorch_lightning.utilities import rank_zero_warn
+from torch import Tensor
 
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses, SubBatchKey
 from ltrec.distributed.batches import MicroBatch
+from ltrec.distributed.touched_table import TouchedTable
 
 
 @runtime_checkable
@@ -37,6 +39,31 @@ class StratifiedModule(Protocol):
 
     def plugin_of(self, name: str) -> int | None:
         """The stratum whose plugin owns the parameter of that name; None for the trunk."""
+
+
+@runtime_checkable
+class TouchesRows(Protocol):
+    """A module whose losses read few rows of one large table; the strategies then compute gradients of these rows alone.
+
+    Attributes:
+        touched: the table; None where its steps read it all.
+    """
+
+    touched: TouchedTable | None
+
+    def read_items(self, batch: Any) -> Tensor:
+        """Ids of the rows that this process reads in the whole optimiser step that begins with a micro-batch, int64 [N]."""
+
+
+def touched_of(module: object) -> TouchedTable | None:
+    """The table of which a module's steps read few rows."""
+    return module.touched if isinstance(module, TouchesRows) else None
+
+
+def open_touched(module: object, batch: MicroBatch) -> None:
+    """Begin a step with its first micro-batch: let the rows that it touches stand in for that table."""
+    if isinstance(module, TouchesRows) and module.touched is not None:
+        module.touched.open(module.read_items(batch))
 
 
 REQUIRED = ("num_strata", "losses", "couples_rows", "has_plugins", "plugins_awake", "plugin_of", "seed_dropout")

@@ -28,17 +28,17 @@ from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
 from ltrec.distributed.report import StepReport
 from ltrec.distributed.sources import SOURCES
-from ltrec.distributed.stores.flat import FlatStore
-from ltrec.distributed.stores.layout import lay_out
 from ltrec.distributed.stores.protocol import Store
+from ltrec.distributed.stores.replicated import make_flat_store
 from ltrec.distributed.strategies import STRATEGIES, StrategyInfo
+from ltrec.distributed.touched_table import TouchedTable
 from ltrec.strategy import gradients
 from ltrec.strategy import options as choices
 from ltrec.strategy.accumulation import Accumulation
 from ltrec.strategy.loader import StratifiedLoader
 from ltrec.strategy.modes.protocols import GradientMode
 from ltrec.strategy.modes.table import GRADIENT_MODES
-from ltrec.strategy.module import StratifiedModule, as_stratified_module, warn_of_training_step
+from ltrec.strategy.module import StratifiedModule, as_stratified_module, open_touched, touched_of, warn_of_training_step
 from ltrec.strategy.options import StratifiedOptions
 from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
 from ltrec.strategy.skipping import SkipsSteps
@@ -134,6 +134,8 @@ class Stratified(SkipsSteps):
         warn_of_training_step(self.lightning_module, self.name)
         super().setup(trainer)
         options, collectives = self.options, Collectives()
+        if self.touched is not None:
+            self.touched.join(collectives)
         self.engine = StratifiedEngine(
             rule=options.rule,
             prior_K=options.prior_K,
@@ -175,8 +177,22 @@ class Stratified(SkipsSteps):
         """The store of per-stratum gradients."""
         module, num_strata = self.lightning_module, self._module.num_strata
         assert module is not None
-        layout, ordered = lay_out(list(module.named_parameters()), self._module.plugin_of, num_strata, collectives.world.size)
-        return FlatStore(ordered, layout, collectives, num_strata, aside=self.mode in ("weighted", "replay"))
+        aside = self.mode in ("weighted", "replay")
+        return make_flat_store(module, self._module.plugin_of, num_strata, collectives, aside=aside, touched=self.touched)
+
+    @property
+    def touched(self) -> TouchedTable | None:
+        """The table of which a step reads few rows, where the module has one."""
+        return touched_of(self.lightning_module)
+
+    def put_back(self, *, summed: bool) -> None:
+        """Turn the gradient of a table's touched rows into the table's, once it is complete.
+
+        Args:
+            summed: over ranks; else each has its own.
+        """
+        if self.touched is not None:
+            self.touched.publish(average_over=0 if summed else self.gradient_divisor)
 
     @property
     def gradient_divisor(self) -> int:
@@ -215,10 +231,14 @@ class Stratified(SkipsSteps):
         assert module is not None and batch is not None
         self._batch = None
         closure_loss = self.precision_plugin.pre_backward(closure_loss, module)
+        touched = self.touched
         if batch.micro == 0:
             self._active = self._modes[self.active_mode()]
+            open_touched(module, batch)
         self._active.compute_gradients(batch, self._accumulation.last, optimizer)
         if self._accumulation.last:
+            if touched is not None:
+                touched.close()  # of a step that was not taken
             self._accumulation.leave(self.engine.step_losses)
         return self.precision_plugin.post_backward(closure_loss, module)
 

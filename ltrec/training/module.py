@@ -33,12 +33,15 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.losses import ExampleLosses, SubBatchKey, summed_losses
 from ltrec.core.sumcount import SumCount, or_one
 from ltrec.data.stream.reading.histories import HistoryChunk
-from ltrec.distributed.collectives import all_reduce_sum
+from ltrec.distributed.collectives import Collectives, all_reduce_sum
+from ltrec.distributed.touched_table import TouchedTable
 from ltrec.models.backbones import Scorer
 from ltrec.models.plugins import WithPlugins
 from ltrec.objectives.adversary import Adversary
 from ltrec.optim.groups import PLUGINS, TRUNK, forget
+from ltrec.strategy.accumulation import ends_accumulation
 from ltrec.strategy.module import key_dropout
+from ltrec.strategy.stratified import Stratified
 from ltrec.training.checkpoints.recount import recount_batches
 from ltrec.training.examples import examples_of
 from ltrec.training.position_losses import PositionLosses
@@ -60,6 +63,8 @@ class BackboneModule(pl.LightningModule):
         trunk_rate: what the trunk's rate is multiplied by once the plugins are awake.
         plugin_rate: what the plugins' rate is multiplied by.
         validator: receives every validation chunk and gives metrics at the end.
+        touched: the item table, where a step's losses read few of its rows; None: every step reads and moves all.
+        about_rows: one line for people: which it is, and why.
     """
 
     joint_training_step = True  # the stratified strategies call `losses` alone
@@ -78,6 +83,8 @@ class BackboneModule(pl.LightningModule):
         trunk_rate: float = 1.0,
         plugin_rate: float = 1.0,
         validator: Validator,
+        touched: TouchedTable | None = None,
+        about_rows: str = "",
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -92,7 +99,8 @@ class BackboneModule(pl.LightningModule):
         self.has_plugins = isinstance(backbone, WithPlugins)
         self.validator = validator
         self.step_losses: SumCount | None = None
-        self._ddp_params_and_buffers_to_ignore = constants_of(self)
+        self.touched, self.about_rows = touched, about_rows
+        self._ddp_params_and_buffers_to_ignore = [*constants_of(self), *([touched.name] if touched is not None else [])]
         self._step_examples: Tensor | None = None
 
     def losses(self, batch: SequenceBatch) -> ExampleLosses:
@@ -102,6 +110,12 @@ class BackboneModule(pl.LightningModule):
             assert states_TD is not None
             loss_N = loss_N + self.adversary(batch, states_TD)
         return examples_of(batch, loss_N, self.unit)
+
+    def read_items(self, batch: SequenceBatch) -> Tensor:
+        """Items whose vectors this process reads in the step that begins with a micro-batch [N]."""
+        if (items := batch.step_items) is None:
+            items = torch.cat([batch.items_T, batch.targets_T])
+        return torch.cat([items, self.loss.read_items(batch, self.seed)])
 
     @property
     def couples_rows(self) -> bool:
@@ -168,12 +182,24 @@ class BackboneModule(pl.LightningModule):
             counted_K = batch.step_counts_K if batch.step_weights_K is None else batch.step_weights_K
             self._step_examples = or_one(all_reduce_sum(counted_K).sum())
             self.step_losses = None
+            if self.touched is not None:
+                self.touched.open(self.read_items(batch))
         assert self._step_examples is not None
         example = self.losses(batch)
         self.step_losses = summed_losses(self.step_losses, example, self.num_strata)
         undo = self.trainer.world_size * self.trainer.accumulate_grad_batches
         loss = example.loss_N.sum()
         return loss * (undo / self._step_examples).to(loss.dtype)
+
+    def on_train_start(self) -> None:
+        """Share the world of an ordinary strategy with the table; the stratified ones have done so."""
+        if self.touched is not None and not isinstance(self.trainer.strategy, Stratified):
+            self.touched.join(Collectives())
+
+    def on_after_backward(self) -> None:
+        """After the last micro-batch put the touched rows' gradients back; the stratified strategies have done so."""
+        if self.touched is not None and self.touched.is_open and ends_accumulation(self.trainer):
+            self.touched.publish(average_over=self.trainer.world_size)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from a checkpoint that may have accumulated otherwise."""

@@ -22,7 +22,7 @@ from ltrec.models.backbones import CandidateScorer, Encoder
 from ltrec.models.plugins import RoutedByRow, WithPlugins
 from ltrec.models.plugins.by_stratum import put_back
 from ltrec.objectives import CandidateObjective, Draw, Objective
-from ltrec.objectives.draw import ScoreCandidates
+from ltrec.objectives.draw import FewItemsObjective, ScoreCandidates
 from ltrec.objectives.emphasis import Choice, Emphasis
 from ltrec.objectives.item_table import loss_table
 from ltrec.training.examples import user_means
@@ -45,6 +45,11 @@ class PositionLosses(nn.Module):
     def coupled(self) -> bool:
         """Whether a target's loss depends on other rows of the micro-batch."""
         return self.objective.coupled or self.emphasis.coupled
+
+    def read_items(self, batch: SequenceBatch, seed: int) -> Tensor:
+        """The items that the objective reads for the batch besides the targets [M]; arguments as of `forward`."""
+        assert isinstance(self.objective, FewItemsObjective)
+        return self.objective.read_items(batch.of_targets(batch.targets_T), self._draw(batch, seed)).flatten()
 
     def forward(self, backbone: nn.Module, batch: SequenceBatch, seed: int, unit: str = "target") -> tuple[Tensor, Tensor | None]:
         """Losses [N], which no weight multiplies yet, and, of an Encoder, the states [T, D] that they were computed from.

@@ -18,12 +18,16 @@ EVERY_STEP = ["model.dropout=0", "trainer.log_every_steps=1", *SPARING]
 LINEAR, GRAM = ["gradients.rule.name=backdoor"], ["gradients.rule.name=upgrad"]
 IN_BATCH = [*EVERY_STEP, "objective.name=in_batch", "trainer.max_epochs=2", "evaluation.chunk_rows=1000"]
 THIRTY = [*EVERY_STEP, "trainer.max_epochs=8"]
+TOUCHED = [*EVERY_STEP, "trainer.max_epochs=2", "objective.scope=shared", "gradients.rows=touched", "strategy.check_every_steps=1"]
 QUICK = {
     "linear": [*THIRTY, *LINEAR, "strategy.check_every_steps=1"],
     "linear-weighted": [*THIRTY, *LINEAR, "gradients.mode=weighted"],
     "gram-accumulate": [*THIRTY, *GRAM, "trainer.accumulate=2", "optim.clip_norm=0.5"],
     "in-batch-retained": [*IN_BATCH, *LINEAR],
     "in-batch-weighted": [*IN_BATCH, *LINEAR, "gradients.mode=weighted"],
+    "touched-gram": [*TOUCHED, *GRAM, "trainer.accumulate=2", "optim.clip_norm=0.5"],
+    "touched-weighted": [*TOUCHED, *LINEAR, "gradients.mode=weighted", "gradients.probe_every_steps=3", "optim.name=lazy_adamw"],
+    "touched-joint": [*TOUCHED, "gradients.name=joint", "trainer.accumulate=2", "optim.clip_norm=0.5"],
 }
 """Runs that one process and two must agree on; in the first one every rank's every bit is compared at every step, too."""
 SLOW = {
@@ -101,7 +105,7 @@ def refuse_differences(one, two):
 
 @pytest.mark.parametrize("name", QUICK)
 def test_two_processes_train_like_one(runs, name):
-    assert len(losses(runs[1] / name / "r")) == (8 if "in-batch" in name else 32)
+    assert len(losses(runs[1] / name / "r")) == (8 if name.startswith(("in-batch", "touched")) else 32)
     refuse_differences(*(runs[size] / name / "r" for size in (1, 2)))
 
 

@@ -8,7 +8,7 @@ sorted by length, longest first (ties by slot), so that encoders can crop.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from ltrec.core import columns as c
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.ragged import prefix_sums, ragged
+from ltrec.core.touched import distinct
 from ltrec.data.stream.order.draws import Buffer, Draws
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.blocks import I64
@@ -70,6 +71,7 @@ def assemble(
     whole = _batch(windows, key[order], slot[order], own, columns, step, plan.strata.count)
     if accumulate == 1:
         return Step([whole], key, stratum)
+    whole = replace(whole, step_items=distinct(torch.cat([whole.items_T, whole.targets_T])))
     parts = whole.split([key.size // accumulate] * accumulate)
     return Step([part.at(step, micro) for micro, part in enumerate(parts)], key, stratum)
 

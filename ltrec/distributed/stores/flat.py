@@ -8,17 +8,23 @@ step needs beyond an ordinary gradient is one buffer and the rows: n + K n / W n
     combine: rows -> this rank's partition of the update -> all-gather -> parameters' .grad
 
 Micro-batches accumulate without more memory: before the reduce-scatter each rank adds its old row to its own part of the buffer.
+
+Where a table stands in a step by the rows that it touches, the parameters are laid out anew for every step (`relay`): buffers, rows
+and messages are then as long as what is touched, in memory that only ever grows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ltrec.distributed.collectives import DONE, Collectives, Pending
 from ltrec.distributed.stores.layout import FlatLayout
+
+Relay = Callable[[], tuple[FlatLayout, Sequence[nn.Parameter]]]
+"""-> the layout of a step's parameters, and these in its order."""
 
 
 class FlatStore:
@@ -31,6 +37,7 @@ class FlatStore:
         num_strata: K.
         aside: compute gradients with `torch.autograd.grad`, leaving every `.grad` and every hook of a wrapper alone. Costs one more
             gradient for a moment; without it autograd writes straight into the buffers.
+        relay: lays out the parameters of the step that begins; None: always as at first.
     """
 
     def __init__(
@@ -41,21 +48,34 @@ class FlatStore:
         num_strata: int,
         *,
         aside: bool = False,
+        relay: Relay | None = None,
     ) -> None:
-        first = parameters[0]
-        assert all(p.dtype == first.dtype and p.device == first.device for p in parameters), "one dtype, one device"
-        self.parameters = list(parameters)
-        self.layout = layout
         self.collectives = collectives
         self.aside = aside
-        self.rows = first.new_zeros(num_strata, layout.partition_size)
+        self._relay = relay
         count = 0 if collectives.world.size == 1 else (1 if aside else 2)
-        self._buffers = [first.new_zeros(layout.size) for _ in range(count)]
-        self._views = [layout.views(flat) for flat in self._buffers or self.rows]
+        self._memory = [parameters[0].detach().new_zeros(0) for _ in range(count + 1)]  # of the rows, then of the buffers
         self._free: list[Pending] = [DONE] * count
         self._row_done: list[Pending] = [DONE] * num_strata
         self._turn = 0
         self._unwritten: set[int] = set()
+        self._lay(layout, parameters)
+
+    def _lay(self, layout: FlatLayout, parameters: Sequence[nn.Parameter]) -> None:
+        """Give every parameter its place in rows and buffers; what they hold is not kept."""
+        first = parameters[0]
+        assert all(p.dtype == first.dtype and p.device == first.device for p in parameters), "one dtype, one device"
+        self.parameters, self.layout = list(parameters), layout
+        num_strata = len(self._row_done)
+        self.rows = self._room(0, num_strata * layout.partition_size).view(num_strata, layout.partition_size)
+        self._buffers = [self._room(number, layout.size) for number in range(1, len(self._memory))]
+        self._views = [layout.views(flat) for flat in self._buffers or self.rows]
+
+    def _room(self, number: int, size: int) -> Tensor:
+        """So many numbers of one of the pieces of memory, which grows where it is too small."""
+        if self._memory[number].numel() < size:
+            self._memory[number] = self._memory[number].new_zeros(size)
+        return self._memory[number][:size]
 
     @property
     def trunk(self) -> int:
@@ -69,6 +89,9 @@ class FlatStore:
 
     def open(self) -> None:
         """Forget the last step. What its rows held is overwritten by the first that is added, or zeroed by `settle`."""
+        if self._relay is not None:
+            self._wait()  # for an accumulation that was abandoned
+            self._lay(*self._relay())
         self._unwritten = set(range(len(self.rows)))
 
     def add(self, stratum: int, loss: Tensor | None, *, retain_graph: bool) -> None:
@@ -111,13 +134,16 @@ class FlatStore:
 
     def settle(self) -> None:
         """Wait until `rows` hold everything."""
+        self._wait()
+        for stratum in self._unwritten:
+            self.rows[stratum].zero_()
+        self._unwritten.clear()
+
+    def _wait(self) -> None:
         for pending in self._row_done:
             pending.wait()
         self._row_done = [DONE] * len(self._row_done)
         self._free = [DONE] * len(self._free)
-        for stratum in self._unwritten:
-            self.rows[stratum].zero_()
-        self._unwritten.clear()
 
     def publish(self, plugin_weights_K: Sequence[float]) -> None:
         """Add the plugins to row 0, gather it, and make it the parameters' gradient."""

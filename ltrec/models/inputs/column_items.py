@@ -88,7 +88,9 @@ class ColumnItems(nn.Module):
         """Vectors [..., D]; zero for padding."""
         if self._may_keep():
             return F.embedding(items, self.table())
-        if items.numel() > self.num_items:  # all items at once, in one call, as below: ranks may take different roads
+        if (
+            items.numel() > self.num_items and self.ids.in_touch is None
+        ):  # all items at once, in one call, as below: ranks may take different roads
             return F.embedding(items, F.pad(self._vectors(slice(1, self.num_items + 1)), (0, 0, 1, 0)))
         flat_N = items.flatten()
         vectors_ND = self._vectors(flat_N).masked_fill((flat_N == PAD)[:, None], 0.0)
@@ -118,8 +120,7 @@ class ColumnItems(nn.Module):
 
     def _vectors(self, items: Tensor | slice) -> Tensor:
         """Vectors of ids [N], or of a range; padding is not treated specially."""
-        weight = self.ids.weight
-        sum_ND = weight[items] if isinstance(items, slice) else F.embedding(items, weight, padding_idx=PAD)
+        sum_ND = self.ids.table()[items] if isinstance(items, slice) else self.ids(items)
         if self.has_id is not None:
             sum_ND = sum_ND.masked_fill(~self.has_id[items][:, None], 0.0)
         for column in self.columns.values():

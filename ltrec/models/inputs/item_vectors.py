@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.columns import PAD
+from ltrec.models.inputs.touched_rows import TouchedRows
 
 
 @runtime_checkable
@@ -40,11 +42,27 @@ class ItemVectors(Protocol):
 
 
 class IdVectors(nn.Embedding):
-    """An item is its id, and no more."""
+    """An item is its id, and no more.
+
+    Attributes:
+        touched: the rows that a step under way may read, which then get the gradients; None: all of them.
+    """
 
     def __init__(self, num_items: int, width: int) -> None:
         super().__init__(num_items + 1, width, padding_idx=PAD)
         self.num_items, self.width = num_items, width
+        self.touched: TouchedRows | None = None
+
+    @property
+    def in_touch(self) -> TouchedRows | None:
+        """The touched rows, where gradients are wanted of them."""
+        return self.touched if torch.is_grad_enabled() else None
+
+    def forward(self, items: Tensor) -> Tensor:
+        """Vectors [..., D]; zero for padding."""
+        if (touched := self.in_touch) is None:
+            return super().forward(items)
+        return F.embedding(touched.place(items), touched.vectors_RD, padding_idx=PAD)
 
     def table(self) -> Tensor:
         """The weights themselves."""

@@ -17,6 +17,7 @@ from ltrec.models.backbones import BACKBONES
 from ltrec.models.plugins import PLUGINS, Plugin
 from ltrec.objectives import OBJECTIVES, Loss
 from ltrec.objectives.emphasis import EMPHASES
+from ltrec.optim.optimizers import OPTIMIZERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,11 @@ REFUSED: tuple[Refusal, ...] = (
         lambda c: _plugin(c).writes_weights and _strategy(c).optimizer_copies,
         "{plugin} writes weights in mid-run, and strategy.name={c.strategy.name} trains others, kept beside the "
         "model's; use strategy.name=auto or fsdp2",
+    ),
+    Refusal(
+        lambda c: OPTIMIZERS[c.optim.name].by_row and _strategy(c).optimizer_copies,
+        "optim.name={c.optim.name} steps tables row by row, and strategy.name={c.strategy.name} cuts them without regard to rows; "
+        "use strategy.name=auto or fsdp2, or optim.name=adamw",
     ),
     Refusal(
         lambda c: _plugin(c).skips_strata and _strategy(c).gathers_by_module,

@@ -33,6 +33,7 @@ from ltrec.optim.schedule import schedule
 from ltrec.run.build.inputs import build_inputs, competing_items, projection_of
 from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import heirs_of, merged_strata, strata_of, trained_strata
+from ltrec.run.build.touched import choose_rows
 from ltrec.run.node_copy.copying import copy_of
 from ltrec.training.datamodule import StreamDataModule
 from ltrec.training.module import BackboneModule
@@ -148,10 +149,11 @@ def build_module(config: RunConfig, data: Data, plan: Plan) -> BackboneModule:
     rate = schedule(
         optim.schedule, warmup_steps=optim.warmup_steps, total_steps=total_steps(config, plan), final_ratio=optim.final_ratio
     )
-    backbone = build_backbone(config, data)
+    backbone, losses = build_backbone(config, data), build_position_losses(config, data.vocabulary)
+    touched, about_rows = choose_rows(config, plan, backbone, losses.objective, data.vocabulary.train_count)
     return BackboneModule(
         backbone,
-        build_position_losses(config, data.vocabulary),
+        losses,
         adversary=build_adversary(config, data.manifest, backbone),
         unit=config.stream.unit,
         num_strata=plan.strata.count,
@@ -161,6 +163,8 @@ def build_module(config: RunConfig, data: Data, plan: Plan) -> BackboneModule:
         trunk_rate=switch.trunk_rate,
         plugin_rate=switch.plugin_rate,
         validator=build_validator(config, data),
+        touched=touched,
+        about_rows=about_rows,
     )
 
 

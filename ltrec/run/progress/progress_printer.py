@@ -26,6 +26,7 @@ from ltrec.training.callbacks.checkpoints import Checkpoints
 from ltrec.training.callbacks.patience import Patience
 from ltrec.training.callbacks.telemetry import Telemetry
 from ltrec.training.datamodule import stream_of
+from ltrec.training.module import BackboneModule
 from ltrec.training.steps import epoch_of, last_step, step_ended, steps_per_epoch
 
 _LINE_EVERY_S = 60.0
@@ -170,6 +171,8 @@ def beginning(trainer: pl.Trainer, module: pl.LightningModule) -> list[str]:
     ]
     if isinstance(strategy := trainer.strategy, Stratified):
         lines.append(strategy.describe())
+    if isinstance(module, BackboneModule) and module.about_rows:
+        lines.append(module.about_rows)
     if not stream_of(trainer).validates:
         lines.append("no user has a validation target: nothing stops the run early, and its best checkpoint is the last")
     return lines

@@ -62,6 +62,9 @@ class StrategyForModes(Protocol):
     def engine_backward(self, loss: Tensor, optimizer: Optimizer | None) -> None:
         """The backward pass of the Lightning strategy."""
 
+    def put_back(self, *, summed: bool) -> None:
+        """The step's gradient of the rows that it touched is complete, over ranks or on each: make it the whole table's."""
+
     def finish_step(self, step: int, *, checked: bool) -> None:
         """Finish the step, whose gradient is computed; `checked`: it is known to be finite."""
 

@@ -40,6 +40,7 @@ class PerStratum:
         norms_K = strategy.engine.norms(strategy.scaling) if gram_KK is None else None
         if all(numbers is None or numbers.isfinite().all() for numbers in (gram_KK, norms_K)):
             strategy.engine.combine(batch.step, gram_KK, norms_K)
+            strategy.put_back(summed=True)
             strategy.finish_step(batch.step, checked=True)
         else:
             strategy.on_nonfinite(batch.step)
@@ -115,6 +116,7 @@ def weighted_pass(strategy: StrategyForModes, batch: MicroBatch, last: bool, opt
     loss = strategy.engine.weighted_loss(example, times=strategy.gradient_divisor)
     strategy.engine_backward(strategy.scale(strategy.with_all_plugins(loss)), optimizer)
     if last:
+        strategy.put_back(summed=False)
         strategy.finish_step(batch.step, checked=False)
 
 

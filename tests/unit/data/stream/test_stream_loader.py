@@ -61,6 +61,16 @@ def test_batches_equal_the_naive_ones(tiny, config, accumulate):
 
 
 @every_variant
+def test_a_step_of_several_micro_batches_says_beforehand_what_it_reads(tiny, config):
+    read = {}
+    for batch in make(tiny, config, accumulate=3):
+        read.setdefault(batch.step, (batch.step_items, []))[1].extend([*batch.items_T.tolist(), *batch.targets_T.tolist()])
+    for step_items, items in read.values():
+        assert step_items.tolist() == sorted(set(items))
+    assert {batch.step_items for batch in make(tiny, config)} == {None}
+
+
+@every_variant
 def test_ranks_together_see_the_same_steps_and_micro_batches_for_every_world(tiny, config):
     whole = {(b.step, b.micro): Counter(rows(b)) for b in make(tiny, config, accumulate=2)}
     targets = {b.step: b.step_counts_K for b in make(tiny, config)}

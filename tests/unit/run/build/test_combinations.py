@@ -56,6 +56,10 @@ CASES = {
         [STRATIFIED, "plugin.name=copies", "adversary.weight=0.1"],
         r"adversary.weight=0.1 makes one model's states alike, and plugin.name=copies",
     ),
+    "rows of what ZeRO cuts": (
+        [STRATIFIED, "strategy.name=deepspeed_stage_2", "optim.name=lazy_adamw"],
+        r"optim.name=lazy_adamw steps tables row by row, and strategy.name=deepspeed_stage_2 cuts them .*; use .*optim.name=adamw",
+    ),
     "copies, ZeRO": (
         [STRATIFIED, "strategy.name=deepspeed_stage_1", "plugin.name=copies"],
         r"plugin.name=copies writes .* strategy.name=deepspeed_stage_1 .*; use strategy.name=auto",

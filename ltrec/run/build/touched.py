@@ -1,0 +1,93 @@
+"""Whether a run's steps compute gradients of the item table's touched rows alone, or of all its rows: one rule, said at start.
+
+The two give the same update. The first costs what is touched, plus a copy of it and the way back; the second costs the table, once
+in joint training and K times by stratum. So it is a question of how many rows a step touches, which training counts tell before:
+
+    E[R] = sum over items of 1 - (1 - q_v)^T  p_v          q_v = the item's share of training events, T = events of a step,
+                                                           p_v = how likely the step's negatives leave it out
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ltrec.config.tree import RunConfig
+from ltrec.core.columns import PAD
+from ltrec.core.errors import UserError
+from ltrec.data.stream.order.plan import Plan
+from ltrec.distributed.gradients_config import AlignedConfig, JointConfig
+from ltrec.distributed.strategies import STRATEGIES
+from ltrec.distributed.touched_table import TouchedTable
+from ltrec.models.backbones import Encoder
+from ltrec.models.inputs import ColumnItems, IdVectors
+from ltrec.models.plugins import RoutedByRow
+from ltrec.objectives import Objective
+from ltrec.objectives.draw import FewItemsObjective
+
+MOST_JOINT, MOST_BY_STRATUM = 0.25, 0.5
+"""Share of the table up to which touched rows are cheaper, as measured by benchmarks/rows.py."""
+
+
+def choose_rows(
+    config: RunConfig, plan: Plan, backbone: nn.Module, objective: Objective, train_count: Tensor
+) -> tuple[TouchedTable | None, str]:
+    """The table of which steps compute the touched rows alone, or None; and a line for people.
+
+    Args:
+        config: the run.
+        plan: of its steps.
+        backbone: with plugins, if any.
+        objective: its loss.
+        train_count: int64 [V+1].
+
+    Raises:
+        UserError: gradients.rows=touched where it cannot be.
+    """
+    wanted = "all" if isinstance(config.gradients, AlignedConfig) else config.gradients.rows
+    if (obstacle := _obstacle(config, backbone, objective)) is not None:
+        if wanted == "touched":
+            raise UserError(f"gradients.rows=touched is not possible: {obstacle}; use gradients.rows=auto")
+        return None, f"item table: every row has a part in every step ({obstacle})"
+    assert isinstance(objective, FewItemsObjective)
+    items = train_count.numel() - 1
+    rows = expected_rows(objective, train_count, plan)
+    most = MOST_JOINT if isinstance(config.gradients, JointConfig) else MOST_BY_STRATUM
+    if wanted == "all" or (wanted == "auto" and rows > most * items):
+        return None, f"item table: every row has a part in every step (about {rows:,.0f} of {items:,} are touched)"
+    name, vectors = next((n, m) for n, m in backbone.named_modules() if isinstance(m, IdVectors))
+    about = f"item table: a step has gradients of the rows that it touches, about {rows:,.0f} of {items:,}"
+    return TouchedTable(vectors, f"backbone.{name}.weight"), about
+
+
+def _obstacle(config: RunConfig, backbone: nn.Module, objective: Objective) -> str | None:
+    """Why steps must see the whole table; None where they need not."""
+    gradients, strategy = config.gradients, STRATEGIES[config.registered_strategy]
+    if isinstance(gradients, AlignedConfig):
+        return "gradients.name=aligned walks over all parameters"
+    if not strategy.can_touch_rows:
+        return f"{config.strategy.name} shards the table"
+    if not isinstance(objective, FewItemsObjective):
+        return f"objective.name={config.objective.name} reads them all"
+    if config.trainer.accumulate > 1 and objective.draws and getattr(objective, "scope", "position") == "position":
+        return "the draws of later micro-batches are not known at a step's start"
+    return _obstacle_of_model(backbone)
+
+
+def _obstacle_of_model(backbone: nn.Module) -> str | None:
+    tables = [module for module in backbone.modules() if isinstance(module, IdVectors)]
+    if isinstance(backbone, RoutedByRow) or len(tables) != 1:
+        return f"{type(backbone).__name__} has {len(tables)} item tables"
+    if isinstance(backbone, Encoder) and not isinstance(getattr(backbone, "item_vectors", None), IdVectors | ColumnItems):
+        return f"{type(backbone).__name__} has an item table of its own kind"
+    return None
+
+
+def expected_rows(objective: FewItemsObjective, train_count: Tensor, plan: Plan) -> float:
+    """E[R], the rows that a step of all processes touches on average; at most, where rows are longer than a window."""
+    events = float(train_count.sum())
+    mean = min(events / max(1, plan.trainable_rows), plan.max_len + 1)
+    share_V = train_count.double() / max(1.0, events)
+    log_missed_V = plan.batch_rows * mean * torch.log1p(-share_V.clamp(max=1 - 1e-12))
+    log_missed_V = log_missed_V + objective.log_unread_V(round(plan.batch_rows * (mean - 1)))
+    return float(-torch.expm1(log_missed_V)[PAD + 1 :].sum())
