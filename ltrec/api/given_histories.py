@@ -1,4 +1,4 @@
-"""`ltrec.predict` for histories that somebody gives, as files or as a table."""
+"""`ltrec.predict` for given histories, as files or as a table."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def recommend_to(
 
 
 def item_list(given: ItemIdsOrFile | None) -> pa.Array | None:
-    """Raw ids, from a file or as they are.
+    """Raw ids, from a file or a sequence.
 
     Raises:
         UserError: a file that holds none, or ids of mixed types.
@@ -97,7 +97,7 @@ def lists_of(allow: ItemIdsOrFile | None, deny: ItemIdsOrFile | None) -> ItemLis
 
 
 def _facts(folder: RunFolder, config: RunConfig, which: str, request: dict[str, Any], processes: Processes) -> dict[str, str]:
-    """What must be equal on all ranks."""
+    """Values that must be equal on all ranks."""
     if processes.world.size == 1:
         return {}
     asked = {key: str(value) for key, value in request.items() if key != "lists"}
@@ -106,7 +106,7 @@ def _facts(folder: RunFolder, config: RunConfig, which: str, request: dict[str, 
 
 @contextmanager
 def _as_files(histories: Any, out: Path, processes: Processes) -> Iterator[Path]:
-    """The files; of a table its own, beside the answer, until it is there."""
+    """The files; a table is written to a temporary file beside the answer."""
     if not is_table(histories):
         yield Path(path_of(histories))
         return

@@ -1,4 +1,4 @@
-"""`ltrec.predict`: the top k items of every known user, or of whoever's history is given, in raw ids."""
+"""`ltrec.predict`: the top k items for every known user, or for given histories, in raw ids."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def predict(
     progress: bool = False,
     **evaluation: Any,
 ) -> Predictions:
-    """Recommend to every known user from the whole stored history, or to whoever's history is given.
+    """Recommend to every known user from the whole stored history, or to users with given histories.
 
         ltrec.predict("runs/mine", histories="today/*.parquet", out="answers", k=50)
 

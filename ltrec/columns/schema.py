@@ -76,8 +76,8 @@ class Projection:
     """The columns that a reader of the stream requests; no others are read from disk.
 
     Attributes:
-        events: names of event columns. `time` always exists: seconds since 1970, or the position in the log if the log has no
-        times. users: names of user columns.
+        events: names of event columns. `time` always exists: seconds since 1970, or the position in a log without times.
+        users: names of user columns.
     """
 
     events: tuple[str, ...] = ()

@@ -44,7 +44,7 @@ def with_entries(defaults: T, settings: Sequence[Setting], tables: Tables) -> tu
 
 
 def value_map(tree: Any, key: str) -> tuple[str, Any] | None:
-    """Of a key such as `prepare.targets.event_type`: the key of the field and the type of each of its values; None where no field
+    """For a key such as `prepare.targets.event_type`, the key of the field and the type of its values; None if no field
     of values by name is meant."""
     owner, place = tree, key.split(".")
     for depth, name in enumerate(place[:-1]):

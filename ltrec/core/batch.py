@@ -103,7 +103,7 @@ class SequenceBatch:
         return not self.items_T.numel() or (self.has_gaps and not bool((self.targets_T > 0).any()))
 
     def at(self, step: int, micro: int) -> SequenceBatch:
-        """The same rows at that place in training."""
+        """The same rows at another step and micro-batch."""
         return replace(self, step=step, micro=micro)
 
     def row_of_position(self) -> Tensor:

@@ -58,7 +58,7 @@ class MicroBatch(Protocol):
         """Consecutive parts of so many rows each."""
 
     def at(self, step: int, micro: int) -> Self:
-        """The same rows at that place in training."""
+        """The same rows at another step and micro-batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class StratifiedBatch:
         ]
 
     def at(self, step: int, micro: int) -> StratifiedBatch:
-        """The same rows at that place in training."""
+        """The same rows at another step and micro-batch."""
         return replace(self, step=step, micro=micro)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> StratifiedBatch:

@@ -101,9 +101,10 @@ class EvalTable:
     """The result of ranking one split with one scorer.
 
     Attributes:
-        rows: the users, `TABLE_SCHEMA`. protocol: what must be equal for tables to be comparable. source: where the scores came
-        from: ``scorer``, ``name``, ``checkpoint_sha256``, ``seed`` (absent or None for a scorer without
-            randomness, as a baseline), ...
+        rows: the users, `TABLE_SCHEMA`.
+        protocol: facts that must be equal for tables to be comparable.
+        source: origin of the scores: ``scorer``, ``name``, ``checkpoint_sha256``, ``seed`` (absent or None for a scorer without
+            randomness, such as a baseline), ...
         strata: activity strata of the data set.
         catalogue: popularity of the items.
     """

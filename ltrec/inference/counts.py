@@ -1,4 +1,4 @@
-"""What a job has found in the histories that it was given."""
+"""Counts of a prediction job: known and unknown users, items and values."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Counts:
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
     def to_dict(self) -> dict[str, int]:
-        """As JSON."""
+        """JSON values."""
         return asdict(self)
 
     def notes(self) -> list[str]:
-        """What somebody should know, a line each."""
+        """Notes for the user, one line each."""
         found = []
         if self.unknown_items:
             found.append(f"{counted(self.unknown_items, 'item')} of {self.events:,} skipped: the data set does not know them")

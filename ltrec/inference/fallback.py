@@ -1,4 +1,4 @@
-"""What is recommended to somebody of whom no item is known: what the least active users took."""
+"""Recommendations for users without any known item: the most popular items of the least active users."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class ItemLists:
     deny: pa.Array | None = None
 
     def allowed(self, item_id: Sequence[str], first: int | None) -> Tensor | None:
-        """bool [V+1]; None where all items may be.
+        """bool [V+1]; None if all items are allowed.
 
         Args:
             item_id: raw ids [V+1], entry 0 unused.
@@ -57,7 +57,7 @@ class ItemLists:
         return allowed_V
 
     def identity(self) -> list[str]:
-        """Digests of both."""
+        """Digests of both lists."""
         return [
             "" if ids is None else hashlib.sha256("\n".join(map(str, ids.to_pylist())).encode()).hexdigest()
             for ids in (self.allow, self.deny)

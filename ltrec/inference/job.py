@@ -43,15 +43,15 @@ class PredictionJob:
 
     @property
     def work(self) -> Path:
-        """Where it is done."""
+        """Working folder."""
         return self.out / WORK
 
     def part(self, shard: int) -> Path:
-        """A shard while the job runs."""
+        """Path of a shard while the job runs."""
         return self.work / f"part-{shard:05}.parquet"
 
     def begin(self, *, overwrite: bool) -> bool:
-        """Make the folder ready; True if the whole answer is there already.
+        """Prepare the folder; True if the complete answer already exists.
 
         Raises:
             UserError: another job's answer, or its shards, are in the folder.
@@ -80,7 +80,7 @@ class PredictionJob:
             pq.write_table(rows, temporary, row_group_size=_ROW_GROUP, compression="zstd", write_page_checksum=True)
 
     def commit(self) -> Counts:
-        """Move all shards to where they are looked for; what was there before goes away."""
+        """Move all shards to their final place, replacing earlier ones."""
         if not self._moving():
             counts = sum((self._counts(shard) for shard in range(self.shards)), Counts())
             body = {"asked": self.asked, "counts": counts.to_dict(), "shards": self.shards}
@@ -103,7 +103,7 @@ class PredictionJob:
         return Counts(**json.loads((self.out / COMMIT).read_text(encoding="utf-8"))["counts"])
 
     def abandon(self) -> None:
-        """Leave nothing of a job whose histories are at fault."""
+        """Remove a job whose histories are invalid."""
         shutil.rmtree(self.work, ignore_errors=True)
         if self.out.is_dir() and not any(self.out.iterdir()):
             self.out.rmdir()
@@ -120,7 +120,7 @@ class PredictionJob:
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """A file's values; None where there is none; empty if it is damaged."""
+    """The values of a file; None if it is missing, empty if it is damaged."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -131,7 +131,7 @@ def _read(file: Path) -> dict[str, Any] | None:
 
 
 def _difference(found: dict[str, Any] | None, asked: dict[str, Any]) -> str:
-    """The first thing that differs, in words."""
+    """The first difference, as text."""
     had = (found or {}).get("asked")
     if not isinstance(had, dict):
         return ""

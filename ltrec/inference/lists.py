@@ -16,7 +16,7 @@ from ltrec.models.top_items import top_items
 
 @dataclass(frozen=True, slots=True)
 class ListRules:
-    """What may be recommended to everybody.
+    """Items that may be recommended to all users.
 
     Attributes:
         k: items of a list.
@@ -31,7 +31,7 @@ class ListRules:
     def best(
         self, scores_BV: Tensor, seen: tuple[Tensor, Tensor] | None, candidates_B: Sequence[Tensor | None] | None
     ) -> tuple[Tensor, Tensor]:
-        """Scores, float32, and items [B, k], best first, on the host; -inf where there is no item any more.
+        """Scores, float32, and items [B, k], best first, on the host; -inf if there are no more items.
 
         Args:
             scores_BV: [B, V+1], overwritten.
@@ -55,7 +55,7 @@ class ListRules:
 
 
 def _keep(scores_V: Tensor, items: Tensor) -> None:
-    """Let only these items keep their scores, in place."""
+    """Set the scores of all other items to -inf, in place."""
     kept = scores_V[items]
     scores_V.fill_(-torch.inf)
     scores_V[items] = kept

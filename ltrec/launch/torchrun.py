@@ -16,7 +16,7 @@ def torchrun(arguments: Sequence[str], *, processes: int, max_restarts: int, pro
 
 
 def single_process(arguments: Sequence[str], *, profile: int = 0) -> list[str]:
-    """The same in one process, without torchrun."""
+    """`ltrec train arguments...` in one process, without torchrun."""
     return [sys.executable, *_train(arguments, profile)]
 
 

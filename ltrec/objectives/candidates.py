@@ -21,7 +21,7 @@ GATHER_BYTES = 2 * 2**20
 """Bytes of gathered rows at a time on the CPU, to stay in the cache."""
 
 GATHER_BYTES_DEVICE = 256 * 2**20
-"""The same on an accelerator, where large kernels count."""
+"""The same limit on an accelerator, where large kernels are faster."""
 
 
 def candidate_logits(states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Recommend for given histories: each user once, by whatever number of processes, resumable shard by shard."""
+"""Recommend for given histories: each user once, by any number of processes, resumable by shard."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MOST_K = 32_767
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is wanted.
+    """A request for recommendations.
 
     Attributes:
         source: the histories: a Parquet file, a folder of them, or a pattern.
@@ -110,7 +110,7 @@ def predict_histories(
 
 
 def _answer_mine(job: PredictionJob, plan: ChunkPlan, histories: GivenHistories, answerer: Answerer, on_progress: Progress) -> None:
-    """Write the shards of this process that are not there yet."""
+    """Write the missing shards of this process."""
     world, done = current_world(), 0
     mine = [shard for shard in range(world.rank, plan.num_shards, world.size) if not job.is_done(shard)]
     total = sum(len(plan.chunks_of(shard)) for shard in mine)
@@ -127,7 +127,7 @@ def _answer_mine(job: PredictionJob, plan: ChunkPlan, histories: GivenHistories,
 
 
 def _concluded(job: PredictionJob, fault: str | None) -> Counts:
-    """Commit, or leave nothing, as all processes together have it."""
+    """Commit or remove the job, the same on all processes."""
     faults = [line for line in all_gather_parts(fault or "") if line]
     if faults:
         by_first(job.abandon)
@@ -143,7 +143,7 @@ def _histories(config: RunConfig, data: Data, files: GivenFiles, form: Form, pla
 
 
 def _asked(config: RunConfig, data: Data, checkpoint: Path, request: Request, files: GivenFiles, plan: ChunkPlan) -> dict[str, Any]:
-    """All that the answer depends on, as JSON values."""
+    """Everything that the answer depends on, as JSON values."""
     evaluation = config.evaluation
     return {
         "k": request.k,

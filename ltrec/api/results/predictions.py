@@ -18,7 +18,7 @@ SHARD_USERS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Predictions(os.PathLike[str]):
-    """Recommendations, in a file or a folder. They are accepted wherever that is, and wherever an Arrow table is.
+    """Recommendations, in a file or a folder. They are accepted wherever a path or an Arrow table is.
 
     Attributes:
         path: for the users of the data set a Parquet file: user_id, rank (1 = best), item_id, score. For given histories a

@@ -21,7 +21,7 @@ from ltrec.data.prepare.times.choice import TimeFormat
 from ltrec.data.schema import OVER_BUDGET
 
 FOLDER, STEM = "_rejects", "rejects"
-"""Of the files with all rejects of a data set, which are named by their hash. If prepare stops, they go to another file."""
+"""Name of files with all rejects of a data set; a hash is added to it. If prepare stops, rejects go to another file."""
 
 MOST_PLACES = 3
 
@@ -60,7 +60,7 @@ class Rejects:
 
     @staticmethod
     def of_log(sources: Sequence[InputFile], by_reason: dict[str, int]) -> Rejects:
-        """Those that `judge` has found."""
+        """The rejects that `judge` has found."""
         content = "coalesce(content, concat('user=', user_id, ' item=', item_id, ' time=', coalesce(text, number::VARCHAR)))"
         return Rejects(f"SELECT file, row, reason, {content} AS content FROM judged WHERE reason IS NOT NULL", sources, by_reason)
 

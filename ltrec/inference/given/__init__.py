@@ -1,4 +1,4 @@
-"""Histories that somebody gives: of users known or unknown, in raw ids and raw columns, any number of them in bounded memory.
+"""Given histories, of known or unknown users, in raw ids and raw columns: any number of them in bounded memory.
 
 form.py       which of two shapes a file has, and which of its columns is what
 files.py      Parquet files, read from front to back

@@ -1,4 +1,4 @@
-"""Raw columns to the values that a model was trained on: words to their ids, numbers and moments as they are stored."""
+"""From raw columns to values as in training: categories to ids, numbers and times as stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ltrec.data.manifest import Manifest
 
 
 class RawColumn:
-    """One column of events or users.
+    """One event or user column.
 
     Args:
         folder: the data set.
@@ -34,7 +34,7 @@ class RawColumn:
         self._id_of = {word: place for place, word in enumerate(values, FIRST_VALUE)}
 
     def stored(self, raw: pa.Array, what: str, place: Callable[[int], str]) -> Values:
-        """Values as shards have them [N].
+        """Values in the form of shards [N].
 
         Args:
             raw: as a log has them [N].

@@ -41,12 +41,12 @@ class GivenFiles:
         return int(self.starts[-1])
 
     def place(self, row: int) -> str:
-        """A row in words."""
+        """A row for messages: file and row number."""
         file = int(np.searchsorted(self.starts, row, side="right")) - 1
         return f"{self.paths[file]}: row {row - int(self.starts[file]) + 1}"
 
     def identity(self) -> list[dict[str, Any]]:
-        """Name, size and digest of the footer of every file: it says where every page lies, and what is least and greatest."""
+        """Name, size and digest of the footer of every file, which holds the offsets and the minima and maxima of all pages."""
         return [
             {"file": label, "bytes": path.stat().st_size, "footer": _footer_digest(path)}
             for path, label in zip(self.paths, self.labels, strict=True)
@@ -54,7 +54,7 @@ class GivenFiles:
 
 
 def find_given(source: str | Path) -> GivenFiles:
-    """A file, all files of a folder, or those that a pattern fits.
+    """A file, all files of a folder, or those that match a pattern.
 
     Raises:
         UserError: there is none, one is no Parquet, they have different columns, or no rows.
@@ -68,13 +68,13 @@ def find_given(source: str | Path) -> GivenFiles:
         if not schema.equals(schemas[0]):
             raise UserError(f"{file.path} has other columns, or other types, than {found[0].path}")
     if not sum(rows):
-        raise UserError(f"{source} holds no rows: there is nobody to recommend to")
+        raise UserError(f"{source} holds no rows: there are no users to recommend to")
     starts = prefix_sums(np.array(rows, np.int64))
     return GivenFiles(tuple(f.path for f in found), tuple(f.label for f in found), starts, schemas[0])
 
 
 class ForwardReader:
-    """Reads ranges of rows, each beginning where the one before ended or later. Row groups without any are skipped.
+    """Reads ranges of rows, in ascending order without overlaps. Row groups without any are skipped.
 
     Args:
         files: the files.

@@ -1,4 +1,4 @@
-"""The two shapes of given histories, told apart by the column of items: one id, or a list of them.
+"""The two layouts of given histories, distinguished by the item column: one id per row, or a list.
 
     events   user_id, item_id, timestamp, [columns]       a row per event; the rows of a user stand together
     users    user_id, items, [timestamps], [columns]      a row per user, lists oldest first; [candidates]: what may be recommended
@@ -27,7 +27,7 @@ _OF_SHARDS = {c.USER_KEY, c.TRAIN_EVENTS}
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Which columns of the files hold what.
+    """The columns of the files by meaning.
 
     Attributes:
         lists: whether a row is a user with lists; else it is an event.
@@ -47,7 +47,7 @@ class Form:
 
     @property
     def columns(self) -> list[str]:
-        """All columns that are read, each once."""
+        """All columns to read, without repeats."""
         named = [self.user, self.item, self.time, *self.events.values(), *self.users.values(), self.candidates]
         return [*dict.fromkeys(name for name in named if name is not None)]
 
@@ -87,12 +87,12 @@ def form_of(schema: pa.Schema, manifest: Manifest, asked: Projection, what: str)
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether a value of a type is several values."""
+    """Whether values of a type are lists."""
     return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
 
 
 def _column(schema: pa.Schema, manifest: Manifest, role: str, name: str, what: str) -> str:
-    """The column of the files for one of the data set: as the log called it, or by its own name."""
+    """The column of the files for a column of the data set: by its name in the log, or its own."""
     declared = (
         manifest.options.get("event_columns", {}) if role == "event" else manifest.options.get("users", {}).get("columns", {})
     )
@@ -134,6 +134,6 @@ def _check_types(schema: pa.Schema, form: Form, what: str) -> None:
 
 
 def element_type(kind: pa.DataType) -> pa.DataType:
-    """Type of one value, of a list or not, of a dictionary or not."""
+    """Type of a value, without list and dictionary types."""
     kind = kind.value_type if is_list(kind) else kind
     return kind.value_type if types.is_dictionary(kind) else kind

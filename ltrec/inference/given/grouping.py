@@ -1,4 +1,4 @@
-"""Where users begin among events. A user whose events do not stand together would be answered twice, so that is refused.
+"""Boundaries of users among events. A user whose events are not contiguous would be answered twice, so such files are refused.
 
 Users in ascending order need no memory; in any other order, eight bytes each.
 """
@@ -23,7 +23,7 @@ _NOTHING: I64 = np.zeros(0, np.int64)
 
 @dataclass(frozen=True, slots=True)
 class _Runs:
-    """Users that begin in some rows: their first rows, their ids, and whether ids have risen so far."""
+    """Users that begin in some rows: first rows, ids, and whether ids are ascending so far."""
 
     row: I64
     user: pa.Array
@@ -51,14 +51,14 @@ def every_nth_user(files: GivenFiles, column: str, each: int) -> tuple[list[int]
 
 
 def run_starts(column: pa.Array) -> I64:
-    """Places where a value other than the one before begins."""
+    """Positions whose value differs from the previous one."""
     changed = pc.not_equal(column[1:], column[:-1]).to_numpy(zero_copy_only=False)
     starts: I64 = np.flatnonzero(np.concatenate([[True], changed]))
     return starts
 
 
 def user_column(table: pa.Table, name: str) -> pa.Array:
-    """Users in one array of a plain type."""
+    """User ids as one array of a plain type."""
     column = table.column(name).combine_chunks()
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
@@ -80,7 +80,7 @@ def _runs(files: GivenFiles, column: str) -> Iterator[_Runs]:
 
 
 def refuse_missing_users(users: pa.Array, files: GivenFiles, first: int) -> None:
-    """Refuse a row without a user; a NaN is none either.
+    """Refuse a row without a user; NaN counts as missing.
 
     Raises:
         UserError: naming the row.
@@ -113,5 +113,5 @@ def _refuse_returning(files: GivenFiles, column: str, users: int) -> None:
 
 
 def _hashes(users: pa.Array) -> I64:
-    """Of this process; two of a hundred million users have the same one in one of ten thousand cases."""
+    """Random key of hashes. Among a hundred million users, two have the same hash in one of ten thousand cases."""
     return np.fromiter(map(hash, users.to_pylist()), np.int64, len(users)) if len(users) else _NOTHING

@@ -1,4 +1,4 @@
-"""Given histories as a scorer wants them: known items in the order of time, cropped as in training, routed by what is known.
+"""Given histories as input of a scorer: known items in the order of time, cropped as in training, with the stratum of their length.
 
 A user's activity is the number of known items in the given history, before any limit. It chooses the plugins, as the strata of the
 manifest say. Items beyond the limit of the data set (`history_cap`), the oldest ones, are left out, as prepare left them out.
@@ -40,14 +40,14 @@ Flags = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class GivenChunk:
-    """B users.
+    """A chunk of B users.
 
     Attributes:
         user: raw ids, as they were given [B].
         stratum_B: the data set's stratum of each history; 0 for an empty one.
         known_B: who has a known item.
         histories: of those.
-        candidates_B: known candidates of each; None where all items are; None altogether if nobody names any.
+        candidates_B: known candidates of each; None = all items; None altogether if no user has any.
         counts: what was found.
     """
 
@@ -61,7 +61,7 @@ class GivenChunk:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """How a model crops and routes.
+    """Limits and routing of a model.
 
     Attributes:
         max_len: most items of a history that it is given.
@@ -77,7 +77,7 @@ class Routing:
 
 
 class GivenHistories:
-    """Chunks of users, in rising order.
+    """Chunks of users, in ascending order.
 
     Args:
         files: the histories.
@@ -148,7 +148,7 @@ class GivenHistories:
     def _histories(
         self, index: int, rows: GivenRows, items: I64, seconds: I64 | None, seen: I64, length_B: I64, seen_B: I64
     ) -> HistoryChunk:
-        """Of the users with a known item."""
+        """The batch of users with a known item."""
         known = np.flatnonzero(length_B > 0)
         length, seen_lengths = length_B[known], seen_B[known]
         seen_offsets, cropped = prefix_sums(seen_lengths), np.minimum(seen_lengths, self._routing.max_len)
@@ -175,7 +175,7 @@ class GivenHistories:
         )
 
     def _times(self, rows: GivenRows) -> tuple[Order | None, I64 | None]:
-        """The order of events, and their seconds where the model is told of them."""
+        """The order of events, and their seconds if the model uses times."""
         if self._form.time is None:
             return None, None
         what = self._what(self._form.time)
@@ -223,7 +223,7 @@ class GivenHistories:
 
 
 def _in_order(items: I64, order: Order | None, offsets: I64) -> tuple[I64, I64]:
-    """Places of known items, by user and then by time (as they stand where times are equal), and how many each user has."""
+    """Places of known items, by user and then by time (ties in the order of the table), and how many each user has."""
     user_E = np.repeat(np.arange(offsets.size - 1), np.diff(offsets))
     kept = np.flatnonzero(items > 0)
     if order is not None:

@@ -14,7 +14,7 @@ from ltrec.core.ragged import I64
 from ltrec.data.prepare.readers.ids import canonical, id_text
 
 UNKNOWN, NONE = 0, -1
-"""Of an item that the vocabulary lacks, and of a null."""
+"""Results for an item that is not in the vocabulary, and for null."""
 
 
 class ItemIds:

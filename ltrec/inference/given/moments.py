@@ -1,4 +1,4 @@
-"""Raw times to the order of events, in full resolution, and to seconds, where a model is told of them."""
+"""From raw times to the order of events, in full resolution, and to seconds for models that use times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Order = npt.NDArray[Any]
 
 
 def plain_times(column: pa.Array, what: str, place: Callable[[int], str]) -> pa.Array:
-    """Times [N] as whole numbers, broken numbers, or timestamps; texts are what they say.
+    """Times [N] as integers, floats or timestamps; texts are parsed.
 
     Raises:
         UserError: a type that holds no times, or an entry that is not a time.
@@ -41,13 +41,13 @@ def plain_times(column: pa.Array, what: str, place: Callable[[int], str]) -> pa.
 
 
 def order_of(times: pa.Array) -> Order:
-    """Numbers [N] that rise with time, of `plain_times`."""
+    """Numbers [N] with the order of times, from `plain_times`."""
     order: Order = (times.cast(pa.int64()) if types.is_timestamp(times.type) else times).to_numpy(zero_copy_only=False)
     return order
 
 
 def seconds_of(times: pa.Array, unit: str, what: str) -> I64:
-    """Seconds [N], as the data set has them, of `plain_times`.
+    """Seconds [N] in the unit of the data set, from `plain_times`.
 
     Args:
         times: of the events.
@@ -69,7 +69,7 @@ def seconds_of(times: pa.Array, unit: str, what: str) -> I64:
 
 
 def _of_text(text: pa.Array) -> pa.Array:
-    """Numbers, if all of them are; else timestamps, null where a text is no time."""
+    """Numbers, if all of them are; else timestamps, null for invalid text."""
     for kind in (pa.int64(), pa.float64(), pa.timestamp("us"), pa.timestamp("us", "UTC")):
         try:
             return text.cast(kind)

@@ -1,4 +1,4 @@
-"""Which rows are which chunk of users, and which chunks make which shard of the answer: the same for any number of processes.
+"""The division of rows into chunks of users, and of chunks into shards of the answer, the same for any number of processes.
 
 A chunk is what is scored at once. Process r of W answers the shards r, r + W, ...
 """
@@ -14,7 +14,7 @@ from ltrec.inference.given.grouping import every_nth_user
 
 @dataclass(frozen=True, slots=True)
 class ChunkPlan:
-    """The work.
+    """The chunks and shards of a job.
 
     Attributes:
         starts: first row of every chunk, and the number of rows.
@@ -28,16 +28,16 @@ class ChunkPlan:
 
     @property
     def num_chunks(self) -> int:
-        """Chunks."""
+        """Number of chunks."""
         return len(self.starts) - 1
 
     @property
     def num_shards(self) -> int:
-        """Shards."""
+        """Number of shards."""
         return -(-self.num_chunks // self.shard_chunks)
 
     def chunks_of(self, shard: int) -> range:
-        """Chunks of a shard."""
+        """Chunk numbers of a shard."""
         return range(shard * self.shard_chunks, min((shard + 1) * self.shard_chunks, self.num_chunks))
 
 

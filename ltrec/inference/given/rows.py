@@ -1,4 +1,4 @@
-"""A table of given histories, of either shape, as arrays: one entry per event of each user, as they stand."""
+"""A table of given histories, in either layout, as arrays with an entry per event, in the order of the table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class GivenRows:
         offsets: user b has the events offsets[b]:offsets[b+1] [B+1].
         events: column of the files -> values [E].
         users: column of the files -> values [B].
-        candidates: lists of raw ids [B], null where all items are candidates; None = for everybody.
+        candidates: lists of raw ids [B], null = all items; None = all items for all users.
         event_place, user_place: where an entry stands, for messages.
     """
 
@@ -39,7 +39,7 @@ class GivenRows:
 
 
 def rows_of(table: pa.Table, form: Form, files: GivenFiles, first: int) -> GivenRows:
-    """Take a table apart.
+    """Read a table.
 
     Args:
         table: whole users.
@@ -88,7 +88,7 @@ def _of_lists(table: pa.Table, form: Form, files: GivenFiles, first: int) -> Giv
 
 
 def list_lengths(column: pa.Array) -> I64:
-    """Length of every list [N]; 0 of a null."""
+    """Length of every list [N]; 0 for null."""
     lengths: I64 = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     return lengths
 

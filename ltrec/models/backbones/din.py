@@ -37,10 +37,10 @@ CHUNK_BYTES = 32 * 2**20
 """Inner values of a chunk of candidates in training."""
 
 RANK_BYTES = 4 * 2**20
-"""The same when the catalogue is scored on the CPU, where the cache counts."""
+"""The same limit when the catalogue is scored on the CPU, where the cache matters."""
 
 RANK_BYTES_DEVICE = 512 * 2**20
-"""The same on an accelerator, where large kernels count."""
+"""The same limit on an accelerator, where large kernels are faster."""
 
 
 class DIN(nn.Module):

@@ -1,5 +1,4 @@
-"""Of which type users' targets are, where the data set declares targets of several (`prepare.targets`): a purchase is no
-return, and a metric over both is not meaningful for either."""
+"""The type of every user's target, if the data set declares several (`prepare.targets`): a purchase is not a return, and a metric over both is not meaningful for either."""
 
 from __future__ import annotations
 
