@@ -15,7 +15,7 @@ _COUNTS = ("rows", "rejected", "new", "unused", "without_row", "events_without_r
 
 
 def print_columns(data: Dataset, screen: Screen) -> None:
-    """One row per column; nothing where a data set has none."""
+    """One row per column; nothing if a data set has none."""
     columns = data.manifest.columns
     if not columns:
         return

@@ -25,7 +25,7 @@ def missing(extra: str) -> list[str]:
 
 
 def require(extra: str, feature: str) -> None:
-    """Do nothing where the extra is installed.
+    """Do nothing if the extra is installed.
 
     Args:
         extra: a key of `EXTRAS`.

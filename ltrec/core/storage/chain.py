@@ -32,7 +32,7 @@ def linked(values: Mapping[str, Any], before: str) -> tuple[str, str]:
 
 
 def digest_of(line: str) -> str:
-    """The digest that a line ends with; empty where it has none."""
+    """The digest that a line ends with; empty if it has none."""
     found = _END.search(line)
     return found[1] if found else ""
 

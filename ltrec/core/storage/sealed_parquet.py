@@ -33,7 +33,7 @@ def write_sealed(rows: pa.Table, path: Path, row_group_size: int = 1 << 17) -> N
 
 
 def seal_holds(path: Path) -> bool | None:
-    """Whether a file's bytes match the hash that it carries; None where it carries none.
+    """Whether a file's bytes match the hash that it carries; None if it carries none.
 
     Raises:
         OSError: the file cannot be read.
@@ -48,7 +48,7 @@ def seal_holds(path: Path) -> bool | None:
 
 
 def _place(path: Path) -> int | None:
-    """Offset of the hash; None where the footer has none."""
+    """Offset of the hash; None if the footer has none."""
     with open(path, "rb") as handle:
         size = handle.seek(0, 2)
         handle.seek(max(0, size - _TAIL))

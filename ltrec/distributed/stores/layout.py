@@ -23,7 +23,7 @@ class FlatLayout:
     Attributes:
         shapes: shape of each parameter, in the order of the vector.
         offsets: first element of each parameter; one more entry for the end.
-        plugins: half-open interval of each stratum's plugin parameters; empty where it has none.
+        plugins: half-open interval of each stratum's plugin parameters; empty if it has none.
         trunk: elements that all strata share; they come first.
         size: length of the vector, a multiple of `world_size`.
         world_size: W, the number of equal partitions.

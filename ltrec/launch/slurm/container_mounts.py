@@ -117,7 +117,7 @@ def _links_in(data: Path) -> Iterator[Path]:
 
 
 def outside_target(path: Path, folder: Path) -> Path | None:
-    """The path outside of a folder that a path lies at or leads to by links; None where it is inside the folder."""
+    """The path outside of a folder that a path lies at or leads to by links; None if it is inside the folder."""
     for _ in range(40):  # links may be circular; the kernel follows 40 as well
         if not path.is_relative_to(folder):
             return path

@@ -67,7 +67,7 @@ def _processes_on_machine(variables: MutableMapping[str, str], usable: int) -> i
 
 
 def _number(variables: MutableMapping[str, str], name: str) -> int | None:
-    """A positive integer; None where it is missing or wrong (`rendezvous_env` refuses wrong ones)."""
+    """A positive integer; None if it is missing or wrong (`rendezvous_env` refuses wrong ones)."""
     text = variables.get(name, "")
     return int(text) if re.fullmatch(r"[0-9]{1,6}", text) and int(text) else None
 

@@ -65,7 +65,7 @@ def load(engine: Any, path: Path, zero: Mapping[str, int]) -> None:
 
 
 def _shared_version(path: Path) -> tuple[Path | None, OSError | None]:
-    """The version to write to: rank 0 opens it and tells the others. None where it could not be opened."""
+    """The version to write to: rank 0 opens it and tells the others. None if it could not be opened."""
     names, failure = [""], None
     if current_world().rank == 0:
         try:

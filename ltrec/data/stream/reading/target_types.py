@@ -1,4 +1,7 @@
-"""The type of every user's target, if the data set declares several (`prepare.targets`): a purchase is not a return, and a metric over both is not meaningful for either."""
+"""The type of every user's target, if the data set declares several (`prepare.targets`).
+
+A purchase is not a return, and a metric over both is not meaningful for either.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def declared_types(manifest: Manifest) -> dict[str, Sequence[int]]:
 
 
 def read_target_types(folder: Path, manifest: Manifest, split: str) -> TargetTypes | None:
-    """The types of a split's targets, by the first column that declares several; None where none does.
+    """The types of a split's targets, by the first column that declares several; None if none does.
 
     Raises:
         UserError: a shard or the column's vocabulary is missing or damaged.
