@@ -29,7 +29,14 @@ from ltrec.data.prepare import filtering, rejects, staging, summary
 from ltrec.data.prepare.columns.declared import Declared, event_columns
 from ltrec.data.prepare.columns.describe import DescribedColumns, describe_columns, tallies_of
 from ltrec.data.prepare.columns.items import add_new_items, find_new_items, write_items
-from ltrec.data.prepare.columns.side_tables import SideTables, Tables, count_users, find_side_tables, load_tables
+from ltrec.data.prepare.columns.side_tables import (
+    SideTables,
+    Tables,
+    count_users,
+    find_side_tables,
+    load_tables,
+    refuse_unmatched,
+)
 from ltrec.data.prepare.columns.tally import tallied
 from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
 from ltrec.data.prepare.engine import engine, one_row
@@ -206,6 +213,7 @@ def _number_items(connection: Connection, tables: Tables) -> tuple[int, int, dic
     if tables.items is not None:
         find_new_items(connection)
     known = vocabulary.keep_items(connection)
+    refuse_unmatched(connection, tables)
     table_counts: dict[str, Any] = {}
     if tables.users is not None:
         table_counts["user_table"] = {**tables.users.summary(), **count_users(connection)}

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ltrec.columns.schema import Column, Schema
 from ltrec.core import columns as c
+from ltrec.core.errors import UserError
 from ltrec.data.manifest import ColumnFile
 from ltrec.data.prepare.columns.codes import vocabulary_size
 from ltrec.data.prepare.columns.declared import Declared
@@ -63,12 +64,20 @@ def describe_columns(
         tallies: of event and user columns, counted.
         kept: event column -> values that get an id even if they are rare.
         work: folder in which the data set is built.
+
+    Raises:
+        UserError: there are weights, and all training events weigh 0.
     """
     found = DescribedColumns()
     for tally in tallies:
         column, ids = tally.column, None
         if column.is_weight:
-            found.summary[c.WEIGHT] = tally.statistics(None)
+            found.summary[c.WEIGHT] = weights = tally.statistics(None)
+            if not weights.get("greatest", 0.0) > 0:
+                raise UserError(
+                    f"every training event weighs 0 in the column {column.source!r} (`weight`), so there is nothing to train on; "
+                    "nothing was written"
+                )
             continue
         if column.kind.is_categorical:
             always = kept.get(column.name, ()) if column.role == "event" else ()

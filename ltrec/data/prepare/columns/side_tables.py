@@ -87,6 +87,25 @@ def load_tables(
     return Tables(items, users)
 
 
+def refuse_unmatched(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
+    """Refuse a table that has no row for any item, or user, of the log.
+
+    Raises:
+        UserError: with an id of each.
+    """
+    for table in filter(None, (tables.items, tables.users)):
+        section = f"{table.role}s"
+        (matched,) = one_row(connection, f"SELECT count(*) FROM {section} SEMI JOIN {table.name} USING ({table.id})")
+        if not matched:
+            query = f"SELECT (SELECT min({table.id}) FROM {section}), (SELECT min({table.id}) FROM {table.name})"
+            ((known, other),) = connection.execute(query).fetchall()
+            ids = "it has no rows" if other is None else f"its ids are like {other!r}"
+            raise UserError(
+                f"`{section}.source` has no row for any {table.role} of the log, such as {known!r}; {ids}: is {table.key!r} the "
+                f"column with the log's ids (`{section}.id`)?"
+            )
+
+
 def count_users(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Counts of users without a row in the user table, and of rows whose user is not in the log."""
     without, unused = one_row(

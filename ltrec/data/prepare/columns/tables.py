@@ -35,6 +35,7 @@ class LoadedTable:
 
     Attributes:
         role: item or user.
+        key: the source's column with the id.
         columns: in the order of declaration.
         vectors: files of vector columns, by field.
         rows: number of rows read, valid or not.
@@ -44,6 +45,7 @@ class LoadedTable:
     """
 
     role: Role
+    key: str
     columns: tuple[Declared, ...]
     vectors: dict[str, VectorFile] = field(default_factory=dict)
     rows: int = 0
@@ -99,7 +101,7 @@ def load_table(
     Raises:
         UserError: a column is missing or of a wrong type, or more rows are rejected than `reject_budget` allows; they are in `out`.
     """
-    found = LoadedTable(role, declared(table.columns, role, f"{role}s.columns"))
+    found = LoadedTable(role, table.id, declared(table.columns, role, f"{role}s.columns"))
     for number, column in enumerate(found.columns):
         if types.is_fixed_size_list(column.kind.storage):
             found.vectors[column.field] = VectorFile(work / f"vectors-{role}-{number}", column.kind.width)
@@ -112,7 +114,7 @@ def load_table(
             kept = _insert(connection, found, batch, number, kept)
             found.rows += batch.num_rows + bad_rows.flush(connection, number)
         found.rows += bad_rows.flush(connection, number)
-    _keep_first(connection, found, table.id)
+    _keep_first(connection, found)
     _keep_rejects(connection, found, sources, config.reject_budget, work, out)
     _shorten(connection, found)
     make_vocabularies(connection, found.in_engine, found.name)
@@ -145,11 +147,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, found: LoadedTable, batch: pa
     return rows_so_far
 
 
-def _keep_first(connection: duckdb.DuckDBPyConnection, found: LoadedTable, key: str) -> None:
+def _keep_first(connection: duckdb.DuckDBPyConnection, found: LoadedTable) -> None:
     """Keep the first row of every id; the others are rejects."""
     connection.execute(f"CREATE TEMP TABLE firsts AS SELECT min(row) AS row FROM raw GROUP BY {found.id}")
     connection.execute(
-        f"INSERT INTO {found.rejected} SELECT file, line, '{found.role} twice', concat({quoted(f'{key}=')}, {found.id})"
+        f"INSERT INTO {found.rejected} SELECT file, line, '{found.role} twice', concat({quoted(f'{found.key}=')}, {found.id})"
         " FROM raw ANTI JOIN firsts USING (row)"
     )
     connection.execute(

@@ -151,6 +151,28 @@ def test_invalid_values_are_counted_rejects(tmp_path, values, options, rejects):
     assert verify(tmp_path / "out") == manifest
 
 
+def test_typed_weights_are_judged_like_text(tmp_path):
+    source = _with_weights(tmp_path, [-1.0, np.nan, np.inf, None])
+    config = PrepareConfig(sources=(source,), threads=1, reject_budget=0.5, weight="weight")
+    assert prepare(config, tmp_path / "out").summary["rejects"] == {"no weight": 2, "weight below 0": 1, "weight: infinite": 1}
+
+
+def test_weights_that_are_all_0_leave_nothing_to_train_on(tmp_path):
+    source = _with_weights(tmp_path, [0.0] * len(some_events()))
+    with pytest.raises(UserError, match=r"every training event weighs 0 in the column 'weight' \(`weight`\)"):
+        prepare(PrepareConfig(sources=(source,), threads=1, weight="weight"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def _with_weights(folder, weights):
+    """The usual log as Parquet; weights that are not given are 1."""
+    events = some_events()
+    columns = dict(zip(("user_id", "item_id", "timestamp"), map(list, zip(*events, strict=True)), strict=True))
+    weights = pa.array([*weights, *[1.0] * (len(events) - len(weights))], pa.float64())
+    pq.write_table(pa.table(columns | {"weight": weights}), folder / "log.parquet")
+    return str(folder / "log.parquet")
+
+
 def test_a_missing_number_is_not_a_reject(tmp_path):
     rows, header = with_values("", "NA", "nan")
     config = PrepareConfig(sources=(str(write_csv(tmp_path / "log.csv", rows, header)),), event_columns={"price": NumberConfig()})

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ltrec.columns.kinds.categories import CategoriesConfig
@@ -65,6 +65,7 @@ rows = st.tuples(
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(rows, min_size=1, max_size=9), st.sampled_from(list(TABLES)), st.integers(1, 2))
 def test_item_columns_equal_the_naive_reference(table, form, least):
+    assume({row[0] for row in table} & {event[1] for event in some_events()})
     with tempfile.TemporaryDirectory() as folder:
         source = TABLES[form](Path(folder, f"items.{form}"), table)
         config = ItemsConfig(source=str(source), columns=COLUMNS)
@@ -84,6 +85,8 @@ def _compare(out, manifest, first):
     new = sorted(set(first) - known)
     assert names[len(names) - len(new) :] == new
     summary = manifest.summary["item_table"]
+    without = {name for name in names if name in known and name not in first}
+    assert summary["events_without_row"] == sum(item in without for _, item, _ in some_events())
     assert (summary["new"], summary["without_row"]) == (len(new), sum(n not in first for n in names if n in known))
     of_item = [first.get(name, (name, None, None, None, None)) for name in names]
     genres, make = manifest.columns.of("item")["genres"], manifest.columns.of("item")["make"]
@@ -189,6 +192,54 @@ def test_long_lists_are_truncated_and_counted(tmp_path):
     counts = dict(zip(words[2:], pq.read_table(out / column.file)["count"].to_pylist(), strict=True))
     assert counts == {"a": 2, "c": 2, "b": 1, "d": 1}, "what was cut is not counted"
     assert verify(out) == manifest
+
+
+TYPED = [
+    (VectorConfig(width=2), pa.array([[1, 2], [np.nan, 1], [np.inf, 1], None], pa.list_(pa.float32(), 2)), {"not finite": 2}, 2),
+    (VectorConfig(width=2), pa.array([[1.0, 2.0], [1.0, None], [1e300, 1.0], [1.0]]), {"not finite": 2, "not 2 numbers": 1}, 1),
+    (VectorConfig(width=3), pa.array([[1, 2], [1, 2, 3], [], None], pa.list_(pa.int64())), {"not 3 numbers": 2}, 2),
+    (NumberConfig(), pa.array([np.inf, np.nan, -np.inf, 1.0]), {"infinite": 2}, 2),
+]
+
+
+@pytest.mark.parametrize(("config", "values", "rejects", "rows"), TYPED)
+def test_typed_values_are_judged_like_text(tmp_path, config, values, rejects, rows):
+    """NaN of a number is a missing one; in a vector there is no such thing."""
+    names = [f"i{n}" for n in range(len(values))]
+    pq.write_table(pa.table({"item_id": names, "x": values}), tmp_path / "items.parquet")
+    manifest = prepared(
+        tmp_path, items=ItemsConfig(source=str(tmp_path / "items.parquet"), columns={"x": config}), reject_budget=1.0
+    )
+    summary = manifest.summary["item_table"]
+    assert summary["rejects"] == {f"x: {reason}": count for reason, count in rejects.items()}
+    assert summary["rows"] - summary["rejected"] == rows
+    assert verify(tmp_path / "out") == manifest
+
+
+@pytest.mark.parametrize("role", ["item", "user"])
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_column_that_half_of_the_files_of_a_table_have_is_one_line(tmp_path, role, form):
+    (tmp_path / "table").mkdir()
+    for file, row in (("a", {f"{role}_id": f"{role[0]}1", "x": 1}), ("b", {f"{role}_id": f"{role[0]}2"})):
+        text = json.dumps(row) if form == "jsonl" else f"{','.join(row)}\n{','.join(map(str, row.values()))}"
+        (tmp_path / "table" / f"{file}.{form}").write_text(text + "\n")
+    config = (ItemsConfig if role == "item" else UsersConfig)(source=str(tmp_path / "table"), columns={"x": NumberConfig()})
+    with pytest.raises(UserError, match=rf"b\.{form} has no column 'x'; it has {role}_id$"):
+        prepared(tmp_path, **{f"{role}s": config})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("role", ["item", "user"])
+@pytest.mark.parametrize(("rows", "words"), [([("zz", 1)], "its ids are like 'zz'"), ([], "it has no rows")])
+def test_a_table_of_other_ids_is_refused(tmp_path, role, rows, words):
+    source = write_csv(tmp_path / "table.csv", rows, (f"{role}_id", "x"))
+    config = (ItemsConfig if role == "item" else UsersConfig)(source=str(source), columns={"x": NumberConfig()})
+    with pytest.raises(UserError) as caught:
+        prepared(tmp_path, **{f"{role}s": config})
+    assert f"`{role}s.source` has no row for any {role} of the log, such as '{role[0]}0'; {words}: is '{role}_id'" in str(
+        caught.value
+    )
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
