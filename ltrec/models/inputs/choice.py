@@ -53,6 +53,7 @@ class Inputs:
         items, events, users: columns by role.
         time_gap: whether the time since the previous event (event column `time`) is an input.
         trained: bool [V+1], items with training events; other items have no id vector, only columns. None = all have one.
+        id_dropout: share of items whose id vector is dropped in training.
     """
 
     items: tuple[ItemColumnInput, ...] = ()
@@ -60,13 +61,14 @@ class Inputs:
     users: tuple[ColumnInput, ...] = ()
     time_gap: bool = False
     trained: Tensor | None = None
+    id_dropout: float = 0.0
 
     def item_vectors(self, num_items: int, width: int) -> ItemVectors:
         """A backbone's `items`."""
         if not self.items:
             return IdVectors(num_items, width)
         columns = {column.name: ItemColumn(column.values, Gated(column.embed(width))) for column in self.items}
-        return ColumnItems(num_items, width, columns, trained=self.trained)
+        return ColumnItems(num_items, width, columns, trained=self.trained, id_dropout=self.id_dropout)
 
     def event_inputs(self, width: int) -> EventInputs | None:
         """A backbone's `events`; None without event and user columns."""

@@ -7,6 +7,9 @@ is computed in chunks, whose intermediate values are freed one by one if no grad
 in `eval`) the table is cached until a weight changes, and all vectors are read from it.
 
 A frozen vector (text, image) is projected, and the id vector is a small learned difference to it.
+
+With `id_dropout` p an item's id vector is zero with probability p in training, without rescaling (DropoutNet, Volkovs et al., NIPS
+2017): columns then learn what ids would otherwise tell alone, such as popularity, and items without an id vector compete.
 """
 
 from __future__ import annotations
@@ -53,6 +56,7 @@ class ColumnItems(nn.Module):
         width: D.
         columns: by name, at least one.
         trained: bool [V+1], items that have an id vector; None = all.
+        id_dropout: share of items whose id vector is dropped in training, drawn anew in every call.
         chunk: items of the table that are computed at a time.
     """
 
@@ -65,10 +69,11 @@ class ColumnItems(nn.Module):
         columns: Mapping[str, ItemColumn],
         *,
         trained: Tensor | None = None,
+        id_dropout: float = 0.0,
         chunk: int = CHUNK_ROWS,
     ) -> None:
         super().__init__()
-        self.num_items, self.width, self.chunk = num_items, width, chunk
+        self.num_items, self.width, self.chunk, self.id_dropout = num_items, width, chunk, id_dropout
         self.ids = IdVectors(num_items, width)
         self.columns = nn.ModuleDict({f"of_{name}": column for name, column in columns.items()})
         all_have_ids = trained is None or bool(trained[1:].all())
@@ -123,6 +128,9 @@ class ColumnItems(nn.Module):
         sum_ND = self.ids.table()[items] if isinstance(items, slice) else self.ids(items)
         if self.has_id is not None:
             sum_ND = sum_ND.masked_fill(~self.has_id[items][:, None], 0.0)
+        if self.training and self.id_dropout:
+            gone_N = torch.rand(len(sum_ND), device=sum_ND.device) < self.id_dropout
+            sum_ND = sum_ND.masked_fill(gone_N[:, None], 0.0)
         for column in self.columns.values():
             sum_ND = sum_ND + column(items)
         return sum_ND

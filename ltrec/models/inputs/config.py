@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from ltrec.core.bounds import Between, check_fields
 from ltrec.core.columns import ALL
 
 TIME_GAP = "time_gap"
@@ -20,8 +22,13 @@ class InputsConfig:
     """Event columns, added to the vectors of a history. `time_gap` is the time since the previous event."""
     users: tuple[str, ...] = ()
     """User columns, added to every vector of a history."""
+    id_dropout: Annotated[float, Between(0, 1, below=True)] = 0.0
+    """Share of items whose id vector is dropped in training, so that columns learn to do without: new items rank higher."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        if self.id_dropout and not self.items:
+            raise ValueError(f"id_dropout is {self.id_dropout:g}, but items is empty: without an id nothing would be left")
         for field in ("items", "events", "users"):
             names = getattr(self, field)
             if len(set(names)) < len(names):

@@ -41,6 +41,7 @@ def build_inputs(config: InputsConfig, folder: Path, manifest: Manifest, vocabul
         users=tuple(ColumnInput(name, _embed(column)) for name, column in configured_columns(config, manifest, "user").items()),
         time_gap=TIME_GAP in config.events,
         trained=vocabulary.train_count > 0,
+        id_dropout=config.id_dropout,
     )
 
 

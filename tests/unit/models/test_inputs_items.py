@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ltrec.models.inputs import NO_INPUTS, ColumnItems, IdVectors, Inputs, ItemVectors, NumberNet
+from ltrec.models.inputs import NO_INPUTS, ColumnItems, IdVectors, Inputs, InputsConfig, ItemVectors, NumberNet
 from ltrec.models.inputs.gated import Gated
 from tests.support.inputs import KINDS, embed, every_input, item_columns, values_of
 from tests.support.sequences import stir
@@ -57,6 +57,34 @@ def test_vectors_and_the_table_in_chunks_are_the_sum_item_by_item(chunk):
     assert_close(model(asked), whole[asked])
     many = torch.arange(V + 1).repeat(3)  # more than there are items: looked up in the table
     assert_close(model(many), whole[many])
+
+
+def test_ids_are_dropped_in_training_alone_item_by_item():
+    model = items_of(untrained=(4,), id_dropout=0.25)
+    model.chunk = 5
+    with_id = torch.stack([torch.zeros(D, dtype=torch.float64)] + [naive(model, v, v != 4) for v in range(1, V + 1)])
+    without = torch.stack([torch.zeros(D, dtype=torch.float64)] + [naive(model, v, trained=False) for v in range(1, V + 1)])
+    asked, dropped = torch.arange(V + 1), torch.zeros(V + 1)
+    for call in range(200):
+        found = model.table() if call % 2 else model(asked)
+        gone = torch.isclose(found, without).all(1)
+        assert_close(found, torch.where(gone[:, None], without, with_id))
+        dropped += gone
+    assert dropped[0] == dropped[4] == 200
+    assert abs(float(dropped[5:].sum()) / (200 * (V - 4)) - 0.25) < 0.03
+    model.eval()
+    assert_close(model.table(), with_id)
+
+
+def test_of_ids_alone_none_may_be_dropped():
+    with pytest.raises(ValueError, match=r"id_dropout is 0\.1, but items is empty"):
+        InputsConfig(id_dropout=0.1)
+
+
+def test_no_random_number_is_drawn_where_no_id_is_dropped():
+    model, before = items_of(), torch.random.get_rng_state()
+    model.table(), model(torch.tensor([1, 2]))
+    assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_gradients_are_those_of_the_sum():
