@@ -18,6 +18,7 @@ from ltrec.version import __version__
 
 if TYPE_CHECKING:
     from ltrec.api.evaluate import evaluate
+    from ltrec.api.export import Exported, export
     from ltrec.api.fetch import Fetched, fetch
     from ltrec.api.gate import Verdict, gate
     from ltrec.api.inspect import inspect
@@ -37,11 +38,13 @@ _HOMES = {
     "Dataset": "ltrec.api.results.dataset",
     "EvaluatedRun": "ltrec.api.results.evaluation",
     "Evaluation": "ltrec.api.results.evaluation",
+    "Exported": "ltrec.api.export",
     "Fetched": "ltrec.api.fetch",
     "Report": "ltrec.api.report",
     "Stopped": "ltrec.core.errors",
     "UserError": "ltrec.core.errors",
     "evaluate": "ltrec.api.evaluate",
+    "export": "ltrec.api.export",
     "fetch": "ltrec.api.fetch",
     "prepare": "ltrec.api.prepare",
     "report": "ltrec.api.report",
@@ -65,6 +68,7 @@ __all__ = [
     "Dataset",
     "EvaluatedRun",
     "Evaluation",
+    "Exported",
     "Fetched",
     "Predictions",
     "Report",
@@ -74,6 +78,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "evaluate",
+    "export",
     "fetch",
     "gate",
     "inspect",

@@ -118,4 +118,4 @@ def test_the_rule_knows_every_name():
     parts |= {checkpoint_file_name("x"), crash_file_name("t", 1), run.eval_table("test").name, run.eval_table("test", "b").name}
     parts |= {run.eval_summary("test").name} - {"r"}
     unknown = {part for part in parts - {"r"} if part not in WORDS and not any(fnmatch(part, name) for name in NAMES)}
-    assert unknown == {"neighbours.parquet"}, "a word of the data's as well"
+    assert unknown == {"neighbours.parquet", "histories"}, "words of the data's as well"

@@ -16,6 +16,7 @@ they are; numbers that are not finite (no users, no base) are None:
                       baselines have groups and targets in one
     predict           predictions, rows, k, checkpoint; of given histories also counts: {users, empty, events, unknown_items,
                       truncated, unknown_candidates, recommendations}
+    export            artefact, format, checkpoint, parity: {histories, largest, unequal}
     report            report
     fetch             events, notice, and items, users where the source knows of them
     gate              verdict, text, metric, margin, head_from, seeds, seeds_missing, tail, head:

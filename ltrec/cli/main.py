@@ -34,6 +34,7 @@ COMMANDS = {
     "launch": "train under torchrun here, or as a Slurm job that requeues itself",
     "evaluate": "full ranking by activity stratum, with intervals; --compare runs",
     "predict": "top-k items per user, as Parquet",
+    "export": "the run as one folder that runs without ltrec",
     "report": "one HTML page with plots, for one run or several",
     "doctor": "check what this machine can run, and how to fix what it cannot",
 }

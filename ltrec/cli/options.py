@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 Conf = Annotated[list[str], typer.Argument(help="Config files, left to right, then key=value overrides.", show_default=False)]
+OneRun = Annotated[Path, typer.Argument(help="Run folder.", show_default=False)]
+EvaluationOverrides = Annotated[list[str] | None, typer.Argument(help="evaluation.key=value overrides.", show_default=False)]
 PreparedData = Annotated[Path, typer.Argument(help="Folder that ltrec prepare wrote.")]
 
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON on stdout, all else on stderr.")]

@@ -9,13 +9,13 @@ import typer
 
 import ltrec
 from ltrec.api.results.predictions import SHARD_USERS
-from ltrec.cli.options import AsJson, Checkpoint, Data, Weights
+from ltrec.cli.options import AsJson, Checkpoint, Data, EvaluationOverrides, OneRun, Weights
 from ltrec.terminal.screen import open_screen
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
-    settings: Annotated[list[str] | None, typer.Argument(help="evaluation.key=value overrides.", show_default=False)] = None,
+    run: OneRun,
+    settings: EvaluationOverrides = None,
     histories: Annotated[
         Path | None, typer.Option("--input", help="Histories in raw ids: Parquet, a row per event, or per user with lists.")
     ] = None,

@@ -7,6 +7,7 @@ runs/<name>/
     memory/       neighbours.parquet  similar.parquet  choices.json      the same for `plugin.name=memory`, and how much it weighs
     eval/         <split>.parquet  baseline-<name>-<split>.parquet  <split>.json  <split>-against-<other>.json
     predictions/  top-k.parquet  histories/            the users of the data set, and given histories
+    export/       torch/                               the run as a program that needs no ltrec
     report/       index.html and its figures
     launch/       train.sbatch  train.log  slurm-<job>.log                           how it was started, and its output
     code/         <digest>/ltrec  <digest>/commit.json                               the package that was submitted
@@ -159,6 +160,10 @@ class RunFolder:
     def given_predictions(self) -> Path:
         """The folder of top-k items for given histories, unless they are written elsewhere."""
         return self.path / "predictions" / "histories"
+
+    def exported(self, form: str) -> Path:
+        """The folder of an exported model of that format, unless it is written elsewhere."""
+        return self.path / "export" / form
 
     @property
     def report(self) -> Path:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -93,6 +93,25 @@ def load_network(config: RunConfig, data: Data, checkpoint: Path, processes: Pro
     Raises:
         UserError: the checkpoint is damaged, of another data set or model, or has no such weights.
     """
+    backbone = load_backbone(config, data, checkpoint, processes, weights=weights)
+    device = device_of(processes, config.trainer.accelerator)
+
+    def score(chunk: HistoryChunk) -> Tensor:
+        with torch.inference_mode():
+            scores_BV: Tensor = cast(Scorer, backbone).scores(chunk.batch.to(device))
+            return scores_BV
+
+    return score
+
+
+def load_backbone(
+    config: RunConfig, data: Data, checkpoint: Path, processes: Processes, *, weights: str | None = None
+) -> torch.nn.Module:
+    """The run's backbone, with plugins, with the weights of a checkpoint, on the device of this process; a `Scorer`.
+
+    Raises:
+        UserError: as `load_network`.
+    """
     refuse_weights(weights, config)
     backbone, device = build_backbone(config, data), device_of(processes, config.trainer.accelerator)
     state, named = read_checkpoint(checkpoint), torch.nn.ModuleDict({"backbone": backbone})
@@ -104,15 +123,8 @@ def load_network(config: RunConfig, data: Data, checkpoint: Path, processes: Pro
     refuse_other_settings(checkpoint, state, config)
     refuse_lost_average(checkpoint, state, config)
     named.load_state_dict(scoring)
-    backbone.eval().to(device)
     assert isinstance(backbone, Scorer)
-
-    def score(chunk: HistoryChunk) -> Tensor:
-        with torch.inference_mode():
-            scores_BV: Tensor = backbone.scores(chunk.batch.to(device))
-            return scores_BV
-
-    return score
+    return backbone.eval().to(device)
 
 
 def score_with(

@@ -1,0 +1,13 @@
+"""A trained run as one folder that runs without ltrec and without its data.
+
+dense/            models as programs over padded histories
+recommender.py    a run's program and its tables
+tables.py         tables as a safetensors file
+vocabularies.py   raw ids and words of columns as Arrow files
+parity.py         the program against the run, on real histories
+facts.py          what the manifest and the card say
+card.py           the model card, in Markdown
+torch_format.py   the program as torch.export saves it
+folder.py         all of it written, with digests, whole or not at all
+recommend.py      the script that lies in the folder: plain torch and pyarrow, no ltrec
+"""

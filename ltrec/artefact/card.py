@@ -1,0 +1,85 @@
+"""The model card: what somebody should know before they use the model, as Markdown with the front matter of Hugging Face's hub."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from ltrec.artefact.facts import Measurements
+from ltrec.artefact.parity import Parity
+from ltrec.evaluation.comparison.gate_text import gate_text
+from ltrec.evaluation.summary import Summary
+
+_METRICS = ("ndcg@10", "hr@10")
+
+
+def card(facts: dict[str, Any], measurements: Measurements, parity: Parity) -> str:
+    """The text."""
+    return "\n".join([*_head(facts), *_strata(facts), *_results(measurements), *_limits(facts, parity)]) + "\n"
+
+
+def _head(facts: dict[str, Any]) -> Iterator[str]:
+    yield from ("---", "library_name: ltrec", "tags: [recommendation, sequential-recommendation, long-tail]", "---", "")
+    yield f"# {facts['run']}"
+    yield ""
+    plugin = "" if facts["plugin"] == "none" else f" with {facts['plugin']}"
+    checkpoint = facts["checkpoint"]
+    yield f"A sequential recommender: {facts['model']}{plugin}, exported by ltrec {facts['created_by']['ltrec']} from checkpoint"
+    yield f"`{checkpoint['name']}` (sha256 `{checkpoint['sha256'][:16]}`)."
+    yield ""
+    yield f"Trained on `{facts['data']['name']}` ({facts['data']['items']:,} items), digest `{facts['data']['digest']}`."
+    yield ""
+    yield "```bash"
+    yield "# plain torch and pyarrow; artefact.json lists the inputs"
+    yield 'echo \'{"items": ["FIRST", "SECOND"]}\' | python recommend.py'
+    yield "```"
+    yield ""
+
+
+def _strata(facts: dict[str, Any]) -> Iterator[str]:
+    strata = facts["strata"]
+    bounds, own, served = (", ".join(map(str, strata[key])) for key in ("lower_bounds", "of_the_run", "served_by"))
+    yield "## Strata"
+    yield ""
+    yield "Activity is the number of known items in the given history."
+    yield f"Strata begin at {bounds}; head users at {strata['head_from']}."
+    yield f"The run's strata begin at {own} and are served by the plugins of {served}. Whoever has no known item gets what users of"
+    yield "stratum 0 took most."
+    yield ""
+
+
+def _results(measurements: Measurements) -> Iterator[str]:
+    yield "## Results"
+    yield ""
+    if measurements.summary is None:
+        yield "This checkpoint was not evaluated on the test split (`ltrec evaluate`)."
+    else:
+        yield from _table(measurements.summary)
+    for judgement in measurements.judgements:
+        yield ""
+        yield f"Gate: {gate_text(judgement.gate)}" if judgement.gate is not None else f"Gate: {judgement.refusal}"
+    yield ""
+
+
+def _table(summary: Summary) -> Iterator[str]:
+    seen = "without" if summary.protocol.filter_seen else "with"
+    yield f"Test split, candidates {summary.protocol.candidates}, {seen} items of the history; 95 % intervals:"
+    yield ""
+    yield "| users | number | " + " | ".join(name.upper() for name in _METRICS) + " |"
+    yield "| --- | --: |" + " --- |" * len(_METRICS)
+    for group in summary.groups.values():
+        cells = [group.metrics.get(name) for name in _METRICS]
+        shown = ["" if e is None or math.isnan(e.mean) else f"{e.mean:.4f} [{e.low:.4f}, {e.high:.4f}]" for e in cells]
+        if group.users:
+            yield f"| {group.label} | {group.users:,} | {' | '.join(shown)} |"
+
+
+def _limits(facts: dict[str, Any], parity: Parity) -> Iterator[str]:
+    yield "## Limits"
+    yield ""
+    compared = f"{parity.histories:,} real histories: scores differ by at most {parity.largest:.2g}"
+    yield f"* The program was compared with the run on {compared}."
+    yield f"* It looks at the last {facts['max_len']} items of a history, and knows no item that the data set does not."
+    yield "* Scores are comparable within a user only. Metrics come from a log, and inherit what the log was shown."
+    yield ""

@@ -1,0 +1,46 @@
+"""Vectors of a window's items, and what columns add to them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ltrec.artefact.dense.window import Window
+from ltrec.core.columns import TIME
+from ltrec.models.inputs import EventInputs
+
+
+def item_vectors(window: Window, table_VD: Tensor) -> Tensor:
+    """[B, W, D]."""
+    return F.embedding(window.items, table_VD)
+
+
+class DenseEvents(nn.Module):
+    """An `EventInputs` on rectangles.
+
+    Args:
+        events: it.
+    """
+
+    def __init__(self, events: EventInputs) -> None:
+        super().__init__()
+        self.events = events
+
+    def forward(self, window: Window) -> Tensor:
+        """[B, W, D]."""
+        rows, width = window.items.shape
+        parts = []
+        for key, module in self.events.columns.items():
+            values = window.events[key.removeprefix("of_")].reshape(rows * width)
+            parts.append(cast(Tensor, module(values)).view(rows, width, -1))
+        for key, module in self.events.users.items():
+            parts.append(cast(Tensor, module(window.users[key.removeprefix("of_")]))[:, None, :].expand(-1, width, -1))
+        if self.events.gap is not None:
+            first = torch.zeros_like(window.items, dtype=torch.bool)
+            first[:, 0] = True
+            gap = self.events.gap(window.events[TIME].reshape(rows * width), first.reshape(rows * width))
+            parts.append(gap.view(rows, width, -1))
+        return sum(parts[1:], parts[0])

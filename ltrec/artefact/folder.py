@@ -1,0 +1,164 @@
+"""A run written as a folder, whole or not at all.
+
+OUT/program.pt2           histories -> the k best items: window, routing, encoder, plugins, memory, filters, fallback
+OUT/tables.safetensors    item vectors and the other tables that the program is given
+OUT/items.arrow           raw item ids; event-<name>.arrow, user-<name>.arrow: values of categorical columns
+OUT/recommend.py          loads and uses all this, without ltrec
+OUT/README.md             the model card
+OUT/artefact.json         inputs, strata, protocol, parity, and the digest of every file; written last
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from torch import Tensor
+
+from ltrec.artefact.card import card
+from ltrec.artefact.facts import facts_of, measured
+from ltrec.artefact.parity import Parity, arguments_of, compare
+from ltrec.artefact.recommender import RunProgram, program_of
+from ltrec.artefact.tables import write_tables
+from ltrec.artefact.torch_format import PROGRAM, load_program, save_program
+from ltrec.artefact.vocabularies import write_vocabularies
+from ltrec.config.tree import RunConfig
+from ltrec.core.errors import UserError
+from ltrec.core.progress import Progress, silent
+from ltrec.core.storage.atomic import atomic_write_text, canonical_json, fsync_folder, sha256_file
+from ltrec.core.storage.run_folder import RunFolder
+from ltrec.data.stream.reading.histories import HistoryChunk
+from ltrec.run.build.components import Data, build_histories, projected
+from ltrec.run.process.processes import Processes
+from ltrec.run.scoring.memory import memory_of
+
+MANIFEST, TABLES, CARD, SCRIPT = "artefact.json", "tables.safetensors", "README.md", "recommend.py"
+_CHUNKS, _TRACED = 4, 8
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What is wanted.
+
+    Attributes:
+        out: the folder.
+        k: items of a list; fewer where the catalogue is smaller.
+        overwrite: whether another artefact there may be replaced.
+    """
+
+    out: Path
+    k: int
+    overwrite: bool = False
+
+
+def export_run(
+    run: RunFolder,
+    config: RunConfig,
+    data: Data,
+    checkpoint: Path,
+    request: ExportRequest,
+    processes: Processes,
+    on_progress: Progress = silent,
+    *,
+    weights: str | None = None,
+) -> Parity:
+    """Write the folder, and return how near the program is to the run.
+
+    Args:
+        run: the run folder.
+        config: of the run, with evaluation settings as overridden.
+        data: its data set.
+        checkpoint: one of its checkpoints.
+        request: what is wanted.
+        processes: this process.
+        on_progress: called with the phase.
+        weights: `raw` or `average`; None = the average if the run keeps one.
+
+    Raises:
+        UserError: a model that no program can be made of, a program that is not the run, or another folder at that place.
+    """
+    if not request.k >= 1:
+        raise UserError(f"k is {request.k}; it must be at least 1")
+    k = min(request.k, data.manifest.vocab.items)
+    with _new_folder(request.out, overwrite=request.overwrite) as folder:
+        memory = memory_of(run, config, data, checkpoint, processes, on_progress, weights=weights)
+        made = program_of(config, data, checkpoint, processes, memory, k=k, weights=weights)
+        chunks = _real_chunks(config, data)
+        on_progress("exporting", 0, 0)
+        save_program(made.program, (*_few_rows(chunks[0]), made.tables), folder / PROGRAM)
+        on_progress("comparing", 0, 0)
+        parity = _parity(config, made, chunks, folder / PROGRAM)
+        asked = projected(config, data.manifest)
+        facts = facts_of(config, data, checkpoint, asked, k=k, weights=weights) | {"parity": parity.to_dict()}
+        write_tables(folder / TABLES, made.tables)
+        write_vocabularies(folder, data, asked)
+        (folder / SCRIPT).write_bytes(resources.files("ltrec.artefact").joinpath(SCRIPT).read_bytes())
+        text = card(facts, measured(run, config, facts["checkpoint"]["sha256"]), parity)
+        (folder / CARD).write_text(text, encoding="utf-8")
+        atomic_write_text(folder / MANIFEST, canonical_json({**facts, "files": _files(folder)}))
+    return parity
+
+
+def _real_chunks(config: RunConfig, data: Data) -> list[HistoryChunk]:
+    """Some chunks of users with a history, from all strata."""
+    histories = build_histories(config, data, "test")
+    if not len(histories):
+        histories = build_histories(config, data, "all")
+    return [histories.chunk(int(index)) for index in np.unique(np.linspace(0, len(histories) - 1, _CHUNKS).astype(int))]
+
+
+def _few_rows(chunk: HistoryChunk) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    """Arguments to trace with: at least two rows and two positions, for sizes of one are special."""
+    items, events, users = arguments_of(chunk)
+    rows = (np.arange(_TRACED) % len(items)).tolist()
+    of_events = {name: F.pad(values[rows], (0, 2)) for name, values in events.items()}
+    return F.pad(items[rows], (0, 2)), of_events, {name: values[rows] for name, values in users.items()}
+
+
+def _parity(config: RunConfig, made: RunProgram, chunks: list[HistoryChunk], path: Path) -> Parity:
+    """The program as it was saved, on all chunks.
+
+    Raises:
+        UserError: it is not the run.
+    """
+    program, filter_seen = load_program(path), config.evaluation.filter_seen
+    found = [compare(program, made.score, chunk, made.tables, filter_seen=filter_seen) for chunk in chunks]
+    parity = Parity(sum(p.histories for p in found), max(p.largest for p in found), sum(p.unequal for p in found))
+    parity.refuse()
+    return parity
+
+
+def _files(folder: Path) -> dict[str, Any]:
+    return {path.name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in sorted(folder.iterdir())}
+
+
+@contextmanager
+def _new_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A folder beside `out` that takes its place in the end.
+
+    Raises:
+        UserError: there is something else, or an artefact that may not be replaced.
+    """
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / MANIFEST).exists())):
+        raise UserError(f"{out} is there already, and is no exported model; name another --out")
+    if (out / MANIFEST).exists() and not overwrite:
+        raise UserError(f"{out} holds an exported model; name another --out, or replace it with --overwrite")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = out.with_name(f".{out.name}.{os.getpid()}.tmp")
+    folder.mkdir()
+    try:
+        yield folder
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(folder, out)
+        fsync_folder(out.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,157 @@
+"""Recommend with the folder that this file lies in. Plain torch and pyarrow; ltrec is not needed.
+
+    python recommend.py < histories.jsonl > answers.jsonl          a line per user: {"items": ["a", "b"], ...}, oldest first
+
+    from recommend import Recommender
+    Recommender("FOLDER")([{"items": ["a", "b"], "time": [10, 20], "age": 31}], k=10)
+
+Items are raw ids, as text; unknown ones are skipped. Beside `items` stand the columns that the model was trained with, as
+`artefact.json` lists them under `inputs`: lists as long as `items` of events (`time` in seconds), single values of users; None is a
+missing value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+_TYPES = {"F32": torch.float32, "F64": torch.float64, "I32": torch.int32, "I64": torch.int64, "BOOL": torch.bool}
+
+
+class Recommender:
+    """The model in a folder.
+
+    Args:
+        folder: of the artefact.
+        check: compare every file with its digest first.
+
+    Raises:
+        ValueError: a file is damaged.
+    """
+
+    def __init__(self, folder: str | Path, *, check: bool = True) -> None:
+        self.folder = Path(folder)
+        self.about: dict[str, Any] = json.loads((self.folder / "artefact.json").read_text(encoding="utf-8"))
+        for name, file in self.about["files"].items() if check else ():
+            if _sha256(self.folder / name) != file["sha256"]:
+                raise ValueError(f"{self.folder / name} is damaged: its sha256 is not that of artefact.json")
+        self.program = torch.export.load(str(self.folder / "program.pt2")).module()
+        self.tables = read_tables(self.folder / "tables.safetensors")
+        self.item_ids = read_vocabulary(self.folder / "items.arrow")
+        self._item_of = {name: item for item, name in enumerate(self.item_ids) if item}
+        self._columns = {role: dict(columns) for role, columns in self.about["inputs"].items()}
+        self._ids = {
+            column["file"]: {value: id_ for id_, value in enumerate(read_vocabulary(self.folder / column["file"])) if id_ > 1}
+            for columns in self._columns.values()
+            for column in columns.values()
+            if column["file"]
+        }
+
+    def __call__(self, histories: Sequence[Mapping[str, Any]], k: int | None = None) -> list[dict[str, Any]]:
+        """Recommend to every history, each a mapping as above: items, scores, stratum, source.
+
+        Raises:
+            ValueError: naming the history and its field.
+        """
+        k = self.about["k"] if k is None else k
+        if not 1 <= k <= self.about["k"]:
+            raise ValueError(f"k is {k}; this model gives 1 to {self.about['k']} items")
+        items, events, users = self.arguments(histories)
+        with torch.no_grad():
+            scores_BK, items_BK = self.program(items, events, users, self.tables)
+        return [self._answer(*row, k) for row in zip((items > 0).sum(dim=1).tolist(), scores_BK, items_BK, strict=True)]
+
+    def arguments(self, histories: Sequence[Mapping[str, Any]]) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """What the program takes: items and event columns [B, L], 0 behind, and user columns [B].
+
+        Raises:
+            ValueError: naming the history and its field.
+        """
+        known = [self._known(number, history) for number, history in enumerate(histories)]
+        items = _padded([[self._item_of[history["items"][at]] for at in places] for history, places in known], torch.int64)
+        events = {}
+        for name, column in self._columns["events"].items():
+            values = [[self._stored(column, history[name][at]) for at in places] for history, places in known]
+            events[name] = _padded(values, getattr(torch, column["dtype"]))
+        users = {}
+        for name, column in self._columns["users"].items():
+            own = [self._stored(column, history.get(name)) for history, _ in known]
+            users[name] = torch.tensor(own, dtype=getattr(torch, column["dtype"]))
+        return items, events, users
+
+    def _known(self, number: int, history: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[int]]:
+        """A history and the places of its known items."""
+        names = history.get("items")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"history {number}: items must be a list of ids, as text")
+        for name in self._columns["events"]:
+            values = history.get(name)
+            if not isinstance(values, list) or len(values) != len(names):
+                raise ValueError(f"history {number}: {name} must be a list as long as items")
+        return history, [at for at, name in enumerate(names) if name in self._item_of]
+
+    def _stored(self, column: Mapping[str, Any], value: Any) -> Any:
+        if value is None:
+            return float("nan") if column["missing"] is None else column["missing"]
+        return self._ids[column["file"]].get(str(value), 1) if column["file"] else value
+
+    def _answer(self, length: int, scores_K: Tensor, items_K: Tensor, k: int) -> dict[str, Any]:
+        pairs = zip(items_K[:k].tolist(), scores_K[:k].tolist(), strict=True)
+        there = [(item, score) for item, score in pairs if score > -torch.inf]
+        bounds = self.about["strata"]["lower_bounds"]
+        return {
+            "items": [self.item_ids[item] for item, _ in there],
+            "scores": [score for _, score in there],
+            "stratum": max(0, sum(bound <= length for bound in bounds) - 1),
+            "source": "model" if length else "popularity",
+        }
+
+
+def read_tables(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file."""
+    data = bytearray(path.read_bytes())
+    size = int.from_bytes(data[:8], "little")
+    header, body = json.loads(data[8 : 8 + size]), memoryview(data)[8 + size :]
+    found = {}
+    for name, about in header.items():
+        low, high = about["data_offsets"]
+        found[name] = torch.frombuffer(body[low:high], dtype=_TYPES[about["dtype"]]).view(about["shape"])
+    return found
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """Values by their ids."""
+    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+        values: list[str] = file.read_all()["value"].to_pylist()
+        return values
+
+
+def _padded(rows: Sequence[Sequence[Any]], dtype: torch.dtype) -> Tensor:
+    found = torch.zeros(len(rows), max([1, *map(len, rows)]), dtype=dtype)
+    for row, values in enumerate(rows):
+        found[row, : len(values)] = torch.tensor(values, dtype=dtype)
+    return found
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    given = [json.loads(line) for line in sys.stdin if line.strip()]
+    own = Recommender(Path(__file__).resolve().parent)
+    for start in range(0, len(given), 256):
+        for answer in own(given[start : start + 256]):
+            sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")

@@ -1,0 +1,34 @@
+"""`ltrec export RUN`: the run as one folder that runs without ltrec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import ltrec
+from ltrec.cli.options import AsJson, Checkpoint, Data, EvaluationOverrides, OneRun, Weights
+from ltrec.terminal.screen import open_screen
+
+
+def export(
+    run: OneRun,
+    settings: EvaluationOverrides = None,
+    form: Annotated[str, typer.Option("--format", help="Of the program: torch, as torch.export saves it.")] = "torch",
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default RUN/export/FORMAT.")] = None,
+    k: Annotated[int, typer.Option("--k", "-k", help="Items of a list, at most.")] = 100,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an exported model.")] = False,
+    checkpoint: Checkpoint = "best",
+    data: Data = None,
+    weights: Weights = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the run as a folder: program, item vectors, vocabularies, model card, and a script that needs no ltrec."""
+    with open_screen(for_scripts=as_json) as screen:
+        options = {"out": out, "k": k, "overwrite": overwrite, "checkpoint": checkpoint, "data": data, "weights": weights}
+        found = ltrec.export(run, *(settings or []), format=form, **options)
+        same = found.parity
+        screen.say(f"{found.checkpoint.name} exported: {found.path}")
+        screen.say(f"against the run on {same.histories:,} real histories: scores differ by at most {same.largest:.2g}")
+        screen.print_json(found.to_dict())
