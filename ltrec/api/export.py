@@ -17,7 +17,7 @@ from ltrec.run.build.components import open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.reopen import reopen
 from ltrec.run.process.crash_file import traceback_in
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from ltrec.terminal.progress_row import PhaseBar
 
 FORMATS = ("torch",)

@@ -37,7 +37,7 @@ from ltrec.core.storage.atomic import atomic_write_text, canonical_json, fsync_f
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.stream.reading.histories import HistoryChunk
 from ltrec.run.build.components import Data, build_histories, projected
-from ltrec.run.process.processes import Processes
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.memory import memory_of
 
 MANIFEST, TABLES, CARD, SCRIPT = "artefact.json", "tables.safetensors", "README.md", "recommend.py"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from ltrec.models.plugins.bottleneck import Bottleneck
 from ltrec.models.plugins.melt import Melt
 from ltrec.run.build.components import Data
 from ltrec.run.build.strata import heirs_of, strata_of
-from ltrec.run.process.processes import Processes
+from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.protocol import num_candidates
 from ltrec.run.scoring.scorer import RunMemory, load_backbone, load_score
 
@@ -87,7 +88,8 @@ def program_of(
 
 def _parts(config: RunConfig, backbone: nn.Module) -> tuple[DenseSASRec | DenseGRU4Rec, Adapters]:
     """The encoder and its plugins."""
-    trunk, plugins = backbone, None
+    trunk: Any = backbone
+    plugins: nn.Module | None = None
     if isinstance(backbone, Bottleneck | Melt):
         trunk, plugins = backbone.trunk, backbone if backbone.awake else None
     if isinstance(trunk, SASRec):

@@ -50,7 +50,7 @@ def window_of(
     lengths_B = (items > 0).sum(dim=1)
     starts_B1 = (lengths_B - max_len).clamp(min=0)[:, None]
     length = items.shape[1]
-    width = max_len if whole else torch.sym_min(length, max_len)
+    width = max_len if whole else torch.sym_min(length, max_len)  # type: ignore[no-untyped-call]
     place_BW = starts_B1 + torch.arange(width, device=items.device)
     inside_BW = place_BW.clamp(max=length - 1)
     there_BW = place_BW < lengths_B[:, None]

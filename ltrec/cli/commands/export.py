@@ -26,8 +26,17 @@ def export(
 ) -> None:
     """Write the run as a folder: program, item vectors, vocabularies, model card, and a script that needs no ltrec."""
     with open_screen(for_scripts=as_json) as screen:
-        options = {"out": out, "k": k, "overwrite": overwrite, "checkpoint": checkpoint, "data": data, "weights": weights}
-        found = ltrec.export(run, *(settings or []), format=form, **options)
+        found = ltrec.export(
+            run,
+            *(settings or []),
+            format=form,
+            out=out,
+            k=k,
+            overwrite=overwrite,
+            checkpoint=checkpoint,
+            data=data,
+            weights=weights,
+        )
         same = found.parity
         screen.say(f"{found.checkpoint.name} exported: {found.path}")
         screen.say(f"against the run on {same.histories:,} real histories: scores differ by at most {same.largest:.2g}")
