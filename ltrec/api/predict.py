@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ltrec.api.given_histories import ItemIdsOrFile, lists_of, recommend_to
+from ltrec.api.inputs.given_histories import ItemIdsOrFile, lists_of, recommend_to
 from ltrec.api.results.predictions import SHARD_USERS, Predictions
 from ltrec.api.session import session
 from ltrec.api.settings import overrides_of

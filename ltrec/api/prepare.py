@@ -10,10 +10,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from ltrec.api.inputs.tables import ArrowStream, is_table, path_of, write_log
 from ltrec.api.results.dataset import Dataset
 from ltrec.api.session import session
 from ltrec.api.settings import overrides_of
-from ltrec.api.tables import ArrowStream, is_table, path_of, write_log
 from ltrec.config.keys.arguments import PREPARING, speaking_keys
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig

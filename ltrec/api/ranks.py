@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from ltrec.api.tables import as_table, is_table, path_of
+from ltrec.api.inputs.tables import as_table, is_table, path_of
 from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 

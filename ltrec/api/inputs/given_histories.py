@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from ltrec.api.evaluate import RENDEZVOUS_SECONDS, facts_of
+from ltrec.api.inputs.tables import is_table, path_of, write_log
 from ltrec.api.results.predictions import Predictions
-from ltrec.api.tables import is_table, path_of, write_log
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress
