@@ -7,9 +7,19 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 
 from ltrec.core.errors import UserError
+
+_NEXT_LINE = "\x85"
+
+
+class _Escaping(yaml.SafeDumper):
+    """Texts within double quotes, with escapes: PyYAML loses U+0085 in any other kind of text."""
+
+
+_Escaping.add_representer(str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"'))
 
 
 def dump(config: Any) -> str:
@@ -18,7 +28,9 @@ def dump(config: Any) -> str:
     Raises:
         UserError: a text that no config file may hold (`${...}`, `???`).
     """
-    return OmegaConf.to_yaml(OmegaConf.create(_plain(config, "")))
+    plain = _plain(config, "")
+    written = OmegaConf.to_yaml(OmegaConf.create(plain))
+    return written if _NEXT_LINE not in written else yaml.dump(plain, Dumper=_Escaping, sort_keys=False)
 
 
 def _plain(value: Any, key: str) -> Any:

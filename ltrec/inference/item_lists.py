@@ -73,7 +73,7 @@ def read_item_list(path: Path) -> pa.Array:
     try:
         if path.suffix not in (".parquet", ".pq"):
             return pa.array([line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()], pa.string())
-        table = pq.read_table(path)
+        table = pq.read_table(path, partitioning=None)  # a folder `country=de` above it is no column
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise UserError(f"{path} cannot be read as a list of items: {first_line(error)}") from None
     if c.ITEM_ID not in table.column_names and table.num_columns != 1:

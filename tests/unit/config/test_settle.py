@@ -208,6 +208,13 @@ def test_dump_reloads_to_an_equal_tree(tree: Tree, tmp_path_factory: pytest.Temp
     assert tree_of(tmp_path_factory.getbasetemp(), dump(tree)) == tree
 
 
+@pytest.mark.parametrize("text", ["\x85", "a\x85b", "\u2028", "\r\n", "1e3", "no"])
+def test_every_line_break_and_look_alike_survives_as_text(text: str, tmp_path: Path) -> None:
+    """PyYAML takes U+0085 for a line break that may be folded away."""
+    tree = Tree(data=Data(time=text, tags=(text, "1e3"), only={text: (text,)}))
+    assert tree_of(tmp_path, dump(tree)) == tree
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),

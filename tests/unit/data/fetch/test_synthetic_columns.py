@@ -18,7 +18,7 @@ class Steps:
 
     def __init__(self, tables):
         events, items = tables[EVENTS], tables[ITEMS]
-        user = pc.rank(events["user_id"], tiebreaker="dense").to_numpy()
+        user = pc.rank(events["user_id"], tiebreaker="dense").to_numpy().astype(int)
         order = np.argsort(user, kind="stable")
         user, item = user[order], pc.index_in(events["item_id"].cast("string"), items["item_id"].combine_chunks()).to_numpy()[order]
         category = pc.rank(items["category"], tiebreaker="dense").to_numpy()[item].astype(int) - 1
@@ -133,7 +133,7 @@ def test_new_items_lie_where_a_predictable_step_would_lead():
     config = SyntheticConfig(**SHAPE, columns="informative", new_items=50)
     steps, tables = Steps(generate_log(config)), generate_log(config)
     events = tables[EVENTS]
-    user = pc.rank(events["user_id"], tiebreaker="dense").to_numpy()
+    user = pc.rank(events["user_id"], tiebreaker="dense").to_numpy().astype(int)
     order = np.argsort(user, kind="stable")
     user = user[order]
     at = np.flatnonzero(user[1:] == user[:-1])

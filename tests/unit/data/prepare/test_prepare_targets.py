@@ -72,7 +72,7 @@ def test_targets_equal_the_naive_reference(split):
 
 def _check_trainable(out, manifest, expected, flags):
     for shard in manifest.shards:
-        for user in pq.read_table(out / shard.path)["user_id"].to_pylist():
+        for user in pq.read_table(out / shard.path, partitioning=None)["user_id"].to_pylist():
             row = expected.rows[user]
             assert any(flags[order] for order in row.orders[1 : row.train_events]) == shard.trainable
 
@@ -86,7 +86,7 @@ def sessions(folder):
 
 def test_the_last_two_purchases_are_targets_and_views_after_them_are_kept(tmp_path):
     manifest = sessions(tmp_path)
-    row = pq.read_table(tmp_path / "out" / manifest.shards[0].path).to_pylist()[0]
+    row = pq.read_table(tmp_path / "out" / manifest.shards[0].path, partitioning=None).to_pylist()[0]
     assert (row["train_events"], row["valid_at"], row["test_at"], len(row["items"])) == (5, 5, 8, 11)
     kind = manifest.columns.of("event")["kind"]
     [bought] = manifest.split["targets"]["kind"]
