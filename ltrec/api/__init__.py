@@ -18,7 +18,7 @@ they are; numbers that are not finite (no users, no base) are None:
                       truncated, unknown_candidates, recommendations}
     export            artefact, format, checkpoint, parity: {histories, largest, unequal}
     report            report
-    fetch             events, notice, and items, users where the source knows of them
+    fetch             events, notice, and items, users if the source has them
     gate              verdict, text, metric, margin, head_from, seeds, seeds_missing, tail, head:
                       {users, base, change, low, high, p, verdict, users_to_decide, seeds_to_decide}
 

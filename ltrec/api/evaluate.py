@@ -59,7 +59,7 @@ def evaluate(
         compare: run folders to compare with, in the same order of seeds.
         split: `test` or `valid`.
         checkpoint: `best`, `last`, `previous`, or `stage1`: the best before plugins woke.
-        data: where the data set lies now; None = where the run says.
+        data: folder of the data set; None = that of the run's config.
         weights: `average` (with trainer.ema, the default) or `raw`.
         progress: show how far it is.
         evaluation: settings of evaluation in place of the runs' own: head_from=20, bootstrap_samples=1000.

@@ -22,7 +22,7 @@ class Fetched(os.PathLike[str]):
     Attributes:
         events: the Parquet file: user_id, item_id, timestamp, and further columns of a synthetic log that has them.
         notice: where it is from, and under which terms.
-        items, users: what the source knows of them, a Parquet file each by `item_id` and `user_id`; None if it knows nothing.
+        items, users: Parquet files with their columns, by `item_id` and `user_id`; None if the source has none.
     """
 
     events: Path

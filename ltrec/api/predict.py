@@ -59,7 +59,7 @@ def predict(
         shard_users: users per file.
         overwrite: replace other predictions in the folder.
         checkpoint: `best`, `last`, `previous`, or `stage1`: the best before plugins woke.
-        data: where the data set lies now; None = where the run says.
+        data: folder of the data set; None = that of the run's config.
         weights: `average` (with trainer.ema, the default) or `raw`.
         progress: show how far it is.
         evaluation: settings of evaluation in place of the run's own: filter_seen=False.

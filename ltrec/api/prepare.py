@@ -89,7 +89,7 @@ def _prepared(config: PrepareConfig, folder: Path, overwrite: bool, screen: Scre
 
 
 def _place(source: Any, folder: Path, number: int) -> str:
-    """A source as a path; a table becomes a file, whose name does not depend on where it lies for the moment."""
+    """A source as a path; a table becomes a file, whose name in the manifest does not depend on its temporary place."""
     if not is_table(source):
         return path_of(source)
     path = folder / f"table-{number}.parquet"

@@ -29,7 +29,7 @@ class Session:
     """One call.
 
     Attributes:
-        screen: where it speaks.
+        screen: where it prints.
         where: how messages refer to the origin of settings.
     """
 

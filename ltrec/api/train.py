@@ -1,4 +1,4 @@
-"""`ltrec.train`: train a run, alone or as one process of several; called again after an interruption it goes on."""
+"""`ltrec.train`: train a run, alone or as one process of several; called again after an interruption, it resumes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def train(
     progress: bool = False,
     **overrides: Any,
 ) -> Run:
-    """Train a run to its end; go on with it where its folder holds a checkpoint. A run that is finished is returned as it is.
+    """Train a run to its end; resume it if its folder has a checkpoint. A finished run is returned unchanged.
 
         ltrec.train("conf/experiment/quickstart.yaml", {"optim.lr": 1e-3}, data="data/mine", name="mine")
 

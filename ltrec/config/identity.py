@@ -1,6 +1,6 @@
 """Which settings make another run, and the eight hex digits of them that a name may carry.
 
-    name: pin-{digest}     ->  pin-3f9a01c2, the same for the same settings, so that repeating a command goes on with its run
+    name: pin-{digest}     ->  pin-3f9a01c2, the same for the same settings, so that repeating a command resumes its run
 
 A loop over learning rates is then as many runs, in folders of their own. A name without `{digest}` is taken as it is.
 """

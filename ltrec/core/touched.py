@@ -1,5 +1,8 @@
-"""Rows of a table: which are asked for, and which of a parameter its gradient may be non-zero in. The latter is noted where the
-gradient is made and read where only these rows are to be stepped."""
+"""Touched rows of a table: distinct ids, and the rows in which the gradient of a parameter may be non-zero.
+
+The rows are attached to the parameter when its gradient is set (`note_touched`), and read by optimisers that step only these rows
+(`touched_of`); no other module knows the attribute.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,17 @@ _NAME = "touched_rows"
 
 
 def distinct(ids_N: Tensor) -> Tensor:
-    """The distinct ids [R], rising."""
+    """The distinct ids [R], ascending."""
     ids_R: Tensor = ids_N.unique()  # type: ignore[no-untyped-call]
     return ids_R
 
 
 def note_touched(parameter: Tensor, rows_R: Tensor | None) -> None:
-    """Note the rows [R] beside the gradient that is being set; None: any."""
+    """Attach the rows [R] of the gradient that is being set; None = any rows."""
     setattr(parameter, _NAME, rows_R)
 
 
 def touched_of(parameter: Tensor) -> Tensor | None:
-    """The rows [R] that were noted last; None: any may be."""
+    """The rows [R] that were attached last; None = any rows."""
     rows_R: Tensor | None = getattr(parameter, _NAME, None)
     return rows_R

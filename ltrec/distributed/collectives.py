@@ -105,7 +105,7 @@ class Collectives:
         return self._under_way(dist.broadcast(tensor, 0, async_op=True))
 
     def union(self, ids_N: Tensor) -> Tensor:
-        """The distinct ids of all ranks, rising: two small collectives, waited for.
+        """The distinct ids of all ranks, ascending: two small collectives, waited for.
 
         Args:
             ids_N: int64, this rank's, distinct and rising.

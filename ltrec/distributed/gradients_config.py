@@ -58,7 +58,7 @@ class JointConfig:
     """The variant."""
     rows: Rows = "auto"
     """Which rows of the item table have a gradient in a step: `all`, or those `touched` by its items and negatives. The update is
-    the same, the cost is not; auto: touched where few are."""
+    the same, the cost is not; auto: touched if they are few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class StratifiedConfig(CombinationConfig):
     """When a gradient is not finite: stop the run, or skip the step; on all ranks alike."""
     rows: Rows = "auto"
     """Which rows of the item table have a gradient in a step: `all`, or those `touched` by its items and negatives. The update is
-    the same, the cost is not; auto: touched where few are."""
+    the same, the cost is not; auto: touched if they are few."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
-"""TouchedTable: one step's part of an item table, R rows of V+1, and the way back into what the optimiser reads.
+"""TouchedTable: the R of V+1 rows of an item table that a step uses, and their gradient as the optimiser reads it.
 
-    open      ids of the step, of all ranks together -> a leaf [R, D] in the table's place        bytes: ids
-    passes    gradients of the leaf, by stratum or in one pass, however often                     bytes: R D, not V D
+    open      ids of the step on all ranks -> a leaf [R, D] that replaces the table        bytes: ids
+    passes    gradients of the leaf, by stratum or in one pass, any number of times                     bytes: R D, not V D
     publish   leaf's gradient -> the table's, which is zero everywhere else
 
-The dense gradient is kept from step to step and only its touched rows are written and wiped, so that neither costs more than was
-touched. What reads it whole (a dense optimiser, the norm for clipping) finds the same numbers as ever; a row-wise optimiser is told
-the rows (`ltrec.core.touched`).
+The dense gradient is kept from step to step, and only its touched rows are written and zeroed, so the cost is that of the touched
+rows. Code that reads it whole (a dense optimiser, the norm for clipping) finds the usual values; a row-wise optimiser gets the rows
+(`ltrec.core.touched`).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class TouchedTable:
     """The touched rows of one table, step after step.
 
     Args:
-        vectors: the table; no gradient may reach it but through `IdVectors` itself.
+        vectors: the table; gradients may reach it only through `IdVectors`.
         name: of its weight among the parameters of the module that is trained.
 
     Attributes:
-        collectives: of the ranks, where there are several; set before the first step.
+        collectives: of all ranks; set before the first step.
     """
 
     def __init__(self, vectors: IdVectors, name: str) -> None:
@@ -42,18 +42,18 @@ class TouchedTable:
         self._written_R: Tensor | None = None
 
     def join(self, collectives: Collectives) -> None:
-        """Share these collectives, and begin with rank 0's weights: no wrapper sees to a table that gets no gradient of its own."""
+        """Use these collectives, and start from rank 0's weights: DDP does not broadcast a table without a gradient."""
         self.collectives = collectives
         collectives.broadcast(self.vectors.weight.detach()).wait()
 
     @property
     def is_open(self) -> bool:
-        """Whether a step is under way."""
+        """Whether a step is in progress."""
         return self.vectors.touched is not None
 
     @property
     def leaf(self) -> nn.Parameter:
-        """The step's rows, in the place of the table's weight."""
+        """The step's rows, which replace the table's weight."""
         assert self.vectors.touched is not None
         return self.vectors.touched.vectors_RD
 
@@ -73,13 +73,13 @@ class TouchedTable:
         self.vectors.touched = TouchedRows(nn.Parameter(weight.detach()[ids_R]), self._row_V)
 
     def publish(self, *, average_over: int = 0) -> None:
-        """End the step: the leaf's gradient becomes the table's; none leaves it none.
+        """End the step: the gradient of the leaf becomes that of the table; without one, the table has none.
 
         Args:
-            average_over: W where each rank has its own gradient, of which the mean is wanted; 0 where they are one already.
+            average_over: W to average the gradients of W ranks; 0 if they are equal already.
 
         Raises:
-            UserError: a gradient has gone past them, as of a model that reads the weight itself.
+            UserError: the table itself has a gradient, because the model reads its weight.
         """
         gradient, weight = self.leaf.grad, self.vectors.weight
         if weight.grad is not None:
@@ -103,7 +103,7 @@ class TouchedTable:
         return self._dense.index_copy_(0, self._ids_R, gradient_RD)
 
     def close(self) -> None:
-        """Put the whole table back in its place; nothing if it is there."""
+        """Restore the whole table, if it is replaced."""
         if self.is_open:
             assert self._row_V is not None and self._ids_R is not None
             self._row_V[self._ids_R] = len(self._row_V)

@@ -130,7 +130,7 @@ class EvalTable:
         return np.asarray(self.rows.column(name).to_numpy())
 
     def target_types(self) -> npt.NDArray[np.str_] | None:
-        """Such as ``event_type=purchase`` [N]; None if the data declare no targets of several types."""
+        """Such as ``event_type=purchase`` [N]; None unless the data declare targets of several types."""
         return self.column(TARGET_TYPE).astype(np.str_) if TARGET_TYPE in self.rows.column_names else None
 
     def outside(self) -> npt.NDArray[np.bool_]:

@@ -4,7 +4,7 @@ DIR/part-00000.parquet ...     the answer
 DIR/predictions.json           what was asked, and what was counted; written last: without it the answer is not complete
 DIR/.predicting/               while the job runs, or after it was killed: job.json, and the shards that are done
 
-The same job goes on with the shards that are done; another one is refused, unless it may overwrite.
+The same job resumes after its finished shards; another one is refused, unless it may overwrite.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class PredictionJob:
         return self.counts()
 
     def counts(self) -> Counts:
-        """Of an answer that is complete."""
+        """Counts of a complete answer."""
         return Counts(**json.loads((self.out / COMMIT).read_text(encoding="utf-8"))["counts"])
 
     def abandon(self) -> None:

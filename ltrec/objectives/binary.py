@@ -69,7 +69,7 @@ class GBCE(nn.Module):
         return negatives_per_example(self.proposal, draw, self.negatives)
 
     def log_unread_V(self, num_targets: int) -> Tensor:
-        """Of every item how likely it is no negative [V+1]."""
+        """Log-probability that an item is not drawn as a negative [V+1]."""
         return log_undrawn_V(self.proposal, self.num_items, self.negatives * num_targets)
 
     def _loss(self, target_N: Tensor, negative_NM: Tensor) -> Tensor:

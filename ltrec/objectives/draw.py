@@ -66,11 +66,11 @@ class CandidateObjective(Objective, Protocol):
 
 @runtime_checkable
 class FewItemsObjective(Objective, Protocol):
-    """An Objective that reads the vectors of few items: the targets, and those that it can name beforehand. A step may then leave
-    the rest of the item table alone, forward and backward."""
+    """An Objective that reads the vectors of few items: targets, and items that it can name in advance. A step then needs no other
+    rows of the item table, forward or backward."""
 
     def read_items(self, targets_N: Tensor, draw: Draw) -> Tensor:
-        """The items that it reads besides the targets, int64, of any shape, repeated or not: what `__call__` will draw."""
+        """The items that `__call__` will draw and read besides the targets; int64, any shape, with or without repeats."""
 
     def log_unread_V(self, num_targets: int) -> Tensor:
-        """Of every item 0..V the logarithm of how likely so many targets' draws leave it out, float64 [V+1]."""
+        """Logarithm of the probability that the draws of so many targets leave out an item, for items 0..V, float64 [V+1]."""

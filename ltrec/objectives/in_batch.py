@@ -51,9 +51,9 @@ class InBatchSoftmax(nn.Module):
             return softmax_loss(target_N, negative_NM)
 
     def read_items(self, targets_N: Tensor, draw: Draw) -> Tensor:  # noqa: ARG002
-        """Nothing besides the targets of all ranks."""
+        """None: only the targets of all ranks are read."""
         return targets_N[:0]
 
     def log_unread_V(self, num_targets: int) -> Tensor:  # noqa: ARG002
-        """Nothing is drawn: 0 [V+1]."""
+        """0 [V+1]: nothing is drawn."""
         return torch.zeros(self.num_items + 1, dtype=torch.float64, device="cpu")

@@ -17,7 +17,7 @@ ItemTable = Tensor | ItemVectors
 
 
 def loss_table(encoder: nn.Module) -> ItemTable:
-    """What a loss is given for an Encoder's items: its table, but where its vectors are computed or a few are at hand, what gives
+    """The items of an Encoder for a loss: its table or, if vectors are computed or rows are touched, the module that gives
     them."""
     vectors = getattr(encoder, "item_vectors", None)
     if vectors is None or (isinstance(vectors, IdVectors) and vectors.in_touch is None):
@@ -28,8 +28,8 @@ def loss_table(encoder: nn.Module) -> ItemTable:
 
 
 def at_hand(table: ItemTable, *items: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Vectors [R, D] that hold those of all the items, and each item's row there. A table, or its touched rows, are taken as they
-    are.
+    """Vectors [R, D] that include those of all given items, and the row of each item. A table, or its touched rows, are returned
+    unchanged.
 
     The host needs the number of distinct items, so it waits for an accelerator once. Vectors are computed in one call,
     whatever the items are: ranks that gather parameters as modules run do the same.

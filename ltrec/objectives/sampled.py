@@ -80,7 +80,7 @@ class SampledSoftmax(nn.Module):
         return SCOPES[self.scope](self.proposal, draw, self.negatives)
 
     def log_unread_V(self, num_targets: int) -> Tensor:
-        """Of every item how likely it is no negative [V+1]."""
+        """Log-probability that an item is not drawn as a negative [V+1]."""
         draws = self.negatives * (num_targets if self.scope == "position" else 1)
         return log_undrawn_V(self.proposal, self.num_items, draws)
 

@@ -1,12 +1,12 @@
-"""AdamW that steps only those rows of embedding tables that have a gradient, for catalogues of which a step touches little.
+"""AdamW that steps only the rows of embedding tables that have a gradient, for large catalogues.
 
     a row whose gradient is not zero       m, v, decay and step as in AdamW, with the bias correction of step t of the whole run
     any other row                          nothing: m and v are kept, not decayed, and the row does not move
 
-AdamW moves a row on for some tens of steps after it was touched (m decays by beta1 a step); here that part is left out, so that a
-row that is rarely touched moves less: at beta1 = 0.9 about a tenth of the way. It is another optimiser with another best learning
-rate, and not a faster form of the same. The rule is that of torch.optim.SparseAdam and TensorFlow's LazyAdam. All other parameters
-are AdamW's.
+AdamW keeps moving a row for some tens of steps after it was touched (m decays by beta1 per step). That part is left out here, so
+rarely touched rows move less: at beta1 = 0.9 about a tenth as far. This is a different optimiser with a different best learning
+rate, not a faster form of AdamW. The rule is that of torch.optim.SparseAdam and TensorFlow's LazyAdam. All other parameters are
+AdamW's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BY_ROW = "by_row"
 
 
 class LazyAdamW(AdamW):
-    """AdamW, lazy on the groups that say `by_row`. Its state has AdamW's names and shapes."""
+    """AdamW, lazy for parameter groups with `by_row`. Its state has AdamW's names and shapes."""
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; `closure` computes the gradients and returns a loss, which is returned."""
@@ -65,7 +65,7 @@ class LazyAdamW(AdamW):
 
 
 def _nonzero_rows(gradient: Tensor, touched_R: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Rows that are not zero, and their values; only the touched ones are looked at, where they are known."""
+    """Non-zero rows and their values; if the touched rows are known, only these are searched."""
     some = gradient if touched_R is None else gradient[touched_R]
     kept = (some != 0).any(1).nonzero()[:, 0]
     return (kept if touched_R is None else touched_R[kept]), some[kept]
@@ -77,6 +77,6 @@ def _local(tensor: Tensor) -> Tensor:
 
 
 def _dense_step(optimizer: AdamW) -> None:
-    """AdamW's own step, without the hooks that torch wraps around it once it has made one: this optimiser's step has them."""
+    """AdamW's own step, without the hooks that torch wraps around it, because this optimiser's step has them already."""
     step: Any = AdamW.step
     (step.__wrapped__ if getattr(step, "hooked", False) else step)(optimizer)

@@ -1,7 +1,7 @@
-"""Weights & Biases: the only file that knows it. Tracking may fail; training then continues.
+"""Weights & Biases: the only file that imports it. If tracking fails, training continues.
 
 `online` without an API key, or without a way to the server, becomes `offline` with one line that says so; offline files lie in the
-run folder and `wandb sync` sends them later. A resumed run goes on under its id: offline W&B keeps a folder for each start, and
+run folder and `wandb sync` sends them later. A resumed run keeps its id: offline W&B keeps a folder for each start, and
 `wandb sync` puts them together. An error of W&B's once the run is open is printed in one line and ends tracking, not training.
 
 Artifacts are sent from where they lie, not from copies: offline, they must still lie there when they are synced.
@@ -156,7 +156,7 @@ def wandb_logger(tracking: TrackingConfig, tracked: Tracked, on_note: Callable[[
 
 
 def open_run(tracking: TrackingConfig, tracked: Tracked, on_note: Callable[[str], None]) -> Run | None:
-    """Open the run, or go on with it: online if that is wanted and possible, else offline; None when W&B is off."""
+    """Open or resume the run: online if that is wanted and possible, else offline; None when W&B is off."""
     if tracking.wandb == "off":
         return None
     import wandb  # takes a second, and most runs do without

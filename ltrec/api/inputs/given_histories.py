@@ -49,7 +49,7 @@ def recommend_to(
     Args:
         folder: the run.
         overrides: settings of evaluation.
-        data: where the data set lies; None = where the run says.
+        data: folder of the data set; None = that of the run's config.
         checkpoint: which.
         histories: Parquet files, or a table.
         request: of `run.predict.Request`, without the source.

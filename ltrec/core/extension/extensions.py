@@ -33,7 +33,7 @@ class Extension:
 
     Attributes:
         module: its dotted name.
-        distribution: what was installed to have it; None for a module that merely lies on the path.
+        distribution: the installed package that has it; None for a module that is only on the path.
         version: the distribution's, or else the module's own `__version__`, if it has one.
         digest: twelve hex digits over the source of its whole top-level package.
     """
@@ -79,8 +79,7 @@ def import_module(name: str, where: str) -> ModuleType:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise UserError(f"{where}: {name} could not be imported ({_reason(error)})") from error
         raise UserError(
-            f"{where}: no module {error.name!r} is found here; install its package, or put the folder it lies in on PYTHONPATH, on "
-            "every node"
+            f"{where}: no module {error.name!r} is found here; install its package, or put its folder on PYTHONPATH, on every node"
         ) from None
     except (Exception, SystemExit) as error:
         raise UserError(f"{where}: {name} could not be imported ({_reason(error)})") from error

@@ -182,7 +182,7 @@ class RunFolder:
 
     @property
     def job_script(self) -> Path:
-        """The Slurm script; `sbatch` it again to go on."""
+        """The Slurm script; submit it again to resume."""
         return self.launch / "train.sbatch"
 
     @property
@@ -244,7 +244,7 @@ class RunFolder:
         return (path for folder in (self.path, self.checkpoints) for path in folder.glob(".*.tmp"))
 
     def unexpected_files(self) -> list[Path]:
-        """What lies in a folder without a config that neither a run which has not begun nor a killed one leaves there."""
+        """Unexpected files in a folder without a config, which neither a new run nor a killed one leaves there."""
         before_a_run = {path.name for path in (self.lock, self.owner, self.stop, self.requeue, self.launch, self.code)}
         return sorted(path for path in self.path.iterdir() if path.name not in before_a_run and not _is_left_over(path))
 
@@ -266,5 +266,5 @@ def crash_file_name(time: str, pid: int) -> str:
 
 
 def folder_of_checkpoint(checkpoint: Path) -> RunFolder:
-    """The run folder in which a checkpoint lies, if it lies in one."""
+    """The run folder of a checkpoint, or None."""
     return RunFolder(checkpoint.parent.parent)

@@ -19,7 +19,7 @@ from ltrec.data.neighbours.table import Neighbours
 from ltrec.data.neighbours.transitions import Transitions
 
 Config = NeighboursConfig | CoOccurrenceConfig
-"""Of what is counted in events."""
+"""Options of neighbours that are counted in events."""
 
 
 def count_neighbours(

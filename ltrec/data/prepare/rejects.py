@@ -26,7 +26,7 @@ FOLDER, STEM = "_rejects", "rejects"
 MOST_PLACES = 3
 
 _REMEDIES = {
-    STRAY_QUOTE: "say `quoting`=none if quotes are plain characters here, or `quoting`=multiline if texts go on over several lines",
+    STRAY_QUOTE: "say `quoting`=none if quotes are plain characters here, or `quoting`=multiline if texts span several lines",
 }
 """Reason -> what to do about it, if it is more than "fix the log"."""
 

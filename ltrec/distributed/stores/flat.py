@@ -9,8 +9,8 @@ step needs beyond an ordinary gradient is one buffer and the rows: n + K n / W n
 
 Micro-batches accumulate without more memory: before the reduce-scatter each rank adds its old row to its own part of the buffer.
 
-Where a table stands in a step by the rows that it touches, the parameters are laid out anew for every step (`relay`): buffers, rows
-and messages are then as long as what is touched, in memory that only ever grows.
+If a table takes part only with touched rows, the layout is computed for every step (`relay`): buffers, rows and messages then have
+the length of the touched rows, in memory that only grows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ltrec.distributed.collectives import DONE, Collectives, Pending
 from ltrec.distributed.stores.layout import FlatLayout
 
 Relay = Callable[[], tuple[FlatLayout, Sequence[nn.Parameter]]]
-"""-> the layout of a step's parameters, and these in its order."""
+"""Returns the layout of a step's parameters, and the parameters in that order."""
 
 
 class FlatStore:
@@ -62,7 +62,7 @@ class FlatStore:
         self._lay(layout, parameters)
 
     def _lay(self, layout: FlatLayout, parameters: Sequence[nn.Parameter]) -> None:
-        """Give every parameter its place in rows and buffers; what they hold is not kept."""
+        """Assign every parameter its place in rows and buffers, whose contents are dropped."""
         first = parameters[0]
         assert all(p.dtype == first.dtype and p.device == first.device for p in parameters), "one dtype, one device"
         self.parameters, self.layout = list(parameters), layout
@@ -72,7 +72,7 @@ class FlatStore:
         self._views = [layout.views(flat) for flat in self._buffers or self.rows]
 
     def _room(self, number: int, size: int) -> Tensor:
-        """So many numbers of one of the pieces of memory, which grows where it is too small."""
+        """The first numbers of a buffer, which is enlarged if it is too small."""
         if self._memory[number].numel() < size:
             self._memory[number] = self._memory[number].new_zeros(size)
         return self._memory[number][:size]

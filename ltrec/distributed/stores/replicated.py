@@ -1,4 +1,4 @@
-"""The FlatStore of a module that every rank holds whole; a table of which steps touch few rows takes part with these alone."""
+"""The FlatStore of a module that every rank holds whole; of a table with touched rows, it stores only these rows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make_flat_store(
         num_strata: K.
         collectives: W ranks.
         aside: see `FlatStore`.
-        touched: the table, if any, that is open whenever the store is.
+        touched: the table with touched rows, if any; it is open whenever the store is.
     """
     named, size = dict(module.named_parameters()), collectives.world.size
     if touched is not None:

@@ -42,10 +42,10 @@ class ItemVectors(Protocol):
 
 
 class IdVectors(nn.Embedding):
-    """An item is its id, and no more.
+    """Plain id vectors.
 
     Attributes:
-        touched: the rows that a step under way may read, which then get the gradients; None: all of them.
+        touched: the rows that the current step may read, which get the gradients; None = all rows.
     """
 
     def __init__(self, num_items: int, width: int) -> None:
@@ -55,7 +55,7 @@ class IdVectors(nn.Embedding):
 
     @property
     def in_touch(self) -> TouchedRows | None:
-        """The touched rows, where gradients are wanted of them."""
+        """The touched rows if gradients are computed, else None."""
         return self.touched if torch.is_grad_enabled() else None
 
     def forward(self, items: Tensor) -> Tensor:

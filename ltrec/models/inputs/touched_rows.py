@@ -1,8 +1,7 @@
-"""The rows of an item table that a step touches, in the place of the whole table.
+"""The rows of an item table that a step touches, which replace the whole table.
 
-While they stand in for it, ids are looked up among them, and autograd sees a leaf [R, D] where it would see [V+1, D]: gradients are
-as small as what was touched. Values are those of the table, so are losses; an id that is not among them is an error, never a wrong
-vector.
+Meanwhile ids are looked up among these rows, and autograd sees a leaf [R, D] instead of [V+1, D], so gradients have only the
+touched rows. Values and losses are those of the whole table; an id that is not among the rows is an error, never a wrong vector.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ class TouchedRows:
 
     Attributes:
         vectors_RD: their values, a leaf; row 0 is padding.
-        row_V: int64 [V+1], each item's place among them; beyond their end for an item that is not there.
+        row_V: int64 [V+1], row of each item; beyond the last row for an item that is not among them.
     """
 
     vectors_RD: nn.Parameter
     row_V: Tensor
 
     def place(self, items: Tensor) -> Tensor:
-        """The rows of items, shape kept."""
+        """The rows of items; same shape."""
         return self.row_V[items]

@@ -46,7 +46,7 @@ def build_inputs(config: InputsConfig, folder: Path, manifest: Manifest, vocabul
 
 
 def competing_items(train_count: Tensor) -> Tensor | None:
-    """Items that stand in the loss where items have columns: those with a training event; None = all.
+    """Items that take part in the loss if items have columns: those with training events; None = all.
 
     The others have no id vector, and as negatives they would teach that what they share with others is unwanted.
     """

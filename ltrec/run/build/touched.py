@@ -1,10 +1,11 @@
-"""Whether a run's steps compute gradients of the item table's touched rows alone, or of all its rows: one rule, said at start.
+"""Whether steps compute gradients of the touched rows of the item table, or of all rows: one rule, printed at the start.
 
-The two give the same update. The first costs what is touched, plus a copy of it and the way back; the second costs the table, once
-in joint training and K times by stratum. So it is a question of how many rows a step touches, which training counts tell before:
+Both give the same update. The first costs the touched rows, plus copying them there and back; the second costs the whole table,
+once in joint training and K times by stratum. So it depends on the number of rows that a step touches, which follows from training
+counts:
 
     E[R] = sum over items of 1 - (1 - q_v)^T  p_v          q_v = the item's share of training events, T = events of a step,
-                                                           p_v = how likely the step's negatives leave it out
+                                                           p_v = probability that the step's negatives leave it out
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ MOST_JOINT, MOST_BY_STRATUM = 0.25, 0.5
 def choose_rows(
     config: RunConfig, plan: Plan, backbone: nn.Module, objective: Objective, train_count: Tensor
 ) -> tuple[TouchedTable | None, str]:
-    """The table of which steps compute the touched rows alone, or None; and a line for people.
+    """The table if steps compute only touched rows, else None; and a line to print.
 
     Args:
         config: the run.
@@ -42,26 +43,26 @@ def choose_rows(
         train_count: int64 [V+1].
 
     Raises:
-        UserError: gradients.rows=touched where it cannot be.
+        UserError: gradients.rows=touched is impossible.
     """
     wanted = "all" if isinstance(config.gradients, AlignedConfig) else config.gradients.rows
     if (obstacle := _obstacle(config, backbone, objective)) is not None:
         if wanted == "touched":
             raise UserError(f"gradients.rows=touched is not possible: {obstacle}; use gradients.rows=auto")
-        return None, f"item table: every row has a part in every step ({obstacle})"
+        return None, f"item table: every row takes part in every step ({obstacle})"
     assert isinstance(objective, FewItemsObjective)
     items = train_count.numel() - 1
     rows = expected_rows(objective, train_count, plan)
     most = MOST_JOINT if isinstance(config.gradients, JointConfig) else MOST_BY_STRATUM
     if wanted == "all" or (wanted == "auto" and rows > most * items):
-        return None, f"item table: every row has a part in every step (about {rows:,.0f} of {items:,} are touched)"
+        return None, f"item table: every row takes part in every step (about {rows:,.0f} of {items:,} are touched)"
     name, vectors = next((n, m) for n, m in backbone.named_modules() if isinstance(m, IdVectors))
     about = f"item table: a step has gradients of the rows that it touches, about {rows:,.0f} of {items:,}"
     return TouchedTable(vectors, f"backbone.{name}.weight"), about
 
 
 def _obstacle(config: RunConfig, backbone: nn.Module, objective: Objective) -> str | None:
-    """Why steps must see the whole table; None where they need not."""
+    """Why steps need the whole table; None if they do not."""
     gradients, strategy = config.gradients, STRATEGIES[config.registered_strategy]
     if isinstance(gradients, AlignedConfig):
         return "gradients.name=aligned walks over all parameters"
@@ -84,7 +85,7 @@ def _obstacle_of_model(backbone: nn.Module) -> str | None:
 
 
 def expected_rows(objective: FewItemsObjective, train_count: Tensor, plan: Plan) -> float:
-    """E[R], the rows that a step of all processes touches on average; at most, where rows are longer than a window."""
+    """E[R], the rows that a step of all processes touches on average; an upper bound if rows are longer than a window."""
     events = float(train_count.sum())
     mean = min(events / max(1, plan.trainable_rows), plan.max_len + 1)
     share_V = train_count.double() / max(1.0, events)

@@ -29,7 +29,7 @@ def why_finished(config: RunConfig, state: dict[str, Any], *, steps_per_epoch: i
         return f"finished at step {step}, epoch {epoch} (trainer.max_steps={loop.max_steps}); nothing to do"
     else:
         return None
-    way_on = f": a higher {more} goes on" if more else ""  # a decaying rate is planned over the length of the run
+    way_on = f": a higher {more} continues it" if more else ""  # a decaying rate is planned over the length of the run
     return f"finished at epoch {epoch} ({reason}); nothing to do{way_on}"
 
 

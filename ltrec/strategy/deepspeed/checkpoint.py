@@ -86,7 +86,7 @@ def _attempt(write: Any) -> OSError | None:
 
 
 def _refuse_damage(path: Path, zero: Mapping[str, int]) -> None:
-    """Each rank looks at some of the files; all ranks go on, or none."""
+    """Each rank checks some of the files; all ranks continue, or none."""
     world, failure = current_world(), None
     try:
         for file in files_of(path, zero)[world.rank :: world.size]:

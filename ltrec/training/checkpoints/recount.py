@@ -1,4 +1,4 @@
-"""A run may go on with another number of micro-batches to a step; Lightning counts micro-batches, so its count is translated.
+"""A run may resume with another number of micro-batches per step; Lightning counts micro-batches, so its count is converted.
 
 Lightning ends an accumulation where its count of the epoch's batches is a multiple of `accumulate_grad_batches`. Left as it was,
 the count of a checkpoint written under another number would end accumulations in the middle of the stream's steps.
