@@ -1,4 +1,4 @@
-"""The model card: what somebody should know before they use the model, as Markdown with the front matter of Hugging Face's hub."""
+"""The model card: what users of the model should know, as Markdown with the front matter of Hugging Face's hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _METRICS = ("ndcg@10", "hr@10")
 
 
 def card(facts: dict[str, Any], measurements: Measurements, parity: Parity) -> str:
-    """The text."""
+    """The text of the card."""
     return "\n".join([*_head(facts), *_strata(facts), *_results(measurements), *_limits(facts, parity)]) + "\n"
 
 

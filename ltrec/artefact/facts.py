@@ -1,4 +1,4 @@
-"""What an exported folder says of itself: the model, its data, its strata, its inputs, and what was measured."""
+"""The manifest of an exported folder: model, data, strata, inputs and measured metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ltrec.version import __version__
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What `ltrec evaluate` left of the same checkpoint.
+    """Results of `ltrec evaluate` for the same checkpoint.
 
     Attributes:
         summary: metrics on the test split; None where it was not evaluated.
@@ -52,7 +52,7 @@ def measured(run: RunFolder, config: RunConfig, checkpoint_sha: str) -> Measurem
 
 
 def facts_of(config: RunConfig, data: Data, checkpoint: Path, asked: Projection, *, k: int, weights: str | None) -> dict[str, Any]:
-    """The manifest but for the files and the parity, as JSON values."""
+    """The manifest without files and parity, as JSON values."""
     manifest, evaluation = data.manifest, config.evaluation
     run_strata = strata_of(config, manifest)
     return {
@@ -77,7 +77,7 @@ def facts_of(config: RunConfig, data: Data, checkpoint: Path, asked: Projection,
 
 
 def _inputs(data: Data, asked: Projection, role: Role, names: tuple[str, ...]) -> dict[str, Any]:
-    """Columns of a role: type of the stored value, what stands for a missing one (null: NaN), file of values of a categorical."""
+    """Columns of a role: type of stored values, value that means "missing" (null: NaN), vocabulary file of a categorical column."""
     found: dict[str, Any] = {}
     for name in names:
         if name == c.TIME and role == "event":

@@ -1,4 +1,4 @@
-"""A run written as a folder, whole or not at all.
+"""Export of a run to a folder, complete or not at all.
 
 OUT/program.pt2           histories -> the k best items: window, routing, encoder, plugins, memory, filters, fallback
 OUT/tables.safetensors    item vectors and the other tables that the program is given
@@ -46,7 +46,7 @@ _CHUNKS, _TRACED = 4, 8
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What is wanted.
+    """Options of an export.
 
     Attributes:
         out: the folder.
@@ -70,7 +70,7 @@ def export_run(
     *,
     weights: str | None = None,
 ) -> Parity:
-    """Write the folder, and return how near the program is to the run.
+    """Write the folder, and return the difference between program and run.
 
     Args:
         run: the run folder.
@@ -116,7 +116,7 @@ def _real_chunks(config: RunConfig, data: Data) -> list[HistoryChunk]:
 
 
 def _few_rows(chunk: HistoryChunk) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """Arguments to trace with: at least two rows and two positions, for sizes of one are special."""
+    """Arguments to trace with: at least two rows and two positions, because sizes of one are special."""
     items, events, users = arguments_of(chunk)
     rows = (np.arange(_TRACED) % len(items)).tolist()
     of_events = {name: F.pad(values[rows], (0, 2)) for name, values in events.items()}
@@ -124,7 +124,7 @@ def _few_rows(chunk: HistoryChunk) -> tuple[Tensor, dict[str, Tensor], dict[str,
 
 
 def _parity(config: RunConfig, made: RunProgram, chunks: list[HistoryChunk], path: Path) -> Parity:
-    """The program as it was saved, on all chunks.
+    """Compare the saved program with the run on all chunks.
 
     Raises:
         UserError: it is not the run.
@@ -142,7 +142,7 @@ def _files(folder: Path) -> dict[str, Any]:
 
 @contextmanager
 def _new_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder beside `out` that takes its place in the end.
+    """A folder beside `out` that replaces it at the end.
 
     Raises:
         UserError: there is something else, or an artefact that may not be replaced.

@@ -1,4 +1,4 @@
-"""The program against the run it was made of: the same real histories through both.
+"""Comparison of an exported program with its run on the same real histories.
 
 What is compared are the scores of the recommended items, and the lists themselves: two lists may differ only where the run's own
 scores are closer than `CLOSE`.
@@ -25,7 +25,7 @@ Program = Callable[..., tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """What came out.
+    """The result of the comparison.
 
     Attributes:
         histories: how many were compared.
@@ -38,7 +38,7 @@ class Parity:
     unequal: int
 
     def refuse(self) -> None:
-        """Refuse a program that is another model.
+        """Refuse a program that differs from the run.
 
         Raises:
             UserError: scores differ by more than `MOST`, or lists do.
@@ -50,12 +50,12 @@ class Parity:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """JSON values."""
         return asdict(self)
 
 
 def arguments_of(chunk: HistoryChunk) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-    """A chunk as the program's arguments: items and event columns [B, L], 0 behind, and user columns [B]."""
+    """A chunk as the program's arguments: items and event columns [B, L], padded with 0, and user columns [B]."""
     lengths_B, cropped_B = chunk.seen_offsets.diff(), chunk.batch.lengths_B
     rows, length = len(lengths_B), max(1, int(lengths_B.max()))
     row_S, row_T = (torch.repeat_interleave(torch.arange(rows), lengths) for lengths in (lengths_B, cropped_B))
@@ -72,7 +72,7 @@ def arguments_of(chunk: HistoryChunk) -> tuple[Tensor, dict[str, Tensor], dict[s
 
 @torch.no_grad()
 def compare(program: Program, score: Score, chunk: HistoryChunk, tables: dict[str, Tensor], *, filter_seen: bool) -> Parity:
-    """Both on one chunk of users with histories.
+    """Compare both on one chunk of users with histories.
 
     Args:
         program: the exported one.

@@ -1,4 +1,4 @@
-"""Recommend with the folder that this file lies in. Plain torch and pyarrow; ltrec is not needed.
+"""Recommend with the model in the folder of this file. Needs torch and pyarrow, but not ltrec.
 
     python recommend.py < histories.jsonl > answers.jsonl          a line per user: {"items": ["a", "b"], ...}, oldest first
 
@@ -70,7 +70,7 @@ class Recommender:
         return [self._answer(*row, k) for row in zip((items > 0).sum(dim=1).tolist(), scores_BK, items_BK, strict=True)]
 
     def arguments(self, histories: Sequence[Mapping[str, Any]]) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
-        """What the program takes: items and event columns [B, L], 0 behind, and user columns [B].
+        """Inputs of the program: items and event columns [B, L], padded with 0, and user columns [B].
 
         Raises:
             ValueError: naming the history and its field.
@@ -88,7 +88,7 @@ class Recommender:
         return items, events, users
 
     def _known(self, number: int, history: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[int]]:
-        """A history and the places of its known items."""
+        """A history, and the positions of its known items."""
         names = history.get("items")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError(f"history {number}: items must be a list of ids, as text")
@@ -128,7 +128,7 @@ def read_tables(path: Path) -> dict[str, Tensor]:
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """Values by their ids."""
+    """Values in the order of their ids."""
     with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
         values: list[str] = file.read_all()["value"].to_pylist()
         return values

@@ -1,4 +1,4 @@
-"""A run's program, and the tables that it is given."""
+"""The program of a run, and its tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ltrec.run.scoring.scorer import RunMemory, load_backbone, load_score
 
 @dataclass(frozen=True, slots=True)
 class RunProgram:
-    """What is exported.
+    """A program with its tables, ready to be exported.
 
     Attributes:
         program: histories -> the k best items.
@@ -129,7 +129,7 @@ def _tables(config: RunConfig, data: Data, backbone: nn.Module, memory: RunMemor
 
 
 def order_of(score_V: Tensor) -> Tensor:
-    """Numbers that fall in the order of the scores, ties by rising id, float32 [V+1]: exact for 16 million items."""
+    """Descending numbers in the order of the scores, ties by ascending id, float32 [V+1]; exact for 16 million items."""
     order_V = torch.empty_like(score_V)
     order_V[score_V.argsort(descending=True, stable=True)] = torch.arange(score_V.numel(), 0, -1, dtype=score_V.dtype)
     return order_V.float()

@@ -1,4 +1,5 @@
-"""Tables as a safetensors file, a format so small that no library is needed: a JSON header, then the bytes of every tensor.
+"""Tables as a safetensors file, a format that is simple enough to write without a library: a JSON header, then the bytes of every
+tensor.
 
 8 bytes: length of the header, little-endian        {"name": {"dtype": "F32", "shape": [3, 4], "data_offsets": [0, 48]}, ...}
 """

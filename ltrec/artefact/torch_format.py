@@ -23,14 +23,14 @@ def save_program(program: RecommenderProgram, arguments: tuple[Any, ...], path: 
 
 
 def load_program(path: Path) -> Any:
-    """The program, to be called as `RecommenderProgram` is."""
+    """Load the program, which is called like `RecommenderProgram`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.export.load(str(path)).module()
 
 
 def _dynamic(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Which sizes are free: batch, length, items."""
+    """The dynamic sizes: batch, length, items."""
     free = torch.export.Dim.DYNAMIC
     items, events, users, tables = arguments
     assert isinstance(items, Tensor)

@@ -1,4 +1,4 @@
-"""Raw ids of items, and the values of every categorical column that the model is told of, as Arrow files: row i has id i."""
+"""Raw item ids, and the values of every categorical column that the model uses, as Arrow files: row i has id i."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write_vocabularies(folder: Path, data: Data, asked: Projection) -> None:
 
 
 def categoricals(data: Data, asked: Projection) -> list[tuple[Role, str]]:
-    """Columns of events and users that hold ids of values."""
+    """Categorical columns of events and users."""
     roles: list[tuple[Role, Sequence[str]]] = [("event", asked.events), ("user", asked.users)]
     known = [(role, name) for role, names in roles for name in names if (role, name) != ("event", c.TIME)]
     return [(role, name) for role, name in known if kind_of_column(data.manifest.columns.of(role)[name]).is_categorical]

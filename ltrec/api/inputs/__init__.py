@@ -1,1 +1,1 @@
-"""What callers hand in besides paths and settings: tables of other libraries, histories."""
+"""Inputs of API calls besides paths and settings: tables of other libraries, and histories."""

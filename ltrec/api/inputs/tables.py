@@ -1,4 +1,4 @@
-"""Tables of other libraries: whatever exports an Arrow stream (PyCapsule interface) is read as one, batch by batch."""
+"""Tables of other libraries: any object that exports an Arrow stream (PyCapsule interface) is read batch by batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def is_table(source: object) -> bool:
 
 
 def path_of(source: Any) -> str:
-    """The path that it is.
+    """The source as a path.
 
     Raises:
         UserError: it is neither a path nor a table.
@@ -52,7 +52,7 @@ def as_reader(source: Any) -> pa.RecordBatchReader:
 
 
 def write_log(source: Any, path: Path) -> None:
-    """Write a table as a Parquet file, in its own order, never more than a batch of it in memory.
+    """Write a table as a Parquet file, in its own order, with at most a batch in memory.
 
     Raises:
         UserError: a column is of a type that Parquet cannot hold.

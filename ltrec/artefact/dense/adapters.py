@@ -28,7 +28,7 @@ class DenseBottleneck(nn.Module):
             self.register_buffer(f"{name}_bias", torch.stack([layer.bias.detach() for layer in layers]))
 
     def forward(self, vectors_BWD: Tensor, stratum_B: Tensor) -> Tensor:
-        """[B, W, D]."""
+        """Adapted vectors [B, W, D]."""
         middle = torch.tanh(self._linear("down", vectors_BWD, stratum_B))
         summed = vectors_BWD + self._linear("up", middle, stratum_B)
         return torch.tanh(summed) if self.outer else summed
@@ -39,7 +39,7 @@ class DenseBottleneck(nn.Module):
 
 
 class Adapters(nn.Module):
-    """What plugins do at the places of a trunk; nothing without plugins.
+    """Plugins at all places of a trunk; the identity without plugins.
 
     Args:
         plugins: the plugins around the trunk; None = there are none, or they never woke.

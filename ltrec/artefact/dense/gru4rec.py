@@ -1,4 +1,4 @@
-"""The states of a GRU4Rec on rectangles, step by step over a window of fixed width, by the weights of the trained one."""
+"""The states of a GRU4Rec on rectangles, step by step over a window of fixed width, with the trained weights."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DenseGRU4Rec(nn.Module):
         self.events = None if trunk.events is None else DenseEvents(trunk.events)
 
     def forward(self, window: Window, table_VD: Tensor, adapters: Adapters) -> Tensor:
-        """[B, W, D]."""
+        """States [B, W, D]."""
         hidden = adapters.at("items", item_vectors(window, table_VD), window.stratum_B)
         if self.events is not None:
             hidden = hidden + self.events(window)

@@ -1,4 +1,4 @@
-"""What a memory of neighbours adds to scores, on rectangles; the formulas are those of `ltrec.models.memory`."""
+"""Scores with a memory of neighbours, on rectangles; the formulas are those of `ltrec.models.memory`."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class DenseMemory(nn.Module):
         return torch.logaddexp(scores_BV.double(), remembered_BV)
 
     def _recalled(self, items: Tensor, table: str, tables: Mapping[str, Tensor]) -> Tensor:
-        """m [B, V+1]."""
+        """The recalled scores m [B, V+1]."""
         item_VN, weight_VN = tables[f"{table}.item"], tables[f"{table}.weight"]
         lengths_B1 = (items > 0).sum(dim=1, keepdim=True)
         back_N = torch.arange(self.last, device=items.device)

@@ -1,4 +1,4 @@
-"""Histories to the k best items, in one program: window, routing, encoder, plugins, memory, filters and the fallback."""
+"""From histories to the k best items, in one program: window, routing, encoder, plugins, memory, filters and the fallback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ the largest first, and the scores to be told, float32 [V+1]."""
 
 
 class RecommenderProgram(nn.Module):
-    """The program. Its tables are arguments, so that they lie in a file of their own.
+    """The program. Its tables are arguments, so that they can be stored in their own file.
 
     Args:
         encoder: the states.

@@ -1,4 +1,4 @@
-"""The states of a SASRec on rectangles, by the modules of the trained one."""
+"""The states of a SASRec on rectangles, with the modules of the trained model."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class DenseSASRec(nn.Module):
         self.time_bias = trunk.time_bias
 
     def forward(self, window: Window, table_VD: Tensor, adapters: Adapters) -> Tensor:
-        """[B, W, D]."""
+        """States [B, W, D]."""
         rows, length = window.items.shape
         layout: Any = DenseLayout(rows, length)
         if self.time_bias:

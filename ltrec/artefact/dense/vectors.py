@@ -1,4 +1,4 @@
-"""Vectors of a window's items, and what columns add to them."""
+"""Vectors of a window's items, with embedded event and user columns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The window of a history that a model is given: its last positions, moved to the left."""
+"""The window of a history that a model reads: its last positions, aligned to the left."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Window:
 
     @property
     def from_end(self) -> Tensor:
-        """Distance of every position from the last of its row [B, W]; 0 behind it."""
+        """Distance of every position from the last of its row [B, W]; 0 after it."""
         return (self.lengths_B[:, None] - 1 - _places(self.items)).clamp(min=0)
 
 
 def window_of(
     items: Tensor, events: Mapping[str, Tensor], users: Mapping[str, Tensor], stratum_B: Tensor, max_len: int, *, whole: bool
 ) -> Window:
-    """Cut the window out.
+    """Extract the window.
 
     Args:
         items: int64 [B, L], histories of any length, 0 behind.

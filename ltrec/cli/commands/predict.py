@@ -1,4 +1,4 @@
-"""`ltrec predict RUN`: the top k of every known user, or of whoever's history is given, in raw ids, as Parquet."""
+"""`ltrec predict RUN`: the top k for every known user, or for given histories, in raw ids, as Parquet."""
 
 from __future__ import annotations
 
