@@ -3,8 +3,8 @@
     python benchmarks/columns.py                a synthetic log with columns (100,000 users, 2,000 items)
     python benchmarks/columns.py --data DIR     a prepared data set
 
-Two loaders of the same data take turns, an epoch each, round after round: one that is asked for nothing but items, and one that is
-asked for every event column and `time`. The users are held in memory (`resident`), or streamed from disk through lanes (`lanes`),
+Two loaders of the same data take turns, an epoch each, round after round: one that reads items only, and one that also
+reads every event column and `time`. The users are held in memory (`resident`), or streamed from disk through lanes (`lanes`),
 where every buffer is read anew. `ratio` is rows per second with columns over rows per second without, the median over rounds, so
 that what else the machine does falls on both alike; `cpu_ratio` is the same by CPU time. The last line is one JSON object.
 """

@@ -7,8 +7,8 @@ DIR of --logs holds NAME/events.parquet (user_id, item_id, timestamp). For every
     summary  the seeds of a method paired with those of joint training: intervals over users and seeds, ltrec's own gate
 
 Results are lines of benchmarks/results/methods-NAME.jsonl; benchmarks/results/methods.md is made anew from them. The command may
-be killed and repeated: finished runs are not done again, others go on from their last checkpoint. --data, --methods and --seeds cut
-the work into sittings. --protocol ltp does the same for the protocol of LTP, with users that training has never seen.
+be killed and repeated: finished runs are not done again, others resume from their last checkpoint. --data, --methods and --seeds
+cut the work into sittings. --protocol ltp does the same for the protocol of LTP, with users that training has never seen.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def main() -> int:
             work_through(pool, sitting, data, methods, options.seeds)
         except KeyboardInterrupt:  # heard by the runs, too: they save a checkpoint and end
             children.stopping.set()
-            say("stopping; the same command goes on from here")
+            say("stopping; the same command resumes from here")
             return 130
     summaries(sitting.ledger, protocol, sitting.finals, methods, out)
     write_page(options.results / f"{options.protocol}.md", protocol, sitting.ledger)

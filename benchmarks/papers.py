@@ -75,7 +75,7 @@ def main() -> int:
     try:
         failed = [label for name in options.claims for label in work_claim(bench, CLAIMS[name], options)]
     except KeyboardInterrupt:  # heard by the run, too: it saves a checkpoint and ends
-        say("stopping; the same command goes on from here")
+        say("stopping; the same command resumes from here")
         return 130
     finally:
         write_page(bench.results / "papers.md", bench)

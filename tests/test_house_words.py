@@ -1,4 +1,4 @@
-"""The field's words: no private dialect in the product, one class for each name, a glossary that has them all.
+"""The field's words: no private dialect in code, manual and configs, one class for each name, a glossary that has them all.
 
 Whoever is stopped here finds the word to use beside the one that is not (docs/glossary.md explains them).
 """
@@ -6,10 +6,11 @@ Whoever is stopped here finds the word to use beside the one that is not (docs/g
 import ast
 import re
 from collections import Counter
+from functools import cache
 
 import pytest
 
-from tests.support.source_tree import ROOT, parsed, python_files
+from tests.support.source_tree import ROOT, committed, parsed, python_files
 
 BANNED = {
     "stop request": r"\bheed\w*|\bWISHES\b|\bwish(es|ed)?\b",
@@ -41,10 +42,15 @@ LOCAL_NAMES = re.compile("_")
 """Private names may repeat: nobody meets them outside their file."""
 
 
+PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+
+
+@cache
 def lines():
-    """(path, line number, line) of the product's code."""
-    for path in python_files("ltrec"):
-        yield from ((str(path), n, line) for n, line in enumerate((ROOT / path).read_text().splitlines(), 1))
+    """(path, line number, line) of everything that people read: product, measurements, manual and configs, not results."""
+    manual = [p for p in committed() if p.name in PAGES or (p.suffix in (".md", ".yaml") and p.parts[0] in ("docs", "conf"))]
+    paths = [*python_files("ltrec", "benchmarks", "examples", "docs"), *manual]
+    return [(str(path), n, line) for path in paths for n, line in enumerate((ROOT / path).read_text().splitlines(), 1)]
 
 
 @pytest.mark.parametrize("word", BANNED)
@@ -59,7 +65,7 @@ def test_the_fields_words_are_used(word):
 def test_a_shard_is_a_parquet_file():
     """What ranks hold of parameters, gradients and optimiser states are partitions."""
     rooms = ("distributed", "strategy", "optim", "training")
-    found = [f"{path}:{n} {line.strip()}" for path, n, line in lines() if path.split("/")[1] in rooms]
+    found = [f"{path}:{n} {line.strip()}" for path, n, line in lines() if path.startswith("ltrec/") and path.split("/")[1] in rooms]
     assert [line for line in found if re.search(r"\b[Ss]hards?\b", line)] == []
 
 

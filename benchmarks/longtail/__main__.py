@@ -8,8 +8,8 @@ DIR of --logs holds NAME/events.parquet (user_id, item_id, timestamp). For every
     page     paired intervals, Holm, gate, from the committed results alone: python -m benchmarks.longtail.page
 
 Results are small files in benchmarks/longtail/results, to be committed; run folders may be thrown away. The command may be killed
-and repeated: what is there is not done again, runs go on from their last checkpoint. --log, --models, --methods and --seeds cut the
-work into sittings.
+and repeated: what is there is not done again, runs resume from their last checkpoint. --log, --models, --methods and --seeds cut
+the work into sittings.
 """
 
 from __future__ import annotations

@@ -224,7 +224,7 @@ def conclude(children: Children, jobs: Sequence[Callable[[], None]], make_page: 
                 ended.result()
         except KeyboardInterrupt:  # heard by the runs, too: they save a checkpoint and end
             children.stopping.set()
-            say("stopping; the same command goes on from here")
+            say("stopping; the same command resumes from here")
             return 130
     make_page()
     say(f"{len(children.failed)} failed: {', '.join(children.failed)}" if children.failed else "all done")

@@ -77,7 +77,7 @@ def training(config: RunConfig) -> dict[str, Any]:
 def rank(variants: Mapping[str, Callable[[], Variant]], config: RunConfig, data: Data, asks: Mapping[str, Any]) -> dict[str, Any]:
     """Choose what is to be chosen, rank validation, then test, once.
 
-    Ranks go to the file that is asked for; means on validation and what was chosen are returned by variant.
+    Ranks are written to the requested file; means on validation and what was chosen are returned by variant.
     """
     made, choosing = {}, {}
     for name, make in variants.items():
