@@ -139,6 +139,10 @@ bench-start: install ## CPU seconds of commands that compute nothing; last line 
 bench-columns: install ## Rows per second of the loader with four columns against none; last line JSON
 	$(BIN)/python benchmarks/columns.py
 
+.PHONY: bench-columns-help
+bench-columns-help: install ## What columns give on a log where it is known, three seeds, by stratum; noise; new items
+	$(BIN)/python benchmarks/columns_help.py
+
 .PHONY: bench-prepare
 bench-prepare: install ## Peak memory and time of prepare: 20 M events with six columns, 1 M x 128 vectors; last line JSON
 	$(BIN)/python benchmarks/prepare_columns.py

@@ -1,4 +1,4 @@
-"""benchmarks/columns.py and prepare_columns.py at smoke size: they have their figures. No time is looked at."""
+"""benchmarks/columns.py, prepare_columns.py and columns_help.py at smoke size: they have their figures. No time is looked at."""
 
 import json
 import subprocess
@@ -30,3 +30,9 @@ def test_memory_of_prepare_is_measured(tmp_path):
     found = run("prepare_columns.py", "--events", 200_000, "--items", 20_000, "--width", 64, "--folder", tmp_path)
     assert (found["allowed_mib"], found["within"]) == (1681, True) and found["peak_mib"] > 50
     assert not list(tmp_path.iterdir())
+
+
+def test_what_columns_give_is_measured():
+    found = run("columns_help.py", "--seeds", 0, "--users", 300, "--items", 60, "--epochs", 1)
+    assert all(low <= mean <= high for name in ("columns", "id-dropout", "noise") for mean, low, high in [found[name]["all"]])
+    assert found["ids"]["new"]["users"] == found["noise"]["new"]["users"] > 0
