@@ -41,7 +41,7 @@ def find(name: str | Path, shipped: Path | None = None) -> Path:
 
 
 def method_file(name: str) -> str:
-    """The file of a method by its bare name: of the zoo where it is there, else of conf/method."""
+    """The file of a method by its bare name: in the zoo if it exists there, else in conf/method."""
     in_zoo = (shipped_conf() / "method" / "zoo" / f"{name}.yaml").exists()
     return f"conf/method/{'zoo/' * in_zoo}{name}.yaml"
 

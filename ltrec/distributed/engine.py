@@ -40,14 +40,14 @@ from ltrec.distributed.stores.protocol import Store
 
 
 class StratifiedEngine:
-    """Form and combine the gradients of K strata.
+    """Computes and combines the gradients of K strata.
 
     Args:
         rule: strata -> weights.
         prior_K: P(z), float64; the weight of each plugin's own gradient, in every mode.
         collectives: W ranks.
         source: how a micro-batch yields a loss per stratum.
-        store: where the rows live; None when no mode of this run forms them.
+        store: store of the rows; None if no mode of this run computes them.
         seed: root of the rules' randomness.
     """
 

@@ -133,7 +133,7 @@ def _apart(lifted_P: Tensor, r: Remembered) -> Tensor:
 
 @contextmanager
 def _without(values_BV: Tensor, pairs: tuple[Tensor, Tensor] | None, absent: float) -> Iterator[None]:
-    """For a while the values of some pairs [S] of row and item, which may repeat, are `absent`; then they are what they were."""
+    """A context in which the values of some pairs [S] of row and item (repeats allowed) are `absent`; it restores them."""
     if pairs is None:
         yield
         return

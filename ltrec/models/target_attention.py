@@ -41,7 +41,7 @@ def attend(query_RQD: Tensor, key_value_RLC: Tensor, visible: Tensor) -> Tensor:
 
 
 def causal(length: int, per_position: int, device: torch.device) -> Tensor:
-    """What `per_position` queries of every position see of a row, itself and what came before: bool [1, length * m, length]."""
+    """Mask of what the `per_position` queries of every position see: itself and earlier ones, bool [1, length * m, length]."""
     place = torch.arange(length, device=device)
     return (place[:, None] >= place).repeat_interleave(per_position, 0)[None]
 

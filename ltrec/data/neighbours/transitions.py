@@ -82,7 +82,7 @@ class Transitions:
 
 
 def _ordered(events: UserEvents) -> tuple[I64, I64, I64]:
-    """Items, and where the tie of each begins and ends; large ties are put into a random order and are then no ties."""
+    """Items, and where the tie of each begins and ends; large ties get a random order and are then not ties."""
     items, times, offsets = events.items, events.times, events.offsets
     row = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     begins = np.ones(items.size, bool)

@@ -58,11 +58,11 @@ def form_of(schema: pa.Schema, manifest: Manifest, asked: Projection, what: str)
     Args:
         schema: of the files.
         manifest: of the data set that the model was trained on.
-        asked: what the model is told of events and users besides items.
+        asked: columns of events and users that the model uses.
         what: the files, for messages.
 
     Raises:
-        UserError: a column is missing, is there twice, or is of a type that cannot hold what it must.
+        UserError: a column is missing, occurs twice, or has an unfit type.
     """
     if {*schema.names} >= _OF_SHARDS:
         raise UserError(f"{what} is of a prepared data set, whose items are not raw ids; without --input its users are served")

@@ -67,7 +67,7 @@ class Routing:
         max_len: most items of a history that it is given.
         strata: its strata.
         heirs: the stratum whose plugins serve each of them.
-        asked: what it is told of events and users besides items.
+        asked: columns of events and users that it uses.
     """
 
     max_len: int

@@ -34,7 +34,7 @@ def refuse_other_settings(checkpoint: Path, state: Mapping[str, Any], config: Ru
     """Refuse a checkpoint that was trained with other settings than its run's config says.
 
     Raises:
-        UserError: naming a key and both values, or saying that the record cannot be read.
+        UserError: names a key and both values, or the record cannot be read.
     """
     mine = _settings(config)
     try:

@@ -1,4 +1,4 @@
-"""What torch and Lightning are told of the processes of a run: the environment plugin, the device, a process group."""
+"""The processes of a run for torch and Lightning: environment plugin, device, process group."""
 
 from __future__ import annotations
 

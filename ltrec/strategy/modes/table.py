@@ -1,7 +1,7 @@
 """Gradient modes: the ways to compute a step's gradient, one class each, and their table.
 
 per_stratum   K backward passes, K gradients, combined by the engine
-weighted      one ordinary backward pass of the weighted loss, through whatever wraps the module
+weighted      one ordinary backward pass of the weighted loss, through any wrapper of the module
 replay        K backward passes for the Gram matrix alone, then the weighted pass
 aligned       inner steps over users or strata, one after the other (`aligned`)
 
@@ -109,7 +109,7 @@ def probe_micro_batch(strategy: StrategyForModes, batch: MicroBatch) -> None:
 
 
 def weighted_pass(strategy: StrategyForModes, batch: MicroBatch, last: bool, optimizer: Optimizer | None) -> None:
-    """One ordinary backward pass of the weighted loss, through whatever wraps the module."""
+    """One ordinary backward pass of the weighted loss, through any wrapper of the module."""
     strategy.set_last_micro_batch(last)
     example = strategy.losses(batch, None)
     strategy.engine.add_losses(example)

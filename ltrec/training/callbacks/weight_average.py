@@ -141,7 +141,7 @@ class WeightAverage(Callback):
         self.local.update_optimizer_copies()
 
     def restart(self) -> None:
-        """Begin again with the present weights."""
+        """Restart from the present weights."""
         self.average = [part.clone() for part in self.local.tensors()]
         self.updates = 0
 
