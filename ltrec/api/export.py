@@ -10,6 +10,7 @@ from typing import Any
 from ltrec.api.session import session
 from ltrec.api.settings import overrides_of
 from ltrec.artefact.folder import ExportRequest, export_run
+from ltrec.artefact.formats import FORMATS
 from ltrec.artefact.parity import Parity
 from ltrec.core.errors import UserError, nearest
 from ltrec.core.storage.run_folder import RunFolder
@@ -19,8 +20,6 @@ from ltrec.run.folder.reopen import reopen
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.detect import detect
 from ltrec.terminal.progress_row import PhaseBar
-
-FORMATS = ("torch",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ def export(
     Args:
         run: the run folder.
         settings: `evaluation.key=value` overrides.
-        format: of the program: `torch`, as torch.export saves it.
+        format: of the program: `torch`, as torch.export saves it, or `onnx`, for onnxruntime.
         out: the folder; None = RUN/export/FORMAT.
         k: items of a list, at most.
         checkpoint: `best`, `last`, `previous`, or `stage1`: the best before plugins woke.
@@ -95,6 +94,6 @@ def export(
             raise UserError("ltrec export runs in one process; start it without torchrun")
         config = reopen(folder, overrides, None if data is None else Path(data))
         opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
-        request = ExportRequest(folder.exported(format) if out is None else Path(out), k, overwrite)
+        request = ExportRequest(folder.exported(format) if out is None else Path(out), format, k, overwrite)
         parity = export_run(folder, config, opened, chosen, request, processes, bar.update, weights=weights)
         return Exported(request.out, format, parity, chosen)

@@ -8,6 +8,8 @@ parity.py         the program against the run, on real histories
 facts.py          what the manifest and the card say
 card.py           the model card, in Markdown
 torch_format.py   the program as torch.export saves it
+onnx_format.py    the program as ONNX
+formats.py        both
 folder.py         all of it written, with digests, whole or not at all
 recommend.py      the script that lies in the folder: plain torch and pyarrow, no ltrec
 """

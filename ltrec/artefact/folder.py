@@ -1,6 +1,6 @@
 """Export of a run to a folder, complete or not at all.
 
-OUT/program.pt2           histories -> the k best items: window, routing, encoder, plugins, memory, filters, fallback
+OUT/program.pt2 (.onnx)   histories -> the k best items: window, routing, encoder, plugins, memory, filters, fallback
 OUT/tables.safetensors    item vectors and the other tables that the program is given
 OUT/items.arrow           raw item ids; event-<name>.arrow, user-<name>.arrow: values of categorical columns
 OUT/recommend.py          loads and uses all this, without ltrec
@@ -25,13 +25,14 @@ from torch import Tensor
 
 from ltrec.artefact.card import card
 from ltrec.artefact.facts import facts_of, measured
+from ltrec.artefact.formats import FORMATS, ProgramFormat
 from ltrec.artefact.parity import Parity, arguments_of, compare
 from ltrec.artefact.recommender import RunProgram, program_of
 from ltrec.artefact.tables import write_tables
-from ltrec.artefact.torch_format import PROGRAM, load_program, save_program
 from ltrec.artefact.vocabularies import write_vocabularies
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
+from ltrec.core.extension.extras import require
 from ltrec.core.progress import Progress, silent
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json, fsync_folder, sha256_file
 from ltrec.core.storage.run_folder import RunFolder
@@ -50,11 +51,13 @@ class ExportRequest:
 
     Attributes:
         out: the folder.
+        form: of the program, a key of `FORMATS`.
         k: items of a list; fewer where the catalogue is smaller.
         overwrite: whether another artefact there may be replaced.
     """
 
     out: Path
+    form: str
     k: int
     overwrite: bool = False
 
@@ -87,17 +90,20 @@ def export_run(
     """
     if not request.k >= 1:
         raise UserError(f"k is {request.k}; it must be at least 1")
-    k = min(request.k, data.manifest.vocab.items)
+    k, form = min(request.k, data.manifest.vocab.items), FORMATS[request.form]
+    if form.extra:
+        require(form.extra, f"--format {request.form}")
     with _new_folder(request.out, overwrite=request.overwrite) as folder:
         memory = memory_of(run, config, data, checkpoint, processes, on_progress, weights=weights)
         made = program_of(config, data, checkpoint, processes, memory, k=k, weights=weights)
         chunks = _real_chunks(config, data)
         on_progress("exporting", 0, 0)
-        save_program(made.program, (*_few_rows(chunks[0]), made.tables), folder / PROGRAM)
+        form.save(made.program, (*_few_rows(chunks[0]), made.tables), folder / form.file)
         on_progress("comparing", 0, 0)
-        parity = _parity(config, made, chunks, folder / PROGRAM)
+        parity = _parity(config, made, chunks, form, folder / form.file)
         asked = projected(config, data.manifest)
-        facts = facts_of(config, data, checkpoint, asked, k=k, weights=weights) | {"parity": parity.to_dict()}
+        own = {"parity": parity.to_dict(), "format": request.form, "program": form.file}
+        facts = facts_of(config, data, checkpoint, asked, k=k, weights=weights) | own
         write_tables(folder / TABLES, made.tables)
         write_vocabularies(folder, data, asked)
         (folder / SCRIPT).write_bytes(resources.files("ltrec.artefact").joinpath(SCRIPT).read_bytes())
@@ -123,13 +129,13 @@ def _few_rows(chunk: HistoryChunk) -> tuple[Tensor, dict[str, Tensor], dict[str,
     return F.pad(items[rows], (0, 2)), of_events, {name: values[rows] for name, values in users.items()}
 
 
-def _parity(config: RunConfig, made: RunProgram, chunks: list[HistoryChunk], path: Path) -> Parity:
+def _parity(config: RunConfig, made: RunProgram, chunks: list[HistoryChunk], form: ProgramFormat, path: Path) -> Parity:
     """Compare the saved program with the run on all chunks.
 
     Raises:
         UserError: it is not the run.
     """
-    program, filter_seen = load_program(path), config.evaluation.filter_seen
+    program, filter_seen = form.load(path), config.evaluation.filter_seen
     found = [compare(program, made.score, chunk, made.tables, filter_seen=filter_seen) for chunk in chunks]
     parity = Parity(sum(p.histories for p in found), max(p.largest for p in found), sum(p.unequal for p in found))
     parity.refuse()

@@ -1,4 +1,4 @@
-"""Recommend with the model in the folder of this file. Needs torch and pyarrow, but not ltrec.
+"""Recommend with the model in the folder of this file. Needs numpy, pyarrow, and torch or onnxruntime, but not ltrec.
 
     python recommend.py < histories.jsonl > answers.jsonl          a line per user: {"items": ["a", "b"], ...}, oldest first
 
@@ -16,14 +16,17 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import torch
-from torch import Tensor
 
-_TYPES = {"F32": torch.float32, "F64": torch.float64, "I32": torch.int32, "I64": torch.int64, "BOOL": torch.bool}
+Array = npt.NDArray[Any]
+Columns = dict[str, Array]
+_TYPES = {"F32": "float32", "F64": "float64", "I32": "int32", "I64": "int64", "BOOL": "bool"}
 
 
 class Recommender:
@@ -43,7 +46,8 @@ class Recommender:
         for name, file in self.about["files"].items() if check else ():
             if _sha256(self.folder / name) != file["sha256"]:
                 raise ValueError(f"{self.folder / name} is damaged: its sha256 is not that of artefact.json")
-        self.program = torch.export.load(str(self.folder / "program.pt2")).module()
+        programs: dict[str, Any] = {"torch": TorchProgram, "onnx": OnnxSession}
+        self.program = programs[self.about["format"]](self.folder / self.about["program"])
         self.tables = read_tables(self.folder / "tables.safetensors")
         self.item_ids = read_vocabulary(self.folder / "items.arrow")
         self._item_of = {name: item for item, name in enumerate(self.item_ids) if item}
@@ -65,26 +69,25 @@ class Recommender:
         if not 1 <= k <= self.about["k"]:
             raise ValueError(f"k is {k}; this model gives 1 to {self.about['k']} items")
         items, events, users = self.arguments(histories)
-        with torch.no_grad():
-            scores_BK, items_BK = self.program(items, events, users, self.tables)
-        return [self._answer(*row, k) for row in zip((items > 0).sum(dim=1).tolist(), scores_BK, items_BK, strict=True)]
+        scores_BK, items_BK = self.program(items, events, users, self.tables)
+        return [self._answer(*row, k) for row in zip((items > 0).sum(axis=1).tolist(), scores_BK, items_BK, strict=True)]
 
-    def arguments(self, histories: Sequence[Mapping[str, Any]]) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+    def arguments(self, histories: Sequence[Mapping[str, Any]]) -> tuple[Array, dict[str, Array], dict[str, Array]]:
         """Inputs of the program: items and event columns [B, L], padded with 0, and user columns [B].
 
         Raises:
             ValueError: naming the history and its field.
         """
         known = [self._known(number, history) for number, history in enumerate(histories)]
-        items = _padded([[self._item_of[history["items"][at]] for at in places] for history, places in known], torch.int64)
+        items = _padded([[self._item_of[history["items"][at]] for at in places] for history, places in known], "int64")
         events = {}
         for name, column in self._columns["events"].items():
             values = [[self._stored(column, history[name][at]) for at in places] for history, places in known]
-            events[name] = _padded(values, getattr(torch, column["dtype"]))
+            events[name] = _padded(values, column["dtype"])
         users = {}
         for name, column in self._columns["users"].items():
             own = [self._stored(column, history.get(name)) for history, _ in known]
-            users[name] = torch.tensor(own, dtype=getattr(torch, column["dtype"]))
+            users[name] = np.array(own, dtype=column["dtype"])
         return items, events, users
 
     def _known(self, number: int, history: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[int]]:
@@ -103,9 +106,9 @@ class Recommender:
             return float("nan") if column["missing"] is None else column["missing"]
         return self._ids[column["file"]].get(str(value), 1) if column["file"] else value
 
-    def _answer(self, length: int, scores_K: Tensor, items_K: Tensor, k: int) -> dict[str, Any]:
+    def _answer(self, length: int, scores_K: Array, items_K: Array, k: int) -> dict[str, Any]:
         pairs = zip(items_K[:k].tolist(), scores_K[:k].tolist(), strict=True)
-        there = [(item, score) for item, score in pairs if score > -torch.inf]
+        there = [(item, score) for item, score in pairs if score > -np.inf]
         bounds = self.about["strata"]["lower_bounds"]
         return {
             "items": [self.item_ids[item] for item, _ in there],
@@ -115,15 +118,51 @@ class Recommender:
         }
 
 
-def read_tables(path: Path) -> dict[str, Tensor]:
+class TorchProgram:
+    """A program that torch.export saved."""
+
+    def __init__(self, path: Path) -> None:
+        self.torch: Any = import_module("torch")
+        self._program = self.torch.export.load(str(path)).module()
+
+    def __call__(
+        self, items: Array, events: dict[str, Array], users: dict[str, Array], tables: dict[str, Array]
+    ) -> tuple[Array, Array]:
+        """Scores and ids [B, k]."""
+        own = self.torch.from_numpy
+        named = [{name: own(values) for name, values in given.items()} for given in (events, users, tables)]
+        with self.torch.no_grad():
+            scores, ids = self._program(own(items), *named)
+        return scores.numpy(), ids.numpy()
+
+
+class OnnxSession:
+    """A program in ONNX."""
+
+    def __init__(self, path: Path) -> None:
+        runtime: Any = import_module("onnxruntime")
+        self._session = runtime.InferenceSession(str(path), providers=runtime.get_available_providers())
+
+    def __call__(
+        self, items: Array, events: dict[str, Array], users: dict[str, Array], tables: dict[str, Array]
+    ) -> tuple[Array, Array]:
+        """Scores and ids [B, k]."""
+        named = {"items": items, **tables}
+        named |= {f"event.{name}": values for name, values in events.items()}
+        named |= {f"user.{name}": values for name, values in users.items()}
+        scores, ids = self._session.run(["scores", "ids"], {given.name: named[given.name] for given in self._session.get_inputs()})
+        return scores, ids
+
+
+def read_tables(path: Path) -> dict[str, Array]:
     """The tensors of a safetensors file."""
     data = bytearray(path.read_bytes())
     size = int.from_bytes(data[:8], "little")
     header, body = json.loads(data[8 : 8 + size]), memoryview(data)[8 + size :]
-    found = {}
+    found: dict[str, Array] = {}
     for name, about in header.items():
         low, high = about["data_offsets"]
-        found[name] = torch.frombuffer(body[low:high], dtype=_TYPES[about["dtype"]]).view(about["shape"])
+        found[name] = np.frombuffer(body[low:high], dtype=_TYPES[about["dtype"]]).reshape(about["shape"])
     return found
 
 
@@ -134,10 +173,10 @@ def read_vocabulary(path: Path) -> list[str]:
         return values
 
 
-def _padded(rows: Sequence[Sequence[Any]], dtype: torch.dtype) -> Tensor:
-    found = torch.zeros(len(rows), max([1, *map(len, rows)]), dtype=dtype)
+def _padded(rows: Sequence[Sequence[Any]], dtype: str) -> Array:
+    found = np.zeros((len(rows), max([1, *map(len, rows)])), dtype=dtype)
     for row, values in enumerate(rows):
-        found[row, : len(values)] = torch.tensor(values, dtype=dtype)
+        found[row, : len(values)] = values
     return found
 
 

@@ -11,8 +11,6 @@ from torch import Tensor
 
 from ltrec.artefact.dense.program import RecommenderProgram
 
-PROGRAM = "program.pt2"
-
 
 def save_program(program: RecommenderProgram, arguments: tuple[Any, ...], path: Path) -> None:
     """Trace the program with real arguments (two rows or more) and save it."""

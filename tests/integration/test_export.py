@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,11 @@ from tests.support.tiny_run import tiny_config
 COLUMNS = ["inputs.items=[all]", "inputs.events=[all,time_gap]", "inputs.users=[all]", "model.time_bias=true"]
 PLUGINS = ["gradients.name=stratified", "plugin.name=bottleneck", "plugin.switch.at=1"]
 RUNS = {"plugins": [*COLUMNS, *PLUGINS], "memory": ["plugin.name=memory"]}
-ALONE = "import runpy, sys; sys.modules['ltrec'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
+MORE = [str(Path(found.origin).parents[1])] if (found := find_spec("onnxruntime")) and found.origin else []
+ALONE = (
+    "import runpy, sys; sys.modules['ltrec'] = None; sys.path[:0] = sys.argv[2:]"
+ALONE += "; runpy.run_path(sys.argv[1], run_name='__main__')"
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,7 @@ def run(request, data, tmp_path_factory) -> ltrec.Run:
 def alone(model: Path, histories: list[dict], place: Path) -> list[dict]:
     """What the folder's own script answers, where nobody can import ltrec."""
     given = "".join(json.dumps(history) + "\n" for history in histories)
-    words = [sys.executable, "-c", ALONE, str(model / "recommend.py")]
+    words = [sys.executable, "-c", ALONE, str(model / "recommend.py"), *MORE]
     plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(words, input=given, capture_output=True, text=True, cwd=place, env=plain, timeout=scaled(240))
     assert done.returncode == 0, done.stderr
@@ -51,9 +56,12 @@ def alone(model: Path, histories: list[dict], place: Path) -> list[dict]:
 
 
 @pytest.mark.slow
-def test_an_exported_run_recommends_as_the_run_without_ltrec(run, data, tmp_path):
+@pytest.mark.parametrize("form", ["torch", "onnx"])
+def test_an_exported_run_recommends_as_the_run_without_ltrec(run, data, tmp_path, form):
+    if form == "onnx":
+        pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
     run.evaluate(compare=run, bootstrap_samples=50)
-    found = ltrec.export(run, out=tmp_path / "model", k=20, bootstrap_samples=50)
+    found = ltrec.export(run, format=form, out=tmp_path / "model", k=20, bootstrap_samples=50)
     assert found.parity.histories == 90 and found.parity.unequal == 0 and found.parity.largest < 1e-4
     users = users_of(data)
     strange = {**users[0], "items": ["nobody knows it", *users[0]["items"]], "times": [0, *users[0]["times"]]}
@@ -73,11 +81,11 @@ def test_an_exported_run_recommends_as_the_run_without_ltrec(run, data, tmp_path
     with pytest.raises(AssertionError, match="safetensors is damaged"):
         alone(found.path, fields[:1], tmp_path)
     with pytest.raises(ltrec.UserError, match="holds an exported model; name another --out, or replace it with --overwrite"):
-        ltrec.export(run, out=tmp_path / "model")
+        ltrec.export(run, format=form, out=tmp_path / "model")
 
 
 def test_mistakes_are_one_line(tmp_path, capfd):
     assert main(["export", str(tmp_path), "--format", "onyx"]) == 2
-    assert "--format onyx is unknown; choose from torch" in capfd.readouterr().err
+    assert "--format onyx is unknown (did you mean 'onnx'?); choose from torch, onnx" in capfd.readouterr().err
     assert main(["export", str(tmp_path / "none")]) == 2
     assert "is not a run folder" in capfd.readouterr().err

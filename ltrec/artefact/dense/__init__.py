@@ -5,6 +5,7 @@ zeros behind; rows begin at the left, so that a causal model never looks at padd
 
 window.py     the last positions of histories of any length
 vectors.py    vectors of items and events
+buckets.py    time, in exact buckets
 adapters.py   plugins, chosen row by row
 sasrec.py     the states of a SASRec
 gru4rec.py    those of a GRU4Rec

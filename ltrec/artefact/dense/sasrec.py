@@ -10,11 +10,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from ltrec.artefact.dense.adapters import Adapters
+from ltrec.artefact.dense.buckets import exact_elapsed
 from ltrec.artefact.dense.vectors import DenseEvents, item_vectors
 from ltrec.artefact.dense.window import Window
 from ltrec.core.columns import TIME
 from ltrec.models.backbones.sasrec import SASRec
-from ltrec.models.inputs.times import elapsed_buckets
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class DenseSASRec(nn.Module):
         rows, length = window.items.shape
         layout: Any = DenseLayout(rows, length)
         if self.time_bias:
-            layout = DenseLayout(rows, length, elapsed_buckets([window.events[TIME][:, :, None]]))
+            layout = DenseLayout(rows, length, (exact_elapsed(window.events[TIME]),))
         states = adapters.at("items", item_vectors(window, table_VD), window.stratum_B) * math.sqrt(self.width)
         if self.positions is not None:
             states = states + self.positions(window.from_end)

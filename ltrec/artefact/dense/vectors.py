@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ltrec.artefact.dense.buckets import exact_gaps
 from ltrec.artefact.dense.window import Window
 from ltrec.core.columns import TIME
 from ltrec.models.inputs import EventInputs
@@ -39,8 +39,5 @@ class DenseEvents(nn.Module):
         for key, module in self.events.users.items():
             parts.append(cast(Tensor, module(window.users[key.removeprefix("of_")]))[:, None, :].expand(-1, width, -1))
         if self.events.gap is not None:
-            first = torch.zeros_like(window.items, dtype=torch.bool)
-            first[:, 0] = True
-            gap = self.events.gap(window.events[TIME].reshape(rows * width), first.reshape(rows * width))
-            parts.append(gap.view(rows, width, -1))
+            parts.append(F.embedding(exact_gaps(window.events[TIME]), self.events.gap.weight))
         return sum(parts[1:], parts[0])

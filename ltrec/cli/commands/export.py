@@ -15,7 +15,7 @@ from ltrec.terminal.screen import open_screen
 def export(
     run: OneRun,
     settings: EvaluationOverrides = None,
-    form: Annotated[str, typer.Option("--format", help="Of the program: torch, as torch.export saves it.")] = "torch",
+    form: Annotated[str, typer.Option("--format", help="Of the program: torch (torch.export), or onnx (onnxruntime).")] = "torch",
     out: Annotated[Path | None, typer.Option(help="Folder to write; default RUN/export/FORMAT.")] = None,
     k: Annotated[int, typer.Option("--k", "-k", help="Items of a list, at most.")] = 100,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an exported model.")] = False,

@@ -12,6 +12,7 @@ from ltrec.core.errors import UserError
 
 EXTRAS: dict[str, tuple[str, ...]] = {
     "deepspeed": ("deepspeed",),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
     "gram": ("torchjd", "cvxpy", "qpsolvers", "quadprog"),
     "report": ("matplotlib", "jinja2"),
     "wandb": ("wandb",),

@@ -7,7 +7,7 @@ runs/<name>/
     memory/       neighbours.parquet  similar.parquet  choices.json      the same for `plugin.name=memory`, and how much it weighs
     eval/         <split>.parquet  baseline-<name>-<split>.parquet  <split>.json  <split>-against-<other>.json
     predictions/  top-k.parquet  histories/            the users of the data set, and given histories
-    export/       torch/                               the run as a program that needs no ltrec
+    export/       torch/  onnx/                          the run as a program that needs no ltrec
     report/       index.html and its figures
     launch/       train.sbatch  train.log  slurm-<job>.log                           how it was started, and its output
     code/         <digest>/ltrec  <digest>/commit.json                               the package that was submitted

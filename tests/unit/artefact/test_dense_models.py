@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from ltrec.artefact.dense import buckets
 from ltrec.artefact.dense.adapters import Adapters
+from ltrec.artefact.dense.buckets import exact_bucket
 from ltrec.artefact.dense.gru4rec import DenseGRU4Rec
 from ltrec.artefact.dense.memory import DenseMemory
 from ltrec.artefact.dense.program import ALLOWED, FALLBACK, FALLBACK_SCORE, ITEM_VECTORS, RecommenderProgram
@@ -24,6 +26,7 @@ from ltrec.data.stream.reading.histories import HistoryChunk
 from ltrec.evaluation.memory.scores import Memory
 from ltrec.models.backbones.gru4rec import GRU4Rec
 from ltrec.models.backbones.sasrec import SASRec
+from ltrec.models.inputs.times import log_bucket
 from ltrec.models.plugins.bottleneck import plug
 from ltrec.models.plugins.melt import Melt
 from tests.support.inputs import every_input, with_columns
@@ -166,3 +169,12 @@ def test_an_empty_history_gets_what_is_popular():
         scores, items = program.eval()(torch.tensor([[0, 0], [2, 0]]), {}, {}, tables)
     assert items[0].tolist() == [2, 1, 3] and scores[0].tolist() == [9, 5, 5]
     assert {*items[1, :2].tolist()} == {1, 3} and scores[1, 2] == -torch.inf
+
+
+def test_buckets_of_time_are_those_of_the_model_whatever_the_logarithm(monkeypatch):
+    near = {max(0, round(2 ** (half / 2)) + d) for half in range(80) for d in (-1, 0, 1)}
+    durations = torch.tensor(sorted(near | {-5, 0, 3, 86400, 2**61}))
+    assert torch.equal(exact_bucket(durations), log_bucket(durations))
+    for wrong in (-1, 1):
+        monkeypatch.setattr(buckets, "log_bucket", lambda d, by=wrong: (log_bucket(d) + by * (d > 0)).clamp(0, 63))
+        assert torch.equal(exact_bucket(durations)[durations < 2**31], log_bucket(durations)[durations < 2**31])
