@@ -25,10 +25,8 @@ COLUMNS = ["inputs.items=[all]", "inputs.events=[all,time_gap]", "inputs.users=[
 PLUGINS = ["gradients.name=stratified", "plugin.name=bottleneck", "plugin.switch.at=1"]
 RUNS = {"plugins": [*COLUMNS, *PLUGINS], "memory": ["plugin.name=memory"]}
 MORE = [str(Path(found.origin).parents[1])] if (found := find_spec("onnxruntime")) and found.origin else []
-ALONE = (
-    "import runpy, sys; sys.modules['ltrec'] = None; sys.path[:0] = sys.argv[2:]"
+ALONE = "import runpy, sys; sys.modules['ltrec'] = None; sys.path[:0] = sys.argv[2:]"
 ALONE += "; runpy.run_path(sys.argv[1], run_name='__main__')"
-)
 
 
 @pytest.fixture(scope="module")
