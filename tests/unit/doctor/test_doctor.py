@@ -162,7 +162,8 @@ def test_installed_and_missing_extras(monkeypatch):
     monkeypatch.setattr(doctor_software, "missing", lambda extra: [])
     assert doctor_software.extras() == ok("deepspeed, export, gram, report, wandb")
     monkeypatch.setattr(doctor_software, "missing", lambda extra: ["x"] if extra in ("gram", "wandb") else [])
-    assert doctor_software.extras().says == "deepspeed, export, report; not installed: gram, wandb (pip install 'ltrec[gram,wandb]')"
+    says = doctor_software.extras().says
+    assert says == "deepspeed, export, report; not installed: gram, wandb (pip install 'ltrec[gram,wandb]')"
     assert doctor_software.wandb() == ok("not installed; tracking.wandb needs it (pip install 'ltrec[wandb]')")
 
 
