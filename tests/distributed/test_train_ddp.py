@@ -15,7 +15,7 @@ from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.evaluate import evaluate_run
-from ltrec.run.process.processes import detect
+from ltrec.run.process.detect import detect
 from ltrec.training.checkpoints.io import read_checkpoint
 from tests.support.commands import ltrec
 from tests.support.naive_reach import give_reach, naive_reach, shard_rows

@@ -65,7 +65,7 @@ def test_its_digest_is_of_the_whole_package(place):
         ("import os", "'import os' is not a module"),
         ("ours.", "'ours.' is not a module"),
         ("", "'' is not a module"),
-        ("absent_thing.models", "no module 'absent_thing' is found here; install its package, or put the folder"),
+        ("absent_thing.models", "no module 'absent_thing' is found here; install its package, or put its folder"),
         ("ours.absent", "no module 'ours.absent' is found here"),
         ("ours.thirsty", "ours.thirsty could not be imported (ModuleNotFoundError: No module named 'absent_library'"),
         ("ours.broken", "ours.broken could not be imported (ZeroDivisionError: division by zero, "),
