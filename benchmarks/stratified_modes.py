@@ -47,6 +47,7 @@ from ltrec.run.build.strategies import build_strategy, build_stratified_options
 from ltrec.run.process.rendezvous_env import Processes
 from ltrec.strategy import Stratified
 from ltrec.strategy.options import PROBE_EVERY
+from ltrec.training.module import BackboneModule
 
 WORLD = 2
 WARM = 3
@@ -147,6 +148,8 @@ class Bench:
         if isinstance(strategy, Stratified):
             sent += sum(strategy.engine.collectives.sent.values())
             buffers = strategy.engine.store.extra_bytes if isinstance(strategy.engine.store, FlatStore) else 0
+        elif module.touched is not None:
+            sent += sum(module.touched.collectives.sent.values())
         flops = float(total(torch.tensor(counter.total, dtype=torch.float64)))
         gradient = sum(p.nbytes for p in module.parameters() if p.requires_grad)
         return {"flops": flops / len(steps), "bytes": sent / len(steps), "buffers": buffers, "gradient": gradient}
@@ -167,7 +170,7 @@ class Bench:
         assert isinstance(built, Strategy)
         return built
 
-    def fit(self, strategy: Strategy, mode: str, batches: list[SequenceBatch], callback: pl.Callback) -> pl.LightningModule:
+    def fit(self, strategy: Strategy, mode: str, batches: list[SequenceBatch], callback: pl.Callback) -> BackboneModule:
         """Train a fresh model on the batches."""
         config: RunConfig = self.configs[mode]
         stage = build_module(config, self.data, self.plan)

@@ -10,6 +10,7 @@ import ltrec
 from ltrec.cli.options import AsJson, Conf, Profile
 from ltrec.config.load import dump
 from ltrec.core.extension.deferred import Deferred
+from ltrec.run.process.allocator import keep_freed_memory
 from ltrec.run.process.detect import detect
 from ltrec.run.process.parent_death_signal import request_parent_death_signal_of_torchrun
 from ltrec.terminal.screen import open_screen
@@ -40,6 +41,7 @@ def train(
             smoke_test(ltrec.load_config(*settings))
             return
         request_parent_death_signal_of_torchrun()
+        keep_freed_memory()
         run = ltrec.train(*settings, profile=profile)
         if detect().world.rank == 0:
             screen.say(f"run folder: {run.path}")

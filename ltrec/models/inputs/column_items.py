@@ -93,9 +93,8 @@ class ColumnItems(nn.Module):
         """Vectors [..., D]; zero for padding."""
         if self._may_keep():
             return F.embedding(items, self.table())
-        if (
-            items.numel() > self.num_items and self.ids.in_touch is None
-        ):  # all items in one call, as below, because ranks may take different branches
+        if items.numel() > self.num_items and self.ids.in_touch is None:
+            # all items in one call, as below, because ranks may take different branches
             return F.embedding(items, F.pad(self._vectors(slice(1, self.num_items + 1)), (0, 0, 1, 0)))
         flat_N = items.flatten()
         vectors_ND = self._vectors(flat_N).masked_fill((flat_N == PAD)[:, None], 0.0)

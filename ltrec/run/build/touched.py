@@ -26,8 +26,9 @@ from ltrec.models.plugins import RoutedByRow
 from ltrec.objectives import Objective
 from ltrec.objectives.draw import FewItemsObjective
 
-MOST_JOINT, MOST_BY_STRATUM = 0.25, 0.5
-"""Share of the table up to which touched rows are cheaper, as measured by benchmarks/rows.py."""
+MOST_JOINT, MOST_BY_STRATUM = 0.25, 0.35
+"""Share of the table up to which touched rows are cheaper, as measured by benchmarks/rows.py (benchmarks/LOG.md). By stratum
+somewhat more is worthwhile: K gradients need so much less memory, and messages are as much shorter."""
 
 
 def choose_rows(
