@@ -10,6 +10,7 @@ import torch.distributed as dist
 
 import ltrec.run.train as training
 from ltrec.config.load import load
+from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.metrics import ndcg_at
@@ -86,6 +87,9 @@ def work(rank, size, data, copies, out):
         train(data, out, "in-batch", *IN_BATCH)
     if size == 2:
         train(data, out, "accumulate", "trainer.accumulate=2")
+        with pytest.raises(UserError) as refused:
+            train(data, out, "odd", "stream.lanes=15", "stream.batch_rows=30")
+        (out / "odd.txt").write_text(str(refused.value))
         for name, weights in product(BY, WEIGHTS):
             tables = evaluate_run(RunFolder(out / name), "valid", "last", detect(), weights=weights)
             if rank == 0:
@@ -181,9 +185,6 @@ def test_smoke_starts_afresh_whatever_a_failed_attempt_left(data, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_world_that_does_not_divide_the_lanes_is_refused(data, tmp_path):
-    words = ["stream.lanes=15", "stream.batch_rows=30"]
-    done = ltrec("train", f"data.path={data}", f"out={tmp_path}", "name=odd", *COMMON, *words, processes=2, check=False)
-    assert done.returncode != 0
-    assert "2 processes do not divide 15 lanes" in done.stderr
-    assert not (tmp_path / "odd").exists()
+def test_world_that_does_not_divide_the_lanes_is_refused(runs):
+    assert (runs[2] / "odd.txt").read_text().startswith("2 processes do not divide 15 lanes")
+    assert not (runs[2] / "odd").exists()
