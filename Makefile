@@ -135,6 +135,10 @@ bench-epoch: install ## One training epoch against the floor of its matrix produ
 bench-start: install ## CPU seconds of commands that compute nothing; last line JSON
 	$(BIN)/python benchmarks/start.py
 
+.PHONY: bench-etl
+bench-etl: install ## CPU seconds and peak memory of ltrec prepare against a bare sort; last line JSON
+	$(BIN)/python benchmarks/etl.py
+
 .PHONY: bench-columns
 bench-columns: install ## Rows per second of the loader with four columns against none; last line JSON
 	$(BIN)/python benchmarks/columns.py

@@ -3,9 +3,10 @@
     events   user_key, code (of the item), seconds, sub_second (10^-18 s, for order only), tie (file and row),
              event columns (see columns/codes)
     names    user_key, user_id
+    tied_at  hashes of user_key, seconds, sub_second of several events: until ties are measured
     items    item_id, code
 
-The filters work on counts: users and items below their minimum are listed as dropped, and the events are rewritten once at the end.
+The filters work on counts: users and items below their minimum are listed as dropped, and the events are taken out once at the end.
 """
 
 from __future__ import annotations
@@ -24,11 +25,17 @@ from ltrec.data.prepare.times.columns import ATTO
 ROW_BITS = 40
 """tie = file << 40 | row: 8 million files of 10^12 rows."""
 
+_MOMENT = "hash(user_key, seconds, sub_second)"
+TIED = f"(FROM events SEMI JOIN tied_at ON tied_at.moment = {_MOMENT})"
+
+FEW = 16
+"""Rows are deleted where they are below one in so many; where they are more, the others are written anew."""
+
 _KEPT = "(FROM events ANTI JOIN dropped_users USING (user_key) ANTI JOIN dropped_items USING (code))"
 
 
 def make_events(connection: duckdb.DuckDBPyConnection, per_second: int, columns: Sequence[Declared]) -> None:
-    """Fill `items`, `names` and `events` from `judged`, and drop the staged rows.
+    """Fill `items`, `names`, `events` and `tied_at` from `judged`, and drop the staged rows.
 
     Raises:
         UserError: two user ids share a 64-bit key (expected only from 6 * 10^8 users on).
@@ -48,15 +55,29 @@ def make_events(connection: duckdb.DuckDBPyConnection, per_second: int, columns:
         )
     make_vocabularies(connection, columns, "judged WHERE reason IS NULL")
     values, joins = coded(columns)
+    seconds, sub_second = _split(per_second)
     connection.execute(
         f"""CREATE TABLE events AS
-        SELECT {user_key("user_id")} AS user_key, items.code, (number - rest) // {per_second} AS seconds,
-               rest * {ATTO // per_second} + fraction // {per_second} AS sub_second,
+        SELECT names.user_key, items.code, {seconds} AS seconds, {sub_second} AS sub_second,
                (file::BIGINT << {ROW_BITS}) | row AS tie{values}
-        FROM (SELECT *, ((number % {per_second}) + {per_second}) % {per_second} AS rest FROM judged WHERE reason IS NULL)
-        JOIN items USING (item_id){joins}"""
+        FROM (SELECT * FROM judged WHERE reason IS NULL) JOIN items USING (item_id) JOIN names USING (user_id){joins}"""
     )
     connection.execute("DROP VIEW judged; DROP TABLE staged")
+    _find_tied(connection)
+
+
+def _split(per_second: int) -> tuple[str, str]:
+    """SQL: whole seconds of a time, and what is over in 10^-18 s."""
+    if per_second == 1:
+        return "number", "fraction"
+    rest = f"(((number % {per_second}) + {per_second}) % {per_second})"
+    return f"(number - {rest}) // {per_second}", f"{rest} * {ATTO // per_second} + fraction // {per_second}"
+
+
+def _find_tied(connection: duckdb.DuckDBPyConnection) -> None:
+    """Fill `tied_at` with a hash of every user and time of several events: duplicates and ties are there, and most logs have few.
+    An event that shares only the hash is looked at in vain."""
+    connection.execute(f"CREATE TEMP TABLE tied_at AS SELECT {_MOMENT} AS moment FROM events GROUP BY ALL HAVING count(*) > 1")
 
 
 def drop_duplicates(connection: duckdb.DuckDBPyConnection, policy: str, columns: Sequence[Declared]) -> int:
@@ -64,16 +85,30 @@ def drop_duplicates(connection: duckdb.DuckDBPyConnection, policy: str, columns:
     more = "".join(f", {quoted(column.field)}: {identifier(column.field)}" for column in columns)
     when = f"{{'seconds': seconds, 'sub_second': sub_second, 'tie': tie{more}}}"
     queries = {
-        "keep": "FROM events",
-        "drop_exact": f"SELECT user_key, code, seconds, sub_second, min(tie) AS tie{also(columns)} FROM events GROUP BY ALL",
         "keep_first": f"SELECT user_key, code, unnest(min({when})) FROM events GROUP BY user_key, code",
         "keep_last": f"SELECT user_key, code, unnest(max({when})) FROM events GROUP BY user_key, code",
     }
     (before,) = one_row(connection, "SELECT count(*) FROM events")
-    if policy != "keep":
+    if policy == "drop_exact":
+        same = f"code, user_key, seconds, sub_second{also(columns)}"
+        connection.execute(f"CREATE TEMP TABLE first_of_same AS SELECT min(tie) AS tie FROM {TIED} GROUP BY {same}")
+        connection.execute(f"CREATE TEMP TABLE repeated AS SELECT tie FROM {TIED} ANTI JOIN first_of_same USING (tie)")
+        _remove(connection, "tie IN (FROM repeated)", one_row(connection, "SELECT count(*) FROM repeated")[0], before)
+        connection.execute("DROP TABLE first_of_same; DROP TABLE repeated")
+    elif policy in queries:
         connection.execute(f"CREATE TABLE single AS {queries[policy]}; DROP TABLE events; ALTER TABLE single RENAME TO events")
     (after,) = one_row(connection, "SELECT count(*) FROM events")
     return before - after
+
+
+def _remove(connection: duckdb.DuckDBPyConnection, condition: str, rows: int, total: int) -> None:
+    """Take the events out that meet a condition, `rows` of `total`."""
+    if rows * FEW > total:
+        connection.execute(
+            f"CREATE TABLE rest AS FROM events WHERE NOT ({condition}); DROP TABLE events; ALTER TABLE rest RENAME TO events"
+        )
+    elif rows:
+        connection.execute(f"DELETE FROM events WHERE {condition}")
 
 
 def count_repeats(connection: duckdb.DuckDBPyConnection, columns: Sequence[Declared]) -> int:
@@ -97,7 +132,9 @@ def keep_frequent(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) 
         connection, "SELECT (SELECT count(*) FROM dropped_users), (SELECT count(*) FROM dropped_items)"
     )
     if dropped_users + dropped_items:
-        connection.execute(f"CREATE TABLE frequent AS {_KEPT}; DROP TABLE events; ALTER TABLE frequent RENAME TO events")
+        condition = "user_key IN (FROM dropped_users) OR code IN (FROM dropped_items)"
+        (rows,) = one_row(connection, f"SELECT count(*) FROM events WHERE {condition}")
+        _remove(connection, condition, rows, before)
     (after,) = one_row(connection, "SELECT count(*) FROM events")
     return {
         "filtered_events": before - after,

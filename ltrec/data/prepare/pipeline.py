@@ -267,12 +267,13 @@ def _filter(
 
 
 def _refuse_trivial(connection: Connection, config: PrepareConfig) -> None:
-    users = connection.execute("SELECT user_id FROM names SEMI JOIN events USING (user_key) LIMIT 2").fetchall()
-    if not users:
+    (ends,) = connection.execute("SELECT min(user_key), max(user_key) FROM events").fetchall()
+    if ends[0] is None:
         limits = f"`min_user_events`={config.min_user_events}, `min_item_events`={config.min_item_events}"
         raise UserError(f"no events are left with {limits}; lower them")
-    if len(users) == 1:
-        raise UserError(f"only one user is left ({users[0][0]!r}), at least two are needed; is {config.user!r} the user column?")
+    if ends[0] == ends[1]:
+        ((user,),) = connection.execute("SELECT user_id FROM names WHERE user_key = ?", [ends[0]]).fetchall()
+        raise UserError(f"only one user is left ({user!r}), at least two are needed; is {config.user!r} the user column?")
 
 
 def _counter(step: str, total: int, on_progress: Progress) -> Callable[[int], None]:

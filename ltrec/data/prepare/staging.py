@@ -10,11 +10,13 @@ event.<name>       event columns as their kinds parse them
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
+from pyarrow import types
 
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress
@@ -28,6 +30,7 @@ from ltrec.data.prepare.times.columns import is_rounded, timed
 from ltrec.data.prepare.times.text import normalised
 
 INSERT_ROWS = 1 << 18
+_WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")
 LONGEST_CONTENT = 500
 
 _TABLE = """
@@ -38,7 +41,7 @@ _INSERT = """
 INSERT INTO staged
 SELECT {file}, row, user_id, item_id, number, fraction, iso, text, CASE WHEN text IS NOT NULL THEN {normalised} END AS normalised,
        CASE WHEN coalesce(user_id, '') = '' THEN 'null user' WHEN coalesce(item_id, '') = '' THEN 'null item'
-            WHEN trim(coalesce(time::VARCHAR, '')) = '' OR lower(trim(time::VARCHAR)) IN ({nulls}) THEN 'null time' END AS reason,
+            WHEN {no_time} THEN 'null time' END AS reason,
        CASE WHEN reason IS NOT NULL THEN left(
            concat('user=', user_id, ' item=', item_id, ' time=', time), {longest}) END AS content{also}
 FROM ({timed})"""
@@ -105,6 +108,15 @@ def stage(
     return counted
 
 
+def no_time(kind: pa.DataType, null_values: Sequence[str]) -> str:
+    """SQL: whether the column `time` of a batch holds none. Whole numbers stay numbers: as text they cost as much as all else."""
+    if types.is_integer(kind):
+        numbers = ", ".join(value for value in null_values if _WHOLE.fullmatch(value)) or "NULL"
+        return f"time IS NULL OR time IN ({numbers})"
+    markers = ", ".join(quoted(value.lower()) for value in null_values) or "NULL"
+    return f"trim(coalesce(time::VARCHAR, '')) = '' OR lower(trim(time::VARCHAR)) IN ({markers})"
+
+
 class BadRows:
     """Rows that a reader could not parse, to be added to a table of the engine: file, row, reason, content."""
 
@@ -150,10 +162,14 @@ def _insert(
 ) -> None:
     batch, query = timed(batch, config, before)
     connection.register("batch", batch)
-    nulls = ", ".join(quoted(value.lower()) for value in config.null_values) or "NULL"
     connection.execute(
         _INSERT.format(
-            file=file, longest=LONGEST_CONTENT, timed=query, normalised=normalised("text"), nulls=nulls, also=also(columns)
+            file=file,
+            longest=LONGEST_CONTENT,
+            timed=query,
+            normalised=normalised("text"),
+            no_time=no_time(batch.schema.field("time").type, config.null_values),
+            also=also(columns),
         )
     )
     connection.unregister("batch")

@@ -9,6 +9,7 @@ Letters: N training events, V items, W words of 64 bits.
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from ltrec.data.prepare.sorting.grouping import UserBlock
 HUB_BYTES, MOST_WORDS, WORD = 1 << 27, 8, 64
 PIECE = 1 << 21
 """Events processed at a time."""
+PAIRS = 8
+"""Pairs of a hub and an event around it, per event, up to which they are written one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,12 @@ class Links:
         for some in pieces(lengths, PIECE):
             events = np.asarray(self.at_N[ragged(starts[some], lengths[some])])
             owner = np.repeat(owner_P[some], lengths[some])
-            low = self.low_N[events].astype(np.int64)
+            low = np.asarray(self.low_N[events]).astype(np.int64)
             sizes = self.high_N[events] - low
+            release(self.at_N, self.low_N, self.high_N)
             for part in pieces(sizes, PIECE):
-                found = self.item_N[ragged(low[part], sizes[part])]
+                found = np.asarray(self.item_N[ragged(low[part], sizes[part])])
+                release(self.item_N)
                 yield _sorted_unique(np.repeat(owner[part], sizes[part]) * width + found)
 
 
@@ -106,7 +111,7 @@ def find_links(
     count_V = np.zeros(int(id_of_code.max()) + 1, np.int64)
     count_V[id_of_code] = count_of_code
     links = _empty(count_V, folder)
-    filled, cursor_V = 0, links.offsets[:-1].copy()
+    filled, unreleased, cursor_V = 0, 0, links.offsets[:-1].copy()
     for block in stream:
         ties = TieGroups.of(block)
         if (n := ties.code_n.size) == 0:
@@ -120,8 +125,11 @@ def find_links(
         own, first, times = np.unique(item[order], return_index=True, return_counts=True)
         links.at_N[ragged(cursor_V[own], times)] = order + filled
         cursor_V[own] += times
-        _mark_hubs(links, item, ties, order, own, first)
+        _mark_hubs(links, item, ties, (low, high), order, own, first)
         filled += n
+        if (unreleased := unreleased + n) > PIECE:
+            release(links.item_N, links.low_N, links.high_N, links.at_N)
+            unreleased = 0
     return links
 
 
@@ -140,13 +148,40 @@ def _empty(count_V: I64, folder: Path) -> Links:
     )
 
 
-def _mark_hubs(links: Links, item_n: npt.NDArray[np.int32], ties: TieGroups, order: I64, own: npt.NDArray[Any], first: I64) -> None:
-    """Set the hub bits of a block's events; `order` sorts the events by item, and item `own[i]` starts at `first[i]`."""
+def _mark_hubs(
+    links: Links,
+    item_n: npt.NDArray[np.int32],
+    ties: TieGroups,
+    spans: tuple[I64, I64],
+    order: I64,
+    own: npt.NDArray[Any],
+    first: I64,
+) -> None:
+    """Set the hub bits of a block's events; `order` sorts the events by item, and item `own[i]` starts at `first[i]`.
+
+    A span has three events where there are no ties: then every hub is written to the items around it, one by one. Where spans are
+    long, bits are gathered by ties, word by word.
+    """
+    hubs = np.flatnonzero(item_n <= links.hubs)
+    low, sizes = spans[0][hubs], spans[1][hubs] - spans[0][hubs]
+    if sizes.sum() <= PAIRS * len(item_n):
+        place = np.repeat(item_n[hubs].astype(np.int64) - 1, sizes)
+        words = links.hub_VW.reshape(-1)
+        at = item_n[ragged(low, sizes)] * np.int64(links.hub_VW.shape[1]) + place // WORD
+        np.bitwise_or.at(words, at, np.uint64(1) << (place % WORD).astype(np.uint64))
+        return
     place = (item_n - 1).astype(np.uint64)
     for word in range(links.hub_VW.shape[1]):
         bits = np.where(place // WORD == word, np.uint64(1) << (place % np.uint64(WORD)), np.uint64(0))
         if bits.any():
             links.hub_VW[own, word] |= np.bitwise_or.reduceat(ties.bits_of_spans(bits)[order], first)
+
+
+def release(*arrays: npt.NDArray[Any]) -> None:
+    """Give back the pages of mapped arrays, which count as this process's memory until then; their files keep what was written."""
+    for array in arrays:
+        if isinstance(array, np.memmap) and array.size:
+            array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
 
 def mapped(path: Path, length: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

@@ -31,16 +31,20 @@ def canonical(column: pa.Array, null_values: Sequence[str]) -> pa.Array:
     column = pc.utf8_trim_whitespace(column)
     if _any(pc.match_substring(column, ".")):
         column = pc.replace_substring_regex(column, _WHOLE, r"\1")
-    if _any(pc.match_substring(column, "e+", ignore_case=True)):
+    if _any(pc.match_substring(column, "+")):
         column = pa.array([None if text is None else _without_power(text) for text in column.to_pylist()], pa.string())
-    return null_markers(column, null_values)
+    return _without_markers(column, column, null_values)
 
 
 def null_markers(column: pa.Array, null_values: Sequence[str]) -> pa.Array:
     """Text [N] with null instead of null markers, ignoring surrounding blanks and case."""
+    return _without_markers(column, pc.utf8_trim_whitespace(column), null_values)
+
+
+def _without_markers(column: pa.Array, trimmed: pa.Array, null_values: Sequence[str]) -> pa.Array:
     markers = pa.array(["", *(value.strip().lower() for value in null_values)], pa.string())
-    is_null = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(column)), value_set=markers)
-    return pc.if_else(is_null, None, column)
+    is_null = pc.is_in(pc.utf8_lower(trimmed), value_set=markers)
+    return pc.if_else(is_null, None, column) if _any(is_null) else column
 
 
 def id_text(column: pa.Array, what: str) -> pa.Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import types
@@ -31,7 +32,7 @@ def read_parquet(
     with pq.ParquetFile(source.path, page_checksum_verification=True, pre_buffer=False) as file:  # else the file is held whole
         wanted, first = [names[place] for place in chosen.values()], 1
         for batch in file.iter_batches(_batch_rows(file, wanted), columns=wanted, use_threads=False):
-            rows = pa.array(range(first, first + batch.num_rows), pa.int64())
+            rows = pa.array(np.arange(first, first + batch.num_rows))
             first += batch.num_rows
             columns = {name: _typed(name, batch[names[place]], source) for name, place in chosen.items()}
             yield pa.RecordBatch.from_pydict({"row": rows, **columns})

@@ -1,7 +1,7 @@
 """Groups the sorted events into blocks of users. Memory holds one block's events plus one batch, however long a user's history is.
 
 The users file says how many events each user has, and the events file must hold exactly those runs in that order. Every batch is
-checked against it (the key of every event; times never decrease), so a wrong sort or count of the engine is detected.
+checked against it (the user's place with every event; times never decrease), so a wrong sort or count of the engine is detected.
 """
 
 from __future__ import annotations
@@ -61,12 +61,14 @@ def blocks(layout: Layout, block_rows: int, columns: Sequence[str] = ()) -> Iter
     """
     with pq.ParquetFile(layout.users, pre_buffer=False) as user_file, pq.ParquetFile(layout.events, pre_buffer=False) as event_file:
         users, events = Users(user_file), EventReader(event_file, columns)
+        place = 0
         for number, part in enumerate(layout.parts):
             last_key = None
             for start in range(0, part.rows, block_rows):
                 table = users.take(min(block_rows, part.rows - start))
                 last_key = _check(table, part, last_key)
-                yield _block(number, table, events)
+                yield _block(number, table, place, events)
+                place += table.num_rows
         if not (users.finished() and events.finished()):
             raise RuntimeError("the sorted files hold more rows than were counted")
 
@@ -92,10 +94,10 @@ class Users:
 
 
 class EventReader:
-    """The events file as numpy pieces (key, code, time, columns) of bounded size."""
+    """The events file as numpy pieces (place, code, time, columns) of bounded size."""
 
     def __init__(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
-        self.columns = ["user_key", "code", "seconds", *columns]
+        self.columns = ["place", "code", "seconds", *columns]
         self.batches = file.iter_batches(PIECE_EVENTS, columns=self.columns, use_threads=False)
         self.waiting = pa.RecordBatch.from_pydict({name: [] for name in self.columns})
 
@@ -123,17 +125,17 @@ def _check(table: pa.Table, part: StratumPart, last_key: int | None) -> int:
     return int(keys[-1])
 
 
-def _block(number: int, table: pa.Table, events: EventReader) -> UserBlock:
-    key, count, first, last = (table[name].to_numpy() for name in ("user_key", "count", "first", "last"))
+def _block(number: int, table: pa.Table, place: int, events: EventReader) -> UserBlock:
+    count, first, last = (table[name].to_numpy() for name in ("count", "first", "last"))
     ends = np.cumsum(count)
     kept, position, previous = list[list[npt.NDArray[Any]]](), 0, (-1, 0)
-    for piece_key, *piece in events.take(int(ends[-1])):
-        at = np.arange(position, position + len(piece_key))
-        position += len(piece_key)
+    for places, *piece in events.take(int(ends[-1])):
+        at = np.arange(position, position + len(places))
+        position += len(places)
         user = np.searchsorted(ends, at, side="right")
         piece_time = piece[1]
         falls = (np.diff(piece_time) < 0) & (np.diff(user) == 0)
-        if (key[user] != piece_key).any() or falls.any() or (previous[0] == user[0] and piece_time[0] < previous[1]):
+        if (user + place != places).any() or falls.any() or (previous[0] == user[0] and piece_time[0] < previous[1]):
             raise RuntimeError("the sort returned events out of order")
         previous = (int(user[-1]), int(piece_time[-1]))
         index = at - (ends - count)[user]

@@ -57,16 +57,14 @@ def sort(
     known = f" LEFT JOIN user_rows USING (user_id){joins}" if users else ""
     connection.execute(
         _copy(
-            f"SELECT stored.* EXCLUDE (train, held_out){values} FROM stored{known}"
-            " ORDER BY stratum, trainable DESC, stored.user_key",
+            f"SELECT stored.* EXCLUDE (train, held_out, place){values} FROM stored{known} ORDER BY place",
             layout.users,
         )
     )
     connection.execute(
         _copy(
-            f"SELECT user_key, code, seconds{also(columns)} FROM events"
-            " JOIN (SELECT user_key, stratum, trainable FROM stored) USING (user_key)"
-            " ORDER BY stratum, trainable DESC, user_key, seconds, sub_second, tie",
+            f"SELECT place, code, seconds{also(columns)} FROM events JOIN (SELECT user_key, place FROM stored) USING (user_key)"
+            " ORDER BY place, seconds, sub_second, tie",
             layout.events,
         )
     )
@@ -76,12 +74,13 @@ def sort(
 
 def _apply_cap(connection: duckdb.DuckDBPyConnection, strata: Strata, cap: int) -> None:
     """Create table `stored`: users with their stratum and their positions after the cap. A validation target is dropped if the cap
-    leaves no history before it."""
+    leaves no history before it. `place` is a user's number in the order of parts and keys: one small key of the sort for three."""
     stratum = " + ".join(f"(activity >= {bound})::TINYINT" for bound in strata.lower_bounds) + " - 1"
     connection.execute(
         f"""CREATE TABLE stored AS
         SELECT user_key, user_id, count, held_out, train, ({stratum})::TINYINT AS stratum, activity::INTEGER AS activity,
                last_trained > first AS trainable, train_events, first, last,
+               (row_number() OVER (ORDER BY {stratum}, last_trained > first DESC, user_key) - 1)::UINTEGER AS place,
                (CASE WHEN valid_at >= first + (first > 0)::INTEGER THEN valid_at - first ELSE -1 END)::INTEGER AS valid_at,
                (CASE WHEN test_at >= 0 THEN test_at - first ELSE -1 END)::INTEGER AS test_at
         FROM (SELECT *, greatest(least(train, last) - first, 0)::INTEGER AS train_events

@@ -20,6 +20,7 @@ import duckdb
 from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engine import one_row
+from ltrec.data.prepare.filtering import TIED
 
 ENOUGH_PAIRS = 40
 MONOTONE = 0.9
@@ -27,9 +28,9 @@ MONOTONE = 0.9
 SUSPECT = 0.65
 """From this share on, the log may be partly sorted by item: its order is kept, with a warning."""
 
-_IN_SOURCE_ORDER = """
+_IN_SOURCE_ORDER = f"""
 CREATE TEMP VIEW tied AS
-SELECT code, lag(code) OVER (PARTITION BY user_key, seconds, sub_second ORDER BY tie) AS before FROM events"""
+SELECT code, lag(code) OVER (PARTITION BY user_key, seconds, sub_second ORDER BY tie) AS before FROM {TIED}"""
 
 _BY_NUMBER = """
 CREATE TEMP TABLE numbered AS
@@ -95,7 +96,7 @@ def order_ties(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, col
     connection.execute(_IN_SOURCE_ORDER)
     connection.execute(_BY_NUMBER)
     total, tied, *counts = one_row(connection, _COUNT)
-    connection.execute("DROP VIEW tied; DROP TABLE numbered")
+    connection.execute("DROP VIEW tied; DROP TABLE numbered; DROP TABLE tied_at")
     pairs, rising = _clearest(counts[:2], counts[2:])
     rule = config.ties
     if rule == "auto":

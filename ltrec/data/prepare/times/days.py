@@ -12,18 +12,19 @@ ENOUGH_DAYS = 10
 """This many different days with the same time of day are not a coincidence."""
 
 # In a zone with daylight saving time, midnights are at two times of the UTC day, an hour apart.
-_MIDNIGHTS = f"""
-SELECT count(DISTINCT clock), max(clock) - min(clock), max(clock), max(clock % {ZONE_STEP}), count(DISTINCT day), max(sub_second)
-FROM (SELECT ((seconds % 86400) + 86400) % 86400 AS clock, (seconds - clock) // 86400 AS day, sub_second FROM events)"""
+_MIDNIGHTS = """
+SELECT count(DISTINCT clock), max(clock) - min(clock), max(clock), count(DISTINCT day)
+FROM (SELECT ((seconds % 86400) + 86400) % 86400 AS clock, (seconds - clock) // 86400 AS day FROM events)"""
+_ODD = f"SELECT max(((seconds % {ZONE_STEP}) + {ZONE_STEP}) % {ZONE_STEP}), max(sub_second) FROM events"
 
 
 def only_days(connection: duckdb.DuckDBPyConnection, unit: str) -> bool:
     """Whether every time in `events` is a midnight, in UTC or in another zone."""
     if unit == "order":
         return False
-    clocks, apart, latest, odd, days, sub_second = one_row(connection, _MIDNIGHTS)
-    if odd or sub_second:
+    if any(one_row(connection, _ODD)):
         return False
+    clocks, apart, latest, days = one_row(connection, _MIDNIGHTS)
     return latest == 0 or (days >= ENOUGH_DAYS and (clocks == 1 or (clocks == 2 and apart == 3600)))
 
 

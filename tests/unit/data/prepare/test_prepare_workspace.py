@@ -65,7 +65,7 @@ def full(*args, **kwargs):
     "place",
     [
         "output.shards.pq.ParquetWriter.write_table",
-        "vocabulary.atomic_path",
+        "output.vocabulary.atomic_path",
         "output.workspace.Manifest.save",
         "output.shards.os.fsync",
     ],
