@@ -56,11 +56,13 @@ def item_columns(num_items: int, seed: int = 3, names=tuple(KINDS)) -> tuple[Ite
     return tuple(ItemColumnInput(n, embed(*KINDS[n]), values_of(*KINDS[n], num_items + 1, g)) for n in names)
 
 
-def every_input(num_items: int, *, untrained=(), time_gap=True, id_dropout=0.0) -> Inputs:
+def every_input(num_items: int, *, untrained=(), time_gap=True, id_dropout=0.0, id_neighbours=0) -> Inputs:
     """Columns of everything; some items have no id vector."""
     trained = torch.ones(num_items + 1, dtype=torch.bool).index_fill(0, torch.tensor([0, *untrained]), False)
     event = tuple(ColumnInput(n, embed(*KINDS[n])) for n in ("brand", "price"))
-    return Inputs(item_columns(num_items), event, (ColumnInput("age", embed("number", 1)),), time_gap, trained, id_dropout)
+    return Inputs(
+        item_columns(num_items), event, (ColumnInput("age", embed("number", 1)),), time_gap, trained, id_dropout, id_neighbours
+    )
 
 
 def with_columns(batch: SequenceBatch, seed: int = 5) -> SequenceBatch:

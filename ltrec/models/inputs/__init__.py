@@ -9,6 +9,7 @@ columns these are plain id vectors, and None.
 
 item_vectors.py   the interface of `items`; plain id vectors
 column_items.py   id vectors and columns
+borrowed_ids.py   id vectors for items that have none
 events.py         vectors that are added to those of a history
 choice.py         the columns and their embeddings: `Inputs`
 config.py         options

@@ -54,6 +54,7 @@ class Inputs:
         time_gap: whether the time since the previous event (event column `time`) is an input.
         trained: bool [V+1], items with training events; other items have no id vector, only columns. None = all have one.
         id_dropout: share of items whose id vector is dropped in training.
+        id_neighbours: similar items whose mean id vector an item without one has in evaluation; 0 = none.
     """
 
     items: tuple[ItemColumnInput, ...] = ()
@@ -62,13 +63,16 @@ class Inputs:
     time_gap: bool = False
     trained: Tensor | None = None
     id_dropout: float = 0.0
+    id_neighbours: int = 0
 
     def item_vectors(self, num_items: int, width: int) -> ItemVectors:
         """A backbone's `items`."""
         if not self.items:
             return IdVectors(num_items, width)
         columns = {column.name: ItemColumn(column.values, Gated(column.embed(width))) for column in self.items}
-        return ColumnItems(num_items, width, columns, trained=self.trained, id_dropout=self.id_dropout)
+        return ColumnItems(
+            num_items, width, columns, trained=self.trained, id_dropout=self.id_dropout, id_neighbours=self.id_neighbours
+        )
 
     def event_inputs(self, width: int) -> EventInputs | None:
         """A backbone's `events`; None without event and user columns."""

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.columns import PAD
+from ltrec.models.inputs.borrowed_ids import with_borrowed_ids
 from ltrec.models.inputs.item_vectors import IdVectors
 
 CHUNK_ROWS = 1 << 16
@@ -57,6 +58,7 @@ class ColumnItems(nn.Module):
         columns: by name, at least one.
         trained: bool [V+1], items that have an id vector; None = all.
         id_dropout: share of items whose id vector is dropped in training, drawn anew in every call.
+        id_neighbours: in evaluation items without an id vector have the mean of those of so many similar items; 0 = none.
         chunk: items of the table that are computed at a time.
     """
 
@@ -70,10 +72,12 @@ class ColumnItems(nn.Module):
         *,
         trained: Tensor | None = None,
         id_dropout: float = 0.0,
+        id_neighbours: int = 0,
         chunk: int = CHUNK_ROWS,
     ) -> None:
         super().__init__()
-        self.num_items, self.width, self.chunk, self.id_dropout = num_items, width, chunk, id_dropout
+        self.num_items, self.width, self.chunk = num_items, width, chunk
+        self.id_dropout, self.id_neighbours = id_dropout, id_neighbours
         self.ids = IdVectors(num_items, width)
         self.columns = nn.ModuleDict({f"of_{name}": column for name, column in columns.items()})
         all_have_ids = trained is None or bool(trained[1:].all())
@@ -91,7 +95,7 @@ class ColumnItems(nn.Module):
 
     def forward(self, items: Tensor) -> Tensor:
         """Vectors [..., D]; zero for padding."""
-        if self._may_keep():
+        if self._may_keep() or self._borrows_ids():
             return F.embedding(items, self.table())
         if items.numel() > self.num_items and self.ids.in_touch is None:
             # all items in one call, as below, because ranks may take different branches
@@ -117,10 +121,17 @@ class ColumnItems(nn.Module):
     def _may_keep(self) -> bool:
         return not self.training and not torch.is_grad_enabled()
 
+    def _borrows_ids(self) -> bool:
+        return self.id_neighbours > 0 and not self.training and self.has_id is not None
+
     def _table(self) -> Tensor:
         stop = self.num_items + 1
         parts = [self._vectors(slice(start, min(start + self.chunk, stop))) for start in range(1, stop, self.chunk)]
-        return torch.cat([parts[0].new_zeros(1, self.width), *parts])
+        table_VD = torch.cat([parts[0].new_zeros(1, self.width), *parts])
+        if not self._borrows_ids():
+            return table_VD
+        assert self.has_id is not None
+        return with_borrowed_ids(table_VD, self.ids.table(), self.has_id, self.id_neighbours)
 
     def _vectors(self, items: Tensor | slice) -> Tensor:
         """Vectors of ids [N], or of a range; padding is not treated specially."""

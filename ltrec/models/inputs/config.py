@@ -25,8 +25,14 @@ class InputsConfig:
     id_dropout: Annotated[float, Between(0, 1, below=True)] = 0.0
     """Share of items whose id vector is dropped in training, so that columns learn to do without: new items rank higher."""
 
+    id_neighbours: Annotated[int, Between(0, 1000)] = 0
+    """In evaluation, items without training events have the mean id vector of this many items with the most similar columns; 0 =
+    they have none. Training does not change."""
+
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.id_neighbours and not self.items:
+            raise ValueError(f"id_neighbours is {self.id_neighbours}, but items is empty: nothing tells which items are similar")
         if self.id_dropout and not self.items:
             raise ValueError(f"id_dropout is {self.id_dropout:g}, but items is empty: without an id nothing would be left")
         for field in ("items", "events", "users"):

@@ -42,6 +42,7 @@ def build_inputs(config: InputsConfig, folder: Path, manifest: Manifest, vocabul
         time_gap=TIME_GAP in config.events,
         trained=vocabulary.train_count > 0,
         id_dropout=config.id_dropout,
+        id_neighbours=config.id_neighbours,
     )
 
 

@@ -7,6 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from ltrec.models.inputs import NO_INPUTS, ColumnItems, IdVectors, Inputs, InputsConfig, ItemVectors, NumberNet
+from ltrec.models.inputs.borrowed_ids import with_borrowed_ids
 from ltrec.models.inputs.gated import Gated
 from tests.support.inputs import KINDS, embed, every_input, item_columns, values_of
 from tests.support.sequences import stir
@@ -76,9 +77,37 @@ def test_ids_are_dropped_in_training_alone_item_by_item():
     assert_close(model.table(), with_id)
 
 
-def test_of_ids_alone_none_may_be_dropped():
-    with pytest.raises(ValueError, match=r"id_dropout is 0\.1, but items is empty"):
-        InputsConfig(id_dropout=0.1)
+@pytest.mark.parametrize("option", ["id_dropout", "id_neighbours"])
+def test_without_columns_ids_can_neither_be_dropped_nor_borrowed(option):
+    with pytest.raises(ValueError, match=rf"{option} is .*, but items is empty"):
+        InputsConfig(**{option: 0.1 if option == "id_dropout" else 3})
+
+
+@pytest.mark.parametrize("count", [1, 3, 100])
+def test_in_evaluation_new_items_have_the_mean_id_of_the_most_similar_ones(count):
+    untrained = (4, 9, 11)
+    model, plain = items_of(untrained=untrained, id_neighbours=count), items_of(untrained=untrained)
+    assert_close(model.table(), plain.table())  # in training
+    model.eval(), plain.eval()
+    own = [naive(model, v, trained=False).detach() for v in range(V + 1)]
+    expected = plain.table().detach().clone()
+    for new in untrained:
+        known = [v for v in range(1, V + 1) if v not in untrained]
+        known.sort(key=lambda v: -float(torch.cosine_similarity(own[new], own[v], dim=0)))
+        expected[new] = own[new] + torch.stack([model.ids.weight[v] for v in known[:count]]).mean(0)
+    assert_close(model.table(), expected)
+    asked = torch.tensor([[4, 0, 1], [11, 9, 4]])
+    assert_close(model(asked), expected[asked])
+    with torch.no_grad():
+        assert_close(model(asked), expected[asked])
+
+
+def test_who_has_no_columns_borrows_nothing():
+    table, ids = torch.tensor([[0.0, 0], [1, 2], [0, 0], [3, 1]]), torch.tensor([[0.0, 0], [1, 1], [5, 5], [2, 2]])
+    has_id = torch.tensor([False, True, False, True])
+    assert torch.equal(with_borrowed_ids(table, ids, has_id, 2), table)
+    nobody = torch.zeros(4, dtype=torch.bool)
+    assert torch.equal(with_borrowed_ids(table, ids, nobody, 2), table)
 
 
 def test_no_random_number_is_drawn_where_no_id_is_dropped():

@@ -51,7 +51,7 @@ def test_columns_are_felt_and_a_run_goes_on_where_it_stopped(data, tmp_path):
 
 
 def test_what_was_trained_is_evaluated(data, tmp_path):
-    run = train(data, tmp_path, "trainer.max_epochs=1", "plugin.name=none")
+    run = train(data, tmp_path, "trainer.max_epochs=1", "plugin.name=none", "inputs.id_neighbours=2")
     tables = {name: EvalTable.read(path) for name, path in evaluate_run(RunFolder(run), "valid", "best", detect()).items()}
     assert ndcg_at(tables["sasrec"].column("rank"), 10).mean() == pytest.approx(max(column(run, "val/ndcg@10")), rel=1e-6)
     trained = {name for name, count in zip(*_names_and_counts(data), strict=True) if count}
