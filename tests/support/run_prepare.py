@@ -2,7 +2,7 @@
 
 python -m tests.support.run_prepare SOURCE OUT PLACE      prints "here" once PLACE is reached
 
-A place is a stage that prepare reports, or `module.function` of the prepare package or its output folder: before its n-th call
+A place is a stage that prepare reports, or `module.function` of the prepare package or one of its folders: before its n-th call
 with `#n`.
 """
 
@@ -30,7 +30,7 @@ def main(source: str, out: str, place: str) -> None:
 def _stop_before(place: str) -> None:
     target, _, number = place.partition("#")
     module_name, *owner, name = target.split(".")
-    homes = [f"ltrec.data.prepare.{folder}{module_name}" for folder in ("", "output.")]
+    homes = [f"ltrec.data.prepare.{folder}{module_name}" for folder in ("", "output.", "sorting.", "users.")]
     holder = importlib.import_module(next(home for home in homes if find_spec(home)))
     for part in owner:
         holder = getattr(holder, part)
