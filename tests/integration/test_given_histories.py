@@ -13,6 +13,7 @@ import pytest
 
 import ltrec
 from ltrec.cli.main import main
+from ltrec.config.load import load
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.inference.counts import Counts
@@ -21,7 +22,7 @@ from tests.support.given import as_events, as_lists, users_of, write_parts
 from tests.support.inputs import column_data
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
-from tests.support.tiny_run import tiny_config
+from tests.support.tiny_run import tiny_config, tiny_words
 
 WORDS = [
     "inputs.items=[all]",
@@ -109,6 +110,24 @@ def test_any_number_of_processes_gives_the_same_bytes(run, users, tmp_path, size
     faults = spawn(predict_as_rank, size, tmp_path / "store", size, run.path, given, spoilt, tmp_path)
     assert contents(tmp_path / "many") == contents(tmp_path / "one") and len(contents(tmp_path / "one")) == 7
     assert "its time is missing" in faults[0] and {*faults} == {faults[0]} and not (tmp_path / "none").exists()
+
+
+OTHERS = {
+    "memory": ["plugin.name=memory"],
+    "copies": ["gradients.name=stratified", "plugin.name=copies", "plugin.switch.at=1"],
+    "melt": ["model.name=gru4rec", "gradients.name=stratified", "plugin.name=melt", "plugin.switch.at=1"],
+    "din": ["model.name=din", "objective.name=bce", "evaluation.candidates=seen"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", OTHERS)
+def test_other_models_equal_their_evaluation_too(other, data, users, tmp_path):
+    common = [word for word in tiny_words(data, tmp_path) if not word.startswith("model.")]
+    words = [*common, "model.width=8", *OTHERS[other], "trainer.max_epochs=2", "optim.lr=0.01"]
+    run = ltrec.load_run(train(load([], words)).path)
+    found = run.predict(histories=as_lists(users), k=30, **CHUNKS)
+    assert found.table()["items"].to_pylist() == evaluated(run, data)
 
 
 def predict_as_rank(rank, size, run, given, spoilt, work):

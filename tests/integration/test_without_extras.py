@@ -28,6 +28,7 @@ REFUSED = {
         "error: strategy stratified_deepspeed_stage_2 needs deepspeed: pip install 'ltrec[deepspeed]'"
     ),
     f"{TRAIN} name=d tracking.wandb=offline": "error: tracking.wandb=offline needs wandb: pip install 'ltrec[wandb]'",
+    "export runs/a --format onnx": "error: --format onnx needs onnx, onnxscript, onnxruntime: pip install 'ltrec[export]'",
     "report runs/a": "error: the report needs matplotlib, jinja2: pip install 'ltrec[report]'",
     "quickstart --dataset synthetic": "error: the report needs matplotlib, jinja2: pip install 'ltrec[report]'",
 }
