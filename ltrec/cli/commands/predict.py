@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +49,8 @@ def predict(
             data=data,
             weights=weights,
         )
+        if os.environ.get("RANK", "0") != "0":  # of torchrun, or of srun's tasks by now: one process speaks
+            return
         users = f" for {found.counts.users:,} users" if found.counts else ""
         screen.say(f"{found.rows:,} recommendations{users} of {found.checkpoint.name}: {found.path}")
         screen.print_json(found.to_dict())
