@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -82,8 +83,8 @@ class PositionLosses(nn.Module):
         if isinstance(backbone, RoutedByRow):
             return self._of_parts(backbone, batch, seed)
         draw = self._draw(batch, seed)
-        if isinstance(backbone, Encoder):
-            states_TD = backbone.encode(batch)
+        if callable(getattr(backbone, "encode", None)):  # asked whether it is an Encoder, Python 3.11 would compute its item table
+            states_TD = cast(Encoder, backbone).encode(batch)
             targets_N = batch.of_targets(batch.targets_T)
             return self.objective(batch.of_targets(states_TD), targets_N, loss_table(backbone), draw), states_TD
         assert isinstance(backbone, CandidateScorer)

@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
 
 from ltrec.core.touched import note_touched
 from ltrec.optim.build import adamw, optimizer_for
 from ltrec.optim.config import LazyAdamWConfig
 from ltrec.optim.lazy import LazyAdamW
+from tests.support.threaded import on_ranks, threaded_or_skip
 
 OPTIONS = {"beta1": 0.8, "beta2": 0.9, "eps": 1e-3, "lr": 0.1}
 
@@ -107,3 +110,27 @@ def test_a_state_goes_on_where_it_was_saved_and_no_gradient_is_no_step():
     two.step()
     for a, b in zip(second.parameters(), whole.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+@threaded_or_skip
+def test_partitions_of_a_table_are_stepped_as_the_whole_is():
+    """FSDP2 cuts between rows; one rank here holds fewer, and of some steps none has a gradient."""
+    models = [model_of() for _ in range(2)]
+
+    def on_rank(rank):
+        mesh = init_device_mesh("cpu", (2,))
+        table = torch.nn.Parameter(distribute_tensor(models[rank]["table"].weight.detach(), mesh, [Shard(0)]))
+        optimizer = LazyAdamW([{"params": [table], "by_row": True}], lr=0.1, betas=(0.8, 0.9), eps=1e-3, weight_decay=0.0)
+        for step, rows in enumerate(STEPS):
+            gradients(models[rank], step, rows)
+            table.grad = distribute_tensor(models[rank]["table"].weight.grad, mesh, [Shard(0)])
+            optimizer.step()
+        return table.detach().full_tensor()
+
+    found, whole = on_ranks(2, on_rank), model_of()
+    optimizer = lazy(whole)
+    for step, rows in enumerate(STEPS):
+        gradients(whole, step, rows)
+        optimizer.step()
+    for table in found:
+        torch.testing.assert_close(table, whole["table"].weight.detach(), rtol=1e-12, atol=1e-12)

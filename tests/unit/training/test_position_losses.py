@@ -8,10 +8,12 @@ from torch import nn
 from torch.testing import assert_close
 
 from ltrec.models.backbones import BACKBONES, CandidateScorer, Encoder
+from ltrec.models.inputs import ColumnItems, Inputs
 from ltrec.models.plugins import plug
 from ltrec.objectives import OBJECTIVES
 from ltrec.objectives.emphasis import EMPHASES
 from ltrec.training.position_losses import PositionLosses
+from tests.support.inputs import item_columns
 from tests.support.sequences import histories, stir
 
 NUM_ITEMS, MAX_LEN = 20, 9
@@ -105,3 +107,12 @@ def test_sleeping_plugins_change_nothing():
     assert torch.equal(position_losses(plugged, batch, 5)[0], position_losses(trunk, batch, 5)[0])
     plugged.wake(0)
     assert_close(position_losses(plugged.double(), batch, 5)[0], position_losses(trunk, batch, 5)[0])
+
+
+def test_a_loss_over_samples_never_computes_the_table_of_all_items(monkeypatch):
+    """Not even to ask what kind of model it is: with a million items and columns that would be most of a step."""
+    torch.manual_seed(1)
+    model = BACKBONES["sasrec"].make(NUM_ITEMS, MAX_LEN, inputs=Inputs(item_columns(NUM_ITEMS)), width=8)
+    assert isinstance(model, Encoder)
+    monkeypatch.setattr(ColumnItems, "_table", lambda _: pytest.fail("computed"))
+    losses_of("in_batch")(model, batch_of([4, 1, 6]), 5)
