@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 import ltrec
 from ltrec.cli.main import main as command
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import NUM_CANDIDATES, RANK, TARGET_COUNT, EvalTable
 
@@ -73,7 +74,7 @@ def _table(out: Path, name: str, seed: int, asked: argparse.Namespace) -> EvalTa
     """Ranks of one run on the test split."""
     columns, words = RUNS[name]
     folder = out / f"{columns}-{seed}"
-    file = folder / "runs" / name / "eval" / "test.parquet"
+    file = RunFolder(folder / "runs" / name).eval_table("test")
     if not file.exists():
         _prepared(folder, columns, seed, asked)
         files = [str(ROOT / "conf/model/sasrec.yaml"), str(ROOT / "conf/method/joint.yaml")]
