@@ -17,6 +17,7 @@ from ltrec.data.prepare.filtering import FEW
 from ltrec.data.prepare.reach import links
 from ltrec.data.prepare.readers.ids import canonical
 from ltrec.data.prepare.staging import no_time
+from ltrec.data.prepare.times.columns import timed
 from tests.support.logs import START, prepared
 
 MARKERS = ("NA", "-1", "0", "007", "1e5", " 3", "99999999999999999999")
@@ -29,6 +30,22 @@ def test_whole_numbers_are_missing_where_their_text_would_be():
         as_numbers = connection.execute(f"SELECT {no_time(pa.int64(), MARKERS)} FROM batch").fetchall()
         as_text = connection.execute(f"SELECT {no_time(pa.string(), MARKERS)} FROM batch").fetchall()
     assert [bool(row[0]) for row in as_numbers] == [bool(row[0]) for row in as_text] == [True, True, True] + [False] * 5
+
+
+@pytest.mark.parametrize("times", [["5", None, "-3"], ["0"], [None], ["9223372036854775807"]])
+def test_whole_numbers_in_text_are_read_as_numbers(times):
+    batch, query = timed(pa.table({"time": pa.array(times, pa.string())}), PrepareConfig(), 0)
+    with duckdb.connect() as connection:
+        connection.register("batch", batch)
+        found = connection.execute(f"SELECT number, fraction, iso, text FROM ({query})").fetchall()
+    assert batch.schema.field("time").type == pa.int64()
+    assert found == [(None if time is None else int(time), 0, False, None) for time in times]
+
+
+@pytest.mark.parametrize("time", ["5.0", "05", " 5", "+5", "-0", "5e3", "NA", "2014-05-13", "9223372036854775808", ""])
+def test_any_other_text_is_read_as_before(time):
+    batch, _ = timed(pa.table({"time": ["7", time]}), PrepareConfig(), 0)
+    assert batch["time"].to_pylist() == ["7", time]
 
 
 @pytest.mark.parametrize(("id_", "found"), [("1e+05", "100000"), ("1E+05", "100000"), ("c++", "c++"), (" 7 ", "7"), (" na", None)])
