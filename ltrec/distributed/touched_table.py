@@ -44,7 +44,7 @@ class TouchedTable:
     def join(self, collectives: Collectives) -> None:
         """Use these collectives, and start from rank 0's weights: DDP does not broadcast a table without a gradient."""
         self.collectives = collectives
-        collectives.broadcast(self.vectors.weight.detach()).wait()
+        Collectives().broadcast(self.vectors.weight.detach()).wait()  # not counted: no step's message
 
     @property
     def is_open(self) -> bool:
