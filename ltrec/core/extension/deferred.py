@@ -18,6 +18,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from ltrec.core.errors import UserError, first_line
+
 
 class Deferred:
     """A callable that is named, and imported with its first call.
@@ -34,9 +36,18 @@ class Deferred:
         self._found: Callable[..., Any] | None = None
 
     def resolve(self) -> Callable[..., Any]:
-        """The named object, imported if need be."""
+        """The named object, imported if need be.
+
+        Raises:
+            UserError: there is no such module, or no such name in it; a row from outside names what is not there.
+        """
         if self._found is None:
-            self._found = getattr(import_module(self.module), self.name)
+            try:
+                self._found = getattr(import_module(self.module), self.name)
+            except (ModuleNotFoundError, AttributeError) as error:
+                raise UserError(
+                    f"{self.module}:{self.name}, named by a registered row, is not there ({first_line(error)})"
+                ) from error
         return self._found
 
     def __call__(self, *positional: Any, **named: Any) -> Any:

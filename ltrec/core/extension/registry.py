@@ -18,6 +18,7 @@ from ltrec.core.extension.deferred import Deferred
 
 T = TypeVar("T")
 
+_PLACE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
@@ -102,6 +103,8 @@ class Registry(Generic[R]):
             row["config"] = without_options(name)
         self._refuse_fields(name, row)
         if isinstance(row["build"], str):
+            if not _PLACE.fullmatch(row["build"]):
+                raise UserError(f"{self.key}={name}: build={row['build']!r} is no module:name, as in my_package.models:Mine")
             row["build"] = Deferred(row["build"])
         made = self._row(name=name, **row)
         if isinstance(made, Variant):

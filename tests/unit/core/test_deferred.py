@@ -10,6 +10,7 @@ import pytest
 import ltrec
 from ltrec.aggregation import RULES
 from ltrec.causal.priors import PRIORS
+from ltrec.core.errors import UserError
 from ltrec.core.extension.deferred import Deferred, names_of
 from ltrec.core.extension.registry import Registry, Row
 from ltrec.models.backbones import BACKBONES
@@ -71,6 +72,29 @@ def test_a_registered_string_is_imported_with_the_first_call(monkeypatch, tmp_pa
     assert "built_late" not in sys.modules and registry["late"].module == "built_late"
     assert registry["late"].build(2) == 3 and "built_late" in sys.modules
     monkeypatch.delitem(sys.modules, "built_late")
+
+
+@pytest.mark.parametrize(
+    ("build", "line"),
+    [
+        (
+            "ltrec.nowhere:build",
+            r"^ltrec\.nowhere:build, named by a registered row, is not there \(No module named 'ltrec\.nowhere'\)$",
+        ),
+        ("ltrec.core.errors:nowhere", r"^ltrec\.core\.errors:nowhere, .*has no attribute 'nowhere'\)$"),
+    ],
+)
+def test_a_row_that_names_what_is_not_there_is_one_line(build, line):
+    registry = Registry("shape.name", Row)
+    registry.register("lost", build=build)
+    with pytest.raises(UserError, match=line):
+        registry["lost"].build()
+
+
+@pytest.mark.parametrize("build", ["", "ltrec.core.errors", "a b:c", "../models.py:Mine"])
+def test_a_string_that_is_no_place_is_refused_at_once(build):
+    with pytest.raises(UserError, match=r"^shape\.name=odd: build='.*' is no module:name, as in my_package\.models:Mine$"):
+        Registry("shape.name", Row).register("odd", build=build)
 
 
 def test_a_name_that_a_package_has_not_is_answered_as_always():
