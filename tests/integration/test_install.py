@@ -20,7 +20,7 @@ BESIDE_HYDRA = """
 import hydra, ltrec
 from hydra.utils import instantiate
 
-load = {"_target_": "ltrec.config.load.load", "files": ["conf/debug/cpu.yaml"], "dotlist": ["optim.lr=5e-4"], "_convert_": "all"}
+load = {"_target_": "ltrec.config.load.load", "files": ["conf/debug/cpu.yaml"], "overrides": ["optim.lr=5e-4"], "_convert_": "all"}
 config = instantiate(load)
 assert config.optim.lr == 5e-4, config.optim
 print(hydra.__version__, ltrec.__version__)
