@@ -43,6 +43,8 @@ _LATER: dict[str, Any] = {
     "inputs.items": (),
     "inputs.events": (),
     "inputs.users": (),
+    "inputs.id_dropout": 0.0,
+    "inputs.id_neighbours": 0,
     "model.time_bias": False,
     "plugin.content.columns": (),
     "plugin.content.power": 2.0,

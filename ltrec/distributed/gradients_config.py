@@ -60,6 +60,9 @@ class JointConfig:
     """Which rows of the item table have a gradient in a step: `all`, or those `touched` by its items and negatives. The update is
     the same, the cost is not; auto: touched if they are few."""
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 @dataclass(frozen=True, slots=True)
 class StratifiedConfig(CombinationConfig):
