@@ -68,9 +68,11 @@ class Links:
         for some in pieces(lengths, PIECE):
             events = np.asarray(self.at_N[ragged(starts[some], lengths[some])])
             owner = np.repeat(owner_P[some], lengths[some])
+            release(self.at_N)
             low = np.asarray(self.low_N[events]).astype(np.int64)
+            release(self.low_N)
             sizes = self.high_N[events] - low
-            release(self.at_N, self.low_N, self.high_N)
+            release(self.high_N)
             for part in pieces(sizes, PIECE):
                 found = np.asarray(self.item_N[ragged(low[part], sizes[part])])
                 release(self.item_N)
