@@ -108,7 +108,7 @@ def test_a_second_ctrl_c_ends_at_once_and_names_the_checkpoint(data, tmp_path):
     terminal.finish()
     assert terminal.code == 130
     assert re.search(r"(interrupted|stopped) at step \d+", terminal.text()), terminal.text()
-    assert "thesamecommandgoesonfromthere" in "".join(terminal.text().split())
+    assert "repeatthecommandtoresume" in "".join(terminal.text().split())
 
 
 def test_a_pipe_gets_plain_lines(data, tmp_path):
