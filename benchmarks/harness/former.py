@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from ltrec.config.identity import flat
+from ltrec.config.identity import LATER, flat
 from ltrec.config.keys.former import KEYS, today
 from ltrec.config.tree import RunConfig
 
@@ -39,7 +39,7 @@ def former(config: RunConfig) -> dict[str, Any]:
     """A config's values by the dotted keys of those days, with their defaults where nothing says otherwise."""
     found = {**STRATEGY, **CAUSAL, **ALIGNMENT, **SWITCH, "causal.strata": config.strata}
     for key, value in flat(asdict(config)).items():
-        if key not in ("strata", "gradients.name", "strategy.name"):
+        if key not in ("strata", "gradients.name", "strategy.name") and (key, value) not in LATER.items():
             found[_old(key)] = value
     return found | _strategy(config)
 

@@ -38,8 +38,7 @@ FREE_TO_CHANGE: tuple[str, ...] = (
 # The digest takes these keys by their first name, so that runs from before they were renamed keep the digest in theirs.
 _FIRST_NAMES = {"stream.buffer_blocks": "stream.window_blocks"}
 
-# Keys that came later: at their default a run is what it was before there was such a key, and so is its digest.
-_LATER: dict[str, Any] = {
+LATER: dict[str, Any] = {
     "inputs.items": (),
     "inputs.events": (),
     "inputs.users": (),
@@ -53,6 +52,7 @@ _LATER: dict[str, Any] = {
     "plugin.content_shares": (0.0, 0.1),
     "gradients.rows": "auto",
 }
+"""Keys that came later: at their default a run is what it was before there was such a key, and so is its digest."""
 
 
 def named(config: RunConfig) -> RunConfig:
@@ -62,7 +62,7 @@ def named(config: RunConfig) -> RunConfig:
 
 def digest_of(config: RunConfig) -> str:
     """Eight hex digits of all that makes this run another one: whatever is not free to change, and the place of the data."""
-    settings = [(key, value) for key, value in flat(asdict(config)).items() if (key, value) not in _LATER.items()]
+    settings = [(key, value) for key, value in flat(asdict(config)).items() if (key, value) not in LATER.items()]
     values = {_FIRST_NAMES.get(key, key): value for key, value in settings if key != "name" and not key.startswith(FREE_TO_CHANGE)}
     values["data.path"] = os.path.normpath(config.data.path)
     return sha256(repr(sorted((key, _alike(value)) for key, value in values.items())).encode()).hexdigest()[:8]
