@@ -71,7 +71,7 @@ def losses(run: Path):
 
 AVERAGED = ["trainer.ema=1", "trainer.max_epochs=2", "optim.lr=0.01", "optim.eps=1e-3", "trainer.accumulate=2"]
 AVERAGED += ["strategy.check_every_steps=1"]
-BY = {"joint": [], "stratified": ["gradients.name=stratified", "strategy.name=ddp"]}
+BY = {"joint": [], "stratified": ["gradients.name=stratified"]}
 IN_BATCH = ["objective.name=in_batch", "evaluation.chunk_rows=1000", "trainer.max_epochs=2"]
 """One chunk of validation users for two ranks."""
 
@@ -83,7 +83,8 @@ def work(rank, size, data, copies, out):
         evaluate_run(RunFolder(copies / str(size)), "test", "best", detect())
     if size < 3:
         for name, words in BY.items():
-            train(data, out, name, *AVERAGED, *words)
+            together = ["strategy.name=ddp"] if size > 1 and words else []  # alone it would leave a group behind
+            train(data, out, name, *AVERAGED, *words, *together)
         train(data, out, "in-batch", *IN_BATCH)
     if size == 2:
         train(data, out, "accumulate", "trainer.accumulate=2")
