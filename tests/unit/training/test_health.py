@@ -46,12 +46,12 @@ def test_a_slow_loader_shows_as_waiting(data, tmp_path, monkeypatch):
     build = StreamLoader._build
 
     def slow(self, step):
-        time.sleep(0.2)
+        time.sleep(0.4)
         return build(self, step)
 
     monkeypatch.setattr(StreamLoader, "_build", slow)
-    run = train(tiny_config(data, tmp_path, "trainer.max_epochs=2", "stream.threads=1", "trainer.log_every_steps=4"))
-    assert all(line["health/loader_share"] > 0.5 for line in written(run))
+    run = train(tiny_config(data, tmp_path, "trainer.max_epochs=1", "stream.threads=1", "trainer.log_every_steps=4"))
+    assert all(line["health/loader_share"] > 0.3 for line in written(run))
 
 
 def clocked(monkeypatch, *moments):
