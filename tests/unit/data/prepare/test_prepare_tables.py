@@ -206,10 +206,13 @@ TYPED = [
 def test_typed_values_are_judged_like_text(tmp_path, config, values, rejects, rows):
     """NaN of a number is a missing one; in a vector there is no such thing."""
     names = [f"i{n}" for n in range(len(values))]
-    pq.write_table(pa.table({"item_id": names, "x": values}), tmp_path / "items.parquet")
-    manifest = prepared(
-        tmp_path, items=ItemsConfig(source=str(tmp_path / "items.parquet"), columns={"x": config}), reject_budget=1.0
-    )
+    source = tmp_path / "items.parquet"
+    pq.write_table(pa.table({"item_id": names, "x": values}), source)
+    try:
+        pq.read_table(source)
+    except pa.ArrowInvalid as broken:
+        pytest.skip(f"this pyarrow cannot read what it wrote, vectors of which one is null (21 cannot): {broken}")
+    manifest = prepared(tmp_path, items=ItemsConfig(source=str(source), columns={"x": config}), reject_budget=1.0)
     summary = manifest.summary["item_table"]
     assert summary["rejects"] == {f"x: {reason}": count for reason, count in rejects.items()}
     assert summary["rows"] - summary["rejected"] == rows
