@@ -135,7 +135,7 @@ class ColumnItems(nn.Module):
 
     def _vectors(self, items: Tensor | slice) -> Tensor:
         """Vectors of ids [N], or of a range; padding is not treated specially."""
-        sum_ND = self.ids.table()[items] if isinstance(items, slice) else self.ids(items)
+        sum_ND = self.ids.rows(items)
         if self.has_id is not None:
             sum_ND = sum_ND.masked_fill(~self.has_id[items][:, None], 0.0)
         if self.training and self.id_dropout:

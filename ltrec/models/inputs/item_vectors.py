@@ -60,8 +60,15 @@ class IdVectors(nn.Embedding):
 
     def forward(self, items: Tensor) -> Tensor:
         """Vectors [..., D]; zero for padding."""
+        return self.rows(items)
+
+    def rows(self, items: Tensor | slice) -> Tensor:
+        """Vectors of ids [..., D], or of a range. Not a call of the module: ZeRO-3 gathers the weight in the same way for both, so
+        ranks may differ in which they need."""
+        if isinstance(items, slice):
+            return self.weight[items]
         if (touched := self.in_touch) is None:
-            return super().forward(items)
+            return F.embedding(items, self.weight, padding_idx=PAD)
         return F.embedding(touched.place(items), touched.vectors_RD, padding_idx=PAD)
 
     def table(self) -> Tensor:
