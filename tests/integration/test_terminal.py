@@ -82,16 +82,18 @@ def test_other_widths(columns, data, tmp_path):
 def test_ctrl_c_names_the_checkpoint_also_after_the_window_shrinks(data, tmp_path):
     words = tiny_words(data, tmp_path, "trainer.max_epochs=100000", "trainer.patience=0", "trainer.checkpoint_every_steps=0")
     terminal = Terminal(["train", *words], folder=tmp_path, columns=120)
-    terminal.until("epoch      3/")
-    terminal.resize(70)
-    terminal.until("epoch      6/")
+    for epoch, columns in ((3, 100), (5, 80), (7, 70)):
+        terminal.until(f"epoch {epoch:>6}/")
+        terminal.resize(columns)
+    terminal.until("epoch      9/")
     terminal.press(b"\x03")
     terminal.finish()
     assert terminal.code == 130
     said, last = "".join(terminal.text().split()), tmp_path / "r" / "checkpoints" / "last.ckpt"
     assert re.search(rf"stoppedatstep\d+,asasked,savedin{re.escape(str(last))};repeatthecommandtoresume", said), terminal.text()
     assert last.exists()
-    assert not any(GAUGE.search(row) for row in terminal.rows()), terminal.text()
+    left = sum(bool(GAUGE.search(row)) for row in terminal.rows())
+    assert left <= 1, terminal.text()  # a row formatted for the old width at the moment of one resize; a fault leaves one each time
 
 
 @pytest.mark.slow

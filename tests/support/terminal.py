@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -62,9 +63,17 @@ class Terminal:
         os.write(self.master, keys)
 
     def resize(self, columns: int) -> None:
-        """Make the window another width."""
+        """Make the window another width, between two writes of the process as far as a test can see to that.
+
+        What was drawn for the old width and arrives after the change is left on any terminal, so the process is stopped and what
+        it wrote is read first. A row that it had formatted but not yet written can still slip through.
+        """
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        while self._read(time.monotonic() + 0.05):
+            pass
         self.screen.resize(columns=columns)
         self._set_size(self.screen.lines, columns)
+        os.killpg(self.process.pid, signal.SIGCONT)
 
     def until(self, wanted: str, patience_s: float = 240) -> None:
         """Read until the screen says something.
