@@ -67,7 +67,9 @@ def test_constraints_pin_every_dependency_within_its_bound():
 def test_the_lowest_versions_are_those_that_the_bounds_name():
     """`make test-lowest` installs what pyproject.toml says is enough, for users; tools and further pins may be newer."""
     project = tomllib.loads(PYPROJECT.read_text())["project"]
-    extras = [project["optional-dependencies"][extra] for extra in ("deepspeed", "gram", "report", "wandb", "export", "index", "serve")]
+    extras = [
+        project["optional-dependencies"][extra] for extra in ("deepspeed", "gram", "report", "wandb", "export", "index", "serve")
+    ]
     bounds = {}
     for requirement in map(Requirement, [*project["dependencies"], *(text for extra in extras for text in extra)]):
         [bounds[canonical(requirement.name)]] = [one.version for one in requirement.specifier if one.operator == ">="]

@@ -30,7 +30,7 @@ LARGEST_FILE_BYTES = 500_000
 def import_name(requirement):
     """The module that a line of pyproject.toml brings."""
     name = Requirement(requirement).name.lower()
-    return {"pytorch-lightning": "pytorch_lightning", "pyyaml": "yaml"}.get(name, name)
+    return {"pytorch-lightning": "pytorch_lightning", "pyyaml": "yaml", "prometheus-client": "prometheus_client"}.get(name, name)
 
 
 def body_lines(function):
@@ -136,12 +136,12 @@ def test_the_package_imports_only_itself_and_what_it_declares():
 
 
 def test_every_extra_of_the_package_is_one_that_the_code_can_ask_for():
-    """`all` gathers them, but for `export`, which writes one format; `dev` and `docs` are for who works on ltrec. Solvers come with
+    """`all` gathers them, but for `spark`, which needs Java; `dev` and `docs` are for who works on ltrec. Solvers come with
     torchjd's own extras."""
     declared = {extra: lines for extra, lines in PROJECT["optional-dependencies"].items() if extra not in ("all", "dev", "docs")}
     assert set(declared) == set(EXTRAS)
     [everything] = PROJECT["optional-dependencies"]["all"]
-    assert Requirement(everything).extras == set(EXTRAS) - {"export"}
+    assert Requirement(everything).extras == set(EXTRAS) - {"spark"}
     solvers = {"qpsolvers", "quadprog"}
     assert {e: set(map(import_name, lines)) for e, lines in declared.items()} == {e: set(m) - solvers for e, m in EXTRAS.items()}
 

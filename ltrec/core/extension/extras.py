@@ -14,7 +14,10 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "deepspeed": ("deepspeed",),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "gram": ("torchjd", "cvxpy", "qpsolvers", "quadprog"),
+    "index": ("usearch",),
     "report": ("matplotlib", "jinja2"),
+    "serve": ("fastapi", "pydantic", "uvicorn", "prometheus_client"),
+    "spark": ("pyspark",),
     "wandb": ("wandb",),
 }
 """Extra -> the modules that the code imports because of it, as `[project.optional-dependencies]` of pyproject.toml has them."""
