@@ -92,7 +92,7 @@ def export(
         processes = detect()
         if processes.world.size > 1:
             raise UserError("ltrec export runs in one process; start it without torchrun")
-        config = reopen(folder, overrides, None if data is None else Path(data))
+        config = reopen(folder, overrides, data)
         opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
         request = ExportRequest(folder.exported(format) if out is None else Path(out), format, k, overwrite)
         parity = export_run(folder, config, opened, chosen, request, processes, bar.update, weights=weights)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from ltrec.api.results.dataset import Dataset
 from ltrec.data.manifest import Manifest
+from ltrec.data.remote.folder import open_folder
 
 
 def inspect(data: str | os.PathLike[str]) -> Dataset:
     """Open a prepared data set: `.manifest` describes it, and `.manifest.columns` its columns.
 
     Args:
-        data: the folder that `ltrec.prepare` wrote.
+        data: the folder that `ltrec.prepare` wrote, or its address.
 
     Raises:
         UserError: there is none, or its manifest is damaged.
     """
-    folder = Path(data)
-    return Dataset.of(folder, Manifest.load(folder), up_to_date=True)
+    folder = open_folder(data)
+    return Dataset.of(folder, Manifest.load(folder), up_to_date=True, address=os.fspath(data))

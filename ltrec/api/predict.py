@@ -68,7 +68,7 @@ def predict(
         UserError: the run, its checkpoint, its data or the histories are missing or damaged.
     """
     folder, overrides = RunFolder(Path(run)), [*settings, *overrides_of(evaluation, "evaluation")]
-    place, file = None if data is None else Path(data), None if out is None else Path(out)
+    place, file = None if data is None else os.fspath(data), None if out is None else Path(out)
     with session(progress=progress) as call, traceback_in(folder.path):
         processes = detect()
         with PhaseBar(call.screen, quiet=processes.world.rank > 0) as bar:
@@ -85,7 +85,7 @@ def predict(
 def _known_users(
     folder: RunFolder,
     overrides: list[str],
-    place: Path | None,
+    place: str | None,
     checkpoint: str,
     out: Path | None,
     k: int,

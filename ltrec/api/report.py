@@ -16,6 +16,7 @@ from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.manifest import Manifest
+from ltrec.data.remote.folder import open_folder
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.loggers import track_report
 from ltrec.run.folder.find_data import named_data
@@ -67,7 +68,7 @@ def report(
         first = RunFolder(folders[0])
         refuse_settings(overrides)
         if data is not None:
-            _refuse_other_data(folders, Path(data))
+            _refuse_other_data(folders, os.fspath(data))
         config = load([first.config] if first.is_run() else [], overrides, where=call.where).evaluation
         with traceback_in(first.path):
             from ltrec.reporting.html import write_report
@@ -77,9 +78,9 @@ def report(
         return Report(index)
 
 
-def _refuse_other_data(runs: list[Path], data: Path) -> None:
+def _refuse_other_data(runs: list[Path], data: str) -> None:
     """The data set of the results, which they record themselves, even if provenance is lost."""
-    digest = Manifest.load(data).digest
+    digest = Manifest.load(open_folder(data)).digest
     for run in runs:
         named_data(RunFolder(run), data)
         for file in RunFolder(run).eval_tables():

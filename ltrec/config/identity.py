@@ -18,6 +18,7 @@ from ltrec.config.tree import DIGEST, RunConfig
 # Changing these does not make another run: how long, where, and how it is shown.
 FREE_TO_CHANGE: tuple[str, ...] = (
     "data.path",  # a data set may move; its digest identifies it
+    "data.cache.",
     "trainer.max_epochs",
     "trainer.patience",
     "trainer.progress",

@@ -11,7 +11,10 @@ from ltrec.causal.priors import PRIORS
 from ltrec.columns.kinds import COLUMN_KINDS
 from ltrec.config.variants import Tables
 from ltrec.core.bounds import Between, check_fields
+from ltrec.core.errors import UserError
+from ltrec.core.storage.remote.url import checked_url, is_url
 from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.remote.config import CacheConfig
 from ltrec.data.stream.config import StreamConfig
 from ltrec.distributed.config import StrategyConfig
 from ltrec.distributed.gradients_config import (
@@ -68,10 +71,20 @@ def column_kinds() -> Tables:
 
 @dataclass(frozen=True, slots=True)
 class DataConfig:
-    """Folder of the prepared data set."""
+    """The prepared data set."""
 
     path: str = ""
-    """Folder that `ltrec prepare` wrote."""
+    """Folder that `ltrec prepare` wrote, or its address in a store: s3://bucket/folder, gs://, hdfs://, or any that fsspec knows.
+    Never with credentials."""
+    cache: CacheConfig = field(default_factory=CacheConfig)
+    """The node's cache of a data set in a store."""
+
+    def __post_init__(self) -> None:
+        if is_url(self.path):
+            try:
+                checked_url(self.path)
+            except UserError as error:
+                raise ValueError(f"path: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

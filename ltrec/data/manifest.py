@@ -24,7 +24,9 @@ from ltrec.data.manifest_parts import Options, PrepareSummary, Section, Source, 
 from ltrec.data.schema import COLUMNS_VERSION, FORMAT_VERSION
 
 MANIFEST = "manifest.json"
-_LARGEST_BYTES = 1 << 28
+LARGEST_BYTES = 1 << 28
+"""More than any manifest has."""
+
 _LEAST_BYTES_PER_USER = 4  # a lower bound on the compressed size of sorted hashes
 
 
@@ -180,14 +182,24 @@ class Manifest:
         path = folder / MANIFEST
         try:
             refuse_special(path)
-            if path.stat().st_size > _LARGEST_BYTES:
+            if path.stat().st_size > LARGEST_BYTES:
                 raise UserError(f"{path} has {path.stat().st_size} bytes, more than any manifest; {MEND}")
-            text = path.read_bytes().decode("utf-8")
+            return Manifest.parse(path.read_bytes(), path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"{path} not found: {folder} is not a prepared data set; create one with 'ltrec prepare'") from None
+
+    @staticmethod
+    def parse(content: bytes, path: object) -> Manifest:
+        """Check the content of a manifest; `path` names it in messages.
+
+        Raises:
+            UserError: it is damaged, or has another format version.
+        """
+        try:
+            text = content.decode("utf-8")
             body = json.loads(text)
             written = body.pop("digest")
             intact = written == digest_of(body) and text == canonical_json({**body, "digest": written})
-        except (FileNotFoundError, NotADirectoryError):
-            raise UserError(f"{path} not found: {folder} is not a prepared data set; create one with 'ltrec prepare'") from None
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             intact = False
         if not intact:

@@ -195,7 +195,7 @@ def _open_folder(config: RunConfig, run: RunFolder, built: _Built, processes: Pr
         if built.resume.parent == run.checkpoints and built.resume != run.last:
             go_back(run.last, built.resume)
         set_damaged_provenance_aside(run, note)
-    origin = provenance(Path(config.data.path), built.data.manifest, config.seed, processes.world.size)
+    origin = provenance(config.data.path, built.data.manifest, config.seed, processes.world.size)
     begin_run(run, config, origin | built.sources, fresh=built.resume is None, disposable=disposable)
 
 

@@ -8,7 +8,6 @@ import secrets
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,7 +23,7 @@ from ltrec.version import __version__
 LIBRARIES = ("torch", "pytorch-lightning", "numpy", "pyarrow", "duckdb", "omegaconf", "wandb")
 
 
-def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> dict[str, Any]:
+def provenance(data: str, manifest: Manifest, seed: int, world_size: int) -> dict[str, Any]:
     """Everything needed to repeat a run, as JSON values; no environment variables and no secrets."""
     origin = {
         "run_id": secrets.token_hex(4),
@@ -37,7 +36,7 @@ def provenance(data: Path, manifest: Manifest, seed: int, world_size: int) -> di
         "git": git_state(PACKAGE),
         "hardware": _hardware(world_size),
         "data": {
-            "path": str(data),
+            "path": data,
             "name": manifest.name,
             "digest": manifest.digest,
             "split": manifest.split,

@@ -35,7 +35,7 @@ ItemIdsOrFile = str | os.PathLike[str] | Iterable[Any]
 def recommend_to(
     folder: RunFolder,
     overrides: list[str],
-    data: Path | None,
+    data: str | None,
     checkpoint: str,
     histories: Any,
     request: dict[str, Any],

@@ -18,12 +18,13 @@ class Dataset(os.PathLike[str]):
     """A prepared data set. It is accepted wherever its folder is.
 
     Attributes:
-        path: its folder.
+        path: its folder, or what stands for it on this node if it is in a store.
         name: what it is called.
         digest: identity of its content: two data sets of one digest are the same, wherever they lie.
         up_to_date: it was there already, and nothing had to be done.
         mended: a damaged data set was prepared again.
         manifest: everything that is known of it.
+        address: where it is, as it was given: the folder, or s3://bucket/folder.
     """
 
     path: Path
@@ -32,15 +33,16 @@ class Dataset(os.PathLike[str]):
     up_to_date: bool
     mended: bool = False
     manifest: Manifest = field(kw_only=True, repr=False)
+    address: str = field(default="", kw_only=True)
 
     @staticmethod
-    def of(path: Path, manifest: Manifest, *, up_to_date: bool, mended: bool = False) -> Dataset:
-        """The data set in a folder."""
-        return Dataset(path, manifest.name, manifest.digest, up_to_date, mended, manifest=manifest)
+    def of(path: Path, manifest: Manifest, *, up_to_date: bool, mended: bool = False, address: str = "") -> Dataset:
+        """The data set in a folder, which stands for an address if there is one."""
+        return Dataset(path, manifest.name, manifest.digest, up_to_date, mended, manifest=manifest, address=address or str(path))
 
     def __fspath__(self) -> str:
-        """The folder."""
-        return str(self.path)
+        """The folder or address."""
+        return self.address
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the keys are in `ltrec.api`."""
@@ -49,7 +51,7 @@ class Dataset(os.PathLike[str]):
         reach = [dict(zip(DISTANCES, row, strict=True)) for row in s["reach"]["valid"]] if "reach" in s else [None] * strata.count
         rows = zip(strata.names(), strata.users, manifest.trainable_K, strata.events, reach, strict=True)
         return {
-            "data": str(self.path),
+            "data": self.address,
             "name": self.name,
             "digest": self.digest,
             "up_to_date": self.up_to_date,

@@ -26,5 +26,5 @@ def inspect(
         data = ltrec.inspect(folder)
         print_data(data.manifest, screen)
         print_columns(data, screen)
-        screen.info(f"data set: {data.path}  digest {data.digest[:16]}")
+        screen.info(f"data set: {data.address}  digest {data.digest[:16]}")
         screen.print_json(data.to_dict())

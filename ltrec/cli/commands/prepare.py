@@ -43,9 +43,9 @@ def prepare(
     with open_screen(for_scripts=as_json) as screen:
         data = ltrec.prepare(*(config or []), *(arguments or []), *overrides, out=out, overwrite=overwrite)
         if data.mended:
-            screen.info(f"{data.path} was damaged and has been prepared again")
+            screen.info(f"{data.address} was damaged and has been prepared again")
         if data.up_to_date:
-            screen.info(f"{data.path} is up to date: the same sources and options; nothing was done")
+            screen.info(f"{data.address} is up to date: the same sources and options; nothing was done")
         print_data(data.manifest, screen)
-        screen.info(f"data set: {data.path}  digest {data.digest[:16]}")
+        screen.info(f"data set: {data.address}  digest {data.digest[:16]}")
         screen.print_json(data.to_dict())

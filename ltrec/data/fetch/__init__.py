@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ltrec.core.errors import UserError, nearest
 from ltrec.core.progress import Progress
-from ltrec.data.fetch.cache import Cache, user_cache
+from ltrec.core.storage.user_cache import user_cache
+from ltrec.data.fetch.cache import Cache
 from ltrec.data.fetch.events import EVENT_SCHEMA, EVENTS, write_log
 from ltrec.data.fetch.movielens import ML_100K
 from ltrec.data.fetch.published import Published, fetch_published

@@ -10,24 +10,11 @@ A cache that cannot be read or written only costs another download; it is never 
 from __future__ import annotations
 
 import hashlib
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ltrec.core.storage.atomic import atomic_path
-
-
-def user_cache() -> Path:
-    """The folder of the user's cache, by the conventions of the platform; it need not exist."""
-    if relocated := os.environ.get("XDG_CACHE_HOME"):
-        return Path(relocated) / "ltrec"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "ltrec"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "ltrec"
-    return Path.home() / ".cache" / "ltrec"
 
 
 @dataclass(frozen=True, slots=True)

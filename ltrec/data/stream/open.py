@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from ltrec.columns.schema import ITEMS_ONLY, Projection
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
+from ltrec.data.remote.folder import open_folder
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
@@ -29,7 +29,7 @@ def open_stream(
     processes.
 
     Args:
-        data: the folder that `ltrec.prepare` wrote.
+        data: the folder that `ltrec.prepare` wrote, or its address.
         config: rows, windows and lanes of a batch; None = the defaults.
         seed: of the order and of random windows.
         world: rank of this process and number of processes; None = a single process.
@@ -39,7 +39,7 @@ def open_stream(
     Raises:
         UserError: the data set is missing or damaged, or the options contradict it or each other.
     """
-    config, folder = config or StreamConfig(), Path(data)
+    config, folder = config or StreamConfig(), open_folder(data)
     manifest = Manifest.load(folder)
     return StreamLoader(
         folder,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
+from ltrec.core.storage.remote.url import is_url
 
 _MODES = ("ro", "rw")
 _WANDB_FOLDERS = ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR")
@@ -104,9 +105,9 @@ def paths_of(runs: Sequence[RunConfig], folder: Path, variables: Mapping[str, st
         if run.tracking.wandb != "off":
             named |= {name: variables[name] for name in _WANDB_FOLDERS if variables.get(name)}
         for key, value in named.items():
-            if value:
+            if value and not is_url(value):
                 yield f"{key}={value}", Path(os.path.normpath(folder / value))
-        if run.data.path:
+        if run.data.path and not is_url(run.data.path):
             yield from ((f"{link}, a link,", link) for link in _links_in(Path(os.path.normpath(folder / run.data.path))))
 
 

@@ -14,8 +14,10 @@ from ltrec.columns.schema import Projection
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
+from ltrec.core.storage.remote.url import is_url
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
+from ltrec.data.remote.folder import open_folder
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.histories import SplitHistories
@@ -46,7 +48,7 @@ class Data:
     """A prepared data set, opened."""
 
     folder: Path
-    """Folder that is read: `data.path`, or its copy on this node."""
+    """Folder that is read: `data.path`, its copy on this node, or what stands for a store in the node's cache."""
     manifest: Manifest
     vocabulary: Vocabulary
 
@@ -59,9 +61,9 @@ def open_data(config: RunConfig) -> Data:
     """
     if not config.data.path:
         raise UserError("data.path is not set: name the folder that 'ltrec prepare' wrote, data.path=DIR, or a conf/data/*.yaml")
-    folder = Path(config.data.path)
+    folder = open_folder(config.data.path, config.data.cache)
     manifest = Manifest.load(folder)
-    read_from = copy_of(folder, manifest)
+    read_from = folder if is_url(config.data.path) else copy_of(folder, manifest)
     return Data(read_from, manifest, Vocabulary.load(read_from, manifest))
 
 

@@ -10,19 +10,21 @@ from pathlib import Path
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
+from ltrec.core.storage.remote.url import is_url
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.manifest import MANIFEST, Manifest
+from ltrec.data.remote.folder import open_folder
 from ltrec.run.folder.config_file import base_folder
 from ltrec.run.folder.provenance_file import data_digest
 
 
-def named_data(run: RunFolder, data: Path) -> Path:
-    """The folder of `--data`.
+def named_data(run: RunFolder, data: str) -> str:
+    """The folder or address of `--data`.
 
     Raises:
         UserError: it holds no data set, or another one than that of the run.
     """
-    digest, theirs = Manifest.load(data).digest, data_digest(run)
+    digest, theirs = Manifest.load(open_folder(data)).digest, data_digest(run)
     if theirs not in (None, digest):
         raise UserError(
             f"--data {data} holds another data set (digest {digest[:12]}) than {run.path} was trained on ({str(theirs)[:12]})"
@@ -30,20 +32,20 @@ def named_data(run: RunFolder, data: Path) -> Path:
     return data
 
 
-def find_data(run: RunFolder, config: RunConfig) -> Path:
-    """The folder of the run's data set; `data.path` unchanged if it is valid from the working folder.
+def find_data(run: RunFolder, config: RunConfig) -> str:
+    """The folder of the run's data set; `data.path` unchanged if it is an address, or valid from the working folder.
 
     Raises:
         UserError: it is not found, or another data set is in its place.
     """
+    if is_url(config.data.path) or not config.data.path:
+        return named_data(run, config.data.path) if config.data.path else ""
     written, theirs = Path(config.data.path), data_digest(run)
-    if not config.data.path:
-        return written
     places = list(dict.fromkeys([base_folder(run) / written, written.absolute()]))
     found = {place: Manifest.load(place).digest for place in places if (place / MANIFEST).exists()}
     for place, digest in found.items():
         if theirs in (None, digest):
-            return written if place == written.absolute() else place
+            return str(written if place == written.absolute() else place)
     there = [f"{place} holds another data set (digest {digest[:12]})" for place, digest in found.items()]
     there = there or [f"{place} is not a prepared data set" for place in places]
     raise UserError(

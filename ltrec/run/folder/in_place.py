@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
+from ltrec.core.storage.remote.url import is_url
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.folder.config_file import base_folder, recorded_base
 from ltrec.run.folder.find_data import find_data
@@ -40,6 +41,8 @@ def in_place(config: RunConfig, files: Sequence[str], overrides: Sequence[str], 
     written = config.data.path
     if "data.path" in given or not written or written != load([file], []).data.path:
         return config
+    if is_url(written):
+        return config
     at = base_folder(run) / written
-    path = str(find_data(run, config)) if data_must_be_here or at.exists() or os.path.exists(written) else str(at)
+    path = find_data(run, config) if data_must_be_here or at.exists() or os.path.exists(written) else str(at)
     return replace(config, data=replace(config.data, path=path))

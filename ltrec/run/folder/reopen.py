@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +30,13 @@ def split_runs(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
     return [Path(argument) for argument in arguments if argument not in overrides], overrides
 
 
-def reopen(run: RunFolder, overrides: Sequence[str] = (), data: Path | None = None) -> RunConfig:
+def reopen(run: RunFolder, overrides: Sequence[str] = (), data: str | os.PathLike[str] | None = None) -> RunConfig:
     """The config of a run for evaluation, with its data located.
 
     Args:
         run: its folder, wherever it is now.
         overrides: evaluation settings that override the run's own.
-        data: folder of the data set; None = that of the run's config.
+        data: folder or address of the data set; None = that of the run's config.
 
     Raises:
         UserError: the folder holds no run, an override is not an evaluation setting, or the data are missing or others.
@@ -43,7 +44,9 @@ def reopen(run: RunFolder, overrides: Sequence[str] = (), data: Path | None = No
     refuse_settings(overrides)
     read_config(run)  # its message for other folders is better
     config = load([run.config], overrides)
-    return replace(config, data=replace(config.data, path=str(find_data(run, config) if data is None else named_data(run, data))))
+    return replace(
+        config, data=replace(config.data, path=find_data(run, config) if data is None else named_data(run, os.fspath(data)))
+    )
 
 
 def refuse_settings(overrides: Sequence[str]) -> None:

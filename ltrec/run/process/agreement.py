@@ -21,7 +21,7 @@ from ltrec.tracking.code import code_digest
 from ltrec.training.checkpoints.io import whole_file
 from ltrec.version import __version__
 
-_MAY_DIFFER = ("data.path", "init_from", "trainer.threads", "trainer.progress")
+_MAY_DIFFER = ("data.path", "data.cache", "init_from", "trainer.threads", "trainer.progress")
 """Settings that may differ between ranks. The contents of the two paths are compared instead."""
 
 _LIBRARIES = ("torch", "pytorch-lightning", "deepspeed", "torchjd", "numpy", "pyarrow")

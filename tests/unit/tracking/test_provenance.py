@@ -18,7 +18,7 @@ from tests.support.tiny_run import tiny_data
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):
     folder = tiny_data(tmp_path_factory.mktemp("data"))
-    return lambda: provenance(folder, Manifest.load(folder), seed=3, world_size=2)
+    return lambda: provenance(str(folder), Manifest.load(folder), seed=3, world_size=2)
 
 
 def test_it_names_data_code_and_machine(origin):

@@ -2,11 +2,12 @@
 
 A shard is checked when it is first opened (size, sha256, schema, row groups), and its footer is kept. Every read opens the file
 again: a Parquet reader must not be shared by threads, and opening with a known footer takes a tenth of a millisecond. Every row
-group is read here, so this is where remote storage or the repair of bad blocks would be added.
+group is read here. A shard in a store is downloaded when it is opened; damage of its copy on this node is mended by another one.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -14,8 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core.errors import UserError, first_line, nearest
-from ltrec.core.storage.atomic import sha256_file
 from ltrec.data.manifest import MEND, Manifest
+from ltrec.data.remote.folder import shard_files
 from ltrec.data.schema import shard_schema
 from ltrec.data.stream.config import CHECKS
 from ltrec.data.stream.reading.lru_cache import LruCache
@@ -41,17 +42,22 @@ class ShardReader:
     def __init__(self, folder: Path, manifest: Manifest, check: str = "hash") -> None:
         if check not in CHECKS:
             raise UserError(f"`check`={check!r} is not one of {', '.join(CHECKS)}{nearest(check, CHECKS)}")
-        self._folder, self._manifest, self._check = folder, manifest, check
+        self._files, self._manifest, self._check = shard_files(folder), manifest, check
         self._schema = shard_schema(manifest.columns)
         self._footers: LruCache[int, pq.FileMetaData] = LruCache(self._open, keep=_FOOTERS_KEPT)
         self._hashed: set[int] = set()
         self._lock = Lock()
-        for number, shard in enumerate(manifest.shards):
-            check_size(self.path(number), shard.bytes)
+        self._files.refuse_missing((shard.path, shard.bytes) for shard in manifest.shards)
 
-    def path(self, shard: int) -> Path:
-        """The file of the shard with this number."""
-        return self._folder / self._manifest.shards[shard].path
+    @property
+    def downloads(self) -> int:
+        """Shards to get at the same time ahead of their use; 0 = they are here."""
+        return self._files.downloads
+
+    def get(self, shard: int) -> None:
+        """Have a shard on this node, if it is not: `read` finds it there. What fails will fail again in `read`."""
+        with suppress(UserError, OSError), self._hold(shard, check=False):
+            pass
 
     def read(self, shard: int, group: int, columns: list[str]) -> pa.Table:
         """One row group, with one Arrow chunk per column.
@@ -59,62 +65,54 @@ class ShardReader:
         Raises:
             UserError: the bytes are not those that were written; the message names shard and row group.
         """
-        footer = self._footers(shard)
         try:
-            with pq.ParquetFile(
-                self.path(shard), metadata=footer, memory_map=True, pre_buffer=False, page_checksum_verification=True
-            ) as file:
-                table = file.read_row_group(group, columns=columns, use_threads=False)
+            table = self._decoded(shard, group, columns)
         except UNREADABLE as error:
-            raise self.damage(shard, group, first_line(error)) from None
+            expected = self._manifest.shards[shard]
+            if not self._files.refetch(expected.path, expected.sha256):
+                raise self.damage(shard, group, first_line(error)) from None
+            try:
+                table = self._decoded(shard, group, columns)
+            except UNREADABLE as again:
+                raise self.damage(shard, group, first_line(again)) from None
         if table.num_rows != self._rows(shard, group):
             raise self.damage(shard, group, f"{table.num_rows} rows instead of {self._rows(shard, group)}")
         return table.combine_chunks()
 
     def damage(self, shard: int, group: int, what: str) -> UserError:
         """The error to raise for a damaged row group."""
-        return UserError(f"{self.path(shard)}, row group {group}: {what}; the data set is damaged, {MEND}")
+        return UserError(f"{self._place(shard)}, row group {group}: {what}; the data set is damaged, {MEND}")
+
+    def _decoded(self, shard: int, group: int, columns: list[str]) -> pa.Table:
+        footer = self._footers(shard)
+        with (
+            self._hold(shard, check=False) as path,
+            pq.ParquetFile(path, metadata=footer, memory_map=True, pre_buffer=False, page_checksum_verification=True) as file,
+        ):
+            return file.read_row_group(group, columns=columns, use_threads=False)
+
+    def _hold(self, shard: int, *, check: bool) -> AbstractContextManager[Path]:
+        file = self._manifest.shards[shard]
+        return self._files.hold(file.path, file.bytes, file.sha256, check=check)
+
+    def _place(self, shard: int) -> str:
+        return self._files.place(self._manifest.shards[shard].path)
 
     def _rows(self, shard: int, group: int) -> int:
         size = self._manifest.block_rows
         return min(size, self._manifest.shards[shard].rows - group * size)
 
     def _open(self, shard: int) -> pq.FileMetaData:
-        path, expected = self.path(shard), self._manifest.shards[shard]
-        if self._check == "hash" and shard not in self._hashed:
-            check_hash(path, expected.sha256)
+        expected, place = self._manifest.shards[shard], self._place(shard)
+        with self._hold(shard, check=self._check == "hash" and shard not in self._hashed) as path:
             with self._lock:
                 self._hashed.add(shard)
-        try:
-            with pq.ParquetFile(path, memory_map=True) as file:
-                footer, schema = file.metadata, file.schema_arrow
-        except UNREADABLE as error:
-            raise UserError(f"{path} cannot be read: {first_line(error)}; the data set is damaged, {MEND}") from None
+            try:
+                with pq.ParquetFile(path, memory_map=True) as file:
+                    footer, schema = file.metadata, file.schema_arrow
+            except UNREADABLE as error:
+                raise UserError(f"{place} cannot be read: {first_line(error)}; the data set is damaged, {MEND}") from None
         groups = -(-expected.rows // self._manifest.block_rows)
         if (footer.num_rows, footer.num_row_groups) != (expected.rows, groups) or not schema.equals(self._schema):
-            raise UserError(f"{path} does not hold the {expected.rows} rows in {groups} row groups of the manifest; {MEND}")
+            raise UserError(f"{place} does not hold the {expected.rows} rows in {groups} row groups of the manifest; {MEND}")
         return footer
-
-
-def check_size(path: Path, expected: int) -> None:
-    """Compare a file's size with the manifest's.
-
-    Raises:
-        UserError: the file is missing or has another size.
-    """
-    try:
-        found = path.stat().st_size
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: the manifest names it; copy the data set again, or {MEND}") from None
-    if found != expected:
-        raise UserError(f"{path} has {found} bytes, the manifest says {expected}; copy the data set again, or {MEND}")
-
-
-def check_hash(path: Path, expected: str) -> None:
-    """Compare a file's sha256 with the manifest's.
-
-    Raises:
-        UserError: they differ.
-    """
-    if sha256_file(path) != expected:
-        raise UserError(f"{path} is damaged: its sha256 differs from the manifest's; copy the data set again, or {MEND}")

@@ -13,8 +13,9 @@ from torch import Tensor
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError, first_line
 from ltrec.data.manifest import MEND, Manifest
+from ltrec.data.remote.shard_files import check_hash, check_size
 from ltrec.data.schema import VOCAB_SCHEMA
-from ltrec.data.stream.reading.shards import UNREADABLE, check_hash, check_size
+from ltrec.data.stream.reading.shards import UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ltrec.core.errors import UserError
+from ltrec.core.storage.user_cache import user_cache
 from ltrec.data import fetch as fetching
-from ltrec.data.fetch.cache import user_cache
 from ltrec.data.fetch.events import EVENT_SCHEMA, table_digest
 from ltrec.data.fetch.mirrors import HttpArchive, Member
 from ltrec.data.fetch.movielens import ML_100K, read_log, read_ratings

@@ -1,0 +1,72 @@
+"""Locks on files (`flock`): between processes, also between threads, and released by the kernel when a process is killed.
+
+A file may be renamed or removed between its opening and its locking. So whoever has a lock looks whether the name still leads to
+the file that it holds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def shared(path: Path) -> int | None:
+    """A descriptor with a shared lock; None if there is no such file. Waits for a process that holds it exclusively."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if leads_to(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+
+
+def exclusive(path: Path) -> int:
+    """A descriptor with the exclusive lock on a file that is created if there is none; waits for others."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if leads_to(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold the exclusive lock on a file that is never removed."""
+    descriptor = exclusive(path)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_unused(path: Path) -> bool:
+    """Remove a file unless somebody has a lock on it; whether it is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if leads_to(path, descriptor):
+            path.unlink()
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def leads_to(path: Path, descriptor: int) -> bool:
+    """Whether a name still leads to an open file."""
+    try:
+        there, mine = os.stat(path), os.fstat(descriptor)
+    except FileNotFoundError:
+        return False
+    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)

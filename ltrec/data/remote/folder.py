@@ -1,0 +1,114 @@
+"""Open a prepared data set by its path or its address.
+
+A data set in a store becomes a folder in the node's cache, so that all who read one need no other way:
+
+    CACHE/sets/<digest of the manifest>/manifest.json
+    CACHE/sets/<digest of the manifest>/<every file but shards> -> ../../files/<sha256>    held as long as the process lives
+    CACHE/files/<sha256>                                           shards, downloaded when they are read (`shard_files`)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from ltrec.core.errors import UserError
+from ltrec.core.storage.atomic import atomic_path
+from ltrec.core.storage.remote.node_cache import NodeCache
+from ltrec.core.storage.remote.retry import Retry
+from ltrec.core.storage.remote.store import RemoteStore
+from ltrec.core.storage.remote.url import is_url
+from ltrec.core.storage.user_cache import user_cache
+from ltrec.data.manifest import LARGEST_BYTES, MANIFEST, Manifest
+from ltrec.data.remote.config import CacheConfig
+from ltrec.data.remote.shard_files import LocalFiles, RemoteFiles, ShardFiles
+
+_OPEN: dict[Path, RemoteFiles] = {}
+_HELD = ExitStack()
+
+
+def open_folder(place: str | os.PathLike[str], config: CacheConfig | None = None) -> Path:
+    """The folder to read a data set from: itself, or what stands for it in the node's cache.
+
+    Args:
+        place: a folder, or an address such as s3://bucket/folder.
+        config: of the cache; None = the defaults.
+
+    Raises:
+        UserError: the store cannot be reached, or holds no whole data set.
+    """
+    if not is_url(os.fspath(place)):
+        return Path(place)
+    config = config or CacheConfig()
+    store, cache = open_store(os.fspath(place), config), NodeCache(cache_folder(config), config.max_mib << 20)
+    text = manifest_text(store)
+    folder, manifest = _put_manifest(cache, text, store.address(MANIFEST))
+    files = RemoteFiles(store, cache, config.downloads)
+    shards = {shard.path for shard in manifest.shards}
+    for name, (size, sha256) in manifest.files().items():
+        if name not in shards and not name.startswith("_"):
+            _put_link(folder / name, _HELD.enter_context(files.hold(name, size, sha256, check=True)))
+    _OPEN[folder] = files
+    return folder
+
+
+def open_store(url: str, config: CacheConfig | None = None) -> RemoteStore:
+    """The store of an address."""
+    return RemoteStore(url, Retry((config or CacheConfig()).retry_seconds))
+
+
+def shard_files(folder: Path) -> ShardFiles:
+    """Where a data set's shards come from: the folder itself, or a store if `open_folder` gave it."""
+    return _OPEN.get(folder) or LocalFiles(folder)
+
+
+def manifest_text(store: RemoteStore) -> bytes:
+    """The manifest in a store, unchecked.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return store.read(MANIFEST, LARGEST_BYTES)
+    except FileNotFoundError:
+        raise UserError(
+            f"{store.address(MANIFEST)} not found: {store.url} is not a prepared data set; create one with 'ltrec prepare'"
+        ) from None
+
+
+def cache_folder(config: CacheConfig, variables: Mapping[str, str] = os.environ) -> Path:
+    """Where the cache is.
+
+    Raises:
+        UserError: `dir` names a variable that is not set.
+    """
+    if config.dir.startswith("$"):
+        if not (named := variables.get(config.dir[1:])):
+            raise UserError(f"data.cache.dir={config.dir}: {os.uname().nodename} has no such variable")
+        return Path(named) / "ltrec"
+    if config.dir:
+        return Path(config.dir)
+    if chosen := variables.get("LTREC_CACHE"):
+        return Path(chosen)
+    return Path(temporary) / "ltrec" if (temporary := variables.get("SLURM_TMPDIR")) else user_cache() / "data"
+
+
+def _put_manifest(cache: NodeCache, text: bytes, address: str) -> tuple[Path, Manifest]:
+    """Write the manifest into a folder of its own, after it was checked."""
+    manifest = Manifest.parse(text, address)
+    folder = cache.folder / "sets" / manifest.digest
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / MANIFEST) as temporary:
+        temporary.write_bytes(text)
+    return folder, manifest
+
+
+def _put_link(link: Path, path: Path) -> None:
+    """Let a name in the folder lead to a file in the cache."""
+    link.parent.mkdir(parents=True, exist_ok=True)
+    temporary = link.with_name(f".{link.name[:50]}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(path, link.parent))
+    os.replace(temporary, link)
