@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ltrec.api.export import Exported, export
     from ltrec.api.fetch import Fetched, fetch
     from ltrec.api.gate import Verdict, gate
+    from ltrec.api.index import Indexed, index
     from ltrec.api.inspect import inspect
     from ltrec.api.load_config import load_config
     from ltrec.api.predict import predict
@@ -40,6 +41,7 @@ _HOMES = {
     "Evaluation": "ltrec.api.results.evaluation",
     "Exported": "ltrec.api.export",
     "Fetched": "ltrec.api.fetch",
+    "Indexed": "ltrec.api.index",
     "Report": "ltrec.api.report",
     "Stopped": "ltrec.core.errors",
     "UserError": "ltrec.core.errors",
@@ -57,6 +59,7 @@ _HOMES = {
     "train": "ltrec.api.train",
     "Verdict": "ltrec.api.gate",
     "gate": "ltrec.api.gate",
+    "index": "ltrec.api.index",
     "inspect": "ltrec.api.inspect",
 }
 """Module that defines each public name."""
@@ -70,6 +73,7 @@ __all__ = [
     "Evaluation",
     "Exported",
     "Fetched",
+    "Indexed",
     "Predictions",
     "Report",
     "Run",
@@ -81,6 +85,7 @@ __all__ = [
     "export",
     "fetch",
     "gate",
+    "index",
     "inspect",
     "load_config",
     "load_run",

@@ -39,6 +39,7 @@ WORDS = {
         "memory",
         "neighbours",
         "predictions",
+        "index",
         "profile",
         "stalls",
         "wandb",

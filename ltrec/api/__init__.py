@@ -17,6 +17,9 @@ they are; numbers that are not finite (no users, no base) are None:
     predict           predictions, rows, k, checkpoint; of given histories also counts: {users, empty, events, unknown_items,
                       truncated, unknown_candidates, recommendations}
     export            artefact, format, checkpoint, parity: {histories, largest, unequal}
+    index             index, checkpoint, items, options, instructions, bytes, build_seconds, k, split, users, seed,
+                      recall: {all, tail, head, stratum=0, ..., item=tail, ...: {items, recall}}, wanted, reached (null if none was
+                      wanted), ms_per_user, exact_ms_per_user, speed_up, exact_users
     report            report
     fetch             events, notice, and items, users if the source has them
     gate              verdict, text, metric, margin, head_from, seeds, seeds_missing, tail, head:

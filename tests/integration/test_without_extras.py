@@ -29,6 +29,7 @@ REFUSED = {
     ),
     f"{TRAIN} name=d tracking.wandb=offline": "error: tracking.wandb=offline needs wandb: pip install 'ltrec[wandb]'",
     "export runs/a --format onnx": "error: --format onnx needs onnx, onnxscript, onnxruntime: pip install 'ltrec[export]'",
+    "index runs/a": "error: ltrec index needs usearch: pip install 'ltrec[index]'",
     "report runs/a": "error: the report needs matplotlib, jinja2: pip install 'ltrec[report]'",
     "quickstart --dataset synthetic": "error: the report needs matplotlib, jinja2: pip install 'ltrec[report]'",
 }

@@ -8,6 +8,7 @@ runs/<name>/
     eval/         <split>.parquet  baseline-<name>-<split>.parquet  <split>.json  <split>-against-<other>.json
     predictions/  top-k.parquet  histories/            the users of the data set, and given histories
     export/       torch/  onnx/                          the run as a program that needs no ltrec
+    index/        items.usearch  index.json             nearest neighbours among the item vectors
     report/       index.html and its figures
     launch/       train.sbatch  train.log  slurm-<job>.log                           how it was started, and its output
     code/         <digest>/ltrec  <digest>/commit.json                               the package that was submitted
@@ -164,6 +165,11 @@ class RunFolder:
     def exported(self, form: str) -> Path:
         """The folder of an exported model of that format, unless it is written elsewhere."""
         return self.path / "export" / form
+
+    @property
+    def index(self) -> Path:
+        """The folder of the index of item vectors, unless it is written elsewhere."""
+        return self.path / "index"
 
     @property
     def report(self) -> Path:

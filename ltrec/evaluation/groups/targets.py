@@ -12,8 +12,9 @@ Targets that are not candidates (`evaluation.candidates=seen`) and users without
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from ltrec.evaluation.catalogue import ItemCatalogue
+from ltrec.evaluation.catalogue import Ints, ItemCatalogue
 from ltrec.evaluation.groups.users import Group, warm_users
 from ltrec.evaluation.table import SEEN, TARGET_COUNT, EvalTable
 
@@ -29,18 +30,24 @@ def target_groups(table: EvalTable, shares: Sequence[float]) -> list[Group]:
         table: the users.
         shares: cuts of the popularity classes, at these shares of the training events.
     """
-    cut, count_N, warm_N = table.catalogue.tail_below(shares), table.column(TARGET_COUNT), warm_users(table)
-    new_N = count_N == 0
-    found = [
-        Group(NEW, "new items", warm_N & new_N),
-        Group(TAIL, f"tail items (<{cut})", warm_N & ~new_N & (count_N < cut)),
-        Group(HEAD, f"head items ({cut}+)", warm_N & (count_N >= cut)),
-    ]
+    count_N, warm_N = table.column(TARGET_COUNT), warm_users(table)
+    strata = item_strata(table.catalogue, shares, count_N)
+    found = [replace(group, mask_N=warm_N & group.mask_N) for group in strata]
     types_N = table.target_types()
     names = [] if types_N is None else sorted({*types_N.tolist()} - {""})
     typed = [Group(name, f"targets with {name}", warm_N & (types_N == name)) for name in names]
     without_new = 0 not in table.catalogue.counts or table.protocol.candidates == SEEN
     return (found[1:] if without_new else found) + typed
+
+
+def item_strata(catalogue: ItemCatalogue, shares: Sequence[float], count_N: Ints) -> list[Group]:
+    """New, tail and head items among items with such training counts [N]; the cuts are the catalogue's."""
+    cut, new_N = catalogue.tail_below(shares), count_N == 0
+    return [
+        Group(NEW, "new items", new_N),
+        Group(TAIL, f"tail items (<{cut})", ~new_N & (count_N < cut)),
+        Group(HEAD, f"head items ({cut}+)", count_N >= cut),
+    ]
 
 
 def class_strata(catalogue: ItemCatalogue, shares: Sequence[float]) -> tuple[str, ...]:

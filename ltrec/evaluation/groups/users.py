@@ -21,6 +21,7 @@ from ltrec.core.strata import Strata
 from ltrec.evaluation.table import HISTORY_LENGTH, EvalTable
 
 Mask = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +45,26 @@ def groups(table: EvalTable, head_from: int | None = None) -> list[Group]:
         table: the users.
         head_from: smallest activity of a head user; None = the data set's cut.
     """
-    cut = strata_of(table, head_from).head_from
-    stratum, activity = table.column(c.STRATUM), table.column(c.ACTIVITY)
-    warm, outside = warm_users(table), table.outside()
-    trained = warm & (stratum >= 0)
+    users = table.column(c.STRATUM), table.column(c.ACTIVITY)
+    return groups_of(*users, warm_users(table), table.outside(), strata_of(table, head_from))
+
+
+def groups_of(stratum: Ints, activity: Ints, warm: Mask, outside: Mask, strata: Strata) -> list[Group]:
+    """The same, given the users' columns [N].
+
+    Args:
+        stratum: of training; -1 = kept out of it.
+        activity: training events.
+        warm: users with a history, whose target is a candidate.
+        outside: users whose target is no candidate.
+        strata: with the head cut.
+    """
+    cut, trained = strata.head_from, warm & (stratum >= 0)
     fixed = [
         Group("all", "all users", warm),
         Group("tail", f"tail (under {counted(cut, 'event')})", trained & (activity < cut)),
         Group("head", f"head ({cut}+ events)", trained & (activity >= cut)),
-        *(Group(f"stratum={i}", of_range(name, "event"), trained & (stratum == i)) for i, name in enumerate(table.strata.names())),
+        *(Group(f"stratum={i}", of_range(name, "event"), trained & (stratum == i)) for i, name in enumerate(strata.names())),
     ]
     unseen = [
         Group("new", "new users (not in training)", warm & (stratum < 0)),

@@ -5,7 +5,7 @@ from importlib.machinery import PathFinder
 
 from ltrec.core.extension.extras import EXTRAS
 
-HIDDEN = {module for modules in EXTRAS.values() for module in modules}
+HIDDEN = {module for modules in EXTRAS.values() for module in modules} - {"pydantic"}  # which typer brings too
 
 
 class Hiding(PathFinder):
