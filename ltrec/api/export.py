@@ -11,6 +11,7 @@ from ltrec.api.session import session
 from ltrec.api.settings import overrides_of
 from ltrec.artefact.folder import ExportRequest, export_run
 from ltrec.artefact.formats import FORMATS
+from ltrec.artefact.items.loss import TableLoss
 from ltrec.artefact.parity import Parity
 from ltrec.core.errors import UserError, nearest
 from ltrec.core.storage.run_folder import RunFolder
@@ -31,12 +32,14 @@ class Exported(os.PathLike[str]):
         format: of the program.
         parity: how near the program is to the run, on real histories.
         checkpoint: whose it is.
+        loss: what a smaller item table costs, by group of users; None in 32 bits, or if the data have no held-out users.
     """
 
     path: Path
     format: str
     parity: Parity
     checkpoint: Path
+    loss: TableLoss | None = None
 
     def __fspath__(self) -> str:
         """The folder."""
@@ -49,6 +52,7 @@ class Exported(os.PathLike[str]):
             "format": self.format,
             "checkpoint": str(self.checkpoint),
             "parity": self.parity.to_dict(),
+            "loss": self.loss and self.loss.to_dict(),
         }
 
 
@@ -58,6 +62,8 @@ def export(
     format: str = "torch",
     out: str | os.PathLike[str] | None = None,
     k: int = 100,
+    table: str = "fp32",
+    max_loss: float | None = None,
     checkpoint: str = "best",
     data: str | os.PathLike[str] | None = None,
     weights: str | None = None,
@@ -75,6 +81,8 @@ def export(
         format: of the program: `torch`, as torch.export saves it, or `onnx`, for onnxruntime.
         out: the folder; None = RUN/export/FORMAT.
         k: items of a list, at most.
+        table: precision of the stored item vectors: `fp32`, `fp16`, or `int8`; what a smaller one costs is measured.
+        max_loss: write nothing if a group of users loses more than this share of its NDCG@10 by it; None = any loss is only told.
         checkpoint: `best`, `last`, `previous`, or `stage1`: the best before plugins woke.
         data: where the data set lies now; None = where the run says.
         weights: `average` (with trainer.ema, the default) or `raw`.
@@ -94,6 +102,6 @@ def export(
             raise UserError("ltrec export runs in one process; start it without torchrun")
         config = reopen(folder, overrides, data)
         opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
-        request = ExportRequest(folder.exported(format) if out is None else Path(out), format, k, overwrite)
-        parity = export_run(folder, config, opened, chosen, request, processes, bar.update, weights=weights)
-        return Exported(request.out, format, parity, chosen)
+        request = ExportRequest(folder.exported(format) if out is None else Path(out), format, k, overwrite, table, max_loss)
+        made = export_run(folder, config, opened, chosen, request, processes, bar.update, weights=weights)
+        return Exported(request.out, format, made.parity, chosen, made.loss)

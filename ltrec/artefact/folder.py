@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,14 @@ from torch import Tensor
 from ltrec.artefact.card import card
 from ltrec.artefact.facts import facts_of, measured
 from ltrec.artefact.formats import FORMATS, ProgramFormat
+from ltrec.artefact.items.loss import TableLoss, table_loss
+from ltrec.artefact.items.precision import PRECISIONS, computed_tables, stored_tables
 from ltrec.artefact.parity import Parity, arguments_of, compare
 from ltrec.artefact.recommender import RunProgram, program_of
 from ltrec.artefact.tables import write_tables
 from ltrec.artefact.vocabularies import write_vocabularies
 from ltrec.config.tree import RunConfig
-from ltrec.core.errors import UserError
+from ltrec.core.errors import UserError, nearest
 from ltrec.core.extension.extras import require
 from ltrec.core.progress import Progress, silent
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json, fsync_folder, sha256_file
@@ -42,7 +44,7 @@ from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.memory import memory_of
 
 MANIFEST, TABLES, CARD, SCRIPT = "artefact.json", "tables.safetensors", "README.md", "recommend.py"
-_CHUNKS, _TRACED = 4, 8
+_CHUNKS, _TRACED, _PAIRED = 4, 8, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,29 @@ class ExportRequest:
         form: of the program, a key of `FORMATS`.
         k: items of a list; fewer where the catalogue is smaller.
         overwrite: whether another artefact there may be replaced.
+        table: precision of the item vectors.
+        max_loss: most that a group of users may lose of its NDCG@10 by it, as a share; None = any loss is only told.
     """
 
     out: Path
     form: str
     k: int
     overwrite: bool = False
+    table: str = "fp32"
+    max_loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was measured.
+
+    Attributes:
+        parity: the difference between program and run.
+        loss: by the smaller item table; None in 32 bits, or without held-out users.
+    """
+
+    parity: Parity
+    loss: TableLoss | None
 
 
 def export_run(
@@ -72,8 +91,8 @@ def export_run(
     on_progress: Progress = silent,
     *,
     weights: str | None = None,
-) -> Parity:
-    """Write the folder, and return the difference between program and run.
+) -> Outcome:
+    """Write the folder, and return what was measured.
 
     Args:
         run: the run folder.
@@ -88,33 +107,67 @@ def export_run(
     Raises:
         UserError: a model that no program can be made of, a program that is not the run, or another folder at that place.
     """
-    if not request.k >= 1:
-        raise UserError(f"k is {request.k}; it must be at least 1")
+    _refuse(request)
     k, form = min(request.k, data.manifest.vocab.items), FORMATS[request.form]
-    if form.extra:
-        require(form.extra, f"--format {request.form}")
     with _new_folder(request.out, overwrite=request.overwrite) as folder:
         memory = memory_of(run, config, data, checkpoint, processes, on_progress, weights=weights)
         made = program_of(config, data, checkpoint, processes, memory, k=k, weights=weights)
-        chunks = _real_chunks(config, data)
+        chunks = _real_chunks(config, data, most=_PAIRED if made.pairs else config.evaluation.chunk_rows)
         on_progress("exporting", 0, 0)
         form.save(made.program, (*_few_rows(chunks[0]), made.tables), folder / form.file)
         on_progress("comparing", 0, 0)
         parity = _parity(config, made, chunks, form, folder / form.file)
+        stored = stored_tables(made.tables, request.table)
+        loss = _loss(config, data, made, stored, request, on_progress)
         asked = projected(config, data.manifest)
-        own = {"parity": parity.to_dict(), "format": request.form, "program": form.file}
+        own = {"parity": parity.to_dict(), "format": request.form, "program": form.file, "pairs": made.pairs}
+        own |= {"table": request.table, "loss": loss and loss.to_dict()}
         facts = facts_of(config, data, checkpoint, asked, k=k, weights=weights) | own
-        write_tables(folder / TABLES, made.tables)
+        write_tables(folder / TABLES, stored)
         write_vocabularies(folder, data, asked)
         (folder / SCRIPT).write_bytes(resources.files("ltrec.artefact").joinpath(SCRIPT).read_bytes())
-        text = card(facts, measured(run, config, facts["checkpoint"]["sha256"]), parity)
+        text = card(facts, measured(run, config, facts["checkpoint"]["sha256"]), parity, loss)
         (folder / CARD).write_text(text, encoding="utf-8")
         atomic_write_text(folder / MANIFEST, canonical_json({**facts, "files": _files(folder)}))
-    return parity
+    return Outcome(parity, loss)
 
 
-def _real_chunks(config: RunConfig, data: Data) -> list[HistoryChunk]:
-    """Some chunks of users with a history, from all strata."""
+def _refuse(request: ExportRequest) -> None:
+    """Refuse what cannot be wanted.
+
+    Raises:
+        UserError: an option out of range, or a package is not installed.
+    """
+    if not request.k >= 1:
+        raise UserError(f"k is {request.k}; it must be at least 1")
+    if request.table not in PRECISIONS:
+        known = f"{nearest(request.table, PRECISIONS)}; choose from {', '.join(PRECISIONS)}"
+        raise UserError(f"--table {request.table} is unknown{known}")
+    if request.max_loss is not None and not 0 <= request.max_loss <= 1:
+        raise UserError(f"--max-loss is {request.max_loss:g}; it is a share of NDCG@10, from 0 to 1")
+    if extra := FORMATS[request.form].extra:
+        require(extra, f"--format {request.form}")
+
+
+def _loss(
+    config: RunConfig, data: Data, made: RunProgram, stored: dict[str, Tensor], request: ExportRequest, on_progress: Progress
+) -> TableLoss | None:
+    """What the item table costs.
+
+    Raises:
+        UserError: more than is allowed.
+    """
+    if request.table == "fp32":
+        return None
+    loss = table_loss(config, data, made, computed_tables(stored), request.table, on_progress)
+    if loss is not None and request.max_loss is not None:
+        loss.refuse_over(request.max_loss)
+    return loss
+
+
+def _real_chunks(config: RunConfig, data: Data, most: int) -> list[HistoryChunk]:
+    """Some chunks of users with a history, at most so many in each, from all strata."""
+    config = replace(config, evaluation=replace(config.evaluation, chunk_rows=min(most, config.evaluation.chunk_rows)))
     histories = build_histories(config, data, "test")
     if not len(histories):
         histories = build_histories(config, data, "all")
@@ -136,7 +189,7 @@ def _parity(config: RunConfig, made: RunProgram, chunks: list[HistoryChunk], for
         UserError: it is not the run.
     """
     program, filter_seen = form.load(path), config.evaluation.filter_seen
-    found = [compare(program, made.score, chunk, made.tables, filter_seen=filter_seen) for chunk in chunks]
+    found = [compare(program, made.score, chunk, made.tables, filter_seen=filter_seen, rows=made.rows) for chunk in chunks]
     parity = Parity(sum(p.histories for p in found), max(p.largest for p in found), sum(p.unequal for p in found))
     parity.refuse()
     return parity

@@ -6,7 +6,7 @@ scores are closer than `CLOSE`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -70,8 +70,19 @@ def arguments_of(chunk: HistoryChunk) -> tuple[Tensor, dict[str, Tensor], dict[s
     return items, events, dict(chunk.batch.users)
 
 
+def calls_of(chunk: HistoryChunk, rows: int) -> Iterator[tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]]:
+    """A chunk as the arguments of several calls, of so many rows at most."""
+    items, events, users = arguments_of(chunk)
+    for start in range(0, len(items), rows):
+        own = slice(start, start + rows)
+        of_events, of_users = ({name: values[own] for name, values in columns.items()} for columns in (events, users))
+        yield items[own], of_events, of_users
+
+
 @torch.no_grad()
-def compare(program: Program, score: Score, chunk: HistoryChunk, tables: dict[str, Tensor], *, filter_seen: bool) -> Parity:
+def compare(
+    program: Program, score: Score, chunk: HistoryChunk, tables: dict[str, Tensor], *, filter_seen: bool, rows: int = 1 << 30
+) -> Parity:
     """Compare both on one chunk of users with histories.
 
     Args:
@@ -80,8 +91,10 @@ def compare(program: Program, score: Score, chunk: HistoryChunk, tables: dict[st
         chunk: the users.
         tables: the program's.
         filter_seen: whether items of the history are left out.
+        rows: most rows of a call.
     """
-    value_BK, item_BK = program(*arguments_of(chunk), tables)
+    answers = [program(*arguments, tables) for arguments in calls_of(chunk, rows)]
+    value_BK, item_BK = (torch.cat(found) for found in zip(*answers, strict=True))
     scores_BV = score(chunk).cpu().float()
     scores_BV = scores_BV.masked_fill(~tables[ALLOWED], -torch.inf)
     if filter_seen:

@@ -7,7 +7,7 @@
 
 Items are raw ids, as text; unknown ones are skipped. Beside `items` stand the columns that the model was trained with, as
 `artefact.json` lists them under `inputs`: lists as long as `items` of events (`time` in seconds), single values of users; None is a
-missing value.
+missing value. With `candidates`, a list of raw ids, only these may be recommended to that history.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Array = npt.NDArray[Any]
-Columns = dict[str, Array]
-_TYPES = {"F32": "float32", "F64": "float64", "I32": "int32", "I64": "int64", "BOOL": "bool"}
+Arguments = tuple[Array, dict[str, Array], dict[str, Array]]
+_TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "I8": "int8", "I32": "int32", "I64": "int64", "BOOL": "bool"}
 
 
 class Recommender:
@@ -48,9 +48,10 @@ class Recommender:
                 raise ValueError(f"{self.folder / name} is damaged: its sha256 is not that of artefact.json")
         programs: dict[str, Any] = {"torch": TorchProgram, "onnx": OnnxSession}
         self.program = programs[self.about["format"]](self.folder / self.about["program"])
-        self.tables = read_tables(self.folder / "tables.safetensors")
+        self.tables = widened(read_tables(self.folder / "tables.safetensors"))
         self.item_ids = read_vocabulary(self.folder / "items.arrow")
         self._item_of = {name: item for item, name in enumerate(self.item_ids) if item}
+        self._pairs = int(self.about.get("pairs") or 0)
         self._columns = {role: dict(columns) for role, columns in self.about["inputs"].items()}
         self._ids = {
             column["file"]: {value: id_ for id_, value in enumerate(read_vocabulary(self.folder / column["file"])) if id_ > 1}
@@ -68,11 +69,52 @@ class Recommender:
         k = self.about["k"] if k is None else k
         if not 1 <= k <= self.about["k"]:
             raise ValueError(f"k is {k}; this model gives 1 to {self.about['k']} items")
-        items, events, users = self.arguments(histories)
-        scores_BK, items_BK = self.program(items, events, users, self.tables)
-        return [self._answer(*row, k) for row in zip((items > 0).sum(axis=1).tolist(), scores_BK, items_BK, strict=True)]
+        arguments = self.arguments(histories)
+        scores_BK = np.full((len(histories), self.about["k"]), -np.inf, "float32")
+        items_BK = np.zeros(scores_BK.shape, "int64")
+        for rows, tables in self._calls(histories):
+            scores_BK[rows], items_BK[rows] = self._best(_rows_of(arguments, rows), tables)
+        lengths = (arguments[0] > 0).sum(axis=1).tolist()
+        return [self._answer(*row, k) for row in zip(lengths, scores_BK, items_BK, strict=True)]
 
-    def arguments(self, histories: Sequence[Mapping[str, Any]]) -> tuple[Array, dict[str, Array], dict[str, Array]]:
+    def _calls(self, histories: Sequence[Mapping[str, Any]]) -> Iterator[tuple[list[int], dict[str, Array]]]:
+        """Numbers of histories that may be answered together, with their tables: those of the same candidates."""
+        groups: dict[tuple[int, ...] | None, list[int]] = {}
+        for number, history in enumerate(histories):
+            groups.setdefault(self._candidates(number, history), []).append(number)
+        for chosen, numbers in groups.items():
+            tables = self.tables
+            if chosen is not None:
+                mask = np.zeros_like(tables["allowed"])
+                mask[[*chosen]] = True
+                tables = {**tables, "allowed": tables["allowed"] & mask}
+            rows = max(1, self._pairs // len(tables["candidates"])) if "candidates" in tables else len(numbers)
+            for start in range(0, len(numbers), rows):
+                yield numbers[start : start + rows], tables
+
+    def _candidates(self, number: int, history: Mapping[str, Any]) -> tuple[int, ...] | None:
+        """Ids of a history's candidates in ascending order; None = all items."""
+        names = history.get("candidates")
+        if names is None:
+            return None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"history {number}: candidates must be a list of ids, as text")
+        return tuple(sorted({self._item_of[name] for name in names if name in self._item_of}))
+
+    def _best(self, arguments: Arguments, tables: dict[str, Array]) -> tuple[Array, Array]:
+        """Scores and ids of the best items [B, k]. A model that looks at every candidate (DIN) is given as many at a time as memory
+        allows; beside a memory of neighbours, which weighs all items at once, all of them."""
+        if "candidates" not in tables or "neighbours.item" in tables:
+            answer: tuple[Array, Array] = self.program(*arguments, tables)
+            return answer
+        ids, width = np.flatnonzero(tables["allowed"]), max(2, self._pairs // len(arguments[0]))
+        parts = [ids[start : start + width] for start in range(0, max(1, len(ids)), width)]
+        answers = [self.program(*arguments, {**tables, "candidates": _two_at_least(part)}) for part in parts]
+        scores, items = (np.concatenate(found, axis=1) for found in zip(*answers, strict=True))
+        order = np.lexsort((items, -scores), axis=1)[:, : self.about["k"]]
+        return np.take_along_axis(scores, order, 1), np.take_along_axis(items, order, 1)
+
+    def arguments(self, histories: Sequence[Mapping[str, Any]]) -> Arguments:
         """Inputs of the program: items and event columns [B, L], padded with 0, and user columns [B].
 
         Raises:
@@ -166,11 +208,34 @@ def read_tables(path: Path) -> dict[str, Array]:
     return found
 
 
+def widened(tables: Mapping[str, Array]) -> dict[str, Array]:
+    """Tables as the program computes with them: 16 bit numbers as 32 bit ones, and 8 bit ones times the scale of their row."""
+    found = {
+        name: values.astype("float32") if values.dtype.name in ("float16", "int8") else values for name, values in tables.items()
+    }
+    for name in [name for name, values in tables.items() if values.dtype.name == "int8"]:
+        found[name] *= found.pop(f"{name}.scale")[:, None]
+    return found
+
+
 def read_vocabulary(path: Path) -> list[str]:
     """Values in the order of their ids."""
     with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
         values: list[str] = file.read_all()["value"].to_pylist()
         return values
+
+
+def _rows_of(arguments: Arguments, rows: list[int]) -> Arguments:
+    items, events, users = arguments
+    if len(rows) == len(items):
+        return arguments
+    picked = [{name: values[rows] for name, values in columns.items()} for columns in (events, users)]
+    return items[rows], picked[0], picked[1]
+
+
+def _two_at_least(ids: Array) -> Array:
+    """The ids, padded with 0: programs of one candidate would be other ones."""
+    return np.pad(ids, (0, max(0, 2 - len(ids))))
 
 
 def _padded(rows: Sequence[Sequence[Any]], dtype: str) -> Array:

@@ -4,30 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ltrec.artefact.dense.adapters import Adapters
-from ltrec.artefact.dense.gru4rec import DenseGRU4Rec
 from ltrec.artefact.dense.memory import DenseMemory
-from ltrec.artefact.dense.program import ALLOWED, FALLBACK, FALLBACK_SCORE, ITEM_VECTORS, RecommenderProgram
-from ltrec.artefact.dense.sasrec import DenseSASRec
+from ltrec.artefact.dense.program import ALLOWED, FALLBACK, FALLBACK_SCORE, RecommenderProgram
+from ltrec.artefact.dense.scorers import CANDIDATES, DenseScores, scores_of, trunks_of
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.data.stream.reading.histories import Score
 from ltrec.inference.fallback import popularity_of_stratum
-from ltrec.models.backbones.gru4rec import GRU4Rec
-from ltrec.models.backbones.protocol import Encoder
-from ltrec.models.backbones.sasrec import SASRec
-from ltrec.models.plugins.bottleneck import Bottleneck
-from ltrec.models.plugins.melt import Melt
+from ltrec.models.backbones.din import DIN
+from ltrec.models.inputs import ItemVectors
 from ltrec.run.build.components import Data
 from ltrec.run.build.strata import heirs_of, strata_of
 from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.protocol import num_candidates
 from ltrec.run.scoring.scorer import RunMemory, load_backbone, load_score
+
+PAIR_BYTES = 256 * 2**20
+"""Inner values of all rows and items that are scored at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +36,18 @@ class RunProgram:
         program: histories -> the k best items.
         tables: its tables, by name.
         score: the run's own scores, to compare with.
+        pairs: most rows x items that are scored at once, where every pair has inner values of its own (DIN); 0 = any number.
     """
 
     program: RecommenderProgram
     tables: dict[str, Tensor]
     score: Score
+    pairs: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Most rows of a call with all items."""
+        return max(1, self.pairs // self.tables[ALLOWED].numel()) if self.pairs else 1 << 30
 
 
 def program_of(
@@ -70,11 +75,9 @@ def program_of(
         UserError: a backbone or plugin that no program can be made of, or the checkpoint is at fault.
     """
     backbone = load_backbone(config, data, checkpoint, processes, weights=weights).cpu()
-    trunk, adapters = _parts(config, backbone)
     strata, filter_seen = strata_of(config, data.manifest), config.evaluation.filter_seen
     program = RecommenderProgram(
-        trunk,
-        adapters,
+        _network(config, backbone, strata.count),
         None if memory is None else _memory(memory),
         max_len=config.stream.max_len,
         bounds=strata.lower_bounds,
@@ -83,21 +86,26 @@ def program_of(
         filter_seen=filter_seen,
     )
     score = load_score(config, data, checkpoint, processes, memory, weights=weights)
-    return RunProgram(program.eval().requires_grad_(False), _tables(config, data, backbone, memory), score)
+    tables = _tables(config, data, backbone, memory)
+    pairs = PAIR_BYTES // _bytes_of_pair(backbone, config.stream.max_len) if CANDIDATES in tables else 0
+    return RunProgram(program.eval().requires_grad_(False), tables, score, pairs)
 
 
-def _parts(config: RunConfig, backbone: nn.Module) -> tuple[DenseSASRec | DenseGRU4Rec, Adapters]:
-    """The encoder and its plugins."""
-    trunk: Any = backbone
-    plugins: nn.Module | None = None
-    if isinstance(backbone, Bottleneck | Melt):
-        trunk, plugins = backbone.trunk, backbone if backbone.awake else None
-    if isinstance(trunk, SASRec):
-        return DenseSASRec(trunk), Adapters(plugins)
-    if isinstance(trunk, GRU4Rec):
-        return DenseGRU4Rec(trunk), Adapters(plugins)
-    what = f"plugin.name={config.trained_plugin.name}" if hasattr(backbone, "trunk") else f"model.name={config.model.name}"
-    raise UserError(f"{what} cannot be exported: a program is made of sasrec or gru4rec, alone or with bottleneck, melt or memory")
+def _bytes_of_pair(backbone: nn.Module, max_len: int) -> int:
+    """About what one row and item take in a program that looks at every candidate."""
+    trunk = cast(DIN, next(iter(trunks_of(backbone).values())))
+    return trunk.pair_bytes + 8 * max_len
+
+
+def _network(config: RunConfig, backbone: nn.Module, num_strata: int) -> DenseScores:
+    """Backbone and plugins."""
+    if (found := scores_of(backbone, num_strata)) is not None:
+        return found
+    plugin = config.trained_plugin.name
+    raise UserError(
+        f"model.name={config.model.name} with plugin.name={plugin} cannot be exported: only ltrec's own backbones and plugins "
+        "have programs; use ltrec predict RUN --input FILE, which runs every model"
+    )
 
 
 def _memory(own: RunMemory) -> DenseMemory:
@@ -110,22 +118,29 @@ def _memory(own: RunMemory) -> DenseMemory:
 
 @torch.no_grad()
 def _tables(config: RunConfig, data: Data, backbone: nn.Module, memory: RunMemory | None) -> dict[str, Tensor]:
-    assert isinstance(backbone, Encoder)
     first, counts_V = num_candidates(config, data), popularity_of_stratum(data.folder, data.manifest)
     allowed_V = torch.arange(data.manifest.vocab.items + 1) <= (data.manifest.vocab.items if first is None else first)
     allowed_V[0] = False
     found = {
-        ITEM_VECTORS: backbone.item_table.detach().float().clone(),
+        **vectors_of(backbone),
         FALLBACK: order_of(counts_V),
         FALLBACK_SCORE: counts_V.float(),
         ALLOWED: allowed_V,
     }
+    if any(isinstance(trunk, DIN) for trunk in trunks_of(backbone).values()):
+        found[CANDIDATES] = torch.arange(1, allowed_V.numel())
     if memory is not None:
         tables = {"neighbours": memory.memory.neighbours, "similar": memory.memory.similar if memory.memory.share else None}
         for name, table in tables.items():
             if table is not None:
                 found |= {f"{name}.item": table.item_VN.cpu(), f"{name}.weight": table.weight_VN.cpu()}
     return found
+
+
+def vectors_of(backbone: nn.Module) -> dict[str, Tensor]:
+    """Item vectors [V+1, D] of every model in the backbone."""
+    tables = {name: cast(ItemVectors, trunk.items).table() for name, trunk in trunks_of(backbone).items()}
+    return {name: table.detach().float().clone() for name, table in tables.items()}
 
 
 def order_of(score_V: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 _TYPES = {torch.float32: "F32", torch.float64: "F64", torch.int32: "I32", torch.int64: "I64", torch.bool: "BOOL"}
+_TYPES |= {torch.float16: "F16", torch.int8: "I8"}
 _ALIGNED = 8
 
 

@@ -36,7 +36,7 @@ def attend(query_RQD: Tensor, key_value_RLC: Tensor, visible: Tensor) -> Tensor:
         visible: bool, broadcast to [R, Q, L]; every query sees one cell at least.
     """
     key, value = key_value_RLC.chunk(2, dim=-1)
-    query = query_RQD.expand(len(key), -1, -1)
+    query = query_RQD.expand(key.shape[0], -1, -1)  # not len(), which a traced program would fix
     return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None], attn_mask=visible[:, None])[:, 0]
 
 

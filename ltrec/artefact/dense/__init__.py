@@ -9,6 +9,8 @@ buckets.py    time, in exact buckets
 adapters.py   plugins, chosen row by row
 sasrec.py     the states of a SASRec
 gru4rec.py    those of a GRU4Rec
+din.py        the scores of a DIN
+scorers.py    scores of all items, by backbone and plugins
 memory.py     what a memory of neighbours adds to scores
 program.py    all of it: histories -> the k best items
 """

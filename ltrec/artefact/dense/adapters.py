@@ -54,9 +54,13 @@ class Adapters(nn.Module):
         self.map = plugins.map if isinstance(plugins, Melt) else None
         self.first_head = plugins.first_head if isinstance(plugins, Melt) else 0
 
+    def has(self, place: str) -> bool:
+        """Whether there are plugins at a place."""
+        return f"at_{place}" in self.places
+
     def at(self, place: str, vectors_BWD: Tensor, stratum_B: Tensor) -> Tensor:
         """Vectors at a place [B, W, D]."""
-        if f"at_{place}" not in self.places:
+        if not self.has(place):
             return vectors_BWD
         return cast(Tensor, self.places[f"at_{place}"](vectors_BWD, stratum_B))
 

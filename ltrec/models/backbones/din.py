@@ -129,7 +129,7 @@ class DIN(nn.Module):
         return logits
 
     @property
-    def _pair_bytes(self) -> int:
+    def pair_bytes(self) -> int:
         """About what the inner values of one candidate at one position take."""
         return self._pair_width * self.last.weight.element_size()
 
@@ -140,7 +140,7 @@ class DIN(nn.Module):
         layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len)
         key_value = self._history(batch, adapt)
         groups, stratum_T = layout.pad(key_value), batch.stratum_of_position()
-        per_candidate = max(1, len(candidates_TM)) * self._pair_bytes
+        per_candidate = max(1, len(candidates_TM)) * self.pair_bytes
         score = partial(self._chunk, layout, groups, stratum_T, adapt)
         chunks = torch.split(candidates_TM, max(1, CHUNK_BYTES // per_candidate), dim=1)
         if candidates_TM.shape[1] * per_candidate <= KEEP_BYTES or not torch.is_grad_enabled():
@@ -177,7 +177,7 @@ class DIN(nn.Module):
         """Scores of chunks of items for chunks of the rows of one stratum, rows of like lengths together."""
         stop, order_B = self.items.num_items + 1, batch.lengths_B.argsort()
         budget = RANK_BYTES if key_value_TC.device.type == "cpu" else RANK_BYTES_DEVICE
-        pairs = max(1, budget // self._pair_bytes)
+        pairs = max(1, budget // self.pair_bytes)
         stratum_1 = batch.stratum_B[:1]
         for start in range(1, stop, pairs):
             items = slice(start, min(start + pairs, stop))

@@ -1,0 +1,5 @@
+"""The item table of an exported model.
+
+precision.py   32 or 16 bit numbers, or 8 bit with a scale per row
+loss.py        what that costs in ranking, by stratum
+"""
