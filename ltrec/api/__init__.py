@@ -16,7 +16,7 @@ they are; numbers that are not finite (no users, no base) are None:
                       baselines have groups and targets in one
     predict           predictions, rows, k, checkpoint; of given histories also counts: {users, empty, events, unknown_items,
                       truncated, unknown_candidates, recommendations}
-    export            artefact, format, checkpoint, parity: {histories, largest, unequal}, loss: {precision, k, groups}
+    export            artefact, format, checkpoint, parity: {histories, largest, unequal}, loss: {precision, k, groups}, appended
     index             index, checkpoint, items, options, instructions, bytes, build_seconds, k, split, users, seed,
                       recall: {all, tail, head, stratum=0, ..., item=tail, ...: {items, recall}}, wanted, reached (null if none was
                       wanted), ms_per_user, exact_ms_per_user, speed_up, exact_users

@@ -9,10 +9,11 @@ from typing import Any
 
 from ltrec.api.session import session
 from ltrec.api.settings import overrides_of
-from ltrec.artefact.folder import ExportRequest, export_run
+from ltrec.artefact.folder import export_run
 from ltrec.artefact.formats import FORMATS
 from ltrec.artefact.items.loss import TableLoss
 from ltrec.artefact.parity import Parity
+from ltrec.artefact.request import ExportRequest
 from ltrec.core.errors import UserError, nearest
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.build.components import open_data
@@ -33,6 +34,7 @@ class Exported(os.PathLike[str]):
         parity: how near the program is to the run, on real histories.
         checkpoint: whose it is.
         loss: what a smaller item table costs, by group of users; None in 32 bits, or if the data have no held-out users.
+        appended: number of items that the data set does not know.
     """
 
     path: Path
@@ -40,6 +42,7 @@ class Exported(os.PathLike[str]):
     parity: Parity
     checkpoint: Path
     loss: TableLoss | None = None
+    appended: int = 0
 
     def __fspath__(self) -> str:
         """The folder."""
@@ -53,6 +56,7 @@ class Exported(os.PathLike[str]):
             "checkpoint": str(self.checkpoint),
             "parity": self.parity.to_dict(),
             "loss": self.loss and self.loss.to_dict(),
+            "appended": self.appended,
         }
 
 
@@ -64,6 +68,7 @@ def export(
     k: int = 100,
     table: str = "fp32",
     max_loss: float | None = None,
+    items: str | os.PathLike[str] | None = None,
     checkpoint: str = "best",
     data: str | os.PathLike[str] | None = None,
     weights: str | None = None,
@@ -83,6 +88,7 @@ def export(
         k: items of a list, at most.
         table: precision of the stored item vectors: `fp32`, `fp16`, or `int8`; what a smaller one costs is measured.
         max_loss: write nothing if a group of users loses more than this share of its NDCG@10 by it; None = any loss is only told.
+        items: Parquet with items that the data set does not know, and their columns; the model must use item columns.
         checkpoint: `best`, `last`, `previous`, or `stage1`: the best before plugins woke.
         data: where the data set lies now; None = where the run says.
         weights: `average` (with trainer.ema, the default) or `raw`.
@@ -102,6 +108,12 @@ def export(
             raise UserError("ltrec export runs in one process; start it without torchrun")
         config = reopen(folder, overrides, data)
         opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
-        request = ExportRequest(folder.exported(format) if out is None else Path(out), format, k, overwrite, table, max_loss)
+        request = ExportRequest(
+            folder.exported(format) if out is None else Path(out), format, k, overwrite, table, max_loss, _path(items)
+        )
         made = export_run(folder, config, opened, chosen, request, processes, bar.update, weights=weights)
-        return Exported(request.out, format, made.parity, chosen, made.loss)
+        return Exported(request.out, format, made.parity, chosen, made.loss, made.appended)
+
+
+def _path(given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -9,8 +9,10 @@ from typing import Any
 from ltrec.artefact.facts import Measurements
 from ltrec.artefact.items.loss import TableLoss
 from ltrec.artefact.parity import Parity
+from ltrec.core.counting import counted
 from ltrec.evaluation.comparison.gate_text import gate_text
 from ltrec.evaluation.summary import Summary
+from ltrec.evaluation.table import SEEN
 
 _METRICS = ("ndcg@10", "hr@10")
 
@@ -102,6 +104,14 @@ def _limits(facts: dict[str, Any], parity: Parity) -> Iterator[str]:
     yield ""
     compared = f"{parity.histories:,} real histories: scores differ by at most {parity.largest:.2g}"
     yield f"* The program was compared with the run on {compared}."
-    yield f"* It looks at the last {facts['max_len']} items of a history, and knows no item that the data set does not."
+    yield f"* It looks at the last {facts['max_len']} items of a history."
+    yield _known_items(facts)
     yield "* Scores are comparable within a user only. Metrics come from a log, and inherit what the log was shown."
     yield ""
+
+
+def _known_items(facts: dict[str, Any]) -> str:
+    if not (appended := facts.get("appended", 0)):
+        return "* It knows no item that the data set does not."
+    which = "which are not recommended (candidates seen)" if facts["protocol"]["candidates"] == SEEN else "without training events"
+    return f"* It knows {counted(appended, 'item')} more than the data set, {which}: their vectors come from their columns alone."

@@ -26,19 +26,21 @@ from torch import Tensor
 from ltrec.artefact.card import card
 from ltrec.artefact.facts import facts_of, measured
 from ltrec.artefact.formats import FORMATS, ProgramFormat
+from ltrec.artefact.items.appended import NewItems, extended_tables, read_new_items
 from ltrec.artefact.items.loss import TableLoss, table_loss
-from ltrec.artefact.items.precision import PRECISIONS, computed_tables, stored_tables
+from ltrec.artefact.items.precision import computed_tables, stored_tables
 from ltrec.artefact.parity import Parity, arguments_of, compare
 from ltrec.artefact.recommender import RunProgram, program_of
+from ltrec.artefact.request import ExportRequest
 from ltrec.artefact.tables import write_tables
 from ltrec.artefact.vocabularies import write_vocabularies
 from ltrec.config.tree import RunConfig
-from ltrec.core.errors import UserError, nearest
-from ltrec.core.extension.extras import require
+from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress, silent
 from ltrec.core.storage.atomic import atomic_write_text, canonical_json, fsync_folder, sha256_file
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.stream.reading.histories import HistoryChunk
+from ltrec.evaluation.table import SEEN
 from ltrec.run.build.components import Data, build_histories, projected
 from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.memory import memory_of
@@ -48,37 +50,18 @@ _CHUNKS, _TRACED, _PAIRED = 4, 8, 64
 
 
 @dataclass(frozen=True, slots=True)
-class ExportRequest:
-    """Options of an export.
-
-    Attributes:
-        out: the folder.
-        form: of the program, a key of `FORMATS`.
-        k: items of a list; fewer where the catalogue is smaller.
-        overwrite: whether another artefact there may be replaced.
-        table: precision of the item vectors.
-        max_loss: most that a group of users may lose of its NDCG@10 by it, as a share; None = any loss is only told.
-    """
-
-    out: Path
-    form: str
-    k: int
-    overwrite: bool = False
-    table: str = "fp32"
-    max_loss: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class ExportOutcome:
     """What was measured.
 
     Attributes:
         parity: the difference between program and run.
         loss: by the smaller item table; None in 32 bits, or without held-out users.
+        appended: number of items that the data set does not know.
     """
 
     parity: Parity
     loss: TableLoss | None
+    appended: int
 
 
 def export_run(
@@ -91,7 +74,7 @@ def export_run(
     on_progress: Progress = silent,
     *,
     weights: str | None = None,
-) -> Outcome:
+) -> ExportOutcome:
     """Write the folder, and return what was measured.
 
     Args:
@@ -107,7 +90,8 @@ def export_run(
     Raises:
         UserError: a model that no program can be made of, a program that is not the run, or another folder at that place.
     """
-    _refuse(request)
+    request.check()
+    new = None if request.items is None else read_new_items(request.items, config, data)
     k, form = min(request.k, data.manifest.vocab.items), FORMATS[request.form]
     with _new_folder(request.out, overwrite=request.overwrite) as folder:
         memory = memory_of(run, config, data, checkpoint, processes, on_progress, weights=weights)
@@ -117,41 +101,28 @@ def export_run(
         form.save(made.program, (*_few_rows(chunks[0]), made.tables), folder / form.file)
         on_progress("comparing", 0, 0)
         parity = _parity(config, made, chunks, form, folder / form.file)
-        stored = stored_tables(made.tables, request.table)
-        loss = _loss(config, data, made, stored, request, on_progress)
+        loss = _loss(config, data, made, request, on_progress)
         asked = projected(config, data.manifest)
         own = {"parity": parity.to_dict(), "format": request.form, "program": form.file, "pairs": made.pairs}
-        own |= {"table": request.table, "loss": loss and loss.to_dict()}
+        own |= {"table": request.table, "loss": loss and loss.to_dict(), "appended": len(new.item_id) if new else 0}
         facts = facts_of(config, data, checkpoint, asked, k=k, weights=weights) | own
-        write_tables(folder / TABLES, stored)
-        write_vocabularies(folder, data, asked)
+        write_tables(folder / TABLES, stored_tables(_with_new(config, made, new), request.table))
+        write_vocabularies(folder, data, asked, new.item_id if new else ())
         (folder / SCRIPT).write_bytes(resources.files("ltrec.artefact").joinpath(SCRIPT).read_bytes())
         text = card(facts, measured(run, config, facts["checkpoint"]["sha256"]), parity, loss)
         (folder / CARD).write_text(text, encoding="utf-8")
         atomic_write_text(folder / MANIFEST, canonical_json({**facts, "files": _files(folder)}))
-    return Outcome(parity, loss)
+    return ExportOutcome(parity, loss, len(new.item_id) if new else 0)
 
 
-def _refuse(request: ExportRequest) -> None:
-    """Refuse what cannot be wanted.
-
-    Raises:
-        UserError: an option out of range, or a package is not installed.
-    """
-    if not request.k >= 1:
-        raise UserError(f"k is {request.k}; it must be at least 1")
-    if request.table not in PRECISIONS:
-        known = f"{nearest(request.table, PRECISIONS)}; choose from {', '.join(PRECISIONS)}"
-        raise UserError(f"--table {request.table} is unknown{known}")
-    if request.max_loss is not None and not 0 <= request.max_loss <= 1:
-        raise UserError(f"--max-loss is {request.max_loss:g}; it is a share of NDCG@10, from 0 to 1")
-    if extra := FORMATS[request.form].extra:
-        require(extra, f"--format {request.form}")
+def _with_new(config: RunConfig, made: RunProgram, new: NewItems | None) -> dict[str, Tensor]:
+    """The program's tables, with the new items."""
+    if new is None:
+        return made.tables
+    return extended_tables(made.tables, made.backbone, new, allowed=config.evaluation.candidates != SEEN)
 
 
-def _loss(
-    config: RunConfig, data: Data, made: RunProgram, stored: dict[str, Tensor], request: ExportRequest, on_progress: Progress
-) -> TableLoss | None:
+def _loss(config: RunConfig, data: Data, made: RunProgram, request: ExportRequest, on_progress: Progress) -> TableLoss | None:
     """What the item table costs.
 
     Raises:
@@ -159,7 +130,8 @@ def _loss(
     """
     if request.table == "fp32":
         return None
-    loss = table_loss(config, data, made, computed_tables(stored), request.table, on_progress)
+    tables = computed_tables(stored_tables(made.tables, request.table))
+    loss = table_loss(config, data, made, tables, request.table, on_progress)
     if loss is not None and request.max_loss is not None:
         loss.refuse_over(request.max_loss)
     return loss

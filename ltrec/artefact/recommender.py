@@ -36,12 +36,14 @@ class RunProgram:
         program: histories -> the k best items.
         tables: its tables, by name.
         score: the run's own scores, to compare with.
+        backbone: whose program it is.
         pairs: most rows x items that are scored at once, where every pair has inner values of its own (DIN); 0 = any number.
     """
 
     program: RecommenderProgram
     tables: dict[str, Tensor]
     score: Score
+    backbone: nn.Module
     pairs: int = 0
 
     @property
@@ -88,7 +90,7 @@ def program_of(
     score = load_score(config, data, checkpoint, processes, memory, weights=weights)
     tables = _tables(config, data, backbone, memory)
     pairs = PAIR_BYTES // _bytes_of_pair(backbone, config.stream.max_len) if CANDIDATES in tables else 0
-    return RunProgram(program.eval().requires_grad_(False), tables, score, pairs)
+    return RunProgram(program.eval().requires_grad_(False), tables, score, backbone, pairs)
 
 
 def _bytes_of_pair(backbone: nn.Module, max_len: int) -> int:

@@ -16,9 +16,9 @@ from ltrec.run.build.components import Data
 ITEMS = "items.arrow"
 
 
-def write_vocabularies(folder: Path, data: Data, asked: Projection) -> None:
-    """Write `items.arrow`, and `event-<name>.arrow` and `user-<name>.arrow` of categoricals."""
-    _write(folder / ITEMS, data.vocabulary.item_id)
+def write_vocabularies(folder: Path, data: Data, asked: Projection, appended: Sequence[str] = ()) -> None:
+    """Write `items.arrow`, with appended items at its end, and `event-<name>.arrow` and `user-<name>.arrow` of categoricals."""
+    _write(folder / ITEMS, [*data.vocabulary.item_id, *appended])
     for role, name in categoricals(data, asked):
         values = vocabulary_of(data.folder, data.manifest, data.manifest.columns.of(role)[name])
         _write(folder / vocabulary_file(role, name), [""] * FIRST_VALUE + values)

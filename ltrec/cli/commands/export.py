@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,18 @@ import typer
 
 import ltrec
 from ltrec.cli.options import AsJson, Checkpoint, Data, EvaluationOverrides, OneRun, Weights
+from ltrec.core.counting import counted
 from ltrec.terminal.screen import open_screen
+
+Table = Annotated[
+    str, typer.Option(help="Precision of the item vectors in the file: fp32, fp16, or int8; what it costs is measured.")
+]
+MaxLoss = Annotated[
+    float | None, typer.Option(help="Write nothing if a group of users loses more than this share of its NDCG@10 by --table.")
+]
+Items = Annotated[
+    Path | None, typer.Option(help="Parquet with items that the data set does not know, and their columns: they are appended.")
+]
 
 
 def export(
@@ -18,12 +30,9 @@ def export(
     form: Annotated[str, typer.Option("--format", help="Of the program: torch (torch.export), or onnx (onnxruntime).")] = "torch",
     out: Annotated[Path | None, typer.Option(help="Folder to write; default RUN/export/FORMAT.")] = None,
     k: Annotated[int, typer.Option("--k", "-k", help="Items of a list, at most.")] = 100,
-    table: Annotated[
-        str, typer.Option(help="Precision of the item vectors in the file: fp32, fp16, or int8; what it costs is measured.")
-    ] = "fp32",
-    max_loss: Annotated[
-        float | None, typer.Option(help="Write nothing if a group of users loses more than this share of its NDCG@10 by --table.")
-    ] = None,
+    table: Table = "fp32",
+    max_loss: MaxLoss = None,
+    items: Items = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an exported model.")] = False,
     checkpoint: Checkpoint = "best",
     data: Data = None,
@@ -40,14 +49,22 @@ def export(
             k=k,
             table=table,
             max_loss=max_loss,
+            items=items,
             overwrite=overwrite,
             checkpoint=checkpoint,
             data=data,
             weights=weights,
         )
-        same = found.parity
-        screen.say(f"{found.checkpoint.name} exported: {found.path}")
-        screen.say(f"against the run on {same.histories:,} real histories: scores differ by at most {same.largest:.2g}")
-        for line in found.loss.lines() if found.loss else ():
-            screen.say(f"{table}: {line}")
+        for line in _told(found):
+            screen.say(line)
         screen.print_json(found.to_dict())
+
+
+def _told(found: ltrec.Exported) -> Iterator[str]:
+    """What a person is told."""
+    yield f"{found.checkpoint.name} exported: {found.path}"
+    yield f"against the run on {found.parity.histories:,} real histories: scores differ by at most {found.parity.largest:.2g}"
+    if found.appended:
+        yield f"{counted(found.appended, 'new item')} with vectors of their columns"
+    if found.loss is not None:
+        yield from (f"{found.loss.precision}: {line}" for line in found.loss.lines())

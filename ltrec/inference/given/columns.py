@@ -11,15 +11,17 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from ltrec.columns.kinds import kind_of_column
+from ltrec.columns.kinds.categories import CategoriesConfig
 from ltrec.columns.kinds.kind import Values
 from ltrec.columns.schema import FIRST_VALUE, MISSING, UNKNOWN, Column
 from ltrec.core.errors import UserError
+from ltrec.core.ragged import prefix_sums
 from ltrec.data.columns import vocabulary_of
 from ltrec.data.manifest import Manifest
 
 
 class RawColumn:
-    """One event or user column.
+    """One column of events, users or items.
 
     Args:
         folder: the data set.
@@ -34,7 +36,7 @@ class RawColumn:
         self._id_of = {word: place for place, word in enumerate(values, FIRST_VALUE)}
 
     def stored(self, raw: pa.Array, what: str, place: Callable[[int], str]) -> Values:
-        """Values in the form of shards [N].
+        """Values in the form of shards [N]; lists of categories padded with 0 to the longest, and vectors, [N, ...].
 
         Args:
             raw: as a log has them [N].
@@ -49,6 +51,10 @@ class RawColumn:
             if pc.any(wrong).as_py():
                 at = int(np.flatnonzero(wrong.to_numpy(zero_copy_only=False))[0])
                 raise UserError(f"{place(at)}: {self._column.name}={raw[at].as_py()!r}: {reason}")
+        if types.is_list(found.values.type):
+            return self._lists(found.values)
+        if types.is_fixed_size_list(found.values.type):
+            return _vectors(found.values, self._kind.width)
         if self._kind.is_categorical:
             return self._ids(found.values)
         values: Values = pc.fill_null(found.values, self._kind.missing).to_numpy(zero_copy_only=False)
@@ -60,6 +66,23 @@ class RawColumn:
         index = pc.fill_null(coded.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
         ids: Values = np.array([*known, MISSING], np.int32)[index]
         return ids
+
+    def _lists(self, words: pa.Array) -> Values:
+        """Ids of the first words of every list."""
+        most = int(self._column.options.get("max_values", 0)) or CategoriesConfig().max_values
+        lengths = pc.fill_null(pc.list_value_length(words), 0).to_numpy(zero_copy_only=False)
+        there = np.arange(max(1, min(most, int(lengths.max(initial=1))))) < lengths[:, None]
+        place = prefix_sums(lengths.astype(np.int64))[:-1, None] + np.arange(there.shape[1])
+        found: Values = np.zeros(there.shape, np.int32)
+        found[there] = self._ids(words.flatten())[place[there]]
+        return found
+
+
+def _vectors(column: pa.Array, width: int) -> Values:
+    """Numbers [N, width]; zeros where there are none."""
+    found: Values = np.zeros((len(column), width), np.float32)
+    found[column.is_valid().to_numpy(zero_copy_only=False)] = column.drop_null().flatten().to_numpy().reshape(-1, width)
+    return found
 
 
 def _plain(column: pa.Array) -> pa.Array:

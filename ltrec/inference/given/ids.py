@@ -48,12 +48,7 @@ class ItemIds:
         return items
 
     def _of_words(self, words: pa.Array, what: str) -> I64:
-        text = id_text(words, what)
-        try:
-            text = text.cast(pa.string())
-        except pa.ArrowInvalid:
-            raise UserError(f"{what} holds bytes that are not UTF-8; ids must be text, numbers or UUIDs") from None
-        names = canonical(text, self._null_values).to_pylist()
+        names = raw_names(words, what, self._null_values)
         known = (NONE if name is None else self._item_of.get(name, UNKNOWN) for name in names)
         return np.fromiter(known, np.int64, len(names))
 
@@ -64,3 +59,18 @@ class ItemIds:
             if negative.any():
                 at = int(np.flatnonzero(negative)[0])
                 raise UserError(f"{place(at)}: item {column[at].as_py()} is negative, and no item of the data; leave padding out")
+
+
+def raw_names(column: pa.Array, what: str, null_values: Sequence[str]) -> list[str | None]:
+    """Ids as prepare writes them [N]; None for null.
+
+    Raises:
+        UserError: a type that holds no ids.
+    """
+    text = id_text(column, what)
+    try:
+        text = text.cast(pa.string())
+    except pa.ArrowInvalid:
+        raise UserError(f"{what} holds bytes that are not UTF-8; ids must be text, numbers or UUIDs") from None
+    names: list[str | None] = canonical(text, null_values).to_pylist()
+    return names

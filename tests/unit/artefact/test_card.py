@@ -13,6 +13,7 @@ FACTS = {
     "data": {"name": "shop", "items": 1234, "digest": "cd" * 32},
     "strata": {"lower_bounds": [1, 5, 9], "head_from": 9, "of_the_run": [1, 9], "served_by": [0, 1]},
     "max_len": 50,
+    "protocol": {"candidates": "full"},
 }
 
 
