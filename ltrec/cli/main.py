@@ -35,6 +35,7 @@ COMMANDS = {
     "evaluate": "full ranking by activity stratum, with intervals; --compare runs",
     "predict": "top-k items per user, as Parquet",
     "export": "the run as one folder that runs without ltrec",
+    "serve": "an exported model behind HTTP",
     "index": "nearest neighbours among item vectors, with recall by stratum",
     "report": "one HTML page with plots, for one run or several",
     "doctor": "check what this machine can run, and how to fix what it cannot",

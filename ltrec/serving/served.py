@@ -1,0 +1,139 @@
+"""A model that was verified and warmed, ready to answer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ltrec.artefact.recommend import Recommender
+from ltrec.core.errors import UserError, first_line
+from ltrec.core.extension.extras import install
+
+MANIFEST, VERSION = "artefact.json", 1
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One history to recommend for.
+
+    Attributes:
+        history: as `Recommender` takes it.
+        k: items wanted.
+    """
+
+    history: Mapping[str, Any]
+    k: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """A list of items.
+
+    Attributes:
+        items: raw ids, best first.
+        scores: theirs.
+        stratum: of the history.
+        source: `model` or `popularity`.
+        unknown_items: items of the history that the model does not know.
+        artefact: the first digits of the digest of the model that answered.
+    """
+
+    items: list[str] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    stratum: int = 0
+    source: str = "model"
+    unknown_items: int = 0
+    artefact: str = ""
+
+
+class ServedModel:
+    """An exported folder in memory; nothing is read from it later.
+
+    Args:
+        folder: the artefact, or a link to it.
+
+    Raises:
+        UserError: it is no artefact, is damaged, or cannot run here.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        manifest = self.folder / MANIFEST
+        if not manifest.is_file():
+            raise UserError(f"{folder} is no exported model: it has no {MANIFEST} ('ltrec export RUN --out DIR' writes one)")
+        self.recommender = _opened(self.folder)
+        self.about: dict[str, Any] = self.recommender.about
+        self.digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
+        self.k = min(int(self.about["k"]), len(self.recommender.item_ids) - 1)
+        self._known = frozenset(self.recommender.item_ids[1:])
+        self._warm()
+
+    @property
+    def short_digest(self) -> str:
+        """Its first twelve digits, which answers carry."""
+        return self.digest[:12]
+
+    def answer(self, queries: Sequence[Query]) -> list[ModelAnswer]:
+        """Answer all queries in one pass."""
+        longest = max(query.k for query in queries)
+        found = self.recommender([query.history for query in queries], longest)
+        return [self._answer(query, answer) for query, answer in zip(queries, found, strict=True)]
+
+    def _answer(self, query: Query, answer: Mapping[str, Any]) -> ModelAnswer:
+        items, scores = answer["items"][: query.k], answer["scores"][: query.k]
+        if not all(map(math.isfinite, scores)):
+            pairs = [(item, score) for item, score in zip(items, scores, strict=True) if math.isfinite(score)]
+            items, scores = [item for item, _ in pairs], [score for _, score in pairs]
+        known = self._known
+        unknown = sum(item not in known for item in query.history["items"])
+        return ModelAnswer(items, scores, answer["stratum"], answer["source"], unknown, self.short_digest)
+
+    def _warm(self) -> None:
+        """Answer once for an empty history and for one with items: the first pass of a program takes long.
+
+        Raises:
+            UserError: it fails.
+        """
+        names = self.recommender.item_ids[1:3]
+        try:
+            for items in ([], names, names[:1]):
+                events = {name: [_first(column)] * len(items) for name, column in self.about["inputs"]["events"].items()}
+                self.answer([Query({"items": items, **events}, self.k)] * 2)
+        except Exception as error:
+            raise UserError(f"{self.folder} does not run here ({type(error).__name__}: {first_line(error)})") from error
+
+
+def _first(column: Mapping[str, Any]) -> Any:
+    return 0 if column["kind"] == "seconds" else None
+
+
+def _opened(folder: Path) -> Recommender:
+    """The artefact's own recommender, every file compared with its digest.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        about = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        if about["artefact"] != VERSION:
+            raise UserError(f"{folder} was exported by another version of ltrec (form {about['artefact']}); export it again")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about itself
+            return Recommender(folder)
+    except UserError:
+        raise
+    except ImportError as error:
+        raise UserError(f"{folder} needs {error.name}: {install('export')}") from error
+    except FileNotFoundError as error:
+        raise UserError(f"{folder} is not whole: {Path(error.filename).name} is missing; export it again") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{folder / MANIFEST} is damaged: {error}; export it again") from error
+    except Exception as error:
+        text = first_line(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"{folder} cannot be opened ({text}); export it again") from error
