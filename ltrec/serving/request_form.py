@@ -40,20 +40,15 @@ class RequestForm:
 
     def __init__(self, inputs: Mapping[str, Mapping[str, Any]], k: int, limits: ServerLimits) -> None:
         self.inputs, self.k = inputs, k
-        events = {
-            name: Annotated[list[_value(name, about)], Field(max_length=limits.history)] for name, about in inputs["events"].items()
-        }  # type: ignore[misc]
+        events = {name: _list_of(_value(name, about), limits.history) for name, about in inputs["events"].items()}
         users = {name: _value(name, about) | None for name, about in inputs["users"].items()}
-        items = Annotated[
-            list[ItemId],
-            Field(max_length=limits.history, fail_fast=True, description="raw ids, oldest first; unknown ones are skipped"),
-        ]
+        items = _list_of(ItemId, limits.history, description="raw ids, oldest first; unknown ones are skipped")
         fields: dict[str, Any] = {f"event_{n}": (kind, Field(alias=name)) for n, (name, kind) in enumerate(events.items())}
         fields |= {f"user_{n}": (kind, Field(None, alias=name)) for n, (name, kind) in enumerate(users.items())}
         self.events, self._stored = tuple(events), dict(zip(fields, [*events, *users], strict=True))
         history = create_model("History", __config__=_STRICT, items=(items, ...), **fields)
-        wanted = (Annotated[int, Field(ge=1, le=k, description="items wanted")], min(10, k))
-        many = Annotated[list[history], Field(min_length=1, max_length=limits.histories, fail_fast=True)]  # type: ignore[valid-type]
+        wanted: Any = (Annotated[int, Field(ge=1, le=k, description="items wanted")], min(10, k))
+        many = _list_of(history, limits.histories, min_length=1)
         self.one: type[BaseModel] = create_model("RecommendRequest", __config__=_STRICT, history=(history, ...), k=wanted)
         self.many: type[BaseModel] = create_model("BatchRequest", __config__=_STRICT, histories=(many, ...), k=wanted)
 
@@ -98,6 +93,11 @@ class RequestForm:
             if self.inputs["events"][name]["kind"] == "seconds" and (late := next(_backwards(found[name]), None)) is not None:
                 raise RequestFault((*place, name, late), "is earlier than the one before; histories begin with the oldest item")
         return Query(found, k)
+
+
+def _list_of(kind: Any, longest: int, **field: Any) -> Any:
+    """A list that is read no further than its first fault."""
+    return Annotated[list[kind], Field(max_length=longest, fail_fast=True, **field)]
 
 
 def _backwards(times: list[int]) -> Iterator[int]:

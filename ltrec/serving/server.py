@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -81,7 +82,11 @@ class GracefulServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Hear them while it serves. uvicorn would raise them again at the end, and the process would not end with 0."""
-        handlers = {signal.SIGTERM: self.handle_exit, signal.SIGINT: self.handle_exit, signal.SIGHUP: self._reload}
+        handlers: dict[signal.Signals, Any] = {
+            signal.SIGTERM: self.handle_exit,
+            signal.SIGINT: self.handle_exit,
+            signal.SIGHUP: self._reload,
+        }
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
