@@ -32,6 +32,9 @@ class ServerLimits:
     stop_seconds: Annotated[int, Between(1, 86_400)] = 30
 
     def __post_init__(self) -> None:
-        check_fields(self)
+        try:
+            check_fields(self)
+        except ValueError as error:
+            raise UserError(f"limits of the server: {error}") from None
         if self.histories > self.waiting:
             raise UserError(f"a request may bring {self.histories} histories, but only {self.waiting} may wait; raise --queue")
