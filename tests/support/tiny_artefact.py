@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import torch
 
-from ltrec.artefact.dense.adapters import Adapters
-from ltrec.artefact.dense.program import ALLOWED, FALLBACK, FALLBACK_SCORE, ITEM_VECTORS, RecommenderProgram
-from ltrec.artefact.dense.sasrec import DenseSASRec
+from ltrec.artefact.dense.program import ALLOWED, FALLBACK, FALLBACK_SCORE, RecommenderProgram
+from ltrec.artefact.dense.scorers import ITEM_VECTORS, scores_of
+from ltrec.artefact.recommend import read_tables
 from ltrec.artefact.recommender import order_of
 from ltrec.artefact.tables import write_tables
 from ltrec.artefact.torch_format import save_program
@@ -57,16 +58,8 @@ def tiny_artefact(
     model.wake(1)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    program = RecommenderProgram(
-        DenseSASRec(trunk.eval()),
-        Adapters(model.eval()),
-        None,
-        max_len=MAX_LEN,
-        bounds=BOUNDS,
-        heirs=(0, 1, 2),
-        k=k,
-        filter_seen=True,
-    )
+    network = scores_of(model.eval(), 3)
+    program = RecommenderProgram(network, None, max_len=MAX_LEN, bounds=BOUNDS, heirs=(0, 1, 2), k=k, filter_seen=True)
     counts = torch.randint(0, 90, (items + 1,)).float()
     with torch.no_grad():
         tables = {ITEM_VECTORS: trunk.item_table.clone(), ALLOWED: torch.arange(items + 1) > 0}
@@ -82,6 +75,18 @@ def tiny_artefact(
         _vocabulary(folder / "event-kind.arrow", ["", "", "view", "buy", "größe"])
     write_manifest(folder, k=k, inputs=COLUMNS if columns else NO_COLUMNS, items=items, run=f"tiny-{seed}")
     return folder
+
+
+def with_other_items(folder: Path, copy: Path, *, seed: int = 1) -> Path:
+    """The same program with other item vectors: another model, without another export."""
+    shutil.copytree(folder, copy)
+    tables = {name: torch.from_numpy(values) for name, values in read_tables(folder / "tables.safetensors").items()}
+    generator = torch.Generator().manual_seed(seed)
+    write_tables(copy / "tables.safetensors", tables | {ITEM_VECTORS: torch.randn(tables[ITEM_VECTORS].shape, generator=generator)})
+    about = json.loads((copy / "artefact.json").read_text())
+    del about["files"]
+    write_manifest(copy, items=about.pop("data")["items"], **{**about, "run": f"{about['run']}-{seed}"})
+    return copy
 
 
 def write_manifest(folder: Path, **facts: Any) -> None:
