@@ -96,7 +96,14 @@ class Crowd:
     """
 
     def __init__(
-        self, url: Callable[[], str], histories: Sequence[dict], *, k: int, threads: int, most: int | None = None, again: bool = False
+        self,
+        url: Callable[[], str],
+        histories: Sequence[dict],
+        *,
+        k: int,
+        threads: int,
+        most: int | None = None,
+        again: bool = False,
     ) -> None:
         self._url, self._histories, self._k, self._again = url, histories, k, again
         self._most, self._next, self._lock = most, 0, threading.Lock()
