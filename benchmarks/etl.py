@@ -25,7 +25,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import engine, quoted
+from ltrec.data.prepare.database import database, quoted
 from ltrec.data.prepare.pipeline import prepare
 
 CHUNK = 1_000_000
@@ -57,7 +57,7 @@ def bare_sort(log: Path, out: Path, memory_limit: str, threads: int) -> None:
     """The log ordered by user and time, by DuckDB alone."""
     out.mkdir(parents=True)
     read = f"read_parquet({quoted(log)})" if log.suffix == ".parquet" else f"read_csv({quoted(log)})"
-    with engine(out, memory_limit, threads) as connection:
+    with database(out, memory_limit, threads) as connection:
         query = f"SELECT * FROM {read} ORDER BY user_id, timestamp"
         connection.execute(f"COPY ({query}) TO {quoted(out / 'sorted.parquet')} (FORMAT parquet, COMPRESSION zstd)")
 

@@ -30,7 +30,7 @@ def main(source: str, out: str, place: str) -> None:
 def _stop_before(place: str) -> None:
     target, _, number = place.partition("#")
     module_name, *owner, name = target.split(".")
-    homes = [f"ltrec.data.prepare.{folder}{module_name}" for folder in ("", "output.", "sorting.", "users.")]
+    homes = [f"ltrec.data.prepare.{folder}{module_name}" for folder in ("", "output.", "sorting.", "users.", "engines.")]
     holder = importlib.import_module(next(home for home in homes if find_spec(home)))
     for part in owner:
         holder = getattr(holder, part)

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
-from ltrec.data.prepare.engine import quoted
+from ltrec.data.prepare.database import Connection
 from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.readers.text import STRAY_QUOTE
-from ltrec.data.prepare.times.choice import TimeFormat
 from ltrec.data.schema import OVER_BUDGET
 
 FOLDER, STEM = "_rejects", "rejects"
@@ -29,17 +27,6 @@ _REMEDIES = {
     STRAY_QUOTE: "say `quoting`=none if quotes are plain characters here, or `quoting`=multiline if texts span several lines",
 }
 """Reason -> what to do about it, if it is more than "fix the log"."""
-
-
-def judge(connection: duckdb.DuckDBPyConnection, chosen: TimeFormat) -> dict[str, int]:
-    """Create the view `judged`: `staged` with the reasons that depend on the chosen form of time. Return rejects by reason."""
-    other = f"time not as {chosen.name}" if "%" in chosen.name else f"time not plausible in unit {chosen.name}"
-    connection.execute(
-        f"CREATE VIEW judged AS SELECT * REPLACE (CASE WHEN reason IS NOT NULL THEN reason"
-        f" WHEN number IS NULL THEN 'bad time' WHEN NOT {chosen.fits} THEN {quoted(other)} END AS reason) FROM staged"
-    )
-    query = "SELECT reason, count(*) FROM judged WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
-    return {reason: int(count) for reason, count in connection.execute(query).fetchall()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +45,13 @@ class Rejects:
     by_reason: dict[str, int]
     table: str = ""
 
-    @staticmethod
-    def of_log(sources: Sequence[InputFile], by_reason: dict[str, int]) -> Rejects:
-        """The rejects that `judge` has found."""
-        content = "coalesce(content, concat('user=', user_id, ' item=', item_id, ' time=', coalesce(text, number::VARCHAR)))"
-        return Rejects(f"SELECT file, row, reason, {content} AS content FROM judged WHERE reason IS NOT NULL", sources, by_reason)
-
     @property
     def count(self) -> int:
         """Rows in all."""
         return sum(self.by_reason.values())
 
 
-def keep(connection: duckdb.DuckDBPyConnection, found: Rejects, work: Path) -> dict[str, Any] | None:
+def keep(connection: Connection, found: Rejects, work: Path) -> dict[str, Any] | None:
     """Write all rejects, in source order, to a file of the data set; return its entry in the manifest. None if there are none."""
     if not found.count:
         return None
@@ -80,7 +61,7 @@ def keep(connection: duckdb.DuckDBPyConnection, found: Rejects, work: Path) -> d
     return {"path": path.relative_to(work).as_posix(), "bytes": path.stat().st_size, "sha256": digest}
 
 
-def _write(connection: duckdb.DuckDBPyConnection, found: Rejects, path: Path) -> None:
+def _write(connection: Connection, found: Rejects, path: Path) -> None:
     labels = [source.label for source in found.sources]
     connection.register("labels", pa.table({"number": range(len(labels)), "label": labels}))
     reader = connection.sql(
@@ -96,7 +77,7 @@ def _write(connection: duckdb.DuckDBPyConnection, found: Rejects, path: Path) ->
     connection.unregister("labels")
 
 
-def check_budget(connection: duckdb.DuckDBPyConnection, found: Rejects, rows: int, budget: float, out: Path) -> None:
+def check_budget(connection: Connection, found: Rejects, rows: int, budget: float, out: Path) -> None:
     """Stop if the share of rejected rows exceeds the budget.
 
     Raises:

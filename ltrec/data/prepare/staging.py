@@ -14,7 +14,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import duckdb
 import pyarrow as pa
 from pyarrow import types
 
@@ -22,7 +21,8 @@ from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress
 from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import identifier, quoted
+from ltrec.data.prepare.database import Connection, identifier, quoted
+from ltrec.data.prepare.engines.staged import Staged
 from ltrec.data.prepare.readers import Where, read
 from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.times.choice import check_readable
@@ -85,13 +85,14 @@ class Counted:
 
 
 def stage(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     sources: Sequence[InputFile],
     config: PrepareConfig,
     columns: Sequence[Declared],
     on_progress: Progress,
+    staged: Staged,
 ) -> Counted:
-    """Read every source into `staged`; return the counts."""
+    """Read every source into the table `staged`, through which `staged` counts; stop early if no time can be read."""
     connection.execute(_TABLE.format(columns="".join(f", {identifier(column.field)} {column.sql_type}" for column in columns)))
     bad_rows, where = BadRows(), Where(config.where) if config.where else None
     counted, readable = Counted(), False
@@ -101,7 +102,7 @@ def stage(
             counted.note(batch, source)
             _insert(connection, number, batch, config, columns, counted.rows)
             counted.rows += batch.num_rows + bad_rows.flush(connection, number)
-            readable = readable or check_readable(connection, config)
+            readable = readable or check_readable(staged, config)
             on_progress("read", counted.rows, 0)
         counted.rows += bad_rows.flush(connection, number)
         counted.empty_files += counted.rows == before
@@ -128,7 +129,7 @@ class BadRows:
         """Add a row."""
         self.rows.append({"row": row, "reason": reason, "content": content and content[:LONGEST_CONTENT]})
 
-    def flush(self, connection: duckdb.DuckDBPyConnection, file: int) -> int:
+    def flush(self, connection: Connection, file: int) -> int:
         """Move them to the table; return how many there were."""
         count = len(self.rows)
         if count:
@@ -153,7 +154,7 @@ def _large_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 
 def _insert(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     file: int,
     batch: pa.Table,
     config: PrepareConfig,

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 
 from ltrec.data.manifest import Shard
-from ltrec.data.prepare.engine import one_row
+from ltrec.data.prepare.engines.protocol import Engine, counted
 
 QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
@@ -33,38 +32,35 @@ _COUNTS = {
 }
 
 
-def count_users(connection: duckdb.DuckDBPyConnection, head_from: int) -> dict[str, Any]:
+def count_users(engine: Engine, head_from: int) -> dict[str, Any]:
     """Counts over the table `stored`, and quantiles of the users' event counts before the history cap."""
     counts = {**_COUNTS, "head_users": f"count(*) FILTER (WHERE activity >= {head_from})"}
-    values = one_row(connection, f"SELECT {', '.join(counts.values())} FROM stored")
-    histogram = connection.sql(
-        "SELECT count::BIGINT AS length, count(*)::BIGINT AS users FROM stored GROUP BY 1 ORDER BY 1"
-    ).fetchnumpy()
-    below = np.cumsum(histogram["users"])
-    lengths = {
-        name: int(histogram["length"][np.searchsorted(below, max(1, np.ceil(q * below[-1])))]) for name, q in QUANTILES.items()
-    }
+    values = counted(engine, f"SELECT {', '.join(counts.values())} FROM stored")
+    histogram = engine.rows("SELECT count, count(*) FROM stored GROUP BY count ORDER BY count")
+    length, users = np.array(histogram, np.int64).reshape(-1, 2).T
+    below = np.cumsum(users)
+    lengths = {name: int(length[np.searchsorted(below, max(1, np.ceil(q * below[-1])))]) for name, q in QUANTILES.items()}
     return {**dict(zip(counts, values, strict=True)), "length_quantiles": lengths}
 
 
-def outsized(connection: duckdb.DuckDBPyConnection, item_counts: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+def outsized(engine: Engine, item_counts: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
     """Users and items with implausibly many events, as placeholders such as "guest" have.
 
     Args:
-        connection: with the tables `users` and `items`.
+        engine: with the table `users`, and `items` in its catalogue.
         item_counts: training events per item code [codes].
 
     Returns:
         (kind, id, events, share of all events) of at most `MOST_OUTSIZED` of each kind, the largest first.
     """
-    (events,) = one_row(connection, "SELECT sum(count) FROM users")
+    (events,) = counted(engine, "SELECT sum(count) FROM users")
     least = max(OUTSIZED_EVENTS, int(OUTSIZED_SHARE * events)) + 1
     query = f"SELECT user_id, count FROM users WHERE count >= {least} ORDER BY count DESC, user_id LIMIT {MOST_OUTSIZED}"
-    found = [("user", user, int(count), int(count) / events) for user, count in connection.execute(query).fetchall()]
+    found = [("user", user, int(count), int(count) / events) for user, count in engine.rows(query)]
     trained = int(item_counts.sum())
     for code in np.argsort(-item_counts, kind="stable")[:MOST_OUTSIZED].tolist():
         if (count := int(item_counts[code])) > max(OUTSIZED_EVENTS, OUTSIZED_SHARE * trained):
-            ((item,),) = connection.execute("SELECT item_id FROM items WHERE code = ?", [code]).fetchall()
+            ((item,),) = engine.catalogue.execute("SELECT item_id FROM items WHERE code = ?", [code]).fetchall()
             found.append(("item", item, count, count / trained))
     return [dict(zip(("kind", "id", "events", "share"), entry, strict=True)) for entry in found]
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import duckdb
-
 from ltrec.data.prepare.columns.declared import Declared
-from ltrec.data.prepare.engine import identifier, one_row
+from ltrec.data.prepare.database import Connection, identifier, one_row
 
 
-def make_vocabularies(connection: duckdb.DuckDBPyConnection, columns: Iterable[Declared], table: str) -> None:
+def make_vocabularies(connection: Connection, columns: Iterable[Declared], table: str) -> None:
     """Make the vocabulary table (value, code) of every categorical column, from its values in the SQL relation `table`."""
     for column in columns:
         if column.kind.is_categorical:
@@ -35,7 +33,7 @@ def coded(columns: Iterable[Declared]) -> tuple[str, str]:
     return listed, joins
 
 
-def vocabulary_size(connection: duckdb.DuckDBPyConnection, column: Declared) -> int:
+def vocabulary_size(connection: Connection, column: Declared) -> int:
     """Number of distinct values of a categorical column."""
     return one_row(connection, f"SELECT count(*) FROM {column.vocabulary}")[0]
 

@@ -16,7 +16,7 @@ from ltrec.columns.schema import Column, Role
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import identifier
+from ltrec.data.prepare.database import identifier
 
 _PREFIX: dict[Role, str] = {"event": c.EVENT, "item": c.ITEM_PREFIX, "user": c.USER}
 _SQL = {

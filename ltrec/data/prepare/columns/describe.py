@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +18,7 @@ from ltrec.data.prepare.columns.codes import vocabulary_size
 from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.columns.tally import Tally
 from ltrec.data.prepare.columns.vocabulary import write_vocabulary
+from ltrec.data.prepare.database import Connection
 
 
 @dataclass(slots=True)
@@ -49,13 +49,13 @@ class DescribedColumns:
         return Schema(tuple(self.columns), weight=c.WEIGHT in self.summary)
 
 
-def tallies_of(connection: duckdb.DuckDBPyConnection, columns: Iterable[Declared]) -> list[Tally]:
+def tallies_of(connection: Connection, columns: Iterable[Declared]) -> list[Tally]:
     """An empty tally for every column; the vocabularies must exist."""
     return [Tally(column, vocabulary_size(connection, column) if column.kind.is_categorical else 0) for column in columns]
 
 
 def describe_columns(
-    connection: duckdb.DuckDBPyConnection, tallies: Sequence[Tally], kept: Mapping[str, Sequence[str]], work: Path
+    connection: Connection, tallies: Sequence[Tally], kept: Mapping[str, Sequence[str]], work: Path
 ) -> DescribedColumns:
     """Write the vocabularies of categorical columns into `work`, and describe all columns.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -21,7 +20,7 @@ from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.columns.describe import DescribedColumns
 from ltrec.data.prepare.columns.tables import LoadedTable
 from ltrec.data.prepare.columns.vocabulary import write_vocabulary
-from ltrec.data.prepare.engine import identifier, one_row
+from ltrec.data.prepare.database import Connection, identifier, one_row
 from ltrec.data.schema import items_schema
 
 FOLDER, STEM = "items", "items"
@@ -29,16 +28,17 @@ ROWS = 1 << 14
 Ids = npt.NDArray[np.int32]
 
 
-def find_new_items(connection: duckdb.DuckDBPyConnection) -> None:
+def find_new_items(connection: Connection) -> None:
     """Make the table `new_items`: ids without any event in the log, not even a filtered one."""
     connection.execute("CREATE TABLE new_items AS SELECT item_id FROM item_rows ANTI JOIN items USING (item_id)")
 
 
-def add_new_items(connection: duckdb.DuckDBPyConnection, codes: int) -> dict[str, int]:
+def add_new_items(connection: Connection, codes: int) -> dict[str, int]:
     """Give new items codes from `codes` on; return their number, and the numbers of items and events without a row in the table."""
     without = "(SELECT code FROM items ANTI JOIN item_rows USING (item_id))"
     items, events = one_row(
-        connection, f"SELECT (SELECT count(*) FROM {without}), (SELECT count(*) FROM events SEMI JOIN {without} USING (code))"
+        connection,
+        f"SELECT (SELECT count(*) FROM {without}), (SELECT sum(events) FROM item_events SEMI JOIN {without} USING (code))",
     )
     connection.execute(
         f"INSERT INTO items SELECT item_id, ({codes - 1} + row_number() OVER (ORDER BY item_id))::INTEGER AS code FROM new_items"
@@ -47,7 +47,7 @@ def add_new_items(connection: duckdb.DuckDBPyConnection, codes: int) -> dict[str
 
 
 def write_items(
-    connection: duckdb.DuckDBPyConnection, table: LoadedTable, id_of_code: Ids, count_of_code: npt.NDArray[np.int64], work: Path
+    connection: Connection, table: LoadedTable, id_of_code: Ids, count_of_code: npt.NDArray[np.int64], work: Path
 ) -> DescribedColumns:
     """Write the vocabularies and the item table into `work`.
 
@@ -84,7 +84,7 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False, write_page_checksum=True)
 
 
-def _in_order(connection: duckdb.DuckDBPyConnection, table: LoadedTable) -> Any:
+def _in_order(connection: Connection, table: LoadedTable) -> Any:
     """Rows of all items by id: id, trained, row (-1 = none), and the columns that the engine holds."""
     own = "".join(f", {identifier(column.field)}" for column in table.in_engine)
     return connection.sql(
@@ -107,9 +107,7 @@ class _CategoryStatistics(Moments):
 class _ColumnWriter:
     """Writes one column."""
 
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, column: Declared, table: LoadedTable, found: DescribedColumns, work: Path
-    ) -> None:
+    def __init__(self, connection: Connection, column: Declared, table: LoadedTable, found: DescribedColumns, work: Path) -> None:
         self.column, self.file, self.size = column, "", column.kind.width
         self._vectors = table.vectors.get(column.field)
         self.account: Any = column.kind.statistics()
@@ -158,7 +156,7 @@ class _ColumnWriter:
         self.account.unknown += int((ids == UNKNOWN).sum())
 
 
-def _count_values(connection: duckdb.DuckDBPyConnection, column: Declared) -> npt.NDArray[np.int64]:
+def _count_values(connection: Connection, column: Declared) -> npt.NDArray[np.int64]:
     """Number of items with training events per value, by its code."""
     field = identifier(column.field)
     value = f"unnest({field})" if column.sql_type.endswith("[]") else field

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import duckdb
 
 from ltrec.columns.schema import Role
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.columns.tables import LoadedTable, load_table
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import one_row
+from ltrec.data.prepare.database import Connection
+from ltrec.data.prepare.engines.protocol import Engine, counted
 from ltrec.data.prepare.readers.sources import InputFile, describe, find_sources
 from ltrec.data.prepare.table_config import TableConfig
 
@@ -71,9 +71,7 @@ def find_side_tables(config: PrepareConfig) -> SideTables:
     return SideTables(found)
 
 
-def load_tables(
-    connection: duckdb.DuckDBPyConnection, config: PrepareConfig, side_tables: SideTables, work: Path, out: Path
-) -> Tables:
+def load_tables(connection: Connection, config: PrepareConfig, side_tables: SideTables, work: Path, out: Path) -> Tables:
     """Load the tables; if there are too many rejects, they are written to `out`.
 
     Raises:
@@ -87,18 +85,20 @@ def load_tables(
     return Tables(items, users)
 
 
-def refuse_unmatched(connection: duckdb.DuckDBPyConnection, tables: Tables) -> None:
+def refuse_unmatched(engine: Engine, tables: Tables) -> None:
     """Refuse a table that has no row for any item, or user, of the log.
 
     Raises:
         UserError: with an id of each.
     """
     for table in filter(None, (tables.items, tables.users)):
-        section = f"{table.role}s"
-        (matched,) = one_row(connection, f"SELECT count(*) FROM {section} SEMI JOIN {table.name} USING ({table.id})")
+        section, rows = f"{table.role}s", engine.rows
+        if table.role == "item":
+            rows = partial(_rows, engine.catalogue)
+        ((matched,),) = rows(f"SELECT count(*) FROM {section} SEMI JOIN {table.name} USING ({table.id})")
         if not matched:
             query = f"SELECT (SELECT min({table.id}) FROM {section}), (SELECT min({table.id}) FROM {table.name})"
-            ((known, other),) = connection.execute(query).fetchall()
+            ((known, other),) = rows(query)
             ids = "it has no rows" if other is None else f"its ids are like {other!r}"
             raise UserError(
                 f"`{section}.source` has no row for any {table.role} of the log, such as {known!r}; {ids}: is {table.key!r} the "
@@ -106,10 +106,14 @@ def refuse_unmatched(connection: duckdb.DuckDBPyConnection, tables: Tables) -> N
             )
 
 
-def count_users(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def _rows(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    return list(connection.execute(query).fetchall())
+
+
+def count_users(engine: Engine) -> dict[str, int]:
     """Counts of users without a row in the user table, and of rows whose user is not in the log."""
-    without, unused = one_row(
-        connection,
+    without, unused = counted(
+        engine,
         "SELECT (SELECT count(*) FROM users ANTI JOIN user_rows USING (user_id)),"
         " (SELECT count(*) FROM user_rows ANTI JOIN users USING (user_id))",
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +20,7 @@ from ltrec.data.prepare.columns.codes import make_vocabularies
 from ltrec.data.prepare.columns.declared import Declared, declared
 from ltrec.data.prepare.columns.vectors import VectorFile
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import identifier, one_row, quoted
+from ltrec.data.prepare.database import Connection, identifier, one_row, quoted
 from ltrec.data.prepare.readers import read_table
 from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.rejects import Rejects, check_budget, keep
@@ -88,7 +87,7 @@ class LoadedTable:
 
 
 def load_table(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     config: PrepareConfig,
     table: TableConfig,
     role: Role,
@@ -134,7 +133,7 @@ def _good_rows(
         yield batch.filter(pc.invert(without_id))
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, found: LoadedTable, batch: pa.RecordBatch, file: int, before: int) -> int:
+def _insert(connection: Connection, found: LoadedTable, batch: pa.RecordBatch, file: int, before: int) -> int:
     for name, vectors in found.vectors.items():
         vectors.append(batch[name])
     rows, files = pa.array(np.arange(before, before + batch.num_rows)), pa.array(np.full(batch.num_rows, file, np.int32))
@@ -147,7 +146,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, found: LoadedTable, batch: pa
     return rows_so_far
 
 
-def _keep_first(connection: duckdb.DuckDBPyConnection, found: LoadedTable) -> None:
+def _keep_first(connection: Connection, found: LoadedTable) -> None:
     """Keep the first row of every id; the others are rejects."""
     connection.execute(f"CREATE TEMP TABLE firsts AS SELECT min(row) AS row FROM raw GROUP BY {found.id}")
     connection.execute(
@@ -161,7 +160,7 @@ def _keep_first(connection: duckdb.DuckDBPyConnection, found: LoadedTable) -> No
 
 
 def _keep_rejects(
-    connection: duckdb.DuckDBPyConnection, found: LoadedTable, sources: Sequence[InputFile], budget: float, work: Path, out: Path
+    connection: Connection, found: LoadedTable, sources: Sequence[InputFile], budget: float, work: Path, out: Path
 ) -> None:
     """Count and write the rejects.
 
@@ -176,7 +175,7 @@ def _keep_rejects(
     connection.execute(f"DROP TABLE {found.rejected}")
 
 
-def _shorten(connection: duckdb.DuckDBPyConnection, found: LoadedTable) -> None:
+def _shorten(connection: Connection, found: LoadedTable) -> None:
     """Truncate lists that have more values than allowed, and count them."""
     for column in found.in_engine:
         name, most = identifier(column.field), getattr(column.config, "max_values", 0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -16,7 +15,7 @@ from ltrec.core import columns as c
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.manifest import ColumnFile
 from ltrec.data.prepare.columns.declared import Declared
-from ltrec.data.prepare.engine import quoted
+from ltrec.data.prepare.database import Connection, quoted
 from ltrec.data.schema import VALUES_SCHEMA
 
 FOLDER = "columns"
@@ -24,7 +23,7 @@ ROW_GROUP = 1 << 16
 
 
 def write_vocabulary(
-    connection: duckdb.DuckDBPyConnection,
+    connection: Connection,
     column: Declared,
     count_W: npt.NDArray[np.int64],
     folder: Path,

@@ -18,7 +18,7 @@ from ltrec.core.storage.atomic import rename_by_hash
 from ltrec.data.manifest import Shard
 from ltrec.data.prepare.output.rows import RowForm
 from ltrec.data.prepare.sorting.grouping import UserBlock
-from ltrec.data.prepare.sorting.layout import StratumPart
+from ltrec.data.prepare.sorting.parts import StratumPart
 
 
 def write_shards(

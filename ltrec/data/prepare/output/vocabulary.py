@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -17,7 +16,8 @@ import pyarrow.parquet as pq
 from ltrec.core import columns as c
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.manifest import Vocab
-from ltrec.data.prepare.engine import one_row
+from ltrec.data.prepare.database import Connection, one_row
+from ltrec.data.prepare.engines.protocol import Engine
 from ltrec.data.prepare.sorting.grouping import UserBlock
 from ltrec.data.schema import VOCAB_SCHEMA
 
@@ -25,13 +25,13 @@ FOLDER, STEM = "vocab", "items"
 ROW_GROUP = 1 << 16
 
 
-def keep_items(connection: duckdb.DuckDBPyConnection) -> int:
-    """Keep only the `items` that still have events; return the largest code + 1."""
-    connection.execute(
-        "CREATE TABLE kept AS FROM items SEMI JOIN (SELECT DISTINCT code FROM events) USING (code); DROP TABLE items;"
-        " ALTER TABLE kept RENAME TO items"
+def keep_items(engine: Engine) -> int:
+    """Keep only the `items` that still have events, and count these in the table `item_events`; return the largest code + 1."""
+    engine.gather("item_events", "SELECT code, count(*) AS events FROM events GROUP BY code")
+    engine.catalogue.execute(
+        "CREATE TABLE kept AS FROM items SEMI JOIN item_events USING (code); DROP TABLE items; ALTER TABLE kept RENAME TO items"
     )
-    return one_row(connection, "SELECT max(code) + 1 FROM items")[0]
+    return one_row(engine.catalogue, "SELECT max(code) + 1 FROM items")[0]
 
 
 def count_training(stream: Iterable[UserBlock], codes: int) -> npt.NDArray[np.int64]:
@@ -44,7 +44,7 @@ def count_training(stream: Iterable[UserBlock], codes: int) -> npt.NDArray[np.in
 
 
 def write_vocabulary(
-    connection: duckdb.DuckDBPyConnection, counts: npt.NDArray[np.int64], known: int, folder: Path
+    connection: Connection, counts: npt.NDArray[np.int64], known: int, folder: Path
 ) -> tuple[Vocab, npt.NDArray[np.int32]]:
     """Write the vocabulary file; return its entry and the map from code to id (0 where an item was filtered out).
 

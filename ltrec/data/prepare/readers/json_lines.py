@@ -7,14 +7,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ltrec.core.columns import ITEM_PREFIX as ITEM
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import identifier, quoted
+from ltrec.data.prepare.database import identifier, quoted, small_database
 from ltrec.data.prepare.readers.lines import line_blocks
 from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.readers.table import OnBadRow, as_text
@@ -41,7 +40,7 @@ def json_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
     """
     lines = chain.from_iterable(block.split()[1] for block in line_blocks(source.path))
     first = [line.as_py().decode("utf-8", "replace") for line in islice(lines, PEEK_LINES)]
-    with duckdb.connect(config={"threads": 1}) as parser:
+    with small_database() as parser:
         parser.register("lines", pa.table({"line": pa.array(first, pa.string())}))
         names = list(dict.fromkeys(name for (name,) in parser.execute(_KEYS).fetchall()))
     if first and not names:
@@ -56,7 +55,7 @@ def read_json_lines(
     query = _PARSE.format(
         fields="".join(f", {_read_as(name)(names[place])} AS {identifier(name)}" for name, place in chosen.items())
     )
-    with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False}) as parser:
+    with small_database() as parser:
         for block in line_blocks(source.path):
             rows, lines = block.split()
             texts = as_text(pa.RecordBatch.from_pydict({"row": rows, "line": lines.cast(pa.binary())}), on_bad_row)

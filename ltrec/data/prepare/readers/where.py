@@ -17,13 +17,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
 from ltrec.core.errors import UserError, first_line, nearest
-from ltrec.data.prepare.engine import identifier, one_row
+from ltrec.data.prepare.database import DatabaseError, check_expression, identifier, one_row, small_database
 from ltrec.data.prepare.readers.ids import null_markers
 
 FITTING = 0.99
@@ -52,8 +51,7 @@ class Where:
         self.names: tuple[str, ...] | None = None
         self._expression = text
         self._types: dict[str, str] = {}
-        self._connection = duckdb.connect(config={"threads": 1, "enable_external_access": False})
-        self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection = small_database(enable_external_access=False)
         self._tree(text)
 
     def bind(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -97,7 +95,7 @@ class Where:
             ).to_arrow_table()["selected"]
             wrong = self._connection.sql(f"SELECT {misfits} FROM log").to_arrow_table() if texts else {}
             return selected.combine_chunks(), {name: wrong[name].combine_chunks() for name in texts if pc.any(wrong[name]).as_py()}
-        except duckdb.Error as error:
+        except DatabaseError as error:
             raise UserError(f"{self._option()}: {first_line(error)}") from None
         finally:
             self._connection.unregister("log")
@@ -127,11 +125,11 @@ class Where:
     def _tree(self, expression: str) -> dict[str, Any]:
         """DuckDB's own parse tree of the condition."""
         try:
-            duckdb.SQLExpression(expression)  # raises unless it is one expression
+            check_expression(expression)  # raises unless it is one expression
             query = f"SELECT 1 FROM log WHERE ({expression}\n)"
             ((text,),) = self._connection.execute("SELECT json_serialize_sql(?)", [query]).fetchall()
             tree = json.loads(text)
-        except (duckdb.Error, RecursionError, ValueError) as error:
+        except (DatabaseError, RecursionError, ValueError) as error:
             raise UserError(f"{self._option()} is not a condition such as event = 'purchase': {first_line(error)}") from None
         if tree["error"] or len(tree["statements"]) != 1:
             raise UserError(

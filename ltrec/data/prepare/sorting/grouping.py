@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ltrec.data.prepare.sorting.layout import Layout, StratumPart
+from ltrec.data.prepare.sorting.parts import Layout, StratumPart
 
 Ints = npt.NDArray[np.int64]
 PIECE_EVENTS = 1 << 20

@@ -15,12 +15,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import duckdb
-
 from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import one_row
-from ltrec.data.prepare.filtering import TIED
+from ltrec.data.prepare.engines.protocol import Engine, counted
+from ltrec.data.prepare.filtering import tied_events
 
 ENOUGH_PAIRS = 40
 MONOTONE = 0.9
@@ -28,30 +26,22 @@ MONOTONE = 0.9
 SUSPECT = 0.65
 """From this share on, the log may be partly sorted by item: its order is kept, with a warning."""
 
-_IN_SOURCE_ORDER = f"""
-CREATE TEMP VIEW tied AS
-SELECT code, lag(code) OVER (PARTITION BY user_key, seconds, sub_second ORDER BY tie) AS before FROM {TIED}"""
-
 _BY_NUMBER = """
-CREATE TEMP TABLE numbered AS
-SELECT code, rank() OVER (ORDER BY number) AS number
+CREATE TABLE numbered AS
+SELECT code, (rank() OVER (ORDER BY number))::BIGINT AS number
 FROM (SELECT code, TRY_CAST(regexp_extract(item_id, '[0-9]+$') AS HUGEINT) AS number FROM items) WHERE number IS NOT NULL"""
 
 # Codes are numbered in the order of the ids as text.
 _COUNT = """
-SELECT (SELECT count(*) FROM events), count(before), count(*) FILTER (before <> code), count(*) FILTER (before < code),
-       count(*) FILTER (earlier.number <> later.number), count(*) FILTER (earlier.number < later.number)
-FROM tied LEFT JOIN numbered AS later USING (code) LEFT JOIN numbered AS earlier ON earlier.code = before
+SELECT (SELECT count(*) FROM events), count(before), count(*) FILTER (WHERE before <> code), count(*) FILTER (WHERE before < code),
+       count(*) FILTER (WHERE earlier.number <> later.number), count(*) FILTER (WHERE earlier.number < later.number)
+FROM (SELECT code, lag(code) OVER (PARTITION BY user_key, seconds, sub_second ORDER BY tie) AS before FROM {tied}) AS pairs
+LEFT JOIN numbered AS later USING (code) LEFT JOIN numbered AS earlier ON earlier.code = before
 WHERE before IS NOT NULL"""
 
-_HASHED = """
-CREATE TABLE ordered AS
-SELECT user_key, code, seconds, sub_second,
-       md5_number_lower(concat_ws(':', {seed}, user_key, seconds, sub_second, occurrence, item_id)) AS tie{also}
-FROM (SELECT *, row_number() OVER (PARTITION BY user_key, seconds, sub_second, code ORDER BY tie) AS occurrence FROM events)
-JOIN items USING (code);
-DROP TABLE events;
-ALTER TABLE ordered RENAME TO events"""
+_SINGLE = """
+(SELECT events.*, item_id, row_number() OVER (PARTITION BY user_key, seconds, sub_second, events.code ORDER BY tie) AS occurrence
+ FROM events JOIN items ON events.code = items.code) AS single"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +81,20 @@ class TieBreak:
         return [f"inside ties item ids {way} in {monotone:.0%}: models may learn the log's order; ties=hash takes it away"]
 
 
-def order_ties(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, columns: Sequence[Declared]) -> TieBreak:
+def order_ties(engine: Engine, config: PrepareConfig, columns: Sequence[Declared]) -> TieBreak:
     """Measure the ties in `events`; if the rule is hash, overwrite its column `tie`."""
-    connection.execute(_IN_SOURCE_ORDER)
-    connection.execute(_BY_NUMBER)
-    total, tied, *counts = one_row(connection, _COUNT)
-    connection.execute("DROP VIEW tied; DROP TABLE numbered; DROP TABLE tied_at")
+    engine.catalogue.execute(_BY_NUMBER)
+    engine.lend("numbered")
+    total, tied, *counts = counted(engine, _COUNT.format(tied=tied_events(engine)))
+    engine.drop("numbered", "tied_at")
     pairs, rising = _clearest(counts[:2], counts[2:])
     rule = config.ties
     if rule == "auto":
         rule = "hash" if pairs >= ENOUGH_PAIRS and max(rising, 1 - rising) >= MONOTONE else "source"
     if rule == "hash":
-        connection.execute(_HASHED.format(seed=config.tie_seed, also=also(columns)))
+        words = f"concat_ws(':', {config.tie_seed}, user_key, seconds, sub_second, occurrence, item_id)"
+        hashed = engine.computed(_SINGLE, hashed=f"(md5_number_lower({words})::HUGEINT - {1 << 63})::BIGINT")
+        engine.replace("events", f"SELECT user_key, code, seconds, sub_second, hashed AS tie{also(columns)} FROM {hashed}")
     return TieBreak(rule, tied, tied / max(1, total), pairs, rising)
 
 

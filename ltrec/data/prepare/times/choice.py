@@ -11,11 +11,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-import duckdb
-
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import one_row
+from ltrec.data.prepare.database import small_database
+from ltrec.data.prepare.engines.staged import Staged
 from ltrec.data.prepare.times.columns import PER_SECOND
 from ltrec.data.prepare.times.text import AMBIGUOUS, DIGITS, EXAMPLES, FORMS, digits_as_seconds, nanoseconds, normalised
 
@@ -47,7 +46,7 @@ def parse_date(text: str, key: str) -> int:
     return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
 
 
-def choose_time(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, untimed: bool = False) -> TimeFormat:
+def choose_time(staged: Staged, config: PrepareConfig, untimed: bool = False) -> TimeFormat:
     """The form of the times in `staged`; times in a form of text or digits become seconds there.
 
     `auto` falls back to `order` if most times are non-negative numbers that no other form fits. If the log is `untimed`, the
@@ -60,51 +59,50 @@ def choose_time(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, un
         return TimeFormat("order", 1, "true")
     if not _is_auto(config):
         given = _given(config)
-        if not any(_count(connection, [given.fits])):
-            _refuse_unreadable(connection, config)
+        if not any(staged.count([given.fits])):
+            _refuse_unreadable(staged, config)
         return given
     numeric = _numeric_forms(config)
-    counts = dict(zip(numeric, _count(connection, list(numeric.values())), strict=True)) | _count_text_forms(connection, config)
+    counts = dict(zip(numeric, staged.count(list(numeric.values())), strict=True)) | _count_text_forms(staged, config)
     best = max(counts, key=lambda name: counts[name])
     if not counts[best]:
-        _refuse_unreadable(connection, config)
+        _refuse_unreadable(staged, config)
     if best in DIGITS or best in FORMS:
-        _refuse_ambiguous(connection, config, best)
-        return _convert(connection, config, best)
+        _refuse_ambiguous(staged, config, best)
+        return _convert(staged, config, best)
     fits = numeric[best]
     if best == "order":
         fits = _but_not("NOT iso AND number >= 0", [numeric[unit] for unit in PER_SECOND])
     return TimeFormat(best, PER_SECOND.get(best, 1), fits)
 
 
-def _refuse_unreadable(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> None:
+def _refuse_unreadable(staged: Staged, config: PrepareConfig) -> None:
     """Stop with an example of a time that cannot be read.
 
     Raises:
         UserError: always, unless no row has a time.
     """
-    shown = f"left(coalesce(text, number::VARCHAR), {_LONGEST})"
-    rows = connection.execute(f"SELECT {shown} FROM staged WHERE reason IS NULL LIMIT 1").fetchall()
-    if not rows:
+    shown = staged.first(f"left(coalesce(text, number::VARCHAR, ''), {_LONGEST})")
+    if shown is None:
         return
     option = f" with `time_format`={config.time_format!r}" if config.time_format else f" with `time_unit`={config.time_unit}"
     option, hint = ("", "set `time_format`, or use one of") if _is_auto(config) else (option, "without this option, ltrec reads")
     raise UserError(
-        f"column {config.time!r}: {rows[0][0]!r} is not a time{option}, nor is any value so far; {hint} {EXAMPLES},"
+        f"column {config.time!r}: {shown!r} is not a time{option}, nor is any value so far; {hint} {EXAMPLES},"
         f" from {config.earliest} to {config.latest}"
     )
 
 
-def check_readable(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> bool:
+def check_readable(staged: Staged, config: PrepareConfig) -> bool:
     """Whether any time of the rows staged so far can be read.
 
     Raises:
         UserError: none can, and there are at least ENOUGH_ROWS.
     """
     fits = "number IS NOT NULL" if _is_auto(config) else _given(config).fits
-    rows, found = _count(connection, ["true", fits])
-    if not found and rows >= ENOUGH_ROWS and not (_is_auto(config) and any(_count_text_forms(connection, config).values())):
-        _refuse_unreadable(connection, config)
+    rows, found = staged.count(["true", fits])
+    if not found and rows >= ENOUGH_ROWS and not (_is_auto(config) and any(_count_text_forms(staged, config).values())):
+        _refuse_unreadable(staged, config)
     return found > 0
 
 
@@ -126,59 +124,55 @@ def _numeric_forms(config: PrepareConfig) -> dict[str, str]:
     return forms | {"order": _but_not("NOT iso AND number >= 0", list(forms.values()))}
 
 
-def _count_text_forms(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> dict[str, int]:
+def _count_text_forms(staged: Staged, config: PrepareConfig) -> dict[str, int]:
     """Form of text -> number of rows that it fits. Forms that fit no row of a sample are tried on the rows that no other form
     fits."""
-    source = "FROM staged WHERE reason IS NULL AND text IS NOT NULL"
-    if not any(_count(connection, ["true"], source)):
+    given = "text IS NOT NULL"
+    if not any(staged.count(["true"], given)):
         return {}
     fit = {form: _within(config, nanoseconds("normalised", formats), 10**9) for form, formats in FORMS.items()}
     likely: list[str] = []
-    for rest in (f"{source} USING SAMPLE {_SAMPLE} ROWS (reservoir, 0)", source):
+    for sample in (_SAMPLE, 0):
         left = " OR ".join(fit[form] for form in likely) or "false"
-        counts = _count(connection, list(fit.values()), f"FROM (SELECT * {rest}) WHERE NOT ({left})")
+        counts = staged.count(list(fit.values()), given, unless=left, sample=sample)
         likely += [form for form, count in zip(fit, counts, strict=True) if count and form not in likely]
-    return dict(zip(likely, _count(connection, [fit[form] for form in likely], source), strict=True))
+    return dict(zip(likely, staged.count([fit[form] for form in likely], given), strict=True))
 
 
-def _refuse_ambiguous(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form: str) -> None:
+def _refuse_ambiguous(staged: Staged, config: PrepareConfig, form: str) -> None:
     """Refuse to guess the order of day and month, and logs in which rows contradict each other."""
     for one, other in AMBIGUOUS:
         if form not in (one, other):
             continue
         a, b = (_condition(config, name) for name in (one, other))
-        only_one, only_other = _count(connection, [f"{a} AND NOT {b}", f"{b} AND NOT {a}"])
+        only_one, only_other = staged.count([f"{a} AND NOT {b}", f"{b} AND NOT {a}"])
         if bool(only_one) == bool(only_other):
-            query = f"SELECT coalesce(text, number::VARCHAR) FROM staged WHERE reason IS NULL AND ({a} OR {b}) LIMIT 1"
-            [(example,)] = connection.execute(query).fetchall()
+            example = staged.first("coalesce(text, number::VARCHAR)", f"{a} OR {b}")
             which = "no row tells which" if not only_one else f"{only_one} rows say one and {only_other} the other"
-            formats = [_format_of(connection, name, example) for name in (one, other)]
+            formats = [_format_of(name, example) for name in (one, other)]
             raise UserError(
                 f"column {config.time!r}: {example!r} may have the month or the day first, {which}; "
                 f"set `time_format`='{formats[0]}' or `time_format`='{formats[1]}'"
             )
 
 
-def _convert(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, form: str) -> TimeFormat:
+def _convert(staged: Staged, config: PrepareConfig, form: str) -> TimeFormat:
     """Convert the times that the form fits to seconds."""
     condition = _condition(config, form)
     if form in DIGITS:
-        new = f"number = {digits_as_seconds('number', form)}"
+        new = {"number": digits_as_seconds("number", form), "iso": "true"}
         if form.endswith("%f"):
-            new += f", fraction = (number % 1000) * {10**15}"
-        connection.execute(f"UPDATE staged SET {new}, iso = true WHERE {condition}")
+            new["fraction"] = f"(number % 1000) * {10**15}"
+        staged.convert(new, condition)
         return TimeFormat(form, 1, _plausible(config, "iso"))
     formats = FORMS[form]
-    sample = f"FROM (SELECT normalised FROM staged WHERE {condition} LIMIT {_SAMPLE})"
-    counts = _count(connection, [f"{nanoseconds('normalised', [name])} IS NOT NULL" for name in formats], sample)
+    counts = staged.count([f"{nanoseconds('normalised', [name])} IS NOT NULL" for name in formats], condition, first=_SAMPLE)
     common = sorted(zip(counts, formats, strict=True), key=lambda pair: -pair[0])
     format_ = " or ".join(name.replace("%n", "%f") for count, name in common[:2] if count)
     moment = nanoseconds("normalised", formats)
     rest = f"((({moment}) % 1000000000 + 1000000000) % 1000000000)"
-    connection.execute(
-        f"UPDATE staged SET number = (({moment}) - {rest}) // 1000000000, fraction = {rest} * 1000000000, iso = true"
-        f" WHERE {condition}"
-    )
+    new = {"number": f"(({moment}) - {rest}) // 1000000000", "fraction": f"{rest} * 1000000000", "iso": "true"}
+    staged.convert(new, condition)
     return TimeFormat(format_, 1, _plausible(config, "iso"))
 
 
@@ -192,13 +186,14 @@ def _digits(form: str) -> str:
     return f"CASE WHEN {whole} THEN {digits_as_seconds('number', form)} END"
 
 
-def _format_of(connection: duckdb.DuckDBPyConnection, form: str, example: str) -> str:
+def _format_of(form: str, example: str) -> str:
     if form in DIGITS:
         return form
-    read = [
-        connection.execute(f"SELECT {nanoseconds(normalised('$text'), [name])}", {"text": example}).fetchall()
-        for name in FORMS[form]
-    ]
+    with small_database() as parser:
+        read = [
+            parser.execute(f"SELECT {nanoseconds(normalised('$text'), [name])}", {"text": example}).fetchall()
+            for name in FORMS[form]
+        ]
     return next(name for name, [(value,)] in zip(FORMS[form], read, strict=True) if value is not None).replace("%n", "%f")
 
 
@@ -215,13 +210,3 @@ def _within(config: PrepareConfig, value: str, per_second: int) -> str:
 
 def _but_not(condition: str, others: list[str]) -> str:
     return f"({condition} AND NOT ({' OR '.join(others)}))"
-
-
-def _count(
-    connection: duckdb.DuckDBPyConnection, conditions: list[str], source: str = "FROM staged WHERE reason IS NULL"
-) -> list[int]:
-    if not conditions:
-        return []
-    return list(
-        one_row(connection, f"SELECT {', '.join(f'count(*) FILTER (WHERE {condition})' for condition in conditions)} {source}")
-    )

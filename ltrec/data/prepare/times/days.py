@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import duckdb
-
-from ltrec.data.prepare.engine import one_row
+from ltrec.data.prepare.engines.protocol import Engine, counted
 
 ZONE_STEP = 900
 """Offsets of time zones are multiples of a quarter of an hour, so the midnights of a zone are at such a time in UTC."""
@@ -14,17 +12,17 @@ ENOUGH_DAYS = 10
 # In a zone with daylight saving time, midnights are at two times of the UTC day, an hour apart.
 _MIDNIGHTS = """
 SELECT count(DISTINCT clock), max(clock) - min(clock), max(clock), count(DISTINCT day)
-FROM (SELECT ((seconds % 86400) + 86400) % 86400 AS clock, (seconds - clock) // 86400 AS day FROM events)"""
+FROM (SELECT clock, seconds - clock AS day FROM (SELECT seconds, ((seconds % 86400) + 86400) % 86400 AS clock FROM events))"""
 _ODD = f"SELECT max(((seconds % {ZONE_STEP}) + {ZONE_STEP}) % {ZONE_STEP}), max(sub_second) FROM events"
 
 
-def only_days(connection: duckdb.DuckDBPyConnection, unit: str) -> bool:
+def only_days(engine: Engine, unit: str) -> bool:
     """Whether every time in `events` is a midnight, in UTC or in another zone."""
     if unit == "order":
         return False
-    if any(one_row(connection, _ODD)):
+    if any(counted(engine, _ODD)):
         return False
-    clocks, apart, latest, days = one_row(connection, _MIDNIGHTS)
+    clocks, apart, latest, days = counted(engine, _MIDNIGHTS)
     return latest == 0 or (days >= ENOUGH_DAYS and (clocks == 1 or (clocks == 2 and apart == 3600)))
 
 

@@ -11,10 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-import duckdb
-
 from ltrec.core.errors import UserError, first_line
-from ltrec.data.prepare.engine import quoted
+from ltrec.data.prepare.database import DatabaseError, quoted, small_database
 
 _CLOCKS = (" %H:%M", " %H:%M:%S", " %H:%M:%S.%n", " %I:%M %p", " %I:%M:%S %p")
 _DATES = (
@@ -109,8 +107,9 @@ def check_format(time_format: str) -> None:
     if "%s" in time_format:
         raise UserError(f"{where}: seconds since 1970 need no format; use `time_unit`=s instead")
     try:
-        duckdb.execute("SELECT try_strptime('', $name)", {"name": _for_normalised(time_format)}).fetchall()
-    except duckdb.Error as error:
+        with small_database() as parser:
+            parser.execute("SELECT try_strptime('', $name)", {"name": _for_normalised(time_format)}).fetchall()
+    except DatabaseError as error:
         raise UserError(f"{where} is not a strptime format such as %m/%d/%Y %H:%M: {_reason(error)}") from None
     if not re.search("%-?[YyGcx]", time_format):
         raise UserError(f"{where} has no year; a format is like %m/%d/%Y %H:%M")

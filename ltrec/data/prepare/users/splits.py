@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
-
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import quoted
+from ltrec.data.prepare.database import quoted
+from ltrec.data.prepare.engines.protocol import Engine
 from ltrec.data.prepare.times.choice import parse_date
 from ltrec.data.prepare.users.targets import Codes, last_targets, numbered_events, targets_after
 
@@ -27,7 +26,7 @@ class Cuts:
     test: int
 
 
-def find_cuts(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, latest: int) -> Cuts | None:
+def find_cuts(engine: Engine, config: PrepareConfig, latest: int) -> Cuts | None:
     """The cuts of a global_time split; None for leave_one_out.
 
     Raises:
@@ -35,7 +34,7 @@ def find_cuts(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, late
     """
     if config.split == "leave_one_out":
         return None
-    cuts = Cuts(_cut(connection, config.valid_from, "valid_from"), _cut(connection, config.test_from, "test_from"))
+    cuts = Cuts(_cut(engine, config.valid_from, "valid_from"), _cut(engine, config.test_from, "test_from"))
     if not cuts.valid < cuts.test <= latest:
         raise UserError(
             f"`valid_from`={config.valid_from} and `test_from`={config.test_from} fall on {cuts.valid} and {cuts.test};"
@@ -44,7 +43,7 @@ def find_cuts(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, late
     return cuts
 
 
-def _cut(connection: duckdb.DuckDBPyConnection, text: str, key: str) -> int:
+def _cut(engine: Engine, text: str, key: str) -> int:
     """The given time; for a share, the event time that has the nearest share of events before it (ties: the earlier)."""
     try:
         number = float(text)
@@ -52,16 +51,16 @@ def _cut(connection: duckdb.DuckDBPyConnection, text: str, key: str) -> int:
             return int(number)
     except (ValueError, OverflowError):
         return parse_date(text, key)
-    (row,) = connection.execute(
+    (row,) = engine.rows(
         f"""SELECT seconds FROM (
           SELECT seconds, sum(count) OVER (ORDER BY seconds) - count AS before, sum(count) OVER () AS total
           FROM (SELECT seconds, count(*) AS count FROM events GROUP BY seconds))
         ORDER BY abs(before - {number!r} * total), seconds LIMIT 1"""
-    ).fetchall()
+    )
     return int(row[0])
 
 
-def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cuts: Cuts | None, codes: Codes) -> None:
+def make_users(engine: Engine, config: PrepareConfig, cuts: Cuts | None, codes: Codes) -> None:
     """Create table `users`: one row per user with the counts that later steps use.
 
     user_key, user_id, count (all events), held_out (kept out of training)
@@ -69,27 +68,27 @@ def make_users(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, cut
     activity, last_trained     what strata go by; position of the last training event that can be a target, -1 = none
     """
     hashed = f"md5_number_upper(concat({quoted(f'{config.held_out_seed}:')}, user_id))::HUGEINT"
-    threshold = f"{int(config.held_out_users * 2**64)}::HUGEINT"
+    names = engine.computed("names", out=f"({hashed} < {int(config.held_out_users * 2**64)}::HUGEINT)::BIGINT")
     counts = "count(*) AS count"
     if cuts:
         counts += f", count(*) FILTER (WHERE seconds < {cuts.valid}) AS before_valid"
         counts += f", count(*) FILTER (WHERE seconds < {cuts.test}) AS before_test"
-    more, found = _places(cuts, codes)
+    more, found = _places(engine, cuts, codes)
     activity = "CASE WHEN train > 0 THEN greatest(train_targets, 1) ELSE 0 END" if config.strata_by == "targets" else "train"
-    connection.execute(
-        f"""CREATE TABLE users AS
-        SELECT user_key, user_id, count, held_out, train, valid_at, test_at, {activity} AS activity, last_trained
+    engine.make(
+        "users",
+        f"""SELECT user_key, user_id, count, held_out, train, valid_at, test_at, {activity} AS activity, last_trained
         FROM (SELECT *, {", ".join(f"{what} AS {name}" for name, what in found.items())}
         FROM (SELECT user_key, {counts}{more} FROM {numbered_events(codes) if codes else "events"} GROUP BY user_key)
-        JOIN (SELECT *, {hashed} < {threshold} AS held_out FROM names) USING (user_key));
-        DROP TABLE names"""
+        JOIN (SELECT user_key, user_id, out = 1 AS held_out FROM {names}) USING (user_key))""",
     )
+    engine.drop("names")
 
 
-def _places(cuts: Cuts | None, codes: Codes) -> tuple[str, dict[str, str]]:
+def _places(engine: Engine, cuts: Cuts | None, codes: Codes) -> tuple[str, dict[str, str]]:
     """SQL: further aggregates per user, and train, valid_at, test_at, train_targets and last_trained from them."""
     if codes:
-        return last_targets() if cuts is None else targets_after(cuts.valid, cuts.test)
+        return last_targets(engine) if cuts is None else targets_after(cuts.valid, cuts.test)
     train, valid, test = _leave_one_out() if cuts is None else _global_time()
     return "", {"train": train, "valid_at": valid, "test_at": test, "train_targets": train, "last_trained": f"{train} - 1"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 
@@ -12,20 +11,19 @@ from ltrec.core.activity_cuts import head_bound, nearest_cut
 from ltrec.core.errors import UserError
 from ltrec.core.strata import Strata
 from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.engines.protocol import Engine
 
 Ints = npt.NDArray[np.int64]
 
 
-def find_strata(connection: duckdb.DuckDBPyConnection, config: PrepareConfig) -> Strata:
+def find_strata(engine: Engine, config: PrepareConfig) -> Strata:
     """Strata over the users with training events.
 
     Raises:
         UserError: there are none.
     """
-    histogram = connection.sql(
-        "SELECT activity::BIGINT AS activity, count(*)::BIGINT AS users FROM users WHERE activity > 0 GROUP BY ALL ORDER BY ALL"
-    ).fetchnumpy()
-    activity, users = (np.asarray(histogram[name], dtype=np.int64) for name in ("activity", "users"))
+    histogram = engine.rows("SELECT activity, count(*) FROM users WHERE activity > 0 GROUP BY activity ORDER BY activity")
+    activity, users = np.array(histogram, dtype=np.int64).reshape(-1, 2).T
     if len(activity) == 0:
         raise UserError("no user has a training event; check `split`, `valid_from` and `held_out_users`")
     bounds = np.array(config.strata_bounds or equal_bounds(activity, users, config.strata), dtype=np.int64)

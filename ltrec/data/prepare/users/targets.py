@@ -11,20 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 
 from ltrec.core.errors import UserError, nearest
 from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import identifier, quoted
+from ltrec.data.prepare.database import Connection, identifier, quoted
+from ltrec.data.prepare.engines.protocol import Engine
 
 Codes = Mapping[str, tuple[int, ...]]
 """Field of a categorical column -> codes of the values that make an event a target."""
 
 
-def target_codes(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, columns: Sequence[Declared]) -> Codes:
+def target_codes(connection: Connection, config: PrepareConfig, columns: Sequence[Declared]) -> Codes:
     """The codes of `prepare.targets`; empty if all events are targets.
 
     Raises:
@@ -43,7 +43,7 @@ def target_codes(connection: duckdb.DuckDBPyConnection, config: PrepareConfig, c
     return found
 
 
-def _unknown(connection: duckdb.DuckDBPyConnection, column: Declared, value: str) -> UserError:
+def _unknown(connection: Connection, column: Declared, value: str) -> UserError:
     known = [v for (v,) in connection.execute(f"SELECT value FROM {column.vocabulary} ORDER BY value LIMIT 100").fetchall()]
     shown = ", ".join(known[:10]) + (", ..." if len(known) > 10 else "")
     return UserError(f"`targets.{column.name}` names {value!r}{nearest(value, known)}, which no event has; it has {shown}")
@@ -56,11 +56,10 @@ def numbered_events(codes: Codes) -> str:
     return f"(SELECT user_key, seconds, {condition} AS is_target, {place} AS place FROM events)"
 
 
-def last_targets() -> tuple[str, dict[str, str]]:
+def last_targets(engine: Engine) -> tuple[str, dict[str, str]]:
     """SQL of leave_one_out: aggregates per user, and the positions derived from them."""
-    counts = ", count(*) FILTER (WHERE is_target) AS targets, coalesce(max(place, 3) FILTER (WHERE is_target), []) AS last_three"
-    last, second, third = (f"coalesce(last_three[{n}], -1)" for n in (1, 2, 3))
-    return counts, {
+    aggregate, (last, second, third) = engine.last_three("place", "is_target")
+    return f", count(*) FILTER (WHERE is_target) AS targets, {aggregate}", {
         "train": f"CASE WHEN held_out THEN 0 WHEN {second} >= 1 THEN {second} ELSE count END",
         "valid_at": f"CASE WHEN NOT held_out AND {second} >= 1 THEN {second} ELSE -1 END",
         "test_at": f"CASE WHEN {second} >= 1 OR (held_out AND {last} >= 1) THEN {last} ELSE -1 END",

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engine import engine
-from ltrec.data.prepare.filtering import FEW
+from ltrec.data.prepare.database import database
+from ltrec.data.prepare.engines.duck import FEW
 from ltrec.data.prepare.reach import links
 from ltrec.data.prepare.readers.ids import canonical
 from ltrec.data.prepare.staging import no_time
@@ -83,7 +83,7 @@ def test_released_pages_keep_what_was_written(tmp_path):
 
 
 def test_the_engine_writes_no_file_until_it_must(tmp_path):
-    with engine(tmp_path, "100MB", 1) as connection:
+    with database(tmp_path, "100MB", 1) as connection:
         connection.execute("CREATE TABLE small AS SELECT range AS n FROM range(1000)")
         assert list(tmp_path.rglob("*.tmp")) == []
         connection.execute("CREATE TABLE large AS SELECT range AS n, hash(range) AS h, hash(range + 1) AS i FROM range(10_000_000)")

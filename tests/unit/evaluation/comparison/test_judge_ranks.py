@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.data.prepare.engine import user_key
+from ltrec.data.prepare.database import user_key
 from ltrec.evaluation.comparison.gate import gate
 from ltrec.evaluation.comparison.judge_ranks import PerUser, judge_ranks, key_of_user
 from ltrec.evaluation.comparison.pairing import pair

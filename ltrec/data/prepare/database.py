@@ -1,4 +1,4 @@
-"""The sort engine: a DuckDB database in memory with a limit, which spills to disk next to the output.
+"""DuckDB: a database in memory with a limit, which spills to disk next to the output; and small ones that evaluate expressions.
 
 Tables are written once, read a few times and dropped: in a file they would be compressed and checkpointed, for five times the work.
 What the engine frees goes back to the system at once; otherwise half a gigabyte of it stays while shards are written.
@@ -21,8 +21,14 @@ from ltrec.core.errors import UserError
 MOST_THREADS = 8
 
 
+Connection = duckdb.DuckDBPyConnection
+DatabaseError = duckdb.Error
+OutOfMemory = duckdb.OutOfMemoryException
+VERSION = duckdb.__version__
+
+
 @contextmanager
-def engine(folder: Path, memory_limit: str, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+def database(folder: Path, memory_limit: str, threads: int) -> Iterator[Connection]:
     """An open database in `folder`, closed on exit; the caller removes its files.
 
     Raises:
@@ -34,7 +40,7 @@ def engine(folder: Path, memory_limit: str, threads: int) -> Iterator[duckdb.Duc
         yield connection
 
 
-def _set_up(connection: duckdb.DuckDBPyConnection, folder: Path, memory_limit: str, threads: int) -> None:
+def _set_up(connection: Connection, folder: Path, memory_limit: str, threads: int) -> None:
     try:
         connection.execute(f"SET memory_limit = {quoted(memory_limit)}")
     except duckdb.ParserException:
@@ -45,7 +51,23 @@ def _set_up(connection: duckdb.DuckDBPyConnection, folder: Path, memory_limit: s
     connection.execute("SET preserve_insertion_order = true; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
 
 
-def one_row(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[int, ...]:
+def small_database(**settings: bool) -> Connection:
+    """A database of its own in memory, which evaluates expressions on batches; times are UTC."""
+    connection = duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False, **settings})
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def check_expression(text: str) -> None:
+    """Check that a text is one SQL expression.
+
+    Raises:
+        DatabaseError: it is not.
+    """
+    duckdb.SQLExpression(text)
+
+
+def one_row(connection: Connection, query: str) -> tuple[int, ...]:
     """The single row of integers that `query` returns; NULL counts as 0."""
     (row,) = connection.execute(query).fetchall()  # a lone fetchone() would leave the connection busy (DuckDB 2.0)
     return tuple(int(value or 0) for value in row)
