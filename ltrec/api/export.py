@@ -69,6 +69,8 @@ def export(
     table: str = "fp32",
     max_loss: float | None = None,
     items: str | os.PathLike[str] | None = None,
+    hub: bool = False,
+    license: str | None = None,
     checkpoint: str = "best",
     data: str | os.PathLike[str] | None = None,
     weights: str | None = None,
@@ -89,6 +91,8 @@ def export(
         table: precision of the stored item vectors: `fp32`, `fp16`, or `int8`; what a smaller one costs is measured.
         max_loss: write nothing if a group of users loses more than this share of its NDCG@10 by it; None = any loss is only told.
         items: Parquet with items that the data set does not know, and their columns; the model must use item columns.
+        hub: write the layout of Hugging Face's hub; nothing is uploaded.
+        license: of the model, for its card: an identifier of the hub such as `apache-2.0`; None with `hub` = `unknown`.
         checkpoint: `best`, `last`, `previous`, or `stage1`: the best before plugins woke.
         data: where the data set lies now; None = where the run says.
         weights: `average` (with trainer.ema, the default) or `raw`.
@@ -109,7 +113,7 @@ def export(
         config = reopen(folder, overrides, data)
         opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
         request = ExportRequest(
-            folder.exported(format) if out is None else Path(out), format, k, overwrite, table, max_loss, _path(items)
+            folder.exported(format) if out is None else Path(out), format, k, overwrite, table, max_loss, _path(items), hub, license
         )
         made = export_run(folder, config, opened, chosen, request, processes, bar.update, weights=weights)
         return Exported(request.out, format, made.parity, chosen, made.loss, made.appended)

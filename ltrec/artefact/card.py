@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ltrec.artefact.facts import Measurements
+from ltrec.artefact.hub import front_matter
 from ltrec.artefact.items.loss import TableLoss
 from ltrec.artefact.parity import Parity
 from ltrec.core.counting import counted
@@ -17,14 +18,22 @@ from ltrec.evaluation.table import SEEN
 _METRICS = ("ndcg@10", "hr@10")
 
 
-def card(facts: dict[str, Any], measurements: Measurements, parity: Parity, loss: TableLoss | None = None) -> str:
+def card(
+    facts: dict[str, Any], measurements: Measurements, parity: Parity, loss: TableLoss | None = None, *, license: str | None = None
+) -> str:
     """The text of the card."""
-    parts = [_head(facts), _strata(facts), _results(measurements), _precision(facts, loss), _limits(facts, parity)]
+    parts = [
+        front_matter(facts, license, measurements.summary),
+        _head(facts),
+        _strata(facts),
+        _results(measurements),
+        _precision(facts, loss),
+        _limits(facts, parity),
+    ]
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
 def _head(facts: dict[str, Any]) -> Iterator[str]:
-    yield from ("---", "library_name: ltrec", "tags: [recommendation, sequential-recommendation, long-tail]", "---", "")
     yield f"# {facts['run']}"
     yield ""
     plugin = "" if facts["plugin"] == "none" else f" with {facts['plugin']}"

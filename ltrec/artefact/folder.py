@@ -1,7 +1,7 @@
 """Export of a run to a folder, complete or not at all.
 
 OUT/program.pt2 (.onnx)   histories -> the k best items: window, routing, encoder, plugins, memory, filters, fallback
-OUT/tables.safetensors    item vectors and the other tables that the program is given
+OUT/tables.safetensors    (model.safetensors with --hub) item vectors and the other tables that the program is given
 OUT/items.arrow           raw item ids; event-<name>.arrow, user-<name>.arrow: values of categorical columns
 OUT/recommend.py          loads and uses all this, without ltrec
 OUT/README.md             the model card
@@ -26,10 +26,12 @@ from torch import Tensor
 from ltrec.artefact.card import card
 from ltrec.artefact.facts import facts_of, measured
 from ltrec.artefact.formats import FORMATS, ProgramFormat
+from ltrec.artefact.hub import write_hub_files
 from ltrec.artefact.items.appended import NewItems, extended_tables, read_new_items
 from ltrec.artefact.items.loss import TableLoss, table_loss
 from ltrec.artefact.items.precision import computed_tables, stored_tables
 from ltrec.artefact.parity import Parity, arguments_of, compare
+from ltrec.artefact.recommend import digest_of
 from ltrec.artefact.recommender import RunProgram, program_of
 from ltrec.artefact.request import ExportRequest
 from ltrec.artefact.tables import write_tables
@@ -45,7 +47,7 @@ from ltrec.run.build.components import Data, build_histories, projected
 from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.memory import memory_of
 
-MANIFEST, TABLES, CARD, SCRIPT = "artefact.json", "tables.safetensors", "README.md", "recommend.py"
+MANIFEST, CARD, SCRIPT = "artefact.json", "README.md", "recommend.py"
 _CHUNKS, _TRACED, _PAIRED = 4, 8, 64
 
 
@@ -92,6 +94,7 @@ def export_run(
     """
     request.check()
     new = None if request.items is None else read_new_items(request.items, config, data)
+    new_ids = new.item_id if new else ()
     k, form = min(request.k, data.manifest.vocab.items), FORMATS[request.form]
     with _new_folder(request.out, overwrite=request.overwrite) as folder:
         memory = memory_of(run, config, data, checkpoint, processes, on_progress, weights=weights)
@@ -102,17 +105,24 @@ def export_run(
         on_progress("comparing", 0, 0)
         parity = _parity(config, made, chunks, form, folder / form.file)
         loss = _loss(config, data, made, request, on_progress)
-        asked = projected(config, data.manifest)
         own = {"parity": parity.to_dict(), "format": request.form, "program": form.file, "pairs": made.pairs}
-        own |= {"table": request.table, "loss": loss and loss.to_dict(), "appended": len(new.item_id) if new else 0}
-        facts = facts_of(config, data, checkpoint, asked, k=k, weights=weights) | own
-        write_tables(folder / TABLES, stored_tables(_with_new(config, made, new), request.table))
-        write_vocabularies(folder, data, asked, new.item_id if new else ())
-        (folder / SCRIPT).write_bytes(resources.files("ltrec.artefact").joinpath(SCRIPT).read_bytes())
-        text = card(facts, measured(run, config, facts["checkpoint"]["sha256"]), parity, loss)
-        (folder / CARD).write_text(text, encoding="utf-8")
-        atomic_write_text(folder / MANIFEST, canonical_json({**facts, "files": _files(folder)}))
-    return ExportOutcome(parity, loss, len(new.item_id) if new else 0)
+        own |= {"tensors": request.tables_file, "table": request.table, "loss": loss and loss.to_dict(), "appended": len(new_ids)}
+        facts = facts_of(config, data, checkpoint, projected(config, data.manifest), k=k, weights=weights) | own
+        write_tables(folder / request.tables_file, stored_tables(_with_new(config, made, new), request.table))
+        write_vocabularies(folder, data, projected(config, data.manifest), new_ids)
+        results = measured(run, config, facts["checkpoint"]["sha256"])
+        (folder / CARD).write_text(card(facts, results, parity, loss, license=request.card_license), encoding="utf-8")
+        if request.hub:
+            write_hub_files(folder, config, facts)
+        _finish(folder, facts)
+    return ExportOutcome(parity, loss, len(new_ids))
+
+
+def _finish(folder: Path, facts: dict[str, Any]) -> None:
+    """Write the script, and last the manifest."""
+    (folder / SCRIPT).write_bytes(resources.files("ltrec.artefact").joinpath(SCRIPT).read_bytes())
+    sealed = {**facts, "files": _files(folder)}
+    atomic_write_text(folder / MANIFEST, canonical_json({**sealed, "sha256": digest_of(sealed)}))
 
 
 def _with_new(config: RunConfig, made: RunProgram, new: NewItems | None) -> dict[str, Tensor]:

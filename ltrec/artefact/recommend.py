@@ -25,7 +25,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Array = npt.NDArray[Any]
-Arguments = tuple[Array, dict[str, Array], dict[str, Array]]
+Columns = dict[str, Array]
+Arguments = tuple[Array, Columns, Columns]
 _TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "I8": "int8", "I32": "int32", "I64": "int64", "BOOL": "bool"}
 
 
@@ -34,22 +35,20 @@ class Recommender:
 
     Args:
         folder: of the artefact.
-        check: compare every file with its digest first.
-
-    Raises:
-        ValueError: a file is damaged.
+        check: compare every file with its digest first. A ValueError names the one that is missing or damaged.
     """
 
     def __init__(self, folder: str | Path, *, check: bool = True) -> None:
         self.folder = Path(folder)
-        self.about: dict[str, Any] = json.loads((self.folder / "artefact.json").read_text(encoding="utf-8"))
-        for name, file in self.about["files"].items() if check else ():
-            if _sha256(self.folder / name) != file["sha256"]:
-                raise ValueError(f"{self.folder / name} is damaged: its sha256 is not that of artefact.json")
-        programs: dict[str, Any] = {"torch": TorchProgram, "onnx": OnnxSession}
-        self.program = programs[self.about["format"]](self.folder / self.about["program"])
-        self.tables = widened(read_tables(self.folder / "tables.safetensors"))
+        self.about: dict[str, Any] = read_manifest(self.folder)
+        for name, file in self.about["files"].items():
+            _check_file(self.folder / name, file, whole=check)
+        self.tables = widened(read_tables(self.folder / self.about.get("tensors", "tables.safetensors")))
         self.item_ids = read_vocabulary(self.folder / "items.arrow")
+        if len(self.item_ids) != len(self.tables["allowed"]):
+            raise ValueError(f"{self.folder} is damaged: items.arrow and the tables have different items; export the model again")
+        form: type[Any] = {"torch": TorchProgram, "onnx": OnnxSession}[self.about["format"]]
+        self.program: Any = form(self.folder / self.about["program"])
         self._item_of = {name: item for item, name in enumerate(self.item_ids) if item}
         self._pairs = int(self.about.get("pairs") or 0)
         self._columns = {role: dict(columns) for role, columns in self.about["inputs"].items()}
@@ -61,14 +60,10 @@ class Recommender:
         }
 
     def __call__(self, histories: Sequence[Mapping[str, Any]], k: int | None = None) -> list[dict[str, Any]]:
-        """Recommend to every history, each a mapping as above: items, scores, stratum, source.
-
-        Raises:
-            ValueError: naming the history and its field.
-        """
+        """Recommend to every history, each a mapping as above: items, scores, stratum, source. ValueErrors name the field."""
         k = self.about["k"] if k is None else k
-        if not 1 <= k <= self.about["k"]:
-            raise ValueError(f"k is {k}; this model gives 1 to {self.about['k']} items")
+        if type(k) is not int or not 1 <= k <= self.about["k"]:
+            raise ValueError(f"k is {k!r}; this model gives 1 to {self.about['k']} items")
         arguments = self.arguments(histories)
         scores_BK = np.full((len(histories), self.about["k"]), -np.inf, "float32")
         items_BK = np.zeros(scores_BK.shape, "int64")
@@ -77,7 +72,7 @@ class Recommender:
         lengths = (arguments[0] > 0).sum(axis=1).tolist()
         return [self._answer(*row, k) for row in zip(lengths, scores_BK, items_BK, strict=True)]
 
-    def _calls(self, histories: Sequence[Mapping[str, Any]]) -> Iterator[tuple[list[int], dict[str, Array]]]:
+    def _calls(self, histories: Sequence[Mapping[str, Any]]) -> Iterator[tuple[list[int], Columns]]:
         """Numbers of histories that may be answered together, with their tables: those of the same candidates."""
         groups: dict[tuple[int, ...] | None, list[int]] = {}
         for number, history in enumerate(histories):
@@ -94,14 +89,12 @@ class Recommender:
 
     def _candidates(self, number: int, history: Mapping[str, Any]) -> tuple[int, ...] | None:
         """Ids of a history's candidates in ascending order; None = all items."""
-        names = history.get("candidates")
-        if names is None:
+        if (names := history.get("candidates")) is None:
             return None
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"history {number}: candidates must be a list of ids, as text")
+        names = _ids(names, f"history {number}: candidates")
         return tuple(sorted({self._item_of[name] for name in names if name in self._item_of}))
 
-    def _best(self, arguments: Arguments, tables: dict[str, Array]) -> tuple[Array, Array]:
+    def _best(self, arguments: Arguments, tables: Columns) -> tuple[Array, Array]:
         """Scores and ids of the best items [B, k]. A model that looks at every candidate (DIN) is given as many at a time as memory
         allows; beside a memory of neighbours, which weighs all items at once, all of them."""
         if "candidates" not in tables or "neighbours.item" in tables:
@@ -109,48 +102,63 @@ class Recommender:
             return answer
         ids, width = np.flatnonzero(tables["allowed"]), max(2, self._pairs // len(arguments[0]))
         parts = [ids[start : start + width] for start in range(0, max(1, len(ids)), width)]
-        answers = [self.program(*arguments, {**tables, "candidates": _two_at_least(part)}) for part in parts]
+        parts = [np.pad(part, (0, max(0, 2 - len(part)))) for part in parts]  # a program of one candidate would be another one
+        answers = [self.program(*arguments, {**tables, "candidates": part}) for part in parts]
         scores, items = (np.concatenate(found, axis=1) for found in zip(*answers, strict=True))
         order = np.lexsort((items, -scores), axis=1)[:, : self.about["k"]]
         return np.take_along_axis(scores, order, 1), np.take_along_axis(items, order, 1)
 
-    def arguments(self, histories: Sequence[Mapping[str, Any]]) -> Arguments:
-        """Inputs of the program: items and event columns [B, L], padded with 0, and user columns [B].
+    def arguments(self, histories: Sequence[Mapping[str, Any]], first: int = 0) -> Arguments:
+        """Inputs of the program: items and event columns [B, L], padded with 0, and user columns [B]. `first` is the first number.
 
         Raises:
             ValueError: naming the history and its field.
         """
-        known = [self._known(number, history) for number, history in enumerate(histories)]
+        known = [self._known(number, history) for number, history in enumerate(histories, first)]
         items = _padded([[self._item_of[history["items"][at]] for at in places] for history, places in known], "int64")
-        events = {}
+        events, users = {}, {}
         for name, column in self._columns["events"].items():
-            values = [[self._stored(column, history[name][at]) for at in places] for history, places in known]
-            events[name] = _padded(values, column["dtype"])
-        users = {}
+            rows = [
+                [self._stored(column, f"history {number}: {name}[{at}]", history[name][at]) for at in places]
+                for number, (history, places) in enumerate(known, first)
+            ]
+            events[name] = _padded(rows, column["dtype"])
         for name, column in self._columns["users"].items():
-            own = [self._stored(column, history.get(name)) for history, _ in known]
+            own = [
+                self._stored(column, f"history {number}: {name}", history.get(name))
+                for number, (history, _) in enumerate(known, first)
+            ]
             users[name] = np.array(own, dtype=column["dtype"])
         return items, events, users
 
     def _known(self, number: int, history: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[int]]:
         """A history, and the positions of its known items."""
-        names = history.get("items")
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"history {number}: items must be a list of ids, as text")
+        if not isinstance(history, Mapping):
+            raise ValueError(f"history {number}: {str(history)[:60]} is no mapping with `items`")
+        names = _ids(history.get("items"), f"history {number}: items")
         for name in self._columns["events"]:
             values = history.get(name)
             if not isinstance(values, list) or len(values) != len(names):
                 raise ValueError(f"history {number}: {name} must be a list as long as items")
         return history, [at for at, name in enumerate(names) if name in self._item_of]
 
-    def _stored(self, column: Mapping[str, Any], value: Any) -> Any:
-        if value is None:
+    def _stored(self, column: Mapping[str, Any], what: str, value: Any) -> Any:
+        """A value as the program is given it. None is a missing value, and so is NaN."""
+        if value is None or value != value:
             return float("nan") if column["missing"] is None else column["missing"]
-        return self._ids[column["file"]].get(str(value), 1) if column["file"] else value
+        if isinstance(value, (list, dict)):
+            raise ValueError(f"{what} is {str(value)[:60]}; it must be a single value")
+        if column["file"]:
+            whole = isinstance(value, float) and value.is_integer()
+            word = str(int(value)) if whole else str(value).lower() if isinstance(value, bool) else str(value).strip()
+            return self._ids[column["file"]].get(word, 1)
+        kind, most = ("whole number", 2**63) if column["dtype"] == "int64" else ("number", float("inf"))
+        if type(value) not in (int, float) or not abs(value) < most or (most == 2**63 and value != int(value)):
+            raise ValueError(f"{what} is {value!r}; it must be a {kind}, or None where it is missing")
+        return value
 
     def _answer(self, length: int, scores_K: Array, items_K: Array, k: int) -> dict[str, Any]:
-        pairs = zip(items_K[:k].tolist(), scores_K[:k].tolist(), strict=True)
-        there = [(item, score) for item, score in pairs if score > -np.inf]
+        there = [pair for pair in zip(items_K[:k].tolist(), scores_K[:k].tolist(), strict=True) if pair[1] > -np.inf]
         bounds = self.about["strata"]["lower_bounds"]
         return {
             "items": [self.item_ids[item] for item, _ in there],
@@ -167,9 +175,7 @@ class TorchProgram:
         self.torch: Any = import_module("torch")
         self._program = self.torch.export.load(str(path)).module()
 
-    def __call__(
-        self, items: Array, events: dict[str, Array], users: dict[str, Array], tables: dict[str, Array]
-    ) -> tuple[Array, Array]:
+    def __call__(self, items: Array, events: Columns, users: Columns, tables: Columns) -> tuple[Array, Array]:
         """Scores and ids [B, k]."""
         own = self.torch.from_numpy
         named = [{name: own(values) for name, values in given.items()} for given in (events, users, tables)]
@@ -185,9 +191,7 @@ class OnnxSession:
         runtime: Any = import_module("onnxruntime")
         self._session = runtime.InferenceSession(str(path), providers=runtime.get_available_providers())
 
-    def __call__(
-        self, items: Array, events: dict[str, Array], users: dict[str, Array], tables: dict[str, Array]
-    ) -> tuple[Array, Array]:
+    def __call__(self, items: Array, events: Columns, users: Columns, tables: Columns) -> tuple[Array, Array]:
         """Scores and ids [B, k]."""
         named = {"items": items, **tables}
         named |= {f"event.{name}": values for name, values in events.items()}
@@ -196,46 +200,62 @@ class OnnxSession:
         return scores, ids
 
 
-def read_tables(path: Path) -> dict[str, Array]:
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What artefact.json says; a ValueError where it is missing or damaged."""
+    path = folder / "artefact.json"
+    try:
+        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        sealed = about.pop("sha256", None)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror}); name the folder that ltrec export wrote") from None
+    except (ValueError, AttributeError):
+        raise ValueError(f"{path} is damaged: it is not JSON; export the model again") from None
+    if sealed is not None and sealed != digest_of(about):
+        raise ValueError(f"{path} is damaged: it was changed after it was written; export the model again")
+    return about
+
+
+def digest_of(about: Mapping[str, Any]) -> str:
+    """Digest of a manifest without its own."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def read_tables(path: Path) -> Columns:
     """The tensors of a safetensors file."""
     data = bytearray(path.read_bytes())
     size = int.from_bytes(data[:8], "little")
     header, body = json.loads(data[8 : 8 + size]), memoryview(data)[8 + size :]
-    found: dict[str, Array] = {}
+    found: Columns = {}
     for name, about in header.items():
         low, high = about["data_offsets"]
         found[name] = np.frombuffer(body[low:high], dtype=_TYPES[about["dtype"]]).reshape(about["shape"])
     return found
 
 
-def widened(tables: Mapping[str, Array]) -> dict[str, Array]:
+def widened(tables: Mapping[str, Array]) -> Columns:
     """Tables as the program computes with them: 16 bit numbers as 32 bit ones, and 8 bit ones times the scale of their row."""
-    found = {
-        name: values.astype("float32") if values.dtype.name in ("float16", "int8") else values for name, values in tables.items()
-    }
-    for name in [name for name, values in tables.items() if values.dtype.name == "int8"]:
-        found[name] *= found.pop(f"{name}.scale")[:, None]
+    found = dict(tables)
+    for name, values in tables.items():
+        if values.dtype.name in ("float16", "int8"):
+            found[name] = values.astype("float32") * (found.pop(f"{name}.scale")[:, None] if values.dtype.name == "int8" else 1)
     return found
 
 
 def read_vocabulary(path: Path) -> list[str]:
     """Values in the order of their ids."""
     with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
-        values: list[str] = file.read_all()["value"].to_pylist()
-        return values
+        return list(file.read_all()["value"].to_pylist())
+
+
+def _ids(names: Any, what: str) -> list[str]:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{what} must be a list of ids, as text")
+    return names
 
 
 def _rows_of(arguments: Arguments, rows: list[int]) -> Arguments:
-    items, events, users = arguments
-    if len(rows) == len(items):
-        return arguments
-    picked = [{name: values[rows] for name, values in columns.items()} for columns in (events, users)]
-    return items[rows], picked[0], picked[1]
-
-
-def _two_at_least(ids: Array) -> Array:
-    """The ids, padded with 0: programs of one candidate would be other ones."""
-    return np.pad(ids, (0, max(0, 2 - len(ids))))
+    events, users = ({name: values[rows] for name, values in columns.items()} for columns in arguments[1:])
+    return arguments[0][rows], events, users
 
 
 def _padded(rows: Sequence[Sequence[Any]], dtype: str) -> Array:
@@ -245,17 +265,35 @@ def _padded(rows: Sequence[Sequence[Any]], dtype: str) -> Array:
     return found
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+def _check_file(path: Path, file: Mapping[str, Any], *, whole: bool) -> None:
+    if not path.is_file():
+        raise ValueError(f"{path} is missing; export the model again")
+    with open(path, "rb") as data:
+        good = path.stat().st_size == file["bytes"] and (
+            not whole or hashlib.file_digest(data, "sha256").hexdigest() == file["sha256"]
+        )
+    if not good:
+        raise ValueError(f"{path} is damaged: it is not the file of artefact.json; export the model again")
+
+
+def main() -> None:
+    """Answer the histories of standard input, all of them or none."""
+    own, given = Recommender(Path(__file__).resolve().parent), []
+    for number, line in enumerate(sys.stdin, 1):
+        if line.strip():
+            try:
+                given.append(json.loads(line))
+            except ValueError:
+                raise ValueError(f'line {number} is not JSON; a line is a history, as {{"items": ["a", "b"]}}') from None
+    blocks = [given[start : start + 256] for start in range(0, len(given), 256)]
+    for number, block in enumerate(blocks):
+        own.arguments(block, number * 256)  # all are checked before anything is written
+    for block in blocks:
+        sys.stdout.writelines(json.dumps(answer, ensure_ascii=False) + "\n" for answer in own(block))
 
 
 if __name__ == "__main__":
-    given = [json.loads(line) for line in sys.stdin if line.strip()]
-    own = Recommender(Path(__file__).resolve().parent)
-    for start in range(0, len(given), 256):
-        for answer in own(given[start : start + 256]):
-            sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
