@@ -19,6 +19,7 @@ from ltrec.artefact.formats import FORMATS
 from ltrec.artefact.recommend import Recommender, read_manifest
 from ltrec.artefact.request import ExportRequest
 from ltrec.config.load import load
+from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.build.components import open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
@@ -58,17 +59,26 @@ class Saved:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> Path:
-    """A whole folder but for the program, whose tracing takes seconds."""
-    place, patch = tmp_path_factory.mktemp("broken"), pytest.MonkeyPatch()
+def run(tmp_path_factory) -> RunFolder:
+    place = tmp_path_factory.mktemp("broken")
     words = ["inputs.items=[all]", "inputs.events=[all,time_gap]", "inputs.users=[all]", "trainer.max_epochs=1"]
-    run = RunFolder(train(load([], tiny_words(column_data(place / "data"), place / "runs", *words))).path)
+    return RunFolder(train(load([], tiny_words(column_data(place / "data"), place / "runs", *words))).path)
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory) -> Path:
+    """A whole folder but for the program, whose tracing takes seconds."""
+    request = ExportRequest(tmp_path_factory.mktemp("exported") / "model", "torch", 5, table="int8", hub=True)
+    write(run, request, Saved.load)
+    return request.out
+
+
+def write(run: RunFolder, request: ExportRequest, opens) -> None:
+    """Export without tracing."""
     config = reopen(run)
-    patch.setitem(FORMATS, "torch", replace(FORMATS["torch"], save=Saved.save, load=Saved.load))
-    request = ExportRequest(place / "model", "torch", 5, table="int8", hub=True)
-    export_run(run, config, open_data(config), find_checkpoint(run, "best"), request, detect())
-    patch.undo()
-    return place / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FORMATS, "torch", replace(FORMATS["torch"], save=Saved.save, load=opens))
+        export_run(run, config, open_data(config), find_checkpoint(run, "best"), request, detect())
 
 
 @pytest.fixture
@@ -93,6 +103,40 @@ def test_all_files_are_there_and_no_other(exported):
     assert sorted(path.name for path in exported.iterdir()) == sorted([*FILES, ".gitattributes"])
     assert {*read_manifest(exported)["files"]} == {*FILES, ".gitattributes"} - {"artefact.json"}
     assert [path.name for path in exported.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def another(path: Path):
+    """A program that is not the run."""
+    program = Saved.load(path)
+
+    def call(items, events, users, tables):
+        scores, ids = program(items, events, users, tables)
+        return scores + 1, ids
+
+    return call
+
+
+def broken(path: Path):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("opens", "fault"), [(another, UserError), (broken, KeyboardInterrupt)])
+def test_a_failed_export_leaves_what_was_there(run, exported, tmp_path, opens, fault):
+    shutil.copytree(exported, tmp_path / "model")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+    for name in ("model", "new"):
+        with pytest.raises(fault):
+            write(run, ExportRequest(tmp_path / name, "torch", 5, overwrite=True), opens)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+
+
+def test_other_folders_are_not_replaced(run, tmp_path):
+    (tmp_path / "mine.txt").write_text("x")
+    for out in (tmp_path, tmp_path / "mine.txt"):
+        with pytest.raises(UserError, match="is there already, and is no exported model; name another --out"):
+            write(run, ExportRequest(out, "torch", 5, overwrite=True), Saved.load)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 @pytest.mark.parametrize("how", ["flipped", "truncated", "missing", "empty"])
