@@ -16,6 +16,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from errno import ENOENT
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ class Recommender:
 
     Args:
         folder: of the artefact.
-        check: compare every file with its digest first. A ValueError names the one that is missing or damaged.
+        check: compare every file with its digest first. A ValueError, or FileNotFoundError, names the fault.
     """
 
     def __init__(self, folder: str | Path, *, check: bool = True) -> None:
@@ -267,13 +268,13 @@ def _padded(rows: Sequence[Sequence[Any]], dtype: str) -> Array:
 
 def _check_file(path: Path, file: Mapping[str, Any], *, whole: bool) -> None:
     if not path.is_file():
-        raise ValueError(f"{path} is missing; export the model again")
+        raise FileNotFoundError(ENOENT, "missing; export the model again", str(path))
     with open(path, "rb") as data:
         good = path.stat().st_size == file["bytes"] and (
             not whole or hashlib.file_digest(data, "sha256").hexdigest() == file["sha256"]
         )
     if not good:
-        raise ValueError(f"{path} is damaged: it is not the file of artefact.json; export the model again")
+        raise ValueError(f"{path} is damaged: its sha256 is not that of artefact.json; export the model again")
 
 
 def main() -> None:
@@ -295,5 +296,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except ValueError as error:
+    except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
