@@ -44,7 +44,8 @@ def _head(facts: dict[str, Any]) -> Iterator[str]:
     yield f"Trained on `{facts['data']['name']}` ({facts['data']['items']:,} items), digest `{facts['data']['digest']}`."
     yield ""
     yield "```bash"
-    yield "# plain torch and pyarrow; artefact.json lists the inputs"
+    runtime = {"onnx": "onnxruntime"}.get(facts.get("format", ""), "torch")
+    yield f"# needs numpy, pyarrow and {runtime}; artefact.json lists the inputs"
     yield 'echo \'{"items": ["FIRST", "SECOND"]}\' | python recommend.py'
     yield "```"
     yield ""

@@ -153,9 +153,9 @@ class Recommender:
             whole = isinstance(value, float) and value.is_integer()
             word = str(int(value)) if whole else str(value).lower() if isinstance(value, bool) else str(value).strip()
             return self._ids[column["file"]].get(word, 1)
-        kind, most = ("whole number", 2**63) if column["dtype"] == "int64" else ("number", float("inf"))
-        if type(value) not in (int, float) or not abs(value) < most or (most == 2**63 and value != int(value)):
-            raise ValueError(f"{what} is {value!r}; it must be a {kind}, or None where it is missing")
+        kind, most = ("whole number", 2.0**63) if column["dtype"] == "int64" else ("number", 3.4e38)
+        if type(value) not in (int, float) or not abs(value) < most or (kind != "number" and value != int(value)):
+            raise ValueError(f"{what} is {value!r:.60}; it must be a {kind} below {most:.2g}, or None where it is missing")
         return value
 
     def _answer(self, length: int, scores_K: Array, items_K: Array, k: int) -> dict[str, Any]:

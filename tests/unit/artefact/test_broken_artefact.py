@@ -13,6 +13,8 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ltrec.artefact.folder import export_run
 from ltrec.artefact.formats import FORMATS
@@ -185,14 +187,21 @@ def test_a_good_history_is_answered(recommend):
         ({"items": None}, "history 1: items must be a list of ids, as text"),
         ({"type": ["type-2"]}, "history 1: type must be a list as long as items"),
         ({"time": None}, "history 1: time must be a list as long as items"),
-        ({"time": [0, 0.5]}, r"history 1: time\[1\] is 0\.5; it must be a whole number, or None where it is missing"),
+        (
+            {"time": [0, 0.5]},
+            r"history 1: time\[1\] is 0\.5; it must be a whole number below 9.2e\+18, or None where it is missing",
+        ),
         ({"time": [0, 2**64]}, r"history 1: time\[1\] is 18446744073709551616; it must be a whole number"),
-        ({"dwell": ["much", 1]}, r"history 1: dwell\[0\] is 'much'; it must be a number, or None where it is missing"),
+        (
+            {"dwell": ["much", 1]},
+            r"history 1: dwell\[0\] is 'much'; it must be a number below 3.4e\+38, or None where it is missing",
+        ),
         ({"dwell": [math.inf, 1]}, r"history 1: dwell\[0\] is inf; it must be a number"),
         ({"dwell": [True, 1]}, r"history 1: dwell\[0\] is True; it must be a number"),
         ({"type": [["type-2"], None]}, r"history 1: type\[0\] is \['type-2'\]; it must be a single value"),
         ({"age": {"years": 3}}, r"history 1: age is \{'years': 3\}; it must be a single value"),
-        ({"age": "31"}, "history 1: age is '31'; it must be a number, or None where it is missing"),
+        ({"age": 10**400}, r"history 1: age is 10*; it must be a number below"),
+        ({"age": "31"}, r"history 1: age is '31'; it must be a number below 3.4e\+38, or None where it is missing"),
         ({"candidates": "i3"}, "history 1: candidates must be a list of ids, as text"),
     ],
 )
@@ -211,6 +220,29 @@ def test_k_out_of_range_is_one_line(recommend, k):
 def test_no_mapping_is_one_line(recommend):
     with pytest.raises(ValueError, match=r"history 0: \['i1'\] is no mapping with `items`"):
         recommend([["i1"]])
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.sampled_from(["i1", "i7", "type-2"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@given(changed=st.dictionaries(st.sampled_from([*GOOD, "candidates", "more"]), VALUES, max_size=3), k=VALUES)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_given_is_answered_or_a_line(recommend, changed, k):
+    for history in ({**GOOD, **changed}, changed, k):
+        try:
+            [answer] = recommend([history], 3)
+        except ValueError as error:
+            assert str(error).startswith("history 0: ") and "\n" not in str(error)
+        else:
+            assert len(answer["items"]) <= 3
+    try:
+        recommend([GOOD], k)
+    except ValueError as error:
+        assert str(error).startswith("k is ")
 
 
 def test_the_script_says_one_line_and_answers_nothing(exported, monkeypatch, capsys):
