@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ltrec.api.index import Indexed, index
     from ltrec.api.inspect import inspect
     from ltrec.api.load_config import load_config
+    from ltrec.api.plan import StepPlan, plan
     from ltrec.api.predict import predict
     from ltrec.api.prepare import prepare
     from ltrec.api.report import Report, report
@@ -43,6 +44,7 @@ _HOMES = {
     "Fetched": "ltrec.api.fetch",
     "Indexed": "ltrec.api.index",
     "Report": "ltrec.api.report",
+    "StepPlan": "ltrec.api.plan",
     "Stopped": "ltrec.core.errors",
     "UserError": "ltrec.core.errors",
     "evaluate": "ltrec.api.evaluate",
@@ -61,6 +63,7 @@ _HOMES = {
     "gate": "ltrec.api.gate",
     "index": "ltrec.api.index",
     "inspect": "ltrec.api.inspect",
+    "plan": "ltrec.api.plan",
 }
 """Module that defines each public name."""
 
@@ -77,6 +80,7 @@ __all__ = [
     "Predictions",
     "Report",
     "Run",
+    "StepPlan",
     "Stopped",
     "UserError",
     "Verdict",
@@ -89,6 +93,7 @@ __all__ = [
     "inspect",
     "load_config",
     "load_run",
+    "plan",
     "predict",
     "prepare",
     "report",

@@ -8,6 +8,9 @@ they are; numbers that are not finite (no users, no base) are None:
                       data, name, digest, up_to_date, rows, rejected, duplicates, filtered, events, train_events, users, items,
                       head_from, columns: [{name, kind, of}], strata: [{name, users, trainable, events, reach}]
                       reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null
+    plan              processes, device, parameters: {table, dense, plugins}, touched_rows, mode, engine, memory: {PART, all},
+                      fits, traffic: {MESSAGE, all}, launches, flops, seconds: {arithmetic, memory, launches, messages, step},
+                      bottleneck, advice: [{setting, step, held, fits}], remarks, refused
     train             run, step, epoch, monitor, best, checkpoint, memory (as evaluate has it)
     evaluate          split, results, runs: [{run, model, memory, groups, targets, baselines: {NAME: groups}}], comparison, gate
                       memory: null, or {form, neighbours, choice: {grid, all: {users, ndcg, weight}, strata: [{...}, ...]}}

@@ -30,6 +30,7 @@ COMMANDS = {
     "prepare": "event logs (CSV, TSV, JSONL, Parquet) -> shards with strata and splits",
     "inspect": "what is in a prepared data set: events, strata, columns",
     "verify": "check every byte of a prepared data set",
+    "plan": "what a step costs on other machines: memory, bytes, seconds, what will not fit",
     "train": "train a run from YAML files and key=value overrides; repeat to resume",
     "launch": "train under torchrun here, or as a Slurm job that requeues itself",
     "evaluate": "full ranking by activity stratum, with intervals; --compare runs",
@@ -62,6 +63,7 @@ examples
   ltrec prepare 'logs/*.csv' --out data/mine user=customer min_item_events=5
   ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml name=mine optim.lr=5e-4
   ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml --print-config
+  ltrec plan conf/model/sasrec.yaml conf/method/pin.yaml --items 1000000 --nodes 4 --gpus-per-node 8
   torchrun --nproc-per-node 2 -m ltrec train conf/data/ml-100k.yaml conf/experiment/quickstart.yaml
   ltrec launch slurm conf/data/ml-100k.yaml conf/experiment/quickstart.yaml --nodes 2 --gpus-per-node 8 --dry-run
   ltrec evaluate runs/mine --compare runs/other

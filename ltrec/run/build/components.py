@@ -15,6 +15,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.core.storage.remote.url import is_url
+from ltrec.core.strata import Strata
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
 from ltrec.data.remote.folder import open_folder
@@ -25,6 +26,7 @@ from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.evaluation.table import SEEN
 from ltrec.models.backbones import BACKBONES, Backbone, CandidateScorer, Encoder
+from ltrec.models.inputs import Inputs
 from ltrec.models.plugins import PLUGINS
 from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.objectives import OBJECTIVES, Objective
@@ -69,17 +71,21 @@ def open_data(config: RunConfig) -> Data:
 
 def build_backbone(config: RunConfig, data: Data) -> nn.Module:
     """The backbone with its plugins, if any; its initial weights only depend on the run's seed."""
-    row, manifest = BACKBONES[config.model.name], data.manifest
-    inputs = build_inputs(config.inputs, data.folder, manifest, data.vocabulary)
+    inputs = build_inputs(config.inputs, data.folder, data.manifest, data.vocabulary)
+    return assemble_backbone(config, data.manifest.vocab.items, inputs, strata_of(config, data.manifest))
+
+
+def assemble_backbone(config: RunConfig, items: int, inputs: Inputs, strata: Strata) -> nn.Module:
+    """The backbone of `build_backbone`, of a catalogue and strata that need not be those of a data set."""
+    row = BACKBONES[config.model.name]
     torch.manual_seed(mix(config.seed, 0) >> 1)
-    offered = {"num_items": manifest.vocab.items, "max_len": config.stream.max_len, "inputs": inputs}
+    offered = {"num_items": items, "max_len": config.stream.max_len, "inputs": inputs}
     backbone = row.make(**offered, **options_of(config.model))
     _refuse_other_kind(row, backbone)
     plugin = config.trained_plugin
     if plugin.name == "none":
         return backbone
-    strata, max_len = strata_of(config, manifest), config.stream.max_len
-    for_plugin = {"strata": strata, "num_strata": strata.count, "seed": config.seed, "max_len": max_len}
+    for_plugin = {"strata": strata, "num_strata": strata.count, "seed": config.seed, "max_len": config.stream.max_len}
     return PLUGINS[plugin.name].make(backbone, **for_plugin, **options_of(plugin))
 
 

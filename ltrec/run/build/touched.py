@@ -46,23 +46,39 @@ def choose_rows(
     Raises:
         UserError: gradients.rows=touched is impossible.
     """
-    wanted = "all" if isinstance(config.gradients, AlignedConfig) else config.gradients.rows
-    if (obstacle := _obstacle(config, backbone, objective)) is not None:
-        if wanted == "touched":
-            raise UserError(f"gradients.rows=touched is not possible: {obstacle}; use gradients.rows=auto")
-        return None, f"item table: every row takes part in every step ({obstacle})"
-    assert isinstance(objective, FewItemsObjective)
-    items = train_count.numel() - 1
-    rows = expected_rows(objective, train_count, plan)
-    most = MOST_JOINT if isinstance(config.gradients, JointConfig) else MOST_BY_STRATUM
-    if wanted == "all" or (wanted == "auto" and rows > most * items):
-        return None, f"item table: every row takes part in every step (about {rows:,.0f} of {items:,} are touched)"
+    obstacle = obstacle_to_touching(config, backbone, objective)
+    rows = expected_rows(objective, train_count, plan) if isinstance(objective, FewItemsObjective) and obstacle is None else 0.0
+    touches, about = decide_rows(config, obstacle, rows, train_count.numel() - 1)
+    if not touches:
+        return None, about
     name, vectors = next((n, m) for n, m in backbone.named_modules() if isinstance(m, IdVectors))
-    about = f"item table: a step has gradients of the rows that it touches, about {rows:,.0f} of {items:,}"
     return TouchedTable(vectors, f"backbone.{name}.weight"), about
 
 
-def _obstacle(config: RunConfig, backbone: nn.Module, objective: Objective) -> str | None:
+def decide_rows(config: RunConfig, obstacle: str | None, rows: float, items: int) -> tuple[bool, str]:
+    """Whether steps compute only touched rows; and a line to print.
+
+    Args:
+        config: the run.
+        obstacle: why they cannot; None if they can.
+        rows: that a step touches.
+        items: V.
+
+    Raises:
+        UserError: gradients.rows=touched is impossible.
+    """
+    wanted = "all" if isinstance(config.gradients, AlignedConfig) else config.gradients.rows
+    if obstacle is not None:
+        if wanted == "touched":
+            raise UserError(f"gradients.rows=touched is not possible: {obstacle}; use gradients.rows=auto")
+        return False, f"item table: every row takes part in every step ({obstacle})"
+    most = MOST_JOINT if isinstance(config.gradients, JointConfig) else MOST_BY_STRATUM
+    if wanted == "all" or (wanted == "auto" and rows > most * items):
+        return False, f"item table: every row takes part in every step (about {rows:,.0f} of {items:,} are touched)"
+    return True, f"item table: a step has gradients of the rows that it touches, about {rows:,.0f} of {items:,}"
+
+
+def obstacle_to_touching(config: RunConfig, backbone: nn.Module, objective: Objective) -> str | None:
     """Why steps need the whole table; None if they do not."""
     gradients, strategy = config.gradients, STRATEGIES[config.registered_strategy]
     if isinstance(gradients, AlignedConfig):
@@ -87,9 +103,13 @@ def _obstacle_of_model(backbone: nn.Module) -> str | None:
 
 def expected_rows(objective: FewItemsObjective, train_count: Tensor, plan: Plan) -> float:
     """E[R], the rows that a step of all processes touches on average; an upper bound if rows are longer than a window."""
-    events = float(train_count.sum())
-    mean = min(events / max(1, plan.trainable_rows), plan.max_len + 1)
+    events, mean = float(train_count.sum()), mean_window(train_count, plan)
     share_V = train_count.double() / max(1.0, events)
     log_missed_V = plan.batch_rows * mean * torch.log1p(-share_V.clamp(max=1 - 1e-12))
     log_missed_V = log_missed_V + objective.log_unread_V(round(plan.batch_rows * (mean - 1)))
     return float(-torch.expm1(log_missed_V)[PAD + 1 :].sum())
+
+
+def mean_window(train_count: Tensor, plan: Plan) -> float:
+    """Events of a training window on average: one more than it has positions; an upper bound, as above."""
+    return min(float(train_count.sum()) / max(1, plan.trainable_rows), plan.max_len + 1)

@@ -1,0 +1,130 @@
+"""Operations that a step launches: one table of counted numbers, the only one.
+
+Counted with a SASRec of one to three blocks, K = 2 and 5, on the CPU, with dropout: every operation of a step, forward, backward,
+optimiser and Lightning's, that is neither a view nor an allocation. `tests/unit/costs/test_counted_launches.py` counts again and
+holds the table; change the numbers here when the mechanics of a mode change.
+
+    passes x (backbone + objective) + step                passes: 1, or K by stratum, for each micro-batch
+
+A rectangle of rows is a unit of attention (`ltrec.models.layout`): on the CPU rows are put into a few rectangles by length; an
+accelerator has one, with attention, mask and dropout in one kernel. What was not counted: `aligned`, accelerators, in_batch, gbce.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ltrec.costs.workload import Workload, of_rank
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Operations of a forward and backward pass of a backbone.
+
+    Attributes:
+        once: whatever its depth.
+        layer: for each layer.
+        group_once: for each rectangle of rows.
+        group: for each layer and rectangle.
+        time: for each layer and position of the longest row (recurrent networks, step by step on the CPU).
+    """
+
+    once: int
+    layer: int
+    group_once: int = 0
+    group: int = 0
+    time: int = 0
+
+
+NETWORKS = {
+    "sasrec": Network(once=25, layer=73, group_once=11, group=22),
+    "gru4rec": Network(once=60, layer=0, time=40),
+    "din": Network(once=88, layer=8),
+}
+OTHER_NETWORK = NETWORKS["sasrec"]
+
+ON_ACCELERATOR = {"sasrec": Network(once=25, layer=73, group=4), "gru4rec": Network(once=60, layer=12)}
+"""Backbones with other kernels there; not counted."""
+
+OBJECTIVES = {"softmax": 18, "sampled_softmax": 80, "in_batch": 75, "bce": 91, "gbce": 93}
+OTHER_OBJECTIVE = 80
+
+OWN_NEGATIVES = 10
+"""More operations where each position has negatives of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Operations of a mode besides its passes.
+
+    Attributes:
+        once: for each step: optimiser, counts, telemetry.
+        part: for each pass of a stratum, or inner step.
+        touched: more, where gradients are of touched rows.
+        touched_part: more of those, for each stratum.
+    """
+
+    once: int
+    part: int = 0
+    touched: int = 60
+    touched_part: int = 0
+
+
+STEPS = {
+    "joint": Step(once=13),
+    "weighted": Step(once=48),
+    "per_stratum": Step(once=69, part=16, touched=58, touched_part=3),
+    "replay": Step(once=110, part=16, touched=58, touched_part=3),
+    "aligned": Step(once=70, part=16),
+}
+
+GRAM = 43
+"""More operations of a step that computes a Gram matrix."""
+
+COLUMNS, FOR_COLUMNS = 1 << 15, 4
+"""Norms and Gram matrix are summed over blocks of so many columns (`ltrec.distributed.gram`), by so many operations each."""
+
+LAZY, AVERAGE = 40, 10
+"""More operations of an optimiser by rows; where weights are averaged."""
+
+
+def launches(work: Workload, world: int, *, accelerator: bool) -> float:
+    """Operations of an average step on one device.
+
+    Args:
+        work: of a step.
+        world: W.
+        accelerator: whether kernels are an accelerator's.
+    """
+    step = STEPS[work.mode]
+    found = step.once + LAZY * work.by_row + AVERAGE * work.average
+    if work.touched is not None:
+        found += step.touched + step.touched_part * work.strata
+    if work.mode == "aligned":
+        return found + work.accumulate * work.chains * (_pass(work, accelerator, 1) + step.part + work.tensors)
+    if work.mode != "per_stratum":
+        found += work.accumulate * _pass(work, accelerator, work.groups)
+    return found + _strata(work, world, accelerator)
+
+
+def _strata(work: Workload, world: int, accelerator: bool) -> float:
+    """Passes of the strata, norms and Gram matrix; of a probe the share of the steps that have one."""
+    if not work.keeps_strata:
+        return 0.0
+    aside = work.tensors if work.mode != "per_stratum" else 0  # each gradient is added to its row by itself
+    passes = work.accumulate * work.strata * (_pass(work, accelerator, work.groups_of_stratum) + STEPS["per_stratum"].part + aside)
+    blocks = FOR_COLUMNS * math.ceil(of_rank(work.gradient, world) / COLUMNS)
+    often = work.gram_share if work.mode == "weighted" else 1.0
+    return often * (passes + blocks) + GRAM * work.gram_share
+
+
+def _pass(work: Workload, accelerator: bool, groups: int) -> float:
+    """A forward and backward pass."""
+    network = NETWORKS.get(work.backbone, OTHER_NETWORK)
+    if accelerator:
+        network, groups = ON_ACCELERATOR.get(work.backbone, network), 1
+    layers = work.layers * (network.layer + groups * network.group + network.time * work.longest)
+    objective = OBJECTIVES.get(work.objective, OTHER_OBJECTIVE)
+    own = OWN_NEGATIVES * (work.objective == "sampled_softmax" and not work.shared)
+    return network.once + groups * network.group_once + layers + objective + own

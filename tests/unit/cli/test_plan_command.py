@@ -1,0 +1,55 @@
+"""`ltrec plan` and `ltrec.plan`: what people and scripts are shown."""
+
+import json
+
+import pytest
+
+import ltrec
+from ltrec.cli.main import main
+from ltrec.cli.plan_tables import shown_bytes, shown_seconds
+from ltrec.core.errors import UserError
+
+CONFIG = ["conf/model/sasrec.yaml", "gradients.name=stratified", "objective.name=sampled_softmax", "objective.scope=shared"]
+
+
+def test_people_see_each_cost_its_parts_and_what_helps(capsys):
+    assert main(["plan", *CONFIG, "--items", "1000000", "--nodes", "2", "--gpus-per-node", "8", "--device", "h100"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "16 processes (h100, per_stratum, ddp)" in shown
+    assert "item table 64,000,064" in shown and "most: launches" in shown and "gradients.mode=weighted" in shown
+
+
+def test_scripts_get_one_line_of_json(capsys):
+    words = ["--items", "100000000", "--nodes", "2", "--gpus-per-node", "8", "--json"]
+    assert main(["plan", *CONFIG, "stream.batch_rows=100", *words]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert found["processes"] == 16 and found["device"]["name"] == "a100" and not found["fits"]
+    assert found["memory"]["all"] == sum(held for part, held in found["memory"].items() if part != "all")
+    assert found["refused"] is not None and "this run would be refused" in captured.err and "does not fit" in captured.err
+
+
+def test_from_python_with_rates_of_ones_own():
+    slow, fast = (
+        ltrec.plan(*CONFIG, items=10_000, flops=rate, bandwidth=1e10, link=1e9, optim={"lr": 1e-3}) for rate in (1e9, 1e12)
+    )
+    assert slow.device.name == "cpu-core" and slow.fits
+    assert slow.estimate.seconds["arithmetic"] == 1000 * fast.estimate.seconds["arithmetic"]
+
+
+def test_an_unknown_device_and_a_missing_catalogue_are_one_line():
+    with pytest.raises(UserError, match=r"device 'h10' is unknown.*h100"):
+        ltrec.plan(*CONFIG, items=10, device="h10")
+    with pytest.raises(UserError, match="--items V"):
+        ltrec.plan(*CONFIG)
+    with pytest.raises(UserError, match="nowhere"):
+        ltrec.plan(*CONFIG, data="nowhere")
+
+
+@pytest.mark.parametrize(("number", "shown"), [(0, "0 B"), (999, "999 B"), (1234, "1.23 kB"), (5e14, "500 TB"), (5e15, "5,000 TB")])
+def test_bytes_have_a_unit(number, shown):
+    assert shown_bytes(number) == shown
+
+
+def test_seconds_have_a_unit():
+    assert shown_seconds(0.01234) == "12.3 ms" and shown_seconds(2.5) == "2.50 s"
