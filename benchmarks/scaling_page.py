@@ -14,7 +14,7 @@ from ltrec.config.load import load
 from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.costs.devices import DEVICES
 from ltrec.costs.distinct import expected_distinct
-from ltrec.costs.estimate import Estimate, estimate
+from ltrec.costs.estimate import StepCost, estimate
 from ltrec.costs.workload import Workload
 from ltrec.run.build.touched import MOST_BY_STRATUM, MOST_JOINT
 from ltrec.run.build.workload import workload_of
@@ -55,7 +55,7 @@ def workload(mode: str, items: int, world: int) -> Workload:
     )
 
 
-def estimated(work: Workload, world: int) -> Estimate:
+def estimated(work: Workload, world: int) -> StepCost:
     """On nodes of eight devices."""
     return estimate(work, DEVICE, nodes=max(1, world // PER_NODE), per_node=min(world, PER_NODE))
 
@@ -83,12 +83,12 @@ def tables() -> str:
     return "\n\n".join(parts)
 
 
-def _grid(found: dict[tuple[str, int, int], Estimate], cell: Callable[[Estimate], str]) -> str:
+def _grid(found: dict[tuple[str, int, int], StepCost], cell: Callable[[StepCost], str]) -> str:
     rows = ([mode, _power(items), *(cell(found[mode, items, world]) for world in WORLDS)] for mode in MODES for items in ITEMS)
     return table(["mode", "items", *(f"W = {world:,}" for world in WORLDS)], rows)
 
 
-def _launches(found: dict[tuple[str, int, int], Estimate]) -> str:
+def _launches(found: dict[tuple[str, int, int], StepCost]) -> str:
     rows = ([mode, *(f"{found[mode, items, 1].launches:,.0f}" for items in ITEMS)] for mode in MODES)
     return table(["mode, W = 1", *map(_power, ITEMS)], rows)
 

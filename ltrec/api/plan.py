@@ -14,7 +14,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError, nearest
 from ltrec.costs.advice import Advice, advise
 from ltrec.costs.devices import DEVICES, Device, overridden
-from ltrec.costs.estimate import Estimate, estimate
+from ltrec.costs.estimate import StepCost, estimate
 from ltrec.costs.workload import Workload
 from ltrec.run.build.components import Data, open_data
 from ltrec.run.build.workload import workload_of
@@ -37,7 +37,7 @@ class StepPlan:
 
     work: Workload
     device: Device
-    estimate: Estimate
+    estimate: StepCost
     fits: bool
     advice: tuple[Advice, ...]
     remarks: tuple[str, ...]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ltrec.costs.devices import Device
-from ltrec.costs.estimate import Estimate, estimate
+from ltrec.costs.estimate import StepCost, estimate
 from ltrec.costs.workload import Workload
 
 FASTER, SMALLER = 0.9, 0.8
@@ -86,7 +86,7 @@ WAYS = (
 )
 
 
-def advise(work: Workload, device: Device, found: Estimate, *, nodes: int, per_node: int) -> list[Advice]:
+def advise(work: Workload, device: Device, found: StepCost, *, nodes: int, per_node: int) -> list[Advice]:
     """Settings that save time or, where the run does not fit, memory; the best first.
 
     Args:

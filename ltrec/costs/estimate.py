@@ -18,7 +18,7 @@ RESERVED = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class StepCost:
     """A step on each of W devices.
 
     Attributes:
@@ -59,7 +59,7 @@ class Estimate:
         return self.held <= (1 - RESERVED) * device.memory
 
 
-def estimate(work: Workload, device: Device, *, nodes: int = 1, per_node: int = 1) -> Estimate:
+def estimate(work: Workload, device: Device, *, nodes: int = 1, per_node: int = 1) -> StepCost:
     """The costs of a step.
 
     Messages are not taken to overlap with computing, which they do in part: an upper bound.
@@ -82,7 +82,7 @@ def estimate(work: Workload, device: Device, *, nodes: int = 1, per_node: int = 
     }
     computing = seconds["arithmetic"] + seconds["memory"]
     local = max(computing, seconds["launches"]) if device.queues else computing + seconds["launches"]
-    return Estimate(world, memory(work, world), sent, issued, done.flops, seconds, local + seconds["messages"])
+    return StepCost(world, memory(work, world), sent, issued, done.flops, seconds, local + seconds["messages"])
 
 
 def _messages(work: Workload, device: Device, sent: float, world: int, nodes: int) -> float:

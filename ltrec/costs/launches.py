@@ -55,7 +55,7 @@ OWN_NEGATIVES = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ModeLaunches:
     """Operations of a mode besides its passes.
 
     Attributes:
@@ -72,11 +72,11 @@ class Step:
 
 
 STEPS = {
-    "joint": Step(once=13),
-    "weighted": Step(once=48),
-    "per_stratum": Step(once=69, part=16, touched=58, touched_part=3),
-    "replay": Step(once=110, part=16, touched=58, touched_part=3),
-    "aligned": Step(once=70, part=16),
+    "joint": ModeLaunches(once=13),
+    "weighted": ModeLaunches(once=48),
+    "per_stratum": ModeLaunches(once=69, part=16, touched=58, touched_part=3),
+    "replay": ModeLaunches(once=110, part=16, touched=58, touched_part=3),
+    "aligned": ModeLaunches(once=70, part=16),
 }
 
 GRAM = 43

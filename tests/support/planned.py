@@ -35,6 +35,7 @@ def take_steps(config, watch, *, world=ALONE, steps=4):
             devices=world.size,
             strategy=strategy,
             max_steps=steps,
+            accumulate_grad_batches=config.trainer.accumulate,
             limit_val_batches=0,
             use_distributed_sampler=False,
             logger=False,
