@@ -98,7 +98,7 @@ def launches(work: Workload, world: int, *, accelerator: bool) -> float:
         accelerator: whether kernels are an accelerator's.
     """
     step = STEPS[work.mode]
-    found = step.once + LAZY * work.by_row + AVERAGE * work.average
+    found: float = step.once + LAZY * work.by_row + AVERAGE * work.average
     if work.touched is not None:
         found += step.touched + step.touched_part * work.strata
     if work.mode == "aligned":
