@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ltrec.api.ranks import Ranks, read_activity, read_ranks
+from ltrec.api.inputs.ranks import Ranks, read_activity, read_ranks
 from ltrec.api.session import session
 from ltrec.core.activity_cuts import head_bound
 from ltrec.core.counting import counted
