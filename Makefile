@@ -159,6 +159,10 @@ bench-step: install ## A step by strata against plain DDP: FLOPs, bytes, buffers
 bench-rows: install ## A step's cost as the catalogue grows, of all rows of the item table and of touched ones; last line JSON
 	$(BIN)/python benchmarks/rows.py
 
+.PHONY: bench-plan
+bench-plan: install ## Seconds of a step on paper against measured ones, with this machine's constants; last line JSON
+	$(BIN)/python benchmarks/plan.py
+
 .PHONY: bench-methods
 bench-methods: install ## What a step of each method costs, relative to joint training; last line JSON
 	$(BIN)/python benchmarks/method_cost.py
