@@ -3,9 +3,9 @@
     python benchmarks/plan.py                           10^4 and 10^5 items, every mode
     python benchmarks/plan.py --items 1000000 --steps 3
 
-The constants are measured first: matrix products of the shapes of a step, memory that is written again, memory that is written for
-the first time, and an operation on a few numbers with its backward pass. Then each way trains as in rows.py (processor seconds), and
-its workload is estimated with these constants. The last line is one JSON object; `ratio` is measured over predicted.
+The constants are measured first: matrix products of a step's shapes, memory that is written again, memory that is written for the
+first time, and an operation on a few numbers with its backward pass. Then each way trains as in rows.py (processor seconds), and its
+workload is estimated with these constants. The last line is one JSON object; `ratio` is measured over predicted.
 """
 
 from __future__ import annotations

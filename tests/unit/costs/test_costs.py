@@ -1,6 +1,8 @@
 """Arithmetic of a step on paper, against sums by hand; constants that have their home elsewhere."""
 
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -33,6 +35,11 @@ def test_constants_are_those_of_their_owners():
     assert set(ENGINES) - {"one"} == set(PARALLELISM) - {"auto"}
     assert set(STEPS) == {"joint", *MODES}
     assert set(NETWORKS) == set(BACKBONES) and set(OBJECTIVES) == set(LOSSES)
+
+
+def test_paper_needs_no_torch():
+    code = "import sys, ltrec.costs.advice; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 @pytest.mark.parametrize(("items", "exponent"), [(1, 0.8), (50, 0.0), (3000, 0.8), (3000, 1.2)])
