@@ -4,7 +4,7 @@
     python benchmarks/plan.py --items 1000000 --steps 3
 
 The constants are measured first: matrix products of a step's shapes, memory that is written again, memory that is written for the
-first time, and an operation on a few numbers with its backward pass. Then each way trains as in rows.py (processor seconds), and its
+first time, and a small operation with its backward pass. Each way then trains as rows.py does (processor seconds), and its
 workload is estimated with these constants. The last line is one JSON object; `ratio` is measured over predicted.
 """
 
