@@ -18,7 +18,7 @@ they are; numbers that are not finite (no users, no base) are None:
                       targets: {item=new, item=tail, item=head, event_type=purchase, ...: the same}: users by their target;
                       baselines have groups and targets in one
     predict           predictions, rows, k, checkpoint; of given histories also counts: {users, empty, events, unknown_items,
-                      truncated, unknown_candidates, recommendations}
+                      truncated, unknown_candidates, recommendations, exact}
     export            artefact, format, checkpoint, parity: {histories, largest, unequal}, loss: {precision, k, groups}, appended
     index             index, checkpoint, items, options, instructions, bytes, build_seconds, k, split, users, seed,
                       recall: {all, tail, head, stratum=0, ..., item=tail, ...: {items, recall}}, wanted, reached (null if none was

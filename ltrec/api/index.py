@@ -138,7 +138,7 @@ def index(
         processes = detect()
         if processes.world.size > 1:
             raise UserError("ltrec index runs in one process; start it without torchrun")
-        config = reopen(folder, overrides, None if data is None else Path(data))
+        config = reopen(folder, overrides, data)
         opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
         request = IndexRequest(folder.index if out is None else Path(out), options, k, recall, users, seed, overwrite)
         made = index_run(config, opened, chosen, request, processes, bar.update, weights=weights)

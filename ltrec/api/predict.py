@@ -13,17 +13,20 @@ from ltrec.api.settings import overrides_of
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress
 from ltrec.core.storage.run_folder import RunFolder
+from ltrec.inference.counts import Counts
+from ltrec.inference.item_lists import ItemLists
+from ltrec.inference.lists import ListRules
 from ltrec.inference.predict import predict as write_predictions
 from ltrec.run.build.components import build_histories, open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.reopen import reopen
+from ltrec.run.nearest.use import ranking_of
 from ltrec.run.process.crash_file import traceback_in
 from ltrec.run.process.detect import detect
 from ltrec.run.process.rendezvous_env import Processes
-from ltrec.run.scoring.memory import memory_of
 from ltrec.run.scoring.protocol import num_candidates
-from ltrec.run.scoring.scorer import load_score
 from ltrec.terminal.progress_row import PhaseBar
+from ltrec.terminal.screen import note
 
 
 def predict(
@@ -36,6 +39,7 @@ def predict(
     deny: ItemIdsOrFile | None = None,
     shard_users: int = SHARD_USERS,
     overwrite: bool = False,
+    index: str | os.PathLike[str] | None = None,
     checkpoint: str = "best",
     data: str | os.PathLike[str] | None = None,
     weights: str | None = None,
@@ -58,6 +62,7 @@ def predict(
         deny: do not recommend these.
         shard_users: users per file.
         overwrite: replace other predictions in the folder.
+        index: what `ltrec.index` made of these weights: candidates come from it, and only these are scored; None = all items are.
         checkpoint: `best`, `last`, `previous`, or `stage1`: the best before plugins woke.
         data: folder of the data set; None = that of the run's config.
         weights: `average` (with trainer.ema, the default) or `raw`.
@@ -69,16 +74,17 @@ def predict(
     """
     folder, overrides = RunFolder(Path(run)), [*settings, *overrides_of(evaluation, "evaluation")]
     place, file = None if data is None else os.fspath(data), None if out is None else Path(out)
+    nearest = None if index is None else Path(index)
     with session(progress=progress) as call, traceback_in(folder.path):
         processes = detect()
         with PhaseBar(call.screen, quiet=processes.world.rank > 0) as bar:
             if histories is None:
                 if allow is not None or deny is not None:
                     raise UserError("lists of items to allow or deny need histories (--input)")
-                return _known_users(folder, overrides, place, checkpoint, file, k, processes, bar.update, weights=weights)
+                return _known_users(folder, overrides, place, checkpoint, file, k, nearest, processes, bar.update, weights=weights)
             lists = lists_of(allow, deny)
             target = folder.given_predictions if file is None else file
-            request = {"out": target, "k": k, "lists": lists, "shard_users": shard_users, "overwrite": overwrite}
+            request = {"out": target, "k": k, "lists": lists, "shard_users": shard_users, "overwrite": overwrite, "index": nearest}
             return recommend_to(folder, overrides, place, checkpoint, histories, request, processes, bar.update, weights=weights)
 
 
@@ -89,6 +95,7 @@ def _known_users(
     checkpoint: str,
     out: Path | None,
     k: int,
+    index: Path | None,
     processes: Processes,
     on_progress: Progress,
     *,
@@ -99,15 +106,17 @@ def _known_users(
         raise UserError("ltrec predict serves the users of its data in one process; start it without torchrun, or give --input")
     config, path = reopen(folder, overrides, place), folder.predictions if out is None else out
     opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
-    memory = memory_of(folder, config, opened, chosen, processes, on_progress, weights=weights)
+    first, names = num_candidates(config, opened), opened.vocabulary.item_id
+    rules = ListRules(k, config.evaluation.filter_seen, ItemLists().allowed(names, first))
+    ranking, own = ranking_of(folder, config, opened, chosen, rules, index, processes, on_progress, weights=weights)
     rows = write_predictions(
-        load_score(config, opened, chosen, processes, memory, weights=weights),
+        ranking,
         build_histories(config, opened, "all"),
-        opened.vocabulary.item_id,
-        k=k,
-        filter_seen=config.evaluation.filter_seen,
+        names,
         out=path,
-        items=num_candidates(config, opened),
+        index=own.get("index", ""),
         on_progress=lambda done, total: on_progress("ranking users", done, total),
     )
+    for line in Counts(exact=ranking.exact_users).notes():
+        note(line)
     return Predictions(path, rows, k, chosen)

@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 
 from ltrec.core.ragged import prefix_sums
-from ltrec.data.stream.reading.histories import Score
 from ltrec.inference.given.histories import GivenChunk
-from ltrec.inference.lists import ListRules, refuse_nan
+from ltrec.inference.rankings import Ranking
 
 USER, ITEMS, SCORES, STRATUM, SOURCE = "user", "items", "scores", "stratum", "source"
 MODEL, POPULARITY = "model", "popularity"
@@ -36,14 +35,13 @@ class Answerer:
     """Chunks of given histories to rows of the answer.
 
     Args:
-        score: users -> scores.
+        ranking: users -> the best items that may be recommended.
         fallback: makes the scores [V+1] of whoever has no history; called once, if anybody has none.
-        rules: what may be recommended.
         item_id: raw ids [V+1], entry 0 unused.
     """
 
-    def __init__(self, score: Score, fallback: Callable[[], Tensor], rules: ListRules, item_id: list[str]) -> None:
-        self._score, self._make_fallback, self._rules = score, fallback, rules
+    def __init__(self, ranking: Ranking, fallback: Callable[[], Tensor], item_id: list[str]) -> None:
+        self._ranking, self._make_fallback, self._rules = ranking, fallback, ranking.rules
         self._names = pa.array(item_id, pa.string())
         self._fallback_V: Tensor | None = None
 
@@ -62,11 +60,7 @@ class Answerer:
         return self._rows(chunk, value_BK, item_BK)
 
     def _by_model(self, chunk: GivenChunk, own_B: Tensor) -> tuple[Tensor, Tensor]:
-        histories = chunk.histories
-        with torch.inference_mode():
-            scores_BV = self._score(histories)
-            refuse_nan(scores_BV, histories)
-            return self._rules.best(scores_BV, (histories.seen_T, histories.seen_offsets), _candidates(chunk, own_B))
+        return self._ranking.best(chunk.histories, _candidates(chunk, own_B))
 
     def _by_popularity(self, chunk: GivenChunk, own_B: Tensor) -> tuple[Tensor, Tensor]:
         if self._fallback_V is None:

@@ -19,6 +19,7 @@ class Counts:
         truncated: users with more known items than the data set keeps of a user; the oldest are left out.
         unknown_candidates: candidates that the data set lacks; they are skipped.
         recommendations: items of all answers.
+        exact: users whom an index left with too few items, so that all items were scored.
     """
 
     users: int = 0
@@ -28,6 +29,7 @@ class Counts:
     truncated: int = 0
     unknown_candidates: int = 0
     recommendations: int = 0
+    exact: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
@@ -49,4 +51,6 @@ class Counts:
             found.append(f"{counted(self.truncated, 'history', 'histories')} over the data set's limit: the oldest items left out")
         if self.unknown_candidates:
             found.append(f"{counted(self.unknown_candidates, 'candidate')} skipped: the data set does not know them")
+        if self.exact:
+            found.append(f"{counted(self.exact, 'user')} ranked by all items: the index left too few")
         return found

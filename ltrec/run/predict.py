@@ -26,12 +26,12 @@ from ltrec.inference.given.plan import ChunkPlan, plan_of
 from ltrec.inference.item_lists import ItemLists
 from ltrec.inference.job import PredictionJob
 from ltrec.inference.lists import ListRules
+from ltrec.inference.rankings import Ranking
 from ltrec.run.build.components import Data, projected
 from ltrec.run.build.strata import heirs_of, strata_of
+from ltrec.run.nearest.use import ranking_of
 from ltrec.run.process.rendezvous_env import Processes
-from ltrec.run.scoring.memory import memory_of
 from ltrec.run.scoring.protocol import num_candidates
-from ltrec.run.scoring.scorer import load_score
 from ltrec.training.checkpoints.io import whole_file
 from ltrec.version import __version__
 
@@ -49,6 +49,7 @@ class Request:
         lists: items that may be recommended, and that may not.
         shard_users: users per file of the answer.
         overwrite: whether another answer in the folder may be replaced.
+        index: folder of an index that ranks; None = all items are scored.
     """
 
     source: Path
@@ -57,6 +58,7 @@ class Request:
     lists: ItemLists
     shard_users: int
     overwrite: bool
+    index: Path | None = None
 
 
 def predict_histories(
@@ -92,30 +94,31 @@ def predict_histories(
     files = find_given(request.source)
     form = form_of(files.schema, data.manifest, projected(config, data.manifest), str(request.source))
     plan = by_first(lambda: plan_of(files, form, config.evaluation.chunk_rows, request.shard_users))
-    memory = memory_of(run, config, data, checkpoint, processes, on_progress, weights=weights)
-    asked = _asked(config, data, checkpoint, request, files, plan) | {"weights": weights, "memory": str(memory and memory.facts)}
+    ranking, own = ranking_of(run, config, data, checkpoint, rules, request.index, processes, on_progress, weights=weights)
+    asked = _asked(config, data, checkpoint, request, files, plan) | {"weights": weights, **own}
     job = PredictionJob(request.out, asked, plan.num_shards)
     if by_first(lambda: job.begin(overwrite=request.overwrite)):
         return job.counts()
-    score = load_score(config, data, checkpoint, processes, memory, weights=weights)
     fallback = partial(popularity_of_stratum, data.folder, data.manifest)
-    answerer = Answerer(score, fallback, rules, data.vocabulary.item_id)
+    answerer = Answerer(ranking, fallback, data.vocabulary.item_id)
     fault: str | None = None
     try:
         with closing(_histories(config, data, files, form, plan)) as histories:
-            _answer_mine(job, plan, histories, answerer, on_progress)
+            _answer_mine(job, plan, histories, answerer, ranking, on_progress)
     except UserError as error:
         fault = str(error)
     return _concluded(job, fault)
 
 
-def _answer_mine(job: PredictionJob, plan: ChunkPlan, histories: GivenHistories, answerer: Answerer, on_progress: Progress) -> None:
+def _answer_mine(
+    job: PredictionJob, plan: ChunkPlan, histories: GivenHistories, answerer: Answerer, ranking: Ranking, on_progress: Progress
+) -> None:
     """Write the missing shards of this process."""
     world, done = current_world(), 0
     mine = [shard for shard in range(world.rank, plan.num_shards, world.size) if not job.is_done(shard)]
     total = sum(len(plan.chunks_of(shard)) for shard in mine)
     for shard in mine:
-        parts, counts = list[pa.Table](), Counts()
+        parts, counts, exact = list[pa.Table](), Counts(), ranking.exact_users
         for index in plan.chunks_of(shard):
             chunk = histories.chunk(index)
             rows = answerer.answer(chunk)
@@ -123,7 +126,7 @@ def _answer_mine(job: PredictionJob, plan: ChunkPlan, histories: GivenHistories,
             counts += chunk.counts + Counts(recommendations=len(rows["items"].combine_chunks().flatten()))
             done += 1
             on_progress("recommending", done, total)
-        job.write(shard, pa.concat_tables(parts), counts)
+        job.write(shard, pa.concat_tables(parts), counts + Counts(exact=ranking.exact_users - exact))
 
 
 def _concluded(job: PredictionJob, fault: str | None) -> Counts:

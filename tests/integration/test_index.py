@@ -107,7 +107,10 @@ def test_mistakes_are_one_line_and_leave_nothing(run, tmp_path, options, line):
 
 OTHERS = {
     "din": (["model.name=din", "objective.name=bce", "evaluation.candidates=seen"], "model.name=din looks at every candidate"),
-    "copies": (["gradients.name=stratified", "plugin.name=copies"], "plugin.name=copies has item vectors for every stratum"),
+    "copies": (
+        ["gradients.name=stratified", "plugin.name=copies", "plugin.switch.at=1", "trainer.max_epochs=2"],
+        "plugin.name=copies has item vectors for every stratum",
+    ),
     "memory": (["plugin.name=memory"], "plugin.name=memory with form=mix lifts counted neighbours"),
 }
 
@@ -117,7 +120,7 @@ OTHERS = {
 def test_models_without_one_table_of_vectors_say_so(other, data, tmp_path):
     common = [word for word in tiny_words(data, tmp_path) if not word.startswith("model.")]
     words, line = OTHERS[other]
-    run = train(load([], [*common, "model.width=8", *words, "trainer.max_epochs=1"])).path
+    run = train(load([], [*common, "model.width=8", "trainer.max_epochs=1", *words])).path
     with pytest.raises(ltrec.UserError, match=line):
         ltrec.index(run)
     assert not (run / "index").exists()
