@@ -15,7 +15,7 @@ from typing import Any
 
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
-from ltrec.core.storage.atomic import canonical_json
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.data.manifest import Manifest
 
 from .former import former

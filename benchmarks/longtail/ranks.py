@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import atomic_path, canonical_json
+from ltrec.core.storage.atomic import atomic_path
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.strata import Strata
 from ltrec.data.reach import Reach
 from ltrec.evaluation.catalogue import ItemCatalogue

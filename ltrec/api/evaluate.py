@@ -13,7 +13,8 @@ from ltrec.api.session import session
 from ltrec.api.settings import overrides_of
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import atomic_write_text, canonical_json, sha256_file
+from ltrec.core.storage.atomic import atomic_write_text, sha256_file
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.manifest import Manifest
 from ltrec.data.remote.folder import open_folder

@@ -39,7 +39,8 @@ from ltrec.artefact.vocabularies import write_vocabularies
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress, silent
-from ltrec.core.storage.atomic import atomic_write_text, canonical_json, fsync_folder, sha256_file
+from ltrec.core.storage.atomic import atomic_write_text, fsync_folder, sha256_file
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.stream.reading.histories import HistoryChunk
 from ltrec.evaluation.table import SEEN

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -16,7 +16,8 @@ from ltrec.columns.schema import NO_COLUMNS, Schema
 from ltrec.core.bounds import INT32, INT64, Between, check_fields, shown
 from ltrec.core.columns import NO_STRATUM
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import atomic_write_text, canonical_json, refuse_special
+from ltrec.core.storage.atomic import atomic_write_text, refuse_special
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.typed import construct
 from ltrec.core.strata import Strata
 from ltrec.data.manifest_parts import MEND as MEND
@@ -104,6 +105,7 @@ class Manifest:
     format_version: int = FORMAT_VERSION
     columns: Schema = NO_COLUMNS
     column_files: tuple[ColumnFile, ...] = ()
+    _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)  # computed once
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -129,7 +131,9 @@ class Manifest:
     @property
     def digest(self) -> str:
         """Hex sha256 of the canonical text, which identifies the data."""
-        return digest_of(self._body())
+        if not self._digest:
+            self._digest.append(digest_of(self._body()))
+        return self._digest[0]
 
     @property
     def item_table(self) -> ColumnFile | None:
@@ -170,6 +174,7 @@ class Manifest:
     def _body(self) -> dict[str, Any]:
         """The contents of the file. Without columns the keys for them are left out, so that the digest is the one of format 1."""
         body: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        del body["_digest"]
         return body if self.columns else {key: value for key, value in body.items() if key not in ("columns", "column_files")}
 
     @staticmethod
@@ -217,7 +222,9 @@ class Manifest:
         except ValueError as error:
             raise UserError(f"{path} is undamaged but invalid: {error}; {MEND}") from None
         sections: dict[str, Any] = {name: Section(getattr(manifest, name)) for name in ("source", "options", "split", "summary")}
-        return replace(manifest, **sections)
+        manifest = replace(manifest, **sections)
+        manifest._digest.append(written)
+        return manifest
 
 
 def digest_of(body: dict[str, Any]) -> str:

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError, first_line
-from ltrec.core.storage.atomic import atomic_path, canonical_json
+from ltrec.core.storage.atomic import atomic_path
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.sealed_parquet import seal_holds, write_sealed
 from ltrec.core.strata import Strata
 from ltrec.data.reach import UNKNOWN, Reach

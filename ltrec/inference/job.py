@@ -19,7 +19,8 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import atomic_path, atomic_write_text, canonical_json, fsync_folder
+from ltrec.core.storage.atomic import atomic_path, atomic_write_text, fsync_folder
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.inference.counts import Counts
 
 COMMIT, WORK, PARTS = "predictions.json", ".predicting", "part-*.parquet"

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from ltrec.core.storage.atomic import canonical_json
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.data.manifest import MANIFEST, digest_of
 from tests.support.fuzz import Case, World, train_words
 from tests.support.fuzz_values import changed, damaged, nasty

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ltrec.core.errors import UserError
 
@@ -96,8 +94,3 @@ def rename_by_hash(path: Path) -> tuple[Path, str]:
     """Give a finished file the name `<stem>-<16 digits of its sha256>.parquet`; return its path and the whole digest."""
     digest = sha256_file(path)
     return path.rename(path.with_name(f"{path.stem}-{digest[:16]}.parquet")), digest
-
-
-def canonical_json(value: Any) -> str:
-    """The one text form of a JSON value: sorted keys, two spaces, a final newline. Digests are taken over it."""
-    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

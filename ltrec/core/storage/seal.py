@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ltrec.core.storage.atomic import canonical_json
+from ltrec.core.storage.canonical import canonical_json
 
 KEY = "sha256"
 _LINE = "# sha256 of the lines above: "

@@ -29,19 +29,22 @@ def construct(owner: type[T], value: Any, place: str = "") -> T:
 
 
 def _build(hint: Any, value: Any, place: str) -> Any:
+    origin = _origin(hint)
+    if origin is None and hint in _WORDS and hint is not dict:
+        return _typed(hint, value, place)
     if hint is Any:
         return value
-    if get_origin(hint) is Annotated:
+    if origin is Annotated:
         return _annotated(hint, value, place)
-    if get_origin(hint) in (Union, types.UnionType):
+    if origin in (Union, types.UnionType):
         return _one_of(get_args(hint), value, place)
-    if get_origin(hint) is tuple:
+    if origin is tuple:
         return _list(get_args(hint), value, place)
-    if get_origin(hint) is Literal:
+    if origin is Literal:
         if (fault := OneOf(*get_args(hint)).fault(value)) is not None:
             raise ValueError(f"{place} {fault}")
         return value
-    if get_origin(hint) is dict:
+    if origin is dict:
         element = get_args(hint)[1]
         return {key: _build(element, inner, _join(place, key)) for key, inner in _typed(dict, value, place).items()}
     if is_dataclass(hint) or is_typeddict(hint):
@@ -89,12 +92,11 @@ def _list(kinds: tuple[Any, ...], value: Any, place: str) -> tuple[Any, ...]:
 
 
 def _record(owner: Any, value: dict[str, Any], place: str, *, others: bool = False) -> Any:
-    hints = _hints(owner)
-    needed = owner.__required_keys__ if is_typeddict(owner) else {f.name for f in fields(owner) if f.default is MISSING}
-    for name in sorted(needed - value.keys()):
-        raise ValueError(f"{_join(place, name)} is missing")
-    for name in () if others else sorted(value.keys() - hints.keys()):
-        raise ValueError(f"{_join(place, name)} is not known")
+    hints, needed = _hints(owner), _needed(owner)
+    if missing := needed - value.keys():
+        raise ValueError(f"{_join(place, min(missing))} is missing")
+    if not others and (unknown := value.keys() - hints.keys()):
+        raise ValueError(f"{_join(place, min(unknown))} is not known")
     made = {name: _build(hints[name], inner, _join(place, name)) for name, inner in value.items() if name in hints}
     if is_typeddict(owner):
         return {**value, **made}
@@ -110,4 +112,16 @@ def _join(place: str, name: str) -> str:
 
 @cache
 def _hints(owner: type) -> dict[str, Any]:
-    return get_type_hints(owner, include_extras=True)
+    """The annotations of what may be given, by name."""
+    hints = get_type_hints(owner, include_extras=True)
+    return hints if is_typeddict(owner) else {f.name: hints[f.name] for f in fields(owner) if f.init}
+
+
+@cache
+def _needed(owner: Any) -> frozenset[str]:
+    if is_typeddict(owner):
+        return frozenset(owner.__required_keys__)
+    return frozenset(f.name for f in fields(owner) if f.init and f.default is MISSING)
+
+
+_origin = cache(get_origin)

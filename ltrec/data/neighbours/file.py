@@ -21,7 +21,8 @@ import torch
 from ltrec.core import columns as c
 from ltrec.core.bounds import INT32, Between
 from ltrec.core.errors import UserError, first_line
-from ltrec.core.storage.atomic import atomic_path, canonical_json, refuse_special
+from ltrec.core.storage.atomic import atomic_path, refuse_special
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.sealed_parquet import seal_holds, write_sealed
 from ltrec.core.storage.typed import construct
 from ltrec.data.neighbours.table import Neighbours

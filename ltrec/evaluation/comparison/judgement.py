@@ -18,7 +18,8 @@ from typing import Any
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import atomic_write_text, canonical_json
+from ltrec.core.storage.atomic import atomic_write_text
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.seal import opened, sealed
 from ltrec.evaluation.comparison.compare import Comparison, compared, default_metrics

@@ -16,7 +16,7 @@ from ltrec.config.identity import FREE_TO_CHANGE, flat
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.secrets import masked_tree, secrets_of
-from ltrec.core.storage.atomic import canonical_json
+from ltrec.core.storage.canonical import canonical_json
 
 
 def record_of(config: RunConfig, run_id: str, total_steps: int) -> dict[str, Any]:

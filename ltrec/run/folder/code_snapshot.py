@@ -10,7 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
-from ltrec.core.storage.atomic import atomic_write_text, canonical_json
+from ltrec.core.storage.atomic import atomic_write_text
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.run_folder import COMMIT
 from ltrec.tracking.code import PACKAGE, code_digest, package_files
 from ltrec.tracking.git_state import git_state

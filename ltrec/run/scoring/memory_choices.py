@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.core.errors import first_line
-from ltrec.core.storage.atomic import atomic_write_text, canonical_json
+from ltrec.core.storage.atomic import atomic_write_text
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.seal import opened, sealed
 from ltrec.core.storage.typed import construct
 from ltrec.evaluation.memory.text import choice_values

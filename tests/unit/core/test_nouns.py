@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ltrec.core.errors import UserError, nearest
-from ltrec.core.storage.atomic import atomic_path, atomic_write_text, canonical_json, sha256_file
+from ltrec.core.storage.atomic import atomic_path, atomic_write_text, sha256_file
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.strata import Strata
 from ltrec.core.sumcount import SumCount
 from ltrec.core.world import World

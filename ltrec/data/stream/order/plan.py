@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from ltrec.core.storage.atomic import canonical_json
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.strata import MergedStrata, Strata
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.config import StreamConfig

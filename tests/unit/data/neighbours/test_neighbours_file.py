@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import canonical_json
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.sealed_parquet import write_sealed
 from ltrec.data.neighbours.config import CoOccurrenceConfig, NeighboursConfig
 from ltrec.data.neighbours.count import count_neighbours, made_of

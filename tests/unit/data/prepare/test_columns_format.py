@@ -9,7 +9,7 @@ import pytest
 
 from ltrec.columns.schema import Schema
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import canonical_json
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.data.columns import item_values, vocabulary_of
 from ltrec.data.manifest import MANIFEST, Manifest, digest_of
 from tests.support.shards import column, leave_one_out, random_users, write_dataset

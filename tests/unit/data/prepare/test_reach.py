@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from ltrec.api.results.dataset import Dataset
 from ltrec.cli.data_tables import print_data
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import canonical_json, sha256_file
+from ltrec.core.storage.atomic import sha256_file
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.data.manifest import Manifest, digest_of
 from ltrec.data.prepare.reach import distances, links, sample, walks
 from ltrec.data.reach import REACH_SCHEMA, read_reach

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import canonical_json
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.data.manifest import Manifest, digest_of
 from ltrec.data.schema import SHARD_SCHEMA
 from ltrec.data.verify.dataset import verify

@@ -13,7 +13,7 @@ import pytest
 import ltrec.run.scoring.memory as run_memory
 import ltrec.run.train as training
 from ltrec.cli.main import main
-from ltrec.core.storage.atomic import canonical_json
+from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.seal import sealed
 from ltrec.evaluation.metrics import ndcg_at
