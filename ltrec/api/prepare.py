@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.api.inputs.tables import ArrowStream, is_table, path_of, write_log
+from ltrec.api.prepare_to_store import local_logs, prepare_to
 from ltrec.api.results.dataset import Dataset
 from ltrec.api.session import session
 from ltrec.api.settings import overrides_of
@@ -18,9 +19,12 @@ from ltrec.config.keys.arguments import PREPARING, speaking_keys
 from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
+from ltrec.core.storage.remote.url import is_url
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare as prepare_logs
 from ltrec.data.prepare.progress import MENDING, UNCHANGED
+from ltrec.data.remote.config import CacheConfig
+from ltrec.data.remote.folder import open_folder
 from ltrec.terminal.progress_row import PhaseBar
 from ltrec.terminal.screen import Screen
 
@@ -39,8 +43,9 @@ def prepare(
         ltrec.prepare("conf/data/ml-100k.yaml")
 
     Args:
-        sources: logs: files, globs and folders (CSV, TSV, JSON Lines, Parquet), or tables of a row per event; and config files.
-        out: folder of the data set; None = `data.path` of the config.
+        sources: logs: files, globs and folders (CSV, TSV, JSON Lines, Parquet), also in a store (s3://...), or tables of a row per
+            event; and config files.
+        out: folder or address of the data set; None = `data.path` of the config.
         overwrite: replace another data set in that folder.
         progress: show how far it is.
         options: fields of the config section `prepare`.
@@ -53,7 +58,7 @@ def prepare(
         settings = load(files, overrides + overrides_of(options, "prepare"), where=call.where)
         wanted = replace(settings.prepare, sources=tuple(logs) or settings.prepare.sources)
         with speaking_keys(settings, PREPARING):
-            return _prepared(wanted, _folder(out, settings), overwrite, call.screen)
+            return _prepared(wanted, _place_of(out, settings), settings.data.cache, overwrite, call.screen)
 
 
 def sort_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[str]]:
@@ -67,7 +72,9 @@ def sort_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str], lis
     sources: list[str] = []
     for argument in arguments:
         key = argument.partition("=")[0]
-        if Path(argument).suffix in (".yaml", ".yml") and "=" not in argument:
+        if is_url(argument):
+            sources.append(argument)
+        elif Path(argument).suffix in (".yaml", ".yml") and "=" not in argument:
             files.append(Path(argument))
         elif "=" in argument and not Path(argument).exists() and not glob.glob(argument):
             overrides.append(f"prepare.{argument}" if key.partition(".")[0] in own or "." not in key else argument)
@@ -76,7 +83,7 @@ def sort_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str], lis
     return files, overrides, sources
 
 
-def _prepared(config: PrepareConfig, folder: Path, overwrite: bool, screen: Screen) -> Dataset:
+def _prepared(config: PrepareConfig, out: str, cache: CacheConfig, overwrite: bool, screen: Screen) -> Dataset:
     heard: set[str] = set()
     with PhaseBar(screen) as bar:
 
@@ -84,8 +91,13 @@ def _prepared(config: PrepareConfig, folder: Path, overwrite: bool, screen: Scre
             heard.add(stage)
             bar.update(stage, done, total)
 
-        manifest = prepare_logs(config, folder, hear, overwrite)
-    return Dataset.of(folder, manifest, up_to_date=UNCHANGED in heard, mended=MENDING in heard)
+        with local_logs(config, cache, hear) as local:
+            if is_url(out):
+                manifest = prepare_to(out, local, cache, hear, overwrite=overwrite)
+            else:
+                manifest = prepare_logs(local, Path(out), hear, overwrite)
+    folder = open_folder(out, cache)
+    return Dataset.of(folder, manifest, up_to_date=UNCHANGED in heard, mended=MENDING in heard, address=out)
 
 
 def _place(source: Any, folder: Path, number: int) -> str:
@@ -97,7 +109,7 @@ def _place(source: Any, folder: Path, number: int) -> str:
     return str(path)
 
 
-def _folder(out: str | os.PathLike[str] | None, settings: RunConfig) -> Path:
+def _place_of(out: str | os.PathLike[str] | None, settings: RunConfig) -> str:
     if out is None and not settings.data.path:
         raise UserError("where to? name the folder with --out DIR, or data.path in a config file")
-    return Path(settings.data.path if out is None else out)
+    return settings.data.path if out is None else os.fspath(out)

@@ -23,7 +23,7 @@ def prepare(
         list[str] | None,
         typer.Argument(metavar="[SOURCE|CONF.yaml|key=value]...", help="Logs (files, globs, folders), config files, settings."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the data set; default data.path of the config.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder or address of the data set; default data.path of the config.")] = None,
     config: Annotated[list[Path] | None, typer.Option(help="Config file such as conf/data/ml-100k.yaml; may be repeated.")] = None,
     user: Annotated[str | None, typer.Option(help="Column with the user id.")] = None,
     item: Annotated[str | None, typer.Option(help="Column with the item id.")] = None,

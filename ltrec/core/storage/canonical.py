@@ -7,6 +7,7 @@ anything inside them are written by its C encoder, with the indentation in the s
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -43,11 +44,12 @@ def _text(value: Any, depth: int) -> str:
     is_object = isinstance(value, dict)
     if is_object and not all(type(key) is str for key in value):
         raise _OtherKeysError
-    if all(type(inner) in _FLAT for inner in (value.values() if is_object else value)):
+    each: Iterable[Any] = value.values() if isinstance(value, dict) else value
+    if all(type(inner) in _FLAT for inner in each):
         lines = _encoder(depth).encode(value)[1:-1]
     elif is_object:
-        each = (f"{_encoder(0).encode(key)}: {_text(value[key], depth + 1)}" for key in sorted(value))
-        lines = f",\n{'  ' * depth}".join(each)
+        pairs = (f"{_encoder(0).encode(key)}: {_text(value[key], depth + 1)}" for key in sorted(value))
+        lines = f",\n{'  ' * depth}".join(pairs)
     else:
         lines = f",\n{'  ' * depth}".join([_text(inner, depth + 1) for inner in value])
     begin, end = "{}" if is_object else "[]"

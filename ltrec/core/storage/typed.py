@@ -124,4 +124,6 @@ def _needed(owner: Any) -> frozenset[str]:
     return frozenset(f.name for f in fields(owner) if f.init and f.default is MISSING)
 
 
-_origin = cache(get_origin)
+@cache
+def _origin(hint: Any) -> Any:
+    return get_origin(hint)

@@ -72,6 +72,16 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
     return manifest
 
 
+def refuse_other(config: PrepareConfig, old: Manifest, place: str, on_progress: Progress = silent) -> None:
+    """Refuse a data set that is not the one that `config` makes; `place` names it.
+
+    Raises:
+        UserError: it has another name, options or sources.
+    """
+    found, side_tables = find_sources(config.sources, config.format), find_side_tables(config)
+    _refuse_other(old, {**_identity(config, found, Path(place), on_progress), **side_tables.described()}, place)
+
+
 def _identity(config: PrepareConfig, found: list[InputFile], out: Path, on_progress: Progress) -> dict[str, Any]:
     """What identifies a data set: its name, the options that affect it, and the contents of the sources."""
     total = sum(source.path.stat().st_size for source in found)
@@ -82,7 +92,7 @@ def _identity(config: PrepareConfig, found: list[InputFile], out: Path, on_progr
     }
 
 
-def _refuse_other(old: Manifest, identity: dict[str, Any], out: Path) -> None:
+def _refuse_other(old: Manifest, identity: dict[str, Any], out: Path | str) -> None:
     if old.name != identity["name"]:
         raise UserError(f"{out} holds the data set {old.name!r}; use --overwrite to replace it with {identity['name']!r}")
     plain = {key: None for key in FOR_COLUMNS if key in identity["options"] or key in old.options}

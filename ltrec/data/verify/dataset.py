@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Protocol
 
 import duckdb
 import numpy as np
@@ -42,16 +44,58 @@ def verify(folder: Path, on_progress: Progress = silent) -> Manifest:
     """
     manifest = Manifest.load(folder)
     check_files(folder, manifest, on_progress)
+    check_contents(folder, manifest, LocalShards(folder), on_progress)
+    return manifest
+
+
+class Shards(Protocol):
+    """Where shards are while they are checked."""
+
+    def opened(self, shard: Shard) -> AbstractContextManager[Path]:
+        """A shard's path, as long as the context is open."""
+
+    def users(self, shard: Shard) -> Path:
+        """A Parquet file with the user ids and keys of a shard that was opened before."""
+
+
+class LocalShards:
+    """Shards in the data set's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def opened(self, shard: Shard) -> AbstractContextManager[Path]:
+        """The shard."""
+        return nullcontext(self._folder / shard.path)
+
+    def users(self, shard: Shard) -> Path:
+        """The shard."""
+        return self._folder / shard.path
+
+
+def check_contents(folder: Path, manifest: Manifest, shards: Shards, on_progress: Progress = silent) -> None:
+    """Check what is in files of which sizes and hashes are known to be right.
+
+    Args:
+        folder: holds all files but shards.
+        manifest: of the data set.
+        shards: gives the shards, one after the other.
+        on_progress: hears how many shards are done.
+
+    Raises:
+        UserError: at the first fault.
+    """
     counts, columns = _check_vocabulary(folder, manifest), ColumnCheck(folder, manifest)
     found = np.zeros_like(counts)
     users, events = np.zeros((2, manifest.strata.count), dtype=np.int64)
     for number, shard in enumerate(manifest.shards):
-        activity = _check_shard(folder / shard.path, shard, manifest, columns, found)
+        with shards.opened(shard) as path:
+            activity = _check_shard(path, shard, manifest, columns, found)
         if shard.stratum >= 0:
             users[shard.stratum] += shard.rows
             events[shard.stratum] += activity
         on_progress("shards", number + 1, len(manifest.shards))
-    _check_users(folder, manifest)
+    _check_users(folder, [shards.users(shard) for shard in manifest.shards])
     _check_totals(folder, manifest, users, events)
     check_reach(folder, manifest)
     columns.finish()
@@ -60,7 +104,6 @@ def verify(folder: Path, on_progress: Progress = silent) -> Manifest:
         raise UserError(
             f"{folder / manifest.vocab.path}: item {item} has {found[item]} training events, the file says {counts[item]}"
         )
-    return manifest
 
 
 def _check_vocabulary(folder: Path, manifest: Manifest) -> npt.NDArray[np.int64]:
@@ -108,9 +151,10 @@ def _fault(rows: RowGroup, shard: Shard, manifest: Manifest, last_key: int | Non
     return check_targets(rows, shard, manifest) if fault is None and rows.target is not None else fault
 
 
-def _check_users(folder: Path, manifest: Manifest) -> None:
+def _check_users(folder: Path, paths: list[Path]) -> None:
     """Check that keys are unique over all shards and are the hashes of the ids; with DuckDB, because keys may not fit in memory."""
-    shards = ds.dataset([str(folder / shard.path) for shard in manifest.shards], schema=SHARD_SCHEMA, format="parquet")
+    schema = pa.schema([SHARD_SCHEMA.field(name) for name in (c.USER_ID, c.USER_KEY)])
+    shards = ds.dataset([str(path) for path in paths], schema=schema, format="parquet")
     with (
         tempfile.TemporaryDirectory() as spill,
         duckdb.connect(config={"memory_limit": "1GB", "temp_directory": spill}) as connection,

@@ -1,0 +1,71 @@
+"""Verifies a data set in a store: every byte is read from there, one shard at a time, without the node's cache."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ltrec.core import columns as c
+from ltrec.core.errors import UserError
+from ltrec.core.progress import Progress, silent
+from ltrec.core.storage.remote.store import RemoteStore
+from ltrec.data.manifest import MANIFEST, MEND, Manifest, Shard
+from ltrec.data.remote.download import download, download_manifest
+from ltrec.data.remote.upload import refuse_foreign, refuse_incomplete
+from ltrec.data.verify.dataset import check_contents
+
+
+def verify_store(store: RemoteStore, on_progress: Progress = silent) -> Manifest:
+    """Check everything and return the manifest; needs disk space for the largest shard and all user ids.
+
+    Raises:
+        UserError: at the first fault; names the file (and the row group).
+    """
+    with tempfile.TemporaryDirectory(prefix="ltrec-verify-") as temporary:
+        folder = Path(temporary)
+        manifest = download_manifest(store, folder)
+        there = store.list()
+        refuse_foreign(there, store)
+        refuse_incomplete(store, manifest)
+        if others := sorted(there.keys() - manifest.files().keys() - {MANIFEST}):
+            raise UserError(f"{store.address(others[0])} is not in the manifest; remove it, or {MEND}")
+        shards = {shard.path for shard in manifest.shards}
+        for name, (size, sha256) in manifest.files().items():
+            if name not in shards:
+                download(store, name, size, sha256, folder)
+        try:
+            check_contents(folder, manifest, _FetchedShards(store, folder), on_progress)
+        except UserError as error:
+            raise UserError(str(error).replace(temporary, store.url)) from None
+        return manifest
+
+
+class _FetchedShards:
+    """Shards that are there only while they are checked; of each the user ids stay."""
+
+    def __init__(self, store: RemoteStore, folder: Path) -> None:
+        self._store, self._folder = store, folder
+
+    @contextmanager
+    def opened(self, shard: Shard) -> Iterator[Path]:
+        """The shard's path."""
+        path = download(self._store, shard.path, shard.bytes, shard.sha256, self._folder)
+        yield path
+        keys = self.users(shard)
+        keys.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetFile(path) as source:
+            wanted = [c.USER_ID, c.USER_KEY]
+            schema = source.schema_arrow
+            with pq.ParquetWriter(keys, pa.schema([schema.field(name) for name in wanted])) as writer:
+                for batch in source.iter_batches(columns=wanted, use_threads=False):
+                    writer.write_batch(batch)
+        path.unlink()
+
+    def users(self, shard: Shard) -> Path:
+        """A file with the shard's user ids and keys."""
+        return self._folder / "users" / shard.path
