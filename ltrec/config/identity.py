@@ -52,6 +52,7 @@ LATER: dict[str, Any] = {
     "plugin.content.most_holders": 10_000,
     "plugin.content_shares": (0.0, 0.1),
     "gradients.rows": "auto",
+    "stream.shuffle_shards": 0,
 }
 """Keys that came later: at their default a run is what it was before there was such a key, and so is its digest."""
 

@@ -96,6 +96,10 @@ def _lane_order(
         at += share
         inner = list(pieces.values())
         inner = [inner[i] for i in permutation(mix(seed, pool, 1, lane, epoch), len(inner))]
+        if config.shuffle_shards:
+            shards = sorted({piece[0][0] for piece in inner})
+            turns = [shards[i] for i in permutation(mix(seed, pool, 3, lane, epoch), len(shards))]
+            inner.sort(key=lambda piece, turns=turns: turns.index(piece[0][0]) // config.shuffle_shards)
         queues[lane] = []
         number, opening = 0, 1 + lane * config.buffer_blocks // config.lanes
         while inner:

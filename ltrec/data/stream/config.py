@@ -51,6 +51,11 @@ class StreamConfig:
     buffer_blocks: Annotated[int, Between(1, 1 << 20)] = 8
     """Size of the shuffle buffer of each lane of a streamed pool, in blocks (row groups). Order, if a pool is streamed."""
 
+    shuffle_shards: Annotated[int, Between(0, 1 << 20)] = 0
+    """How many shards of a streamed pool each lane shuffles together; 0 = all that it reads in an epoch. With a number, about so
+    many per lane are needed at a time, and data in a store may be larger than the node's disk; at least twice the number of
+    strata keeps steps mixed. Order, if a pool is streamed and it is not 0."""
+
     prefetch: Annotated[int, Between(0, 1024)] = 2
     """Number of steps prepared ahead. Speed only."""
 

@@ -25,6 +25,7 @@ from ltrec.data.manifest import Manifest
 from ltrec.data.stream.assemble import Step, assemble
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.order.pools import ITEM_BYTES
+from ltrec.data.stream.reading.downloads import Downloads
 from ltrec.data.stream.reading.projected import Projected
 from ltrec.data.stream.reading.training_rows import TrainingRows
 from ltrec.data.stream.state import StreamState, add_digests, rows_digest
@@ -123,10 +124,12 @@ class StreamLoader:
         """The steps in order, with `prefetch` of them in progress; the threads end with the iterator, also when it is abandoned."""
         waiting: deque[tuple[int, Future[Step]]] = deque()
         todo = iter(numbers)
-        with _threads(self._threads, "ltrec-steps") as workers, _threads(1, "ltrec-buffers") as reader:
+        downloads = Downloads(self._plan, self._lanes, self._rows, numbers.start)
+        with downloads, _threads(self._threads, "ltrec-steps") as workers, _threads(1, "ltrec-buffers") as reader:
             try:
                 while True:
                     while len(waiting) <= self._prefetch and (number := next(todo, None)) is not None:
+                        downloads.before(number)
                         waiting.append((number, workers.submit(self._build, number)))
                         self._look_ahead(reader, number)
                     if not waiting:

@@ -103,7 +103,7 @@ class NodeCache:
         while True:
             if (descriptor := shared(final)) is not None:
                 return descriptor, False
-            writer = exclusive(part)
+            writer, kept = exclusive(part), False
             try:
                 if final.exists():  # another one was faster
                     part.unlink(missing_ok=True)
@@ -111,13 +111,14 @@ class NodeCache:
                 self._write(file, writer, blocks)
                 os.replace(part, final)
                 fcntl.flock(writer, fcntl.LOCK_SH)
+                if kept := leads_to(final, writer):
+                    return writer, True
             except BaseException:
                 part.unlink(missing_ok=True)
-                os.close(writer)
                 raise
-            if leads_to(final, writer):
-                return writer, True
-            os.close(writer)
+            finally:
+                if not kept:  # an open descriptor would keep the lock, and others wait for it
+                    os.close(writer)
 
     def _write(self, file: CachedFile, descriptor: int, blocks: Blocks) -> None:
         """Fill the file and compare its hash; what comes damaged is fetched again, as often as three times."""

@@ -4,8 +4,9 @@
 2. Epoch e of the pool consists of the draws e*n .. (e+1)*n. The schedule determines how many of them belong to each lane, and the
    shuffled rows are divided accordingly. So an epoch is a permutation of *all* rows although lanes are independent, and a lane
    keeps its blocks from epoch to epoch, up to a few rows at the boundaries.
-3. In every epoch a lane shuffles its pieces of blocks, reads `buffer_blocks` of them at a time into a buffer and shuffles the rows
-   of that buffer. A lane's first buffer is shorter, by an amount that depends on the lane, so that lanes refill in different steps.
+3. In every epoch a lane shuffles its pieces of blocks, all of them or those of `shuffle_shards` shards after the other, reads
+   `buffer_blocks` of them at a time into a buffer and shuffles the rows of that buffer. A lane's first buffer is shorter, by an
+   amount that depends on the lane, so that lanes refill in different steps.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ltrec.data.stream.order.schedule import Schedule
 from ltrec.data.stream.reading.blocks import I64, Blocks
 from ltrec.data.stream.reading.lru_cache import LruCache
 
-_PIECES, _ROWS = 1, 2  # what a permutation is for
+_PIECES, _ROWS, _SHARDS = 1, 2, 3  # what a permutation is for
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,11 @@ class _LaneShares:
 class LaneOrder:
     """Order of one streamed pool; `blocks` must be shuffled already."""
 
-    def __init__(self, pool: int, blocks: Blocks, schedule: Schedule, seed: int, buffer_blocks: int) -> None:
+    def __init__(
+        self, pool: int, blocks: Blocks, schedule: Schedule, seed: int, buffer_blocks: int, shuffle_shards: int = 0
+    ) -> None:
         self._pool, self._blocks, self._schedule = pool, blocks, schedule
-        self._seed, self._buffer_blocks = seed, buffer_blocks
+        self._seed, self._buffer_blocks, self._shuffle_shards = seed, buffer_blocks, shuffle_shards
         self._starts = blocks.starts
         self._total = int(self._starts[-1])
         self._shares: LruCache[int, _LaneShares] = LruCache(self._divide, keep=3)
@@ -105,13 +108,22 @@ class LaneOrder:
         low, high = self._shares(epoch).rows[lane : lane + 2]
         first = int(np.searchsorted(self._starts, low, side="right")) - 1
         last = int(np.searchsorted(self._starts, high, side="left"))
-        order = first + permutation(mix(self._seed, self._pool, _PIECES, lane, epoch), last - first)
+        order = permutation(mix(self._seed, self._pool, _PIECES, lane, epoch), last - first)
+        if self._shuffle_shards:
+            order = order[np.argsort(self._window_of(first + order, lane, epoch), kind="stable")]
+        order = first + order
         blocks = self._blocks.take(order)
         starts = self._starts[order]
         pieces = Pieces(blocks, np.maximum(low - starts, 0), np.minimum(high - starts, blocks.rows))
         opening = 1 + lane * self._buffer_blocks // self._schedule.lanes
         edges = [0, *range(opening, order.size, self._buffer_blocks), order.size]
         return _LaneEpoch(pieces, edges, prefix_sums(pieces.high - pieces.low)[edges].tolist())
+
+    def _window_of(self, numbers: I64, lane: int, epoch: int) -> I64:
+        """For each block, which group of `shuffle_shards` shards it is in [blocks]; the epoch has an order of shards of its own."""
+        shards, which = np.unique(self._blocks.shard[numbers], return_inverse=True)
+        turn = np.argsort(permutation(mix(self._seed, self._pool, _SHARDS, lane, epoch), shards.size))
+        return turn[which] // self._shuffle_shards
 
     def _shuffle_rows(self, buffer: Buffer) -> I64:
         bounds = self._lane_epoch((buffer.lane, buffer.epoch)).bounds

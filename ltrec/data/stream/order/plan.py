@@ -99,7 +99,7 @@ class Plan:
             strata=merged.strata,
             stratum_map=merged.stratum_map,
             digest=hashlib.sha256(canonical_json(_order_spec(config, pools)).encode()).hexdigest(),
-            _orders=tuple(_order(number, pool, schedule, seed, config.buffer_blocks) for number, pool in enumerate(pools)),
+            _orders=tuple(_order(number, pool, schedule, seed, config) for number, pool in enumerate(pools)),
             _buffer_blocks=config.buffer_blocks,
             _block_rows=manifest.block_rows,
         )
@@ -136,13 +136,14 @@ class Plan:
         return -(-pool.bytes // pool.rows) * self._block_rows * self._buffer_blocks
 
 
-def _order(number: int, pool: Pool, schedule: Schedule, seed: int, buffer_blocks: int) -> PoolOrder:
+def _order(number: int, pool: Pool, schedule: Schedule, seed: int, config: StreamConfig) -> PoolOrder:
     if pool.resident:
         return ResidentOrder(number, pool.blocks, schedule, seed)
-    return LaneOrder(number, pool.blocks, schedule, seed, buffer_blocks)
+    return LaneOrder(number, pool.blocks, schedule, seed, config.buffer_blocks, config.shuffle_shards)
 
 
 def _order_spec(config: StreamConfig, pools: tuple[Pool, ...]) -> dict[str, Any]:
+    streams = not all(pool.resident for pool in pools)
     return {
         "version": _ORDER_VERSION,
         "batch_rows": config.batch_rows,
@@ -152,6 +153,7 @@ def _order_spec(config: StreamConfig, pools: tuple[Pool, ...]) -> dict[str, Any]
         "window": config.window,
         # absent by default, so that digests from before the option stay valid
         **({} if config.users == "all" else {"users": config.users}),
+        **({"shuffle_shards": config.shuffle_shards} if config.shuffle_shards and streams else {}),
         # under the former name of the option, so that digests from before it was renamed stay valid
-        "window_blocks": None if all(pool.resident for pool in pools) else config.buffer_blocks,
+        "window_blocks": config.buffer_blocks if streams else None,
     }

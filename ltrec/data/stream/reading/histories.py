@@ -17,7 +17,9 @@ plugin; those of another stratum serve it. Reports use the stratum that a user h
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +33,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.errors import UserError, nearest
 from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.core.strata import Strata
-from ltrec.data.manifest import Manifest
+from ltrec.data.manifest import MEND, Manifest
 from ltrec.data.stream.reading.blocks import I64, blocks_of
 from ltrec.data.stream.reading.lru_cache import LruCache
 from ltrec.data.stream.reading.projected import Projected
@@ -133,9 +135,9 @@ class SplitHistories:
         self._heirs = np.array(heirs or range(self._strata.count), np.int64)
         self._blocks = blocks_of(manifest, range(len(manifest.shards)))
         self._read: LruCache[int, _Block] = LruCache(self._decode, keep=_BLOCKS_KEPT)
-        counts = [self._count(block) for block in range(self._blocks.count)]
-        self._warm_starts = prefix_sums(np.array([warm for warm, _ in counts], np.int64))
-        self._cold_starts = prefix_sums(np.array([cold for _, cold in counts], np.int64))
+        self._known = _known_rows(manifest, split)
+        if self._known is None:
+            _ = self._starts
 
     def __len__(self) -> int:
         """Number of chunks of users with a history."""
@@ -144,12 +146,12 @@ class SplitHistories:
     @property
     def num_rows(self) -> int:
         """Number of users with a history."""
-        return int(self._warm_starts[-1])
+        return int(self._starts[0][-1]) if self._known is None else self._known[0]
 
     @property
     def num_cold_rows(self) -> int:
         """Number of users with a target and no history before it."""
-        return int(self._cold_starts[-1])
+        return int(self._starts[1][-1]) if self._known is None else self._known[1]
 
     @property
     def num_cold_chunks(self) -> int:
@@ -170,13 +172,28 @@ class SplitHistories:
         """Chunk `index` of the users with a history."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return self._chunk(index, self._warm_starts, cold=False)
+        return self._chunk(index, self._starts[0], cold=False)
 
     def cold_chunk(self, index: int) -> HistoryChunk:
         """Chunk `index` of the users without a history; their sequences are empty."""
         if not 0 <= index < self.num_cold_chunks:
             raise IndexError(index)
-        return self._chunk(index, self._cold_starts, cold=True)
+        return self._chunk(index, self._starts[1], cold=True)
+
+    @cached_property
+    def _starts(self) -> tuple[I64, I64]:
+        """Users with and without a history before each block, and all of them [blocks + 1]. Reads one column of every block.
+
+        Raises:
+            UserError: a shard is damaged, or the manifest counts other users.
+        """
+        numbers = range(self._blocks.count)
+        with ThreadPoolExecutor(max(1, self._files.downloads), thread_name_prefix="ltrec-histories") as pool:
+            counts = list(pool.map(self._count, numbers) if self._files.downloads else map(self._count, numbers))
+        warm, cold = (prefix_sums(np.array(column, np.int64)) for column in (zip(*counts, strict=True) if counts else ([], [])))
+        if self._known not in (None, (warm[-1], cold[-1])):
+            raise UserError(f"{warm[-1]} users have a history and a target, the manifest says {self._known}; {MEND}")
+        return warm, cold
 
     def _chunk(self, index: int, starts: I64, *, cold: bool) -> HistoryChunk:
         low, high = index * self._chunk_rows, min((index + 1) * self._chunk_rows, int(starts[-1]))
@@ -259,3 +276,11 @@ class SplitHistories:
         except ValueError as error:
             raise self._files.damage(*place, str(error)) from None
         return _Block(table.column(c.USER_ID).chunk(0), key, stratum, activity, activity - kept, at, items, offsets, *columns)
+
+
+def _known_rows(manifest: Manifest, split: str) -> tuple[int, int] | None:
+    """Users of a split with and without a history, by the manifest; None if it does not count them."""
+    if split == "all":
+        return sum(shard.rows for shard in manifest.shards), 0
+    targets, cold = (manifest.summary.get(f"{of}{split}_targets") for of in ("", "cold_"))
+    return None if targets is None or cold is None else (targets - cold, cold)

@@ -36,6 +36,19 @@ class TrainingRows:
             self._decode, keep=_BUFFERS_KEPT, group=lambda buffer: (buffer.pool, buffer.lane)
         )
 
+    @property
+    def downloads(self) -> int:
+        """Shards to get at the same time ahead of their use; 0 = they are here."""
+        return self._files.downloads
+
+    def get(self, shard: int) -> None:
+        """Have a shard on this node before its rows are read."""
+        self._files.get(shard)
+
+    def shards_of(self, buffer: Buffer) -> list[int]:
+        """The shards of a buffer's rows, in the order in which they are read."""
+        return list(dict.fromkeys(self._plan.pieces(buffer).blocks.shard.tolist()))
+
     def _decode(self, buffer: Buffer) -> UserRows:
         pieces = self._plan.pieces(buffer)
         every = zip(

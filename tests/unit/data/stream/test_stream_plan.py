@@ -31,6 +31,7 @@ def plans(draw, lanes):
         composition=draw(st.sampled_from(["natural", "quota"])),
         resident_mib=draw(st.sampled_from([0, 64])),
         buffer_blocks=draw(st.integers(1, 3)),
+        shuffle_shards=draw(st.integers(0, 2)),
     )
     try:
         return manifest, config, Plan.of(manifest, draw(st.integers(0, 99)), config)
