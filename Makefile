@@ -80,6 +80,10 @@ test-lowest: ## The unit tests on the lowest versions that pyproject.toml allows
 test-install: install ## The wheel in an empty environment beside Hydra, without extras: the whole way works (minutes)
 	LTREC_TORCH_INDEX=$(TORCH_INDEX) $(PYTEST) -m slow tests/integration/test_install.py
 
+.PHONY: test-store
+test-store: install ## Data sets on a real S3 server that fails and vanishes, and readers that are killed (minutes)
+	$(PYTEST) -m slow tests/store
+
 # Interrupted, it goes on where it was: what it has done is in runs/soak.
 .PHONY: test-soak
 test-soak: install ## Thirty SIGKILLs of a rank or the whole job on MovieLens-100K, against an undisturbed run; resumable

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.api.inputs.tables import ArrowStream, is_table, path_of, write_log
-from ltrec.api.prepare_to_store import local_logs, prepare_to
 from ltrec.api.results.dataset import Dataset
 from ltrec.api.session import session
 from ltrec.api.settings import overrides_of
@@ -23,6 +22,7 @@ from ltrec.core.storage.remote.url import is_url
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare as prepare_logs
 from ltrec.data.prepare.progress import MENDING, UNCHANGED
+from ltrec.data.prepare.remote import local_logs, prepare_to
 from ltrec.data.remote.config import CacheConfig
 from ltrec.data.remote.folder import open_folder
 from ltrec.terminal.progress_row import PhaseBar

@@ -117,7 +117,7 @@ class RemoteFiles:
             raise UserError(f"{self.place(name)} is missing in the store; copy the data set there again, or {MEND}") from None
 
     def refuse_missing(self, files: Iterable[tuple[str, int]]) -> None:
-        """Nothing is asked of the store before a file is needed."""
+        """Nothing is requested from the store before a file is needed."""
 
     def refetch(self, name: str, sha256: str) -> bool:
         """Remove the copy, once for each time that it was found intact."""

@@ -1,6 +1,6 @@
 """Downloads the shards of coming buffers to this node, by threads; nothing happens where they are here.
 
-A buffer's shards are asked for several times as early as its rows are read. Shards behind may leave the node's cache meanwhile.
+A buffer's shards are requested several times as early as its rows are read. Shards behind may leave the node's cache meanwhile.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Downloads:
     def __init__(self, plan: Plan, lanes: range, rows: TrainingRows, first: int) -> None:
         self._plan, self._lanes, self._rows, self._first = plan, lanes, rows, first
         self._every = max(1, plan.ahead())
-        self._asked: set[Buffer] = set()
+        self._requested: set[Buffer] = set()
         self._pool = ThreadPoolExecutor(max(1, rows.downloads), thread_name_prefix="ltrec-downloads")
 
     def __enter__(self) -> Downloads:
@@ -38,19 +38,19 @@ class Downloads:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def before(self, step: int) -> None:
-        """Ask for what comes within the horizon of a step."""
+        """Request what comes within the horizon of a step."""
         if not self._rows.downloads:
             return
         last = step + _HORIZON * self._every
         if step == self._first:
             for coming in range(step, last, self._every):
-                self._ask(coming)
+                self._request(coming)
         if step % self._every == 0:
-            self._ask(last)
+            self._request(last)
 
-    def _ask(self, step: int) -> None:
+    def _request(self, step: int) -> None:
         for draw in self._plan.draws(step, self._lanes):
-            if draw.buffer not in self._asked:
-                self._asked.add(draw.buffer)
+            if draw.buffer not in self._requested:
+                self._requested.add(draw.buffer)
                 for shard in self._rows.shards_of(draw.buffer):
                     self._pool.submit(self._rows.get, shard)

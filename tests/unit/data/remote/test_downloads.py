@@ -97,4 +97,4 @@ def test_nothing_is_asked_for_where_shards_are_here(store):
     plan = Plan.of(manifest, 3, SETTINGS)
     with Downloads(plan, range(LANES), TrainingRows(store, manifest, plan), 0) as downloads:
         downloads.before(0)
-        assert not downloads._asked
+        assert not downloads._requested

@@ -1,4 +1,4 @@
-"""`ltrec.prepare` with logs or a data set in a store: prepared on this machine, uploaded with the manifest last."""
+"""Logs and data sets in a store: prepared on this machine, uploaded with the manifest last."""
 
 from __future__ import annotations
 
