@@ -11,19 +11,22 @@ import torch
 
 from ltrec.artefact.card import card
 from ltrec.artefact.dense.program import ALLOWED, FALLBACK, FALLBACK_SCORE
+from ltrec.artefact.dense.scorers import CANDIDATES
 from ltrec.artefact.facts import Measurements
-from ltrec.artefact.items.appended import extended_tables, read_new_items
+from ltrec.artefact.items.appended import NewItems, extended_tables, read_new_items
 from ltrec.artefact.parity import Parity
-from ltrec.artefact.recommender import program_of
+from ltrec.artefact.recommender import program_of, vectors_of
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
+from ltrec.models.backbones.din import DIN
+from ltrec.models.plugins.copies import Copies
 from ltrec.run.build.components import open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.reopen import reopen
 from ltrec.run.process.detect import detect
 from ltrec.run.train import train
-from tests.support.inputs import column_data
+from tests.support.inputs import column_data, every_input
 from tests.support.tiny_run import tiny_data, tiny_words
 from tests.unit.artefact.test_card import FACTS
 
@@ -139,3 +142,23 @@ def test_the_card_says_how_many():
     assert "It knows 3 items more than the data set, without training events" in text
     seen = {**FACTS, "appended": 1, "protocol": {"candidates": "seen"}}
     assert "which are not recommended (candidates seen)" in card(seen, Measurements(None, ()), Parity(1, 0.0, 0))
+
+
+@pytest.mark.parametrize("id_neighbours", [0, 3])
+def test_every_model_of_copies_is_extended_with_borrowed_ids_too(id_neighbours):
+    torch.manual_seed(0)
+    inputs = every_input(12, untrained=(5,), id_neighbours=id_neighbours)
+    copies = Copies(DIN(12, 6, inputs, width=8, layers=(6, 4)), num_strata=2)
+    copies.wake(1)
+    for parameter in copies.parameters():
+        torch.nn.init.normal_(parameter)
+    with torch.no_grad():
+        tables = vectors_of(copies.eval()) | {ALLOWED: torch.arange(13) > 0, CANDIDATES: torch.arange(1, 13)}
+    tables |= {FALLBACK: torch.arange(13.0), FALLBACK_SCORE: torch.arange(13.0)}
+    values = {column.name: column.values[[5]] for column in inputs.items}
+    found = extended_tables(tables, copies, NewItems(("twin",), values, 0), allowed=True)
+    for name in ("item_vectors.0", "item_vectors.1"):
+        assert found[name].shape == (14, 8) and torch.allclose(found[name][13], found[name][5], atol=1e-5)
+        assert torch.equal(found[name][:13], tables[name]) and found[name][5].abs().max() > 0.1
+    assert not torch.allclose(found["item_vectors.0"], found["item_vectors.1"])
+    assert found[CANDIDATES].tolist() == [*range(1, 14)]

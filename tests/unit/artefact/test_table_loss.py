@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ltrec.artefact.card import card
-from ltrec.artefact.dense.scorers import ITEM_VECTORS
+from ltrec.artefact.dense.scorers import ITEM_VECTORS, scores_of
 from ltrec.artefact.facts import Measurements
 from ltrec.artefact.items.loss import GroupLoss, TableLoss, table_loss
 from ltrec.artefact.items.precision import computed_tables, stored_tables
@@ -17,6 +17,7 @@ from ltrec.core.progress import silent
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.evaluation.estimates import Estimate
 from ltrec.evaluation.table import EvalTable
+from ltrec.models.plugins.copies import Copies
 from ltrec.run.build.components import open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.evaluate import evaluate_run
@@ -57,6 +58,15 @@ def test_a_coarse_table_loses_something_and_one_of_eight_bits_little(made):
     assert other.groups[0].common.low < other.groups[0].common.mean < other.groups[0].common.high
     assert sum(g.users for g in small.groups if g.key.startswith("stratum=")) == small.groups[0].users
     assert {*small.to_dict()["groups"]} >= {"all", "tail", "head", "stratum=0"}
+
+
+def test_a_backbone_of_ones_own_is_one_line_that_names_the_way_out(made, undisturbed, monkeypatch):
+    assert scores_of(torch.nn.Linear(2, 2), 3) is None and scores_of(Copies(torch.nn.Linear(2, 2), num_strata=2), 2) is None
+    monkeypatch.setattr("ltrec.artefact.recommender.scores_of", lambda *_: None)
+    with pytest.raises(
+        UserError, match=r"model\.name=sasrec with plugin\.name=none cannot be exported: .*; use ltrec predict RUN --input"
+    ):
+        program_of(*made[:2], find_checkpoint(RunFolder(undisturbed), "best"), detect(), None, k=3, weights=None)
 
 
 def by_hand(change: float) -> TableLoss:
