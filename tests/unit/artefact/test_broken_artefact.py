@@ -158,6 +158,15 @@ def test_a_damaged_file_is_named_in_one_line(exported, tmp_path, name, how):
     assert "\n" not in str(caught.value) and ("export the model again" in str(caught.value) or how == "missing")
 
 
+def test_a_changed_manifest_is_refused(exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "model")
+    text = (exported / "artefact.json").read_text()
+    assert text.count('"k": 5') == 1
+    (tmp_path / "model/artefact.json").write_text(text.replace('"k": 5', '"k": 4'))
+    with pytest.raises(ValueError, match=r"artefact\.json is damaged: it was changed after it was written; export the model again"):
+        Recommender(tmp_path / "model")
+
+
 def test_the_vocabulary_of_another_model_is_refused(exported, tmp_path, monkeypatch):
     shutil.copytree(exported, tmp_path / "model")
     shutil.copy(exported / "event-type.arrow", tmp_path / "model/items.arrow")
