@@ -7,7 +7,10 @@
 
 Items are raw ids, as text; unknown ones are skipped. Beside `items` stand the columns that the model was trained with, as
 `artefact.json` lists them under `inputs`: lists as long as `items` of events (`time` in seconds), single values of users; None is a
-missing value. With `candidates`, a list of raw ids, only these may be recommended to that history.
+missing value. With `candidates`, a list of raw ids, only these may be recommended to that history; those in `deny` may not.
+
+An answer is the same bits whatever histories stand beside it: rectangles have a width that depends on the history's own length, and
+a height that is a multiple of `ROWS`, for which matrix products take the same path.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import pyarrow as pa
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 Arguments = tuple[Array, Columns, Columns]
+ROWS, NARROWEST, WIDER = 8, 16, 4
 _TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "I8": "int8", "I32": "int32", "I64": "int64", "BOOL": "bool"}
 
 
@@ -66,41 +70,42 @@ class Recommender:
         if type(k) is not int or not 1 <= k <= self.about["k"]:
             raise ValueError(f"k is {k!r}; this model gives 1 to {self.about['k']} items")
         arguments = self.arguments(histories)
+        lengths = (arguments[0] > 0).sum(axis=1).tolist()
         scores_BK = np.full((len(histories), self.about["k"]), -np.inf, "float32")
         items_BK = np.zeros(scores_BK.shape, "int64")
-        for rows, tables in self._calls(histories):
-            scores_BK[rows], items_BK[rows] = self._best(_rows_of(arguments, rows), tables)
-        lengths = (arguments[0] > 0).sum(axis=1).tolist()
+        for rows, width, tables in self._calls(histories, lengths):
+            scores, items = self._best(_rectangle(arguments, rows, width), tables)
+            scores_BK[rows], items_BK[rows] = scores[: len(rows)], items[: len(rows)]
         return [self._answer(*row, k) for row in zip(lengths, scores_BK, items_BK, strict=True)]
 
-    def _calls(self, histories: Sequence[Mapping[str, Any]]) -> Iterator[tuple[list[int], Columns]]:
-        """Numbers of histories that may be answered together, with their tables: those of the same candidates."""
-        groups: dict[tuple[int, ...] | None, list[int]] = {}
-        for number, history in enumerate(histories):
-            groups.setdefault(self._candidates(number, history), []).append(number)
-        for chosen, numbers in groups.items():
-            tables = self.tables
-            if chosen is not None:
-                mask = np.zeros_like(tables["allowed"])
-                mask[[*chosen]] = True
-                tables = {**tables, "allowed": tables["allowed"] & mask}
-            rows = max(1, self._pairs // len(tables["candidates"])) if "candidates" in tables else len(numbers)
+    def _calls(self, histories: Sequence[Mapping[str, Any]], lengths: Sequence[int]) -> Iterator[tuple[list[int], int, Columns]]:
+        """Numbers of histories that may be answered together, the width of their rectangle, and their tables."""
+        groups: dict[tuple[int, Any, Any], list[int]] = {}
+        for number, (history, length) in enumerate(zip(histories, lengths, strict=True)):
+            chosen, denied = (self._listed(number, history, name) for name in ("candidates", "deny"))
+            groups.setdefault((_width(length), chosen, denied), []).append(number)
+        for (width, chosen, denied), numbers in groups.items():
+            tables = self.tables if (chosen, denied) == (None, None) else {**self.tables, "allowed": self._allowed(chosen, denied)}
+            rows = max(ROWS, self._pairs // len(tables["candidates"])) if "candidates" in tables else len(numbers)
             for start in range(0, len(numbers), rows):
-                yield numbers[start : start + rows], tables
+                yield numbers[start : start + rows], width, tables
 
-    def _candidates(self, number: int, history: Mapping[str, Any]) -> tuple[int, ...] | None:
-        """Ids of a history's candidates in ascending order; None = all items."""
-        if (names := history.get("candidates")) is None:
-            return None
-        names = _ids(names, f"history {number}: candidates")
-        return tuple(sorted({self._item_of[name] for name in names if name in self._item_of}))
+    def _allowed(self, chosen: tuple[int, ...] | None, denied: tuple[int, ...] | None) -> Array:
+        mask = np.full_like(self.tables["allowed"], chosen is None)
+        mask[[*(chosen or ())]], mask[[*(denied or ())]] = True, False
+        return mask & self.tables["allowed"]
+
+    def _listed(self, number: int, history: Mapping[str, Any], name: str) -> tuple[int, ...] | None:
+        """Ids of a history's own list of items in ascending order; None = it has none."""
+        names = history.get(name)
+        found = {self._item_of.get(item, 0) for item in _ids([] if names is None else names, f"history {number}: {name}")} - {0}
+        return None if names is None else tuple(sorted(found))
 
     def _best(self, arguments: Arguments, tables: Columns) -> tuple[Array, Array]:
         """Scores and ids of the best items [B, k]. A model that looks at every candidate (DIN) is given as many at a time as memory
         allows; beside a memory of neighbours, which weighs all items at once, all of them."""
         if "candidates" not in tables or "neighbours.item" in tables:
-            answer: tuple[Array, Array] = self.program(*arguments, tables)
-            return answer
+            return self.program(*arguments, tables)  # type: ignore[no-any-return]
         ids, width = np.flatnonzero(tables["allowed"]), max(2, self._pairs // len(arguments[0]))
         parts = [ids[start : start + width] for start in range(0, max(1, len(ids)), width)]
         parts = [np.pad(part, (0, max(0, 2 - len(part)))) for part in parts]  # a program of one candidate would be another one
@@ -110,26 +115,16 @@ class Recommender:
         return np.take_along_axis(scores, order, 1), np.take_along_axis(items, order, 1)
 
     def arguments(self, histories: Sequence[Mapping[str, Any]], first: int = 0) -> Arguments:
-        """Inputs of the program: items and event columns [B, L], padded with 0, and user columns [B]. `first` is the first number.
-
-        Raises:
-            ValueError: naming the history and its field.
-        """
+        """Inputs of the program: items and event columns [B, L], padded with 0, and user columns [B]; `first` is a number."""
         known = [self._known(number, history) for number, history in enumerate(histories, first)]
         items = _padded([[self._item_of[history["items"][at]] for at in places] for history, places in known], "int64")
-        events, users = {}, {}
+        events, users, told = {}, {}, [(f"history {number}", *own) for number, own in enumerate(known, first)]
         for name, column in self._columns["events"].items():
-            rows = [
-                [self._stored(column, f"history {number}: {name}[{at}]", history[name][at]) for at in places]
-                for number, (history, places) in enumerate(known, first)
-            ]
+            rows = [[self._stored(column, f"{who}: {name}[{at}]", own[name][at]) for at in places] for who, own, places in told]
             events[name] = _padded(rows, column["dtype"])
         for name, column in self._columns["users"].items():
-            own = [
-                self._stored(column, f"history {number}: {name}", history.get(name))
-                for number, (history, _) in enumerate(known, first)
-            ]
-            users[name] = np.array(own, dtype=column["dtype"])
+            values = [self._stored(column, f"{who}: {name}", own.get(name)) for who, own, _ in told]
+            users[name] = np.array(values, dtype=column["dtype"])
         return items, events, users
 
     def _known(self, number: int, history: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[int]]:
@@ -174,14 +169,14 @@ class TorchProgram:
 
     def __init__(self, path: Path) -> None:
         self.torch: Any = import_module("torch")
-        self._program = self.torch.export.load(str(path)).module()
+        self.module = self.torch.export.load(str(path)).module()
 
     def __call__(self, items: Array, events: Columns, users: Columns, tables: Columns) -> tuple[Array, Array]:
         """Scores and ids [B, k]."""
         own = self.torch.from_numpy
         named = [{name: own(values) for name, values in given.items()} for given in (events, users, tables)]
         with self.torch.no_grad():
-            scores, ids = self._program(own(items), *named)
+            scores, ids = self.module(own(items), *named)
         return scores.numpy(), ids.numpy()
 
 
@@ -194,8 +189,7 @@ class OnnxSession:
 
     def __call__(self, items: Array, events: Columns, users: Columns, tables: Columns) -> tuple[Array, Array]:
         """Scores and ids [B, k]."""
-        named = {"items": items, **tables}
-        named |= {f"event.{name}": values for name, values in events.items()}
+        named = {"items": items, **tables, **{f"event.{name}": values for name, values in events.items()}}
         named |= {f"user.{name}": values for name, values in users.items()}
         scores, ids = self._session.run(["scores", "ids"], {given.name: named[given.name] for given in self._session.get_inputs()})
         return scores, ids
@@ -228,8 +222,7 @@ def read_tables(path: Path) -> Columns:
     header, body = json.loads(data[8 : 8 + size]), memoryview(data)[8 + size :]
     found: Columns = {}
     for name, about in header.items():
-        low, high = about["data_offsets"]
-        found[name] = np.frombuffer(body[low:high], dtype=_TYPES[about["dtype"]]).reshape(about["shape"])
+        found[name] = np.frombuffer(body[slice(*about["data_offsets"])], dtype=_TYPES[about["dtype"]]).reshape(about["shape"])
     return found
 
 
@@ -254,9 +247,18 @@ def _ids(names: Any, what: str) -> list[str]:
     return names
 
 
-def _rows_of(arguments: Arguments, rows: list[int]) -> Arguments:
-    events, users = ({name: values[rows] for name, values in columns.items()} for columns in arguments[1:])
-    return arguments[0][rows], events, users
+def _width(length: int) -> int:
+    """Of the rectangle for a history of that length: 16, 64, 256, ..."""
+    return next(width for width in (NARROWEST * WIDER**n for n in range(32)) if width >= length)
+
+
+def _rectangle(arguments: Arguments, rows: list[int], width: int) -> Arguments:
+    """Some rows of the arguments, so many positions wide, with empty histories below."""
+    items, events, users = arguments
+    below, right = (0, -len(rows) % ROWS), (0, max(0, width - items.shape[1]))
+    events = {name: np.pad(values[rows, :width], (below, right)) for name, values in events.items()}
+    users = {name: np.pad(values[rows], below) for name, values in users.items()}
+    return np.pad(items[rows, :width], (below, right)), events, users
 
 
 def _padded(rows: Sequence[Sequence[Any]], dtype: str) -> Array:
@@ -270,10 +272,8 @@ def _check_file(path: Path, file: Mapping[str, Any], *, whole: bool) -> None:
     if not path.is_file():
         raise FileNotFoundError(ENOENT, "missing; export the model again", str(path))
     with open(path, "rb") as data:
-        good = path.stat().st_size == file["bytes"] and (
-            not whole or hashlib.file_digest(data, "sha256").hexdigest() == file["sha256"]
-        )
-    if not good:
+        digest = hashlib.file_digest(data, "sha256").hexdigest() if whole else file["sha256"]
+    if (path.stat().st_size, digest) != (file["bytes"], file["sha256"]):
         raise ValueError(f"{path} is damaged: its sha256 is not that of artefact.json; export the model again")
 
 

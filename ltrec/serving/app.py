@@ -36,7 +36,7 @@ class RecommendationApp:
         self.batcher = Batcher(model, batch=limits.batch, waiting=limits.waiting, on_batch=self.metrics.batch.observe)
         self.serve(model)
         self.api = self._api()
-        routes = [*self.api.openapi()["paths"], "/openapi.json"]
+        routes = [*self.api.openapi()["paths"], "/", "/docs", "/openapi.json"]
         self._guard = Guard(self.api, metrics=self.metrics, body_bytes=limits.body_bytes, routes=routes, state=self.state)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:

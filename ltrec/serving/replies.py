@@ -28,6 +28,19 @@ class BatchReply(_Reply):
     answers: list[AnswerReply]
 
 
+class PluginReply(AnswerReply):
+    """What the plugins of one stratum recommend."""
+
+    plugin: int
+
+
+class PluginsReply(_Reply):
+    """What the plugins of every stratum recommend; those of `served_by` are the history's own. Empty where there are none."""
+
+    served_by: int
+    answers: list[PluginReply]
+
+
 class HealthReply(_Reply):
     """Whether the server lives and takes requests, and with which artefact."""
 

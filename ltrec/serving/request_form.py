@@ -49,8 +49,10 @@ class RequestForm:
         history = create_model("History", __config__=_STRICT, items=(items, ...), **fields)
         wanted: Any = (Annotated[int, Field(ge=1, le=k, description="items wanted")], min(10, k))
         many = _list_of(history, limits.histories, min_length=1)
-        self.one: type[BaseModel] = create_model("RecommendRequest", __config__=_STRICT, history=(history, ...), k=wanted)
-        self.many: type[BaseModel] = create_model("BatchRequest", __config__=_STRICT, histories=(many, ...), k=wanted)
+        listed: Any = _list_of(ItemId, limits.listed) | None
+        lists: dict[str, Any] = {"k": wanted, "allow": (listed, None), "deny": (listed, None)}
+        self.one: type[BaseModel] = create_model("RecommendRequest", __config__=_STRICT, history=(history, ...), **lists)
+        self.many: type[BaseModel] = create_model("BatchRequest", __config__=_STRICT, histories=(many, ...), **lists)
 
     def refuse(self, model: ServedModel) -> None:
         """Refuse another model whose requests would look different.
@@ -70,7 +72,7 @@ class RequestForm:
             ValidationError, RequestFault: it is not of this form.
         """
         request: Any = self.one.model_validate_json(body)
-        return [self._query(request.history, request.k, ("history",))]
+        return [self._query(request, request.history, ("history",))]
 
     def queries(self, body: bytes) -> list[Query]:
         """The queries of a request with several histories.
@@ -79,11 +81,11 @@ class RequestForm:
             ValidationError, RequestFault: it is not of this form.
         """
         request: Any = self.many.model_validate_json(body)
-        return [self._query(history, request.k, ("histories", n)) for n, history in enumerate(request.histories)]
+        return [self._query(request, history, ("histories", n)) for n, history in enumerate(request.histories)]
 
-    def _query(self, history: BaseModel, k: int, place: tuple[str | int, ...]) -> Query:
+    def _query(self, request: Any, history: BaseModel, place: tuple[str | int, ...]) -> Query:
         given = history.__dict__
-        found: dict[str, Any] = {"items": [item if isinstance(item, str) else str(item) for item in given["items"]]}
+        found: dict[str, Any] = {"items": _texts(given["items"])}
         found |= {name: given[field] for field, name in self._stored.items()}
         for name in self.events:
             if len(found[name]) != len(found["items"]):
@@ -92,7 +94,12 @@ class RequestForm:
                 )
             if self.inputs["events"][name]["kind"] == "seconds" and (late := next(_backwards(found[name]), None)) is not None:
                 raise RequestFault((*place, name, late), "is earlier than the one before; histories begin with the oldest item")
-        return Query(found, k)
+        allow = None if request.allow is None else _texts(request.allow)
+        return Query(found, request.k, allow, frozenset(_texts(request.deny or [])))
+
+
+def _texts(items: list[str | int]) -> list[str]:
+    return [item if isinstance(item, str) else str(item) for item in items]
 
 
 def _list_of(kind: Any, longest: int, **field: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from ltrec.serving.batcher import Batcher, QueueFull
 from ltrec.serving.faults import RequestFault, problem, problem_of
 from ltrec.serving.metrics import CONTENT_TYPE, ServerMetrics
-from ltrec.serving.replies import AnswerReply, BatchReply, HealthReply, ProblemReply
+from ltrec.serving.pages import page_answer
+from ltrec.serving.replies import AnswerReply, BatchReply, HealthReply, PluginsReply, ProblemReply
 from ltrec.serving.request_form import RequestForm
 from ltrec.serving.served import ModelAnswer, Query
 from ltrec.serving.state import ServerState
@@ -49,6 +50,15 @@ class Routes:
         router.post("/recommend/batch", response_model=BatchReply, openapi_extra=_body_of("BatchRequest"), **faults)(  # type: ignore[arg-type]
             self.recommend_batch
         )
+        router.post(
+            "/recommend/by-plugin",
+            response_model=PluginsReply,
+            openapi_extra=_body_of("RecommendRequest"),
+            **faults,  # type: ignore[arg-type]
+        )(self.by_plugin)
+        router.get("/artefact", response_model=dict[str, Any])(self.artefact)
+        router.get("/", include_in_schema=False)(page_answer("demo.html"))
+        router.get("/docs", include_in_schema=False)(page_answer("docs.html"))
         router.get("/health", response_model=HealthReply, responses={503: {"model": HealthReply, "description": "It stops"}})(
             self.health
         )
@@ -62,6 +72,29 @@ class Routes:
     async def recommend_batch(self, request: Request) -> Response:
         """Recommend for several histories."""
         return await self._answer(request, self._form.queries, lambda answers: {"answers": [asdict(answer) for answer in answers]})
+
+    async def by_plugin(self, request: Request) -> Response:
+        """What the plugins of each stratum would recommend for one history."""
+        model = self._batcher.model
+        served = [0]
+
+        def read(body: bytes) -> list[Query]:
+            [query] = self._form.query(body)
+            served[0] = model.plugin_of(query)
+            return [replace(query, plugin=plugin) for plugin in model.plugins]
+
+        def told(answers: list[ModelAnswer]) -> dict[str, Any]:
+            pairs = zip(model.plugins, answers, strict=True)
+            return {"served_by": served[0], "answers": [{"plugin": plugin, **asdict(answer)} for plugin, answer in pairs]}
+
+        return await self._answer(request, read, told)
+
+    async def artefact(self) -> Response:
+        """The manifest of the artefact that serves, without its files."""
+        model = self._batcher.model
+        told = {name: value for name, value in model.about.items() if name != "files"}
+        body = {**told, "digest": model.digest, "plugins": model.plugins}
+        return Response(json.dumps(body), media_type="application/json")
 
     async def health(self) -> Response:
         """Whether the server lives and takes requests, and with which artefact."""
@@ -92,7 +125,7 @@ class Routes:
         except (ValidationError, RequestFault) as error:
             return problem_of(error)
         try:
-            answers = await self._batcher.answer(queries)
+            answers = await self._batcher.answer(queries) if queries else []
         except QueueFull:
             return problem(429, "too many histories wait; try again", headers={"Retry-After": "1"})
         self._metrics.answered(answers)

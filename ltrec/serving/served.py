@@ -14,6 +14,7 @@ from typing import Any
 from ltrec.artefact.recommend import Recommender
 from ltrec.core.errors import UserError, first_line
 from ltrec.core.extension.extras import install
+from ltrec.serving.plugins import plugins_of, served_by
 
 MANIFEST, VERSION = "artefact.json", 1
 
@@ -25,10 +26,16 @@ class Query:
     Attributes:
         history: as `Recommender` takes it.
         k: items wanted.
+        allow: only these items, if there is a list.
+        deny: none of these.
+        plugin: the stratum whose plugins serve; None = as the activity says.
     """
 
     history: Mapping[str, Any]
     k: int
+    allow: Sequence[str] | None = None
+    deny: frozenset[str] = frozenset()
+    plugin: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,7 @@ class ServedModel:
         self.digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
         self.k = min(int(self.about["k"]), len(self.recommender.item_ids) - 1)
         self._known = frozenset(self.recommender.item_ids[1:])
+        self.plugins = plugins_of(self.recommender)
         self._warm()
 
     @property
@@ -80,19 +88,45 @@ class ServedModel:
         return self.digest[:12]
 
     def answer(self, queries: Sequence[Query]) -> list[ModelAnswer]:
-        """Answer all queries in one pass."""
-        longest = max(query.k for query in queries)
-        found = self.recommender([query.history for query in queries], longest)
+        """Answer all queries, in one pass but for those that name their plugins."""
+        found: dict[int, ModelAnswer] = {}
+        plugins = {query.plugin for query in queries}
+        for plugin in plugins:
+            numbers = [number for number, query in enumerate(queries) if query.plugin == plugin]
+            with served_by(self.recommender, plugin if plugin in self.plugins else None):
+                found |= zip(numbers, self._answers([queries[number] for number in numbers]), strict=True)
+        return [found[number] for number in range(len(queries))]
+
+    def plugin_of(self, query: Query) -> int:
+        """The stratum whose plugins serve a history."""
+        activity = sum(item in self._known for item in query.history["items"])
+        strata = self.about["strata"]
+        served: int = strata["served_by"][max(0, sum(bound <= activity for bound in strata["of_the_run"]) - 1)]
+        return served
+
+    def _answers(self, queries: Sequence[Query]) -> list[ModelAnswer]:
+        asked = [self._asked(query) for query in queries]
+        found = self.recommender([history for history, _ in asked], max(k for _, k in asked))
         return [self._answer(query, answer) for query, answer in zip(queries, found, strict=True)]
 
+    def _asked(self, query: Query) -> tuple[Mapping[str, Any], int]:
+        """The recommender's history and k. Of a short list of denied items as many more are fetched and left out afterwards, for a
+        history with a list of its own takes a pass of its own."""
+        denied = query.deny & self._known
+        if query.allow is None and query.k + len(denied) <= self.k:
+            return query.history, query.k + len(denied)
+        lists = {"deny": [*denied], "candidates": None if query.allow is None else [*query.allow]}
+        return {**query.history, **lists}, query.k
+
     def _answer(self, query: Query, answer: Mapping[str, Any]) -> ModelAnswer:
-        items, scores = answer["items"][: query.k], answer["scores"][: query.k]
-        if not all(map(math.isfinite, scores)):
-            pairs = [(item, score) for item, score in zip(items, scores, strict=True) if math.isfinite(score)]
-            items, scores = [item for item, _ in pairs], [score for _, score in pairs]
+        items, scores = answer["items"], answer["scores"]
+        if query.deny or not all(map(math.isfinite, scores)):
+            pairs = zip(items, scores, strict=True)
+            kept = [(item, score) for item, score in pairs if item not in query.deny and math.isfinite(score)]
+            items, scores = [item for item, _ in kept], [score for _, score in kept]
         known = self._known
         unknown = sum(item not in known for item in query.history["items"])
-        return ModelAnswer(items, scores, answer["stratum"], answer["source"], unknown, self.short_digest)
+        return ModelAnswer(items[: query.k], scores[: query.k], answer["stratum"], answer["source"], unknown, self.short_digest)
 
     def _warm(self) -> None:
         """Answer once for an empty history and for one with items: the first pass of a program takes long.

@@ -12,7 +12,7 @@ import torch
 
 from ltrec.artefact.dense.program import ALLOWED, FALLBACK, FALLBACK_SCORE, RecommenderProgram
 from ltrec.artefact.dense.scorers import ITEM_VECTORS, scores_of
-from ltrec.artefact.recommend import read_tables
+from ltrec.artefact.recommend import TorchProgram, read_tables
 from ltrec.artefact.recommender import order_of
 from ltrec.artefact.tables import write_tables
 from ltrec.artefact.torch_format import save_program
@@ -33,17 +33,12 @@ COLUMNS = {
 NO_COLUMNS: dict[str, Any] = {"events": {}, "users": {}}
 
 
-class EagerProgram:
-    """In the place of `recommend.TorchProgram`: the program as it was before torch.export, which takes seconds to save and load."""
+class EagerProgram(TorchProgram):
+    """The program as it was before torch.export, which takes seconds to save and load."""
 
     def __init__(self, path: Path) -> None:
-        self._program = torch.load(path, weights_only=False)
-
-    def __call__(self, items, events, users, tables):
-        named = [{name: torch.from_numpy(values) for name, values in given.items()} for given in (events, users, tables)]
-        with torch.no_grad():
-            scores, ids = self._program(torch.from_numpy(items), *named)
-        return scores.numpy(), ids.numpy()
+        self.torch = torch
+        self.module = torch.load(path, weights_only=False)
 
 
 def tiny_artefact(

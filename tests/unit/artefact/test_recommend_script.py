@@ -1,0 +1,59 @@
+"""The script in an exported folder: answers do not depend on the company, and lists."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ltrec.artefact import recommend
+from ltrec.artefact.recommend import Recommender
+from tests.support.serving import opened, random_histories
+from tests.support.tiny_artefact import tiny_artefact
+
+
+@pytest.fixture(scope="module")
+def recommender(tmp_path_factory) -> Recommender:
+    return opened(tiny_artefact(tmp_path_factory.mktemp("artefact") / "a")).recommender
+
+
+def test_an_answer_is_the_same_bits_alone_and_in_any_company(recommender):
+    histories = random_histories(70, longest=80)
+    alone = [recommender([history])[0] for history in histories]
+    draw = np.random.default_rng(1)
+    for size in (2, 3, 9, 33, 70):
+        chosen = draw.permutation(70)[:size]
+        assert recommender([histories[n] for n in chosen]) == [alone[n] for n in chosen], size
+
+
+def test_the_company_would_show_without_the_rectangles(recommender, monkeypatch):
+    """Else the test above would hold of anything."""
+    histories = random_histories(70, longest=80)
+    monkeypatch.setattr(recommend, "_rectangle", lambda arguments, rows, width: as_wide_as_they_are(arguments, rows))
+    alone = [recommender([history])[0]["scores"] for history in histories]
+    assert [answer["scores"] for answer in recommender(histories)] != alone
+
+
+def as_wide_as_they_are(arguments, rows):
+    items, events, users = arguments
+    return items[rows], {n: values[rows] for n, values in events.items()}, {n: values[rows] for n, values in users.items()}
+
+
+def test_lists_of_a_history(recommender):
+    [history] = random_histories(1, seed=5, longest=9)
+    whole = recommender([history], 20)[0]
+    third, last = whole["items"][2], whole["items"][19]
+    chosen, denied, both, none = recommender(
+        [
+            {**history, "candidates": [last, "unknown", third]},
+            {**history, "deny": [third, "unknown"]},
+            {**history, "candidates": [last, third], "deny": [third]},
+            {**history, "candidates": []},
+        ],
+        10,
+    )
+    assert chosen["items"] == [third, last] and chosen["scores"] == [whole["scores"][2], whole["scores"][19]]
+    assert denied["items"] == [item for item in whole["items"] if item != third][:10]
+    assert (both["items"], none["items"]) == ([last], [])
+    for name in ("candidates", "deny"):
+        with pytest.raises(ValueError, match=f"history 0: {name} must be a list of ids, as text"):
+            recommender([{**history, name: [3]}])
