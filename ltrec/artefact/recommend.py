@@ -31,7 +31,7 @@ import pyarrow as pa
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
 Arguments = tuple[Array, Columns, Columns]
-ROWS, NARROWEST, WIDER = 8, 16, 4
+ROWS, NARROWEST = 8, 16
 _TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "I8": "int8", "I32": "int32", "I64": "int64", "BOOL": "bool"}
 
 
@@ -249,7 +249,7 @@ def _ids(names: Any, what: str) -> list[str]:
 
 def _width(length: int) -> int:
     """Of the rectangle for a history of that length: 16, 64, 256, ..."""
-    return next(width for width in (NARROWEST * WIDER**n for n in range(32)) if width >= length)
+    return next(width for width in (NARROWEST << 2 * n for n in range(32)) if width >= length)
 
 
 def _rectangle(arguments: Arguments, rows: list[int], width: int) -> Arguments:

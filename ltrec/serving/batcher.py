@@ -65,7 +65,7 @@ class Batcher:
         """Answer what waits, then end the thread."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
+            self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
 
@@ -81,7 +81,7 @@ class Batcher:
                 raise QueueFull
             self._jobs.append(job)
             self._waiting += len(queries)
-            self._changed.notify()
+            self._changed.notify_all()
         return await job.done
 
     def _work(self) -> None:
