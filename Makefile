@@ -167,6 +167,14 @@ bench-rows: install ## A step's cost as the catalogue grows, of all rows of the 
 bench-plan: install ## Seconds of a step on paper against measured ones, with this machine's constants; last line JSON
 	$(BIN)/python benchmarks/plan.py
 
+.PHONY: bench-index
+bench-index: install ## Recall by stratum and speed of an index of 10^6 items against the full ranking, one thread; last line JSON
+	$(BIN)/python benchmarks/index.py
+
+.PHONY: bench-predict
+bench-predict: install ## Recommendations for 10^6 users: users per second, peak memory, share of the matrix product; last line JSON
+	$(BIN)/python benchmarks/predict.py
+
 .PHONY: bench-methods
 bench-methods: install ## What a step of each method costs, relative to joint training; last line JSON
 	$(BIN)/python benchmarks/method_cost.py

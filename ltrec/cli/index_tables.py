@@ -14,8 +14,8 @@ def print_index(found: Indexed, screen: Screen) -> None:
     """Print recall by group of users and of items, then size and speed."""
     made, measured = found.made, found.made.measured
     table = Table(title=f"recall@{found.k} against the full ranking", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("lists of, or items that are", "items", "recall"):
-        table.add_column(name, justify="left" if name.startswith("lists") else "right")
+    for name in ("group", "items", "recall"):
+        table.add_column(name, justify="left" if name == "group" else "right")
     for recall in found.recall.values():
         low = found.least is not None and recall.share < found.least
         table.add_row(recall.label, f"{recall.items:,}", f"{recall.share:.4f}", style="yellow" if low else "")

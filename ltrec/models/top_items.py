@@ -2,12 +2,18 @@
 
 The order of ties in `torch.topk` is unspecified. It matters only in rows whose k-th and (k+1)-th scores are equal, so only those
 are sorted again.
+
+On a CPU, of a large catalogue only the blocks of items with the largest maxima are searched: the n largest scores of a row are in
+the n blocks whose maxima are largest, or equal to scores that are. Maxima take a fifth of the time of a search.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+_BLOCK, _MANY = 64, 8
+"""Items of a block; a search among blocks pays from so many times the scores that it looks at again."""
 
 
 def top_items(scores_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -21,7 +27,7 @@ def top_items(scores_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
         Scores and int64 ids, both [B, min(k, V+1)]. Entries with score -inf, always at the end, are not recommendations.
     """
     size = scores_BV.shape[1]
-    value_BK, item_BK = scores_BV.topk(min(k + 1, size), dim=1)
+    value_BK, item_BK = _largest(scores_BV, min(k + 1, size))
     if k < size:
         tied_B = (value_BK[:, k] == value_BK[:, k - 1]) & (value_BK[:, k] > -torch.inf)
         value_BK, item_BK = value_BK[:, :k].contiguous(), item_BK[:, :k].contiguous()
@@ -32,6 +38,21 @@ def top_items(scores_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     value_BK, item_BK = value_BK.gather(1, by_id), item_BK.gather(1, by_id)
     by_score = value_BK.argsort(dim=1, descending=True, stable=True)
     return value_BK.gather(1, by_score), item_BK.gather(1, by_score)
+
+
+def _largest(scores_BV: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """As `torch.topk`; which of equal scores are among them is unspecified."""
+    size = scores_BV.shape[1]
+    blocks = size // _BLOCK
+    if scores_BV.device.type != "cpu" or size < _MANY * count * _BLOCK:
+        return scores_BV.topk(count, dim=1)
+    start = blocks * _BLOCK
+    body_BNW = scores_BV[:, :start].reshape(-1, blocks, _BLOCK)
+    block_BC = body_BNW.amax(dim=2).topk(count, dim=1, sorted=False).indices
+    scores_BCW = body_BNW.gather(1, block_BC[:, :, None].expand(-1, -1, _BLOCK))
+    value_BK, place_BK = torch.cat([scores_BCW.flatten(1), scores_BV[:, start:]], dim=1).topk(count, dim=1)
+    own_BK = block_BC.gather(1, (place_BK // _BLOCK).clamp(max=count - 1)) * _BLOCK + place_BK % _BLOCK
+    return value_BK, torch.where(place_BK < count * _BLOCK, own_BK, start + place_BK - count * _BLOCK)
 
 
 def _lowest_ids_last(scores_V: Tensor, value_K: Tensor, item_K: Tensor) -> None:

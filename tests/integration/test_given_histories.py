@@ -103,12 +103,14 @@ def test_an_interrupted_job_goes_on_and_gives_the_same_bytes(run, lists, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 3])
-def test_any_number_of_processes_gives_the_same_bytes(run, users, tmp_path, size):
+def test_any_number_of_processes_gives_the_same_bytes_and_the_top_k_of_evaluate(run, data, users, tmp_path, size):
     given = write_parts(as_events(users), tmp_path / "in", files=3)
     run.predict(histories=given, k=5, out=tmp_path / "one", shard_users=16, **CHUNKS)
     spoilt = write_parts(numbers(as_lists(users), "times", float("nan")), tmp_path / "spoilt")
     faults = spawn(predict_as_rank, size, tmp_path / "store", size, run.path, given, spoilt, tmp_path)
     assert contents(tmp_path / "many") == contents(tmp_path / "one") and len(contents(tmp_path / "one")) == 7
+    found = [row["items"] for part in sorted((tmp_path / "many").glob("part-*")) for row in pq.read_table(part).to_pylist()]
+    assert found == [items[:5] for items in evaluated(run, data)]
     assert "its time is missing" in faults[0] and {*faults} == {faults[0]} and not (tmp_path / "none").exists()
 
 

@@ -10,6 +10,7 @@ import typer
 import ltrec
 from ltrec.cli.options import AsJson, Checkpoint, Data, Weights
 from ltrec.core.extension.deferred import Deferred
+from ltrec.run.process.allocator import keep_freed_memory
 from ltrec.terminal.screen import open_screen
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Rank every user's target, report metrics by activity stratum, and compare runs by the gate."""
+    keep_freed_memory()
     with open_screen(for_scripts=as_json) as screen:
         found = ltrec.evaluate(*runs, compare=compare or (), split=split, checkpoint=checkpoint, data=data, weights=weights)
         if found.runs:

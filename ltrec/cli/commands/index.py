@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ import ltrec
 from ltrec.cli.options import AsJson, Checkpoint, Data, EvaluationOverrides, OneRun, Weights
 from ltrec.core.extension.deferred import Deferred
 from ltrec.inference.nearest.options import DEFAULTS
+from ltrec.run.process.allocator import keep_freed_memory
 from ltrec.terminal.screen import open_screen
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def index(
     as_json: AsJson = False,
 ) -> None:
     """Build an index of the item vectors for fast recommendations, and compare its lists with those of the full ranking."""
+    keep_freed_memory()
+    graph: dict[str, Any] = {"connectivity": connectivity, "expansion_build": expansion_build, "expansion_search": expansion_search}
     with open_screen(for_scripts=as_json) as screen:
         found = ltrec.index(
             run,
@@ -48,11 +51,9 @@ def index(
             recall=recall,
             users=users,
             seed=seed,
-            connectivity=connectivity,
-            expansion_build=expansion_build,
-            expansion_search=expansion_search,
             dtype=dtype,
             threads=threads,
+            **graph,
             overwrite=overwrite,
             checkpoint=checkpoint,
             data=data,

@@ -11,6 +11,7 @@ import typer
 import ltrec
 from ltrec.api.results.predictions import SHARD_USERS
 from ltrec.cli.options import AsJson, Checkpoint, Data, EvaluationOverrides, OneRun, Weights
+from ltrec.run.process.allocator import keep_freed_memory
 from ltrec.terminal.screen import open_screen
 
 
@@ -31,6 +32,7 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Recommend items to every known user by the whole stored history, or to users whose histories are given."""
+    keep_freed_memory()
     with open_screen(for_scripts=as_json) as screen:
         found = ltrec.predict(
             run,

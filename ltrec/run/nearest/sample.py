@@ -31,13 +31,14 @@ def sampled_chunks(config: RunConfig, data: Data, users: int, seed: int) -> tupl
 
 
 def _chosen(stratum_N: np.ndarray, rows: int, count: int, seed: int) -> list[int]:
-    """Numbers of chunks, ascending: a random one of each stratum in turn."""
+    """Numbers of chunks, ascending: a random one of each stratum, and more of each in turn until there are `count`."""
     draw, chunk_N = np.random.default_rng(seed), np.arange(len(stratum_N)) // rows
     queues = [draw.permutation(np.unique(chunk_N[stratum_N == z])).tolist() for z in np.unique(stratum_N)]
-    found = dict[int, None]()
+    found = {queue.pop() for queue in queues}
     while len(found) < count and any(queues):
         for queue in filter(None, queues):
-            found[queue.pop()] = None
+            if len(found) < count:
+                found.add(queue.pop())
     return sorted(found)
 
 
@@ -54,5 +55,8 @@ def parts_of(config: RunConfig, data: Data, sample: Sample) -> list[Part]:
     )
     catalogue = ItemCatalogue.of(data.vocabulary.train_count)
     count_NK = data.vocabulary.train_count.numpy()[sample.exact_NK]
-    items = item_strata(catalogue, config.evaluation.item_shares, count_NK)
+    items = [
+        replace(group, mask_N=group.mask_N & (sample.exact_NK > 0))
+        for group in item_strata(catalogue, config.evaluation.item_shares, count_NK)
+    ]
     return [Part(group.key, group.label, group.mask_N) for group in (*users, *items) if group.mask_N.any()]

@@ -1,7 +1,9 @@
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ltrec.models import top_items as module
 from ltrec.models.top_items import top_items
 
 
@@ -32,3 +34,29 @@ def test_the_scores_are_left_alone():
     scores = torch.zeros(3, 9)
     top_items(scores, 4)
     assert (scores == 0).all()
+
+
+@settings(max_examples=60)
+@given(data=st.data(), width=st.integers(1, 60), k=st.integers(1, 8), block=st.integers(1, 5), distinct=st.booleans())
+def test_a_search_among_blocks_finds_the_same(data, width, k, block, distinct):
+    """Ties inside blocks, between blocks and with the columns behind the last block."""
+    few = st.integers(-3, 500).map(float) if distinct else st.sampled_from([-torch.inf, -1.0, 0.5, 2.0])
+    scores = [[data.draw(few) for _ in range(width)] for _ in range(3)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BLOCK", block)
+        patch.setattr(module, "_MANY", 1)
+        value, item = top_items(torch.tensor(scores), k)
+    for row in range(3):
+        expected = naive(scores[row], k)
+        real = [i for i in expected if scores[row][i] > -torch.inf]
+        assert item[row, : len(real)].tolist() == real
+        assert value[row].tolist() == [scores[row][i] for i in expected]
+
+
+def test_a_large_catalogue_is_searched_so(monkeypatch):
+    scores = torch.randn(4, 6000, generator=torch.Generator().manual_seed(1)).round(decimals=2)
+    found = top_items(scores, 7)
+    monkeypatch.setattr(module, "_MANY", 10**9)
+    value, item = top_items(scores, 7)
+    assert torch.equal(found[0], value) and torch.equal(found[1], item)
+    assert found[1].tolist() == [naive(row, 7) for row in scores.tolist()]
