@@ -3,9 +3,10 @@
     python benchmarks/plan.py                           10^4 and 10^5 items, every mode
     python benchmarks/plan.py --items 1000000 --steps 3
 
-The constants are measured first: matrix products of a step's shapes, memory that is written again, memory that is written for the
-first time, and a small operation with its backward pass. Each way then trains as rows.py does (processor seconds), and its
-workload is estimated with these constants. The last line is one JSON object; `ratio` is measured over predicted.
+The constants are measured first: matrix products of a step's shapes, memory that is read and written, exponentials, and what an
+operation on next to nothing takes. Then each way trains as in rows.py, with the allocator's settings of `ltrec train`, and its
+workload is estimated with these constants. Times are processor seconds. The last line is one JSON object; `ratio` is measured over
+predicted.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ from ltrec.config.load import load
 from ltrec.core.batch import SequenceBatch
 from ltrec.costs.devices import DEVICES, Device
 from ltrec.costs.estimate import estimate
+from ltrec.costs.launches import launches
 from ltrec.costs.workload import Workload
 from ltrec.models.layout import length_groups
 from ltrec.run.build.workload import workload_of
+from ltrec.run.process.allocator import keep_freed_memory
 
 WORDS = ("objective.scope=shared", "stream.max_len=50", "model.dropout=0.2", f"stream.batch_rows={ROWS}")
 GRADIENTS = {
@@ -48,12 +51,13 @@ def main() -> None:
     parser.add_argument("--items", type=int, nargs="+", default=[10**4, 10**5], help="sizes of the catalogue")
     parser.add_argument("--steps", type=int, default=3, help="timed steps of a turn")
     arguments = parser.parse_args()
+    keep_freed_memory()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     device = calibrated()
     cells = [cell for items in arguments.items for cell in compared(items, device, arguments.steps)]
-    constants = {name: getattr(device, name) for name in ("flops", "bandwidth", "fresh", "launch")}
+    constants = {name: getattr(device, name) for name in ("flops", "bandwidth", "elementwise", "launch")}
     console = Console(width=132)
     console.print(", ".join(f"{name} {value:.3g}" for name, value in constants.items()))
     console.print(table(cells))
@@ -62,13 +66,22 @@ def main() -> None:
 
 def calibrated() -> Device:
     """The constants of a core of this machine."""
-    left, right = torch.randn(8192, 64), torch.randn(64, 256)
-    large, few = torch.zeros(1 << 25), torch.randn(64, requires_grad=True)
+    left, right, large, states = torch.randn(8192, 64), torch.randn(64, 256), torch.zeros(1 << 25), torch.randn(8192, 64)
     products = 2 * 8192 * 64 * 256 / least(lambda: left @ right)
     again = 2 * large.nbytes / least(lambda: large.add_(1.0))
-    fresh = 2 * large.nbytes / least(lambda: torch.zeros(1 << 25).add_(1.0))
-    issue = least(lambda: (few * few).sum().backward()) / 6
-    return replace(DEVICES["cpu-core"], flops=products, bandwidth=again, fresh=fresh, launch=issue)
+    elementwise = 2 * states.nbytes / least(lambda: states.exp())
+    return replace(DEVICES["cpu-core"], flops=products, bandwidth=again, elementwise=elementwise, launch=issued())
+
+
+def issued() -> float:
+    """Seconds of an operation on next to nothing: a step of two short sequences, over its operations."""
+    tiny = [
+        replace(batch.last(torch.tensor([0, 1]), torch.tensor([2, 2])), step_counts_K=torch.tensor([4]))
+        for batch in batches(100, WARM + 9)
+    ]
+    way = Way("joint", "all", "adamw")
+    work = replace(workload(way, 100, tiny), groups=1)
+    return milliseconds([turn(way, 100, tiny)]) / 1e3 / launches(work, 1, accelerator=False)
 
 
 def least(call: Callable[[], object], times: int = 9) -> float:

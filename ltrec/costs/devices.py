@@ -1,7 +1,8 @@
 """Constants of devices. Those of accelerators are declared: peak rates of the makers' data sheets, not measured here.
 
-`cpu-core` is one hyperthread of the machine that ltrec was measured on (`make bench-plan` prints yours). A step never reaches all
-peaks at once: on accelerators arithmetic counts at `reach` of the peak, which is an assumption.
+`cpu-core` is one hyperthread of the machine that ltrec was measured on (`make bench-plan` prints yours). No step reaches the peak
+of matrix products; what share of it counts is `reach`: an assumption for accelerators, for `cpu-core` fitted to one step (joint
+training, 10^4 items).
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ class Device:
         flops: float32 operations of matrix products (TF32 is not used).
         half_flops: the same of 16-bit factors.
         bandwidth: bytes read and written in memory.
-        fresh: the same for memory that is used for the first time; an accelerator's allocator keeps what it has.
+        elementwise: bytes of operations element by element, which on a CPU compute longer than they move (dropout, exponentials).
         link: bytes to another device of the node, one direction.
         network: bytes to another node, per device, one direction.
-        launch: seconds for the host to issue one operation.
+        launch: seconds for the host to issue one operation, Python included.
         latency: seconds of a message between neighbours.
         memory: bytes.
         queues: whether operations are issued ahead, so that issuing and computing overlap.
@@ -35,7 +36,7 @@ class Device:
     flops: float
     half_flops: float
     bandwidth: float
-    fresh: float
+    elementwise: float
     link: float
     network: float
     launch: float
@@ -55,10 +56,10 @@ def _accelerator(
         flops=tera[0] * 1e12,
         half_flops=tera[1] * 1e12,
         bandwidth=tera_bytes * 1e12,
-        fresh=tera_bytes * 1e12,
+        elementwise=tera_bytes * 1e12,
         link=giga[0] * 1e9,
         network=giga[1] * 1e9,
-        launch=8e-6,
+        launch=10e-6,
         latency=10e-6,
         memory=gigabytes * 1e9,
         queues=True,
@@ -70,17 +71,18 @@ def _accelerator(
 _ROWS = (
     Device(
         "cpu-core",
-        flops=70e9,
-        half_flops=70e9,
-        bandwidth=12e9,
-        fresh=6e9,
+        flops=85e9,
+        half_flops=85e9,
+        bandwidth=60e9,
+        elementwise=13e9,
         link=1e9,
         network=1.25e9,
-        launch=5e-6,
+        launch=9e-6,
         latency=50e-6,
         memory=4e9,
         queues=False,
         source="measured: one thread of a shared x86-64 server with AVX-512 (benchmarks/LOG.md); network: 10 Gb/s",
+        reach=0.55,
     ),
     _accelerator("l4", (30.3, 121), 0.30, (32, 12.5), 24, "NVIDIA L4 data sheet; PCIe 4.0 x16; network 100 Gb/s per device"),
     _accelerator("a100", (19.5, 312), 2.039, (300, 25), 80, "NVIDIA A100 80GB SXM data sheet; network 200 Gb/s per device"),
@@ -99,7 +101,7 @@ def overridden(device: Device, rates: Mapping[str, float | None]) -> Device:
     if "flops" in given:
         changes |= {"half_flops": given["flops"], "reach": 1.0}
     if "bandwidth" in given:
-        changes["fresh"] = given["bandwidth"] * device.fresh / device.bandwidth
+        changes["elementwise"] = given["bandwidth"] * device.elementwise / device.bandwidth
     if "link" in given:
         changes |= {"link": given["link"], "network": given["link"]}
     return replace(device, **changes) if changes else device

@@ -76,7 +76,7 @@ def estimate(work: Workload, device: Device, *, nodes: int = 1, per_node: int = 
     rate = (device.half_flops if work.half else device.flops) * device.reach
     seconds = {
         "arithmetic": done.flops / rate,
-        "memory": done.moved / device.bandwidth + done.fresh / device.fresh,
+        "memory": done.moved / device.bandwidth + done.elementwise / device.elementwise,
         "launches": issued * device.launch,
         "messages": _messages(work, device, math.fsum(sent.values()), world, nodes),
     }

@@ -16,8 +16,8 @@ TABLE_PASSES_OTHERWISE = 12
 COMBINED = 3
 """Times that each gradient of a stratum is read or written by reduction, norm and combination."""
 
-ACTIVATION_PASSES = 4
-"""Times that what the forward pass keeps is read or written, gradients included."""
+ACTIVATION_PASSES, SCORE_PASSES = 4, 6
+"""Times that what the forward pass keeps, and the matrix of scores, are read or written, gradients included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,13 @@ class Work:
 
     Attributes:
         flops: of matrix products; a multiplication and an addition are two.
-        moved: bytes read and written in memory in use.
-        fresh: bytes in memory that is taken anew in every step.
+        moved: bytes that gradients and optimiser read and write.
+        elementwise: bytes that operations on activations and scores read and write.
     """
 
     flops: float
     moved: float
-    fresh: float
+    elementwise: float
 
 
 def work_of(work: Workload, world: int) -> Work:
@@ -42,8 +42,8 @@ def work_of(work: Workload, world: int) -> Work:
         work: of a step.
         world: W.
     """
-    moved = _optimiser(work, world) + _combination(work, world) + _activations(work, world)
-    return Work(_products(work, world) + _gram(work, world), moved, FLOAT * _passes(work) * _tables(work))
+    moved = _optimiser(work, world) + _combination(work, world) + FLOAT * _passes(work) * _tables(work)
+    return Work(_products(work, world) + _gram(work, world), moved, _activations(work, world))
 
 
 def _products(work: Workload, world: int) -> float:
@@ -80,10 +80,9 @@ def _combination(work: Workload, world: int) -> float:
 
 def _activations(work: Workload, world: int) -> float:
     """Of all passes together."""
-    share = work.positions / world / positions_of_pass(work, world)
-    return share * (
-        ACTIVATION_PASSES * activations(work, world) + 2 * scores(work, world) / (1 if work.full_softmax else SCORES_SAVED) * 3
-    )
+    passes = work.positions / world / positions_of_pass(work, world)
+    matrices = SCORE_PASSES / (1 if work.full_softmax else SCORES_SAVED)
+    return passes * (ACTIVATION_PASSES * activations(work, world) + matrices * scores(work, world))
 
 
 def _passes(work: Workload) -> float:

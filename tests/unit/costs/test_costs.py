@@ -106,7 +106,7 @@ def test_arithmetic_grows_with_positions_and_candidates_and_a_gram_matrix_with_t
     assert more == 6 * 64 * 4
     with_gram = work_of(replace(BY_STRATUM, gram_share=1.0), 1).flops - work_of(BY_STRATUM, 1).flops
     assert with_gram == 2 * 9 * 4096
-    assert work_of(replace(SMALL, touched=10.0), 1).fresh < work_of(SMALL, 1).fresh / 20
+    assert work_of(replace(SMALL, touched=10.0), 1).moved < work_of(SMALL, 1).moved / 2
 
 
 def test_operations_grow_with_strata_micro_batches_and_depth():
@@ -140,7 +140,7 @@ def test_the_network_is_slower_than_the_link():
 
 def test_rates_of_ones_own_take_the_place_of_the_device_s():
     mine = overridden(DEVICE, {"flops": 1e12, "bandwidth": 1e11, "link": 1e9})
-    assert (mine.flops, mine.half_flops, mine.reach, mine.bandwidth, mine.fresh) == (1e12, 1e12, 1.0, 1e11, 1e11)
+    assert (mine.flops, mine.half_flops, mine.reach, mine.bandwidth, mine.elementwise) == (1e12, 1e12, 1.0, 1e11, 1e11)
     assert (mine.link, mine.network) == (1e9, 1e9)
     assert overridden(DEVICE, {"flops": 0.0, "bandwidth": 0.0, "link": 0.0}) == DEVICE
 

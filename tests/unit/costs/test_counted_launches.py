@@ -12,6 +12,8 @@ from tests.support.planned import take_steps
 from tests.support.shards import random_users, write_dataset
 from tests.support.tiny_run import tiny_words
 
+pytestmark = pytest.mark.slow  # fifteen seconds
+
 BY_STRATUM = "gradients.name=stratified"
 TOLERANCE = 0.15
 """Rectangles of rows differ from batch to batch (`ltrec.models.layout`)."""
