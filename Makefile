@@ -143,6 +143,10 @@ bench-start: install ## CPU seconds of commands that compute nothing; last line 
 bench-etl: install ## CPU seconds and peak memory of ltrec prepare against a bare sort; last line JSON
 	$(BIN)/python benchmarks/etl.py
 
+.PHONY: bench-stream
+bench-stream: install ## The stream from a folder, a cache and a store, at N and 10 N users: rows/s, first batch, memory; last line JSON
+	$(BIN)/python benchmarks/stream.py
+
 .PHONY: bench-columns
 bench-columns: install ## Rows per second of the loader with four columns against none; last line JSON
 	$(BIN)/python benchmarks/columns.py

@@ -16,8 +16,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_write_text, sha256_file
 from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.data.manifest import Manifest
-from ltrec.data.remote.folder import open_folder
+from ltrec.data.remote.folder import read_manifest
 from ltrec.evaluation.comparison.judgement import judge_runs
 from ltrec.evaluation.memory.text import KEY as MEMORY
 from ltrec.evaluation.summary import summarise
@@ -94,7 +93,7 @@ def facts_of(configs: dict[Path, RunConfig], checkpoint: str) -> dict[str, str]:
     facts = code_facts()
     for folder, config in configs.items():
         facts |= {f"{key} of {folder}": value for key, value in setting_facts(config).items()}
-        facts[f"the data set's digest of {folder}"] = Manifest.load(open_folder(config.data.path, config.data.cache)).digest[:12]
+        facts[f"the data set's digest of {folder}"] = read_manifest(config.data.path).digest[:12]
         facts[f"the checkpoint's digest of {folder}"] = sha256_file(whole_file(find_checkpoint(RunFolder(folder), checkpoint)))[:12]
     return facts
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from ltrec.api.results.dataset import Dataset
-from ltrec.data.manifest import Manifest
-from ltrec.data.remote.folder import open_folder
+from ltrec.data.remote.folder import manifest_of, open_folder
 
 
 def inspect(data: str | os.PathLike[str]) -> Dataset:
@@ -19,4 +18,4 @@ def inspect(data: str | os.PathLike[str]) -> Dataset:
         UserError: there is none, or its manifest is damaged.
     """
     folder = open_folder(data)
-    return Dataset.of(folder, Manifest.load(folder), up_to_date=True, address=os.fspath(data))
+    return Dataset.of(folder, manifest_of(folder), up_to_date=True, address=os.fspath(data))

@@ -15,8 +15,7 @@ from ltrec.api.settings import overrides_of
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.data.manifest import Manifest
-from ltrec.data.remote.folder import open_folder
+from ltrec.data.remote.folder import read_manifest
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.loggers import track_report
 from ltrec.run.folder.find_data import named_data
@@ -80,7 +79,7 @@ def report(
 
 def _refuse_other_data(runs: list[Path], data: str) -> None:
     """The data set of the results, which they record themselves, even if provenance is lost."""
-    digest = Manifest.load(open_folder(data)).digest
+    digest = read_manifest(data).digest
     for run in runs:
         named_data(RunFolder(run), data)
         for file in RunFolder(run).eval_tables():

@@ -26,6 +26,13 @@ def test_the_loader_is_measured():
     assert all(found[name]["ratio"] > 0 and found[name]["cpu_ratio"] > 0 for name in ("resident", "lanes"))
 
 
+def test_the_stream_from_a_store_is_measured():
+    found = run("stream.py", "--users", 1500)
+    for users in (1500, 15_000):
+        modes = found[f"{users} users"]
+        assert all(modes[mode]["rows_per_s"] > 0 and modes[mode]["peak_mib"] > 0 for mode in ("local", "cold", "cached", "small"))
+
+
 def test_memory_of_prepare_is_measured(tmp_path):
     found = run("prepare_columns.py", "--events", 200_000, "--items", 20_000, "--width", 64, "--folder", tmp_path)
     assert (found["allowed_mib"], found["within"]) == (1681, True) and found["peak_mib"] > 50

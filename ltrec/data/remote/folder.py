@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from ltrec.core.errors import UserError
@@ -25,8 +26,17 @@ from ltrec.data.manifest import LARGEST_BYTES, MANIFEST, Manifest
 from ltrec.data.remote.config import CacheConfig
 from ltrec.data.remote.shard_files import LocalFiles, RemoteFiles, ShardFiles
 
-_OPEN: dict[Path, RemoteFiles] = {}
-_HELD = ExitStack()
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A data set in a store: its files and manifest, and what holds those of its files that are whole in the cache."""
+
+    files: RemoteFiles
+    manifest: Manifest
+    held: ExitStack
+
+
+_OPEN: dict[Path, _Opened] = {}
 
 
 def open_folder(place: str | os.PathLike[str], config: CacheConfig | None = None) -> Path:
@@ -45,13 +55,32 @@ def open_folder(place: str | os.PathLike[str], config: CacheConfig | None = None
     store, cache = open_store(os.fspath(place), config), NodeCache(cache_folder(config), config.max_mib << 20)
     text = manifest_text(store)
     folder, manifest = _put_manifest(cache, text, store.address(MANIFEST))
-    files = RemoteFiles(store, cache, config.downloads)
+    files, held = RemoteFiles(store, cache, config.downloads), ExitStack()
     shards = {shard.path for shard in manifest.shards}
     for name, (size, sha256) in manifest.files().items():
         if name not in shards and not name.startswith("_"):
-            _put_link(folder / name, _HELD.enter_context(files.hold(name, size, sha256, check=True)))
-    _OPEN[folder] = files
+            _put_link(folder / name, held.enter_context(files.hold(name, size, sha256, check=True)))
+    if (before := _OPEN.get(folder)) is not None:
+        before.held.close()
+    _OPEN[folder] = _Opened(files, manifest, held)
     return folder
+
+
+def manifest_of(folder: Path) -> Manifest:
+    """The manifest of a folder that `open_folder` gave; one of a store is not parsed again."""
+    return opened.manifest if (opened := _OPEN.get(folder)) is not None else Manifest.load(folder)
+
+
+def read_manifest(place: str | os.PathLike[str]) -> Manifest:
+    """The manifest of a folder or an address alone.
+
+    Raises:
+        UserError: it is missing or damaged, or the store cannot be reached.
+    """
+    if not is_url(os.fspath(place)):
+        return Manifest.load(Path(place))
+    store = open_store(os.fspath(place))
+    return Manifest.parse(manifest_text(store), store.address(MANIFEST))
 
 
 def open_store(url: str, config: CacheConfig | None = None) -> RemoteStore:
@@ -61,7 +90,7 @@ def open_store(url: str, config: CacheConfig | None = None) -> RemoteStore:
 
 def shard_files(folder: Path) -> ShardFiles:
     """Where a data set's shards come from: the folder itself, or a store if `open_folder` gave it."""
-    return _OPEN.get(folder) or LocalFiles(folder)
+    return opened.files if (opened := _OPEN.get(folder)) is not None else LocalFiles(folder)
 
 
 def manifest_text(store: RemoteStore) -> bytes:

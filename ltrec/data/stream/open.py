@@ -6,8 +6,7 @@ import os
 
 from ltrec.columns.schema import ITEMS_ONLY, Projection
 from ltrec.core.world import World
-from ltrec.data.manifest import Manifest
-from ltrec.data.remote.folder import open_folder
+from ltrec.data.remote.folder import manifest_of, open_folder
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
@@ -40,7 +39,7 @@ def open_stream(
         UserError: the data set is missing or damaged, or the options contradict it or each other.
     """
     config, folder = config or StreamConfig(), open_folder(data)
-    manifest = Manifest.load(folder)
+    manifest = manifest_of(folder)
     return StreamLoader(
         folder,
         manifest,

@@ -18,7 +18,7 @@ from ltrec.core.storage.remote.url import is_url
 from ltrec.core.strata import Strata
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
-from ltrec.data.remote.folder import open_folder
+from ltrec.data.remote.folder import manifest_of, open_folder
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.histories import SplitHistories
@@ -64,7 +64,7 @@ def open_data(config: RunConfig) -> Data:
     if not config.data.path:
         raise UserError("data.path is not set: name the folder that 'ltrec prepare' wrote, data.path=DIR, or a conf/data/*.yaml")
     folder = open_folder(config.data.path, config.data.cache)
-    manifest = Manifest.load(folder)
+    manifest = manifest_of(folder)
     read_from = folder if is_url(config.data.path) else copy_of(folder, manifest)
     return Data(read_from, manifest, Vocabulary.load(read_from, manifest))
 

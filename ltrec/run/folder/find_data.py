@@ -13,7 +13,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.storage.remote.url import is_url
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.manifest import MANIFEST, Manifest
-from ltrec.data.remote.folder import open_folder
+from ltrec.data.remote.folder import read_manifest
 from ltrec.run.folder.config_file import base_folder
 from ltrec.run.folder.provenance_file import data_digest
 
@@ -24,7 +24,7 @@ def named_data(run: RunFolder, data: str) -> str:
     Raises:
         UserError: it holds no data set, or another one than that of the run.
     """
-    digest, theirs = Manifest.load(open_folder(data)).digest, data_digest(run)
+    digest, theirs = read_manifest(data).digest, data_digest(run)
     if theirs not in (None, digest):
         raise UserError(
             f"--data {data} holds another data set (digest {digest[:12]}) than {run.path} was trained on ({str(theirs)[:12]})"

@@ -49,7 +49,7 @@ def only_one(path: Path) -> Iterator[None]:
 def remove_unused(path: Path) -> bool:
     """Remove a file unless somebody has a lock on it; whether it is gone."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDWR)  # NFS gives the exclusive lock to who may write
     except FileNotFoundError:
         return True
     try:

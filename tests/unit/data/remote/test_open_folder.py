@@ -1,5 +1,7 @@
 """A data set in a store: the same batches as from its folder, damage found and mended, one line about what is missing."""
 
+from pathlib import Path
+
 import pyarrow.parquet as pq
 import pytest
 
@@ -7,7 +9,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.data.manifest import MANIFEST, Manifest
 from ltrec.data.remote.config import CacheConfig
-from ltrec.data.remote.folder import cache_folder, open_folder, shard_files
+from ltrec.data.remote.folder import cache_folder, manifest_of, open_folder, read_manifest, shard_files
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.open import open_stream
@@ -59,6 +61,17 @@ def test_batches_state_and_histories_are_those_of_the_folder(store):
     assert mine.user_id == theirs.user_id and mine.seen_T.equal(theirs.seen_T)
     assert set(cached(store)) == {sha256 for _, sha256 in manifest.files().values()}
     assert batches_of(open_stream(address(store), SETTINGS, seed=5)) == streamed(store)[0]
+
+
+def test_opened_again_it_holds_what_it_held_and_no_more(store):
+    descriptors = Path("/proc/self/fd")
+    open_folder(address(store))
+    before = len(list(descriptors.iterdir()))
+    for _ in range(3):
+        folder = open_folder(address(store))
+    assert len(list(descriptors.iterdir())) == before
+    assert manifest_of(folder) is manifest_of(folder) and manifest_of(folder) == Manifest.load(store)
+    assert read_manifest(address(store)) == read_manifest(store) == Manifest.load(store)
 
 
 def test_a_path_is_itself(tmp_path):
