@@ -25,6 +25,7 @@ from ltrec.core.storage.remote.url import checked_url, joined
 T = TypeVar("T")
 _BLOCK = 8 << 20
 _OWN = ("gs", "gcs", "hdfs", "viewfs", "file")
+_WITHOUT_FOLDERS = ("s3", "gcs")
 _S3_OPTIONS = ("endpoint_override", "scheme", "region")
 _CONNECT_SECONDS, _REQUEST_SECONDS = 10, 30
 
@@ -129,7 +130,7 @@ class RemoteStore:
 
     def _send(self, name: str, blocks: Iterator[bytes]) -> None:
         path = self._path(name)
-        if not isinstance(self._files, fs.S3FileSystem):
+        if self._files.type_name not in _WITHOUT_FOLDERS:
             self._files.create_dir(path.rpartition("/")[0], recursive=True)
         with self._files.open_output_stream(path) as target:
             for block in blocks:
