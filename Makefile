@@ -163,6 +163,10 @@ bench-prepare: install ## Peak memory and time of prepare: 20 M events with six 
 bench-step: install ## A step by strata against plain DDP: FLOPs, bytes, buffers, time; last line JSON
 	$(BIN)/python benchmarks/stratified_step.py
 
+.PHONY: bench-gpu
+bench-gpu: install ## On a CUDA device, minutes: right against the CPU, waits, launches, ms, MFU, memory; else a rehearsal; last line JSON
+	$(BIN)/python benchmarks/gpu.py
+
 .PHONY: bench-rows
 bench-rows: install ## A step's cost as the catalogue grows, of all rows of the item table and of touched ones; last line JSON
 	$(BIN)/python benchmarks/rows.py

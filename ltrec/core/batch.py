@@ -11,13 +11,15 @@ walk over these lists, columns (`ltrec.columns`) with the rest, and know none of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from ltrec.core.rows.on_host import HostRows, note_rows, to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class SequenceBatch:
         step_squares_K: float64 [K], sums of the squares of these weights, for effective sample sizes.
         has_gaps: whether positions without a target stand among those with one, because not every event is a target. They feed the
             states and have no loss. Known to the host, and the same in all batches of a data set.
+        host: lengths, strata and slots of the rows on the CPU, as the loader knows them; None: nobody has said.
         step_items: int64 [R], the distinct inputs and targets of all of this rank's micro-batches of the step; None where the step
             has this one alone.
     """
@@ -65,6 +68,7 @@ class SequenceBatch:
     step_squares_K: Tensor | None = None
     has_gaps: bool = False
     step_items: Tensor | None = None
+    host: HostRows | None = None
 
     @staticmethod
     def of_histories(
@@ -85,7 +89,7 @@ class SequenceBatch:
         """The rows of all parts, in order; step, counts and weights of the step are the first one's. All have the same columns."""
         lengths = torch.cat([part.lengths_B for part in parts])
         joined = {name: _joined([getattr(part, name) for part in parts]) for name in (*_OF_POSITIONS, *_OF_ROWS)}
-        return replace(parts[0], offsets=_offsets(lengths), **joined)
+        return replace(parts[0], offsets=_offsets(lengths), host=HostRows.concatenate([part.host for part in parts]), **joined)
 
     @property
     def num_rows(self) -> int:
@@ -96,6 +100,14 @@ class SequenceBatch:
     def lengths_B(self) -> Tensor:
         """Positions per row [B]."""
         return self.offsets[1:] - self.offsets[:-1]
+
+    @property
+    def known(self) -> HostRows:
+        """The rows as the host sees them. If nobody has said, they are read: of a batch on an accelerator, that waits for it."""
+        if self.host is not None:
+            return self.host
+        slot_B = None if self.slot_B is None else self.slot_B.cpu()
+        return HostRows(self.lengths_B.cpu(), self.stratum_B.cpu(), slot_B)
 
     @property
     def is_empty(self) -> bool:
@@ -113,7 +125,8 @@ class SequenceBatch:
 
     def stratum_of_position(self) -> Tensor:
         """Stratum of every position's row [T]."""
-        return torch.repeat_interleave(self.stratum_B, self.lengths_B, output_size=self.items_T.numel())
+        strata_T = torch.repeat_interleave(self.stratum_B, self.lengths_B, output_size=self.items_T.numel())
+        return note_rows(strata_T, self.host)
 
     def index_in_row(self) -> Tensor:
         """Distance from the row's first position [T]: 0, 1, 2, ..."""
@@ -130,37 +143,45 @@ class SequenceBatch:
         return values_T[self.targets_T > 0] if self.has_gaps else values_T
 
     def select(self, rows: Tensor) -> SequenceBatch:
-        """The sub-batch of the given row numbers [b], in that order; step and counts stay those of the whole."""
-        return self._runs(rows, self.offsets[rows], self.lengths_B[rows])
+        """The sub-batch of the given row numbers [b], in that order; step and counts stay those of the whole.
+
+        Numbers on the CPU do not make the host wait, whatever the batch's device, if the host knows the rows.
+        """
+        host = self.host.take(rows) if self.host is not None and rows.device.type == "cpu" else None
+        rows = to_device(rows, self.offsets.device)
+        return self._runs(rows, self.offsets[rows], self.lengths_B[rows], host)
 
     def last(self, rows: Tensor, lengths: Tensor) -> SequenceBatch:
         """As `select`, and of every row only so many of its last positions [b]."""
         return self._runs(rows, self.offsets[1:][rows] - lengths, lengths)
 
-    def _runs(self, rows: Tensor, starts: Tensor, lengths: Tensor) -> SequenceBatch:
+    def _runs(self, rows: Tensor, starts: Tensor, lengths: Tensor, host: HostRows | None = None) -> SequenceBatch:
         """A run of positions of each of the given rows: from `starts` on, so many."""
-        offsets = _offsets(lengths)
-        shift = torch.repeat_interleave(starts - offsets[:-1], lengths)
+        offsets, total = _offsets(lengths), None if host is None else host.num_positions
+        shift = torch.repeat_interleave(starts - offsets[:-1], lengths, output_size=total)
         take = torch.arange(shift.numel(), device=shift.device) + shift
-        return self._take(offsets, lambda values_T: values_T[take], lambda values_B: values_B[rows])
+        return self._take(offsets, host, lambda values_T: values_T[take], lambda values_B: values_B[rows])
 
     def split(self, rows: Sequence[int]) -> list[SequenceBatch]:
-        """Consecutive sub-batches of so many rows each, sharing memory with this one; the host waits for the device once."""
-        borders = list(accumulate(rows, initial=0))
-        places = self.offsets[borders].tolist()
+        """Consecutive sub-batches of so many rows each, sharing memory with this one."""
+        borders, known = list(accumulate(rows, initial=0)), self.known
+        places = known.borders(borders)
         return [
             self._take(
                 self.offsets[first : last + 1] - start,
+                known.take(slice(first, last)),
                 lambda values_T, start=start, stop=stop: values_T[start:stop],
                 lambda values_B, first=first, last=last: values_B[first:last],
             )
             for (first, last), (start, stop) in zip(pairwise(borders), pairwise(places), strict=True)
         ]
 
-    def _take(self, offsets: Tensor, of_positions: Callable[..., Tensor], of_rows: Callable[..., Tensor]) -> SequenceBatch:
+    def _take(
+        self, offsets: Tensor, host: HostRows | None, of_positions: Callable[..., Tensor], of_rows: Callable[..., Tensor]
+    ) -> SequenceBatch:
         taken = {name: _changed(getattr(self, name), of_positions) for name in _OF_POSITIONS}
         taken |= {name: _changed(getattr(self, name), of_rows) for name in _OF_ROWS}
-        return replace(self, offsets=offsets, **taken)
+        return replace(self, offsets=offsets, host=host, **taken)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> SequenceBatch:
         """A copy whose tensors live on `device`, except for the step's counts and weights."""
@@ -170,6 +191,12 @@ class SequenceBatch:
         """A copy in page-locked memory, for asynchronous transfers."""
         return self._map(lambda t: t.pin_memory())
 
+    def of_the_device(self) -> Iterator[Any]:
+        """What `to` moves: tensors, and the tensors of mappings."""
+        for name in (f.name for f in fields(self) if f.name not in _OF_THE_HOST):
+            value = getattr(self, name)
+            yield from value.values() if isinstance(value, Mapping) else [value]
+
     def _map(self, change: Callable[[Tensor], Tensor]) -> SequenceBatch:
         names = [f.name for f in fields(self) if f.name not in _OF_THE_HOST]
         return replace(self, **{name: _changed(getattr(self, name), change) for name in names})
@@ -177,7 +204,7 @@ class SequenceBatch:
 
 _OF_POSITIONS = ("items_T", "targets_T", "events", "weight_T")
 _OF_ROWS = ("stratum_B", "user_key_B", "slot_B", "users")
-_OF_THE_HOST = ("step_counts_K", "step_weights_K", "step_squares_K", "step", "micro", "has_gaps")
+_OF_THE_HOST = ("step_counts_K", "step_weights_K", "step_squares_K", "step", "micro", "has_gaps", "host")
 
 
 def _changed(value: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -24,16 +24,15 @@ class SumCount:
 
     @staticmethod
     def of(values_N: Tensor, stratum_N: Tensor, num_strata: int, weight_N: Tensor | None = None) -> SumCount:
-        """Add up `values_N`, and their weights, by stratum; entries with a negative stratum are left out by selection."""
-        kept = stratum_N >= 0
-        index = stratum_N[kept]
+        """Add up `values_N`, and their weights, by stratum; entries with a negative stratum have a sum of their own, which is left
+        out. (Selecting them would make the host wait for their number.)"""
+        place_N = torch.where(stratum_N < 0, num_strata, stratum_N)
 
         def summed(entries_N: Tensor) -> Tensor:
-            entries = entries_N[kept]
-            return torch.zeros(num_strata, dtype=entries.dtype, device=entries.device).index_add(0, index, entries)
+            return entries_N.new_zeros(num_strata + 1).index_add(0, place_N, entries_N)[:num_strata]
 
         weight_K = None if weight_N is None else summed(weight_N.double())
-        return SumCount(summed(values_N), torch.bincount(index, minlength=num_strata), weight_K)
+        return SumCount(summed(values_N), summed(torch.ones_like(place_N)), weight_K)
 
     def __add__(self, other: SumCount) -> SumCount:
         weight_K = None if self.weight_K is None or other.weight_K is None else self.weight_K + other.weight_K

@@ -13,6 +13,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 import torch
 from torch import Tensor
 
+from ltrec.core.rows.on_host import HostRows, to_device
+
 
 @runtime_checkable
 class MicroBatch(Protocol):
@@ -61,6 +63,25 @@ class MicroBatch(Protocol):
         """The same rows at another step and micro-batch."""
 
 
+def known_rows(batch: MicroBatch) -> HostRows | None:
+    """The rows on the CPU, if it is a kind of batch that keeps them there (`known`), so that no one waits for an accelerator."""
+    return getattr(batch, "known", None)
+
+
+def strata_on_host(batch: MicroBatch) -> Tensor:
+    """The rows' strata on the CPU [B]."""
+    known = known_rows(batch)
+    return batch.stratum_B.cpu() if known is None else known.stratum_B
+
+
+def slots_on_host(batch: MicroBatch) -> Tensor | None:
+    """`slot_B` on the CPU."""
+    known = known_rows(batch)
+    if known is not None:
+        return known.slot_B
+    return None if batch.slot_B is None else batch.slot_B.cpu()
+
+
 @dataclass(frozen=True, slots=True)
 class StratifiedBatch:
     """Rows of any kind with a stratum each; `batch["name"]` reaches into `data`.
@@ -75,6 +96,7 @@ class StratifiedBatch:
         slot_B: int64 [B], where a row stood before rows were sorted; None: they are in that order.
         step_weights_K: float64 [K], on the CPU: sums of the weights of those examples; None: every example weighs one.
         step_squares_K: sums of their squares; None: not known, where a row has several examples.
+        host_stratum_B: `stratum_B` on the CPU, if the loader had it there.
     """
 
     data: Any
@@ -85,6 +107,7 @@ class StratifiedBatch:
     slot_B: Tensor | None = None
     step_weights_K: Tensor | None = None
     step_squares_K: Tensor | None = None
+    host_stratum_B: Tensor | None = None
 
     def __getitem__(self, key: Any) -> Any:
         return self.data[key]
@@ -101,7 +124,14 @@ class StratifiedBatch:
 
     def select(self, rows: Tensor) -> StratifiedBatch:
         """The rows of these numbers, in that order."""
-        return self._take(lambda tensor: tensor[rows], lambda values: [values[n] for n in rows.tolist()])
+        there = to_device(rows, self.stratum_B.device)
+        return self._take(lambda tensor: tensor[there], lambda values: [values[n] for n in rows.tolist()])
+
+    @property
+    def known(self) -> HostRows:
+        """Strata and slots of the rows, as the host sees them; every row counts as one position."""
+        stratum_B = self.stratum_B.cpu() if self.host_stratum_B is None else self.host_stratum_B
+        return HostRows(torch.ones_like(stratum_B), stratum_B, None if self.slot_B is None else self.slot_B.cpu())
 
     def split(self, rows: Sequence[int]) -> list[StratifiedBatch]:
         """Consecutive parts of so many rows each; tensors share memory with this batch."""
@@ -129,7 +159,7 @@ class StratifiedBatch:
 
         slot_B = None if self.slot_B is None else of_tensor(self.slot_B)
         data = _map(self.data, taken, of_list, self.num_rows)
-        return replace(self, data=data, stratum_B=of_tensor(self.stratum_B), slot_B=slot_B)
+        return replace(self, data=data, stratum_B=of_tensor(self.stratum_B), slot_B=slot_B, host_stratum_B=None)
 
 
 def rows_of(data: Any) -> set[int]:

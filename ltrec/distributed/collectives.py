@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ltrec.core.errors import UserError
-from ltrec.core.touched import distinct
+from ltrec.core.rows.touched import distinct
 from ltrec.core.world import World
 from ltrec.distributed.pairwise import PairwiseReduceScatter, gloo_on_cpu
 

@@ -29,8 +29,10 @@ from ltrec.aggregation.rule import Rule
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses, summed_losses
+from ltrec.core.rows.on_host import to_device
 from ltrec.core.sumcount import SumCount, or_one
 from ltrec.distributed.batches import MicroBatch
+from ltrec.distributed.by_segments import Owner, add_by_segments, can_segment
 from ltrec.distributed.collectives import DONE, Collectives, Pending
 from ltrec.distributed.gram import gram, pack, squares, unpack
 from ltrec.distributed.nonfinite import nan_unless_finite
@@ -49,6 +51,8 @@ class StratifiedEngine:
         source: how a micro-batch yields a loss per stratum.
         store: store of the rows; None if no mode of this run computes them.
         seed: root of the rules' randomness.
+        owner: parameters -> their strata, if gradients are computed by segments (`by_segments`) where a batch allows it; `source`
+            is for the others.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class StratifiedEngine:
         source: GradientSource,
         store: Store | None,
         seed: int = 0,
+        owner: Owner | None = None,
     ) -> None:
         self.rule = rule
         self.prior_K = prior_K.double().cpu()
@@ -67,6 +72,7 @@ class StratifiedEngine:
         self.source = source
         self.store = store
         self.seed = seed
+        self.owner = owner
         self.report: StepReport | None = None
         self.step_losses: SumCount | None = None
         self._published = torch.zeros(1, self.num_strata, dtype=torch.int64)  # counts; weights and squares
@@ -143,6 +149,11 @@ class StratifiedEngine:
         """
         assert self.store is not None
         denominators = self.denominators().tolist()
+        if self.owner is not None and can_segment(batch):
+            found = add_by_segments(self.store, losses, batch, denominators, self.owner, scale)
+            if found is not None and with_losses:
+                self.add_losses(found)
+            return
         present = [z for z, count in enumerate(self.global_counts().tolist()) if count]
         seen: list[ExampleLosses] = []
 
@@ -227,9 +238,10 @@ class StratifiedEngine:
             times: undoes what the stack divides gradients by (DDP: W).
         """
         assert self._weights_K is not None
-        coefficient_K = (times * self._weights_K / self.denominators()).to(example.loss_N)
-        mine = example.stratum_N >= 0
-        return (coefficient_K[example.stratum_N[mine]] * example.loss_N[mine]).sum()
+        loss_N, stratum_N = example.loss_N, example.stratum_N
+        coefficient_K = to_device((times * self._weights_K / self.denominators()).to(loss_N.dtype), loss_N.device)
+        weighted_N = coefficient_K[stratum_N.clamp(min=0)] * loss_N
+        return torch.where(stratum_N >= 0, weighted_N, 0).sum()
 
     def plugin_factors_K(self) -> list[float]:
         """The factor from a plugin's gradient w_z G_z, as `weighted_loss` yields it, to P(z) G_z; 1 while undecided (a probe).
@@ -265,11 +277,17 @@ class StratifiedEngine:
                 trunk[0].add_(row, alpha=weight)
         self.store.publish(self.prior_K.tolist())
 
-    def total_losses(self) -> SumCount:
-        """The step's losses over all ranks, float64 on the CPU. One small all-reduce."""
+    def total_losses(self, norm: Tensor | None = None) -> SumCount:
+        """The step's losses over all ranks, float64 on the CPU. One small all-reduce; the host waits for the device once.
+
+        Args:
+            norm: of the step's gradient; if it is not finite, no sum is.
+        """
         sums = torch.zeros(self.num_strata, dtype=torch.float64)
-        if self.step_losses is not None:
-            sums.copy_(self.step_losses.sum_K)
+        local = sums if self.step_losses is None else self.step_losses.sum_K
+        if norm is not None:
+            local = local.to(norm.device) + nan_unless_finite(norm)
+        sums.copy_(local)
         self.collectives.all_reduce(sums).wait()
         weights_K = self.global_weights() if len(self._published) > 1 else None
         return SumCount(sums, self.global_counts(), weights_K)

@@ -11,7 +11,7 @@ from ltrec.core.bounds import INT32, Between, check_fields
 from ltrec.distributed.alignment.config import AlignmentConfig
 
 Mode = Literal["auto", "per_stratum", "weighted", "replay"]
-Source = Literal["auto", "split", "retained"]
+Source = Literal["auto", "split", "retained", "segments"]
 Rows = Literal["auto", "all", "touched"]
 Nonfinite = Literal["stop", "skip"]
 Empty = Literal["renormalize", "drop", "inverse_presence", "error"]
@@ -32,8 +32,9 @@ class CombinationConfig:
     rule: RuleConfig = field(default_factory=BackdoorConfig)
     """Strata -> weights, chosen by `rule.name`."""
     source: Source = "auto"
-    """split: each stratum's rows are run alone. retained: one forward pass, one backward pass per stratum. auto: split unless the
-    loss or the model couples the rows of a batch."""
+    """split: each stratum's rows are run alone. segments: one forward and one backward pass, in which weight gradients are computed
+    by stratum. retained: one forward pass, one backward pass per stratum. auto: retained if the loss or the model couples the rows
+    of a batch, segments on a GPU where the model allows it, else split."""
     probe_every_steps: Annotated[int, Between(0, INT32)] | None = None
     """Where the rule needs no Gram matrix of the strata's gradients: compute it every n steps all the same, for telemetry (cosines,
     conflicts); 0 = never. null: 25 in per_stratum, where it costs 2 K^2 operations per parameter; 0 in weighted, where the strata's

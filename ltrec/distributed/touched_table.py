@@ -6,7 +6,7 @@
 
 The dense gradient is kept from step to step, and only its touched rows are written and zeroed, so the cost is that of the touched
 rows. Code that reads it whole (a dense optimiser, the norm for clipping) finds the usual values; a row-wise optimiser gets the rows
-(`ltrec.core.touched`).
+(`ltrec.core.rows.touched`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ltrec.core.columns import PAD
 from ltrec.core.errors import UserError
-from ltrec.core.touched import distinct, note_touched
+from ltrec.core.rows.touched import compact, distinct, note_touched
 from ltrec.distributed.collectives import Collectives
 from ltrec.models.inputs import IdVectors
 from ltrec.models.inputs.touched_rows import TouchedRows
@@ -51,6 +51,11 @@ class TouchedTable:
         """Whether a step is in progress."""
         return self.vectors.touched is not None
 
+    def is_exact(self, device: torch.device) -> bool:
+        """Whether the leaf has exactly the distinct rows. On one accelerator it has as many as there are ids, the last of them
+        unused: their number is not known to the host, which would have to wait."""
+        return device.type == "cpu" or self.collectives.world.size > 1
+
     @property
     def leaf(self) -> nn.Parameter:
         """The step's rows, which replace the table's weight."""
@@ -64,12 +69,16 @@ class TouchedTable:
             items: int64 [N], all that this rank's losses will read in the step, repeated or not.
         """
         self.close()
-        weight = self.vectors.weight
-        ids_R = self.collectives.union(distinct(torch.cat([items.new_tensor([PAD]), items])))
+        weight, ids_N = self.vectors.weight, nn.functional.pad(items, (1, 0), value=PAD)
         if self._row_V is None or self._row_V.device != weight.device:
-            self._row_V = ids_R.new_full(weight.shape[:1], len(weight))
-        self._row_V[ids_R] = torch.arange(ids_R.numel(), device=ids_R.device)
-        self._ids_R = ids_R
+            self._row_V = ids_N.new_full(weight.shape[:1], len(weight))
+        if self.is_exact(weight.device):
+            self._ids_R = ids_R = self.collectives.union(distinct(ids_N))
+            self._row_V[ids_R] = torch.arange(ids_R.numel(), device=ids_R.device)
+        else:
+            self._ids_R, place_N = compact(ids_N)
+            self._row_V[ids_N] = place_N
+            ids_R = self._ids_R
         self.vectors.touched = TouchedRows(nn.Parameter(weight.detach()[ids_R]), self._row_V)
 
     def publish(self, *, average_over: int = 0) -> None:

@@ -18,10 +18,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ltrec.core.rows.on_host import HostRows, to_device
+
 GROUP_WASTE = 64
 """Padding cells that a group may collect. A further group costs about as much time as one or two hundred cells do (kernel calls
 for every block, forward and backward), so few groups with little waste beat many without any; measured on short shopping
 histories: 22 % padding with 128 rows, 14 % with 256."""
+
+DEVICE_WASTE = 4
+"""On an accelerator, where a further group costs launches and padding costs little, a group may collect this part of all positions:
+1/4 in each group, so that there are about four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +62,31 @@ class AttentionLayout:
         return take_distinct(cells_SC, self.cell_T)
 
 
-def attention_layout(offsets: Tensor, num_positions: int, max_len: int) -> AttentionLayout:
+def attention_layout(offsets: Tensor, num_positions: int, max_len: int, host: HostRows | None = None) -> AttentionLayout:
     """Lay out the rows that `offsets` [B+1] delimits, each of at most `max_len` positions, `num_positions` together.
 
-    On the CPU rows are grouped by length. An accelerator's lengths cannot be read without stalling it, so there all rows form one
-    group of `max_len`.
+    Rows are grouped by length, if the host knows it (`host`). An accelerator's lengths cannot be read without stalling it, so there
+    unknown rows form one group of `max_len`.
     """
-    lengths_B = offsets[1:] - offsets[:-1]
-    first_cell_B = torch.arange(lengths_B.numel(), device=offsets.device) * max_len
-    groups: tuple[tuple[int, int], ...] = ((lengths_B.numel(), max_len),)
-    if offsets.device.type == "cpu":
-        groups = length_groups(torch.bincount(lengths_B).tolist())
-        width_B = torch.tensor([length for rows, length in groups for _ in range(rows)], dtype=torch.int64)
-        first_cell_B = torch.zeros_like(lengths_B)  # empty rows stay outside of all groups
-        first_cell_B[lengths_B.argsort(descending=True)[: width_B.numel()]] = width_B.cumsum(0) - width_B
+    lengths_B, device = offsets[1:] - offsets[:-1], offsets.device
+    if host is None and device.type != "cpu":
+        first_cell_B = torch.arange(lengths_B.numel(), device=device) * max_len
+        groups: tuple[tuple[int, int], ...] = ((lengths_B.numel(), max_len),)
+    else:
+        groups, cells_B = _grouped(lengths_B if host is None else host.lengths_B, device)
+        first_cell_B = to_device(cells_B, device)
     shift_T = torch.repeat_interleave(first_cell_B - offsets[:-1], lengths_B, output_size=num_positions)
-    return AttentionLayout(shift_T + torch.arange(num_positions, device=offsets.device), groups)
+    return AttentionLayout(shift_T + torch.arange(num_positions, device=device), groups)
+
+
+def _grouped(lengths_B: Tensor, device: torch.device) -> tuple[tuple[tuple[int, int], ...], Tensor]:
+    """Groups of rows, and each row's first cell; computed on the CPU, for this device."""
+    more = {} if device.type == "cpu" else {"waste": max(GROUP_WASTE, int(lengths_B.sum()) // DEVICE_WASTE)}
+    groups = length_groups(torch.bincount(lengths_B).tolist(), **more)
+    width_B = torch.tensor([length for rows, length in groups for _ in range(rows)], dtype=torch.int64)
+    first_cell_B = torch.zeros_like(lengths_B)  # empty rows stay outside of all groups
+    first_cell_B[lengths_B.argsort(descending=True)[: width_B.numel()]] = width_B.cumsum(0) - width_B
+    return groups, first_cell_B
 
 
 def length_groups(rows_of_length: Sequence[int], waste: int = GROUP_WASTE) -> tuple[tuple[int, int], ...]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from ltrec.core.rows.on_host import HostRows, to_device
 from ltrec.models.layout import take_distinct
 
 
@@ -41,22 +42,25 @@ class TimeLayout:
         return take_distinct(sequence.data, self.cell_T)
 
 
-def time_layout(offsets: Tensor, num_positions: int, max_len: int) -> TimeLayout:
+def time_layout(offsets: Tensor, num_positions: int, max_len: int, host: HostRows | None = None) -> TimeLayout:
     """Order the rows that `offsets` [B+1] delimits, each of at most `max_len` positions, `num_positions` > 0 together, by time.
 
-    An accelerator's lengths cannot be read without stalling it, so there the layout is not tight.
+    An accelerator's lengths cannot be read without stalling it, so there the layout is only tight if the host knows them (`host`).
     """
-    return tight_layout(offsets, num_positions) if offsets.device.type == "cpu" else full_layout(offsets, num_positions, max_len)
+    if host is None and offsets.device.type != "cpu":
+        return full_layout(offsets, num_positions, max_len)
+    return tight_layout(offsets, num_positions, host)
 
 
-def tight_layout(offsets: Tensor, num_positions: int) -> TimeLayout:
-    """As many cells as positions; on the CPU."""
-    lengths_B = offsets[1:] - offsets[:-1]
+def tight_layout(offsets: Tensor, num_positions: int, host: HostRows | None = None) -> TimeLayout:
+    """As many cells as positions."""
+    lengths_B = offsets[1:] - offsets[:-1] if host is None else host.lengths_B
     rank_B = torch.empty_like(lengths_B)
     rank_B[lengths_B.argsort(descending=True, stable=True)] = torch.arange(lengths_B.numel())
     alive = lengths_B.numel() - torch.bincount(lengths_B).cumsum(0)[:-1]
     row_T, time_T = _places(offsets, num_positions)
-    return TimeLayout((alive.cumsum(0) - alive)[time_T] + rank_B[row_T], alive, num_positions)
+    before, rank_B = (to_device(values, offsets.device) for values in (alive.cumsum(0) - alive, rank_B))
+    return TimeLayout(before[time_T] + rank_B[row_T], alive, num_positions)
 
 
 def full_layout(offsets: Tensor, num_positions: int, max_len: int) -> TimeLayout:

@@ -31,16 +31,18 @@ class Adversary(nn.Module):
         hidden, weight: see `AdversaryConfig`.
     """
 
+    head_strata: Tensor
+
     def __init__(self, width: int, head_strata: tuple[int, ...], *, hidden: int, weight: float) -> None:
         super().__init__()
         self.discriminator = Discriminator(width, hidden=hidden, weight=weight)
-        self.head_strata = head_strata
+        self.register_buffer("head_strata", torch.tensor(head_strata), persistent=False)
         self._verdicts: Tensor | None = None
 
     def forward(self, batch: SequenceBatch, states_TD: Tensor) -> Tensor:
         """Loss of every position that has a target [N]."""
         stratum_N = batch.of_targets(batch.stratum_of_position())
-        head_N = torch.isin(stratum_N, torch.tensor(self.head_strata, device=states_TD.device))
+        head_N = torch.isin(stratum_N, self.head_strata)
         logit_N = self.discriminator(batch.of_targets(states_TD))
         loss_N = F.binary_cross_entropy_with_logits(logit_N, head_N.to(logit_N.dtype), reduction="none")
         self._remember(head_N, (logit_N > 0) == head_N, loss_N.detach())

@@ -35,6 +35,7 @@ class GBCE(nn.Module):
 
     coupled = False
     draws = True
+    segments_obstacle = None
 
     def __init__(
         self, *, train_count: Tensor, negatives: int = 256, calibration: float = 0.75, among: Tensor | None = None

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ltrec.models.segments import Place, place_of
 from ltrec.objectives.draw import ScoreCandidates
 
 GATHER_BYTES = 2 * 2**20
@@ -35,7 +36,12 @@ def candidate_logits(states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, neg
     """
     if negatives.dim() == 1:
         target_N = item_logits(states_ND, table_VD, targets_N[:, None])[:, 0]
-        negative_NM = states_ND @ F.embedding(negatives, table_VD).T
+        place = place_of(table_VD)
+        if place is None:
+            negative_NM = states_ND @ F.embedding(negatives, table_VD).T
+        else:
+            vectors_MD = table_VD.detach().index_select(0, negatives)
+            negative_NM = _SharedLogits.apply(states_ND, vectors_MD, negatives, place)  # type: ignore[no-untyped-call]
     else:
         logits = item_logits(states_ND, table_VD, torch.cat([targets_N[:, None], negatives], 1))
         target_N, negative_NM = logits[:, 0], logits[:, 1:]
@@ -61,14 +67,36 @@ def in_full_precision(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 def item_logits(states_ND: Tensor, table_VD: Tensor, items_NM: Tensor) -> Tensor:
     """<s_n, e_items(n, m)>: [N, M]."""
-    logits_NM: Tensor = _ItemLogits.apply(states_ND, table_VD, items_NM)  # type: ignore[no-untyped-call]
+    place = place_of(table_VD)
+    values_VD = table_VD if place is None else table_VD.detach()
+    logits_NM: Tensor = _ItemLogits.apply(states_ND, values_VD, items_NM, place)  # type: ignore[no-untyped-call]
     return logits_NM
+
+
+class _SharedLogits(torch.autograd.Function):
+    """Scores of items that all examples share; the items' gradients go to their place, by segment."""
+
+    @staticmethod
+    def forward(ctx: Any, states_ND: Tensor, vectors_MD: Tensor, items_M: Tensor, place: Place) -> Tensor:
+        ctx.save_for_backward(states_ND, vectors_MD, items_M)
+        ctx.place = place
+        return states_ND @ vectors_MD.T
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_NM: Tensor) -> tuple[Tensor, None, None, None]:
+        (states_ND, vectors_MD, items_M), (segments, sink_KVD) = ctx.saved_tensors, ctx.place
+        segments.check(len(states_ND))
+        for number, rows in segments.runs():
+            sink_KVD[number].index_add_(0, items_M, (grad_NM[rows].T @ states_ND[rows]).to(sink_KVD.dtype))
+        return grad_NM @ vectors_MD, None, None, None
 
 
 class _ItemLogits(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, states_ND: Tensor, table_VD: Tensor, items_NM: Tensor) -> Tensor:
+    def forward(ctx: Any, states_ND: Tensor, table_VD: Tensor, items_NM: Tensor, place: Place | None) -> Tensor:
         ctx.save_for_backward(states_ND, table_VD, items_NM)
+        ctx.place = place
         logits_NM = states_ND.new_empty(items_NM.shape)
         for rows in _gather_blocks(states_ND, items_NM):
             items_RM = items_NM[rows]
@@ -78,12 +106,18 @@ class _ItemLogits(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_NM: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad_NM: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         states_ND, table_VD, items_NM = ctx.saved_tensors
         if not items_NM.numel():
-            return torch.zeros_like(states_ND), torch.zeros_like(table_VD), None
+            return torch.zeros_like(states_ND), torch.zeros_like(table_VD), None, None
         grad_states_ND = F.embedding_bag(items_NM, table_VD, per_sample_weights=grad_NM.contiguous(), mode="sum")
-        return grad_states_ND, _scatter(grad_NM, states_ND, items_NM, table_VD.shape[0]), None
+        if ctx.place is None:
+            return grad_states_ND, _scatter(grad_NM, states_ND, items_NM, table_VD.shape[0]), None, None
+        segments, sink_KVD = ctx.place
+        segments.check(len(states_ND))
+        apart_NM = items_NM + segments.stratum_T[:, None] * table_VD.shape[0]  # every run has a table of its own
+        sink_KVD += _scatter(grad_NM, states_ND, apart_NM, sink_KVD.shape[0] * sink_KVD.shape[1]).view(sink_KVD.shape)
+        return grad_states_ND, None, None, None
 
 
 def _scatter(grad_NM: Tensor, states_ND: Tensor, items_NM: Tensor, num_rows: int) -> Tensor:

@@ -16,9 +16,10 @@ class SoftmaxConfig:
     """Key in OBJECTIVES."""
     keep_mib: Annotated[int, Between(0, 1 << 24)] = 512
     """Up to this many MiB of probabilities are kept for the backward pass; larger batches compute them again, block by block."""
-    matmul: Literal["float32", "bfloat16"] = "float32"
-    """What the factors of the matrix products are rounded to: float32 (not at all) or bfloat16, which takes less than half the time
-    on CPUs with AVX512-BF16 or AMX and on GPUs; gradients are then off by about 1 %."""
+    matmul: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """What the factors of the matrix products are rounded to in training: float32 (not at all); tf32, 10 bits of mantissa on a
+    GPU's tensor cores, float32 elsewhere; or bfloat16, which takes less than half the time on CPUs with AVX512-BF16 or AMX and on
+    GPUs; gradients are then off by about 1 %. Sums, log-sum-exp and evaluation are exact in each."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -38,6 +38,7 @@ class SampledSoftmax(nn.Module):
 
     coupled = False
     draws = True
+    segments_obstacle = None
 
     def __init__(
         self,

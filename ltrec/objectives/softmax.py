@@ -12,18 +12,21 @@ fits into `keep_mib`, it is kept for the backward pass. Otherwise each block is 
 exchange for memory that does not grow with the positions.
 
 The three products may be formed of bfloat16 factors (`matmul`): logits and P are then rounded to 8 bits of mantissa, and take half
-the memory. Sums inside a product, maximum, exponential and the target's own logit stay in float32.
+the memory. With tf32 a GPU's tensor cores round to 10 bits; elsewhere nothing is rounded. Sums inside a product, maximum,
+exponential and the target's own logit stay in float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from ltrec.models.segments import Place, Segments, place_of
 from ltrec.objectives.draw import Draw
 from ltrec.objectives.item_table import Competing, ItemTable
 from ltrec.objectives.workspace import Workspace
@@ -31,7 +34,7 @@ from ltrec.objectives.workspace import Workspace
 CACHE_BYTES = 6 * 2**20
 """Bytes of a block of P on the CPU; measured best between 3 and 6 MiB, where whole matrices cost a fifth more."""
 
-MATMULS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+MATMULS = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
 
 LEAST_ROWS = 64
 """Rows of a block at least, however wide: matrix products of fewer rows are slow."""
@@ -47,11 +50,12 @@ class FullSoftmax(nn.Module):
 
     coupled = False
     draws = False
+    segments_obstacle = None
 
     def __init__(self, *, keep_mib: int = 512, matmul: str = "float32", among: Tensor | None = None) -> None:
         super().__init__()
         self.keep_bytes = keep_mib * 2**20
-        self.matmul = MATMULS[matmul]
+        self.matmul, self.tf32 = MATMULS[matmul], matmul == "tf32"
         self.workspace = Workspace()
         self.competing = Competing(among)
 
@@ -63,9 +67,10 @@ class FullSoftmax(nn.Module):
         row_bytes = (table_VD.shape[0] - 1) * factors.itemsize
         keep = len(states_ND) * row_bytes <= self.keep_bytes
         with torch.autocast(states_ND.device.type, enabled=False):
-            block = self._block_rows(states_ND, row_bytes)
+            block, place = self._block_rows(states_ND, row_bytes), place_of(table_VD)
+            values_VD = table_VD if place is None else table_VD.detach()
             loss_N: Tensor = _FullSoftmax.apply(  # type: ignore[no-untyped-call]
-                states_ND.to(dtype), targets_N, table_VD.to(dtype), factors, block, keep, self.workspace
+                states_ND.to(dtype), targets_N, values_VD.to(dtype), factors, block, keep, self.workspace, place, self.tf32
             )
         return loss_N
 
@@ -86,41 +91,107 @@ class _FullSoftmax(torch.autograd.Function):
         block: int,
         keep: bool,
         workspace: Workspace,
+        place: Place | None,
+        tf32: bool,
     ) -> Tensor:
         left_ND, right_VD = states_ND.to(factors), table_VD[1:].to(factors)
         loan = workspace.lend(len(states_ND) if keep else block, len(right_VD), left_ND)
         log_sum_N = states_ND.new_empty(len(states_ND))
-        for rows in _blocks(len(states_ND), block):
-            log_sum_N[rows] = _softmax(left_ND[rows], right_VD, _place(loan.matrix, rows, keep), states_ND.dtype)
-        ctx.factors, ctx.block, ctx.workspace, ctx.loan = factors, block, workspace, loan if keep else None
+        with _products(tf32):
+            for rows in _blocks(len(states_ND), block):
+                log_sum_N[rows] = _softmax(left_ND[rows], right_VD, _place(loan.matrix, rows, keep), states_ND.dtype)
+        ctx.factors, ctx.block, ctx.workspace, ctx.loan, ctx.place = factors, block, workspace, loan if keep else None, place
+        ctx.tf32 = tf32
         ctx.save_for_backward(states_ND, targets_N, table_VD)
         return log_sum_N - (states_ND * table_VD[targets_N]).sum(1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor | None, ...]:
-        states_ND, targets_N, table_VD = ctx.saved_tensors
-        weighted_ND = states_ND * grad_N[:, None]
-        left_ND, right_VD, scaled_ND = states_ND.to(ctx.factors), table_VD[1:].to(ctx.factors), weighted_ND.to(ctx.factors)
-        grad_states_ND, grad_table_VD = torch.empty_like(states_ND), torch.zeros_like(table_VD)
-        kept, rounded = ctx.loan is not None, ctx.factors != states_ND.dtype
-        loan = ctx.loan or ctx.workspace.lend(ctx.block, len(right_VD), left_ND)
-        # A product that is rounded is formed in one piece where it can be: its sum over the rows is in float32 inside.
-        for rows in _blocks(len(states_ND), len(states_ND) if kept and rounded else ctx.block):
-            probabilities_RV = _place(loan.matrix, rows, kept)
-            if not kept:
-                _softmax(left_ND[rows], right_VD, probabilities_RV, states_ND.dtype)
-            if rounded:
-                grad_states_ND[rows] = probabilities_RV @ right_VD
-                grad_table_VD[1:] += probabilities_RV.T @ scaled_ND[rows]
-            else:
-                torch.mm(probabilities_RV, right_VD, out=grad_states_ND[rows])
-                grad_table_VD[1:].addmm_(probabilities_RV.T, weighted_ND[rows])
-        loan.give_back()
-        ctx.loan = None  # a second backward pass through a retained graph computes the blocks again
-        grad_states_ND.sub_(table_VD[targets_N]).mul_(grad_N[:, None])
-        grad_table_VD.index_add_(0, targets_N, weighted_ND, alpha=-1)
-        return grad_states_ND, None, grad_table_VD, None, None, None, None
+        with _products(ctx.tf32):
+            grad_states_ND, grad_table_VD = _gradients(ctx, grad_N)
+        return grad_states_ND, None, grad_table_VD, None, None, None, None, None, None
+
+
+def _gradients(ctx: Any, grad_N: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Of the states, and of the table unless it has K elsewhere."""
+    states_ND, targets_N, table_VD = ctx.saved_tensors
+    weighted_ND = states_ND * grad_N[:, None]
+    left_ND, right_VD, scaled_ND = states_ND.to(ctx.factors), table_VD[1:].to(ctx.factors), weighted_ND.to(ctx.factors)
+    grad_states_ND = torch.empty_like(states_ND)
+    table = _WholeTable(table_VD) if ctx.place is None else _BySegment(*ctx.place)
+    kept, rounded = ctx.loan is not None, ctx.factors != states_ND.dtype
+    loan = ctx.loan or ctx.workspace.lend(ctx.block, len(right_VD), left_ND)
+    # A product that is rounded is formed in one piece where it can be: its sum over the rows is in float32 inside.
+    for rows in _blocks(len(states_ND), len(states_ND) if kept and rounded else ctx.block):
+        probabilities_RV = _place(loan.matrix, rows, kept)
+        if not kept:
+            _softmax(left_ND[rows], right_VD, probabilities_RV, states_ND.dtype)
+        if rounded:
+            grad_states_ND[rows] = probabilities_RV @ right_VD
+        else:
+            torch.mm(probabilities_RV, right_VD, out=grad_states_ND[rows])
+        table.add(probabilities_RV, scaled_ND, rows)
+    loan.give_back()
+    ctx.loan = None  # a second backward pass through a retained graph computes the blocks again
+    grad_states_ND.sub_(table_VD[targets_N]).mul_(grad_N[:, None])
+    grad_table_VD = table.without_targets(targets_N, weighted_ND)
+    return grad_states_ND, grad_table_VD
+
+
+@contextmanager
+def _products(tf32: bool) -> Iterator[None]:
+    """Let float32 products on a GPU round their factors to TF32, if `tf32`; else as the process has it."""
+    if not tf32:
+        yield
+        return
+    matmul: Any = torch.backends.cuda.matmul
+    before, matmul.fp32_precision = matmul.fp32_precision, "tf32"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
+
+
+class _WholeTable:
+    """The gradient of the table, from blocks of P."""
+
+    def __init__(self, table_VD: Tensor) -> None:
+        self.grad_VD = torch.zeros_like(table_VD)
+
+    def add(self, probabilities_RV: Tensor, scaled_ND: Tensor, rows: slice) -> None:
+        """P^T @ (g * states) of a block."""
+        if probabilities_RV.dtype == self.grad_VD.dtype:
+            self.grad_VD[1:].addmm_(probabilities_RV.T, scaled_ND[rows])
+        else:
+            self.grad_VD[1:] += probabilities_RV.T @ scaled_ND[rows]
+
+    def without_targets(self, targets_N: Tensor, weighted_ND: Tensor) -> Tensor | None:
+        """All of it."""
+        return self.grad_VD.index_add_(0, targets_N, weighted_ND, alpha=-1)
+
+
+class _BySegment:
+    """K gradients, which go to their place."""
+
+    def __init__(self, segments: Segments, sink_KVD: Tensor) -> None:
+        self.segments, self.sink_KVD = segments, sink_KVD
+
+    def add(self, probabilities_RV: Tensor, scaled_ND: Tensor, rows: slice) -> None:
+        """The same of each segment's rows in the block."""
+        self.segments.check(len(scaled_ND))
+        for number, run in self.segments.runs():
+            first, stop = max(run.start, rows.start), min(run.stop, rows.stop)
+            if first < stop:
+                part_RV, target = probabilities_RV[first - rows.start : stop - rows.start], self.sink_KVD[number, 1:]
+                if part_RV.dtype == target.dtype:
+                    target.addmm_(part_RV.T, scaled_ND[first:stop])
+                else:
+                    target += part_RV.T @ scaled_ND[first:stop]
+
+    def without_targets(self, targets_N: Tensor, weighted_ND: Tensor) -> None:
+        """What is left for the table's own gradient: nothing."""
+        self.segments.add_rows(self.sink_KVD, targets_N, weighted_ND.neg())
 
 
 def _softmax(left_RD: Tensor, right_VD: Tensor, place_RV: Tensor, dtype: torch.dtype) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import AdamW
 
-from ltrec.core.touched import touched_of
+from ltrec.core.rows.touched import touched_of
 
 BY_ROW = "by_row"
 """Key of the parameter groups that are stepped row by row."""

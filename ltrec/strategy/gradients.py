@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 
-def all_finite(module: nn.Module) -> bool:
-    """Whether every gradient is finite, by their total norm."""
-    found = [p.grad for p in module.parameters() if p.grad is not None]
-    return bool(torch.nn.utils.get_total_norm(found).isfinite())
+def norm(module: nn.Module) -> Tensor:
+    """The length of the whole gradient; finite if all of it is."""
+    found = torch.nn.utils.get_total_norm([p.grad for p in module.parameters() if p.grad is not None])
+    return found.full_tensor() if isinstance(found, DTensor) else found
 
 
 def discard(module: nn.Module) -> None:

@@ -103,7 +103,16 @@ class StratifiedLoader:
             strata = [self._strata(batch) for batch in step]
             counts_K, (weights_K, squares_K) = self._counts(step, strata), self._weights(step, strata)
             for micro, (batch, stratum_B) in enumerate(zip(step, strata, strict=True)):
-                yield StratifiedBatch(batch, stratum_B, counts_K, micro=micro, step_weights_K=weights_K, step_squares_K=squares_K)
+                on_host = stratum_B if stratum_B.device.type == "cpu" else None
+                yield StratifiedBatch(
+                    batch,
+                    stratum_B,
+                    counts_K,
+                    micro=micro,
+                    step_weights_K=weights_K,
+                    step_squares_K=squares_K,
+                    host_stratum_B=on_host,
+                )
 
     def _micro_batches(self) -> int:
         if self.accumulate is not None:

@@ -55,6 +55,13 @@ class TouchesRows(Protocol):
         """Ids of the rows that this process reads in the whole optimiser step that begins with a micro-batch, int64 [N]."""
 
 
+def segments_obstacle(module: object) -> str | None:
+    """Why a module's gradients cannot be computed by segments (`ltrec.models.segments`); None: they can, as it says itself."""
+    unknown = f"{type(module).__name__} does not say that its layers treat every position alike (segments_obstacle = None)"
+    found: str | None = getattr(module, "segments_obstacle", unknown)
+    return found
+
+
 def touched_of(module: object) -> TouchedTable | None:
     """The table of which a module's steps read few rows."""
     return module.touched if isinstance(module, TouchesRows) else None

@@ -23,6 +23,12 @@ def plugins_of(stage: StratifiedModule, module: nn.Module) -> Plugins:
     return [(stratum, parameter) for stratum, parameter in owned if stratum is not None and parameter.requires_grad]
 
 
+def owners(plugins: Plugins, parameters: Sequence[nn.Parameter]) -> list[int | None]:
+    """The stratum that each parameter belongs to; None for the trunk."""
+    strata = {id(parameter): stratum for stratum, parameter in plugins}
+    return [strata.get(id(parameter)) for parameter in parameters]
+
+
 def correct(plugins: Plugins, factors_K: Callable[[], list[float]]) -> None:
     """Multiply each plugin's gradient by its stratum's factor of the moment, as it appears."""
 

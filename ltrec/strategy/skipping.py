@@ -37,17 +37,16 @@ class SkipsSteps(Strategy):
         if self.engine.is_empty():
             self.skip_step()
         elif not checked or (rule.kind == "linear" and rule.watches_losses):
-            losses = self.engine.total_losses()
-            finite = bool(losses.sum_K.isfinite().all()) and (checked or self.gradients_finite())
-            if finite:
+            losses = self.engine.total_losses(None if checked else self.gradient_norm())
+            if losses.sum_K.isfinite().all():
                 self.engine.observe(losses)
             elif not checked:
                 self.on_nonfinite(step)
 
-    def gradients_finite(self) -> bool:
-        """Whether the reduced gradients are finite; equal on every rank, because they are."""
+    def gradient_norm(self) -> Tensor | None:
+        """The length of the reduced gradient, finite if it is, and equal on every rank, as it is. None: not known yet."""
         assert self.lightning_module is not None
-        return gradients.all_finite(self.lightning_module)
+        return gradients.norm(self.lightning_module)
 
     def on_nonfinite(self, step: int) -> None:
         """Apply the configured policy; every rank calls this. The accumulation then has no report.

@@ -35,12 +35,20 @@ from ltrec.distributed.touched_table import TouchedTable
 from ltrec.strategy import gradients
 from ltrec.strategy import options as choices
 from ltrec.strategy.accumulation import Accumulation
+from ltrec.strategy.launches import launches_cost
 from ltrec.strategy.loader import StratifiedLoader
 from ltrec.strategy.modes.protocols import GradientMode
 from ltrec.strategy.modes.table import GRADIENT_MODES
-from ltrec.strategy.module import StratifiedModule, as_stratified_module, open_touched, touched_of, warn_of_training_step
+from ltrec.strategy.module import (
+    StratifiedModule,
+    as_stratified_module,
+    open_touched,
+    segments_obstacle,
+    touched_of,
+    warn_of_training_step,
+)
 from ltrec.strategy.options import StratifiedOptions
-from ltrec.strategy.plugins import Plugins, correct, plugins_of, with_all
+from ltrec.strategy.plugins import Plugins, correct, owners, plugins_of, with_all
 from ltrec.strategy.skipping import SkipsSteps
 
 
@@ -109,7 +117,10 @@ class Stratified(SkipsSteps):
             )
         self.mode = choices.choose_mode(options.mode, options.rule.kind, self.info.modes, self.name)
         coupled = module.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
-        self.source = choices.choose_source(options.source, coupled=coupled, mode=self.mode)
+        obstacle = segments_obstacle(model) if self.info.can_touch_rows else f"strategy {self.name} partitions the parameters"
+        self.source = choices.choose_source(
+            options.source, coupled=coupled, mode=self.mode, obstacle=obstacle, launches_cost=launches_cost(self)
+        )
 
     def refuse(self, model: LightningModule, micro_batches: int) -> None:
         """Refuse impossible combinations. The trainer checks again, but only after a run has written files.
@@ -143,6 +154,7 @@ class Stratified(SkipsSteps):
             source=SOURCES[self.source],
             store=self.make_store(collectives) if self.needs_store else None,
             seed=options.seed,
+            owner=(lambda parameters: owners(self.plugins, parameters)) if self.source == "segments" else None,
         )
         module = type(self.lightning_module).__name__
         self._accumulation = Accumulation(trainer, strategy=self.info, module=module, num_strata=self._module.num_strata)

@@ -40,7 +40,7 @@ from ltrec.models.plugins import WithPlugins
 from ltrec.objectives.adversary import Adversary
 from ltrec.optim.groups import PLUGINS, TRUNK, forget
 from ltrec.strategy.accumulation import ends_accumulation
-from ltrec.strategy.module import key_dropout
+from ltrec.strategy.module import key_dropout, segments_obstacle
 from ltrec.strategy.stratified import Stratified
 from ltrec.training.checkpoints.recount import recount_batches
 from ltrec.training.examples import examples_of
@@ -121,6 +121,12 @@ class BackboneModule(pl.LightningModule):
     def couples_rows(self) -> bool:
         """Whether a row's loss depends on the other rows of its micro-batch, so that no stratum may be run alone."""
         return self.loss.coupled
+
+    @property
+    def segments_obstacle(self) -> str | None:
+        """Why gradients cannot be computed by segments; None: they can."""
+        parts = (self.backbone, self.loss.objective)
+        return next((why for part in parts if (why := segments_obstacle(part)) is not None), None)
 
     def seed_dropout(self, batch: SequenceBatch, part: SubBatchKey = None) -> None:
         """Key dropout by the run's seed, the step, the rank and what of the micro-batch is run alone."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.rows.on_host import HostRows
 from ltrec.core.world import World
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader
@@ -36,6 +37,8 @@ def same(a: SequenceBatch, b: SequenceBatch) -> bool:
 
 
 def _same(x, y) -> bool:
+    if isinstance(x, HostRows):
+        return all(_same(getattr(x, f.name), getattr(y, f.name)) for f in fields(HostRows))
     if isinstance(x, Mapping):
         return [*x] == [*y] and all(torch.equal(x[name], y[name]) for name in x)
     return torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y

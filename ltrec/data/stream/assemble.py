@@ -17,7 +17,8 @@ from torch import Tensor
 from ltrec.core import columns as c
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.ragged import prefix_sums, ragged
-from ltrec.core.touched import distinct
+from ltrec.core.rows.on_host import HostRows
+from ltrec.core.rows.touched import distinct
 from ltrec.data.stream.order.draws import Buffer, Draws
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.blocks import I64
@@ -96,6 +97,7 @@ def _batch(
         step_weights_K=None if sums is None else torch.from_numpy(sums[0]),
         step_squares_K=None if sums is None else torch.from_numpy(sums[1]),
         has_gaps=columns.has_gaps,
+        host=HostRows(*(torch.from_numpy(values) for values in (np.diff(windows.offsets), windows.stratum, slot))),
     )
 
 

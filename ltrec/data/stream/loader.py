@@ -45,6 +45,7 @@ class StreamLoader:
         memory_mib: most MiB of rows this process may hold.
         check: `hash` or `size`, how a shard is verified when it is first opened.
         columns: what batches carry besides items; weights, where the data set has some, they carry anyway.
+        pin: put batches into page-locked memory, from which an accelerator takes them without making anyone wait.
 
     Raises:
         UserError: the world does not divide the lanes, `accumulate` does not divide the rank's rows, memory would not suffice, or
@@ -64,8 +65,9 @@ class StreamLoader:
         memory_mib: int = 4096,
         check: str = "hash",
         columns: Projection = ITEMS_ONLY,
+        pin: bool = False,
     ) -> None:
-        self._plan, self._accumulate = plan, accumulate
+        self._plan, self._accumulate, self._pin = plan, accumulate, pin
         self._columns = Projected.of(manifest, columns, training=True)
         self._lanes = world.share(plan.lanes, "lanes")
         _check_accumulate(accumulate, plan.batch_rows // world.size)
@@ -142,11 +144,12 @@ class StreamLoader:
 
     def _build(self, step: int) -> Step:
         try:
-            return assemble(
+            made = assemble(
                 self._plan, step, self._lanes, accumulate=self._accumulate, rows_of=self._rows.of, columns=self._columns
             )
         except UserError as error:
             raise UserError(f"step {step}: {error}") from None
+        return replace(made, micro_batches=[batch.pin_memory() for batch in made.micro_batches]) if self._pin else made
 
     def _look_ahead(self, reader: ThreadPoolExecutor, step: int) -> None:
         """Every few steps, start reading the buffers of a later step, so that they are ready in time."""

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ltrec.core.hashing import mix
-from ltrec.distributed.batches import MicroBatch
+from ltrec.distributed.batches import MicroBatch, slots_on_host, strata_on_host
 
 Trajectory = list[MicroBatch]
 """Its tasks in the order in which they are visited, none of them empty."""
@@ -43,7 +43,7 @@ def stratum_tasks(batch: MicroBatch, trajectories: int, order_of: Callable[[int]
         order_of: trajectory -> seed of the order of its strata.
     """
     kinds = batch.step_counts_K.numel() + 1  # the first: rows of no stratum
-    key_B = _place_B(batch) // (batch.num_rows // trajectories) * kinds + batch.stratum_B + 1
+    key_B = _place_B(batch) // (batch.num_rows // trajectories) * kinds + strata_on_host(batch) + 1
     sizes = torch.bincount(key_B, minlength=trajectories * kinds).tolist()
     parts = batch.select(key_B.argsort(stable=True)).split(sizes)
     return [
@@ -53,10 +53,9 @@ def stratum_tasks(batch: MicroBatch, trajectories: int, order_of: Callable[[int]
 
 
 def _place_B(batch: MicroBatch) -> Tensor:
-    """Position of every row in the order in which the micro-batch was drawn [B]."""
-    if batch.slot_B is None:
-        return torch.arange(batch.num_rows, device=batch.stratum_B.device)
-    return batch.slot_B.argsort().argsort()
+    """Position of every row in the order in which the micro-batch was drawn [B], on the CPU."""
+    slot_B = slots_on_host(batch)
+    return torch.arange(batch.num_rows) if slot_B is None else slot_B.argsort().argsort()
 
 
 def _shuffled(count: int, seed: int) -> list[int]:

@@ -57,6 +57,7 @@ class FlatStore:
         self._memory = [parameters[0].detach().new_zeros(0) for _ in range(count + 1)]  # of the rows, then of the buffers
         self._free: list[Pending] = [DONE] * count
         self._row_done: list[Pending] = [DONE] * num_strata
+        self._apart = parameters[0].detach().new_zeros(0)  # K whole gradients, for `sink` in several processes
         self._turn = 0
         self._unwritten: set[int] = set()
         self._lay(layout, parameters)
@@ -85,7 +86,7 @@ class FlatStore:
     @property
     def extra_bytes(self) -> int:
         """Bytes held beyond the gradient that any training holds."""
-        return self.rows.nbytes + sum(b.nbytes for b in self._buffers[(0 if self.aside else 1) :])
+        return self.rows.nbytes + self._apart.nbytes + sum(b.nbytes for b in self._buffers[(0 if self.aside else 1) :])
 
     def open(self) -> None:
         """Forget the last step. What its rows held is overwritten by the first that is added, or zeroed by `settle`."""
@@ -131,6 +132,46 @@ class FlatStore:
     def _point(self, views: Sequence[Tensor]) -> None:
         for parameter, view in zip(self.parameters, views, strict=True):
             parameter.grad = view
+
+    def sink(self, owner: Sequence[int | None]) -> dict[int, Tensor]:
+        """Where one pass puts K gradients at once: id of a trunk parameter -> [K, *shape]. A plugin's gradient, which is of its own
+        stratum alone, is pointed there. The rows begin with what they held: zeros, or earlier micro-batches.
+
+        Args:
+            owner: of every parameter of the layout, in its order; None for the trunk.
+        """
+        self._wait()
+        whole_KN = self.rows
+        if self._buffers:  # each rank's own, summed by `add_all`
+            if self._apart.numel() < len(self.rows) * self.layout.size:
+                self._apart = self.rows.new_empty(len(self.rows) * self.layout.size)
+            whole_KN = self._apart[: len(self.rows) * self.layout.size].view(len(self.rows), -1)
+            whole_KN.zero_()
+        elif self._unwritten:
+            self.settle()
+        sink = {}
+        bounds = zip(self.parameters, owner, self.layout.offsets, self.layout.offsets[1:], strict=False)
+        for parameter, stratum, start, stop in bounds:
+            if stratum is None:
+                sink[id(parameter)] = whole_KN[:, start:stop].view(len(whole_KN), *parameter.shape)
+            else:
+                parameter.grad = whole_KN[stratum, start:stop].view(parameter.shape)
+        return sink
+
+    def add_all(self, loss: Tensor | None) -> None:
+        """Compute what a pass under `sink` left to compute, and begin the sums over ranks."""
+        if loss is not None:
+            loss.backward()  # type: ignore[no-untyped-call]
+        self.discard()
+        if not self._buffers:
+            return
+        whole_KN = self._apart[: len(self.rows) * self.layout.size].view(len(self.rows), -1)
+        rank, size = self.collectives.world.rank, self.layout.partition_size
+        for stratum, (row, whole) in enumerate(zip(self.rows, whole_KN, strict=True)):
+            if stratum not in self._unwritten:
+                whole[rank * size : (rank + 1) * size].add_(row)
+            self._unwritten.discard(stratum)
+            self._row_done[stratum] = self.collectives.reduce_scatter(row, whole)
 
     def settle(self) -> None:
         """Wait until `rows` hold everything."""

@@ -137,7 +137,7 @@ class DIN(nn.Module):
 
     def candidate_logits(self, batch: SequenceBatch, candidates_TM: Tensor, adapt: Adapt | None = None) -> Tensor:
         """Scores of M candidates after every position: [T, M]. Rows must not exceed `max_len`."""
-        layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len)
+        layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len, batch.host)
         key_value = self._history(batch, adapt)
         groups, stratum_T = layout.pad(key_value), batch.stratum_of_position()
         per_candidate = max(1, len(candidates_TM)) * self.pair_bytes

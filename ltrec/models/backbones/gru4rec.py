@@ -83,9 +83,14 @@ class GRU4Rec(nn.Module):
         """The module that computes the table, or any of its rows."""
         return self.items
 
+    @property
+    def segments_obstacle(self) -> str | None:
+        """Why gradients cannot be computed by segments."""
+        return "a recurrent layer computes its weights' gradient itself, for all positions"
+
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
-        layout = time_layout(batch.offsets, batch.items_T.numel(), self.max_len)
+        layout = time_layout(batch.offsets, batch.items_T.numel(), self.max_len, batch.host)
         vectors_TD = self.items(batch.items_T)
         if adapt is not None:
             vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())

@@ -27,7 +27,7 @@ from ltrec.models.attention import CausalSelfAttention
 from ltrec.models.backbones.config import NORMS, POSITIONS
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import Dropout
-from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, layers_of
+from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, layers_of, obstacle_of_inputs
 from ltrec.models.inputs.times import elapsed_buckets
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores, last_states
@@ -104,9 +104,16 @@ class SASRec(nn.Module):
         """The module that computes the table, or any of its rows."""
         return self.items
 
+    @property
+    def segments_obstacle(self) -> str | None:
+        """Why gradients cannot be computed by segments: something is not computed position by position."""
+        if self.positions is None or self.time_bias:
+            return "biases of attention belong to pairs of positions"
+        return obstacle_of_inputs(self.items, self.events)
+
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
-        layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len)
+        layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len, batch.host)
         if self.time_bias:
             layout = replace(layout, elapsed=elapsed_buckets(layout.pad(batch.events[TIME][:, None])))
         vectors_TD = self.items(batch.items_T)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ltrec.models.inputs.column_items import ColumnItems
     from ltrec.models.inputs.events import EventInputs
     from ltrec.models.inputs.frozen import Frozen
-    from ltrec.models.inputs.item_vectors import IdVectors, ItemVectors, layers_of
+    from ltrec.models.inputs.item_vectors import IdVectors, ItemVectors, layers_of, obstacle_of_inputs
     from ltrec.models.inputs.number import NumberNet
     from ltrec.models.inputs.times import Moment, TimeGap
 
@@ -54,6 +54,7 @@ if not TYPE_CHECKING:
             "IdVectors": "ltrec.models.inputs.item_vectors",
             "ItemVectors": "ltrec.models.inputs.item_vectors",
             "layers_of": "ltrec.models.inputs.item_vectors",
+            "obstacle_of_inputs": "ltrec.models.inputs.item_vectors",
             "NumberNet": "ltrec.models.inputs.number",
             "Moment": "ltrec.models.inputs.times",
             "TimeGap": "ltrec.models.inputs.times",
@@ -77,4 +78,5 @@ __all__ = [
     "NumberNet",
     "TimeGap",
     "layers_of",
+    "obstacle_of_inputs",
 ]

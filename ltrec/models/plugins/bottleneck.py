@@ -102,6 +102,12 @@ class Bottleneck(nn.Module):
         return by_stratum(vectors, stratum_N, self.num_strata, lambda stratum, own: cast(Tensor, plugins[stratum](own)))
 
     @property
+    def segments_obstacle(self) -> str | None:
+        """The trunk's, if any: a plugin only sees the positions of its own stratum."""
+        why: str | None = getattr(self.trunk, "segments_obstacle", f"{type(self.trunk).__name__} is not known to allow it")
+        return why
+
+    @property
     def _adapt(self) -> Adapt | None:
         return self.adapt if self.awake else None
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from ltrec.core.rows.on_host import rows_of_positions, to_device
+
 
 def by_stratum(vectors: Tensor, stratum_N: Tensor, num_strata: int, function: Callable[[int, Tensor], Tensor]) -> Tensor:
     """The vectors [N, ..., D], mapped; those of no stratum (-1) are passed through.
@@ -23,7 +25,11 @@ def by_stratum(vectors: Tensor, stratum_N: Tensor, num_strata: int, function: Ca
         num_strata: K.
         function: (stratum, its vectors [n, ..., D]) -> vectors of the same shape. Not called for a stratum without vectors.
     """
-    counts = torch.bincount(stratum_N + 1, minlength=num_strata + 1).tolist()
+    rows = rows_of_positions(stratum_N)
+    if rows is None:
+        counts = torch.bincount(stratum_N + 1, minlength=num_strata + 1).tolist()
+    else:
+        counts = rows.positions_of_strata(num_strata)
     assert len(counts) == num_strata + 1, f"stratum {int(stratum_N.max())} of {num_strata}"
     if max(counts) == len(stratum_N):
         alone = counts.index(len(stratum_N)) - 1
@@ -39,7 +45,7 @@ def put_back(parts: Sequence[Tensor], place_N: Tensor) -> Tensor:
 
     Args:
         parts: N entries together.
-        place_N: every number from 0 to N-1 once.
+        place_N: every number from 0 to N-1 once, on the parts' device or on the CPU.
     """
     together = torch.cat(list(parts))
-    return torch.empty_like(together).index_copy_(0, place_N, together)
+    return torch.empty_like(together).index_copy_(0, to_device(place_N, together.device), together)

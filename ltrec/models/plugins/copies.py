@@ -71,8 +71,9 @@ class Copies(nn.Module):
         whole = torch.arange(batch.num_rows, device=batch.offsets.device)
         if not self.awake:
             return [(self.trunk, whole)]
-        counts = torch.bincount(batch.stratum_B + 1, minlength=len(self.copies) + 1).tolist()
-        rows = torch.split(batch.stratum_B.argsort(stable=True), counts)
+        stratum_B = batch.known.stratum_B
+        counts = torch.bincount(stratum_B + 1, minlength=len(self.copies) + 1).tolist()
+        rows = torch.split(stratum_B.argsort(stable=True), counts)
         return [(model, own) for model, own in zip([self.trunk, *self.copies], rows, strict=True) if own.numel()]
 
     def scores(self, batch: SequenceBatch) -> Tensor:

@@ -214,6 +214,7 @@ def build_datamodule(config: RunConfig, data: Data, plan: Plan, world: World) ->
         memory_mib=config.stream.memory_mib,
         check=config.stream.check,
         columns=projected(config, data.manifest),
+        pin=config.trainer.accelerator != "cpu" and torch.cuda.is_available(),
     )
     return StreamDataModule(loader, build_histories(config, data, "valid"))
 

@@ -20,6 +20,7 @@ from pytorch_lightning.callbacks import Callback
 from ltrec.evaluation.metrics import metric_name
 from ltrec.run.progress.pace import Pace, callback_of, latest, step_breakdown, step_parts
 from ltrec.strategy import Stratified
+from ltrec.strategy.launches import advice, launches_cost
 from ltrec.terminal.progress_text import duration, fit_parts, with_bar
 from ltrec.terminal.screen import Screen, screen
 from ltrec.training.callbacks.checkpoints import Checkpoints
@@ -171,6 +172,8 @@ def beginning(trainer: pl.Trainer, module: pl.LightningModule) -> list[str]:
     ]
     if isinstance(strategy := trainer.strategy, Stratified):
         lines.append(strategy.describe())
+        if (cheaper := advice(strategy.options, strategy.mode, launches_cost(strategy))) is not None:
+            lines.append(cheaper)
     if isinstance(module, BackboneModule) and module.about_rows:
         lines.append(module.about_rows)
     if not stream_of(trainer).validates:

@@ -214,9 +214,8 @@ class StratifiedDeepSpeedStrategy(Stratified, _ZeroStrategy):
 
     # -- gradients that are not finite --------------------------------------------------------------------------------------------
 
-    def gradients_finite(self) -> bool:
+    def gradient_norm(self) -> None:
         """Not known before the step: see `optimizer_step`."""
-        return True
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> Any:
         """Step. DeepSpeed leaves the step out, on all ranks, when the reduced gradient is not finite: parameters and moments stay.

@@ -119,7 +119,7 @@ def test_sources_yield_every_stratum_asked_for(source):
 
     found = list(SOURCES[source](losses, batch, [0, 2, 3, 4]))
     assert [stratum for stratum, _, _ in found] == [0, 2, 3, 4] and found[1][1] is None
-    assert passes == ([0, 3, 4] if source == "split" else [None])
+    assert passes == ([None] if source == "retained" else [0, 3, 4])
     assert [again for _, _, again in found] == [source == "retained"] * 3 + [False]
     whole = stage.losses(batch)
     for stratum, loss_N, _ in found:

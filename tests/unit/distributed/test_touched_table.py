@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltrec.core.errors import UserError
-from ltrec.core.touched import touched_of
+from ltrec.core.rows.touched import touched_of
 from ltrec.distributed.collectives import Collectives
 from tests.support.threaded import on_ranks, threaded_or_skip
 from tests.support.touched import BACKBONES, OBJECTIVES, Model, V, batches_of, stratified_step

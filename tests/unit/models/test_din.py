@@ -76,7 +76,7 @@ def naive_catalogue(model, batch, plugin=None):
     return torch.stack(rows)
 
 
-def one_rectangle(offsets, num_positions, max_len):
+def one_rectangle(offsets, num_positions, max_len, host):
     """The layout of an accelerator: all rows, empty ones too, in one group."""
     rows = torch.repeat_interleave(torch.arange(offsets.numel() - 1), offsets.diff(), output_size=num_positions)
     cells = rows * max_len + torch.arange(num_positions) - offsets[rows]

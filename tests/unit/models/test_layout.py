@@ -4,6 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ltrec.core.rows.on_host import HostRows
 from ltrec.models.layout import attention_layout, length_groups
 
 LENGTHS = st.lists(st.integers(0, 12), min_size=1, max_size=30)
@@ -59,3 +60,16 @@ def test_unpad_passes_gradients_through_unchanged():
     values = torch.randn(8, 3, dtype=torch.float64, requires_grad=True)
     layout = attention_layout(offsets, 8, max_len=5)
     assert torch.autograd.gradcheck(lambda v: layout.unpad([g**2 for g in layout.pad(v)]), (values,))
+
+
+def test_an_accelerator_gets_few_groups_where_the_host_knows_the_lengths():
+    """Half of the rows are short: one group of the longest would be half padding, a group for every length a launch for each."""
+    lengths = [*range(50, 10, -1), *[5] * 40]
+    offsets, lengths_B = offsets_of(lengths), torch.tensor(lengths)
+    host, there = HostRows(lengths_B, torch.zeros_like(lengths_B)), offsets.to("meta")
+    known = attention_layout(there, sum(lengths), 50, host)
+    assert len(known.groups) <= 5
+    assert sum(lengths) <= known.num_cells < 1.5 * sum(lengths)
+    assert known.cell_T.device.type == "meta"
+    assert attention_layout(there, sum(lengths), 50).groups == ((80, 50),)
+    assert len(attention_layout(offsets, sum(lengths), 50, host).groups) > len(known.groups)

@@ -13,7 +13,7 @@ from torch import nn
 from ltrec.core.errors import UserError
 from ltrec.models.backbones import BACKBONES
 from ltrec.models.plugins import BottleneckConfig, WithPlugins, plug
-from ltrec.models.plugins.by_stratum import by_stratum
+from ltrec.models.plugins.by_stratum import by_stratum, put_back
 from tests.support.sequences import histories, stir
 
 STRATA = 3
@@ -213,3 +213,9 @@ def test_every_parameter_has_an_owner_or_is_the_trunks(name):
         owner = model.plugin_of(key)
         assert (owner is None) == key.startswith("trunk.")
         assert owner is None or f".{owner}." in key
+
+
+def test_places_that_the_host_knows_go_to_where_the_entries_are():
+    parts = [torch.zeros(2, 1, device="meta"), torch.zeros(1, 1, device="meta")]
+    assert put_back(parts, torch.tensor([1, 2, 0])).device.type == "meta"
+    assert put_back([torch.tensor([5.0]), torch.tensor([6.0])], torch.tensor([1, 0])).tolist() == [6.0, 5.0]

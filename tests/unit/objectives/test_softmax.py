@@ -173,3 +173,18 @@ def test_rounded_probabilities_take_half_the_memory():
         del loss  # gives the matrix back
         sizes[matmul] = sum(buffer.nbytes for buffer in objective.workspace._free)
     assert sizes["bfloat16"] * 2 == sizes["float32"]
+
+
+def test_tf32_is_for_products_alone_and_rounds_nothing_on_a_cpu(monkeypatch):
+    """On a GPU the setting reaches the products of both passes, and only them."""
+    precision, seen = torch.backends.cuda.matmul, []
+    before, original = precision.fp32_precision, torch.mm
+    monkeypatch.setattr(torch, "mm", lambda *args, **more: seen.append(precision.fp32_precision) or original(*args, **more))
+    states, targets, table, draw = problem(dtype=torch.float32)
+    found = {}
+    for matmul in ("float32", "tf32"):
+        loss_N = FullSoftmax(matmul=matmul)(states, targets, table, draw)
+        found[matmul] = [loss_N, *torch.autograd.grad(loss_N.sum(), [states, table])]
+        assert precision.fp32_precision == before
+    assert seen == [before, before, "tf32", "tf32"]
+    assert all(torch.equal(a, b) for a, b in zip(*found.values(), strict=True))

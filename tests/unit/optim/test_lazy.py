@@ -5,7 +5,7 @@ import torch
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
 
-from ltrec.core.touched import note_touched
+from ltrec.core.rows.touched import note_touched
 from ltrec.optim.build import adamw, optimizer_for
 from ltrec.optim.config import LazyAdamWConfig
 from ltrec.optim.lazy import LazyAdamW

@@ -93,6 +93,13 @@ def test_threads_and_prefetch_change_nothing(tiny, config):
         assert all_same(epochs(make(tiny, config, threads=threads, prefetch=prefetch), 2), reference)
 
 
+def test_the_host_knows_every_batch(tiny):
+    for batch in epochs(make(tiny, BASE, accumulate=2), 1):
+        assert batch.host is not None
+        for name in ("lengths_B", "stratum_B", "slot_B"):
+            assert torch.equal(getattr(batch.host, name), getattr(batch, name)), name
+
+
 def test_worlds_and_accumulation_that_do_not_fit_are_refused(tiny):
     with pytest.raises(UserError, match=r"5 processes do not divide 12 lanes; allowed: 1, 2, 3, 4, 6, 12"):
         make(tiny, BASE, size=5)

@@ -1,0 +1,40 @@
+"""Tensor operations of a step: what an accelerator would be asked to start, counted on the CPU.
+
+Views are left out, for they start nothing. One operation may start several kernels; the count says how a way to train compares with
+another, and how a step grows with strata.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from torch.utils._python_dispatch import TorchDispatchMode
+
+_FREE = {"detach", "alias", "_unsafe_view", "_reshape_alias", "empty", "empty_like", "empty_strided", "new_empty", "lift_fresh"}
+"""Views that do not say so, and memory that nothing is written to."""
+
+
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts while it is entered, on this thread.
+
+    Attributes:
+        names: operation -> how often.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.names: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        """All operations."""
+        return self.names.total()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        """Run the operation, and count it unless it is a view."""
+        del types
+        name = func._schema.name.removeprefix("aten::")
+        if not (func.is_view or name in _FREE) and func.namespace == "aten":
+            self.names[name] += 1
+        return func(*args, **(kwargs or {}))

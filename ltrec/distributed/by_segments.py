@@ -1,0 +1,79 @@
+"""K gradients of a micro-batch from one forward and one backward pass (`ltrec.models.segments`); equal to those one by one.
+
+The batch's rows are sorted by stratum, and the losses' sum, each divided by its own stratum's N_z, is back-propagated once. Dropout
+draws its masks once for the whole micro-batch, so with dropout the numbers are others than those of `split`, from the same
+distribution.
+
+In several processes a rank holds K whole gradients until they are summed, where `split` holds two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ltrec.core.losses import ExampleLosses
+from ltrec.core.rows.on_host import to_device
+from ltrec.distributed.batches import MicroBatch, known_rows
+from ltrec.distributed.sources import Losses
+from ltrec.distributed.stores.flat import FlatStore
+from ltrec.distributed.stores.protocol import Store
+from ltrec.models.segments import BySegment, Segments
+
+Owner = Callable[[Sequence[nn.Parameter]], Sequence[int | None]]
+"""Parameters -> the stratum that each belongs to; None for the trunk."""
+
+
+def can_segment(batch: MicroBatch) -> bool:
+    """Whether its rows are sequences whose lengths the host knows, every position with a target."""
+    return known_rows(batch) is not None and hasattr(batch, "stratum_of_position") and not getattr(batch, "has_gaps", False)
+
+
+def add_by_segments(
+    store: Store,
+    losses: Losses,
+    batch: MicroBatch,
+    divisors: Sequence[float],
+    owner: Owner,
+    scale: Callable[[Tensor], Tensor] | None,
+) -> ExampleLosses | None:
+    """Add the micro-batch's gradients to the rows of a store.
+
+    Args:
+        store: of the parameters.
+        losses: runs the module.
+        batch: with or without rows of no stratum.
+        divisors: N_z of every stratum.
+        owner: of its parameters.
+        scale: what an AMP scaler does to a loss.
+
+    Returns:
+        The losses, detached; None if this rank has no example.
+    """
+    known = known_rows(batch)
+    assert known is not None and isinstance(store, FlatStore)
+    order_B = known.stratum_B.argsort(stable=True)
+    order_B = order_B[(known.stratum_B < 0).sum() :]
+    sink = store.sink(owner(store.parameters))
+    if not len(order_B) or not int(known.lengths_B[order_B].sum()):
+        store.add_all(None)
+        return None
+    chosen = batch.select(order_B)
+    with BySegment(_segments_of(chosen, sink, len(divisors))):
+        example = losses(chosen, None)
+        coefficient_K = to_device(torch.tensor(divisors, dtype=torch.float64).reciprocal(), example.loss_N.device)
+        loss = (coefficient_K.to(example.loss_N.dtype)[example.stratum_N] * example.loss_N).sum()
+    store.add_all(loss if scale is None else scale(loss))
+    return example.detach()
+
+
+def _segments_of(batch: MicroBatch, sink: dict[int, Tensor], num_strata: int) -> Segments:
+    """Positions by stratum, of rows that are sorted by stratum."""
+    known = known_rows(batch)
+    assert known is not None
+    lengths_K = known.lengths_B.new_zeros(num_strata).index_add(0, known.stratum_B, known.lengths_B)
+    borders: list[int] = torch.cat([lengths_K.new_zeros(1), lengths_K.cumsum(0)]).tolist()
+    strata_T: Tensor = batch.stratum_of_position()  # type: ignore[attr-defined]  # `can_segment`
+    return Segments(borders, strata_T, sink)
