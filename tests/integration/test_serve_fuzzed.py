@@ -53,7 +53,7 @@ def test_an_answer_that_is_not_in_the_specification_would_be_found(app, operatio
         raise RuntimeError("no")
 
     monkeypatch.setattr("ltrec.serving.routes.Batcher.answer", fail)
-    with pytest.raises(BaseException, match="no|Server error"):
+    with pytest.raises(BaseException, match=r"no|Server error"):
         ask(operations["POST /recommend"], 8)
 
 
