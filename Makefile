@@ -183,6 +183,10 @@ bench-index: install ## Recall by stratum and speed of an index of 10^6 items ag
 bench-predict: install ## Recommendations for 10^6 users: users per second, peak memory, share of the matrix product; last line JSON
 	$(BIN)/python benchmarks/predict.py
 
+.PHONY: bench-serve
+bench-serve: install ## Users per second of an exported model and its server, against their matrix products; latency; last line JSON
+	$(BIN)/python benchmarks/serve.py
+
 .PHONY: bench-methods
 bench-methods: install ## What a step of each method costs, relative to joint training; last line JSON
 	$(BIN)/python benchmarks/method_cost.py

@@ -1,0 +1,127 @@
+"""An exported model and its server: users per second against the matrix products, and latency at half of the capacity.
+
+    python benchmarks/serve.py                              20,000 items, width 64, windows of 50
+    python benchmarks/serve.py --items 100000 --seconds 20
+
+* *floor*: the matrix products of a batch (encoder, plugins, scores of every item), at the rate of a product of the scores' shape.
+* *recommender*: the folder's own script on batches of histories, most of them short, ten items a list.
+* *batches*: `ltrec serve` on loopback, requests of 64 histories from four connections; *single*: of one history from 32.
+* *latency*: single requests due at random at half of the rate of *single*, from due to answered.
+
+Parts take turns and the best turn of each counts, for other work on the machine only slows. The last line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from flops import Flops
+from serve_load import capacity, latencies, request_of
+from serve_model import histories, make_artefact
+
+from ltrec.artefact.recommend import Recommender
+from ltrec.artefact.torch_format import load_program
+
+BATCH, K = 64, 10
+
+
+def main() -> None:
+    """Measure and print; the last line is one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=20_000, help="size of the catalogue")
+    parser.add_argument("--width", type=int, default=64, help="of the model")
+    parser.add_argument("--max-len", type=int, default=50, help="of its windows")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of every part")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of a turn of load")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "model"
+        make_artefact(folder, items=asked.items, width=asked.width, max_len=asked.max_len, k=K)
+        found = {**offline(folder, asked), **served(folder, asked)}
+    print("\n".join(f"{name:<28}{value:,.3g}" for name, value in found.items()))
+    about = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}", "items": asked.items}
+    print(json.dumps({"benchmark": "serve", **about, "width": asked.width, **{name: round(v, 4) for name, v in found.items()}}))
+
+
+def offline(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
+    """The recommender against its matrix products."""
+    recommender, own = Recommender(folder), histories(256, asked.items)
+    program = load_program(folder / recommender.about["program"])
+    tables = {name: torch.from_numpy(values) for name, values in recommender.tables.items()}
+    flops = 0
+    for rows, width, _ in recommender._calls(own, [len(history["items"]) for history in own]):
+        items = torch.zeros(len(rows), width, dtype=torch.int64)
+        for row, number in enumerate(rows):
+            ids = [int(name.rpartition("-")[2]) for name in own[number]["items"]]
+            items[row, : len(ids)] = torch.tensor(ids)
+        with Flops() as count, torch.no_grad():
+            program(items, {}, {}, tables)
+        flops += count.total
+    left, right = torch.randn(256, asked.width), tables["item_vectors"].T.contiguous()
+    seconds = {"recommender": float("inf"), "product": float("inf")}
+    for _ in range(asked.rounds):
+        seconds["recommender"] = min(seconds["recommender"], timed(lambda: recommender(own, K)))
+        seconds["product"] = min(seconds["product"], timed(lambda: left @ right))
+    rate = 2 * left.shape[0] * right.numel() / seconds["product"]
+    floor = flops / rate
+    return {
+        "recommender_users_s": len(own) / seconds["recommender"],
+        "floor_users_s": len(own) / floor,
+        "recommender_share": floor / seconds["recommender"],
+    }
+
+
+def timed(work: Any) -> float:
+    """Seconds of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def served(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
+    """The server on loopback."""
+    words = [sys.executable, "-m", "ltrec", "serve", str(folder), "--port", "0", "--no-access-log", "--queue", "4096"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        told = re.search(r"http://127.0.0.1:(\d+)", process.stderr.readline())
+        assert told is not None
+        own = histories(256, asked.items)
+        single = [request_of("/recommend", json.dumps({"history": history, "k": K}).encode()) for history in own]
+        parts = [own[n : n + BATCH] for n in range(0, len(own), BATCH)]
+        batches = [request_of("/recommend/batch", json.dumps({"histories": part, "k": K}).encode()) for part in parts]
+        return asyncio.run(load(int(told[1]), single, batches, asked))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+async def load(port: int, single: list[bytes], batches: list[bytes], asked: argparse.Namespace) -> dict[str, float]:
+    """Capacity by batches and by single requests, then latency."""
+    turns = max(1, asked.rounds // 2)
+    users = max([BATCH * await capacity(port, batches, connections=4, seconds=asked.seconds) for _ in range(turns)])
+    requests = max([await capacity(port, single, connections=32, seconds=asked.seconds) for _ in range(turns)])
+    best: dict[str, float] = {}
+    for _ in range(turns):
+        times = await latencies(port, single, rate=requests / 2, seconds=asked.seconds)
+        p50, p99 = (1e3 * times[int(share * (len(times) - 1))] for share in (0.5, 0.99))
+        if not best or p99 / p50 < best["p99_over_p50"]:
+            best = {"p50_ms": p50, "p99_ms": p99, "p99_over_p50": p99 / p50}
+    return {"batches_users_s": users, "single_requests_s": requests, **best}
+
+
+if __name__ == "__main__":
+    main()
