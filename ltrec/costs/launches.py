@@ -79,10 +79,13 @@ STEPS = {
     "aligned": ModeLaunches(once=70, part=16),
 }
 
+SEGMENTS = ModeLaunches(once=130, part=11, touched=58, touched_part=3)
+"""The mode `per_stratum` where the gradients of all strata come from one pass (`gradients.source=segments`)."""
+
 GRAM = 43
 """More operations of a step that computes a Gram matrix."""
 
-COLUMNS, FOR_COLUMNS = 1 << 15, 4
+COLUMNS, ACCELERATOR_COLUMNS, FOR_COLUMNS = 1 << 15, 1 << 20, 4
 """Norms and Gram matrix are summed over blocks of so many columns (`ltrec.distributed.gram`), by so many operations each."""
 
 LAZY, AVERAGE = 40, 10
@@ -97,7 +100,7 @@ def launches(work: Workload, world: int, *, accelerator: bool) -> float:
         world: W.
         accelerator: whether kernels are an accelerator's.
     """
-    step = STEPS[work.mode]
+    step = SEGMENTS if _by_segments(work) else STEPS[work.mode]
     found: float = step.once + LAZY * work.by_row + AVERAGE * work.average
     if work.touched is not None:
         found += step.touched + step.touched_part * work.strata
@@ -108,15 +111,25 @@ def launches(work: Workload, world: int, *, accelerator: bool) -> float:
     return found + _strata(work, world, accelerator)
 
 
+def _by_segments(work: Workload) -> bool:
+    return work.mode == "per_stratum" and work.source == "segments"
+
+
 def _strata(work: Workload, world: int, accelerator: bool) -> float:
     """Passes of the strata, norms and Gram matrix; of a probe the share of the steps that have one."""
     if not work.keeps_strata:
         return 0.0
     aside = work.tensors if work.mode != "per_stratum" else 0  # each gradient is added to its row by itself
-    passes = work.accumulate * work.strata * (_pass(work, accelerator, work.groups_of_stratum) + STEPS["per_stratum"].part + aside)
-    blocks = FOR_COLUMNS * math.ceil(of_rank(work.gradient, world) / COLUMNS)
+    part = STEPS["per_stratum"].part + aside
+    passes = work.strata * (_pass(work, accelerator, work.groups_of_stratum) + part)
+    if _by_segments(work):
+        passes = _pass(work, accelerator, work.groups) + work.strata * SEGMENTS.part
+    elif work.source == "retained":  # one forward pass, a third of the whole; K backward passes
+        passes = (1 + 2 * work.strata) / 3 * _pass(work, accelerator, work.groups) + work.strata * part
+    columns = ACCELERATOR_COLUMNS if accelerator else COLUMNS
+    blocks = FOR_COLUMNS * math.ceil(of_rank(work.gradient, world) / columns)
     often = work.gram_share if work.mode == "weighted" else 1.0
-    return often * (passes + blocks) + GRAM * work.gram_share
+    return often * (work.accumulate * passes + blocks) + GRAM * work.gram_share
 
 
 def _pass(work: Workload, accelerator: bool, groups: int) -> float:

@@ -43,9 +43,11 @@ def stratum_rows(work: Workload, world: int) -> float:
 
 
 def second_buffer(work: Workload, world: int) -> float:
-    """The gradient that computes while the one before it is sent; FSDP2 has one more partition."""
+    """The gradient that computes while the one before it is sent, or those of all strata from one pass; FSDP2 has a partition."""
     if not work.keeps_strata or world == 1:
         return 0.0
+    if work.source == "segments" and work.engine != "fsdp2":
+        return FLOAT * work.strata * work.gradient
     return FLOAT * (of_rank(work.gradient, world) if work.engine == "fsdp2" else work.gradient)
 
 
@@ -71,7 +73,7 @@ def scores(work: Workload, world: int) -> float:
 
 def positions_of_pass(work: Workload, world: int) -> float:
     """Positions of one forward pass on one device."""
-    alone = work.largest_stratum if work.keeps_strata and work.mode != "weighted" else 1.0
+    alone = work.largest_stratum if work.runs_strata_alone else 1.0
     return alone * work.positions / (world * work.accumulate)
 
 

@@ -53,7 +53,9 @@ def _products(work: Workload, world: int) -> float:
     network = 6 * work.matrices * runs + 12 * work.layers * work.width * work.longest
     whole = FLOAT * positions_of_pass(work, world) * work.candidates
     products = 8 if work.full_softmax and whole > work.keep_bytes else 6
-    again = (1 + work.gram_share) if work.mode in ("weighted", "replay") else 1  # probes run the model once more
+    again = (1 + work.gram_share) if work.mode in ("weighted", "replay") else 1.0  # probes run the model once more
+    if work.mode == "per_stratum" and work.source == "retained":
+        again = (1 + 2 * work.strata) / 3
     return again * positions * (network + products * work.width * work.candidates)
 
 

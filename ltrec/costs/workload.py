@@ -42,6 +42,7 @@ class Workload:
         strata: K.
         largest_stratum: share of the positions in the largest stratum.
         mode: joint, weighted, per_stratum, replay or aligned.
+        source: how a micro-batch yields gradients by stratum: split, retained or segments.
         gram_share: share of the steps that compute a Gram matrix.
         gram_rule: whether the rule reads it.
         chains: inner steps one after the other (aligned).
@@ -78,6 +79,7 @@ class Workload:
     strata: int = 5
     largest_stratum: float = 1.0
     mode: str = "joint"
+    source: str = "split"
     gram_share: float = 0.0
     gram_rule: bool = False
     chains: int = 0
@@ -105,6 +107,11 @@ class Workload:
     def keeps_strata(self) -> bool:
         """Whether steps compute a gradient for each stratum, always or now and then."""
         return self.mode in ("per_stratum", "replay") or (self.mode == "weighted" and self.gram_share > 0)
+
+    @property
+    def runs_strata_alone(self) -> bool:
+        """Whether a pass has the rows of one stratum, not all of them."""
+        return self.keeps_strata and self.mode != "weighted" and self.source == "split"
 
     @property
     def full_softmax(self) -> bool:

@@ -28,6 +28,7 @@ from ltrec.models.plugins import WithPlugins
 from ltrec.objectives import OBJECTIVES, Objective
 from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.draw import FewItemsObjective
+from ltrec.objectives.emphasis import EMPHASES
 from ltrec.optim.config import SGDConfig
 from ltrec.optim.optimizers import OPTIMIZERS
 from ltrec.run.build.combinations import refuse_combinations
@@ -36,7 +37,7 @@ from ltrec.run.build.inputs import competing_items
 from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import strata_of
 from ltrec.run.build.touched import decide_rows, expected_rows, mean_window, obstacle_to_touching
-from ltrec.strategy.options import PROBE_EVERY, choose_mode
+from ltrec.strategy.options import PROBE_EVERY, choose_mode, choose_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ def workload_of(config: RunConfig, data: Data | None, *, items: int = 0, world: 
         half=config.trainer.precision != "32-true",
         **_shapes(config, module),
         **_loss(config, found),
-        **_gradients(config, world),
+        **_gradients(config, world, coupled=objective.coupled or _emphasis_couples(config)),
         **_optimiser(config),
     )
     return work, [*_assumed(found, data, items), about]
@@ -221,7 +222,12 @@ def _loss(config: RunConfig, found: Sequences) -> dict[str, Any]:
     }
 
 
-def _gradients(config: RunConfig, world: int) -> dict[str, Any]:
+def _emphasis_couples(config: RunConfig) -> bool:
+    emphasis = EMPHASES[config.emphasis.name].make(gather=lambda ids: ids, **options_of(config.emphasis))
+    return bool(emphasis.coupled)
+
+
+def _gradients(config: RunConfig, world: int, *, coupled: bool) -> dict[str, Any]:
     """How gradients are computed."""
     gradients = config.gradients
     if isinstance(gradients, AlignedConfig):
@@ -234,7 +240,8 @@ def _gradients(config: RunConfig, world: int) -> dict[str, Any]:
     mode = choose_mode(gradients.mode, kind, STRATEGIES[name].modes, name)
     every = PROBE_EVERY.get(mode, 0) if gradients.probe_every_steps is None else gradients.probe_every_steps
     reads = kind == "gram"
-    return {"mode": mode, "gram_rule": reads, "gram_share": 1.0 if reads else 1 / every if every else 0.0}
+    source = choose_source(gradients.source, coupled=coupled, mode=mode)
+    return {"mode": mode, "source": source, "gram_rule": reads, "gram_share": 1.0 if reads else 1 / every if every else 0.0}
 
 
 def _chains(config: RunConfig, alignment: AlignedConfig, world: int) -> int:

@@ -8,6 +8,7 @@ import ltrec
 from ltrec.cli.main import main
 from ltrec.cli.plan_tables import shown_bytes, shown_seconds
 from ltrec.core.errors import UserError
+from tests.support.tiny_run import tiny_data, tiny_words
 
 CONFIG = ["conf/model/sasrec.yaml", "gradients.name=stratified", "objective.name=sampled_softmax", "objective.scope=shared"]
 
@@ -27,6 +28,14 @@ def test_scripts_get_one_line_of_json(capsys):
     assert found["processes"] == 16 and found["device"]["name"] == "a100" and not found["fits"]
     assert found["memory"]["all"] == sum(held for part, held in found["memory"].items() if part != "all")
     assert found["refused"] is not None and "this run would be refused" in captured.err and "does not fit" in captured.err
+
+
+def test_a_prepared_data_set_says_how_long_rows_are_and_which_are_touched(tmp_path, capsys):
+    data = tiny_data(tmp_path / "data")
+    assert main(["plan", *tiny_words(data, tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "item table 248" in " ".join(shown.split()) and "of 30 are touched" in shown and "no data set" not in shown
+    assert list(tmp_path.iterdir()) == [data]  # nothing was written
 
 
 def test_from_python_with_rates_of_ones_own():

@@ -172,3 +172,17 @@ def test_a_large_table_is_told_of_the_optimiser_that_leaves_rows_alone():
 def test_full_softmax_over_many_items_is_told_of_samples():
     large = replace(SMALL, items=10**7, width=64, table=640000064, objective="softmax", candidates=10**7, positions=4000)
     assert any("sampled_softmax" in way for way in advised(large, world=1)[1])
+
+
+def test_gradients_of_all_strata_from_one_pass_start_few_operations_and_hold_k_whole_gradients():
+    segments = replace(BY_STRATUM, source="segments")
+    one, many = (launches(replace(segments, strata=k), 1, accelerator=True) for k in (5, 10))
+    assert 1.0 < many / one < 1.3 and launches(replace(BY_STRATUM, strata=10), 1, accelerator=True) > 3 * many
+    assert memory(segments, 2)["gradients by stratum"] == 3 * 4 * 2048 + 3 * 4 * 4096
+    assert activations(replace(segments, largest_stratum=0.5), 2) == activations(SMALL, 2)
+
+
+def test_one_forward_pass_and_k_backward_passes_are_more_than_one_and_less_than_k():
+    split, retained = (work_of(replace(BY_STRATUM, source=source), 1).flops for source in ("split", "retained"))
+    assert retained == pytest.approx(split * 7 / 3)
+    assert launches(replace(BY_STRATUM, source="retained"), 1, accelerator=False) < launches(BY_STRATUM, 1, accelerator=False)
