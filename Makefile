@@ -84,6 +84,14 @@ test-install: install ## The wheel in an empty environment beside Hydra, without
 test-store: install ## Data sets on a real S3 server that fails and vanishes, and readers that are killed (minutes)
 	$(PYTEST) -m slow tests/store
 
+# Java comes from the system (Debian: default-jre-headless), the extra from pip. Without either the tests are skipped, and say so.
+.PHONY: test-spark
+test-spark: install ## engine=spark against DuckDB, byte for byte: all options, skew, kills, spark-submit (minutes; needs Java)
+	@command -v java >/dev/null || echo "no Java here: these tests will be skipped; on Debian and Ubuntu: apt install default-jre-headless" >&2
+	@$(BIN)/python -c 'import pandas, pyspark' 2>/dev/null || $(PIP) -e '.[spark]' \
+	  || echo "the extra spark is not installed: these tests will be skipped" >&2
+	$(PYTEST) -m slow tests/spark
+
 # Interrupted, it goes on where it was: what it has done is in runs/soak.
 .PHONY: test-soak
 test-soak: install ## Thirty SIGKILLs of a rank or the whole job on MovieLens-100K, against an undisturbed run; resumable

@@ -1,10 +1,10 @@
 """What `ltrec prepare` costs against a bare sort of the same log: CPU seconds, and peak memory of the whole process.
 
-    python benchmarks/etl.py [--events 5000000] [--memory-limit 512MB] [--threads 1] [--format parquet]
+    python benchmarks/etl.py [--events 5000000] [--memory-limit 512MB] [--threads 1] [--format parquet] [--engine spark]
 
 A log of made-up events in random order (users of lognormal activity, popular items, whole seconds) is written once and kept in DIR.
 Bare sort: DuckDB under the same limit, log in, file ordered by user and time out. Each is a process of its own; the last line is
-JSON.
+JSON. With `--engine spark` prepare runs in Spark's local mode, with a heap of the memory limit, and the costs of Java stand beside.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def bare_sort(log: Path, out: Path, memory_limit: str, threads: int) -> None:
         connection.execute(f"COPY ({query}) TO {quoted(out / 'sorted.parquet')} (FORMAT parquet, COMPRESSION zstd)")
 
 
-def whole(log: Path, out: Path, memory_limit: str, threads: int) -> dict[str, object]:
-    """The log prepared; returns CPU seconds by step, and the digest of the data set."""
+def whole(log: Path, out: Path, memory_limit: str, threads: int, engine: str) -> dict[str, object]:
+    """The log prepared; returns CPU seconds of this process by step, and the digest of the data set."""
     spent: dict[str, float] = {}
     step, since = "start", time.process_time()
 
@@ -73,31 +73,43 @@ def whole(log: Path, out: Path, memory_limit: str, threads: int) -> dict[str, ob
         spent[step] = spent.get(step, 0.0) + now - since
         step, since = name, now
 
-    config = PrepareConfig(sources=(str(log),), memory_limit=memory_limit, threads=threads, min_user_events=2)
+    config = PrepareConfig(sources=(str(log),), memory_limit=memory_limit, threads=threads, min_user_events=2, engine=engine)
     manifest = prepare(config, out, on_progress)
     on_progress("end", 0, 0)
     return {"cpu_by_step": {name: round(seconds, 2) for name, seconds in spent.items()}, "digest": manifest.digest}
 
 
-def measured(what: str, log: Path, out: Path, memory_limit: str, threads: int) -> dict[str, object]:
-    """One of the two in a process of its own: CPU seconds, seconds, peak MiB, and what it says itself."""
+def measured(what: str, log: Path, out: Path, memory_limit: str, threads: int, engine: str) -> dict[str, object]:
+    """One of them in a process of its own: CPU seconds, seconds, peak MiB, and what it says itself."""
     shutil.rmtree(out, ignore_errors=True)
     words = [sys.executable, __file__, "--only", what, "--log", str(log), "--out", str(out)]
-    words += ["--memory-limit", memory_limit, "--threads", str(threads)]
+    words += ["--memory-limit", memory_limit, "--threads", str(threads), "--engine", engine]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment.setdefault("PYSPARK_SUBMIT_ARGS", f"--driver-memory {round(mebibytes(memory_limit))}m pyspark-shell")
     begin = time.perf_counter()
-    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": str(threads)})
+    done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env=environment)
     found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
     shutil.rmtree(out)
     return {"seconds": round(time.perf_counter() - begin, 2), **found}
 
 
-def run_one(what: str, log: Path, out: Path, memory_limit: str, threads: int) -> dict[str, object]:
+def run_one(what: str, log: Path, out: Path, memory_limit: str, threads: int, engine: str) -> dict[str, object]:
     """In the child."""
-    said = whole(log, out, memory_limit, threads) if what == "prepare" else None
+    said = whole(log, out, memory_limit, threads, engine) if what == "prepare" else None
     if said is None:
         bare_sort(log, out, memory_limit, threads)
     own = resource.getrusage(resource.RUSAGE_SELF)
-    return {"cpu_seconds": round(own.ru_utime + own.ru_stime, 2), "peak_mib": round(own.ru_maxrss / 1024), **(said or {})}
+    found = {"cpu_seconds": round(own.ru_utime + own.ru_stime, 2), "peak_mib": round(own.ru_maxrss / 1024)}
+    return {**found, **(java() if engine == "spark" else {}), **(said or {})}
+
+
+def java() -> dict[str, float]:
+    """CPU seconds and peak MiB of the Java process that this process started; the seconds include its Python workers."""
+    [pid] = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()[:1]
+    ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:15]
+    peak = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    seconds = sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+    return {"java_cpu_seconds": round(seconds, 2), "java_peak_mib": round(int(peak.split()[1]) / 1024)}
 
 
 def main() -> None:
@@ -107,24 +119,29 @@ def main() -> None:
     parser.add_argument("--memory-limit", default="512MB")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--format", choices=("parquet", "csv"), default="parquet")
+    parser.add_argument("--engine", choices=("duckdb", "spark"), default="duckdb", help="of prepare; the bare sort is DuckDB's")
     parser.add_argument("--dir", type=Path, default=Path("data/bench-etl"))
     parser.add_argument("--only", choices=("prepare", "sort"), help=argparse.SUPPRESS)
     parser.add_argument("--log", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.only:
-        print(json.dumps(run_one(asked.only, asked.log, asked.out, asked.memory_limit, asked.threads)))
+        print(json.dumps(run_one(asked.only, asked.log, asked.out, asked.memory_limit, asked.threads, asked.engine)))
         return
     asked.dir.mkdir(parents=True, exist_ok=True)
     log = asked.dir / f"log-{asked.events}.{asked.format}"
     if not log.exists():
         write_log(log, asked.events)
-    found = {what: measured(what, log, asked.dir / what, asked.memory_limit, asked.threads) for what in ("sort", "prepare")}
+    limits = asked.memory_limit, asked.threads
+    found = {
+        what: measured(what, log, asked.dir / what, *limits, engine)
+        for what, engine in (("sort", "duckdb"), ("prepare", asked.engine))
+    }
     print(
         json.dumps(
             {
                 "benchmark": "etl",
-                **{key: getattr(asked, key) for key in ("events", "memory_limit", "threads", "format")},
+                **{key: getattr(asked, key) for key in ("events", "memory_limit", "threads", "format", "engine")},
                 **found,
                 "cpu_ratio": round(found["prepare"]["cpu_seconds"] / found["sort"]["cpu_seconds"], 2),
                 "peak_allowed_mib": round(1.5 * mebibytes(asked.memory_limit) + LEFT_OVER_MIB),

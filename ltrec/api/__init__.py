@@ -8,6 +8,10 @@ they are; numbers that are not finite (no users, no base) are None:
                       data, name, digest, up_to_date, rows, rejected, duplicates, filtered, events, train_events, users, items,
                       head_from, columns: [{name, kind, of}], strata: [{name, users, trainable, events, reach}]
                       reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null
+    inspect           also engine, period: {first, last} in seconds since 1970 (null without times), lengths: {min, p25, ..., max},
+                      ties: {events, share, pairs, ascending, rule}, popularity: {items, untrained, largest, median, gini,
+                      top: {0.01, 0.1, 0.2, 0.5: share of the training events}},
+                      shards: [{stratum, shards, users, events, bytes, largest}], stratum -1: without training events
     plan              processes, device, parameters: {table, dense, plugins}, touched_rows, mode, engine, memory: {PART, all},
                       fits, traffic: {MESSAGE, all}, launches, flops, seconds: {arithmetic, memory, launches, messages, step},
                       bottleneck, advice: [{setting, step, held, fits}], remarks, refused

@@ -43,7 +43,8 @@ def _events_table(manifest: Manifest) -> Table:
 def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     """(what, number, remark); zero counts are left out."""
     s = manifest.summary
-    yield "rows read", f"{s['rows']:,}", f"{_files(manifest)}, times {_form(manifest)}"
+    by = f", sorted by {manifest.made_by}" if manifest.made_by else ""
+    yield "rows read", f"{s['rows']:,}", f"{_files(manifest)}, times {_form(manifest)}{by}"
     if unselected := s.get("unselected", 0):
         yield "not selected", f"{unselected:,}", f"where {manifest.options['where']}"
     if s["rejected"]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+Chunk = Sequence[Sequence[float]]
 
 
 class Moments:
@@ -29,14 +32,30 @@ class Moments:
             values: [N] or [N, width].
             missing: [N], true where a value is missing.
         """
-        self.count += len(values)
-        self.missing += int(missing.sum())
+        self.fold(self.chunk(values, missing))
+
+    def chunk(self, values: npt.NDArray[Any], missing: npt.NDArray[np.bool_]) -> Chunk:
+        """What `fold` needs of a chunk, as numbers: chunks that are folded in order give the same result, bit for bit."""
         there = values[~missing].astype(np.float64)
-        if there.size:
-            self.least, self.greatest = min(self.least, float(there.min())), max(self.greatest, float(there.max()))
-            self._own.add(there)
+        counts: list[float] = [len(values), int(missing.sum())]
+        if not there.size:
+            return [counts]
+        ends, own = [float(there.min()), float(there.max())], _Spread.of(there)
+        return (
+            [counts, ends, own] if self._log is None else [counts, ends, own, _Spread.of(np.sign(there) * np.log1p(np.abs(there)))]
+        )
+
+    def fold(self, chunk: Chunk) -> None:
+        """Add a chunk that `chunk` made."""
+        (count, missing), *rest = chunk
+        self.count += int(count)
+        self.missing += int(missing)
+        if rest:
+            (least, greatest), own, *log = rest
+            self.least, self.greatest = min(self.least, least), max(self.greatest, greatest)
+            self._own.fold(own)
             if self._log is not None:
-                self._log.add(np.sign(there) * np.log1p(np.abs(there)))
+                self._log.fold(log[0])
 
     def result(self) -> dict[str, float]:
         """Share missing and, if there are values, mean, deviation, least, greatest; with `log` also log_mean and log_deviation."""
@@ -55,11 +74,18 @@ class _Spread:
     def __init__(self) -> None:
         self.count, self.mean, self._squares = 0, 0.0, 0.0
 
-    def add(self, values: npt.NDArray[np.float64]) -> None:
-        mean, total = float(values.mean()), self.count + values.size
+    @staticmethod
+    def of(values: npt.NDArray[np.float64]) -> list[float]:
+        """Size, mean and the sum of squared differences from it."""
+        mean = float(values.mean())
+        return [values.size, mean, float(np.square(values - mean).sum())]
+
+    def fold(self, chunk: Sequence[float]) -> None:
+        size, mean, squares = int(chunk[0]), *chunk[1:]
+        total = self.count + size
         step = mean - self.mean
-        self._squares += float(np.square(values - mean).sum()) + step * step * self.count * values.size / total
-        self.mean += step * values.size / total
+        self._squares += squares + step * step * self.count * size / total
+        self.mean += step * size / total
         self.count = total
 
     @property

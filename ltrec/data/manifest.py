@@ -25,6 +25,8 @@ from ltrec.data.manifest_parts import Options, PrepareSummary, Section, Source, 
 from ltrec.data.schema import COLUMNS_VERSION, FORMAT_VERSION
 
 MANIFEST = "manifest.json"
+ENGINE = "engine"
+"""Key of the engine in the file, beside the digest."""
 LARGEST_BYTES = 1 << 28
 """More than any manifest has."""
 
@@ -90,6 +92,7 @@ class Manifest:
         format_version: 1 without columns, 2 with columns.
         columns: of events, items and users; absent from the file if there are none.
         column_files: files of these columns, the table of items first, if there is one.
+        made_by: the engine that sorted the log, with its version; empty = DuckDB. Not in the digest: the files are the same.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Manifest:
     format_version: int = FORMAT_VERSION
     columns: Schema = NO_COLUMNS
     column_files: tuple[ColumnFile, ...] = ()
+    made_by: str = ""
     _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)  # computed once
 
     def __post_init__(self) -> None:
@@ -169,12 +173,15 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Commit the data set by writing the manifest atomically. All files that it names must already be in place."""
         body = self._body()
-        atomic_write_text(folder / MANIFEST, canonical_json({**body, "digest": digest_of(body)}))
+        written = {**body, "digest": digest_of(body)}
+        if self.made_by:
+            written[ENGINE] = {"made_by": self.made_by, "sha256": digest_of({"digest": written["digest"], "made_by": self.made_by})}
+        atomic_write_text(folder / MANIFEST, canonical_json(written))
 
     def _body(self) -> dict[str, Any]:
         """The contents of the file. Without columns the keys for them are left out, so that the digest is the one of format 1."""
         body: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        del body["_digest"]
+        del body["_digest"], body["made_by"]
         return body if self.columns else {key: value for key, value in body.items() if key not in ("columns", "column_files")}
 
     @staticmethod
@@ -203,8 +210,9 @@ class Manifest:
         try:
             text = content.decode("utf-8")
             body = json.loads(text)
-            written = body.pop("digest")
-            intact = written == digest_of(body) and text == canonical_json({**body, "digest": written})
+            written, engine = body.pop("digest"), body.pop(ENGINE, {})
+            whole = {**body, "digest": written, **({ENGINE: engine} if engine else {})}
+            intact = written == digest_of(body) and text == canonical_json(whole) and _is_sealed(written, engine)
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             intact = False
         if not intact:
@@ -222,7 +230,7 @@ class Manifest:
         except ValueError as error:
             raise UserError(f"{path} is undamaged but invalid: {error}; {MEND}") from None
         sections: dict[str, Any] = {name: Section(getattr(manifest, name)) for name in ("source", "options", "split", "summary")}
-        manifest = replace(manifest, **sections)
+        manifest = replace(manifest, made_by=engine.get("made_by", ""), **sections)
         manifest._digest.append(written)
         return manifest
 
@@ -230,6 +238,11 @@ class Manifest:
 def digest_of(body: dict[str, Any]) -> str:
     """Hex sha256 of a manifest's canonical text, without the digest itself."""
     return hashlib.sha256(canonical_json(body).encode("utf-8")).hexdigest()
+
+
+def _is_sealed(digest: str, engine: dict[str, Any]) -> bool:
+    """Whether an engine's name, if there is one, is the one that was written."""
+    return not engine or engine["sha256"] == digest_of({"digest": digest, "made_by": engine["made_by"]})
 
 
 def _refuse_outside(path: str) -> None:

@@ -1,6 +1,6 @@
 """Run prepare in a process of its own and stop for ever at one place, so that a test can kill it exactly there.
 
-python -m tests.support.run_prepare SOURCE OUT PLACE      prints "here" once PLACE is reached
+python -m tests.support.run_prepare SOURCE OUT PLACE [ENGINE]      prints "here" once PLACE is reached
 
 A place is a stage that prepare reports, or `module.function` of the prepare package or one of its folders: before its n-th call
 with `#n`.
@@ -20,10 +20,11 @@ from ltrec.data.prepare.pipeline import prepare
 OPTIONS = {"name": "x", "threads": 1, "block_rows": 16, "shard_events": 500, "reject_budget": 0.5}
 
 
-def main(source: str, out: str, place: str) -> None:
+def main(source: str, out: str, place: str, engine: str = "duckdb") -> None:
     if "." in place:
         _stop_before(place)
-    prepare(PrepareConfig(sources=(source,), **OPTIONS), Path(out), lambda stage, done, total: _stop() if stage == place else None)
+    config = PrepareConfig(sources=(source,), engine=engine, **OPTIONS)
+    prepare(config, Path(out), lambda stage, done, total: _stop() if stage == place else None)
     print("finished", flush=True)
 
 

@@ -17,7 +17,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "index": ("usearch",),
     "report": ("matplotlib", "jinja2"),
     "serve": ("fastapi", "pydantic", "uvicorn", "prometheus_client"),
-    "spark": ("pyspark",),
+    "spark": ("pyspark", "pandas"),
     "wandb": ("wandb",),
 }
 """Extra -> the modules that the code imports because of it, as `[project.optional-dependencies]` of pyproject.toml has them."""

@@ -12,7 +12,7 @@ from ltrec.core.bounds import INT32, INT64, SHARE, Between, check_fields
 from ltrec.data.prepare.table_config import ItemsConfig, UsersConfig
 
 # Options that do not change a single byte of the result; the manifest leaves them out.
-WITHOUT_EFFECT = ("sources", "memory_limit", "threads")
+WITHOUT_EFFECT = ("sources", "engine", "memory_limit", "threads")
 
 # Options that the manifest records under a former name: renaming an option must not change the digest of a data set.
 RECORDED_AS = {"held_out_users": "cold_users", "held_out_seed": "cold_seed"}
@@ -116,10 +116,12 @@ class PrepareConfig:
     """Users per row group."""
     shard_events: Annotated[int, Between(1, 1_000_000_000)] = 20_000_000
     """Events per shard file, about 80 MB."""
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    """What sorts the log: duckdb, in this process; spark, on a cluster or this machine (extra `spark`). The shards are the same."""
     memory_limit: str = "1GB"
     """Memory limit of the sort engine; beyond it, data is spilled to disk next to the output."""
     threads: Annotated[int, Between(0, 1024)] = 0
-    """Threads of the sort engine; 0 = all cores, at most 8."""
+    """Threads of the sort engine; 0 = all cores, at most 8. A Spark cluster has its own settings."""
 
     def __post_init__(self) -> None:
         check_fields(self)

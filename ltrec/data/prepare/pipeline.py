@@ -146,6 +146,7 @@ def _build(
         format_version=COLUMNS_VERSION if described.schema else FORMAT_VERSION,
         columns=described.schema,
         column_files=tuple(described.files),
+        made_by=engine.made_by,
     )
 
 

@@ -37,16 +37,16 @@ _TABLE = """
 CREATE TABLE staged (file INTEGER, row BIGINT, user_id VARCHAR, item_id VARCHAR, number BIGINT, fraction BIGINT, iso BOOLEAN,
                      text VARCHAR, normalised VARCHAR, reason VARCHAR, content VARCHAR{columns})"""
 
-_INSERT = """
-INSERT INTO staged
-SELECT {file}, row, user_id, item_id, number, fraction, iso, text, CASE WHEN text IS NOT NULL THEN {normalised} END AS normalised,
+_ROWS = """
+SELECT {file} AS file, row, user_id, item_id, number, fraction, iso, text,
+       CASE WHEN text IS NOT NULL THEN {normalised} END AS normalised,
        CASE WHEN coalesce(user_id, '') = '' THEN 'null user' WHEN coalesce(item_id, '') = '' THEN 'null item'
             WHEN {no_time} THEN 'null time' END AS reason,
        CASE WHEN reason IS NOT NULL THEN left(
            concat('user=', user_id, ' item=', item_id, ' time=', time), {longest}) END AS content{also}
 FROM ({timed})"""
 
-_BAD_ROWS = pa.schema({"row": pa.int64(), "reason": pa.string(), "content": pa.string()})
+BAD_ROWS = pa.schema({"row": pa.int64(), "reason": pa.string(), "content": pa.string()})
 
 
 @dataclass
@@ -98,7 +98,7 @@ def stage(
     counted, readable = Counted(), False
     for number, source in enumerate(sources):
         before = counted.rows
-        for batch in _large_batches(read(source, config, columns, where, bad_rows, counted.skip)):
+        for batch in large_batches(read(source, config, columns, where, bad_rows, counted.skip)):
             counted.note(batch, source)
             _insert(connection, number, batch, config, columns, counted.rows)
             counted.rows += batch.num_rows + bad_rows.flush(connection, number)
@@ -133,7 +133,7 @@ class BadRows:
         """Move them to the table; return how many there were."""
         count = len(self.rows)
         if count:
-            connection.register("batch", pa.Table.from_pylist(self.rows, schema=_BAD_ROWS))
+            connection.register("batch", pa.Table.from_pylist(self.rows, schema=BAD_ROWS))
             connection.execute(
                 f"INSERT INTO {self.table} (file, row, reason, content) SELECT {file}, row, reason, content FROM batch"
             )
@@ -142,7 +142,8 @@ class BadRows:
         return count
 
 
-def _large_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+def large_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches joined to tables of at least `INSERT_ROWS` rows; the last may have fewer."""
     pending: list[pa.RecordBatch] = []
     for batch in batches:
         pending.append(batch)
@@ -161,16 +162,28 @@ def _insert(
     columns: Sequence[Declared],
     before: int,
 ) -> None:
-    batch, query = timed(batch, config, before)
+    batch, query = typed_rows(file, batch, config, columns, before)
     connection.register("batch", batch)
-    connection.execute(
-        _INSERT.format(
-            file=file,
-            longest=LONGEST_CONTENT,
-            timed=query,
-            normalised=normalised("text"),
-            no_time=no_time(batch.schema.field("time").type, config.null_values),
-            also=also(columns),
-        )
-    )
+    connection.execute(f"INSERT INTO staged {query}")
     connection.unregister("batch")
+
+
+def typed_rows(file: int, batch: pa.Table, config: PrepareConfig, columns: Sequence[Declared], before: int) -> tuple[pa.Table, str]:
+    """The batch to register in DuckDB as `batch`, and the query of its staged rows.
+
+    Args:
+        file: number of the file.
+        batch: rows of a reader.
+        config: how times are written, and null markers.
+        columns: event columns.
+        before: rows of the log before the batch.
+    """
+    batch, query = timed(batch, config, before)
+    return batch, _ROWS.format(
+        file=file,
+        longest=LONGEST_CONTENT,
+        timed=query,
+        normalised=normalised("text"),
+        no_time=no_time(batch.schema.field("time").type, config.null_values),
+        also=also(columns),
+    )

@@ -22,6 +22,7 @@ from ltrec.data.prepare.output.rows import RowForm
 from ltrec.data.prepare.reach import measure_reach, sample_share
 from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.sorting.layout import sort
+from ltrec.data.prepare.sorting.parts import Cut
 from ltrec.data.prepare.times.choice import TimeFormat, choose_time
 from ltrec.data.prepare.times.days import note, only_days
 from ltrec.data.schema import shard_schema
@@ -44,7 +45,8 @@ def write_data(
     """
     codes, known, table_counts = _number_items(engine, tables)
     on_progress("sort", 0, 0)
-    sorted_log = sort(engine, strata, config.history_cap, config.block_rows, columns, tables.user_columns)
+    cut = Cut(config.block_rows, config.shard_events)
+    sorted_log = sort(engine, strata, config.history_cap, cut, columns, tables.user_columns)
     counted = summary.count_users(engine, strata.head_from)
     if not counted["trainable_users"]:
         need = "a target among the training events after the first" if config.targets else "two training events"
@@ -58,7 +60,7 @@ def write_data(
     if tables.items is not None:
         described = write_items(connection, tables.items, id_of_code, counts, work).before(described)
     form = RowForm(id_of_code, shard_schema(described.schema), described.id_of_code)
-    shards = sorted_log.write(form, config.shard_events, on_progress)
+    shards = sorted_log.write(form, on_progress)
     on_progress("reach", 0, 0)
     reach = measure_reach(
         sorted_log.blocks, id_of_code, counts, sample_share(counted["users"], counted["events"]), strata.count, work
@@ -72,6 +74,9 @@ def _number_items(engine: Engine, tables: Tables) -> tuple[int, int, dict[str, A
     if tables.items is not None:
         find_new_items(engine.catalogue)
     known = vocabulary.keep_items(engine)
+    if tables.users is not None:
+        for table in (tables.users.name, *(column.vocabulary for column in tables.users.columns if column.kind.is_categorical)):
+            engine.lend(table)
     refuse_unmatched(engine, tables)
     table_counts: dict[str, Any] = {}
     if tables.users is not None:

@@ -12,6 +12,7 @@ from ltrec.aggregation import RULES
 from ltrec.causal.priors import PRIORS
 from ltrec.core.errors import UserError
 from ltrec.core.extension.deferred import Deferred, names_of
+from ltrec.core.extension.extras import missing
 from ltrec.core.extension.registry import Registry, Row
 from ltrec.models.backbones import BACKBONES
 from ltrec.models.plugins import PLUGINS
@@ -55,7 +56,9 @@ def test_every_function_that_a_command_defers_is_there():
     for path in files:
         module = importlib.import_module(".".join(["ltrec", *path.relative_to(root).with_suffix("").parts]))
         deferred = {name: value for name, value in vars(module).items() if isinstance(value, Deferred)}
-        assert deferred and all(value.name == name and callable(value.resolve()) for name, value in deferred.items()), path
+        assert deferred and all(value.name == name for name, value in deferred.items()), path
+        there = [value for value in deferred.values() if not (".spark." in value.module and missing("spark"))]
+        assert all(callable(value.resolve()) for value in there), path
 
 
 def test_the_packages_above_are_all_that_load_names_late():

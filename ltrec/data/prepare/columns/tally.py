@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,20 @@ class Tally:
         else:
             self._moments.add(values, self.column.is_missing(values))
 
+    def chunk(self, values: Values) -> Sequence[Any]:
+        """What `fold` needs of codes or stored values, as numbers: of categories, their codes and counts."""
+        if self.column.kind.is_categorical:
+            seen, times = np.unique(values, return_counts=True)
+            return [seen.tolist(), times.tolist()]
+        return self._moments.chunk(values, self.column.is_missing(values))
+
+    def fold(self, chunk: Sequence[Any]) -> None:
+        """Add a chunk that `chunk` made."""
+        if self.column.kind.is_categorical:
+            self.count_W[np.asarray(chunk[0], np.int64)] += np.asarray(chunk[1], np.int64)
+        else:
+            self._moments.fold(chunk)
+
     def statistics(self, id_of_code: npt.NDArray[np.int32] | None) -> dict[str, float]:
         """Shares missing and unknown of a categorical column, given the ids of its codes; else the moments."""
         if id_of_code is None:
@@ -48,10 +63,14 @@ def tallied(stream: Iterable[UserBlock], tallies: Iterable[Tally]) -> Iterator[U
     """Pass blocks through, adding their training events, and users who have any, to the tallies."""
     tallies = list(tallies)
     for block in stream:
-        trained = block.trained()
-        own = block.users["train_events"].to_numpy() > 0
-        for tally in tallies:
-            field = tally.column.field
-            is_event = tally.column.role == "event"
-            tally.add(block.values[field][trained] if is_event else block.users[field].to_numpy()[own])
+        for tally, values in zip(tallies, training_values(block, tallies), strict=True):
+            tally.add(values)
         yield block
+
+
+def training_values(block: UserBlock, tallies: Iterable[Tally]) -> Iterator[Values]:
+    """Of every column: the values of the block's training events, or of its users who have any."""
+    trained, own = block.trained(), block.users["train_events"].to_numpy() > 0
+    for tally in tallies:
+        field = tally.column.field
+        yield block.values[field][trained] if tally.column.role == "event" else block.users[field].to_numpy()[own]

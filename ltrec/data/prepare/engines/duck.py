@@ -15,7 +15,7 @@ from ltrec.data.prepare.database import Connection, database, identifier, one_ro
 from ltrec.data.prepare.engines import in_process
 from ltrec.data.prepare.engines.rows import REJECTED, judged, tie, when
 from ltrec.data.prepare.readers.sources import InputFile
-from ltrec.data.prepare.sorting.parts import Layout, StratumPart
+from ltrec.data.prepare.sorting.parts import Cut, Layout, StratumPart
 from ltrec.data.prepare.staging import Counted, stage
 from ltrec.data.prepare.times.choice import TimeFormat
 
@@ -132,7 +132,7 @@ class DuckEngine:
         """One small number for the keys of the sort."""
         self.make(name, f"SELECT *, (row_number() OVER (ORDER BY {order}) - 1)::UINTEGER AS place FROM ({query})")
 
-    def sort(self, users: str, events: str, parts: tuple[StratumPart, ...], block_rows: int) -> in_process.SortedFiles:
+    def sort(self, users: str, events: str, parts: tuple[StratumPart, ...], cut: Cut) -> in_process.SortedFiles:
         """One file of each, by an external sort."""
         layout = Layout(self._work / "users.parquet", self._work / "events.parquet", parts)
         self.catalogue.execute(_copy(f"{users} ORDER BY place", layout.users))
@@ -140,7 +140,7 @@ class DuckEngine:
             _copy(f"SELECT * EXCLUDE (sub_second, tie) FROM ({events}) ORDER BY place, seconds, sub_second, tie", layout.events)
         )
         self.drop("events")
-        return in_process.SortedFiles(layout, block_rows, self._work)
+        return in_process.SortedFiles(layout, cut, self._work)
 
 
 class DuckStaged:

@@ -16,29 +16,29 @@ from ltrec.data.prepare.output.shards import write_shards
 from ltrec.data.prepare.output.vocabulary import count_training
 from ltrec.data.prepare.progress import counter
 from ltrec.data.prepare.sorting.grouping import UserBlock, blocks
-from ltrec.data.prepare.sorting.parts import Layout
+from ltrec.data.prepare.sorting.parts import Cut, Layout
 
 
 class SortedFiles:
     """See `Sorted`: one file of users and one of events."""
 
-    def __init__(self, layout: Layout, block_rows: int, work: Path) -> None:
+    def __init__(self, layout: Layout, cut: Cut, work: Path) -> None:
         self.parts = layout.parts
-        self._layout, self._block_rows, self._work = layout, block_rows, work
+        self._layout, self._cut, self._work = layout, cut, work
 
     def blocks(self, columns: Sequence[str] = ()) -> Iterator[UserBlock]:
         """From both files."""
-        return blocks(self._layout, self._block_rows, columns)
+        return blocks(self._layout, self._cut.block_rows, columns)
 
     def count(self, codes: int, tallies: Sequence[Tally]) -> npt.NDArray[np.int64]:
         """One pass."""
         return count_training(tallied(self.blocks(event_fields(tallies)), tallies), codes)
 
-    def write(self, form: RowForm, shard_events: int, on_progress: Progress) -> tuple[Shard, ...]:
+    def write(self, form: RowForm, on_progress: Progress) -> tuple[Shard, ...]:
         """Another pass."""
         on_users = counter("write", sum(part.rows for part in self.parts), on_progress)
         stream = self.blocks(form.fields)
-        return write_shards(stream, self.parts, form, self._work, self._block_rows, shard_events, on_users)
+        return write_shards(stream, self.parts, form, self._work, self._cut, on_users)
 
 
 def event_fields(tallies: Sequence[Tally]) -> list[str]:

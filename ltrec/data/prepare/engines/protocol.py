@@ -25,7 +25,7 @@ from ltrec.data.prepare.engines.staged import Staged
 from ltrec.data.prepare.output.rows import RowForm
 from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.sorting.grouping import UserBlock
-from ltrec.data.prepare.sorting.parts import StratumPart
+from ltrec.data.prepare.sorting.parts import Cut, StratumPart
 from ltrec.data.prepare.staging import Counted
 from ltrec.data.prepare.times.choice import TimeFormat
 
@@ -43,7 +43,7 @@ class Sorted(Protocol):
         """Training events per item code [codes]; the training values of columns are added to the tallies."""
         ...
 
-    def write(self, form: RowForm, shard_events: int, on_progress: Progress) -> tuple[Shard, ...]:
+    def write(self, form: RowForm, on_progress: Progress) -> tuple[Shard, ...]:
         """Write all shards, ordered by path; reports the step `write` in users."""
         ...
 
@@ -132,14 +132,14 @@ class Engine(Protocol):
         """Make a table of a query's rows with their `place` in this order, from 0."""
         ...
 
-    def sort(self, users: str, events: str, parts: tuple[StratumPart, ...], block_rows: int) -> Sorted:
+    def sort(self, users: str, events: str, parts: tuple[StratumPart, ...], cut: Cut) -> Sorted:
         """Sort users and events, and drop the table of events.
 
         Args:
             users: query of the users with their place; the order is place.
             events: query of place, code, seconds, sub_second, tie and columns; the order is place, seconds, sub_second, tie.
             parts: the parts in order.
-            block_rows: users per block.
+            cut: sizes of blocks and shards.
         """
         ...
 

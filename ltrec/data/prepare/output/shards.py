@@ -18,7 +18,7 @@ from ltrec.core.storage.atomic import rename_by_hash
 from ltrec.data.manifest import Shard
 from ltrec.data.prepare.output.rows import RowForm
 from ltrec.data.prepare.sorting.grouping import UserBlock
-from ltrec.data.prepare.sorting.parts import StratumPart
+from ltrec.data.prepare.sorting.parts import Cut, StratumPart
 
 
 def write_shards(
@@ -26,8 +26,7 @@ def write_shards(
     parts: tuple[StratumPart, ...],
     form: RowForm,
     folder: Path,
-    block_rows: int,
-    shard_events: int,
+    cut: Cut,
     on_users: Callable[[int], None],
 ) -> tuple[Shard, ...]:
     """Write all parts; a part becomes ceil(events / shard_events) shards with nearly equal numbers of blocks."""
@@ -37,12 +36,12 @@ def write_shards(
     for block in stream:
         if block.part != part:
             part, done = block.part, 0
-            last_blocks = _last_blocks(parts[part], block_rows, shard_events)
+            ends = last_blocks(parts[part], cut)
         if writer is None:
-            writer = ShardWriter(folder, parts[part], form, len([b for b in last_blocks if b < done]))
+            writer = ShardWriter(folder, parts[part], form, len([b for b in ends if b < done]))
         writer.write(block)
         on_users(block.users.num_rows)
-        if done in last_blocks:
+        if done in ends:
             shards.append(writer.close())
             writer = None
         done += 1
@@ -50,22 +49,31 @@ def write_shards(
     return tuple(sorted(shards, key=lambda shard: shard.path))
 
 
-def _last_blocks(part: StratumPart, block_rows: int, shard_events: int) -> set[int]:
-    """Numbers of the last blocks of the shards."""
-    count = math.ceil(part.rows / block_rows)
-    shards = min(count, math.ceil(part.events / shard_events))
+def last_blocks(part: StratumPart, cut: Cut) -> set[int]:
+    """Numbers of the last blocks of a part's shards."""
+    count = math.ceil(part.rows / cut.block_rows)
+    shards = min(count, math.ceil(part.events / cut.shard_events))
     return {(s + 1) * count // shards - 1 for s in range(shards)}
 
 
 class ShardWriter:
-    """One shard that is being written; it is then flushed, hashed, and named by its hash."""
+    """One shard that is being written; it is then flushed, hashed, and named by its hash.
 
-    def __init__(self, folder: Path, part: StratumPart, form: RowForm, number: int) -> None:
+    Args:
+        folder: of the data set to be.
+        part: the part that the shard is of.
+        form: how rows are written.
+        number: of the shard within its part.
+        mark: of this attempt, where several may write the same shard at a time; empty = there is only one.
+    """
+
+    def __init__(self, folder: Path, part: StratumPart, form: RowForm, number: int, mark: str = "") -> None:
         self.part, self.form = part, form
         self.stem = f"{'part' if part.trainable else 'rest'}-{number:05d}"
         self.folder = folder / f"stratum={'none' if part.stratum < 0 else part.stratum}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.path = self.folder / f"{self.stem}.tmp"
+        self.path = (self.folder / f".{mark}" if mark else self.folder) / f"{self.stem}.tmp"
+        self.path.parent.mkdir(exist_ok=True)
         self.rows = self.events = 0
         self.file = pq.ParquetWriter(
             self.path,
@@ -90,5 +98,6 @@ class ShardWriter:
         with open(self.path, "rb+") as handle:
             os.fsync(handle.fileno())
         final, digest = rename_by_hash(self.path)
+        final = final.replace(self.folder / final.name)
         path = f"{self.folder.name}/{final.name}"
         return Shard(path, self.part.stratum, self.part.trainable, final.stat().st_size, digest, self.rows, self.events)

@@ -30,8 +30,10 @@ def read_parquet(
 ) -> Iterator[pa.RecordBatch]:
     """Batches of one Parquet file; ids as text or bytes, times as numbers, text or timestamps, other columns as they are."""
     with pq.ParquetFile(source.path, page_checksum_verification=True, pre_buffer=False) as file:  # else the file is held whole
-        wanted, first = [names[place] for place in chosen.values()], 1
-        for batch in file.iter_batches(_batch_rows(file, wanted), columns=wanted, use_threads=False):
+        wanted = [names[place] for place in chosen.values()]
+        begin, end = source.groups or (0, file.num_row_groups)
+        first = 1 + sum(file.metadata.row_group(group).num_rows for group in range(begin))
+        for batch in file.iter_batches(_batch_rows(file, wanted), row_groups=range(begin, end), columns=wanted, use_threads=False):
             rows = pa.array(np.arange(first, first + batch.num_rows))
             first += batch.num_rows
             columns = {name: _typed(name, batch[names[place]], source) for name, place in chosen.items()}

@@ -39,12 +39,14 @@ class InputFile:
         label: its path below the argument that named it.
         format: csv, tsv, jsonl, sequences or parquet.
         partition: columns given by folder names, as in ``event=view/day=2024-05-01/part-0.parquet``; None = null.
+        groups: row groups of Parquet to read, from and up to; None = all.
     """
 
     path: Path
     label: str
     format: str
     partition: dict[str, str | None] = field(default_factory=dict)
+    groups: tuple[int, int] | None = None
 
 
 def find_sources(arguments: Sequence[str], log_format: str) -> list[InputFile]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -42,15 +42,20 @@ _TYPES = {
 class Where:
     """A condition on rows. Its meaning depends on the column names, so it is bound to them once and then applied to batches.
 
+    Args:
+        text: the condition.
+        types: types of text columns, where they were chosen before.
+
     Raises:
         UserError: it is not a single expression, or contains something that is not allowed.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, types: Mapping[str, str] | None = None) -> None:
         self.text = text
         self.names: tuple[str, ...] | None = None
         self._expression = text
-        self._types: dict[str, str] = {}
+        self._types: dict[str, str] = dict(types or {})
+        self._texts: tuple[str, ...] | None = None
         self._connection = small_database(enable_external_access=False)
         self._tree(text)
 
@@ -80,6 +85,7 @@ class Where:
         columns = {name: batch[name] for name in self.names or ()}
         texts = [name for name, column in columns.items() if types.is_string(column.type)]
         columns |= {name: null_markers(columns[name], null_values) for name in texts}
+        self._texts = tuple(texts)
         self._connection.register("log", pa.table({"row": batch["row"], **columns}))
         try:
             for name in texts:
@@ -99,6 +105,11 @@ class Where:
             raise UserError(f"{self._option()}: {first_line(error)}") from None
         finally:
             self._connection.unregister("log")
+
+    @property
+    def types(self) -> dict[str, str] | None:
+        """The types of all text columns, to give to another condition with this text; None as long as they are not all known."""
+        return dict(self._types) if self._texts is not None and all(name in self._types for name in self._texts) else None
 
     def type_of(self, name: str) -> str:
         """The type that was chosen for a text column, in lower case."""

@@ -61,8 +61,8 @@ def blocks(layout: Layout, block_rows: int, columns: Sequence[str] = ()) -> Iter
     """
     with pq.ParquetFile(layout.users, pre_buffer=False) as user_file, pq.ParquetFile(layout.events, pre_buffer=False) as event_file:
         users, events = Users(user_file), EventReader(event_file, columns)
-        place = 0
-        for number, part in enumerate(layout.parts):
+        place = layout.first_place
+        for number, part in enumerate(layout.parts, layout.first_part):
             last_key = None
             for start in range(0, part.rows, block_rows):
                 table = users.take(min(block_rows, part.rows - start))

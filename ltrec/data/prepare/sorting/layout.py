@@ -15,14 +15,14 @@ from ltrec.core.strata import Strata
 from ltrec.data.prepare.columns.codes import coded
 from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.engines.protocol import Engine, Sorted
-from ltrec.data.prepare.sorting.parts import StratumPart
+from ltrec.data.prepare.sorting.parts import Cut, StratumPart
 
 
 def sort(
     engine: Engine,
     strata: Strata,
     cap: int,
-    block_rows: int,
+    cut: Cut,
     columns: Sequence[Declared],
     users: Sequence[Declared] = (),
 ) -> Sorted:
@@ -36,7 +36,7 @@ def sort(
         f"SELECT place, code, seconds, sub_second, tie{also(columns)} FROM events"
         " JOIN (SELECT user_key, place FROM stored) AS places USING (user_key)",
         _parts(engine),
-        block_rows,
+        cut,
     )
 
 

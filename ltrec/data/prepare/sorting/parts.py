@@ -17,9 +17,27 @@ class StratumPart:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """Sizes: users per block, and events per shard."""
+
+    block_rows: int
+    shard_events: int
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """The sorted files and the parts in them, in file order."""
+    """The sorted files and the parts in them, in file order.
+
+    Attributes:
+        users: file of users.
+        events: file of events.
+        parts: the parts, or the piece of one that is in these files.
+        first_part: number of the first of them.
+        first_place: place of the first user.
+    """
 
     users: Path
     events: Path
     parts: tuple[StratumPart, ...]
+    first_part: int = 0
+    first_place: int = 0

@@ -33,10 +33,11 @@ FROM (SELECT code, TRY_CAST(regexp_extract(item_id, '[0-9]+$') AS HUGEINT) AS nu
 
 # Codes are numbered in the order of the ids as text.
 _COUNT = """
-SELECT (SELECT count(*) FROM events), count(before), count(*) FILTER (WHERE before <> code), count(*) FILTER (WHERE before < code),
+SELECT (SELECT count(*) FROM events), count(before),
+       count(*) FILTER (WHERE before <> pairs.code), count(*) FILTER (WHERE before < pairs.code),
        count(*) FILTER (WHERE earlier.number <> later.number), count(*) FILTER (WHERE earlier.number < later.number)
 FROM (SELECT code, lag(code) OVER (PARTITION BY user_key, seconds, sub_second ORDER BY tie) AS before FROM {tied}) AS pairs
-LEFT JOIN numbered AS later USING (code) LEFT JOIN numbered AS earlier ON earlier.code = before
+LEFT JOIN numbered AS later ON later.code = pairs.code LEFT JOIN numbered AS earlier ON earlier.code = before
 WHERE before IS NOT NULL"""
 
 _SINGLE = """
