@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_path
-from ltrec.core.storage.remote.node_cache import NodeCache
+from ltrec.core.storage.remote.node_cache import FULL, NodeCache
 from ltrec.core.storage.remote.retry import Retry
 from ltrec.core.storage.remote.store import RemoteStore
 from ltrec.core.storage.remote.url import is_url
@@ -128,10 +128,16 @@ def _put_manifest(cache: NodeCache, text: bytes, address: str) -> tuple[Path, Ma
     """Write the manifest into a folder of its own, after it was checked."""
     manifest = Manifest.parse(text, address)
     folder = cache.folder / "sets" / manifest.digest
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / MANIFEST) as temporary:
-        temporary.write_bytes(text)
-    return folder, manifest
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not (folder / MANIFEST).exists() or (folder / MANIFEST).read_bytes() != text:
+                with atomic_path(folder / MANIFEST) as temporary:
+                    temporary.write_bytes(text)
+            return folder, manifest
+        except OSError as error:
+            if error.errno not in FULL or not cache.evict_oldest():
+                raise UserError(f"{folder} cannot be written ({error.strerror}); choose another data.cache.dir") from None
 
 
 def _put_link(link: Path, path: Path) -> None:

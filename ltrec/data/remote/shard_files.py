@@ -37,6 +37,13 @@ class ShardFiles(Protocol):
             UserError: the file is missing or another one.
         """
 
+    def get(self, name: str, size: int, sha256: str) -> None:
+        """Have a file on this node, if there is room for it now; it need not stay.
+
+        Raises:
+            UserError: it did not come.
+        """
+
     def refuse_missing(self, files: Iterable[tuple[str, int]]) -> None:
         """Refuse a data set of which a file (name, bytes) is obviously missing or another one.
 
@@ -67,6 +74,9 @@ class LocalFiles:
         if check:
             check_hash(path, sha256)
         yield path
+
+    def get(self, name: str, size: int, sha256: str) -> None:
+        """It is here."""
 
     def refuse_missing(self, files: Iterable[tuple[str, int]]) -> None:
         """Compare the size of every file."""
@@ -109,6 +119,11 @@ class RemoteFiles:
                     yield path
                     return
                 self._cache.remove(file)
+
+    def get(self, name: str, size: int, sha256: str) -> None:
+        """Download it to the cache, unless that is full of files in use."""
+        with self._cache.hold(CachedFile(sha256, size, self.place(name)), lambda: self._blocks(name, size), wait=False):
+            pass
 
     def _blocks(self, name: str, size: int) -> Iterator[bytes]:
         try:

@@ -72,6 +72,16 @@ def test_what_is_in_use_stays_and_too_little_room_is_one_line(tmp_path):
         hold(cache, content_of(3, 151))
 
 
+def test_what_need_not_come_does_not_wait_for_room(tmp_path):
+    cache = NodeCache(tmp_path, max_bytes=100, patience=1000.0)
+    with (
+        cache.hold(file_of(content_of(1)), lambda: iter([content_of(1)])),
+        pytest.raises(UserError, match="no room"),
+        cache.hold(file_of(content_of(2)), lambda: iter([content_of(2)]), wait=False),
+    ):
+        pass
+
+
 def test_it_waits_for_room_that_others_release(tmp_path):
     cache = NodeCache(tmp_path, max_bytes=100)
     held, release = threading.Event(), threading.Event()

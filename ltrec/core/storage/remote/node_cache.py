@@ -26,7 +26,8 @@ from ltrec.core.storage.atomic import sha256_file
 from ltrec.core.storage.remote.file_locks import exclusive, leads_to, only_one, remove_unused, shared
 
 _PART = ".part"
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a disk without room."""
 _KEPT_FREE = 0.05  # of the disk, where no limit is set
 _LONG_WAIT = 0.2
 
@@ -71,17 +72,18 @@ class NodeCache:
         return self._files / file.sha256
 
     @contextmanager
-    def hold(self, file: CachedFile, blocks: Blocks) -> Iterator[tuple[Path, bool]]:
+    def hold(self, file: CachedFile, blocks: Blocks, *, wait: bool = True) -> Iterator[tuple[Path, bool]]:
         """A file's path, and whether this call has written it; the file stays as long as the context is open.
 
         Args:
             file: what is wanted.
             blocks: where to get it, if it is not there.
+            wait: for others to release files, where there is no room without.
 
         Raises:
             UserError: the content is another one again and again, or there is no room.
         """
-        descriptor, fresh = self._take(file, blocks)
+        descriptor, fresh = self._take(file, blocks, self._patience if wait else 0.0)
         try:
             with suppress(OSError):
                 os.utime(self.path(file))  # used now
@@ -97,7 +99,7 @@ class NodeCache:
         """What all files take."""
         return sum(size for _, size, _ in self._entries())
 
-    def _take(self, file: CachedFile, blocks: Blocks) -> tuple[int, bool]:
+    def _take(self, file: CachedFile, blocks: Blocks, patience: float) -> tuple[int, bool]:
         """A descriptor with a shared lock on the file, which is written first if it is not there."""
         final, part = self.path(file), self._files / f"{file.sha256}{_PART}"
         while True:
@@ -108,7 +110,7 @@ class NodeCache:
                 if final.exists():  # another one was faster
                     part.unlink(missing_ok=True)
                     continue
-                self._write(file, writer, blocks)
+                self._write(file, writer, blocks, patience)
                 os.replace(part, final)
                 fcntl.flock(writer, fcntl.LOCK_SH)
                 if kept := leads_to(final, writer):
@@ -120,10 +122,10 @@ class NodeCache:
                 if not kept:  # an open descriptor would keep the lock, and others wait for it
                     os.close(writer)
 
-    def _write(self, file: CachedFile, descriptor: int, blocks: Blocks) -> None:
+    def _write(self, file: CachedFile, descriptor: int, blocks: Blocks, patience: float) -> None:
         """Fill the file and compare its hash; what comes damaged is fetched again, as often as three times."""
         for _ in range(3):
-            self._reserve(file, descriptor)
+            self._reserve(file, descriptor, patience)
             digest, at = hashlib.sha256(), 0
             for block in blocks():
                 digest.update(block)
@@ -133,20 +135,20 @@ class NodeCache:
                 return
         raise UserError(f"{file.place} is damaged: three times its content was not that of the manifest; copy it there again")
 
-    def _reserve(self, file: CachedFile, descriptor: int) -> None:
+    def _reserve(self, file: CachedFile, descriptor: int, patience: float) -> None:
         """Take a file's space on the disk, after removing what makes room for it; waits for others to release theirs.
 
         Raises:
             UserError: there is no room, or will be none.
         """
-        until = time.monotonic() + self._patience
+        until = time.monotonic() + patience
         while True:
             with only_one(self.folder / "lock"):
                 os.ftruncate(descriptor, 0)
                 room = self._make_room(file.size)
                 if room and _allocate(descriptor, file.size):
                     return
-                if room and self._evict_oldest():
+                if room and self.evict_oldest():
                     continue  # the disk has less room than the limit says
             if file.size > self._limit() or time.monotonic() > until:
                 raise self._too_small(file)
@@ -162,7 +164,8 @@ class NodeCache:
                 used -= size
         return used + needed <= limit
 
-    def _evict_oldest(self) -> bool:
+    def evict_oldest(self) -> bool:
+        """Remove the least recently used file that nobody holds; whether there was one."""
         return any(remove_unused(path) for _, _, path in self._entries() if not path.name.endswith(_PART))
 
     def _limit(self) -> int:
@@ -207,7 +210,7 @@ def _allocate(descriptor: int, size: int) -> bool:
         if size:
             os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             return False
         if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
             raise

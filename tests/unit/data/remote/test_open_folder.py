@@ -1,5 +1,7 @@
 """A data set in a store: the same batches as from its folder, damage found and mended, one line about what is missing."""
 
+import errno
+import os
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -72,6 +74,29 @@ def test_opened_again_it_holds_what_it_held_and_no_more(store):
     assert len(list(descriptors.iterdir())) == before
     assert manifest_of(folder) is manifest_of(folder) and manifest_of(folder) == Manifest.load(store)
     assert read_manifest(address(store)) == read_manifest(store) == Manifest.load(store)
+
+
+def test_on_a_full_disk_shards_make_room_for_the_manifest(store, monkeypatch):
+    folder, good = open_folder(address(store)), streamed(store)
+    assert streamed(folder) == good
+    (folder / MANIFEST).unlink()
+    replace, files = os.replace, len(cached(store))
+
+    def full(source, target):
+        if Path(target).name == MANIFEST and len(cached(store)) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", full)
+    assert streamed(open_folder(address(store))) == good and files > 2
+    (folder / MANIFEST).unlink()
+
+    def always_full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.replace", always_full)
+    with pytest.raises(UserError, match=r"cannot be written \(No space left on device\); choose another data.cache.dir"):
+        open_folder(address(store))
 
 
 def test_a_path_is_itself(tmp_path):
