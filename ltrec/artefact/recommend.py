@@ -1,7 +1,6 @@
 """Recommend with the model in the folder of this file. Needs numpy, pyarrow, and torch or onnxruntime, but not ltrec.
 
     python recommend.py < histories.jsonl > answers.jsonl          a line per user: {"items": ["a", "b"], ...}, oldest first
-
     from recommend import Recommender
     Recommender("FOLDER")([{"items": ["a", "b"], "time": [10, 20], "age": 31}], k=10)
 
@@ -278,18 +277,19 @@ def _check_file(path: Path, file: Mapping[str, Any], *, whole: bool) -> None:
 
 
 def main() -> None:
-    """Answer the histories of standard input, all of them or none."""
+    """Answer the histories of standard input, all of them or none; together as many as the longest line allows."""
     own, given = Recommender(Path(__file__).resolve().parent), []
-    for number, line in enumerate(sys.stdin, 1):
-        if line.strip():
-            try:
-                given.append(json.loads(line))
-            except ValueError:
-                raise ValueError(f'line {number} is not JSON; a line is a history, as {{"items": ["a", "b"]}}') from None
-    blocks = [given[start : start + 256] for start in range(0, len(given), 256)]
-    for number, block in enumerate(blocks):
-        own.arguments(block, number * 256)  # all are checked before anything is written
-    for block in blocks:
+    lines = [(number, line) for number, line in enumerate(sys.stdin, 1) if line.strip()]
+    for number, line in lines:
+        try:
+            given.append(json.loads(line))
+        except ValueError:
+            raise ValueError(f'line {number} is not JSON; a line is a history, as {{"items": ["a", "b"]}}') from None
+    size = max(1, min(256, 2**24 // max([1, *(len(line) for _, line in lines)])))
+    blocks = [(start, given[start : start + size]) for start in range(0, len(given), size)]
+    for start, block in blocks:
+        own.arguments(block, start)  # all are checked before anything is written
+    for _, block in blocks:
         sys.stdout.writelines(json.dumps(answer, ensure_ascii=False) + "\n" for answer in own(block))
 
 

@@ -92,10 +92,14 @@ def recommend(exported, monkeypatch) -> Recommender:
 class InProcess:
     """The kept program, with arrays in and out."""
 
+    rows: ClassVar[list[int]] = []
+
     def __init__(self, path: Path) -> None:
         self._program = Saved.load(path)
+        self.rows.clear()
 
     def __call__(self, items, *named):
+        self.rows.append(len(items))
         own = [{name: torch.from_numpy(np.array(values)) for name, values in given.items()} for given in named]
         with torch.no_grad():
             return [found.numpy() for found in self._program(torch.from_numpy(items), *own)]
@@ -267,4 +271,8 @@ def test_the_script_says_one_line_and_answers_nothing(exported, monkeypatch, cap
     assert capsys.readouterr().out == ""
     monkeypatch.setattr("sys.stdin", [json.dumps(GOOD)] * 300)
     script["main"]()
-    assert len(capsys.readouterr().out.splitlines()) == 300
+    assert len(capsys.readouterr().out.splitlines()) == 300 and max(InProcess.rows) == 256
+    long = {**GOOD, **{name: values * 20_000 for name, values in GOOD.items() if isinstance(values, list)}}
+    monkeypatch.setattr("sys.stdin", [json.dumps(long), *[json.dumps(GOOD)] * 30])
+    script["main"]()
+    assert len(capsys.readouterr().out.splitlines()) == 31 and max(InProcess.rows) < 25, "long histories, fewer at a time"
