@@ -49,6 +49,15 @@ def test_the_same_bytes(session, logs, tmp_path, case):
     assert not (tmp_path / "spark" / ".preparing").exists()
 
 
+def test_the_callers_session_keeps_its_views_and_settings(session, logs, tmp_path):
+    session.sql("SELECT 7 AS n").createOrReplaceTempView("events")
+    before = {row["key"]: row["value"] for row in session.sql("SET").collect()}
+    prepare(PrepareConfig(**cases(logs)["plain"], engine="spark"), tmp_path / "out")
+    assert session.sql("SELECT n FROM events").collect()[0]["n"] == 7
+    assert {row["key"]: row["value"] for row in session.sql("SET").collect()} == before
+    session.catalog.dropTempView("events")
+
+
 def test_what_either_engine_made_is_up_to_date_for_the_other(session, logs, tmp_path):
     options = cases(logs)["plain"]
     first = prepare(PrepareConfig(**options), tmp_path / "out")

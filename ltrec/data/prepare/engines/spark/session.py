@@ -24,7 +24,8 @@ _SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
     "spark.sql.legacy.createHiveTableByDefault": "false",
 }
-"""SQL as the steps of prepare write it. They hold for the session, whoever opened it."""
+"""SQL as the steps of prepare write it."""
+_PARTITIONS = "spark.sql.shuffle.partitions"
 
 
 _NAME = "ltrec prepare"
@@ -36,7 +37,8 @@ _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Exit)(:|$)")
 
 @contextmanager
 def open_session(threads: int, spill: Path) -> Iterator[SparkSession]:
-    """The active session, or a new one; a new one is local unless spark-submit, a configuration or `SPARK_REMOTE` says otherwise.
+    """A session beside the active one, with views and settings of its own; if there is none, a new one, stopped at the end: a local
+    one, unless spark-submit, a configuration or `SPARK_REMOTE` says otherwise.
 
     Args:
         threads: of a local session; 0 = all cores.
@@ -45,20 +47,19 @@ def open_session(threads: int, spill: Path) -> Iterator[SparkSession]:
     Raises:
         UserError: Java is missing, or Spark fails.
     """
-    ours = SparkSession.getActiveSession() is None
-    if ours and not os.environ.get("SPARK_REMOTE"):
+    active = SparkSession.getActiveSession()
+    if active is None and not os.environ.get("SPARK_REMOTE"):
         _refuse_without_java()
     with _explained():
-        session = SparkSession.getActiveSession() or _new(threads, spill)
-        before = {name: session.conf.get(name, None) for name in _SETTINGS}
+        session = _new(threads, spill) if active is None else active.newSession()
+        if active is not None:
+            session.conf.set(_PARTITIONS, active.conf.get(_PARTITIONS))
+        for name, value in _SETTINGS.items():
+            session.conf.set(name, value)
         try:
-            for name, value in _SETTINGS.items():
-                session.conf.set(name, value)
             yield session
         finally:
-            for name, old in before.items():
-                session.conf.unset(name) if old is None else session.conf.set(name, old)
-            if ours:
+            if active is None:
                 session.stop()
 
 
@@ -77,7 +78,7 @@ def local_session(threads: int, spill: Path) -> SparkSession:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.local.dir": str(spill),
-        "spark.sql.shuffle.partitions": str(4 * (threads or len(os.sched_getaffinity(0)))),
+        _PARTITIONS: str(4 * (threads or len(os.sched_getaffinity(0)))),
     }
     for name, value in settings.items():
         builder = builder.config(name, value)
