@@ -8,7 +8,8 @@
 * *batches*: `ltrec serve` on loopback, requests of 64 histories from four connections; *single*: of one history from 32.
 * *latency*: single requests due at random at half of the rate of *single*, from due to answered.
 
-Parts take turns and the best turn of each counts, for other work on the machine only slows. The last line is one JSON object.
+Floor and recommender have one thread and are timed by its processor seconds, which other work on the machine disturbs little. Parts
+take turns, and the best turn of each counts. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def main() -> None:
 
 def offline(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     """The recommender against its matrix products."""
+    torch.set_num_threads(1)
     recommender, own = Recommender(folder), histories(256, asked.items)
     program = load_program(folder / recommender.about["program"])
     tables = {name: torch.from_numpy(values) for name, values in recommender.tables.items()}
@@ -85,10 +87,10 @@ def offline(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
 
 
 def timed(work: Any) -> float:
-    """Seconds of one call."""
-    began = time.perf_counter()
+    """Processor seconds of one call."""
+    began = time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def served(folder: Path, asked: argparse.Namespace) -> dict[str, float]:

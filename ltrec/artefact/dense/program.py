@@ -64,23 +64,31 @@ class RecommenderProgram(nn.Module):
         Returns:
             Scores float32 [B, k], -inf where there is no item any more, and ids int64 [B, k].
         """
-        lengths_B, scores_BV = (items > 0).sum(dim=1), self.scores(items, events, users, tables)
-        scores_BV = torch.where((lengths_B > 0)[:, None], scores_BV, tables[FALLBACK])
-        hidden_BV = (_seen(items, scores_BV) | ~tables[ALLOWED]) if self.filter_seen else ~tables[ALLOWED]
-        value_BK, item_BK = scores_BV.masked_fill(hidden_BV | _padding(scores_BV), -torch.inf).topk(self.k, dim=1)
-        is_fallback_BK = (lengths_B == 0)[:, None] & (value_BK > -torch.inf)
-        return torch.where(is_fallback_BK, tables[FALLBACK_SCORE][item_BK], value_BK), item_BK
+        empty_B1, scores_BV = (items > 0).sum(dim=1, keepdim=True) == 0, self._scored(items, events, users, tables)
+        hidden_V = ~tables[ALLOWED] | _padding(scores_BV)
+        hidden_BV = hidden_V | _seen(items, scores_BV) if self.filter_seen else hidden_V
+        value_BK, item_BK = torch.where(hidden_BV, -torch.inf, scores_BV).topk(self.k, dim=1)
+        order_K, popular_K = tables[FALLBACK].masked_fill(hidden_V, -torch.inf).topk(self.k)  # of all empty histories alike
+        told_K = torch.where(order_K > -torch.inf, tables[FALLBACK_SCORE][popular_K], -torch.inf)
+        return torch.where(empty_B1, told_K, value_BK), torch.where(empty_B1, popular_K, item_BK)
 
     def scores(
         self, items: Tensor, events: Mapping[str, Tensor], users: Mapping[str, Tensor], tables: Mapping[str, Tensor]
     ) -> Tensor:
         """Scores of all items [B, V+1], -inf for padding, before filters; of no meaning for an empty history."""
+        scores_BV = self._scored(items, events, users, tables)
+        return scores_BV.masked_fill(_padding(scores_BV), -torch.inf)
+
+    def _scored(
+        self, items: Tensor, events: Mapping[str, Tensor], users: Mapping[str, Tensor], tables: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Scores, whatever they are for padding."""
         lengths_B = (items > 0).sum(dim=1)
         stratum_B = self.heirs_K[((lengths_B[:, None] >= self.bounds_K).sum(dim=1) - 1).clamp(min=0)]
         window = window_of(items, events, users, stratum_B, self.max_len, whole=self.network.whole_windows)
         scores_BV = self.network(window, tables)
-        scores_BV = scores_BV.masked_fill(_padding(scores_BV), -torch.inf)
         if self.memory is not None:
+            scores_BV = scores_BV.masked_fill(_padding(scores_BV), -torch.inf)
             scores_BV = self.memory(scores_BV, items, _seen(items, scores_BV), stratum_B, tables)
         return cast(Tensor, scores_BV)
 
