@@ -12,9 +12,10 @@ they are; numbers that are not finite (no users, no base) are None:
                       ties: {events, share, pairs, ascending, rule}, popularity: {items, untrained, largest, median, gini,
                       top: {0.01, 0.1, 0.2, 0.5: share of the training events}},
                       shards: [{stratum, shards, users, events, bytes, largest}], stratum -1: without training events
-    plan              processes, device, parameters: {table, dense, plugins}, touched_rows, mode, engine, memory: {PART, all},
-                      fits, traffic: {MESSAGE, all}, launches, flops, seconds: {arithmetic, memory, launches, messages, step},
-                      bottleneck, advice: [{setting, step, held, fits}], remarks, refused
+    plan              processes, device, parameters: {table, dense, plugins}, touched_rows, mode, source, engine,
+                      memory: {PART, all}, fits, traffic: {MESSAGE, all}, launches, flops,
+                      seconds: {arithmetic, memory, launches, messages, step}, bottleneck,
+                      advice: [{setting, step, held, fits}], remarks, refused
     train             run, step, epoch, monitor, best, checkpoint, memory (as evaluate has it)
     evaluate          split, results, runs: [{run, model, memory, groups, targets, baselines: {NAME: groups}}], comparison, gate
                       memory: null, or {form, neighbours, choice: {grid, all: {users, ndcg, weight}, strata: [{...}, ...]}}

@@ -23,6 +23,7 @@ WAYS = {
     "joint, touched rows": ["gradients.rows=touched", "optim.name=lazy_adamw"],
     "weighted": [BY_STRATUM, "gradients.mode=weighted", "gradients.rows=all"],
     "per_stratum": [BY_STRATUM, "gradients.rows=all", "gradients.probe_every_steps=0"],
+    "segments": [BY_STRATUM, "gradients.rows=all", "gradients.probe_every_steps=0", "gradients.source=segments"],
     "upgrad, touched rows": [BY_STRATUM, "gradients.rule.name=upgrad", "gradients.rows=touched"],
     "replay": [BY_STRATUM, "gradients.mode=replay", "gradients.rule.name=upgrad", "gradients.rows=all"],
     "softmax": ["objective.name=softmax"],

@@ -31,6 +31,9 @@ RUNS = {
 }
 
 
+MODELS = ("model.name=sasrec", "model.name=gru4rec")
+
+
 def config_of(data, out, *words):
     words = [*tiny_words(data, out), *words]
     dropped = ["objective.negatives"] if "objective.name=softmax" in words else []
@@ -112,6 +115,8 @@ def test_modes_and_probes_are_those_that_the_strategy_would_choose(data, tmp_pat
     assert (gram.mode, gram.engine, gram.gram_share, gram.gram_rule) == ("replay", "deepspeed_stage_2", 1.0, True)
     assert planned(BY_STRATUM, "gradients.mode=weighted").gram_share == 0
     assert planned(BY_STRATUM).source == "split" and planned(BY_STRATUM, "emphasis.name=cvar").source == "retained"
+    on_gpu = [workload_of(config_of(data, tmp_path, BY_STRATUM, m), None, items=9, launches_cost=True)[0].source for m in MODELS]
+    assert on_gpu == ["segments", "split"]
     assert planned("gradients.name=aligned").chains == 24
     assert planned("gradients.name=aligned", "gradients.tasks=stratum", "strata=4").chains == 4
 
