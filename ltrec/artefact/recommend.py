@@ -106,9 +106,11 @@ class Recommender:
         if "candidates" not in tables or "neighbours.item" in tables:
             return self.program(*arguments, tables)  # type: ignore[no-any-return]
         ids, width = np.flatnonzero(tables["allowed"]), max(2, self._pairs // len(arguments[0]))
-        parts = [ids[start : start + width] for start in range(0, max(1, len(ids)), width)]
-        parts = [np.pad(part, (0, max(0, 2 - len(part)))) for part in parts]  # a program of one candidate would be another one
-        answers = [self.program(*arguments, {**tables, "candidates": part}) for part in parts]
+        answers, allowed = [], tables["allowed"]
+        for start in range(0, max(1, len(ids)), width):
+            part = np.pad(ids[start : start + width], (0, max(0, start + 2 - len(ids))))  # one candidate makes another program
+            own = {"candidates": part, "allowed": allowed & (np.bincount(part, minlength=len(allowed)) > 0)}
+            answers.append(self.program(*arguments, {**tables, **own}))
         scores, items = (np.concatenate(found, axis=1) for found in zip(*answers, strict=True))
         order = np.lexsort((items, -scores), axis=1)[:, : self.about["k"]]
         return np.take_along_axis(scores, order, 1), np.take_along_axis(items, order, 1)
@@ -154,11 +156,10 @@ class Recommender:
 
     def _answer(self, length: int, scores_K: Array, items_K: Array, k: int) -> dict[str, Any]:
         there = [pair for pair in zip(items_K[:k].tolist(), scores_K[:k].tolist(), strict=True) if pair[1] > -np.inf]
-        bounds = self.about["strata"]["lower_bounds"]
         return {
             "items": [self.item_ids[item] for item, _ in there],
             "scores": [score for _, score in there],
-            "stratum": max(0, sum(bound <= length for bound in bounds) - 1),
+            "stratum": max(0, sum(bound <= length for bound in self.about["strata"]["lower_bounds"]) - 1),
             "source": "model" if length else "popularity",
         }
 
@@ -190,8 +191,7 @@ class OnnxSession:
         """Scores and ids [B, k]."""
         named = {"items": items, **tables, **{f"event.{name}": values for name, values in events.items()}}
         named |= {f"user.{name}": values for name, values in users.items()}
-        scores, ids = self._session.run(["scores", "ids"], {given.name: named[given.name] for given in self._session.get_inputs()})
-        return scores, ids
+        return tuple(self._session.run(["scores", "ids"], {given.name: named[given.name] for given in self._session.get_inputs()}))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -57,3 +57,19 @@ def test_lists_of_a_history(recommender):
     for name in ("candidates", "deny"):
         with pytest.raises(ValueError, match=f"history 0: {name} must be a list of ids, as text"):
             recommender([{**history, name: [3]}])
+
+
+def test_candidates_a_part_at_a_time_name_no_popular_item_twice(recommender, monkeypatch):
+    """As a model that looks at every candidate (DIN) is asked; an empty history's list is of the part's items, too."""
+    ids = np.arange(len(recommender.item_ids))
+    monkeypatch.setitem(recommender.tables, "candidates", ids)
+    empty = {"items": [], "time": [], "kind": []}
+    whole = recommender([empty], 7)[0]
+    own = recommender.program
+
+    def of_a_part(items, events, users, tables):
+        return own(items, events, users, {name: table for name, table in tables.items() if name != "candidates"})
+
+    monkeypatch.setattr(recommender, "program", of_a_part)
+    monkeypatch.setattr(recommender, "_pairs", 8 * 25)  # of 8 rows 25 candidates at a time: two parts
+    assert recommender([empty], 7)[0] == whole and len({*whole["items"]}) == 7
