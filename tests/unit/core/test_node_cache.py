@@ -12,6 +12,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.storage.remote import node_cache
 from ltrec.core.storage.remote.file_locks import exclusive
 from ltrec.core.storage.remote.node_cache import CachedFile, NodeCache, is_intact
+from tests.support.timeouts import scaled
 
 
 def content_of(number, size=100):
@@ -152,6 +153,28 @@ def test_threads_wait_for_the_one_that_downloads(tmp_path):
     for thread in threads:
         thread.join()
     assert len(came) == 1 and found == [content_of(1)] * 8 and len(names(cache)) == 1
+
+
+def test_who_waited_for_the_download_reads_while_the_writer_still_holds_the_file(tmp_path):
+    """Both may belong to one job: the writer waits for the reader's gradients before it reads on."""
+    file, starts, served = file_of(content_of(1)), threading.Event(), threading.Event()
+
+    def slow():
+        starts.set()
+        time.sleep(0.3)  # the reader comes meanwhile
+        yield content_of(1)
+
+    def read():
+        starts.wait()
+        with NodeCache(tmp_path).hold(file, lambda: iter([])) as (_, is_new):
+            assert not is_new
+            served.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with NodeCache(tmp_path).hold(file, slow) as (_, is_new):
+        assert is_new and served.wait(scaled(20))
+    reader.join()
 
 
 def test_on_a_full_disk_older_files_make_room(tmp_path, monkeypatch):

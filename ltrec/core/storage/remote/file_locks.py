@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_ASK_AGAIN_S = 0.02
 
 
 def shared(path: Path) -> int | None:
@@ -27,13 +30,29 @@ def shared(path: Path) -> int | None:
 
 
 def exclusive(path: Path) -> int:
-    """A descriptor with the exclusive lock on a file that is created if there is none; waits for others."""
+    """A descriptor with the exclusive lock on a file that is created if there is none; waits for others.
+
+    It asks again and again rather than wait in the kernel: a file that was renamed meanwhile may be held for long by those who read
+    it under its new name, and they may wait for this process.
+    """
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if leads_to(path, descriptor):
+        locked = _locks_while_it_leads(path, descriptor)
+        if locked and leads_to(path, descriptor):
             return descriptor
         os.close(descriptor)
+
+
+def _locks_while_it_leads(path: Path, descriptor: int) -> bool:
+    """Lock an open file exclusively; False as soon as the name leads to another one, or to none."""
+    while leads_to(path, descriptor):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_ASK_AGAIN_S)
+        else:
+            return True
+    return False
 
 
 @contextmanager
