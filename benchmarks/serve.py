@@ -35,6 +35,7 @@ from serve_model import histories, make_artefact
 
 from ltrec.artefact.recommend import Recommender
 from ltrec.artefact.torch_format import load_program
+from ltrec.run.process.allocator import keep_freed_memory
 
 BATCH, K = 64, 10
 
@@ -60,6 +61,7 @@ def main() -> None:
 def offline(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
     """The recommender against its matrix products."""
     torch.set_num_threads(1)
+    keep_freed_memory()  # as ltrec serve does
     recommender, own = Recommender(folder), histories(256, asked.items)
     program = load_program(folder / recommender.about["program"])
     tables = {name: torch.from_numpy(values) for name, values in recommender.tables.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 
 from ltrec.api.prepare import sort_arguments
 from ltrec.cli.main import main
+from tests.support.commands import limited
 from tests.support.logs import START, some_events, write_csv
 
 ROOT = Path(__file__).parents[2]
@@ -123,10 +123,7 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(tmp_path, kib):
     log = write_csv(tmp_path / "log.csv", rows)
     command = [sys.executable, "-m", "ltrec", "prepare", str(log), "--out", str(tmp_path / "out"), "threads=1"]
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (kib << 10, kib << 10))
-
-    done = subprocess.run(command, cwd=ROOT, preexec_fn=limit, capture_output=True, text=True, check=False)
+    done = subprocess.run(limited(kib << 10, *command), cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "no space left" in done.stderr and len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()

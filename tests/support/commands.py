@@ -19,6 +19,7 @@ _BECOME = """
 import os, resource, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 if limit := int(sys.argv[1]):
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # a module compiled here would be cut, and break every later process
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 os.execv(sys.argv[2], sys.argv[2:])
 """

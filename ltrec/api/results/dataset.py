@@ -33,7 +33,7 @@ class Dataset(os.PathLike[str]):
     up_to_date: bool
     mended: bool = False
     manifest: Manifest = field(kw_only=True, repr=False)
-    address: str = field(default="", kw_only=True)
+    address: str = field(default="", kw_only=True, repr=False)
 
     @staticmethod
     def of(path: Path, manifest: Manifest, *, up_to_date: bool, mended: bool = False, address: str = "") -> Dataset:

@@ -66,8 +66,10 @@ class RecommenderProgram(nn.Module):
         """
         empty_B1, scores_BV = (items > 0).sum(dim=1, keepdim=True) == 0, self._scored(items, events, users, tables)
         hidden_V = ~tables[ALLOWED] | _padding(scores_BV)
-        hidden_BV = hidden_V | _seen(items, scores_BV) if self.filter_seen else hidden_V
-        value_BK, item_BK = torch.where(hidden_BV, -torch.inf, scores_BV).topk(self.k, dim=1)
+        scores_BV.add_(torch.where(hidden_V, -torch.inf, 0.0))  # in place: passes over [B, V+1] cost as much as its product
+        if self.filter_seen:
+            scores_BV.scatter_(1, items, -torch.inf)
+        value_BK, item_BK = scores_BV.topk(self.k, dim=1)
         order_K, popular_K = tables[FALLBACK].masked_fill(hidden_V, -torch.inf).topk(self.k)  # of all empty histories alike
         told_K = torch.where(order_K > -torch.inf, tables[FALLBACK_SCORE][popular_K], -torch.inf)
         return torch.where(empty_B1, told_K, value_BK), torch.where(empty_B1, popular_K, item_BK)

@@ -10,6 +10,7 @@ import typer
 
 from ltrec.core.extension.deferred import Deferred
 from ltrec.core.extension.extras import require
+from ltrec.run.process.allocator import keep_freed_memory
 from ltrec.serving.settings import ServerLimits
 from ltrec.terminal.screen import open_screen
 
@@ -40,6 +41,7 @@ def serve(
     limits = ServerLimits(
         body_bytes=max_body, history=max_history, histories=max_histories, batch=batch, waiting=queue, stop_seconds=stop_seconds
     )
+    keep_freed_memory()
     if access_log:
         log_requests_to(sys.stdout)
     with open_screen() as screen:

@@ -158,12 +158,12 @@ def test_deepspeed_installed_or_not(monkeypatch, programs, tmp_path):
 
 
 def test_installed_and_missing_extras(monkeypatch):
-    assert doctor_software.extras().says.startswith("deepspeed, ") and "gram, report, wandb" in doctor_software.extras().says
+    assert doctor_software.extras().says.startswith("deepspeed, export, gram, index, report, serve")
     monkeypatch.setattr(doctor_software, "missing", lambda extra: [])
-    assert doctor_software.extras() == ok("deepspeed, export, gram, report, wandb")
+    assert doctor_software.extras() == ok("deepspeed, export, gram, index, report, serve, spark, wandb")
     monkeypatch.setattr(doctor_software, "missing", lambda extra: ["x"] if extra in ("gram", "wandb") else [])
     says = doctor_software.extras().says
-    assert says == "deepspeed, export, report; not installed: gram, wandb (pip install 'ltrec[gram,wandb]')"
+    assert says == "deepspeed, export, index, report, serve, spark; not installed: gram, wandb (pip install 'ltrec[gram,wandb]')"
     assert doctor_software.wandb() == ok("not installed; tracking.wandb needs it (pip install 'ltrec[wandb]')")
 
 

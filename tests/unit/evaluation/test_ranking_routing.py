@@ -11,7 +11,9 @@ from ltrec.core.strata import Strata
 from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.evaluation.ranking import rank_split
 from ltrec.evaluation.table import RANK
+from ltrec.inference.lists import ListRules
 from ltrec.inference.predict import predict
+from ltrec.inference.rankings import FullRanking
 from tests.support.evaluation import falling_counts
 from tests.support.shards import User, leave_one_out, write_dataset
 
@@ -48,6 +50,7 @@ def test_scores_are_routed_and_rows_keep_their_stratum(crossing, split, plugins)
 
 def test_predictions_are_routed_by_all_that_is_stored(crossing, tmp_path):
     histories, names = SplitHistories(*crossing, "all", 5, strata=BOUNDS), [f"i{n}" for n in range(NUM_ITEMS + 1)]
-    predict(score, histories, names, k=1, filter_seen=True, out=tmp_path / "top.parquet")
+    ranking = FullRanking(score, ListRules(1, filter_seen=True))
+    predict(ranking, histories, names, out=tmp_path / "top.parquet")
     found = pa.parquet.read_table(tmp_path / "top.parquet").to_pylist()
     assert {row[c.USER_ID]: row[c.ITEM_ID] for row in found} == {"u4": "i31", "u7": "i32", "u50": "i32"}
