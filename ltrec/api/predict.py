@@ -108,7 +108,8 @@ def _known_users(
     opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
     first, names = num_candidates(config, opened), opened.vocabulary.item_id
     rules = ListRules(k, config.evaluation.filter_seen, ItemLists().allowed(names, first))
-    ranking, own = ranking_of(folder, config, opened, chosen, rules, index, processes, on_progress, weights=weights)
+    make_ranking, own = ranking_of(folder, config, opened, chosen, rules, index, processes, on_progress, weights=weights)
+    ranking = make_ranking()
     rows = write_predictions(
         ranking,
         build_histories(config, opened, "all"),

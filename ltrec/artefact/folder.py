@@ -10,10 +10,6 @@ OUT/artefact.json         inputs, strata, protocol, parity, and the digest of ev
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -30,18 +26,18 @@ from ltrec.artefact.hub import write_hub_files
 from ltrec.artefact.items.appended import NewItems, extended_tables, read_new_items
 from ltrec.artefact.items.loss import TableLoss, table_loss
 from ltrec.artefact.items.precision import computed_tables, stored_tables
-from ltrec.artefact.parity import Parity, arguments_of, compare
+from ltrec.artefact.parity import Parity, arguments_of, compare, evenly_spread
 from ltrec.artefact.recommend import digest_of
 from ltrec.artefact.recommender import RunProgram, program_of
 from ltrec.artefact.request import ExportRequest
 from ltrec.artefact.tables import write_tables
 from ltrec.artefact.vocabularies import write_vocabularies
 from ltrec.config.tree import RunConfig
-from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress, silent
-from ltrec.core.storage.atomic import atomic_write_text, fsync_folder, sha256_file
+from ltrec.core.storage.atomic import atomic_write_text, sha256_file
 from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.run_folder import RunFolder
+from ltrec.core.storage.whole_folder import FolderKind, whole_folder
 from ltrec.data.stream.reading.histories import HistoryChunk
 from ltrec.evaluation.table import SEEN
 from ltrec.run.build.components import Data, build_histories, projected
@@ -49,6 +45,7 @@ from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.memory import memory_of
 
 MANIFEST, CARD, SCRIPT = "artefact.json", "README.md", "recommend.py"
+ARTEFACT = FolderKind(MANIFEST, "an exported model", "no exported model")
 _CHUNKS, _TRACED, _PAIRED = 4, 8, 64
 
 
@@ -97,7 +94,7 @@ def export_run(
     new = None if request.items is None else read_new_items(request.items, config, data)
     new_ids = new.item_id if new else ()
     k, form = min(request.k, data.manifest.vocab.items), FORMATS[request.form]
-    with _new_folder(request.out, overwrite=request.overwrite) as folder:
+    with whole_folder(request.out, ARTEFACT, overwrite=request.overwrite) as folder:
         memory = memory_of(run, config, data, checkpoint, processes, on_progress, weights=weights)
         made = program_of(config, data, checkpoint, processes, memory, k=k, weights=weights)
         chunks = _real_chunks(config, data, most=_PAIRED if made.pairs else config.evaluation.chunk_rows)
@@ -154,7 +151,7 @@ def _real_chunks(config: RunConfig, data: Data, most: int) -> list[HistoryChunk]
     histories = build_histories(config, data, "test")
     if not len(histories):
         histories = build_histories(config, data, "all")
-    return [histories.chunk(int(index)) for index in np.unique(np.linspace(0, len(histories) - 1, _CHUNKS).astype(int))]
+    return [histories.chunk(index) for index in evenly_spread(len(histories), _CHUNKS)]
 
 
 def _few_rows(chunk: HistoryChunk) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
@@ -180,27 +177,3 @@ def _parity(config: RunConfig, made: RunProgram, chunks: list[HistoryChunk], for
 
 def _files(folder: Path) -> dict[str, Any]:
     return {path.name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in sorted(folder.iterdir())}
-
-
-@contextmanager
-def _new_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
-    """A folder beside `out` that replaces it at the end.
-
-    Raises:
-        UserError: there is something else, or an artefact that may not be replaced.
-    """
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / MANIFEST).exists())):
-        raise UserError(f"{out} is there already, and is no exported model; name another --out")
-    if (out / MANIFEST).exists() and not overwrite:
-        raise UserError(f"{out} holds an exported model; name another --out, or replace it with --overwrite")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    folder.mkdir()
-    try:
-        yield folder
-        if out.exists():
-            shutil.rmtree(out)
-        os.replace(folder, out)
-        fsync_folder(out.parent)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -105,3 +106,9 @@ def compare(
     largest = (value_BK - other_BK)[there_BK].abs().max() if there_BK.any() else torch.zeros(())
     apart_BK = there_BK & (item_BK != own_BK) & ~((best_BK - other_BK).abs() <= CLOSE)
     return Parity(len(scores_BV), float(largest), int(apart_BK.sum()))
+
+
+def evenly_spread(count: int, most: int) -> list[int]:
+    """At most so many numbers below `count`, evenly spread."""
+    found: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist() if count else []
+    return found

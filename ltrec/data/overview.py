@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from ltrec.core import columns as c
 from ltrec.core.columns import NO_STRATUM
 from ltrec.core.errors import UserError, first_line
+from ltrec.core.inequality import gini
 from ltrec.data.manifest import MEND, Manifest
 
 SHARES = (0.01, 0.1, 0.2, 0.5)
@@ -68,10 +69,9 @@ def item_counts(folder: Path, manifest: Manifest) -> npt.NDArray[np.int64]:
 def popularity(count_V: npt.NDArray[np.int64]) -> Popularity:
     """How training events are spread over items; `count_V` falls."""
     items, total = len(count_V), max(1, int(count_V.sum()))
-    below = np.cumsum(count_V[::-1])
-    gini = float(1 + 1 / items - 2 * (below / total).sum() / items) if count_V.any() else 0.0
+    inequality = gini(count_V) if count_V.any() else 0.0
     top = {share: float(count_V[: max(1, round(share * items))].sum() / total) for share in SHARES}
-    return Popularity(items, int((count_V == 0).sum()), int(count_V[0]), int(count_V[(items - 1) // 2]), gini, top)
+    return Popularity(items, int((count_V == 0).sum()), int(count_V[0]), int(count_V[(items - 1) // 2]), inequality, top)
 
 
 def shard_sizes(manifest: Manifest) -> list[ShardSizes]:

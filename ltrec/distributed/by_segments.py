@@ -10,6 +10,7 @@ In several processes a rank holds K whole gradients until they are summed, where
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -73,7 +74,7 @@ def _segments_of(batch: MicroBatch, sink: dict[int, Tensor], num_strata: int) ->
     """Positions by stratum, of rows that are sorted by stratum."""
     known = known_rows(batch)
     assert known is not None
-    lengths_K = known.lengths_B.new_zeros(num_strata).index_add(0, known.stratum_B, known.lengths_B)
-    borders: list[int] = torch.cat([lengths_K.new_zeros(1), lengths_K.cumsum(0)]).tolist()
+    _, *lengths = known.positions_of_strata(num_strata)
+    borders = list(accumulate(lengths, initial=0))
     strata_T: Tensor = batch.stratum_of_position()  # type: ignore[attr-defined]  # `can_segment`
     return Segments(borders, strata_T, sink)

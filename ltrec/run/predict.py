@@ -94,11 +94,12 @@ def predict_histories(
     files = find_given(request.source)
     form = form_of(files.schema, data.manifest, projected(config, data.manifest), str(request.source))
     plan = by_first(lambda: plan_of(files, form, config.evaluation.chunk_rows, request.shard_users))
-    ranking, own = ranking_of(run, config, data, checkpoint, rules, request.index, processes, on_progress, weights=weights)
+    make_ranking, own = ranking_of(run, config, data, checkpoint, rules, request.index, processes, on_progress, weights=weights)
     asked = _asked(config, data, checkpoint, request, files, plan) | {"weights": weights, **own}
     job = PredictionJob(request.out, asked, plan.num_shards)
     if by_first(lambda: job.begin(overwrite=request.overwrite)):
         return job.counts()
+    ranking = make_ranking()
     fallback = partial(popularity_of_stratum, data.folder, data.manifest)
     answerer = Answerer(ranking, fallback, data.vocabulary.item_id)
     fault: str | None = None

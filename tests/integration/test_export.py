@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ from ltrec.cli.main import main
 from ltrec.data.manifest import Manifest
 from ltrec.run.train import train
 from tests.support.given import as_lists, users_of
-from tests.support.inputs import column_data
+from tests.support.inputs import column_data_with_strata
 from tests.support.own_environment import environment_of, isolated
 from tests.support.timeouts import scaled
 from tests.support.tiny_run import tiny_config
@@ -38,10 +37,7 @@ NEW = {
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    folder = column_data(tmp_path_factory.mktemp("export") / "data")
-    manifest = Manifest.load(folder)
-    replace(manifest, strata=replace(manifest.strata, lower_bounds=(1, 5, 7))).save(folder)
-    return folder
+    return column_data_with_strata(tmp_path_factory.mktemp("export") / "data")
 
 
 @pytest.fixture(scope="module", params=RUNS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +18,7 @@ from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.inference.counts import Counts
 from ltrec.run.train import train
 from tests.support.given import as_events, as_lists, users_of, write_parts
-from tests.support.inputs import column_data
+from tests.support.inputs import column_data_with_strata
 from tests.support.ranks import act_as_rank
 from tests.support.spawn import spawn
 from tests.support.tiny_run import tiny_config, tiny_words
@@ -37,11 +36,7 @@ CHUNKS = {"chunk_rows": 16, "top_k": 50}
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Strata that the lengths of histories tell apart."""
-    folder = column_data(tmp_path_factory.mktemp("given") / "data")
-    manifest = Manifest.load(folder)
-    replace(manifest, strata=replace(manifest.strata, lower_bounds=(1, 5, 7))).save(folder)
-    return folder
+    return column_data_with_strata(tmp_path_factory.mktemp("given") / "data")
 
 
 @pytest.fixture(scope="module")

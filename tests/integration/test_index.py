@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +11,8 @@ import pytest
 import ltrec
 from ltrec.cli.main import main
 from ltrec.config.load import load
-from ltrec.data.manifest import Manifest
 from ltrec.run.train import train
-from tests.support.inputs import column_data
+from tests.support.inputs import column_data_with_strata
 from tests.support.tiny_run import tiny_config, tiny_words
 
 WORDS = ["inputs.items=[all]", "gradients.name=stratified", "plugin.name=bottleneck", "plugin.switch.at=1"]
@@ -23,11 +21,7 @@ WORDS += ["trainer.max_epochs=2", "optim.lr=0.01"]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Strata that the lengths of histories tell apart."""
-    folder = column_data(tmp_path_factory.mktemp("index") / "data")
-    manifest = Manifest.load(folder)
-    replace(manifest, strata=replace(manifest.strata, lower_bounds=(1, 5, 7))).save(folder)
-    return folder
+    return column_data_with_strata(tmp_path_factory.mktemp("index") / "data")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ltrec.columns.schema import Schema
 from ltrec.core.batch import SequenceBatch
+from ltrec.data.manifest import Manifest
 from ltrec.models.inputs import ColumnInput, Inputs, ItemColumnInput, encoders
 from tests.support.shards import User, column, random_users, write_dataset
 
@@ -102,6 +103,13 @@ def column_data(folder: Path, *, num_items: int = 31) -> Path:
     }
     users = [_with_columns(user, number) for number, user in enumerate(random_users([40, 30, 20], num_items=30, longest=8))]
     write_dataset(folder, users, num_items=num_items, schema=SCHEMA, items=items)
+    return folder
+
+
+def column_data_with_strata(folder: Path) -> Path:
+    """The same, with strata that the lengths of histories tell apart."""
+    manifest = Manifest.load(column_data(folder))
+    replace(manifest, strata=replace(manifest.strata, lower_bounds=(1, 5, 7))).save(folder)
     return folder
 
 

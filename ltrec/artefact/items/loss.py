@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ltrec.artefact.parity import calls_of
+from ltrec.artefact.parity import calls_of, evenly_spread
 from ltrec.artefact.recommender import RunProgram
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
@@ -112,7 +112,7 @@ def table_loss(
     """
     histories, evaluation = build_histories(config, data, "test"), config.evaluation
     k = nearest_cutoff(evaluation.cutoffs)
-    chunks = _spread(len(histories), -(-MOST_USERS // evaluation.chunk_rows))
+    chunks = evenly_spread(len(histories), -(-MOST_USERS // evaluation.chunk_rows))
     if not chunks:
         return None
     base, other = (_ranked(config, data, made, own, histories, chunks, k, on_progress) for own in (made.tables, tables))
@@ -165,11 +165,6 @@ def _in_common(base: EvalTable, other: EvalTable) -> npt.NDArray[np.float64]:
     (mine, lengths), (theirs, _) = lists
     both = np.bincount(mine[np.isin(mine, theirs)] // span, minlength=len(lengths))
     return np.where(lengths > 0, both / np.maximum(lengths, 1), 1.0)
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """At most so many numbers below `count`, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist() if count else []
 
 
 def _ends(estimate: Estimate) -> dict[str, float]:

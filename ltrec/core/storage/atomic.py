@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ltrec.core.errors import UserError
-from ltrec.core.storage.canonical import canonical_json as canonical_json
 
 
 @contextmanager

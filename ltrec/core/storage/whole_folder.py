@@ -6,26 +6,41 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import fsync_folder
 
 
+@dataclass(frozen=True, slots=True)
+class FolderKind:
+    """What a folder holds.
+
+    Attributes:
+        marker: the file by which it is known.
+        what: it is, for messages: `an index`.
+        other: what anything else is: `not an index`.
+    """
+
+    marker: str
+    what: str
+    other: str
+
+
 @contextmanager
-def whole_folder(out: Path, marker: str, what: str, *, overwrite: bool) -> Iterator[Path]:
+def whole_folder(out: Path, kind: FolderKind, *, overwrite: bool) -> Iterator[Path]:
     """A folder beside `out`, flat, that replaces it at the end, or is removed on failure.
 
     Args:
         out: the final place.
-        marker: the file by which such a folder is known.
-        what: it is, for messages: `an index`.
+        kind: what it will hold.
         overwrite: whether such a folder may be replaced; anything else never is.
 
     Raises:
         UserError: something else is there, or such a folder that may not be replaced.
     """
-    refuse_other_folder(out, marker, what, overwrite=overwrite)
+    refuse_other_folder(out, kind, overwrite=overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = out.with_name(f".{out.name[:50]}.{os.getpid()}.tmp")
     folder.mkdir()
@@ -43,13 +58,13 @@ def whole_folder(out: Path, marker: str, what: str, *, overwrite: bool) -> Itera
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def refuse_other_folder(out: Path, marker: str, what: str, *, overwrite: bool) -> None:
+def refuse_other_folder(out: Path, kind: FolderKind, *, overwrite: bool) -> None:
     """Check the final place before there is any work to lose.
 
     Raises:
         UserError: something else is there, or such a folder that may not be replaced.
     """
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / marker).exists())):
-        raise UserError(f"{out} is there already, and is not {what}; name another --out")
-    if (out / marker).exists() and not overwrite:
-        raise UserError(f"{out} holds {what}; name another --out, or replace it with --overwrite")
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / kind.marker).exists())):
+        raise UserError(f"{out} is there already, and is {kind.other}; name another --out")
+    if (out / kind.marker).exists() and not overwrite:
+        raise UserError(f"{out} holds {kind.what}; name another --out, or replace it with --overwrite")

@@ -15,10 +15,13 @@ from typing import Any
 from torch import Tensor
 
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import atomic_write_text, canonical_json, sha256_file
+from ltrec.core.storage.atomic import atomic_write_text, sha256_file
+from ltrec.core.storage.canonical import canonical_json
+from ltrec.core.storage.whole_folder import FolderKind
 from ltrec.inference.nearest.graph import ItemGraph
 
-MANIFEST, GRAPH, AN_INDEX = "index.json", "items.usearch", "an index"
+MANIFEST, GRAPH = "index.json", "items.usearch"
+INDEX = FolderKind(MANIFEST, "an index", "not an index")
 VERSION = 1
 
 

@@ -45,7 +45,8 @@ def load_encoder(config: RunConfig, data: Data, checkpoint: Path, processes: Pro
         UserError: a model without states or with several item tables, or the checkpoint is at fault.
     """
     refuse_unsearchable(config)
-    backbone, device = load_backbone(config, data, checkpoint, processes, weights=weights), device_of(processes, _device(config))
+    backbone = load_backbone(config, data, checkpoint, processes, weights=weights)
+    device = device_of(processes, config.trainer.accelerator)
     if isinstance(backbone, RoutedByRow):
         raise UserError(
             f"plugin.name={config.trained_plugin.name} has item vectors for every stratum, and an index holds one table"
@@ -77,7 +78,3 @@ def refuse_unsearchable(config: RunConfig) -> None:
             f"plugin.name=memory with form={config.memory.form} lifts counted neighbours above the inner products that an index "
             "searches by; recommend without an index"
         )
-
-
-def _device(config: RunConfig) -> str:
-    return config.trainer.accelerator

@@ -17,7 +17,7 @@ from ltrec.core.progress import Progress, silent
 from ltrec.core.storage.whole_folder import refuse_other_folder, whole_folder
 from ltrec.inference.item_lists import ItemLists
 from ltrec.inference.lists import ListRules
-from ltrec.inference.nearest.folder import AN_INDEX, MANIFEST, write_index
+from ltrec.inference.nearest.folder import INDEX, write_index
 from ltrec.inference.nearest.graph import LIBRARY, ItemGraph, instructions, library_version
 from ltrec.inference.nearest.measure import Measurement, Part, Sample, measure, sample_of
 from ltrec.inference.nearest.options import MOST_EXPANSION, IndexOptions
@@ -104,7 +104,7 @@ def index_run(
     """
     _refuse(request, data.manifest.vocab.items)
     require("index", "ltrec index")
-    refuse_other_folder(request.out, MANIFEST, AN_INDEX, overwrite=request.overwrite)
+    refuse_other_folder(request.out, INDEX, overwrite=request.overwrite)
     encoder = load_encoder(config, data, checkpoint, processes, weights=weights)
     graph, seconds = _built(encoder, request.options, on_progress)
     rules = ListRules(
@@ -115,7 +115,7 @@ def index_run(
     sample = sample_of(encoder.states, encoder.table_VD, rules, chunks)
     options, measured = _searched(request, encoder, graph, rules, sample, parts_of(config, data, sample))
     made = MadeIndex(options, len(graph), split, len(sample.exact_NK), measured, seconds, 0, instructions(graph))
-    with whole_folder(request.out, MANIFEST, AN_INDEX, overwrite=request.overwrite) as folder:
+    with whole_folder(request.out, INDEX, overwrite=request.overwrite) as folder:
         size = write_index(folder, graph, _facts(config, data, checkpoint, request, encoder, made, weights))
     return replace(made, bytes=size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -32,8 +33,10 @@ def ranking_of(
     on_progress: Progress,
     *,
     weights: str | None,
-) -> tuple[Ranking, dict[str, str]]:
-    """The ranking, and what it depends on besides the checkpoint and the settings, by name. Every process must call it.
+) -> tuple[Callable[[], Ranking], dict[str, str]]:
+    """What makes the ranking, and what it depends on besides the checkpoint and the settings, by name. Every process must call it.
+
+    All scores need the network only when the ranking is made, so who has nothing left to recommend loads none.
 
     Args:
         run: the run folder.
@@ -51,13 +54,14 @@ def ranking_of(
     """
     if index is None:
         memory = memory_of(run, config, data, checkpoint, processes, on_progress, weights=weights)
-        score = load_score(config, data, checkpoint, processes, memory, weights=weights)
-        return FullRanking(score, rules), {"memory": str(memory and memory.facts)}
+
+        def make() -> Ranking:
+            return FullRanking(load_score(config, data, checkpoint, processes, memory, weights=weights), rules)
+
+        return make, {"memory": str(memory and memory.facts)}
     require("index", "--index")
     encoder = load_encoder(config, data, checkpoint, processes, weights=weights)
     graph, facts = open_index(index, encoder.belongs, torch.get_num_threads())
     expansion, sha = facts["options"]["expansion_search"], facts["file"]["sha256"]
-    return NearestRanking(encoder.states, encoder.table_VD, graph, rules, expansion), {
-        "memory": "None",
-        "index": f"{sha}, {expansion} in view",
-    }
+    ranking = NearestRanking(encoder.states, encoder.table_VD, graph, rules, expansion)
+    return lambda: ranking, {"memory": "None", "index": f"{sha}, {expansion} in view"}

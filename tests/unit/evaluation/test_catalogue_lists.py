@@ -4,8 +4,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ltrec.core.inequality import gini
 from ltrec.evaluation.catalogue import ItemCatalogue
-from ltrec.evaluation.lists import gini, list_metrics
+from ltrec.evaluation.lists import list_metrics
 
 COUNTS = [50, 20, 10, 10, 5, 3, 1, 1, 0, 0]
 
