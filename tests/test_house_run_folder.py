@@ -23,6 +23,7 @@ NAMES = [
         "choices.json",
         "similar.parquet",
         "owner.json",
+        "quarantine.json",
         "commit.json",
     ),
     *("train.log", "train.sbatch", "*.ckpt", "crash-*", "baseline-*", "slurm-*.log", "top-k.parquet", "trace.json.gz"),

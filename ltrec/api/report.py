@@ -6,7 +6,8 @@ What draws and writes it is the extra `report`, and is loaded on first use: runs
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.data.remote.folder import read_manifest
+from ltrec.data.stream.quarantine.ledger import Ledger, read_ledger
 from ltrec.evaluation.table import EvalTable
 from ltrec.run.build.loggers import track_report
 from ltrec.run.folder.find_data import named_data
@@ -29,9 +31,11 @@ class Report(os.PathLike[str]):
 
     Attributes:
         path: index.html, self-contained; its figures are PNGs beside it.
+        quarantine: folder of a run -> the damaged row groups that it was trained without; no entry for a run without damage.
     """
 
     path: Path
+    quarantine: Mapping[str, Ledger] = field(default_factory=dict)
 
     def __fspath__(self) -> str:
         """The file."""
@@ -39,7 +43,8 @@ class Report(os.PathLike[str]):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""
-        return {"report": str(self.path)}
+        ledgers = {run: [asdict(entry) for entry in ledger] for run, ledger in self.quarantine.items()}
+        return {"report": str(self.path), **({"quarantine": ledgers} if ledgers else {})}
 
 
 def report(
@@ -74,7 +79,8 @@ def report(
 
             index = write_report(folders, config, None if out is None else Path(out))
         track_report(first, index.parent)
-        return Report(index)
+        ledgers = {str(path): read_ledger(RunFolder(path).quarantine) for path in folders}
+        return Report(index, {run: ledger for run, ledger in ledgers.items() if ledger})
 
 
 def _refuse_other_data(runs: list[Path], data: str) -> None:

@@ -19,6 +19,8 @@ from ltrec.config.tree import DIGEST, RunConfig
 FREE_TO_CHANGE: tuple[str, ...] = (
     "data.path",  # a data set may move; its digest identifies it
     "data.cache.",
+    "stream.on_damage",  # a run that damage ended may go on with the other policy
+    "stream.damage_budget",
     "trainer.max_epochs",
     "trainer.patience",
     "trainer.progress",
@@ -53,6 +55,8 @@ LATER: dict[str, Any] = {
     "plugin.content_shares": (0.0, 0.1),
     "gradients.rows": "auto",
     "stream.shuffle_shards": 0,
+    "stream.on_damage": "fail",
+    "stream.damage_budget": 0.01,
 }
 """Keys that came later: at their default a run is what it was before there was such a key, and so is its digest."""
 

@@ -3,6 +3,7 @@
 runs/<name>/config.yaml       shown as is
 runs/<name>/provenance.json   versions, git, hardware, data, command
 runs/<name>/metrics.jsonl     curves
+runs/<name>/quarantine.json   row groups that were damaged while training
 runs/<name>/eval/*.parquet    per-user ranks of the model and the baselines
 """
 
@@ -21,6 +22,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.storage.chain import first_broken
 from ltrec.core.storage.run_folder import BASELINE, RunFolder
 from ltrec.core.storage.seal import opened, text_is_broken, unsealed_text
+from ltrec.data.stream.quarantine.ledger import Ledger, read_ledger
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.curves import Curve
 from ltrec.evaluation.table import EvalTable
@@ -55,7 +57,7 @@ class History:
 @dataclass(frozen=True, slots=True)
 class RunResults:
     """A run as read from disk. `tables` maps the stem of each file in eval/ to its table; `lost` describes what is wrong with the
-    provenance."""
+    provenance; `quarantine` is what it was trained without."""
 
     path: Path
     config: str | None
@@ -63,6 +65,7 @@ class RunResults:
     lost: str | None
     history: History | None
     tables: Mapping[str, EvalTable]
+    quarantine: Ledger = ()
 
     @property
     def name(self) -> str:
@@ -106,6 +109,7 @@ def read_run(path: Path) -> RunResults:
         lost=lost,
         history=None if log is None else read_history(log, run.metrics),
         tables=tables,
+        quarantine=read_ledger(run.quarantine),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytorch_lightning.callbacks import Callback
 
 from ltrec.config.tree import RunConfig
+from ltrec.core.storage.run_folder import RunFolder
 from ltrec.run.build.loggers import named_callbacks
 from ltrec.run.build.two_stages import build_switch
 from ltrec.run.preflight import ReadyRun
@@ -18,6 +19,7 @@ from ltrec.training.callbacks.health import Health
 from ltrec.training.callbacks.patience import Patience
 from ltrec.training.callbacks.preemption import Preemption
 from ltrec.training.callbacks.profile import Profile
+from ltrec.training.callbacks.quarantine import QuarantineLedger
 from ltrec.training.callbacks.rank_consistency import RankConsistency
 from ltrec.training.callbacks.step_limit import StepLimit
 from ltrec.training.callbacks.telemetry import Telemetry
@@ -48,6 +50,7 @@ def build_callbacks(config: RunConfig, ready: ReadyRun, metrics: JsonlLogger, st
         health,
         Cursor(),
         Telemetry(loop.log_every_steps, health),
+        *_quarantine(config, run),
         *([Patience(loop.monitor, loop.patience)] if loop.patience else []),
         checkpoints,
         Preemption(run, stop, every_steps=loop.listen_every_steps),
@@ -55,6 +58,11 @@ def build_callbacks(config: RunConfig, ready: ReadyRun, metrics: JsonlLogger, st
         *_observers(config, ready, profile),
         *named_callbacks(config),
     ]
+
+
+def _quarantine(config: RunConfig, run: RunFolder) -> list[Callback]:
+    """The ledger of damage, where training survives it."""
+    return [] if config.stream.on_damage == "fail" else [QuarantineLedger(run.quarantine, config.trainer.log_every_steps)]
 
 
 def _stratified(config: RunConfig, ready: ReadyRun, average: WeightAverage | None) -> list[Callback]:

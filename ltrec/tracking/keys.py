@@ -43,6 +43,7 @@ KEYS = (
     Key("val/*", "<metric> of the validation, overall or of a <group>", "max"),
     Key("test/*", "<metric> of the test, once the run is evaluated and reported; summary only", "max"),
     Key("gate/*", "the verdict against each baseline, in the words of the screen and the page; summary only"),
+    Key("quarantine/*", "damaged row groups, their users (and of stratum <z>), rows that were replaced; only once there is damage"),
     Key("throughput/*_per_s", "targets (or sequences, users), sequences and events a second, over all processes"),
     Key(DIGEST, "of the line and the one before it, so that damage is found; not in W&B"),
     Key("health/*", "waiting, computing, memory, time left; see training/callbacks/health.py"),

@@ -15,7 +15,7 @@ from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.reading.histories import HistoryChunk, SplitHistories
 from ltrec.data.stream.state import as_signed
-from ltrec.distributed.collectives import all_reduce_sum, current_world
+from ltrec.distributed.collectives import all_gather_parts, all_reduce_sum, current_world
 
 
 def sum_over_ranks(own: int) -> int:
@@ -27,8 +27,8 @@ def sum_over_ranks(own: int) -> int:
 class RankChunks:
     """This rank's validation chunks: every W-th, so that chunk borders do not depend on W.
 
-    Every rank takes part in every round, with None when no chunk is left for it: otherwise the others would wait for it when ranks
-    are gathered.
+    Every rank takes part in every round, with None when no chunk is left for it, or quarantine leaves nobody in its chunk: the
+    others would wait for it when ranks are gathered.
     """
 
     histories: SplitHistories
@@ -40,7 +40,7 @@ class RankChunks:
     def __iter__(self) -> Iterator[HistoryChunk | None]:
         for turn in range(len(self)):
             index = turn * self.world.size + self.world.rank
-            yield self.histories.chunk(index) if index < len(self.histories) else None
+            yield self.histories.chunk_if_any(index) if index < len(self.histories) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class StreamDataModule(pl.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """The stream's cursor and digests, equal on every rank; every rank calls this."""
-        return self.loader.state_dict(sum_over_ranks)
+        return self.loader.state_dict(sum_over_ranks, all_gather_parts)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the cursor."""

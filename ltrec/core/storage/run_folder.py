@@ -13,6 +13,7 @@ runs/<name>/
     launch/       train.sbatch  train.log  slurm-<job>.log                           how it was started, and its output
     code/         <digest>/ltrec  <digest>/commit.json                               the package that was submitted
     profile/      trace.json.gz                        the trace of `--profile`
+    quarantine.json                                    row groups that were damaged while training, and how many rows were replaced
     stalls/       rank-<r>.txt                         stack traces of ranks that stood still
     wandb/                                             Weights & Biases
     loggers/                                           what the loggers of `tracking.loggers` write
@@ -205,6 +206,11 @@ class RunFolder:
     def profile(self) -> Path:
         """The trace of `--profile`."""
         return self.path / "profile" / "trace.json.gz"
+
+    @property
+    def quarantine(self) -> Path:
+        """Damaged row groups that training went without."""
+        return self.path / "quarantine.json"
 
     @property
     def stalls(self) -> Path:

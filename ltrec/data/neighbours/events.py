@@ -56,7 +56,7 @@ def training_events(
     for done, place in enumerate(zip(blocks.shard.tolist(), blocks.group.tolist(), strict=True), 1):
         table = files.read(*place, _COLUMNS)
         if fault := _fault(table, manifest, manifest.shards[place[0]].trainable):
-            raise files.damage(*place, fault)
+            raise files.damage(*place, fault, "values")
         yield from _portions(_decoded(table))
         on_progress(done, blocks.count)
 

@@ -15,6 +15,10 @@ from ltrec.core.storage.remote.store import RemoteStore
 from ltrec.data.manifest import MEND
 
 
+class WrongHash(UserError):
+    """A file whose size is right, and whose content is not."""
+
+
 class ShardFiles(Protocol):
     """The files of a data set, by their names in the manifest."""
 
@@ -160,7 +164,7 @@ def check_hash(path: Path, expected: str) -> None:
     """Compare a file's sha256 with the manifest's.
 
     Raises:
-        UserError: they differ.
+        WrongHash: they differ.
     """
     if sha256_file(path) != expected:
-        raise UserError(f"{path} is damaged: its sha256 differs from the manifest's; copy the data set again, or {MEND}")
+        raise WrongHash(f"{path} is damaged: its sha256 differs from the manifest's; copy the data set again, or {MEND}")

@@ -7,6 +7,7 @@ sorted by length, longest first (ties by slot), so that encoders can crop.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,22 +20,25 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.core.rows.on_host import HostRows
 from ltrec.core.rows.touched import distinct
-from ltrec.data.stream.order.draws import Buffer, Draws
+from ltrec.data.stream.order.draws import Draws
 from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.quarantine.quarantine import Place
 from ltrec.data.stream.reading.blocks import I64
 from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
-from ltrec.data.stream.reading.rows import UserRows, Values, joined, taken
-from ltrec.data.stream.reading.training_rows import window_starts
+from ltrec.data.stream.reading.rows import Values, joined, taken
+from ltrec.data.stream.reading.training_rows import Drawn, window_starts
 from ltrec.data.stream.windows import Windows
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rank's share of one step: its micro-batches, and the user keys and the data set's strata of all its rows."""
+    """A rank's share of one step: its micro-batches, the user keys and the data set's strata of all its rows, and how many of them
+    replace rows of each damaged row group."""
 
     micro_batches: list[SequenceBatch]
     user_key: I64
     stratum: I64
+    replaced: Mapping[Place, int]
 
 
 def assemble(
@@ -43,7 +47,7 @@ def assemble(
     lanes: range,
     *,
     accumulate: int,
-    rows_of: Callable[[Buffer], UserRows],
+    rows_of: Callable[[Draws], Drawn],
     columns: Projected = NO_COLUMNS,
 ) -> Step:
     """Build the rank's share of a step.
@@ -53,28 +57,31 @@ def assemble(
         step: number of the step.
         lanes: the rank's.
         accumulate: micro-batches of the step.
-        rows_of: gives the rows of a buffer.
+        rows_of: gives the rows of a draw.
         columns: what batches carry besides items.
     """
     draws = plan.draws(step, lanes)
-    sources = [rows_of(draw.buffer) for draw in draws]
+    drawn = [rows_of(draw) for draw in draws]
+    replaced = Counter[Place]()
+    for one in drawn:
+        replaced.update(one.replaced)
     slot = np.concatenate([draw.slots for draw in draws])
-    begin = np.concatenate([rows.offsets[draw.rows] for draw, rows in zip(draws, sources, strict=True)])
-    events = np.concatenate([rows.offsets[draw.rows + 1] for draw, rows in zip(draws, sources, strict=True)]) - begin
-    users = joined([taken(rows.users, draw.rows) for draw, rows in zip(draws, sources, strict=True)])
+    begin = np.concatenate([one.rows.offsets[one.index] for one in drawn])
+    events = np.concatenate([one.rows.offsets[one.index + 1] for one in drawn]) - begin
+    users = joined([taken(one.rows.users, one.index) for one in drawn])
     key, stratum = users[c.USER_KEY], users[c.STRATUM]
     start = begin + window_starts(events, key, max_len=plan.max_len, kind=plan.window, seed=plan.seed, step=step)
     length = np.minimum(events, plan.max_len + 1) - 1
-    pool, start = _one_source(draws, sources, start, length + 1)
+    pool, start = _one_source(drawn, start, length + 1)
     order = np.lexsort((slot, -length, slot % accumulate))
     windows = Windows(pool, start[order], length[order], np.array(plan.stratum_map)[stratum][order], plan.unit)
     own = {name: torch.from_numpy(users[place][order]) for name, place in columns.users.items()}
     whole = _batch(windows, key[order], slot[order], own, columns, step, plan.strata.count)
     if accumulate == 1:
-        return Step([whole], key, stratum)
+        return Step([whole], key, stratum, replaced)
     whole = replace(whole, step_items=distinct(torch.cat([whole.items_T, whole.targets_T])))
     parts = whole.split([key.size // accumulate] * accumulate)
-    return Step([part.at(step, micro) for micro, part in enumerate(parts)], key, stratum)
+    return Step([part.at(step, micro) for micro, part in enumerate(parts)], key, stratum, replaced)
 
 
 def _batch(
@@ -101,11 +108,11 @@ def _batch(
     )
 
 
-def _one_source(draws: list[Draws], sources: list[UserRows], start: I64, length: I64) -> tuple[Mapping[str, Values], I64]:
+def _one_source(drawn: list[Drawn], start: I64, length: I64) -> tuple[Mapping[str, Values], I64]:
     """Events of all sources in one array each, and where each row now starts. Several are gathered, one is used as it is."""
-    if len(sources) == 1:
-        return sources[0].events, start
+    if len(drawn) == 1:
+        return drawn[0].rows.events, start
     ends, read = prefix_sums(length), ragged(start, length)
-    edges = ends[prefix_sums(np.array([draw.rows.size for draw in draws]))].tolist()
-    parts = [taken(rows.events, read[low:high]) for rows, low, high in zip(sources, edges, edges[1:], strict=False)]
+    edges = ends[prefix_sums(np.array([one.index.size for one in drawn]))].tolist()
+    parts = [taken(one.rows.events, read[low:high]) for one, low, high in zip(drawn, edges, edges[1:], strict=False)]
     return joined(parts), ends[:-1]

@@ -10,6 +10,7 @@ from ltrec.core.bounds import Between, check_fields
 
 Check = Literal["hash", "size"]
 CHECKS: tuple[Check, ...] = get_args(Check)
+OnDamage = Literal["fail", "quarantine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,13 @@ class StreamConfig:
     check: Check = "hash"
     """`hash`: the sha256 of a shard is verified when it is first opened. `size`: only sizes and page checksums are, for a faster
     start; a flipped bit in a footer may then go unnoticed."""
+
+    on_damage: OnDamage = "fail"
+    """What to do about a row group that fails its check while training. `fail`: training ends. `quarantine`: users of healthy row
+    groups of the same stratum take its users' places, and the run keeps a ledger. Damage of footers and manifest always ends it."""
+
+    damage_budget: Annotated[float, Between(0, 1)] = 0.01
+    """For `quarantine`: training ends once more than this share of a stratum's users is in damaged row groups."""
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -4,7 +4,7 @@ Threads rather than processes: decoding and gathering run in C and release the G
 the consumer. The order does not depend on them: the unit of work is a whole step, and steps are handed out by number.
 
 The state is a counter that only `advance` moves, which the training loop calls after every optimiser step. Batches that were
-prefetched but not trained on do not count.
+prefetched but not trained on do not count, nor do rows that were replaced in them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from typing import Any
 
 from ltrec.columns.schema import ITEMS_ONLY, Projection
 from ltrec.core.batch import SequenceBatch
+from ltrec.core.counting import counted
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.assemble import Step, assemble
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.order.pools import ITEM_BYTES
+from ltrec.data.stream.quarantine.ledger import Gather, Ledger, alone, merged
+from ltrec.data.stream.quarantine.quarantine import Place, Quarantine
 from ltrec.data.stream.reading.downloads import Downloads
 from ltrec.data.stream.reading.projected import Projected
 from ltrec.data.stream.reading.training_rows import TrainingRows
@@ -46,6 +49,7 @@ class StreamLoader:
         check: `hash` or `size`, how a shard is verified when it is first opened.
         columns: what batches carry besides items; weights, where the data set has some, they carry anyway.
         pin: put batches into page-locked memory, from which an accelerator takes them without making anyone wait.
+        quarantine: lets training survive damaged row groups; None = damage is an error.
 
     Raises:
         UserError: the world does not divide the lanes, `accumulate` does not divide the rank's rows, memory would not suffice, or
@@ -66,17 +70,20 @@ class StreamLoader:
         check: str = "hash",
         columns: Projection = ITEMS_ONLY,
         pin: bool = False,
+        quarantine: Quarantine | None = None,
     ) -> None:
+        self._quarantine = quarantine
         self._plan, self._accumulate, self._pin = plan, accumulate, pin
         self._columns = Projected.of(manifest, columns, training=True)
         self._lanes = world.share(plan.lanes, "lanes")
         _check_accumulate(accumulate, plan.batch_rows // world.size)
         _check_memory(plan, len(self._lanes), memory_mib, self._columns.event_bytes)
         self._prefetch, self._threads = max(1, prefetch), max(1, threads)
-        self._rows = TrainingRows(folder, manifest, plan, check, self._columns)
+        self._rows = TrainingRows(folder, manifest, plan, check, self._columns, quarantine)
         self._state = StreamState(manifest.digest, plan.digest, plan.seed)
         self._own_digest = 0  # of this rank's rows since the state was created or loaded
         self._step_digests: dict[int, int] = {}  # of steps handed out but not yet trained on
+        self._step_replaced: dict[int, Mapping[Place, int]] = {}
 
     def __len__(self) -> int:
         """Micro-batches of a whole epoch, also when a resumed iteration delivers only the rest of it."""
@@ -91,8 +98,10 @@ class StreamLoader:
         # A generator: the counter is read at the first batch, so a state may still be loaded after iter().
         first, epoch = self.next_step, self._plan.steps_per_epoch
         self._step_digests.clear()
+        self._step_replaced.clear()
         for number, step in self._steps(range(first, (first // epoch + 1) * epoch)):
             self._step_digests[number] = rows_digest(number, step.user_key, step.stratum)
+            self._step_replaced[number] = step.replaced
             yield from step.micro_batches
 
     def advance(self, step: int) -> None:
@@ -100,27 +109,59 @@ class StreamLoader:
         assert step == self.next_step, f"step {step} was trained on, but {self.next_step} is next"
         self._own_digest = add_digests(self._own_digest, self._step_digests.pop(step))
         self._state = replace(self._state, next_step=step + 1)
+        replaced = self._step_replaced.pop(step)
+        if self._quarantine is not None:
+            self._quarantine.trained(step, replaced)
 
-    def state_dict(self, sum_over_ranks: Callable[[int], int] = lambda own: own) -> dict[str, Any]:
+    def state_dict(self, sum_over_ranks: Callable[[int], int] = lambda own: own, gather: Gather = alone) -> dict[str, Any]:
         """The state of the whole run as plain values.
 
         Args:
             sum_over_ranks: adds this rank's digest of consumed rows (64 unsigned bits) over all ranks mod 2^64. It is a collective,
                 so either every rank calls this method or none does; with `state.as_signed` an int64 all-reduce is all it takes.
                 The default is correct for a single process.
+            gather: gives the ledgers of all ranks; called if there is a quarantine.
         """
         total = add_digests(int(self._state.data_digest, 16), sum_over_ranks(self._own_digest))
-        return replace(self._state, data_digest=f"{total:016x}").to_dict()
+        return replace(self._state, data_digest=f"{total:016x}", quarantine=self.ledger(gather)).to_dict()
+
+    @property
+    def has_quarantine(self) -> bool:
+        """Whether training survives damaged row groups."""
+        return self._quarantine is not None
+
+    def ledger(self, gather: Gather = alone) -> Ledger:
+        """The damaged row groups of the whole run.
+
+        Args:
+            gather: gives the ledgers of all ranks, a collective; called if there is a quarantine.
+
+        Raises:
+            UserError: what all ranks have found is beyond the budget.
+        """
+        if self._quarantine is None:
+            return self._state.quarantine
+        ledger = merged([self._state.quarantine, *gather(self._quarantine.own())])
+        self._quarantine.check(ledger)
+        return ledger
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Resume from a saved state, saved by any number of processes.
 
         Raises:
-            UserError: it belongs to another data set, seed or order.
+            UserError: it belongs to another data set, seed or order, or its ledger names damage and there is no quarantine.
         """
-        self._state = self._state.continued_from(saved)
-        self._own_digest = 0
+        state = self._state.continued_from(saved)
+        if self._quarantine is not None:
+            self._quarantine.restore(state.next_step, state.quarantine)
+        elif state.quarantine:
+            raise UserError(
+                f"the checkpoint was trained without {counted(len(state.quarantine), 'damaged row group')}, which another policy "
+                "would train on: set stream.on_damage=quarantine, or start a new run"
+            )
+        self._state, self._own_digest = state, 0
         self._step_digests.clear()
+        self._step_replaced.clear()
 
     def _steps(self, numbers: range) -> Iterator[tuple[int, Step]]:
         """The steps in order, with `prefetch` of them in progress; the threads end with the iterator, also when it is abandoned."""
@@ -145,7 +186,7 @@ class StreamLoader:
     def _build(self, step: int) -> Step:
         try:
             made = assemble(
-                self._plan, step, self._lanes, accumulate=self._accumulate, rows_of=self._rows.of, columns=self._columns
+                self._plan, step, self._lanes, accumulate=self._accumulate, rows_of=self._rows.drawn, columns=self._columns
             )
         except UserError as error:
             raise UserError(f"step {step}: {error}") from None

@@ -10,6 +10,7 @@ from ltrec.data.remote.folder import manifest_of, open_folder
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.quarantine.quarantine import Quarantine
 
 
 def open_stream(
@@ -51,4 +52,5 @@ def open_stream(
         memory_mib=config.memory_mib,
         check=config.check,
         columns=columns,
+        quarantine=None if config.on_damage == "fail" else Quarantine(manifest, config.damage_budget),
     )

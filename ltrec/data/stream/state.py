@@ -17,6 +17,7 @@ from ltrec.core.bounds import INT64, Between
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix_array
 from ltrec.core.storage.typed import construct
+from ltrec.data.stream.quarantine.ledger import Ledger
 from ltrec.data.stream.reading.blocks import I64
 
 STATE_VERSION = 1
@@ -35,6 +36,7 @@ class StreamState:
         next_step: the first step that has not been trained on.
         data_digest: 16 hex digits, over all rows of all ranks consumed in steps before `next_step`.
         version: format of this state.
+        quarantine: the damaged row groups; absent from a checkpoint if there are none.
     """
 
     manifest_digest: str
@@ -43,10 +45,13 @@ class StreamState:
     next_step: Annotated[int, Between(0, INT64)] = 0
     data_digest: str = "0" * 16
     version: int = STATE_VERSION
+    quarantine: Ledger = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
-        return asdict(self)
+        values = asdict(self)
+        ledger = list(values.pop("quarantine"))
+        return {**values, "quarantine": ledger} if ledger else values
 
     def continued_from(self, saved: Mapping[str, Any]) -> StreamState:
         """This state, advanced to the step of a saved one.

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ltrec.core.columns import NO_STRATUM
+from ltrec.core.counting import counted
+from ltrec.data.stream.quarantine.ledger import Ledger
 from ltrec.evaluation.training_facts import budget_line, convergence_lines
 from ltrec.reporting.method import Method
 from ltrec.reporting.sentences import capital
@@ -18,7 +21,8 @@ FEW = 10
 
 def cautions(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
     """Every caution about the methods on the page, `mine` first."""
-    return (*undertrained(mine, rivals), *no_tail(mine), *cut_short([mine, *rivals]), *origin_lost([mine, *rivals]))
+    every = [mine, *rivals]
+    return (*undertrained(mine, rivals), *no_tail(mine), *replaced_users(every), *cut_short(every), *origin_lost(every))
 
 
 def no_tail(mine: Method) -> tuple[str, ...]:
@@ -43,6 +47,23 @@ def undertrained(mine: Method, rivals: Sequence[Method]) -> tuple[str, ...]:
     tables, others = mine.tables(split), [rival.tables(split) for rival in rivals]
     unequal = [capital(line) for other in others if (line := budget_line(other, tables)) is not None]
     return tuple(f"{line}." for line in (*convergence_lines([t for side in (tables, *others) for t in side]), *unequal))
+
+
+def replaced_users(found: Sequence[Method]) -> tuple[str, ...]:
+    """Runs that were trained without the users of damaged row groups."""
+    return tuple(_without(run.name, run.quarantine) for method in found for run in method.runs if run.quarantine)
+
+
+def _without(name: str, ledger: Ledger) -> str:
+    users: dict[int, int] = {}
+    for entry in ledger:
+        users[entry.stratum] = users.get(entry.stratum, 0) + entry.users
+    each = ", ".join(f"{count:,} of {'no stratum' if z == NO_STRATUM else f'stratum {z}'}" for z, count in sorted(users.items()))
+    rows = sum(entry.replaced for entry in ledger)
+    return (
+        f"{name} was trained without the users of {counted(len(ledger), 'damaged row group')} ({each}): others of the same strata "
+        f"took their places in {counted(rows, 'row')} of its batches; quarantine.json names them."
+    )
 
 
 def origin_lost(found: Sequence[Method]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from ltrec.data.manifest import Manifest
 from ltrec.data.remote.folder import manifest_of, open_folder
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.quarantine.quarantine import Quarantine
 from ltrec.data.stream.reading.histories import SplitHistories
 from ltrec.data.stream.reading.vocabulary import Vocabulary
 from ltrec.distributed.collectives import all_gather_ids
@@ -39,6 +40,7 @@ from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import heirs_of, merged_strata, strata_of, trained_strata
 from ltrec.run.build.touched import choose_rows
 from ltrec.run.node_copy.copying import copy_of
+from ltrec.terminal.screen import note
 from ltrec.training.datamodule import StreamDataModule
 from ltrec.training.module import BackboneModule
 from ltrec.training.position_losses import PositionLosses
@@ -203,6 +205,7 @@ def optimizer_of(config: RunConfig) -> Callable[[BackboneModule], torch.optim.Op
 
 def build_datamodule(config: RunConfig, data: Data, plan: Plan, world: World) -> StreamDataModule:
     """The data module of one process among all."""
+    quarantine = quarantine_of(config, data.manifest, world)
     loader = StreamLoader(
         data.folder,
         data.manifest,
@@ -215,12 +218,21 @@ def build_datamodule(config: RunConfig, data: Data, plan: Plan, world: World) ->
         check=config.stream.check,
         columns=projected(config, data.manifest),
         pin=config.trainer.accelerator != "cpu" and torch.cuda.is_available(),
+        quarantine=quarantine,
     )
-    return StreamDataModule(loader, build_histories(config, data, "valid"))
+    return StreamDataModule(loader, build_histories(config, data, "valid", quarantine))
 
 
-def build_histories(config: RunConfig, data: Data, split: str) -> SplitHistories:
-    """The users of one evaluation split, in fixed chunks, routed as the model was trained."""
+def quarantine_of(config: RunConfig, manifest: Manifest, world: World) -> Quarantine | None:
+    """What lets training survive damaged row groups, if that is wanted."""
+    if config.stream.on_damage == "fail":
+        return None
+    return Quarantine(manifest, config.stream.damage_budget, note, speaks=world.rank == 0)
+
+
+def build_histories(config: RunConfig, data: Data, split: str, quarantine: Quarantine | None = None) -> SplitHistories:
+    """The users of one evaluation split, in fixed chunks, routed as the model was trained; those of damaged row groups left out
+    if there is a quarantine, which only validation during training has."""
     return SplitHistories(
         data.folder,
         data.manifest,
@@ -230,6 +242,7 @@ def build_histories(config: RunConfig, data: Data, split: str) -> SplitHistories
         strata=strata_of(config, data.manifest),
         heirs=heirs_of(config, data.manifest),
         columns=projected(config, data.manifest),
+        quarantine=quarantine,
     )
 
 

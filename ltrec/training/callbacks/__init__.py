@@ -14,6 +14,7 @@ the list before the trainer gets it; callbacks of the same priority stay in the 
      30       RankConsistency   compares the ranks' weights and averages, before anything is written or saved
      20       Cursor            moves the stream's cursor past the finished step, before anything is saved
      10       Telemetry         writes a line of metrics.jsonl, before a checkpoint notes that file's length
+      5       QuarantineLedger  writes what was damaged and replaced, before a checkpoint notes that file's length
       0       yours             (the default) sees the finished step and its metrics, and is part of the step's checkpoint
     -10       Patience          decides whether to stop, before the epoch's checkpoint is written
     -20       Checkpoints       saves last.ckpt, stage1.ckpt and best.ckpt

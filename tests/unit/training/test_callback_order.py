@@ -21,6 +21,7 @@ TABLE = {name: int(number) for number, name in re.findall(r"^ {3,}(-?\d+) +(\w+)
 EVERYTHING = (
     *("gradients.name=stratified", "strategy.check_every_steps=2", "trainer.ema=0.9", "trainer.patience=5"),
     *("plugin.name=bottleneck", "plugin.switch.at=1", "trainer.stall_seconds=60", "trainer.max_epochs=2"),
+    "stream.on_damage=quarantine",
 )
 
 

@@ -28,11 +28,13 @@ class Draws:
         buffer: the buffer that holds the rows.
         rows: int64 [n], row numbers within the buffer.
         slots: int64 [n], their places within the rank's share of the step.
+        epoch: of the pool.
     """
 
     buffer: Buffer
     rows: I64
     slots: I64
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class LaneOrder:
         slots = self._schedule.first_slots(step, self._pool, lanes).tolist()
         for lane, slot in zip(lanes, slots, strict=True):
             for buffer, rows in self._draw(lane, draws[lane], draws[lane + 1] - draws[lane], drawn[lane]):
-                found.append(Draws(buffer, rows, np.arange(slot, slot + rows.size)))
+                found.append(Draws(buffer, rows, np.arange(slot, slot + rows.size), buffer.epoch))
                 slot += rows.size
         return found
 

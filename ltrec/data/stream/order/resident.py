@@ -20,21 +20,20 @@ class ResidentOrder:
         self._shuffled: LruCache[int, I64] = LruCache(lambda epoch: permutation(mix(seed, pool, epoch), self._rows), keep=2)
 
     def draws(self, step: int, lanes: range) -> list[Draws]:
-        """A single entry: the draws of neighbouring lanes are consecutive."""
+        """An entry per epoch, most often a single one: the draws of neighbouring lanes are consecutive."""
         draws = self._schedule.first_draws(step, self._pool)[lanes.start : lanes.stop + 1]
         slots = self._schedule.first_slots(step, self._pool, lanes) - (draws[:-1] - draws[0])
         slots = np.repeat(slots, np.diff(draws)) + np.arange(draws[-1] - draws[0])
-        return [Draws(Buffer(self._pool, ALL_LANES, 0, 0), self._draw(int(draws[0]), int(draws[-1])), slots)]
+        found: list[Draws] = []
+        buffer, first, done = Buffer(self._pool, ALL_LANES, 0, 0), int(draws[0]), 0
+        while done < slots.size or not found:
+            epoch, within = divmod(first + done, self._rows)
+            rows = self._shuffled(epoch)[within : within + slots.size - done]
+            found.append(Draws(buffer, rows, slots[done : done + rows.size], epoch))
+            done += rows.size
+        return found
 
     def pieces(self, buffer: Buffer) -> Pieces:
         """All blocks, whole."""
         assert buffer.lane == ALL_LANES
         return Pieces(self._blocks, np.zeros_like(self._blocks.rows), self._blocks.rows)
-
-    def _draw(self, first: int, stop: int) -> I64:
-        parts = [np.zeros(0, np.int64)]
-        while first < stop:
-            epoch, within = divmod(first, self._rows)
-            parts.append(self._shuffled(epoch)[within : within + stop - first])
-            first += parts[-1].size
-        return np.concatenate(parts)

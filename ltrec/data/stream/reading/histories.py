@@ -16,11 +16,12 @@ plugin; those of another stratum serve it. Reports use the stratum that a user h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -34,12 +35,16 @@ from ltrec.core.errors import UserError, nearest
 from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import MEND, Manifest
+from ltrec.data.stream.quarantine.damage import DamagedRowGroup
+from ltrec.data.stream.quarantine.quarantine import Quarantine
 from ltrec.data.stream.reading.blocks import I64, blocks_of
+from ltrec.data.stream.reading.history_block import HistoryBlock, known_rows
 from ltrec.data.stream.reading.lru_cache import LruCache
 from ltrec.data.stream.reading.projected import Projected
-from ltrec.data.stream.reading.rows import I32, Values, int_column, joined, list_column, taken
+from ltrec.data.stream.reading.rows import int_column, joined, list_column, taken
 from ltrec.data.stream.reading.shards import ShardReader
 
+T = TypeVar("T")
 SPLITS = {"valid": c.VALID_AT, "test": c.TEST_AT, "all": ""}
 _BLOCKS_KEPT = 2
 
@@ -76,23 +81,6 @@ Score = Callable[[HistoryChunk], Tensor]
 """Users -> scores of all items [B, V+1] (column 0 is ignored). The caller owns the tensor and may overwrite it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """A decoded row group; `at` is the history's length, -1 without a target; `capped` counts the events that the history cap
-    removed."""
-
-    user_id: pa.Array
-    user_key: I64
-    stratum: I64
-    activity: I64
-    capped: I64
-    at: I64
-    items: I32
-    offsets: I64
-    events: Mapping[str, Values]
-    users: Mapping[str, Values]
-
-
 class SplitHistories:
     """The users of one split.
 
@@ -106,6 +94,7 @@ class SplitHistories:
         strata: those of the model; None = the data set's.
         heirs: the stratum whose plugins serve each of them (`Strata.heirs`); empty = itself.
         columns: what batches carry besides items.
+        quarantine: lets validation go without the users of damaged row groups; None = damage is an error.
 
     Raises:
         UserError: unknown split or column, or a shard is missing or damaged.
@@ -122,20 +111,21 @@ class SplitHistories:
         strata: Strata | None = None,
         heirs: Sequence[int] = (),
         columns: Projection = ITEMS_ONLY,
+        quarantine: Quarantine | None = None,
     ) -> None:
         if split not in SPLITS:
             raise UserError(f"split {split!r} is not one of {', '.join(SPLITS)}{nearest(split, SPLITS)}")
         if min(max_len, chunk_rows) < 1:
             raise UserError(f"max_len={max_len} and chunk_rows={chunk_rows} must be at least 1")
-        self._files = ShardReader(folder, manifest, check)
+        self._files, self._quarantine = ShardReader(folder, manifest, check, quarantine), quarantine
         self._columns = Projected.of(manifest, columns, training=False)
         self._manifest, self._at_column = manifest, SPLITS[split]
         self._max_len, self._chunk_rows = max_len, chunk_rows
         self._strata = manifest.strata if strata is None else strata
         self._heirs = np.array(heirs or range(self._strata.count), np.int64)
         self._blocks = blocks_of(manifest, range(len(manifest.shards)))
-        self._read: LruCache[int, _Block] = LruCache(self._decode, keep=_BLOCKS_KEPT)
-        self._known = _known_rows(manifest, split)
+        self._read: LruCache[int, HistoryBlock] = LruCache(self._decode, keep=_BLOCKS_KEPT)
+        self._known = known_rows(manifest, split)
         if self._known is None:
             _ = self._starts
 
@@ -162,7 +152,9 @@ class SplitHistories:
         """`stratum_B` and `activity_B` of all chunks, concatenated; reads three columns of every block."""
         found = [np.zeros((2, 0), np.int64)]
         for number in range(self._blocks.count):
-            table = self._files.read(*self._place(number), [c.STRATUM, c.ACTIVITY, self._at_column])
+            table = self._unless_damaged(partial(self._files.read, *self._place(number), [c.STRATUM, c.ACTIVITY, self._at_column]))
+            if table is None:
+                continue
             stratum, activity, at = (int_column(table, name) for name in (c.STRATUM, c.ACTIVITY, self._at_column))
             found.append(np.stack([stratum, activity])[:, at > 0])
         stratum, activity = np.concatenate(found, axis=1)
@@ -172,13 +164,18 @@ class SplitHistories:
         """Chunk `index` of the users with a history."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        return self._chunk(index, self._starts[0], cold=False)
+        return self._join(index, self._parts(index, self._starts[0], cold=False))
+
+    def chunk_if_any(self, index: int) -> HistoryChunk | None:
+        """Like `chunk`; None if quarantine leaves nobody in it."""
+        parts = self._parts(index, self._starts[0], cold=False)
+        return self._join(index, parts) if any(rows.size for _, rows in parts) else None
 
     def cold_chunk(self, index: int) -> HistoryChunk:
         """Chunk `index` of the users without a history; their sequences are empty."""
         if not 0 <= index < self.num_cold_chunks:
             raise IndexError(index)
-        return self._chunk(index, self._starts[1], cold=True)
+        return self._join(index, self._parts(index, self._starts[1], cold=True))
 
     @cached_property
     def _starts(self) -> tuple[I64, I64]:
@@ -191,21 +188,24 @@ class SplitHistories:
         with ThreadPoolExecutor(max(1, self._files.downloads), thread_name_prefix="ltrec-histories") as pool:
             counts = list(pool.map(self._count, numbers) if self._files.downloads else map(self._count, numbers))
         warm, cold = (prefix_sums(np.array(column, np.int64)) for column in (zip(*counts, strict=True) if counts else ([], [])))
-        if self._known not in (None, (warm[-1], cold[-1])):
+        whole = self._quarantine is None or self._quarantine.is_empty
+        if whole and self._known not in (None, (warm[-1], cold[-1])):
             raise UserError(f"{warm[-1]} users have a history and a target, the manifest says {self._known}; {MEND}")
         return warm, cold
 
-    def _chunk(self, index: int, starts: I64, *, cold: bool) -> HistoryChunk:
+    def _parts(self, index: int, starts: I64, *, cold: bool) -> list[tuple[HistoryBlock, I64]]:
+        """The blocks of a chunk, and its rows in each."""
         low, high = index * self._chunk_rows, min((index + 1) * self._chunk_rows, int(starts[-1]))
         first, last = int(np.searchsorted(starts, low, side="right")) - 1, int(np.searchsorted(starts, high, side="left"))
         parts = []
         for number in range(first, last):
-            block = self._read(number)
+            if (block := self._unless_damaged(partial(self._read, number))) is None:
+                continue
             wanted = np.flatnonzero(block.at == 0 if cold else block.at > 0)
             parts.append((block, wanted[max(low - int(starts[number]), 0) : high - int(starts[number])]))
-        return self._join(index, parts)
+        return parts
 
-    def _join(self, index: int, parts: list[tuple[_Block, I64]]) -> HistoryChunk:
+    def _join(self, index: int, parts: list[tuple[HistoryBlock, I64]]) -> HistoryChunk:
         def column(name: str) -> I64:
             values: I64 = np.concatenate([getattr(block, name)[rows] for block, rows in parts])
             return values
@@ -228,7 +228,7 @@ class SplitHistories:
             seen_offsets=torch.from_numpy(seen_offsets),
         )
 
-    def _carried(self, parts: list[tuple[_Block, I64]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def _carried(self, parts: list[tuple[HistoryBlock, I64]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Columns of the cropped histories and of their users."""
         events, users = [], []
         for block, rows in parts:
@@ -241,7 +241,7 @@ class SplitHistories:
             {name: torch.from_numpy(found[place]) for name, place in self._columns.users.items()},
         )
 
-    def _targets(self, block: _Block, rows: I64) -> I64:
+    def _targets(self, block: HistoryBlock, rows: I64) -> I64:
         if not self._at_column:
             return np.zeros(rows.size, np.int64)
         targets: I64 = block.items[block.offsets[rows] + block.at[rows]].astype(np.int64)
@@ -251,13 +251,26 @@ class SplitHistories:
         """Numbers of users with and without a history in a block. Reads one column; nothing for `all`."""
         if not self._at_column:
             return int(self._blocks.rows[number]), 0
-        at = int_column(self._files.read(*self._place(number), [self._at_column]), self._at_column)
+        table = self._unless_damaged(partial(self._files.read, *self._place(number), [self._at_column]))
+        if table is None:
+            return 0, 0
+        at = int_column(table, self._at_column)
         return int((at > 0).sum()), int((at == 0).sum())
+
+    def _unless_damaged(self, read: Callable[[], T]) -> T | None:
+        """What is read; None if it is damaged, and validation goes without it."""
+        try:
+            return read()
+        except DamagedRowGroup as damage:
+            if self._quarantine is None:
+                raise
+            self._quarantine.leave_out(damage)
+            return None
 
     def _place(self, number: int) -> tuple[int, int]:
         return int(self._blocks.shard[number]), int(self._blocks.group[number])
 
-    def _decode(self, number: int) -> _Block:
+    def _decode(self, number: int) -> HistoryBlock:
         place = self._place(number)
         own = [self._at_column] if self._at_column else []
         table = self._files.read(
@@ -267,20 +280,13 @@ class SplitHistories:
         lengths = np.diff(offsets)
         at = int_column(table, self._at_column) if self._at_column else lengths
         if (lengths < 1).any() or (at < -1).any() or (at >= lengths + (not self._at_column)).any():
-            raise self._files.damage(*place, "an empty sequence, or a target outside it")
+            raise self._files.damage(*place, "an empty sequence, or a target outside it", "values")
         if items.min() < 1 or items.max() > self._manifest.vocab.items:
-            raise self._files.damage(*place, f"item ids {items.min()}..{items.max()} outside 1..{self._manifest.vocab.items}")
+            outside = f"item ids {items.min()}..{items.max()} outside 1..{self._manifest.vocab.items}"
+            raise self._files.damage(*place, outside, "values")
         key, stratum, activity, kept = (int_column(table, name) for name in (c.USER_KEY, c.STRATUM, c.ACTIVITY, c.TRAIN_EVENTS))
         try:
             columns = self._columns.decode(table, offsets)
         except ValueError as error:
-            raise self._files.damage(*place, str(error)) from None
-        return _Block(table.column(c.USER_ID).chunk(0), key, stratum, activity, activity - kept, at, items, offsets, *columns)
-
-
-def _known_rows(manifest: Manifest, split: str) -> tuple[int, int] | None:
-    """Users of a split with and without a history, by the manifest; None if it does not count them."""
-    if split == "all":
-        return sum(shard.rows for shard in manifest.shards), 0
-    targets, cold = (manifest.summary.get(f"{of}{split}_targets") for of in ("", "cold_"))
-    return None if targets is None or cold is None else (targets - cold, cold)
+            raise self._files.damage(*place, str(error), "columns") from None
+        return HistoryBlock(table.column(c.USER_ID).chunk(0), key, stratum, activity, activity - kept, at, items, offsets, *columns)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ltrec.core import columns as c
-from ltrec.core.ragged import I64, prefix_sums
+from ltrec.core.ragged import I64, prefix_sums, ragged
 
 I32 = npt.NDArray[np.int32]
 Values = npt.NDArray[Any]
@@ -62,6 +62,17 @@ class UserRows:
         first, last = offsets[0], offsets[-1]
         events = {name: values[first:last] for name, values in self.events.items()}
         return UserRows(offsets - first, events, {name: values[low:high] for name, values in self.users.items()})
+
+    def take(self, index: I64) -> UserRows:
+        """These rows, in this order."""
+        lengths = np.diff(self.offsets)[index]
+        return UserRows(prefix_sums(lengths), taken(self.events, ragged(self.offsets[index], lengths)), taken(self.users, index))
+
+    def absent(self, count: int) -> UserRows:
+        """So many rows without events, in the form of these: places of rows that cannot be had."""
+        events = {name: values[:0] for name, values in self.events.items()}
+        users = {name: np.zeros((count, *values.shape[1:]), values.dtype) for name, values in self.users.items()}
+        return UserRows(np.zeros(count + 1, np.int64), events, users)
 
 
 def joined(parts: Sequence[Mapping[str, Values]]) -> dict[str, Values]:

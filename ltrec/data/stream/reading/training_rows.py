@@ -5,20 +5,26 @@ Only training events are kept: with window=last the final max_len + 1 of each us
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from ltrec.core import columns as c
+from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix, mix_array
 from ltrec.core.ragged import prefix_sums, ragged
-from ltrec.data.manifest import Manifest
-from ltrec.data.stream.order.draws import Buffer
+from ltrec.data.manifest import MEND, Manifest
+from ltrec.data.stream.order.draws import ALL_LANES, Buffer, Draws
 from ltrec.data.stream.order.plan import Plan
+from ltrec.data.stream.quarantine.damage import DamagedRowGroup
+from ltrec.data.stream.quarantine.quarantine import Place, Quarantine
+from ltrec.data.stream.quarantine.replacement import candidates, rows_instead
 from ltrec.data.stream.reading.blocks import I64
 from ltrec.data.stream.reading.lru_cache import LruCache
 from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
+from ltrec.data.stream.reading.row_checks import fault_of_rows
 from ltrec.data.stream.reading.rows import UserRows, int_column, key_columns, list_column, taken
 from ltrec.data.stream.reading.shards import ShardReader
 
@@ -26,15 +32,68 @@ COLUMNS = [c.USER_KEY, c.STRATUM, c.TRAIN_EVENTS, c.ITEMS]
 _BUFFERS_KEPT = 2  # per lane: the one in use and the next
 
 
-class TrainingRows:
-    """The rows of every buffer of the plan; the two most recent buffers of each lane stay in memory."""
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """Rows low:high of a buffer, which are those from `first` on of a damaged row group."""
 
-    def __init__(self, folder: Path, manifest: Manifest, plan: Plan, check: str = "hash", columns: Projected = NO_COLUMNS) -> None:
-        self._files = ShardReader(folder, manifest, check)
-        self._manifest, self._plan, self._columns = manifest, plan, columns
-        self.of: LruCache[Buffer, UserRows] = LruCache(
+    low: int
+    high: int
+    shard: int
+    group: int
+    first: int
+
+    @property
+    def places(self) -> I64:
+        """Their numbers in the row group."""
+        return np.arange(self.first, self.first + self.high - self.low)
+
+
+@dataclass(frozen=True, slots=True)
+class BufferRows:
+    """The rows of a buffer, those of damaged row groups among them: in a lane's buffer others are in their places; a resident pool
+    has empty rows there, and others of the pool are drawn instead, in every epoch others."""
+
+    rows: UserRows
+    lost: tuple[_Lost, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The rows of a draw: these of `rows`; and how many of them replace rows of each damaged row group."""
+
+    rows: UserRows
+    index: I64
+    replaced: Mapping[Place, int] = field(default_factory=dict)
+
+
+class TrainingRows:
+    """The rows of every buffer of the plan; the two most recent buffers of each lane stay in memory.
+
+    Args:
+        folder: the data set.
+        manifest: its manifest.
+        plan: the order.
+        check: `hash` or `size`, how a shard is verified when it is first opened.
+        columns: what is read besides items.
+        quarantine: what is known to be damaged, in whose places other rows are given; None = damage is an error.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        plan: Plan,
+        check: str = "hash",
+        columns: Projected = NO_COLUMNS,
+        quarantine: Quarantine | None = None,
+    ) -> None:
+        self._files = ShardReader(folder, manifest, check, quarantine)
+        self._manifest, self._plan, self._columns, self._quarantine = manifest, plan, columns, quarantine
+        self._stratum = np.array([shard.stratum for shard in manifest.shards], np.int64)
+        self.of: LruCache[Buffer, BufferRows] = LruCache(
             self._decode, keep=_BUFFERS_KEPT, group=lambda buffer: (buffer.pool, buffer.lane)
         )
+        self._instead: LruCache[tuple[Buffer, int], I64] = LruCache(self._healthy, keep=2, group=lambda key: key[0])
 
     @property
     def downloads(self) -> int:
@@ -49,41 +108,112 @@ class TrainingRows:
         """The shards of a buffer's rows, in the order in which they are read."""
         return list(dict.fromkeys(self._plan.pieces(buffer).blocks.shard.tolist()))
 
-    def _decode(self, buffer: Buffer) -> UserRows:
-        pieces = self._plan.pieces(buffer)
-        every = zip(
-            pieces.blocks.shard.tolist(), pieces.blocks.group.tolist(), pieces.low.tolist(), pieces.high.tolist(), strict=True
-        )
-        return UserRows.concatenate([self.block(shard, group).slice(low, high) for shard, group, low, high in every])
+    def drawn(self, draw: Draws) -> Drawn:
+        """The rows of a draw.
+
+        Raises:
+            UserError: a shard is missing or damaged.
+        """
+        held = self.of(draw.buffer)
+        if not held.lost:
+            return Drawn(held.rows, draw.rows)
+        lows, highs = (np.array([getattr(lost, name) for lost in held.lost]) for name in ("low", "high"))
+        which = np.searchsorted(lows, draw.rows, side="right") - 1
+        counts = np.bincount(which[(which >= 0) & (draw.rows < highs[which])], minlength=lows.size).tolist()
+        replaced = {(lost.shard, lost.group): count for lost, count in zip(held.lost, counts, strict=True) if count}
+        resident = draw.buffer.lane == ALL_LANES
+        return Drawn(held.rows, self._instead((draw.buffer, draw.epoch))[draw.rows] if resident else draw.rows, replaced)
 
     def block(self, shard: int, group: int) -> UserRows:
-        """The rows of one row group, read again."""
+        """The rows of one row group, read again.
+
+        Raises:
+            DamagedRowGroup: its bytes are not those that were written.
+        """
         table = self._files.read(shard, group, [*COLUMNS, *self._columns.names])
+        if fault := fault_of_rows(table, self._manifest, shard):
+            raise self._files.damage(shard, group, fault, "values")
         values, offsets = list_column(table, c.ITEMS)
         train_events = int_column(table, c.TRAIN_EVENTS)
-        damage = _damage_in(table, values, offsets, train_events, self._manifest, shard)
-        if damage:
-            raise self._files.damage(shard, group, damage)
         try:
             events, users = self._columns.decode(table, offsets)
         except ValueError as error:
-            raise self._files.damage(shard, group, str(error)) from None
+            raise self._files.damage(shard, group, str(error), "columns") from None
         longest = self._plan.max_len + 1 if self._plan.window == "last" else np.iinfo(np.int64).max
         lengths = np.minimum(train_events, longest)
         kept = taken({c.ITEMS: values, **events}, ragged(offsets[:-1] + train_events - lengths, lengths))
         return UserRows(prefix_sums(lengths), kept, {**key_columns(table), **users})
 
+    def _decode(self, buffer: Buffer) -> BufferRows:
+        pieces = self._plan.pieces(buffer)
+        every = zip(*(a.tolist() for a in (pieces.blocks.shard, pieces.blocks.group, pieces.low, pieces.high)), strict=True)
+        parts: list[UserRows | None] = []
+        lost, at = [], 0
+        for shard, group, low, high in every:
+            part = self._block_or_none(shard, group, by_all=buffer.lane == ALL_LANES)
+            if part is None:
+                lost.append(_Lost(at, at + high - low, shard, group, low))
+            parts.append(None if part is None else part.slice(low, high))
+            at += high - low
+        if lost:
+            parts = self._filled(buffer, parts, lost)
+        return BufferRows(UserRows.concatenate([part for part in parts if part is not None]), tuple(lost))
 
-def _damage_in(table: pa.Table, values: np.ndarray, offsets: I64, train_events: I64, manifest: Manifest, shard: int) -> str:
-    """What is wrong with a decoded block; empty if nothing is."""
-    if values.size and not (values.min() >= 1 and values.max() <= manifest.vocab.items):
-        return f"item ids {values.min()}..{values.max()} outside 1..{manifest.vocab.items}"
-    if (int_column(table, c.STRATUM) != manifest.shards[shard].stratum).any():
-        return f"rows of another stratum than {manifest.shards[shard].stratum}"
-    lengths = np.diff(offsets)
-    if (train_events < 2).any() or (train_events > lengths).any():
-        return "train_events below 2 or beyond the end of items"
-    return ""
+    def _block_or_none(self, shard: int, group: int, *, by_all: bool) -> UserRows | None:
+        """A row group, None if it is damaged and there is a quarantine."""
+        try:
+            return self.block(shard, group)
+        except DamagedRowGroup as damage:
+            if self._quarantine is None:
+                raise
+            self._quarantine.add(damage, by_all=by_all)
+            return None
+
+    def _filled(self, buffer: Buffer, parts: list[UserRows | None], lost: list[_Lost]) -> list[UserRows | None]:
+        """The parts with something in the place of what is lost."""
+        if buffer.lane == ALL_LANES:
+            form = next((part for part in parts if part is not None), None)
+            if form is None:
+                raise self._none_left(lost[0])
+            instead = [form.absent(one.high - one.low) for one in lost]
+        else:
+            instead = [self._other_rows(buffer, one) for one in lost]
+        rest = iter(instead)
+        return [next(rest) if part is None else part for part in parts]
+
+    def _other_rows(self, buffer: Buffer, lost: _Lost) -> UserRows:
+        """Rows for lost ones of a lane's buffer, read from the first row group that is healthy."""
+        blocks = self._plan.pools[buffer.pool].blocks
+        for number in self._candidates(buffer.pool, buffer.epoch, lost):
+            rows = self._block_or_none(int(blocks.shard[number]), int(blocks.group[number]), by_all=False)
+            if rows is not None:
+                return rows.take(self._chosen(buffer.pool, buffer.epoch, lost, int(blocks.rows[number])))
+        raise self._none_left(lost)
+
+    def _healthy(self, key: tuple[Buffer, int]) -> I64:
+        """For every row of a resident pool, which row is given for it in an epoch [R]."""
+        buffer, epoch = key
+        blocks, lost = self._plan.pools[buffer.pool].blocks, self.of(buffer).lost
+        damaged, starts = {(one.shard, one.group) for one in lost}, blocks.starts
+        rows = np.arange(int(starts[-1]))
+        for one in lost:
+            for number in self._candidates(buffer.pool, epoch, one):
+                if (int(blocks.shard[number]), int(blocks.group[number])) not in damaged:
+                    rows[one.low : one.high] = starts[number] + self._chosen(buffer.pool, epoch, one, int(blocks.rows[number]))
+                    break
+            else:
+                raise self._none_left(one)
+        return rows
+
+    def _candidates(self, pool: int, epoch: int, lost: _Lost) -> Iterator[int]:
+        return candidates(self._plan.pools[pool].blocks, self._stratum, self._plan.seed, pool, epoch, lost.shard, lost.group)
+
+    def _chosen(self, pool: int, epoch: int, lost: _Lost, rows: int) -> I64:
+        return rows_instead(lost.places, self._plan.seed, pool, epoch, lost.shard, lost.group, rows)
+
+    def _none_left(self, lost: _Lost) -> UserError:
+        stratum = self._manifest.shards[lost.shard].stratum
+        return UserError(f"no row group of stratum {stratum} is undamaged, so that none can take another's place; {MEND}")
 
 
 def window_starts(events: I64, user_key: I64, *, max_len: int, kind: str, seed: int, step: int) -> I64:

@@ -15,7 +15,7 @@ from ltrec.core.errors import UserError, first_line
 from ltrec.data.manifest import MEND, Manifest
 from ltrec.data.remote.shard_files import check_hash, check_size
 from ltrec.data.schema import VOCAB_SCHEMA
-from ltrec.data.stream.reading.shards import UNREADABLE
+from ltrec.data.stream.reading.row_checks import UNREADABLE
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,7 +137,7 @@ def test_streamed_pools_hold_two_buffers_per_lane_for_any_size_of_data(tmp_path,
     plan = Plan.of(manifest, 0, config)
     loader = StreamLoader(folder, manifest, plan, world=World(0, 2), threads=2, prefetch=4)
     for _ in loader:
-        held = loader._rows.of.values()
+        held = [buffer.rows for buffer in loader._rows.of.values()]
         assert len(held) <= 2 * 2
         assert all(rows.user_key.size <= 2 * 4 for rows in held)
         assert sum(rows.items.nbytes + 3 * rows.user_key.nbytes for rows in held) <= plan.memory_bytes(2) * 2
