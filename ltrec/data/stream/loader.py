@@ -157,7 +157,7 @@ class StreamLoader:
         elif state.quarantine:
             raise UserError(
                 f"the checkpoint was trained without {counted(len(state.quarantine), 'damaged row group')}, which another policy "
-                "would train on: set stream.on_damage=quarantine, or start a new run"
+                "would train on: set `on_damage`=quarantine, or start a new run"
             )
         self._state, self._own_digest = state, 0
         self._step_digests.clear()

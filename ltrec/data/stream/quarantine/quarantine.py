@@ -147,7 +147,7 @@ class Quarantine:
             raise UserError(
                 f"{lost:,} of the {total:,} {'training ' if kind[1] else ''}users of {_named(kind[0])} are in "
                 f"{counted(len(places), 'damaged row group')} ({self._manifest.shards[shard].path}, row group {group}, ...), more "
-                f"than the share stream.damage_budget={self._budget:g}: copy the data set again, {MEND}, or raise the budget"
+                f"than the share `damage_budget`={self._budget:g}: copy the data set again, {MEND}, or raise the budget"
             )
 
     def _kind(self, shard: int) -> Kind:

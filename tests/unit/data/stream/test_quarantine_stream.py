@@ -189,7 +189,7 @@ def test_without_quarantine_damage_is_an_error_and_so_is_a_ledger(broken):
         epochs(make(data, VARIANTS["resident"], check="size"), 1)
     loader = train(data, VARIANTS["resident"])
     epochs(loader, 1)
-    with pytest.raises(UserError, match=r"without 3 damaged row groups.*stream.on_damage=quarantine") as caught:
+    with pytest.raises(UserError, match=r"without 3 damaged row groups.*`on_damage`=quarantine") as caught:
         make(data, VARIANTS["resident"]).load_state_dict(loader.state_dict())
     assert "\n" not in str(caught.value)
 
@@ -197,7 +197,7 @@ def test_without_quarantine_damage_is_an_error_and_so_is_a_ledger(broken):
 @pytest.mark.parametrize("name", ["resident", "lanes"])
 def test_the_budget_of_a_stratum_ends_the_run(broken, name):
     data, _ = broken
-    with pytest.raises(UserError, match=r"of the 41 training users of stratum 0 .* stream.damage_budget=0.1: copy") as caught:
+    with pytest.raises(UserError, match=r"of the 41 training users of stratum 0 .* `damage_budget`=0.1: copy") as caught:
         epochs(train(data, VARIANTS[name], budget=0.1), 1)
     assert "\n" not in str(caught.value)
 
