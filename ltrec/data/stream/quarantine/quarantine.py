@@ -60,7 +60,7 @@ class Quarantine:
         return self._rules.get((shard, group))
 
     def mark(self, damage: DamagedRowGroup) -> None:
-        """Remember a damaged row group that nobody has asked for yet."""
+        """Remember a damaged row group that nobody needs yet."""
         with self._lock:
             self._rules.setdefault((damage.shard, damage.group), damage.rule)
 
