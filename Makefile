@@ -195,6 +195,11 @@ bench-predict: install ## Recommendations for 10^6 users: users per second, peak
 bench-serve: install ## Users per second of an exported model and its server, against their matrix products; latency; last line JSON
 	$(BIN)/python benchmarks/serve.py
 
+# DIR holds beauty/events.parquet and ml-100k/events.parquet. Environments are made under ~/.cache/ltrec/peers, 1.5 GB each.
+.PHONY: bench-peers
+bench-peers: install ## The same SASRec by RePlay, RecBole and RecTools: LOGS=DIR; hours, resumable; last line JSON
+	$(BIN)/python -m benchmarks.peers --logs $(LOGS) $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
+
 .PHONY: bench-methods
 bench-methods: install ## What a step of each method costs, relative to joint training; last line JSON
 	$(BIN)/python benchmarks/method_cost.py

@@ -10,7 +10,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ class Sitting:
         return python_of(system.requirements.absolute(), self.environments, self.torch_index)
 
     def _cell(self, cell: Cell, turn: int, name: str, python: Path, data: Data) -> None:
-        job = data.job(cell, turn)
+        job = data.job(replace(cell, steps=0) if name == tables.OWN else cell, turn)
         key = key_of(job, data.digest, tables.SYSTEMS[name])
         ledger, label = ledger_in(self.results), f"{cell.name}, round {turn}, {name}"
         if ledger.find(cell.log, PHASE, key):
@@ -109,7 +109,7 @@ class Sitting:
         if found is not None:
             names = {"phase": PHASE, "data": cell.log, "length": cell.length, "system_name": name, "round": turn, "key": key}
             machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-            ledger.add({**names, "steps": 0 if name == tables.OWN else cell.steps, "machine": machine, **found})
+            ledger.add({**names, "steps": job["steps"], "machine": machine, **found})
 
     def _data(self, log: str) -> Data:
         """The log prepared, and what the scripts read."""

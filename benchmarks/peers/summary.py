@@ -14,8 +14,9 @@ from benchmarks.peers.tables import BARS, CELLS, MEASURES, OWN, SYSTEMS, Bar
 def value(line: Line, measure: str) -> float:
     """A measure of one run. Of its epochs the cheapest counts."""
     if measure == "training":
-        return min(seconds / targets for seconds, targets in zip(line["epochs_s"], line["targets"], strict=True))
-    return float(line["evaluation_s"] / line["users"] if measure == "evaluation" else line["peak_mib"])
+        costs: list[float] = [seconds / targets for seconds, targets in zip(line["epochs_s"], line["targets"], strict=True)]
+        return min(costs)
+    return float(line["evaluation_s"]) / line["users"] if measure == "evaluation" else float(line["peak_mib"])
 
 
 @dataclass(frozen=True, slots=True)
