@@ -124,7 +124,7 @@ class Sitting:
         shutil.rmtree(work, ignore_errors=True)
         (work / "inside").mkdir(parents=True)
         place = work / "job.json"
-        place.write_text(json.dumps(job | {"folder": str((work / "inside").absolute())}))
+        place.write_text(json.dumps(job | {"folder": str((work / "inside").absolute()), "parent": os.getpid()}))
         environment = os.environ | ONE_THREAD
         if system.requirements is not None:
             environment.pop("PYTHONPATH", None)

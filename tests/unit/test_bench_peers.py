@@ -144,7 +144,7 @@ def test_the_export_holds_training_events_and_two_targets(tmp_path):
     assert export(tmp_path / "data", tmp_path / "users.parquet") == 6
     table = pq.read_table(tmp_path / "users.parquet")
     assert table.to_pydict() == {"history": [[2, 0], [1]], "valid": [1, 5], "test": [4, 0]}
-    job = Job(str(tmp_path / "users.parquet"), "", "", 6, 50, 1, 0, 128, 64, 2, 2, 0.2, 1e-3, 256, 0)
+    job = Job(str(tmp_path / "users.parquet"), "", "", 0, 6, 50, 1, 0, 128, 64, 2, 2, 0.2, 1e-3, 256, 0)
     found = read_users(job)
     assert [history.tolist() for history in found.history] == [[2, 0], [1]]
     assert (found.valid.tolist(), found.test.tolist()) == ([1, 5], [4, 0])

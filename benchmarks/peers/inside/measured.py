@@ -31,6 +31,7 @@ class Job:
         histories: the Parquet table of users.
         data: the data set as `ltrec prepare` wrote it.
         folder: an empty folder to work in.
+        parent: the process that waits; this one ends with it.
         items: V, the number of items; ids from 0 to V - 1.
         length: most positions of a training row.
         epochs: to train.
@@ -44,6 +45,7 @@ class Job:
     histories: str
     data: str
     folder: str
+    parent: int
     items: int
     length: int
     epochs: int
@@ -59,9 +61,9 @@ class Job:
 
 
 def begin() -> Job:
-    """The job that the command line names. The process ends with the one that started it."""
+    """The job that the command line names."""
     job = Job(**json.loads(Path(sys.argv[1]).read_text()))
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(job.parent,), daemon=True).start()
     os.chdir(job.folder)
     return job
 
