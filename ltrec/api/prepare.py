@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ltrec.api.inputs.tables import ArrowStream, is_table, path_of, write_log
 from ltrec.api.results.dataset import Dataset
@@ -19,6 +19,7 @@ from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.remote.url import is_url
+from ltrec.data.prepare.append.pipeline import append as append_logs
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare as prepare_logs
 from ltrec.data.prepare.progress import MENDING, UNCHANGED
@@ -33,6 +34,8 @@ def prepare(
     *sources: str | os.PathLike[str] | ArrowStream,
     out: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
+    append: str | os.PathLike[str] | None = None,
+    like: str | os.PathLike[str] | None = None,
     progress: bool = False,
     **options: Any,
 ) -> Dataset:
@@ -41,12 +44,16 @@ def prepare(
         ltrec.prepare("logs/*.csv", out="data/mine", user="customer", min_item_events=5)
         ltrec.prepare(dataframe, out="data/mine", time_unit="s")
         ltrec.prepare("conf/data/ml-100k.yaml")
+        ltrec.prepare("logs/monday.csv", append="data/mine", out="data/mine-monday")
 
     Args:
         sources: logs: files, globs and folders (CSV, TSV, JSON Lines, Parquet), also in a store (s3://...), or tables of a row per
             event; and config files.
         out: folder or address of the data set; None = `data.path` of the config.
         overwrite: replace another data set in that folder.
+        append: a prepared data set that the logs come after: `out` becomes both together, at the cost of the new events and the
+            users they touch. Item ids and thresholds of strata stay, and its options hold.
+        like: a data set from which item ids and thresholds of strata are taken; the logs are all events.
         progress: show how far it is.
         options: fields of the config section `prepare`.
 
@@ -58,7 +65,27 @@ def prepare(
         settings = load(files, overrides + overrides_of(options, "prepare"), where=call.where)
         wanted = replace(settings.prepare, sources=tuple(logs) or settings.prepare.sources)
         with speaking_keys(settings, PREPARING):
-            return _prepared(wanted, _place_of(out, settings), settings.data.cache, overwrite, call.screen)
+            earlier = _Earlier(*(None if place is None else Path(place) for place in (append, like)))
+            return _prepared(wanted, _place_of(out, settings), settings.data.cache, overwrite, call.screen, earlier)
+
+
+class _Earlier(NamedTuple):
+    """An earlier data set, to append to or to take ids from."""
+
+    append: Path | None
+    like: Path | None
+
+    def refuse(self, out: str) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            UserError: both are given, or one of them or `out` is in a store.
+        """
+        if self.append and self.like:
+            raise UserError("--append takes item ids from the data set that it names; leave out --like")
+        places = [out, *(os.fspath(place) for place in self if place)]
+        if any(self) and (remote := next((place for place in places if is_url(place) or ":/" in place), None)):
+            raise UserError(f"{remote}: --append and --like work on folders; copy the data set to a disk, and the result back")
 
 
 def sort_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str], list[str]]:
@@ -83,7 +110,8 @@ def sort_arguments(arguments: Sequence[str]) -> tuple[list[Path], list[str], lis
     return files, overrides, sources
 
 
-def _prepared(config: PrepareConfig, out: str, cache: CacheConfig, overwrite: bool, screen: Screen) -> Dataset:
+def _prepared(config: PrepareConfig, out: str, cache: CacheConfig, overwrite: bool, screen: Screen, earlier: _Earlier) -> Dataset:
+    earlier.refuse(out)
     heard: set[str] = set()
     with PhaseBar(screen) as bar:
 
@@ -92,10 +120,12 @@ def _prepared(config: PrepareConfig, out: str, cache: CacheConfig, overwrite: bo
             bar.update(stage, done, total)
 
         with local_logs(config, cache, hear) as local:
-            if is_url(out):
+            if earlier.append:
+                manifest = append_logs(local, earlier.append, Path(out), hear, overwrite)
+            elif is_url(out):
                 manifest = prepare_to(out, local, cache, hear, overwrite=overwrite)
             else:
-                manifest = prepare_logs(local, Path(out), hear, overwrite)
+                manifest = prepare_logs(local, Path(out), hear, overwrite, earlier.like)
     folder = open_folder(out, cache)
     return Dataset.of(folder, manifest, up_to_date=UNCHANGED in heard, mended=MENDING in heard, address=out)
 

@@ -66,6 +66,7 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     if ties := s.get("ties", {}).get("events"):
         yield "ties", f"{ties:,}", _ties(s["ties"])
     yield "users", f"{s['users']:,}", _users(s)
+    yield from _appended(manifest)
     yield "items", f"{s['items']:,}", ""
     yield "targets", f"{s['test_targets']:,}", _split(manifest)
     yield from _reach(s)
@@ -74,6 +75,19 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     yield "events per user", "", ", ".join(f"{name} {value:,}" for name, value in lengths)
     for note in s.get("notes", ()):
         yield "note", "", note
+
+
+def _appended(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
+    """What the last new logs changed, if the data set was appended to."""
+    if manifest.lineage and (last := manifest.lineage[-1]).get("users"):
+        yield (
+            "appended",
+            f"{last['events']:,}",
+            f"of {last['users']:,} users ({last['new_users']:,} new), {last['new_items']:,} new items; to {last['digest'][:16]}",
+        )
+        yield "crossed", f"{last['crossed']:,}", "of these users have another stratum than before"
+    if late := manifest.summary.get("late"):
+        yield "late", f"{late:,}", "dropped: not later than the newest event of their user"
 
 
 def _ties(ties: dict[str, Any]) -> str:

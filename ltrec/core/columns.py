@@ -31,6 +31,11 @@ ID = "id"  # int32, from 2
 VALUE = "value"  # the word, string
 COUNT = "count"  # how often training has it, int64
 
+# Lists of rows: one row per run, in the order of the shard.
+LAYER = "layer"  # file of the run, int32, numbered as in the shard
+FIRST = "first"  # its first row there, int64
+ROWS = "rows"  # its length, int64
+
 # Reach rows: one row per sampled user, ordered by key.
 REACH_VALID = "reach_valid"  # distance of the validation target from the history, int8; -1 = not known
 REACH_TEST = "reach_test"  # the same of the test target

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from ltrec.core.storage.typed import construct
 from ltrec.core.strata import Strata
 from ltrec.data.manifest_parts import MEND as MEND
 from ltrec.data.manifest_parts import Options, PrepareSummary, Section, Source, Split
-from ltrec.data.schema import COLUMNS_VERSION, FORMAT_VERSION
+from ltrec.data.schema import COLUMNS_VERSION, FORMAT_VERSION, LAYERS_VERSION
 
 MANIFEST = "manifest.json"
 ENGINE = "engine"
@@ -35,7 +36,8 @@ _LEAST_BYTES_PER_USER = 4  # a lower bound on the compressed size of sorted hash
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One Parquet file: `rows` users of one stratum (-1: none); `trainable` rows have at least two training events."""
+    """`rows` users of one stratum (-1: none); `trainable` rows have at least two training events. One Parquet file, or, in a data
+    set that was appended to, a list (`path`) of rows of several: numbers in `Manifest.layers`."""
 
     path: str
     stratum: Annotated[int, Between(NO_STRATUM, 99)]
@@ -44,6 +46,21 @@ class Shard:
     sha256: str
     rows: Annotated[int, Between(0, INT64)]
     events: Annotated[int, Between(0, INT64)]
+    layers: tuple[Annotated[int, Between(0, INT32)], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A Parquet file of users from which shards take rows; row groups of `block_rows`. A row that no shard takes is superseded."""
+
+    path: str
+    bytes: Annotated[int, Between(0, INT64)]
+    sha256: str
+    rows: Annotated[int, Between(0, INT64)]
+    block_rows: Annotated[int, Between(1, INT32)]
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -89,9 +106,10 @@ class Manifest:
         vocab: the item vocabulary.
         block_rows: rows of every row group but the last of a shard.
         shards: all shard files, ordered by path.
-        format_version: 1 without columns, 2 with columns.
+        format_version: 1 without columns, 2 with columns, 3 with layers.
         columns: of events, items and users; absent from the file if there are none.
         column_files: files of these columns, the table of items first, if there is one.
+        layers: files of rows that shards are put together from; absent from the file if there are none.
         made_by: the engine that sorted the log, with its version; empty = DuckDB. Not in the digest: the files are the same.
     """
 
@@ -108,22 +126,24 @@ class Manifest:
     format_version: int = FORMAT_VERSION
     columns: Schema = NO_COLUMNS
     column_files: tuple[ColumnFile, ...] = ()
+    layers: tuple[Layer, ...] = ()
     made_by: str = ""
     _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)  # computed once
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.format_version != (COLUMNS_VERSION if self.columns else FORMAT_VERSION):
-            raise ValueError(
-                f"format_version is {self.format_version}, but the data set has {'' if self.columns else 'no '}columns"
-            )
-        if len(paths := self.files()) < 1 + len(self.shards) + len(self.column_files):
+        if self.format_version != version_of(self.columns, self.layers):
+            have = f"{'' if self.columns else 'no '}columns and {'' if self.layers else 'no '}layers"
+            raise ValueError(f"format_version is {self.format_version}, but the data set has {have}")
+        if len(paths := self.files()) < 1 + len(self.shards) + len(self.column_files) + len(self.layers):
             raise ValueError("two entries have the same file")
         for path in paths:
             _refuse_outside(path)
         for shard in self.shards:
             if shard.stratum >= self.strata.count or (shard.trainable and shard.stratum == NO_STRATUM):
                 raise ValueError(f"{shard.path!r} has stratum {shard.stratum}, which does not exist")
+            if any(number >= len(self.layers) for number in shard.layers):
+                raise ValueError(f"{shard.path!r} has layers {list(shard.layers)}, of {len(self.layers)}")
         if (reach := self.summary.get("reach")) and len(reach["valid"]) != self.strata.count:
             raise ValueError(f"summary.reach.valid has {len(reach['valid'])} rows for {self.strata.count} strata")
         for column in self.columns:
@@ -148,6 +168,7 @@ class Manifest:
         """Path relative to the folder -> (bytes, sha256), for every file of the data set."""
         named = {self.vocab.path: (self.vocab.bytes, self.vocab.sha256)}
         named |= {shard.path: (shard.bytes, shard.sha256) for shard in self.shards}
+        named |= {layer.path: (layer.bytes, layer.sha256) for layer in self.layers}
         named |= {file.path: (file.bytes, file.sha256) for file in self.column_files}
         counted = [self.summary, *(self.summary.get(name) or {} for name in ("item_table", "user_table"))]
         for file in filter(None, (*(part.get("rejects_file") for part in counted), self.summary.get("reach"))):
@@ -155,9 +176,20 @@ class Manifest:
         return named
 
     @property
+    def row_files(self) -> tuple[Shard | Layer, ...]:
+        """The files that hold users, or lists of them."""
+        return (*self.shards, *self.layers)
+
+    @property
     def targets(self) -> dict[str, tuple[int, ...]]:
         """Event column -> ids of the values of which an event must have one to be a target; empty: every event is one."""
         return {name: tuple(ids) for name, ids in (self.split.get("targets") or {}).items()}
+
+    @property
+    def lineage(self) -> tuple[dict[str, Any], ...]:
+        """What this data set goes back to, the oldest first: see `Ancestor`. If there is any, item ids are not in the order of
+        popularity."""
+        return tuple(self.source.get("lineage") or ())
 
     @property
     def train_rows(self) -> int:
@@ -182,7 +214,11 @@ class Manifest:
         """The contents of the file. Without columns the keys for them are left out, so that the digest is the one of format 1."""
         body: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         del body["_digest"], body["made_by"]
-        return body if self.columns else {key: value for key, value in body.items() if key not in ("columns", "column_files")}
+        for shard in body["shards"]:
+            if not shard["layers"]:
+                del shard["layers"]
+        absent = [*(() if self.columns else ("columns", "column_files")), *(() if self.layers else ("layers",))]
+        return {key: value for key, value in body.items() if key not in absent}
 
     @staticmethod
     def load(folder: Path) -> Manifest:
@@ -217,15 +253,15 @@ class Manifest:
             intact = False
         if not intact:
             raise UserError(f"{path} is damaged: its contents do not match its digest; {MEND}")
-        if (version := body.get("format_version")) not in (FORMAT_VERSION, COLUMNS_VERSION):
-            known = f"{FORMAT_VERSION} and {COLUMNS_VERSION}"
+        if (version := body.get("format_version")) not in (FORMAT_VERSION, COLUMNS_VERSION, LAYERS_VERSION):
+            known = f"{FORMAT_VERSION}, {COLUMNS_VERSION} and {LAYERS_VERSION}"
             raise UserError(f"{path} has format version {shown(version)}, this ltrec reads {known}; {MEND}")
         try:
             manifest = construct(Manifest, body)
             if not sum(manifest.strata.users):
                 raise ValueError("strata have no users")
             for shard in manifest.shards:
-                if shard.rows * _LEAST_BYTES_PER_USER > shard.bytes:
+                if not shard.layers and shard.rows * _LEAST_BYTES_PER_USER > shard.bytes:
                     raise ValueError(f"{shard.path!r} cannot hold {shard.rows} users in {shard.bytes} bytes")
         except ValueError as error:
             raise UserError(f"{path} is undamaged but invalid: {error}; {MEND}") from None
@@ -233,6 +269,11 @@ class Manifest:
         manifest = replace(manifest, made_by=engine.get("made_by", ""), **sections)
         manifest._digest.append(written)
         return manifest
+
+
+def version_of(columns: Schema, layers: Sequence[Layer] = ()) -> int:
+    """The format version of a data set."""
+    return LAYERS_VERSION if layers else COLUMNS_VERSION if columns else FORMAT_VERSION
 
 
 def digest_of(body: dict[str, Any]) -> str:

@@ -31,6 +31,21 @@ class FileRef(TypedDict):
     sha256: str
 
 
+class Ancestor(TypedDict, total=False):
+    """A data set that was appended to: its digest and its number of source files, and what the new files changed."""
+
+    digest: str
+    files: Count
+    events: Count
+    users: Count
+    new_users: Count
+    new_items: Count
+    crossed: Count
+    late: Count
+    known: Count
+    recut: bool
+
+
 class Source(TypedDict, total=False):
     """The input."""
 
@@ -39,6 +54,7 @@ class Source(TypedDict, total=False):
     time_unit: str
     tie_break: str
     tables: dict[str, tuple[FileRef, ...]]
+    lineage: tuple[Ancestor, ...]
 
 
 class Options(TypedDict, total=False):
@@ -125,6 +141,7 @@ class PrepareSummary(TypedDict, total=False):
     rejects_file: FileRef | None
     duplicates: Count
     duplicate_rule: str
+    late: Count
     filtered_events: Count
     filtered_users: Count
     filtered_items: Count

@@ -14,7 +14,7 @@ from ltrec.core import columns as c
 from ltrec.core.columns import NO_STRATUM
 from ltrec.core.errors import UserError, first_line
 from ltrec.core.inequality import gini
-from ltrec.data.manifest import MEND, Manifest
+from ltrec.data.manifest import MEND, Manifest, Shard
 
 SHARES = (0.01, 0.1, 0.2, 0.5)
 """The most popular items, as shares of all."""
@@ -61,7 +61,7 @@ def item_counts(folder: Path, manifest: Manifest) -> npt.NDArray[np.int64]:
     path = folder / manifest.vocab.path
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
-            return np.asarray(file.read([c.TRAIN_COUNT], use_threads=False)[c.TRAIN_COUNT].to_numpy())
+            return -np.sort(-file.read([c.TRAIN_COUNT], use_threads=False)[c.TRAIN_COUNT].to_numpy())
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path} is missing or damaged ({first_line(error)}); {MEND}") from None
 
@@ -79,6 +79,11 @@ def shard_sizes(manifest: Manifest) -> list[ShardSizes]:
     found = []
     for stratum in (*range(manifest.strata.count), NO_STRATUM):
         if own := [shard for shard in manifest.shards if shard.stratum == stratum]:
-            rows, events, sizes = zip(*((shard.rows, shard.events, shard.bytes) for shard in own), strict=True)
+            rows, events, sizes = zip(*((shard.rows, shard.events, _bytes(shard, manifest)) for shard in own), strict=True)
             found.append(ShardSizes(stratum, len(own), sum(rows), sum(events), sum(sizes), max(sizes)))
     return found
+
+
+def _bytes(shard: Shard, manifest: Manifest) -> int:
+    """Bytes of a shard with its layers."""
+    return shard.bytes + sum(manifest.layers[number].bytes for number in shard.layers)

@@ -1,4 +1,4 @@
-"""Arrow schemas of the on-disk format, version 1, and 2 where a data set has columns.
+"""Arrow schemas of the on-disk format, version 1, 2 where a data set has columns, and 3 where shards have layers.
 
 All fields are non-nullable, which allows zero-copy reads without null bitmaps (data-layer §3).
 
@@ -8,6 +8,7 @@ DIR/items/items-<sha>.parquet              columns of items, one row per item, o
 DIR/columns/<role>-<name>-<sha>.parquet    values of a categorical column, ordered by id
 DIR/stratum=0/part-00000-<sha>.parquet     users with something to train on (>= 2 training events)
 DIR/stratum=0/rest-00000-<sha>.parquet     users of the stratum with a single training event: evaluated, not trained on
+DIR/stratum=0/part-00000-<sha>.rows.parquet  a shard that takes rows from several files, after an append: the list of these rows
 DIR/stratum=none/rest-00000-<sha>.parquet  users without training events (held-out users, and those who came after the cut)
 DIR/reach/reach-<sha>.parquet              how far users' targets are from their histories
 DIR/_rejects/rejects-<sha>.parquet         malformed rows of the log with file, row, reason and content
@@ -30,6 +31,8 @@ FORMAT_VERSION = 1
 """Format version of a data set without columns."""
 COLUMNS_VERSION = 2
 """Format version of a data set with columns."""
+LAYERS_VERSION = 3
+"""Format version of a data set that was appended to, if it has shards that take rows from several files."""
 WORK = ".preparing"
 OVER_BUDGET = "_rejects/over-budget.parquet"
 OWN_FILES = (
@@ -79,6 +82,16 @@ VALUES_SCHEMA = pa.schema(
     ]
 )
 """Schema of the file of a categorical column."""
+
+
+ROW_LIST_SCHEMA = pa.schema(
+    [
+        pa.field(c.LAYER, pa.int32(), nullable=False),
+        pa.field(c.FIRST, pa.int64(), nullable=False),
+        pa.field(c.ROWS, pa.int64(), nullable=False),
+    ]
+)
+"""Schema of a list of rows: runs of neighbouring rows of a layer; layers are numbered as in the shard."""
 
 
 def shard_schema(columns: Schema) -> pa.Schema:

@@ -1,28 +1,32 @@
 """Item popularity: how often each item occurs in training, in a form small enough for a file's metadata.
 
 Dense item ids are assigned by descending training count, so the counts are a descending step function of the id, stored as a few
-(count, number of items) pairs however many items there are. Popularity classes end at distinct counts.
+(count, number of items) pairs however many items there are. In a data set that was appended to, ids stay and counts do not: there
+are as many pairs as runs of neighbouring items with equal counts. Popularity classes end at distinct counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
+
+from ltrec.core.errors import UserError
 
 Ints = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
 class ItemCatalogue:
-    """Items 1..V by descending training count.
+    """Items 1..V in runs of equal training counts.
 
     Attributes:
-        counts: the distinct training counts, descending.
-        items: number of items with each count.
+        counts: the training count of each run.
+        items: number of items in each.
     """
 
     counts: tuple[int, ...]
@@ -32,9 +36,8 @@ class ItemCatalogue:
     def of(train_count: Tensor) -> ItemCatalogue:
         """From the vocabulary's training counts [V+1]; entry 0 is padding."""
         count_V = train_count[1:].cpu().numpy()
-        assert (count_V[1:] <= count_V[:-1]).all(), "item ids must be ordered by descending training count"
-        counts, items = np.unique(count_V, return_counts=True)
-        return ItemCatalogue(tuple(counts[::-1].tolist()), tuple(items[::-1].tolist()))
+        begins = np.flatnonzero(np.append(True, np.diff(count_V) != 0))
+        return ItemCatalogue(tuple(count_V[begins].tolist()), tuple(np.diff(np.append(begins, count_V.size)).tolist()))
 
     @property
     def num_items(self) -> int:
@@ -43,7 +46,16 @@ class ItemCatalogue:
 
     @property
     def num_seen(self) -> int:
-        """Items with training events: ids 1 to this."""
+        """Items with training events: ids 1 to this.
+
+        Raises:
+            UserError: other items lie between them.
+        """
+        if any(later and not count for count, later in pairwise(self.counts)):
+            raise UserError(
+                "evaluation.candidates=seen: in a data set that was appended to, items without training events may have lower ids "
+                "than others; use candidates=all, or prepare all events anew"
+            )
         return sum(items for count, items in zip(self.counts, self.items, strict=True) if count)
 
     def count_of(self, items: Ints) -> npt.NDArray[np.int64]:
@@ -60,12 +72,13 @@ class ItemCatalogue:
         cuts = {self._cut(share) for share in shares}
         lowest = min((n for n in self.counts if n), default=0)
         seen = {n for n in cuts if n > lowest}
-        return (0, *sorted(seen | {1} if self.counts[-1] == 0 and lowest else seen))
+        return (0, *sorted(seen | {1} if min(self.counts) == 0 and lowest else seen))
 
     def _cut(self, share: float) -> int:
         """The distinct count at which the cumulative share of events, most popular first, is nearest to `share`."""
-        counts = np.asarray(self.counts)
-        events = np.cumsum(counts * np.asarray(self.items))
+        distinct, run = np.unique(self.counts, return_inverse=True)
+        counts = distinct[::-1]
+        events = np.cumsum(counts * np.bincount(run, self.items).astype(np.int64)[::-1])
         return int(counts[np.abs(events - share * events[-1]).argmin()])
 
     def tail_below(self, shares: Sequence[float]) -> int:

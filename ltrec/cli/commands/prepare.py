@@ -32,18 +32,25 @@ def prepare(
     time_format: Annotated[str | None, typer.Option(help="Format of times, such as '%m/%d/%Y %H:%M' (strptime).")] = None,
     split: Annotated[str | None, typer.Option(help="leave_one_out or global_time.")] = None,
     engine: Annotated[str | None, typer.Option(help="What sorts the log: duckdb (default) or spark.")] = None,
+    append: Annotated[
+        Path | None, typer.Option(help="Prepared data set that the logs come after: --out becomes both, item ids stay.")
+    ] = None,
+    like: Annotated[Path | None, typer.Option(help="Prepared data set whose item ids and strata thresholds are kept.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set in the output folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Turn event logs (CSV, TSV, JSON Lines, Parquet) into shards with strata and splits.
 
+    A new day: ltrec prepare monday.csv --append data/mine --out data/mine-monday
     Every option of the config section `prepare` may be given as key=value: min_user_events=5 history_cap=1000.
     """
     options = {"user": user, "item": item, "time": time, "time_unit": time_unit, "time_format": time_format, "split": split}
     options["engine"] = engine
     overrides = [f"prepare.{key}={value}" for key, value in options.items() if value is not None]
     with open_screen(for_scripts=as_json) as screen:
-        data = ltrec.prepare(*(config or []), *(arguments or []), *overrides, out=out, overwrite=overwrite)
+        data = ltrec.prepare(
+            *(config or []), *(arguments or []), *overrides, out=out, overwrite=overwrite, append=append, like=like
+        )
         if data.mended:
             screen.info(f"{data.address} was damaged and has been prepared again")
         if data.up_to_date:

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress, silent
-from ltrec.data.manifest import Manifest
+from ltrec.data.manifest import Manifest, version_of
 from ltrec.data.prepare import summary
 from ltrec.data.prepare.columns.declared import event_columns
 from ltrec.data.prepare.columns.side_tables import SideTables, find_side_tables, load_tables
@@ -28,6 +28,7 @@ from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
 from ltrec.data.prepare.database import VERSION
 from ltrec.data.prepare.engines.opening import open_engine
 from ltrec.data.prepare.engines.protocol import Engine, counted
+from ltrec.data.prepare.like import Like
 from ltrec.data.prepare.output.disk import explain_exhaustion
 from ltrec.data.prepare.output.places import refuse_overlap
 from ltrec.data.prepare.output.workspace import existing, is_whole, publish, workspace
@@ -39,12 +40,20 @@ from ltrec.data.prepare.times.text import check_format
 from ltrec.data.prepare.users import splits
 from ltrec.data.prepare.users.strata import find_strata
 from ltrec.data.prepare.users.targets import describe_targets, target_codes
-from ltrec.data.schema import COLUMNS_VERSION, FORMAT_VERSION
 from ltrec.version import __version__
 
 
-def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, overwrite: bool = False) -> Manifest:
+def prepare(
+    config: PrepareConfig, out: Path, on_progress: Progress = silent, overwrite: bool = False, like: Path | None = None
+) -> Manifest:
     """Build the data set in `out` and return its manifest; do nothing if it is already there, unchanged and undamaged.
+
+    Args:
+        config: the options.
+        out: its folder.
+        on_progress: hears of every step.
+        overwrite: replace another data set.
+        like: a data set whose item ids and thresholds of strata it takes; None = none.
 
     Raises:
         UserError: anything the user can fix: sources, columns, too many rejects, another data set in `out`, a full disk.
@@ -56,6 +65,8 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
     with explain_exhaustion(out), workspace(out) as work:
         before = stamps((*found, *side_tables))
         identity = {**_identity(config, found, out, on_progress), **side_tables.described()}
+        model = None if like is None else Like.open(like)
+        identity["lineage"] = [] if model is None else [model.step]
         if not overwrite and (old := existing(out)) is not None:
             _refuse_other(old, identity, out)
             if is_whole(out, old, on_progress):
@@ -63,7 +74,7 @@ def prepare(config: PrepareConfig, out: Path, on_progress: Progress = silent, ov
                 return old
             on_progress(MENDING, 0, 0)
         with open_engine(config, work) as engine:
-            manifest = _build(engine, config, found, side_tables, identity, work, out, on_progress)
+            manifest = _build(engine, config, found, side_tables, identity, work, out, on_progress, model)
         if changed := [str(path) for path, stamp in stamps((*found, *side_tables)).items() if before[path] != stamp]:
             raise UserError(
                 f"{changed[0]} changed while it was being read; nothing was written; run again once the log is complete"
@@ -105,6 +116,8 @@ def _refuse_other(old: Manifest, identity: dict[str, Any], out: Path | str) -> N
         was, now = had[changed[0]], wanted[changed[0]]
         option = {recorded: key for key, recorded in RECORDED_AS.items()}.get(changed[0], changed[0])
         raise UserError(f"{out} was prepared with `{option}`={was!r}, not {now!r}; use --overwrite to replace it")
+    if list(old.lineage) != identity.get("lineage", []):
+        raise UserError(f"{out} has item ids of other data, or was appended to; use --overwrite to replace it")
     if (old.source["files"], old.source.get("tables")) != (identity["files"], identity.get("tables")):
         raise UserError(f"{out} was prepared from other source files; use --overwrite to replace it")
 
@@ -118,6 +131,7 @@ def _build(
     work: Path,
     out: Path,
     on_progress: Progress,
+    like: Like | None = None,
 ) -> Manifest:
     """All steps from staging to finished files in `work`."""
     columns, tables = event_columns(config), load_tables(engine.catalogue, config, side_tables, work, out)
@@ -127,8 +141,8 @@ def _build(
     cuts = splits.find_cuts(engine, config, latest)
     codes = target_codes(engine.catalogue, config, columns)
     splits.make_users(engine, config, cuts, codes)
-    strata = find_strata(engine, config)
-    vocab, shards, described, written, events = write_data(engine, config, columns, tables, strata, work, on_progress)
+    strata = find_strata(engine, config, None if like is None else like.strata)
+    vocab, shards, described, written, events = write_data(engine, config, columns, tables, strata, work, on_progress, like)
     counts |= {**written, "first_time": first, "last_time": latest}
     counts |= {"ties": ties.summary(), "notes": counts["notes"] + ties.notes() + tables.notes()}
     summary.check_totals(counts, shards, events)
@@ -143,7 +157,7 @@ def _build(
         vocab=vocab,
         block_rows=config.block_rows,
         shards=shards,
-        format_version=COLUMNS_VERSION if described.schema else FORMAT_VERSION,
+        format_version=version_of(described.schema),
         columns=described.schema,
         column_files=tuple(described.files),
         made_by=engine.made_by,
@@ -154,4 +168,4 @@ def _source(config: PrepareConfig, identity: dict[str, Any], time_unit: str, tie
     """The entry of the input in the manifest."""
     columns = {"user": config.user, "item": config.item, "time": config.time}
     source = {"files": identity["files"], "columns": columns, "time_unit": time_unit, "tie_break": tie_break}
-    return source | {key: identity[key] for key in ("tables",) if key in identity}
+    return source | {key: identity[key] for key in ("tables", "lineage") if identity.get(key)}

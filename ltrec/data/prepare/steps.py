@@ -17,6 +17,7 @@ from ltrec.data.prepare.columns.items import add_new_items, find_new_items, writ
 from ltrec.data.prepare.columns.side_tables import Tables, count_users, refuse_unmatched
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engines.protocol import Engine
+from ltrec.data.prepare.like import Like
 from ltrec.data.prepare.output import vocabulary
 from ltrec.data.prepare.output.rows import RowForm
 from ltrec.data.prepare.reach import measure_reach, sample_share
@@ -36,6 +37,7 @@ def write_data(
     strata: Strata,
     work: Path,
     on_progress: Progress,
+    like: Like | None = None,
 ) -> tuple[Vocab, tuple[Shard, ...], DescribedColumns, dict[str, Any], int]:
     """Write vocabularies, shards and the reach; return the item vocabulary, the shards, the columns, what was counted, and the
     number of training events.
@@ -55,7 +57,9 @@ def write_data(
     tallies = tallies_of(connection := engine.catalogue, (*columns, *tables.user_columns))
     counts = sorted_log.count(codes, tallies)
     outsized = summary.outsized(engine, counts)
-    vocab, id_of_code = vocabulary.write_vocabulary(connection, counts, known, work)
+    vocab, id_of_code = vocabulary.write_vocabulary(connection, counts, known, work, None if like is None else like.vocabulary)
+    if like is not None:
+        like.refuse_missing(vocab.items, connection)
     described = describe_columns(connection, tallies, config.targets, work)
     if tables.items is not None:
         described = write_items(connection, tables.items, id_of_code, counts, work).before(described)
@@ -95,8 +99,10 @@ def filter_log(
     work: Path,
     out: Path,
     on_progress: Progress,
+    least_users: int = 2,
 ) -> dict[str, Any]:
-    """Read and filter; return the counts of what was dropped, and the unit of time under `time_unit`."""
+    """Read and filter; return the counts of what was dropped, and the unit of time under `time_unit`. Fewer than `least_users`
+    users are refused."""
     counted = engine.stage(found, config, columns, on_progress)
     rows = counted.rows
     if rows == 0:
@@ -113,7 +119,7 @@ def filter_log(
     rule = ("keep" if days else "drop_exact") if config.duplicates == "auto" else config.duplicates
     duplicates = filtering.drop_duplicates(engine, rule, columns)
     dropped = filtering.keep_frequent(engine, config)
-    _refuse_trivial(engine, config)
+    _refuse_trivial(engine, config, least_users)
     return {
         "rows": rows,
         "empty_files": counted.empty_files,
@@ -137,11 +143,11 @@ def _make_events(engine: Engine, chosen: TimeFormat, columns: Sequence[Declared]
     return only_days(engine, chosen.name)
 
 
-def _refuse_trivial(engine: Engine, config: PrepareConfig) -> None:
+def _refuse_trivial(engine: Engine, config: PrepareConfig, least_users: int) -> None:
     (ends,) = engine.rows("SELECT min(user_key), max(user_key) FROM events")
     if ends[0] is None:
         limits = f"`min_user_events`={config.min_user_events}, `min_item_events`={config.min_item_events}"
         raise UserError(f"no events are left with {limits}; lower them")
-    if ends[0] == ends[1]:
+    if ends[0] == ends[1] and least_users > 1:
         ((user,),) = engine.rows(f"SELECT user_id FROM names WHERE user_key = {ends[0]}")
         raise UserError(f"only one user is left ({user!r}), at least two are needed; is {config.user!r} the user column?")

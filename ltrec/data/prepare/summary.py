@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,9 +38,13 @@ def count_users(engine: Engine, head_from: int) -> dict[str, Any]:
     values = counted(engine, f"SELECT {', '.join(counts.values())} FROM stored")
     histogram = engine.rows("SELECT count, count(*) FROM stored GROUP BY count ORDER BY count")
     length, users = np.array(histogram, np.int64).reshape(-1, 2).T
+    return {**dict(zip(counts, values, strict=True)), "length_quantiles": quantiles(length, users)}
+
+
+def quantiles(length: npt.NDArray[np.int64], users: npt.NDArray[np.int64]) -> dict[str, int]:
+    """Quantiles of lengths, ascending, of which each is that of so many users."""
     below = np.cumsum(users)
-    lengths = {name: int(length[np.searchsorted(below, max(1, np.ceil(q * below[-1])))]) for name, q in QUANTILES.items()}
-    return {**dict(zip(counts, values, strict=True)), "length_quantiles": lengths}
+    return {name: int(length[np.searchsorted(below, max(1, np.ceil(q * below[-1])))]) for name, q in QUANTILES.items()}
 
 
 def outsized(engine: Engine, item_counts: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
@@ -54,14 +58,30 @@ def outsized(engine: Engine, item_counts: npt.NDArray[np.int64]) -> list[dict[st
         (kind, id, events, share of all events) of at most `MOST_OUTSIZED` of each kind, the largest first.
     """
     (events,) = counted(engine, "SELECT sum(count) FROM users")
-    least = max(OUTSIZED_EVENTS, int(OUTSIZED_SHARE * events)) + 1
-    query = f"SELECT user_id, count FROM users WHERE count >= {least} ORDER BY count DESC, user_id LIMIT {MOST_OUTSIZED}"
-    found = [("user", user, int(count), int(count) / events) for user, count in engine.rows(query)]
+    largest = f"SELECT user_id, count FROM users WHERE count >= {least_outsized(events)}"
+    query = f"{largest} ORDER BY count DESC, user_id LIMIT {MOST_OUTSIZED}"
+
+    def name_of(code: int) -> str:
+        ((item,),) = engine.catalogue.execute("SELECT item_id FROM items WHERE code = ?", [code]).fetchall()
+        return str(item)
+
+    return entries_of_outsized(engine.rows(query), events, item_counts, name_of)
+
+
+def least_outsized(events: int) -> int:
+    """So many of all events are implausible for one id."""
+    return max(OUTSIZED_EVENTS, int(OUTSIZED_SHARE * events)) + 1
+
+
+def entries_of_outsized(
+    users: Sequence[tuple[str, int]], events: int, item_counts: npt.NDArray[np.int64], name_of: Callable[[int], str]
+) -> list[dict[str, Any]]:
+    """Outsized users (id, events), the largest first, and items, as the manifest has them; `name_of` gives the id of a code."""
+    found = [("user", user, int(count), int(count) / events) for user, count in users]
     trained = int(item_counts.sum())
-    for code in np.argsort(-item_counts, kind="stable")[:MOST_OUTSIZED].tolist():
-        if (count := int(item_counts[code])) > max(OUTSIZED_EVENTS, OUTSIZED_SHARE * trained):
-            ((item,),) = engine.catalogue.execute("SELECT item_id FROM items WHERE code = ?", [code]).fetchall()
-            found.append(("item", item, count, count / trained))
+    least = max(OUTSIZED_EVENTS, OUTSIZED_SHARE * trained)
+    most = [(code, int(item_counts[code])) for code in np.argsort(-item_counts, kind="stable")[:MOST_OUTSIZED].tolist()]
+    found += [("item", name_of(code), count, count / trained) for code, count in most if count > least]
     return [dict(zip(("kind", "id", "events", "share"), entry, strict=True)) for entry in found]
 
 
@@ -72,6 +92,7 @@ def check_totals(summary: dict[str, Any], shards: Sequence[Shard], train_events:
         RuntimeError: rows were lost or duplicated; a bug.
     """
     gone = sum(summary[name] for name in ("unselected", "rejected", "duplicates", "filtered_events", "capped_events"))
+    gone += summary.get("late", 0)
     pairs = {
         "rows": (summary["rows"], gone + summary["events"]),
         "events": (summary["events"], sum(shard.events for shard in shards)),

@@ -56,7 +56,7 @@ def open_folder(place: str | os.PathLike[str], config: CacheConfig | None = None
     text = manifest_text(store)
     folder, manifest = _put_manifest(cache, text, store.address(MANIFEST))
     files, held = RemoteFiles(store, cache, config.downloads), ExitStack()
-    shards = {shard.path for shard in manifest.shards}
+    shards = {file.path for file in manifest.row_files}
     for name, (size, sha256) in manifest.files().items():
         if name not in shards and not name.startswith("_"):
             _put_link(folder / name, held.enter_context(files.hold(name, size, sha256, check=True)))

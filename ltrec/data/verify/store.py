@@ -7,14 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from ltrec.core import columns as c
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress, silent
 from ltrec.core.storage.remote.store import RemoteStore
-from ltrec.data.manifest import MANIFEST, MEND, Manifest, Shard
+from ltrec.data.manifest import MANIFEST, MEND, Layer, Manifest, Shard
 from ltrec.data.remote.download import download, download_manifest
 from ltrec.data.remote.upload import refuse_foreign, refuse_incomplete
 from ltrec.data.verify.dataset import check_contents
@@ -34,12 +30,12 @@ def verify_store(store: RemoteStore, on_progress: Progress = silent) -> Manifest
         refuse_incomplete(store, manifest)
         if others := sorted(there.keys() - manifest.files().keys() - {MANIFEST}):
             raise UserError(f"{store.address(others[0])} is not in the manifest; remove it, or {MEND}")
-        shards = {shard.path for shard in manifest.shards}
+        shards = {file.path for file in manifest.row_files}
         for name, (size, sha256) in manifest.files().items():
             if name not in shards:
                 download(store, name, size, sha256, folder)
         try:
-            check_contents(folder, manifest, _FetchedShards(store, folder), on_progress)
+            check_contents(folder, manifest, _FetchedShards(store, folder, manifest), on_progress)
         except UserError as error:
             raise UserError(str(error).replace(temporary, store.url)) from None
         return manifest
@@ -48,24 +44,20 @@ def verify_store(store: RemoteStore, on_progress: Progress = silent) -> Manifest
 class _FetchedShards:
     """Shards that are there only while they are checked; of each the user ids stay."""
 
-    def __init__(self, store: RemoteStore, folder: Path) -> None:
-        self._store, self._folder = store, folder
+    def __init__(self, store: RemoteStore, folder: Path, manifest: Manifest) -> None:
+        self._store, self._folder, self._manifest = store, folder, manifest
 
     @contextmanager
     def opened(self, shard: Shard) -> Iterator[Path]:
-        """The shard's path."""
-        path = download(self._store, shard.path, shard.bytes, shard.sha256, self._folder)
-        yield path
-        keys = self.users(shard)
-        keys.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetFile(path) as source:
-            wanted = [c.USER_ID, c.USER_KEY]
-            schema = source.schema_arrow
-            with pq.ParquetWriter(keys, pa.schema([schema.field(name) for name in wanted])) as writer:
-                for batch in source.iter_batches(columns=wanted, use_threads=False):
-                    writer.write_batch(batch)
-        path.unlink()
+        """The folder with the shard's files."""
+        files: list[Shard | Layer] = [shard, *(self._manifest.layers[number] for number in shard.layers)]
+        for file in files:
+            download(self._store, file.path, file.bytes, file.sha256, self._folder)
+        yield self._folder
+        for file in files:
+            (self._folder / file.path).unlink()
 
-    def users(self, shard: Shard) -> Path:
-        """A file with the shard's user ids and keys."""
-        return self._folder / "users" / shard.path
+    def users(self, shard: Shard) -> Path | None:
+        """None: the file will be gone."""
+        del shard
+        return None

@@ -61,7 +61,8 @@ def make_copy(folder: Path, place: Path) -> tuple[Path, int]:
 def _parts(manifest: Manifest) -> Iterator[tuple[str, int, str]]:
     """(path, bytes, sha256) of every file that training and evaluation read."""
     yield manifest.vocab.path, manifest.vocab.bytes, manifest.vocab.sha256
-    yield from ((shard.path, shard.bytes, shard.sha256) for shard in manifest.shards)
+    yield from ((file.path, file.bytes, file.sha256) for file in manifest.row_files)
+    yield from ((file.path, file.bytes, file.sha256) for file in manifest.column_files)
     if reach := manifest.summary.get("reach"):
         yield reach["path"], reach["bytes"], reach["sha256"]
 

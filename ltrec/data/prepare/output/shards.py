@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
@@ -87,10 +88,13 @@ class ShardWriter:
 
     def write(self, block: UserBlock) -> None:
         """Append one block as one row group."""
-        table = self.form.rows(block)
+        self.write_rows(self.form.rows(block), len(block.codes))
+
+    def write_rows(self, table: pa.Table, events: int) -> None:
+        """Append rows in the schema of shards as one row group."""
         self.file.write_table(table, row_group_size=table.num_rows)
         self.rows += table.num_rows
-        self.events += len(block.codes)
+        self.events += events
 
     def close(self) -> Shard:
         """Flush the file to disk and give it its name."""

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from ltrec.core import columns as c
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.manifest import Vocab
-from ltrec.data.prepare.database import Connection, one_row
+from ltrec.data.prepare.database import Connection, one_row, quoted
 from ltrec.data.prepare.engines.protocol import Engine
 from ltrec.data.prepare.sorting.grouping import UserBlock
 from ltrec.data.schema import VOCAB_SCHEMA
@@ -44,7 +44,7 @@ def count_training(stream: Iterable[UserBlock], codes: int) -> npt.NDArray[np.in
 
 
 def write_vocabulary(
-    connection: Connection, counts: npt.NDArray[np.int64], known: int, folder: Path
+    connection: Connection, counts: npt.NDArray[np.int64], known: int, folder: Path, like: Path | None = None
 ) -> tuple[Vocab, npt.NDArray[np.int32]]:
     """Write the vocabulary file; return its entry and the map from code to id (0 where an item was filtered out).
 
@@ -53,11 +53,17 @@ def write_vocabulary(
         counts: training events of every code.
         known: items from this code on have no events; they come last.
         folder: of the data set to be.
+        like: vocabulary file of another data set, whose items come first, in its order; None = there is none.
     """
+    before, first = "", ""
+    if like is not None:
+        before = f" LEFT JOIN read_parquet({quoted(like)}) AS like_it ON like_it.{c.ITEM_ID} = items.item_id"
+        first = f"like_it.{c.ITEM} NULLS LAST, "
     connection.register("counted", pa.table({"code": np.arange(len(counts), dtype=np.int32), "train_count": counts}))
     reader = connection.sql(
-        f"SELECT code, item_id AS {c.ITEM_ID}, train_count AS {c.TRAIN_COUNT} FROM items JOIN counted USING (code)"
-        f" ORDER BY train_count DESC, code >= {known}, item_id"
+        f"SELECT code, items.item_id AS {c.ITEM_ID}, counted.train_count AS {c.TRAIN_COUNT}"
+        f" FROM items JOIN counted USING (code){before}"
+        f" ORDER BY {first}counted.train_count DESC, code >= {known}, items.item_id"
     ).to_arrow_reader(ROW_GROUP)
     id_of_code = np.zeros(len(counts), dtype=np.int32)
     written = 0

@@ -16,8 +16,8 @@ from ltrec.data.prepare.engines.protocol import Engine
 Ints = npt.NDArray[np.int64]
 
 
-def find_strata(engine: Engine, config: PrepareConfig) -> Strata:
-    """Strata over the users with training events.
+def find_strata(engine: Engine, config: PrepareConfig, like: Strata | None = None) -> Strata:
+    """Strata over the users with training events, with the thresholds of `like` if there is one.
 
     Raises:
         UserError: there are none.
@@ -26,13 +26,14 @@ def find_strata(engine: Engine, config: PrepareConfig) -> Strata:
     activity, users = np.array(histogram, dtype=np.int64).reshape(-1, 2).T
     if len(activity) == 0:
         raise UserError("no user has a training event; check `split`, `valid_from` and `held_out_users`")
-    bounds = np.array(config.strata_bounds or equal_bounds(activity, users, config.strata), dtype=np.int64)
+    given = config.strata_bounds if like is None else like.lower_bounds
+    bounds = np.array(given or equal_bounds(activity, users, config.strata), dtype=np.int64)
     index = np.searchsorted(bounds, activity, side="right") - 1
     return Strata(
         lower_bounds=tuple(bounds.tolist()),
         users=tuple(np.bincount(index, users, len(bounds)).astype(np.int64).tolist()),
         events=tuple(np.bincount(index, users * activity, len(bounds)).astype(np.int64).tolist()),
-        head_from=head_bound(activity, users, config.head_share),
+        head_from=head_bound(activity, users, config.head_share) if like is None else like.head_from,
     )
 
 

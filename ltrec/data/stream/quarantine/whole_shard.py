@@ -38,6 +38,18 @@ def damaged_groups(path: Path, footer: pq.FileMetaData, manifest: Manifest, shar
     return found
 
 
+def unreadable_groups(path: Path, footer: pq.FileMetaData) -> list[int]:
+    """Row groups of a file of rows that cannot be decoded; empty if the damage is elsewhere."""
+    found = []
+    for group in range(footer.num_row_groups) if _fills(path, footer) else ():
+        try:
+            with pq.ParquetFile(path, metadata=footer, pre_buffer=False, page_checksum_verification=True) as file:
+                file.read_row_group(group, use_threads=False)
+        except UNREADABLE:
+            found.append(group)
+    return found
+
+
 def _failed(path: Path, footer: pq.FileMetaData, manifest: Manifest, shard: int, group: int) -> Rule | None:
     try:
         with pq.ParquetFile(path, metadata=footer, pre_buffer=False, page_checksum_verification=True) as file:

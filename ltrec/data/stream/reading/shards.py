@@ -5,6 +5,9 @@ again: a Parquet reader must not be shared by threads, and opening with a known 
 group is read here. A shard in a store is downloaded when it is opened; damage of its copy on this node is mended by another one.
 Damage that remains is an error, `DamagedRowGroup` where it lies in a row group; with a quarantine it is remembered, and not read
 again.
+
+A row group of a shard with layers is put together from row groups of these files, which are checked and read in the same way; damage
+in one of them is damage of all row groups that take rows from there.
 """
 
 from __future__ import annotations
@@ -13,18 +16,20 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core.errors import UserError, first_line, nearest
-from ltrec.data.manifest import MEND, Manifest
+from ltrec.data.manifest import MEND, Layer, Manifest, Shard
 from ltrec.data.remote.folder import shard_files
 from ltrec.data.remote.shard_files import WrongHash
+from ltrec.data.row_list import RowList, read_row_list
 from ltrec.data.schema import shard_schema
 from ltrec.data.stream.config import CHECKS
 from ltrec.data.stream.quarantine.damage import DamagedRowGroup, Rule
-from ltrec.data.stream.quarantine.quarantine import Quarantine
-from ltrec.data.stream.quarantine.whole_shard import damaged_groups
+from ltrec.data.stream.quarantine.quarantine import Place, Quarantine
+from ltrec.data.stream.quarantine.whole_shard import damaged_groups, unreadable_groups
 from ltrec.data.stream.reading.lru_cache import LruCache
 from ltrec.data.stream.reading.row_checks import UNREADABLE, rows_of_group
 
@@ -51,9 +56,11 @@ class ShardReader:
         self._quarantine = quarantine
         self._schema = shard_schema(manifest.columns)
         self._footers: LruCache[int, pq.FileMetaData] = LruCache(self._open, keep=_FOOTERS_KEPT)
+        self._lists: LruCache[int, RowList] = LruCache(self._row_list, keep=_FOOTERS_KEPT)
         self._hashed: set[int] = set()
         self._lock = Lock()
-        self._files.refuse_missing((shard.path, shard.bytes) for shard in manifest.shards)
+        self._row_files: tuple[Shard | Layer, ...] = manifest.row_files  # numbered: shards, then layers
+        self._files.refuse_missing((file.path, file.bytes) for file in self._row_files)
 
     @property
     def downloads(self) -> int:
@@ -62,9 +69,10 @@ class ShardReader:
 
     def get(self, shard: int) -> None:
         """Have a shard on this node, if it is not: `read` finds it there. What fails will fail again in `read`."""
-        file = self._manifest.shards[shard]
         with suppress(UserError, OSError):
-            self._files.get(file.path, file.bytes, file.sha256)
+            for number in (shard, *self._layers(shard)):
+                file = self._row_files[number]
+                self._files.get(file.path, file.bytes, file.sha256)
 
     def read(self, shard: int, group: int, columns: list[str]) -> pa.Table:
         """One row group, with one Arrow chunk per column.
@@ -72,73 +80,114 @@ class ShardReader:
         Raises:
             UserError: the bytes are not those that were written; the message names shard and row group.
         """
-        try:
-            table = self._decoded(shard, group, columns)
-        except UNREADABLE as error:
-            expected = self._manifest.shards[shard]
-            if not self._files.refetch(expected.path, expected.sha256):
-                raise self.damage(shard, group, first_line(error), "bytes") from None
-            try:
-                table = self._decoded(shard, group, columns)
-            except UNREADABLE as again:
-                raise self.damage(shard, group, first_line(again), "bytes") from None
-        if table.num_rows != (rows := rows_of_group(self._manifest, shard, group)):
-            raise self.damage(shard, group, f"{table.num_rows} rows instead of {rows}", "rows")
-        return table.combine_chunks()
+        if not (layers := self._layers(shard)):
+            return self._read_file(shard, group, columns, (shard, group)).combine_chunks()
+        low = group * self._manifest.block_rows
+        sizes = [self._manifest.layers[number].block_rows for number in self._manifest.shards[shard].layers]
+        high = low + rows_of_group(self._manifest, shard, group)
+        found = self._lists(shard).table(
+            low, high, sizes, lambda layer, own: self._read_file(layers[layer], own, columns, (shard, group))
+        )
+        return found.combine_chunks()
 
-    def damage(self, shard: int, group: int, what: str, rule: Rule) -> DamagedRowGroup:
-        """The error to raise for a damaged row group."""
-        place = f"{self._place(shard)}, row group {group}"
+    def damage(self, shard: int, group: int, what: str, rule: Rule, file: int | None = None) -> DamagedRowGroup:
+        """The error to raise for a damaged row group; `file` is the one at fault, if it is not the shard's own."""
+        place = f"{self._place(shard if file is None else file)}, row group {group}"
         return DamagedRowGroup(shard, group, rule, f"{place}: {what}; the data set is damaged, {MEND}")
 
-    def _decoded(self, shard: int, group: int, columns: list[str]) -> pa.Table:
-        footer = self._footers(shard)
-        if self._quarantine is not None and (rule := self._quarantine.rule(shard, group)) is not None:
-            raise self.damage(shard, group, "in quarantine", rule)
-        with (
-            self._hold(shard, check=False) as path,
-            pq.ParquetFile(path, metadata=footer, memory_map=True, pre_buffer=False, page_checksum_verification=True) as file,
-        ):
-            return file.read_row_group(group, columns=columns, use_threads=False)
+    def _layers(self, shard: int) -> list[int]:
+        """Numbers of the files that a shard takes rows from."""
+        return [len(self._manifest.shards) + number for number in self._manifest.shards[shard].layers]
 
-    def _hold(self, shard: int, *, check: bool) -> AbstractContextManager[Path]:
-        file = self._manifest.shards[shard]
-        return self._files.hold(file.path, file.bytes, file.sha256, check=check)
-
-    def _place(self, shard: int) -> str:
-        return self._files.place(self._manifest.shards[shard].path)
-
-    def _open(self, shard: int) -> pq.FileMetaData:
+    def _read_file(self, file: int, group: int, columns: list[str], wanted: Place) -> pa.Table:
+        """A row group of a file, which the row group `wanted` of a shard needs; damage of a copy is mended once."""
         try:
-            with self._hold(shard, check=self._check == "hash" and shard not in self._hashed) as path:
-                footer = self._footer(shard, path)
+            table = self._decoded(file, group, columns, wanted)
+        except UNREADABLE as error:
+            expected = self._row_files[file]
+            if not self._files.refetch(expected.path, expected.sha256):
+                raise self.damage(*wanted, first_line(error), "bytes", file) from None
+            try:
+                table = self._decoded(file, group, columns, wanted)
+            except UNREADABLE as again:
+                raise self.damage(*wanted, first_line(again), "bytes", file) from None
+        if table.num_rows != (rows := self._rows_of_group(file, group)):
+            raise self.damage(*wanted, f"{table.num_rows} rows instead of {rows}", "rows", file)
+        return table
+
+    def _decoded(self, file: int, group: int, columns: list[str], wanted: Place) -> pa.Table:
+        footer = self._footers(file)
+        if self._quarantine is not None and (rule := self._quarantine.rule(*wanted)) is not None:
+            raise self.damage(*wanted, "in quarantine", rule)
+        with (
+            self._hold(file, check=False) as path,
+            pq.ParquetFile(path, metadata=footer, memory_map=True, pre_buffer=False, page_checksum_verification=True) as opened,
+        ):
+            return opened.read_row_group(group, columns=columns, use_threads=False)
+
+    def _hold(self, file: int, *, check: bool) -> AbstractContextManager[Path]:
+        expected = self._row_files[file]
+        return self._files.hold(expected.path, expected.bytes, expected.sha256, check=check)
+
+    def _place(self, file: int) -> str:
+        return self._files.place(self._row_files[file].path)
+
+    def _block_rows(self, file: int) -> int:
+        expected = self._row_files[file]
+        return expected.block_rows if isinstance(expected, Layer) else self._manifest.block_rows
+
+    def _rows_of_group(self, file: int, group: int) -> int:
+        size = self._block_rows(file)
+        return min(size, self._row_files[file].rows - group * size)
+
+    def _row_list(self, shard: int) -> RowList:
+        with self._hold(shard, check=self._check == "hash") as path:
+            return read_row_list(path, self._manifest.shards[shard], self._manifest)
+
+    def _open(self, file: int) -> pq.FileMetaData:
+        try:
+            with self._hold(file, check=self._check == "hash" and file not in self._hashed) as path:
+                footer = self._footer(file, path)
         except WrongHash as error:
             if self._quarantine is None:
                 raise
-            footer = self._blame(shard, self._quarantine, error)
+            footer = self._blame(file, self._quarantine, error)
         with self._lock:
-            self._hashed.add(shard)
+            self._hashed.add(file)
         return footer
 
-    def _blame(self, shard: int, quarantine: Quarantine, error: WrongHash) -> pq.FileMetaData:
-        """The footer of a shard with a wrong hash, after its damaged row groups went into quarantine."""
-        with self._hold(shard, check=False) as path:
-            footer = self._footer(shard, path)
-            found = damaged_groups(path, footer, self._manifest, shard)
+    def _blame(self, file: int, quarantine: Quarantine, error: WrongHash) -> pq.FileMetaData:
+        """The footer of a file with a wrong hash, after the damaged row groups went into quarantine."""
+        with self._hold(file, check=False) as path:
+            footer = self._footer(file, path)
+            if file < len(self._manifest.shards):
+                found = {(file, group): rule for group, rule in damaged_groups(path, footer, self._manifest, file).items()}
+            else:
+                found = {place: "bytes" for place in self._places_of(file, unreadable_groups(path, footer))}
         if not found:
             raise UserError(f"{error}; no row group is to blame, so that it is the footer, and nothing in the file can be trusted")
-        for group, rule in found.items():
-            quarantine.mark(self.damage(shard, group, "damaged", rule))
+        for place, rule in found.items():
+            quarantine.mark(self.damage(*place, "damaged", rule, file))
         return footer
 
-    def _footer(self, shard: int, path: Path) -> pq.FileMetaData:
-        expected, place = self._manifest.shards[shard], self._place(shard)
+    def _places_of(self, file: int, groups: list[int]) -> list[Place]:
+        """The row groups of shards that take rows from these row groups of a layer."""
+        found = set[Place]()
+        for shard in range(len(self._manifest.shards)):
+            if file in (layers := self._layers(shard)):
+                layer_R, row_R = self._lists(shard).expanded()
+                hit = (layer_R == layers.index(file)) & np.isin(row_R // self._block_rows(file), groups)
+                found |= {(shard, group) for group in np.unique(np.flatnonzero(hit) // self._manifest.block_rows).tolist()}
+        return sorted(found)
+
+    def _footer(self, file: int, path: Path) -> pq.FileMetaData:
+        expected, place = self._row_files[file], self._place(file)
         try:
-            with pq.ParquetFile(path, memory_map=True) as file:
-                footer, schema = file.metadata, file.schema_arrow
+            with pq.ParquetFile(path, memory_map=True) as opened:
+                footer, schema = opened.metadata, opened.schema_arrow
         except UNREADABLE as error:
             raise UserError(f"{place} cannot be read: {first_line(error)}; the data set is damaged, {MEND}") from None
-        groups = -(-expected.rows // self._manifest.block_rows)
+        groups = -(-expected.rows // self._block_rows(file))
         if (footer.num_rows, footer.num_row_groups) != (expected.rows, groups) or not schema.equals(self._schema):
             raise UserError(f"{place} does not hold the {expected.rows} rows in {groups} row groups of the manifest; {MEND}")
         return footer

@@ -98,8 +98,8 @@ def test_a_manifest_that_contradicts_itself_is_refused(tmp_path, change, message
 
 def test_another_format_is_refused(tmp_path):
     body = json.loads(json.dumps(small(tmp_path)._body()))
-    with pytest.raises(UserError, match="has format version 3, this ltrec reads 1 and 2"):
-        save_and_load(tmp_path, {**body, "format_version": 3})
+    with pytest.raises(UserError, match="has format version 4, this ltrec reads 1, 2 and 3"):
+        save_and_load(tmp_path, {**body, "format_version": 4})
 
 
 def save_and_load(folder, body):

@@ -1,0 +1,184 @@
+"""The events of the day beside the older ones of its users, in the engine's table `events`.
+
+Item codes become the parent's ids; new items get the codes after them. A user's events of the day must come after all of the
+parent's: only then can they be appended. One that the parent has (same user, item and second) is a duplicate, unless duplicates are
+kept; any other that is not later than the user's newest event is late, and counted against the budget of rejects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ltrec.core import columns as c
+from ltrec.core.errors import UserError
+from ltrec.core.ragged import I64, prefix_sums
+from ltrec.data.manifest import Manifest
+from ltrec.data.prepare.append.old import OldUsers
+from ltrec.data.prepare.append.rows import OldRows
+from ltrec.data.prepare.database import identifier, quoted
+from ltrec.data.prepare.engines.protocol import Engine, counted
+from ltrec.data.prepare.staging import INSERT_ROWS
+
+BEFORE = 1 << 62
+"""Ties of old events begin so far below zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewItems:
+    """Items of the day that the parent does not know: `count` of them, with codes from `first` on."""
+
+    first: int
+    count: int
+
+
+@dataclass(slots=True)
+class Day:
+    """What the day brought.
+
+    Attributes:
+        key_U: keys of its users, sorted.
+        events: its events.
+        known: events that the parent has, dropped.
+        late: other events that are not later than the user's newest one, dropped.
+        old: the parent's rows of these users.
+    """
+
+    key_U: I64
+    events: int
+    known: int = 0
+    late: int = 0
+    old: OldUsers = field(default_factory=OldUsers)
+
+
+def take_parents_ids(engine: Engine, vocabulary: Path, items: int) -> NewItems:
+    """Replace the codes of `events` by the parent's item ids; `items` keeps the new ones.
+
+    Args:
+        engine: with the events and items of the day.
+        vocabulary: file of the parent's items.
+        items: how many it has.
+    """
+    run = engine.catalogue.execute
+    run(
+        f"""CREATE TABLE recoded AS SELECT items.code AS day, items.item_id, known.{c.ITEM} AS known
+        FROM items LEFT JOIN read_parquet({quoted(vocabulary)}) AS known ON known.{c.ITEM_ID} = items.item_id;
+        DROP TABLE items;
+        CREATE TABLE items AS SELECT item_id, day, ({items} + row_number() OVER (ORDER BY item_id))::INTEGER AS code
+        FROM recoded WHERE known IS NULL"""
+    )
+    engine.replace(
+        "events",
+        "SELECT user_key, coalesce(known, items.code)::INTEGER AS code, seconds, sub_second, tie FROM events"
+        " JOIN recoded ON events.code = recoded.day LEFT JOIN items USING (day)",
+    )
+    run("DROP TABLE recoded; ALTER TABLE items DROP COLUMN day")
+    (count,) = counted(engine, "SELECT count(*) FROM items")
+    return NewItems(items + 1, count)
+
+
+def users_of(engine: Engine) -> I64:
+    """Keys of all users with events, sorted."""
+    found = engine.catalogue.sql("SELECT DISTINCT user_key FROM events ORDER BY user_key").to_arrow_table()
+    return np.asarray(found["user_key"].to_numpy(), np.int64)
+
+
+def add_old_events(engine: Engine, rows: Iterable[OldRows], day: Day) -> None:
+    """Put the users' older events into `older`, with as many events before them as the history cap had removed, and their newest
+    times into `newest`; they are noted in `day.old`."""
+    engine.catalogue.execute(
+        "CREATE TABLE older (user_key BIGINT, code INTEGER, seconds BIGINT, sub_second BIGINT, tie BIGINT, trained BOOLEAN);"
+        "CREATE TABLE newest (user_key BIGINT, seconds BIGINT)"
+    )
+    older, newest = list[pa.Table](), list[pa.Table]()
+    for found in rows:
+        day.old.add(found)
+        older.append(_events_of(found))
+        key, times = found.table[c.USER_KEY], found.table[c.TIMES].combine_chunks()
+        last = times.flatten().to_numpy()[np.cumsum(times.value_lengths().to_numpy()) - 1]
+        newest.append(pa.table({"user_key": key, "seconds": last}))
+        if sum(table.num_rows for table in older) >= INSERT_ROWS:
+            _insert(engine, "older", older)
+    _insert(engine, "older", older)
+    _insert(engine, "newest", newest)
+
+
+def drop_late(engine: Engine, day: Day, manifest: Manifest, place: Path, budget: float, rows: int) -> None:
+    """Drop events that the parent has, and late ones; the table `events` then holds older events as well.
+
+    Raises:
+        UserError: there are more late ones than the budget of rejects allows, or nothing else.
+    """
+    engine.make("early", "SELECT events.* FROM events JOIN newest USING (user_key) WHERE events.seconds <= newest.seconds")
+    (early,) = counted(engine, "SELECT count(*) FROM early")
+    if early:
+        if manifest.summary["duplicate_rule"] != "keep":
+            (day.known,) = counted(engine, "SELECT count(*) FROM early SEMI JOIN older USING (user_key, code, seconds)")
+        day.late = early - day.known
+        if day.late > budget * rows:
+            raise _too_late(engine, day, place, budget, rows)
+        engine.take_out("tie IN (SELECT tie FROM early)", early, day.events)
+        day.key_U = users_of(engine)
+    if not day.key_U.size:
+        raise UserError(f"{place} has all of these events already; nothing was written")
+    engine.replace("older", "SELECT older.* FROM older SEMI JOIN (SELECT DISTINCT user_key FROM events) USING (user_key)")
+    engine.append("events", "SELECT * EXCLUDE trained FROM older")
+    day.events -= early
+    day.old = day.old.of(day.key_U)
+    engine.drop("early", "newest")
+
+
+def old_training_counts(engine: Engine, items: int) -> I64:
+    """Training events of every item code in the rows that are superseded, [items+1]; drops `older`."""
+    found = engine.catalogue.sql("SELECT code, count(*) AS events FROM older WHERE trained GROUP BY code").to_arrow_table()
+    engine.drop("older")
+    total = np.zeros(items + 1, np.int64)
+    total[found["code"].to_numpy()] = found["events"].to_numpy()
+    return total
+
+
+def _too_late(engine: Engine, day: Day, place: Path, budget: float, rows: int) -> UserError:
+    same = " ANTI JOIN older USING (user_key, code, seconds)" if day.known else ""
+    ((user,),) = engine.rows(f"SELECT min(user_id) FROM names SEMI JOIN (SELECT user_key FROM early{same}) USING (user_key)")
+    return UserError(
+        f"{day.late} of {rows} events ({day.late / rows:.2%}, budget {budget:.2%}) are not later than the newest of their user "
+        f"in {place}, such as of {user!r}; append takes events that come after: leave them out, raise `reject_budget` to drop "
+        "them, or prepare all events anew"
+    )
+
+
+def _events_of(found: OldRows) -> pa.Table:
+    """Events of some users, and before them one for each that the cap had removed, which it removes again: all of a user's have the
+    same time as the oldest that is left."""
+    items, times = (found.table[name].combine_chunks() for name in (c.ITEMS, c.TIMES))
+    length_R = items.value_lengths().to_numpy().astype(np.int64)
+    removed_R = found.count_R - length_R
+    key_R, first = found.table[c.USER_KEY].to_numpy(), prefix_sums(length_R)[:-1]
+    code_E, time_E = (column.flatten().to_numpy() for column in (items, times))
+    index_E = np.arange(code_E.size) - np.repeat(first - removed_R, length_R)
+    trained_E = np.repeat(found.table[c.TRAIN_EVENTS].to_numpy(), length_R)
+    more = np.repeat(np.arange(key_R.size), removed_R)
+    index_M = np.arange(more.size) - np.repeat(np.cumsum(removed_R) - removed_R, removed_R)
+    whole: dict[str, npt.NDArray[np.generic]] = {
+        "user_key": np.concatenate([np.repeat(key_R, length_R), key_R[more]]),
+        "code": np.concatenate([code_E, code_E[first[more]]]),
+        "seconds": np.concatenate([time_E, time_E[first[more]]]),
+        "tie": np.concatenate([index_E, index_M]) - BEFORE,
+        "trained": np.concatenate([index_E - np.repeat(removed_R, length_R) < trained_E, np.zeros(more.size, np.bool_)]),
+    }
+    return pa.table({**whole, "sub_second": np.zeros(len(whole["tie"]), np.int64)})
+
+
+def _insert(engine: Engine, table: str, rows: list[pa.Table]) -> None:
+    """Move rows into a table of the engine."""
+    if rows:
+        engine.catalogue.register("batch", pa.concat_tables(rows))
+        names = ", ".join(identifier(name) for name in rows[0].column_names)
+        engine.catalogue.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM batch")
+        engine.catalogue.unregister("batch")
+        rows.clear()

@@ -1,0 +1,70 @@
+"""What the parent counts of the users whose rows are superseded, to be subtracted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ltrec.core import columns as c
+from ltrec.core.ragged import I64
+from ltrec.core.strata import Strata
+from ltrec.data.prepare.append.rows import OldRows, is_among
+
+_COLUMNS = (c.USER_KEY, c.STRATUM, c.ACTIVITY, c.TRAIN_EVENTS, c.VALID_AT, c.TEST_AT)
+
+
+@dataclass(slots=True)
+class OldUsers:
+    """Rows of users, accumulated.
+
+    Attributes:
+        users: columns [R]: those of the shards, `length`, `count` (before the cap) and `trainable`.
+    """
+
+    users: list[dict[str, npt.NDArray[Any]]] = field(default_factory=list)
+
+    def add(self, found: OldRows) -> None:
+        """Add the rows of a row group."""
+        own = {name: found.table[name].to_numpy() for name in _COLUMNS}
+        own["length"] = found.table[c.ITEMS].combine_chunks().value_lengths().to_numpy().astype(np.int64)
+        own["count"], own["trainable"] = found.count_R, np.full(found.count_R.size, found.trainable)
+        self.users.append(own)
+
+    def of(self, key_U: I64) -> OldUsers:
+        """Those of these users (sorted keys) alone."""
+        return OldUsers([{name: column[is_among(part[c.USER_KEY], key_U)] for name, column in part.items()} for part in self.users])
+
+    def column(self, name: str) -> npt.NDArray[Any]:
+        """A column of all rows."""
+        return np.concatenate([np.zeros(0, np.int64), *(part[name] for part in self.users)])
+
+    def counts(self, head_from: int) -> dict[str, int]:
+        """What `summary.count_users` counts."""
+        names = ("length", "count", "trainable", c.ACTIVITY, c.TRAIN_EVENTS, c.VALID_AT, c.TEST_AT)
+        length, count, trainable, activity, train, valid, test = (self.column(name) for name in names)
+        found = {
+            "users": length.size,
+            "events": length.sum(),
+            "train_events": train.sum(),
+            "trainable_users": trainable.sum(),
+            "short_users": (count < 3).sum(),
+            "held_out_users": (activity == 0).sum(),
+            "capped_users": (length < count).sum(),
+            "capped_events": (count - length).sum(),
+            "valid_targets": (valid >= 0).sum(),
+            "test_targets": (test >= 0).sum(),
+            "cold_valid_targets": (valid == 0).sum(),
+            "cold_test_targets": (test == 0).sum(),
+            "head_users": (activity >= head_from).sum(),
+        }
+        return {name: int(value) for name, value in found.items()}
+
+    def by_stratum(self, strata: Strata) -> tuple[I64, I64]:
+        """Users and their activity by stratum, [K] each."""
+        stratum, activity = self.column(c.STRATUM).astype(np.int64), self.column(c.ACTIVITY)
+        own = stratum >= 0
+        users = np.bincount(stratum[own], minlength=strata.count)
+        return users, np.bincount(stratum[own], activity[own], strata.count).astype(np.int64)

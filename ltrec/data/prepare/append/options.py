@@ -1,0 +1,66 @@
+"""The options of the parent, which hold for the day as well."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ltrec.core.errors import UserError
+from ltrec.data.manifest import Manifest
+from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
+from ltrec.data.prepare.times.columns import PER_SECOND
+
+
+def options_of_day(config: PrepareConfig, manifest: Manifest, place: Path) -> PrepareConfig:
+    """The config with the options that the parent was prepared with, and what `auto` meant there. What is not given is the
+    parent's.
+
+    Args:
+        config: as it was given.
+        manifest: of the parent.
+        place: of the parent, for messages.
+
+    Raises:
+        UserError: an option was given that differs, or append does not run in this engine.
+    """
+    if config.engine != "duckdb":
+        raise UserError(
+            f"--append runs in duckdb, not in engine={config.engine}; a data set that Spark prepared can be appended to"
+        )
+    if columns := [key for key in FOR_COLUMNS if getattr(config, key) != getattr(PrepareConfig(), key)]:
+        raise UserError(f"`{columns[0]}` is given, but {place} has no columns; prepare all events anew")
+    own, plain, theirs = _plain(config), _plain(PrepareConfig()), dict(manifest.options)
+    taken: dict[str, Any] = {}
+    for key, value in own.items():
+        recorded = RECORDED_AS.get(key, key)
+        if recorded in theirs:
+            if value not in (plain[key], theirs[recorded]):
+                raise UserError(
+                    f"{place} was prepared with `{key}`={theirs[recorded]!r}, not {value!r}; leave the option out: "
+                    "a day is read as its parent was"
+                )
+            taken[key] = tuple(theirs[recorded]) if isinstance(theirs[recorded], list) else theirs[recorded]
+    unit, ties = manifest.source["time_unit"], manifest.summary["ties"]["rule"]
+    resolved = {"duplicates": manifest.summary["duplicate_rule"], "ties": ties}
+    if not taken["time_format"] and (unit in PER_SECOND or unit == "iso"):
+        resolved["time_unit"] = unit
+    return replace(config, **{**taken, **resolved})
+
+
+def refuse_other_time(found: str, manifest: Manifest) -> None:
+    """Compare the form of the day's times with the parent's.
+
+    Raises:
+        UserError: they differ.
+    """
+    if found != (before := manifest.source["time_unit"]):
+        raise UserError(f"the times of the day are in the form {found}, those before in {before}; set `time_format` for both")
+
+
+def _plain(config: PrepareConfig) -> dict[str, Any]:
+    """Options as JSON has them, without those that are nobody's identity."""
+    left_out = {"name", "sources", "engine", "memory_limit", "threads", *FOR_COLUMNS}
+    found: dict[str, Any] = json.loads(json.dumps({key: value for key, value in asdict(config).items() if key not in left_out}))
+    return found

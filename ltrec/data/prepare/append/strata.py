@@ -1,0 +1,49 @@
+"""Strata of the users with new events: by the parent's thresholds, or by thresholds that are cut anew over all users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from ltrec.core.ragged import I64
+from ltrec.core.strata import Strata
+from ltrec.data.prepare.append.old import OldUsers
+from ltrec.data.prepare.engines.protocol import Engine
+
+
+def grown_strata(engine: Engine, before: Strata, old: OldUsers) -> Strata:
+    """The parent's strata with the users of the day in their new places: their old rows subtracted, `users` of the engine added."""
+    users, events = old.by_stratum(before)
+    activity, count = _histogram(engine)
+    stratum = before.of(activity)
+    own = stratum >= 0
+    more_users = np.bincount(stratum[own], count[own], before.count).astype(np.int64)
+    more_events = np.bincount(stratum[own], (count * activity)[own], before.count).astype(np.int64)
+    return replace(
+        before,
+        users=_sum(before.users, -users, more_users),
+        events=_sum(before.events, -events, more_events),
+    )
+
+
+def crossed(engine: Engine, old: OldUsers) -> int:
+    """Users who have another stratum than before, by the table `stored`; those of held-out users, who have none, stay."""
+    found = engine.catalogue.sql("SELECT user_key, stratum FROM stored ORDER BY user_key").to_arrow_table()
+    place = np.searchsorted(found["user_key"].to_numpy(), old.column("user_key"))
+    return int((found["stratum"].to_numpy()[place] != old.column("stratum")).sum()) if place.size else 0
+
+
+def _histogram(engine: Engine) -> tuple[I64, I64]:
+    """Distinct activities of the users of the day, and how many users have each."""
+    rows = engine.rows("SELECT activity, count(*) FROM users GROUP BY activity ORDER BY activity")
+    activity, users = np.array(rows, dtype=np.int64).reshape(-1, 2).T
+    return activity, users
+
+
+def _sum(first: Iterable[int], *more: I64) -> tuple[int, ...]:
+    total = np.array(list(first), np.int64)
+    for other in more:
+        total = total + other
+    return tuple(int(value) for value in total)

@@ -1,0 +1,110 @@
+"""Counts of the grown data set: those of the parent, minus its superseded rows, plus the new rows and the rows of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ltrec.core import columns as c
+from ltrec.core.ragged import I64
+from ltrec.core.storage.atomic import rename_by_hash
+from ltrec.data.prepare import summary
+from ltrec.data.prepare.append.day import Day
+from ltrec.data.prepare.append.parent import Parent
+from ltrec.data.prepare.append.rows import PartUsers, is_among
+from ltrec.data.prepare.engines.protocol import Engine, counted
+from ltrec.data.prepare.rejects import FOLDER, STEM
+from ltrec.data.prepare.sorting.ties import TieBreak
+
+_OF_LOG = ("rows", "empty_files", "unselected", "rejected", "duplicates", "filtered_events", "filtered_users", "filtered_items")
+_WITHOUT = ("reach", "length_quantiles", "outsized")
+"""What is measured over all events or anew; the distances of targets are left to a full prepare."""
+
+
+def grown_summary(engine: Engine, parent: Parent, log: dict[str, Any], day: Day, ties: TieBreak, head_from: int) -> dict[str, Any]:
+    """The counts, but for those of items and the quantiles of lengths.
+
+    Args:
+        engine: with the table `stored` of the users of the day.
+        parent: what is appended to.
+        log: counts of the day's log.
+        day: its events.
+        ties: of its events.
+        head_from: smallest activity of a head user.
+    """
+    before = {key: value for key, value in parent.manifest.summary.items() if key not in _WITHOUT}
+    old, new = day.old.counts(head_from), summary.count_users(engine, head_from)
+    found = {**before, **{key: before.get(key, 0) + log[key] for key in _OF_LOG}}
+    found |= {key: before[key] - old[key] + new[key] for key in old}
+    reasons = sorted({*before["rejects"], *log["rejects"]})
+    found |= {
+        "rejects": {reason: before["rejects"].get(reason, 0) + log["rejects"].get(reason, 0) for reason in reasons},
+        "duplicates": found["duplicates"] + day.known,
+        "late": before.get("late", 0) + day.late,
+        "ties": _ties(before["ties"], ties, found["events"] + found["capped_events"]),
+        "notes": list(dict.fromkeys([*before.get("notes", ()), *log["notes"], *ties.notes()])),
+    }
+    return found
+
+
+def length_quantiles(engine: Engine, parts: Iterable[PartUsers], key_U: I64) -> dict[str, int]:
+    """Quantiles of the events of all users before the history cap: those of the day by `stored`, the others by their parts."""
+    kept = [part.count_R[~is_among(part.key_R, key_U)] for part in parts]
+    new = engine.rows("SELECT count, count(*) FROM stored GROUP BY count")
+    lengths = [np.concatenate([np.zeros(0, np.int64), *kept]), np.repeat(*np.array(new, np.int64).T)]
+    length, users = np.unique(np.concatenate(lengths), return_counts=True)
+    return summary.quantiles(length, users)
+
+
+def outsized(engine: Engine, before: dict[str, Any], grown: dict[str, Any], vocabulary: Path, count_I: I64) -> list[dict[str, Any]]:
+    """As `summary.outsized`. Of users without new events only those can be outsized that were.
+
+    Args:
+        engine: with the table `users` of the users of the day.
+        before: counts of the parent.
+        grown: counts of the grown data set.
+        vocabulary: its file of items.
+        count_I: training events of every item id, 0 for padding.
+    """
+    events = grown["events"] + grown["capped_events"]
+    least = summary.least_outsized(events)
+    of_day = {str(user): int(count) for user, count in engine.rows(f"SELECT user_id, count FROM users WHERE count >= {least}")}
+    others = {entry["id"]: entry["events"] for entry in before.get("outsized", ()) if entry["kind"] == "user"}
+    users = sorted({**others, **of_day}.items(), key=lambda found: (-found[1], found[0]))
+
+    def name_of(item: int) -> str:
+        return str(pq.read_table(vocabulary, columns=[c.ITEM_ID])[c.ITEM_ID][item - 1].as_py())
+
+    largest = [(user, count) for user, count in users if count >= least][: summary.MOST_OUTSIZED]
+    return summary.entries_of_outsized(largest, events, count_I, name_of)
+
+
+def joined_rejects(parent: Parent, of_day: dict[str, Any] | None, work: Path) -> dict[str, Any] | None:
+    """The entry of the file of all rejects, which is the parent's if the day has none, and else in `work`, the parent's first."""
+    before = parent.manifest.summary.get("rejects_file")
+    if before is None or of_day is None:
+        return before or of_day
+    tables = [pq.read_table(parent.folder / before["path"]), pq.read_table(work / of_day["path"])]
+    path = work / FOLDER / f"{STEM}.tmp"
+    pq.write_table(pa.concat_tables(tables), path, compression="zstd", write_page_checksum=True)
+    (work / of_day["path"]).unlink()
+    final, digest = rename_by_hash(path)
+    return {"path": final.relative_to(work).as_posix(), "bytes": final.stat().st_size, "sha256": digest}
+
+
+def times_of(engine: Engine, before: dict[str, Any]) -> dict[str, int]:
+    """The first and last time of all events, some of which are in the engine."""
+    first, last = counted(engine, "SELECT min(seconds), max(seconds) FROM events")
+    return {"first_time": min(before["first_time"], first), "last_time": max(before["last_time"], last)}
+
+
+def _ties(before: dict[str, Any], day: TieBreak, events: int) -> dict[str, Any]:
+    """Ties never reach from one day into another, so that counts add up."""
+    tied, pairs = before["events"] + day.events, before["pairs"] + day.pairs
+    rising = (before["rising"] * before["pairs"] + day.rising * day.pairs) / pairs if pairs else 0.5
+    return {"rule": before["rule"], "events": tied, "share": tied / max(1, events), "pairs": pairs, "rising": rising}
