@@ -33,6 +33,7 @@ class Inspection(Dataset):
         return {
             **Dataset.to_dict(self),
             "engine": self.manifest.made_by or "duckdb",
+            "lineage": [dict(step) for step in self.manifest.lineage],
             "period": {"first": s["first_time"], "last": s["last_time"]} if timed else None,
             "lengths": dict(s["length_quantiles"]),
             "ties": _ties(s.get("ties")),

@@ -12,6 +12,9 @@ from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
 from ltrec.data.prepare.times.columns import PER_SECOND
 
+_OF_DAY = ("reject_budget",)
+"""Options that may be others for the day."""
+
 
 def options_of_day(config: PrepareConfig, manifest: Manifest, place: Path) -> PrepareConfig:
     """The config with the options that the parent was prepared with, and what `auto` meant there. What is not given is the
@@ -36,11 +39,13 @@ def options_of_day(config: PrepareConfig, manifest: Manifest, place: Path) -> Pr
     for key, value in own.items():
         recorded = RECORDED_AS.get(key, key)
         if recorded in theirs:
-            if value not in (plain[key], theirs[recorded]):
+            if value not in (plain[key], theirs[recorded]) and key not in _OF_DAY:
                 raise UserError(
                     f"{place} was prepared with `{key}`={theirs[recorded]!r}, not {value!r}; leave the option out: "
                     "a day is read as its parent was"
                 )
+            if key in _OF_DAY and value != plain[key]:
+                continue
             taken[key] = tuple(theirs[recorded]) if isinstance(theirs[recorded], list) else theirs[recorded]
     unit, ties = manifest.source["time_unit"], manifest.summary["ties"]["rule"]
     resolved = {"duplicates": manifest.summary["duplicate_rule"], "ties": ties}
