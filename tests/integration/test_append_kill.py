@@ -22,16 +22,16 @@ from tests.support.logs import write_csv
 from tests.support.run_prepare import OPTIONS
 
 ROOT = Path(__file__).parents[2]
-PLACES = ["shards.write_row_list#2", "shards.share", "workspace.Path.replace#4"]
+PLACES = ["append.shards.write_row_list#2", "append.pipeline.share", "workspace.Path.replace#4"]
 SLOW_PLACES = [
     "files",
     "read",
     "sort",
     "write",
-    "day.drop_late",
+    "append.day.drop_late",
     "shards.ShardWriter.write#2",
     "shards.ShardWriter.close",
-    "vocabulary.write_grown",
+    "append.pipeline.write_grown",
     "workspace.Manifest.save",
     "workspace.Path.replace",
 ]
