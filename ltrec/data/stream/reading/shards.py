@@ -6,8 +6,8 @@ group is read here. A shard in a store is downloaded when it is opened; damage o
 Damage that remains is an error, `DamagedRowGroup` where it lies in a row group; with a quarantine it is remembered, and not read
 again.
 
-A row group of a shard with layers is put together from row groups of these files, which are checked and read in the same way; damage
-in one of them is damage of all row groups that take rows from there.
+A row group of a shard with layers is put together from row groups of these files, which are checked and read in the same way;
+damage in one of them is damage of all row groups that take rows from there.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ class ShardReader:
 
     def damage(self, shard: int, group: int, what: str, rule: Rule, file: int | None = None) -> DamagedRowGroup:
         """The error to raise for a damaged row group; `file` is the one at fault, if it is not the shard's own."""
-        place = f"{self._place(shard if file is None else file)}, row group {group}"
+        place = f"{self._place(shard)}, row group {group}"
+        if file not in (None, shard):
+            place = f"{self._place(file)}, of which row group {group} of {self._manifest.shards[shard].path} takes rows"
         return DamagedRowGroup(shard, group, rule, f"{place}: {what}; the data set is damaged, {MEND}")
 
     def _layers(self, shard: int) -> list[int]:
@@ -163,7 +165,7 @@ class ShardReader:
             if file < len(self._manifest.shards):
                 found = {(file, group): rule for group, rule in damaged_groups(path, footer, self._manifest, file).items()}
             else:
-                found = {place: "bytes" for place in self._places_of(file, unreadable_groups(path, footer))}
+                found = dict.fromkeys(self._places_of(file, unreadable_groups(path, footer)), "bytes")
         if not found:
             raise UserError(f"{error}; no row group is to blame, so that it is the footer, and nothing in the file can be trusted")
         for place, rule in found.items():
