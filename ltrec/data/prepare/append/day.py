@@ -26,7 +26,7 @@ from ltrec.data.prepare.engines.protocol import Engine, counted
 from ltrec.data.prepare.staging import INSERT_ROWS
 
 BEFORE = 1 << 62
-"""Subtracted from the ties of old events, which come first."""
+"""Subtracted from the ties of older events, which come first."""
 
 
 @dataclass(frozen=True, slots=True)
