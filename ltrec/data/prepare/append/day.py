@@ -30,7 +30,7 @@ BEFORE = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
-class NewItems:
+class ItemsOfDay:
     """Items of the day that the parent does not know: `count` of them, with codes from `first` on."""
 
     first: int
@@ -56,7 +56,7 @@ class Day:
     old: OldUsers = field(default_factory=OldUsers)
 
 
-def take_parents_ids(engine: Engine, vocabulary: Path, items: int) -> NewItems:
+def take_parents_ids(engine: Engine, vocabulary: Path, items: int) -> ItemsOfDay:
     """Replace the codes of `events` by the parent's item ids; `items` keeps the new ones.
 
     Args:
@@ -79,7 +79,7 @@ def take_parents_ids(engine: Engine, vocabulary: Path, items: int) -> NewItems:
     )
     run("DROP TABLE recoded; ALTER TABLE items DROP COLUMN day")
     (count,) = counted(engine, "SELECT count(*) FROM items")
-    return NewItems(items + 1, count)
+    return ItemsOfDay(items + 1, count)
 
 
 def users_of(engine: Engine) -> I64:

@@ -138,7 +138,7 @@ class _Append:
             format_version=version_of(self.before.columns, shards.layers),
         )
 
-    def _day(self, rows: int) -> tuple[days.Day, days.NewItems]:
+    def _day(self, rows: int) -> tuple[days.Day, days.ItemsOfDay]:
         """The day's events with their users' older ones, in the table `events`."""
         items = days.take_parents_ids(self.engine, self.parent.folder / self.before.vocab.path, self.before.vocab.items)
         (events,) = counted(self.engine, "SELECT count(*) FROM events")
@@ -147,7 +147,7 @@ class _Append:
         days.drop_late(self.engine, day, self.before, self.parent.folder, self.config.reject_budget, rows)
         return day, items
 
-    def _write(self, day: days.Day, items: days.NewItems, strata: Strata) -> tuple[Vocab, GrownShards, int]:
+    def _write(self, day: days.Day, items: days.ItemsOfDay, strata: Strata) -> tuple[Vocab, GrownShards, int]:
         """Vocabulary and shards; the number of training events."""
         self.on_progress("sort", 0, 0)
         codes = items.first + items.count - 1
@@ -166,7 +166,7 @@ class _Append:
         builder = ShardBuilder(self.users, self.before, self.parent.folder, self.work, files, form)
         return vocab, builder.build(of_day, day.key_U), int(count_C.sum())
 
-    def _changes(self, day: days.Day, items: days.NewItems) -> dict[str, int]:
+    def _changes(self, day: days.Day, items: days.ItemsOfDay) -> dict[str, int]:
         known = int(day.old.column("user_key").size)
         return {
             "events": day.events,
