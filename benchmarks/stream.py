@@ -3,6 +3,7 @@
     python benchmarks/stream.py                     100,000 and 1,000,000 users
     python benchmarks/stream.py --users 20000       so many, and ten times as many
     python benchmarks/stream.py --store s3://bucket/empty-folder
+    python benchmarks/stream.py --peers             beside RePlay, Hugging Face datasets and LitData (benchmarks/peers/streaming.py)
 
 An epoch of each, in processes of their own, one after the other: `local` reads the folder; `cold` a store with an empty cache;
 `cached` the same store again; `small` with a cache of a third of the data and `shuffle_shards`. Without --store the store is a
@@ -42,11 +43,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--store", help="address of an empty folder; default: a folder of this machine, by file://")
+    parser.add_argument("--peers", action="store_true", help="beside other libraries, in environments that are made for them")
     parser.add_argument("--epoch", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.epoch:
         print(json.dumps(_epoch(*arguments.epoch)))
         return
+    if arguments.peers:
+        words = [sys.executable, "-m", "benchmarks.peers.streaming", "--users", str(arguments.users)]
+        sys.exit(subprocess.run(words, cwd=Path(__file__).parents[1], check=False).returncode)
     sizes = {f"{users} users": _measured(users, arguments.store) for users in (arguments.users, 10 * arguments.users)}
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     print(json.dumps({"benchmark": "stream", "machine": machine, "store": arguments.store or "file", **sizes}))

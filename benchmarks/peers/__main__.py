@@ -20,6 +20,7 @@ from pathlib import Path
 from benchmarks.peers import tables
 from benchmarks.peers.environment import TORCH_INDEX, default_folder
 from benchmarks.peers.page import PAGE, RESULTS, write_page
+from benchmarks.peers.processes import Processes
 from benchmarks.peers.sitting import Sitting
 from benchmarks.peers.tables import CELLS, OWN, Cell, Plan
 
@@ -72,11 +73,11 @@ def plan_of(options: argparse.Namespace) -> Plan:
 def main() -> int:
     """Measure what is not known yet, write the page; 1 when a run failed."""
     options = arguments()
-    sitting = Sitting(options.results, options.out, options.logs, options.environments, options.torch_index)
-    sitting.measure(plan_of(options))
+    processes = Processes(options.out, options.environments, options.torch_index)
+    Sitting(options.results, options.logs, processes).measure(plan_of(options))
     summary = write_page(options.results, PAGE if options.results == RESULTS else options.results / PAGE.name)
     print(json.dumps(summary.to_dict()))
-    return 1 if sitting.failed else 0
+    return 1 if processes.failed else 0
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def python_of(requirements: Path, folder: Path, torch_index: str = TORCH_INDEX, 
 
 
 def _commands(home: Path, python: Path, requirements: Path, torch_index: str) -> list[list[str]]:
-    [torch] = [line for line in requirements.read_text().splitlines() if line.startswith("torch==")]
+    torch = [line for line in requirements.read_text().splitlines() if line.startswith(("torch==", "torchvision=="))]
     uv = shutil.which("uv")
     if uv:
         make = [uv, "venv", "--quiet", "--python", sys.executable, str(home)]
@@ -71,4 +71,5 @@ def _commands(home: Path, python: Path, requirements: Path, torch_index: str) ->
     else:
         make = [sys.executable, "-m", "venv", str(home)]
         install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]
-    return [make, [*install, "--index-url", torch_index, torch], [*install, "-r", str(requirements)]]
+    first = [[*install, "--index-url", torch_index, *torch]] if torch else []
+    return [make, *first, [*install, "-r", str(requirements)]]

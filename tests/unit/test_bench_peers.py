@@ -15,6 +15,7 @@ from benchmarks.peers import tables
 from benchmarks.peers.environment import python_of
 from benchmarks.peers.export import export
 from benchmarks.peers.inside.measured import Epochs, Job, Stopwatch, peak_mib, read_users
+from benchmarks.peers.processes import Processes
 from benchmarks.peers.sitting import Sitting, key_of, ledger_in
 from benchmarks.peers.tables import OWN, SYSTEMS, Cell, Plan, System
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
@@ -46,7 +47,7 @@ def fake_systems(tmp_path, monkeypatch, costs):
 @pytest.fixture
 def sitting(tmp_path):
     fetch_synthetic(SyntheticConfig(users=40, items=30, events_per_user=9.0), tmp_path / "logs" / "beauty")
-    return Sitting(tmp_path / "results", tmp_path / "out", tmp_path / "logs", tmp_path / "environments")
+    return Sitting(tmp_path / "results", tmp_path / "logs", Processes(tmp_path / "out", tmp_path / "environments"))
 
 
 @pytest.mark.parametrize("name", PEERS)
@@ -113,8 +114,8 @@ def test_a_sitting_measures_what_is_not_known(sitting, tmp_path, monkeypatch, ca
     assert [(line["round"], line["system_name"]) for line in found] == [(0, OWN), (0, "replay"), (1, OWN), (1, "replay")], "in turn"
     assert [line["epochs_s"][1] for line in found] == [1.0, 5.0, 2.0, 6.0]
     assert [line["steps"] for line in found] == [0, 16, 0, 16]
-    assert "SKIPPED ml-100k" in capsys.readouterr().err and not sitting.failed
-    monkeypatch.setattr(Sitting, "_figures", lambda *_: pytest.fail("it is known"))
+    assert "SKIPPED ml-100k" in capsys.readouterr().err and not sitting.processes.failed
+    monkeypatch.setattr(Processes, "figures", lambda *_: pytest.fail("it is known"))
     sitting.measure(Plan(cells, (OWN, "replay"), rounds=2))
 
 
@@ -122,7 +123,7 @@ def test_a_failure_is_said_and_the_others_go_on(sitting, tmp_path, monkeypatch):
     fake_systems(tmp_path, monkeypatch, {"replay": 5.0, OWN: 1.0})
     (tmp_path / "replay.py").write_text("import sys; print('{}'); sys.exit(3)")
     sitting.measure(Plan((Cell("beauty", 50),), ("replay", OWN), rounds=1))
-    assert sitting.failed == ["beauty at 50, round 0, replay"]
+    assert sitting.processes.failed == ["beauty at 50, round 0, replay"]
     assert [line["system_name"] for line in ledger_in(sitting.results).lines("beauty")] == [OWN]
 
 
@@ -183,7 +184,7 @@ def test_a_stopwatch_adds_up_and_memory_is_that_of_the_process(monkeypatch):
 
 def test_the_command_measures_writes_and_ends_in_one_line(sitting, tmp_path, monkeypatch, capsys):
     fake_systems(tmp_path, monkeypatch, {OWN: 1.0, "replay": 5.0})
-    places = ["--logs", sitting.logs, "--out", sitting.out, "--results", sitting.results, "--environments", sitting.environments]
+    places = ["--logs", sitting.logs, "--out", sitting.processes.out, "--results", sitting.results]
     words = ["--log", "beauty", "--lengths", "50", "--peers", "replay", "--rounds", "1", "--epochs", "1", "--steps", "2"]
     monkeypatch.setattr(sys, "argv", ["peers", *map(str, places), *words])
     assert peers.main() == 0

@@ -15,9 +15,10 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -60,9 +61,45 @@ class Job:
     seed: int
 
 
+@dataclass(frozen=True)
+class StreamJob:
+    """A stream that is to be measured.
+
+    Attributes:
+        table: folder of Parquet files with the column `items`, the training events of a user, ids from 1.
+        data: the same users as `ltrec prepare` wrote them.
+        folder: an empty folder to work in.
+        parent: the process that waits; this one ends with it.
+        rows: users in a batch.
+        columns: of a batch: the last events of a user, left-padded with 0.
+        passes: over all users that are clocked.
+        seed: of the order.
+    """
+
+    table: str
+    data: str
+    folder: str
+    parent: int
+    rows: int
+    columns: int
+    passes: int
+    seed: int
+
+
+AnyJob = TypeVar("AnyJob", Job, StreamJob)
+
+
 def begin() -> Job:
-    """The job that the command line names."""
-    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
+    """The training job that the command line names."""
+    return _begun(Job(**json.loads(Path(sys.argv[1]).read_text())))
+
+
+def begin_stream() -> StreamJob:
+    """The stream's job that the command line names."""
+    return _begun(StreamJob(**json.loads(Path(sys.argv[1]).read_text())))
+
+
+def _begun(job: AnyJob) -> AnyJob:
     threading.Thread(target=_end_with, args=(job.parent,), daemon=True).start()
     os.chdir(job.folder)
     return job
@@ -72,6 +109,34 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)
+
+
+def stream(job: StreamJob, system: str, batches: Callable[[int], Iterable[Any]], **more: Any) -> None:
+    """Go over all users once to see that they are there, then by the clock, and print the figures.
+
+    Args:
+        job: what is to be measured.
+        system: name and version of the library.
+        batches: those of a pass by its number, [rows, columns], int64.
+        more: figures to print beside.
+    """
+    users = ids = 0
+    for batch in batches(0):
+        assert batch.shape[1] == job.columns, f"{batch.shape[1]} columns"
+        users, ids = users + len(batch), ids + int(batch.sum())
+    clocked = [_pass(batches(number)) for number in range(1, 1 + job.passes)]
+    seconds, firsts = ([one[place] for one in clocked] for place in range(2))
+    end(system=system, seconds=seconds, firsts=firsts, users=users, ids=ids, **more)
+
+
+def _pass(batches: Iterable[Any]) -> tuple[float, int]:
+    """Processor seconds of a pass, and the sum of its first batch."""
+    first = None
+    with Stopwatch() as watch:
+        for batch in batches:
+            first = int(batch.sum()) if first is None else first
+    assert first is not None
+    return watch.seconds, first
 
 
 def end(**figures: Any) -> None:

@@ -83,6 +83,7 @@ def main() -> None:
     end(
         system=f"ltrec {version('ltrec')}",
         torch=torch.__version__,
+        commit=((json.loads(run.provenance.read_text()).get("git") or {}).get("commit") or "")[:10],
         **json.loads(CLOCK.read_text()),
         users=len(rank),
         evaluation_s=ranking.seconds,
