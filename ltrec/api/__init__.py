@@ -9,7 +9,7 @@ they are; numbers that are not finite (no users, no base) are None:
                       head_from, columns: [{name, kind, of}], strata: [{name, users, trainable, events, reach}]
                       reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null
     inspect           also engine, period: {first, last} in seconds since 1970 (null without times), lengths: {min, p25, ..., max},
-                      lineage: [{digest, files, events, users, new_users, new_items, crossed, late, known}] of what was appended to,
+                      lineage: [{digest, items, files, events, users, new_users, new_items, crossed, late, known}], if appended to,
                       ties: {events, share, pairs, ascending, rule}, popularity: {items, untrained, largest, median, gini,
                       top: {0.01, 0.1, 0.2, 0.5: share of the training events}},
                       shards: [{stratum, shards, users, events, bytes, largest}], stratum -1: without training events

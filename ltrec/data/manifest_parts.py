@@ -35,6 +35,7 @@ class Ancestor(TypedDict, total=False):
     """A data set that was appended to: its digest and its number of source files, and what the new files changed."""
 
     digest: str
+    items: Count
     files: Count
     events: Count
     users: Count

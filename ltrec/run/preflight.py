@@ -180,7 +180,10 @@ def _build(config: RunConfig, processes: Processes, *, limit: int | None, dispos
         )
         if resume.parent == run.checkpoints:
             finished = why_finished(config, state, steps_per_epoch=min(plan.steps_per_epoch, limit or plan.steps_per_epoch))
-    initialised_from = load_trunk(config, module, data.manifest.digest) if config.init_from and resume is None else None
+    initialised_from: dict[str, Any] | None = None
+    if config.init_from and resume is None:
+        initialised_from, earlier = load_trunk(config, module, data.manifest)
+        datamodule.loader.begin_after(earlier)
     strategy = build_strategy(config, processes, accelerator_of(config), build_stratified_options(config, data, plan))
     if isinstance(strategy, Stratified):
         strategy.refuse(module, config.trainer.accumulate)

@@ -54,7 +54,7 @@ class Like:
     @property
     def step(self) -> dict[str, Any]:
         """Its entry in the lineage: it was not appended to, so no file of it was kept."""
-        return {"digest": self.manifest.digest, "files": 0}
+        return {"digest": self.manifest.digest, "items": self.manifest.vocab.items, "files": 0}
 
     def refuse_missing(self, items: int, connection: Connection) -> None:
         """Compare its items with the table `items`, of which `items` got an id.

@@ -31,7 +31,7 @@ from ltrec.data.stream.quarantine.quarantine import Place, Quarantine
 from ltrec.data.stream.reading.downloads import Downloads
 from ltrec.data.stream.reading.projected import Projected
 from ltrec.data.stream.reading.training_rows import TrainingRows
-from ltrec.data.stream.state import StreamState, add_digests, rows_digest
+from ltrec.data.stream.state import Span, StreamState, add_digests, rows_digest
 
 
 class StreamLoader:
@@ -144,6 +144,11 @@ class StreamLoader:
         ledger = merged([self._state.quarantine, *gather(self._quarantine.own())])
         self._quarantine.check(ledger)
         return ledger
+
+    def begin_after(self, earlier: tuple[Span, ...]) -> None:
+        """Record what the weights were trained on before this run, whose first step is still to come."""
+        assert self.next_step == 0
+        self._state = replace(self._state, earlier=earlier)
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Resume from a saved state, saved by any number of processes.

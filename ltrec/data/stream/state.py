@@ -26,6 +26,15 @@ _ROW = 0x524F57  # distinguishes these hashes from those for other purposes
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Steps of an earlier run, whose weights a run began with: their number, and what they saw (see `StreamState`)."""
+
+    manifest_digest: str
+    steps: Annotated[int, Between(0, INT64)]
+    data_digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class StreamState:
     """State of the stream in a checkpoint; the same on every rank.
 
@@ -37,6 +46,7 @@ class StreamState:
         data_digest: 16 hex digits, over all rows of all ranks consumed in steps before `next_step`.
         version: format of this state.
         quarantine: the damaged row groups; absent from a checkpoint if there are none.
+        earlier: what the weights were trained on before this run (`init_from`), the oldest first; absent if they were not.
     """
 
     manifest_digest: str
@@ -46,12 +56,32 @@ class StreamState:
     data_digest: str = "0" * 16
     version: int = STATE_VERSION
     quarantine: Ledger = ()
+    earlier: tuple[Span, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         values = asdict(self)
-        ledger = list(values.pop("quarantine"))
-        return {**values, "quarantine": ledger} if ledger else values
+        optional = {name: list(values.pop(name)) for name in ("quarantine", "earlier")}
+        return values | {name: entries for name, entries in optional.items() if entries}
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """All that the weights were trained on, the oldest first, and last this run."""
+        return (*self.earlier, Span(self.manifest_digest, self.next_step, self.data_digest))
+
+    @staticmethod
+    def of(saved: Mapping[str, Any]) -> StreamState:
+        """A saved state, of any data.
+
+        Raises:
+            UserError: it is none.
+        """
+        if saved.get("version") != STATE_VERSION:
+            raise UserError(f"checkpoint has stream state version {saved.get('version')}, this ltrec reads {STATE_VERSION}")
+        try:
+            return construct(StreamState, dict(saved), "the stream's state")
+        except ValueError as error:
+            raise UserError(f"the checkpoint's stream state is invalid: {error}; use another checkpoint") from None
 
     def continued_from(self, saved: Mapping[str, Any]) -> StreamState:
         """This state, advanced to the step of a saved one.
@@ -59,12 +89,7 @@ class StreamState:
         Raises:
             UserError: the saved state belongs to another data set, seed or order.
         """
-        if saved.get("version") != STATE_VERSION:
-            raise UserError(f"checkpoint has stream state version {saved.get('version')}, this ltrec reads {STATE_VERSION}")
-        try:
-            theirs = construct(StreamState, dict(saved), "the stream's state")
-        except ValueError as error:
-            raise UserError(f"the checkpoint's stream state is invalid: {error}; use another checkpoint") from None
+        theirs = StreamState.of(saved)
         if theirs.manifest_digest != self.manifest_digest:
             raise UserError(
                 f"checkpoint from another data set: it was trained on manifest {theirs.manifest_digest[:12]}, "

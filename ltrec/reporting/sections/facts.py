@@ -73,7 +73,21 @@ def _provenance(recorded: Mapping[str, Any] | None) -> dict[str, str]:
         "Git": f"{_text(git.get('commit'))[:12]}{dirty}" if git else "no repository",
         "Hardware": _hardware(hardware),
         "Data": _text(_of(recorded, "data").get("path")),
+        **_trained_on(recorded),
     }
+
+
+def _trained_on(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """On which data the weights were trained, span by span, if they are not this run's from the beginning."""
+    spans = _of(recorded, "init_from").get("trained_on")
+    if not isinstance(spans, list) or not spans:
+        return {}
+    before = ", ".join(
+        f"{_counted(span.get('steps'), 'step', 'steps')} on data {_text(span.get('manifest_digest'))[:12]}"
+        for span in spans
+        if isinstance(span, dict)
+    )
+    return {"Trained on": f"{before}; then this run, on data {_text(_of(recorded, 'data').get('digest'))[:12]}"}
 
 
 def _hardware(hardware: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,11 @@ from torch import Tensor, nn
 from ltrec.core.errors import UserError
 from ltrec.distributed.strategies import STRATEGIES, names_with
 from ltrec.training.checkpoints.form import refuse_other_form
+
+_RESUMED = (
+    "choose another name=... or the data it was trained on; over data that were appended to those, a run goes on as a new one, "
+    "with init_from=RUN"
+)
 
 
 def refuse_incompatible(checkpoint: Path, state: dict[str, Any], manifest_digest: str, module: nn.Module) -> None:
@@ -25,7 +30,7 @@ def refuse_incompatible(checkpoint: Path, state: dict[str, Any], manifest_digest
     Raises:
         UserError: naming what differs.
     """
-    refuse_other_data(checkpoint, state, manifest_digest, way_out="choose another name=... or the data it was trained on")
+    refuse_other_data(checkpoint, state, manifest_digest, way_out=_RESUMED)
     refuse_other_model(checkpoint, state["state_dict"], module)
 
 
@@ -56,7 +61,9 @@ def first_difference_of_shapes(weights: Mapping[str, Tensor], module: nn.Module)
     return None
 
 
-def refuse_other_data(checkpoint: Path, state: dict[str, Any], manifest_digest: str, *, way_out: str) -> None:
+def refuse_other_data(
+    checkpoint: Path, state: dict[str, Any], manifest_digest: str, *, way_out: str, ancestors: Collection[str] = ()
+) -> None:
     """Refuse a checkpoint of another program or another data set.
 
     Args:
@@ -64,13 +71,14 @@ def refuse_other_data(checkpoint: Path, state: dict[str, Any], manifest_digest: 
         state: its contents.
         manifest_digest: of the data set.
         way_out: what the user can do.
+        ancestors: digests of other data sets that will do.
 
     Raises:
         UserError: naming what differs.
     """
     refuse_other_form(checkpoint, state)
     digest = str(state["StreamDataModule"].get("manifest_digest"))
-    if digest != manifest_digest:
+    if digest not in (manifest_digest, *ancestors):
         raise UserError(
             f"{checkpoint} was trained on another data set (digest {digest[:12]}, here {manifest_digest[:12]}); {way_out}"
         )

@@ -1,5 +1,9 @@
 """`init_from`: initialise the trunk of a new run with the weights of another run. The optimiser is new, and the first step is 0.
 
+The other run's data may be those that the new run's were appended to, or whose item ids they took (`prepare --append`, `--like`):
+an item's vector stays the item's, and new items begin with the vectors that any new run gives them. What the weights were trained
+on before goes into the state of the stream, and with it into every checkpoint and the report.
+
 The trunk is the whole backbone of a run without plugins, and `trunk.*` of one with plugins; each can initialise the other. So PIN
 can also be trained in two runs: first without plugins, then with plugins that are awake from the start, on the trunk of the first.
 """
@@ -10,12 +14,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import sha256_file
 from ltrec.core.storage.run_folder import RunFolder, folder_of_checkpoint
+from ltrec.data.manifest import Manifest
+from ltrec.data.stream.state import Span, StreamState
 from ltrec.run.checkpoint.compatibility import first_difference_of_shapes, refuse_other_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.scoring_weights import scoring_weights
@@ -26,28 +33,55 @@ from ltrec.training.module import BackboneModule
 _BACKBONE, _TRUNK = "backbone.", "backbone.trunk."
 
 
-def load_trunk(config: RunConfig, module: BackboneModule, manifest_digest: str) -> dict[str, Any]:
+def load_trunk(config: RunConfig, module: BackboneModule, manifest: Manifest) -> tuple[dict[str, Any], tuple[Span, ...]]:
     """Load the trunk of another run into a module: the average of its weights if that run keeps one.
 
     Args:
         config: of the new run; `init_from` is a run folder (its best checkpoint is taken) or a checkpoint.
         module: of the new run.
-        manifest_digest: of its data set.
+        manifest: of its data set.
 
     Returns:
-        For provenance: the checkpoint and its sha256.
+        For provenance, the checkpoint, its sha256 and what it was trained on; and the latter.
 
     Raises:
         UserError: there is no such checkpoint, or its data set or trunk is another one.
     """
     checkpoint = _checkpoint_of(Path(config.init_from))
     state = read_checkpoint(checkpoint)
-    refuse_other_data(checkpoint, state, manifest_digest, way_out="let init_from name a run on this one")
+    items = {step["digest"]: step["items"] for step in manifest.lineage if not manifest.columns}
+    refuse_other_data(
+        checkpoint, state, manifest.digest, way_out="let init_from name a run on this one" + _not_columns(manifest), ancestors=items
+    )
+    seen = StreamState.of(state["StreamDataModule"])
     trunk: nn.Module = module.with_plugins.trunk if module.has_plugins else module.backbone
     weights = trunk_of(scoring_weights(state))
+    if seen.manifest_digest in items:
+        weights = with_new_items(weights, trunk.state_dict(), items[seen.manifest_digest], manifest.vocab.items)
     _refuse_other_trunk(config, checkpoint, weights, trunk)
     trunk.load_state_dict(weights)
-    return {"checkpoint": str(checkpoint), "sha256": sha256_file(whole_file(checkpoint))}
+    record = {"checkpoint": str(checkpoint), "sha256": sha256_file(whole_file(checkpoint))}
+    return {**record, "trained_on": [asdict(span) for span in seen.spans]}, seen.spans
+
+
+def with_new_items(weights: dict[str, Tensor], fresh: dict[str, Tensor], before: int, items: int) -> dict[str, Tensor]:
+    """Weights with rows for items that they do not know, behind the others.
+
+    Args:
+        weights: by name; vectors of items are [before + 1, ...].
+        fresh: those of a new run, from which the new rows are taken.
+        before: items that the weights know.
+        items: all items.
+    """
+    rows = {name: (items + 1, *value.shape[1:]) for name, value in weights.items() if value.shape[:1] == (before + 1,)}
+    grown = [name for name, shape in rows.items() if items > before and name in fresh and tuple(fresh[name].shape) == shape]
+    return weights | {name: torch.cat([weights[name], fresh[name][before + 1 :].to(weights[name])]) for name in grown}
+
+
+def _not_columns(manifest: Manifest) -> str:
+    if not (manifest.lineage and manifest.columns):
+        return ""
+    return "; ids of its columns' values are not those of the data that it goes back to, so that their runs do not fit"
 
 
 def trunk_of(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -84,7 +84,7 @@ def _source(parent: Parent, found: list[InputFile]) -> dict[str, Any]:
     known = {file["sha256"]: file["path"] for file in before["files"]}
     if again := next((file for file in files if file["sha256"] in known), None):
         raise UserError(f"{again['path']} is in {parent.folder} already, as {known[again['sha256']]}; its events would count twice")
-    step = {"digest": parent.manifest.digest, "files": len(before["files"])}
+    step = {"digest": parent.manifest.digest, "items": parent.manifest.vocab.items, "files": len(before["files"])}
     return {**before, "files": [*before["files"], *files], "lineage": [*parent.manifest.lineage, step]}
 
 

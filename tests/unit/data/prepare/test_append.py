@@ -138,6 +138,7 @@ def test_the_lineage_says_what_the_day_changed(grown):
     known = users & rows["parent"].keys()
     assert step == {
         "digest": grown.manifest("parent").digest,
+        "items": grown.manifest("parent").vocab.items,
         "files": 1,
         "events": len(set(day)),
         "users": len(users),

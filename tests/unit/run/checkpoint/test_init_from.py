@@ -43,7 +43,10 @@ def test_the_trunk_of_any_run_starts_any_other(data, sources, tmp_path, source, 
     assert {float(state["step"]) for state in mine["optimizer_states"][0]["state"].values()} == {1.0}
     said = json.loads((run / "provenance.json").read_text())["init_from"]
     file = sources[source] / "checkpoints" / "best.ckpt"
-    assert said == {"checkpoint": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    seen = best["StreamDataModule"]
+    span = {name: seen[name] for name in ("manifest_digest", "data_digest")} | {"steps": seen["next_step"]}
+    assert said == {"checkpoint": str(file), "sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "trained_on": [span]}
+    assert mine["StreamDataModule"]["earlier"] == [span]
 
 
 def test_plugins_are_as_fresh_as_without(data, sources, tmp_path):
