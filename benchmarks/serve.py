@@ -4,7 +4,9 @@
     python benchmarks/serve.py --items 100000 --seconds 20
 
 * *floor*: the matrix products of a batch (encoder, plugins, scores of every item), at the rate of a product of the scores' shape.
-* *recommender*: the folder's own script on batches of histories, most of them short, ten items a list.
+* *recommender*: the folder's own script on 1,024 histories, as many as it answers together, most of them short, ten items a list;
+  *of 256*: on so many. The floor counts the products that run, padding included; *of needed*: with every history as long as it is.
+* *onnx*: the same model in that format. Its share is that of torch's product, and *of its own*, onnxruntime's, which may be faster.
 * *batches*: `ltrec serve` on loopback, requests of 64 histories from four connections; *single*: of one history from 32.
 * *latency*: single requests due at random at half of the rate of *single*, from due to answered.
 
@@ -25,16 +27,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import torch
-from flops import Flops
 from serve_load import capacity, latencies, request_of
 from serve_model import histories, make_artefact
+from serve_products import OnnxProduct, products, products_of_positions
 
-from ltrec.artefact.recommend import Recommender
-from ltrec.artefact.torch_format import load_program
+from ltrec.artefact.recommend import HISTORIES, Recommender
 from ltrec.run.process.allocator import keep_freed_memory
 
 BATCH, K = 64, 10
@@ -50,8 +54,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="of a turn of load")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "model"
-        make_artefact(folder, items=asked.items, width=asked.width, max_len=asked.max_len, k=K)
+        folder = Path(place) / "torch"
+        for form in ("torch", "onnx"):
+            make_artefact(folder.with_name(form), items=asked.items, width=asked.width, max_len=asked.max_len, k=K, form=form)
         found = {**offline(folder, asked), **served(folder, asked)}
     print("\n".join(f"{name:<28}{value:,.3g}" for name, value in found.items()))
     about = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}", "items": asked.items}
@@ -59,32 +64,42 @@ def main() -> None:
 
 
 def offline(folder: Path, asked: argparse.Namespace) -> dict[str, float]:
-    """The recommender against its matrix products."""
+    """The recommender in both formats against the matrix products."""
     torch.set_num_threads(1)
     keep_freed_memory()  # as ltrec serve does
-    recommender, own = Recommender(folder), histories(256, asked.items)
-    program = load_program(folder / recommender.about["program"])
-    tables = {name: torch.from_numpy(values) for name, values in recommender.tables.items()}
-    flops = 0
-    for rows, width, _ in recommender._calls(own, [len(history["items"]) for history in own]):
-        items = torch.zeros(len(rows), width, dtype=torch.int64)
-        for row, number in enumerate(rows):
-            ids = [int(name.rpartition("-")[2]) for name in own[number]["items"]]
-            items[row, : len(ids)] = torch.tensor(ids)
-        with Flops() as count, torch.no_grad():
-            program(items, {}, {}, tables)
-        flops += count.total
-    left, right = torch.randn(256, asked.width), tables["item_vectors"].T.contiguous()
-    seconds = {"recommender": float("inf"), "product": float("inf")}
+    with mock.patch.dict(os.environ, OMP_NUM_THREADS="1"):
+        torch_one, onnx_one = Recommender(folder), Recommender(folder.with_name("onnx"))
+    own = histories(HISTORIES, asked.items)
+    few = own[:256]
+    table = torch_one.tables["item_vectors"]
+    states = np.random.default_rng(0).standard_normal((256, asked.width), np.float32)
+    across, onnx_product = np.ascontiguousarray(table.T), OnnxProduct()
+    left, right = torch.from_numpy(states), torch.from_numpy(across)
+    works: dict[str, Callable[[], Any]] = {
+        "recommender": lambda: torch_one(own, K),
+        "of_256": lambda: torch_one(few, K),
+        "onnx": lambda: onnx_one(own, K),
+        "product": lambda: left @ right,
+        "onnx_product": lambda: onnx_product(states, across),
+    }
+    seconds = dict.fromkeys(works, float("inf"))
     for _ in range(asked.rounds):
-        seconds["recommender"] = min(seconds["recommender"], timed(lambda: recommender(own, K)))
-        seconds["product"] = min(seconds["product"], timed(lambda: left @ right))
-    rate = 2 * left.shape[0] * right.numel() / seconds["product"]
-    floor = flops / rate
+        for name, work in works.items():
+            seconds[name] = min(seconds[name], timed(work))
+    rates = {name: 2 * len(states) * table.size / seconds[name] for name in ("product", "onnx_product")}
+    flops = {name: products(torch_one, histories) for name, histories in {"all": own, "few": few}.items()}
+    needed = products_of_positions(torch_one, own)
     return {
         "recommender_users_s": len(own) / seconds["recommender"],
-        "floor_users_s": len(own) / floor,
-        "recommender_share": floor / seconds["recommender"],
+        "floor_users_s": len(own) * rates["product"] / flops["all"],
+        "recommender_share": flops["all"] / rates["product"] / seconds["recommender"],
+        "recommender_share_of_needed": needed / rates["product"] / seconds["recommender"],
+        "recommender_share_of_256": flops["few"] / rates["product"] / seconds["of_256"],
+        "onnx_users_s": len(own) / seconds["onnx"],
+        "onnx_share": flops["all"] / rates["product"] / seconds["onnx"],
+        "onnx_share_of_its_own": flops["all"] / rates["onnx_product"] / seconds["onnx"],
+        "product_gflops": rates["product"] / 1e9,
+        "onnx_product_gflops": rates["onnx_product"] / 1e9,
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ltrec.artefact.script.stored import VERSION
 from ltrec.artefact.vocabularies import categoricals, vocabulary_file
 from ltrec.columns.kinds import kind_of_column
 from ltrec.columns.schema import Projection, Role
@@ -56,7 +57,7 @@ def facts_of(config: RunConfig, data: Data, checkpoint: Path, asked: Projection,
     manifest, evaluation = data.manifest, config.evaluation
     run_strata = strata_of(config, manifest)
     return {
-        "artefact": 1,
+        "artefact": VERSION,
         "created_by": {"ltrec": __version__, "torch": torch.__version__},
         "run": config.name,
         "model": config.model.name,

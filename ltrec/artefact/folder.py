@@ -11,7 +11,6 @@ OUT/artefact.json         inputs, strata, protocol, parity, and the digest of ev
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 
+from ltrec.artefact.bundle import SCRIPT, script_text
 from ltrec.artefact.card import card
 from ltrec.artefact.facts import facts_of, measured
 from ltrec.artefact.formats import FORMATS, ProgramFormat
@@ -27,9 +27,9 @@ from ltrec.artefact.items.appended import NewItems, extended_tables, read_new_it
 from ltrec.artefact.items.loss import TableLoss, table_loss
 from ltrec.artefact.items.precision import computed_tables, stored_tables
 from ltrec.artefact.parity import Parity, arguments_of, compare, evenly_spread
-from ltrec.artefact.recommend import digest_of
 from ltrec.artefact.recommender import RunProgram, program_of
 from ltrec.artefact.request import ExportRequest
+from ltrec.artefact.script.stored import MANIFEST, digest_of
 from ltrec.artefact.tables import write_tables
 from ltrec.artefact.vocabularies import write_vocabularies
 from ltrec.config.tree import RunConfig
@@ -44,7 +44,7 @@ from ltrec.run.build.components import Data, build_histories, projected
 from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.memory import memory_of
 
-MANIFEST, CARD, SCRIPT = "artefact.json", "README.md", "recommend.py"
+CARD = "README.md"
 ARTEFACT = FolderKind(MANIFEST, "an exported model", "no exported model")
 _CHUNKS, _TRACED, _PAIRED = 4, 8, 64
 
@@ -118,7 +118,7 @@ def export_run(
 
 def _finish(folder: Path, facts: dict[str, Any]) -> None:
     """Write the script, and last the manifest."""
-    (folder / SCRIPT).write_bytes(resources.files("ltrec.artefact").joinpath(SCRIPT).read_bytes())
+    (folder / SCRIPT).write_text(script_text(), encoding="utf-8")
     sealed = {**facts, "files": _files(folder)}
     atomic_write_text(folder / MANIFEST, canonical_json({**sealed, "sha256": digest_of(sealed)}))
 

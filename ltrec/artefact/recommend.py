@@ -14,24 +14,20 @@ a height that is a multiple of `ROWS`, for which matrix products take the same p
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from errno import ENOENT
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
-Array = npt.NDArray[Any]
-Columns = dict[str, Array]
-Arguments = tuple[Array, Columns, Columns]
-ROWS, NARROWEST = 8, 16
-_TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "I8": "int8", "I32": "int32", "I64": "int64", "BOOL": "bool"}
+from ltrec.artefact.script.inputs import ROWS, Arguments, HistoryReader, rectangle, widths_of
+from ltrec.artefact.script.programs import OnnxSession, TorchProgram
+from ltrec.artefact.script.stored import Array, Columns, check_file, read_manifest, read_tables, read_vocabulary, widened
+
+HISTORIES, SCORES = 1024, 1 << 25
+"""Most that the script answers together, and most scores that a call of the program holds."""
 
 
 class Recommender:
@@ -46,22 +42,15 @@ class Recommender:
         self.folder = Path(folder)
         self.about: dict[str, Any] = read_manifest(self.folder)
         for name, file in self.about["files"].items():
-            _check_file(self.folder / name, file, whole=check)
+            check_file(self.folder / name, file, whole=check)
         self.tables = widened(read_tables(self.folder / self.about.get("tensors", "tables.safetensors")))
         self.item_ids = read_vocabulary(self.folder / "items.arrow")
         if len(self.item_ids) != len(self.tables["allowed"]):
             raise ValueError(f"{self.folder} is damaged: items.arrow and the tables have different items; export the model again")
         form: type[Any] = {"torch": TorchProgram, "onnx": OnnxSession}[self.about["format"]]
         self.program: Any = form(self.folder / self.about["program"])
-        self._item_of = {name: item for item, name in enumerate(self.item_ids) if item}
-        self._pairs = int(self.about.get("pairs") or 0)
-        self._columns = {role: dict(columns) for role, columns in self.about["inputs"].items()}
-        self._ids = {
-            column["file"]: {value: id_ for id_, value in enumerate(read_vocabulary(self.folder / column["file"])) if id_ > 1}
-            for columns in self._columns.values()
-            for column in columns.values()
-            if column["file"]
-        }
+        self._reader = HistoryReader(self.folder, self.about["inputs"], self.item_ids)
+        self._pairs, self._names = int(self.about.get("pairs") or 0), np.array(self.item_ids, dtype=object)
 
     def __call__(self, histories: Sequence[Mapping[str, Any]], k: int | None = None) -> list[dict[str, Any]]:
         """Recommend to every history, each a mapping as above: items, scores, stratum, source. ValueErrors name the field."""
@@ -69,23 +58,29 @@ class Recommender:
         if type(k) is not int or not 1 <= k <= self.about["k"]:
             raise ValueError(f"k is {k!r}; this model gives 1 to {self.about['k']} items")
         arguments = self.arguments(histories)
-        lengths = (arguments[0] > 0).sum(axis=1).tolist()
+        lengths = (arguments[0] > 0).sum(axis=1)
         scores_BK = np.full((len(histories), self.about["k"]), -np.inf, "float32")
         items_BK = np.zeros(scores_BK.shape, "int64")
         for rows, width, tables in self._calls(histories, lengths):
-            scores, items = self._best(_rectangle(arguments, rows, width), tables)
+            scores, items = self._best(rectangle(arguments, rows, width), tables)
             scores_BK[rows], items_BK[rows] = scores[: len(rows)], items[: len(rows)]
-        return [self._answer(*row, k) for row in zip(lengths, scores_BK, items_BK, strict=True)]
+        return self._answers(lengths, scores_BK[:, :k], items_BK[:, :k])
 
-    def _calls(self, histories: Sequence[Mapping[str, Any]], lengths: Sequence[int]) -> Iterator[tuple[list[int], int, Columns]]:
+    def arguments(self, histories: Sequence[Mapping[str, Any]], first: int = 0) -> Arguments:
+        """Inputs of the program: items and event columns [B, L], padded with 0, and user columns [B]; `first` is a number."""
+        return self._reader.arguments(histories, first)
+
+    def _calls(self, histories: Sequence[Mapping[str, Any]], lengths: Array) -> Iterator[tuple[list[int], int, Columns]]:
         """Numbers of histories that may be answered together, the width of their rectangle, and their tables."""
         groups: dict[tuple[int, Any, Any], list[int]] = {}
-        for number, (history, length) in enumerate(zip(histories, lengths, strict=True)):
-            chosen, denied = (self._listed(number, history, name) for name in ("candidates", "deny"))
-            groups.setdefault((_width(length), chosen, denied), []).append(number)
+        widths = widths_of(lengths, self.about["max_len"]).tolist()
+        for number, (history, width) in enumerate(zip(histories, widths, strict=True)):
+            groups.setdefault((width, *self._reader.lists(number, history)), []).append(number)
         for (width, chosen, denied), numbers in groups.items():
             tables = self.tables if (chosen, denied) == (None, None) else {**self.tables, "allowed": self._allowed(chosen, denied)}
-            rows = max(ROWS, self._pairs // len(tables["candidates"])) if "candidates" in tables else len(numbers)
+            most = self._pairs // len(tables["candidates"]) if "candidates" in tables else SCORES // len(self.item_ids)
+            calls = -(-len(numbers) // max(ROWS, most - most % ROWS))
+            rows = -(-len(numbers) // (ROWS * calls)) * ROWS
             for start in range(0, len(numbers), rows):
                 yield numbers[start : start + rows], width, tables
 
@@ -93,12 +88,6 @@ class Recommender:
         mask = np.full_like(self.tables["allowed"], chosen is None)
         mask[[*(chosen or ())]], mask[[*(denied or ())]] = True, False
         return mask & self.tables["allowed"]
-
-    def _listed(self, number: int, history: Mapping[str, Any], name: str) -> tuple[int, ...] | None:
-        """Ids of a history's own list of items in ascending order; None = it has none."""
-        names = history.get(name)
-        found = {self._item_of.get(item, 0) for item in _ids([] if names is None else names, f"history {number}: {name}")} - {0}
-        return None if names is None else tuple(sorted(found))
 
     def _best(self, arguments: Arguments, tables: Columns) -> tuple[Array, Array]:
         """Scores and ids of the best items [B, k]. A model that looks at every candidate (DIN) is given as many at a time as memory
@@ -115,165 +104,16 @@ class Recommender:
         order = np.lexsort((items, -scores), axis=1)[:, : self.about["k"]]
         return np.take_along_axis(scores, order, 1), np.take_along_axis(items, order, 1)
 
-    def arguments(self, histories: Sequence[Mapping[str, Any]], first: int = 0) -> Arguments:
-        """Inputs of the program: items and event columns [B, L], padded with 0, and user columns [B]; `first` is a number."""
-        known = [self._known(number, history) for number, history in enumerate(histories, first)]
-        items = _padded([[self._item_of[history["items"][at]] for at in places] for history, places in known], "int64")
-        events, users, told = {}, {}, [(f"history {number}", *own) for number, own in enumerate(known, first)]
-        for name, column in self._columns["events"].items():
-            rows = [[self._stored(column, f"{who}: {name}[{at}]", own[name][at]) for at in places] for who, own, places in told]
-            events[name] = _padded(rows, column["dtype"])
-        for name, column in self._columns["users"].items():
-            values = [self._stored(column, f"{who}: {name}", own.get(name)) for who, own, _ in told]
-            users[name] = np.array(values, dtype=column["dtype"])
-        return items, events, users
-
-    def _known(self, number: int, history: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[int]]:
-        """A history, and the positions of its known items."""
-        if not isinstance(history, Mapping):
-            raise ValueError(f"history {number}: {str(history)[:60]} is no mapping with `items`")
-        names = _ids(history.get("items"), f"history {number}: items")
-        for name in self._columns["events"]:
-            values = history.get(name)
-            if not isinstance(values, list) or len(values) != len(names):
-                raise ValueError(f"history {number}: {name} must be a list as long as items")
-        return history, [at for at, name in enumerate(names) if name in self._item_of]
-
-    def _stored(self, column: Mapping[str, Any], what: str, value: Any) -> Any:
-        """A value as the program is given it. None is a missing value, and so is NaN."""
-        if value is None or value != value:
-            return float("nan") if column["missing"] is None else column["missing"]
-        if isinstance(value, (list, dict)):
-            raise ValueError(f"{what} is {str(value)[:60]}; it must be a single value")
-        if column["file"]:
-            whole = isinstance(value, float) and value.is_integer()
-            word = str(int(value)) if whole else str(value).lower() if isinstance(value, bool) else str(value).strip()
-            return self._ids[column["file"]].get(word, 1)
-        kind, most = ("whole number", 2.0**63) if column["dtype"] == "int64" else ("number", 3.4e38)
-        if type(value) not in (int, float) or not abs(value) < most or (kind != "number" and value != int(value)):
-            raise ValueError(f"{what} is {value!r:.60}; it must be a {kind} below {most:.2g}, or None where it is missing")
-        return value
-
-    def _answer(self, length: int, scores_K: Array, items_K: Array, k: int) -> dict[str, Any]:
-        there = [pair for pair in zip(items_K[:k].tolist(), scores_K[:k].tolist(), strict=True) if pair[1] > -np.inf]
-        return {
-            "items": [self.item_ids[item] for item, _ in there],
-            "scores": [score for _, score in there],
-            "stratum": max(0, sum(bound <= length for bound in self.about["strata"]["lower_bounds"]) - 1),
-            "source": "model" if length else "popularity",
-        }
-
-
-class TorchProgram:
-    """A program that torch.export saved."""
-
-    def __init__(self, path: Path) -> None:
-        self.torch: Any = import_module("torch")
-        self.module = self.torch.export.load(str(path)).module()
-
-    def __call__(self, items: Array, events: Columns, users: Columns, tables: Columns) -> tuple[Array, Array]:
-        """Scores and ids [B, k]."""
-        own = self.torch.from_numpy
-        named = [{name: own(values) for name, values in given.items()} for given in (events, users, tables)]
-        with self.torch.no_grad():
-            scores, ids = self.module(own(items), *named)
-        return scores.numpy(), ids.numpy()
-
-
-class OnnxSession:
-    """A program in ONNX."""
-
-    def __init__(self, path: Path) -> None:
-        runtime: Any = import_module("onnxruntime")
-        self._session = runtime.InferenceSession(str(path), providers=runtime.get_available_providers())
-
-    def __call__(self, items: Array, events: Columns, users: Columns, tables: Columns) -> tuple[Array, Array]:
-        """Scores and ids [B, k]."""
-        named = {"items": items, **tables, **{f"event.{name}": values for name, values in events.items()}}
-        named |= {f"user.{name}": values for name, values in users.items()}
-        return tuple(self._session.run(["scores", "ids"], {given.name: named[given.name] for given in self._session.get_inputs()}))
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """What artefact.json says; a ValueError where it is missing or damaged."""
-    path = folder / "artefact.json"
-    try:
-        about: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        sealed = about.pop("sha256", None)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read ({error.strerror}); name the folder that ltrec export wrote") from None
-    except (ValueError, AttributeError):
-        raise ValueError(f"{path} is damaged: it is not JSON; export the model again") from None
-    if sealed is not None and sealed != digest_of(about):
-        raise ValueError(f"{path} is damaged: it was changed after it was written; export the model again")
-    return about
-
-
-def digest_of(about: Mapping[str, Any]) -> str:
-    """Digest of a manifest without its own."""
-    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-
-
-def read_tables(path: Path) -> Columns:
-    """The tensors of a safetensors file."""
-    data = bytearray(path.read_bytes())
-    size = int.from_bytes(data[:8], "little")
-    header, body = json.loads(data[8 : 8 + size]), memoryview(data)[8 + size :]
-    found: Columns = {}
-    for name, about in header.items():
-        found[name] = np.frombuffer(body[slice(*about["data_offsets"])], dtype=_TYPES[about["dtype"]]).reshape(about["shape"])
-    return found
-
-
-def widened(tables: Mapping[str, Array]) -> Columns:
-    """Tables as the program computes with them: 16 bit numbers as 32 bit ones, and 8 bit ones times the scale of their row."""
-    found = dict(tables)
-    for name, values in tables.items():
-        if values.dtype.name in ("float16", "int8"):
-            found[name] = values.astype("float32") * (found.pop(f"{name}.scale")[:, None] if values.dtype.name == "int8" else 1)
-    return found
-
-
-def read_vocabulary(path: Path) -> list[str]:
-    """Values in the order of their ids."""
-    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
-        return list(file.read_all()["value"].to_pylist())
-
-
-def _ids(names: Any, what: str) -> list[str]:
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{what} must be a list of ids, as text")
-    return names
-
-
-def _width(length: int) -> int:
-    """Of the rectangle for a history of that length: 16, 64, 256, ..."""
-    return next(width for width in (NARROWEST << 2 * n for n in range(32)) if width >= length)
-
-
-def _rectangle(arguments: Arguments, rows: list[int], width: int) -> Arguments:
-    """Some rows of the arguments, so many positions wide, with empty histories below."""
-    items, events, users = arguments
-    below, right = (0, -len(rows) % ROWS), (0, max(0, width - items.shape[1]))
-    events = {name: np.pad(values[rows, :width], (below, right)) for name, values in events.items()}
-    users = {name: np.pad(values[rows], below) for name, values in users.items()}
-    return np.pad(items[rows, :width], (below, right)), events, users
-
-
-def _padded(rows: Sequence[Sequence[Any]], dtype: str) -> Array:
-    found = np.zeros((len(rows), max([1, *map(len, rows)])), dtype=dtype)
-    for row, values in enumerate(rows):
-        found[row, : len(values)] = values
-    return found
-
-
-def _check_file(path: Path, file: Mapping[str, Any], *, whole: bool) -> None:
-    if not path.is_file():
-        raise FileNotFoundError(ENOENT, "missing; export the model again", str(path))
-    with open(path, "rb") as data:
-        digest = hashlib.file_digest(data, "sha256").hexdigest() if whole else file["sha256"]
-    if (path.stat().st_size, digest) != (file["bytes"], file["sha256"]):
-        raise ValueError(f"{path} is damaged: its sha256 is not that of artefact.json; export the model again")
+    def _answers(self, lengths_B: Array, scores_BK: Array, items_BK: Array) -> list[dict[str, Any]]:
+        there_BK = scores_BK > -np.inf
+        ends = there_BK.sum(axis=1).cumsum().tolist()
+        names, scores = self._names[items_BK[there_BK]].tolist(), scores_BK[there_BK].tolist()
+        strata = np.searchsorted(self.about["strata"]["lower_bounds"], lengths_B, side="right") - 1
+        rows = zip([0, *ends], ends, strata.clip(min=0).tolist(), lengths_B.tolist(), strict=False)
+        return [
+            {"items": names[a:b], "scores": scores[a:b], "stratum": stratum, "source": "model" if length else "popularity"}
+            for a, b, stratum, length in rows
+        ]
 
 
 def main() -> None:
@@ -285,7 +125,7 @@ def main() -> None:
             given.append(json.loads(line))
         except ValueError:
             raise ValueError(f'line {number} is not JSON; a line is a history, as {{"items": ["a", "b"]}}') from None
-    size = max(1, min(256, 2**24 // max([1, *(len(line) for _, line in lines)])))
+    size = max(1, min(HISTORIES, 2**24 // max([1, *(len(line) for _, line in lines)])))
     blocks = [(start, given[start : start + size]) for start in range(0, len(given), size)]
     for start, block in blocks:
         own.arguments(block, start)  # all are checked before anything is written

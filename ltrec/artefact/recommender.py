@@ -18,6 +18,7 @@ from ltrec.data.stream.reading.histories import Score
 from ltrec.inference.fallback import popularity_of_stratum
 from ltrec.models.backbones.din import DIN
 from ltrec.models.inputs import ItemVectors
+from ltrec.models.top_items import pays_by_blocks
 from ltrec.run.build.components import Data
 from ltrec.run.build.strata import heirs_of, strata_of
 from ltrec.run.process.rendezvous_env import Processes
@@ -86,6 +87,7 @@ def program_of(
         heirs=heirs_of(config, data.manifest),
         k=k,
         filter_seen=filter_seen,
+        by_blocks=pays_by_blocks(data.manifest.vocab.items, k),
     )
     score = load_score(config, data, checkpoint, processes, memory, weights=weights)
     tables = _tables(config, data, backbone, memory)

@@ -42,17 +42,26 @@ def top_items(scores_BV: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 def _largest(scores_BV: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """As `torch.topk`; which of equal scores are among them is unspecified."""
-    size = scores_BV.shape[1]
-    blocks = size // _BLOCK
-    if scores_BV.device.type != "cpu" or size < _MANY * count * _BLOCK:
+    if scores_BV.device.type != "cpu" or not pays_by_blocks(scores_BV.shape[1], count):
         return scores_BV.topk(count, dim=1)
+    return largest_of_blocks(scores_BV, count)
+
+
+def pays_by_blocks(size: int, count: int) -> bool:
+    """Whether of so many scores the largest are found sooner by blocks, on a CPU."""
+    return size >= _MANY * count * _BLOCK
+
+
+def largest_of_blocks(scores_BV: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """As `torch.topk`, for scores of at least `count` blocks; which of equal scores are among them is unspecified."""
+    blocks = scores_BV.shape[1] // _BLOCK
     start = blocks * _BLOCK
     body_BNW = scores_BV[:, :start].reshape(-1, blocks, _BLOCK)
     block_BC = body_BNW.amax(dim=2).topk(count, dim=1, sorted=False).indices
-    scores_BCW = body_BNW.gather(1, block_BC[:, :, None].expand(-1, -1, _BLOCK))
+    scores_BCW = body_BNW[torch.arange(block_BC.shape[0], device=block_BC.device).unsqueeze(1), block_BC]
     value_BK, place_BK = torch.cat([scores_BCW.flatten(1), scores_BV[:, start:]], dim=1).topk(count, dim=1)
-    own_BK = block_BC.gather(1, (place_BK // _BLOCK).clamp(max=count - 1)) * _BLOCK + place_BK % _BLOCK
-    return value_BK, torch.where(place_BK < count * _BLOCK, own_BK, start + place_BK - count * _BLOCK)
+    block_BC = torch.cat([block_BC, block_BC.new_full((block_BC.shape[0], 1), blocks)], dim=1)  # the rest is a block, too
+    return value_BK, block_BC.gather(1, place_BK // _BLOCK) * _BLOCK + place_BK % _BLOCK
 
 
 def _lowest_ids_last(scores_V: Tensor, value_K: Tensor, item_K: Tensor) -> None:

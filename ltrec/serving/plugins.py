@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ltrec.artefact.recommend import Recommender, TorchProgram
+from ltrec.artefact.recommend import Recommender
+from ltrec.artefact.script.programs import TorchProgram
 
 _ROUTES = "heirs_K"
 """The program's buffer with the stratum whose plugins serve each stratum."""

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ltrec.artefact.recommend import Recommender
+from ltrec.artefact.script.stored import MANIFEST, VERSION
 from ltrec.core.errors import UserError, first_line
 from ltrec.core.extension.extras import install
 from ltrec.serving.plugins import plugins_of, served_by
-
-MANIFEST, VERSION = "artefact.json", 1
 
 
 @dataclass(frozen=True, slots=True)

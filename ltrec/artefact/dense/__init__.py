@@ -7,7 +7,7 @@ window.py     the last positions of histories of any length
 vectors.py    vectors of items and events
 buckets.py    time, in exact buckets
 adapters.py   plugins, chosen row by row
-sasrec.py     the states of a SASRec
+sasrec.py     the last states of a SASRec
 gru4rec.py    those of a GRU4Rec
 din.py        the scores of a DIN
 scorers.py    scores of all items, by backbone and plugins

@@ -24,8 +24,8 @@ class DenseBottleneck(nn.Module):
         self.outer = own[0].outer
         for name in ("down", "up"):
             layers = [cast(nn.Linear, getattr(plugin, name)) for plugin in own]
-            self.register_buffer(f"{name}_weight", torch.stack([layer.weight.detach() for layer in layers]))
-            self.register_buffer(f"{name}_bias", torch.stack([layer.bias.detach() for layer in layers]))
+            self.register_buffer(f"{name}_weight", torch.stack([layer.weight.detach().T for layer in layers]))
+            self.register_buffer(f"{name}_bias", torch.stack([layer.bias.detach()[None] for layer in layers]))
 
     def forward(self, vectors_BWD: Tensor, stratum_B: Tensor) -> Tensor:
         """Adapted vectors [B, W, D]."""
@@ -34,8 +34,8 @@ class DenseBottleneck(nn.Module):
         return torch.tanh(summed) if self.outer else summed
 
     def _linear(self, name: str, vectors_BWD: Tensor, stratum_B: Tensor) -> Tensor:
-        weight, bias = (cast(Tensor, getattr(self, f"{name}_{part}"))[stratum_B] for part in ("weight", "bias"))
-        return torch.bmm(vectors_BWD, weight.transpose(1, 2)) + bias[:, None, :]
+        weight, bias = (cast(Tensor, getattr(self, f"{name}_{part}")).index_select(0, stratum_B) for part in ("weight", "bias"))
+        return torch.baddbmm(bias, vectors_BWD, weight)
 
 
 class Adapters(nn.Module):
@@ -68,4 +68,4 @@ class Adapters(nn.Module):
         """States before scoring [B, D]."""
         if self.map is None:
             return states_BD
-        return torch.where((stratum_B < self.first_head)[:, None], states_BD + self.map(states_BD), states_BD)
+        return torch.where((stratum_B < self.first_head).unsqueeze(1), states_BD + self.map(states_BD), states_BD)

@@ -28,11 +28,10 @@ class DenseDIN(nn.Module):
 
     def forward(self, window: Window, table_VD: Tensor, items_C: Tensor, adapters: Adapters, num_strata: int) -> Tensor:
         """Scores of the candidates [B, C]."""
-        place_W = torch.arange(window.items.shape[1], device=window.items.device)
-        real_BW = place_W < window.lengths_B[:, None]
+        real_BW = window.items > 0
         key_value_BWC = torch.where(real_BW[..., None], self._history(window, table_VD, adapters), 0)
         query, first = self._candidates(table_VD[items_C], window.stratum_B, adapters, num_strata)
-        visible_B1W = (real_BW | (place_W == 0))[:, None]  # a row without history attends to one cell of zeros
+        visible_B1W = (window.back_BW >= 0).unsqueeze(1)  # a row without history attends to one cell of zeros
         mixed_BCD = adapters.at("state", attend(query, key_value_BWC, visible_B1W), window.stratum_B)
         hidden = torch.tanh(first + self.from_history(mixed_BCD))
         for layer in self.middle:

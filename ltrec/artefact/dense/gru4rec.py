@@ -1,4 +1,4 @@
-"""The states of a GRU4Rec on rectangles, step by step over a window of fixed width, with the trained weights."""
+"""The last states of a GRU4Rec on rectangles, step by step over a window of fixed width, with the trained weights."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class DenseGRU4Rec(nn.Module):
         self.events = None if trunk.events is None else DenseEvents(trunk.events)
 
     def forward(self, window: Window, table_VD: Tensor, adapters: Adapters) -> Tensor:
-        """States [B, W, D]."""
+        """States after the last positions [B, D]."""
         hidden = adapters.at("items", item_vectors(window, table_VD), window.stratum_B)
         if self.events is not None:
             hidden = hidden + self.events(window)
         for layer in self.layers:
             hidden = self._layer(cast(Any, layer), hidden)
-        return adapters.at("state", self.dense(hidden), window.stratum_B)
+        return adapters.at("state", self.dense(window.last(hidden)).unsqueeze(1), window.stratum_B).squeeze(1)
 
     def _layer(self, layer: nn.GRU, inputs_BWD: Tensor) -> Tensor:
         into, across, into_bias, across_bias = layer.parameters()

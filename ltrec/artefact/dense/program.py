@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ltrec.artefact.dense.memory import DenseMemory
 from ltrec.artefact.dense.scorers import DenseScores
 from ltrec.artefact.dense.window import window_of
+from ltrec.models.top_items import largest_of_blocks
 
 ALLOWED, FALLBACK, FALLBACK_SCORE = "allowed", "fallback.order", "fallback.score"
 """Names of tables: what may be recommended, bool [V+1]; for empty histories an order without ties, the largest first, and the
@@ -28,6 +29,7 @@ class RecommenderProgram(nn.Module):
         heirs: the stratum whose plugins serve each of them.
         k: items of a list.
         filter_seen: whether items of the history are left out.
+        by_blocks: whether the list is searched by blocks of items, which `pays_by_blocks` says.
     """
 
     bounds_K: Tensor
@@ -43,12 +45,13 @@ class RecommenderProgram(nn.Module):
         heirs: Sequence[int],
         k: int,
         filter_seen: bool,
+        by_blocks: bool = False,
     ) -> None:
         super().__init__()
         self.network, self.memory = network, memory
-        self.max_len, self.k, self.filter_seen = max_len, k, filter_seen
+        self.max_len, self.k, self.filter_seen, self.by_blocks = max_len, k, filter_seen, by_blocks
         self.register_buffer("bounds_K", torch.tensor(bounds))
-        self.register_buffer("heirs_K", torch.tensor(heirs))
+        self.register_buffer("heirs_K", torch.tensor((heirs[0], *heirs)))  # by the number of bounds that are reached
 
     def forward(
         self, items: Tensor, events: Mapping[str, Tensor], users: Mapping[str, Tensor], tables: Mapping[str, Tensor]
@@ -64,39 +67,53 @@ class RecommenderProgram(nn.Module):
         Returns:
             Scores float32 [B, k], -inf where there is no item any more, and ids int64 [B, k].
         """
-        empty_B1, scores_BV = (items > 0).sum(dim=1, keepdim=True) == 0, self._scored(items, events, users, tables)
-        hidden_V = ~tables[ALLOWED] | _padding(scores_BV)
-        scores_BV.add_(torch.where(hidden_V, -torch.inf, 0.0))  # in place: passes over [B, V+1] cost as much as its product
+        lengths_B1, hidden_V = _lengths(items), ~tables[ALLOWED] | _padding(tables)
+        scores_BV = self._scored(items, events, users, tables, lengths_B1, hidden_V)
         if self.filter_seen:
             scores_BV.scatter_(1, items, -torch.inf)
-        value_BK, item_BK = scores_BV.topk(self.k, dim=1)
-        order_K, popular_K = tables[FALLBACK].masked_fill(hidden_V, -torch.inf).topk(self.k)  # of all empty histories alike
-        told_K = torch.where(order_K > -torch.inf, tables[FALLBACK_SCORE][popular_K], -torch.inf)
+        value_BK, item_BK = largest_of_blocks(scores_BV, self.k) if self.by_blocks else scores_BV.topk(self.k, dim=1)
+        popular_K = tables[FALLBACK].masked_fill(hidden_V, -torch.inf).topk(self.k).indices  # of all empty histories alike
+        told_K = tables[FALLBACK_SCORE].masked_fill(hidden_V, -torch.inf)[popular_K]
+        empty_B1 = lengths_B1 == 0
         return torch.where(empty_B1, told_K, value_BK), torch.where(empty_B1, popular_K, item_BK)
 
     def scores(
         self, items: Tensor, events: Mapping[str, Tensor], users: Mapping[str, Tensor], tables: Mapping[str, Tensor]
     ) -> Tensor:
         """Scores of all items [B, V+1], -inf for padding, before filters; of no meaning for an empty history."""
-        scores_BV = self._scored(items, events, users, tables)
-        return scores_BV.masked_fill(_padding(scores_BV), -torch.inf)
+        return self._scored(items, events, users, tables, _lengths(items), _padding(tables))
 
     def _scored(
-        self, items: Tensor, events: Mapping[str, Tensor], users: Mapping[str, Tensor], tables: Mapping[str, Tensor]
+        self,
+        items: Tensor,
+        events: Mapping[str, Tensor],
+        users: Mapping[str, Tensor],
+        tables: Mapping[str, Tensor],
+        lengths_B1: Tensor,
+        hidden_V: Tensor,
     ) -> Tensor:
-        """Scores, whatever they are for padding."""
-        lengths_B = (items > 0).sum(dim=1)
-        stratum_B = self.heirs_K[((lengths_B[:, None] >= self.bounds_K).sum(dim=1) - 1).clamp(min=0)]
-        window = window_of(items, events, users, stratum_B, self.max_len, whole=self.network.whole_windows)
-        scores_BV = self.network(window, tables)
-        if self.memory is not None:
-            scores_BV = scores_BV.masked_fill(_padding(scores_BV), -torch.inf)
-            scores_BV = self.memory(scores_BV, items, _seen(items, scores_BV), stratum_B, tables)
-        return cast(Tensor, scores_BV)
+        """Scores, -inf for what is hidden."""
+        stratum_B = self.heirs_K[(lengths_B1 >= self.bounds_K).sum(dim=1)]
+        window = window_of(items, events, users, lengths_B1, stratum_B, self.max_len, whole=self.network.whole_windows)
+        if self.memory is None:
+            return cast(Tensor, self.network(window, tables, _added(hidden_V)))
+        scores_BV = self.network(window, tables, _added(_padding(tables)))
+        return cast(Tensor, self.memory(scores_BV, items, _seen(items, scores_BV), stratum_B, tables).add_(_added(hidden_V)))
 
 
-def _padding(scores_BV: Tensor) -> Tensor:
-    return torch.arange(scores_BV.shape[1], device=scores_BV.device) == 0
+def _lengths(items: Tensor) -> Tensor:
+    """Of the histories [B, 1]."""
+    return (items > 0).sum(dim=1, keepdim=True)
+
+
+def _padding(tables: Mapping[str, Tensor]) -> Tensor:
+    """Which place is none of an item, bool [V+1]."""
+    allowed_V = tables[ALLOWED]
+    return torch.arange(allowed_V.shape[0], device=allowed_V.device) == 0
+
+
+def _added(hidden_V: Tensor) -> Tensor:
+    return torch.where(hidden_V, -torch.inf, 0.0)
 
 
 def _seen(items: Tensor, scores_BV: Tensor) -> Tensor:

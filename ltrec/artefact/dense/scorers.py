@@ -1,5 +1,6 @@
 """Scores of all items on rectangles, by backbone: an encoder's are products with its table, a DIN's those of the candidates that it
-is given, and with a copy of the backbone per stratum those of the row's own copy."""
+is given, and with a copy of the backbone per stratum those of the row's own copy. To all scores a number per item is added [V+1]:
+-inf for what is no candidate."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.artefact.dense.adapters import Adapters
@@ -39,13 +41,11 @@ class EncoderScores(nn.Module):
         super().__init__()
         self.encoder, self.adapters, self.table, self.whole_windows = encoder, adapters, table, encoder.whole_windows
 
-    def forward(self, window: Window, tables: Mapping[str, Tensor]) -> Tensor:
-        """[B, V+1]."""
+    def forward(self, window: Window, tables: Mapping[str, Tensor], added_V: Tensor) -> Tensor:
+        """[B, V+1]. What is added goes into the product, which saves a pass over the scores."""
         table_VD = tables[self.table]
-        states_BWD = self.encoder(window, table_VD, self.adapters)
-        last_B11 = (window.lengths_B - 1).clamp(min=0)[:, None, None]
-        states_BD = states_BWD.gather(1, last_B11.expand(-1, 1, states_BWD.shape[2]))[:, 0]
-        return self.adapters.last(states_BD, window.stratum_B) @ table_VD.T
+        states_BD = self.adapters.last(self.encoder(window, table_VD, self.adapters), window.stratum_B)
+        return F.linear(states_BD, table_VD, added_V)
 
 
 class CandidateScores(nn.Module):
@@ -64,13 +64,13 @@ class CandidateScores(nn.Module):
         super().__init__()
         self.din, self.adapters, self.num_strata, self.table = din, adapters, num_strata, table
 
-    def forward(self, window: Window, tables: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, window: Window, tables: Mapping[str, Tensor], added_V: Tensor) -> Tensor:
         """[B, V+1]."""
         table_VD, items_C = tables[self.table], tables[CANDIDATES]
         scores_BC: Tensor = self.din(window, table_VD, items_C, self.adapters, self.num_strata)
         rows = window.items.shape[0]
         empty_BV = scores_BC.new_full((rows, table_VD.shape[0]), -torch.inf)
-        return empty_BV.scatter(1, items_C[None, :].expand(rows, -1), scores_BC)
+        return empty_BV.scatter(1, items_C[None, :].expand(rows, -1), scores_BC).add_(added_V)
 
 
 class CopiesScores(nn.Module):
@@ -84,12 +84,12 @@ class CopiesScores(nn.Module):
         super().__init__()
         self.copies, self.whole_windows = nn.ModuleList(copies), copies[0].whole_windows
 
-    def forward(self, window: Window, tables: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, window: Window, tables: Mapping[str, Tensor], added_V: Tensor) -> Tensor:
         """[B, V+1]."""
-        scores_BV = cast(Tensor, self.copies[0](window, tables))
+        scores_BV = cast(Tensor, self.copies[0](window, tables, added_V))
         for stratum, copy in enumerate(self.copies):
             own_B1 = (window.stratum_B == stratum)[:, None]
-            scores_BV = torch.where(own_B1, copy(window, tables), scores_BV)
+            scores_BV = torch.where(own_B1, copy(window, tables, added_V), scores_BV)
         return scores_BV
 
 

@@ -269,9 +269,9 @@ def test_the_script_says_one_line_and_answers_nothing(exported, monkeypatch, cap
     with pytest.raises(ValueError, match="history 300: age is 'x'"):
         script["main"]()
     assert capsys.readouterr().out == ""
-    monkeypatch.setattr("sys.stdin", [json.dumps(GOOD)] * 300)
+    monkeypatch.setattr("sys.stdin", [json.dumps(GOOD)] * 1100)
     script["main"]()
-    assert len(capsys.readouterr().out.splitlines()) == 300 and max(InProcess.rows) == 256
+    assert len(capsys.readouterr().out.splitlines()) == 1100 and max(InProcess.rows) == 1024
     long = {**GOOD, **{name: values * 20_000 for name, values in GOOD.items() if isinstance(values, list)}}
     monkeypatch.setattr("sys.stdin", [json.dumps(long), *[json.dumps(GOOD)] * 30])
     script["main"]()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import runpy
+
 import numpy as np
 import pytest
 
 from ltrec.artefact import recommend
+from ltrec.artefact.bundle import script_text
 from ltrec.artefact.recommend import Recommender
+from ltrec.artefact.script.inputs import widths_of
 from tests.support.serving import opened, random_histories
 from tests.support.tiny_artefact import tiny_artefact
 
@@ -28,9 +34,33 @@ def test_an_answer_is_the_same_bits_alone_and_in_any_company(recommender):
 def test_the_company_would_show_without_the_rectangles(recommender, monkeypatch):
     """Else the test above would hold of anything."""
     histories = random_histories(70, longest=80)
-    monkeypatch.setattr(recommend, "_rectangle", lambda arguments, rows, width: as_wide_as_they_are(arguments, rows))
+    monkeypatch.setattr(recommend, "rectangle", lambda arguments, rows, width: as_wide_as_they_are(arguments, rows))
     alone = [recommender([history])[0]["scores"] for history in histories]
     assert [answer["scores"] for answer in recommender(histories)] != alone
+
+
+def test_the_scores_of_a_call_are_bounded_and_answers_the_same(recommender, monkeypatch):
+    histories, rows = random_histories(70, longest=80), []
+    whole, own = recommender(histories), recommender.program
+    monkeypatch.setattr(recommend, "SCORES", 41 * 20)  # of 41 items: 20 rows
+    monkeypatch.setattr(recommender, "program", lambda items, *more: rows.append(len(items)) or own(items, *more))
+    assert recommender(histories) == whole and rows == [16, 16, 16, 16, 8]
+
+
+def test_widths_depend_on_the_length_alone():
+    lengths = [0, 15, 16, 63, 64, 255, 256, 5000]
+    assert widths_of(np.array(lengths), 200).tolist() == [15, 15, 63, 63, 255, 255, 1023, 16383]
+    assert widths_of(np.array(lengths), 50).tolist() == [15, 15, 255, 255, 255, 255, 1023, 16383]
+
+
+def test_the_file_in_the_folder_is_the_modules_one_behind_another(tmp_path):
+    text = script_text()
+    names = [node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    assert len(names) == len({*names}) and {"Recommender", "HistoryReader", "TorchProgram", "read_manifest", "main"} <= {*names}
+    assert "ltrec." not in "".join(re.findall(r"^(?:from|import) .*$", text, re.MULTILINE)) and text.startswith('"""Recommend with')
+    (tmp_path / "recommend.py").write_text(text)
+    script = runpy.run_path(str(tmp_path / "recommend.py"))
+    assert script["widths_of"](np.array([3]), 50).tolist() == [15] and script["__doc__"] == recommend.__doc__
 
 
 def as_wide_as_they_are(arguments, rows):
