@@ -36,6 +36,7 @@ def prepare(
     overwrite: bool = False,
     append: str | os.PathLike[str] | None = None,
     like: str | os.PathLike[str] | None = None,
+    recut: bool = False,
     progress: bool = False,
     **options: Any,
 ) -> Dataset:
@@ -54,6 +55,7 @@ def prepare(
         append: a prepared data set that the logs come after: `out` becomes both together, at the cost of the new events and the
             users they touch. Item ids and thresholds of strata stay, and its options hold.
         like: a data set from which item ids and thresholds of strata are taken; the logs are all events.
+        recut: with `append` or `like`, cut the thresholds of strata anew over all users.
         progress: show how far it is.
         options: fields of the config section `prepare`.
 
@@ -65,7 +67,8 @@ def prepare(
         settings = load(files, overrides + overrides_of(options, "prepare"), where=call.where)
         wanted = replace(settings.prepare, sources=tuple(logs) or settings.prepare.sources)
         with speaking_keys(settings, PREPARING):
-            earlier = _Earlier(*(None if place is None else Path(place) for place in (append, like)))
+            first, second = (None if place is None else Path(place) for place in (append, like))
+            earlier = _Earlier(first, second, recut)
             return _prepared(wanted, _place_of(out, settings), settings.data.cache, overwrite, call.screen, earlier)
 
 
@@ -74,6 +77,7 @@ class _Earlier(NamedTuple):
 
     append: Path | None
     like: Path | None
+    recut: bool
 
     def refuse(self, out: str) -> None:
         """Refuse what cannot be.
@@ -83,8 +87,10 @@ class _Earlier(NamedTuple):
         """
         if self.append and self.like:
             raise UserError("--append takes item ids from the data set that it names; leave out --like")
-        places = [out, *(os.fspath(place) for place in self if place)]
-        if any(self) and (remote := next((place for place in places if is_url(place) or ":/" in place), None)):
+        if self.recut and not (self.append or self.like):
+            raise UserError("--recut goes with --append or --like; a prepare of its own cuts strata anyway")
+        places = [out, *(os.fspath(place) for place in (self.append, self.like) if place)]
+        if (self.append or self.like) and (remote := next((place for place in places if is_url(place) or ":/" in place), None)):
             raise UserError(f"{remote}: --append and --like work on folders; copy the data set to a disk, and the result back")
 
 
@@ -121,11 +127,11 @@ def _prepared(config: PrepareConfig, out: str, cache: CacheConfig, overwrite: bo
 
         with local_logs(config, cache, hear) as local:
             if earlier.append:
-                manifest = append_logs(local, earlier.append, Path(out), hear, overwrite)
+                manifest = append_logs(local, earlier.append, Path(out), hear, overwrite, earlier.recut)
             elif is_url(out):
                 manifest = prepare_to(out, local, cache, hear, overwrite=overwrite)
             else:
-                manifest = prepare_logs(local, Path(out), hear, overwrite, earlier.like)
+                manifest = prepare_logs(local, Path(out), hear, overwrite, earlier.like, earlier.recut)
     folder = open_folder(out, cache)
     return Dataset.of(folder, manifest, up_to_date=UNCHANGED in heard, mended=MENDING in heard, address=out)
 

@@ -57,13 +57,13 @@ def config_of(*logs: Path, **options) -> PrepareConfig:
     return PrepareConfig(sources=tuple(map(str, logs)), **{**OPTIONS, **options})
 
 
-def make_grown(folder: Path, days: tuple[Log, Log] | None = None, *, full: bool = True, **options) -> Grown:
+def make_grown(folder: Path, days: tuple[Log, Log] | None = None, *, full: bool = True, recut: bool = False, **options) -> Grown:
     """Prepare, append, and prepare both."""
     first, second = (write_csv(folder / f"day-{n}.csv", rows) for n, rows in enumerate(days or two_days()))
     prepare(config_of(first, **options), folder / "parent")
-    append(config_of(second, **options), folder / "parent", folder / "grown")
+    append(config_of(second, **options), folder / "parent", folder / "grown", recut=recut)
     if full:
-        prepare(config_of(first, second, **options), folder / "full", like=folder / "parent")
+        prepare(config_of(first, second, **options), folder / "full", like=folder / "parent", recut=recut)
     return Grown(folder, options)
 
 

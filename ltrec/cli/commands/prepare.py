@@ -36,6 +36,7 @@ def prepare(
         Path | None, typer.Option(help="Prepared data set that the logs come after: --out becomes both, item ids stay.")
     ] = None,
     like: Annotated[Path | None, typer.Option(help="Prepared data set whose item ids and strata thresholds are kept.")] = None,
+    recut: Annotated[bool, typer.Option("--recut", help="With --append or --like: cut the thresholds of strata anew.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set in the output folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,7 +50,7 @@ def prepare(
     overrides = [f"prepare.{key}={value}" for key, value in options.items() if value is not None]
     with open_screen(for_scripts=as_json) as screen:
         data = ltrec.prepare(
-            *(config or []), *(arguments or []), *overrides, out=out, overwrite=overwrite, append=append, like=like
+            *(config or []), *(arguments or []), *overrides, out=out, overwrite=overwrite, append=append, like=like, recut=recut
         )
         if data.mended:
             screen.info(f"{data.address} was damaged and has been prepared again")

@@ -24,13 +24,15 @@ class Like:
     Attributes:
         folder: where it is.
         manifest: its manifest.
+        recut: thresholds are cut anew instead.
     """
 
     folder: Path
     manifest: Manifest
+    recut: bool
 
     @staticmethod
-    def open(folder: Path) -> Like:
+    def open(folder: Path, *, recut: bool) -> Like:
         """The data set, with its vocabulary checked.
 
         Raises:
@@ -39,7 +41,7 @@ class Like:
         manifest = Manifest.load(folder)
         check_size(folder / manifest.vocab.path, manifest.vocab.bytes)
         check_hash(folder / manifest.vocab.path, manifest.vocab.sha256)
-        return Like(folder, manifest)
+        return Like(folder, manifest, recut)
 
     @property
     def vocabulary(self) -> Path:
@@ -47,14 +49,15 @@ class Like:
         return self.folder / self.manifest.vocab.path
 
     @property
-    def strata(self) -> Strata:
-        """Its thresholds."""
-        return self.manifest.strata
+    def strata(self) -> Strata | None:
+        """Its thresholds, unless they are cut anew."""
+        return None if self.recut else self.manifest.strata
 
     @property
     def step(self) -> dict[str, Any]:
         """Its entry in the lineage: it was not appended to, so no file of it was kept."""
-        return {"digest": self.manifest.digest, "items": self.manifest.vocab.items, "files": 0}
+        step = {"digest": self.manifest.digest, "items": self.manifest.vocab.items, "files": 0}
+        return step | ({"recut": True} if self.recut else {})
 
     def refuse_missing(self, items: int, connection: Connection) -> None:
         """Compare its items with the table `items`, of which `items` got an id.

@@ -44,7 +44,12 @@ from ltrec.version import __version__
 
 
 def prepare(
-    config: PrepareConfig, out: Path, on_progress: Progress = silent, overwrite: bool = False, like: Path | None = None
+    config: PrepareConfig,
+    out: Path,
+    on_progress: Progress = silent,
+    overwrite: bool = False,
+    like: Path | None = None,
+    recut: bool = False,
 ) -> Manifest:
     """Build the data set in `out` and return its manifest; do nothing if it is already there, unchanged and undamaged.
 
@@ -54,6 +59,7 @@ def prepare(
         on_progress: hears of every step.
         overwrite: replace another data set.
         like: a data set whose item ids and thresholds of strata it takes; None = none.
+        recut: with `like`, thresholds are cut anew.
 
     Raises:
         UserError: anything the user can fix: sources, columns, too many rejects, another data set in `out`, a full disk.
@@ -65,7 +71,7 @@ def prepare(
     with explain_exhaustion(out), workspace(out) as work:
         before = stamps((*found, *side_tables))
         identity = {**_identity(config, found, out, on_progress), **side_tables.described()}
-        model = None if like is None else Like.open(like)
+        model = None if like is None else Like.open(like, recut=recut)
         identity["lineage"] = [] if model is None else [model.step]
         if not overwrite and (old := existing(out)) is not None:
             _refuse_other(old, identity, out)

@@ -20,7 +20,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.ragged import I64, prefix_sums
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.append.old import OldUsers
-from ltrec.data.prepare.append.rows import OldRows
+from ltrec.data.prepare.append.rows import OldRows, ParentUsers
 from ltrec.data.prepare.database import identifier, quoted
 from ltrec.data.prepare.engines.protocol import Engine, counted
 from ltrec.data.prepare.staging import INSERT_ROWS
@@ -86,6 +86,32 @@ def users_of(engine: Engine) -> I64:
     """Keys of all users with events, sorted."""
     found = engine.catalogue.sql("SELECT DISTINCT user_key FROM events ORDER BY user_key").to_arrow_table()
     return np.asarray(found["user_key"].to_numpy(), np.int64)
+
+
+def add_moved(engine: Engine, users: ParentUsers, day: Day, key_M: I64) -> None:
+    """Add users without new events (sorted keys) whose rows are written anew all the same; `names` are all users' again.
+
+    Args:
+        engine: with the day's users in `users`, which is dropped, and `names_of_day`.
+        users: of the parent.
+        day: what the day brought; gets their old rows.
+        key_M: the users.
+    """
+    engine.drop("users")
+    engine.make("names", "SELECT * FROM names_of_day")
+    engine.drop("names_of_day")
+    older, names = list[pa.Table](), list[pa.Table]()
+    for found in users.rows_of(key_M):
+        day.old.add(found)
+        older.append(_events_of(found))
+        names.append(found.table.select([c.USER_KEY, c.USER_ID]))
+    engine.make("moved", "SELECT * FROM older WHERE false")
+    _insert(engine, "moved", older)
+    _insert(engine, "names", names)
+    engine.append("older", "SELECT * FROM moved")
+    engine.append("events", "SELECT * EXCLUDE trained FROM moved")
+    engine.drop("moved")
+    day.key_U = np.union1d(day.key_U, key_M)
 
 
 def add_old_events(engine: Engine, rows: Iterable[OldRows], day: Day) -> None:

@@ -19,9 +19,9 @@ from ltrec.data.prepare.append import day as days
 from ltrec.data.prepare.append import summary
 from ltrec.data.prepare.append.options import options_of_day, refuse_other_time
 from ltrec.data.prepare.append.parent import Parent, check_parent, open_parent
-from ltrec.data.prepare.append.rows import ParentUsers
+from ltrec.data.prepare.append.rows import ParentUsers, is_among
 from ltrec.data.prepare.append.shards import GrownShards, ShardBuilder, layer_cut, share, users_of_day
-from ltrec.data.prepare.append.strata import crossed, grown_strata
+from ltrec.data.prepare.append.strata import crossed, grown_strata, strata_cut_anew
 from ltrec.data.prepare.append.vocabulary import old_counts, write_grown
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.database import VERSION
@@ -42,9 +42,16 @@ from ltrec.data.schema import SHARD_SCHEMA
 from ltrec.version import __version__
 
 
-def append(config: PrepareConfig, folder: Path, out: Path, on_progress: Progress = silent, overwrite: bool = False) -> Manifest:
+def append(
+    config: PrepareConfig,
+    folder: Path,
+    out: Path,
+    on_progress: Progress = silent,
+    overwrite: bool = False,
+    recut: bool = False,
+) -> Manifest:
     """Append the events that `config` names to the data set in `folder`, into `out`; return the manifest. Does nothing if that is
-    there already, unchanged and undamaged.
+    there already, unchanged and undamaged. `recut`: thresholds of strata are cut anew over all users.
 
     Raises:
         UserError: anything the user can fix: the sources, an option that differs, late events, a damaged parent, a full disk.
@@ -55,7 +62,7 @@ def append(config: PrepareConfig, folder: Path, out: Path, on_progress: Progress
         refuse_overlap(config.sources, [source.path for source in found], out)
         with explain_exhaustion(out), workspace(out) as work:
             before = stamps(found)
-            source = _source(parent, found)
+            source = _source(parent, found, recut)
             name = config.name or out.resolve().name
             if not overwrite and (old := existing(out)) is not None:
                 _refuse_other(old, name, source, out)
@@ -65,7 +72,7 @@ def append(config: PrepareConfig, folder: Path, out: Path, on_progress: Progress
                 on_progress(MENDING, 0, 0)
             check_parent(parent, on_progress)
             with duck_engine(config, work) as engine:
-                manifest = _Append(engine, config, parent, work, out, on_progress).build(name, found, source)
+                manifest = _Append(engine, config, parent, work, out, on_progress, recut).build(name, found, source)
             if changed := [str(path) for path, stamp in stamps(found).items() if before[path] != stamp]:
                 raise UserError(
                     f"{changed[0]} changed while it was being read; nothing was written; run again once the log is complete"
@@ -74,7 +81,7 @@ def append(config: PrepareConfig, folder: Path, out: Path, on_progress: Progress
         return manifest
 
 
-def _source(parent: Parent, found: list[InputFile]) -> dict[str, Any]:
+def _source(parent: Parent, found: list[InputFile], recut: bool) -> dict[str, Any]:
     """The input in the manifest: all source files, and the parent as the last entry of the lineage.
 
     Raises:
@@ -85,6 +92,7 @@ def _source(parent: Parent, found: list[InputFile]) -> dict[str, Any]:
     if again := next((file for file in files if file["sha256"] in known), None):
         raise UserError(f"{again['path']} is in {parent.folder} already, as {known[again['sha256']]}; its events would count twice")
     step = {"digest": parent.manifest.digest, "items": parent.manifest.vocab.items, "files": len(before["files"])}
+    step |= {"recut": True} if recut else {}
     return {**before, "files": [*before["files"], *files], "lineage": [*parent.manifest.lineage, step]}
 
 
@@ -93,6 +101,9 @@ def _refuse_other(old: Manifest, name: str, source: dict[str, Any], out: Path) -
         raise UserError(f"{out} holds the data set {old.name!r}; use --overwrite to replace it with {name!r}")
     if not old.lineage or old.lineage[-1]["digest"] != source["lineage"][-1]["digest"]:
         raise UserError(f"{out} was not made by appending to this data set; use --overwrite to replace it")
+    if ("recut" in old.lineage[-1]) != ("recut" in source["lineage"][-1]):
+        how = "with" if "recut" in old.lineage[-1] else "without"
+        raise UserError(f"{out} was made {how} --recut; use --overwrite to replace it")
     if list(old.source["files"]) != source["files"]:
         raise UserError(f"{out} was appended from other source files; use --overwrite to replace it")
 
@@ -100,7 +111,17 @@ def _refuse_other(old: Manifest, name: str, source: dict[str, Any], out: Path) -
 class _Append:
     """The steps from staging to finished files in `work`."""
 
-    def __init__(self, engine: Engine, config: PrepareConfig, parent: Parent, work: Path, out: Path, on_progress: Progress) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        config: PrepareConfig,
+        parent: Parent,
+        work: Path,
+        out: Path,
+        on_progress: Progress,
+        recut: bool,
+    ) -> None:
+        self.recut = recut
         self.engine, self.config, self.parent, self.work, self.out = engine, config, parent, work, out
         self.on_progress, self.before = on_progress, parent.manifest
         self.users = ParentUsers(parent.folder, parent.manifest)
@@ -112,18 +133,19 @@ class _Append:
         ties = order_ties(self.engine, self.config, ())
         day, items = self._day(log["rows"])
         times = summary.times_of(self.engine, self.before.summary)
-        splits.make_users(self.engine, self.config, None, {})
-        strata = grown_strata(self.engine, self.before.strata, day.old)
+        of_day = int(day.key_U.size), int(day.old.column("user_key").size)
+        strata = self._strata(day)
         vocab, shards, train_events = self._write(day, items, strata)
         grown = summary.grown_summary(self.engine, self.parent, log, day, ties, strata.head_from)
         grown |= times | {
             "items": vocab.items,
             "rejects_file": summary.joined_rejects(self.parent, log["rejects_file"], self.work),
+            "head_users": self._head_users(day, strata.head_from),
             "length_quantiles": summary.length_quantiles(self.engine, self.users.parts.values(), day.key_U),
         }
         grown["outsized"] = summary.outsized(self.engine, self.before.summary, grown, self.work / vocab.path, self.count_I)
         counts_of.check_totals(grown, shards.shards, train_events)
-        source["lineage"][-1] |= self._changes(day, items)
+        source["lineage"][-1] |= self._changes(day, items, *of_day)
         self._share(shards, grown)
         return replace(
             self.before,
@@ -147,6 +169,25 @@ class _Append:
         days.drop_late(self.engine, day, self.before, self.parent.folder, self.config.reject_budget, rows)
         return day, items
 
+    def _strata(self, day: days.Day) -> Strata:
+        """The strata, and the table `users` of all whose rows are written: if thresholds are cut anew, also of those who cross."""
+        if not self.recut:
+            splits.make_users(self.engine, self.config, None, {})
+            return grown_strata(self.engine, self.before.strata, day.old)
+        self.engine.make("names_of_day", "SELECT * FROM names")
+        splits.make_users(self.engine, self.config, None, {})
+        others = [part.take(~is_among(part.key_R, day.key_U)) for part in self.users.parts.values()]
+        strata = strata_cut_anew(self.engine, np.concatenate([part.activity_R for part in others]), self.config)
+        moved = [part.key_R[strata.of(part.activity_R) != part.stratum] for part in others]
+        days.add_moved(self.engine, self.users, day, np.sort(np.concatenate(moved)))
+        splits.make_users(self.engine, self.config, None, {})
+        return strata
+
+    def _head_users(self, day: days.Day, head_from: int) -> int:
+        (head,) = counted(self.engine, f"SELECT count(*) FROM stored WHERE activity >= {head_from}")
+        others = [part.activity_R[~is_among(part.key_R, day.key_U)] for part in self.users.parts.values()]
+        return head + sum(int((activity >= head_from).sum()) for activity in others)
+
     def _write(self, day: days.Day, items: days.ItemsOfDay, strata: Strata) -> tuple[Vocab, GrownShards, int]:
         """Vocabulary and shards; the number of training events."""
         self.on_progress("sort", 0, 0)
@@ -166,12 +207,11 @@ class _Append:
         builder = ShardBuilder(self.users, self.before, self.parent.folder, self.work, files, form)
         return vocab, builder.build(of_day, day.key_U), int(count_C.sum())
 
-    def _changes(self, day: days.Day, items: days.ItemsOfDay) -> dict[str, int]:
-        known = int(day.old.column("user_key").size)
+    def _changes(self, day: days.Day, items: days.ItemsOfDay, users: int, known: int) -> dict[str, int]:
         return {
             "events": day.events,
-            "users": int(day.key_U.size),
-            "new_users": int(day.key_U.size) - known,
+            "users": users,
+            "new_users": users - known,
             "new_items": items.count,
             "crossed": crossed(self.engine, day.old),
             "late": day.late,

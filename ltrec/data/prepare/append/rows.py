@@ -37,7 +37,8 @@ class PartUsers:
         row_R: row there.
         length_R: stored events.
         activity_R: training events before the history cap.
-        count_R: events before the history cap; without training events, those that are stored.
+        count_R: events before the history cap. Of held-out users, who have no training events, it is not known how many the cap
+            removed: those that are stored count, in quantiles of lengths and the number of capped users.
     """
 
     stratum: int

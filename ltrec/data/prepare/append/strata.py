@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from ltrec.core.ragged import I64
 from ltrec.core.strata import Strata
 from ltrec.data.prepare.append.old import OldUsers
+from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engines.protocol import Engine
+from ltrec.data.prepare.users.strata import strata_of
 
 
 def grown_strata(engine: Engine, before: Strata, old: OldUsers) -> Strata:
@@ -28,8 +31,23 @@ def grown_strata(engine: Engine, before: Strata, old: OldUsers) -> Strata:
     )
 
 
+def strata_cut_anew(engine: Engine, others_R: npt.NDArray[np.int32], config: PrepareConfig) -> Strata:
+    """Strata with thresholds from all users, by the rule of the config.
+
+    Args:
+        engine: with the table `users` of the day's users.
+        others_R: activities of all other users.
+        config: the rule.
+    """
+    activity, count = _histogram(engine)
+    whole = np.bincount(others_R, minlength=int(activity.max()) + 1).astype(np.int64)
+    whole[activity] += count
+    some = np.flatnonzero(whole[1:]) + 1
+    return strata_of(some, whole[some], config)
+
+
 def crossed(engine: Engine, old: OldUsers) -> int:
-    """Users who have another stratum than before, by the table `stored`; those of held-out users, who have none, stay."""
+    """Users who have another stratum than before, by the table `stored`; held-out users have none."""
     found = engine.catalogue.sql("SELECT user_key, stratum FROM stored ORDER BY user_key").to_arrow_table()
     place = np.searchsorted(found["user_key"].to_numpy(), old.column("user_key"))
     return int((found["stratum"].to_numpy()[place] != old.column("stratum")).sum()) if place.size else 0

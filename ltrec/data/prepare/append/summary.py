@@ -27,7 +27,7 @@ _WITHOUT = ("reach", "length_quantiles", "outsized")
 
 
 def grown_summary(engine: Engine, parent: Parent, log: dict[str, Any], day: Day, ties: TieBreak, head_from: int) -> dict[str, Any]:
-    """The counts, but for those of items and the quantiles of lengths.
+    """The counts, but for those of items and head users, and the quantiles of lengths.
 
     Args:
         engine: with the table `stored` of the users of the day.
@@ -40,7 +40,7 @@ def grown_summary(engine: Engine, parent: Parent, log: dict[str, Any], day: Day,
     before = {key: value for key, value in parent.manifest.summary.items() if key not in _WITHOUT}
     old, new = day.old.counts(head_from), summary.count_users(engine, head_from)
     found = {**before, **{key: before.get(key, 0) + log[key] for key in _OF_LOG}}
-    found |= {key: before[key] - old[key] + new[key] for key in old}
+    found |= {key: before[key] - old[key] + new[key] for key in old if key != "head_users"}
     reasons = sorted({*before["rejects"], *log["rejects"]})
     found |= {
         "rejects": {reason: before["rejects"].get(reason, 0) + log["rejects"].get(reason, 0) for reason in reasons},

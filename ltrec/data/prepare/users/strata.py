@@ -26,6 +26,11 @@ def find_strata(engine: Engine, config: PrepareConfig, like: Strata | None = Non
     activity, users = np.array(histogram, dtype=np.int64).reshape(-1, 2).T
     if len(activity) == 0:
         raise UserError("no user has a training event; check `split`, `valid_from` and `held_out_users`")
+    return strata_of(activity, users, config, like)
+
+
+def strata_of(activity: Ints, users: Ints, config: PrepareConfig, like: Strata | None = None) -> Strata:
+    """Strata of users, of whom `users` have each `activity` (ascending, from 1), with the thresholds of `like` if there is one."""
     given = config.strata_bounds if like is None else like.lower_bounds
     bounds = np.array(given or equal_bounds(activity, users, config.strata), dtype=np.int64)
     index = np.searchsorted(bounds, activity, side="right") - 1

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.append.pipeline import append
@@ -59,11 +60,24 @@ def test_every_row_and_count_equals_a_full_prepare(grown):
         {"ties": "hash"},
         {"duplicates": "keep", "block_rows": 3, "shard_events": 60},
         {"strata_bounds": (1, 4, 9)},
+        {"recut": True},
+        {"recut": True, "held_out_users": 0.2, "strata": 3},
     ],
     ids=str,
 )
 def test_it_equals_under_every_option(tmp_path, options):
     refuse_difference(make_grown(tmp_path, **options))
+
+
+def test_thresholds_are_cut_anew_by_choice(tmp_path):
+    first, second = two_days()
+    made = make_grown(tmp_path, (first, [*second, *day_of(1, range(200), 900, 40, seed=5)]), recut=True)
+    refuse_difference(made)
+    before, after = (made.manifest(name).strata for name in ("parent", "grown"))
+    assert before.lower_bounds != after.lower_bounds and before.head_from != after.head_from
+    assert made.manifest("grown").lineage[-1]["recut"]
+    with pytest.raises(UserError, match="was made with --recut; use --overwrite"):
+        append(config_of(made.folder / "day-1.csv"), made.parent, made.grown)
 
 
 def test_a_shard_without_the_days_users_is_kept_as_it_is(tmp_path):

@@ -93,7 +93,8 @@ def test_places_that_cannot_be(made, tmp_path):
             append(config, made.parent, out)
     with pytest.raises(UserError, match=r"is not a prepared data set"):
         append(config, tmp_path, tmp_path / "out")
-    for places in ({"append": "s3://bucket/set"}, {"like": "file:///set"}, {"append": made.parent, "like": made.parent}):
+    both = {"append": made.parent, "like": made.parent}
+    for places in ({"append": "s3://bucket/set"}, {"like": "file:///set"}, both, {"recut": True}):
         with pytest.raises(UserError, match="--append"):
             ltrec.prepare(made.folder / "day-1.csv", out=tmp_path / "out", **places)
 
