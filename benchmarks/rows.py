@@ -5,8 +5,9 @@
     python benchmarks/rows.py --rows touched            without the dense form, which takes seconds a step of a million items
 
 One process of one thread trains a SASRec of width 64 by sampled softmax with 256 shared negatives on the same batches in every
-way, through the Lightning trainer: 240 rows of 2 to 50 positions, 37 on average; items drawn by popularity (1/rank^0.8); five
-strata. A *way* is a mode, the rows that have gradients, and the optimiser:
+way, through the Lightning trainer: 240 rows of 2 to 50 positions, 37 on average, of users with 2 to 99 events; items drawn by
+popularity (1/rank^0.8); strata are fifths of the range of events. A *way* is a mode, the rows that have gradients, and the
+optimiser:
 
     joint all adamw           the dense form, the yardstick of its catalogue
     joint touched adamw       gradients of touched rows; AdamW still moves every row
@@ -117,8 +118,8 @@ def batches(items: int, count: int) -> list[SequenceBatch]:
 
 
 def _batch(step: int, cumulative_V: Tensor, name_V: Tensor, generator: torch.Generator) -> SequenceBatch:
-    lengths = torch.randint(2, 2 * LONGEST, (ROWS,), generator=generator).clamp(max=LONGEST).sort(descending=True).values
-    stratum_B = torch.randint(0, STRATA, (ROWS,), generator=generator)
+    events_B = torch.randint(2, 2 * LONGEST, (ROWS,), generator=generator).sort(descending=True).values
+    lengths, stratum_B = events_B.clamp(max=LONGEST), (events_B - 2) * STRATA // (2 * LONGEST - 2)
     total = int(lengths.sum())
     place = torch.searchsorted(cumulative_V, torch.rand(2, total, generator=generator, dtype=torch.float64))
     items_T, targets_T = name_V[place.clamp(max=len(name_V) - 1)]

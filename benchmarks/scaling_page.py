@@ -41,7 +41,7 @@ ENGINES = {"ddp": "weighted", "fsdp2": "weighted", "deepspeed_stage_1": "weighte
 def workload(mode: str, items: int, world: int) -> Workload:
     """SASRec of width 64, two blocks, 256 shared negatives, K = 5; a process has 128 sequences of 37 positions."""
     words = ["objective.scope=shared", "stream.max_len=50", "model.dropout=0.2", *MODES[mode]]
-    work, _ = workload_of(load([], words), None, items=items, launches_cost=DEVICE.queues)
+    work, _ = workload_of(load([], words), None, items=items)
     positions = ROWS * world * MEAN
     touched = expected_distinct(2 * positions, items) + 256
     most = MOST_JOINT if mode == "joint" else MOST_BY_STRATUM

@@ -12,7 +12,8 @@ Two gloo processes of one thread each train the same global batches in every mod
 
 FLOPs are those of all matrix products on all ranks, counted as they run; in `per_stratum` a probe's are spread over the steps from
 one to the next. What is linear in K and in the parameters is no product and not counted: norms, combination, optimiser. Bytes are
-what a ring sends from one rank. Buffers are what the engine holds beyond the gradient that any training holds. Time is the median,
+what a ring sends from one rank. Buffers are what the engine holds beyond the gradient that any training holds: each rank's own K
+gradients from one pass, and its part of their sums. Time is the median,
 over rounds and steps, of the ratio to the same step of joint training in the same round; `processor` compares the processor time of
 a rank, each step at its least over the rounds, which other work on the machine disturbs less. All targets are judged at the end.
 When `busy` (slowest over fastest round of joint training) is above 1.25, other work was going on and times should be taken again.
@@ -122,7 +123,9 @@ def judge(result: dict[str, Any]) -> list[Verdict]:
         Verdict(where, "bytes, per_stratum", per["bytes"], whole),
         Verdict(where, "bytes, weighted", weighted["bytes"], joint["bytes"] + 64 * strata),
         Verdict(where, "FLOPs, per_stratum/joint", per["flops"] / joint["flops"], 1.02),
-        Verdict(where, "buffers, per_stratum", per["buffers"], joint["gradient"] * (1 + strata / WORLD) + strata * padding),
+        Verdict(
+            where, "buffers, per_stratum", per["buffers"], joint["gradient"] * (1 + strata + strata / WORLD) + 2 * strata * padding
+        ),
         Verdict(where, "buffers, weighted", weighted["buffers"], 0),
     ]
     timed = strata == 5 and not large

@@ -82,6 +82,9 @@ STEPS = {
 SEGMENTS = ModeLaunches(once=130, part=11, touched=58, touched_part=3)
 """The mode `per_stratum` where the gradients of all strata come from one pass (`gradients.source=segments`)."""
 
+SEGMENT_OF_LAYER = 20
+"""On the CPU, more of each layer and stratum: sums are taken stratum by stratum there."""
+
 GRAM = 43
 """More operations of a step that computes a Gram matrix."""
 
@@ -123,7 +126,8 @@ def _strata(work: Workload, world: int, accelerator: bool) -> float:
     part = STEPS["per_stratum"].part + aside
     passes = work.strata * (_pass(work, accelerator, work.groups_of_stratum) + part)
     if _by_segments(work):
-        passes = _pass(work, accelerator, work.groups) + work.strata * SEGMENTS.part
+        groups, of_layers = work.strata * work.groups_of_stratum, 0 if accelerator else SEGMENT_OF_LAYER * work.layers
+        passes = _pass(work, accelerator, groups) + work.strata * (SEGMENTS.part + of_layers)
     elif work.source == "retained":  # one forward pass, a third of the whole; K backward passes
         passes = (1 + 2 * work.strata) / 3 * _pass(work, accelerator, work.groups) + work.strata * part
     columns = ACCELERATOR_COLUMNS if accelerator else COLUMNS

@@ -1,8 +1,8 @@
 """K gradients of a micro-batch from one forward and one backward pass (`ltrec.models.segments`); equal to those one by one.
 
-The batch's rows are sorted by stratum, and the losses' sum, each divided by its own stratum's N_z, is back-propagated once. Dropout
-draws its masks once for the whole micro-batch, so with dropout the numbers are others than those of `split`, from the same
-distribution.
+The batch's rows are sorted by stratum, and the losses' sum, each divided by its own stratum's N_z, is back-propagated once. On
+the CPU dropout draws the masks that every stratum would draw alone, so the numbers are those of `split` but for rounding. An
+accelerator draws one mask for the whole micro-batch: other numbers, from the same distribution.
 
 In several processes a rank holds K whole gradients until they are summed, where `split` holds two.
 """
@@ -10,6 +10,7 @@ In several processes a rank holds K whole gradients until they are summed, where
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
@@ -21,10 +22,27 @@ from ltrec.distributed.batches import MicroBatch, known_rows
 from ltrec.distributed.sources import Losses
 from ltrec.distributed.stores.flat import FlatStore
 from ltrec.distributed.stores.protocol import Store
-from ltrec.models.segments import BySegment, Segments
+from ltrec.models.by_segment import BySegment
+from ltrec.models.segments import Draws, Segments
 
 Owner = Callable[[Sequence[nn.Parameter]], Sequence[int | None]]
 """Parameters -> the stratum that each belongs to; None for the trunk."""
+
+SeedDropout = Callable[[MicroBatch, int], None]
+"""(batch, stratum) -> torch's generator as it is when the stratum's rows are run alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentedPass:
+    """How one pass yields all gradients.
+
+    Attributes:
+        owner: of the parameters.
+        seed: of dropout.
+    """
+
+    owner: Owner
+    seed: SeedDropout
 
 
 def can_segment(batch: MicroBatch) -> bool:
@@ -32,12 +50,17 @@ def can_segment(batch: MicroBatch) -> bool:
     return known_rows(batch) is not None and hasattr(batch, "stratum_of_position") and not getattr(batch, "has_gaps", False)
 
 
+def one_by_one(device: torch.device) -> bool:
+    """Whether a device does better to sum the strata one by one than all in one operation (`ltrec.models.segments`)."""
+    return device.type == "cpu"
+
+
 def add_by_segments(
     store: Store,
     losses: Losses,
     batch: MicroBatch,
     divisors: Sequence[float],
-    owner: Owner,
+    segmented: SegmentedPass,
     scale: Callable[[Tensor], Tensor] | None,
 ) -> ExampleLosses | None:
     """Add the micro-batch's gradients to the rows of a store.
@@ -47,7 +70,7 @@ def add_by_segments(
         losses: runs the module.
         batch: with or without rows of no stratum.
         divisors: N_z of every stratum.
-        owner: of its parameters.
+        segmented: whose its parameters are, and how dropout is seeded.
         scale: what an AMP scaler does to a loss.
 
     Returns:
@@ -57,12 +80,13 @@ def add_by_segments(
     assert known is not None and isinstance(store, FlatStore)
     order_B = known.stratum_B.argsort(stable=True)
     order_B = order_B[(known.stratum_B < 0).sum() :]
-    sink = store.sink(owner(store.parameters))
+    sink = store.sink(segmented.owner(store.parameters))
     if not len(order_B) or not int(known.lengths_B[order_B].sum()):
         store.add_all(None)
         return None
     chosen = batch.select(order_B)
-    with BySegment(_segments_of(chosen, sink, len(divisors))):
+    draws = _draws(chosen, segmented.seed, len(divisors)) if one_by_one(store.parameters[0].device) else None
+    with BySegment(_segments_of(chosen, sink, len(divisors), draws)):
         example = losses(chosen, None)
         coefficient_K = to_device(torch.tensor(divisors, dtype=torch.float64).reciprocal(), example.loss_N.device)
         loss = (coefficient_K.to(example.loss_N.dtype)[example.stratum_N] * example.loss_N).sum()
@@ -70,11 +94,22 @@ def add_by_segments(
     return example.detach()
 
 
-def _segments_of(batch: MicroBatch, sink: dict[int, Tensor], num_strata: int) -> Segments:
+def _draws(batch: MicroBatch, seed: SeedDropout, num_strata: int) -> Draws:
+    """A generator per stratum, as it would be if the stratum's rows were run alone."""
+    known = known_rows(batch)
+    assert known is not None
+    generators = []
+    for stratum in range(num_strata):
+        seed(batch, stratum)
+        generators.append(torch.Generator().set_state(torch.default_generator.get_state()))
+    return Draws(torch.bincount(known.stratum_B, minlength=num_strata).tolist(), generators)
+
+
+def _segments_of(batch: MicroBatch, sink: dict[int, Tensor], num_strata: int, draws: Draws | None) -> Segments:
     """Positions by stratum, of rows that are sorted by stratum."""
     known = known_rows(batch)
     assert known is not None
     _, *lengths = known.positions_of_strata(num_strata)
     borders = list(accumulate(lengths, initial=0))
     strata_T: Tensor = batch.stratum_of_position()  # type: ignore[attr-defined]  # `can_segment`
-    return Segments(borders, strata_T, sink)
+    return Segments(borders, strata_T, sink, draws)

@@ -32,7 +32,7 @@ from ltrec.core.losses import ExampleLosses, summed_losses
 from ltrec.core.rows.on_host import to_device
 from ltrec.core.sumcount import SumCount, or_one
 from ltrec.distributed.batches import MicroBatch
-from ltrec.distributed.by_segments import Owner, add_by_segments, can_segment
+from ltrec.distributed.by_segments import SegmentedPass, add_by_segments, can_segment
 from ltrec.distributed.collectives import DONE, Collectives, Pending
 from ltrec.distributed.gram import gram, pack, squares, unpack
 from ltrec.distributed.nonfinite import nan_unless_finite
@@ -51,8 +51,8 @@ class StratifiedEngine:
         source: how a micro-batch yields a loss per stratum.
         store: store of the rows; None if no mode of this run computes them.
         seed: root of the rules' randomness.
-        owner: parameters -> their strata, if gradients are computed by segments (`by_segments`) where a batch allows it; `source`
-            is for the others.
+        segmented: how one pass yields all gradients (`by_segments`), where that is wanted and a batch allows it; `source` is for
+            the others.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class StratifiedEngine:
         source: GradientSource,
         store: Store | None,
         seed: int = 0,
-        owner: Owner | None = None,
+        segmented: SegmentedPass | None = None,
     ) -> None:
         self.rule = rule
         self.prior_K = prior_K.double().cpu()
@@ -72,7 +72,7 @@ class StratifiedEngine:
         self.source = source
         self.store = store
         self.seed = seed
-        self.owner = owner
+        self.segmented = segmented
         self.report: StepReport | None = None
         self.step_losses: SumCount | None = None
         self._published = torch.zeros(1, self.num_strata, dtype=torch.int64)  # counts; weights and squares
@@ -149,8 +149,8 @@ class StratifiedEngine:
         """
         assert self.store is not None
         denominators = self.denominators().tolist()
-        if self.owner is not None and can_segment(batch):
-            found = add_by_segments(self.store, losses, batch, denominators, self.owner, scale)
+        if self.segmented is not None and can_segment(batch):
+            found = add_by_segments(self.store, losses, batch, denominators, self.segmented, scale)
             if found is not None and with_losses:
                 self.add_losses(found)
             return

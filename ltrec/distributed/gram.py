@@ -22,10 +22,13 @@ def gram(rows_KN: Tensor) -> Tensor:
 
 
 def squares(rows_KN: Tensor) -> Tensor:
-    """The diagonal of `gram`, float64 on the rows' device: 2 K N operations where the matrix takes 2 K^2 N."""
+    """The diagonal of `gram`, float64 on the rows' device: 2 K N operations where the matrix takes 2 K^2 N.
+
+    Sums of a block are in the rows' precision, which gives six digits in float32; numbers beyond 1e19 count as infinite there.
+    """
     total = torch.zeros(len(rows_KN), dtype=torch.float64, device=rows_KN.device)
     for block_KC in _blocks(rows_KN):
-        total += block_KC.double().square().sum(dim=1)
+        total += torch.linalg.vector_norm(block_KC, dim=1).double().square()
     return total
 
 

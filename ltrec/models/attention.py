@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ltrec.core.errors import UserError
 from ltrec.models.inputs.times import BUCKETS
 from ltrec.models.layout import AttentionLayout
+from ltrec.models.segments import drawn_by
 
 
 class CausalSelfAttention(nn.Module):
@@ -44,7 +45,10 @@ class CausalSelfAttention(nn.Module):
         bias_HLL = None if self.distance is None else self.distance(longest)
         times = [self._time_bias(layout, number) for number in range(len(layout.groups))]
         padded = layout.pad(self.into(states_TD))
-        groups = [self._mix(group, bias_HLL, bias_RHLL) for group, bias_RHLL in zip(padded, times, strict=True)]
+        groups: list[Tensor] = []
+        for number, (group, bias_RHLL) in enumerate(zip(padded, times, strict=True)):
+            with drawn_by(None if layout.parts is None else layout.parts[number]):
+                groups.append(self._mix(group, bias_HLL, bias_RHLL))
         mixed_TD: Tensor = self.out(layout.unpad(groups))
         return mixed_TD
 

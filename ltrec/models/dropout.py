@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from ltrec.core.errors import UserError
 from ltrec.models.backbones.config import MOST_DROPOUT
+from ltrec.models.segments import drawn_apart
 
 
 class Dropout(nn.Module):
     """Zero about `share` of the values in training and scale the others so that the expectation stays.
 
-    Draws from torch's global generator of the values' device.
+    Draws from torch's global generator of the values' device; by segment (`ltrec.models.segments`), from each segment's own.
 
     Raises:
         UserError: `share`, the model's dropout, is not between 0 and 1.
@@ -30,14 +31,34 @@ class Dropout(nn.Module):
             raise UserError(f"`dropout`={share} lies outside [0, {MOST_DROPOUT}]")
         self.share = share
 
+    @property
+    def active(self) -> bool:
+        """Whether anything is dropped."""
+        return self.training and round(self.share * 256) > 0
+
     def forward(self, values: Tensor) -> Tensor:
         """The values, thinned in training; shape kept."""
         dropped = round(self.share * 256)
-        if not self.training or dropped == 0:
+        if not self.active:
             return values
         if values.device.type != "cpu":
             return F.dropout(values, self.share)
-        count = values.numel()
-        draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None)
-        keep = draws.view(torch.uint8)[:count].view(values.shape) >= dropped
+        keep = _bytes_for(values) >= dropped
         return values * keep.to(values.dtype).mul_(256 / (256 - dropped))
+
+
+def _bytes_for(values: Tensor) -> Tensor:
+    """A random byte for every value."""
+    apart = drawn_apart()
+    if apart is None:
+        return _random_bytes(values.numel(), None).view(values.shape)
+    segments, draws = apart
+    segments.check(len(values))
+    width = values[0].numel() if len(values) else 0
+    parts = [_random_bytes((rows.stop - rows.start) * width, draws.generators[run]) for run, rows in segments.runs()]
+    return torch.cat(parts).view(values.shape)
+
+
+def _random_bytes(count: int, generator: torch.Generator | None) -> Tensor:
+    draws = torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    return draws.view(torch.uint8)[:count]

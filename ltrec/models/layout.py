@@ -7,6 +7,8 @@ length into groups [rows, length], each as long as its longest row:
                                       c c c c .              d d
 
 Rows are filled from the left. Under a causal mask no real position can then see a padding cell, and no padding mask is needed.
+
+Rows of several parts, each of which draws its own random numbers, are grouped part by part, as if each were alone.
 """
 
 from __future__ import annotations
@@ -39,11 +41,13 @@ class AttentionLayout:
         groups: (rows, length) of every rectangle, in the order of their cells.
         elapsed: for every rectangle int [rows, length, length], the bucket of the time from the event of a key (last dimension) to
             that of a query; None where attention does not use time.
+        parts: of every rectangle, the number of its part; None: there is one part.
     """
 
     cell_T: Tensor
     groups: tuple[tuple[int, int], ...]
     elapsed: tuple[Tensor, ...] | None = None
+    parts: tuple[int, ...] | None = None
 
     @property
     def num_cells(self) -> int:
@@ -62,21 +66,51 @@ class AttentionLayout:
         return take_distinct(cells_SC, self.cell_T)
 
 
-def attention_layout(offsets: Tensor, num_positions: int, max_len: int, host: HostRows | None = None) -> AttentionLayout:
+def attention_layout(
+    offsets: Tensor, num_positions: int, max_len: int, host: HostRows | None = None, part_rows: Sequence[int] | None = None
+) -> AttentionLayout:
     """Lay out the rows that `offsets` [B+1] delimits, each of at most `max_len` positions, `num_positions` together.
 
     Rows are grouped by length, if the host knows it (`host`). An accelerator's lengths cannot be read without stalling it, so there
     unknown rows form one group of `max_len`.
+
+    Args:
+        offsets: of the rows, and the end.
+        num_positions: T.
+        max_len: length of a row at most.
+        host: the rows as the host knows them.
+        part_rows: rows of every part, if they are to be grouped apart.
     """
     lengths_B, device = offsets[1:] - offsets[:-1], offsets.device
-    if host is None and device.type != "cpu":
+    parts: tuple[int, ...] | None = None
+    if part_rows is not None:
+        groups, parts, first_cell_B = _grouped_apart((lengths_B if host is None else host.lengths_B).cpu(), part_rows, device)
+        first_cell_B = to_device(first_cell_B, device)
+    elif host is None and device.type != "cpu":
         first_cell_B = torch.arange(lengths_B.numel(), device=device) * max_len
-        groups: tuple[tuple[int, int], ...] = ((lengths_B.numel(), max_len),)
+        groups = ((lengths_B.numel(), max_len),)
     else:
         groups, cells_B = _grouped(lengths_B if host is None else host.lengths_B, device)
         first_cell_B = to_device(cells_B, device)
     shift_T = torch.repeat_interleave(first_cell_B - offsets[:-1], lengths_B, output_size=num_positions)
-    return AttentionLayout(shift_T + torch.arange(num_positions, device=device), groups)
+    return AttentionLayout(shift_T + torch.arange(num_positions, device=device), groups, parts=parts)
+
+
+def _grouped_apart(
+    lengths_B: Tensor, part_rows: Sequence[int], device: torch.device
+) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...], Tensor]:
+    """Groups of each part's rows one after the other, the part of every group, and each row's first cell."""
+    groups: list[tuple[int, int]] = []
+    parts: list[int] = []
+    cells: list[Tensor] = []
+    start = 0
+    for number, own_B in enumerate(lengths_B.split(list(part_rows))):
+        own, first_B = _grouped(own_B, device)
+        groups += own
+        parts += [number] * len(own)
+        cells.append(first_B + start)
+        start += sum(rows * length for rows, length in own)
+    return tuple(groups), tuple(parts), torch.cat(cells)
 
 
 def _grouped(lengths_B: Tensor, device: torch.device) -> tuple[tuple[tuple[int, int], ...], Tensor]:

@@ -115,6 +115,9 @@ class _ItemLogits(torch.autograd.Function):
             return grad_states_ND, _scatter(grad_NM, states_ND, items_NM, table_VD.shape[0]), None, None
         segments, sink_KVD = ctx.place
         segments.check(len(states_ND))
+        if items_NM.shape[1] == 1 and segments.one_by_one:  # a row each, of many
+            segments.add_rows(sink_KVD, items_NM[:, 0], grad_NM * states_ND)
+            return grad_states_ND, None, None, None
         apart_NM = items_NM + segments.stratum_T[:, None] * table_VD.shape[0]  # every run has a table of its own
         sink_KVD += _scatter(grad_NM, states_ND, apart_NM, sink_KVD.shape[0] * sink_KVD.shape[1]).view(sink_KVD.shape)
         return grad_states_ND, None, None, None

@@ -31,7 +31,7 @@ class StratifiedOptions:
         prior_K: P(z), the weight of each plugin's own gradient.
         mode: per_stratum, weighted, replay, aligned; auto takes the strategy's own choice, never aligned.
         alignment: tasks and inner steps of mode aligned.
-        source: split, retained, segments; auto takes retained where rows are coupled, segments on a GPU where the model allows it.
+        source: split, retained, segments; auto takes retained where rows are coupled, else segments where the model allows it.
         nonfinite: what follows when a gradient is not finite: stop every rank, or skip the step on every rank.
         probe_every: compute a Gram matrix that no rule reads every n steps, for telemetry; 0 = never, None = as in `PROBE_EVERY`.
         seed: root of the rules' randomness.
@@ -77,17 +77,14 @@ def choose_mode(wanted: str, kind: str, supported: tuple[str, ...], strategy: st
     return wanted
 
 
-def choose_source(
-    wanted: str, *, coupled: bool, mode: str = "per_stratum", obstacle: str | None = "unknown", launches_cost: bool = False
-) -> str:
+def choose_source(wanted: str, *, coupled: bool, mode: str = "per_stratum", obstacle: str | None = "unknown") -> str:
     """The gradient source of a run.
 
     Args:
-        wanted: the option; auto = retained where rows are coupled, segments where launches cost, else split.
+        wanted: the option; auto = retained where rows are coupled, segments where nothing is in their way, else split.
         coupled: whether a row's loss depends on other rows of its micro-batch.
         mode: the run's.
         obstacle: why gradients cannot be computed by segments; None = they can.
-        launches_cost: whether operations are short for what it costs to start one, as on a GPU.
 
     Raises:
         UserError: strata or tasks would be run alone that cannot be.
@@ -103,7 +100,7 @@ def choose_source(
         why = "this model or loss couples the rows of a batch" if coupled else obstacle
         raise UserError(f"source segments is not possible: {why}; use auto")
     if wanted == "auto":
-        return "retained" if coupled else "segments" if launches_cost and obstacle is None else "split"
+        return "retained" if coupled else "segments" if obstacle is None else "split"
     if coupled and wanted == "split":
         raise UserError("source split runs strata alone, but this model or loss couples the rows of a batch; use retained or auto")
     return wanted

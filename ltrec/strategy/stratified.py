@@ -11,6 +11,7 @@ So clipping, accumulation, AMP, hooks, schedulers and progress work as usual, on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -24,6 +25,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.losses import ExampleLosses, SubBatchKey
 from ltrec.core.sumcount import SumCount
 from ltrec.distributed.batches import MicroBatch
+from ltrec.distributed.by_segments import SegmentedPass
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
 from ltrec.distributed.report import StepReport
@@ -35,7 +37,6 @@ from ltrec.distributed.touched_table import TouchedTable
 from ltrec.strategy import gradients
 from ltrec.strategy import options as choices
 from ltrec.strategy.accumulation import Accumulation
-from ltrec.strategy.launches import launches_cost
 from ltrec.strategy.loader import StratifiedLoader
 from ltrec.strategy.modes.protocols import GradientMode
 from ltrec.strategy.modes.table import GRADIENT_MODES
@@ -99,6 +100,9 @@ class Stratified(SkipsSteps):
         assert self._options is not None, "chosen when the module is connected"
         return self._options
 
+    def _owners(self, parameters: Sequence[nn.Parameter]) -> Sequence[int | None]:
+        return owners(self.plugins, parameters)
+
     def connect(self, model: LightningModule) -> None:
         """Take the module, and choose how it will be trained, before anything is wrapped."""
         super().connect(model)
@@ -118,9 +122,7 @@ class Stratified(SkipsSteps):
         self.mode = choices.choose_mode(options.mode, options.rule.kind, self.info.modes, self.name)
         coupled = module.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
         obstacle = segments_obstacle(model) if self.info.can_touch_rows else f"strategy {self.name} partitions the parameters"
-        self.source = choices.choose_source(
-            options.source, coupled=coupled, mode=self.mode, obstacle=obstacle, launches_cost=launches_cost(self)
-        )
+        self.source = choices.choose_source(options.source, coupled=coupled, mode=self.mode, obstacle=obstacle)
 
     def refuse(self, model: LightningModule, micro_batches: int) -> None:
         """Refuse impossible combinations. The trainer checks again, but only after a run has written files.
@@ -154,7 +156,7 @@ class Stratified(SkipsSteps):
             source=SOURCES[self.source],
             store=self.make_store(collectives) if self.needs_store else None,
             seed=options.seed,
-            owner=(lambda parameters: owners(self.plugins, parameters)) if self.source == "segments" else None,
+            segmented=SegmentedPass(self._owners, self._module.seed_dropout) if self.source == "segments" else None,
         )
         module = type(self.lightning_module).__name__
         self._accumulation = Accumulation(trainer, strategy=self.info, module=module, num_strata=self._module.num_strata)

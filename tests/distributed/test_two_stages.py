@@ -124,9 +124,9 @@ def test_the_first_stage_is_a_run_without_plugins_bit_for_bit(quick, engine):
     assert same(trunk, good["state_dict"])
     assert same(mine["optimizer_states"][0]["state"], good["optimizer_states"][0]["state"])
     for line, expected in zip(lines_of(run), lines_of(plain), strict=True):
-        # Ranks add up their parts of these, and where plugins lie too the parts are others.
+        # Ranks add up their parts of these, and where plugins lie too the parts are others; in blocks of float32.
         norms = {k: v for k, v in expected.items() if k.startswith(("strata/grad_norm/", "strata/cosine/"))}
-        assert {k: line[k] for k in norms} == pytest.approx(norms, rel=1e-9)
+        assert {k: line[k] for k in norms} == pytest.approx(norms, rel=1e-6)
         assert {k: v for k, v in line.items() if k not in {"stage", "lr/plugins", *norms}} == {
             k: v for k, v in expected.items() if k not in norms
         }

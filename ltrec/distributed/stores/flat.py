@@ -70,7 +70,13 @@ class FlatStore:
         num_strata = len(self._row_done)
         self.rows = self._room(0, num_strata * layout.partition_size).view(num_strata, layout.partition_size)
         self._buffers = [self._room(number, layout.size) for number in range(1, len(self._memory))]
-        self._views = [layout.views(flat) for flat in self._buffers or self.rows]
+        self._views: dict[int, list[Tensor]] = {}
+
+    def _views_of(self, number: int) -> list[Tensor]:
+        """The parameters' places in a buffer, or in a row where there are no buffers. Made when first needed."""
+        if number not in self._views:
+            self._views[number] = self.layout.views((self._buffers or self.rows)[number])
+        return self._views[number]
 
     def _room(self, number: int, size: int) -> Tensor:
         """The first numbers of a buffer, which is enlarged if it is too small."""
@@ -102,14 +108,14 @@ class FlatStore:
         if not self._buffers:
             if first:
                 self.rows[stratum].zero_()
-            self._compute(self._views[stratum], loss, retain_graph)
+            self._compute(self._views_of(stratum), loss, retain_graph)
             return
         turn, self._turn = self._turn, (self._turn + 1) % len(self._buffers)
         buffer, row = self._buffers[turn], self.rows[stratum]
         self._free[turn].wait()
         self._row_done[stratum].wait()
         buffer.zero_()
-        self._compute(self._views[turn], loss, retain_graph)
+        self._compute(self._views_of(turn), loss, retain_graph)
         if not first:
             rank, size = self.collectives.world.rank, self.layout.partition_size
             buffer[rank * size : (rank + 1) * size].add_(row)
@@ -191,7 +197,7 @@ class FlatStore:
         self.layout.weigh_plugins(self.rows, plugin_weights_K, self.collectives.world.rank)
         if self._buffers:
             self.collectives.all_gather(self._buffers[0], self.rows[0]).wait()
-        self._point(self._views[0])
+        self._point(self._views_of(0))
 
     def discard(self) -> None:
         """Leave every parameter without a gradient."""

@@ -31,6 +31,7 @@ from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, layers_of, obsta
 from ltrec.models.inputs.times import elapsed_buckets
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores, last_states
+from ltrec.models.segments import drawn_apart
 
 
 class SASRec(nn.Module):
@@ -113,7 +114,9 @@ class SASRec(nn.Module):
 
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
-        layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len, batch.host)
+        apart = drawn_apart() if self.drop.active else None
+        part_rows = None if apart is None else apart[1].rows
+        layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len, batch.host, part_rows)
         if self.time_bias:
             layout = replace(layout, elapsed=elapsed_buckets(layout.pad(batch.events[TIME][:, None])))
         vectors_TD = self.items(batch.items_T)

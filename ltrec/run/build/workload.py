@@ -60,9 +60,7 @@ class Sequences:
     train_count: Tensor | None
 
 
-def workload_of(
-    config: RunConfig, data: Data | None, *, items: int = 0, world: int = 1, launches_cost: bool = False
-) -> tuple[Workload, list[str]]:
+def workload_of(config: RunConfig, data: Data | None, *, items: int = 0, world: int = 1) -> tuple[Workload, list[str]]:
     """What a step has to do, and lines to print about it.
 
     Args:
@@ -70,7 +68,6 @@ def workload_of(
         data: the data set; None if there is none yet.
         items: V, if it is not that of the data set.
         world: W.
-        launches_cost: whether the device is one where starting an operation is what it costs (a GPU).
 
     Raises:
         UserError: settings that cannot work, or a catalogue of unknown size.
@@ -96,7 +93,7 @@ def workload_of(
         **_shapes(config, module),
         **_loss(config, found),
         **_gradients(config, world),
-        **_source(config, world, module["backbone"], objective, launches_cost=launches_cost),
+        **_source(config, world, module["backbone"], objective),
         **_optimiser(config),
     )
     return work, [*_assumed(found, data, items), about]
@@ -243,7 +240,7 @@ def _gradients(config: RunConfig, world: int) -> dict[str, Any]:
     return {"mode": mode, "gram_rule": reads, "gram_share": 1.0 if reads else 1 / every if every else 0.0}
 
 
-def _source(config: RunConfig, world: int, backbone: nn.Module, objective: Objective, *, launches_cost: bool) -> dict[str, Any]:
+def _source(config: RunConfig, world: int, backbone: nn.Module, objective: Objective) -> dict[str, Any]:
     """How a micro-batch yields gradients by stratum, as a strategy would choose it."""
     if not isinstance(config.gradients, StratifiedConfig):
         return {}
@@ -253,7 +250,7 @@ def _source(config: RunConfig, world: int, backbone: nn.Module, objective: Objec
         obstacle = "parameters are partitioned"
     coupled, mode = objective.coupled or emphasis.coupled, _gradients(config, world)["mode"]
     wanted = config.gradients.source
-    return {"source": choose_source(wanted, coupled=coupled, mode=mode, obstacle=obstacle, launches_cost=launches_cost)}
+    return {"source": choose_source(wanted, coupled=coupled, mode=mode, obstacle=obstacle)}
 
 
 def _chains(config: RunConfig, alignment: AlignedConfig, world: int) -> int:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltrec.distributed.collectives import Collectives
-from ltrec.distributed.gram import gram, pack, unpack
+from ltrec.distributed.gram import _COLUMNS, gram, pack, squares, unpack
 from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.stores.layout import lay_out
 from tests.support.closeness import assert_same
@@ -141,3 +141,12 @@ def test_counters_hold_what_a_ring_sends(world):
     step = 12 * 8 * (world - 1)
     sent = {"all_reduce": 2 * step, "reduce_scatter": step, "all_gather": step, "broadcast": step}
     assert on_ranks(world, on_rank) == [(dict.fromkeys(sent, 1), sent)] * world
+
+
+def test_norms_of_float32_rows_hold_six_digits_and_find_what_is_not_finite():
+    rows = torch.randn(3, 5 * _COLUMNS + 17, generator=torch.Generator().manual_seed(1)) * torch.tensor([[1e-6], [1.0], [1e6]])
+    torch.testing.assert_close(squares(rows), rows.double().square().sum(1), rtol=1e-5, atol=0)
+    assert squares(rows.double()).tolist() == pytest.approx(rows.double().square().sum(1).tolist(), rel=1e-12)
+    for number, value in enumerate((torch.nan, torch.inf, -torch.inf)):
+        rows[number, -number - 1] = value
+    assert not squares(rows).isfinite().any()

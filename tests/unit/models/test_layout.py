@@ -49,6 +49,22 @@ def test_groups_cover_all_rows_within_the_waste_allowed(lengths, waste):
         assert sum(top - length for length in inside) <= waste
 
 
+@settings(max_examples=50)
+@given(st.lists(LENGTHS, min_size=1, max_size=4))
+def test_parts_are_grouped_as_each_would_be_alone(parts):
+    lengths = [length for part in parts for length in part]
+    layout = attention_layout(offsets_of(lengths), sum(lengths), 12, None, [len(part) for part in parts])
+    start, groups, numbers, cells = 0, [], [], []
+    for number, part in enumerate(parts):
+        alone = attention_layout(offsets_of(part), sum(part), 12)
+        groups += alone.groups
+        numbers += [number] * len(alone.groups)
+        cells.append(alone.cell_T + start)
+        start += alone.num_cells
+    assert (layout.groups, layout.parts) == (tuple(groups), tuple(numbers))
+    assert torch.equal(layout.cell_T, torch.cat(cells))
+
+
 def test_a_group_of_equal_lengths_has_no_padding():
     layout = attention_layout(offsets_of([3, 3, 3]), 9, max_len=50)
     assert layout.groups == ((3, 3),)

@@ -31,6 +31,12 @@ def test_a_method_comes_to_its_golden(method, tmp_path):
     assert differences(run(method, tmp_path), golden) == []
 
 
+@pytest.mark.parametrize("method", ["pin", "upgrad"])
+def test_strata_run_one_by_one_come_to_the_same(method, tmp_path):
+    """Goldens of stratified methods are from one pass for all strata, dropout and plugins included."""
+    assert differences(run(method, tmp_path, "gradients.source=split"), golden_of(method)) == []
+
+
 @pytest.mark.parametrize("method", CHANGED)
 def test_a_changed_method_does_not(method, tmp_path):
     assert differences(run(method, tmp_path, CHANGED[method]), golden_of(method))

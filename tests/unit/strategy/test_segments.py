@@ -14,13 +14,15 @@ from benchmarks.harness.device_checks import distance
 from benchmarks.harness.operations import Operations
 from benchmarks.harness.steps import WAYS, Size, batches_of, fit, module_of, strategy_of, weights_of
 from ltrec.core.errors import UserError
+from ltrec.distributed.by_segments import SegmentedPass
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.engine import StratifiedEngine
 from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.stores.flat import FlatStore
 from ltrec.distributed.stores.layout import lay_out
 from ltrec.models.backbones import BACKBONES
-from ltrec.models.segments import BySegment, Segments
+from ltrec.models.by_segment import BySegment
+from ltrec.models.segments import Draws, Segments
 from ltrec.strategy.launches import advice, launches_cost
 from ltrec.strategy.module import segments_obstacle
 from ltrec.strategy.options import choose_source
@@ -39,8 +41,9 @@ OBJECTIVES = {
 }
 
 
-def stage_of(objective="softmax", way="per_stratum", dtype=torch.float64):
-    return module_of(replace(SMALL, objective=objective.split()[0], options=OBJECTIVES[objective]), WAYS[way]).to(dtype)
+def stage_of(objective="softmax", way="per_stratum", dtype=torch.float64, **more):
+    size = replace(SMALL, objective=objective.split()[0], options=OBJECTIVES[objective], **more)
+    return module_of(size, WAYS[way]).to(dtype)
 
 
 def step(rank, stage, window, source):
@@ -54,12 +57,19 @@ def step(rank, stage, window, source):
         collectives=collectives,
         source=SOURCES[source],
         store=FlatStore(ordered, layout, collectives, STRATA),
-        owner=(lambda parameters: [owner[id(p)] for p in parameters]) if source == "segments" else None,
+        segmented=SegmentedPass(lambda parameters: [owner[id(p)] for p in parameters], stage.seed_dropout)
+        if source == "segments"
+        else None,
     )
+
+    def losses(part, stratum):
+        stage.seed_dropout(part, stratum)
+        return stage.losses(part)
+
     for batch in window.batches(rank):
         if batch.micro == 0:
             engine.open(batch, rows=True)
-        engine.add_gradients(lambda part, _: stage.losses(part), batch)
+        engine.add_gradients(losses, batch)
     gram_KK = engine.gram()
     engine.combine(window.step, gram_KK)
     return gram_KK, engine.total_losses().sum_K, {name: p.grad for name, p in stage.named_parameters()}
@@ -88,6 +98,12 @@ def test_with_plugins_micro_batches_and_ranks(world):
 def test_strata_that_are_missing_and_rows_of_none(world):
     window = crowded(world, STRATA, 2, seed=3).without(lambda row: row.stratum == 1 or (row.rank == 0 and row.micro == 1))
     compare(stage_of(), window.relabelled([0, 1, -1]))
+
+
+@pytest.mark.parametrize("way", ["per_stratum", "plugins"])
+def test_dropout_draws_what_each_stratum_would_draw_alone(way):
+    window = crowded(1, STRATA, 2, seed=6).without(lambda row: row.stratum == 1 and row.micro == 0)
+    compare(stage_of(way=way, dropout=0.3, width=6), window)
 
 
 def test_float32_agrees_to_rounding():
@@ -120,8 +136,9 @@ class Layers(nn.Module):
         return self.out(torch.tanh(self.into(self.norm(self.table(ids))))).square().flatten(1).sum(1)
 
 
+@pytest.mark.parametrize("draws", [None, Draws([1, 0, 1], [torch.Generator() for _ in range(3)])], ids=["at once", "one by one"])
 @pytest.mark.parametrize("shape", [(7,), (7, 2)])
-def test_every_layer_alone(shape):
+def test_every_layer_alone(shape, draws):
     torch.manual_seed(0)
     net, borders = Layers().double(), [0, 3, 3, 7]
     ids = torch.randint(0, 5, shape)
@@ -129,7 +146,7 @@ def test_every_layer_alone(shape):
     stratum_T = torch.tensor([0, 0, 0, 2, 2, 2, 2])
     if len(shape) == 2:
         sink = {key: value for key, value in sink.items() if key not in map(id, net.norm.parameters())}
-    with BySegment(Segments(borders, stratum_T, sink)):
+    with BySegment(Segments(borders, stratum_T, sink, draws)):
         loss = net(ids).sum()
     loss.backward()
     for number, (start, stop) in enumerate(pairwise(borders)):
@@ -154,11 +171,10 @@ def test_any_other_use_of_a_parameter_is_refused(use):
 
 
 def test_the_choice():
-    assert choose_source("auto", coupled=False, obstacle=None) == "split"
-    assert choose_source("auto", coupled=False, obstacle=None, launches_cost=True) == "segments"
-    assert choose_source("auto", coupled=False, obstacle="a layer", launches_cost=True) == "split"
-    assert choose_source("auto", coupled=False, obstacle=None, launches_cost=True, mode="weighted") == "split"
-    assert choose_source("auto", coupled=True, obstacle=None, launches_cost=True) == "retained"
+    assert choose_source("auto", coupled=False, obstacle=None) == "segments"
+    assert choose_source("auto", coupled=False, obstacle="a layer") == "split"
+    assert choose_source("auto", coupled=False, obstacle=None, mode="weighted") == "split"
+    assert choose_source("auto", coupled=True, obstacle=None) == "retained"
     assert choose_source("segments", coupled=False, obstacle=None) == "segments"
     for refused in ({"obstacle": "a layer"}, {"obstacle": None, "coupled": True}, {"obstacle": None, "mode": "weighted"}):
         with pytest.raises(UserError, match="source segments is not possible"):
@@ -215,5 +231,3 @@ def test_a_gpu_is_where_launches_cost():
     assert not launches_cost(made)
     made._root_device = torch.device("cuda")
     assert launches_cost(made)
-    made._choose(stage_of())
-    assert made.source == "segments"

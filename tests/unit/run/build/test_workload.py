@@ -64,9 +64,10 @@ def test_parameters_and_optimiser_states_are_those_of_the_run(data, tmp_path, na
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-@pytest.mark.parametrize("mode", ["per_stratum", "replay"])
-def test_gradients_by_stratum_take_the_bytes_that_their_store_takes(data, tmp_path, mode, world):
-    rule = ["gradients.rule.name=upgrad"] if mode == "replay" else []
+@pytest.mark.parametrize("source", ["split", "segments", "replay"])
+def test_gradients_by_stratum_take_the_bytes_that_their_store_takes(data, tmp_path, source, world):
+    mode = "replay" if source == "replay" else "per_stratum"
+    rule = ["gradients.rule.name=upgrad"] if mode == "replay" else [f"gradients.source={source}"]
     config = config_of(data, tmp_path, BY_STRATUM, f"gradients.mode={mode}", *rule, "gradients.rows=all", "plugin.name=none")
     opened, module = built(config)
     collectives = Collectives()
@@ -76,7 +77,10 @@ def test_gradients_by_stratum_take_the_bytes_that_their_store_takes(data, tmp_pa
     assert memory.stratum_rows(work, world) == store.rows.nbytes
     buffers = sum(b.nbytes for b in store._buffers)
     extra = buffers - (store._buffers[0].nbytes if buffers and mode == "per_stratum" else 0)  # one holds the gradient in the end
-    assert memory.second_buffer(work, world) == pytest.approx(extra, abs=4 * world)
+    if source == "segments":
+        store.sink([None] * len(store.parameters))
+        extra = store._apart.nbytes
+    assert memory.second_buffer(work, world) == pytest.approx(extra, abs=4 * world * module.num_strata)
 
 
 def test_the_choice_of_rows_is_the_run_s(data, tmp_path):
@@ -114,9 +118,8 @@ def test_modes_and_probes_are_those_that_the_strategy_would_choose(data, tmp_pat
     gram = planned(BY_STRATUM, "gradients.rule.name=upgrad", "strategy.name=deepspeed_stage_2", world=2)
     assert (gram.mode, gram.engine, gram.gram_share, gram.gram_rule) == ("replay", "deepspeed_stage_2", 1.0, True)
     assert planned(BY_STRATUM, "gradients.mode=weighted").gram_share == 0
-    assert planned(BY_STRATUM).source == "split" and planned(BY_STRATUM, "emphasis.name=cvar").source == "retained"
-    on_gpu = [workload_of(config_of(data, tmp_path, BY_STRATUM, m), None, items=9, launches_cost=True)[0].source for m in MODELS]
-    assert on_gpu == ["segments", "split"]
+    assert [planned(BY_STRATUM, model).source for model in MODELS] == ["segments", "split"]
+    assert planned(BY_STRATUM, "emphasis.name=cvar").source == "retained"
     assert planned("gradients.name=aligned").chains == 24
     assert planned("gradients.name=aligned", "gradients.tasks=stratum", "strata=4").chains == 4
 
