@@ -6,7 +6,7 @@ split       per-user counts, where training ends, strata
 sort        one external sort by (part, user, time, source) into flat files
 count       first pass over the sorted events: training counts, which determine item ids
 write       second pass: shards
-reach       two more passes: how far targets are from histories
+reach       a third pass: how far targets are from histories
 """
 
 from __future__ import annotations

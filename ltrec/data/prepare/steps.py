@@ -67,7 +67,7 @@ def write_data(
     shards = sorted_log.write(form, on_progress)
     on_progress("reach", 0, 0)
     reach = measure_reach(
-        sorted_log.blocks, id_of_code, counts, sample_share(counted["users"], counted["events"]), strata.count, work
+        sorted_log.blocks(), id_of_code, counts, sample_share(counted["users"], counted["events"]), strata.count, work
     )
     counted |= {"items": vocab.items, "outsized": outsized, "reach": reach, **described.summary, **table_counts}
     return vocab, shards, described, counted, int(counts.sum())

@@ -23,6 +23,8 @@ from ltrec.data.schema import VOCAB_SCHEMA
 
 FOLDER, STEM = "vocab", "items"
 ROW_GROUP = 1 << 16
+DENSE = 8
+"""Events of a block are counted in a table of all items, unless that has this many times as many entries."""
 
 
 def keep_items(engine: Engine) -> int:
@@ -38,8 +40,12 @@ def count_training(stream: Iterable[UserBlock], codes: int) -> npt.NDArray[np.in
     """Training events per item code [codes]."""
     total = np.zeros(codes, dtype=np.int64)
     for block in stream:
-        seen, counts = np.unique(block.codes[block.trained()], return_counts=True)
-        total[seen] += counts
+        trained = block.codes[block.trained()]
+        if codes <= DENSE * len(trained):
+            total += np.bincount(trained, minlength=codes)
+        else:
+            seen, counts = np.unique(trained, return_counts=True)
+            total[seen] += counts
     return total
 
 

@@ -14,8 +14,8 @@ of a shortest path of links to it from any item of the history (all stored event
 Only training events make links, but any user's history can be measured, also that of held-out users. Everything here can be
 recomputed from the shards.
 
-    blocks ─find_links──▶ Links: spans, and bitmaps of the most frequent items              ┐
-    blocks ─draw_sample─▶ UserSample: a sample of users, with histories and targets         ┴─distances─▶ the file `reach/`
+    blocks ─find_links─▶ Links: spans, and bitmaps of the most frequent items               ┐
+       └─────Sampler───▶ UserSample: a sample of users, with histories and targets          ┴─distances─▶ the file `reach/`
 
 The sample is all users, up to 100,000 users and 10 million events; beyond that, the users with the smallest keys, which are hashes
 of their ids. The memory-mapped files in the work folder take 16 bytes per training event; in memory, an item takes 80 bytes and the

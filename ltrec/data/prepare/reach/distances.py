@@ -31,9 +31,11 @@ def distances(links: Links, sample: UserSample, split: str) -> npt.NDArray[np.in
     user_n = np.flatnonzero(sample.at[split] > 0)
     query = TargetQuery.of(sample, user_n, split)
     distance_n = np.full(user_n.size, BEYOND, np.int8)
-    distance_n[_over_hubs(links, query)] = TWO_LINKS
-    distance_n[_linked_hub(links, query)] = ONE_LINK
     distance_n[_repeated(query)] = REPEAT
+    fresh = np.flatnonzero((distance_n == BEYOND) & (query.target_n <= links.hubs))
+    distance_n[fresh[_linked_hub(links, query.take(fresh))]] = ONE_LINK
+    fresh = np.flatnonzero(distance_n == BEYOND)
+    distance_n[fresh[_over_hubs(links, query.take(fresh))]] = TWO_LINKS
     rare = np.flatnonzero((distance_n > ONE_LINK) & (query.target_n > links.hubs))
     known = _affordable(rare, links.visits_V[query.target_n[rare]], query.target_n[rare], MOST_VISITS, user_n.size)
     rare = rare[rare < known]
@@ -60,10 +62,12 @@ def _repeated(query: TargetQuery) -> Bools:
 
 
 def _linked_hub(links: Links, query: TargetQuery) -> Bools:
+    """Whether the target, a hub, shares a span with an item of the history [n]."""
+
     def has_bit(item: I64, target: I64) -> Bools:
-        place = np.minimum(target, links.hubs) - 1
+        place = target - 1
         bits = links.hub_VW[item, place // WORD] >> (place % WORD).astype(np.uint64)
-        holds: Bools = (target <= links.hubs) & ((bits & np.uint64(1)) > 0)
+        holds: Bools = (bits & np.uint64(1)) > 0
         return holds
 
     return _any_of_history(query, has_bit)

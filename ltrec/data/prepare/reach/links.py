@@ -123,8 +123,7 @@ def find_links(
         here = slice(filled, filled + n)
         links.item_N[here], links.low_N[here], links.high_N[here] = item, low + filled, high + filled
         links.visits_V[:] += np.bincount(item, high - low, len(count_V)).astype(np.int64)
-        order = np.argsort(item, kind="stable")
-        own, first, times = np.unique(item[order], return_index=True, return_counts=True)
+        order, own, first, times = _by_item(item)
         links.at_N[ragged(cursor_V[own], times)] = order + filled
         cursor_V[own] += times
         _mark_hubs(links, item, ties, (low, high), order, own, first)
@@ -133,6 +132,15 @@ def find_links(
             release(links.item_N, links.low_N, links.high_N, links.at_N)
             unreleased = 0
     return links
+
+
+def _by_item(item_n: npt.NDArray[np.int32]) -> tuple[I64, I64, I64, I64]:
+    """The order by item, and in it every item that occurs, where it begins and how often it occurs."""
+    key = (item_n.astype(np.int64) << 32) | np.arange(item_n.size)  # sorted several times as fast as by a stable argsort
+    key.sort()
+    sorted_n = key >> 32
+    first = np.flatnonzero(np.diff(sorted_n, prepend=-1))
+    return key & 0xFFFFFFFF, sorted_n[first], first, np.diff(first, append=item_n.size)
 
 
 def _empty(count_V: I64, folder: Path) -> Links:
@@ -156,7 +164,7 @@ def _mark_hubs(
     ties: TieGroups,
     spans: tuple[I64, I64],
     order: I64,
-    own: npt.NDArray[Any],
+    own: I64,
     first: I64,
 ) -> None:
     """Set the hub bits of a block's events; `order` sorts the events by item, and item `own[i]` starts at `first[i]`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ltrec.core import columns as c
 from ltrec.core.storage.atomic import atomic_path, rename_by_hash
 from ltrec.data.prepare.reach.distances import distances
 from ltrec.data.prepare.reach.links import find_links
-from ltrec.data.prepare.reach.sample import draw_sample
+from ltrec.data.prepare.reach.sample import Sampler
 from ltrec.data.prepare.sorting.grouping import UserBlock
 from ltrec.data.reach import KNOWN, OF_SPLIT, REACH_SCHEMA
 
@@ -23,7 +23,7 @@ FOLDER, STEM = "reach", "reach"
 
 
 def measure_reach(
-    stream: Callable[[], Iterator[UserBlock]],
+    stream: Iterable[UserBlock],
     id_of_code: npt.NDArray[np.int32],
     count_of_code: npt.NDArray[np.int64],
     share: float,
@@ -33,7 +33,7 @@ def measure_reach(
     """Write `reach/reach-<sha>.parquet` into `work`; return its entry (see `ReachFile`), which leaves out test targets.
 
     Args:
-        stream: returns an iterator over the blocks; called twice.
+        stream: the blocks.
         id_of_code: item id of every code.
         count_of_code: training events of every code.
         share: share of users to sample.
@@ -41,8 +41,9 @@ def measure_reach(
         work: folder in which the data set is built, also used for the memory-mapped links.
     """
     (scratch := work / "links").mkdir()
-    links = find_links(stream(), id_of_code, count_of_code, scratch)
-    sample = draw_sample(stream(), id_of_code, share)
+    sampler = Sampler(id_of_code, share)
+    links = find_links(sampler.watched(stream), id_of_code, count_of_code, scratch)
+    sample = sampler.sample()
     found = {split: distances(links, sample, split) for split in OF_SPLIT}
     valid, stratum = found["valid"], sample.stratum_U
     return {

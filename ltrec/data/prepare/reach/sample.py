@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,9 +69,32 @@ def sample_share(users: int, events: int) -> float:
     return min(1.0, MOST_USERS / users, MOST_EVENTS / events)
 
 
-def draw_sample(stream: Iterable[UserBlock], id_of_code: npt.NDArray[np.int32], share: float) -> UserSample:
-    """Read the users whose keys are among the smallest `share` of all keys."""
-    taken = [part for block in stream if (part := _of_block(block, id_of_code, share)) is not None]
+class Sampler:
+    """Takes the users whose keys are among the smallest `share` of all keys, from blocks that someone else reads.
+
+    Args:
+        id_of_code: item id of every code.
+        share: of the users.
+    """
+
+    def __init__(self, id_of_code: npt.NDArray[np.int32], share: float) -> None:
+        self._id_of_code, self._share = id_of_code, share
+        self._taken: list[tuple[tuple[I64, ...], npt.NDArray[np.int32]]] = []
+
+    def watched(self, stream: Iterable[UserBlock]) -> Iterator[UserBlock]:
+        """The same blocks."""
+        for block in stream:
+            if (part := _of_block(block, self._id_of_code, self._share)) is not None:
+                self._taken.append(part)
+            yield block
+
+    def sample(self) -> UserSample:
+        """The users of all blocks that were watched; the sampler then holds none of them."""
+        taken, self._taken = self._taken, []
+        return _joined(taken)
+
+
+def _joined(taken: list[tuple[tuple[I64, ...], npt.NDArray[np.int32]]]) -> UserSample:
     if not taken:
         none = np.zeros(0, np.int64)
         return UserSample(none, none, none.astype(np.int32), np.zeros(1, np.int64), {"valid": none, "test": none})

@@ -28,6 +28,9 @@ _PRINTABLE = re.compile(rb"[!-~]+\0*")
 
 def canonical(column: pa.Array, null_values: Sequence[str]) -> pa.Array:
     """Ids (text [N], nullable) in canonical form; null markers become null."""
+    if pc.all(pc.ascii_is_decimal(column)).as_py():  # digits alone are canonical
+        markers = pa.array([value for marker in null_values if (value := marker.strip()).isdecimal()], pa.string())
+        return pc.if_else(pc.is_in(column, value_set=markers), None, column) if len(markers) else column
     column = pc.utf8_trim_whitespace(column)
     if _any(pc.match_substring(column, ".")):
         column = pc.replace_substring_regex(column, _WHOLE, r"\1")

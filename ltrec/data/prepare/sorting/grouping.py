@@ -129,18 +129,29 @@ def _block(number: int, table: pa.Table, place: int, events: EventReader) -> Use
     count, first, last = (table[name].to_numpy() for name in ("count", "first", "last"))
     ends = np.cumsum(count)
     kept, position, previous = list[list[npt.NDArray[Any]]](), 0, (-1, 0)
+    whole = not first.any() and bool((last == count).all())
     for places, *piece in events.take(int(ends[-1])):
-        at = np.arange(position, position + len(places))
-        position += len(places)
-        user = np.searchsorted(ends, at, side="right")
+        user = _users_of(ends, position, position + len(places))
         piece_time = piece[1]
-        falls = (np.diff(piece_time) < 0) & (np.diff(user) == 0)
+        down = np.flatnonzero(piece_time[1:] < piece_time[:-1])
+        falls = user[down] == user[down + 1]
         if (user + place != places).any() or falls.any() or (previous[0] == user[0] and piece_time[0] < previous[1]):
             raise RuntimeError("the sort returned events out of order")
         previous = (int(user[-1]), int(piece_time[-1]))
-        index = at - (ends - count)[user]
-        stored = (index >= first[user]) & (index < last[user])
-        kept.append([values[stored] for values in piece])
+        if not whole:
+            index = np.arange(position, position + len(places)) - (ends - count)[user]
+            stored = (index >= first[user]) & (index < last[user])
+            piece = [values[stored] for values in piece]
+        kept.append(piece)
+        position += len(places)
     offsets = np.concatenate([[0], np.cumsum(last - first)])
     codes, times, *values = (np.concatenate(pieces) for pieces in zip(*kept, strict=True))
     return UserBlock(number, table, offsets, codes, times, dict(zip(events.columns[3:], values, strict=True)))
+
+
+def _users_of(ends: Ints, start: int, stop: int) -> Ints:
+    """Number of the user of every event from `start` to `stop`, where user b's events end at ends[b]."""
+    low, high = np.searchsorted(ends, (start, stop - 1), side="right")
+    numbers = np.arange(low, high + 1)
+    lengths = np.diff(np.minimum(ends[low : high + 1], stop), prepend=start)
+    return np.repeat(numbers, lengths)
