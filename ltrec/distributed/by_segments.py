@@ -23,7 +23,7 @@ from ltrec.distributed.sources import Losses
 from ltrec.distributed.stores.flat import FlatStore
 from ltrec.distributed.stores.protocol import Store
 from ltrec.models.by_segment import BySegment
-from ltrec.models.segments import Draws, Segments
+from ltrec.models.segments import SegmentDraws, Segments
 
 Owner = Callable[[Sequence[nn.Parameter]], Sequence[int | None]]
 """Parameters -> the stratum that each belongs to; None for the trunk."""
@@ -94,7 +94,7 @@ def add_by_segments(
     return example.detach()
 
 
-def _draws(batch: MicroBatch, seed: SeedDropout, num_strata: int) -> Draws:
+def _draws(batch: MicroBatch, seed: SeedDropout, num_strata: int) -> SegmentDraws:
     """A generator per stratum, as it would be if the stratum's rows were run alone."""
     known = known_rows(batch)
     assert known is not None
@@ -102,10 +102,10 @@ def _draws(batch: MicroBatch, seed: SeedDropout, num_strata: int) -> Draws:
     for stratum in range(num_strata):
         seed(batch, stratum)
         generators.append(torch.Generator().set_state(torch.default_generator.get_state()))
-    return Draws(torch.bincount(known.stratum_B, minlength=num_strata).tolist(), generators)
+    return SegmentDraws(torch.bincount(known.stratum_B, minlength=num_strata).tolist(), generators)
 
 
-def _segments_of(batch: MicroBatch, sink: dict[int, Tensor], num_strata: int, draws: Draws | None) -> Segments:
+def _segments_of(batch: MicroBatch, sink: dict[int, Tensor], num_strata: int, draws: SegmentDraws | None) -> Segments:
     """Positions by stratum, of rows that are sorted by stratum."""
     known = known_rows(batch)
     assert known is not None

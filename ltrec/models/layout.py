@@ -104,7 +104,7 @@ def _grouped_apart(
     parts: list[int] = []
     cells: list[Tensor] = []
     start = 0
-    for number, own_B in enumerate(lengths_B.split(list(part_rows))):
+    for number, own_B in enumerate(torch.split(lengths_B, list(part_rows))):
         own, first_B = _grouped(own_B, device)
         groups += own
         parts += [number] * len(own)

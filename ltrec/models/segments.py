@@ -12,7 +12,7 @@ So inputs and outputs are computed once, for all strata together, and only these
 used, and write K gradients to where the sink says; autograd itself gives these parameters none.
 
 There are two forms. On a CPU an operation costs its arithmetic: sums are taken segment by segment, and dropout draws for each
-what it would draw if its rows were run alone (`Draws`), so that both ways come to the same numbers but for rounding. On an
+what it would draw if its rows were run alone (`SegmentDraws`), so that both ways come to the same numbers but for rounding. On an
 accelerator it costs its launch: one operation serves all segments wherever it can. Sums are a product with a 0/1 matrix (a NaN of
 one stratum then spoils the others' too, in a step that is refused anyway), and dropout draws one mask.
 """
@@ -33,7 +33,7 @@ from ltrec.core.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
+class SegmentDraws:
     """The random numbers of K runs that are computed together, each run's from a generator of its own.
 
     Attributes:
@@ -63,7 +63,9 @@ class Segments:
         draws: of random numbers, run by run, as sums then are; None: runs draw together, and one operation sums all (see above).
     """
 
-    def __init__(self, borders: Sequence[int], stratum_T: Tensor, sink: Mapping[int, Tensor], draws: Draws | None = None) -> None:
+    def __init__(
+        self, borders: Sequence[int], stratum_T: Tensor, sink: Mapping[int, Tensor], draws: SegmentDraws | None = None
+    ) -> None:
         self.borders, self.stratum_T, self.sink, self.draws = borders, stratum_T, sink, draws
 
     @property
@@ -136,7 +138,7 @@ def place_of(table: Tensor) -> Place | None:
     return None if segments is None or sink is None else (segments, sink)
 
 
-def drawn_apart() -> tuple[Segments, Draws] | None:
+def drawn_apart() -> tuple[Segments, SegmentDraws] | None:
     """The segments of the pass, if each draws its own random numbers."""
     segments = _ACTIVE.get()
     return None if segments is None or segments.draws is None else (segments, segments.draws)

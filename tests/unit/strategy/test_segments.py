@@ -22,7 +22,7 @@ from ltrec.distributed.stores.flat import FlatStore
 from ltrec.distributed.stores.layout import lay_out
 from ltrec.models.backbones import BACKBONES
 from ltrec.models.by_segment import BySegment
-from ltrec.models.segments import Draws, Segments
+from ltrec.models.segments import SegmentDraws, Segments
 from ltrec.strategy.launches import advice, launches_cost
 from ltrec.strategy.module import segments_obstacle
 from ltrec.strategy.options import choose_source
@@ -136,7 +136,9 @@ class Layers(nn.Module):
         return self.out(torch.tanh(self.into(self.norm(self.table(ids))))).square().flatten(1).sum(1)
 
 
-@pytest.mark.parametrize("draws", [None, Draws([1, 0, 1], [torch.Generator() for _ in range(3)])], ids=["at once", "one by one"])
+@pytest.mark.parametrize(
+    "draws", [None, SegmentDraws([1, 0, 1], [torch.Generator() for _ in range(3)])], ids=["at once", "one by one"]
+)
 @pytest.mark.parametrize("shape", [(7,), (7, 2)])
 def test_every_layer_alone(shape, draws):
     torch.manual_seed(0)
