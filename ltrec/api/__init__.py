@@ -7,7 +7,8 @@ they are; numbers that are not finite (no users, no base) are None:
     prepare, verify, inspect
                       data, name, digest, up_to_date, rows, rejected, duplicates, filtered, events, train_events, users, items,
                       head_from, columns: [{name, kind, of}], strata: [{name, users, trainable, events, reach}]
-                      reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null
+                      reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null;
+                      with --forget-users also forgotten: {users, events, unknown, before: the digest}
     inspect           also engine, period: {first, last} in seconds since 1970 (null without times), lengths: {min, p25, ..., max},
                       lineage: [{digest, items, files, events, users, new_users, new_items, crossed, late, known}], if appended to,
                       ties: {events, share, pairs, ascending, rule}, popularity: {items, untrained, largest, median, gini,
@@ -29,7 +30,7 @@ they are; numbers that are not finite (no users, no base) are None:
     index             index, checkpoint, items, options, instructions, bytes, build_seconds, k, split, users, seed,
                       recall: {all, tail, head, stratum=0, ..., item=tail, ...: {items, recall}}, wanted, reached (null if none was
                       wanted), ms_per_user, exact_ms_per_user, speed_up, exact_users
-    report            report
+    report            report; quarantine: {RUN: [{shard, group, stratum, users, rule, since, replaced}]} if there was damage
     fetch             events, notice, and items, users if the source has them
     gate              verdict, text, metric, margin, head_from, seeds, seeds_missing, tail, head:
                       {users, base, change, low, high, p, verdict, users_to_decide, seeds_to_decide}

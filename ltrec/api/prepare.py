@@ -6,6 +6,7 @@ import glob
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,13 +20,15 @@ from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.remote.url import is_url
+from ltrec.data.forget.pipeline import forget
+from ltrec.data.forget.users import read_users
 from ltrec.data.prepare.append.pipeline import append as append_logs
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare as prepare_logs
 from ltrec.data.prepare.progress import MENDING, UNCHANGED
 from ltrec.data.prepare.remote import local_logs, prepare_to
 from ltrec.data.remote.config import CacheConfig
-from ltrec.data.remote.folder import open_folder
+from ltrec.data.remote.folder import cache_folder, open_folder
 from ltrec.terminal.progress_row import PhaseBar
 from ltrec.terminal.screen import Screen
 
@@ -37,6 +40,7 @@ def prepare(
     append: str | os.PathLike[str] | None = None,
     like: str | os.PathLike[str] | None = None,
     recut: bool = False,
+    forget_users: str | os.PathLike[str] | None = None,
     progress: bool = False,
     **options: Any,
 ) -> Dataset:
@@ -46,6 +50,7 @@ def prepare(
         ltrec.prepare(dataframe, out="data/mine", time_unit="s")
         ltrec.prepare("conf/data/ml-100k.yaml")
         ltrec.prepare("logs/monday.csv", append="data/mine", out="data/mine-monday")
+        ltrec.prepare(forget_users="gone.txt", out="data/mine")
 
     Args:
         sources: logs: files, globs and folders (CSV, TSV, JSON Lines, Parquet), also in a store (s3://...), or tables of a row per
@@ -56,6 +61,7 @@ def prepare(
             users they touch. Item ids and thresholds of strata stay, and its options hold.
         like: a data set from which item ids and thresholds of strata are taken; the logs are all events.
         recut: with `append` or `like`, cut the thresholds of strata anew over all users.
+        forget_users: a file with a raw user id per line: they are removed from the data set in `out`, in place; no log is read.
         progress: show how far it is.
         options: fields of the config section `prepare`.
 
@@ -65,11 +71,33 @@ def prepare(
     with session(progress=progress) as call, tempfile.TemporaryDirectory(prefix="ltrec-logs-") as folder:
         files, overrides, logs = sort_arguments([_place(source, Path(folder), i) for i, source in enumerate(sources)])
         settings = load(files, overrides + overrides_of(options, "prepare"), where=call.where)
+        if forget_users is not None:
+            _refuse_logs(logs, append, like)
+            return _forgotten(_place_of(out, settings), Path(forget_users), settings.data.cache, call.screen)
         wanted = replace(settings.prepare, sources=tuple(logs) or settings.prepare.sources)
         with speaking_keys(settings, PREPARING):
             first, second = (None if place is None else Path(place) for place in (append, like))
             earlier = _Earlier(first, second, recut)
             return _prepared(wanted, _place_of(out, settings), settings.data.cache, overwrite, call.screen, earlier)
+
+
+def _refuse_logs(logs: Sequence[str], append: object, like: object) -> None:
+    if logs or append or like:
+        what = f"the log {logs[0]}" if logs else "--append" if append else "--like"
+        raise UserError(
+            f"--forget-users changes the data set in --out and reads no log; leave out {what}, or do one after the other"
+        )
+
+
+def _forgotten(out: str, users: Path, cache: CacheConfig, screen: Screen) -> Dataset:
+    """Forget users, also in this node's cache."""
+    if is_url(out):
+        raise UserError(f"{out}: --forget-users works on folders; copy the data set to a disk, and the result back")
+    with PhaseBar(screen) as bar:
+        done = forget(Path(out), read_users(users), bar.update)
+    with suppress(UserError):  # a cache that is not configured here
+        done.evict(cache_folder(cache))
+    return Dataset.of(Path(out), done.manifest, up_to_date=done.manifest is done.before, forgotten=done)
 
 
 class _Earlier(NamedTuple):

@@ -67,6 +67,8 @@ def _lines(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
         yield "ties", f"{ties:,}", _ties(s["ties"])
     yield "users", f"{s['users']:,}", _users(s)
     yield from _appended(manifest)
+    if gone := s.get("forgotten_users"):
+        yield "forgotten", f"{s['forgotten_events']:,}", f"events of {gone:,} user(s), who were removed"
     yield "items", f"{s['items']:,}", ""
     yield "targets", f"{s['test_targets']:,}", _split(manifest)
     yield from _reach(s)

@@ -32,7 +32,8 @@ class FileRef(TypedDict):
 
 
 class Ancestor(TypedDict, total=False):
-    """A data set that was appended to: its digest and its number of source files, and what the new files changed."""
+    """A data set that was appended to, or from which users were removed: its digest and its number of source files, and what
+    changed."""
 
     digest: str
     items: Count
@@ -45,6 +46,8 @@ class Ancestor(TypedDict, total=False):
     late: Count
     known: Count
     recut: bool
+    forgotten_users: Count
+    forgotten_events: Count
 
 
 class Source(TypedDict, total=False):
@@ -156,6 +159,8 @@ class PrepareSummary(TypedDict, total=False):
     trainable_users: Count
     short_users: Count
     held_out_users: Count
+    forgotten_users: Count
+    forgotten_events: Count
     head_users: Count
     items: Count
     outsized: tuple[Outsized, ...]

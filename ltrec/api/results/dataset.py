@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ltrec.data.forget.result import Forgotten
 from ltrec.data.manifest import Manifest
 
 DISTANCES = ("repeat", "one_link", "two_links", "beyond")
@@ -25,6 +26,7 @@ class Dataset(os.PathLike[str]):
         mended: a damaged data set was prepared again.
         manifest: everything that is known of it.
         address: where it is, as it was given: the folder, or s3://bucket/folder.
+        forgotten: what was removed, if users were to be forgotten.
     """
 
     path: Path
@@ -34,11 +36,23 @@ class Dataset(os.PathLike[str]):
     mended: bool = False
     manifest: Manifest = field(kw_only=True, repr=False)
     address: str = field(default="", kw_only=True, repr=False)
+    forgotten: Forgotten | None = field(default=None, kw_only=True, repr=False)
 
     @staticmethod
-    def of(path: Path, manifest: Manifest, *, up_to_date: bool, mended: bool = False, address: str = "") -> Dataset:
+    def of(
+        path: Path,
+        manifest: Manifest,
+        *,
+        up_to_date: bool,
+        mended: bool = False,
+        address: str = "",
+        forgotten: Forgotten | None = None,
+    ) -> Dataset:
         """The data set in a folder, which stands for an address if there is one."""
-        return Dataset(path, manifest.name, manifest.digest, up_to_date, mended, manifest=manifest, address=address or str(path))
+        place = address or str(path)
+        return Dataset(
+            path, manifest.name, manifest.digest, up_to_date, mended, manifest=manifest, address=place, forgotten=forgotten
+        )
 
     def __fspath__(self) -> str:
         """The folder or address."""
@@ -66,4 +80,5 @@ class Dataset(os.PathLike[str]):
             "head_from": strata.head_from,
             "columns": [{"name": column.name, "kind": column.kind, "of": column.role} for column in manifest.columns],
             "strata": [{"name": name, "users": u, "trainable": t, "events": e, "reach": r} for name, u, t, e, r in rows],
+            **({} if self.forgotten is None else {"forgotten": self.forgotten.to_dict()}),
         }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,29 +34,38 @@ def prepare(
     split: Annotated[str | None, typer.Option(help="leave_one_out or global_time.")] = None,
     engine: Annotated[str | None, typer.Option(help="What sorts the log: duckdb (default) or spark.")] = None,
     append: Annotated[
-        Path | None, typer.Option(help="Prepared data set that the logs come after: --out becomes both, item ids stay.")
+        Path | None, typer.Option(help="Data set that the logs come after: --out becomes both, item ids stay.")
     ] = None,
     like: Annotated[Path | None, typer.Option(help="Prepared data set whose item ids and strata thresholds are kept.")] = None,
     recut: Annotated[bool, typer.Option("--recut", help="With --append or --like: cut the thresholds of strata anew.")] = False,
+    forget_users: Annotated[Path | None, typer.Option(help="File of raw user ids, one a line, to remove from --out.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set in the output folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Turn event logs (CSV, TSV, JSON Lines, Parquet) into shards with strata and splits.
 
     A new day: ltrec prepare monday.csv --append data/mine --out data/mine-monday
+    Users who want to be forgotten: ltrec prepare --forget-users gone.txt --out data/mine
     Every option of the config section `prepare` may be given as key=value: min_user_events=5 history_cap=1000.
     """
     options = {"user": user, "item": item, "time": time, "time_unit": time_unit, "time_format": time_format, "split": split}
     options["engine"] = engine
     overrides = [f"prepare.{key}={value}" for key, value in options.items() if value is not None]
+    more: dict[str, Any] = {"out": out, "overwrite": overwrite, "append": append, "like": like, "recut": recut}
     with open_screen(for_scripts=as_json) as screen:
-        data = ltrec.prepare(
-            *(config or []), *(arguments or []), *overrides, out=out, overwrite=overwrite, append=append, like=like, recut=recut
-        )
-        if data.mended:
-            screen.info(f"{data.address} was damaged and has been prepared again")
-        if data.up_to_date:
-            screen.info(f"{data.address} is up to date: the same sources and options; nothing was done")
+        data = ltrec.prepare(*(config or []), *(arguments or []), *overrides, forget_users=forget_users, **more)
+        for line in _lines(data):
+            screen.info(line)
         print_data(data.manifest, screen)
         screen.info(f"data set: {data.address}  digest {data.digest[:16]}")
         screen.print_json(data.to_dict())
+
+
+def _lines(data: ltrec.Dataset) -> Iterator[str]:
+    """What was done besides preparing, or instead."""
+    if data.forgotten is not None:
+        yield data.forgotten.line()
+    elif data.up_to_date:
+        yield f"{data.address} is up to date: the same sources and options; nothing was done"
+    if data.mended:
+        yield f"{data.address} was damaged and has been prepared again"

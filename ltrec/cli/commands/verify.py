@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 import ltrec
 from ltrec.cli.options import AsJson, PreparedData
@@ -17,11 +20,16 @@ else:
 
 def verify(
     folder: PreparedData,
+    forgotten: Annotated[
+        Path | None, typer.Option(help="File with a raw user id per line: none of them may be left anywhere.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every byte and every row of a prepared data set."""
     with open_screen(for_scripts=as_json) as screen:
-        data = ltrec.verify(folder)
+        data = ltrec.verify(folder, forgotten=forgotten)
         print_data(data.manifest, screen)
         screen.info(f"{folder} is intact: {len(data.manifest.shards)} shards, digest {data.digest[:16]}")
+        if forgotten is not None:
+            screen.info(f"none of the users in {forgotten} is in any of its files")
         screen.print_json(data.to_dict())

@@ -19,6 +19,7 @@ from typing import Protocol
 import duckdb
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.dataset as ds
 
 from ltrec.core import columns as c
@@ -28,14 +29,20 @@ from ltrec.data.manifest import MANIFEST, MEND, Manifest, Shard
 from ltrec.data.schema import VOCAB_SCHEMA
 from ltrec.data.verify.columns import ColumnCheck
 from ltrec.data.verify.files import check_files
+from ltrec.data.verify.forgotten import check_forgotten
 from ltrec.data.verify.reach import check_reach
 from ltrec.data.verify.rows import RowGroup, check_rows
 from ltrec.data.verify.shard_rows import USERS, ShardRows, open_file
 from ltrec.data.verify.targets import check_targets, target_mask
 
 
-def verify(folder: Path, on_progress: Progress = silent) -> Manifest:
+def verify(folder: Path, on_progress: Progress = silent, forgotten: pa.Array | None = None) -> Manifest:
     """Check everything and return the manifest.
+
+    Args:
+        folder: the data set.
+        on_progress: hears how far it is.
+        forgotten: raw ids of users who must not be in it.
 
     Raises:
         UserError: at the first fault; names the file (and the row group).
@@ -43,6 +50,8 @@ def verify(folder: Path, on_progress: Progress = silent) -> Manifest:
     manifest = Manifest.load(folder)
     check_files(folder, manifest, on_progress)
     check_contents(folder, manifest, LocalShards(folder), on_progress)
+    if forgotten is not None:
+        check_forgotten(folder, manifest, forgotten)
     return manifest
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -67,8 +67,8 @@ def _claim(out: Path, lock: int) -> None:
         raise UserError(f"{out} already holds other files ({foreign[0]}); choose an empty folder for --out")
 
 
-def publish(work: Path, out: Path, manifest: Manifest) -> None:
-    """Replace the data set in `out` by the finished files in `work`.
+def publish(work: Path, out: Path, manifest: Manifest, kept: Collection[str] = ()) -> None:
+    """Replace the data set in `out` by the finished files in `work`; files of these names are in `out` already, and stay.
 
     The new files are moved next to the old ones (their names differ); replacing the manifest is the atomic step; then the old files
     are removed. A reader of `out`, at any moment and also after a crash, finds either the old data set or the new one, complete.
@@ -77,7 +77,7 @@ def publish(work: Path, out: Path, manifest: Manifest) -> None:
     manifest.save(work)
     folders = {out}
     try:
-        for name in sorted(manifest.files()):
+        for name in sorted(manifest.files().keys() - set(kept)):
             target = out / name
             target.parent.mkdir(exist_ok=True)
             (work / name).replace(target)
