@@ -167,7 +167,9 @@ class ShardReader:
             else:
                 found = dict.fromkeys(self._places_of(file, unreadable_groups(path, footer)), "bytes")
         if not found:
-            raise UserError(f"{error}; no row group is to blame, so that it is the footer, and nothing in the file can be trusted")
+            raise UserError(
+                f"{error}; no row group is to blame, so that it may be the footer, and nothing in the file can be trusted"
+            )
         for place, rule in found.items():
             quarantine.mark(self.damage(*place, "damaged", rule, file))
         return footer
