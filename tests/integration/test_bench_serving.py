@@ -1,4 +1,4 @@
-"""benchmarks/index.py and predict.py at smoke size: they have their figures. No time is looked at."""
+"""benchmarks/index.py, predict.py and serve.py at smoke size: they have their figures. No time is looked at."""
 
 import json
 import subprocess
@@ -34,3 +34,12 @@ def test_predictions_are_measured():
     found = run("predict.py", "--users", 300, "--items", 200, "--chunk", 64)
     assert found["users"] == 300 and found["peak_mib"] > 50 and found["peak_mib_of_a_tenth"] > 50
     assert 0 < found["share"] < 1 and "share_without_start" in found and found["floor_cpu_seconds"] >= 0
+
+
+def test_an_exported_model_and_its_server_are_measured():
+    pytest.importorskip("onnxruntime")
+    found = run("serve.py", "--items", 400, "--width", 16, "--rounds", 1, "--seconds", 0.5)
+    shares = {name: found[name] for name in found if "share" in name}
+    assert {"recommender_share", "recommender_share_of_needed", "onnx_share", "onnx_share_of_its_own"} <= {*shares}
+    assert all(0 < share < 2 for share in shares.values()) and found["recommender_share_of_needed"] <= found["recommender_share"]
+    assert found["single_requests_s"] > 0 and found["p99_over_p50"] >= 1

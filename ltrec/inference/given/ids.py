@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +28,7 @@ class ItemIds:
 
     def __init__(self, item_id: Sequence[str], null_values: Sequence[str]) -> None:
         self._null_values = null_values
-        self._item_of = {name: item for item, name in enumerate(item_id) if item}
+        self._item_of = {name: item for item, name in enumerate(item_id) if item}  # text alone, which Python looks up faster
 
     def of(self, column: pa.Array, what: str, place: Callable[[int], str]) -> I64:
         """Ids [N]: 1..V, `UNKNOWN` or `NONE`.
@@ -48,9 +49,10 @@ class ItemIds:
         return items
 
     def _of_words(self, words: pa.Array, what: str) -> I64:
-        names = raw_names(words, what, self._null_values)
-        known = (NONE if name is None else self._item_of.get(name, UNKNOWN) for name in names)
-        return np.fromiter(known, np.int64, len(names))
+        texts = _raw_texts(words, what, self._null_values)
+        known = np.fromiter(map(self._item_of.get, texts.to_pylist(), repeat(UNKNOWN)), np.int64, len(texts))
+        known[texts.is_null().to_numpy(zero_copy_only=False)] = NONE
+        return known
 
     def _refuse_negative(self, column: pa.Array, items: I64, place: Callable[[int], str]) -> None:
         """Padding with -1 is the usual cause."""
@@ -67,10 +69,14 @@ def raw_names(column: pa.Array, what: str, null_values: Sequence[str]) -> list[s
     Raises:
         UserError: a type that holds no ids.
     """
+    names: list[str | None] = _raw_texts(column, what, null_values).to_pylist()
+    return names
+
+
+def _raw_texts(column: pa.Array, what: str, null_values: Sequence[str]) -> pa.Array:
     text = id_text(column, what)
     try:
         text = text.cast(pa.string())
     except pa.ArrowInvalid:
         raise UserError(f"{what} holds bytes that are not UTF-8; ids must be text, numbers or UUIDs") from None
-    names: list[str | None] = canonical(text, null_values).to_pylist()
-    return names
+    return canonical(text, null_values)
