@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -22,24 +21,17 @@ from ltrec.artefact.dense.window import Window
 from ltrec.core.columns import TIME
 from ltrec.models.attention import CausalSelfAttention
 from ltrec.models.backbones.sasrec import SASRec
+from ltrec.models.layout import AttentionLayout
 
 
-@dataclass(frozen=True, slots=True)
-class DenseLayout:
-    """An `AttentionLayout` of one rectangle in which every cell is a position: states are not packed, but [B, W, C]."""
+class DenseLayout(AttentionLayout):
+    """The layout of one rectangle in which every cell is a position: states are not packed, but [B, W, C]."""
 
-    rows: int
-    length: int
-    elapsed: tuple[Tensor, ...] | None = None
+    __slots__ = ()
 
-    @property
-    def groups(self) -> tuple[tuple[int, int], ...]:
-        """The rectangle."""
-        return ((self.rows, self.length),)
-
-    def pad(self, values_BWC: Tensor) -> list[Tensor]:
+    def pad(self, values_TC: Tensor) -> list[Tensor]:
         """As they are."""
-        return [values_BWC]
+        return [values_TC]
 
     def unpad(self, groups: Sequence[Tensor]) -> Tensor:
         """As they are."""
@@ -106,9 +98,8 @@ class DenseSASRec(nn.Module):
     def forward(self, window: Window, table_VD: Tensor, adapters: Adapters) -> Tensor:
         """States after the last positions [B, D]."""
         rows, length = window.items.shape
-        layout: Any = DenseLayout(rows, length)
-        if self.time_bias and len(self.blocks) > 1:
-            layout = DenseLayout(rows, length, (exact_elapsed(window.events[TIME]),))
+        elapsed = (exact_elapsed(window.events[TIME]),) if self.time_bias and len(self.blocks) > 1 else None
+        layout = DenseLayout(window.items, ((rows, length),), elapsed)
         states = adapters.at("items", item_vectors(window, table_VD), window.stratum_B)
         if self.positions is None:
             states = states * math.sqrt(self.width)
