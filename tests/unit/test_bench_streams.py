@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.peers import streaming
 from benchmarks.peers.inside.measured import StreamJob, stream
-from benchmarks.peers.streaming import COLUMNS, STREAMS, refusal, summary, write_users
+from benchmarks.peers.streaming import COLUMNS, RESIDENT, STREAMS, refusal, summary, write_users
 from benchmarks.peers.tables import HERE, OWN, System
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.open import open_stream
@@ -34,7 +34,7 @@ def line(turn, seconds, **changed):
 def test_every_stream_has_a_script_and_pins(name):
     system = STREAMS[name]
     assert system.script.exists()
-    assert (system.requirements is None) == (name == OWN)
+    assert (system.requirements is None) == (name in (OWN, RESIDENT))
     if system.requirements:
         pins = [text for text in system.requirements.read_text().splitlines() if not text.startswith("#")]
         assert all(text.count("==") == 1 for text in pins) and {"numpy", "pyarrow"} <= {text.split("==")[0] for text in pins}
@@ -52,14 +52,14 @@ def test_ratios_are_of_runs_in_one_round():
         10, {OWN: [line(0, 1.0), line(1, 2.0), line(2, 4.0)], "replay": [line(0, 3.0), line(1, 6.0)], "litdata": [line(2, 4.8)]}
     )
     assert found["systems"]["replay"]["times_ltrec_s"] == 3.0 and found["systems"]["litdata"]["times_ltrec_s"] == 1.2
-    assert found["systems"][OWN]["rows_per_cpu_s"] == 5
+    assert found["systems"][OWN]["users_per_cpu_s"] == 5
     assert found["reached"] == 1.2, "of the best"
     assert summary(10, {OWN: [line(0, 1.0)]})["reached"] is None
 
 
 def test_streams_of_the_same_users_are_compared(tmp_path, monkeypatch, capsys):
     """One gives a user too few."""
-    scripts = {OWN: (1.0, 0), "replay": (2.0, 0), "litdata": (2.0, 1)}
+    scripts = {OWN: (1.0, 0), RESIDENT: (0.5, 0), "replay": (2.0, 0), "litdata": (2.0, 1)}
     for name, figures in scripts.items():
         (tmp_path / f"{name}.py").write_text(FAKE % figures)
     monkeypatch.setattr(streaming, "STREAMS", {name: System(name, tmp_path / f"{name}.py") for name in scripts})
@@ -79,7 +79,7 @@ def test_streams_of_the_same_users_are_compared(tmp_path, monkeypatch, capsys):
     assert streaming.main() == 1
     told = capsys.readouterr()
     found = json.loads(told.out.splitlines()[-1])
-    assert {name: one["times_ltrec_s"] for name, one in found["systems"].items()} == {OWN: 1.0, "replay": 2.0}
+    assert {name: one["times_ltrec_s"] for name, one in found["systems"].items()} == {OWN: 1.0, RESIDENT: 0.5, "replay": 2.0}
     assert "FAILED litdata" in told.err
     assert json.loads((tmp_path / "found.json").read_text()) == found
 

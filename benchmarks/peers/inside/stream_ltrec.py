@@ -1,4 +1,4 @@
-"""ltrec's stream from disk through its lanes, none of it resident, padded like the others' batches."""
+"""ltrec's stream from disk through its lanes, none of it kept in memory, padded like the others' batches."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def once(batches: Iterable[SequenceBatch], columns: int) -> Iterator[Tensor]:
         yield padded(batch, columns)[new]
 
 
-def main() -> None:
-    """Print the figures."""
+def main(resident_mib: int = 0) -> None:
+    """Print the figures. `resident_mib`: keep data up to this size in memory."""
     job: StreamJob = begin_stream()
     torch.set_num_threads(1)
-    config = StreamConfig(batch_rows=job.rows, lanes=LANES, max_len=job.columns - 1, resident_mib=0, threads=1)
+    config = StreamConfig(batch_rows=job.rows, lanes=LANES, max_len=job.columns - 1, resident_mib=resident_mib, threads=1)
 
     def batches(number: int) -> Iterable[Tensor]:
         found = open_stream(job.data, config, seed=job.seed + number)
