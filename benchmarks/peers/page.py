@@ -71,7 +71,11 @@ def _rows(summary: Summary, log: str, length: int) -> Iterable[list[str]]:
 def _cut(summary: Summary, log: str, length: int) -> list[str]:
     """A remark where epochs were cut."""
     steps = {line["steps"] for name in SYSTEMS for line in summary.runs(log, length, name).values()} - {0}
-    return [f"Epochs of the others were cut after {max(steps)} steps, for cost is per target."] if steps else []
+    return (
+        [f"Epochs of the others were cut after {max(steps)} steps, for cost is per target; their quality then says little."]
+        if steps
+        else []
+    )
 
 
 def _targets(summary: Summary) -> Iterable[list[str]]:

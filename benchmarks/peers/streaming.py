@@ -3,10 +3,11 @@
     python -m benchmarks.peers.streaming [--users 100000] [--rounds 3] [--peers replay,datasets,litdata]
 
 The same users' training events; every library, in an environment of its own, gives batches [512, 51] of ids, the last events of a
-user to the right, each user once, shuffled. That they are the same users is checked by number and sum before the clock runs. Users
-per processor second of the cheaper of two passes, and peak memory; libraries take turns, ratios are of runs in the same round. ltrec
-reads through its lanes, as it does where data are large, and as `resident` with its defaults, which keep up to 64 MiB in memory; the
-buffers of RePlay and datasets hold 65,536 users. ltrec's last step is filled with users of the next pass, who do not count.
+user to the right, each user once, shuffled. That they are the same users is checked by number and sum before the clock runs.
+Measured: users per processor second of the cheaper of two passes, and peak memory; libraries take turns, and ratios are of runs in
+the same round. ltrec reads through its lanes, as it does where data are large, and as `resident` with its defaults, which keep up
+to 64 MiB in memory; the buffers of RePlay and datasets hold 65,536 users. ltrec's last step is filled with users of the next pass,
+who do not count.
 """
 
 from __future__ import annotations

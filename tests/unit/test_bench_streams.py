@@ -92,9 +92,10 @@ def test_ltrecs_batches_are_the_users_of_the_table(tmp_path, monkeypatch):
     rows = pq.read_table(tmp_path / "table")["items"].to_pylist()
     assert count == len(rows) and total == sum(sum(row[-COLUMNS:]) for row in rows)
     wanted = sorted([0] * (COLUMNS - len(row[-COLUMNS:])) + row[-COLUMNS:] for row in rows)
-    config = StreamConfig(batch_rows=16, lanes=8, max_len=COLUMNS - 1, resident_mib=0, threads=1)
-    found = torch.cat(list(script.once(open_stream(tmp_path / "data", config), COLUMNS)))
-    assert sorted(found.tolist()) == wanted
+    for kept, rows_of_step in ((0, 16), (64, 64)):  # of memory; and steps whose last one holds some users twice
+        config = StreamConfig(batch_rows=rows_of_step, lanes=8, max_len=COLUMNS - 1, resident_mib=kept, threads=1)
+        found = torch.cat(list(script.once(open_stream(tmp_path / "data", config), COLUMNS)))
+        assert sorted(found.tolist()) == wanted
     assert any(len(row) > COLUMNS for row in rows) and any(len(row) < COLUMNS for row in rows)
 
 

@@ -27,10 +27,11 @@ def padded(batch: SequenceBatch, columns: int) -> Tensor:
 
 def once(batches: Iterable[SequenceBatch], columns: int) -> Iterator[Tensor]:
     """Without the users who fill the last step, who have been there before: not clocked."""
-    known = torch.empty(0, dtype=torch.int64)
+    known: set[int] = set()
     for batch in batches:
-        new = ~torch.isin(batch.user_key_B, known)
-        known = torch.cat([known, batch.user_key_B[new]])
+        keys = batch.user_key_B.tolist()
+        new = [row for row, key in enumerate(keys) if key not in known and key not in keys[:row]]
+        known.update(keys)
         yield padded(batch, columns)[new]
 
 
