@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from benchmarks.peers.summary import Summary
 from benchmarks.peers.tables import OWN, SYSTEMS
@@ -44,11 +45,14 @@ def panel(axes: Axes, theme: Theme, summary: Summary, measure: str) -> None:
         found = {row: summary.ratio(*cell, name, measure) for row, cell in enumerate(cells)}
         known = {row: ratio for row, ratio in found.items() if ratio}
         rows = [row + (shift - 1) * THICK for row in known]
-        axes.barh(rows, list(known.values()), THICK * 0.9, color=colour, label=SYSTEMS[name].title)
+        axes.barh(rows, [ratio - 1 for ratio in known.values()], THICK * 0.9, left=1, color=colour, label=SYSTEMS[name].title)
         for row, ratio in zip(rows, known.values(), strict=True):
-            axes.text(ratio * 1.06, row, f"{ratio:.3g}", va="center", fontsize=7.5, color=theme.muted)
+            axes.text(max(1, ratio) * 1.06, row, f"{ratio:.3g}", va="center", fontsize=7.5, color=theme.muted)
     axes.axvline(1, color=theme.muted, linewidth=0.8)
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator([0.5, 1, 2, 5, 10, 20, 50, 100, 200]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.margins(x=0.18)
     axes.set_yticks(range(len(cells)), [f"{log}, {length}" for log, length in cells])
     axes.set_ylim(len(cells) - 0.5, -0.5)  # the first cell on top
