@@ -147,6 +147,10 @@ bench-epoch: install ## One training epoch against the floor of its matrix produ
 bench-start: install ## CPU seconds of commands that compute nothing; last line JSON
 	$(BIN)/python benchmarks/start.py
 
+.PHONY: bench-append
+bench-append: install ## CPU seconds of appending a day to a data set against a full prepare; last line JSON
+	$(BIN)/python -m benchmarks.append
+
 .PHONY: bench-etl
 bench-etl: install ## CPU seconds and peak memory of ltrec prepare against a bare sort; last line JSON
 	$(BIN)/python benchmarks/etl.py
