@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -11,6 +13,7 @@ import torch
 import ltrec
 import ltrec.run.train as training
 from ltrec.core.errors import UserError
+from ltrec.data.forget.pipeline import forget
 from ltrec.data.prepare.append.pipeline import append
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
@@ -100,6 +103,13 @@ def _method(run):
         runs = (Run,)
 
     return Method
+
+
+def test_a_run_goes_on_after_users_were_forgotten(made, first, tmp_path):
+    shutil.copytree(made.grown, tmp_path / "data")
+    forget(tmp_path / "data", pa.array(["u30", "u31"]))
+    mine = checkpoint(train(tmp_path / "data", tmp_path, f"init_from={first}", *STILL))
+    assert mine["StreamDataModule"]["earlier"] == [span_of(first)]
 
 
 def test_a_run_is_never_resumed_on_other_data(made, first):

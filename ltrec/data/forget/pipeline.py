@@ -64,7 +64,7 @@ def _manifest(
     summary = {**removed.summary(), **rejects}
     if removed.users and (reach := tables.reach(folder, before, removed, work)) is not None:
         summary["reach"] = reach
-    step = {"digest": before.digest, "files": len(before.source["files"])}
+    step = {"digest": before.digest, "items": before.vocab.items, "files": len(before.source["files"])}
     step |= {"forgotten_users": removed.users, "forgotten_events": removed.events}
     return replace(
         before,

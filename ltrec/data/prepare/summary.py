@@ -92,7 +92,7 @@ def check_totals(summary: dict[str, Any], shards: Sequence[Shard], train_events:
         RuntimeError: rows were lost or duplicated; a bug.
     """
     gone = sum(summary[name] for name in ("unselected", "rejected", "duplicates", "filtered_events", "capped_events"))
-    gone += summary.get("late", 0)
+    gone += summary.get("late", 0) + summary.get("forgotten_events", 0)
     pairs = {
         "rows": (summary["rows"], gone + summary["events"]),
         "events": (summary["events"], sum(shard.events for shard in shards)),

@@ -49,7 +49,7 @@ def load_trunk(config: RunConfig, module: BackboneModule, manifest: Manifest) ->
     """
     checkpoint = _checkpoint_of(Path(config.init_from))
     state = read_checkpoint(checkpoint)
-    items = {step["digest"]: step["items"] for step in manifest.lineage if not manifest.columns}
+    items = _items_of_ancestors(manifest)
     refuse_other_data(
         checkpoint, state, manifest.digest, way_out="let init_from name a run on this one" + _not_columns(manifest), ancestors=items
     )
@@ -78,8 +78,19 @@ def with_new_items(weights: dict[str, Tensor], fresh: dict[str, Tensor], before:
     return weights | {name: torch.cat([weights[name], fresh[name][before + 1 :].to(weights[name])]) for name in grown}
 
 
+def _items_of_ancestors(manifest: Manifest) -> dict[str, int]:
+    """Digest -> number of items of the data sets whose ids are those of this one; with columns, `--like` gives their values other
+    ids."""
+    found: dict[str, int] = {}
+    for step in reversed(manifest.lineage):
+        if manifest.columns and not step["files"]:
+            break
+        found[step["digest"]] = step["items"]
+    return found
+
+
 def _not_columns(manifest: Manifest) -> str:
-    if not (manifest.lineage and manifest.columns):
+    if not (manifest.columns and any(not step["files"] for step in manifest.lineage)):
         return ""
     return "; ids of its columns' values are not those of the data that it goes back to, so that their runs do not fit"
 

@@ -84,7 +84,8 @@ def test_the_rest_is_what_a_prepare_without_these_users_gives(tmp_path, options)
         k: v for k, v in theirs.items() if not k.startswith("capped")
     }
     assert (ours["forgotten_users"], ours["forgotten_events"]) == (3, done.events)
-    assert mine.lineage[-1] == {"digest": full.digest, "files": 1, "forgotten_users": 3, "forgotten_events": done.events}
+    changed = {"forgotten_users": 3, "forgotten_events": done.events}
+    assert mine.lineage[-1] == {"digest": full.digest, "items": full.vocab.items, "files": 1, **changed}
 
 
 def table_rows(folder):

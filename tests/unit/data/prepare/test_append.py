@@ -7,11 +7,13 @@ import os
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
+from ltrec.data.forget.pipeline import forget
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.append.pipeline import append
 from ltrec.data.prepare.pipeline import prepare
@@ -78,6 +80,18 @@ def test_thresholds_are_cut_anew_by_choice(tmp_path):
     assert made.manifest("grown").lineage[-1]["recut"]
     with pytest.raises(UserError, match="was made with --recut; use --overwrite"):
         append(config_of(made.folder / "day-1.csv"), made.parent, made.grown)
+
+
+def test_a_day_comes_after_users_were_forgotten(tmp_path):
+    made = make_grown(tmp_path, full=False)
+    ids = pa.array(["u30", "u31", "u5"])
+    forget(made.parent, ids)
+    append(config_of(made.folder / "day-1.csv"), made.parent, tmp_path / "after")
+    found = verify(tmp_path / "after")
+    before, after = strata_of_users(made.grown), strata_of_users(tmp_path / "after")
+    assert before.keys() - after.keys() == {"u30", "u31"}, "u5 has events on the day"
+    assert found.summary["users"] == made.manifest("grown").summary["users"] - 2
+    assert [step["items"] for step in found.lineage] == [made.manifest("parent").vocab.items] * 2
 
 
 def test_a_shard_without_the_days_users_is_kept_as_it_is(tmp_path):
