@@ -108,7 +108,7 @@ def plan(
 
 
 def _plan(config: RunConfig, device: Device, nodes: int, per_node: int, items: int) -> StepPlan:
-    work, remarks = workload_of(config, _data(config, items), items=items, world=nodes * per_node)
+    work, remarks = workload_of(config, _data(config, items), items=items, world=nodes * per_node, launches_cost=device.queues)
     found = estimate(work, device, nodes=nodes, per_node=per_node)
     advice = advise(work, device, found, nodes=nodes, per_node=per_node)
     refused = _refusal(config, found.world)

@@ -5,7 +5,8 @@ A parameter of the sink that is used in any other way is an error, never a wrong
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
 
-from ltrec.models.segments import Segments, entered, impossible, left
+from ltrec.models.segments import Segments, current, entered, impossible, left
 
 
 class BySegment(TorchFunctionMode):
@@ -46,6 +47,27 @@ class BySegment(TorchFunctionMode):
         if any(id(value) in self.segments.sink for value in (*args, *kwargs.values())) and not _is_harmless(func, args, kwargs):
             raise impossible(f"{getattr(func, '__name__', func)} of a parameter", "not one of linear, embedding and layer_norm")
         return func(*args, **kwargs)
+
+
+def recomputed() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+    """For `torch.utils.checkpoint`, as `context_fn`: what is computed again in the backward pass finds the same segments, and draws
+    the same random numbers."""
+    segments = current()
+    return nullcontext(), nullcontext() if segments is None else _again(segments)
+
+
+def _again(segments: Segments) -> AbstractContextManager[None]:
+    generators = () if segments.draws is None else segments.draws.generators
+    states = [generator.get_state() for generator in generators]
+
+    @contextmanager
+    def entered_again() -> Iterator[None]:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+        with BySegment(segments):
+            yield
+
+    return entered_again()
 
 
 def _is_harmless(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

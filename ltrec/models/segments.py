@@ -138,6 +138,11 @@ def place_of(table: Tensor) -> Place | None:
     return None if segments is None or sink is None else (segments, sink)
 
 
+def current() -> Segments | None:
+    """The segments of the pass."""
+    return _ACTIVE.get()
+
+
 def drawn_apart() -> tuple[Segments, SegmentDraws] | None:
     """The segments of the pass, if each draws its own random numbers."""
     segments = _ACTIVE.get()

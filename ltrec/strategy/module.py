@@ -62,6 +62,11 @@ def segments_obstacle(module: object) -> str | None:
     return found
 
 
+def splits_on_cpu(module: object) -> bool:
+    """Whether strata are better run one by one where operations cost their arithmetic: small passes stay in the cache."""
+    return bool(getattr(module, "splits_on_cpu", False))
+
+
 def touched_of(module: object) -> TouchedTable | None:
     """The table of which a module's steps read few rows."""
     return module.touched if isinstance(module, TouchesRows) else None

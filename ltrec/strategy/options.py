@@ -77,14 +77,17 @@ def choose_mode(wanted: str, kind: str, supported: tuple[str, ...], strategy: st
     return wanted
 
 
-def choose_source(wanted: str, *, coupled: bool, mode: str = "per_stratum", obstacle: str | None = "unknown") -> str:
+def choose_source(
+    wanted: str, *, coupled: bool, mode: str = "per_stratum", obstacle: str | None = "unknown", pays: bool = True
+) -> str:
     """The gradient source of a run.
 
     Args:
-        wanted: the option; auto = retained where rows are coupled, segments where nothing is in their way, else split.
+        wanted: the option; auto = retained where rows are coupled, segments where nothing is in their way and they pay, else split.
         coupled: whether a row's loss depends on other rows of its micro-batch.
         mode: the run's.
         obstacle: why gradients cannot be computed by segments; None = they can.
+        pays: whether they are then cheaper than strata one by one.
 
     Raises:
         UserError: strata or tasks would be run alone that cannot be.
@@ -100,7 +103,7 @@ def choose_source(wanted: str, *, coupled: bool, mode: str = "per_stratum", obst
         why = "this model or loss couples the rows of a batch" if coupled else obstacle
         raise UserError(f"source segments is not possible: {why}; use auto")
     if wanted == "auto":
-        return "retained" if coupled else "segments" if obstacle is None else "split"
+        return "retained" if coupled else "segments" if obstacle is None and pays else "split"
     if coupled and wanted == "split":
         raise UserError("source split runs strata alone, but this model or loss couples the rows of a batch; use retained or auto")
     return wanted

@@ -11,7 +11,6 @@ So clipping, accumulation, AMP, hooks, schedulers and progress work as usual, on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -37,6 +36,7 @@ from ltrec.distributed.touched_table import TouchedTable
 from ltrec.strategy import gradients
 from ltrec.strategy import options as choices
 from ltrec.strategy.accumulation import Accumulation
+from ltrec.strategy.launches import launches_cost
 from ltrec.strategy.loader import StratifiedLoader
 from ltrec.strategy.modes.protocols import GradientMode
 from ltrec.strategy.modes.table import GRADIENT_MODES
@@ -45,6 +45,7 @@ from ltrec.strategy.module import (
     as_stratified_module,
     open_touched,
     segments_obstacle,
+    splits_on_cpu,
     touched_of,
     warn_of_training_step,
 )
@@ -100,9 +101,6 @@ class Stratified(SkipsSteps):
         assert self._options is not None, "chosen when the module is connected"
         return self._options
 
-    def _owners(self, parameters: Sequence[nn.Parameter]) -> Sequence[int | None]:
-        return owners(self.plugins, parameters)
-
     def connect(self, model: LightningModule) -> None:
         """Take the module, and choose how it will be trained, before anything is wrapped."""
         super().connect(model)
@@ -116,13 +114,13 @@ class Stratified(SkipsSteps):
         if len(options.prior_K) != module.num_strata:
             raise UserError(
                 f"the prior has {len(options.prior_K)} strata and {type(model).__name__}.num_strata is "
-                f"{module.num_strata}; give one "
-                "share per stratum"
+                f"{module.num_strata}; give one share per stratum"
             )
         self.mode = choices.choose_mode(options.mode, options.rule.kind, self.info.modes, self.name)
         coupled = module.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
         obstacle = segments_obstacle(model) if self.info.can_touch_rows else f"strategy {self.name} partitions the parameters"
-        self.source = choices.choose_source(options.source, coupled=coupled, mode=self.mode, obstacle=obstacle)
+        pays = launches_cost(self) or not splits_on_cpu(model)
+        self.source = choices.choose_source(options.source, coupled=coupled, mode=self.mode, obstacle=obstacle, pays=pays)
 
     def refuse(self, model: LightningModule, micro_batches: int) -> None:
         """Refuse impossible combinations. The trainer checks again, but only after a run has written files.
@@ -156,7 +154,9 @@ class Stratified(SkipsSteps):
             source=SOURCES[self.source],
             store=self.make_store(collectives) if self.needs_store else None,
             seed=options.seed,
-            segmented=SegmentedPass(self._owners, self._module.seed_dropout) if self.source == "segments" else None,
+            segmented=SegmentedPass(lambda parameters: owners(self.plugins, parameters), self._module.seed_dropout)
+            if self.source == "segments"
+            else None,
         )
         module = type(self.lightning_module).__name__
         self._accumulation = Accumulation(trainer, strategy=self.info, module=module, num_strata=self._module.num_strata)

@@ -25,8 +25,9 @@ from torch.utils.checkpoint import checkpoint
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.models.backbones.protocol import Adapt
+from ltrec.models.by_segment import recomputed
 from ltrec.models.dropout import Dropout
-from ltrec.models.inputs import NO_INPUTS, Inputs, layers_of
+from ltrec.models.inputs import NO_INPUTS, Inputs, layers_of, obstacle_of_inputs
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.target_attention import TargetAttention, attend, causal, rectangle
 
@@ -60,6 +61,7 @@ class DIN(nn.Module):
     """
 
     places = ("items", "state")
+    splits_on_cpu = True  # measured: layers over every candidate cost their arithmetic
 
     def __init__(
         self,
@@ -129,6 +131,11 @@ class DIN(nn.Module):
         return logits
 
     @property
+    def segments_obstacle(self) -> str | None:
+        """Why gradients cannot be computed by segments; every layer computes position by position, or candidate by candidate."""
+        return obstacle_of_inputs(self.items, self.events)
+
+    @property
     def pair_bytes(self) -> int:
         """About what the inner values of one candidate at one position take."""
         return self._pair_width * self.last.weight.element_size()
@@ -145,7 +152,7 @@ class DIN(nn.Module):
         chunks = torch.split(candidates_TM, max(1, CHUNK_BYTES // per_candidate), dim=1)
         if candidates_TM.shape[1] * per_candidate <= KEEP_BYTES or not torch.is_grad_enabled():
             return torch.cat([score(chunk) for chunk in chunks], 1)
-        return torch.cat([checkpoint(score, chunk, use_reentrant=False) for chunk in chunks], 1)
+        return torch.cat([checkpoint(score, chunk, use_reentrant=False, context_fn=recomputed) for chunk in chunks], 1)
 
     def _chunk(
         self, layout: AttentionLayout, groups: list[Tensor], stratum_T: Tensor, adapt: Adapt | None, candidates_TM: Tensor

@@ -108,6 +108,11 @@ class Bottleneck(nn.Module):
         return why
 
     @property
+    def splits_on_cpu(self) -> bool:
+        """As the trunk."""
+        return bool(getattr(self.trunk, "splits_on_cpu", False))
+
+    @property
     def _adapt(self) -> Adapt | None:
         return self.adapt if self.awake else None
 

@@ -37,7 +37,7 @@ from ltrec.run.build.inputs import competing_items
 from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import strata_of
 from ltrec.run.build.touched import decide_rows, expected_rows, mean_window, obstacle_to_touching
-from ltrec.strategy.module import segments_obstacle
+from ltrec.strategy.module import segments_obstacle, splits_on_cpu
 from ltrec.strategy.options import PROBE_EVERY, choose_mode, choose_source
 
 
@@ -60,7 +60,9 @@ class Sequences:
     train_count: Tensor | None
 
 
-def workload_of(config: RunConfig, data: Data | None, *, items: int = 0, world: int = 1) -> tuple[Workload, list[str]]:
+def workload_of(
+    config: RunConfig, data: Data | None, *, items: int = 0, world: int = 1, launches_cost: bool = False
+) -> tuple[Workload, list[str]]:
     """What a step has to do, and lines to print about it.
 
     Args:
@@ -68,6 +70,7 @@ def workload_of(config: RunConfig, data: Data | None, *, items: int = 0, world: 
         data: the data set; None if there is none yet.
         items: V, if it is not that of the data set.
         world: W.
+        launches_cost: whether the device is one where starting an operation is what it costs (a GPU).
 
     Raises:
         UserError: settings that cannot work, or a catalogue of unknown size.
@@ -93,7 +96,7 @@ def workload_of(config: RunConfig, data: Data | None, *, items: int = 0, world: 
         **_shapes(config, module),
         **_loss(config, found),
         **_gradients(config, world),
-        **_source(config, world, module["backbone"], objective),
+        **_source(config, world, module["backbone"], objective, launches_cost=launches_cost),
         **_optimiser(config),
     )
     return work, [*_assumed(found, data, items), about]
@@ -240,7 +243,7 @@ def _gradients(config: RunConfig, world: int) -> dict[str, Any]:
     return {"mode": mode, "gram_rule": reads, "gram_share": 1.0 if reads else 1 / every if every else 0.0}
 
 
-def _source(config: RunConfig, world: int, backbone: nn.Module, objective: Objective) -> dict[str, Any]:
+def _source(config: RunConfig, world: int, backbone: nn.Module, objective: Objective, *, launches_cost: bool) -> dict[str, Any]:
     """How a micro-batch yields gradients by stratum, as a strategy would choose it."""
     if not isinstance(config.gradients, StratifiedConfig):
         return {}
@@ -249,8 +252,8 @@ def _source(config: RunConfig, world: int, backbone: nn.Module, objective: Objec
     if not STRATEGIES[config.registered_strategy].can_touch_rows:
         obstacle = "parameters are partitioned"
     coupled, mode = objective.coupled or emphasis.coupled, _gradients(config, world)["mode"]
-    wanted = config.gradients.source
-    return {"source": choose_source(wanted, coupled=coupled, mode=mode, obstacle=obstacle)}
+    wanted, pays = config.gradients.source, launches_cost or not splits_on_cpu(backbone)
+    return {"source": choose_source(wanted, coupled=coupled, mode=mode, obstacle=obstacle, pays=pays)}
 
 
 def _chains(config: RunConfig, alignment: AlignedConfig, world: int) -> int:

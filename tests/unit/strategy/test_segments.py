@@ -20,7 +20,7 @@ from ltrec.distributed.engine import StratifiedEngine
 from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.stores.flat import FlatStore
 from ltrec.distributed.stores.layout import lay_out
-from ltrec.models.backbones import BACKBONES
+from ltrec.models.backbones import BACKBONES, din
 from ltrec.models.by_segment import BySegment
 from ltrec.models.segments import SegmentDraws, Segments
 from ltrec.strategy.launches import advice, launches_cost
@@ -106,6 +106,15 @@ def test_dropout_draws_what_each_stratum_would_draw_alone(way):
     compare(stage_of(way=way, dropout=0.3, width=6), window)
 
 
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("way", ["per_stratum", "plugins"])
+def test_din_whose_values_may_be_computed_again_for_the_backward_pass(way, recompute, monkeypatch):
+    if recompute:
+        monkeypatch.setattr(din, "KEEP_BYTES", 0)
+    stage = stage_of("sampled_softmax", way, backbone="din", dropout=0.3, width=6)
+    compare(stage, crowded(1, STRATA, 2, seed=7))
+
+
 def test_float32_agrees_to_rounding():
     compare(stage_of(dtype=torch.float32), crowded(1, STRATA, 1, seed=4), 2e-5)
 
@@ -175,6 +184,8 @@ def test_any_other_use_of_a_parameter_is_refused(use):
 def test_the_choice():
     assert choose_source("auto", coupled=False, obstacle=None) == "segments"
     assert choose_source("auto", coupled=False, obstacle="a layer") == "split"
+    assert choose_source("auto", coupled=False, obstacle=None, pays=False) == "split"
+    assert choose_source("segments", coupled=False, obstacle=None, pays=False) == "segments"
     assert choose_source("auto", coupled=False, obstacle=None, mode="weighted") == "split"
     assert choose_source("auto", coupled=True, obstacle=None) == "retained"
     assert choose_source("segments", coupled=False, obstacle=None) == "segments"
@@ -189,7 +200,7 @@ def test_who_can():
     assert "does not say" in segments_obstacle(nn.Linear(1, 1))
     assert "pairs of positions" in segments_obstacle(BACKBONES["sasrec"].make(5, 4, width=4, positions="distance"))
     assert "recurrent" in segments_obstacle(BACKBONES["gru4rec"].make(5, 4, width=4))
-    assert segments_obstacle(BACKBONES["din"].make(5, 4, width=4)) is not None
+    assert segments_obstacle(BACKBONES["din"].make(5, 4, width=4)) is None
 
 
 class Counter(pl.Callback):
@@ -231,5 +242,9 @@ def test_where_launches_cost_weighted_is_named():
 def test_a_gpu_is_where_launches_cost():
     made = strategy_of(SMALL, replace(WAYS["per_stratum"], source="auto"), "cpu")
     assert not launches_cost(made)
+    made._choose(stage_of("sampled_softmax", backbone="din"))
+    assert made.source == "split"
     made._root_device = torch.device("cuda")
     assert launches_cost(made)
+    made._choose(stage_of("sampled_softmax", backbone="din"))
+    assert made.source == "segments"
