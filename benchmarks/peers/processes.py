@@ -25,7 +25,7 @@ class Processes:
     """Those of one call of a command.
 
     Attributes:
-        out: folder for jobs and the log of the last process.
+        out: folder for jobs and a log for each library.
         environments: folder of environments.
         torch_index: where their torch is taken from.
         failed: what went wrong.
@@ -52,12 +52,13 @@ class Processes:
         environment = os.environ | ONE_THREAD
         if system.requirements is not None:
             environment.pop("PYTHONPATH", None)
-        with (self.out / "log.txt").open("w") as log:
+        logged = self.out / f"{system.script.stem}.log"
+        with logged.open("w") as log:
             words = [str(python), str(system.script), str(place.absolute())]
             done = subprocess.run(words, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
         lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
         if done.returncode or not lines:
-            say(f"FAILED {label}: exit code {done.returncode}; the log is {self.out / 'log.txt'}")
+            say(f"FAILED {label}: exit code {done.returncode}; the log is {logged}")
             self.failed.append(label)
             return None
         machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
