@@ -53,8 +53,8 @@ class ItemCatalogue:
         """
         if any(later and not count for count, later in pairwise(self.counts)):
             raise UserError(
-                "evaluation.candidates=seen: in a data set that was appended to, items without training events may have lower ids "
-                "than others; use candidates=all, or prepare all events anew"
+                "`candidates`=seen: in a data set that was appended to, items without training events may have lower ids "
+                "than others; use `candidates`=all, or prepare all events anew"
             )
         return sum(items for count, items in zip(self.counts, self.items, strict=True) if count)
 

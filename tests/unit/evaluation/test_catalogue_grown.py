@@ -34,5 +34,5 @@ def test_classes_do_not_depend_on_the_order_of_ids():
 
 def test_items_that_training_saw_must_come_first_where_they_alone_are_candidates():
     assert catalogue([2, 3, 0, 0]).num_seen == 2
-    with pytest.raises(UserError, match="candidates=seen: in a data set that was appended to"):
+    with pytest.raises(UserError, match="`candidates`=seen: in a data set that was appended to"):
         _ = catalogue([3, 0, 2]).num_seen
