@@ -46,7 +46,7 @@ def test_both_methods_try_the_same_settings(model):
     ids, content = (tables.settings(model, method) for method in tables.METHODS)
     assert list(ids) == list(content) and len(ids) == len(tables.settings("sasrec", "ids"))
     for name, words in ids.items():
-        assert content[name] == (*words, "inputs.items=[all]")
+        assert content[name] == (*words, *tables.METHODS["content"])
     configs = [load(tables.files(model, m), w) for m in tables.METHODS for w in tables.settings(model, m).values()]
     assert len({dump(config) for config in configs}) == len(ids) + len(content)
     objective = "sampled_softmax" if model == "din" else "softmax"
