@@ -51,9 +51,9 @@ class Job:
 class Clock(threading.Thread):
     """Seconds that a run has taken over all the processes that worked on it, to about two seconds."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, config: Path) -> None:
         super().__init__(daemon=True)
-        self.path = path
+        self.path, self.config = path, config
         self.before = json.loads(path.read_text()) if path.exists() else {"wall": 0.0, "processor": 0.0}
         self.start_wall, self.start_processor, self.stopped = time.monotonic(), time.process_time(), threading.Event()
 
@@ -68,7 +68,7 @@ class Clock(threading.Thread):
             "wall": self.before["wall"] + time.monotonic() - self.start_wall,
             "processor": self.before["processor"] + time.process_time() - self.start_processor,
         }
-        if self.path.parent.exists():
+        if self.config.exists():  # a new run refuses a folder that holds files and no config
             atomic_write_text(self.path, json.dumps(now))
         return now
 
@@ -97,7 +97,7 @@ def timed_training(config: RunConfig) -> dict[str, float]:
     if done.exists():
         finished: dict[str, float] = json.loads(done.read_text())
         return finished
-    clock = Clock(run.path / "clock.json")
+    clock = Clock(run.path / "clock.json", run.config)
     clock.start()
     train(config)
     seconds = clock.stop()

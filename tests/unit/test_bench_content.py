@@ -1,5 +1,7 @@
 """benchmarks/content: equal budgets, the same data for both methods, and a page from committed files alone."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from benchmarks.content import tables
 from benchmarks.content.groups import parts
 from benchmarks.content.page import COMPARISONS, write_page
 from benchmarks.content.work import CONTENT, VARIANTS
+from benchmarks.harness.child import Clock
 from benchmarks.longtail.judge import Scorer
 from benchmarks.longtail.ranks import Column, add_column, clipped, read_users, users_digest, write_users
 from benchmarks.longtail.results import Results
@@ -85,3 +88,12 @@ def test_the_page_is_made_from_committed_files_alone(results, tmp_path):
 def test_no_results_are_a_page_without_tables(tmp_path):
     write_page(tmp_path / "nothing", tmp_path / "content.md", FAST)
     assert "| --- |" not in (tmp_path / "content.md").read_text()
+
+
+def test_the_clock_of_a_run_writes_nothing_into_a_folder_that_is_not_the_run_s_yet(tmp_path):
+    clock = Clock(tmp_path / "clock.json", tmp_path / "config.yaml")
+    clock.note()
+    assert not any(tmp_path.iterdir())
+    (tmp_path / "config.yaml").write_text("")
+    told = clock.note()
+    assert json.loads((tmp_path / "clock.json").read_text()) == told
