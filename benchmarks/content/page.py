@@ -34,11 +34,12 @@ COMPARISONS = {
 ABOUT = """Written by `python -m benchmarks.content.page` from the files in `benchmarks/content/results`, which
 `python -m benchmarks.content --logs DIR` makes; do not edit it.
 
-Joint training on ids alone (`ids`) and with every item column that the log has and a tenth of the ids dropped (`content`), averaged
-weights (`ema`), beside a memory of transitions (`mix`, the recommended method) or of transitions and of similar items (`mix-content`).
-Each tried the same {settings} settings, seed 0, on validation; the chosen one was trained with seeds {seeds}, and the test split
-ranked once. Every item is ranked, items of the history are left out, events at one time are in the order of a hash. A target is reached when
-it is in the history or one link away. NDCG@10; changes are paired by user and seed, with 95 % intervals over users and seeds.
+Joint training on ids alone (`ids`) and with every item column that the log has and a tenth of the ids dropped (`content`),
+averaged weights (`ema`), beside a memory of transitions (`mix`, the recommended method) or of transitions and of similar items
+(`mix-content`). Each tried the same {settings} settings, seed 0, on validation; the chosen one was trained with seeds {seeds},
+and the test split ranked once. Every item is ranked, items of the history are left out, events at one time are in the order of
+a hash. A target is reached when it is in the history or one link away. NDCG@10; changes are paired by user and seed, with 95 %
+intervals over users and seeds.
 The gate: tail up (one-sided p < .05, Holm over the logs) and head not more than 5 % below.
 """
 

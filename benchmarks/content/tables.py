@@ -34,8 +34,8 @@ SEEDS: tuple[int, ...] = (0, 1, 2)
 
 BASE = "ids"
 METHODS: dict[str, Words] = {BASE: (), "content": ("inputs.items=[all]", "inputs.id_dropout=0.1")}
-"""Method -> overrides: item columns in the trunk, or not. Without dropout of ids, columns make a trunk fit faster and generalise worse
-(Sports, validation of seed 0; LOG.md)."""
+"""Method -> overrides: item columns in the trunk, or not. Without dropout of ids, columns make a trunk fit faster and generalise
+worse (Sports, validation of seed 0; LOG.md)."""
 
 UNTRAINED = "none"
 BASELINES: Words = ("popularity", "item-knn", "transitions")
