@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event
 
 from benchmarks.harness.children import Children
+from benchmarks.harness.options import numbers, some_of
 from benchmarks.longtail import tables
 from benchmarks.longtail.page import PAGE, RESULTS, write_page
 from benchmarks.longtail.results import Results
@@ -36,26 +37,16 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--logs", type=Path, required=True, help="folder with NAME/events.parquet")
     parser.add_argument("--out", type=Path, default=Path("runs/longtail"), help="folder for data and runs")
-    parser.add_argument("--log", type=_some_of(tables.LOGS), default=list(tables.LOGS), help="logs, by comma; all unless given")
-    parser.add_argument("--models", type=_some_of(tables.MODELS), default=list(tables.MODELS), help="backbones, by comma")
+    parser.add_argument("--log", type=some_of(tables.LOGS), default=list(tables.LOGS), help="logs, by comma; all unless given")
+    parser.add_argument("--models", type=some_of(tables.MODELS), default=list(tables.MODELS), help="backbones, by comma")
     parser.add_argument(
-        "--methods", type=_some_of(tables.METHODS), default=list(tables.METHODS), help="by comma; rivals on few logs"
+        "--methods", type=some_of(tables.METHODS), default=list(tables.METHODS), help="by comma; rivals on few logs"
     )
-    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=list(tables.SEEDS), help="by comma")
+    parser.add_argument("--seeds", type=numbers, default=list(tables.SEEDS), help="by comma")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side, each of one thread")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all runs that differ")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the results")
     return parser.parse_args()
-
-
-def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
-    def parse(text: str) -> list[str]:
-        names = [name for name in text.split(",") if name]
-        if unknown := [name for name in names if name not in known]:
-            raise argparse.ArgumentTypeError(f"unknown name {unknown[0]!r}; there are {', '.join(known)}")
-        return names
-
-    return parse
 
 
 def prepare_log(log: str, logs: Path, out: Path) -> None:

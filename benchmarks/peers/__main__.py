@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.harness.options import numbers, some_of
 from benchmarks.peers import tables
 from benchmarks.peers.environment import TORCH_INDEX, default_folder
 from benchmarks.peers.page import PAGE, RESULTS, write_page
@@ -31,11 +31,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--logs", type=Path, required=True, help="folder with NAME/events.parquet")
     parser.add_argument("--out", type=Path, default=Path("runs/peers"), help="folder for data and runs")
     parser.add_argument(
-        "--log", type=_some_of(tables.PREPARE), default=list(tables.PREPARE), help="logs, by comma; all unless given"
+        "--log", type=some_of(tables.PREPARE), default=list(tables.PREPARE), help="logs, by comma; all unless given"
     )
-    parser.add_argument("--lengths", type=_numbers, default=[], help="lengths, by comma; all unless given")
+    parser.add_argument("--lengths", type=numbers, default=[], help="lengths, by comma; all unless given")
     others = [name for name in tables.SYSTEMS if name != OWN]
-    parser.add_argument("--peers", type=_some_of(others), default=others, help="libraries, by comma; all unless given")
+    parser.add_argument("--peers", type=some_of(others), default=others, help="libraries, by comma; all unless given")
     parser.add_argument("--rounds", type=int, default=3, help="runs of every library in every cell")
     parser.add_argument("--epochs", type=int, help="of training; the cheapest counts")
     parser.add_argument("--steps", type=int, help="cut the others' epochs after so many steps; 0 = never")
@@ -43,20 +43,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--environments", type=Path, default=default_folder(), help="folder of environments")
     parser.add_argument("--torch-index", default=TORCH_INDEX, help="where torch is taken from")
     return parser.parse_args()
-
-
-def _some_of(known: Collection[str]) -> Callable[[str], list[str]]:
-    def parse(text: str) -> list[str]:
-        names = [name for name in text.split(",") if name]
-        if unknown := [name for name in names if name not in known]:
-            raise argparse.ArgumentTypeError(f"unknown name {unknown[0]!r}; there are {', '.join(known)}")
-        return names
-
-    return parse
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
 
 
 def plan_of(options: argparse.Namespace) -> Plan:

@@ -180,6 +180,10 @@ class Manifest:
         """The files that hold users, or lists of them."""
         return (*self.shards, *self.layers)
 
+    def row_groups(self, shard: Shard) -> int:
+        """Number of row groups of a shard."""
+        return -(-shard.rows // self.block_rows)
+
     @property
     def targets(self) -> dict[str, tuple[int, ...]]:
         """Event column -> ids of the values of which an event must have one to be a target; empty: every event is one."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-import time
 from pathlib import Path
 
 from ltrec.data.forget.pipeline import forget
 from ltrec.data.forget.users import read_users
+from tests.support.stop_before import stop_before
 
 
 def main(folder: str, users: str, place: str) -> None:
@@ -27,20 +27,7 @@ def main(folder: str, users: str, place: str) -> None:
 def _stop_before(place: str) -> None:
     target, _, number = place.partition("#")
     module, _, path = target.partition(":")
-    *owner, name = path.split(".")
-    holder = importlib.import_module(module)
-    for part in owner:
-        holder = getattr(holder, part)
-    original, calls = getattr(holder, name), []
-
-    def stop_or_call(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == int(number or 1):
-            print("here", flush=True)
-            time.sleep(600)
-        return original(*args, **kwargs)
-
-    setattr(holder, name, stop_or_call)
+    stop_before(importlib.import_module(module), path.split("."), int(number or 1))
 
 
 if __name__ == "__main__":

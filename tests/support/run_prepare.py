@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
 from ltrec.data.prepare.append.pipeline import append
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
+from tests.support.stop_before import stop, stop_before
 
 OPTIONS = {"name": "x", "threads": 1, "block_rows": 16, "shard_events": 500, "reject_budget": 0.5}
 
@@ -30,7 +30,7 @@ def main(source: str, out: str, place: str, engine: str = "duckdb", parent: str 
 
     def hear(stage: str, done: int, total: int) -> None:
         if stage == place:
-            _stop()
+            stop()
 
     if parent:
         append(config, Path(parent), Path(out), hear)
@@ -43,23 +43,8 @@ def _stop_before(place: str) -> None:
     target, _, number = place.partition("#")
     module_name, *owner, name = target.split(".")
     homes = [f"ltrec.data.prepare.{folder}{module_name}" for folder in ("", "output.", "sorting.", "users.", "engines.", "append.")]
-    holder = importlib.import_module(next(home for home in homes if find_spec(home)))
-    for part in owner:
-        holder = getattr(holder, part)
-    original, calls = getattr(holder, name), []
-
-    def stop_or_call(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == int(number or 1):
-            _stop()
-        return original(*args, **kwargs)
-
-    setattr(holder, name, stop_or_call)
-
-
-def _stop() -> None:
-    print("here", flush=True)
-    time.sleep(600)
+    module = importlib.import_module(next(home for home in homes if find_spec(home)))
+    stop_before(module, [*owner, name], int(number or 1))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import os
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,7 @@ class Stopwatch:
         self.seconds += time.process_time() - self._since
 
 
-class Epochs:
+class Epochs(ABC):
     """Hooks of a Lightning callback: processor seconds and targets of every epoch, without what is validated in between.
 
     An epoch lasts until the next one begins or training ends, so that what is written after its last step counts.
@@ -179,9 +180,9 @@ class Epochs:
         self.validating = Stopwatch()
         self._since: float | None = None
 
+    @abstractmethod
     def count(self, batch: Any) -> int:
         """Targets of a step."""
-        raise NotImplementedError
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """An epoch begins."""

@@ -70,8 +70,7 @@ class ShardsWithout:
         return chosen
 
     def _groups(self, number: int, columns: list[str]) -> Iterator[pa.Table]:
-        shard = self._manifest.shards[number]
-        for group in range(-(-shard.rows // self._manifest.block_rows)):
+        for group in range(self._manifest.row_groups(self._manifest.shards[number])):
             yield self._reader.read(number, group, columns)
 
     def _rest(self, number: int, removed: Removed) -> Shard | None:

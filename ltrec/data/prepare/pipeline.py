@@ -33,7 +33,7 @@ from ltrec.data.prepare.output.disk import explain_exhaustion
 from ltrec.data.prepare.output.places import refuse_overlap
 from ltrec.data.prepare.output.workspace import existing, is_whole, publish, workspace
 from ltrec.data.prepare.progress import MENDING, UNCHANGED, counter
-from ltrec.data.prepare.readers.sources import InputFile, describe, find_sources, stamps
+from ltrec.data.prepare.readers.sources import InputFile, describe, find_sources, refuse_changed, stamps
 from ltrec.data.prepare.sorting.ties import order_ties
 from ltrec.data.prepare.steps import filter_log, write_data
 from ltrec.data.prepare.times.text import check_format
@@ -81,10 +81,7 @@ def prepare(
             on_progress(MENDING, 0, 0)
         with open_engine(config, work) as engine:
             manifest = _build(engine, config, found, side_tables, identity, work, out, on_progress, model)
-        if changed := [str(path) for path, stamp in stamps((*found, *side_tables)).items() if before[path] != stamp]:
-            raise UserError(
-                f"{changed[0]} changed while it was being read; nothing was written; run again once the log is complete"
-            )
+        refuse_changed((*found, *side_tables), before)
         publish(work, out, manifest)
     return manifest
 

@@ -12,8 +12,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ltrec.core.errors import UserError
-from ltrec.core.storage.atomic import atomic_path, rename_by_hash
+from ltrec.core.storage.atomic import atomic_path
 from ltrec.data.prepare.database import Connection
+from ltrec.data.prepare.output.entries import named_entry
 from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.readers.text import STRAY_QUOTE
 from ltrec.data.schema import OVER_BUDGET
@@ -57,8 +58,7 @@ def keep(connection: Connection, found: Rejects, work: Path) -> dict[str, Any] |
         return None
     temporary = work / FOLDER / f"{'-'.join(filter(None, (STEM, found.table)))}.tmp"
     _write(connection, found, temporary)
-    path, digest = rename_by_hash(temporary)
-    return {"path": path.relative_to(work).as_posix(), "bytes": path.stat().st_size, "sha256": digest}
+    return named_entry(temporary, work)
 
 
 def _write(connection: Connection, found: Rejects, path: Path) -> None:

@@ -32,7 +32,7 @@ class ShardRows:
 
     def __init__(self, folder: Path, shard: Shard, manifest: Manifest) -> None:
         self.path = folder / shard.path
-        self.groups = -(-shard.rows // manifest.block_rows)
+        self.groups = manifest.row_groups(shard)
         self._shard, self._block_rows = shard, manifest.block_rows
         self._layers = [manifest.layers[number] for number in shard.layers]
         schema = shard_schema(manifest.columns)

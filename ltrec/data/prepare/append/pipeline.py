@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from ltrec.data.prepare.append import day as days
 from ltrec.data.prepare.append import summary
 from ltrec.data.prepare.append.options import options_of_day, refuse_other_time
 from ltrec.data.prepare.append.parent import Parent, check_parent, open_parent
-from ltrec.data.prepare.append.rows import ParentUsers, is_among
+from ltrec.data.prepare.append.rows import ParentUsers, PartUsers
 from ltrec.data.prepare.append.shards import GrownShards, ShardBuilder, layer_cut, share, users_of_day
 from ltrec.data.prepare.append.strata import crossed, grown_strata, strata_cut_anew
 from ltrec.data.prepare.append.vocabulary import old_counts, write_grown
@@ -32,7 +33,7 @@ from ltrec.data.prepare.output.places import refuse_overlap
 from ltrec.data.prepare.output.rows import RowForm
 from ltrec.data.prepare.output.workspace import existing, is_whole, publish, workspace
 from ltrec.data.prepare.progress import MENDING, UNCHANGED
-from ltrec.data.prepare.readers.sources import InputFile, describe, find_sources, stamps
+from ltrec.data.prepare.readers.sources import InputFile, describe, find_sources, refuse_changed, stamps
 from ltrec.data.prepare.sorting.layout import sort
 from ltrec.data.prepare.sorting.parts import Cut
 from ltrec.data.prepare.sorting.ties import order_ties
@@ -73,10 +74,7 @@ def append(
             check_parent(parent, on_progress)
             with duck_engine(config, work) as engine:
                 manifest = _Append(engine, config, parent, work, out, on_progress, recut).build(name, found, source)
-            if changed := [str(path) for path, stamp in stamps(found).items() if before[path] != stamp]:
-                raise UserError(
-                    f"{changed[0]} changed while it was being read; nothing was written; run again once the log is complete"
-                )
+            refuse_changed(found, before)
             publish(work, out, manifest)
         return manifest
 
@@ -137,11 +135,12 @@ class _Append:
         strata = self._strata(day)
         vocab, shards, train_events = self._write(day, items, strata)
         grown = summary.grown_summary(self.engine, self.parent, log, day, ties, strata.head_from)
+        others = self.users.others(day.key_U)
         grown |= times | {
             "items": vocab.items,
             "rejects_file": summary.joined_rejects(self.parent, log["rejects_file"], self.work),
-            "head_users": self._head_users(day, strata.head_from),
-            "length_quantiles": summary.length_quantiles(self.engine, self.users.parts.values(), day.key_U),
+            "head_users": self._head_users(others, strata.head_from),
+            "length_quantiles": summary.length_quantiles(self.engine, others),
         }
         grown["outsized"] = summary.outsized(self.engine, self.before.summary, grown, self.work / vocab.path, self.count_I)
         counts_of.check_totals(grown, shards.shards, train_events)
@@ -176,17 +175,16 @@ class _Append:
             return grown_strata(self.engine, self.before.strata, day.old)
         self.engine.make("names_of_day", "SELECT * FROM names")
         splits.make_users(self.engine, self.config, None, {})
-        others = [part.take(~is_among(part.key_R, day.key_U)) for part in self.users.parts.values()]
+        others = self.users.others(day.key_U)
         strata = strata_cut_anew(self.engine, np.concatenate([part.activity_R for part in others]), self.config)
         moved = [part.key_R[strata.of(part.activity_R) != part.stratum] for part in others]
         days.add_moved(self.engine, self.users, day, np.sort(np.concatenate(moved)))
         splits.make_users(self.engine, self.config, None, {})
         return strata
 
-    def _head_users(self, day: days.Day, head_from: int) -> int:
+    def _head_users(self, others: Sequence[PartUsers], head_from: int) -> int:
         (head,) = counted(self.engine, f"SELECT count(*) FROM stored WHERE activity >= {head_from}")
-        others = [part.activity_R[~is_among(part.key_R, day.key_U)] for part in self.users.parts.values()]
-        return head + sum(int((activity >= head_from).sum()) for activity in others)
+        return head + sum(int((part.activity_R >= head_from).sum()) for part in others)
 
     def _write(self, day: days.Day, items: days.ItemsOfDay, strata: Strata) -> tuple[Vocab, GrownShards, int]:
         """Vocabulary and shards; the number of training events."""

@@ -89,6 +89,10 @@ class ParentUsers:
             for file in np.unique(part.file_R).tolist():
                 yield from self._of_file(part, file, wanted_R)
 
+    def others(self, key_U: I64) -> list[PartUsers]:
+        """All users but these (sorted keys)."""
+        return [part.take(~is_among(part.key_R, key_U)) for part in self.parts.values()]
+
     def _located(self, part: tuple[int, bool], shards: list[Shard], numbers: dict[str, int]) -> PartUsers:
         places = [self._places(shard, numbers) for shard in shards]
         file_R, row_R = (np.concatenate(column) for column in zip(*places, strict=True))

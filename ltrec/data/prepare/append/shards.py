@@ -24,7 +24,7 @@ from ltrec.data.manifest import Layer, Manifest, Shard
 from ltrec.data.prepare.append.rows import ParentUsers, PartUsers, is_among
 from ltrec.data.prepare.engines.protocol import Engine
 from ltrec.data.prepare.output.rows import RowForm
-from ltrec.data.prepare.output.shards import ShardWriter, last_blocks
+from ltrec.data.prepare.output.shards import ShardWriter, last_blocks, unnamed_shard
 from ltrec.data.prepare.sorting.parts import Cut, StratumPart
 from ltrec.data.row_list import RowList, write_row_list
 
@@ -134,9 +134,8 @@ class ShardBuilder:
         dead = sum(self._files[file].rows - int(live[file]) for file in files.tolist())
         if self._is_scattered(own, layer_R, dead):
             return self._written(part, number, own, rows, length_R)
-        writer_folder = self._work / f"stratum={'none' if part.stratum < 0 else part.stratum}"
-        writer_folder.mkdir(exist_ok=True)
-        path = writer_folder / f"{'part' if part.trainable else 'rest'}-{number:05d}.tmp"
+        path = unnamed_shard(self._work, part, number).with_suffix(".tmp")
+        path.parent.mkdir(exist_ok=True)
         write_row_list(path, rows)
         with open(path, "rb+") as handle:
             os.fsync(handle.fileno())

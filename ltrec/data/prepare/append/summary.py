@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
 from ltrec.core.ragged import I64
-from ltrec.core.storage.atomic import rename_by_hash
 from ltrec.data.prepare import summary
 from ltrec.data.prepare.append.day import Day
 from ltrec.data.prepare.append.parent import Parent
-from ltrec.data.prepare.append.rows import PartUsers, is_among
+from ltrec.data.prepare.append.rows import PartUsers
 from ltrec.data.prepare.engines.protocol import Engine, counted
+from ltrec.data.prepare.output.entries import named_entry
 from ltrec.data.prepare.rejects import FOLDER, STEM
 from ltrec.data.prepare.sorting.ties import TieBreak
 
@@ -52,9 +53,9 @@ def grown_summary(engine: Engine, parent: Parent, log: dict[str, Any], day: Day,
     return found
 
 
-def length_quantiles(engine: Engine, parts: Iterable[PartUsers], key_U: I64) -> dict[str, int]:
-    """Quantiles of the events of all users before the history cap: those of the day by `stored`, the others by their parts."""
-    kept = [part.count_R[~is_among(part.key_R, key_U)] for part in parts]
+def length_quantiles(engine: Engine, others: Iterable[PartUsers]) -> dict[str, int]:
+    """Quantiles of the events of all users before the history cap: those of the day by `stored`, and the others."""
+    kept = [part.count_R for part in others]
     new = engine.rows("SELECT count, count(*) FROM stored GROUP BY count")
     lengths = [np.concatenate([np.zeros(0, np.int64), *kept]), np.repeat(*np.array(new, np.int64).T)]
     length, users = np.unique(np.concatenate(lengths), return_counts=True)
@@ -77,8 +78,12 @@ def outsized(engine: Engine, before: dict[str, Any], grown: dict[str, Any], voca
     others = {entry["id"]: entry["events"] for entry in before.get("outsized", ()) if entry["kind"] == "user"}
     users = sorted({**others, **of_day}.items(), key=lambda found: (-found[1], found[0]))
 
+    @cache
+    def names() -> pa.ChunkedArray:
+        return pq.read_table(vocabulary, columns=[c.ITEM_ID])[c.ITEM_ID]
+
     def name_of(item: int) -> str:
-        return str(pq.read_table(vocabulary, columns=[c.ITEM_ID])[c.ITEM_ID][item - 1].as_py())
+        return str(names()[item - 1].as_py())
 
     largest = [(user, count) for user, count in users if count >= least][: summary.MOST_OUTSIZED]
     return summary.entries_of_outsized(largest, events, count_I, name_of)
@@ -93,8 +98,7 @@ def joined_rejects(parent: Parent, of_day: dict[str, Any] | None, work: Path) ->
     path = work / FOLDER / f"{STEM}.tmp"
     pq.write_table(pa.concat_tables(tables), path, compression="zstd", write_page_checksum=True)
     (work / of_day["path"]).unlink()
-    final, digest = rename_by_hash(path)
-    return {"path": final.relative_to(work).as_posix(), "bytes": final.stat().st_size, "sha256": digest}
+    return named_entry(path, work)
 
 
 def times_of(engine: Engine, before: dict[str, Any]) -> dict[str, int]:

@@ -57,6 +57,12 @@ def last_blocks(part: StratumPart, cut: Cut) -> set[int]:
     return {(s + 1) * count // shards - 1 for s in range(shards)}
 
 
+def unnamed_shard(folder: Path, part: StratumPart, number: int) -> Path:
+    """Where a shard of a part is, without the hash and the suffix of its name; `folder` is the data set's."""
+    stratum = "none" if part.stratum < 0 else part.stratum
+    return folder / f"stratum={stratum}" / f"{'part' if part.trainable else 'rest'}-{number:05d}"
+
+
 class ShardWriter:
     """One shard that is being written; it is then flushed, hashed, and named by its hash.
 
@@ -70,8 +76,8 @@ class ShardWriter:
 
     def __init__(self, folder: Path, part: StratumPart, form: RowForm, number: int, mark: str = "") -> None:
         self.part, self.form = part, form
-        self.stem = f"{'part' if part.trainable else 'rest'}-{number:05d}"
-        self.folder = folder / f"stratum={'none' if part.stratum < 0 else part.stratum}"
+        unnamed = unnamed_shard(folder, part, number)
+        self.stem, self.folder = unnamed.name, unnamed.parent
         self.folder.mkdir(parents=True, exist_ok=True)
         self.path = (self.folder / f".{mark}" if mark else self.folder) / f"{self.stem}.tmp"
         self.path.parent.mkdir(exist_ok=True)

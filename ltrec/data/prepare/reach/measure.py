@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ltrec.core import columns as c
-from ltrec.core.storage.atomic import atomic_path, rename_by_hash
+from ltrec.core.storage.atomic import atomic_path
+from ltrec.data.prepare.output.entries import named_entry
 from ltrec.data.prepare.reach.distances import distances
 from ltrec.data.prepare.reach.links import find_links
 from ltrec.data.prepare.reach.sample import Sampler
@@ -63,5 +64,4 @@ def _write(key_U: npt.NDArray[np.int64], found: dict[str, npt.NDArray[np.int8]],
             column_encoding={c.USER_KEY: "PLAIN", **dict.fromkeys(OF_SPLIT.values(), "PLAIN")},
             write_page_checksum=True,
         )
-    final, digest = rename_by_hash(path)
-    return {"path": final.relative_to(work).as_posix(), "bytes": final.stat().st_size, "sha256": digest}
+    return named_entry(path, work)

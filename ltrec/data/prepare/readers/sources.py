@@ -77,6 +77,16 @@ def stamps(sources: Sequence[InputFile]) -> dict[Path, tuple[int, int]]:
     return {s.path: (s.path.stat().st_size, s.path.stat().st_mtime_ns) for s in sources}
 
 
+def refuse_changed(sources: Sequence[InputFile], before: dict[Path, tuple[int, int]]) -> None:
+    """Compare files with their `stamps` from before they were read.
+
+    Raises:
+        UserError: one has changed.
+    """
+    if changed := [str(path) for path, stamp in stamps(sources).items() if before[path] != stamp]:
+        raise UserError(f"{changed[0]} changed while it was being read; nothing was written; run again once the log is complete")
+
+
 def _expand(argument: str, log_format: str) -> list[InputFile]:
     path = Path(argument)
     if "://" in argument:

@@ -119,7 +119,7 @@ class Quarantine:
         known: dict[Place, Rule] = {}
         for entry in ledger:
             number = self._number.get(entry.shard)
-            if number is None or entry.group >= -(-self._manifest.shards[number].rows // self._manifest.block_rows):
+            if number is None or entry.group >= self._manifest.row_groups(self._manifest.shards[number]):
                 raise UserError(f"the checkpoint's ledger names {entry.shard}, row group {entry.group}, which the data set has not")
             known[number, entry.group] = entry.rule
         with self._lock:
