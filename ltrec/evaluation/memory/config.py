@@ -44,7 +44,8 @@ class MemoryConfig:
     content: ContentConfig = field(default_factory=ContentConfig)
     """Which items are alike by their columns, beside which follow which: m = counts + share * similarity."""
     content_shares: tuple[Annotated[float, Between(0, 1000)], ...] = (0.0, 0.1)
-    """Shares to choose from, with the weight, on the validation split, where there are columns to compare."""
+    """Shares to choose from, with the weight, on the validation split, where there are columns to compare: the smallest one within
+    a standard error of the best."""
     trained: PluginConfig = field(default_factory=NoPluginConfig)
     """The trained plugin that the memory is added to, chosen by `plugin.trained.name`; its options are `plugin.trained.*`."""
 

@@ -10,8 +10,8 @@ criterion: it selects the weight with the best calibrated probabilities, not wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -106,6 +106,11 @@ def rank_by_weight(
         yield Ranked(chunk.index, np.stack([ranked.rank[kept_B] for ranked in ranks]), chunk.batch.stratum_B.numpy()[kept_B])
 
 
+def in_order(parts: Iterable[Ranked]) -> list[Ranked]:
+    """Parts in the order of their users."""
+    return sorted(parts, key=lambda part: part.index)
+
+
 def choose(
     parts: Iterable[Ranked], grid: Sequence[float], *, fallback: float, num_strata: int = 0, shrinkage: float = 0.0
 ) -> WeightChoice:
@@ -118,7 +123,7 @@ def choose(
         num_strata: K, to choose one weight for each; 0 = one for all users.
         shrinkage: n_0.
     """
-    ordered = sorted(parts, key=lambda part: part.index)
+    ordered = in_order(parts)
     if not ordered:
         empty = WeightCurve(0, (), fallback)
         return WeightChoice(tuple(grid), empty, (empty,) * num_strata)
@@ -136,11 +141,3 @@ def choose(
 def _curve(ndcg_GN: npt.NDArray[np.float64], judged_G: npt.NDArray[np.float64], grid: Sequence[float]) -> WeightCurve:
     users = ndcg_GN.shape[1]
     return WeightCurve(users, tuple(ndcg_GN.mean(axis=1).tolist()) if users else (), grid[int(np.argmax(judged_G))])
-
-
-def best_share(choices: Mapping[float, WeightChoice]) -> WeightChoice:
-    """The choice with the best NDCG@10 among those for each share of similarity; the smallest share if several are equal."""
-    best = {share: max(choice.all.ndcg, default=0.0) for share, choice in choices.items()}
-    share = min(best, key=lambda share: (-best[share], share))
-    tried = tuple(sorted(best.items())) if len(choices) > 1 and choices[share].all.users else ()
-    return replace(choices[share], share=share, shares=tried)

@@ -29,8 +29,9 @@ from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.distributed.collectives import all_gather_parts, by_first, current_world
 from ltrec.evaluation.memory.config import MemoryConfig
 from ltrec.evaluation.memory.scores import Memory
+from ltrec.evaluation.memory.share import choose_share
 from ltrec.evaluation.memory.text import memory_facts, memory_text
-from ltrec.evaluation.memory.weighing import Ranked, WeightChoice, best_share, choose, rank_by_weight
+from ltrec.evaluation.memory.weighing import Ranked, WeightChoice, choose, rank_by_weight
 from ltrec.evaluation.table import SEEN
 from ltrec.run.build.components import Data, build_histories, seen_items
 from ltrec.run.build.strata import strata_of
@@ -129,8 +130,8 @@ def similar_of(run: RunFolder, config: MemoryConfig, data: Data, on_progress: Pr
 def choose_weights(
     config: RunConfig, settings: MemoryConfig, data: Data, memory: Memory, network: Score, on_progress: Progress = silent
 ) -> WeightChoice:
-    """Choose the weight, and with it the share of similarity where that is known, by NDCG@10 on the validation split. If
-    there is only one choice, nothing is ranked. Every process must call it.
+    """Choose the weight, and where similarity is known its share (`share.py`), by NDCG@10 on the validation split. If there
+    is only one choice, nothing is ranked. Every process must call it.
 
     Args:
         config: of the run.
@@ -141,8 +142,9 @@ def choose_weights(
         on_progress: called with the number of chunks that this process has ranked.
     """
     shares = (0.0,) if memory.similar is None else settings.content_shares
-    ranked = _ranked(config, settings, data, [replace(memory, share=share) for share in shares], network, on_progress)
-    return best_share({share: _chosen(config, settings, data, parts) for share, parts in zip(shares, ranked, strict=True)})
+    mine = _ranked(config, settings, data, [replace(memory, share=share) for share in shares], network, on_progress)
+    ranked = {share: _of_all_processes(parts) for share, parts in zip(shares, mine, strict=True)}
+    return choose_share({share: _chosen(config, settings, data, parts) for share, parts in ranked.items()}, ranked)
 
 
 def _ranked(
@@ -172,10 +174,14 @@ def _known(network: Score, chunk: HistoryChunk) -> Score:
     return score
 
 
-def _chosen(config: RunConfig, settings: MemoryConfig, data: Data, mine: list[Ranked]) -> WeightChoice:
-    """The weight of a memory, by what all processes have ranked."""
+def _of_all_processes(mine: list[Ranked]) -> list[Ranked]:
+    return [part for of_rank in all_gather_parts(mine) for part in of_rank]
+
+
+def _chosen(config: RunConfig, settings: MemoryConfig, data: Data, ranked: list[Ranked]) -> WeightChoice:
+    """The weight of a memory, by all users."""
     return choose(
-        [part for of_rank in all_gather_parts(mine) for part in of_rank],
+        ranked,
         settings.grid,
         fallback=settings.fallback,
         num_strata=strata_of(config, data.manifest).count if settings.per_stratum else 0,
