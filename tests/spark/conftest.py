@@ -9,6 +9,7 @@ import pytest
 
 from ltrec.core.extension.extras import missing
 
+QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
 REASON = f"engine=spark needs {', '.join(missing('spark')) or 'java'}, which is not installed"
 
 
@@ -25,10 +26,10 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def session(tmp_path_factory):
-    """A local session with a heap of one gigabyte, which every prepare below uses."""
+    """A local session with a heap of one gigabyte, which every prepare below uses. Its JVM compiles little."""
     from ltrec.data.prepare.engines.spark.session import local_session
 
-    os.environ["PYSPARK_SUBMIT_ARGS"] = "--driver-memory 1g pyspark-shell"
+    os.environ["PYSPARK_SUBMIT_ARGS"] = f"--driver-memory 1g --driver-java-options '{QUICK}' pyspark-shell"
     found = local_session(2, tmp_path_factory.mktemp("spill"))
     found.sparkContext.setLogLevel("ERROR")
     found.conf.set("spark.sql.shuffle.partitions", "2")

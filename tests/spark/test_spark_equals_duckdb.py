@@ -35,7 +35,7 @@ def test_spark_answers_as_duckdb(engine, case):
         engine.catalogue.execute(f"DROP TABLE {table}")
 
 
-@pytest.mark.parametrize("case", ["plain", "filters", "hash", "columns", "targets_after", "csv", "dates"])
+@pytest.mark.parametrize("case", ["plain", "filters", "hash", "columns", "targets_after", "csv", "dates", "sequences", "order"])
 def test_the_same_bytes(session, logs, tmp_path, case):
     options = cases(logs)[case]
     one = prepare(PrepareConfig(**options), tmp_path / "duckdb")
@@ -47,6 +47,14 @@ def test_the_same_bytes(session, logs, tmp_path, case):
     assert len(one.shards) > 4
     verify(tmp_path / "spark")
     assert not (tmp_path / "spark" / ".preparing").exists()
+
+
+def test_files_with_times_and_files_without_are_refused(session, tmp_path):
+    (tmp_path / "a.csv").write_text("user_id,item_id,order\nu1,a,1\nu2,b,2\n")
+    (tmp_path / "b.csv").write_text("user_id,item_id\nu1,a\n")
+    config = PrepareConfig(**BASE, sources=(str(tmp_path / "*.csv"),), time="order", engine="spark")
+    with pytest.raises(UserError, match=r"b.csv has no column 'order', other files differ; rename it there$"):
+        prepare(config, tmp_path / "out")
 
 
 def test_the_callers_session_keeps_its_views_and_settings(session, logs, tmp_path):
@@ -81,12 +89,6 @@ def test_without_java_it_says_how_to_get_it(monkeypatch, logs, tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "options", "message"),
     [
-        (
-            "log.txt",
-            "u1 a b\nu2 b a\n",
-            {"format": "sequences", "time": "order"},
-            "engine=spark cannot use the log's order; use engine=duckdb",
-        ),
         ("log.csv", "user_id,item_id,timestamp\nu1,a,5\n", {"item": "itm"}, "has no column 'itm'"),
         ("log.csv", "user_id,item_id,timestamp\nu1,a,never\nu2,b,never\n", {"reject_budget": 1.0}, "'never' is not a time"),
         ("log.csv", "user_id,item_id,timestamp\nu1,,5\nu2,b,5\n", {"time_unit": "order"}, "1 of 2 rows rejected"),

@@ -40,7 +40,16 @@ def write_logs(folder: Path) -> None:
     dates = [dt.datetime.fromtimestamp(int(t) % 10**6 * 977, dt.UTC).strftime("%m/%d/%Y %I:%M:%S %p") for t in times]
     dates = [date.replace("1970", "2014") for date in dates]
     _write_csv(folder / "dates.csv", list(ids), list(zip(ids["user_id"], ids["item_id"], dates, strict=True)))
+    _write_sequences(folder, ids)
     _write_tables(folder)
+
+
+def _write_sequences(folder: Path, ids: dict) -> None:
+    """Two files of a line per user and part of the log, one line without items in the first."""
+    events = list(zip(ids["user_id"], ids["item_id"], strict=True))
+    for name, part in (("a", events[:2000]), ("b", events[2000:])):
+        lines = [" ".join([user, *(item for other, item in part if other == user)]) for user in sorted({user for user, _ in part})]
+        (folder / f"{name}.txt").write_text("\n".join([*lines[:50], "lonely", *lines[50:]]) + "\n")
 
 
 def _write_csv(path: Path, header: list[str], rows: list[tuple]) -> None:
@@ -71,6 +80,7 @@ def cases(folder: Path) -> dict[str, dict]:
     late = {"split": "global_time", "valid_from": "0.7", "test_from": "0.9"}
     purchases = {"targets": {"kind": ("buy", "it's; \\n")}, "strata_by": "targets"}
     text = {"where": "conf > 0 AND kind <> 'buy'", "reject_budget": 0.01}
+    untimed = {**BASE, "time": "order", "reject_budget": 0.01}
     return {
         "plain": parquet,
         "filters": {**parquet, **bounds, "duplicates": "keep_first"},
@@ -78,5 +88,7 @@ def cases(folder: Path) -> dict[str, dict]:
         "columns": {**parquet, **tables, **purchases, "event_columns": COLUMNS, "weight": "conf", "duplicates": "keep_last"},
         "targets_after": {**parquet, **late, **purchases, "event_columns": COLUMNS},
         "csv": {**BASE, **text, "sources": (str(folder / "log.csv"),), "event_columns": COLUMNS, "weight": "conf"},
+        "sequences": {**untimed, "format": "sequences", "sources": (str(folder / "a.txt"), str(folder / "b.txt"))},
+        "order": {**untimed, "where": "conf > 0", "sources": (str(folder / "log.csv"), str(folder / "a.parquet"))},
         "dates": {**BASE, "sources": (str(folder / "dates.csv"),), "min_user_events": 3},
     }

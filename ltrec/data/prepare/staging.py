@@ -67,11 +67,18 @@ class Counted:
         Raises:
             UserError: some files have a time column and others do not.
         """
-        untimed = "time" not in batch.schema.names
+        self.agree(untimed := "time" not in batch.schema.names, source)
+        self.rounded = self.rounded or (not untimed and is_rounded(batch["time"]))
+
+    def agree(self, untimed: bool, source: InputFile) -> None:
+        """Note whether a file has no times.
+
+        Raises:
+            UserError: those before differ.
+        """
         if self.untimed not in (None, untimed):
             raise UserError(f"{source.path} has {'no' if untimed else 'a'} column 'order', other files differ; rename it there")
         self.untimed = untimed
-        self.rounded = self.rounded or (not untimed and is_rounded(batch["time"]))
 
     def notes(self) -> list[str]:
         """Notes for the user."""

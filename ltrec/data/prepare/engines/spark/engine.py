@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -70,16 +71,24 @@ class SparkEngine(SparkTables):
         self, sources: Sequence[InputFile], config: PrepareConfig, columns: Sequence[Declared], on_progress: Progress
     ) -> Counted:
         """Run the readers in the executors."""
-        self._columns, tasks = tuple(columns), tuple(read_tasks(sources))
+        self._columns, tasks = tuple(columns), tuple(read_tasks(sources, config))
         types = chosen_types(sources, config, columns) if config.where else {}
         numbers = self.session.range(0, len(tasks), 1, len(tasks))
         self.save("read", mapped(numbers, Reader(tasks, config, self._columns, types), staged_schema(columns)))
         notes = [note for (note,) in self.rows(f"SELECT content FROM read WHERE file = {COUNTED} ORDER BY row")]
-        counted = together(notes, len(sources))
-        self.make("staged", f"SELECT * FROM read WHERE file <> {COUNTED}")
+        counted, rows = together(notes, sources)
+        self.make("staged", self._in_the_log(rows) if counted.untimed else f"SELECT * FROM read WHERE file <> {COUNTED}")
         self.drop("read")
         on_progress("read", counted.rows, 0)
         return counted
+
+    def _in_the_log(self, rows: Sequence[int]) -> str:
+        """The rows that were read, their places in a file become places in the log; `rows` of every file."""
+        starts = ", ".join(f"({file}, {before}L)" for file, before in enumerate([0, *accumulate(rows[:-1])]))
+        own = ", ".join(
+            "number + start AS number" if name == "number" else identifier(name) for name in staged_schema(self._columns).names
+        )
+        return f"SELECT {own} FROM read JOIN (SELECT * FROM VALUES {starts} AS starts (file, start)) USING (file)"
 
     def judge(self, chosen: TimeFormat) -> dict[str, int]:
         """Make the table `judged`: all that is said of a single row, with the key of its user and its place in the log."""

@@ -1,5 +1,6 @@
 """The readers of prepare in the executors: a text file is one task, a Parquet file one for each range of row groups.
 
+A file without times is one task, whatever it is: its rows are numbered as DuckDB's way numbers them, batch by batch.
 A task returns its staged rows and, under the file number -1, one row with what it counted, or with the mistake that it found.
 """
 
@@ -54,9 +55,10 @@ def staged_schema(columns: Sequence[Declared]) -> pa.Schema:
     return pa.schema([*_STAGED.items(), *((column.field, column.kind.staged) for column in columns)])
 
 
-def read_tasks(sources: Sequence[InputFile]) -> list[ReadTask]:
+def read_tasks(sources: Sequence[InputFile], config: PrepareConfig) -> list[ReadTask]:
     """The tasks that read the sources, in their order."""
-    return [ReadTask(number, part) for number, source in enumerate(sources) for part in _parts(source)]
+    whole = config.time == "order"
+    return [ReadTask(number, part) for number, source in enumerate(sources) for part in ([source] if whole else _parts(source))]
 
 
 def _parts(source: InputFile) -> Iterator[InputFile]:
@@ -111,17 +113,16 @@ class Reader:
     def _run(self, database: Connection, number: int) -> Batches:
         task, counted, bad_rows = self.tasks[number], Counted(), BadRows()
         where = Where(self.config.where, self.types) if self.config.where else None
-        mistake = ""
+        mistake, bad_before = "", 0
         try:
             for batch in large_batches(read(task.source, self.config, self.columns, where, bad_rows, counted.skip)):
                 counted.note(batch, task.source)
-                if counted.untimed:
-                    raise UserError(f"{task.source.path} has no times; engine=spark cannot use the log's order; use engine=duckdb")
-                rows, query = typed_rows(task.number, batch, self.config, self.columns, 0)
+                rows, query = typed_rows(task.number, batch, self.config, self.columns, counted.rows + bad_before)
                 database.register("batch", rows)
                 yield from self._cast(database.sql(self._typed(query)).to_arrow_table())
                 database.unregister("batch")
                 counted.rows += batch.num_rows
+                bad_before = len(bad_rows.rows)
         except UserError as error:
             mistake = str(error)
         counted.rows += len(bad_rows.rows)
@@ -149,29 +150,32 @@ def _bad(bad_rows: BadRows, file: int) -> pa.Table:
 
 def _note(number: int, file: int, counted: Counted, mistake: str) -> pa.Table:
     found = {"file": file, "rows": counted.rows, "unselected": counted.unselected, "rounded": counted.rounded, "mistake": mistake}
+    found["untimed"] = counted.untimed
     return pa.table({"file": pa.array([COUNTED], pa.int32()), "row": [number], "content": [json.dumps(found)]})
 
 
-def together(notes: Sequence[str], files: int) -> Counted:
-    """What all tasks counted, in their order.
+def together(notes: Sequence[str], sources: Sequence[InputFile]) -> tuple[Counted, list[int]]:
+    """What all tasks counted, in their order, and the rows of every source.
 
     Args:
         notes: of the tasks.
-        files: number of sources.
+        sources: of the log.
 
     Raises:
-        UserError: the first mistake.
+        UserError: the first mistake, or files with times and files without.
     """
-    counted, rows = Counted(untimed=False), [0] * files
+    counted, rows = Counted(), [0] * len(sources)
     for found in map(json.loads, notes):
         if found["mistake"]:
             raise UserError(found["mistake"])
         counted.rows += found["rows"]
         counted.unselected += found["unselected"]
         counted.rounded = counted.rounded or found["rounded"]
+        if found["untimed"] is not None:
+            counted.agree(found["untimed"], sources[found["file"]])
         rows[found["file"]] += found["rows"]
     counted.empty_files = sum(not count for count in rows)
-    return counted
+    return counted, rows
 
 
 __all__ = ["COUNTED", "ReadTask", "Reader", "chosen_types", "read_tasks", "staged_schema", "together"]

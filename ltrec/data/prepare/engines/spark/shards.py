@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from ltrec.core.progress import Progress
+from ltrec.core.storage.typed import construct
 from ltrec.data.manifest import Shard
 from ltrec.data.prepare.columns.tally import Tally, training_values
 from ltrec.data.prepare.engines.spark.partition import Batches, mapped
@@ -178,7 +179,7 @@ class SortedShards:
                     writer.write(block)
                 yield pa.record_batch([[shard], [json.dumps(asdict(writer.close()))]], schema=_SHARDS)
 
-        found = [Shard(**json.loads(row["entry"])) for row in mapped(self._tasks(), run, _SHARDS).collect()]
+        found = [construct(Shard, json.loads(row["entry"])) for row in mapped(self._tasks(), run, _SHARDS).collect()]
         on_progress("write", sum(shard.rows for shard in found), sum(part.rows for part in parts))
         return tuple(sorted(found, key=lambda shard: shard.path))
 
