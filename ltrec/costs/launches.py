@@ -39,7 +39,7 @@ class Network:
 
 NETWORKS = {
     "sasrec": Network(once=25, layer=73, group_once=11, group=22),
-    "gru4rec": Network(once=60, layer=0, time=40),
+    "gru4rec": Network(once=60, layer=0, time=24),
     "din": Network(once=88, layer=8),
 }
 OTHER_NETWORK = NETWORKS["sasrec"]

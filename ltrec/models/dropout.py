@@ -36,14 +36,20 @@ class Dropout(nn.Module):
         """Whether anything is dropped."""
         return self.training and round(self.share * 256) > 0
 
-    def forward(self, values: Tensor) -> Tensor:
-        """The values, thinned in training; shape kept."""
+    def forward(self, values: Tensor, order: Tensor | None = None) -> Tensor:
+        """The values, thinned in training; shape kept.
+
+        Args:
+            values: [N, ...].
+            order: int64 [N], the place of every row among those that are drawn for by segment; None: its own.
+        """
         dropped = round(self.share * 256)
         if not self.active:
             return values
         if values.device.type != "cpu":
             return F.dropout(values, self.share)
-        keep = _bytes_for(values) >= dropped
+        drawn = _bytes_for(values)
+        keep = (drawn if order is None else drawn[order]) >= dropped
         return values * keep.to(values.dtype).mul_(256 / (256 - dropped))
 
 

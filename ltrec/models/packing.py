@@ -8,7 +8,9 @@ Rows are ranked by descending length, so that the rows alive at any time are the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -61,6 +63,22 @@ def tight_layout(offsets: Tensor, num_positions: int, host: HostRows | None = No
     row_T, time_T = _places(offsets, num_positions)
     before, rank_B = (to_device(values, offsets.device) for values in (alive.cumsum(0) - alive, rank_B))
     return TimeLayout(before[time_T] + rank_B[row_T], alive, num_positions)
+
+
+def cells_of_parts(offsets: Tensor, layout: TimeLayout, part_rows: Sequence[int]) -> Tensor:
+    """The cell that each cell of a tight layout would be if every part were laid out alone, part after part [S].
+
+    Args:
+        offsets: of the rows.
+        layout: theirs.
+        part_rows: rows of every part, which follow each other.
+    """
+    own_T = []
+    for first, last in pairwise(accumulate(part_rows, initial=0)):
+        start, stop = int(offsets[first]), int(offsets[last])
+        if stop > start:
+            own_T.append(tight_layout(offsets[first : last + 1] - start, stop - start).cell_T + start)
+    return torch.empty_like(layout.cell_T).index_copy_(0, layout.cell_T, torch.cat(own_T))
 
 
 def full_layout(offsets: Tensor, num_positions: int, max_len: int) -> TimeLayout:

@@ -62,9 +62,9 @@ def segments_obstacle(module: object) -> str | None:
     return found
 
 
-def splits_on_cpu(module: object) -> bool:
-    """Whether strata are better run one by one where operations cost their arithmetic: small passes stay in the cache."""
-    return bool(getattr(module, "splits_on_cpu", False))
+def splits_on(module: object, *, accelerator: bool) -> bool:
+    """Whether a module's strata are better run one by one on such a device, as it says itself."""
+    return ("accelerator" if accelerator else "cpu") in getattr(module, "splits_on", ())
 
 
 def touched_of(module: object) -> TouchedTable | None:

@@ -45,7 +45,7 @@ from ltrec.strategy.module import (
     as_stratified_module,
     open_touched,
     segments_obstacle,
-    splits_on_cpu,
+    splits_on,
     touched_of,
     warn_of_training_step,
 )
@@ -119,7 +119,7 @@ class Stratified(SkipsSteps):
         self.mode = choices.choose_mode(options.mode, options.rule.kind, self.info.modes, self.name)
         coupled = module.couples_rows or any(isinstance(m, _BatchNorm) for m in model.modules())
         obstacle = segments_obstacle(model) if self.info.can_touch_rows else f"strategy {self.name} partitions the parameters"
-        pays = launches_cost(self) or not splits_on_cpu(model)
+        pays = not splits_on(model, accelerator=launches_cost(self))
         self.source = choices.choose_source(options.source, coupled=coupled, mode=self.mode, obstacle=obstacle, pays=pays)
 
     def refuse(self, model: LightningModule, micro_batches: int) -> None:

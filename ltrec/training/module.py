@@ -40,7 +40,7 @@ from ltrec.models.plugins import WithPlugins
 from ltrec.objectives.adversary import Adversary
 from ltrec.optim.groups import PLUGINS, TRUNK, forget
 from ltrec.strategy.accumulation import ends_accumulation
-from ltrec.strategy.module import key_dropout, segments_obstacle, splits_on_cpu
+from ltrec.strategy.module import key_dropout, segments_obstacle
 from ltrec.strategy.stratified import Stratified
 from ltrec.training.checkpoints.recount import recount_batches
 from ltrec.training.examples import examples_of
@@ -129,9 +129,9 @@ class BackboneModule(pl.LightningModule):
         return next((why for part in parts if (why := segments_obstacle(part)) is not None), None)
 
     @property
-    def splits_on_cpu(self) -> bool:
-        """Whether strata are better run one by one on a CPU."""
-        return splits_on_cpu(self.backbone)
+    def splits_on(self) -> tuple[str, ...]:
+        """Devices on which strata are better run one by one: `cpu`, `accelerator`."""
+        return getattr(self.backbone, "splits_on", ())
 
     def seed_dropout(self, batch: SequenceBatch, part: SubBatchKey = None) -> None:
         """Key dropout by the run's seed, the step, the rank and what of the micro-batch is run alone."""

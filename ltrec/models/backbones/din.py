@@ -61,7 +61,7 @@ class DIN(nn.Module):
     """
 
     places = ("items", "state")
-    splits_on_cpu = True  # measured: layers over every candidate cost their arithmetic
+    splits_on = ("cpu",)  # measured: layers over every candidate cost their arithmetic
 
     def __init__(
         self,

@@ -21,9 +21,11 @@ from torch.nn.utils.rnn import PackedSequence
 from ltrec.core.batch import SequenceBatch
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import Dropout
-from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors
-from ltrec.models.packing import time_layout
+from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, obstacle_of_inputs
+from ltrec.models.packing import TimeLayout, cells_of_parts, time_layout
+from ltrec.models.recurrence import recur
 from ltrec.models.scoring import all_scores, last_states
+from ltrec.models.segments import current, drawn_apart
 
 
 class GRU4Rec(nn.Module):
@@ -43,6 +45,7 @@ class GRU4Rec(nn.Module):
     """
 
     places = ("items", "state")
+    splits_on = ("accelerator",)  # whose library runs a stratum's times in one call, and sums the weights' gradients itself
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class GRU4Rec(nn.Module):
     @property
     def segments_obstacle(self) -> str | None:
         """Why gradients cannot be computed by segments."""
-        return "a recurrent layer computes its weights' gradient itself, for all positions"
+        return obstacle_of_inputs(self.items, self.events)
 
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
@@ -96,10 +99,12 @@ class GRU4Rec(nn.Module):
             vectors_TD = adapt("items", vectors_TD, batch.stratum_of_position())
         if self.events is not None:
             vectors_TD = vectors_TD + self.events(batch)
+        apart = drawn_apart() if self.drop.active else None
+        draws_S = None if apart is None else cells_of_parts(batch.offsets, layout, apart[1].rows)
         hidden = layout.by_time(self.drop(vectors_TD))
         for layer in self.layers:
-            hidden = layer(hidden)
-            hidden = hidden._replace(data=self.drop(hidden.data))
+            hidden = layer(hidden, layout)
+            hidden = hidden._replace(data=self.drop(hidden.data, draws_S))
         states_TD: Tensor = self.dense(layout.by_row(hidden))
         return states_TD if adapt is None else adapt("state", states_TD, batch.stratum_of_position())
 
@@ -119,23 +124,8 @@ class GRU4Rec(nn.Module):
 class _Layer(nn.GRU):
     """A GRU layer from zero states over rows by time."""
 
-    def forward(self, sequence: PackedSequence) -> PackedSequence:  # type: ignore[override]
+    def forward(self, sequence: PackedSequence, layout: TimeLayout) -> PackedSequence:  # type: ignore[override]
         """The states [S, H] at every time, in the sequence's own order."""
-        if sequence.data.device.type != "cpu":
+        if sequence.data.device.type != "cpu" and current() is None:
             return super().forward(sequence)[0]
-        return sequence._replace(data=self._step_by_step(sequence))
-
-    def _step_by_step(self, sequence: PackedSequence) -> Tensor:
-        """The same function as the library's, but faster on the CPU.
-
-        Its backward pass writes a gradient as long as the whole sequence for each of its times; with 100 times that is most of its
-        work. Split at once, every time's gradient is written once: two to three times faster forward and backward together.
-        """
-        into, across, into_bias, across_bias = self.parameters()
-        alive = sequence.batch_sizes.tolist()
-        state = sequence.data.new_zeros(alive[0], self.hidden_size)
-        states = []
-        for inputs in torch.split(sequence.data, alive):
-            state = torch.gru_cell(inputs, state[: len(inputs)], into, across, into_bias, across_bias)
-            states.append(state)
-        return torch.cat(states)
+        return sequence._replace(data=recur(sequence.data, tuple(self.parameters()), layout))

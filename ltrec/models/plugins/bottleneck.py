@@ -108,9 +108,9 @@ class Bottleneck(nn.Module):
         return why
 
     @property
-    def splits_on_cpu(self) -> bool:
+    def splits_on(self) -> tuple[str, ...]:
         """As the trunk."""
-        return bool(getattr(self.trunk, "splits_on_cpu", False))
+        return getattr(self.trunk, "splits_on", ())
 
     @property
     def _adapt(self) -> Adapt | None:

@@ -37,7 +37,7 @@ from ltrec.run.build.inputs import competing_items
 from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import strata_of
 from ltrec.run.build.touched import decide_rows, expected_rows, mean_window, obstacle_to_touching
-from ltrec.strategy.module import segments_obstacle, splits_on_cpu
+from ltrec.strategy.module import segments_obstacle, splits_on
 from ltrec.strategy.options import PROBE_EVERY, choose_mode, choose_source
 
 
@@ -252,7 +252,7 @@ def _source(config: RunConfig, world: int, backbone: nn.Module, objective: Objec
     if not STRATEGIES[config.registered_strategy].can_touch_rows:
         obstacle = "parameters are partitioned"
     coupled, mode = objective.coupled or emphasis.coupled, _gradients(config, world)["mode"]
-    wanted, pays = config.gradients.source, launches_cost or not splits_on_cpu(backbone)
+    wanted, pays = config.gradients.source, not splits_on(backbone, accelerator=launches_cost)
     return {"source": choose_source(wanted, coupled=coupled, mode=mode, obstacle=obstacle, pays=pays)}
 
 

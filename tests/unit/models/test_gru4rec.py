@@ -66,7 +66,7 @@ def test_states_and_gradients_equal_the_equations(layers, on_device, lengths):
             patch.setattr(
                 gru4rec, "time_layout", lambda offsets, num_positions, max_len, _: full_layout(offsets, num_positions, max_len)
             )
-            patch.setattr(gru4rec._Layer, "forward", lambda layer, sequence: torch.nn.GRU.forward(layer, sequence)[0])
+            patch.setattr(gru4rec._Layer, "forward", lambda layer, sequence, _: torch.nn.GRU.forward(layer, sequence)[0])
         fast = model.encode(batch)
     slow = naive_encode(model, batch)
     assert_close(fast, slow, rtol=0, atol=1e-10)

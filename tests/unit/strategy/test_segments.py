@@ -115,6 +115,15 @@ def test_din_whose_values_may_be_computed_again_for_the_backward_pass(way, recom
     compare(stage, crowded(1, STRATA, 2, seed=7))
 
 
+@pytest.mark.parametrize("way", ["per_stratum", "plugins"])
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("objective", ["softmax", "sampled_softmax shared"])
+def test_a_recurrent_layer(way, dropout, objective):
+    window = crowded(1, STRATA, 2, seed=8).without(lambda row: row.stratum == 1 and row.micro == 0)
+    stage = stage_of(objective, way, backbone="gru4rec", dropout=dropout, more={"hidden": 5, "layers": 2})
+    compare(stage, window)
+
+
 def test_float32_agrees_to_rounding():
     compare(stage_of(dtype=torch.float32), crowded(1, STRATA, 1, seed=4), 2e-5)
 
@@ -199,7 +208,7 @@ def test_who_can():
     assert segments_obstacle(stage_of(way="plugins")) is None
     assert "does not say" in segments_obstacle(nn.Linear(1, 1))
     assert "pairs of positions" in segments_obstacle(BACKBONES["sasrec"].make(5, 4, width=4, positions="distance"))
-    assert "recurrent" in segments_obstacle(BACKBONES["gru4rec"].make(5, 4, width=4))
+    assert segments_obstacle(BACKBONES["gru4rec"].make(5, 4, width=4)) is None
     assert segments_obstacle(BACKBONES["din"].make(5, 4, width=4)) is None
 
 
@@ -239,12 +248,17 @@ def test_where_launches_cost_weighted_is_named():
     assert found("gram rule", "per_stratum", True) is None
 
 
-def test_a_gpu_is_where_launches_cost():
-    made = strategy_of(SMALL, replace(WAYS["per_stratum"], source="auto"), "cpu")
+@pytest.mark.parametrize(
+    ("backbone", "on_cpu", "on_gpu"),
+    [("sasrec", "segments", "segments"), ("din", "split", "segments"), ("gru4rec", "segments", "split")],
+)
+@pytest.mark.parametrize("way", ["per_stratum", "plugins"])
+def test_a_gpu_is_where_launches_cost(backbone, way, on_cpu, on_gpu):
+    made = strategy_of(SMALL, replace(WAYS[way], source="auto"), "cpu")
     assert not launches_cost(made)
-    made._choose(stage_of("sampled_softmax", backbone="din"))
-    assert made.source == "split"
+    made._choose(stage_of("sampled_softmax", way, backbone=backbone))
+    assert made.source == on_cpu
     made._root_device = torch.device("cuda")
     assert launches_cost(made)
-    made._choose(stage_of("sampled_softmax", backbone="din"))
-    assert made.source == "segments"
+    made._choose(stage_of("sampled_softmax", way, backbone=backbone))
+    assert made.source == on_gpu

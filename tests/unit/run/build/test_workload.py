@@ -118,9 +118,10 @@ def test_modes_and_probes_are_those_that_the_strategy_would_choose(data, tmp_pat
     gram = planned(BY_STRATUM, "gradients.rule.name=upgrad", "strategy.name=deepspeed_stage_2", world=2)
     assert (gram.mode, gram.engine, gram.gram_share, gram.gram_rule) == ("replay", "deepspeed_stage_2", 1.0, True)
     assert planned(BY_STRATUM, "gradients.mode=weighted").gram_share == 0
-    assert [planned(BY_STRATUM, model).source for model in MODELS] == ["segments", "split"]
-    din = config_of(data, tmp_path, BY_STRATUM, "model.name=din")
-    assert [workload_of(din, None, items=9, launches_cost=gpu)[0].source for gpu in (False, True)] == ["split", "segments"]
+    assert [planned(BY_STRATUM, model).source for model in MODELS] == ["segments", "segments"]
+    for model, sources in {"din": ["split", "segments"], "gru4rec": ["segments", "split"]}.items():
+        config = config_of(data, tmp_path, BY_STRATUM, f"model.name={model}")
+        assert [workload_of(config, None, items=9, launches_cost=gpu)[0].source for gpu in (False, True)] == sources
     assert planned(BY_STRATUM, "emphasis.name=cvar").source == "retained"
     assert planned("gradients.name=aligned").chains == 24
     assert planned("gradients.name=aligned", "gradients.tasks=stratum", "strata=4").chains == 4
