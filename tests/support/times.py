@@ -9,9 +9,8 @@ from fractions import Fraction
 import duckdb
 import pyarrow as pa
 
-from ltrec.data.prepare import staging
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.engines.duck import DuckStaged
+from ltrec.data.prepare.engines.duck_staged import DuckStaged
 from ltrec.data.prepare.times.choice import TimeFormat, choose_time
 from ltrec.data.prepare.times.columns import ATTO
 
@@ -23,9 +22,9 @@ def read_times(values: Sequence[str] | pa.Array, **options) -> tuple[TimeFormat,
     config = PrepareConfig(**options)
     with contextlib.closing(duckdb.connect()) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(staging._TABLE.format(columns=""))
-        staging._insert(connection, 0, batch, config, (), 0)
-        chosen = choose_time(DuckStaged(connection), config)
+        staged = DuckStaged(connection)
+        staged.insert(0, batch, config, 0)
+        chosen = choose_time(staged, config)
         good = f"reason IS NULL AND number IS NOT NULL AND {chosen.fits}"
         rows = connection.execute(f"SELECT CASE WHEN {good} THEN number END, fraction FROM staged ORDER BY row").fetchall()
     return chosen, [None if n is None else Fraction(n * ATTO + part, ATTO * chosen.per_second) for n, part in rows]

@@ -15,15 +15,15 @@ from ltrec.data.prepare.engines.protocol import Engine, counted
 _KEPT = "(SELECT * FROM events ANTI JOIN dropped_users USING (user_key) ANTI JOIN dropped_items USING (code)) AS kept"
 
 
-def tied_events(engine: Engine) -> str:
-    """SQL: a relation of events that may share their user and time with another one."""
-    return f"(SELECT * FROM events SEMI JOIN tied_at ON tied_at.moment = {engine.moment}) AS tied_events"
-
-
 def find_tied(engine: Engine) -> None:
-    """Fill `tied_at` with a hash of every user and time of several events: duplicates and ties are there, and most logs have few.
-    An event that shares only the hash is looked at in vain."""
-    engine.make("tied_at", f"SELECT {engine.moment} AS moment FROM events GROUP BY {engine.moment} HAVING count(*) > 1")
+    """Copy the events that may share their user and time with another one into `tied`: duplicates and ties are among them, and most
+    logs have few. An event that shares only the hash is looked at in vain."""
+    engine.find_tied_moments()
+    engine.make("tied", _tied(engine))
+
+
+def _tied(engine: Engine) -> str:
+    return f"SELECT * FROM events SEMI JOIN tied_at ON tied_at.moment = {engine.moment}"
 
 
 def refuse_equal_keys(engine: Engine) -> None:
@@ -51,17 +51,24 @@ def drop_duplicates(engine: Engine, policy: str, columns: Sequence[Declared]) ->
     elif policy in which:
         best = f"SELECT user_key, code, {which[policy]}({row}) AS best FROM events GROUP BY user_key, code"
         engine.replace("events", f"SELECT user_key, code, best.* FROM ({best}) AS single")
+        engine.replace("tied", _tied(engine))
     (after,) = counted(engine, "SELECT count(*) FROM events")
     return before - after
 
 
 def _drop_exact(engine: Engine, before: int, columns: Sequence[Declared]) -> None:
-    same, tied = f"code, user_key, seconds, sub_second{also(columns)}", tied_events(engine)
-    engine.make("first_of_same", f"SELECT min(tie) AS tie FROM {tied} GROUP BY {same}")
-    engine.make("repeated", f"SELECT tie FROM {tied} ANTI JOIN first_of_same USING (tie)")
+    same = f"code, user_key, seconds, sub_second{also(columns)}"
+    engine.make("first_of_same", f"SELECT min(tie) AS tie FROM tied GROUP BY {same}")
+    engine.make("repeated", "SELECT tie FROM tied ANTI JOIN first_of_same USING (tie)")
     (rows,) = counted(engine, "SELECT count(*) FROM repeated")
-    engine.take_out("tie IN (SELECT tie FROM repeated)", rows, before)
+    _take_out(engine, "tie IN (SELECT tie FROM repeated)", rows, before)
     engine.drop("first_of_same", "repeated")
+
+
+def _take_out(engine: Engine, condition: str, rows: int, total: int) -> None:
+    engine.take_out(condition, rows, total)
+    if rows:
+        engine.replace("tied", f"SELECT * FROM tied WHERE NOT ({condition})")
 
 
 def count_repeats(engine: Engine, columns: Sequence[Declared]) -> int:
@@ -78,8 +85,11 @@ def keep_frequent(engine: Engine, config: PrepareConfig) -> dict[str, int]:
     engine.make("dropped_items", "SELECT code FROM events WHERE false")
     (before,) = counted(engine, "SELECT count(*) FROM events")
     rounds, changed = 0, max(config.min_user_events, config.min_item_events) > 1
+    both = min(config.min_user_events, config.min_item_events) > 1
     while changed:
         rounds += 1
+        if rounds > 1 and not both:
+            break  # users who leave change no other user's count, nor items another item's: this round would find nothing
         items = _drop_rare(engine, "dropped_items", "code", config.min_item_events)
         users = _drop_rare(engine, "dropped_users", "user_key", config.min_user_events)
         changed = config.iterate and items + users > 0
@@ -89,7 +99,7 @@ def keep_frequent(engine: Engine, config: PrepareConfig) -> dict[str, int]:
     if dropped_users + dropped_items:
         condition = "user_key IN (SELECT user_key FROM dropped_users) OR code IN (SELECT code FROM dropped_items)"
         (rows,) = counted(engine, f"SELECT count(*) FROM events WHERE {condition}")
-        engine.take_out(condition, rows, before)
+        _take_out(engine, condition, rows, before)
     (after,) = counted(engine, "SELECT count(*) FROM events")
     return {
         "filtered_events": before - after,

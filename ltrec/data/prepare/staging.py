@@ -1,7 +1,7 @@
-"""Reads the sources into one table of typed rows, `staged`; a row with a `reason` is a reject.
+"""From the batches of a reader to typed rows, the relation `staged`; a row with a `reason` is a reject.
 
 file, row          where it came from (file = position among the sources)
-user_id, item_id   raw ids
+user_id, item_id   raw ids: text, or whole numbers if a batch has only such
 number, fraction, iso, text   the time (see times/columns.py)
 normalised         text in the form that formats are tried on (see times/text.py)
 content            a rejected row as text
@@ -13,19 +13,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 from pyarrow import types
 
 from ltrec.core.errors import UserError
-from ltrec.core.progress import Progress
 from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.database import Connection, identifier, quoted
-from ltrec.data.prepare.engines.staged import Staged
-from ltrec.data.prepare.readers import Where, read
+from ltrec.data.prepare.database import Connection, quoted
 from ltrec.data.prepare.readers.sources import InputFile
-from ltrec.data.prepare.times.choice import check_readable
 from ltrec.data.prepare.times.columns import is_rounded, timed
 from ltrec.data.prepare.times.text import normalised
 
@@ -33,14 +30,10 @@ INSERT_ROWS = 1 << 18
 _WHOLE = re.compile("0|-?[1-9][0-9]{0,17}")
 LONGEST_CONTENT = 500
 
-_TABLE = """
-CREATE TABLE staged (file INTEGER, row BIGINT, user_id VARCHAR, item_id VARCHAR, number BIGINT, fraction BIGINT, iso BOOLEAN,
-                     text VARCHAR, normalised VARCHAR, reason VARCHAR, content VARCHAR{columns})"""
-
 _ROWS = """
 SELECT {file} AS file, row, user_id, item_id, number, fraction, iso, text,
        CASE WHEN text IS NOT NULL THEN {normalised} END AS normalised,
-       CASE WHEN coalesce(user_id, '') = '' THEN 'null user' WHEN coalesce(item_id, '') = '' THEN 'null item'
+       CASE WHEN {no_user} THEN 'null user' WHEN {no_item} THEN 'null item'
             WHEN {no_time} THEN 'null time' END AS reason,
        CASE WHEN reason IS NOT NULL THEN left(
            concat('user=', user_id, ' item=', item_id, ' time=', time), {longest}) END AS content{also}
@@ -91,31 +84,6 @@ class Counted:
         self.unselected += count
 
 
-def stage(
-    connection: Connection,
-    sources: Sequence[InputFile],
-    config: PrepareConfig,
-    columns: Sequence[Declared],
-    on_progress: Progress,
-    staged: Staged,
-) -> Counted:
-    """Read every source into the table `staged`, through which `staged` counts; stop early if no time can be read."""
-    connection.execute(_TABLE.format(columns="".join(f", {identifier(column.field)} {column.sql_type}" for column in columns)))
-    bad_rows, where = BadRows(), Where(config.where) if config.where else None
-    counted, readable = Counted(), False
-    for number, source in enumerate(sources):
-        before = counted.rows
-        for batch in large_batches(read(source, config, columns, where, bad_rows, counted.skip)):
-            counted.note(batch, source)
-            _insert(connection, number, batch, config, columns, counted.rows)
-            counted.rows += batch.num_rows + bad_rows.flush(connection, number)
-            readable = readable or check_readable(staged, config)
-            on_progress("read", counted.rows, 0)
-        counted.rows += bad_rows.flush(connection, number)
-        counted.empty_files += counted.rows == before
-    return counted
-
-
 def no_time(kind: pa.DataType, null_values: Sequence[str]) -> str:
     """SQL: whether the column `time` of a batch holds none. Whole numbers stay numbers: as text they cost as much as all else."""
     if types.is_integer(kind):
@@ -128,7 +96,7 @@ def no_time(kind: pa.DataType, null_values: Sequence[str]) -> str:
 class BadRows:
     """Rows that a reader could not parse, to be added to a table of the engine: file, row, reason, content."""
 
-    def __init__(self, table: str = "staged") -> None:
+    def __init__(self, table: str) -> None:
         self.table = table
         self.rows: list[dict[str, object]] = []
 
@@ -161,22 +129,22 @@ def large_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(pending)
 
 
-def _insert(
-    connection: Connection,
-    file: int,
-    batch: pa.Table,
-    config: PrepareConfig,
-    columns: Sequence[Declared],
-    before: int,
-) -> None:
-    batch, query = typed_rows(file, batch, config, columns, before)
-    connection.register("batch", batch)
-    connection.execute(f"INSERT INTO staged {query}")
-    connection.unregister("batch")
+class TypedRows(NamedTuple):
+    """Staged rows of a batch.
+
+    Attributes:
+        batch: to be registered in DuckDB as `batch`.
+        query: SQL of the rows.
+        whole: whether all times are whole numbers.
+    """
+
+    batch: pa.Table
+    query: str
+    whole: bool
 
 
-def typed_rows(file: int, batch: pa.Table, config: PrepareConfig, columns: Sequence[Declared], before: int) -> tuple[pa.Table, str]:
-    """The batch to register in DuckDB as `batch`, and the query of its staged rows.
+def typed_rows(file: int, batch: pa.Table, config: PrepareConfig, columns: Sequence[Declared], before: int) -> TypedRows:
+    """The staged rows of a batch.
 
     Args:
         file: number of the file.
@@ -185,12 +153,19 @@ def typed_rows(file: int, batch: pa.Table, config: PrepareConfig, columns: Seque
         columns: event columns.
         before: rows of the log before the batch.
     """
-    batch, query = timed(batch, config, before)
-    return batch, _ROWS.format(
+    times = timed(batch, config, before)
+    query = _ROWS.format(
         file=file,
         longest=LONGEST_CONTENT,
-        timed=query,
+        timed=times.query,
         normalised=normalised("text"),
-        no_time=no_time(batch.schema.field("time").type, config.null_values),
+        no_user=_no_id("user_id", batch),
+        no_item=_no_id("item_id", batch),
+        no_time=no_time(times.batch.schema.field("time").type, config.null_values),
         also=also(columns),
     )
+    return TypedRows(times.batch, query, times.whole)
+
+
+def _no_id(name: str, batch: pa.Table) -> str:
+    return f"{name} IS NULL" if types.is_integer(batch.schema.field(name).type) else f"coalesce({name}, '') = ''"

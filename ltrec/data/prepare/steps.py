@@ -137,7 +137,7 @@ def filter_log(
 
 def _make_events(engine: Engine, chosen: TimeFormat, columns: Sequence[Declared]) -> bool:
     """From staged rows to events; return whether their times are only days."""
-    engine.make_events(chosen.per_second, columns)
+    engine.make_events(chosen, columns)
     filtering.refuse_equal_keys(engine)
     filtering.find_tied(engine)
     return only_days(engine, chosen.name)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from ltrec.core.progress import Progress
 from ltrec.data.prepare.columns.codes import coded, make_vocabularies
@@ -13,12 +16,16 @@ from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.database import Connection, database, identifier, one_row, quoted, user_key
 from ltrec.data.prepare.engines import in_process
+from ltrec.data.prepare.engines.duck_staged import DuckStaged, stage
 from ltrec.data.prepare.engines.rows import REJECTED, judged, tie, when
 from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.sorting.parts import Cut, Layout, StratumPart
-from ltrec.data.prepare.staging import Counted, stage
+from ltrec.data.prepare.sorting.repeated import repeated
+from ltrec.data.prepare.staging import Counted
 from ltrec.data.prepare.times.choice import TimeFormat
 
+HASHES = 1 << 20
+"""Hashes fetched at a time."""
 FEW = 16
 """Rows are deleted where they are below one in so many; where they are more, the others are written anew."""
 ROW_GROUP = 1 << 16
@@ -43,13 +50,13 @@ class DuckEngine:
 
     def __init__(self, connection: Connection, work: Path) -> None:
         self.catalogue, self._work = connection, work
-        self.staged = DuckStaged(connection)
 
     def stage(
         self, sources: Sequence[InputFile], config: PrepareConfig, columns: Sequence[Declared], on_progress: Progress
     ) -> Counted:
         """Insert batch by batch; stop early if no time can be read."""
-        return stage(self.catalogue, sources, config, columns, on_progress, self.staged)
+        self.staged = DuckStaged(self.catalogue, columns)
+        return stage(self.staged, self.catalogue, sources, config, columns, on_progress)
 
     def judge(self, chosen: TimeFormat) -> dict[str, int]:
         """Make the view `judged`."""
@@ -61,25 +68,45 @@ class DuckEngine:
         """They are in the view."""
         return REJECTED
 
-    def make_events(self, per_second: int, columns: Sequence[Declared]) -> None:
+    def make_events(self, chosen: TimeFormat, columns: Sequence[Declared]) -> None:
         """Number items and hash users once each, then join."""
-        run = self.catalogue.execute
+        run, good = self.catalogue.execute, "(SELECT * FROM judged WHERE reason IS NULL) AS good"
         run(
             "CREATE TABLE items AS SELECT item_id, row_number() OVER (ORDER BY item_id)::INTEGER - 1 AS code"
-            " FROM (SELECT DISTINCT item_id FROM judged WHERE reason IS NULL)"
+            f" FROM (SELECT item_id::VARCHAR AS item_id FROM (SELECT DISTINCT item_id FROM {good}))"
         )
         run(
             f"CREATE TABLE names AS SELECT {user_key('user_id')} AS user_key, user_id"
-            " FROM (SELECT DISTINCT user_id FROM judged WHERE reason IS NULL)"
+            f" FROM (SELECT user_id::VARCHAR AS user_id FROM (SELECT DISTINCT user_id FROM {good}))"
         )
         make_vocabularies(self.catalogue, columns, "judged WHERE reason IS NULL")
         values, joins = coded(columns)
         run(
             f"""CREATE TABLE events AS
-            SELECT names.user_key, items.code, {when(per_second)}, {tie()}{values}
-            FROM (SELECT * FROM judged WHERE reason IS NULL) JOIN items USING (item_id) JOIN names USING (user_id){joins}"""
+            SELECT names.user_key, items.code, {self._when(chosen)}, {tie()}{values}
+            FROM {good} JOIN items ON good.item_id = items.item_id::{self.staged.id_types["item_id"]}
+            JOIN names ON good.user_id = names.user_id::{self.staged.id_types["user_id"]}{joins}"""
         )
-        run("DROP VIEW judged; DROP TABLE staged")
+        run("DROP VIEW judged")
+        self.staged.drop()
+
+    def _when(self, chosen: TimeFormat) -> str:
+        """Seconds in four bytes where they fit, and one for a rest that is nothing: scans of all events are what filters cost."""
+        fine = self.staged.fine or chosen.per_second > 1
+        found = when(chosen.per_second) if fine else "number AS seconds, 0::TINYINT AS sub_second"
+        return found.replace(" AS seconds", "::UINTEGER AS seconds", 1) if chosen.in_32_bits else found
+
+    def find_tied_moments(self) -> None:
+        """The hashes leave the database to be sorted."""
+        (total,) = one_row(self.catalogue, "SELECT count(*) FROM events")
+        reader = self.catalogue.sql(f"SELECT {self.moment} AS moment FROM events").to_arrow_reader(HASHES)
+        tied = repeated((batch["moment"].to_numpy() for batch in reader), total, self._work)
+        first = next(tied)  # the connection is free from here on
+        self.make("tied_at", "SELECT 0::UBIGINT AS moment WHERE false")
+        for found in chain((first,), tied):
+            self.catalogue.register("batch", pa.table({"moment": found}))
+            self.append("tied_at", "SELECT moment FROM batch")
+            self.catalogue.unregister("batch")
 
     def make(self, name: str, query: str) -> None:
         """A table in memory, or spilled."""
@@ -138,39 +165,14 @@ class DuckEngine:
         self.catalogue.execute(_copy(f"{users} ORDER BY place", layout.users))
         (finest,) = one_row(self.catalogue, "SELECT max(sub_second) FROM events")
         order = "place, seconds, sub_second, tie" if finest else "place, seconds, tie"  # a key of zeros costs as much as any other
-        self.catalogue.execute(_copy(f"SELECT * EXCLUDE (sub_second, tie) FROM ({events}) ORDER BY {order}", layout.events))
+        self.catalogue.execute(
+            _copy(
+                f"SELECT * EXCLUDE (sub_second, tie) REPLACE (seconds::BIGINT AS seconds) FROM ({events}) ORDER BY {order}",
+                layout.events,
+            )
+        )
         self.drop("events")
         return in_process.SortedFiles(layout, cut, self._work)
-
-
-class DuckStaged:
-    """See `Staged`."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def count(
-        self, conditions: Sequence[str], where: str = "true", unless: str = "", *, sample: int = 0, first: int = 0
-    ) -> list[int]:
-        """One pass over the table."""
-        if not conditions:
-            return []
-        listed = ", ".join(f"count(*) FILTER (WHERE {condition})" for condition in conditions)
-        rows = f"FROM staged WHERE reason IS NULL AND ({where})"
-        if sample or first or unless:
-            some = f" USING SAMPLE {sample} ROWS (reservoir, 0)" if sample else f" LIMIT {first}" if first else ""
-            rows = f"FROM (SELECT * {rows}{some}) WHERE NOT ({unless or 'false'})"
-        return list(one_row(self._connection, f"SELECT {listed} {rows}"))
-
-    def first(self, expression: str, where: str = "true") -> Any:
-        """In the order of the log."""
-        query = f"SELECT {expression} FROM staged WHERE reason IS NULL AND ({where}) LIMIT 1"
-        return next((value for (value,) in self._connection.execute(query).fetchall()), None)
-
-    def convert(self, values: Mapping[str, str], where: str) -> None:
-        """In place."""
-        new = ", ".join(f"{name} = {value}" for name, value in values.items())
-        self._connection.execute(f"UPDATE staged SET {new} WHERE {where}")
 
 
 def _copy(query: str, path: Path) -> str:

@@ -3,6 +3,8 @@
 staged   rows as they were read, with the reasons of rejects
 events   user_key, code (of the item), seconds, sub_second (10^-18 s, for order only), tie (file and row),
          event columns (see columns/codes)
+tied     those of the events that may share their user and time with another one, until ties are ordered; `tied_at` has hashes of
+         these (see filtering)
 names    user_key, user_id
 users    one row per user (see users/splits); stored: the same with positions after the history cap (see sorting/layout)
 """
@@ -80,8 +82,12 @@ class Engine(Protocol):
         """SQL for the catalogue: a relation of file, row, reason and content with the rejects."""
         ...
 
-    def make_events(self, per_second: int, columns: Sequence[Declared]) -> None:
+    def make_events(self, chosen: TimeFormat, columns: Sequence[Declared]) -> None:
         """Fill `items` and the vocabularies in the catalogue, `names` and `events`; drop the staged rows."""
+        ...
+
+    def find_tied_moments(self) -> None:
+        """Fill `tied_at` with the `moment` of events that may share their user and time with another one."""
         ...
 
     def make(self, name: str, query: str) -> None:

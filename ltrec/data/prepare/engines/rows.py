@@ -35,3 +35,8 @@ def when(per_second: int) -> str:
 def tie() -> str:
     """tie: the place of a row in the log, file by file."""
     return f"(file::BIGINT << {ROW_BITS}) | row AS tie"
+
+
+def place() -> str:
+    """file, row: back from `tie`."""
+    return f"(tie >> {ROW_BITS})::INTEGER AS file, tie & {(1 << ROW_BITS) - 1} AS row"

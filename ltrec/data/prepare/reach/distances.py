@@ -88,6 +88,6 @@ def _over_hubs(links: Links, query: TargetQuery) -> Bools:
     found = np.zeros(len(query.target_n), np.bool_)
     for part in pieces(query.length_n, PIECE // links.hub_VW.shape[1]):
         some = query.take(part)
-        around = np.bitwise_or.reduceat(links.hub_VW[some.histories()], prefix_sums(some.length_n)[:-1], axis=0)
+        around = np.bitwise_or.reduceat(links.hub_VW.take(some.histories(), axis=0), prefix_sums(some.length_n)[:-1], axis=0)
         found[part] = (around & links.hub_VW[some.target_n]).any(axis=1)
     return found

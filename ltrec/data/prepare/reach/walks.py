@@ -62,6 +62,8 @@ def _in_history(links: Links, query: TargetQuery, owner_n: I64, found: Iterable[
         for part in pieces(query.length_n[users], PIECE):
             some, who = query.take(users[part]), users[part]
             wanted = np.repeat(owner_n[who], some.length_n) * width + some.histories()
+            order = np.argsort(wanted)  # neighbouring places are searched one after the other
+            wanted = wanted[order]
             place = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
-            hit[np.repeat(who, some.length_n)[key[place] == wanted]] = True
+            hit[np.repeat(who, some.length_n)[order[key[place] == wanted]]] = True
     return hit

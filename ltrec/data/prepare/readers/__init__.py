@@ -76,8 +76,8 @@ def read(
     on_bad_row: OnBadRow,
     on_unselected: Callable[[int], None],
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of one source: row (int64), user_id, item_id (text, nullable), time (text, number or timestamp, nullable; left out
-    where the order of the log is the time), and the event columns as their kinds parse them.
+    """Batches of one source: row (int64), user_id, item_id (text or int64), time (text, number or timestamp; left out where the
+    order of the log is the time), and the event columns as their kinds parse them; all but `row` are nullable.
 
     Raises:
         UserError: the file is damaged, or lacks a requested column.
@@ -125,7 +125,8 @@ def read_table(
         for raw in file_format.read(source, own, names, chosen, on_bad_row):
             batch = as_text(_with_constants(raw, constant), on_bad_row)
             values = dict(zip(batch.schema.names, batch.columns, strict=True))
-            batch = pa.RecordBatch.from_pydict(values | {field: canonical(values[field], config.null_values)})
+            ids = canonical(values[field], config.null_values).cast(pa.string())
+            batch = pa.RecordBatch.from_pydict(values | {field: ids})
             yield parsed(batch, columns, config.null_values, str(source.path), on_bad_row)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise UserError(f"{source.path} cannot be read as {source.format}: {first_line(error)}") from error

@@ -5,6 +5,8 @@
 1e+05               100000     the same, as R and C print it (without the sign it could be a hexadecimal id)
 007, 1e5, 101.5     as written
 NA, null, nan       null       the null markers (option `null_values`), in upper or lower case
+
+Ids that a file stores as whole numbers stay numbers: a number means its text.
 """
 
 from __future__ import annotations
@@ -23,11 +25,15 @@ from ltrec.core.errors import UserError
 _WHOLE = r"^(-?(?:0|[1-9][0-9]*))\.0*$"
 _POWER = re.compile(r"-?[0-9](\.[0-9]+)?[eE]\+[0-9]{2}")
 _MANTISSA_BITS = {"halffloat": 11, "float": 24, "double": 53}
+_NUMBER = re.compile("0|-?[1-9][0-9]{0,17}")
 _PRINTABLE = re.compile(rb"[!-~]+\0*")
 
 
 def canonical(column: pa.Array, null_values: Sequence[str]) -> pa.Array:
-    """Ids (text [N], nullable) in canonical form; null markers become null."""
+    """Ids (text or int64 [N], nullable) in canonical form; null markers become null."""
+    if types.is_integer(column.type):
+        numbers = pa.array([int(value) for marker in null_values if _NUMBER.fullmatch(value := marker.strip())], pa.int64())
+        return pc.if_else(pc.is_in(column, value_set=numbers), None, column) if len(numbers) else column
     if pc.all(pc.ascii_is_decimal(column)).as_py():  # digits alone are canonical
         markers = pa.array([value for marker in null_values if (value := marker.strip()).isdecimal()], pa.string())
         return pc.if_else(pc.is_in(column, value_set=markers), None, column) if len(markers) else column
@@ -50,8 +56,8 @@ def _without_markers(column: pa.Array, trimmed: pa.Array, null_values: Sequence[
     return pc.if_else(is_null, None, column) if _any(is_null) else column
 
 
-def id_text(column: pa.Array, what: str) -> pa.Array:
-    """A typed column of ids [N] as text, or as bytes that are decoded later.
+def typed_ids(column: pa.Array, what: str) -> pa.Array:
+    """A typed column of ids [N] as int64, as text, or as bytes that are decoded later.
 
     Args:
         column: text, integers, decimals, floats with exact integers, UUIDs, bytes, or only nulls.
@@ -70,9 +76,17 @@ def id_text(column: pa.Array, what: str) -> pa.Array:
     if types.is_floating(kind):
         return _float_text(column, what)
     texts = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    if types.is_integer(kind) and kind != pa.uint64():
+        return column.cast(pa.int64())
     if not (texts or types.is_integer(kind) or types.is_decimal(kind) or types.is_null(kind)):
         raise UserError(f"{what} has type {kind}; ids must be text, numbers or UUIDs")
     return column.cast(pa.string())
+
+
+def id_text(column: pa.Array, what: str) -> pa.Array:
+    """The same, with whole numbers as text."""
+    found = typed_ids(column, what)
+    return found.cast(pa.string()) if types.is_integer(found.type) else found
 
 
 def _float_text(column: pa.Array, what: str) -> pa.Array:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pyarrow import types
 
 from ltrec.data.prepare.config import PrepareConfig
-from ltrec.data.prepare.readers.ids import id_text
+from ltrec.data.prepare.readers.ids import typed_ids
 from ltrec.data.prepare.readers.sources import InputFile
 from ltrec.data.prepare.readers.table import OnBadRow
 from ltrec.data.prepare.times.columns import readable
@@ -28,7 +28,7 @@ def parquet_names(source: InputFile, config: PrepareConfig) -> Sequence[str]:
 def read_parquet(
     source: InputFile, config: PrepareConfig, names: Sequence[str], chosen: Mapping[str, int], on_bad_row: OnBadRow
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of one Parquet file; ids as text or bytes, times as numbers, text or timestamps, other columns as they are."""
+    """Batches of one Parquet file; ids as int64, text or bytes, times as numbers, text or timestamps, other columns as they are."""
     with pq.ParquetFile(source.path, page_checksum_verification=True, pre_buffer=False) as file:  # else the file is held whole
         wanted = [names[place] for place in chosen.values()]
         begin, end = source.groups or (0, file.num_row_groups)
@@ -48,4 +48,4 @@ def _typed(name: str, column: pa.Array, source: InputFile) -> pa.Array:
     column = column.dictionary_decode() if types.is_dictionary(column.type) else column
     if name == "time":
         return readable(column, f"{source.path}: the time column")
-    return id_text(column, f"{source.path}: the {name.removesuffix('_id')} column") if name in ("user_id", "item_id") else column
+    return typed_ids(column, f"{source.path}: the {name.removesuffix('_id')} column") if name in ("user_id", "item_id") else column

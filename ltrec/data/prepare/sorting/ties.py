@@ -18,7 +18,6 @@ from typing import Any
 from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.engines.protocol import Engine, counted
-from ltrec.data.prepare.filtering import tied_events
 
 ENOUGH_PAIRS = 40
 MONOTONE = 0.9
@@ -36,7 +35,7 @@ _COUNT = """
 SELECT (SELECT count(*) FROM events), count(before),
        count(*) FILTER (WHERE before <> pairs.code), count(*) FILTER (WHERE before < pairs.code),
        count(*) FILTER (WHERE earlier.number <> later.number), count(*) FILTER (WHERE earlier.number < later.number)
-FROM (SELECT code, lag(code) OVER (PARTITION BY user_key, seconds, sub_second ORDER BY tie) AS before FROM {tied}) AS pairs
+FROM (SELECT code, lag(code) OVER (PARTITION BY user_key, seconds, sub_second ORDER BY tie) AS before FROM tied) AS pairs
 LEFT JOIN numbered AS later ON later.code = pairs.code LEFT JOIN numbered AS earlier ON earlier.code = before
 WHERE before IS NOT NULL"""
 
@@ -86,8 +85,8 @@ def order_ties(engine: Engine, config: PrepareConfig, columns: Sequence[Declared
     """Measure the ties in `events`; if the rule is hash, overwrite its column `tie`."""
     engine.catalogue.execute(_BY_NUMBER)
     engine.lend("numbered")
-    total, tied, *counts = counted(engine, _COUNT.format(tied=tied_events(engine)))
-    engine.drop("numbered", "tied_at")
+    total, tied, *counts = counted(engine, _COUNT)
+    engine.drop("numbered", "tied", "tied_at")
     pairs, rising = _clearest(counts[:2], counts[2:])
     rule = config.ties
     if rule == "auto":

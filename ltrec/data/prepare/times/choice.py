@@ -26,11 +26,13 @@ ENOUGH_ROWS = 1000
 
 
 class TimeFormat(NamedTuple):
-    """A form of time: `name` for messages; `fits` is an SQL condition on staged rows."""
+    """A form of time: `name` for messages; `fits` is an SQL condition on staged rows; `in_32_bits` says whether the seconds of rows
+    that meet it are 32 bits without a sign."""
 
     name: str
     per_second: int
     fits: str
+    in_32_bits: bool = False
 
 
 def parse_date(text: str, key: str) -> int:
@@ -55,6 +57,12 @@ def choose_time(staged: Staged, config: PrepareConfig, untimed: bool = False) ->
     Raises:
         UserError: no time can be read, or two forms fit equally well.
     """
+    chosen = _choose(staged, config, untimed)
+    bounded = parse_date(config.earliest, "earliest") >= 0 and parse_date(config.latest, "latest") <= 1 << 32
+    return chosen._replace(in_32_bits=bounded and chosen.name != "order")
+
+
+def _choose(staged: Staged, config: PrepareConfig, untimed: bool) -> TimeFormat:
     if untimed:
         return TimeFormat("order", 1, "true")
     if not _is_auto(config):
@@ -63,7 +71,9 @@ def choose_time(staged: Staged, config: PrepareConfig, untimed: bool = False) ->
             _refuse_unreadable(staged, config)
         return given
     numeric = _numeric_forms(config)
-    counts = dict(zip(numeric, staged.count(list(numeric.values())), strict=True)) | _count_text_forms(staged, config)
+    counts = _count_clear(staged, numeric) or (
+        dict(zip(numeric, staged.count(list(numeric.values())), strict=True)) | _count_text_forms(staged, config)
+    )
     best = max(counts, key=lambda name: counts[name])
     if not counts[best]:
         _refuse_unreadable(staged, config)
@@ -122,6 +132,17 @@ def _numeric_forms(config: PrepareConfig) -> dict[str, str]:
     forms |= {form: _within(config, _digits(form), 1) for form in DIGITS}
     forms |= {unit: _plausible(config, unit) for unit in PER_SECOND}
     return forms | {"order": _but_not("NOT iso AND number >= 0", list(forms.values()))}
+
+
+def _count_clear(staged: Staged, numeric: dict[str, str]) -> dict[str, int]:
+    """The first form that fits all rows, with their number; empty if there is none. A form that does not fit all of the first rows
+    need not be tried on the others."""
+    few, *counts = staged.count(["true", *numeric.values()], first=_SAMPLE)
+    clear = next((form for form, count in zip(numeric, counts, strict=True) if count == few), None)
+    if clear is None:
+        return {}
+    rows, fits = staged.count(["true", numeric[clear]])
+    return {clear: fits} if rows == fits else {}
 
 
 def _count_text_forms(staged: Staged, config: PrepareConfig) -> dict[str, int]:

@@ -9,6 +9,8 @@ DuckDB has no type with both a zone and more than nanoseconds, so the decimals o
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +19,7 @@ from pyarrow import types
 from ltrec.core.errors import UserError
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.times.text import nanoseconds_by_format
+from ltrec.data.prepare.whole_numbers import whole_numbers
 
 ATTO = 10**18
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -60,8 +63,17 @@ FROM (SELECT *, ((nanoseconds % 1000000000) + 1000000000) % 1000000000 AS rest
       FROM (SELECT *, {nanoseconds} AS nanoseconds FROM batch))"""
 
 
-def timed(batch: pa.Table, config: PrepareConfig, before: int) -> tuple[pa.Table, str]:
-    """The batch to register in DuckDB as `batch`, and a query that adds number, fraction, iso and text to it.
+class Timed(NamedTuple):
+    """The batch to register in DuckDB as `batch`, a query that adds number, fraction, iso and text to it, and whether all times are
+    whole numbers."""
+
+    batch: pa.Table
+    query: str
+    whole: bool = False
+
+
+def timed(batch: pa.Table, config: PrepareConfig, before: int) -> Timed:
+    """The batch with its times.
 
     In a batch without times, the position in the log is used; `before` is the number of rows before the batch.
 
@@ -70,33 +82,25 @@ def timed(batch: pa.Table, config: PrepareConfig, before: int) -> tuple[pa.Table
     """
     if "time" not in batch.schema.names:
         places = pa.array(np.arange(before + 1, before + 1 + batch.num_rows))
-        return batch.append_column("time", places), _WHOLE.format(number="time")
+        return Timed(batch.append_column("time", places), _WHOLE.format(number="time"), whole=True)
     kind = batch.schema.field("time").type
     if config.time_format and not (types.is_string(kind) or types.is_integer(kind)):
         raise UserError(f"`time_format`={config.time_format!r} is for text, but column {config.time!r} has type {kind}")
     if config.time_format:
-        return batch, _FORMATTED.format(nanoseconds=nanoseconds_by_format("time::VARCHAR", config.time_format))
+        return Timed(batch, _FORMATTED.format(nanoseconds=nanoseconds_by_format("time::VARCHAR", config.time_format)))
     if types.is_timestamp(kind):
         place = batch.schema.get_field_index("time")
         per = PER_SECOND[kind.unit]
-        return batch.set_column(place, "time", batch["time"].cast(pa.int64())), _TYPED.format(per=per, atto=ATTO // per)
+        return Timed(batch.set_column(place, "time", batch["time"].cast(pa.int64())), _TYPED.format(per=per, atto=ATTO // per))
     if types.is_string(kind):
-        whole = _whole_numbers(batch["time"])
+        whole = whole_numbers(batch["time"])
         if whole is None:
-            return batch, _TEXT
-        return batch.set_column(batch.schema.get_field_index("time"), "time", whole), _WHOLE.format(number="time")
+            return Timed(batch, _TEXT)
+        whole_batch = batch.set_column(batch.schema.get_field_index("time"), "time", whole)
+        return Timed(whole_batch, _WHOLE.format(number="time"), whole=True)
     if types.is_integer(kind):
-        return batch, _WHOLE.format(number="TRY_CAST(time AS BIGINT)")
-    return batch, _FLOAT if types.is_floating(kind) else _DECIMAL
-
-
-def _whole_numbers(times: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Times as int64 if all of them are whole numbers as usually written; None otherwise. Decimals cost ten times as much."""
-    try:
-        whole = times.cast(pa.int64())
-    except pa.ArrowInvalid:
-        return None
-    return whole if pc.all(pc.equal(whole.cast(pa.string()), times)).as_py() is not False else None
+        return Timed(batch, _WHOLE.format(number="TRY_CAST(time AS BIGINT)"), whole=True)
+    return Timed(batch, _FLOAT if types.is_floating(kind) else _DECIMAL)
 
 
 def is_rounded(times: pa.ChunkedArray) -> bool:

@@ -114,7 +114,7 @@ class SparkEngine(SparkTables):
         self.gather("rejected_rows", "SELECT file, row, reason, content FROM judged WHERE reason IS NOT NULL")
         return "SELECT * FROM rejected_rows"
 
-    def make_events(self, per_second: int, columns: Sequence[Declared]) -> None:  # noqa: ARG002 - times are whole seconds already
+    def make_events(self, chosen: TimeFormat, columns: Sequence[Declared]) -> None:  # noqa: ARG002 - times are whole seconds already
         """Items and values are numbered in the catalogue."""
         good = "judged WHERE reason IS NULL"
         self.gather("item_ids", f"SELECT DISTINCT item_id FROM {good}")
@@ -138,6 +138,10 @@ class SparkEngine(SparkTables):
             f" JOIN items USING (item_id){joins}",
         )
         self.drop("judged")
+
+    def find_tied_moments(self) -> None:
+        """Counted in the executors."""
+        self.make("tied_at", f"SELECT {self.moment} AS moment FROM events GROUP BY {self.moment} HAVING count(*) > 1")
 
     def take_out(self, condition: str, rows: int, total: int) -> None:  # noqa: ARG002 - files are not changed in place
         """Write anew what is left."""

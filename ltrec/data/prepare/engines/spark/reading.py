@@ -111,15 +111,15 @@ class Reader:
                     yield from self._run(database, number)
 
     def _run(self, database: Connection, number: int) -> Batches:
-        task, counted, bad_rows = self.tasks[number], Counted(), BadRows()
+        task, counted, bad_rows = self.tasks[number], Counted(), BadRows("staged")
         where = Where(self.config.where, self.types) if self.config.where else None
         mistake, bad_before = "", 0
         try:
             for batch in large_batches(read(task.source, self.config, self.columns, where, bad_rows, counted.skip)):
                 counted.note(batch, task.source)
-                rows, query = typed_rows(task.number, batch, self.config, self.columns, counted.rows + bad_before)
-                database.register("batch", rows)
-                yield from self._cast(database.sql(self._typed(query)).to_arrow_table())
+                rows = typed_rows(task.number, batch, self.config, self.columns, counted.rows + bad_before)
+                database.register("batch", rows.batch)
+                yield from self._cast(database.sql(self._typed(rows.query)).to_arrow_table())
                 database.unregister("batch")
                 counted.rows += batch.num_rows
                 bad_before = len(bad_rows.rows)

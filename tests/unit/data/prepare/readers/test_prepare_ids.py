@@ -99,7 +99,8 @@ def test_columns_of_any_type_that_can_be_an_id(tmp_path, column, expected):
     table = pa.table({"user_id": column, "item_id": column, "timestamp": range(len(column))})
     pq.write_table(table, tmp_path / "log.parquet")
     rows, faults = read_log(tmp_path / "log.parquet")
-    assert [row[1] for row in rows] == [row[2] for row in rows] == expected and faults == []
+    assert [row[1] for row in rows] == [row[2] for row in rows] and faults == []
+    assert [id_ if id_ is None else str(id_) for _, id_, *_ in rows] == expected
 
 
 @pytest.mark.parametrize(
