@@ -1,6 +1,6 @@
 """What gradients by stratum cost beside joint training: one pass per stratum (`split`), and one for all (`segments`).
 
-    python -m benchmarks.segments                        SASRec and GRU4Rec
+    python -m benchmarks.segments                        SASRec, with a bias by distance, with three item columns; GRU4Rec
     python -m benchmarks.segments --only gru4rec --rounds 9
 
 One process of one thread trains on made-up batches (`benchmarks/harness/steps.py`) of five strata, width 64, dropout .2, the ways
@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -26,6 +27,7 @@ import torch
 
 from benchmarks.harness.steps import WAYS, Size, batches_of, fit
 from ltrec.core.batch import SequenceBatch
+from ltrec.models.inputs import CategoryEmbedding, Frozen, Inputs, ItemColumnInput, NumberNet
 
 SHARED = {"negatives": 256, "scope": "shared"}
 SHORT = Size(rows=128, max_len=30, items=20_000, width=64, dropout=0.2, objective="sampled_softmax", options=SHARED, touched=True)
@@ -34,7 +36,12 @@ BATCHES = {
     "short": SHORT,
     "softmax": replace(SHORT, items=3_000, objective="softmax", options={}, touched=False),
 }
-MODELS: dict[str, dict[str, Any]] = {"sasrec": {}, "gru4rec": {"backbone": "gru4rec"}}
+MODELS: dict[str, dict[str, Any]] = {
+    "sasrec": {},
+    "distance": {"more": {"positions": "distance"}},
+    "columns": {},
+    "gru4rec": {"backbone": "gru4rec"},
+}
 TURNS = ("joint", "weighted", "per_stratum", "per_stratum, segments")
 WARM = 2
 """Steps that are not timed."""
@@ -75,10 +82,23 @@ def cells(models: list[str], steps: int, rounds: int) -> Iterator[tuple[str, dic
     for model in models:
         for name, size in BATCHES.items():
             own = replace(size, **MODELS[model])
+            if model == "columns":
+                own = replace(own, more={"inputs": columns(own.items)})
             made = batches_of(own, WARM + steps)
             ms = measure(own, made, rounds)
             print(f"{model}, {name}: joint {ms['joint']:.1f} ms, " + ", ".join(f"{w} {t / ms['joint']:.2f}" for w, t in ms.items()))
             yield f"{model}, {name}", {way: round(value, 2) for way, value in ms.items()}
+
+
+def columns(items: int) -> Inputs:
+    """A category, a number and a vector of every item; a tenth of the ids are dropped."""
+    draw = torch.Generator().manual_seed(0)
+    made = (
+        ItemColumnInput("brand", partial(CategoryEmbedding, 500), torch.randint(500, (items + 1,), generator=draw)),
+        ItemColumnInput("price", NumberNet, torch.randn(items + 1, generator=draw)),
+        ItemColumnInput("text", partial(Frozen, 32), torch.randn(items + 1, 32, generator=draw)),
+    )
+    return Inputs(made, id_dropout=0.1)
 
 
 def measure(size: Size, made: list[SequenceBatch], rounds: int) -> dict[str, float]:

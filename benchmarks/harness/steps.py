@@ -24,6 +24,7 @@ from ltrec.distributed.alignment.config import AlignmentConfig
 from ltrec.distributed.collectives import all_gather_ids
 from ltrec.distributed.touched_table import TouchedTable
 from ltrec.models.backbones import BACKBONES
+from ltrec.models.inputs import IdVectors
 from ltrec.models.plugins.bottleneck import plug
 from ltrec.objectives import OBJECTIVES
 from ltrec.objectives.emphasis import EMPHASES
@@ -112,7 +113,8 @@ def module_of(size: Size, way: Way) -> BackboneModule:
     count = torch.arange(size.items + 1).flip(0).clamp(min=1)
     objective = OBJECTIVES[size.objective].make(train_count=count, gather=all_gather_ids, among=None, **size.options)
     losses = PositionLosses(objective, EMPHASES["none"].make(gather=all_gather_ids))
-    touched = TouchedTable(cast(Any, backbone).items, "backbone.items.weight") if size.touched else None
+    name, ids = next((name, module) for name, module in backbone.named_modules() if isinstance(module, IdVectors))
+    touched = TouchedTable(ids, f"backbone.{name}.weight") if size.touched else None
     return BackboneModule(
         backbone,
         losses,

@@ -34,7 +34,7 @@ class CombinationConfig:
     source: Source = "auto"
     """split: each stratum's rows are run alone. segments: one forward and one backward pass, in which weight gradients are computed
     by stratum. retained: one forward pass, one backward pass per stratum. auto: retained if the loss or the model couples the rows
-    of a batch, segments where the model allows it (DIN: on a GPU), else split."""
+    of a batch, segments where the model allows it (DIN: on a GPU; GRU4Rec: on a CPU), else split."""
     probe_every_steps: Annotated[int, Between(0, INT32)] | None = None
     """Where the rule needs no Gram matrix of the strata's gradients: compute it every n steps all the same, for telemetry (cosines,
     conflicts); 0 = never. null: 25 in per_stratum, where it costs 2 K^2 operations per parameter; 0 in weighted, where the strata's

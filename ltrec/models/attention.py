@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.errors import UserError
+from ltrec.models.inputs.alone import alone
 from ltrec.models.inputs.times import BUCKETS
 from ltrec.models.layout import AttentionLayout
 from ltrec.models.segments import drawn_by
@@ -41,23 +43,36 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, states_TD: Tensor, layout: AttentionLayout) -> Tensor:
         """Mix every row's states [T, D] causally."""
-        longest = max((length for _, length in layout.groups), default=0)
-        bias_HLL = None if self.distance is None else self.distance(longest)
-        times = [self._time_bias(layout, number) for number in range(len(layout.groups))]
+        parts = layout.parts or [None] * len(layout.groups)
+        of_distance = self._by_distance(layout, parts)
         padded = layout.pad(self.into(states_TD))
         groups: list[Tensor] = []
-        for number, (group, bias_RHLL) in enumerate(zip(padded, times, strict=True)):
-            with drawn_by(None if layout.parts is None else layout.parts[number]):
-                groups.append(self._mix(group, bias_HLL, bias_RHLL))
+        for number, (group, part) in enumerate(zip(padded, parts, strict=True)):
+            bias_RHLL = self._time_bias(layout, number, part)
+            with drawn_by(part):
+                groups.append(self._mix(group, of_distance.get(part), bias_RHLL))
         mixed_TD: Tensor = self.out(layout.unpad(groups))
         return mixed_TD
 
-    def _time_bias(self, layout: AttentionLayout, group: int) -> Tensor | None:
+    def _by_distance(self, layout: AttentionLayout, parts: Sequence[int | None]) -> dict[int | None, Tensor]:
+        """Biases by distance of each part's longest rectangle [H, length, length]."""
+        if self.distance is None:
+            return {}
+        found: dict[int | None, Tensor] = {}
+        for part in dict.fromkeys(parts):
+            with alone(part, self.distance):
+                found[part] = self.distance(
+                    max(length for (_, length), own in zip(layout.groups, parts, strict=True) if own == part)
+                )
+        return found
+
+    def _time_bias(self, layout: AttentionLayout, group: int, part: int | None) -> Tensor | None:
         """Biases [rows, H, length, length] of one rectangle."""
         if self.time is None:
             return None
         assert layout.elapsed is not None, "the model has put the times there"
-        bias_RHLL: Tensor = self.time(layout.elapsed[group])
+        with alone(part, self.time):
+            bias_RHLL: Tensor = self.time(layout.elapsed[group])
         return bias_RHLL
 
     def _mix(self, qkv: Tensor, bias_HLL: Tensor | None, bias_RHLL: Tensor | None) -> Tensor:

@@ -11,6 +11,8 @@ So inputs and outputs are computed once, for all strata together, and only these
 `ltrec.models.by_segment`, is entered, functions of this project take the place of torch's wherever a parameter of the `sink` is
 used, and write K gradients to where the sink says; autograd itself gives these parameters none.
 
+What does not treat every position alike is run segment by segment within the pass (`ltrec.models.inputs.alone`).
+
 There are two forms. On a CPU an operation costs its arithmetic: sums are taken segment by segment, and dropout draws for each
 what it would draw if its rows were run alone (`SegmentDraws`), so that both ways come to the same numbers but for rounding. On an
 accelerator it costs its launch: one operation serves all segments wherever it can. Sums are a product with a 0/1 matrix (a NaN of
@@ -27,7 +29,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ltrec.core.errors import UserError
 
@@ -67,6 +69,7 @@ class Segments:
         self, borders: Sequence[int], stratum_T: Tensor, sink: Mapping[int, Tensor], draws: SegmentDraws | None = None
     ) -> None:
         self.borders, self.stratum_T, self.sink, self.draws = borders, stratum_T, sink, draws
+        self._copies: dict[tuple[int, int], nn.Parameter] = {}
 
     @property
     def count(self) -> int:
@@ -95,6 +98,14 @@ class Segments:
         for number, (start, stop) in enumerate(pairwise(self.borders)):
             if stop > start:
                 yield number, slice(start * per_position, stop * per_position)
+
+    def copy(self, parameter: nn.Parameter, run: int) -> nn.Parameter:
+        """A parameter of the sink for the use of one run: the same memory, and the run's place as its gradient."""
+        key = (id(parameter), run)
+        if key not in self._copies:
+            self._copies[key] = copy = nn.Parameter(parameter.detach())
+            copy.grad = self.sink[id(parameter)][run]
+        return self._copies[key]
 
     def check(self, length: int) -> None:
         """See that a first dimension is that of the positions.
@@ -155,8 +166,8 @@ def drawn_by(run: int | None) -> AbstractContextManager[None]:
     return nullcontext() if apart is None or run is None else apart[1].by_default(run)
 
 
-def entered(segments: Segments) -> Token[Segments | None]:
-    """Let these be the segments of the pass that begins."""
+def entered(segments: Segments | None) -> Token[Segments | None]:
+    """Let these be the segments of the pass that begins; None: it has none."""
     return _ACTIVE.set(segments)
 
 

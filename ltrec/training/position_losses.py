@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -20,8 +21,11 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.columns import PAD
 from ltrec.core.hashing import mix_tensor
 from ltrec.models.backbones import CandidateScorer, Encoder
+from ltrec.models.inputs import ColumnItems
+from ltrec.models.inputs.alone import alone
 from ltrec.models.plugins import RoutedByRow, WithPlugins
 from ltrec.models.plugins.by_stratum import put_back
+from ltrec.models.segments import Segments, current, drawn_by
 from ltrec.objectives import CandidateObjective, Draw, Objective
 from ltrec.objectives.draw import FewItemsObjective, ScoreCandidates
 from ltrec.objectives.emphasis import Choice, Emphasis
@@ -85,11 +89,22 @@ class PositionLosses(nn.Module):
         draw = self._draw(batch, seed)
         if callable(getattr(backbone, "encode", None)):  # asked whether it is an Encoder, Python 3.11 would compute its item table
             states_TD = cast(Encoder, backbone).encode(batch)
-            targets_N = batch.of_targets(batch.targets_T)
-            return self.objective(batch.of_targets(states_TD), targets_N, loss_table(backbone), draw), states_TD
+            targets_N, table, segments = batch.of_targets(batch.targets_T), loss_table(backbone), current()
+            if segments is not None and isinstance(table, ColumnItems):
+                return self._by_segment(segments, states_TD, targets_N, table, draw), states_TD
+            return self.objective(batch.of_targets(states_TD), targets_N, table, draw), states_TD
         assert isinstance(backbone, CandidateScorer)
         assert isinstance(self.objective, CandidateObjective)  # the composition root refuses the others by name
         return self.objective.of_candidates(_scores_of(backbone, batch), batch.of_targets(batch.targets_T), draw), None
+
+    def _by_segment(self, segments: Segments, states_TD: Tensor, targets_T: Tensor, table: ColumnItems, draw: Draw) -> Tensor:
+        """The losses of every segment, each with item vectors of its own. Every position has a target."""
+        losses, states = [], torch.split(states_TD, [stop - start for start, stop in pairwise(segments.borders)])
+        for number, run in segments.runs():
+            own = replace(draw, key_N=draw.key_N[run])
+            with drawn_by(number), alone(number, table):
+                losses.append(self.objective(states[number], targets_T[run], table, own))
+        return torch.cat(losses)
 
     def _of_parts(self, backbone: RoutedByRow, batch: SequenceBatch, seed: int) -> tuple[Tensor, Tensor | None]:
         """Each part's losses and states, put back in the batch's order."""

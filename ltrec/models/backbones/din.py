@@ -27,7 +27,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.by_segment import recomputed
 from ltrec.models.dropout import Dropout
-from ltrec.models.inputs import NO_INPUTS, Inputs, layers_of, obstacle_of_inputs
+from ltrec.models.inputs import NO_INPUTS, Inputs, layers_of
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.target_attention import TargetAttention, attend, causal, rectangle
 
@@ -61,6 +61,7 @@ class DIN(nn.Module):
     """
 
     places = ("items", "state")
+    segments_obstacle = None  # every layer computes position by position, or candidate by candidate
     splits_on = ("cpu",)  # measured: layers over every candidate cost their arithmetic
 
     def __init__(
@@ -129,11 +130,6 @@ class DIN(nn.Module):
             hidden = self.drop(torch.tanh(layer(hidden)))
         logits: Tensor = self.last(hidden)[..., 0]
         return logits
-
-    @property
-    def segments_obstacle(self) -> str | None:
-        """Why gradients cannot be computed by segments; every layer computes position by position, or candidate by candidate."""
-        return obstacle_of_inputs(self.items, self.events)
 
     @property
     def pair_bytes(self) -> int:

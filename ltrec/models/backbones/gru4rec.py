@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import PackedSequence
 from ltrec.core.batch import SequenceBatch
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import Dropout
-from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, obstacle_of_inputs
+from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors
 from ltrec.models.packing import TimeLayout, cells_of_parts, time_layout
 from ltrec.models.recurrence import recur
 from ltrec.models.scoring import all_scores, last_states
@@ -45,6 +45,7 @@ class GRU4Rec(nn.Module):
     """
 
     places = ("items", "state")
+    segments_obstacle = None
     splits_on = ("accelerator",)  # whose library runs a stratum's times in one call, and sums the weights' gradients itself
 
     def __init__(
@@ -85,11 +86,6 @@ class GRU4Rec(nn.Module):
     def item_vectors(self) -> ItemVectors:
         """The module that computes the table, or any of its rows."""
         return self.items
-
-    @property
-    def segments_obstacle(self) -> str | None:
-        """Why gradients cannot be computed by segments."""
-        return obstacle_of_inputs(self.items, self.events)
 
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""

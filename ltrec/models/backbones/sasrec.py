@@ -27,11 +27,11 @@ from ltrec.models.attention import CausalSelfAttention
 from ltrec.models.backbones.config import NORMS, POSITIONS
 from ltrec.models.backbones.protocol import Adapt
 from ltrec.models.dropout import Dropout
-from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, layers_of, obstacle_of_inputs
+from ltrec.models.inputs import NO_INPUTS, Inputs, ItemVectors, layers_of
 from ltrec.models.inputs.times import elapsed_buckets
 from ltrec.models.layout import AttentionLayout, attention_layout
 from ltrec.models.scoring import all_scores, last_states
-from ltrec.models.segments import drawn_apart
+from ltrec.models.segments import current
 
 
 class SASRec(nn.Module):
@@ -51,6 +51,7 @@ class SASRec(nn.Module):
     """
 
     places = ("items", "state")
+    segments_obstacle = None
 
     def __init__(
         self,
@@ -105,18 +106,9 @@ class SASRec(nn.Module):
         """The module that computes the table, or any of its rows."""
         return self.items
 
-    @property
-    def segments_obstacle(self) -> str | None:
-        """Why gradients cannot be computed by segments: something is not computed position by position."""
-        if self.positions is None or self.time_bias:
-            return "biases of attention belong to pairs of positions"
-        return obstacle_of_inputs(self.items, self.events)
-
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
-        apart = drawn_apart() if self.drop.active else None
-        part_rows = None if apart is None else apart[1].rows
-        layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len, batch.host, part_rows)
+        layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len, batch.host, self._parts(batch))
         if self.time_bias:
             layout = replace(layout, elapsed=elapsed_buckets(layout.pad(batch.events[TIME][:, None])))
         vectors_TD = self.items(batch.items_T)
@@ -132,6 +124,13 @@ class SASRec(nn.Module):
             states_TD = block(states_TD, layout)
         final_TD: Tensor = self.final_norm(states_TD)
         return final_TD if adapt is None else adapt("state", final_TD, batch.stratum_of_position())
+
+    def _parts(self, batch: SequenceBatch) -> list[int] | None:
+        """Rows of every segment, where segments draw apart or have biases of attention to themselves."""
+        segments = current()
+        if segments is None or not (self.positions is None or self.time_bias or (self.drop.active and segments.one_by_one)):
+            return None
+        return torch.bincount(batch.known.stratum_B, minlength=segments.count).tolist()
 
     def final_states(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after the last position of every row: [B, D]; zero for an empty row."""

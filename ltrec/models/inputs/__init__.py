@@ -19,6 +19,7 @@ number.py         embedding of a number
 frozen.py         projection of a given vector
 times.py          time gaps in logarithmic buckets, and points in time
 encoders.py       the embedding of every kind of column
+alone.py          what a pass by segments computes segment by segment
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from ltrec.models.inputs.column_items import ColumnItems
     from ltrec.models.inputs.events import EventInputs
     from ltrec.models.inputs.frozen import Frozen
-    from ltrec.models.inputs.item_vectors import IdVectors, ItemVectors, layers_of, obstacle_of_inputs
+    from ltrec.models.inputs.item_vectors import IdVectors, ItemVectors, layers_of
     from ltrec.models.inputs.number import NumberNet
     from ltrec.models.inputs.times import Moment, TimeGap
 
@@ -54,7 +55,6 @@ if not TYPE_CHECKING:
             "IdVectors": "ltrec.models.inputs.item_vectors",
             "ItemVectors": "ltrec.models.inputs.item_vectors",
             "layers_of": "ltrec.models.inputs.item_vectors",
-            "obstacle_of_inputs": "ltrec.models.inputs.item_vectors",
             "NumberNet": "ltrec.models.inputs.number",
             "Moment": "ltrec.models.inputs.times",
             "TimeGap": "ltrec.models.inputs.times",
@@ -78,5 +78,4 @@ __all__ = [
     "NumberNet",
     "TimeGap",
     "layers_of",
-    "obstacle_of_inputs",
 ]

@@ -22,8 +22,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltrec.core.columns import PAD
+from ltrec.models.inputs.alone import alone
 from ltrec.models.inputs.borrowed_ids import with_borrowed_ids
 from ltrec.models.inputs.item_vectors import IdVectors
+from ltrec.models.segments import Segments, current, drawn_by
 
 CHUNK_ROWS = 1 << 16
 """Items of the table that are computed at a time."""
@@ -95,6 +97,8 @@ class ColumnItems(nn.Module):
 
     def forward(self, items: Tensor) -> Tensor:
         """Vectors [..., D]; zero for padding."""
+        if (segments := current()) is not None:
+            return self._by_segment(segments, items)
         if self._may_keep() or self._borrows_ids():
             return F.embedding(items, self.table())
         if items.numel() > self.num_items and self.ids.in_touch is None:
@@ -103,6 +107,15 @@ class ColumnItems(nn.Module):
         flat_N = items.flatten()
         vectors_ND = self._vectors(flat_N).masked_fill((flat_N == PAD)[:, None], 0.0)
         return vectors_ND.view(*items.shape, self.width)
+
+    def _by_segment(self, segments: Segments, items: Tensor) -> Tensor:
+        """The same for items of every position [T, ...]."""
+        segments.check(len(items))
+        parts = []
+        for number, run in segments.runs():
+            with drawn_by(number), alone(number, self):
+                parts.append(self(items[run]))
+        return torch.cat(parts)
 
     def table(self) -> Tensor:
         """[V+1, D]; row 0 is zero. In evaluation it is cached until a weight changes."""

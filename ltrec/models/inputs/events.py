@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.columns import TIME
+from ltrec.models.inputs.alone import alone
 from ltrec.models.inputs.times import TimeGap
+from ltrec.models.segments import Segments, current
 
 
 class EventInputs(nn.Module):
@@ -27,6 +30,19 @@ class EventInputs(nn.Module):
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """Vectors of every position [T, D]."""
+        segments = current()
+        return self._vectors(batch) if segments is None else self._by_segment(segments, batch)
+
+    def _by_segment(self, segments: Segments, batch: SequenceBatch) -> Tensor:
+        rows = torch.bincount(batch.known.stratum_B, minlength=segments.count).tolist()
+        vectors = []
+        for number, part in enumerate(batch.split(rows)):
+            if part.items_T.numel():
+                with alone(number, self):
+                    vectors.append(self._vectors(part))
+        return torch.cat(vectors)
+
+    def _vectors(self, batch: SequenceBatch) -> Tensor:
         parts: list[Tensor] = [module(batch.events[_name(key)]) for key, module in self.columns.items()]
         if self.users:
             row_T = batch.row_of_position()

@@ -82,11 +82,6 @@ class IdVectors(nn.Embedding):
         self.weight[PAD].zero_()
 
 
-def obstacle_of_inputs(items: object, events: object | None) -> str | None:
-    """Why a backbone with these inputs cannot compute gradients by segments (`ltrec.models.segments`); None: it can."""
-    return None if type(items) is IdVectors and events is None else "columns are inputs"
-
-
 def layers_of(backbone: nn.Module) -> Iterator[nn.Module]:
     """A backbone's modules without its inputs (`items` and `events`), which initialise themselves."""
     inputs = [module for name in ("items", "events") if isinstance(module := getattr(backbone, name, None), nn.Module)]

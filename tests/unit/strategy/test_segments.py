@@ -1,6 +1,5 @@
 """Gradients by segments: one forward and one backward pass come to what one pass per stratum comes to."""
 
-import copy
 from dataclasses import replace
 from itertools import pairwise
 
@@ -12,76 +11,17 @@ from torch.testing import assert_close
 
 from benchmarks.harness.device_checks import distance
 from benchmarks.harness.operations import Operations
-from benchmarks.harness.steps import WAYS, Size, batches_of, fit, module_of, strategy_of, weights_of
+from benchmarks.harness.steps import WAYS, Size, batches_of, fit, strategy_of, weights_of
 from ltrec.core.errors import UserError
-from ltrec.distributed.by_segments import SegmentedPass
-from ltrec.distributed.collectives import Collectives
-from ltrec.distributed.engine import StratifiedEngine
-from ltrec.distributed.sources import SOURCES
-from ltrec.distributed.stores.flat import FlatStore
-from ltrec.distributed.stores.layout import lay_out
 from ltrec.models.backbones import BACKBONES, din
 from ltrec.models.by_segment import BySegment
 from ltrec.models.segments import SegmentDraws, Segments
 from ltrec.strategy.launches import advice, launches_cost
 from ltrec.strategy.module import segments_obstacle
 from ltrec.strategy.options import choose_source
-from tests.support.rules import build, uniform
-from tests.support.threaded import on_ranks, threaded_or_skip
-from tests.support.toy_stage import ITEMS
+from tests.support.segmented import OBJECTIVES, SMALL, STRATA, compare, stage_of
+from tests.support.threaded import threaded_or_skip
 from tests.support.windows import crowded
-
-STRATA = 3
-SMALL = Size(max_len=12, items=ITEMS, width=4, strata=STRATA, dropout=0.0)
-OBJECTIVES = {
-    "softmax": {},
-    "sampled_softmax": {"negatives": 5},
-    "sampled_softmax shared": {"negatives": 5, "scope": "shared"},
-    "gbce": {"negatives": 3},
-}
-
-
-def stage_of(objective="softmax", way="per_stratum", dtype=torch.float64, **more):
-    size = replace(SMALL, objective=objective.split()[0], options=OBJECTIVES[objective], **more)
-    return module_of(size, WAYS[way]).to(dtype)
-
-
-def step(rank, stage, window, source):
-    """Gram matrix, losses and gradients of one window."""
-    stage, collectives = copy.deepcopy(stage), Collectives()
-    layout, ordered = lay_out(list(stage.named_parameters()), stage.plugin_of, STRATA, collectives.world.size)
-    owner = {id(p): stage.plugin_of(name) for name, p in stage.named_parameters()}
-    engine = StratifiedEngine(
-        rule=build("backdoor", uniform(STRATA)),
-        prior_K=uniform(STRATA),
-        collectives=collectives,
-        source=SOURCES[source],
-        store=FlatStore(ordered, layout, collectives, STRATA),
-        segmented=SegmentedPass(lambda parameters: [owner[id(p)] for p in parameters], stage.seed_dropout)
-        if source == "segments"
-        else None,
-    )
-
-    def losses(part, stratum):
-        stage.seed_dropout(part, stratum)
-        return stage.losses(part)
-
-    for batch in window.batches(rank):
-        if batch.micro == 0:
-            engine.open(batch, rows=True)
-        engine.add_gradients(losses, batch)
-    gram_KK = engine.gram()
-    engine.combine(window.step, gram_KK)
-    return gram_KK, engine.total_losses().sum_K, {name: p.grad for name, p in stage.named_parameters()}
-
-
-def compare(stage, window, tolerance=1e-11):
-    ways = [on_ranks(window.world, step, stage, window, source) for source in ("split", "segments")]
-    for (gram, losses, gradients), (gram_s, losses_s, gradients_s) in zip(*ways, strict=True):
-        assert gram.diagonal().sum() > 0
-        assert_close(gram_s, gram, rtol=tolerance, atol=tolerance)
-        assert_close(losses_s, losses, rtol=tolerance, atol=tolerance)
-        assert_close(gradients_s, gradients, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -207,9 +147,7 @@ def test_who_can():
     assert segments_obstacle(stage_of()) is None
     assert segments_obstacle(stage_of(way="plugins")) is None
     assert "does not say" in segments_obstacle(nn.Linear(1, 1))
-    assert "pairs of positions" in segments_obstacle(BACKBONES["sasrec"].make(5, 4, width=4, positions="distance"))
-    assert segments_obstacle(BACKBONES["gru4rec"].make(5, 4, width=4)) is None
-    assert segments_obstacle(BACKBONES["din"].make(5, 4, width=4)) is None
+    assert all(segments_obstacle(BACKBONES[name].make(5, 4, width=4)) is None for name in ("sasrec", "gru4rec", "din"))
 
 
 class Counter(pl.Callback):
