@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ltrec.api.inputs.stores import folder_for, shown_place
 from ltrec.api.session import session
 from ltrec.api.settings import overrides_of
-from ltrec.artefact.folder import export_run
+from ltrec.artefact.folder import ARTEFACT, export_run
 from ltrec.artefact.formats import FORMATS
 from ltrec.artefact.items.loss import TableLoss
 from ltrec.artefact.parity import Parity
@@ -29,7 +30,7 @@ class Exported(os.PathLike[str]):
     """An exported model. It is accepted wherever its folder is.
 
     Attributes:
-        path: the folder.
+        path: the folder; text, if it is an address.
         format: of the program.
         parity: how near the program is to the run, on real histories.
         checkpoint: whose it is.
@@ -37,7 +38,7 @@ class Exported(os.PathLike[str]):
         appended: number of items that the data set does not know.
     """
 
-    path: Path
+    path: Path | str
     format: str
     parity: Parity
     checkpoint: Path
@@ -86,7 +87,7 @@ def export(
         run: the run folder.
         settings: `evaluation.key=value` overrides.
         format: of the program: `torch`, as torch.export saves it, or `onnx`, for onnxruntime.
-        out: the folder; None = RUN/export/FORMAT.
+        out: the folder, or an address such as s3://bucket/model; None = RUN/export/FORMAT.
         k: items of a list, at most.
         table: precision of the stored item vectors: `fp32`, `fp16`, or `int8`; what a smaller one costs is measured.
         max_loss: write nothing if a group of users loses more than this share of its NDCG@10 by it; None = any loss is only told.
@@ -112,11 +113,11 @@ def export(
             raise UserError("ltrec export runs in one process; start it without torchrun")
         config = reopen(folder, overrides, data)
         opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
-        request = ExportRequest(
-            folder.exported(format) if out is None else Path(out), format, k, overwrite, table, max_loss, _path(items), hub, license
-        )
-        made = export_run(folder, config, opened, chosen, request, processes, bar.update, weights=weights)
-        return Exported(request.out, format, made.parity, chosen, made.loss, made.appended)
+        place = folder.exported(format) if out is None else out
+        with folder_for(place, ARTEFACT, overwrite=overwrite) as target:
+            request = ExportRequest(target, format, k, overwrite, table, max_loss, _path(items), hub, license)
+            made = export_run(folder, config, opened, chosen, request, processes, bar.update, weights=weights)
+        return Exported(shown_place(place), format, made.parity, chosen, made.loss, made.appended)
 
 
 def _path(given: str | os.PathLike[str] | None) -> Path | None:

@@ -7,10 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ltrec.api.inputs.stores import folder_for, shown_place
 from ltrec.api.session import session
 from ltrec.api.settings import overrides_of
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
+from ltrec.inference.nearest.folder import INDEX
 from ltrec.inference.nearest.measure import Recall
 from ltrec.inference.nearest.options import DEFAULTS, IndexOptions
 from ltrec.run.build.components import open_data
@@ -29,7 +31,7 @@ class Indexed(os.PathLike[str]):
     """An index of item vectors. It is accepted wherever its folder is.
 
     Attributes:
-        path: the folder.
+        path: the folder; text, if it is an address.
         checkpoint: whose vectors it holds.
         k: length of the lists that were compared.
         seed: that drew the users.
@@ -37,7 +39,7 @@ class Indexed(os.PathLike[str]):
         made: options, size, times, and recall by part.
     """
 
-    path: Path
+    path: Path | str
     checkpoint: Path
     k: int
     seed: int
@@ -111,7 +113,7 @@ def index(
     Args:
         run: the run folder.
         settings: `evaluation.key=value` overrides.
-        out: the folder; None = RUN/index.
+        out: the folder, or an address such as s3://bucket/index; None = RUN/index.
         k: length of the lists that are compared.
         recall: share of the best k items that must be found for every stratum of users and of items: searches keep more items in
             view until it is; the result says whether it is.
@@ -140,9 +142,11 @@ def index(
             raise UserError("ltrec index runs in one process; start it without torchrun")
         config = reopen(folder, overrides, data)
         opened, chosen = open_data(config), find_checkpoint(folder, checkpoint)
-        request = IndexRequest(folder.index if out is None else Path(out), options, k, recall, users, seed, overwrite)
-        made = index_run(config, opened, chosen, request, processes, bar.update, weights=weights)
-        return Indexed(request.out, chosen, k, seed, recall, made)
+        place = folder.index if out is None else out
+        with folder_for(place, INDEX, overwrite=overwrite) as target:
+            request = IndexRequest(target, options, k, recall, users, seed, overwrite)
+            made = index_run(config, opened, chosen, request, processes, bar.update, weights=weights)
+        return Indexed(shown_place(place), chosen, k, seed, recall, made)
 
 
 def _options(connectivity: int, expansion_build: int, expansion_search: int, dtype: Any, threads: int) -> IndexOptions:

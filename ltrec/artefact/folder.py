@@ -45,7 +45,9 @@ from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.scoring.memory import memory_of
 
 CARD = "README.md"
-ARTEFACT = FolderKind(MANIFEST, "an exported model", "no exported model")
+ARTEFACT = FolderKind(
+    MANIFEST, "an exported model", "no exported model", ("program.*", "*.safetensors", "event-*.arrow", "user-*.arrow")
+)
 _CHUNKS, _TRACED, _PAIRED = 4, 8, 64
 
 

@@ -12,6 +12,7 @@ from ltrec.columns.kinds import COLUMN_KINDS
 from ltrec.config.variants import Tables
 from ltrec.core.bounds import Between, check_fields
 from ltrec.core.errors import UserError
+from ltrec.core.secrets import masked
 from ltrec.core.storage.remote.url import checked_url, is_url
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.remote.config import CacheConfig
@@ -146,6 +147,9 @@ class RunConfig:
         for key in ("out", "resume"):
             if not getattr(self, key).strip():
                 raise ValueError(f"{key} is empty")
+        for key in ("out", "resume", "init_from"):
+            if is_url(place := getattr(self, key)):
+                raise ValueError(f"{key} is {masked(place)}: runs and checkpoints are on a disk, data.path may be in a store")
 
     @property
     def trained_plugin(self) -> PluginConfig:

@@ -21,9 +21,11 @@ import pyarrow.parquet as pq
 from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_path, atomic_write_text, fsync_folder
 from ltrec.core.storage.canonical import canonical_json
+from ltrec.core.storage.whole_folder import FolderKind
 from ltrec.inference.counts import Counts
 
 COMMIT, WORK, PARTS = "predictions.json", ".predicting", "part-*.parquet"
+PREDICTED = FolderKind(COMMIT, "predictions", "no predictions", (PARTS,))
 _COUNTS = b"ltrec.counts"
 _ROW_GROUP = 1 << 14
 

@@ -1,15 +1,15 @@
 """Another artefact in place of the one that serves, without a dropped request.
 
-On SIGHUP the artefact's folder is opened anew (a link may lead elsewhere by now), its files are compared with their digests and the
-model is warmed, beside the one that goes on serving. Only then does it take over, between two passes. If anything is wrong, the old
-one stays, and /health, the metrics and a line on stderr say why.
+On SIGHUP the artefact is opened anew (a link may lead elsewhere by now, and another one be at its address), its files are compared
+with their digests and the model is warmed, beside the one that goes on serving. Only then does it take over, between two passes. If
+anything is wrong, the old one stays, and /health, the metrics and a line on stderr say why.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 from ltrec.core.errors import UserError
 from ltrec.serving.app import RecommendationApp
@@ -21,12 +21,12 @@ class Reloader:
 
     Args:
         app: that serves.
-        folder: of the artefact, as it was named.
+        artefact: its folder or address, as it was named.
         say: called with a line about every reload.
     """
 
-    def __init__(self, app: RecommendationApp, folder: Path, say: Callable[[str], None]) -> None:
-        self._app, self._folder, self._say = app, folder, say
+    def __init__(self, app: RecommendationApp, artefact: str | os.PathLike[str], say: Callable[[str], None]) -> None:
+        self._app, self._artefact, self._say = app, artefact, say
         self._lock, self._wanted, self._busy = threading.Lock(), False, False
 
     def request(self) -> None:
@@ -50,7 +50,7 @@ class Reloader:
     def reload(self) -> None:
         """Open, verify, warm and switch; or stay."""
         try:
-            model = ServedModel(self._folder)
+            model = ServedModel(self._artefact)
             self._app.form.refuse(model)
         except UserError as error:
             self._end("failed", f"not reloaded, {self._app.batcher.model.short_digest} serves on: {error}")

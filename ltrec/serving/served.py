@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ltrec.artefact.held import held_artefact
 from ltrec.artefact.recommend import Recommender
 from ltrec.artefact.script.stored import MANIFEST, VERSION
 from ltrec.core.errors import UserError, first_line
@@ -62,24 +64,24 @@ class ServedModel:
     """An exported folder in memory; nothing is read from it later.
 
     Args:
-        folder: the artefact, or a link to it.
+        place: the artefact's folder, or a link to it, or its address in a store.
 
     Raises:
         UserError: it is no artefact, is damaged, or cannot run here.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.resolve()
-        manifest = self.folder / MANIFEST
-        if not manifest.is_file():
-            raise UserError(f"{folder} is no exported model: it has no {MANIFEST} ('ltrec export RUN --out DIR' writes one)")
-        self.recommender = _opened(self.folder)
-        self.about: dict[str, Any] = self.recommender.about
-        self.digest = hashlib.sha256(manifest.read_bytes()).hexdigest()
-        self.k = min(int(self.about["k"]), len(self.recommender.item_ids) - 1)
-        self._known = frozenset(self.recommender.item_ids[1:])
-        self.plugins = plugins_of(self.recommender)
-        self._warm()
+    def __init__(self, place: str | os.PathLike[str]) -> None:
+        with held_artefact(place) as folder:
+            if not (folder / MANIFEST).is_file():
+                raise UserError(f"{folder} is no exported model: it has no {MANIFEST} ('ltrec export RUN --out DIR' writes one)")
+            self.folder = folder.resolve()
+            self.recommender = _opened(self.folder)
+            self.about: dict[str, Any] = self.recommender.about
+            self.digest = hashlib.sha256((self.folder / MANIFEST).read_bytes()).hexdigest()
+            self.k = min(int(self.about["k"]), len(self.recommender.item_ids) - 1)
+            self._known = frozenset(self.recommender.item_ids[1:])
+            self.plugins = plugins_of(self.recommender)
+            self._warm()
 
     @property
     def short_digest(self) -> str:

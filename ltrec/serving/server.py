@@ -14,7 +14,6 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -37,11 +36,11 @@ class Address:
     port: int
 
 
-def run_server(folder: Path, address: Address, limits: ServerLimits, say: Callable[[str], None]) -> None:
+def run_server(artefact: str | os.PathLike[str], address: Address, limits: ServerLimits, say: Callable[[str], None]) -> None:
     """Serve until SIGTERM.
 
     Args:
-        folder: the artefact.
+        artefact: its folder, or its address in a store.
         address: where to listen.
         limits: of requests.
         say: called with lines for the operator.
@@ -50,13 +49,13 @@ def run_server(folder: Path, address: Address, limits: ServerLimits, say: Callab
         UserError: the artefact or the address is at fault.
     """
     with _listening(address) as own:
-        model = ServedModel(folder)
+        model = ServedModel(artefact)
         app = RecommendationApp(model, limits)
         config = uvicorn.Config(
             app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=limits.stop_seconds, backlog=2048
         )
         started = f"{model.about['run']} ({model.short_digest}) on {_url(own)}, process {os.getpid()}"
-        GracefulServer(config, app, Reloader(app, folder, say), lambda: say(started)).run([own])
+        GracefulServer(config, app, Reloader(app, artefact, say), lambda: say(started)).run([own])
         say("stopped; every request that was accepted has its answer")
 
 

@@ -1,9 +1,9 @@
-"""kill -9 in the middle of a Spark prepare, and the same command again: the same bytes. And the command of spark-submit."""
+"""kill -9 of a Spark prepare, or of a process below it, at any moment, and again: the same bytes. And spark-submit."""
 
 from __future__ import annotations
 
 import os
-import signal
+import random
 import subprocess
 import sys
 
@@ -15,25 +15,43 @@ from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.verify.dataset import verify
 from tests.support.run_prepare import OPTIONS
 from tests.support.source_tree import ROOT
+from tests.support.spark_job import VICTIMS, SparkJob, counted_steps
 from tests.support.spark_logs import write_logs
 
+KILLS = int(os.environ.get("LTREC_TEST_SPARK_KILLS", "8"))
+"""Each costs half a minute of a processor; 50 are in benchmarks/LOG.md."""
 
-@pytest.mark.parametrize("place", ["filter", "count", "reach"])
-def test_killed_and_repeated(session, tmp_path, place):
-    (tmp_path / "logs").mkdir()
-    write_logs(tmp_path / "logs")
-    source, out = tmp_path / "logs" / "*.parquet", tmp_path / "out"
-    for table in ("items", "users"):
-        (tmp_path / "logs" / f"{table}.parquet").unlink()
-    words = [sys.executable, "-m", "tests.support.run_prepare", str(source), str(out), place, "spark"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=ROOT, start_new_session=True) as job:
-        assert job.stdout is not None
-        assert job.stdout.readline() == "here\n"
-        os.killpg(job.pid, signal.SIGKILL)
-    assert not (out / "manifest.json").exists()
-    config = {**OPTIONS, "sources": (str(source),)}
-    again = prepare(PrepareConfig(**config, engine="spark"), out)
-    assert again.files() == prepare(PrepareConfig(**config), tmp_path / "duckdb").files()
+
+@pytest.fixture(scope="module")
+def log(session, tmp_path_factory):
+    """A log, the files that are made of it, and the number of steps that takes."""
+    folder = tmp_path_factory.mktemp("log")
+    write_logs(folder)
+    source, calls = folder / "b.parquet", []
+    expected = prepare(PrepareConfig(sources=(str(source),), **OPTIONS), folder / "duckdb")
+    with counted_steps(calls.append):
+        made = prepare(PrepareConfig(sources=(str(source),), engine="spark", **OPTIONS), folder / "spark")
+    assert made.files() == expected.files() and len(calls) > 10
+    return source, expected, len(calls)
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_killed_and_repeated(seed, session, log, tmp_path):
+    """All of it, the process alone while its JVM goes on for a moment, the JVM, or a worker."""
+    (source, expected, calls), draw, out = log, random.Random(seed), tmp_path / "out"
+    job = SparkJob(source, out, draw.randrange(1, calls + 1), draw.random() * 0.5, tmp_path / "stderr")
+    try:
+        victim = VICTIMS[seed % len(VICTIMS)]
+        assert job.wait_for_step(), (tmp_path / "stderr").read_text()
+        job.kill(victim, draw)
+        if victim in ("java", "worker"):
+            job.wait_for_end()
+        again = prepare(PrepareConfig(sources=(str(source),), engine="spark", **OPTIONS), out)
+        job.wait_for_end()
+    finally:
+        job.end()
+    assert again.files() == expected.files()
+    verify(out)
     assert not (out / ".preparing").exists()
 
 

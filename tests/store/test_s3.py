@@ -1,10 +1,8 @@
-"""Data sets on a real S3 server that fails, lies and vanishes, and processes that are killed while they read: `make test-store`."""
+"""Data sets on a real S3 server that fails, lies and vanishes: `make test-store`."""
 
 from __future__ import annotations
 
 import os
-import random
-import signal
 import subprocess
 import sys
 import time
@@ -13,11 +11,10 @@ import pytest
 
 import ltrec
 from ltrec.core.errors import UserError
-from ltrec.core.storage.remote import store as stores
 from ltrec.data.manifest import Manifest
 from ltrec.data.remote.folder import open_store
 from tests.support.logs import some_events, write_csv
-from tests.support.s3_server import FAULTS, S3Server
+from tests.support.s3_server import FAULTS, upload_folder
 from tests.support.shards import random_users, write_dataset
 from tests.support.source_tree import ROOT
 from tests.support.store_reader import digest_of
@@ -27,25 +24,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
-    """A server with an empty bucket, an empty cache, and little patience with what stalls."""
-    running = S3Server()
-    for name, value in {**running.variables(), "LTREC_CACHE": str(tmp_path / "cache")}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(stores, "_REQUEST_SECONDS", 1)
-    yield running
-    running.stop()
-
-
-@pytest.fixture
 def data(server, tmp_path):
     """A data set of 60 shards in a folder and on the server."""
     write_dataset(tmp_path / "set", random_users([240, 240]), block_rows=4, shard_rows=8)
-    store = open_store(server.url("set"))
-    for path in (tmp_path / "set").rglob("*"):
-        if path.is_file():
-            store.upload(path, path.relative_to(tmp_path / "set").as_posix())
-    server.requests.clear()
+    upload_folder(server, tmp_path / "set", "set")
     return tmp_path / "set"
 
 
@@ -123,22 +105,3 @@ def test_processes_of_a_node_download_each_shard_once(server, data):
     processes = [reader(server.url("set")) for _ in range(3)]
     assert [process.communicate(timeout=scaled(120))[0].strip() for process in processes] == [good] * 3
     assert set(downloads(server).values()) == {1}
-
-
-def test_killed_at_random_points_it_reads_the_same_within_its_budget(server, data, tmp_path):
-    good, manifest, draw = digest_of(str(data)), Manifest.load(data), random.Random(5)
-    budget = manifest.vocab.bytes + 24 * max(shard.bytes for shard in manifest.shards)
-    asked, wanted = [0], [0]
-    server.on_request = lambda method, name: asked.__setitem__(0, asked[0] + ("part-" in name))
-    for _ in range(10):
-        process = reader(server.url("set"), budget)
-        wanted[0] = asked[0] + draw.randrange(1, 40)
-        until = time.monotonic() + scaled(60)
-        while asked[0] < wanted[0] and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        assert sum(path.stat().st_size for path in cached(tmp_path)) <= budget
-    process = reader(server.url("set"), budget)
-    assert process.communicate(timeout=scaled(120))[0].strip() == good
-    assert not [path for path in cached(tmp_path) if path.suffix == ".part"]

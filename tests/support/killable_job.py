@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from tests.support.commands import start
+from tests.support.killable_process import KillableProcess
+from tests.support.timeouts import scaled
 
 HANG = 120.0
 """Seconds after a rank's death by which the job must have ended by itself."""
@@ -21,9 +23,11 @@ HANG = 120.0
 _TAIL = 16384  # bytes, of which the last line of metrics.jsonl is a part
 
 
-def wait_for(condition: Callable[[], object], process: subprocess.Popen, seconds: float = 120, *, poll: float = 0.002) -> None:
+def wait_for(
+    condition: Callable[[], object], process: subprocess.Popen | KillableProcess, seconds: float = 120, *, poll: float = 0.002
+) -> None:
     """Until it holds; the process must be alive all the while."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + scaled(seconds)
     while not condition():
         assert process.poll() is None, f"ended with {process.returncode} before it could be killed"
         assert time.monotonic() < deadline, "never came that far"
@@ -34,6 +38,11 @@ def lines_written(run: Path) -> int:
     """Of metrics.jsonl."""
     metrics = run / "metrics.jsonl"
     return metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+
+
+def words_of(pid: int) -> list[str]:
+    """The command line of a process; one empty word when it is gone, or ended."""
+    return _null_separated(pid, "cmdline") or [""]
 
 
 def _null_separated(pid: int, what: str) -> list[str]:
@@ -63,7 +72,7 @@ def members(word: str) -> list[int]:
 
 def end_members(word: str) -> None:
     """SIGKILL to all of them, until there are none."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + scaled(30)
     while pids := members(word):
         assert time.monotonic() < deadline, f"{pids} cannot be killed"
         for pid in pids:
@@ -135,6 +144,6 @@ class Job:
         Raises:
             subprocess.TimeoutExpired: it hangs.
         """
-        code = self.process.wait(seconds)
+        code = self.process.wait(scaled(seconds))
         assert not (left := members(self._mark)), f"torchrun ended and left {left} behind"
         return code

@@ -8,9 +8,12 @@ import threading
 import time
 import urllib.request
 from collections import Counter
+from pathlib import Path
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from ltrec.data.remote.folder import open_store
 
 BUCKET = "bucket"
 FAULTS = ("503", "truncated", "flipped", "stalled")
@@ -95,3 +98,12 @@ class S3Server:
         if content:
             content[len(content) // 2] ^= 16
         return [bytes(content)]
+
+
+def upload_folder(server: S3Server, folder: Path, name: str) -> None:
+    """Copy all files of a folder; requests are counted from then on."""
+    store = open_store(server.url(name))
+    for path in folder.rglob("*"):
+        if path.is_file():
+            store.upload(path, path.relative_to(folder).as_posix())
+    server.requests.clear()

@@ -17,7 +17,11 @@ from ltrec.api.results.predictions import Predictions
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress
+from ltrec.core.storage.remote.url import is_url
 from ltrec.core.storage.run_folder import RunFolder
+from ltrec.data.remote.config import CacheConfig
+from ltrec.data.remote.download import spool
+from ltrec.distributed.collectives import by_first
 from ltrec.inference.item_lists import ItemLists, read_item_list
 from ltrec.run.build.components import open_data
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
@@ -106,18 +110,23 @@ def _facts(folder: RunFolder, config: RunConfig, which: str, request: dict[str, 
 
 @contextmanager
 def _as_files(histories: Any, out: Path, processes: Processes) -> Iterator[Path]:
-    """The files; a table is written to a temporary file beside the answer."""
-    if not is_table(histories):
+    """The files; a table is written to a temporary file beside the answer, and files of a store are copied there."""
+    is_stored = not is_table(histories) and is_url(path_of(histories))
+    if not is_table(histories) and not is_stored:
         yield Path(path_of(histories))
         return
-    if processes.world.size > 1:
+    if not is_stored and processes.world.size > 1:
         raise UserError("histories are a table, which each of several processes would read; give files")
     place = out / ".histories"
     place.mkdir(parents=True, exist_ok=True)
     try:
-        write_log(histories, place / "histories.parquet")
-        yield place / "histories.parquet"
+        if is_stored:
+            yield by_first(lambda: Path(spool(path_of(histories), place, CacheConfig())))
+        else:
+            write_log(histories, place / "histories.parquet")
+            yield place / "histories.parquet"
     finally:
-        shutil.rmtree(place, ignore_errors=True)
-        if not any(out.iterdir()):
-            out.rmdir()
+        if processes.world.rank == 0:
+            shutil.rmtree(place, ignore_errors=True)
+            if not any(out.iterdir()):
+                out.rmdir()

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ltrec.core.errors import UserError
 from ltrec.inference.counts import Counts
 from ltrec.inference.job import PARTS
 
@@ -22,14 +23,14 @@ class Predictions(os.PathLike[str]):
 
     Attributes:
         path: for the users of the data set a Parquet file: user_id, rank (1 = best), item_id, score. For given histories a
-            folder of them, a row per user: user, items, scores, stratum, source.
+            folder of them, a row per user: user, items, scores, stratum, source. Text, if it is an address.
         rows: recommendations in it.
         k: most for one user.
         checkpoint: whose they are.
         counts: what was found in the given histories; None without any.
     """
 
-    path: Path
+    path: Path | str
     rows: int
     k: int
     checkpoint: Path
@@ -44,7 +45,13 @@ class Predictions(os.PathLike[str]):
         return self.table().__arrow_c_stream__(requested_schema)
 
     def table(self) -> pa.Table:
-        """The rows."""
+        """The rows.
+
+        Raises:
+            UserError: they are in a store.
+        """
+        if isinstance(self.path, str):
+            raise UserError(f"{self.path} is in a store; copy it to a disk to read it")
         files = sorted(self.path.glob(PARTS)) if self.path.is_dir() else [self.path]
         return pa.concat_tables(pq.ParquetFile(file).read().replace_schema_metadata() for file in files)
 

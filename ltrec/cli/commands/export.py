@@ -28,7 +28,7 @@ def export(
     run: OneRun,
     settings: EvaluationOverrides = None,
     form: Annotated[str, typer.Option("--format", help="Of the program: torch (torch.export), or onnx (onnxruntime).")] = "torch",
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default RUN/export/FORMAT.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder or address (s3://...) to write; default RUN/export/FORMAT.")] = None,
     k: Annotated[int, typer.Option("--k", "-k", help="Items of a list, at most.")] = 100,
     table: Table = "fp32",
     max_loss: MaxLoss = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,7 +22,7 @@ else:
 def index(
     run: OneRun,
     settings: EvaluationOverrides = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default RUN/index.")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder or address (s3://...) to write; default RUN/index.")] = None,
     k: Annotated[int, typer.Option("--k", "-k", help="Items of the lists that are compared.")] = 10,
     recall: Annotated[float | None, typer.Option(help="Widen searches until every stratum has this recall.")] = None,
     users: Annotated[int, typer.Option(min=1, help="Test users to compare, at most about so many.")] = 2_000,

@@ -18,14 +18,16 @@ from ltrec.terminal.screen import open_screen
 def predict(
     run: OneRun,
     settings: EvaluationOverrides = None,
-    histories: Annotated[Path | None, typer.Option("--input", help="Parquet of histories: a row per event, or per user.")] = None,
-    out: Annotated[Path | None, typer.Option(help="With --input a folder; else a file, RUN/predictions/top-k.parquet.")] = None,
+    histories: Annotated[str | None, typer.Option("--input", help="Parquet of histories: a row per event, or per user.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="With --input a folder; else a file, RUN/predictions/top-k.parquet; also s3://...")
+    ] = None,
     k: Annotated[int, typer.Option("--k", "-k", help="Items per user.")] = 10,
     allow: Annotated[Path | None, typer.Option(help="With --input: recommend the items of this file only.")] = None,
     deny: Annotated[Path | None, typer.Option(help="With --input: recommend no item of this file.")] = None,
     shard_users: Annotated[int, typer.Option(min=1, help="With --input: users per file.")] = SHARD_USERS,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="With --input: replace other predictions.")] = False,
-    index: Annotated[Path | None, typer.Option(help="Candidates from this index, which ltrec index made.")] = None,
+    index: Annotated[str | None, typer.Option(help="Candidates from this index, which ltrec index made.")] = None,
     checkpoint: Checkpoint = "best",
     data: Data = None,
     weights: Weights = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,7 +24,9 @@ _DEFAULT = ServerLimits()
 
 
 def serve(
-    artefact: Annotated[Path, typer.Argument(help="Folder that ltrec export wrote, or a link to it.", show_default=False)],
+    artefact: Annotated[
+        str, typer.Argument(help="Folder that ltrec export wrote, a link to it, or its address (s3://...).", show_default=False)
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 = all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 = one that is free.")] = 8000,
     max_body: Annotated[int, typer.Option(help="Bytes of a request, at most.")] = _DEFAULT.body_bytes,

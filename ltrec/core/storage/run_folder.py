@@ -7,6 +7,7 @@ runs/<name>/
     memory/       neighbours.parquet  similar.parquet  choices.json      the same for `plugin.name=memory`, and how much it weighs
     eval/         <split>.parquet  baseline-<name>-<split>.parquet  <split>.json  <split>-against-<other>.json
     predictions/  top-k.parquet  histories/            the users of the data set, and given histories
+                  store-<digest>/                      the latter, until they are in a store
     export/       torch/  onnx/                          the run as a program that needs no ltrec
     index/        items.usearch  index.json             nearest neighbours among the item vectors
     report/       index.html and its figures
@@ -24,6 +25,7 @@ runs/<name>/
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -162,6 +164,10 @@ class RunFolder:
     def given_predictions(self) -> Path:
         """The folder of top-k items for given histories, unless they are written elsewhere."""
         return self.path / "predictions" / "histories"
+
+    def predictions_for(self, address: str) -> Path:
+        """The folder of recommendations for given histories that go to a store."""
+        return self.path / "predictions" / f"store-{hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
     def exported(self, form: str) -> Path:
         """The folder of an exported model of that format, unless it is written elsewhere."""

@@ -21,11 +21,13 @@ class FolderKind:
         marker: the file by which it is known.
         what: it is, for messages: `an index`.
         other: what anything else is: `not an index`.
+        own: patterns of files that another one in its place may lack, so that they are removed.
     """
 
     marker: str
     what: str
     other: str
+    own: tuple[str, ...] = ()
 
 
 @contextmanager

@@ -54,12 +54,13 @@ def open_folder(place: str | os.PathLike[str], config: CacheConfig | None = None
     config = config or CacheConfig()
     store, cache = open_store(os.fspath(place), config), NodeCache(cache_folder(config), config.max_mib << 20)
     text = manifest_text(store)
-    folder, manifest = _put_manifest(cache, text, store.address(MANIFEST))
+    manifest = Manifest.parse(text, store.address(MANIFEST))
+    folder = put_text(cache, manifest.digest, MANIFEST, text)
     files, held = RemoteFiles(store, cache, config.downloads), ExitStack()
     shards = {file.path for file in manifest.row_files}
     for name, (size, sha256) in manifest.files().items():
         if name not in shards and not name.startswith("_"):
-            _put_link(folder / name, held.enter_context(files.hold(name, size, sha256, check=True)))
+            put_link(folder / name, held.enter_context(files.hold(name, size, sha256, check=True)))
     if (before := _OPEN.get(folder)) is not None:
         before.held.close()
     _OPEN[folder] = _Opened(files, manifest, held)
@@ -124,23 +125,26 @@ def cache_folder(config: CacheConfig, variables: Mapping[str, str] = os.environ)
     return Path(temporary) / "ltrec" if (temporary := variables.get("SLURM_TMPDIR")) else user_cache() / "data"
 
 
-def _put_manifest(cache: NodeCache, text: bytes, address: str) -> tuple[Path, Manifest]:
-    """Write the manifest into a folder of its own, after it was checked."""
-    manifest = Manifest.parse(text, address)
-    folder = cache.folder / "sets" / manifest.digest
+def put_text(cache: NodeCache, digest: str, name: str, text: bytes) -> Path:
+    """Write what names the files of a folder, which was checked, into a folder of its own in the cache; returns that.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    folder = cache.folder / "sets" / digest
     while True:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            if not (folder / MANIFEST).exists() or (folder / MANIFEST).read_bytes() != text:
-                with atomic_path(folder / MANIFEST) as temporary:
+            if not (folder / name).exists() or (folder / name).read_bytes() != text:
+                with atomic_path(folder / name) as temporary:
                     temporary.write_bytes(text)
-            return folder, manifest
+            return folder
         except OSError as error:
             if error.errno not in FULL or not cache.evict_oldest():
                 raise UserError(f"{folder} cannot be written ({error.strerror}); choose another data.cache.dir") from None
 
 
-def _put_link(link: Path, path: Path) -> None:
+def put_link(link: Path, path: Path) -> None:
     """Let a name in the folder lead to a file in the cache."""
     link.parent.mkdir(parents=True, exist_ok=True)
     temporary = link.with_name(f".{link.name[:50]}.{os.getpid()}.tmp")

@@ -14,6 +14,8 @@ from ltrec.core.storage.remote.node_cache import CachedFile, NodeCache, is_intac
 from ltrec.core.storage.remote.store import RemoteStore
 from ltrec.data.manifest import MEND
 
+_WAY_OUT = f"copy the data set there again, or {MEND}"
+
 
 class WrongHash(UserError):
     """A file whose size is right, and whose content is not."""
@@ -99,10 +101,11 @@ class RemoteFiles:
         store: where they are.
         cache: where they are kept.
         downloads: files to get at the same time ahead of their use.
+        way_out: what mends a missing file, for the message.
     """
 
-    def __init__(self, store: RemoteStore, cache: NodeCache, downloads: int) -> None:
-        self._store, self._cache, self.downloads = store, cache, downloads
+    def __init__(self, store: RemoteStore, cache: NodeCache, downloads: int, way_out: str = _WAY_OUT) -> None:
+        self._store, self._cache, self.downloads, self._way_out = store, cache, downloads, way_out
         self._intact: set[str] = set()  # hashes of files that this process has written or checked
         self._lock = Lock()
 
@@ -133,7 +136,7 @@ class RemoteFiles:
         try:
             yield from self._store.blocks(name, size)
         except FileNotFoundError:
-            raise UserError(f"{self.place(name)} is missing in the store; copy the data set there again, or {MEND}") from None
+            raise UserError(f"{self.place(name)} is missing in the store; {self._way_out}") from None
 
     def refuse_missing(self, files: Iterable[tuple[str, int]]) -> None:
         """Nothing is requested from the store before a file is needed."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_write_text, sha256_file
 from ltrec.core.storage.canonical import canonical_json
 from ltrec.core.storage.whole_folder import FolderKind
+from ltrec.data.remote.held_folder import held_folder
 from ltrec.inference.nearest.graph import ItemGraph
 
 MANIFEST, GRAPH = "index.json", "items.usearch"
@@ -70,6 +74,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or found.get("index") != VERSION:
         raise UserError(f"{folder} holds no index that this version of ltrec reads; make it again with ltrec index")
     return found
+
+
+def held_index(place: str | os.PathLike[str]) -> AbstractContextManager[Path]:
+    """Its folder; of an address, one in the node's cache, for as long as the context is open.
+
+    Raises:
+        UserError: nothing, or a damaged one, is at the address.
+    """
+    return held_folder(place, MANIFEST, _files_of, f"holds no index ({MANIFEST} is missing): make one with ltrec index RUN")
+
+
+def _files_of(text: bytes, address: str) -> Mapping[str, tuple[int, str]]:
+    try:
+        file = json.loads(text)["file"]
+        return {str(file["name"]): (int(file["bytes"]), str(file["sha256"]))}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{address} is damaged; make it again with ltrec index") from None
 
 
 def open_index(folder: Path, belongs: Belongs, threads: int) -> tuple[ItemGraph, dict[str, Any]]:

@@ -11,6 +11,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.secrets import holds_secret, secrets_of
 from ltrec.core.storage.atomic import atomic_write_text
+from ltrec.core.storage.remote.url import was_url
 from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.seal import sealed_text
 
@@ -29,6 +30,8 @@ def read_config(run: RunFolder) -> RunConfig:
     Raises:
         UserError: the folder is not a run folder.
     """
+    if was_url(run.path):
+        raise UserError(f"{run.path} is no folder of this machine; runs are read and written on a disk, so copy it to one")
     if not run.is_run():
         raise UserError(f"{run.path} is not a run folder: it has no config.yaml")
     return load([run.config], [])

@@ -60,7 +60,7 @@ def load_encoder(config: RunConfig, data: Data, checkpoint: Path, processes: Pro
             return encoder.final_states(chunk.batch.to(device))
 
     with torch.inference_mode():
-        table_VD = encoder.item_table.float()
+        table_VD = encoder.item_table.detach().float()
     if not table_VD.isfinite().all():
         raise UserError(f"{checkpoint}: its item vectors are not finite; the checkpoint has diverged; use another one")
     belongs = Belongs(data.manifest.digest, sha256_file(whole_file(checkpoint)), digest_of_table(table_VD))

@@ -123,6 +123,16 @@ class RemoteStore:
         self._call(name, send)
         on_bytes(path.stat().st_size)
 
+    def replace(self, path: Path, name: str) -> None:
+        """Write a local file to the store so that nobody sees it before it is whole. An object appears when it is; elsewhere it is
+        written under another name, and renamed."""
+        if self._files.type_name in _WITHOUT_FOLDERS:
+            self.upload(path, name)
+            return
+        self.upload(path, part := f"{name}.part")
+        self.remove(name)  # not every file system renames over a file
+        self._call(name, lambda: self._files.move(self._path(part), self._path(name)))
+
     def remove(self, name: str) -> None:
         """Remove a file; nothing happens if there is none."""
         if self.size(name) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from urllib.parse import parse_qsl, urlsplit
 
@@ -10,10 +11,17 @@ from ltrec.core.secrets import masked, speaks_of_secret
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")  # two letters at least: `c:` is a disk
 
+_PATH_OF_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:/")
+
 
 def is_url(place: str) -> bool:
     """Whether a place is an address, and not a path."""
     return _URL.match(place) is not None
+
+
+def was_url(path: os.PathLike[str]) -> bool:
+    """Whether a path was an address: as a path it has lost one of its slashes."""
+    return _PATH_OF_URL.match(os.fspath(path)) is not None
 
 
 def checked_url(url: str) -> str:

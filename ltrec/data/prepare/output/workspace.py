@@ -44,7 +44,7 @@ def workspace(out: Path) -> Iterator[Path]:
         if work.exists() or (out / MANIFEST).exists():
             sweep(out)
         shutil.rmtree(work, ignore_errors=True)
-        work.mkdir()
+        work.mkdir(exist_ok=True)  # tasks of a killed Spark driver may still write into it, under other names
         try:
             yield work
         finally:

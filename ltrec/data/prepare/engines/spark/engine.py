@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 import pyspark
@@ -43,7 +44,8 @@ def spark_engine(config: PrepareConfig, work: Path) -> Iterator[SparkEngine]:
     """
     if odd := sorted(set(str(work.absolute())) & set(_ODD)):
         raise UserError(f"engine=spark cannot write below {work.absolute().parent}: Spark reads {odd[0]!r} in a path as a pattern")
-    (folder := work.absolute() / "spark").mkdir()
+    # of its own: when a driver is killed, its tasks may go on writing for a moment into theirs
+    (folder := work.absolute() / f"spark-{uuid4().hex}").mkdir()
     with (
         database(work, config.memory_limit, config.threads) as catalogue,
         open_session(config.threads, folder / "spill") as session,
