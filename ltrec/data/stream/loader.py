@@ -1,7 +1,8 @@
 """The loader: a rank's micro-batches of every step, prepared by threads and delivered in order.
 
 Threads rather than processes: decoding and gathering run in C and release the GIL, nothing is pickled, and an error is raised in
-the consumer. The order does not depend on them: the unit of work is a whole step, and steps are handed out by number.
+the consumer. The order does not depend on them: the unit of work is a run of whole steps, and steps are handed out by number. The
+first run of an iteration is a single step, so that training begins at once; then runs become longer, up to what fits in a few MiB.
 
 The state is a counter that only `advance` moves, which the training loop calls after every optimiser step. Batches that were
 prefetched but not trained on do not count, nor do rows that were replaced in them.
@@ -17,6 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from ltrec.columns.schema import ITEMS_ONLY, Projection
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.counting import counted
@@ -31,7 +34,10 @@ from ltrec.data.stream.quarantine.quarantine import Place, Quarantine
 from ltrec.data.stream.reading.downloads import Downloads
 from ltrec.data.stream.reading.projected import Projected
 from ltrec.data.stream.reading.training_rows import TrainingRows
-from ltrec.data.stream.state import Span, StreamState, add_digests, rows_digest
+from ltrec.data.stream.state import Span, StreamState, add_digests
+
+_RUN_ROWS, _RUN_BYTES = 1 << 13, 1 << 24  # of the steps that are put together at a time
+_POSITION_BYTES = 16  # input and target
 
 
 class StreamLoader:
@@ -100,7 +106,7 @@ class StreamLoader:
         self._step_digests.clear()
         self._step_replaced.clear()
         for number, step in self._steps(range(first, (first // epoch + 1) * epoch)):
-            self._step_digests[number] = rows_digest(number, step.user_key, step.stratum)
+            self._step_digests[number] = step.digest
             self._step_replaced[number] = step.replaced
             yield from step.micro_batches
 
@@ -170,39 +176,75 @@ class StreamLoader:
 
     def _steps(self, numbers: range) -> Iterator[tuple[int, Step]]:
         """The steps in order, with `prefetch` of them in progress; the threads end with the iterator, also when it is abandoned."""
-        waiting: deque[tuple[int, Future[Step]]] = deque()
-        todo = iter(numbers)
+        waiting: deque[tuple[range, Future[list[Step | UserError]]]] = deque()
+        todo = runs_of(numbers, self._longest_run())
         downloads = Downloads(self._plan, self._lanes, self._rows, numbers.start)
         with downloads, _threads(self._threads, "ltrec-steps") as workers, _threads(1, "ltrec-buffers") as reader:
             try:
                 while True:
-                    while len(waiting) <= self._prefetch and (number := next(todo, None)) is not None:
-                        downloads.before(number)
-                        waiting.append((number, workers.submit(self._build, number)))
-                        self._look_ahead(reader, number)
+                    while self._wants_more([steps for steps, _ in waiting]) and (steps := next(todo, None)) is not None:
+                        for number in steps:
+                            downloads.before(number)
+                        waiting.append((steps, workers.submit(self._build, steps)))
+                        self._look_ahead(reader, steps)
                     if not waiting:
                         return
-                    number, future = waiting.popleft()
-                    yield number, future.result()
+                    steps, future = waiting.popleft()
+                    for number, made in zip(steps, future.result(), strict=True):
+                        if isinstance(made, UserError):
+                            raise made
+                        yield number, made
             finally:
                 for _, future in waiting:
                     future.cancel()
 
-    def _build(self, step: int) -> Step:
-        try:
-            made = assemble(
-                self._plan, step, self._lanes, accumulate=self._accumulate, rows_of=self._rows.drawn, columns=self._columns
-            )
-        except UserError as error:
-            raise UserError(f"step {step}: {error}") from None
-        return replace(made, micro_batches=[batch.pin_memory() for batch in made.micro_batches]) if self._pin else made
+    def _longest_run(self) -> int:
+        """Steps that are put together at a time: so many that calls cost little beside data, as long as buffers last."""
+        rows = len(self._lanes) * self._plan.batch_rows // self._plan.lanes
+        most = min(_RUN_ROWS // rows, _RUN_BYTES // (rows * (self._plan.max_len + 1) * _POSITION_BYTES))
+        return max(1, min(most, 2 * (self._plan.ahead() or most)))
 
-    def _look_ahead(self, reader: ThreadPoolExecutor, step: int) -> None:
-        """Every few steps, start reading the buffers of a later step, so that they are ready in time."""
-        ahead = self._plan.ahead()
-        if ahead and step % ahead == 0:
-            for draw in self._plan.draws(step + 2 * ahead, self._lanes):
+    def _wants_more(self, waiting: list[range]) -> bool:
+        """Whether to begin another run: the next one is handed out soon, and `prefetch` steps after it are to be in progress."""
+        return len(waiting) <= 1 or sum(map(len, waiting[1:])) < self._prefetch
+
+    def _build(self, steps: range) -> list[Step | UserError]:
+        """The steps of a run; if one cannot be had, those before it and the error."""
+        place = Tensor.pin_memory if self._pin else _as_it_is
+        try:
+            return [
+                *assemble(
+                    self._plan,
+                    steps,
+                    self._lanes,
+                    accumulate=self._accumulate,
+                    rows_of=self._rows.drawn,
+                    columns=self._columns,
+                    place=place,
+                )
+            ]
+        except UserError as error:
+            if len(steps) == 1:
+                return [UserError(f"step {steps.start}: {error}")]
+            return [made for step in steps for made in self._build(range(step, step + 1))]
+
+    def _look_ahead(self, reader: ThreadPoolExecutor, steps: range) -> None:
+        """Start reading the buffers that the run after the next begins with, so that they are ready in time."""
+        if self._plan.ahead():
+            for draw in self._plan.draws(steps.stop + len(steps), self._lanes):
                 reader.submit(self._rows.of, draw.buffer)
+
+
+def runs_of(numbers: range, longest: int) -> Iterator[range]:
+    """The numbers in runs of 1, 2, 4, ... and in the end `longest`."""
+    size = 1
+    while numbers:
+        yield numbers[:size]
+        numbers, size = numbers[size:], min(2 * size, longest)
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 @contextmanager

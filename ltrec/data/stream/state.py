@@ -7,7 +7,7 @@ an uninterrupted one if and only if it saw the same rows (up to hash collisions)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from ltrec.core.bounds import INT64, Between
 from ltrec.core.errors import UserError
-from ltrec.core.hashing import mix_array
+from ltrec.core.hashing import mix_array, mix_arrays
 from ltrec.core.storage.typed import construct
 from ltrec.data.stream.quarantine.ledger import Ledger
 from ltrec.data.stream.reading.blocks import I64
@@ -107,10 +107,11 @@ class StreamState:
         return theirs
 
 
-def rows_digest(step: int, user_key: I64, stratum: I64) -> int:
-    """Digest of the rows that one rank consumed in one step: 64 unsigned bits, to be added mod 2^64."""
-    keyed = mix_array(step, user_key) + stratum.astype(np.uint64)
-    return int(mix_array(_ROW, keyed).sum(dtype=np.uint64))
+def rows_digests(steps: Sequence[int], user_key: I64, stratum: I64) -> list[int]:
+    """Digest of the rows [S, n] that one rank consumes in each step: 64 unsigned bits, to be added mod 2^64."""
+    keyed = mix_arrays(steps, user_key) + stratum.astype(np.uint64)
+    digests: list[int] = mix_array(_ROW, keyed).sum(axis=1, dtype=np.uint64).tolist()
+    return digests
 
 
 def add_digests(*digests: int) -> int:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ltrec.core.hashing import mix, permutation
-from ltrec.core.ragged import prefix_sums
+from ltrec.core.ragged import prefix_sums, ragged
 from ltrec.data.stream.order.draws import Buffer, Draws, Pieces
 from ltrec.data.stream.order.schedule import Schedule
 from ltrec.data.stream.reading.blocks import I64, Blocks
@@ -59,26 +59,34 @@ class LaneOrder:
         self._lane_epoch: LruCache[tuple[int, int], _LaneEpoch] = LruCache(self._shuffle_pieces, keep=2, group=lambda key: key[0])
         self._shuffled: LruCache[Buffer, I64] = LruCache(self._shuffle_rows, keep=2, group=lambda buffer: buffer.lane)
 
-    def draws(self, step: int, lanes: range) -> list[Draws]:
-        """One entry per lane, more where a buffer or an epoch ends within the step."""
-        found = []
-        draws = self._schedule.first_draws(step, self._pool).tolist()
-        drawn = self._schedule.drawn_in_earlier_steps(step, self._pool).tolist()
-        slots = self._schedule.first_slots(step, self._pool, lanes).tolist()
-        for lane, slot in zip(lanes, slots, strict=True):
-            for buffer, rows in self._draw(lane, draws[lane], draws[lane + 1] - draws[lane], drawn[lane]):
-                found.append(Draws(buffer, rows, np.arange(slot, slot + rows.size), buffer.epoch))
-                slot += rows.size
+    def draws(self, steps: range, lanes: range) -> list[Draws]:
+        """One entry per lane, more where a buffer or an epoch ends within the steps: what a lane draws in one step follows what it
+        drew in the step before."""
+        numbers = np.arange(steps.start, steps.stop)
+        counts = self._schedule.counts(numbers, self._pool)[:, lanes.start : lanes.stop].T
+        slots = ragged(self._schedule.first_slots(numbers, self._pool, lanes).T.ravel(), counts.ravel())
+        step = np.repeat(np.tile(numbers - steps.start, len(lanes)), counts.ravel())
+        draws = self._schedule.first_draws(steps.start, self._pool).tolist()
+        drawn = self._schedule.drawn_in_earlier_steps(steps.start, self._pool).tolist()
+        found, at = [], 0
+        for lane, count in zip(lanes, counts.sum(axis=1).tolist(), strict=True):
+            for buffer, first, rows in self._draw(lane, draws[lane], count, drawn[lane]):
+                found.append(Draws(buffer, rows, slots[at : at + rows.size], buffer.epoch, step[at : at + rows.size], first))
+                at += rows.size
         return found
+
+    def shuffled(self, buffer: Buffer) -> I64:
+        """A permutation of the buffer's rows."""
+        return self._shuffled(buffer)
 
     def pieces(self, buffer: Buffer) -> Pieces:
         """The pieces of the lane's epoch that the buffer holds."""
         epoch = self._lane_epoch((buffer.lane, buffer.epoch))
         return epoch.pieces.part(epoch.edges[buffer.number], epoch.edges[buffer.number + 1])
 
-    def _draw(self, lane: int, draw: int, count: int, drawn: int) -> Iterator[tuple[Buffer, I64]]:
-        """Buffers and rows of `count` draws of a lane in one step; `draw` is the first one's number, after `drawn` draws of this
-        lane."""
+    def _draw(self, lane: int, draw: int, count: int, drawn: int) -> Iterator[tuple[Buffer, int, I64]]:
+        """Buffers, where in their order of drawing, and rows of `count` draws of a lane; `draw` is the first one's number, after
+        `drawn` draws of this lane."""
         epoch = draw // self._total
         at = drawn - self._shares(epoch).earlier[lane]
         while count:
@@ -86,7 +94,7 @@ class LaneOrder:
             yield from self._run(lane, epoch, at, at + taken)
             count, epoch, at = count - taken, epoch + 1, 0
 
-    def _run(self, lane: int, epoch: int, at: int, stop: int) -> Iterator[tuple[Buffer, I64]]:
+    def _run(self, lane: int, epoch: int, at: int, stop: int) -> Iterator[tuple[Buffer, int, I64]]:
         """Rows at:stop of a lane's epoch, buffer by buffer."""
         if at == stop:
             return
@@ -95,7 +103,7 @@ class LaneOrder:
         while at < stop:
             buffer = Buffer(self._pool, lane, epoch, number)
             low, high = bounds[number], min(stop, bounds[number + 1])
-            yield buffer, self._shuffled(buffer)[at - low : high - low]
+            yield buffer, at - low, self._shuffled(buffer)[at - low : high - low]
             at, number = high, number + 1
 
     def _divide(self, epoch: int) -> _LaneShares:

@@ -22,6 +22,7 @@ from ltrec.data.stream.order.pools import Pool, check_options, make_pools
 from ltrec.data.stream.order.resident import ResidentOrder
 from ltrec.data.stream.order.schedule import Schedule
 from ltrec.data.stream.order.trained import TrainedUsers
+from ltrec.data.stream.reading.blocks import I64
 
 _ORDER_VERSION = 1
 _BUFFERS_HELD = 2  # per lane: the current one and the next
@@ -116,7 +117,15 @@ class Plan:
 
     def draws(self, step: int, lanes: range) -> list[Draws]:
         """The rows of these lanes in a step. Slots are counted from the first slot of these lanes."""
-        return [draw for order in self._orders for draw in order.draws(step, lanes)]
+        return self.draws_of(range(step, step + 1), lanes)
+
+    def draws_of(self, steps: range, lanes: range) -> list[Draws]:
+        """The rows of these lanes in consecutive steps, those of a buffer together."""
+        return [draw for order in self._orders for draw in order.draws(steps, lanes)]
+
+    def shuffled(self, buffer: Buffer) -> I64 | None:
+        """The rows of a lane's buffer in the order of drawing; None for a resident pool."""
+        return self._orders[buffer.pool].shuffled(buffer)
 
     def pieces(self, buffer: Buffer) -> Pieces:
         """Which parts of which blocks a buffer consists of."""

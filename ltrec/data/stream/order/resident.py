@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ltrec.core.hashing import mix, permutation
+from ltrec.core.ragged import ragged
 from ltrec.data.stream.order.draws import ALL_LANES, Buffer, Draws, Pieces
 from ltrec.data.stream.order.schedule import Schedule
 from ltrec.data.stream.reading.blocks import I64, Blocks
@@ -19,19 +20,25 @@ class ResidentOrder:
         self._rows = int(blocks.rows.sum())
         self._shuffled: LruCache[int, I64] = LruCache(lambda epoch: permutation(mix(seed, pool, epoch), self._rows), keep=2)
 
-    def draws(self, step: int, lanes: range) -> list[Draws]:
-        """An entry per epoch, most often a single one: the draws of neighbouring lanes are consecutive."""
-        draws = self._schedule.first_draws(step, self._pool)[lanes.start : lanes.stop + 1]
-        slots = self._schedule.first_slots(step, self._pool, lanes) - (draws[:-1] - draws[0])
-        slots = np.repeat(slots, np.diff(draws)) + np.arange(draws[-1] - draws[0])
+    def draws(self, steps: range, lanes: range) -> list[Draws]:
+        """An entry per epoch, most often a single one: in a step, the draws of neighbouring lanes are consecutive."""
+        numbers = np.arange(steps.start, steps.stop)
+        bounds = self._schedule.first_draws(numbers, self._pool)[:, lanes.start : lanes.stop + 1]
+        slots = ragged(self._schedule.first_slots(numbers, self._pool, lanes).ravel(), np.diff(bounds).ravel())
+        counts = bounds[:, -1] - bounds[:, 0]
+        draws, step = ragged(bounds[:, 0], counts), np.repeat(numbers - steps.start, counts)
+        buffer, first, done = Buffer(self._pool, ALL_LANES, 0, 0), int(bounds[0, 0]), 0
         found: list[Draws] = []
-        buffer, first, done = Buffer(self._pool, ALL_LANES, 0, 0), int(draws[0]), 0
         while done < slots.size or not found:
-            epoch, within = divmod(first + done, self._rows)
-            rows = self._shuffled(epoch)[within : within + slots.size - done]
-            found.append(Draws(buffer, rows, slots[done : done + rows.size], epoch))
-            done += rows.size
+            epoch = (int(draws[done]) if done < slots.size else first) // self._rows
+            stop = int(np.searchsorted(draws, (epoch + 1) * self._rows))
+            rows = self._shuffled(epoch)[draws[done:stop] - epoch * self._rows]
+            found.append(Draws(buffer, rows, slots[done:stop], epoch, step[done:stop]))
+            done = stop
         return found
+
+    def shuffled(self, buffer: Buffer) -> None:
+        """There is none."""
 
     def pieces(self, buffer: Buffer) -> Pieces:
         """All blocks, whole."""

@@ -38,19 +38,24 @@ class Schedule:
         self._in_lane = _exclusive(self._counts, axis=2)  # [V, V, S+1] rows of lower pools in this lane-step
         self._earlier = _exclusive(self._counts, axis=0)[:-1]  # [V, V, S] draws of the lane in earlier steps of the cycle
 
-    def counts(self, step: int, pool: int) -> I64:
-        """Rows of the pool per lane [V] in a step."""
-        counts: I64 = self._counts[step % self.lanes, :, pool]
+    def counts(self, step: int | I64, pool: int) -> I64:
+        """Rows of the pool per lane in a step [V], or in each of S steps [S, V]."""
+        counts: I64 = self._counts[np.asarray(step) % self.lanes, :, pool]
         return counts
 
-    def first_draws(self, step: int, pool: int) -> I64:
-        """Number of the first draw of every lane in a step, [V+1]; the last entry is the first draw of the next step."""
-        return step * self.quotas[pool] + self._first[step % self.lanes, :, pool]
+    def first_draws(self, step: int | I64, pool: int) -> I64:
+        """Number of the first draw of every lane in a step, [V+1], or in each of S steps; the last entry is the first draw of the
+        next step."""
+        steps = np.asarray(step)
+        draws: I64 = steps[..., None] * self.quotas[pool] + self._first[steps % self.lanes, :, pool]
+        return draws
 
-    def first_slots(self, step: int, pool: int, lanes: range) -> I64:
-        """Slot of the pool's first row in each of these lanes; slots are counted from the first of these lanes."""
+    def first_slots(self, step: int | I64, pool: int, lanes: range) -> I64:
+        """Slot of the pool's first row in each of these lanes, for a step or each of S steps; slots are counted from the first of
+        these lanes."""
         per_lane = sum(self.quotas) // self.lanes
-        return np.arange(len(lanes)) * per_lane + self._in_lane[step % self.lanes, lanes.start : lanes.stop, pool]
+        within: I64 = self._in_lane[np.asarray(step) % self.lanes, lanes.start : lanes.stop, pool]
+        return np.arange(len(lanes)) * per_lane + within
 
     def drawn_in_earlier_steps(self, step: int, pool: int) -> I64:
         """How many of the pool's draws in earlier steps belong to each lane [V]."""

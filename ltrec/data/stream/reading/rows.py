@@ -1,4 +1,4 @@
-"""Rows: jagged users in memory. Everything is built with one packed gather (`core.ragged`); no Python loop over rows.
+"""Rows: jagged users in memory. Rows are gathered whole (`runs.py`); no Python loop over rows.
 
 All columns of events, and all of users, are in one dictionary each, by their names on disk: rows are cut and joined without
 knowing any column by name.
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ltrec.core import columns as c
-from ltrec.core.ragged import I64, prefix_sums, ragged
+from ltrec.core.ragged import I64, prefix_sums
 
 I32 = npt.NDArray[np.int32]
 Values = npt.NDArray[Any]
@@ -62,11 +62,6 @@ class UserRows:
         first, last = offsets[0], offsets[-1]
         events = {name: values[first:last] for name, values in self.events.items()}
         return UserRows(offsets - first, events, {name: values[low:high] for name, values in self.users.items()})
-
-    def take(self, index: I64) -> UserRows:
-        """These rows, in this order."""
-        lengths = np.diff(self.offsets)[index]
-        return UserRows(prefix_sums(lengths), taken(self.events, ragged(self.offsets[index], lengths)), taken(self.users, index))
 
     def absent(self, count: int) -> UserRows:
         """So many rows without events, in the form of these: places of rows that cannot be had."""

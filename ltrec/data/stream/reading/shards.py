@@ -123,7 +123,7 @@ class ShardReader:
             raise self.damage(*wanted, "in quarantine", rule)
         with (
             self._hold(file, check=False) as path,
-            pq.ParquetFile(path, metadata=footer, memory_map=True, pre_buffer=False, page_checksum_verification=True) as opened,
+            pq.ParquetFile(path, metadata=footer, pre_buffer=False, page_checksum_verification=True) as opened,
         ):
             return opened.read_row_group(group, columns=columns, use_threads=False)
 

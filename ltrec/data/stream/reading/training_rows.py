@@ -5,7 +5,7 @@ Only training events are kept: with window=last the final max_len + 1 of each us
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
-from ltrec.core.hashing import mix, mix_array
-from ltrec.core.ragged import prefix_sums, ragged
+from ltrec.core.hashing import mix, mix_arrays
+from ltrec.core.ragged import prefix_sums
 from ltrec.data.manifest import MEND, Manifest
 from ltrec.data.stream.order.draws import ALL_LANES, Buffer, Draws
 from ltrec.data.stream.order.plan import Plan
@@ -26,6 +26,7 @@ from ltrec.data.stream.reading.lru_cache import LruCache
 from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
 from ltrec.data.stream.reading.row_checks import fault_of_rows
 from ltrec.data.stream.reading.rows import UserRows, int_column, key_columns, list_column, taken
+from ltrec.data.stream.reading.runs import Runs, cut, take_rows
 from ltrec.data.stream.reading.shards import ShardReader
 
 COLUMNS = [c.USER_KEY, c.STRATUM, c.TRAIN_EVENTS, c.ITEMS]
@@ -47,23 +48,46 @@ class _Lost:
         """Their numbers in the row group."""
         return np.arange(self.first, self.first + self.high - self.low)
 
+    def among(self, rows: I64) -> I64:
+        """Which of these rows of the buffer they are."""
+        return np.flatnonzero((rows >= self.low) & (rows < self.high))
+
 
 @dataclass(frozen=True, slots=True)
 class BufferRows:
     """The rows of a buffer, those of damaged row groups among them: in a lane's buffer others are in their places; a resident pool
-    has empty rows there, and others of the pool are drawn instead, in every epoch others."""
+    has empty rows there, and others of the pool are drawn instead, in every epoch others.
+
+    A lane's rows are in the order of drawing, but numbers in `lost` are of before; a resident pool's are in the order of the plan,
+    to be taken from `runs`.
+    """
 
     rows: UserRows
     lost: tuple[_Lost, ...] = ()
+    runs: Runs | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """The rows of a draw: these of `rows`; and how many of them replace rows of each damaged row group."""
+    """The rows of a draw.
+
+    Attributes:
+        rows: hold them.
+        index: which of `rows` they are [n].
+        runs: of `rows`, if they are a resident pool's; else they are neighbours.
+        replaced: which of the draw replace rows of each damaged row group.
+    """
 
     rows: UserRows
     index: I64
-    replaced: Mapping[Place, int] = field(default_factory=dict)
+    runs: Runs | None = None
+    replaced: Mapping[Place, I64] = field(default_factory=dict)
+
+    def taken(self) -> UserRows:
+        """These rows alone."""
+        if self.runs is None:
+            return self.rows.slice(int(self.index[0]), int(self.index[-1]) + 1)
+        return UserRows(prefix_sums(self.runs.lengths(self.index)), self.runs.take(self.index), taken(self.rows.users, self.index))
 
 
 class TrainingRows:
@@ -115,14 +139,11 @@ class TrainingRows:
             UserError: a shard is missing or damaged.
         """
         held = self.of(draw.buffer)
-        if not held.lost:
-            return Drawn(held.rows, draw.rows)
-        lows, highs = (np.array([getattr(lost, name) for lost in held.lost]) for name in ("low", "high"))
-        which = np.searchsorted(lows, draw.rows, side="right") - 1
-        counts = np.bincount(which[(which >= 0) & (draw.rows < highs[which])], minlength=lows.size).tolist()
-        replaced = {(lost.shard, lost.group): count for lost, count in zip(held.lost, counts, strict=True) if count}
-        resident = draw.buffer.lane == ALL_LANES
-        return Drawn(held.rows, self._instead((draw.buffer, draw.epoch))[draw.rows] if resident else draw.rows, replaced)
+        replaced = {(lost.shard, lost.group): lost.among(draw.rows) for lost in held.lost}
+        if draw.buffer.lane != ALL_LANES:
+            return Drawn(held.rows, np.arange(draw.first, draw.first + draw.rows.size), None, replaced)
+        rows = self._instead((draw.buffer, draw.epoch))[draw.rows] if held.lost else draw.rows
+        return Drawn(held.rows, rows, held.runs, replaced)
 
     def block(self, shard: int, group: int) -> UserRows:
         """The rows of one row group, read again.
@@ -141,7 +162,8 @@ class TrainingRows:
             raise self._files.damage(shard, group, str(error), "columns") from None
         longest = self._plan.max_len + 1 if self._plan.window == "last" else np.iinfo(np.int64).max
         lengths = np.minimum(train_events, longest)
-        kept = taken({c.ITEMS: values, **events}, ragged(offsets[:-1] + train_events - lengths, lengths))
+        ends = offsets[:-1] + train_events
+        kept = {name: cut(array, ends - lengths, ends) for name, array in {c.ITEMS: values, **events}.items()}
         return UserRows(prefix_sums(lengths), kept, {**key_columns(table), **users})
 
     def _decode(self, buffer: Buffer) -> BufferRows:
@@ -157,7 +179,10 @@ class TrainingRows:
             at += high - low
         if lost:
             parts = self._filled(buffer, parts, lost)
-        return BufferRows(UserRows.concatenate([part for part in parts if part is not None]), tuple(lost))
+        rows = UserRows.concatenate([part for part in parts if part is not None])
+        if (shuffled := self._plan.shuffled(buffer)) is None:
+            return BufferRows(rows, tuple(lost), Runs.of(rows.offsets, rows.events))
+        return BufferRows(take_rows(rows, shuffled), tuple(lost))
 
     def _block_or_none(self, shard: int, group: int, *, by_all: bool) -> UserRows | None:
         """A row group, None if it is damaged and there is a quarantine."""
@@ -187,7 +212,7 @@ class TrainingRows:
         for number in self._candidates(buffer.pool, buffer.epoch, lost):
             rows = self._block_or_none(int(blocks.shard[number]), int(blocks.group[number]), by_all=False)
             if rows is not None:
-                return rows.take(self._chosen(buffer.pool, buffer.epoch, lost, int(blocks.rows[number])))
+                return take_rows(rows, self._chosen(buffer.pool, buffer.epoch, lost, int(blocks.rows[number])))
         raise self._none_left(lost)
 
     def _healthy(self, key: tuple[Buffer, int]) -> I64:
@@ -216,18 +241,16 @@ class TrainingRows:
         return UserError(f"no row group of stratum {stratum} is undamaged, so that none can take another's place; {MEND}")
 
 
-def window_starts(events: I64, user_key: I64, *, max_len: int, kind: str, seed: int, step: int) -> I64:
-    """Where each row's training window of at most max_len + 1 events begins [B].
+def window_starts(events: I64, user_key: I64, *, max_len: int, seed: int, steps: Sequence[int]) -> I64:
+    """Where each row's random window of at most max_len + 1 events begins [S, B]: uniform over the possible starts, a function of
+    (seed, step, user_key).
 
     Args:
-        events: training events in memory per row [B].
-        user_key: [B].
+        events: training events in memory per row [S, B].
+        user_key: [S, B].
         max_len: L.
-        kind: `last`, or `random`: uniform over the possible starts, a function of (seed, step, user_key).
         seed: of the order.
-        step: the step of the rows.
+        steps: the steps of the rows [S].
     """
-    latest = np.maximum(events - (max_len + 1), 0)
-    if kind == "last":
-        return latest
-    return (mix_array(mix(seed, step), user_key) % (latest + 1).astype(np.uint64)).astype(np.int64)
+    starts = np.maximum(events - max_len, 1).astype(np.uint64)
+    return (mix_arrays([mix(seed, step) for step in steps], user_key) % starts).astype(np.int64)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ltrec.core.errors import UserError
-from ltrec.data.stream.state import add_digests, as_signed, rows_digest
+from ltrec.data.stream.state import add_digests, as_signed, rows_digests
 from tests.support.shards import random_users, write_dataset
 from tests.support.streaming import BASE, VARIANTS, all_same, epochs, every_variant, make, rows
 
@@ -84,6 +84,10 @@ def test_elastic_chain_has_the_digest_of_the_undisturbed_run(larger, name):
     assert seen == Counter((b.step, row) for b in epochs(make(larger, config), 1) for row in rows(b))
 
 
+def rows_digest(step, key, stratum):
+    return rows_digests([step], key[None], stratum[None])[0]
+
+
 def test_digest_sees_every_change_of_a_row():
     key, stratum = torch.tensor([3, -4, 5]).numpy(), torch.tensor([0, 1, 1]).numpy()
     base = rows_digest(2, key, stratum)
@@ -91,6 +95,10 @@ def test_digest_sees_every_change_of_a_row():
     assert base == add_digests(rows_digest(2, key[:1], stratum[:1]), rows_digest(2, key[1:], stratum[1:]))
     assert len({base, rows_digest(3, key, stratum), rows_digest(2, key + 1, stratum), rows_digest(2, key, stratum[::-1])}) == 4
     assert rows_digest(2, key, stratum) == 8159059211580621277  # golden
+    assert rows_digests([2, 3], key[[[0, 1], [2, 0]]], stratum[[[0, 1], [2, 0]]]) == [
+        rows_digest(2, key[:2], stratum[:2]),
+        rows_digest(3, key[[2, 0]], stratum[[2, 0]]),
+    ]
 
 
 def test_signed_digests_add_up_in_an_int64_tensor():

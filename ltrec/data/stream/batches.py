@@ -1,0 +1,105 @@
+"""Batches: the arrays of a few steps, cut into micro-batches that share their memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ltrec.core.batch import SequenceBatch
+from ltrec.core.ragged import I64
+from ltrec.core.rows.on_host import HostRows
+from ltrec.core.rows.touched import distinct
+from ltrec.data.stream.reading.rows import Values
+from ltrec.data.stream.windows import Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What batches are like.
+
+    Attributes:
+        steps: numbers of the steps.
+        accumulate: micro-batches of a step.
+        events: columns of events: name in a batch -> name on disk.
+        num_strata: K.
+        has_gaps: whether some positions have no target.
+        place: puts what travels to a device into memory from which it travels well.
+    """
+
+    steps: range
+    accumulate: int
+    events: Mapping[str, str]
+    num_strata: int
+    has_gaps: bool
+    place: Callable[[Tensor], Tensor]
+
+    @property
+    def parts(self) -> int:
+        """Micro-batches of all steps."""
+        return len(self.steps) * self.accumulate
+
+
+def cut_batches(form: Form, windows: Windows, user_key: I64, slot: I64, users: Mapping[str, Values]) -> list[SequenceBatch]:
+    """The micro-batches of all steps, in order.
+
+    Args:
+        form: what they are like.
+        windows: the rows, a micro-batch after the other.
+        user_key: [R].
+        slot: [R].
+        users: columns of users by name.
+    """
+    lengths = windows.length.reshape(form.parts, -1)
+    offsets = np.zeros((form.parts, lengths.shape[1] + 1), np.int64)
+    np.cumsum(lengths, axis=1, out=offsets[:, 1:])
+    positions: list[int] = offsets[:, -1].tolist()
+    values = {"items_T": windows.items(), "targets_T": windows.targets(), "weight_T": windows.weights()}
+    of_positions = {name: _placed(form, array).split(positions) for name, array in values.items() if array is not None}
+    events = {name: _placed(form, array).split(positions) for name, array in windows.columns(form.events).items()}
+    host = [_in_rows(form, array) for array in (windows.length, windows.stratum, slot)]
+    values = {"user_key_B": user_key, "stratum_B": windows.stratum, "slot_B": slot}
+    of_rows = {name: _in_rows(form, array, form.place) for name, array in values.items()}
+    own = {name: _in_rows(form, array, form.place) for name, array in users.items()}
+    of_steps = _of_steps(form, windows, of_positions)
+    offsets_of = form.place(torch.from_numpy(offsets)).unbind()
+    return [
+        SequenceBatch(
+            offsets=offsets_of[part],
+            step=form.steps[part // form.accumulate],
+            micro=part % form.accumulate,
+            events={name: tensors[part] for name, tensors in events.items()},
+            users={name: tensors[part] for name, tensors in own.items()},
+            has_gaps=form.has_gaps,
+            host=HostRows(*(tensors[part] for tensors in host)),
+            **{name: tensors[part] for name, tensors in (of_positions | of_rows).items()},
+            **{name: tensors[part // form.accumulate] for name, tensors in of_steps.items()},
+        )
+        for part in range(form.parts)
+    ]
+
+
+def _of_steps(form: Form, windows: Windows, of_positions: Mapping[str, Sequence[Tensor]]) -> dict[str, Sequence[Tensor]]:
+    """What all micro-batches of a step carry of the whole step."""
+    found: dict[str, Sequence[Tensor]] = {"step_counts_K": torch.from_numpy(windows.examples(form.num_strata)).unbind()}
+    if (sums := windows.sums_of_weights(form.num_strata)) is not None:
+        found |= {"step_weights_K": torch.from_numpy(sums[0]).unbind(), "step_squares_K": torch.from_numpy(sums[1]).unbind()}
+    if form.accumulate > 1:
+        items, targets, size = of_positions["items_T"], of_positions["targets_T"], form.accumulate
+        edges = pairwise(accumulate([size] * len(form.steps), initial=0))
+        found["step_items"] = [form.place(distinct(torch.cat([*items[a:b], *targets[a:b]]))) for a, b in edges]
+    return found
+
+
+def _placed(form: Form, values: Values) -> Tensor:
+    return form.place(torch.from_numpy(values))
+
+
+def _in_rows(form: Form, values: Values, place: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> Sequence[Tensor]:
+    """A value of every row, by micro-batch."""
+    whole = place(torch.from_numpy(values))
+    return whole.view(form.parts, -1, *whole.shape[1:]).unbind()
