@@ -58,12 +58,12 @@ def cut_batches(form: Form, windows: Windows, user_key: I64, slot: I64, users: M
     offsets = np.zeros((form.parts, lengths.shape[1] + 1), np.int64)
     np.cumsum(lengths, axis=1, out=offsets[:, 1:])
     positions: list[int] = offsets[:, -1].tolist()
-    values = {"items_T": windows.items(), "targets_T": windows.targets(), "weight_T": windows.weights()}
-    of_positions = {name: _placed(form, array).split(positions) for name, array in values.items() if array is not None}
-    events = {name: _placed(form, array).split(positions) for name, array in windows.columns(form.events).items()}
+    found: dict[str, Values | None] = {"items_T": windows.items(), "targets_T": windows.targets(), "weight_T": windows.weights()}
+    of_positions = {name: _cut(form, array, positions) for name, array in found.items() if array is not None}
+    events = {name: _cut(form, array, positions) for name, array in windows.columns(form.events).items()}
     host = [_in_rows(form, array) for array in (windows.length, windows.stratum, slot)]
-    values = {"user_key_B": user_key, "stratum_B": windows.stratum, "slot_B": slot}
-    of_rows = {name: _in_rows(form, array, form.place) for name, array in values.items()}
+    keys = {"user_key_B": user_key, "stratum_B": windows.stratum, "slot_B": slot}
+    of_rows = {name: _in_rows(form, array, form.place) for name, array in keys.items()}
     own = {name: _in_rows(form, array, form.place) for name, array in users.items()}
     of_steps = _of_steps(form, windows, of_positions)
     offsets_of = form.place(torch.from_numpy(offsets)).unbind()
@@ -95,8 +95,9 @@ def _of_steps(form: Form, windows: Windows, of_positions: Mapping[str, Sequence[
     return found
 
 
-def _placed(form: Form, values: Values) -> Tensor:
-    return form.place(torch.from_numpy(values))
+def _cut(form: Form, values: Values, positions: list[int]) -> Sequence[Tensor]:
+    """A value of every position, by micro-batch."""
+    return torch.split_with_sizes(form.place(torch.from_numpy(values)), positions)
 
 
 def _in_rows(form: Form, values: Values, place: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> Sequence[Tensor]:

@@ -49,7 +49,8 @@ class Windows:
         each = self.length if self._counts is None else self._targets_of_rows()
         if self._unit == "user":
             each = np.minimum(each, 1)
-        return self._sums(self._of_steps(self.stratum, num_strata), each, num_strata).astype(np.int64)
+        examples: I64 = self._sums(self._of_steps(self.stratum, num_strata), each, num_strata).astype(np.int64)
+        return examples
 
     def _targets_of_rows(self) -> I64:
         assert self._counts is not None

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltrec.core.hashing import mix, mix_array, mix_tensor, permutation, uniform
+from ltrec.core.hashing import mix, mix_array, mix_arrays, mix_tensor, permutation, uniform
 
 int64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -27,7 +27,15 @@ def test_golden_values():
 
 @given(st.integers(0, 2**32), st.integers(0, 300))
 def test_permutation_is_one(seed, count):
-    assert sorted(permutation(seed, count).tolist()) == list(range(count))
+    found = permutation(seed, count).tolist()
+    assert sorted(found) == list(range(count))
+    assert found == sorted(range(count), key=lambda number: mix(seed, number)), "the order of the hashes, which all differ"
+
+
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=4), st.integers(0, 5))
+def test_seeds_of_rows_are_their_own(seeds, count):
+    values = np.arange(len(seeds) * count).reshape(len(seeds), count) - 3
+    assert mix_arrays(seeds, values).tolist() == [mix_array(seed, row).tolist() for seed, row in zip(seeds, values, strict=True)]
 
 
 def test_uniform_is_uniform():
