@@ -55,7 +55,8 @@ class Windows:
     def _targets_of_rows(self) -> I64:
         assert self._counts is not None
         before, ends = prefix_sums(self._counts.astype(np.int64)), np.cumsum(self.length)
-        return before[ends] - before[ends - self.length]
+        targets: I64 = before[ends] - before[ends - self.length]
+        return targets
 
     def weights(self) -> Values | None:
         """Weight of every position's target, float32 [T]; None where events have none."""
