@@ -20,7 +20,7 @@ from torch import Tensor
 from ltrec.core import columns as c
 from ltrec.core.batch import SequenceBatch
 from ltrec.core.ragged import ragged
-from ltrec.data.stream.batches import Form, cut_batches
+from ltrec.data.stream.batches import BatchForm, cut_batches
 from ltrec.data.stream.order.draws import Draws
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.quarantine.quarantine import Place
@@ -75,7 +75,7 @@ def assemble(
     events = _windows(plan, steps, runs, index, key) if plan.window == "random" else runs.take(index)
     windows = Windows(events, length, np.array(plan.stratum_map)[users[c.STRATUM]], plan.unit, len(steps))
     own = {name: users[stored] for name, stored in columns.users.items()}
-    form = Form(steps, accumulate, columns.events, plan.strata.count, columns.has_gaps, place)
+    form = BatchForm(steps, accumulate, columns.events, plan.strata.count, columns.has_gaps, place)
     batches = cut_batches(form, windows, users[c.USER_KEY], slot[order], own)
     each = zip(rows_digests(steps, key, known), _replaced(draws, drawn, len(steps)), strict=True)
     return [Step(batches[at * accumulate : (at + 1) * accumulate], *rest) for at, rest in enumerate(each)]

@@ -19,7 +19,7 @@ from ltrec.data.stream.windows import Windows
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class BatchForm:
     """What batches are like.
 
     Attributes:
@@ -44,7 +44,7 @@ class Form:
         return len(self.steps) * self.accumulate
 
 
-def cut_batches(form: Form, windows: Windows, user_key: I64, slot: I64, users: Mapping[str, Values]) -> list[SequenceBatch]:
+def cut_batches(form: BatchForm, windows: Windows, user_key: I64, slot: I64, users: Mapping[str, Values]) -> list[SequenceBatch]:
     """The micro-batches of all steps, in order.
 
     Args:
@@ -83,7 +83,7 @@ def cut_batches(form: Form, windows: Windows, user_key: I64, slot: I64, users: M
     ]
 
 
-def _of_steps(form: Form, windows: Windows, of_positions: Mapping[str, Sequence[Tensor]]) -> dict[str, Sequence[Tensor]]:
+def _of_steps(form: BatchForm, windows: Windows, of_positions: Mapping[str, Sequence[Tensor]]) -> dict[str, Sequence[Tensor]]:
     """What all micro-batches of a step carry of the whole step."""
     found: dict[str, Sequence[Tensor]] = {"step_counts_K": torch.from_numpy(windows.examples(form.num_strata)).unbind()}
     if (sums := windows.sums_of_weights(form.num_strata)) is not None:
@@ -95,12 +95,12 @@ def _of_steps(form: Form, windows: Windows, of_positions: Mapping[str, Sequence[
     return found
 
 
-def _cut(form: Form, values: Values, positions: list[int]) -> Sequence[Tensor]:
+def _cut(form: BatchForm, values: Values, positions: list[int]) -> Sequence[Tensor]:
     """A value of every position, by micro-batch."""
     return torch.split_with_sizes(form.place(torch.from_numpy(values)), positions)
 
 
-def _in_rows(form: Form, values: Values, place: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> Sequence[Tensor]:
+def _in_rows(form: BatchForm, values: Values, place: Callable[[Tensor], Tensor] = lambda tensor: tensor) -> Sequence[Tensor]:
     """A value of every row, by micro-batch."""
     whole = place(torch.from_numpy(values))
     return whole.view(form.parts, -1, *whole.shape[1:]).unbind()
