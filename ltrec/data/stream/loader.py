@@ -38,6 +38,7 @@ from ltrec.data.stream.state import Span, StreamState, add_digests
 
 _RUN_ROWS, _RUN_BYTES = 1 << 13, 1 << 24  # of the steps that are put together at a time
 _POSITION_BYTES = 16  # input and target
+_RUNS_OF_A_BUFFER = 8  # at least, so that what is in progress needs two buffers of a lane, and no more
 
 
 class StreamLoader:
@@ -186,7 +187,8 @@ class StreamLoader:
                         for number in steps:
                             downloads.before(number)
                         waiting.append((steps, workers.submit(self._build, steps)))
-                        self._look_ahead(reader, steps)
+                        for number in steps:
+                            self._look_ahead(reader, number)
                     if not waiting:
                         return
                     steps, future = waiting.popleft()
@@ -202,7 +204,8 @@ class StreamLoader:
         """Steps that are put together at a time: so many that calls cost little beside data, as long as buffers last."""
         rows = len(self._lanes) * self._plan.batch_rows // self._plan.lanes
         most = min(_RUN_ROWS // rows, _RUN_BYTES // (rows * (self._plan.max_len + 1) * _POSITION_BYTES))
-        return max(1, min(most, 2 * (self._plan.ahead() or most)))
+        buffer = self._plan.steps_of_a_buffer
+        return max(1, min(most, buffer // _RUNS_OF_A_BUFFER) if buffer else most)
 
     def _wants_more(self, waiting: list[range]) -> bool:
         """Whether to begin another run: the next one is handed out soon, and `prefetch` steps after it are to be in progress."""

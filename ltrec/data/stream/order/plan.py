@@ -138,8 +138,14 @@ class Plan:
 
     def ahead(self) -> int:
         """How many steps to look ahead for buffers that will be needed; 0 if buffers are too short for that to help."""
-        shortest = self._buffer_blocks * self._block_rows * self.lanes // (4 * self.batch_rows)
-        return 0 if all(pool.resident for pool in self.pools) else min(8, shortest)
+        return min(8, self.steps_of_a_buffer // 4)
+
+    @property
+    def steps_of_a_buffer(self) -> int:
+        """How many steps a lane's buffer lasts if all its rows are drawn; 0 if none is streamed."""
+        if all(pool.resident for pool in self.pools):
+            return 0
+        return self._buffer_blocks * self._block_rows * self.lanes // self.batch_rows
 
     def _buffer_bytes(self, pool: Pool) -> int:
         return -(-pool.bytes // pool.rows) * self._block_rows * self._buffer_blocks
