@@ -231,10 +231,11 @@ class StreamLoader:
                 return [UserError(f"step {steps.start}: {error}")]
             return [made for step in steps for made in self._build(range(step, step + 1))]
 
-    def _look_ahead(self, reader: ThreadPoolExecutor, steps: range) -> None:
-        """Start reading the buffers that the run after the next begins with, so that they are ready in time."""
-        if self._plan.ahead():
-            for draw in self._plan.draws(steps.stop + len(steps), self._lanes):
+    def _look_ahead(self, reader: ThreadPoolExecutor, step: int) -> None:
+        """Every few steps, start reading the buffers of a later step, so that they are ready in time."""
+        ahead = self._plan.ahead()
+        if ahead and step % ahead == 0:
+            for draw in self._plan.draws(step + 2 * ahead, self._lanes):
                 reader.submit(self._rows.of, draw.buffer)
 
 
