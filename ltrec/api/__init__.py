@@ -10,7 +10,8 @@ they are; numbers that are not finite (no users, no base) are None:
                       reach: {repeat, one_link, two_links, beyond}: validation targets by distance from the history, or null;
                       with --forget-users also forgotten: {users, events, unknown, before: the digest}
     inspect           also engine, period: {first, last} in seconds since 1970 (null without times), lengths: {min, p25, ..., max},
-                      lineage: [{digest, items, files, events, users, new_users, new_items, crossed, late, known}], if appended to,
+                      lineage: [{digest, items, files, events, users, new_users, new_items, crossed, late, known}], if appended to
+                      (with columns also columns: {name: ids}, known_rows: {table: rows}),
                       ties: {events, share, pairs, ascending, rule}, popularity: {items, untrained, largest, median, gini,
                       top: {0.01, 0.1, 0.2, 0.5: share of the training events}},
                       shards: [{stratum, shards, users, events, bytes, largest}], stratum -1: without training events

@@ -58,9 +58,9 @@ def prepare(
         out: folder or address of the data set; None = `data.path` of the config.
         overwrite: replace another data set in that folder.
         append: a prepared data set that the logs come after: `out` becomes both together, at the cost of the new events and the
-            users they touch. Item ids and thresholds of strata stay, and its options hold.
+            users they touch. Item ids and thresholds of strata stay, and its options hold; tables of items and users are the day's.
         like: a data set from which item ids and thresholds of strata are taken; the logs are all events.
-        recut: with `append` or `like`, cut the thresholds of strata anew over all users.
+        recut: with `append` or `like`, cut the thresholds of strata and measure columns anew over all users.
         forget_users: a file with a raw user id per line: they are removed from the data set in `out`, in place; no log is read.
         progress: show how far it is.
         options: fields of the config section `prepare`.

@@ -32,8 +32,8 @@ class FileRef(TypedDict):
 
 
 class Ancestor(TypedDict, total=False):
-    """A data set that was appended to, or from which users were removed: its digest and its number of source files, and what
-    changed."""
+    """A data set that was appended to, or from which users were removed: its digest, its number of source files and of the ids of
+    its columns, and what changed."""
 
     digest: str
     items: Count
@@ -46,6 +46,8 @@ class Ancestor(TypedDict, total=False):
     late: Count
     known: Count
     recut: bool
+    columns: dict[str, Count]
+    known_rows: dict[str, Count]
     forgotten_users: Count
     forgotten_events: Count
 

@@ -37,7 +37,7 @@ def prepare(
         Path | None, typer.Option(help="Data set that the logs come after: --out becomes both, item ids stay.")
     ] = None,
     like: Annotated[Path | None, typer.Option(help="Prepared data set whose item ids and strata thresholds are kept.")] = None,
-    recut: Annotated[bool, typer.Option("--recut", help="With --append or --like: cut the thresholds of strata anew.")] = False,
+    recut: Annotated[bool, typer.Option("--recut", help="With --append or --like: cut strata and measure columns anew.")] = False,
     forget_users: Annotated[Path | None, typer.Option(help="File of raw user ids, one a line, to remove from --out.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set in the output folder.")] = False,
     as_json: AsJson = False,

@@ -23,7 +23,7 @@ from ltrec.core.progress import Progress, silent
 from ltrec.data.manifest import Manifest, version_of
 from ltrec.data.prepare import summary
 from ltrec.data.prepare.columns.declared import event_columns
-from ltrec.data.prepare.columns.side_tables import SideTables, find_side_tables, load_tables
+from ltrec.data.prepare.columns.side_tables import SideTables, find_side_tables, load_tables, table_columns
 from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
 from ltrec.data.prepare.database import VERSION
 from ltrec.data.prepare.engines.opening import open_engine
@@ -71,7 +71,8 @@ def prepare(
     with explain_exhaustion(out), workspace(out) as work:
         before = stamps((*found, *side_tables))
         identity = {**_identity(config, found, out, on_progress), **side_tables.described()}
-        model = None if like is None else Like.open(like, recut=recut)
+        declared = (*event_columns(config), *table_columns(config))
+        model = None if like is None else Like.open(like, declared, recut=recut)
         identity["lineage"] = [] if model is None else [model.step]
         if not overwrite and (old := existing(out)) is not None:
             _refuse_other(old, identity, out)
@@ -139,6 +140,8 @@ def _build(
     """All steps from staging to finished files in `work`."""
     columns, tables = event_columns(config), load_tables(engine.catalogue, config, side_tables, work, out)
     counts = filter_log(engine, config, columns, found, work, out, on_progress)
+    if like is not None:
+        like.take_ids(engine, columns, tables, identity["files"])
     ties = order_ties(engine, config, columns)
     first, latest = counted(engine, "SELECT min(seconds), max(seconds) FROM events")
     cuts = splits.find_cuts(engine, config, latest)

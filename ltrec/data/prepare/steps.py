@@ -11,8 +11,10 @@ from ltrec.core.progress import Progress
 from ltrec.core.strata import Strata
 from ltrec.data.manifest import Shard, Vocab
 from ltrec.data.prepare import filtering, rejects, summary
+from ltrec.data.prepare.columns.codes import code_users
 from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.columns.describe import DescribedColumns, describe_columns, tallies_of
+from ltrec.data.prepare.columns.earlier import EarlierColumns, keep_users
 from ltrec.data.prepare.columns.items import add_new_items, find_new_items, write_items
 from ltrec.data.prepare.columns.side_tables import Tables, count_users, refuse_unmatched
 from ltrec.data.prepare.config import PrepareConfig
@@ -45,7 +47,8 @@ def write_data(
     Raises:
         UserError: no user can be trained on; nothing was written.
     """
-    codes, known, table_counts = _number_items(engine, tables)
+    earlier = None if like is None else like.columns
+    codes, known, table_counts = _number_items(engine, tables, earlier)
     on_progress("sort", 0, 0)
     cut = Cut(config.block_rows, config.shard_events)
     sorted_log = sort(engine, strata, config.history_cap, cut, columns, tables.user_columns)
@@ -60,9 +63,9 @@ def write_data(
     vocab, id_of_code = vocabulary.write_vocabulary(connection, counts, known, work, None if like is None else like.vocabulary)
     if like is not None:
         like.refuse_missing(vocab.items, connection)
-    described = describe_columns(connection, tallies, config.targets, work)
+    described = describe_columns(connection, tallies, config.targets, work, earlier)
     if tables.items is not None:
-        described = write_items(connection, tables.items, id_of_code, counts, work).before(described)
+        described = write_items(connection, tables.items, id_of_code, counts, work, earlier).before(described)
     form = RowForm(id_of_code, shard_schema(described.schema), described.id_of_code)
     shards = sorted_log.write(form, on_progress)
     on_progress("reach", 0, 0)
@@ -73,18 +76,21 @@ def write_data(
     return vocab, shards, described, counted, int(counts.sum())
 
 
-def _number_items(engine: Engine, tables: Tables) -> tuple[int, int, dict[str, Any]]:
+def _number_items(engine: Engine, tables: Tables, earlier: EarlierColumns | None) -> tuple[int, int, dict[str, Any]]:
     """Give codes to items that occur only in the item table; return the number of codes, the first new one, and table counts."""
     if tables.items is not None:
         find_new_items(engine.catalogue)
     known = vocabulary.keep_items(engine)
     if tables.users is not None:
-        for table in (tables.users.name, *(column.vocabulary for column in tables.users.columns if column.kind.is_categorical)):
-            engine.lend(table)
+        code_users(engine.catalogue, tables.users.columns)
+        engine.lend(tables.users.name)
     refuse_unmatched(engine, tables)
     table_counts: dict[str, Any] = {}
     if tables.users is not None:
         table_counts["user_table"] = {**tables.users.summary(), **count_users(engine)}
+        if earlier is not None:
+            keep_users(engine.catalogue, tables.users.columns, earlier.users(tables.users.columns))
+            engine.lend(tables.users.name)
     if tables.items is None:
         return known, known, table_counts
     table_counts["item_table"] = {**tables.items.summary(), **(found := add_new_items(engine.catalogue, known))}

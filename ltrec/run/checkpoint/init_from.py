@@ -1,8 +1,9 @@
 """`init_from`: initialise the trunk of a new run with the weights of another run. The optimiser is new, and the first step is 0.
 
 The other run's data may be those that the new run's were appended to, or whose item ids they took (`prepare --append`, `--like`):
-an item's vector stays the item's, and new items begin with the vectors that any new run gives them. What the weights were trained
-on before goes into the state of the stream, and with it into every checkpoint and the report.
+vectors stay with their items, those of categories with their values, and new ones begin as in any new run; what columns tell of a
+new item comes with the weights. What the weights were trained on before goes into the state of the stream, and with it into every
+checkpoint and the report.
 
 The trunk is the whole backbone of a run without plugins, and `trunk.*` of one with plugins; each can initialise the other. So PIN
 can also be trained in two runs: first without plugins, then with plugins that are awake from the start, on the trunk of the first.
@@ -31,6 +32,7 @@ from ltrec.training.checkpoints.io import read_checkpoint, whole_file
 from ltrec.training.module import BackboneModule
 
 _BACKBONE, _TRUNK = "backbone.", "backbone.trunk."
+_ITEMS = "items"
 
 
 def load_trunk(config: RunConfig, module: BackboneModule, manifest: Manifest) -> tuple[dict[str, Any], tuple[Span, ...]]:
@@ -49,48 +51,73 @@ def load_trunk(config: RunConfig, module: BackboneModule, manifest: Manifest) ->
     """
     checkpoint = _checkpoint_of(Path(config.init_from))
     state = read_checkpoint(checkpoint)
-    items = _items_of_ancestors(manifest)
+    ancestors = _ancestors(manifest)
     refuse_other_data(
-        checkpoint, state, manifest.digest, way_out="let init_from name a run on this one" + _not_columns(manifest), ancestors=items
+        checkpoint,
+        state,
+        manifest.digest,
+        way_out="let init_from name a run on this one" + _not_columns(manifest),
+        ancestors=ancestors,
     )
     seen = StreamState.of(state["StreamDataModule"])
     trunk: nn.Module = module.with_plugins.trunk if module.has_plugins else module.backbone
     weights = trunk_of(scoring_weights(state))
-    if seen.manifest_digest in items:
-        weights = with_new_items(weights, trunk.state_dict(), items[seen.manifest_digest], manifest.vocab.items)
+    if seen.manifest_digest in ancestors:
+        weights = with_new_rows(weights, trunk.state_dict(), ancestors[seen.manifest_digest], _sizes(manifest))
     _refuse_other_trunk(config, checkpoint, weights, trunk)
     trunk.load_state_dict(weights)
     record = {"checkpoint": str(checkpoint), "sha256": sha256_file(whole_file(checkpoint))}
     return {**record, "trained_on": [asdict(span) for span in seen.spans]}, seen.spans
 
 
-def with_new_items(weights: dict[str, Tensor], fresh: dict[str, Tensor], before: int, items: int) -> dict[str, Tensor]:
-    """Weights with rows for items that they do not know, behind the others.
+Sizes = dict[str, int]
+"""Rows of the tables that grow with the data: of `items` (with padding), and of every categorical column by role and name."""
+
+
+def with_new_rows(weights: dict[str, Tensor], fresh: dict[str, Tensor], before: Sizes, now: Sizes) -> dict[str, Tensor]:
+    """Weights with rows for items and values that they do not know, behind the others.
 
     Args:
-        weights: by name; vectors of items are [before + 1, ...].
+        weights: by name; a table has a row for each of the sizes.
         fresh: those of a new run, from which the new rows are taken.
-        before: items that the weights know.
-        items: all items.
+        before: sizes that the weights know.
+        now: sizes of the data.
     """
-    rows = {name: (items + 1, *value.shape[1:]) for name, value in weights.items() if value.shape[:1] == (before + 1,)}
-    grown = [name for name, shape in rows.items() if items > before and name in fresh and tuple(fresh[name].shape) == shape]
-    return weights | {name: torch.cat([weights[name], fresh[name][before + 1 :].to(weights[name])]) for name in grown}
+    pairs = {(before[name], now[name]) for name in before.keys() & now.keys() if before[name] < now[name]}
+    grown = {}
+    for name, value in weights.items():
+        other = fresh.get(name)
+        if (
+            other is not None
+            and value.ndim
+            and other.ndim
+            and (len(value), len(other)) in pairs
+            and value.shape[1:] == other.shape[1:]
+        ):
+            grown[name] = torch.cat([value, other[len(value) :].to(value)])
+    return weights | grown
 
 
-def _items_of_ancestors(manifest: Manifest) -> dict[str, int]:
-    """Digest -> number of items of the data sets whose ids are those of this one; with columns, `--like` gives their values other
-    ids."""
-    found: dict[str, int] = {}
+def _ancestors(manifest: Manifest) -> dict[str, Sizes]:
+    """Digest -> sizes of the data sets whose ids are those of this one. With other columns than the data set that it names,
+    `--like` gives values other ids."""
+    found: dict[str, Sizes] = {}
+    columns = {name: size for name, size in _sizes(manifest).items() if name != _ITEMS}
     for step in reversed(manifest.lineage):
-        if manifest.columns and not step["files"]:
+        if manifest.columns and not step["files"] and "columns" not in step:
             break
-        found[step["digest"]] = step["items"]
+        columns = step.get("columns", columns)
+        found[step["digest"]] = {**columns, _ITEMS: step["items"] + 1}
     return found
 
 
+def _sizes(manifest: Manifest) -> Sizes:
+    columns = {f"{column.role}.{column.name}": column.size for column in manifest.columns if column.file}
+    return {**columns, _ITEMS: manifest.vocab.items + 1}
+
+
 def _not_columns(manifest: Manifest) -> str:
-    if not (manifest.columns and any(not step["files"] for step in manifest.lineage)):
+    if not (manifest.columns and any(not step["files"] and "columns" not in step for step in manifest.lineage)):
         return ""
     return "; ids of its columns' values are not those of the data that it goes back to, so that their runs do not fit"
 

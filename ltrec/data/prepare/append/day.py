@@ -7,7 +7,7 @@ kept; any other that is not later than the user's newest event is late, and coun
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from ltrec.columns.schema import UNKNOWN
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
 from ltrec.core.ragged import I64, prefix_sums
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.append.old import OldUsers
 from ltrec.data.prepare.append.rows import OldRows, ParentUsers
+from ltrec.data.prepare.columns.declared import Declared, also
 from ltrec.data.prepare.database import identifier, quoted
 from ltrec.data.prepare.engines.protocol import Engine, counted
 from ltrec.data.prepare.staging import INSERT_ROWS
@@ -31,10 +33,17 @@ BEFORE = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class ItemsOfDay:
-    """Items of the day that the parent does not know: `count` of them, with codes from `first` on."""
+    """Items of the day that the parent does not know: `count` of the log, with codes from `first` on, then `unseen` that only the
+    table of items has."""
 
     first: int
     count: int
+    unseen: int = 0
+
+    @property
+    def codes(self) -> int:
+        """Number of codes of all items, with that of padding."""
+        return self.first + self.count + self.unseen
 
 
 @dataclass(slots=True)
@@ -56,13 +65,14 @@ class Day:
     old: OldUsers = field(default_factory=OldUsers)
 
 
-def take_parents_ids(engine: Engine, vocabulary: Path, items: int) -> ItemsOfDay:
+def take_parents_ids(engine: Engine, vocabulary: Path, items: int, columns: Sequence[Declared]) -> ItemsOfDay:
     """Replace the codes of `events` by the parent's item ids; `items` keeps the new ones.
 
     Args:
         engine: with the events and items of the day.
         vocabulary: file of the parent's items.
         items: how many it has.
+        columns: of the events.
     """
     run = engine.catalogue.execute
     run(
@@ -74,7 +84,7 @@ def take_parents_ids(engine: Engine, vocabulary: Path, items: int) -> ItemsOfDay
     )
     engine.replace(
         "events",
-        "SELECT user_key, coalesce(known, items.code)::INTEGER AS code, seconds, sub_second, tie FROM events"
+        f"SELECT user_key, coalesce(known, items.code)::INTEGER AS code, seconds, sub_second, tie{also(columns)} FROM events"
         " JOIN recoded ON events.code = recoded.day LEFT JOIN items USING (day)",
     )
     run("DROP TABLE recoded; ALTER TABLE items DROP COLUMN day")
@@ -114,11 +124,12 @@ def add_moved(engine: Engine, users: ParentUsers, day: Day, key_M: I64) -> None:
     day.key_U = np.union1d(day.key_U, key_M)
 
 
-def add_old_events(engine: Engine, rows: Iterable[OldRows], day: Day) -> None:
+def add_old_events(engine: Engine, rows: Iterable[OldRows], day: Day, columns: Sequence[Declared]) -> None:
     """Put the users' older events into `older`, with as many events before them as the history cap had removed, and their newest
     times into `newest`; they are noted in `day.old`."""
     engine.catalogue.execute(
-        "CREATE TABLE older (user_key BIGINT, code INTEGER, seconds BIGINT, sub_second BIGINT, tie BIGINT, trained BOOLEAN);"
+        f"CREATE TABLE older AS SELECT user_key, code, seconds, sub_second, tie{also(columns)}, true AS trained"
+        " FROM events WHERE false;"
         "CREATE TABLE newest (user_key BIGINT, seconds BIGINT)"
     )
     older, newest = list[pa.Table](), list[pa.Table]()
@@ -134,20 +145,32 @@ def add_old_events(engine: Engine, rows: Iterable[OldRows], day: Day) -> None:
     _insert(engine, "newest", newest)
 
 
-def drop_late(engine: Engine, day: Day, manifest: Manifest, place: Path, budget: float, rows: int) -> None:
+def drop_late(
+    engine: Engine, day: Day, manifest: Manifest, place: Path, budget: float, rows: int, columns: Sequence[Declared]
+) -> None:
     """Drop events that the parent has, and late ones; the table `events` then holds older events as well.
+
+    Args:
+        engine: with the events of the day, and the older ones.
+        day: what the day brought.
+        manifest: of the parent.
+        place: of the parent, for messages.
+        budget: share of rejects that may be late.
+        rows: of the day's log.
+        columns: of the events.
 
     Raises:
         UserError: there are more late ones than the budget of rejects allows, or nothing else.
     """
-    engine.make("early", "SELECT events.* FROM events JOIN newest USING (user_key) WHERE events.seconds <= newest.seconds")
+    same, early_events = f"user_key, code, seconds{also(columns)}", f"SELECT events.*{_as_stored(manifest, columns)} FROM events"
+    engine.make("early", f"{early_events} JOIN newest USING (user_key) WHERE events.seconds <= newest.seconds")
     (early,) = counted(engine, "SELECT count(*) FROM early")
     if early:
         if manifest.summary["duplicate_rule"] != "keep":
-            (day.known,) = counted(engine, "SELECT count(*) FROM early SEMI JOIN older USING (user_key, code, seconds)")
+            (day.known,) = counted(engine, f"SELECT count(*) FROM early SEMI JOIN older USING ({same})")
         day.late = early - day.known
         if day.late > budget * rows:
-            raise _too_late(engine, day, place, budget, rows)
+            raise _too_late(engine, day, place, budget, rows, f" ANTI JOIN older USING ({same})" if day.known else "")
         engine.take_out("tie IN (SELECT tie FROM early)", early, day.events)
         day.key_U = users_of(engine)
     if not day.key_U.size:
@@ -168,9 +191,16 @@ def old_training_counts(engine: Engine, items: int) -> I64:
     return total
 
 
-def _too_late(engine: Engine, day: Day, place: Path, budget: float, rows: int) -> UserError:
-    same = " ANTI JOIN older USING (user_key, code, seconds)" if day.known else ""
-    ((user,),) = engine.rows(f"SELECT min(user_id) FROM names SEMI JOIN (SELECT user_key FROM early{same}) USING (user_key)")
+def _as_stored(manifest: Manifest, columns: Sequence[Declared]) -> str:
+    """SQL: values that the parent has no id for are unknown to it."""
+    sizes = {c.EVENT + name: column.size for name, column in manifest.columns.of("event").items() if column.file}
+    names = {column.field: identifier(column.field) for column in columns if column.field in sizes}
+    listed = ", ".join(f"CASE WHEN {n} >= {sizes[key]} THEN {UNKNOWN} ELSE {n} END AS {n}" for key, n in names.items())
+    return f" REPLACE ({listed})" if listed else ""
+
+
+def _too_late(engine: Engine, day: Day, place: Path, budget: float, rows: int, unless: str) -> UserError:
+    ((user,),) = engine.rows(f"SELECT min(user_id) FROM names SEMI JOIN (SELECT user_key FROM early{unless}) USING (user_key)")
     return UserError(
         f"{day.late} of {rows} events ({day.late / rows:.2%}, budget {budget:.2%}) are not later than the newest of their user "
         f"in {place}, such as of {user!r}; append takes events that come after: leave them out, raise `reject_budget` to drop "
@@ -188,6 +218,9 @@ def _events_of(found: OldRows) -> pa.Table:
     code_E, time_E = (column.flatten().to_numpy() for column in (items, times))
     index_E = np.arange(code_E.size) - np.repeat(first - removed_R, length_R)
     trained_E = np.repeat(found.table[c.TRAIN_EVENTS].to_numpy(), length_R)
+    values = {
+        name: found.table[name].combine_chunks().flatten().to_numpy() for name in found.table.schema.names if _is_of_event(name)
+    }
     more = np.repeat(np.arange(key_R.size), removed_R)
     index_M = np.arange(more.size) - np.repeat(np.cumsum(removed_R) - removed_R, removed_R)
     whole: dict[str, npt.NDArray[np.generic]] = {
@@ -195,9 +228,14 @@ def _events_of(found: OldRows) -> pa.Table:
         "code": np.concatenate([code_E, code_E[first[more]]]),
         "seconds": np.concatenate([time_E, time_E[first[more]]]),
         "tie": np.concatenate([index_E, index_M]) - BEFORE,
+        **{name: np.concatenate([value_E, value_E[first[more]]]) for name, value_E in values.items()},
         "trained": np.concatenate([index_E - np.repeat(removed_R, length_R) < trained_E, np.zeros(more.size, np.bool_)]),
     }
     return pa.table({**whole, "sub_second": np.zeros(len(whole["tie"]), np.int64)})
+
+
+def _is_of_event(name: str) -> bool:
+    return name.startswith(c.EVENT) or name == c.WEIGHT
 
 
 def _insert(engine: Engine, table: str, rows: list[pa.Table]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from ltrec.core import columns as c
 from ltrec.core.ragged import I64
@@ -21,7 +23,7 @@ class OldUsers:
     """Rows of users, accumulated.
 
     Attributes:
-        users: columns [R]: those of the shards, `length`, `count` (before the cap) and `trainable`.
+        users: columns [R]: those of the shards, also user columns, `length`, `count` (before the cap) and `trainable`.
     """
 
     users: list[dict[str, npt.NDArray[Any]]] = field(default_factory=list)
@@ -30,6 +32,7 @@ class OldUsers:
         """Add the rows of a row group."""
         own = {name: found.table[name].to_numpy() for name in _COLUMNS}
         own["length"] = found.table[c.ITEMS].combine_chunks().value_lengths().to_numpy().astype(np.int64)
+        own |= {name: found.table[name].to_numpy() for name in found.table.schema.names if name.startswith(c.USER)}
         own["count"], own["trainable"] = found.count_R, np.full(found.count_R.size, found.trainable)
         self.users.append(own)
 
@@ -39,7 +42,11 @@ class OldUsers:
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """A column of all rows."""
-        return np.concatenate([np.zeros(0, np.int64), *(part[name] for part in self.users)])
+        return np.concatenate([part[name] for part in self.users]) if self.users else np.zeros(0, np.int64)
+
+    def table(self, names: Sequence[str]) -> pa.Table:
+        """Columns of all rows."""
+        return pa.table({name: self.column(name) for name in names})
 
     def counts(self, head_from: int) -> dict[str, int]:
         """What `summary.count_users` counts."""

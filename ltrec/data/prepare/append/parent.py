@@ -57,11 +57,14 @@ def check_parent(parent: Parent, on_progress: Progress) -> None:
     check_files(parent.folder, parent.manifest, on_progress)
 
 
+_WITH_CAP = "its history cap removed events"
+
+
 def _refuse_unsupported(folder: Path, manifest: Manifest) -> None:
     options, rule = manifest.options, manifest.summary.get("duplicate_rule", "")
     minimum = next((key for key in ("min_user_events", "min_item_events") if options.get(key, 1) > 1), "")
     faults = {
-        "it has columns, which append does not extend yet": bool(manifest.columns),
+        f"{_WITH_CAP}, so that positions among targets are not known": bool(manifest.targets and manifest.summary["capped_users"]),
         f"it has split={manifest.split['kind']}, whose cuts would have to move": manifest.split["kind"] != "leave_one_out",
         f"it was prepared with {minimum}={options.get(minimum)}, and what that dropped is not in it": bool(minimum),
         f"it was prepared with duplicates={rule}, which looks at all events of a user and item": rule.startswith("keep_"),

@@ -89,6 +89,10 @@ class ParentUsers:
             for file in np.unique(part.file_R).tolist():
                 yield from self._of_file(part, file, wanted_R)
 
+    def keys(self) -> I64:
+        """Keys of all users, sorted."""
+        return np.sort(np.concatenate([part.key_R for part in self.parts.values()]))
+
     def others(self, key_U: I64) -> list[PartUsers]:
         """All users but these (sorted keys)."""
         return [part.take(~is_among(part.key_R, key_U)) for part in self.parts.values()]
@@ -146,7 +150,8 @@ class ParentUsers:
             )
         )
         part.length_R[users], part.activity_R[users] = length, activity
-        part.count_R[users] = length + np.where(activity > 0, activity - trained, 0)
+        removed = np.where(activity > 0, activity - trained, 0) if self._manifest.summary["capped_users"] else 0
+        part.count_R[users] = length + removed
 
 
 def is_among(key_R: I64, key_U: I64) -> npt.NDArray[np.bool_]:

@@ -38,11 +38,10 @@ Parts = dict[tuple[int, bool], PartUsers]
 
 @dataclass(frozen=True, slots=True)
 class GrownShards:
-    """Shards, ordered by path, the files that they take rows from, and the paths of all that are the parent's."""
+    """Shards, ordered by path, and the files that they take rows from, in the parent's folder or that of the day's files."""
 
     shards: tuple[Shard, ...]
     layers: tuple[Layer, ...]
-    shared: tuple[str, ...]
 
 
 def layer_cut(cut: Cut) -> Cut:
@@ -99,11 +98,9 @@ class ShardBuilder:
                 users for users in (old.take(~superseded) if old is not None else None, day.get(part)) if users is not None
             ]:
                 shards += self._merged(part, kept)
-        named = [*self._layers, *(shard.path for shard in shards)]
-        shared = [path for path in named if not (self._work / path).exists()]
         by_path = {file.path: file for file in (*self._files, *self._manifest.layers)}
         layers = tuple(by_path[path] for path in self._layers)
-        return GrownShards(tuple(sorted(shards, key=lambda shard: shard.path)), layers, tuple(shared))
+        return GrownShards(tuple(sorted(shards, key=lambda shard: shard.path)), layers)
 
     def _kept(self, part: tuple[int, bool]) -> Iterator[Shard]:
         """The parent's shards of a part in which nothing changes."""

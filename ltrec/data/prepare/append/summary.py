@@ -19,7 +19,7 @@ from ltrec.data.prepare.append.parent import Parent
 from ltrec.data.prepare.append.rows import PartUsers
 from ltrec.data.prepare.engines.protocol import Engine, counted
 from ltrec.data.prepare.output.entries import named_entry
-from ltrec.data.prepare.rejects import FOLDER, STEM
+from ltrec.data.prepare.rejects import FOLDER
 from ltrec.data.prepare.sorting.ties import TieBreak
 
 _OF_LOG = ("rows", "empty_files", "unselected", "rejected", "duplicates", "filtered_events", "filtered_users", "filtered_items")
@@ -89,13 +89,20 @@ def outsized(engine: Engine, before: dict[str, Any], grown: dict[str, Any], voca
     return summary.entries_of_outsized(largest, events, count_I, name_of)
 
 
-def joined_rejects(parent: Parent, of_day: dict[str, Any] | None, work: Path) -> dict[str, Any] | None:
-    """The entry of the file of all rejects, which is the parent's if the day has none, and else in `work`, the parent's first."""
-    before = parent.manifest.summary.get("rejects_file")
+def joined_rejects(parent: Path, before: dict[str, Any] | None, of_day: dict[str, Any] | None, work: Path) -> dict[str, Any] | None:
+    """The entry of the file of all rejects of a log or table, the parent's first; it is in `work`, or the parent's if the day has
+    none.
+
+    Args:
+        parent: folder of the parent.
+        before: its entry.
+        of_day: the day's.
+        work: folder in which the data set is built.
+    """
     if before is None or of_day is None:
         return before or of_day
-    tables = [pq.read_table(parent.folder / before["path"]), pq.read_table(work / of_day["path"])]
-    path = work / FOLDER / f"{STEM}.tmp"
+    tables = [pq.read_table(parent / before["path"]), pq.read_table(work / of_day["path"])]
+    path = work / FOLDER / f"{Path(of_day['path']).stem.rpartition('-')[0]}.tmp"
     pq.write_table(pa.concat_tables(tables), path, compression="zstd", write_page_checksum=True)
     (work / of_day["path"]).unlink()
     return named_entry(path, work)

@@ -27,20 +27,21 @@ def old_counts(path: Path) -> I64:
     return np.concatenate([np.zeros(1, np.int64), counts])
 
 
-def write_grown(connection: Connection, parent: Path, count_C: I64, folder: Path) -> tuple[Vocab, Ids]:
+def write_grown(connection: Connection, parent: Path, count_C: I64, unseen: int, folder: Path) -> tuple[Vocab, Ids]:
     """Write the vocabulary; return its entry, and the id of every code.
 
     Args:
         connection: with the table `items` of new items.
         parent: the parent's vocabulary file.
         count_C: training events of every code over all users; codes of the parent's items are their ids.
+        unseen: the last codes are of items without events, which come last.
         folder: of the data set to be.
     """
     with pq.ParquetFile(parent, page_checksum_verification=True, pre_buffer=False) as file:
         names = file.read([c.ITEM_ID], use_threads=False)[c.ITEM_ID]
     connection.register("counted", pa.table({"code": np.arange(count_C.size, dtype=np.int32), "events": count_C}))
     fresh = connection.sql(
-        "SELECT code, item_id FROM items JOIN counted USING (code) ORDER BY events DESC, item_id"
+        f"SELECT code, item_id FROM items JOIN counted USING (code) ORDER BY events DESC, code >= {count_C.size - unseen}, item_id"
     ).to_arrow_table()
     connection.unregister("counted")
     known, code_N = len(names), fresh["code"].to_numpy()

@@ -9,4 +9,5 @@ tables       an item or user table -> the engine; vectors go to a file of their 
 items        the item table in the order of item ids
 vocabulary   values that are frequent enough -> ids, and the file that lists them
 describe     the schema of the manifest
+earlier      the columns of another data set, whose ids and statistics stay
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ltrec.columns.schema import UNKNOWN
 from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.database import Connection, identifier, one_row
 
@@ -29,14 +30,26 @@ def coded(columns: Iterable[Declared]) -> tuple[str, str]:
             joins += f" LEFT JOIN {column.vocabulary} ON {field} = {column.vocabulary}.value"
             listed += f", coalesce({column.vocabulary}.code, 0)::INTEGER AS {field}"
         else:
-            listed += f", coalesce({field}, {_missing(column)}) AS {field}"
+            listed += f", coalesce({field}, {missing(column)}) AS {field}"
     return listed, joins
 
 
+def code_users(connection: Connection, columns: Iterable[Declared]) -> None:
+    """Replace the values in `user_rows` by codes."""
+    values, joins = coded(columns)
+    connection.execute(
+        f"CREATE TABLE coded_rows AS SELECT user_id{values} FROM user_rows{joins};"
+        " DROP TABLE user_rows; ALTER TABLE coded_rows RENAME TO user_rows"
+    )
+
+
 def vocabulary_size(connection: Connection, column: Declared) -> int:
-    """Number of distinct values of a categorical column."""
-    return one_row(connection, f"SELECT count(*) FROM {column.vocabulary}")[0]
+    """Largest code of a categorical column: the number of its distinct values, unless codes are those of an earlier data set."""
+    return max(UNKNOWN, one_row(connection, f"SELECT max(code) FROM {column.vocabulary}")[0])
 
 
-def _missing(column: Declared) -> str:
+def missing(column: Declared) -> str:
+    """SQL: the value of a column that means "missing", as a code or stored."""
+    if column.kind.is_categorical:
+        return "0"
     return f"'{column.kind.missing}'::{column.sql_type}"

@@ -16,6 +16,7 @@ from ltrec.core.errors import UserError
 from ltrec.data.manifest import ColumnFile
 from ltrec.data.prepare.columns.codes import vocabulary_size
 from ltrec.data.prepare.columns.declared import Declared
+from ltrec.data.prepare.columns.earlier import EarlierColumns
 from ltrec.data.prepare.columns.tally import Tally
 from ltrec.data.prepare.columns.vocabulary import write_vocabulary
 from ltrec.data.prepare.database import Connection
@@ -55,7 +56,11 @@ def tallies_of(connection: Connection, columns: Iterable[Declared]) -> list[Tall
 
 
 def describe_columns(
-    connection: Connection, tallies: Sequence[Tally], kept: Mapping[str, Sequence[str]], work: Path
+    connection: Connection,
+    tallies: Sequence[Tally],
+    kept: Mapping[str, Sequence[str]],
+    work: Path,
+    earlier: EarlierColumns | None = None,
 ) -> DescribedColumns:
     """Write the vocabularies of categorical columns into `work`, and describe all columns.
 
@@ -64,6 +69,7 @@ def describe_columns(
         tallies: of event and user columns, counted.
         kept: event column -> values that get an id even if they are rare.
         work: folder in which the data set is built.
+        earlier: columns that these go on with.
 
     Raises:
         UserError: there are weights, and all training events weigh 0.
@@ -72,7 +78,7 @@ def describe_columns(
     for tally in tallies:
         column, ids = tally.column, None
         if column.is_weight:
-            found.summary[c.WEIGHT] = weights = tally.statistics(None)
+            found.summary[c.WEIGHT] = weights = _statistics(tally, None, earlier)
             if not weights.get("greatest", 0.0) > 0:
                 raise UserError(
                     f"every training event weighs 0 in the column {column.source!r} (`weight`), so there is nothing to train on; "
@@ -81,9 +87,17 @@ def describe_columns(
             continue
         if column.kind.is_categorical:
             always = kept.get(column.name, ()) if column.role == "event" else ()
-            file, ids = write_vocabulary(connection, column, tally.count_W, work, always)
+            known = 0 if earlier is None else earlier.size(column)
+            file, ids = write_vocabulary(connection, column, tally.count_W, work, always, known)
             found.files.append(file)
             found.id_of_code[column.field] = ids
         size = column.kind.width if ids is None else 2 + int((ids >= 2).sum())
-        found.columns.append(column.described(size, tally.statistics(ids), found.files[-1].path if ids is not None else ""))
+        found.columns.append(
+            column.described(size, _statistics(tally, ids, earlier), found.files[-1].path if ids is not None else "")
+        )
     return found
+
+
+def _statistics(tally: Tally, ids: npt.NDArray[np.int32] | None, earlier: EarlierColumns | None) -> dict[str, float]:
+    measured = tally.statistics(ids)
+    return measured if earlier is None else earlier.statistics(tally.column, measured)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ltrec.columns.schema import Role
 from ltrec.core.errors import UserError
-from ltrec.data.prepare.columns.declared import Declared
+from ltrec.data.prepare.columns.declared import Declared, declared
 from ltrec.data.prepare.columns.tables import LoadedTable, load_table
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.database import Connection
@@ -51,16 +51,31 @@ class Tables:
         return () if self.users is None else self.users.columns
 
 
-def find_side_tables(config: PrepareConfig) -> SideTables:
-    """The files of both tables.
+def table_columns(config: PrepareConfig) -> tuple[Declared, ...]:
+    """The item and user columns that are declared.
+
+    Raises:
+        UserError: a kind that such columns cannot have.
+    """
+    items, users = (declared(table.columns, role, f"{role}s.columns") for role, table in _tables(config).items())
+    return (*items, *users)
+
+
+def _tables(config: PrepareConfig) -> dict[Role, TableConfig]:
+    return {"item": config.items, "user": config.users}
+
+
+def find_side_tables(config: PrepareConfig, *, needed: bool = True) -> SideTables:
+    """The files of both tables; if they are not `needed`, columns without a source have a table without files.
 
     Raises:
         UserError: columns without a source, a source without columns, or missing files.
     """
     found: dict[Role, list[InputFile]] = {}
-    for role in ("item", "user"):
-        table = config.items if role == "item" else config.users
-        if table.columns and not table.source:
+    for role, table in _tables(config).items():
+        if table.columns and not table.source and not needed:
+            found[role] = []
+        elif table.columns and not table.source:
             raise UserError(
                 f"`{role}s.columns` names {', '.join(table.columns)}, but `{role}s.source` is empty; say which table has them"
             )
@@ -77,10 +92,9 @@ def load_tables(connection: Connection, config: PrepareConfig, side_tables: Side
     Raises:
         UserError: as `load_table`.
     """
-    tables: dict[Role, TableConfig] = {"item": config.items, "user": config.users}
     items, users = (
         load_table(connection, config, table, role, side_tables.files[role], work, out) if role in side_tables.files else None
-        for role, table in tables.items()
+        for role, table in _tables(config).items()
     )
     return Tables(items, users)
 

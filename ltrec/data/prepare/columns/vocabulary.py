@@ -28,6 +28,7 @@ def write_vocabulary(
     count_W: npt.NDArray[np.int64],
     folder: Path,
     kept: Collection[str] = (),
+    known: int = 0,
 ) -> tuple[ColumnFile, npt.NDArray[np.int32]]:
     """Write the values that get an id; return the manifest entry of the file, and the id of every code.
 
@@ -37,13 +38,14 @@ def write_vocabulary(
         count_W: training count of every code; [0] = missing.
         folder: in which the data set is built.
         kept: values that get an id even if they are rare.
+        known: codes below it are ids of an earlier data set, and stay.
     """
     connection.register("counted", pa.table({"code": np.arange(len(count_W), dtype=np.int32), "count": count_W}))
     least = max(1, getattr(column.config, "min_count", 1))
     named = f" OR value IN ({', '.join(map(quoted, kept))})" if kept else ""
     reader = connection.sql(
-        f"SELECT code, value, count FROM {column.vocabulary} JOIN counted USING (code) WHERE count >= {least}{named}"
-        " ORDER BY count DESC, value"
+        f"SELECT code, value, count FROM {column.vocabulary} JOIN counted USING (code)"
+        f" WHERE code < {known} OR count >= {least}{named} ORDER BY least(code, {known}), count DESC, value"
     ).to_arrow_reader(ROW_GROUP)
     id_of_code = np.full(len(count_W), UNKNOWN, np.int32)
     id_of_code[0] = MISSING

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from ltrec.core.columns import NO_STRATUM
 from ltrec.core.strata import Strata
-from ltrec.data.prepare.columns.codes import coded
+from ltrec.data.prepare.columns.codes import missing
 from ltrec.data.prepare.columns.declared import Declared, also
+from ltrec.data.prepare.database import identifier
 from ltrec.data.prepare.engines.protocol import Engine, Sorted
 from ltrec.data.prepare.sorting.parts import Cut, StratumPart
 
@@ -26,10 +27,10 @@ def sort(
     columns: Sequence[Declared],
     users: Sequence[Declared] = (),
 ) -> Sorted:
-    """Make the table `stored` and sort it and the events; the table of events is dropped."""
+    """Make the table `stored` and sort it and the events; the table of events is dropped. `user_rows` has columns as codes."""
     _apply_cap(engine, strata, cap)
-    values, joins = coded(users)
-    known = f" LEFT JOIN user_rows USING (user_id){joins}" if users else ""
+    known = " LEFT JOIN user_rows USING (user_id)" if users else ""
+    values = "".join(f", coalesce({(name := identifier(column.field))}, {missing(column)}) AS {name}" for column in users)
     own = ", ".join(f"stored.{name}" for name in _STORED)
     return engine.sort(
         f"SELECT {own}{values}, stored.place FROM stored{known}",

@@ -18,7 +18,7 @@ from ltrec.data.prepare.append.pipeline import append
 from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.verify.dataset import verify
-from tests.support.appended import DAY, OPTIONS, config_of, content, day_of, make_grown, rows_of, two_days
+from tests.support.appended import DAY, config_of, content, day_of, make_grown, rows_of, two_days
 from tests.support.logs import START, write_csv
 
 LATER = START + 5 * DAY
@@ -43,7 +43,7 @@ def stored(made):
         ({"user": "item_id", "item": "user_id"}, "was prepared with `user`='user_id'"),
         ({"min_user_events": 2}, "was prepared with `min_user_events`=1, not 2"),
         ({"engine": "spark"}, "--append runs in duckdb, not in engine=spark"),
-        ({"weight": "timestamp"}, "`weight` is given, but .* has no columns"),
+        ({"weight": "timestamp"}, "was prepared with `weight`="),
         ({"time_unit": "ms"}, "was prepared with `time_unit`='s', not 'ms'"),
     ],
     ids=str,
@@ -67,17 +67,13 @@ def test_options_that_are_not_given_are_the_parents(tmp_path):
         ({"min_item_events": 2}, "min_item_events=2, and what that dropped is not in it"),
         ({"split": "global_time"}, "split=global_time, whose cuts would have to move"),
         ({"duplicates": "keep_last"}, "duplicates=keep_last"),
-        ({"event_columns": {"item_id": {"kind": "category"}}}, "it has columns, which append does not extend yet"),
         ({"time_unit": "order"}, "its times are the order of rows"),
     ],
     ids=str,
 )
 def test_data_sets_that_cannot_be_extended_are_refused(tmp_path, options, message):
     first, second = (write_csv(tmp_path / f"{n}.csv", rows) for n, rows in enumerate(two_days()))
-    if "event_columns" in options:
-        ltrec.prepare(first, out=tmp_path / "parent", event_columns={"item_id": "category"}, **OPTIONS)
-    else:
-        prepare(config_of(first, **options), tmp_path / "parent")
+    prepare(config_of(first, **options), tmp_path / "parent")
     with pytest.raises(UserError, match=rf"cannot append to .*parent: .*{message}.*; prepare all events anew"):
         append(config_of(second), tmp_path / "parent", tmp_path / "out")
 
