@@ -40,6 +40,7 @@ def prepare(
     append: str | os.PathLike[str] | None = None,
     like: str | os.PathLike[str] | None = None,
     recut: bool = False,
+    reach: bool = False,
     forget_users: str | os.PathLike[str] | None = None,
     progress: bool = False,
     **options: Any,
@@ -61,6 +62,7 @@ def prepare(
             users they touch. Item ids and thresholds of strata stay, and its options hold; tables of items and users are the day's.
         like: a data set from which item ids and thresholds of strata are taken; the logs are all events.
         recut: with `append` or `like`, cut the thresholds of strata and measure columns anew over all users.
+        reach: with `append`, measure how far targets are from histories; it reads all events.
         forget_users: a file with a raw user id per line: they are removed from the data set in `out`, in place; no log is read.
         progress: show how far it is.
         options: fields of the config section `prepare`.
@@ -77,7 +79,7 @@ def prepare(
         wanted = replace(settings.prepare, sources=tuple(logs) or settings.prepare.sources)
         with speaking_keys(settings, PREPARING):
             first, second = (None if place is None else Path(place) for place in (append, like))
-            earlier = _Earlier(first, second, recut)
+            earlier = _Earlier(first, second, recut, reach)
             return _prepared(wanted, _place_of(out, settings), settings.data.cache, overwrite, call.screen, earlier)
 
 
@@ -106,6 +108,7 @@ class _Earlier(NamedTuple):
     append: Path | None
     like: Path | None
     recut: bool
+    reach: bool
 
     def refuse(self, out: str) -> None:
         """Refuse what cannot be.
@@ -117,6 +120,8 @@ class _Earlier(NamedTuple):
             raise UserError("--append takes item ids from the data set that it names; leave out --like")
         if self.recut and not (self.append or self.like):
             raise UserError("--recut goes with --append or --like; a prepare of its own cuts strata anyway")
+        if self.reach and not self.append:
+            raise UserError("--reach goes with --append; every other prepare measures the reach of targets anyway")
         places = [out, *(os.fspath(place) for place in (self.append, self.like) if place)]
         if (self.append or self.like) and (remote := next((place for place in places if is_url(place) or ":/" in place), None)):
             raise UserError(f"{remote}: --append and --like work on folders; copy the data set to a disk, and the result back")
@@ -155,7 +160,7 @@ def _prepared(config: PrepareConfig, out: str, cache: CacheConfig, overwrite: bo
 
         with local_logs(config, cache, hear) as local:
             if earlier.append:
-                manifest = append_logs(local, earlier.append, Path(out), hear, overwrite, earlier.recut)
+                manifest = append_logs(local, earlier.append, Path(out), hear, overwrite, earlier.recut, earlier.reach)
             elif is_url(out):
                 manifest = prepare_to(out, local, cache, hear, overwrite=overwrite)
             else:

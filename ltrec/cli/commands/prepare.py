@@ -38,6 +38,9 @@ def prepare(
     ] = None,
     like: Annotated[Path | None, typer.Option(help="Prepared data set whose item ids and strata thresholds are kept.")] = None,
     recut: Annotated[bool, typer.Option("--recut", help="With --append or --like: cut strata and measure columns anew.")] = False,
+    reach: Annotated[
+        bool, typer.Option("--reach", help="With --append: measure how far targets are from histories, over all events.")
+    ] = False,
     forget_users: Annotated[Path | None, typer.Option(help="File of raw user ids, one a line, to remove from --out.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace another data set in the output folder.")] = False,
     as_json: AsJson = False,
@@ -51,7 +54,8 @@ def prepare(
     options = {"user": user, "item": item, "time": time, "time_unit": time_unit, "time_format": time_format, "split": split}
     options["engine"] = engine
     overrides = [f"prepare.{key}={value}" for key, value in options.items() if value is not None]
-    more: dict[str, Any] = {"out": out, "overwrite": overwrite, "append": append, "like": like, "recut": recut}
+    more: dict[str, Any] = {"out": out, "overwrite": overwrite, "append": append, "like": like}
+    more |= {"recut": recut, "reach": reach}
     with open_screen(for_scripts=as_json) as screen:
         data = ltrec.prepare(*(config or []), *(arguments or []), *overrides, forget_users=forget_users, **more)
         for line in _lines(data):

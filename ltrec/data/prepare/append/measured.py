@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from ltrec.core.ragged import I64
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.append.blocks import stored_blocks
 from ltrec.data.prepare.columns.declared import Declared, event_columns
 from ltrec.data.prepare.columns.side_tables import table_columns
 from ltrec.data.prepare.columns.tally import Tally, tallied
 from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.reach import measure_reach, sample_share
 
 
 def with_statistics(folder: Path, manifest: Manifest, config: PrepareConfig) -> Manifest:
@@ -33,6 +35,20 @@ def with_statistics(folder: Path, manifest: Manifest, config: PrepareConfig) -> 
         replace(column, statistics=found.get((column.role, column.name), column.statistics)) for column in manifest.columns
     )
     return replace(manifest, columns=replace(manifest.columns, columns=columns), summary={**manifest.summary, **weight})
+
+
+def with_reach(folder: Path, manifest: Manifest, count_I: I64) -> Manifest:
+    """The manifest with the distances of targets, in a file in the folder, as a full prepare has them.
+
+    Args:
+        folder: has all files of the data set.
+        manifest: of the data set.
+        count_I: training events of every item id, 0 for padding.
+    """
+    share = sample_share(manifest.summary["users"], manifest.summary["events"])
+    ids = np.arange(count_I.size, dtype=np.int32)
+    found = measure_reach(stored_blocks(folder, manifest), ids, count_I, share, manifest.strata.count, folder)
+    return replace(manifest, summary={**manifest.summary, "reach": found})
 
 
 def _values(column: Declared, manifest: Manifest) -> int:

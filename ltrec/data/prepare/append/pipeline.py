@@ -17,7 +17,7 @@ from ltrec.data.prepare import summary as counts_of
 from ltrec.data.prepare.append import day as days
 from ltrec.data.prepare.append import summary
 from ltrec.data.prepare.append.columns import ColumnsOfDay, joined_table
-from ltrec.data.prepare.append.measured import with_statistics
+from ltrec.data.prepare.append.measured import with_reach, with_statistics
 from ltrec.data.prepare.append.options import options_of_day, refuse_other_time
 from ltrec.data.prepare.append.parent import Parent, check_parent, open_parent
 from ltrec.data.prepare.append.rows import ParentUsers
@@ -54,9 +54,19 @@ def append(
     on_progress: Progress = silent,
     overwrite: bool = False,
     recut: bool = False,
+    reach: bool = False,
 ) -> Manifest:
     """Append the events that `config` names to the data set in `folder`, into `out`; return the manifest. Does nothing if that is
-    there already, unchanged and undamaged. `recut`: thresholds of strata are cut anew over all users.
+    there already, unchanged and undamaged.
+
+    Args:
+        config: the options; what is not given is the parent's.
+        folder: the parent.
+        out: folder of the grown data set.
+        on_progress: hears of every step.
+        overwrite: replace another data set.
+        recut: thresholds of strata are cut and columns measured anew over all users.
+        reach: the distances of targets are measured, over all events.
 
     Raises:
         UserError: anything the user can fix: the sources, an option that differs, late events, a damaged parent, a full disk.
@@ -70,7 +80,7 @@ def append(
             source = grown_source(parent, found, side_tables, recut=recut)
             name = config.name or out.resolve().name
             if not overwrite and (old := existing(out)) is not None:
-                refuse_other(old, name, source, out)
+                refuse_other(old, name, source, out, reach=reach)
                 if is_whole(out, old, on_progress):
                     on_progress(UNCHANGED, 1, 1)
                     return old
@@ -78,7 +88,8 @@ def append(
             check_parent(parent, on_progress)
             with duck_engine(config, work) as engine:
                 columns = ColumnsOfDay.load(engine, config, parent, side_tables, work, out, recut=recut)
-                manifest = _Append(engine, config, parent, columns, work, out, on_progress).build(name, found, source)
+                steps = _Append(engine, config, parent, columns, work, out, on_progress)
+                manifest = steps.measured(steps.build(name, found, source), reach=reach)
             refuse_changed((*found, *side_tables), before)
             publish(work, out, manifest)
         return manifest
@@ -134,7 +145,16 @@ class _Append:
             format_version=version_of(described.schema, shards.layers),
         )
         share([path for path in manifest.files() if not (self.work / path).exists()], self.parent.folder, self.work)
-        return with_statistics(self.work, manifest, self.config) if self.recut and manifest.columns else manifest
+        return manifest
+
+    def measured(self, manifest: Manifest, *, reach: bool) -> Manifest:
+        """The manifest with what is measured over all events by choice."""
+        if self.recut and manifest.columns:
+            manifest = with_statistics(self.work, manifest, self.config)
+        if reach:
+            self.on_progress("reach", 0, 0)
+            manifest = with_reach(self.work, manifest, self.count_I)
+        return manifest
 
     def _day(self, rows: int) -> tuple[days.Day, days.ItemsOfDay]:
         """The day's events with their users' older ones, in the table `events`."""

@@ -39,8 +39,8 @@ def grown_source(parent: Parent, found: list[InputFile], side_tables: SideTables
     return grown
 
 
-def refuse_other(old: Manifest, name: str, source: dict[str, Any], out: Path) -> None:
-    """Refuse a data set in `out` that is not the one with this name and input.
+def refuse_other(old: Manifest, name: str, source: dict[str, Any], out: Path, *, reach: bool) -> None:
+    """Refuse a data set in `out` that is not the one with this name and input, and the `reach` of targets if it was asked for.
 
     Raises:
         UserError: it is another one.
@@ -52,6 +52,8 @@ def refuse_other(old: Manifest, name: str, source: dict[str, Any], out: Path) ->
     if ("recut" in old.lineage[-1]) != ("recut" in source["lineage"][-1]):
         how = "with" if "recut" in old.lineage[-1] else "without"
         raise UserError(f"{out} was made {how} --recut; use --overwrite to replace it")
+    if ("reach" in old.summary) != reach:
+        raise UserError(f"{out} was made {'without' if reach else 'with'} --reach; use --overwrite to replace it")
     if (list(old.source["files"]), old.source.get("tables")) != (source["files"], source.get("tables")):
         raise UserError(f"{out} was appended from other source files; use --overwrite to replace it")
 

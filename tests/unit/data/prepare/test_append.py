@@ -82,6 +82,16 @@ def test_thresholds_are_cut_anew_by_choice(tmp_path):
         append(config_of(made.folder / "day-1.csv"), made.parent, made.grown)
 
 
+def test_the_reach_of_targets_is_measured_by_choice(grown, tmp_path):
+    found = append(config_of(grown.folder / "day-1.csv"), grown.parent, tmp_path / "out", reach=True)
+    full = grown.manifest("full").summary["reach"]
+    assert found.summary["reach"] == full, "it differs from that of a full prepare"
+    assert sum(map(sum, full["valid"])) > 50 and "reach" not in grown.manifest("grown").summary
+    assert verify(tmp_path / "out") == found
+    with pytest.raises(UserError, match="was made with --reach; use --overwrite"):
+        append(config_of(grown.folder / "day-1.csv"), grown.parent, tmp_path / "out")
+
+
 def test_a_day_comes_after_users_were_forgotten(tmp_path):
     made = make_grown(tmp_path, full=False)
     ids = pa.array(["u30", "u31", "u5"])
