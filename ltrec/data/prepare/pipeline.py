@@ -12,6 +12,7 @@ reach       a third pass: how far targets are from histories
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress, silent
 from ltrec.data.manifest import Manifest, version_of
 from ltrec.data.prepare import summary
-from ltrec.data.prepare.columns.declared import event_columns
-from ltrec.data.prepare.columns.side_tables import SideTables, find_side_tables, load_tables, table_columns
+from ltrec.data.prepare.columns.declared import Declared, event_columns
+from ltrec.data.prepare.columns.side_tables import SideTables, Tables, find_side_tables, load_tables, table_columns
 from ltrec.data.prepare.config import FOR_COLUMNS, RECORDED_AS, PrepareConfig
 from ltrec.data.prepare.database import VERSION
 from ltrec.data.prepare.engines.opening import open_engine
@@ -34,7 +35,7 @@ from ltrec.data.prepare.output.places import refuse_overlap
 from ltrec.data.prepare.output.workspace import existing, is_whole, publish, workspace
 from ltrec.data.prepare.progress import MENDING, UNCHANGED, counter
 from ltrec.data.prepare.readers.sources import InputFile, describe, find_sources, refuse_changed, stamps
-from ltrec.data.prepare.sorting.ties import order_ties
+from ltrec.data.prepare.sorting.ties import TieBreak, order_ties
 from ltrec.data.prepare.steps import filter_log, write_data
 from ltrec.data.prepare.times.text import check_format
 from ltrec.data.prepare.users import splits
@@ -140,9 +141,7 @@ def _build(
     """All steps from staging to finished files in `work`."""
     columns, tables = event_columns(config), load_tables(engine.catalogue, config, side_tables, work, out)
     counts = filter_log(engine, config, columns, found, work, out, on_progress)
-    if like is not None:
-        like.take_ids(engine, columns, tables, identity["files"])
-    ties = order_ties(engine, config, columns)
+    ties = _ordered(engine, config, columns, tables, identity, like)
     first, latest = counted(engine, "SELECT min(seconds), max(seconds) FROM events")
     cuts = splits.find_cuts(engine, config, latest)
     codes = target_codes(engine.catalogue, config, columns)
@@ -168,6 +167,20 @@ def _build(
         column_files=tuple(described.files),
         made_by=engine.made_by,
     )
+
+
+def _ordered(
+    engine: Engine,
+    config: PrepareConfig,
+    columns: Sequence[Declared],
+    tables: Tables,
+    identity: dict[str, Any],
+    like: Like | None,
+) -> TieBreak:
+    """Give values the ids of `like`, and order ties."""
+    if like is not None:
+        like.take_ids(engine, columns, tables, identity["files"])
+    return order_ties(engine, config, columns)
 
 
 def _source(config: PrepareConfig, identity: dict[str, Any], time_unit: str, tie_break: str) -> dict[str, Any]:
