@@ -40,7 +40,7 @@ def grown_source(parent: Parent, found: list[InputFile], side_tables: SideTables
 
 
 def refuse_other(old: Manifest, name: str, source: dict[str, Any], out: Path, *, reach: bool) -> None:
-    """Refuse a data set in `out` that is not the one with this name and input, and the `reach` of targets if it was asked for.
+    """Refuse a data set in `out` that is not the one with this name and input, with or without the `reach` of targets.
 
     Raises:
         UserError: it is another one.
