@@ -14,7 +14,7 @@ is a third of them; counted; of GRU4Rec with states of twice the width; of DIN f
 SAVED_OTHERWISE = SAVED["sasrec"]
 
 SCORES_SAVED = 5
-"""Matrices [positions, candidates] of a sampled loss that exist at a time, gradients included."""
+"""Matrices [positions, candidates] of a sampled loss that exist at a time, gradients included; one where candidates are shared."""
 
 
 def memory(work: Workload, world: int) -> dict[str, float]:
@@ -68,7 +68,12 @@ def activations(work: Workload, world: int) -> float:
 def scores(work: Workload, world: int) -> float:
     """Scores of positions against candidates, and what is computed from them."""
     matrix = FLOAT * positions_of_pass(work, world) * work.candidates
-    return min(matrix, float(work.keep_bytes)) if work.full_softmax else SCORES_SAVED * matrix
+    return min(matrix, float(work.keep_bytes)) if work.full_softmax else scores_saved(work) * matrix
+
+
+def scores_saved(work: Workload) -> int:
+    """Matrices of scores that exist at a time."""
+    return 1 if work.full_softmax or work.shared or work.objective == "in_batch" else SCORES_SAVED
 
 
 def positions_of_pass(work: Workload, world: int) -> float:

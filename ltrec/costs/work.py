@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ltrec.costs.memory import SCORES_SAVED, activations, positions_of_pass, scores
+from ltrec.costs.memory import activations, positions_of_pass, scores, scores_saved
 from ltrec.costs.workload import FLOAT, SHARDED_STATES, Workload, of_rank
 
 TABLE_PASSES = {"softmax": 9, "in_batch": 12}
@@ -83,7 +83,7 @@ def _combination(work: Workload, world: int) -> float:
 def _activations(work: Workload, world: int) -> float:
     """Of all passes together."""
     passes = work.positions / world / positions_of_pass(work, world)
-    matrices = SCORE_PASSES / (1 if work.full_softmax else SCORES_SAVED)
+    matrices = SCORE_PASSES / scores_saved(work)
     return passes * (ACTIVATION_PASSES * activations(work, world) + matrices * scores(work, world))
 
 

@@ -1,4 +1,4 @@
-"""Scores of a target and of its negatives, shared by all sampled losses.
+"""Scores of a target and of negatives of its own, for the sampled losses; negatives that all examples share: `shared_softmax`.
 
 Every example has candidates of its own, so the scores are many short inner products of scattered table rows. Written plainly that
 is a gather of N x M rows, kept for the backward pass, and its gradient another N x M rows to be scattered. Here the forward pass
@@ -32,20 +32,10 @@ def candidate_logits(states_ND: Tensor, targets_N: Tensor, table_VD: Tensor, neg
         states_ND: states.
         targets_N: target items.
         table_VD: item vectors.
-        negatives: int64 [N, M], or [M] if all examples share them.
+        negatives: int64 [N, M].
     """
-    if negatives.dim() == 1:
-        target_N = item_logits(states_ND, table_VD, targets_N[:, None])[:, 0]
-        place = place_of(table_VD)
-        if place is None:
-            negative_NM = states_ND @ F.embedding(negatives, table_VD).T
-        else:
-            vectors_MD = table_VD.detach().index_select(0, negatives)
-            negative_NM = _SharedLogits.apply(states_ND, vectors_MD, negatives, place)  # type: ignore[no-untyped-call]
-    else:
-        logits = item_logits(states_ND, table_VD, torch.cat([targets_N[:, None], negatives], 1))
-        target_N, negative_NM = logits[:, 0], logits[:, 1:]
-    return target_N, negative_NM.masked_fill(negatives == targets_N[:, None], -torch.inf)
+    logits = item_logits(states_ND, table_VD, torch.cat([targets_N[:, None], negatives], 1))
+    return logits[:, 0], logits[:, 1:].masked_fill(negatives == targets_N[:, None], -torch.inf)
 
 
 def scored_candidates(score: ScoreCandidates, targets_N: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,25 +61,6 @@ def item_logits(states_ND: Tensor, table_VD: Tensor, items_NM: Tensor) -> Tensor
     values_VD = table_VD if place is None else table_VD.detach()
     logits_NM: Tensor = _ItemLogits.apply(states_ND, values_VD, items_NM, place)  # type: ignore[no-untyped-call]
     return logits_NM
-
-
-class _SharedLogits(torch.autograd.Function):
-    """Scores of items that all examples share; the items' gradients go to their place, by segment."""
-
-    @staticmethod
-    def forward(ctx: Any, states_ND: Tensor, vectors_MD: Tensor, items_M: Tensor, place: Place) -> Tensor:
-        ctx.save_for_backward(states_ND, vectors_MD, items_M)
-        ctx.place = place
-        return states_ND @ vectors_MD.T
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_NM: Tensor) -> tuple[Tensor, None, None, None]:
-        (states_ND, vectors_MD, items_M), (segments, sink_KVD) = ctx.saved_tensors, ctx.place
-        segments.check(len(states_ND))
-        for number, rows in segments.runs():
-            sink_KVD[number].index_add_(0, items_M, (grad_NM[rows].T @ states_ND[rows]).to(sink_KVD.dtype))
-        return grad_NM @ vectors_MD, None, None, None
 
 
 class _ItemLogits(torch.autograd.Function):

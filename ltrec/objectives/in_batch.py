@@ -14,10 +14,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ltrec.objectives.candidates import candidate_logits, in_full_precision, softmax_loss
+from ltrec.objectives.candidates import in_full_precision
 from ltrec.objectives.draw import Draw, Gather
 from ltrec.objectives.item_table import ItemTable, at_hand
 from ltrec.objectives.negatives import PopularityProposal
+from ltrec.objectives.shared_softmax import shared_softmax
+from ltrec.objectives.workspace import Workspace
 
 
 class InBatchSoftmax(nn.Module):
@@ -38,6 +40,7 @@ class InBatchSoftmax(nn.Module):
         self.logq = logq
         self.popularity = PopularityProposal(train_count, alpha=1.0)
         self.num_items = train_count.numel() - 1
+        self.workspace = Workspace()
 
     def forward(self, states_ND: Tensor, targets_N: Tensor, table: ItemTable, draw: Draw) -> Tensor:  # noqa: ARG002
         """Loss of every example [N]."""
@@ -45,10 +48,8 @@ class InBatchSoftmax(nn.Module):
         table_VD, (target_row_N, candidate_row_M) = at_hand(table, targets_N, candidates_M)
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
-            target_N, negative_NM = candidate_logits(states_ND, target_row_N, table_VD, candidate_row_M)
-            if self.logq:
-                negative_NM = negative_NM - (self.popularity.log_prob(candidates_M) + math.log(max(1, candidates_M.numel())))
-            return softmax_loss(target_N, negative_NM)
+            offset_M = self.popularity.log_prob(candidates_M) + math.log(max(1, candidates_M.numel())) if self.logq else None
+            return shared_softmax(states_ND, target_row_N, table_VD, candidate_row_M, offset_M, self.workspace)
 
     def read_items(self, targets_N: Tensor, draw: Draw) -> Tensor:  # noqa: ARG002
         """None: only the targets of all ranks are read."""

@@ -20,6 +20,8 @@ from ltrec.objectives.candidates import candidate_logits, in_full_precision, sco
 from ltrec.objectives.draw import Draw, ScoreCandidates
 from ltrec.objectives.item_table import ItemTable, at_hand
 from ltrec.objectives.negatives import log_undrawn_V, make_proposal, negatives_per_example, negatives_per_step
+from ltrec.objectives.shared_softmax import shared_softmax
+from ltrec.objectives.workspace import Workspace
 
 SCOPES = {"position": negatives_per_example, "shared": negatives_per_step}
 
@@ -58,6 +60,7 @@ class SampledSoftmax(nn.Module):
         self.scope = scope
         self.logq = logq
         self.proposal = make_proposal(proposal, train_count, alpha, among)
+        self.workspace = Workspace()
         self.num_items = train_count.numel() - 1
 
     def forward(self, states_ND: Tensor, targets_N: Tensor, table: ItemTable, draw: Draw) -> Tensor:
@@ -66,6 +69,9 @@ class SampledSoftmax(nn.Module):
         table_VD, (target_row_N, negative_row) = at_hand(table, targets_N, negatives)
         with torch.autocast(states_ND.device.type, enabled=False):
             states_ND, table_VD = in_full_precision(states_ND, table_VD)
+            if negatives.dim() == 1:
+                offset_M = self._offset(negatives)
+                return shared_softmax(states_ND, target_row_N, table_VD, negative_row, offset_M, self.workspace)
             target_N, negative_NM = candidate_logits(states_ND, target_row_N, table_VD, negative_row)
             return self._loss(target_N, negative_NM, negatives)
 
@@ -86,6 +92,9 @@ class SampledSoftmax(nn.Module):
         return log_undrawn_V(self.proposal, self.num_items, draws)
 
     def _loss(self, target_N: Tensor, negative_NM: Tensor, negatives: Tensor) -> Tensor:
-        if self.logq:
-            negative_NM = negative_NM - (self.proposal.log_prob(negatives) + math.log(self.negatives))
-        return softmax_loss(target_N, negative_NM)
+        offset = self._offset(negatives)
+        return softmax_loss(target_N, negative_NM if offset is None else negative_NM - offset)
+
+    def _offset(self, negatives: Tensor) -> Tensor | None:
+        """The logarithm of how often each negative is expected among the draws; None without the correction."""
+        return self.proposal.log_prob(negatives) + math.log(self.negatives) if self.logq else None

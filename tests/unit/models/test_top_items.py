@@ -24,6 +24,17 @@ def test_equals_a_full_sort_with_ties_by_id(data, rows, width, k):
         assert value[row].tolist() == [scores[row][i] for i in expected]
 
 
+@settings(max_examples=40)
+@given(data=st.data(), width=st.integers(1, 30), k=st.integers(1, 12), first=st.integers(1, 31), cells=st.integers(1, 90))
+def test_ties_among_low_ids_and_further_on_and_in_parts(data, width, k, first, cells):
+    scores = [[float(data.draw(st.integers(0, 2))) for _ in range(width)] for _ in range(4)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_FIRST", first)
+        patch.setattr(module, "_CELLS", cells)
+        _, item = top_items(torch.tensor(scores), k)
+    assert item.tolist() == [naive(row, k) for row in scores]
+
+
 def test_distinct_scores_large():
     scores = torch.randn(64, 500, generator=torch.Generator().manual_seed(0))
     _, item = top_items(scores, 50)
