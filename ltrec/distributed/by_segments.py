@@ -59,7 +59,7 @@ def add_by_segments(
     store: Store,
     losses: Losses,
     batch: MicroBatch,
-    divisors: Sequence[float],
+    divisors: Callable[[], Tensor],
     segmented: SegmentedPass,
     scale: Callable[[Tensor], Tensor] | None,
 ) -> ExampleLosses | None:
@@ -69,7 +69,7 @@ def add_by_segments(
         store: of the parameters.
         losses: runs the module.
         batch: with or without rows of no stratum.
-        divisors: N_z of every stratum.
+        divisors: waits for N_z of every stratum, float64 [K]; called after the forward pass, so that the sum over ranks has time.
         segmented: whose its parameters are, and how dropout is seeded.
         scale: what an AMP scaler does to a loss.
 
@@ -84,11 +84,11 @@ def add_by_segments(
     if not len(order_B) or not int(known.lengths_B[order_B].sum()):
         store.add_all(None)
         return None
-    chosen = batch.select(order_B)
-    draws = _draws(chosen, segmented.seed, len(divisors)) if one_by_one(store.parameters[0].device) else None
-    with BySegment(_segments_of(chosen, sink, len(divisors), draws)):
+    chosen, num_strata = batch.select(order_B), len(store.rows)
+    draws = _draws(chosen, segmented.seed, num_strata) if one_by_one(store.parameters[0].device) else None
+    with BySegment(_segments_of(chosen, sink, num_strata, draws)):
         example = losses(chosen, None)
-        coefficient_K = to_device(torch.tensor(divisors, dtype=torch.float64).reciprocal(), example.loss_N.device)
+        coefficient_K = to_device(divisors().reciprocal(), example.loss_N.device)
         loss = (coefficient_K.to(example.loss_N.dtype)[example.stratum_N] * example.loss_N).sum()
     store.add_all(loss if scale is None else scale(loss))
     return example.detach()

@@ -148,12 +148,12 @@ class StratifiedEngine:
             with_losses: add the losses to the step's; not when another pass does.
         """
         assert self.store is not None
-        denominators = self.denominators().tolist()
         if self.segmented is not None and can_segment(batch):
-            found = add_by_segments(self.store, losses, batch, denominators, self.segmented, scale)
+            found = add_by_segments(self.store, losses, batch, self.denominators, self.segmented, scale)
             if found is not None and with_losses:
                 self.add_losses(found)
             return
+        denominators = self.denominators().tolist()
         present = [z for z, count in enumerate(self.global_counts().tolist()) if count]
         seen: list[ExampleLosses] = []
 

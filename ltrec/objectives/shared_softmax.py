@@ -64,7 +64,7 @@ class _SharedSoftmax(torch.autograd.Function):
             log_sum_N[rows] = _softmax(
                 states_ND[rows], vectors_MD, offset_M, targets_N[rows, None] == negatives_M, loan.matrix[rows]
             )
-        target_N = torch.linalg.vecdot(states_ND, own_ND)
+        target_N = (states_ND * own_ND).sum(1)
         all_N = torch.logaddexp(log_sum_N, target_N)
         ctx.save_for_backward(states_ND, targets_N, vectors_MD, own_ND, negatives_M, (log_sum_N - all_N).exp_())
         ctx.loan, ctx.place, ctx.rows = loan, place, len(table_VD)
@@ -101,7 +101,8 @@ def _softmax(states_RD: Tensor, vectors_MD: Tensor, offset_M: Tensor | None, hit
         torch.addmm(offset_M, states_RD, vectors_MD.T, beta=-1, out=place_RM)
     top_R = place_RM.masked_fill_(hit_RM, torch.finfo(place_RM.dtype).min / 2).amax(1)
     torch.softmax(place_RM, 1, out=place_RM)
-    return top_R - place_RM.amax(1).log_()  # the largest one is exp(top - top) / sum
+    log_sum_R: Tensor = top_R - place_RM.amax(1).log_()  # the largest one is exp(top - top) / sum
+    return log_sum_R
 
 
 def _blocks(matrix_NM: Tensor) -> Iterator[slice]:

@@ -109,6 +109,11 @@ def choose_source(
     return wanted
 
 
+def why_split(wanted: str, source: str, mode: str, obstacle: str | None) -> str | None:
+    """Why the strata are run alone although `wanted` is auto; arguments as of `choose_source`."""
+    return (obstacle or "cheaper here") if (wanted, source, mode) == ("auto", "split", "per_stratum") else None
+
+
 def refuse_replay(plugins: Sequence[object], micro_batches: int) -> None:
     """Refuse what the Gram matrix before the one weighted pass does not allow.
 
@@ -139,7 +144,7 @@ def refuse_scaler(scaler: object | None) -> None:
         )
 
 
-def describe(options: StratifiedOptions, strategy: str, mode: str, source: str | None) -> str:
+def describe(options: StratifiedOptions, strategy: str, mode: str, source: str | None, why: str | None = None) -> str:
     """One line for people: what was chosen.
 
     Args:
@@ -147,7 +152,9 @@ def describe(options: StratifiedOptions, strategy: str, mode: str, source: str |
         strategy: its name.
         mode: of the run.
         source: of the strata's gradients, if any are formed.
+        why: strata are run alone although the option says auto.
     """
+    source = f"{source} ({why})" if source and why else source
     prior = ", ".join(f"{share:.3g}" for share in options.prior_K.tolist())
     rule = f"rule {options.rule_name}, P(z) = {prior}"
     if mode != "aligned":

@@ -121,6 +121,7 @@ class Stratified(SkipsSteps):
         obstacle = segments_obstacle(model) if self.info.can_touch_rows else f"strategy {self.name} partitions the parameters"
         pays = not splits_on(model, accelerator=launches_cost(self))
         self.source = choices.choose_source(options.source, coupled=coupled, mode=self.mode, obstacle=obstacle, pays=pays)
+        self._why = choices.why_split(options.source, self.source, self.mode, obstacle)
 
     def refuse(self, model: LightningModule, micro_batches: int) -> None:
         """Refuse impossible combinations. The trainer checks again, but only after a run has written files.
@@ -185,7 +186,7 @@ class Stratified(SkipsSteps):
 
     def describe(self) -> str:
         """One line for people: what was chosen."""
-        return choices.describe(self.options, self.name, self.mode, self.source if self.needs_store else None)
+        return choices.describe(self.options, self.name, self.mode, self.source if self.needs_store else None, self._why)
 
     def make_store(self, collectives: Collectives) -> Store:
         """The store of per-stratum gradients."""
@@ -245,14 +246,13 @@ class Stratified(SkipsSteps):
         assert module is not None and batch is not None
         self._batch = None
         closure_loss = self.precision_plugin.pre_backward(closure_loss, module)
-        touched = self.touched
         if batch.micro == 0:
             self._active = self._modes[self.active_mode()]
             open_touched(module, batch)
         self._active.compute_gradients(batch, self._accumulation.last, optimizer)
         if self._accumulation.last:
-            if touched is not None:
-                touched.close()  # of a step that was not taken
+            if self.touched is not None:
+                self.touched.close()  # of a step that was not taken
             self._accumulation.leave(self.engine.step_losses)
         return self.precision_plugin.post_backward(closure_loss, module)
 

@@ -33,7 +33,7 @@ from ltrec.core.batch import SequenceBatch
 from ltrec.core.losses import ExampleLosses, SubBatchKey, summed_losses
 from ltrec.core.sumcount import SumCount, or_one
 from ltrec.data.stream.reading.histories import HistoryChunk
-from ltrec.distributed.collectives import Collectives, all_reduce_sum
+from ltrec.distributed.collectives import DONE, Collectives, Pending
 from ltrec.distributed.touched_table import TouchedTable
 from ltrec.models.backbones import Scorer
 from ltrec.models.plugins import WithPlugins
@@ -102,6 +102,7 @@ class BackboneModule(pl.LightningModule):
         self.touched, self.about_rows = touched, about_rows
         self._ddp_params_and_buffers_to_ignore = [*constants_of(self), *([touched.name] if touched is not None else [])]
         self._step_examples: Tensor | None = None
+        self._counted: Pending = DONE
 
     def losses(self, batch: SequenceBatch) -> ExampleLosses:
         """The loss of every example in `batch`, in position or row order."""
@@ -191,7 +192,8 @@ class BackboneModule(pl.LightningModule):
         self.seed_dropout(batch)
         if batch.micro == 0:
             counted_K = batch.step_counts_K if batch.step_weights_K is None else batch.step_weights_K
-            self._step_examples = or_one(all_reduce_sum(counted_K).sum())
+            self._step_examples = counted_K.sum(dim=0, keepdim=True)
+            self._counted = Collectives().all_reduce(self._step_examples)
             self.step_losses = None
             if self.touched is not None:
                 self.touched.open(self.read_items(batch))
@@ -200,7 +202,8 @@ class BackboneModule(pl.LightningModule):
         self.step_losses = summed_losses(self.step_losses, example, self.num_strata)
         undo = self.trainer.world_size * self.trainer.accumulate_grad_batches
         loss = example.loss_N.sum()
-        return loss * (undo / self._step_examples).to(loss.dtype)
+        self._counted.wait()  # under way since before the forward pass
+        return loss * (undo / or_one(self._step_examples)[0]).to(loss.dtype)
 
     def on_train_start(self) -> None:
         """Share the world of an ordinary strategy with the table; the stratified ones have done so."""

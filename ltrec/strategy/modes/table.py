@@ -53,7 +53,7 @@ class Weighted:
         self.strategy = strategy
 
     def compute_gradients(self, batch: MicroBatch, last: bool, optimizer: Optimizer | None) -> None:
-        """Choose the weights at the step's start, and once more at its end when a probe has a Gram matrix to report."""
+        """Choose the weights in the step's first pass, and once more in its last when a probe has a Gram matrix to report."""
         strategy = self.strategy
         probes = is_probe_step(strategy, "weighted", batch.step)
         if batch.micro == 0:
@@ -61,9 +61,12 @@ class Weighted:
         if probes:
             probe_micro_batch(strategy, batch)
         gram_KK = strategy.engine.gram() if probes and last else None
-        if batch.micro == 0 or last:
-            strategy.engine.decide(batch.step, gram_KK)
-        weighted_pass(strategy, batch, last, optimizer)
+
+        def decide() -> None:
+            if batch.micro == 0 or last:
+                strategy.engine.decide(batch.step, gram_KK)
+
+        weighted_pass(strategy, batch, last, optimizer, decide)
 
 
 class Replay:
@@ -108,10 +111,22 @@ def probe_micro_batch(strategy: StrategyForModes, batch: MicroBatch) -> None:
         strategy.engine.add_gradients(strategy.bare_losses, batch, with_losses=False)
 
 
-def weighted_pass(strategy: StrategyForModes, batch: MicroBatch, last: bool, optimizer: Optimizer | None) -> None:
-    """One ordinary backward pass of the weighted loss, through any wrapper of the module."""
+def weighted_pass(
+    strategy: StrategyForModes,
+    batch: MicroBatch,
+    last: bool,
+    optimizer: Optimizer | None,
+    decide: Callable[[], None] = lambda: None,
+) -> None:
+    """One ordinary backward pass of the weighted loss, through any wrapper of the module.
+
+    Args:
+        strategy, batch, last, optimizer: see `GradientMode`.
+        decide: chooses the weights, if that is still to do; the counts that it waits for are under way during the forward pass.
+    """
     strategy.set_last_micro_batch(last)
     example = strategy.losses(batch, None)
+    decide()
     strategy.engine.add_losses(example)
     loss = strategy.engine.weighted_loss(example, times=strategy.gradient_divisor)
     strategy.engine_backward(strategy.scale(strategy.with_all_plugins(loss)), optimizer)

@@ -11,11 +11,12 @@ from torch.testing import assert_close
 
 from benchmarks.harness.device_checks import distance
 from benchmarks.harness.operations import Operations
-from benchmarks.harness.steps import WAYS, Size, batches_of, fit, strategy_of, weights_of
+from benchmarks.harness.steps import WAYS, Size, Way, batches_of, fit, strategy_of, weights_of
 from ltrec.core.errors import UserError
 from ltrec.models.backbones import BACKBONES, din
 from ltrec.models.by_segment import BySegment
 from ltrec.models.segments import SegmentDraws, Segments
+from ltrec.strategy import StratifiedFSDP2Strategy, StratifiedSingleDeviceStrategy
 from ltrec.strategy.launches import advice, launches_cost
 from ltrec.strategy.module import segments_obstacle
 from ltrec.strategy.options import choose_source
@@ -174,6 +175,20 @@ def test_operations_grow_little_with_strata():
     split_few, split_many = (operations("per_stratum", strata) for strata in (2, 8))
     assert many - few < (split_many - split_few) / 3
     assert many < split_many / 2
+
+
+@pytest.mark.parametrize(
+    ("strategy", "backbone", "words"),
+    [
+        (StratifiedSingleDeviceStrategy(torch.device("cpu")), "sasrec", "source segments, rule"),
+        (StratifiedSingleDeviceStrategy(torch.device("cpu")), "din", "source split (cheaper here), rule"),
+        (StratifiedFSDP2Strategy(), "sasrec", "source split (strategy stratified_fsdp2 partitions the parameters), rule"),
+    ],
+)
+def test_the_run_says_why_strata_are_run_alone(strategy, backbone, words):
+    strategy._options = strategy_of(SMALL, Way(mode="per_stratum"), "cpu").options
+    strategy._choose(stage_of("sampled_softmax", backbone=backbone))
+    assert words in strategy.describe() and "\n" not in strategy.describe()
 
 
 def test_where_launches_cost_weighted_is_named():
