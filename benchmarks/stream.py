@@ -35,13 +35,13 @@ from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.open import open_stream
 
 MODES = ("local", "cold", "cached", "small")
-LANES = 8
+LANES, USERS = 8, 100_000
 
 
 def main() -> None:
     """Measure, print a table; the last line is one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--users", type=int, help=f"default: {USERS:,}, and with --peers as many as it says")
     parser.add_argument("--store", help="address of an empty folder; default: a folder of this machine, by file://")
     parser.add_argument("--peers", action="store_true", help="beside other libraries, in environments that are made for them")
     parser.add_argument("--epoch", nargs=3, help=argparse.SUPPRESS)
@@ -50,9 +50,15 @@ def main() -> None:
         print(json.dumps(_epoch(*arguments.epoch)))
         return
     if arguments.peers:
-        words = [sys.executable, "-m", "benchmarks.peers.streaming", "--users", str(arguments.users)]
+        words = [
+            sys.executable,
+            "-m",
+            "benchmarks.peers.streaming",
+            *(["--users", str(arguments.users)] if arguments.users else []),
+        ]
         sys.exit(subprocess.run(words, cwd=Path(__file__).parents[1], check=False).returncode)
-    sizes = {f"{users} users": _measured(users, arguments.store) for users in (arguments.users, 10 * arguments.users)}
+    least = arguments.users or USERS
+    sizes = {f"{users} users": _measured(users, arguments.store) for users in (least, 10 * least)}
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
     print(json.dumps({"benchmark": "stream", "machine": machine, "store": arguments.store or "file", **sizes}))
 

@@ -4,9 +4,9 @@ import importlib
 import json
 import sys
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 from benchmarks.peers import streaming
 from benchmarks.peers.inside.measured import StreamJob, stream
@@ -94,7 +94,7 @@ def test_ltrecs_batches_are_the_users_of_the_table(tmp_path, monkeypatch):
     wanted = sorted([0] * (COLUMNS - len(row[-COLUMNS:])) + row[-COLUMNS:] for row in rows)
     for kept, rows_of_step in ((0, 16), (64, 64)):  # of memory; and steps whose last one holds some users twice
         config = StreamConfig(batch_rows=rows_of_step, lanes=8, max_len=COLUMNS - 1, resident_mib=kept, threads=1)
-        found = torch.cat(list(script.once(open_stream(tmp_path / "data", config), COLUMNS)))
+        found = np.concatenate(list(script.once(open_stream(tmp_path / "data", config), COLUMNS)))
         assert sorted(found.tolist()) == wanted
     assert any(len(row) > COLUMNS for row in rows) and any(len(row) < COLUMNS for row in rows)
 
@@ -105,7 +105,7 @@ def test_a_stream_is_clocked_after_a_pass_that_counts(capsys):
 
     def batches(number):
         passes.append(number)
-        return [torch.full((2, 3), number + 1), torch.ones(1, 3, dtype=torch.int64)]
+        return [np.full((2, 3), number + 1), np.ones((1, 3), np.int64)]
 
     stream(job, "A 1", batches, more=4)
     found = json.loads(capsys.readouterr().out)

@@ -1,8 +1,6 @@
-"""ltrec's stream as it is by default: data of up to 64 MiB are kept in memory."""
+"""ltrec's stream with its defaults: data of up to 64 MiB are kept in memory, and those that the lanes' buffers would hold."""
 
 from stream_ltrec import main
 
-from ltrec.data.stream.config import StreamConfig
-
 if __name__ == "__main__":
-    main(StreamConfig().resident_mib)
+    main()

@@ -29,6 +29,7 @@ from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
 from ltrec.data.stream.reading.rows import UserRows, Values, taken
 from ltrec.data.stream.reading.runs import Runs
 from ltrec.data.stream.reading.training_rows import Drawn, window_starts
+from ltrec.data.stream.recycled import Recycled
 from ltrec.data.stream.state import rows_digests
 from ltrec.data.stream.windows import Windows
 
@@ -51,7 +52,8 @@ def assemble(
     accumulate: int,
     rows_of: Callable[[Draws], Drawn],
     columns: Projected = NO_COLUMNS,
-    place: Callable[[Tensor], Tensor] = lambda tensor: tensor,
+    place: Callable[[Tensor], Tensor],
+    memory: Recycled,
 ) -> list[Step]:
     """Build the rank's share of consecutive steps.
 
@@ -63,6 +65,7 @@ def assemble(
         rows_of: gives the rows of a draw.
         columns: what batches carry besides items.
         place: puts what travels to a device into memory from which it travels well.
+        memory: is used again when the batches are gone.
     """
     draws = plan.draws_of(steps, lanes)
     drawn = [rows_of(draw) for draw in draws]
@@ -75,7 +78,7 @@ def assemble(
     events = _windows(plan, steps, runs, index, key) if plan.window == "random" else runs.take(index)
     windows = Windows(events, length, np.array(plan.stratum_map)[users[c.STRATUM]], plan.unit, len(steps))
     own = {name: users[stored] for name, stored in columns.users.items()}
-    form = BatchForm(steps, accumulate, columns.events, plan.strata.count, columns.has_gaps, place)
+    form = BatchForm(steps, accumulate, columns.events, plan.strata.count, columns.has_gaps, place, memory)
     batches = cut_batches(form, windows, users[c.USER_KEY], slot[order], own)
     each = zip(rows_digests(steps, key, known), _replaced(draws, drawn, len(steps)), strict=True)
     return [Step(batches[at * accumulate : (at + 1) * accumulate], *rest) for at, rest in enumerate(each)]
@@ -84,8 +87,10 @@ def assemble(
 def _one_source(drawn: Sequence[Drawn]) -> tuple[Runs, I64, dict[str, Values]]:
     """Runs that hold all events, which of them the rows are [R], and the rows' users. Several sources are put together, a resident
     one is used as it is."""
-    if len(drawn) == 1 and drawn[0].runs is not None:
-        return drawn[0].runs, drawn[0].index, taken(drawn[0].rows.users, drawn[0].index)
+    first = drawn[0]
+    if first.runs is not None and all(one.runs is first.runs for one in drawn):
+        index = np.concatenate([one.index for one in drawn])
+        return first.runs, index, taken(first.rows.users, index)
     rows = UserRows.concatenate([one.taken() for one in drawn])
     return Runs.of(rows.offsets, rows.events), np.arange(rows.user_key.size), dict(rows.users)
 

@@ -15,6 +15,7 @@ from ltrec.core.ragged import I64
 from ltrec.core.rows.on_host import HostRows
 from ltrec.core.rows.touched import distinct
 from ltrec.data.stream.reading.rows import Values
+from ltrec.data.stream.recycled import Recycled
 from ltrec.data.stream.windows import Windows
 
 
@@ -29,6 +30,7 @@ class BatchForm:
         num_strata: K.
         has_gaps: whether some positions have no target.
         place: puts what travels to a device into memory from which it travels well.
+        memory: is used again when the batches are gone.
     """
 
     steps: range
@@ -37,6 +39,7 @@ class BatchForm:
     num_strata: int
     has_gaps: bool
     place: Callable[[Tensor], Tensor]
+    memory: Recycled
 
     @property
     def parts(self) -> int:
@@ -58,8 +61,7 @@ def cut_batches(form: BatchForm, windows: Windows, user_key: I64, slot: I64, use
     offsets = np.zeros((form.parts, lengths.shape[1] + 1), np.int64)
     np.cumsum(lengths, axis=1, out=offsets[:, 1:])
     positions: list[int] = offsets[:, -1].tolist()
-    found: dict[str, Values | None] = {"items_T": windows.items(), "targets_T": windows.targets(), "weight_T": windows.weights()}
-    of_positions = {name: _cut(form, array, positions) for name, array in found.items() if array is not None}
+    of_positions = _of_positions(form, windows, positions)
     events = {name: _cut(form, array, positions) for name, array in windows.columns(form.events).items()}
     host = [_in_rows(form, array) for array in (windows.length, windows.stratum, slot)]
     keys = {"user_key_B": user_key, "stratum_B": windows.stratum, "slot_B": slot}
@@ -81,6 +83,16 @@ def cut_batches(form: BatchForm, windows: Windows, user_key: I64, slot: I64, use
         )
         for part in range(form.parts)
     ]
+
+
+def _of_positions(form: BatchForm, windows: Windows, positions: list[int]) -> dict[str, Sequence[Tensor]]:
+    """Items, targets and their weights, if any, by micro-batch."""
+    both = form.memory.tensor((2, windows.positions))
+    windows.items_and_targets(both.numpy())
+    found = zip(("items_T", "targets_T"), form.place(both).unbind(), strict=True)
+    parts: dict[str, Sequence[Tensor]] = {name: torch.split_with_sizes(tensor, positions) for name, tensor in found}
+    weights = windows.weights()
+    return parts if weights is None else {**parts, "weight_T": _cut(form, weights, positions)}
 
 
 def _of_steps(form: BatchForm, windows: Windows, of_positions: Mapping[str, Sequence[Tensor]]) -> dict[str, Sequence[Tensor]]:

@@ -34,6 +34,7 @@ from ltrec.data.stream.quarantine.quarantine import Place, Quarantine
 from ltrec.data.stream.reading.downloads import Downloads
 from ltrec.data.stream.reading.projected import Projected
 from ltrec.data.stream.reading.training_rows import TrainingRows
+from ltrec.data.stream.recycled import Recycled
 from ltrec.data.stream.state import Span, StreamState, add_digests
 
 _RUN_ROWS, _RUN_BYTES = 1 << 13, 1 << 24  # of the steps that are put together at a time
@@ -85,8 +86,8 @@ class StreamLoader:
         self._lanes = world.share(plan.lanes, "lanes")
         _check_accumulate(accumulate, plan.batch_rows // world.size)
         _check_memory(plan, len(self._lanes), memory_mib, self._columns.event_bytes)
-        self._prefetch, self._threads = max(1, prefetch), max(1, threads)
-        self._rows = TrainingRows(folder, manifest, plan, check, self._columns, quarantine)
+        self._prefetch, self._threads, self._memory = max(1, prefetch), max(1, threads), Recycled()
+        self._rows = TrainingRows(folder, manifest, plan, check, self._columns, quarantine, self._lanes)
         self._state = StreamState(manifest.digest, plan.digest, plan.seed)
         self._own_digest = 0  # of this rank's rows since the state was created or loaded
         self._step_digests: dict[int, int] = {}  # of steps handed out but not yet trained on
@@ -224,6 +225,7 @@ class StreamLoader:
                     rows_of=self._rows.drawn,
                     columns=self._columns,
                     place=place,
+                    memory=self._memory,
                 )
             ]
         except UserError as error:
@@ -236,7 +238,7 @@ class StreamLoader:
         ahead = self._plan.ahead()
         if ahead and step % ahead == 0:
             for draw in self._plan.draws(step + 2 * ahead, self._lanes):
-                reader.submit(self._rows.of, draw.buffer)
+                reader.submit(self._rows.read_ahead, draw.buffer)
 
 
 def runs_of(numbers: range, longest: int) -> Iterator[range]:

@@ -30,15 +30,17 @@ class Windows:
         self._starts, self._ends = ends - length - 1, ends
         self._counts = self._after(events[c.TARGET]) if c.TARGET in events else None
 
-    def items(self) -> I64:
-        """The item of every position [T]."""
-        items: I64 = self._own(self._events[c.ITEMS]).astype(np.int64)
-        return items
+    @property
+    def positions(self) -> int:
+        """T."""
+        return int(self.length.sum())
 
-    def targets(self) -> I64:
-        """The item that came next [T], 0 where that event is not a target."""
-        items: I64 = self._after(self._events[c.ITEMS]).astype(np.int64)
-        return items if self._counts is None else np.where(self._counts, items, c.PAD)
+    def items_and_targets(self, into: I64) -> None:
+        """Write the item of every position, and the item that came next, 0 where that event is not a target, [2, T]."""
+        items = self._events[c.ITEMS]
+        into[0], into[1] = self._own(items), self._after(items)
+        if self._counts is not None:
+            into[1][~self._counts] = c.PAD
 
     def columns(self, names: Mapping[str, str]) -> dict[str, Values]:
         """Columns of the positions' own events [T] or [T, w]: name in a batch -> name on disk."""

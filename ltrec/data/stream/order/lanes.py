@@ -79,6 +79,13 @@ class LaneOrder:
         """A permutation of the buffer's rows."""
         return self._shuffled(buffer)
 
+    def blocks_of(self, lanes: range) -> range:
+        """The blocks that these lanes read in the first epoch, and one more at either end: other epochs are divided otherwise."""
+        rows = self._shares(0).rows
+        first = int(np.searchsorted(self._starts, rows[lanes.start], side="right")) - 1
+        stop = int(np.searchsorted(self._starts, rows[lanes.stop], side="left"))
+        return range(max(0, first - 1), min(self._blocks.count, stop + 1))
+
     def pieces(self, buffer: Buffer) -> Pieces:
         """The pieces of the lane's epoch that the buffer holds."""
         epoch = self._lane_epoch((buffer.lane, buffer.epoch))

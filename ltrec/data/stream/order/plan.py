@@ -132,9 +132,22 @@ class Plan:
         return self._orders[buffer.pool].pieces(buffer)
 
     def memory_bytes(self, lanes: int) -> int:
-        """Upper bound on the bytes of rows that a process with this many lanes holds: resident pools, and two buffers per lane of
-        others."""
-        return sum(pool.bytes if pool.resident else _BUFFERS_HELD * lanes * self._buffer_bytes(pool) for pool in self.pools)
+        """Upper bound on the bytes of rows that a process with this many lanes holds: resident pools, and of others two buffers per
+        lane, or if that is less all that its lanes read."""
+        return sum(
+            pool.bytes if pool.resident else min(self._two_buffers(pool, lanes), self._all(pool, lanes)) for pool in self.pools
+        )
+
+    def keeps(self, number: int, lanes: int) -> bool:
+        """Whether a process with so many lanes keeps all that they read of a streamed pool, because buffers would take no less."""
+        pool = self.pools[number]
+        return not pool.resident and self._all(pool, lanes) <= self._two_buffers(pool, lanes)
+
+    def blocks_of(self, number: int, lanes: range) -> range:
+        """Numbers of the blocks of a streamed pool that these lanes read, and a few more where neighbours share one."""
+        order = self._orders[number]
+        assert isinstance(order, LaneOrder)
+        return order.blocks_of(lanes)
 
     def ahead(self) -> int:
         """How many steps to look ahead for buffers that will be needed; 0 if buffers are too short for that to help."""
@@ -146,6 +159,17 @@ class Plan:
         if all(pool.resident for pool in self.pools):
             return 0
         return self._buffer_blocks * self._block_rows * self.lanes // self.batch_rows
+<<<<<<< HEAD
+=======
+
+    def _two_buffers(self, pool: Pool, lanes: int) -> int:
+        return _BUFFERS_HELD * lanes * self._buffer_bytes(pool)
+
+    def _all(self, pool: Pool, lanes: int) -> int:
+        """What so many lanes read in an epoch: whole blocks, and one more at either end if they are not all lanes."""
+        block = self._buffer_bytes(pool) // self._buffer_blocks
+        return pool.bytes if lanes == self.lanes else -(-pool.bytes * lanes // self.lanes) + 4 * block
+>>>>>>> 3466c3f7 (Stream: lanes keep what they read where buffers would take as much memory, memory of batches is used again; streams beside others with long histories, in one stream for all epochs)
 
     def _buffer_bytes(self, pool: Pool) -> int:
         return -(-pool.bytes // pool.rows) * self._block_rows * self._buffer_blocks

@@ -22,6 +22,7 @@ from ltrec.data.stream.quarantine.damage import DamagedRowGroup
 from ltrec.data.stream.quarantine.quarantine import Place, Quarantine
 from ltrec.data.stream.quarantine.replacement import candidates, rows_instead
 from ltrec.data.stream.reading.blocks import I64
+from ltrec.data.stream.reading.kept_rows import KeptRows
 from ltrec.data.stream.reading.lru_cache import LruCache
 from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
 from ltrec.data.stream.reading.row_checks import fault_of_rows
@@ -91,7 +92,8 @@ class Drawn:
 
 
 class TrainingRows:
-    """The rows of every buffer of the plan; the two most recent buffers of each lane stay in memory.
+    """The rows of every buffer of the plan; the two most recent buffers of each lane stay in memory, or, where that is no more, all
+    rows that the lanes read.
 
     Args:
         folder: the data set.
@@ -99,7 +101,8 @@ class TrainingRows:
         plan: the order.
         check: `hash` or `size`, how a shard is verified when it is first opened.
         columns: what is read besides items.
-        quarantine: what is known to be damaged, in whose places other rows are given; None = damage is an error.
+        quarantine: what is known to be damaged, in whose places other rows are given, buffer by buffer; None = damage is an error.
+        lanes: those of the process; None = rows are not drawn.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class TrainingRows:
         check: str = "hash",
         columns: Projected = NO_COLUMNS,
         quarantine: Quarantine | None = None,
+        lanes: range | None = None,
     ) -> None:
         self._files = ShardReader(folder, manifest, check, quarantine)
         self._manifest, self._plan, self._columns, self._quarantine = manifest, plan, columns, quarantine
@@ -117,6 +121,10 @@ class TrainingRows:
         self.of: LruCache[Buffer, BufferRows] = LruCache(
             self._decode, keep=_BUFFERS_KEPT, group=lambda buffer: (buffer.pool, buffer.lane)
         )
+        self.kept: dict[int, KeptRows] = {}
+        if lanes is not None and quarantine is None:
+            kept = [pool for pool in range(len(plan.pools)) if plan.keeps(pool, len(lanes))]
+            self.kept = {pool: KeptRows(plan, pool, lanes, self.block) for pool in kept}
         self._instead: LruCache[tuple[Buffer, int], I64] = LruCache(self._healthy, keep=2, group=lambda key: key[0])
 
     @property
@@ -132,12 +140,21 @@ class TrainingRows:
         """The shards of a buffer's rows, in the order in which they are read."""
         return list(dict.fromkeys(self._plan.pieces(buffer).blocks.shard.tolist()))
 
+    def read_ahead(self, buffer: Buffer) -> None:
+        """Have the rows of a buffer in memory."""
+        if buffer.pool in self.kept:
+            self.kept[buffer.pool].places(buffer)
+        else:
+            self.of(buffer)
+
     def drawn(self, draw: Draws) -> Drawn:
         """The rows of a draw.
 
         Raises:
             UserError: a shard is missing or damaged.
         """
+        if (kept := self.kept.get(draw.buffer.pool)) and (places := kept.places(draw.buffer)) is not None:
+            return Drawn(kept.rows, places[draw.first : draw.first + draw.rows.size], kept.runs)
         held = self.of(draw.buffer)
         replaced = {(lost.shard, lost.group): lost.among(draw.rows) for lost in held.lost}
         if draw.buffer.lane != ALL_LANES:

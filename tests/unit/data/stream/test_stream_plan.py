@@ -155,7 +155,7 @@ def test_data_without_trainable_users_is_refused():
 
 def test_memory_bound_does_not_grow_with_the_data():
     config = StreamConfig(batch_rows=48, resident_mib=0)
-    small, large = (Plan.of(fake_manifest([[64] * n], block_rows=8), 0, config) for n in (10, 100))
+    small, large = (Plan.of(fake_manifest([[64] * n], block_rows=8), 0, config) for n in (150, 1500))
     assert small.memory_bytes(48) == large.memory_bytes(48) == 48 * small.memory_bytes(1)
 
 
