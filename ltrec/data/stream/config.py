@@ -50,8 +50,8 @@ class StreamConfig:
     and shuffled as a whole; a larger one streams from disk through the lanes. Order, where it changes that choice."""
 
     buffer_blocks: Annotated[int, Between(1, 1 << 20)] = 8
-    """Size of the shuffle buffer of each lane of a streamed pool, in blocks (row groups). A process whose buffers, two of each lane,
-    would be as large as all that its lanes read keeps that in memory instead. Order, if a pool is streamed."""
+    """Size of the shuffle buffer of each lane of a streamed pool, in blocks (row groups). A process whose buffers, two for each
+    lane, would be as large as all that its lanes read keeps that in memory instead. Order, if a pool is streamed."""
 
     shuffle_shards: Annotated[int, Between(0, 1 << 20)] = 0
     """How many shards of a streamed pool each lane shuffles together; 0 = all that it reads in an epoch. With a number, about so

@@ -159,8 +159,6 @@ class Plan:
         if all(pool.resident for pool in self.pools):
             return 0
         return self._buffer_blocks * self._block_rows * self.lanes // self.batch_rows
-<<<<<<< HEAD
-=======
 
     def _two_buffers(self, pool: Pool, lanes: int) -> int:
         return _BUFFERS_HELD * lanes * self._buffer_bytes(pool)
@@ -169,7 +167,6 @@ class Plan:
         """What so many lanes read in an epoch: whole blocks, and one more at either end if they are not all lanes."""
         block = self._buffer_bytes(pool) // self._buffer_blocks
         return pool.bytes if lanes == self.lanes else -(-pool.bytes * lanes // self.lanes) + 4 * block
->>>>>>> 3466c3f7 (Stream: lanes keep what they read where buffers would take as much memory, memory of batches is used again; streams beside others with long histories, in one stream for all epochs)
 
     def _buffer_bytes(self, pool: Pool) -> int:
         return -(-pool.bytes // pool.rows) * self._block_rows * self._buffer_blocks
