@@ -81,10 +81,11 @@ test-install: install ## The wheel in an empty environment beside Hydra, without
 	LTREC_TORCH_INDEX=$(TORCH_INDEX) $(PYTEST) -m slow tests/integration/test_install.py
 
 .PHONY: test-store
-test-store: install ## Data sets on a real S3 server that fails and vanishes, and readers that are killed (minutes)
+test-store: install ## Data sets and models on a real S3 server that fails and vanishes; readers and training are killed 100 times (minutes)
 	$(PYTEST) -m slow tests/store
 
 # Java comes from the system (Debian: default-jre-headless), the extra from pip. Without either the tests are skipped, and say so.
+# More kills than 8: make test-spark LTREC_TEST_SPARK_KILLS=50
 .PHONY: test-spark
 test-spark: install ## engine=spark against DuckDB, byte for byte: all options, skew, kills, spark-submit (minutes; needs Java)
 	@command -v java >/dev/null || echo "no Java here: these tests will be skipped; on Debian and Ubuntu: apt install default-jre-headless" >&2

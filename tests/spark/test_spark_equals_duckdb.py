@@ -13,6 +13,8 @@ from ltrec.data.verify.dataset import verify
 from tests.support.engine_cases import ENGINE_CASES
 from tests.support.spark_logs import BASE, cases, write_logs
 
+CASES = ["plain", "filters", "hash", "columns", "targets_after", "csv", "dates", "sequences", "order", "numbers"]
+
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
@@ -35,7 +37,7 @@ def test_spark_answers_as_duckdb(engine, case):
         engine.catalogue.execute(f"DROP TABLE {table}")
 
 
-@pytest.mark.parametrize("case", ["plain", "filters", "hash", "columns", "targets_after", "csv", "dates", "sequences", "order"])
+@pytest.mark.parametrize("case", CASES)
 def test_the_same_bytes(session, logs, tmp_path, case):
     options = cases(logs)[case]
     one = prepare(PrepareConfig(**options), tmp_path / "duckdb")

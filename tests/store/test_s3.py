@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +11,10 @@ import time
 import pytest
 
 import ltrec
+from ltrec.artefact.folder import ARTEFACT
+from ltrec.artefact.held import held_artefact
 from ltrec.core.errors import UserError
+from ltrec.core.storage.remote.whole_upload import upload_whole
 from ltrec.data.manifest import Manifest
 from ltrec.data.remote.folder import open_store
 from tests.support.logs import some_events, write_csv
@@ -19,6 +23,7 @@ from tests.support.shards import random_users, write_dataset
 from tests.support.source_tree import ROOT
 from tests.support.store_reader import digest_of
 from tests.support.timeouts import scaled
+from tests.support.tiny_artefact import tiny_artefact
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +98,17 @@ def test_prepare_verify_and_inspect_on_a_server_that_fails(server, tmp_path):
     assert there.digest == here.digest == ltrec.verify(server.url("mine")).digest == ltrec.inspect(server.url("mine")).digest
     assert ltrec.prepare(server.url("logs/log.csv"), out=server.url("mine"), threads=1).up_to_date
     assert server.happened["503"] and server.happened["truncated"]
+
+
+def test_a_model_is_written_to_a_server_that_fails_and_read_from_it(server, tmp_path):
+    folder, url = tiny_artefact(tmp_path / "model"), server.url("model")
+    server.faults = ("503", "truncated")
+    upload_whole(folder, open_store(url), ARTEFACT)
+    for _ in range(6):
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+        with held_artefact(url) as held:
+            assert {path.name: path.read_bytes() for path in held.iterdir()} == {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert all(server.happened[fault] for fault in server.faults)
 
 
 def reader(url, max_bytes=0):

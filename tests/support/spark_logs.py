@@ -40,6 +40,9 @@ def write_logs(folder: Path) -> None:
     dates = [dt.datetime.fromtimestamp(int(t) % 10**6 * 977, dt.UTC).strftime("%m/%d/%Y %I:%M:%S %p") for t in times]
     dates = [date.replace("1970", "2014") for date in dates]
     _write_csv(folder / "dates.csv", list(ids), list(zip(ids["user_id"], ids["item_id"], dates, strict=True)))
+    numbers = pa.table({"user_id": user, "item_id": item, "timestamp": times})
+    pq.write_table(numbers.slice(0, 2000), folder / "numbers.parquet")
+    pq.write_table(numbers.slice(2000).set_column(1, "item_id", pa.array(ids["item_id"][2000:])), folder / "text.parquet")
     _write_sequences(folder, ids)
     _write_tables(folder)
 
@@ -90,5 +93,6 @@ def cases(folder: Path) -> dict[str, dict]:
         "csv": {**BASE, **text, "sources": (str(folder / "log.csv"),), "event_columns": COLUMNS, "weight": "conf"},
         "sequences": {**untimed, "format": "sequences", "sources": (str(folder / "a.txt"), str(folder / "b.txt"))},
         "order": {**untimed, "where": "conf > 0", "sources": (str(folder / "log.csv"), str(folder / "a.parquet"))},
+        "numbers": {**BASE, "sources": (str(folder / "numbers.parquet"), str(folder / "text.parquet"))},
         "dates": {**BASE, "sources": (str(folder / "dates.csv"),), "min_user_events": 3},
     }
