@@ -49,8 +49,9 @@ from ltrec.core.errors import UserError
 from ltrec.core.storage.atomic import atomic_write_text
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.run.build.components import Data, build_module, build_plan, open_data
+from ltrec.run.build.components import Data, build_plan, open_data
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
+from ltrec.run.build.training import build_module
 from ltrec.run.build.two_stages import build_switch
 from ltrec.run.process.rendezvous_env import Processes
 from ltrec.training.callbacks.weight_average import WeightAverage

@@ -42,8 +42,9 @@ from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
 from ltrec.distributed.stores.flat import FlatStore
-from ltrec.run.build.components import Data, build_module, build_plan, open_data
+from ltrec.run.build.components import Data, build_plan, open_data
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
+from ltrec.run.build.training import build_module
 from ltrec.run.process.rendezvous_env import Processes
 from ltrec.strategy import Stratified
 from ltrec.strategy.options import PROBE_EVERY

@@ -15,7 +15,8 @@ import torch
 from ltrec.config.load import load
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.run.build.components import build_module, build_plan, open_data
+from ltrec.run.build.components import build_plan, open_data
+from ltrec.run.build.training import build_module
 
 CONFIG = Path(__file__).parents[1] / "conf" / "experiment" / "quickstart.yaml"
 

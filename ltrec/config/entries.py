@@ -66,6 +66,16 @@ def entries(section: Any) -> Iterator[tuple[str, Any]]:
         yield from ((name, getattr(section, name)) for name in section.__dataclass_fields__)
 
 
+def has_entry(section: Any, name: str) -> bool:
+    """Whether a section has an entry of that name."""
+    return name in (section if isinstance(section, Mapping) else section.__dataclass_fields__)
+
+
+def entry(section: Any, name: str) -> Any:
+    """The entry of a section with that name."""
+    return section[name] if isinstance(section, Mapping) else getattr(section, name)
+
+
 def is_section(owner: Any, name: str, value: Any) -> bool:
     """Whether what `owner` calls `name` is a section: a dataclass, or a field of sections by name."""
     kind: type = type(owner)

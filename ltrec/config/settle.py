@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from ltrec.config.convert import convert, convert_to
-from ltrec.config.entries import entries, is_section, value_map, with_entries
+from ltrec.config.entries import entries, entry, has_entry, is_section, value_map, with_entries
 from ltrec.config.keys.former import refuse_former
 from ltrec.config.keys.synonyms import synonym
 from ltrec.config.source import Setting
@@ -50,9 +50,9 @@ def settle(defaults: T, settings: Sequence[Setting]) -> T:
         if (by_name := value_map(defaults, setting.key)) is not None:
             section, value_type = by_name
             changes[section] = {**changes.get(section, {}), name: convert_to(value_type, setting)}
-        elif owner is None or name not in _names(owner):
+        elif owner is None or not has_entry(owner, name):
             raise UserError(_unknown(defaults, setting))
-        elif is_section(owner, name, value := _names(owner)[name]):
+        elif is_section(owner, name, value := entry(owner, name)):
             _refuse_value(value, setting)
         else:
             changes[setting.key] = convert(type(owner), name, setting)
@@ -76,10 +76,9 @@ def _names(section: Any) -> dict[str, Any]:
 def _section(tree: Any, path: str) -> Any:
     """The section at a dotted path, or None."""
     for name in path.split(".") if path else []:
-        inner = _names(tree)
-        if name not in inner or not is_section(tree, name, inner[name]):
+        if not has_entry(tree, name) or not is_section(tree, name, entry(tree, name)):
             return None
-        tree = inner[name]
+        tree = entry(tree, name)
     return tree
 
 

@@ -27,7 +27,7 @@ from ltrec.run.scoring.memory import memory_of
 from ltrec.run.scoring.protocol import baseline_protocol, protocol_of
 from ltrec.run.scoring.ranking_job import RankingJob
 from ltrec.run.scoring.scorer import load_score
-from ltrec.training.callbacks.weight_average import AVERAGE
+from ltrec.training.checkpoints.form import AVERAGE
 from ltrec.training.checkpoints.io import look_into, whole_file
 
 

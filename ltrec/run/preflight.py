@@ -22,11 +22,12 @@ from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.storage.versions import go_back
 from ltrec.data.stream.order.plan import Plan
 from ltrec.run.build.combinations import refuse_combinations
-from ltrec.run.build.components import Data, build_datamodule, build_module, build_plan, open_data, total_steps
+from ltrec.run.build.components import Data, build_plan, open_data, total_steps
 from ltrec.run.build.loggers import refuse_absent_tracker, refuse_classes
 from ltrec.run.build.monitored_metric import not_validated, refuse_monitor
 from ltrec.run.build.strata import heirs_of
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
+from ltrec.run.build.training import build_datamodule, build_module
 from ltrec.run.build.two_stages import refuse_plugins
 from ltrec.run.build.world_size import check_world
 from ltrec.run.checkpoint.finished import why_finished

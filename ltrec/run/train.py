@@ -19,7 +19,8 @@ from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.checkpoint.restore_check import RestoreCheck, explain_restore_errors
 from ltrec.run.preflight import ReadyRun, accelerator_of, run_preflight
 from ltrec.run.process.crash_file import traceback_in
-from ltrec.run.process.processes import cluster_environment, process_group
+from ltrec.run.process.lightning_environment import cluster_environment
+from ltrec.run.process.processes import process_group
 from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.progress.progress_printer import ProgressPrinter
 from ltrec.run.scoring.memory import memory_of
@@ -28,7 +29,7 @@ from ltrec.terminal.screen import open_screen, screen
 from ltrec.tracking.jsonl import JsonlLogger
 from ltrec.training.callbacks import in_order
 from ltrec.training.callbacks.checkpoints import Checkpoints
-from ltrec.training.checkpoints.io import AtomicCheckpointIO
+from ltrec.training.checkpoints.atomic_io import AtomicCheckpointIO
 from ltrec.training.stop_signals import NOTHING, StopRequest, catch_stop_signals
 
 # Warnings about our design that no user needs to act on.

@@ -13,8 +13,9 @@ from ltrec.core.storage.run_folder import RunFolder
 from ltrec.core.world import World
 from ltrec.evaluation.metrics import ndcg_at
 from ltrec.evaluation.table import EvalTable
-from ltrec.run.build.components import build_datamodule, build_module, build_plan, open_data
+from ltrec.run.build.components import build_plan, open_data
 from ltrec.run.build.strategies import build_stratified_options
+from ltrec.run.build.training import build_datamodule, build_module
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.rendezvous_env import Processes
 from tests.support.extra_callbacks import extra

@@ -11,7 +11,8 @@ import torch.distributed as dist
 from ltrec.config.load import load
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.run.build.components import build_module, build_plan, open_data
+from ltrec.run.build.components import build_plan, open_data
+from ltrec.run.build.training import build_module
 from tests.support.columned import SCHEMA, TARGETS, with_columns
 from tests.support.shards import random_users, write_dataset
 from tests.support.spawn import spawn

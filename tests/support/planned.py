@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader
 
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.run.build.components import build_module, build_plan, open_data
+from ltrec.run.build.components import build_plan, open_data
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
+from ltrec.run.build.training import build_module
 from ltrec.run.process.rendezvous_env import Processes
 
 ALONE = World()

@@ -1,9 +1,9 @@
-"""The composition root: builds the objects of a run from its RunConfig and World."""
+"""The composition root: builds the objects of a run from its RunConfig. What Lightning trains is built in `training`, so that
+ranking does without Lightning."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from ltrec.core.strata import Strata
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
 from ltrec.data.remote.folder import manifest_of, open_folder
-from ltrec.data.stream.loader import StreamLoader
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.quarantine.quarantine import Quarantine
 from ltrec.data.stream.reading.histories import SplitHistories
@@ -29,20 +28,14 @@ from ltrec.evaluation.table import SEEN
 from ltrec.models.backbones import BACKBONES, Backbone, CandidateScorer, Encoder
 from ltrec.models.inputs import Inputs
 from ltrec.models.plugins import PLUGINS
-from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.objectives import OBJECTIVES, Objective
 from ltrec.objectives.adversary import Adversary
 from ltrec.objectives.emphasis import EMPHASES
-from ltrec.optim.build import optimizer_for
-from ltrec.optim.schedule import schedule
 from ltrec.run.build.inputs import build_inputs, competing_items, projection_of
 from ltrec.run.build.options import options_of
 from ltrec.run.build.strata import heirs_of, merged_strata, strata_of, trained_strata
-from ltrec.run.build.touched import choose_rows
 from ltrec.run.node_copy.copying import copy_of
 from ltrec.terminal.screen import note
-from ltrec.training.datamodule import StreamDataModule
-from ltrec.training.module import BackboneModule
 from ltrec.training.position_losses import PositionLosses
 from ltrec.training.validation import Validator
 
@@ -153,31 +146,6 @@ def total_steps(config: RunConfig, plan: Plan) -> int:
     return by_epochs if config.trainer.max_steps < 0 else min(by_epochs, config.trainer.max_steps)
 
 
-def build_module(config: RunConfig, data: Data, plan: Plan) -> BackboneModule:
-    """The Lightning module."""
-    optim, switch = config.optim, config.switch or SwitchConfig()
-    rate = schedule(
-        optim.schedule, warmup_steps=optim.warmup_steps, total_steps=total_steps(config, plan), final_ratio=optim.final_ratio
-    )
-    backbone, losses = build_backbone(config, data), build_position_losses(config, data.vocabulary)
-    touched, about_rows = choose_rows(config, plan, backbone, losses.objective, data.vocabulary.train_count)
-    return BackboneModule(
-        backbone,
-        losses,
-        adversary=build_adversary(config, data.manifest, backbone),
-        unit=config.stream.unit,
-        num_strata=plan.strata.count,
-        seed=config.seed,
-        make_optimizer=optimizer_of(config),
-        rate=rate,
-        trunk_rate=switch.trunk_rate,
-        plugin_rate=switch.plugin_rate,
-        validator=build_validator(config, data),
-        touched=touched,
-        about_rows=about_rows,
-    )
-
-
 def build_validator(config: RunConfig, data: Data) -> Validator:
     """Validation during training, with the filter and the head cut of `ltrec evaluate`."""
     strata, head_from = data.manifest.strata, config.evaluation.head_from
@@ -196,31 +164,6 @@ def build_validator(config: RunConfig, data: Data) -> Validator:
 def seen_items(config: RunConfig, data: Data) -> int | None:
     """Number of candidate items (ids 1 to n) if items without training events are excluded; else None."""
     return int((data.vocabulary.train_count > 0).sum()) if config.evaluation.candidates == SEEN else None
-
-
-def optimizer_of(config: RunConfig) -> Callable[[BackboneModule], torch.optim.Optimizer]:
-    """Module -> the run's optimiser, over the module's groups of parameters."""
-    return lambda module: optimizer_for(module, config.optim, module.group_of)
-
-
-def build_datamodule(config: RunConfig, data: Data, plan: Plan, world: World) -> StreamDataModule:
-    """The data module of one process among all."""
-    quarantine = quarantine_of(config, data.manifest, world)
-    loader = StreamLoader(
-        data.folder,
-        data.manifest,
-        plan,
-        world=world,
-        accumulate=config.trainer.accumulate,
-        prefetch=config.stream.prefetch,
-        threads=config.stream.threads,
-        memory_mib=config.stream.memory_mib,
-        check=config.stream.check,
-        columns=projected(config, data.manifest),
-        pin=config.trainer.accelerator != "cpu" and torch.cuda.is_available(),
-        quarantine=quarantine,
-    )
-    return StreamDataModule(loader, build_histories(config, data, "valid", quarantine))
 
 
 def quarantine_of(config: RunConfig, manifest: Manifest, world: World) -> Quarantine | None:

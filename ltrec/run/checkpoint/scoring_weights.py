@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError, nearest
-from ltrec.training.callbacks.weight_average import AVERAGE
+from ltrec.training.checkpoints.form import AVERAGE
 
 RAW = "raw"
 WEIGHTS = (AVERAGE, RAW)

@@ -30,11 +30,20 @@ def read_config(run: RunFolder) -> RunConfig:
     Raises:
         UserError: the folder is not a run folder.
     """
+    refuse_other_folder(run)
+    return load([run.config], [])
+
+
+def refuse_other_folder(run: RunFolder) -> None:
+    """Check that a folder is a run's.
+
+    Raises:
+        UserError: it has no config, or is not of this machine.
+    """
     if was_url(run.path):
         raise UserError(f"{run.path} is no folder of this machine; runs are read and written on a disk, so copy it to one")
     if not run.is_run():
         raise UserError(f"{run.path} is not a run folder: it has no config.yaml")
-    return load([run.config], [])
 
 
 def write_config(run: RunFolder, config: RunConfig) -> None:

@@ -11,7 +11,7 @@ from ltrec.config.load import load
 from ltrec.config.tree import RunConfig
 from ltrec.core.errors import UserError
 from ltrec.core.storage.run_folder import RunFolder
-from ltrec.run.folder.config_file import read_config
+from ltrec.run.folder.config_file import refuse_other_folder
 from ltrec.run.folder.find_data import find_data, named_data
 
 _MAY_DIFFER = ("evaluation.", "trainer.accelerator", "imports=")
@@ -42,7 +42,7 @@ def reopen(run: RunFolder, overrides: Sequence[str] = (), data: str | os.PathLik
         UserError: the folder holds no run, an override is not an evaluation setting, or the data are missing or others.
     """
     refuse_settings(overrides)
-    read_config(run)  # its message for other folders is better
+    refuse_other_folder(run)
     config = load([run.config], overrides)
     return replace(
         config, data=replace(config.data, path=find_data(run, config) if data is None else named_data(run, os.fspath(data)))

@@ -1,29 +1,15 @@
-"""The processes of a run for torch and Lightning: environment plugin, device, process group."""
+"""The processes of a run for torch: device, process group."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
-from pytorch_lightning.plugins.environments import (  # type: ignore[attr-defined]
-    ClusterEnvironment,
-    LightningEnvironment,
-    TorchElasticEnvironment,
-)
 
 from ltrec.core.world import World
 from ltrec.run.process.rendezvous_env import Processes
-
-
-def cluster_environment() -> ClusterEnvironment:
-    """Lightning's environment plugin: it reads the variables of torchrun, or assumes a single process.
-
-    By default Lightning would detect Slurm first, warn of an unused `srun` on every login node, and requeue jobs by itself.
-    """
-    return TorchElasticEnvironment() if "RANK" in os.environ else LightningEnvironment()
 
 
 def device_of(processes: Processes, accelerator: str) -> torch.device:

@@ -23,10 +23,10 @@ from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from ltrec.core.errors import Stopped, UserError, first_line
 from ltrec.core.world import World
 from ltrec.distributed.collectives import all_gather_parts
+from ltrec.distributed.differences import first_difference
 from ltrec.run.process.detect import detect
 from ltrec.run.process.rendezvous_env import Processes
 from ltrec.run.process.rendezvous_store import open_store
-from ltrec.training.callbacks.rank_consistency import first_difference
 
 RankReport = dict[str, Any]
 """Entry of a rank in the store: `facts`, and `failed`, a line or None."""

@@ -41,7 +41,7 @@ from ltrec.run.scoring.memory_choices import find_choice, save_choice
 from ltrec.run.scoring.neighbour_counts import load_or_count
 from ltrec.run.scoring.scorer import RunMemory, load_score, make_memory
 from ltrec.terminal.screen import note, say
-from ltrec.training.callbacks.weight_average import AVERAGE
+from ltrec.training.checkpoints.form import AVERAGE
 from ltrec.training.checkpoints.io import whole_file
 
 

@@ -12,7 +12,6 @@ parameters (about 1 GB a second and core) and a few kilobytes a rank.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -24,12 +23,10 @@ from torch.distributed.tensor import DTensor
 
 from ltrec.core.errors import UserError
 from ltrec.distributed.collectives import all_gather_parts, current_world
+from ltrec.distributed.differences import first_difference
 from ltrec.distributed.report import StepReport
 from ltrec.training.callbacks.weight_average import WeightAverage
 from ltrec.training.strata_meter import ReportsStrata
-
-Statement = Mapping[str, str]
-"""Values of a rank by name, in an order that is the same on every rank."""
 
 
 class RankConsistency(Callback):
@@ -88,19 +85,6 @@ def statement(module: nn.Module, report: StepReport | None, average: WeightAvera
     return held | {f"average of {name}": digest(averages[name]) for name in averages if whole[name] is not None}
 
 
-def first_difference(statements: Sequence[Statement]) -> str | None:
-    """One clause about the first name on which not all ranks agree; None when they do. `statements` is in rank order."""
-    for name in dict.fromkeys(name for held in statements for name in held):
-        ranks: dict[str, list[int]] = {}
-        for rank, held in enumerate(statements):
-            ranks.setdefault(held.get(name, "absent"), []).append(rank)
-        if len(ranks) > 1:
-            values = " and ".join(f"{value} on {_ranks(those)}" for value, those in ranks.items())
-            more = sum(len({held.get(other) for held in statements}) > 1 for other in statements[0]) - 1
-            return f"{name} is {values}" + (f", and {more} more differ" if more > 0 else "")
-    return None
-
-
 def digest(tensor: Tensor) -> str:
     """64 bits of BLAKE2b over the bytes of a tensor, in hexadecimal: bit patterns are compared, so 0 and -0 differ."""
     data = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
@@ -114,9 +98,3 @@ def _whole(parameter: nn.Parameter) -> Tensor | None:
     if isinstance(parameter, DTensor):
         return parameter.to_local() if all(p.is_replicate() for p in parameter.placements) else None
     return parameter
-
-
-def _ranks(ranks: Sequence[int]) -> str:
-    """``rank 1``, ``ranks 0, 2, 3``, and of many only the first."""
-    shown = ", ".join(map(str, ranks[:8])) + (f" and {len(ranks) - 8} more" if len(ranks) > 8 else "")
-    return f"rank {shown}" if len(ranks) == 1 else f"ranks {shown}"

@@ -30,7 +30,8 @@ from torch.optim import Optimizer
 from ltrec.core.errors import UserError
 from ltrec.models.plugins.switch_config import SwitchConfig
 from ltrec.optim.groups import PLUGINS, TRUNK, drop_gradients, hold_still
-from ltrec.training.callbacks.weight_average import AVERAGE, WeightAverage
+from ltrec.training.callbacks.weight_average import WeightAverage
+from ltrec.training.checkpoints.form import AVERAGE
 from ltrec.training.datamodule import stream_of
 from ltrec.training.module import BackboneModule
 from ltrec.training.steps import steps_per_epoch

@@ -32,10 +32,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ltrec.strategy.local_parameters import LocalParameters, local_parameters_of
+from ltrec.training.checkpoints.form import AVERAGE
 from ltrec.training.steps import steps_per_epoch
-
-AVERAGE = "average"
-"""Key of the average in a checkpoint."""
 
 
 def decay_of(ema: float, steps_per_epoch: int) -> float:

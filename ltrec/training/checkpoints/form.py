@@ -10,6 +10,9 @@ from torch import Tensor
 
 from ltrec.core.errors import UserError
 
+AVERAGE = "average"
+"""Key of the average of the weights (see callbacks/weight_average)."""
+
 _FORM: dict[str, type] = {
     "state_dict": dict,
     "global_step": int,

@@ -8,6 +8,7 @@ import pytest
 from ltrec.cli.main import COMMANDS
 
 CONFIG = "conf/experiment/quickstart.yaml"
+LIGHTNING = ("pytorch_lightning", "lightning_fabric", "torchmetrics")
 HEAVY = ("torch", "pytorch_lightning", "lightning_fabric", "scipy", "duckdb", "pyarrow.dataset", "matplotlib", "wandb")
 
 
@@ -33,6 +34,14 @@ def loaded(commands):
 )
 def test_what_only_training_needs_is_loaded_when_training_starts(commands):
     assert loaded(commands) == f"LOADED {[0] * len(commands)} []"
+
+
+def test_ranking_does_without_lightning():
+    """It takes as long to load as all else together, and 180 MiB."""
+    modules = "ltrec.api.evaluate, ltrec.api.predict, ltrec.api.index, ltrec.serving.server"
+    script = f"import sys, {modules}; print([name for name in ('torch', *{LIGHTNING!r}) if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "['torch']"
 
 
 def test_a_process_says_what_it_has_loaded():

@@ -5,7 +5,8 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 import ltrec.run.train as training
-from ltrec.training.callbacks.weight_average import AVERAGE, WeightAverage
+from ltrec.training.callbacks.weight_average import WeightAverage
+from ltrec.training.checkpoints.form import AVERAGE
 from tests.support.extra_callbacks import extra
 from tests.support.scripted import script_validation
 from tests.support.tiny_run import STEPS_PER_EPOCH, checkpoint, lines_of, same, tiny_config

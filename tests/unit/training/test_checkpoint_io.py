@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from ltrec.core.errors import UserError
-from ltrec.training.checkpoints import io as checkpoint_io
-from ltrec.training.checkpoints.io import AtomicCheckpointIO, read_checkpoint
+from ltrec.training.checkpoints import atomic_io
+from ltrec.training.checkpoints.atomic_io import AtomicCheckpointIO
+from ltrec.training.checkpoints.io import read_checkpoint
 from tests.support.commands import ROOT, environment, limited
 from tests.support.tiny_run import same
 
@@ -131,7 +132,7 @@ class FullDisk(io.BytesIO):
 def test_a_full_disk_leaves_the_old_checkpoint(saved, monkeypatch, room):
     before = saved.read_bytes()
     assert room < len(before)
-    monkeypatch.setattr(checkpoint_io, "open", lambda path, mode: FullDisk(path, room), raising=False)
+    monkeypatch.setattr(atomic_io, "open", lambda path, mode: FullDisk(path, room), raising=False)
     with pytest.raises(OSError, match="No space left") as caught:
         save(saved, {**STATE, "epoch": 4})
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(saved))
@@ -142,7 +143,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(saved, monkeypatch, room):
 def test_a_limit_of_the_system_leaves_the_old_checkpoint(saved):
     before = saved.read_bytes()
     code = (
-        "import sys, torch; from pathlib import Path; from ltrec.training.checkpoints.io import AtomicCheckpointIO\n"
+        "import sys, torch; from pathlib import Path; from ltrec.training.checkpoints.atomic_io import AtomicCheckpointIO\n"
         "try: AtomicCheckpointIO().save_checkpoint({'a': torch.zeros(10**6)}, sys.argv[1])\n"
         "except OSError as error: print(error.strerror, error.filename)"
     )

@@ -9,8 +9,9 @@ from torch import nn
 
 import ltrec.training.callbacks.rank_consistency as consistency
 from ltrec.core.errors import UserError
+from ltrec.distributed.differences import first_difference
 from ltrec.distributed.report import StepReport
-from ltrec.training.callbacks.rank_consistency import RankConsistency, digest, first_difference, statement
+from ltrec.training.callbacks.rank_consistency import RankConsistency, digest, statement
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64])

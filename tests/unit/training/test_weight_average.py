@@ -17,7 +17,7 @@ from ltrec.run.build.components import open_data
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.process.detect import detect
 from ltrec.run.scoring.scorer import load_network
-from ltrec.training.callbacks.weight_average import AVERAGE
+from ltrec.training.checkpoints.form import AVERAGE
 from ltrec.training.module import BackboneModule
 from tests.support.extra_callbacks import extra
 from tests.support.naive_average import naive_average

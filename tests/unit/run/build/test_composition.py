@@ -18,8 +18,9 @@ from ltrec.config.source import read_file
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.run.build.combinations import refuse_combinations
-from ltrec.run.build.components import build_module, build_plan, open_data
+from ltrec.run.build.components import build_plan, open_data
 from ltrec.run.build.strategies import build_strategy, build_stratified_options
+from ltrec.run.build.training import build_module
 from ltrec.run.build.two_stages import build_switch, refuse_plugins
 from ltrec.run.build.world_size import check_world
 from ltrec.run.process.rendezvous_env import Processes

@@ -7,8 +7,9 @@ from ltrec.columns.schema import Projection
 from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.models.inputs import ColumnItems, IdVectors
-from ltrec.run.build.components import build_backbone, build_module, build_plan, open_data
+from ltrec.run.build.components import build_backbone, build_plan, open_data
 from ltrec.run.build.inputs import projection_of
+from ltrec.run.build.training import build_module
 from tests.support.inputs import column_data
 from tests.support.shards import random_users, write_dataset
 from tests.support.tiny_run import tiny_words

@@ -16,7 +16,8 @@ from ltrec.distributed.engine import StratifiedEngine
 from ltrec.distributed.sources import SOURCES
 from ltrec.distributed.stores.flat import FlatStore
 from ltrec.distributed.stores.layout import lay_out
-from ltrec.run.build.components import build_module, build_plan, open_data
+from ltrec.run.build.components import build_plan, open_data
+from ltrec.run.build.training import build_module
 from ltrec.strategy.plugins import correct, plugins_of, with_all
 from tests.support.engine_run import Bench
 from tests.support.naive_strata import naive_step

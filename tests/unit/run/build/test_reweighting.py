@@ -12,8 +12,9 @@ from benchmarks.harness.conf_methods import FILES
 from ltrec.config.load import load
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.run.build.components import build_module, build_plan, open_data
+from ltrec.run.build.components import build_plan, open_data
 from ltrec.run.build.strategies import build_stratified_options
+from ltrec.run.build.training import build_module
 from tests.support.shards import random_users, write_dataset
 from tests.support.streaming import epochs
 

@@ -9,8 +9,9 @@ from ltrec.config.load import load
 from ltrec.core.errors import UserError
 from ltrec.objectives.binary import BCE
 from ltrec.objectives.sampled import SampledSoftmax
-from ltrec.run.build.components import build_module, build_plan, open_data
+from ltrec.run.build.components import build_plan, open_data
 from ltrec.run.build.touched import expected_rows
+from ltrec.run.build.training import build_module
 from ltrec.run.train import train
 from tests.support.shards import random_users, write_dataset
 from tests.support.tiny_run import checkpoint, lines_of, same, tiny_words

@@ -10,9 +10,10 @@ import torch
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.data.stream.loader import StreamLoader
-from ltrec.run.build.components import build_histories, build_module, build_plan, open_data
+from ltrec.run.build.components import build_histories, build_plan, open_data
 from ltrec.run.build.strata import heirs_of, trained_strata
 from ltrec.run.build.strategies import build_prior, build_stratified_options
+from ltrec.run.build.training import build_module
 from ltrec.run.evaluate import evaluate_run
 from ltrec.run.folder.config_file import read_config
 from ltrec.run.process.detect import detect

@@ -9,7 +9,8 @@ from ltrec.core.world import World
 from ltrec.costs import memory
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.stores.replicated import make_flat_store
-from ltrec.run.build.components import build_module, build_plan, open_data
+from ltrec.run.build.components import build_plan, open_data
+from ltrec.run.build.training import build_module
 from ltrec.run.build.workload import workload_of
 from tests.support.tiny_run import tiny_words
 

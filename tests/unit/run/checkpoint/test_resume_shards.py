@@ -9,7 +9,8 @@ from ltrec.core.storage.versions import commit_version, open_version
 from ltrec.run.checkpoint.compatibility import refuse_partitions
 from ltrec.run.checkpoint.find_checkpoint import find_checkpoint
 from ltrec.run.folder.begin import begin_run
-from ltrec.training.checkpoints.io import AtomicCheckpointIO, read_checkpoint, whole_file
+from ltrec.training.checkpoints.atomic_io import AtomicCheckpointIO
+from ltrec.training.checkpoints.io import read_checkpoint, whole_file
 from tests.support.tiny_run import same, tiny_config
 
 STATE = {"state_dict": {"a": torch.arange(4.0)}, "zero": {"stage": 2, "world_size": 4}}

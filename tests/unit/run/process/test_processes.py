@@ -6,7 +6,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment, TorchEl
 from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.run.process.detect import detect, translate_srun
-from ltrec.run.process.processes import cluster_environment
+from ltrec.run.process.lightning_environment import cluster_environment
 from ltrec.run.process.rendezvous_env import Processes, read
 
 NAMES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
