@@ -112,4 +112,4 @@ def _segments_of(batch: MicroBatch, sink: dict[int, Tensor], num_strata: int, dr
     _, *lengths = known.positions_of_strata(num_strata)
     borders = list(accumulate(lengths, initial=0))
     strata_T: Tensor = batch.stratum_of_position()  # type: ignore[attr-defined]  # `can_segment`
-    return Segments(borders, strata_T, sink, draws)
+    return Segments(borders, strata_T, sink, draws, torch.bincount(known.stratum_B, minlength=num_strata).tolist())

@@ -63,12 +63,18 @@ class Segments:
         stratum_T: int64 [T], the number of every position's run.
         sink: id of a parameter -> [K, *shape], to which gradients are added.
         draws: of random numbers, run by run, as sums then are; None: runs draw together, and one operation sums all (see above).
+        rows: of sequences in every run, for what is computed run by run.
     """
 
     def __init__(
-        self, borders: Sequence[int], stratum_T: Tensor, sink: Mapping[int, Tensor], draws: SegmentDraws | None = None
+        self,
+        borders: Sequence[int],
+        stratum_T: Tensor,
+        sink: Mapping[int, Tensor],
+        draws: SegmentDraws | None = None,
+        rows: Sequence[int] = (),
     ) -> None:
-        self.borders, self.stratum_T, self.sink, self.draws = borders, stratum_T, sink, draws
+        self.borders, self.stratum_T, self.sink, self.draws, self.rows = borders, stratum_T, sink, draws, rows
         self._copies: dict[tuple[int, int], nn.Parameter] = {}
 
     @property

@@ -33,6 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from ltrec.core.losses import ExampleLosses
+from ltrec.distributed.alignment.first_steps import FirstStep
 from ltrec.distributed.batches import MicroBatch
 from ltrec.distributed.collectives import Collectives
 from ltrec.distributed.nonfinite import nan_unless_finite
@@ -78,23 +79,27 @@ class Alignment:
         for parameter, total in zip(self.parameters, self._sums, strict=True):
             parameter.grad = total
 
-    def follow(self, trajectory: Sequence[MicroBatch], losses: TaskLosses) -> list[ExampleLosses]:
+    def follow(self, trajectory: Sequence[MicroBatch], losses: TaskLosses, first: FirstStep | None = None) -> list[ExampleLosses]:
         """Follow one trajectory and come back to its start. Returns the losses on the way; empty without tasks.
 
         Args:
             trajectory: its tasks, none empty.
             losses: runs the stage on a task.
+            first: what the first task comes to, if that is known; see `first_steps`.
         """
         losses_seen: list[ExampleLosses] = []
         share = 1 / max(1, len(trajectory))
         for number, task in enumerate(trajectory):
-            example = losses(task, number)
+            moves = number + 1 < len(trajectory)
+            example = first[0] if first is not None and number == 0 else losses(task, number)
             loss = example.mean()
-            if number + 1 < len(trajectory):
+            if first is not None and number == 0:
+                self._take(first[1], self.parameters, self._sums, share, moves)
+            elif moves:
                 self._descend(loss, share)
             else:  # the last step need not be taken: its gradient is added directly
                 (loss * share).backward()  # type: ignore[no-untyped-call]
-                self._flat[-1] += 1
+            self._flat[-1] += not moves
             self._flat[-1] += nan_unless_finite(loss.detach())  # an infinite loss may have a finite gradient
             losses_seen.append(example.detach())
         if len(trajectory) > 1:
@@ -106,9 +111,14 @@ class Alignment:
         found = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         used = [n for n, gradient in enumerate(found) if gradient is not None]
         gradients = [gradient for gradient in found if gradient is not None]
-        with torch.no_grad():
-            torch._foreach_add_([self.parameters[n] for n in used], gradients, alpha=-self.inner_lr)
-            torch._foreach_add_([self._sums[n] for n in used], gradients, alpha=share)
+        self._take(gradients, [self.parameters[n] for n in used], [self._sums[n] for n in used], share, moves=True)
+
+    @torch.no_grad()
+    def _take(self, gradients: list[Tensor], parameters: list[Tensor], sums: list[Tensor], share: float, moves: bool) -> None:
+        """Add a step's gradient to the sums, and move the parameters if another step follows."""
+        if moves:
+            torch._foreach_add_(parameters, gradients, alpha=-self.inner_lr)
+        torch._foreach_add_(sums, gradients, alpha=share)
 
     @torch.no_grad()
     def _restore(self) -> None:

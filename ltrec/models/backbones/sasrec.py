@@ -13,6 +13,7 @@ much each looks how long back, too (`TimeBias`).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -108,7 +109,7 @@ class SASRec(nn.Module):
 
     def encode(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after every position: [T, D], packed like the batch. Rows must not exceed `max_len`."""
-        layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len, batch.host, self._parts(batch))
+        layout = attention_layout(batch.offsets, batch.items_T.numel(), self.max_len, batch.host, self._parts())
         if self.time_bias:
             layout = replace(layout, elapsed=elapsed_buckets(layout.pad(batch.events[TIME][:, None])))
         vectors_TD = self.items(batch.items_T)
@@ -125,12 +126,12 @@ class SASRec(nn.Module):
         final_TD: Tensor = self.final_norm(states_TD)
         return final_TD if adapt is None else adapt("state", final_TD, batch.stratum_of_position())
 
-    def _parts(self, batch: SequenceBatch) -> list[int] | None:
+    def _parts(self) -> Sequence[int] | None:
         """Rows of every segment, where segments draw apart or have biases of attention to themselves."""
         segments = current()
         if segments is None or not (self.positions is None or self.time_bias or (self.drop.active and segments.one_by_one)):
             return None
-        return torch.bincount(batch.known.stratum_B, minlength=segments.count).tolist()
+        return segments.rows
 
     def final_states(self, batch: SequenceBatch, adapt: Adapt | None = None) -> Tensor:
         """States after the last position of every row: [B, D]; zero for an empty row."""

@@ -34,9 +34,8 @@ class EventInputs(nn.Module):
         return self._vectors(batch) if segments is None else self._by_segment(segments, batch)
 
     def _by_segment(self, segments: Segments, batch: SequenceBatch) -> Tensor:
-        rows = torch.bincount(batch.known.stratum_B, minlength=segments.count).tolist()
         vectors = []
-        for number, part in enumerate(batch.split(rows)):
+        for number, part in enumerate(batch.split(segments.rows)):
             if part.items_T.numel():
                 with alone(number, self):
                     vectors.append(self._vectors(part))

@@ -5,7 +5,7 @@ What a task is and which walk it belongs to: `ltrec.distributed.alignment.tasks`
 it weigh.
 
     counts      one small all-reduce at the step's start, as in every mode
-    inner steps none
+    inner steps none; the first ones of all trajectories from one pass, where the model allows it
     the way     one all-reduce of the model's size, at the step's end
 
 Losses are those along the trajectories, at parameters that may be some inner steps away from those of the step.
@@ -13,7 +13,7 @@ Losses are those along the trajectories, at parameters that may be some inner st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
@@ -22,12 +22,18 @@ from torch.optim import Optimizer
 
 from ltrec.core.hashing import mix
 from ltrec.core.losses import ExampleLosses
+from ltrec.distributed.alignment.first_steps import FirstStep, FirstSteps
 from ltrec.distributed.alignment.pseudo_gradient import Alignment
 from ltrec.distributed.alignment.tasks import Trajectory, stratum_tasks, user_tasks
 from ltrec.distributed.alignment.trajectories import num_trajectories
 from ltrec.distributed.batches import MicroBatch
+from ltrec.distributed.by_segments import can_segment
 from ltrec.distributed.report import StepReport
 from ltrec.strategy.modes.protocols import StrategyForModes
+from ltrec.strategy.module import segments_obstacle
+
+_Way = tuple[int, Trajectory, FirstStep | None]
+"""A trajectory's number over the whole step, its tasks, and its first step where that is known."""
 
 
 class Aligned:
@@ -35,6 +41,7 @@ class Aligned:
 
     def __init__(self, strategy: StrategyForModes) -> None:
         self.strategy = strategy
+        self._first_steps: FirstSteps | None = None
         self._alignment: Alignment | None = None  # made when it is first needed: a mode is there also where it is never active
 
     def compute_gradients(self, batch: MicroBatch, last: bool, optimizer: Optimizer | None) -> None:
@@ -44,8 +51,8 @@ class Aligned:
             engine.open(batch, rows=False)
             alignment.open()
         seen: list[ExampleLosses] = []
-        for number, trajectory in self._numbered(batch):
-            seen += alignment.follow(trajectory, partial(self._losses, number))
+        for number, trajectory, first in self._with_first_steps(batch):
+            seen += alignment.follow(trajectory, partial(self._losses, number), first)
         if seen:
             engine.add_losses(ExampleLosses.concatenate(seen))
         if last:
@@ -80,6 +87,32 @@ class Aligned:
         else:
             found = stratum_tasks(batch, count, lambda number: mix(strategy.options.seed, batch.step, first + number))
         return enumerate(found, start=first)
+
+    def _with_first_steps(self, batch: MicroBatch) -> Iterator[_Way]:
+        """Every trajectory with its first step, where a pass yields those of many."""
+        numbered = list(self._numbered(batch))
+        if self._first_steps is None:
+            self._first_steps = FirstSteps(self.alignment.parameters)
+        at_once = self._first_steps.at_once
+        if not self._batches or min(at_once, len(numbered)) == 1 or not can_segment(batch):
+            yield from ((number, trajectory, None) for number, trajectory in numbered)
+            return
+        for start in range(0, len(numbered), at_once):
+            yield from self._of_one_pass(numbered[start : start + at_once], self._first_steps)
+
+    def _of_one_pass(self, chosen: Sequence[tuple[int, Trajectory]], take: FirstSteps) -> Iterator[_Way]:
+        chosen = [(number, way) for number, way in chosen if way]
+        if not chosen:
+            return
+        strategy, keys, tasks = self.strategy, [(number, 0) for number, _ in chosen], [way[0] for _, way in chosen]
+        seed = strategy.stratified_module.seed_dropout
+        found = take(tasks, lambda joined: strategy.bare_losses(joined, keys[0]), lambda place: seed(tasks[place], keys[place]))
+        yield from ((number, way, first) for (number, way), first in zip(chosen, found, strict=True))
+
+    @property
+    def _batches(self) -> bool:
+        """Whether tasks may share a pass."""
+        return self.strategy.options.source != "split" and segments_obstacle(self.strategy.lightning_module) is None
 
     def _losses(self, trajectory: int, task: MicroBatch, step: int) -> ExampleLosses:
         return self.strategy.bare_losses(task, (trajectory, step))
