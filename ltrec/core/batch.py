@@ -184,8 +184,11 @@ class SequenceBatch:
         return replace(self, offsets=offsets, host=host, **taken)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> SequenceBatch:
-        """A copy whose tensors live on `device`, except for the step's counts and weights."""
-        return self._map(lambda t: t.to(device, non_blocking=non_blocking))
+        """A copy whose tensors live on `device`, except for the step's counts and weights. What leaves the CPU keeps its rows
+        there, so that no one waits for them."""
+        leaves = self.offsets.device.type == "cpu" and torch.device(device).type != "cpu"
+        moved = self._map(lambda t: t.to(device, non_blocking=non_blocking))
+        return replace(moved, host=self.known) if leaves else moved
 
     def pin_memory(self) -> SequenceBatch:
         """A copy in page-locked memory, for asynchronous transfers."""

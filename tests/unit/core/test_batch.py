@@ -206,6 +206,7 @@ def test_columns_and_weights_move_with_the_rest_and_sums_of_the_step_stay(move):
 
 def test_to_moves_every_tensor_but_the_counts_that_decisions_need():
     moved = batch_of([[1, 2], [3]]).to("meta")
+    assert moved.host is not None and moved.host.lengths_B.tolist() == [2, 1], "known to the host, whoever made the batch"
     assert moved.items_T.device.type == moved.user_key_B.device.type == "meta"
     assert moved.step_counts_K.device.type == "cpu"
     assert moved.step == 4
