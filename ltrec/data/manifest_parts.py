@@ -45,6 +45,7 @@ class Ancestor(TypedDict, total=False):
     crossed: Count
     late: Count
     known: Count
+    replaced: Count
     recut: bool
     columns: dict[str, Count]
     known_rows: dict[str, Count]

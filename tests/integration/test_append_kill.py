@@ -30,7 +30,7 @@ SLOW_PLACES = [
     "read",
     "sort",
     "write",
-    "append.day.drop_late",
+    "append.pipeline.drop_late",
     "shards.ShardWriter.write#2",
     "shards.ShardWriter.close",
     "append.pipeline.write_grown",

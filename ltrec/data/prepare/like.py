@@ -17,8 +17,10 @@ from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.columns.declared import Declared
 from ltrec.data.prepare.columns.earlier import EarlierColumns, grow_vocabularies, sizes_of, take_values
 from ltrec.data.prepare.columns.side_tables import Tables
+from ltrec.data.prepare.config import PrepareConfig
 from ltrec.data.prepare.database import Connection, one_row, quoted
 from ltrec.data.prepare.engines.protocol import Engine
+from ltrec.data.prepare.users.splits import Cuts, kept_cuts
 from ltrec.data.remote.shard_files import check_hash, check_size
 
 
@@ -66,6 +68,10 @@ class Like:
     def strata(self) -> Strata | None:
         """Its thresholds, unless they are cut anew."""
         return None if self.recut else self.manifest.strata
+
+    def cuts(self, config: PrepareConfig) -> Cuts | None:
+        """Its cuts of time, unless they are found anew, or the split is another one."""
+        return None if self.recut or config.split != self.manifest.split["kind"] else kept_cuts(self.manifest.split)
 
     @property
     def step(self) -> dict[str, Any]:

@@ -141,9 +141,10 @@ def _build(
     """All steps from staging to finished files in `work`."""
     columns, tables = event_columns(config), load_tables(engine.catalogue, config, side_tables, work, out)
     counts = filter_log(engine, config, columns, found, work, out, on_progress)
+    del counts["untimed"]
     ties = _ordered(engine, config, columns, tables, identity, like)
     first, latest = counted(engine, "SELECT min(seconds), max(seconds) FROM events")
-    cuts = splits.find_cuts(engine, config, latest)
+    cuts = (None if like is None else like.cuts(config)) or splits.find_cuts(engine, config, latest)
     codes = target_codes(engine.catalogue, config, columns)
     splits.make_users(engine, config, cuts, codes)
     strata = find_strata(engine, config, None if like is None else like.strata)

@@ -107,7 +107,8 @@ def filter_log(
     on_progress: Progress,
     least_users: int = 2,
 ) -> dict[str, Any]:
-    """Read and filter; return the counts of what was dropped, and the unit of time under `time_unit`. Fewer than `least_users`
+    """Read and filter; return the counts of what was dropped, and the unit of time under `time_unit`, and whether the log is
+    `untimed`. Fewer than `least_users`
     users are refused."""
     counted = engine.stage(found, config, columns, on_progress)
     rows = counted.rows
@@ -137,6 +138,7 @@ def filter_log(
         "duplicate_rule": rule,
         **dropped,
         "time_unit": chosen.name,
+        "untimed": bool(counted.untimed),
         "notes": counted.notes() + ([note(filtering.count_repeats(engine, columns) if rule == "keep" else 0)] if days else []),
     }
 

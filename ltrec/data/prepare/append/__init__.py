@@ -7,7 +7,8 @@ users' rows are written anew; OUT shares all other files with PARENT (hard links
     options     options of the parent, which hold for the day
     rows        where the parent's users are, and the rows of those who have new events
     old         what the parent counts of these users
-    day         the day's events beside theirs; late ones are counted
+    day         the day's events beside theirs
+    late        those that are late or known are counted and dropped
     columns     columns of events, items and users: ids and statistics of the parent, and what is new
     strata      the parent's thresholds, and who crossed one
     vocabulary  old ids, then new items

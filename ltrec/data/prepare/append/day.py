@@ -1,8 +1,6 @@
 """The events of the day beside the older ones of its users, in the engine's table `events`.
 
-Item codes become the parent's ids; new items get the codes after them. A user's events of the day must come after all of the
-parent's: only then can they be appended. One that the parent has (same user, item and second) is a duplicate, unless duplicates are
-kept; any other that is not later than the user's newest event is late, and counted against the budget of rejects.
+Item codes become the parent's ids; new items get the codes after them.
 """
 
 from __future__ import annotations
@@ -15,11 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ltrec.columns.schema import UNKNOWN
 from ltrec.core import columns as c
-from ltrec.core.errors import UserError
 from ltrec.core.ragged import I64, prefix_sums
-from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.append.old import OldUsers
 from ltrec.data.prepare.append.rows import OldRows, ParentUsers
 from ltrec.data.prepare.columns.declared import Declared, also
@@ -53,7 +48,8 @@ class Day:
     Attributes:
         key_U: keys of its users, sorted.
         events: its events.
-        known: events that the parent has, dropped.
+        known: events that the parent has, or earlier ones of their user and item (duplicates=keep_first), dropped.
+        replaced: events of the parent that made way for later ones of their user and item (duplicates=keep_last).
         late: other events that are not later than the user's newest one, dropped.
         old: the parent's rows of these users.
     """
@@ -61,6 +57,7 @@ class Day:
     key_U: I64
     events: int
     known: int = 0
+    replaced: int = 0
     late: int = 0
     old: OldUsers = field(default_factory=OldUsers)
 
@@ -90,6 +87,11 @@ def take_parents_ids(engine: Engine, vocabulary: Path, items: int, columns: Sequ
     run("DROP TABLE recoded; ALTER TABLE items DROP COLUMN day")
     (count,) = counted(engine, "SELECT count(*) FROM items")
     return ItemsOfDay(items + 1, count)
+
+
+def shift_places(engine: Engine, rows: int, columns: Sequence[Declared]) -> None:
+    """Let the day's log begin where the parent's ended, after so many rows: the place in the log is the time where it has none."""
+    engine.replace("events", f"SELECT user_key, code, seconds + {rows} AS seconds, sub_second, tie{also(columns)} FROM events")
 
 
 def users_of(engine: Engine) -> I64:
@@ -145,43 +147,6 @@ def add_old_events(engine: Engine, rows: Iterable[OldRows], day: Day, columns: S
     _insert(engine, "newest", newest)
 
 
-def drop_late(
-    engine: Engine, day: Day, manifest: Manifest, place: Path, budget: float, rows: int, columns: Sequence[Declared]
-) -> None:
-    """Drop events that the parent has, and late ones; the table `events` then holds older events as well.
-
-    Args:
-        engine: with the events of the day, and the older ones.
-        day: what the day brought.
-        manifest: of the parent.
-        place: of the parent, for messages.
-        budget: share of rejects that may be late.
-        rows: of the day's log.
-        columns: of the events.
-
-    Raises:
-        UserError: there are more late ones than the budget of rejects allows, or nothing else.
-    """
-    same, early_events = f"user_key, code, seconds{also(columns)}", f"SELECT events.*{_as_stored(manifest, columns)} FROM events"
-    engine.make("early", f"{early_events} JOIN newest USING (user_key) WHERE events.seconds <= newest.seconds")
-    (early,) = counted(engine, "SELECT count(*) FROM early")
-    if early:
-        if manifest.summary["duplicate_rule"] != "keep":
-            (day.known,) = counted(engine, f"SELECT count(*) FROM early SEMI JOIN older USING ({same})")
-        day.late = early - day.known
-        if day.late > budget * rows:
-            raise _too_late(engine, day, place, budget, rows, f" ANTI JOIN older USING ({same})" if day.known else "")
-        engine.take_out("tie IN (SELECT tie FROM early)", early, day.events)
-        day.key_U = users_of(engine)
-    if not day.key_U.size:
-        raise UserError(f"{place} has all of these events already; nothing was written")
-    engine.replace("older", "SELECT older.* FROM older SEMI JOIN (SELECT DISTINCT user_key FROM events) USING (user_key)")
-    engine.append("events", "SELECT * EXCLUDE trained FROM older")
-    day.events -= early
-    day.old = day.old.of(day.key_U)
-    engine.drop("early", "newest")
-
-
 def old_training_counts(engine: Engine, items: int) -> I64:
     """Training events of every item code in the rows that are superseded, [items+1]; drops `older`."""
     found = engine.catalogue.sql("SELECT code, count(*) AS events FROM older WHERE trained GROUP BY code").to_arrow_table()
@@ -189,23 +154,6 @@ def old_training_counts(engine: Engine, items: int) -> I64:
     total = np.zeros(items + 1, np.int64)
     total[found["code"].to_numpy()] = found["events"].to_numpy()
     return total
-
-
-def _as_stored(manifest: Manifest, columns: Sequence[Declared]) -> str:
-    """SQL: values that the parent has no id for are unknown to it."""
-    sizes = {c.EVENT + name: column.size for name, column in manifest.columns.of("event").items() if column.file}
-    names = {column.field: identifier(column.field) for column in columns if column.field in sizes}
-    listed = ", ".join(f"CASE WHEN {n} >= {sizes[key]} THEN {UNKNOWN} ELSE {n} END AS {n}" for key, n in names.items())
-    return f" REPLACE ({listed})" if listed else ""
-
-
-def _too_late(engine: Engine, day: Day, place: Path, budget: float, rows: int, unless: str) -> UserError:
-    ((user,),) = engine.rows(f"SELECT min(user_id) FROM names SEMI JOIN (SELECT user_key FROM early{unless}) USING (user_key)")
-    return UserError(
-        f"{day.late} of {rows} events ({day.late / rows:.2%}, budget {budget:.2%}) are not later than the newest of their user "
-        f"in {place}, such as of {user!r}; append takes events that come after: leave them out, raise `reject_budget` to drop "
-        "them, or prepare all events anew"
-    )
 
 
 def _events_of(found: OldRows) -> pa.Table:

@@ -49,7 +49,7 @@ class OldUsers:
         return pa.table({name: self.column(name) for name in names})
 
     def counts(self, head_from: int) -> dict[str, int]:
-        """What `summary.count_users` counts."""
+        """What `summary.count_users` counts, but for held-out users."""
         names = ("length", "count", "trainable", c.ACTIVITY, c.TRAIN_EVENTS, c.VALID_AT, c.TEST_AT)
         length, count, trainable, activity, train, valid, test = (self.column(name) for name in names)
         found = {
@@ -58,7 +58,6 @@ class OldUsers:
             "train_events": train.sum(),
             "trainable_users": trainable.sum(),
             "short_users": (count < 3).sum(),
-            "held_out_users": (activity == 0).sum(),
             "capped_users": (length < count).sum(),
             "capped_events": (count - length).sum(),
             "valid_targets": (valid >= 0).sum(),

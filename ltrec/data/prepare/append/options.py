@@ -52,7 +52,7 @@ def options_of_day(config: PrepareConfig, manifest: Manifest, place: Path) -> Pr
             taken[key] = _typed(key, theirs[recorded], config, manifest.columns)
     unit, ties = manifest.source["time_unit"], manifest.summary["ties"]["rule"]
     resolved = {"duplicates": manifest.summary["duplicate_rule"], "ties": ties}
-    if not taken["time_format"] and (unit in PER_SECOND or unit == "iso"):
+    if not taken["time_format"] and unit in (*PER_SECOND, "iso", "order"):
         resolved["time_unit"] = unit
     return replace(config, **{**taken, **resolved})
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from ltrec.core.errors import UserError
 from ltrec.core.progress import Progress
 from ltrec.data.manifest import Manifest
+from ltrec.data.prepare.config import PrepareConfig
+from ltrec.data.prepare.users.splits import is_share
 from ltrec.data.verify.files import check_files
 
 
@@ -57,18 +59,34 @@ def check_parent(parent: Parent, on_progress: Progress) -> None:
     check_files(parent.folder, parent.manifest, on_progress)
 
 
-_WITH_CAP = "its history cap removed events"
+def refuse_recut(config: PrepareConfig, folder: Path) -> None:
+    """Refuse thresholds that are cut anew where shares of time would move with them.
+
+    Raises:
+        UserError: the cuts of time are shares of the events.
+    """
+    if config.split == "global_time" and (share := next(filter(is_share, (config.valid_from, config.test_from)), "")):
+        raise UserError(
+            f"--recut would move the cuts of time of {folder}, a share of the events ({share}), and with them every user; "
+            f"name all logs with --like {folder} --recut"
+        )
 
 
 def _refuse_unsupported(folder: Path, manifest: Manifest) -> None:
     options, rule = manifest.options, manifest.summary.get("duplicate_rule", "")
-    minimum = next((key for key in ("min_user_events", "min_item_events") if options.get(key, 1) > 1), "")
-    faults = {
-        f"{_WITH_CAP}, so that positions among targets are not known": bool(manifest.targets and manifest.summary["capped_users"]),
-        f"it has split={manifest.split['kind']}, whose cuts would have to move": manifest.split["kind"] != "leave_one_out",
-        f"it was prepared with {minimum}={options.get(minimum)}, and what that dropped is not in it": bool(minimum),
-        f"it was prepared with duplicates={rule}, which looks at all events of a user and item": rule.startswith("keep_"),
-        "its times are the order of rows, which starts anew in every log": manifest.source["time_unit"] == "order",
+    way_out = f"name all logs with --like {folder}, which keeps its ids and thresholds"
+    if minimum := next((key for key in ("min_user_events", "min_item_events") if options.get(key, 1) > 1), ""):
+        raise UserError(
+            f"cannot append to {folder}: it was prepared with {minimum}={options[minimum]}, and what that dropped may reach it "
+            f"with the new events, but is not in it; {way_out}"
+        )
+    whole = {
+        "targets, whose positions": bool(manifest.targets),
+        "split=global_time, whose positions": manifest.split["kind"] == "global_time",
+        f"duplicates={rule}, which": rule.startswith("keep_"),
     }
-    if fault := next((text for text, holds in faults.items() if holds), ""):
-        raise UserError(f"cannot append to {folder}: {fault}; prepare all events anew")
+    if manifest.summary["capped_users"] and (what := next((text for text, holds in whole.items() if holds), "")):
+        cap = options["history_cap"]
+        raise UserError(
+            f"cannot append to {folder}: it has {what} need whole histories, and history_cap={cap} removed events; {way_out}"
+        )

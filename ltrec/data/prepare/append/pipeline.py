@@ -17,9 +17,10 @@ from ltrec.data.prepare import summary as counts_of
 from ltrec.data.prepare.append import day as days
 from ltrec.data.prepare.append import summary
 from ltrec.data.prepare.append.columns import ColumnsOfDay, joined_table
+from ltrec.data.prepare.append.late import drop_late
 from ltrec.data.prepare.append.measured import with_reach, with_statistics
 from ltrec.data.prepare.append.options import options_of_day, refuse_other_time
-from ltrec.data.prepare.append.parent import Parent, check_parent, open_parent
+from ltrec.data.prepare.append.parent import Parent, check_parent, open_parent, refuse_recut
 from ltrec.data.prepare.append.rows import ParentUsers
 from ltrec.data.prepare.append.shards import GrownShards, ShardBuilder, layer_cut, share, users_of_day
 from ltrec.data.prepare.append.source import grown_source, refuse_other
@@ -73,6 +74,8 @@ def append(
     """
     with open_parent(folder, out) as parent:
         config = options_of_day(config, parent.manifest, folder)
+        if recut:
+            refuse_recut(config, folder)
         found, side_tables = find_sources(config.sources, config.format), find_side_tables(config, needed=False)
         refuse_overlap(config.sources, [source.path for source in (*found, *side_tables)], out)
         with explain_exhaustion(out), workspace(out) as work:
@@ -117,6 +120,8 @@ class _Append:
         """The manifest of the finished files."""
         log = filter_log(self.engine, self.config, self.columns.events, found, self.work, self.out, self.on_progress, least_users=1)
         refuse_other_time(log["time_unit"], self.before)
+        if log["untimed"]:
+            days.shift_places(self.engine, self.before.summary["rows"], self.columns.events)
         ties = order_ties(self.engine, self.config, self.columns.events)
         day, items = self._day(log["rows"])
         times = summary.times_of(self.engine, self.before.summary)
@@ -164,22 +169,23 @@ class _Append:
         (events,) = counted(self.engine, "SELECT count(*) FROM events")
         day = days.Day(days.users_of(self.engine), events)
         days.add_old_events(self.engine, self.users.rows_of(day.key_U), day, columns)
-        days.drop_late(self.engine, day, self.before, place, self.config.reject_budget, rows, columns)
+        drop_late(self.engine, day, self.before, place, self.config.reject_budget, rows, columns)
         return day, replace(items, unseen=self.columns.add_new_items(items.codes))
 
     def _strata(self, day: days.Day) -> Strata:
         """The strata, and the table `users` of all whose rows are written: if thresholds are cut anew, also of those who cross."""
         codes = target_codes(self.engine.catalogue, self.config, self.columns.events)
+        cuts = splits.kept_cuts(self.before.split)
         if not self.recut:
-            splits.make_users(self.engine, self.config, None, codes)
+            splits.make_users(self.engine, self.config, cuts, codes)
             return grown_strata(self.engine, self.before.strata, day.old)
         self.engine.make("names_of_day", "SELECT * FROM names")
-        splits.make_users(self.engine, self.config, None, codes)
+        splits.make_users(self.engine, self.config, cuts, codes)
         others = self.users.others(day.key_U)
         strata = strata_cut_anew(self.engine, np.concatenate([part.activity_R for part in others]), self.config)
         moved = [part.key_R[strata.of(part.activity_R) != part.stratum] for part in others]
         days.add_moved(self.engine, self.users, day, np.sort(np.concatenate(moved)))
-        splits.make_users(self.engine, self.config, None, codes)
+        splits.make_users(self.engine, self.config, cuts, codes)
         return strata
 
     def _write(self, day: days.Day, items: days.ItemsOfDay, strata: Strata) -> tuple[Vocab, GrownShards, int, DescribedColumns]:
@@ -238,4 +244,5 @@ class _Append:
             "late": day.late,
             "known": day.known,
         }
+        changes |= {"replaced": day.replaced} if day.replaced else {}
         return changes | ({"known_rows": rows} if (rows := self.columns.known_rows()) else {})

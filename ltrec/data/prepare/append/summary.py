@@ -40,12 +40,13 @@ def grown_summary(engine: Engine, parent: Parent, log: dict[str, Any], day: Day,
     """
     before = {key: value for key, value in parent.manifest.summary.items() if key not in _WITHOUT}
     old, new = day.old.counts(head_from), summary.count_users(engine, head_from)
+    old["held_out_users"] = _held_out(engine, day.old.column(c.USER_KEY))
     found = {**before, **{key: before.get(key, 0) + log[key] for key in _OF_LOG}}
     found |= {key: before[key] - old[key] + new[key] for key in old if key != "head_users"}
     reasons = sorted({*before["rejects"], *log["rejects"]})
     found |= {
         "rejects": {reason: before["rejects"].get(reason, 0) + log["rejects"].get(reason, 0) for reason in reasons},
-        "duplicates": found["duplicates"] + day.known,
+        "duplicates": found["duplicates"] + day.known + day.replaced,
         "late": before.get("late", 0) + day.late,
         "ties": _ties(before["ties"], ties, found["events"] + found["capped_events"]),
         "notes": list(dict.fromkeys([*before.get("notes", ()), *log["notes"], *ties.notes()])),
@@ -114,8 +115,16 @@ def times_of(engine: Engine, before: dict[str, Any]) -> dict[str, int]:
     return {"first_time": min(before["first_time"], first), "last_time": max(before["last_time"], last)}
 
 
+def _held_out(engine: Engine, key_R: I64) -> int:
+    """How many of these users, who are in `stored`, are held out: that is a matter of their ids."""
+    engine.catalogue.register("before", pa.table({"user_key": key_R}))
+    (found,) = counted(engine, "SELECT count(*) FROM stored SEMI JOIN before USING (user_key) WHERE held_out")
+    engine.catalogue.unregister("before")
+    return found
+
+
 def _ties(before: dict[str, Any], day: TieBreak, events: int) -> dict[str, Any]:
-    """Ties never reach from one day into another, so that counts add up."""
+    """Ties never reach from one day into another, so that counts add up, also of events that were then dropped or replaced."""
     tied, pairs = before["events"] + day.events, before["pairs"] + day.pairs
     rising = (before["rising"] * before["pairs"] + day.rising * day.pairs) / pairs if pairs else 0.5
     return {"rule": before["rule"], "events": tied, "share": tied / max(1, events), "pairs": pairs, "rising": rising}

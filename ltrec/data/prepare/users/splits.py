@@ -7,6 +7,7 @@ held-out users  left out of training; only their test target remains (the settin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,19 +44,31 @@ def find_cuts(engine: Engine, config: PrepareConfig, latest: int) -> Cuts | None
     return cuts
 
 
+def is_share(text: str) -> bool:
+    """Whether a cut is given as a share of the events."""
+    try:
+        return 0 < float(text) < 1
+    except ValueError:
+        return False
+
+
+def kept_cuts(split: Mapping[str, Any]) -> Cuts | None:
+    """The cuts of a data set, by its manifest's split section; None for leave_one_out."""
+    return Cuts(split["valid_time"], split["test_time"]) if split["kind"] == "global_time" else None
+
+
 def _cut(engine: Engine, text: str, key: str) -> int:
     """The given time; for a share, the event time that has the nearest share of events before it (ties: the earlier)."""
-    try:
-        number = float(text)
-        if not 0 < number < 1:
-            return int(number)
-    except (ValueError, OverflowError):
-        return parse_date(text, key)
+    if not is_share(text):
+        try:
+            return int(float(text))
+        except (ValueError, OverflowError):
+            return parse_date(text, key)
     (row,) = engine.rows(
         f"""SELECT seconds FROM (
           SELECT seconds, sum(count) OVER (ORDER BY seconds) - count AS before, sum(count) OVER () AS total
           FROM (SELECT seconds, count(*) AS count FROM events GROUP BY seconds))
-        ORDER BY abs(before - {number!r} * total), seconds LIMIT 1"""
+        ORDER BY abs(before - {float(text)!r} * total), seconds LIMIT 1"""
     )
     return int(row[0])
 
