@@ -14,7 +14,7 @@ from ltrec.data.prepare.append.pipeline import append
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.prepare.readers.sources import find_sources
 from ltrec.data.verify.dataset import verify
-from tests.support.appended import DAY, Grown, config_of, make_grown, rows_of, two_days
+from tests.support.appended import Grown, config_of, make_grown, rows_of, two_days
 from tests.support.columned_days import grow
 from tests.support.logs import START, write_csv
 
@@ -37,7 +37,7 @@ def refuse_difference(made: Grown, apart: set[str] = NOT_EXACT) -> None:
 BY_TIME = {"split": "global_time", "valid_from": "0.6", "test_from": "0.8"}
 
 
-@pytest.mark.parametrize("options", [{}, {"held_out_users": 0.3}, {"test_from": str(START + DAY + 3600)}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"held_out_users": 0.3, "strata": 2}, {"test_from": str(START + 30_000)}], ids=str)
 def test_cuts_of_time_stay(tmp_path, options):
     made = make_grown(tmp_path, **{**BY_TIME, **options})
     refuse_difference(made)
@@ -71,27 +71,21 @@ def test_cuts_of_time_with_columns_and_targets(tmp_path):
 def test_one_event_per_user_and_item(tmp_path, rule):
     made = make_grown(tmp_path, duplicates=rule)
     refuse_difference(made, REPLACED if rule == "keep_last" else {*NOT_EXACT, "ties"})
-    step, parent = made.manifest("grown").lineage[-1], made.manifest("parent")
-    before = {
-        (row["user_id"], item): row["times"] for table in rows_of(made.parent) for row in table.to_pylist() for item in row["items"]
-    }
-    names = {f"i{n}" for n in range(60)}
-    assert parent.vocab.items < len(names)
-    again = step["known"] if rule == "keep_first" else step["replaced"]
-    assert 10 < again < len(before) and step["late"] == 0
+    step, (first, second) = made.manifest("grown").lineage[-1], two_days()
+    again = {row[:2] for row in first} & {row[:2] for row in second}
+    assert len(again) > 5 and step["late"] == 0
+    assert (step["known"], step.get("replaced", 0)) == ((len(again), 0) if rule == "keep_first" else (0, len(again)))
 
 
-def test_an_earlier_event_of_a_pair_is_late_and_a_second_one_known(tmp_path):
+@pytest.mark.parametrize(("rule", "known", "late"), [("keep_first", 60, 20), ("keep_last", 20, 60)])
+def test_one_of_two_early_events_of_a_pair_is_known_the_other_late(tmp_path, rule, known, late):
+    """u1 has b at 50 and its newest event at 90: b at 60 is repeated if the first counts, and late if the last does."""
     log = [("u1", "a", START), ("u1", "b", START + 50), ("u1", "c", START + 90), ("u2", "a", START), ("u2", "b", START + 9)]
-    second = [("u2", "new", START + 500), ("u1", "b", START + 20), ("u1", "b", START + 60)]
-    for rule, expected in (("keep_first", (1, 0)), ("keep_last", (0, 1))):
-        made = make_grown(tmp_path / rule, (log, [second[0]]), full=False, duplicates=rule)
-        day = write_csv(tmp_path / rule / "late.csv", [second[0], second[1 if rule == "keep_last" else 2]])
-        found = append(config_of(day, reject_budget=0.9), made.parent, tmp_path / rule / "out")
-        assert (found.lineage[-1]["known"], found.lineage[-1]["late"]) == ((1, 0) if rule else expected)
-        late = write_csv(tmp_path / rule / "later.csv", [second[0], second[2 if rule == "keep_last" else 1]])
-        found = append(config_of(late, reject_budget=0.9), made.parent, tmp_path / rule / "second")
-        assert (found.lineage[-1]["known"], found.lineage[-1]["late"]) == (0, 1)
+    made = make_grown(tmp_path, (log, [("u2", "new", START + 500)]), full=False, duplicates=rule)
+    for name, seconds, expected in (("known", known, (1, 0)), ("late", late, (0, 1))):
+        day = write_csv(tmp_path / f"{name}.csv", [("u2", "new", START + 500), ("u1", "b", START + seconds)])
+        step = append(config_of(day, reject_budget=0.9), made.parent, tmp_path / name).lineage[-1]
+        assert (step["known"], step["late"]) == expected
 
 
 def order_of(folder: Path, form: str) -> dict:
@@ -162,8 +156,6 @@ def test_any_two_days_equal_a_full_prepare(first, second, options, ordered):
     days = [
         [(u, i, (0 if ordered else START) + 100 * n + t) for u, i, t in log] for n, log in enumerate(([*ALWAYS, *first], second))
     ]
-    known = {(user, item) for user, item, _ in days[0]}
-    if options.get("duplicates") == "keep_first" and {row[:2] for row in days[1]} <= known:
-        days[1].append(("u4", "a", days[1][0][2]))
+    days[1].append(("u4", "a", days[1][0][2]))  # a day without any new pair is refused
     with tempfile.TemporaryDirectory() as folder:
         refuse_difference(make_grown(Path(folder), (days[0], days[1]), block_rows=2, **kind), REPLACED)

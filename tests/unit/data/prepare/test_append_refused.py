@@ -61,23 +61,6 @@ def test_options_that_are_not_given_are_the_parents(tmp_path):
     assert again == made.manifest("grown")
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"min_item_events": 2}, "min_item_events=2, and what that dropped is not in it"),
-        ({"split": "global_time"}, "split=global_time, whose cuts would have to move"),
-        ({"duplicates": "keep_last"}, "duplicates=keep_last"),
-        ({"time_unit": "order"}, "its times are the order of rows"),
-    ],
-    ids=str,
-)
-def test_data_sets_that_cannot_be_extended_are_refused(tmp_path, options, message):
-    first, second = (write_csv(tmp_path / f"{n}.csv", rows) for n, rows in enumerate(two_days()))
-    prepare(config_of(first, **options), tmp_path / "parent")
-    with pytest.raises(UserError, match=rf"cannot append to .*parent: .*{message}.*; prepare all events anew"):
-        append(config_of(second), tmp_path / "parent", tmp_path / "out")
-
-
 def test_places_that_cannot_be(made, tmp_path):
     config = config_of(made.folder / "day-1.csv")
     for out, message in (
@@ -90,7 +73,7 @@ def test_places_that_cannot_be(made, tmp_path):
     with pytest.raises(UserError, match=r"is not a prepared data set"):
         append(config, tmp_path, tmp_path / "out")
     both = {"append": made.parent, "like": made.parent}
-    for places in ({"append": "s3://bucket/set"}, {"like": "file:///set"}, both, {"recut": True}):
+    for places in ({"append": "s3://bucket/set"}, {"like": "file:///set"}, both, {"recut": True}, {"reach": True}):
         with pytest.raises(UserError, match="--append"):
             ltrec.prepare(made.folder / "day-1.csv", out=tmp_path / "out", **places)
 
