@@ -149,7 +149,7 @@ events = st.lists(
 ALWAYS = [(user, item, time) for user in ("u1", "u2") for time, item in enumerate("abc")]
 
 
-@settings(max_examples=5, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow])
 @given(events, events, st.sampled_from([BY_TIME, {"duplicates": "keep_first"}, {"duplicates": "keep_last"}]), st.booleans())
 def test_any_two_days_equal_a_full_prepare(first, second, options, ordered):
     kind = {**options, "time_unit": "order"} if ordered else options
