@@ -146,7 +146,7 @@ def test_the_way_out_of_a_minimum_keeps_ids_and_thresholds(tmp_path, minimum):
 events = st.lists(
     st.tuples(st.sampled_from(["u1", "u2", "u3"]), st.sampled_from("abcd"), st.integers(1, 40)), min_size=1, max_size=12
 )
-ALWAYS = [(user, item, time) for user in ("u1", "u2") for time, item in enumerate("abc")]
+ALWAYS = [*((user, item, time) for user in ("u1", "u2") for time, item in enumerate("abc")), ("u1", "d", 45)]
 
 
 @settings(max_examples=4, suppress_health_check=[HealthCheck.too_slow])
