@@ -141,7 +141,6 @@ def _build(
     """All steps from staging to finished files in `work`."""
     columns, tables = event_columns(config), load_tables(engine.catalogue, config, side_tables, work, out)
     counts = filter_log(engine, config, columns, found, work, out, on_progress)
-    del counts["untimed"]
     ties = _ordered(engine, config, columns, tables, identity, like)
     first, latest = counted(engine, "SELECT min(seconds), max(seconds) FROM events")
     cuts = (None if like is None else like.cuts(config)) or splits.find_cuts(engine, config, latest)
@@ -158,7 +157,7 @@ def _build(
         source=_source(config, identity, counts.pop("time_unit"), ties.order),
         options=identity["options"],
         split={**splits.describe(config, cuts), **describe_targets(config, codes, described.id_of_code)},
-        summary=counts,
+        summary={name: count for name, count in counts.items() if name != "untimed"},
         strata=strata,
         vocab=vocab,
         block_rows=config.block_rows,
