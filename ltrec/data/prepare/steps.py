@@ -107,9 +107,8 @@ def filter_log(
     on_progress: Progress,
     least_users: int = 2,
 ) -> dict[str, Any]:
-    """Read and filter; return the counts of what was dropped, and the unit of time under `time_unit`, and whether the log is
-    `untimed`. Fewer than `least_users`
-    users are refused."""
+    """Read and filter; return the counts of what was dropped, the unit of time as `time_unit`, and whether the log is `untimed`. Fewer
+    than `least_users` users are refused."""
     counted = engine.stage(found, config, columns, on_progress)
     rows = counted.rows
     if rows == 0:
