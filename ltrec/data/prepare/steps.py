@@ -107,8 +107,8 @@ def filter_log(
     on_progress: Progress,
     least_users: int = 2,
 ) -> dict[str, Any]:
-    """Read and filter; return the counts of what was dropped, the unit of time as `time_unit`, and whether the log is `untimed`. Fewer
-    than `least_users` users are refused."""
+    """Read and filter; return the counts of what was dropped, the unit of time as `time_unit`, and whether the log is `untimed`.
+    Fewer than `least_users` users are refused."""
     counted = engine.stage(found, config, columns, on_progress)
     rows = counted.rows
     if rows == 0:
@@ -124,8 +124,7 @@ def filter_log(
     days = _make_events(engine, chosen, columns)
     rule = ("keep" if days else "drop_exact") if config.duplicates == "auto" else config.duplicates
     duplicates = filtering.drop_duplicates(engine, rule, columns)
-    dropped = filtering.keep_frequent(engine, config)
-    _refuse_trivial(engine, config, least_users)
+    dropped = _keep_frequent(engine, config, least_users)
     return {
         "rows": rows,
         "empty_files": counted.empty_files,
@@ -148,6 +147,12 @@ def _make_events(engine: Engine, chosen: TimeFormat, columns: Sequence[Declared]
     filtering.refuse_equal_keys(engine)
     filtering.find_tied(engine)
     return only_days(engine, chosen.name)
+
+
+def _keep_frequent(engine: Engine, config: PrepareConfig, least_users: int) -> dict[str, int]:
+    dropped = filtering.keep_frequent(engine, config)
+    _refuse_trivial(engine, config, least_users)
+    return dropped
 
 
 def _refuse_trivial(engine: Engine, config: PrepareConfig, least_users: int) -> None:
