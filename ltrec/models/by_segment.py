@@ -17,6 +17,9 @@ from torch.overrides import TorchFunctionMode
 
 from ltrec.models.segments import Segments, current, entered, impossible, left
 
+_LINEAR = torch._C._nn.linear
+"""torch's own `F.linear`. DeepSpeed's ZeRO-3 leaves another in its place, for as long as the process lives."""
+
 
 class BySegment(TorchFunctionMode):
     """Enter it for the forward pass; the backward pass needs it no more.
@@ -30,6 +33,7 @@ class BySegment(TorchFunctionMode):
         self.segments = segments
 
     def __enter__(self) -> BySegment:
+        self._patch, F.linear = F.linear, _LINEAR
         self._token = entered(self.segments)
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
@@ -37,6 +41,7 @@ class BySegment(TorchFunctionMode):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]
         left(self._token)
+        F.linear = self._patch
 
     def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         """Compute by segments what uses a parameter of the sink."""
@@ -211,5 +216,5 @@ class _Embedding(torch.autograd.Function):
         return None, None, None, None, None
 
 
-_REPLACED: dict[Any, Callable[..., Tensor]] = {F.linear: _linear, F.layer_norm: _layer_norm, F.embedding: _embedding}
+_REPLACED: dict[Any, Callable[..., Tensor]] = {_LINEAR: _linear, F.layer_norm: _layer_norm, F.embedding: _embedding}
 """torch's function -> that by segments."""

@@ -120,6 +120,14 @@ def test_every_layer_alone(shape, draws):
                 assert parameter.grad is None
 
 
+def test_where_a_library_has_replaced_linear(monkeypatch):
+    """As ZeRO-3 does, by one that transposes the weight itself."""
+    replaced = lambda values, weight, bias=None: torch.addmm(bias, values, weight.t())  # noqa: E731
+    monkeypatch.setattr(nn.functional, "linear", replaced)
+    compare(stage_of(), crowded(1, STRATA, 1, seed=1))
+    assert nn.functional.linear is replaced
+
+
 @pytest.mark.parametrize("use", [lambda w, x: x @ w, lambda w, x: (w * 2).sum(), lambda w, x: nn.functional.linear(x[:1], w)])
 def test_any_other_use_of_a_parameter_is_refused(use):
     weight = nn.Parameter(torch.ones(2, 2))
