@@ -26,14 +26,6 @@ EPOCHS = 2
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """Folder, manifest and users of a small data set: 3 strata, uneven shards."""
-    folder = tmp_path_factory.mktemp("whole")
-    users = random_users([41, 40, 38])
-    return folder, write_dataset(folder, users, block_rows=3), users
-
-
-@pytest.fixture(scope="module")
 def broken(tiny, tmp_path_factory):
     """The same with two damaged row groups of stratum 0 and one of stratum 2, and their places."""
     folder, manifest, users = tiny

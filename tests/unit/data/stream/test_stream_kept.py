@@ -14,19 +14,11 @@ from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.shards import ShardReader
 from ltrec.data.stream.recycled import Recycled
-from tests.support.shards import fake_manifest, random_users, write_dataset
+from tests.support.shards import fake_manifest
 from tests.support.streaming import VARIANTS, all_same, epochs, make
 
 LANES = [VARIANTS[name] for name in ("lanes", "random-lanes", "quota-lanes")]
 every_streamed = pytest.mark.parametrize("config", LANES, ids=("lanes", "random-lanes", "quota-lanes"))
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """Folder, manifest and users of a small data set: 3 strata, uneven shards."""
-    folder = tmp_path_factory.mktemp("tiny")
-    users = random_users([41, 40, 38])
-    return folder, write_dataset(folder, users, block_rows=3), users
 
 
 @pytest.fixture

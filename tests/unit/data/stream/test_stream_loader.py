@@ -23,14 +23,6 @@ from tests.support.streaming import BASE, VARIANTS, all_same, epochs, every_vari
 from tests.support.timeouts import scaled
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """Folder, manifest and users of a small data set: 3 strata, uneven shards."""
-    folder = tmp_path_factory.mktemp("tiny")
-    users = random_users([41, 40, 38])
-    return folder, write_dataset(folder, users, block_rows=3), users
-
-
 @every_variant
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_batches_equal_the_naive_ones(tiny, config, accumulate):

@@ -16,14 +16,6 @@ from tests.support.streaming import BASE, VARIANTS, all_same, epochs, every_vari
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """Folder, manifest and users of a small data set: 3 strata, uneven shards."""
-    folder = tmp_path_factory.mktemp("tiny")
-    users = random_users([41, 40, 38])
-    return folder, write_dataset(folder, users, block_rows=3), users
-
-
-@pytest.fixture(scope="module")
 def larger(tmp_path_factory):
     """Blocks enough for 24 lanes in every stratum."""
     folder = tmp_path_factory.mktemp("larger")

@@ -14,7 +14,6 @@ from ltrec.data.stream.loader import StreamLoader, runs_of
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.reading.rows import UserRows
 from ltrec.data.stream.reading.runs import Runs, cut, take_rows
-from tests.support.shards import random_users, write_dataset
 from tests.support.streaming import all_same, every_variant, make
 
 rows_of = st.lists(st.integers(0, 9), max_size=12)
@@ -68,14 +67,6 @@ def test_rows_are_ordered_by_batch_length_and_slot(pairs):
     expected = np.lexsort((slot, shorter, batch)).tolist()
     assert _order(batch, shorter, slot).tolist() == expected
     assert _order(batch << 40, shorter << 20, slot).tolist() == expected, "too large for a single number"
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """Folder, manifest and users of a small data set: 3 strata, uneven shards."""
-    folder = tmp_path_factory.mktemp("tiny")
-    users = random_users([41, 40, 38])
-    return folder, write_dataset(folder, users, block_rows=3), users
 
 
 @every_variant
