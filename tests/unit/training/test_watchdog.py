@@ -83,10 +83,10 @@ def test_beats_keep_it_quiet_and_nothing_is_left(tmp_path):
 def test_a_run_whose_loader_hangs_says_where_and_goes_on(data, tmp_path, monkeypatch, capsys):
     build = StreamLoader._build
 
-    def stuck_disk(self, step):
-        if step == 5:
+    def stuck_disk(self, steps):
+        if 5 in steps:
             time.sleep(2.5)
-        return build(self, step)
+        return build(self, steps)
 
     monkeypatch.setattr(StreamLoader, "_build", stuck_disk)
     run = train(tiny_config(data, tmp_path, "trainer.stall_seconds=1"))
