@@ -45,9 +45,9 @@ def test_the_phases_of_a_step_are_the_step(data, tmp_path, strategy, capsys):
 def test_a_slow_loader_shows_as_waiting(data, tmp_path, monkeypatch):
     build = StreamLoader._build
 
-    def slow(self, step):
-        time.sleep(0.4)
-        return build(self, step)
+    def slow(self, steps):
+        time.sleep(0.4 * len(steps))
+        return build(self, steps)
 
     monkeypatch.setattr(StreamLoader, "_build", slow)
     run = train(tiny_config(data, tmp_path, "trainer.max_epochs=1", "stream.threads=1", "trainer.log_every_steps=4"))
