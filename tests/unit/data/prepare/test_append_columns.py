@@ -211,7 +211,7 @@ def test_other_columns_are_refused(made, tmp_path):
 
 
 def test_targets_need_whole_histories(tmp_path):
-    with pytest.raises(UserError, match="its history cap removed events, so that positions among targets are not known"):
+    with pytest.raises(UserError, match="it has targets, whose positions need whole histories, and history_cap=5 removed events"):
         grow(tmp_path, targets={"type": ("view",)}, history_cap=5)
 
 
