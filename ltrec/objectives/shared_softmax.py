@@ -11,7 +11,6 @@ the cache and in memory that is used again; what the target changes is a number 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ltrec.models.segments import Place, place_of
-from ltrec.objectives.workspace import Workspace
+from ltrec.objectives.workspace import Workspace, blocks
 
 BLOCK_BYTES = 2**20
 """Bytes of a block of P on the CPU, to stay in the cache."""
@@ -60,7 +59,7 @@ class _SharedSoftmax(torch.autograd.Function):
         vectors_MD, own_ND = table_VD.index_select(0, negatives_M), table_VD.index_select(0, targets_N)
         loan = workspace.lend(len(states_ND), len(vectors_MD), states_ND)
         log_sum_N = states_ND.new_empty(len(states_ND))
-        for rows in _blocks(loan.matrix):
+        for rows in blocks(len(states_ND), _block_rows(loan.matrix)):
             log_sum_N[rows] = _softmax(
                 states_ND[rows], vectors_MD, offset_M, targets_N[rows, None] == negatives_M, loan.matrix[rows]
             )
@@ -105,8 +104,7 @@ def _softmax(states_RD: Tensor, vectors_MD: Tensor, offset_M: Tensor | None, hit
     return log_sum_R
 
 
-def _blocks(matrix_NM: Tensor) -> Iterator[slice]:
+def _block_rows(matrix_NM: Tensor) -> int:
     rows, columns = matrix_NM.shape
-    size = max(1, BLOCK_BYTES // max(1, columns * matrix_NM.element_size()))
-    size = size if matrix_NM.device.type == "cpu" else max(1, rows)
-    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+    size = BLOCK_BYTES // max(1, columns * matrix_NM.element_size()) if matrix_NM.device.type == "cpu" else rows
+    return max(1, size)

@@ -29,7 +29,7 @@ from torch.autograd.function import once_differentiable
 from ltrec.models.segments import Place, Segments, place_of
 from ltrec.objectives.draw import Draw
 from ltrec.objectives.item_table import Competing, ItemTable
-from ltrec.objectives.workspace import Workspace
+from ltrec.objectives.workspace import Workspace, blocks
 
 CACHE_BYTES = 6 * 2**20
 """Bytes of a block of P on the CPU; measured best between 3 and 6 MiB, where whole matrices cost a fifth more."""
@@ -98,7 +98,7 @@ class _FullSoftmax(torch.autograd.Function):
         loan = workspace.lend(len(states_ND) if keep else block, len(right_VD), left_ND)
         log_sum_N = states_ND.new_empty(len(states_ND))
         with _products(tf32):
-            for rows in _blocks(len(states_ND), block):
+            for rows in blocks(len(states_ND), block):
                 log_sum_N[rows] = _softmax(left_ND[rows], right_VD, _place(loan.matrix, rows, keep), states_ND.dtype)
         ctx.factors, ctx.block, ctx.workspace, ctx.loan, ctx.place = factors, block, workspace, loan if keep else None, place
         ctx.tf32 = tf32
@@ -123,7 +123,7 @@ def _gradients(ctx: Any, grad_N: Tensor) -> tuple[Tensor, Tensor | None]:
     kept, rounded = ctx.loan is not None, ctx.factors != states_ND.dtype
     loan = ctx.loan or ctx.workspace.lend(ctx.block, len(right_VD), left_ND)
     # A product that is rounded is formed in one piece where it can be: its sum over the rows is in float32 inside.
-    for rows in _blocks(len(states_ND), len(states_ND) if kept and rounded else ctx.block):
+    for rows in blocks(len(states_ND), len(states_ND) if kept and rounded else ctx.block):
         probabilities_RV = _place(loan.matrix, rows, kept)
         if not kept:
             _softmax(left_ND[rows], right_VD, probabilities_RV, states_ND.dtype)
@@ -203,11 +203,6 @@ def _softmax(left_RD: Tensor, right_VD: Tensor, place_RV: Tensor, dtype: torch.d
     if logits_RV is not place_RV:
         place_RV.copy_(logits_RV)
     return top_R - logits_RV.amax(1).log_()  # the largest one is exp(top - top) / sum
-
-
-def _blocks(total: int, size: int) -> Iterator[slice]:
-    for start in range(0, total, size):
-        yield slice(start, min(start + size, total))
 
 
 def _place(matrix: Tensor, rows: slice, keep: bool) -> Tensor:

@@ -78,3 +78,12 @@ def rows_of(folder: Path) -> list[pa.Table]:
 def content(folder: Path) -> dict[str, bytes]:
     """Every file's bytes."""
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def refuse_other_counts(mine: Manifest, full: Manifest, own: set[str]) -> None:
+    """Vocabularies, strata, columns, split and summary are the same, but for these keys of the summary."""
+    assert (mine.vocab, mine.strata, mine.column_files, mine.columns, mine.split) == (
+        full.vocab, full.strata, full.column_files, full.columns, full.split,
+    )  # fmt: skip
+    ours, theirs = ({key: value for key, value in m.summary.items() if key not in own} for m in (mine, full))
+    assert ours == theirs

@@ -52,7 +52,7 @@ def open_folder(place: str | os.PathLike[str], config: CacheConfig | None = None
     if not is_url(os.fspath(place)):
         return Path(place)
     config = config or CacheConfig()
-    store, cache = open_store(os.fspath(place), config), NodeCache(cache_folder(config), config.max_mib << 20)
+    store, cache = open_store(os.fspath(place), config), node_cache(config)
     text = manifest_text(store)
     manifest = Manifest.parse(text, store.address(MANIFEST))
     folder = put_text(cache, manifest.digest, MANIFEST, text)
@@ -106,6 +106,15 @@ def manifest_text(store: RemoteStore) -> bytes:
         raise UserError(
             f"{store.address(MANIFEST)} not found: {store.url} is not a prepared data set; create one with 'ltrec prepare'"
         ) from None
+
+
+def node_cache(config: CacheConfig) -> NodeCache:
+    """The cache of this node.
+
+    Raises:
+        UserError: as `cache_folder`.
+    """
+    return NodeCache(cache_folder(config), config.max_mib << 20)
 
 
 def cache_folder(config: CacheConfig, variables: Mapping[str, str] = os.environ) -> Path:

@@ -13,10 +13,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ltrec.core.errors import UserError
-from ltrec.core.storage.remote.node_cache import NodeCache
 from ltrec.core.storage.remote.url import is_url
 from ltrec.data.remote.config import CacheConfig
-from ltrec.data.remote.folder import cache_folder, open_store, put_link, put_text
+from ltrec.data.remote.folder import node_cache, open_store, put_link, put_text
 from ltrec.data.remote.shard_files import RemoteFiles
 
 MOST_BYTES = 1 << 26
@@ -44,7 +43,7 @@ def held_folder(place: str | os.PathLike[str], marker: str, files_of: FilesOf, m
         yield Path(place)
         return
     config = CacheConfig()
-    store, cache = open_store(os.fspath(place), config), NodeCache(cache_folder(config), config.max_mib << 20)
+    store, cache = open_store(os.fspath(place), config), node_cache(config)
     try:
         text = store.read(marker, MOST_BYTES)
     except FileNotFoundError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 
 import numpy as np
 import torch
@@ -102,8 +101,8 @@ def _of_steps(form: BatchForm, windows: Windows, of_positions: Mapping[str, Sequ
         found |= {"step_weights_K": torch.from_numpy(sums[0]).unbind(), "step_squares_K": torch.from_numpy(sums[1]).unbind()}
     if form.accumulate > 1:
         items, targets, size = of_positions["items_T"], of_positions["targets_T"], form.accumulate
-        edges = pairwise(accumulate([size] * len(form.steps), initial=0))
-        found["step_items"] = [form.place(distinct(torch.cat([*items[a:b], *targets[a:b]]))) for a, b in edges]
+        of_steps = [slice(first, first + size) for first in range(0, form.parts, size)]
+        found["step_items"] = [form.place(distinct(torch.cat([*items[own], *targets[own]]))) for own in of_steps]
     return found
 
 

@@ -28,14 +28,13 @@ def choose_share(choices: Mapping[float, WeightChoice], ranked: Mapping[float, S
         ranked: share -> users ranked under each weight, by which they were chosen; the same users for every share.
     """
     best = {share: max(choice.all.ndcg, default=0.0) for share, choice in choices.items()}
-    tried = tuple(sorted(best.items()))
-    if len(choices) == 1 or not choices[tried[0][0]].all.users:
-        smallest = tried[0][0]
+    smallest = min(choices)
+    if len(choices) == 1 or not choices[smallest].all.users:
         return replace(choices[smallest], share=smallest)
     ndcg = {share: _ndcg(choices[share], ranked[share]) for share in choices}
     highest = max(best, key=lambda share: best[share])
     share = min(share for share in best if _within_error(ndcg[highest] - ndcg[share]))
-    return replace(choices[share], share=share, shares=tried)
+    return replace(choices[share], share=share, shares=tuple(sorted(best.items())))
 
 
 def _ndcg(choice: WeightChoice, parts: Sequence[Ranked]) -> npt.NDArray[np.float64]:

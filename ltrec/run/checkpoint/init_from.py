@@ -11,6 +11,7 @@ can also be trained in two runs: first without plugins, then with plugins that a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -87,13 +88,7 @@ def with_new_rows(weights: dict[str, Tensor], fresh: dict[str, Tensor], before: 
     grown = {}
     for name, value in weights.items():
         other = fresh.get(name)
-        if (
-            other is not None
-            and value.ndim
-            and other.ndim
-            and (len(value), len(other)) in pairs
-            and value.shape[1:] == other.shape[1:]
-        ):
+        if other is not None and (*value.shape[:1], *other.shape[:1]) in pairs and value.shape[1:] == other.shape[1:]:
             grown[name] = torch.cat([value, other[len(value) :].to(value)])
     return weights | grown
 
@@ -104,7 +99,7 @@ def _ancestors(manifest: Manifest) -> dict[str, Sizes]:
     found: dict[str, Sizes] = {}
     columns = {name: size for name, size in _sizes(manifest).items() if name != _ITEMS}
     for step in reversed(manifest.lineage):
-        if manifest.columns and not step["files"] and "columns" not in step:
+        if _renumbers(manifest, step):
             break
         columns = step.get("columns", columns)
         found[step["digest"]] = {**columns, _ITEMS: step["items"] + 1}
@@ -116,8 +111,13 @@ def _sizes(manifest: Manifest) -> Sizes:
     return {**columns, _ITEMS: manifest.vocab.items + 1}
 
 
+def _renumbers(manifest: Manifest, step: Mapping[str, Any]) -> bool:
+    """Whether values of columns have other ids than in the data set of this step of the lineage."""
+    return bool(manifest.columns) and not step["files"] and "columns" not in step
+
+
 def _not_columns(manifest: Manifest) -> str:
-    if not (manifest.columns and any(not step["files"] and "columns" not in step for step in manifest.lineage)):
+    if not any(_renumbers(manifest, step) for step in manifest.lineage):
         return ""
     return "; ids of its columns' values are not those of the data that it goes back to, so that their runs do not fit"
 

@@ -61,7 +61,7 @@ class DuckStaged:
             batch = self._with_ids(batch, name)
         rows = typed_rows(file, batch, config, self._columns, before)
         if not (rows.whole or self.fine):
-            self._makefine()
+            self._make_fine()
         self._connection.register("batch", rows.batch)
         own = self._listed(*IDS, "number", *(_FINE if self.fine else ()))
         plain = f"SELECT {tie()}, {own} FROM ({rows.query}) WHERE reason IS NULL AND text IS NULL"
@@ -83,7 +83,7 @@ class DuckStaged:
             self._see()
         return batch
 
-    def _makefine(self) -> None:
+    def _make_fine(self) -> None:
         self.fine = True
         for name, missing in (("fraction", "0"), ("iso", "false")):
             self._connection.execute(f"ALTER TABLE {PLAIN} ADD COLUMN {name} {_TYPES[name]} DEFAULT {missing}")

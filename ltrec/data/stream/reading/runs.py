@@ -45,9 +45,9 @@ class Runs:
         return {name: _taken(self._binary[name], rows, values) for name, values in self.arrays.items()}
 
 
-def take_rows(rows: UserRows, index: I64) -> UserRows:
-    """These rows, in this order."""
-    runs = Runs.of(rows.offsets, rows.events)
+def take_rows(rows: UserRows, index: I64, runs: Runs | None = None) -> UserRows:
+    """These rows, in this order; `runs` are those of all rows, if they are at hand."""
+    runs = runs or Runs.of(rows.offsets, rows.events)
     return UserRows(prefix_sums(runs.lengths(index)), runs.take(index), taken(rows.users, index))
 
 

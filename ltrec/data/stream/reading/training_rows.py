@@ -26,7 +26,7 @@ from ltrec.data.stream.reading.kept_rows import KeptRows
 from ltrec.data.stream.reading.lru_cache import LruCache
 from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
 from ltrec.data.stream.reading.row_checks import fault_of_rows
-from ltrec.data.stream.reading.rows import UserRows, int_column, key_columns, list_column, taken
+from ltrec.data.stream.reading.rows import UserRows, int_column, key_columns, list_column
 from ltrec.data.stream.reading.runs import Runs, cut, take_rows
 from ltrec.data.stream.reading.shards import ShardReader
 
@@ -88,7 +88,7 @@ class Drawn:
         """These rows alone."""
         if self.runs is None:
             return self.rows.slice(int(self.index[0]), int(self.index[-1]) + 1)
-        return UserRows(prefix_sums(self.runs.lengths(self.index)), self.runs.take(self.index), taken(self.rows.users, self.index))
+        return take_rows(self.rows, self.index, self.runs)
 
 
 class TrainingRows:
