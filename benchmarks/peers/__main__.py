@@ -22,7 +22,7 @@ from benchmarks.peers.environment import TORCH_INDEX, default_folder
 from benchmarks.peers.page import PAGE, RESULTS, write_page
 from benchmarks.peers.processes import Processes
 from benchmarks.peers.sitting import Sitting
-from benchmarks.peers.tables import CELLS, OWN, Cell, Plan
+from benchmarks.peers.tables import CELLS, OTHERS, OWN, ROUNDED, Cell, Plan
 
 
 def arguments() -> argparse.Namespace:
@@ -34,8 +34,7 @@ def arguments() -> argparse.Namespace:
         "--log", type=some_of(tables.PREPARE), default=list(tables.PREPARE), help="logs, by comma; all unless given"
     )
     parser.add_argument("--lengths", type=numbers, default=[], help="lengths, by comma; all unless given")
-    others = [name for name in tables.SYSTEMS if name != OWN]
-    parser.add_argument("--peers", type=some_of(others), default=others, help="libraries, by comma; all unless given")
+    parser.add_argument("--peers", type=some_of(OTHERS), default=OTHERS, help="libraries, by comma; all unless given")
     parser.add_argument("--rounds", type=int, default=3, help="runs of every library in every cell")
     parser.add_argument("--epochs", type=int, help="of training; the cheapest counts")
     parser.add_argument("--steps", type=int, help="cut the others' epochs after so many steps; 0 = never")
@@ -53,7 +52,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         return cell.log in options.log and cell.length in (options.lengths or [cell.length])
 
     cells = tuple(replace(cell, **changed) for cell in CELLS if wanted(cell))
-    return Plan(cells, (OWN, *options.peers), options.rounds)
+    return Plan(cells, (OWN, ROUNDED, *options.peers), options.rounds)
 
 
 def main() -> int:

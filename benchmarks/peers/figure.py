@@ -9,12 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from benchmarks.peers.summary import Summary
-from benchmarks.peers.tables import OWN, SYSTEMS
+from benchmarks.peers.tables import OTHERS, SYSTEMS
 from ltrec.core.storage.atomic import atomic_path
 from ltrec.reporting.plots.style import Theme, render
 
 PANELS = {"training": "training, CPU per target", "evaluation": "evaluation, CPU per user", "memory": "peak memory"}
-OTHERS = [name for name in SYSTEMS if name != OWN]
 THICK = 0.24
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.longtail.markdown import table
 from benchmarks.peers.figure import write_figure
 from benchmarks.peers.summary import Summary
-from benchmarks.peers.tables import BARS, EVAL_ROWS, MODEL, OWN, ROWS, SYSTEMS
+from benchmarks.peers.tables import BARS, EVAL_ROWS, MODEL, OTHERS, OWN, ROUNDED, ROWS, SYSTEMS
 from ltrec.core.storage.atomic import atomic_write_text
 
 RESULTS = Path(__file__).parent / "results"
@@ -40,6 +40,9 @@ COLUMNS = (
 )
 
 
+TARGETS = ("ratio", "cell", "library", "at least", "measured", "met", "with bfloat16")
+
+
 def write_page(results: Path = RESULTS, page: Path = PAGE) -> Summary:
     """Write page and figure; what they show."""
     summary = Summary.read(results)
@@ -50,7 +53,7 @@ def write_page(results: Path = RESULTS, page: Path = PAGE) -> Summary:
         blocks.append(f"![{caption}]({picture.name})")
     for log, length in summary.cells():
         blocks += [f"## {log}, length {length}", table(COLUMNS, _rows(summary, log, length)), *_cut(summary, log, length)]
-    blocks += ["## Targets", table(("ratio", "cell", "library", "at least", "measured", "met"), _targets(summary))]
+    blocks += ["## Targets", table(TARGETS, _targets(summary))]
     blocks += ["## What is not equal", *(_unequal(name) for name in SYSTEMS)]
     atomic_write_text(page, "\n\n".join(blocks) + "\n")
     return summary
@@ -70,7 +73,7 @@ def _rows(summary: Summary, log: str, length: int) -> Iterable[list[str]]:
 
 def _cut(summary: Summary, log: str, length: int) -> list[str]:
     """A remark where epochs were cut."""
-    steps = {line["steps"] for name in SYSTEMS for line in summary.runs(log, length, name).values()} - {0}
+    steps = {line["steps"] for name in OTHERS for line in summary.runs(log, length, name).values()} - {0}
     return (
         [f"Epochs of the others were cut after {max(steps)} steps, for cost is per target; their quality then says little."]
         if steps
@@ -83,7 +86,8 @@ def _targets(summary: Summary) -> Iterable[list[str]]:
         reached = summary.reached(bar)
         verdict = ["not measured", ""] if reached is None else [f"{reached:.2f}", "yes" if reached >= bar.least else "**no**"]
         library = SYSTEMS[bar.system].title if bar.system else "the least"
-        yield [bar.measure, f"{bar.log} at {bar.length}", library, f"{bar.least:g}", *verdict]
+        rounded = summary.reached(bar, ROUNDED)
+        yield [bar.measure, f"{bar.log} at {bar.length}", library, f"{bar.least:g}", *verdict, f"{rounded:.2f}" if rounded else ""]
 
 
 def _unequal(name: str) -> str:

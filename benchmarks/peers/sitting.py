@@ -81,7 +81,7 @@ class Sitting:
         return events.exists()
 
     def _cell(self, cell: Cell, turn: int, name: str, python: Path, data: Data) -> None:
-        job = data.job(replace(cell, steps=0) if name == tables.OWN else cell, turn)
+        job = data.job(cell if name in tables.OTHERS else replace(cell, steps=0), turn) | tables.SYSTEMS[name].job
         key = key_of(job, data.digest, tables.SYSTEMS[name])
         ledger, label = ledger_in(self.results), f"{cell.name}, round {turn}, {name}"
         if ledger.find(cell.log, PHASE, key):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.harness.ledger import Line
 from benchmarks.peers.sitting import ledger_in
-from benchmarks.peers.tables import BARS, CELLS, MEASURES, OWN, SYSTEMS, Bar
+from benchmarks.peers.tables import BARS, CELLS, MEASURES, OTHERS, OWN, Bar
 
 
 def value(line: Line, measure: str) -> float:
@@ -39,7 +39,7 @@ class Summary:
     def cells(self) -> list[tuple[str, int]]:
         """Logs and lengths with results of the project and another, in the order of the tables."""
         known = [(cell.log, cell.length) for cell in CELLS]
-        return [cell for cell in known if any(self.ratio(*cell, name, "training") for name in SYSTEMS if name != OWN)]
+        return [cell for cell in known if any(self.ratio(*cell, name, "training") for name in OTHERS)]
 
     def runs(self, log: str, length: int, system: str) -> dict[int, Line]:
         """Lines by round."""
@@ -50,27 +50,26 @@ class Summary:
         """Over rounds."""
         return statistics.median(value(line, measure) for line in self.runs(log, length, system).values())
 
-    def ratio(self, log: str, length: int, system: str, measure: str) -> float | None:
+    def ratio(self, log: str, length: int, system: str, measure: str, base: str = OWN) -> float | None:
         """How many times as much as the project in the same round, the median over rounds; None without a common round."""
-        own = self.runs(log, length, OWN)
+        own = self.runs(log, length, base)
         shared = [(line, own[turn]) for turn, line in self.runs(log, length, system).items() if turn in own]
         if not shared:
             return None
         return statistics.median(value(line, measure) / value(base, measure) for line, base in shared)
 
-    def reached(self, bar: Bar) -> float | None:
+    def reached(self, bar: Bar, base: str = OWN) -> float | None:
         """The ratio that a target is about: of its library, or of the one that needs least."""
-        names = [bar.system] if bar.system else [name for name in SYSTEMS if name != OWN]
-        ratios = [self.ratio(bar.log, bar.length, name, bar.measure) for name in names]
+        names = [bar.system] if bar.system else OTHERS
+        ratios = [self.ratio(bar.log, bar.length, name, bar.measure, base) for name in names]
         return min((ratio for ratio in ratios if ratio is not None), default=None)
 
     def to_dict(self) -> dict[str, object]:
         """The ratios, and which targets are met."""
-        others = [name for name in SYSTEMS if name != OWN]
         ratios = {
             f"{log} at {length}": {
                 name: {measure: round(ratio, 2) for measure in MEASURES if (ratio := self.ratio(log, length, name, measure))}
-                for name in others
+                for name in OTHERS
             }
             for log, length in self.cells()
         }

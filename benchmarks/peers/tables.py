@@ -8,6 +8,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 OWN = "ltrec"
 """The name of the project among the systems."""
+ROUNDED = "ltrec-bf16"
+"""The same with an option of ours that the others are not given."""
 
 MODEL = {"width": 64, "blocks": 2, "heads": 2, "dropout": 0.2, "lr": 1e-3}
 """SASRec with exact softmax over all items, Adam; the feed-forward layer is as wide as the model."""
@@ -26,12 +28,14 @@ class System:
         script: that measures it.
         requirements: of its environment; None = it runs in this one.
         unequal: what it does otherwise.
+        job: what its script is told beside the sizes.
     """
 
     title: str
     script: Path
     requirements: Path | None = None
     unequal: tuple[str, ...] = ()
+    job: dict[str, str] = field(default_factory=dict)
 
 
 def _peer(title: str, *unequal: str) -> System:
@@ -49,6 +53,13 @@ SYSTEMS: dict[str, System] = {
             "Checkpoints, metrics and telemetry are written, as always; the others write none.",
             "Evaluation ranks exactly (ties against the target), and writes a row per user with rank, AUC and list.",
         ),
+    ),
+    ROUNDED: System(
+        "ltrec, products of the softmax in bfloat16",
+        HERE / "inside" / "with_ltrec.py",
+        None,
+        ("`objective.matmul=bfloat16`: scores and probabilities have 8 bits of mantissa. The others compute in float32, as ltrec does above.",),
+        {"matmul": "bfloat16"},
     ),
     "replay": _peer(
         "RePlay",
@@ -69,6 +80,10 @@ SYSTEMS: dict[str, System] = {
         "Evaluation makes lists of ten as a pandas table, and metrics of that.",
     ),
 }
+
+
+OTHERS = [name for name, system in SYSTEMS.items() if system.requirements]
+"""Other people's libraries."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ exchange for memory that does not grow with the positions.
 
 The three products may be formed of bfloat16 factors (`matmul`): logits and P are then rounded to 8 bits of mantissa, and take half
 the memory. With tf32 a GPU's tensor cores round to 10 bits; elsewhere nothing is rounded. Sums inside a product, maximum,
-exponential and the target's own logit stay in float32.
+exponential and the target's own logit stay in float32. On a CPU, bfloat16 products run in oneDNN, which compiles a kernel for
+every shape and keeps a thousand of them: rows of zeros make the number of positions a multiple of `STEP`, so that few shapes occur.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ MATMULS = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bf
 
 LEAST_ROWS = 64
 """Rows of a block at least, however wide: matrix products of fewer rows are slow."""
+
+STEP = 32
+"""Rows of products with bfloat16 factors on a CPU are a multiple of this. A new shape costs half a MiB and its compilation."""
 
 
 class FullSoftmax(nn.Module):
@@ -77,7 +81,8 @@ class FullSoftmax(nn.Module):
     def _block_rows(self, states_ND: Tensor, row_bytes: int) -> int:
         """Rows of P that are worked on at a time; an accelerator wants much, a CPU what fits its cache."""
         block_bytes = CACHE_BYTES if states_ND.device.type == "cpu" else self.keep_bytes
-        return min(max(LEAST_ROWS, block_bytes // row_bytes), max(1, len(states_ND)))
+        rows = min(max(LEAST_ROWS, block_bytes // row_bytes), max(1, len(states_ND)))
+        return rows if self.matmul != torch.bfloat16 else -(-rows // STEP) * STEP
 
 
 class _FullSoftmax(torch.autograd.Function):
@@ -94,16 +99,16 @@ class _FullSoftmax(torch.autograd.Function):
         place: Place | None,
         tf32: bool,
     ) -> Tensor:
-        left_ND, right_VD = states_ND.to(factors), table_VD[1:].to(factors)
-        loan = workspace.lend(len(states_ND) if keep else block, len(right_VD), left_ND)
-        log_sum_N = states_ND.new_empty(len(states_ND))
+        left_MD, right_VD = _even(states_ND.to(factors)), table_VD[1:].to(factors)
+        loan = workspace.lend(len(left_MD) if keep else block, len(right_VD), left_MD)
+        log_sum_M = states_ND.new_empty(len(left_MD))
         with _products(tf32):
-            for rows in blocks(len(states_ND), block):
-                log_sum_N[rows] = _softmax(left_ND[rows], right_VD, _place(loan.matrix, rows, keep), states_ND.dtype)
+            for rows in blocks(len(left_MD), block):
+                log_sum_M[rows] = _softmax(left_MD[rows], right_VD, _place(loan.matrix, rows, keep), states_ND.dtype)
         ctx.factors, ctx.block, ctx.workspace, ctx.loan, ctx.place = factors, block, workspace, loan if keep else None, place
         ctx.tf32 = tf32
         ctx.save_for_backward(states_ND, targets_N, table_VD)
-        return log_sum_N - (states_ND * table_VD[targets_N]).sum(1)
+        return log_sum_M[: len(states_ND)] - (states_ND * table_VD[targets_N]).sum(1)
 
     @staticmethod
     @once_differentiable
@@ -116,25 +121,25 @@ class _FullSoftmax(torch.autograd.Function):
 def _gradients(ctx: Any, grad_N: Tensor) -> tuple[Tensor, Tensor | None]:
     """Of the states, and of the table unless it has K elsewhere."""
     states_ND, targets_N, table_VD = ctx.saved_tensors
-    weighted_ND = states_ND * grad_N[:, None]
-    left_ND, right_VD, scaled_ND = states_ND.to(ctx.factors), table_VD[1:].to(ctx.factors), weighted_ND.to(ctx.factors)
-    grad_states_ND = torch.empty_like(states_ND)
-    table = _WholeTable(table_VD) if ctx.place is None else _BySegment(*ctx.place)
+    weighted_ND, right_VD = states_ND * grad_N[:, None], table_VD[1:].to(ctx.factors)
+    left_MD, scaled_MD = _even(states_ND.to(ctx.factors)), _even(weighted_ND.to(ctx.factors))
+    grad_states_MD = states_ND.new_empty(left_MD.shape)
+    table = _WholeTable(table_VD) if ctx.place is None else _BySegment(*ctx.place, len(states_ND))
     kept, rounded = ctx.loan is not None, ctx.factors != states_ND.dtype
-    loan = ctx.loan or ctx.workspace.lend(ctx.block, len(right_VD), left_ND)
+    loan = ctx.loan or ctx.workspace.lend(ctx.block, len(right_VD), left_MD)
     # A product that is rounded is formed in one piece where it can be: its sum over the rows is in float32 inside.
-    for rows in blocks(len(states_ND), len(states_ND) if kept and rounded else ctx.block):
+    for rows in blocks(len(left_MD), len(left_MD) if kept and rounded else ctx.block):
         probabilities_RV = _place(loan.matrix, rows, kept)
         if not kept:
-            _softmax(left_ND[rows], right_VD, probabilities_RV, states_ND.dtype)
+            _softmax(left_MD[rows], right_VD, probabilities_RV, states_ND.dtype)
         if rounded:
-            grad_states_ND[rows] = probabilities_RV @ right_VD
+            grad_states_MD[rows] = probabilities_RV @ right_VD
         else:
-            torch.mm(probabilities_RV, right_VD, out=grad_states_ND[rows])
-        table.add(probabilities_RV, scaled_ND, rows)
+            torch.mm(probabilities_RV, right_VD, out=grad_states_MD[rows])
+        table.add(probabilities_RV, scaled_MD, rows)
     loan.give_back()
     ctx.loan = None  # a second backward pass through a retained graph computes the blocks again
-    grad_states_ND.sub_(table_VD[targets_N]).mul_(grad_N[:, None])
+    grad_states_ND = grad_states_MD[: len(states_ND)].sub_(table_VD[targets_N]).mul_(grad_N[:, None])
     grad_table_VD = table.without_targets(targets_N, weighted_ND)
     return grad_states_ND, grad_table_VD
 
@@ -159,12 +164,12 @@ class _WholeTable:
     def __init__(self, table_VD: Tensor) -> None:
         self.grad_VD = torch.zeros_like(table_VD)
 
-    def add(self, probabilities_RV: Tensor, scaled_ND: Tensor, rows: slice) -> None:
+    def add(self, probabilities_RV: Tensor, scaled_MD: Tensor, rows: slice) -> None:
         """P^T @ (g * states) of a block."""
         if probabilities_RV.dtype == self.grad_VD.dtype:
-            self.grad_VD[1:].addmm_(probabilities_RV.T, scaled_ND[rows])
+            self.grad_VD[1:].addmm_(probabilities_RV.T, scaled_MD[rows])
         else:
-            self.grad_VD[1:] += probabilities_RV.T @ scaled_ND[rows]
+            self.grad_VD[1:] += probabilities_RV.T @ scaled_MD[rows]
 
     def without_targets(self, targets_N: Tensor, weighted_ND: Tensor) -> Tensor | None:
         """All of it."""
@@ -174,20 +179,21 @@ class _WholeTable:
 class _BySegment:
     """K gradients, which go to their place."""
 
-    def __init__(self, segments: Segments, sink_KVD: Tensor) -> None:
+    def __init__(self, segments: Segments, sink_KVD: Tensor, num_rows: int) -> None:
+        segments.check(num_rows)
         self.segments, self.sink_KVD = segments, sink_KVD
 
-    def add(self, probabilities_RV: Tensor, scaled_ND: Tensor, rows: slice) -> None:
+    def add(self, probabilities_RV: Tensor, scaled_MD: Tensor, rows: slice) -> None:
         """The same of each segment's rows in the block."""
-        self.segments.check(len(scaled_ND))
         for number, run in self.segments.runs():
             first, stop = max(run.start, rows.start), min(run.stop, rows.stop)
             if first < stop:
-                part_RV, target = probabilities_RV[first - rows.start : stop - rows.start], self.sink_KVD[number, 1:]
-                if part_RV.dtype == target.dtype:
-                    target.addmm_(part_RV.T, scaled_ND[first:stop])
+                target = self.sink_KVD[number, 1:]
+                if probabilities_RV.dtype == target.dtype:
+                    target.addmm_(probabilities_RV[first - rows.start : stop - rows.start].T, scaled_MD[first:stop])
                 else:
-                    target += part_RV.T @ scaled_ND[first:stop]
+                    even, scaled_RD = _even_run(scaled_MD[rows], first - rows.start, stop - rows.start)
+                    target += probabilities_RV[even].T @ scaled_RD
 
     def without_targets(self, targets_N: Tensor, weighted_ND: Tensor) -> None:
         """What is left for the table's own gradient: nothing."""
@@ -203,6 +209,19 @@ def _softmax(left_RD: Tensor, right_VD: Tensor, place_RV: Tensor, dtype: torch.d
     if logits_RV is not place_RV:
         place_RV.copy_(logits_RV)
     return top_R - logits_RV.amax(1).log_()  # the largest one is exp(top - top) / sum
+
+
+def _even(rows_ND: Tensor) -> Tensor:
+    """The same with rows of zeros below, where the number of rows should be a multiple of `STEP`."""
+    if rows_ND.dtype != torch.bfloat16 or rows_ND.device.type != "cpu":
+        return rows_ND
+    return nn.functional.pad(rows_ND, (0, 0, 0, -len(rows_ND) % STEP))
+
+
+def _even_run(rows_ND: Tensor, start: int, stop: int) -> tuple[slice, Tensor]:
+    """A run of rows, widened until it begins and ends at a multiple of `STEP` or at the last row, and its rows: zero outside the run."""
+    even = slice(start // STEP * STEP, min(-(-stop // STEP) * STEP, len(rows_ND)))
+    return even, nn.functional.pad(rows_ND[start:stop], (0, 0, start - even.start, even.stop - stop))
 
 
 def _place(matrix: Tensor, rows: slice, keep: bool) -> Tensor:

@@ -17,12 +17,11 @@ from benchmarks.peers.export import export
 from benchmarks.peers.inside.measured import Epochs, Job, Stopwatch, peak_mib, read_users
 from benchmarks.peers.processes import Processes
 from benchmarks.peers.sitting import Sitting, key_of, ledger_in
-from benchmarks.peers.tables import OWN, SYSTEMS, Cell, Plan, System
+from benchmarks.peers.tables import OTHERS, OWN, ROUNDED, SYSTEMS, Cell, Plan, System
 from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 from tests.support.shards import User, leave_one_out, write_dataset
 from tests.support.source_tree import imports, parsed, python_files
 
-PEERS = [name for name in SYSTEMS if name != OWN]
 
 FAKE = """
 import json, pathlib, sys
@@ -50,7 +49,7 @@ def sitting(tmp_path):
     return Sitting(tmp_path / "results", tmp_path / "logs", Processes(tmp_path / "out", tmp_path / "environments"))
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", OTHERS)
 def test_every_peer_is_pinned_whole_and_measured_by_a_script(name):
     system = SYSTEMS[name]
     pins = [Requirement(line) for line in system.requirements.read_text().splitlines() if not line.startswith("#")]
@@ -183,7 +182,7 @@ def test_a_stopwatch_adds_up_and_memory_is_that_of_the_process(monkeypatch):
 
 
 def test_the_command_measures_writes_and_ends_in_one_line(sitting, tmp_path, monkeypatch, capsys):
-    fake_systems(tmp_path, monkeypatch, {OWN: 1.0, "replay": 5.0})
+    fake_systems(tmp_path, monkeypatch, {OWN: 1.0, ROUNDED: 0.5, "replay": 5.0})
     places = ["--logs", sitting.logs, "--out", sitting.processes.out, "--results", sitting.results]
     words = ["--log", "beauty", "--lengths", "50", "--peers", "replay", "--rounds", "1", "--epochs", "1", "--steps", "2"]
     monkeypatch.setattr(sys, "argv", ["peers", *map(str, places), *words])
@@ -213,7 +212,7 @@ def test_the_options_cut_the_plan(monkeypatch):
         "5",
     ]
     monkeypatch.setattr(sys, "argv", ["peers", *words])
-    assert peers.plan_of(peers.arguments()) == Plan((Cell("beauty", 50, 3, 7), Cell("beauty", 200, 3, 7)), (OWN, "recbole"), 5)
+    assert peers.plan_of(peers.arguments()) == Plan((Cell("beauty", 50, 3, 7), Cell("beauty", 200, 3, 7)), (OWN, ROUNDED, "recbole"), 5)
     monkeypatch.setattr(sys, "argv", ["peers", "--logs", "x"])
     assert peers.plan_of(peers.arguments()) == Plan()
     monkeypatch.setattr(sys, "argv", ["peers", "--logs", "x", "--peers", "surprise"])

@@ -42,6 +42,7 @@ class Job:
         width, blocks, heads, dropout, lr: of SASRec; the middle of its feed-forward layers is as wide as the model.
         eval_rows: users ranked at once.
         seed: of weights and order.
+        matmul: of the softmax, for a library that has such an option.
     """
 
     histories: str
@@ -60,6 +61,7 @@ class Job:
     lr: float
     eval_rows: int
     seed: int
+    matmul: str = "float32"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ltrec.config.tree import RunConfig
 from ltrec.evaluation.baselines import BASELINES
 from ltrec.evaluation.table import RANK, EvalTable
 from ltrec.run.evaluate import evaluate_run
+from ltrec.run.process.allocator import keep_freed_memory
 from ltrec.run.process.detect import detect
 from ltrec.run.train import train
 
@@ -56,6 +57,7 @@ def config_of(job: Job) -> RunConfig:
         "stream.batch_rows": rows,
         "stream.lanes": LANES,
         "stream.threads": 1,
+        "objective.matmul": job.matmul,
         "optim.lr": job.lr,
         "trainer.max_epochs": job.epochs,
         "trainer.validate_every_epochs": job.epochs,
@@ -74,6 +76,7 @@ def config_of(job: Job) -> RunConfig:
 def main() -> None:
     """Train, rank, print the figures."""
     job = begin()
+    keep_freed_memory()  # as the commands do
     config = config_of(job)
     run = train(config)
     with Stopwatch() as ranking, patch.dict(BASELINES, clear=True):  # the model alone, as the peers
@@ -81,7 +84,7 @@ def main() -> None:
     rank = EvalTable.read(files[config.model.name]).column(RANK)
     hit = rank <= 10
     end(
-        system=f"ltrec {version('ltrec')}",
+        system=f"ltrec {version('ltrec')}{'' if job.matmul == 'float32' else f', {job.matmul}'}",
         torch=torch.__version__,
         commit=((json.loads(run.provenance.read_text()).get("git") or {}).get("commit") or "")[:10],
         **json.loads(CLOCK.read_text()),

@@ -1,6 +1,7 @@
 """Chunked full softmax against torch's own cross-entropy, its gradients against finite differences, its memory against a tally."""
 
 import copy
+from itertools import pairwise
 
 import pytest
 import torch
@@ -9,7 +10,8 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ltrec.objectives import Draw
+from ltrec.models.segments import Segments
+from ltrec.objectives import Draw, softmax
 from ltrec.objectives.softmax import LEAST_ROWS, FullSoftmax
 
 
@@ -162,6 +164,58 @@ def test_rounded_factors_cost_a_percent_of_a_gradient_and_no_more(rows, keep_mib
     for a, b in zip(found, wanted, strict=True):
         assert 0 < (a - b).norm() < 0.02 * b.norm()
     assert not found[1][0].any(), "padding is not a candidate"
+
+
+class Products(TorchDispatchMode):
+    """Shapes of all matrix products."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm_):
+            self.shapes.add(tuple(tuple(each.shape) for each in args))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("keep_mib", [0, 64])
+def test_rounded_products_come_in_few_shapes_however_many_positions(keep_mib):
+    """oneDNN keeps a compiled kernel of half a MiB for every shape; rows of zeros make 64 numbers of positions two."""
+    objective = FullSoftmax(keep_mib=keep_mib, matmul="bfloat16")
+    with Products() as products:
+        for examples in range(65, 129):
+            states, targets, table, draw = problem(examples=examples, items=50, width=8, dtype=torch.float32)
+            objective(states, targets, table, draw).sum().backward()
+    assert len(products.shapes) <= 6
+
+
+@pytest.mark.parametrize("keep_mib", [0, 64])
+def test_rows_of_zeros_change_nothing(keep_mib, monkeypatch):
+    states, targets, table, draw = problem(examples=77, items=500, width=16, dtype=torch.float32)
+    found = {}
+    for step in (1, softmax.STEP):
+        monkeypatch.setattr(softmax, "STEP", step)
+        loss_N = FullSoftmax(keep_mib=keep_mib, matmul="bfloat16")(states, targets, table, draw)
+        found[step] = [loss_N, *torch.autograd.grad(loss_N.sum(), [states, table])]
+    for even, plain in zip(*found.values(), strict=True):
+        assert_close(even, plain, rtol=1e-6, atol=1e-6)
+
+
+def test_rounded_gradients_of_segments_are_those_of_their_rows_alone():
+    """However runs and blocks of rows lie to one another, and to multiples of the step."""
+    draw = torch.Generator().manual_seed(0)
+    borders, rows = (0, 40, 40, 131, 160), 160
+    probabilities, scaled = torch.rand(rows, 30, generator=draw).bfloat16(), torch.randn(rows, 8, generator=draw).bfloat16()
+    stratum = torch.bucketize(torch.arange(rows), torch.tensor(borders[1:-1]), right=True)
+    sink = torch.zeros(4, 31, 8)
+    table = softmax._BySegment(Segments(borders, stratum, {}), sink, rows)
+    for block in softmax.blocks(rows, 50):
+        table.add(probabilities[block], scaled, block)
+    for run, (start, stop) in enumerate(pairwise(borders)):
+        alone = probabilities[start:stop].float().T @ scaled[start:stop].float()
+        assert_close(sink[run, 1:], alone, rtol=0.02, atol=0.05)
+        assert sink[run, 1:].any() == (stop > start)
 
 
 def test_rounded_probabilities_take_half_the_memory():
