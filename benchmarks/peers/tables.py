@@ -58,7 +58,7 @@ SYSTEMS: dict[str, System] = {
         "ltrec, products of the softmax in bfloat16",
         HERE / "inside" / "with_ltrec.py",
         None,
-        ("`objective.matmul=bfloat16`: scores and probabilities have 8 bits of mantissa. The others compute in float32, as ltrec does above.",),
+        ("`objective.matmul=bfloat16`: scores and probabilities have 8 bits of mantissa, those of all others 24.",),
         {"matmul": "bfloat16"},
     ),
     "replay": _peer(

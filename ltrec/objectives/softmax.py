@@ -124,7 +124,7 @@ def _gradients(ctx: Any, grad_N: Tensor) -> tuple[Tensor, Tensor | None]:
     weighted_ND, right_VD = states_ND * grad_N[:, None], table_VD[1:].to(ctx.factors)
     left_MD, scaled_MD = _even(states_ND.to(ctx.factors)), _even(weighted_ND.to(ctx.factors))
     grad_states_MD = states_ND.new_empty(left_MD.shape)
-    table = _WholeTable(table_VD) if ctx.place is None else _BySegment(*ctx.place, len(states_ND))
+    table = _WholeTable(table_VD) if ctx.place is None else _BySegment(len(states_ND), *ctx.place)
     kept, rounded = ctx.loan is not None, ctx.factors != states_ND.dtype
     loan = ctx.loan or ctx.workspace.lend(ctx.block, len(right_VD), left_MD)
     # A product that is rounded is formed in one piece where it can be: its sum over the rows is in float32 inside.
@@ -179,7 +179,7 @@ class _WholeTable:
 class _BySegment:
     """K gradients, which go to their place."""
 
-    def __init__(self, segments: Segments, sink_KVD: Tensor, num_rows: int) -> None:
+    def __init__(self, num_rows: int, segments: Segments, sink_KVD: Tensor) -> None:
         segments.check(num_rows)
         self.segments, self.sink_KVD = segments, sink_KVD
 
@@ -219,7 +219,7 @@ def _even(rows_ND: Tensor) -> Tensor:
 
 
 def _even_run(rows_ND: Tensor, start: int, stop: int) -> tuple[slice, Tensor]:
-    """A run of rows, widened until it begins and ends at a multiple of `STEP` or at the last row, and its rows: zero outside the run."""
+    """A run of rows, widened to multiples of `STEP` or to the last row, and its rows: zero where it was widened."""
     even = slice(start // STEP * STEP, min(-(-stop // STEP) * STEP, len(rows_ND)))
     return even, nn.functional.pad(rows_ND[start:stop], (0, 0, start - even.start, even.stop - stop))
 

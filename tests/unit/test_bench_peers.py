@@ -22,7 +22,6 @@ from ltrec.data.fetch import SyntheticConfig, fetch_synthetic
 from tests.support.shards import User, leave_one_out, write_dataset
 from tests.support.source_tree import imports, parsed, python_files
 
-
 FAKE = """
 import json, pathlib, sys
 job = json.loads(pathlib.Path(sys.argv[1]).read_text())
@@ -212,7 +211,9 @@ def test_the_options_cut_the_plan(monkeypatch):
         "5",
     ]
     monkeypatch.setattr(sys, "argv", ["peers", *words])
-    assert peers.plan_of(peers.arguments()) == Plan((Cell("beauty", 50, 3, 7), Cell("beauty", 200, 3, 7)), (OWN, ROUNDED, "recbole"), 5)
+    assert peers.plan_of(peers.arguments()) == Plan(
+        (Cell("beauty", 50, 3, 7), Cell("beauty", 200, 3, 7)), (OWN, ROUNDED, "recbole"), 5
+    )
     monkeypatch.setattr(sys, "argv", ["peers", "--logs", "x"])
     assert peers.plan_of(peers.arguments()) == Plan()
     monkeypatch.setattr(sys, "argv", ["peers", "--logs", "x", "--peers", "surprise"])

@@ -209,7 +209,7 @@ def test_rounded_gradients_of_segments_are_those_of_their_rows_alone():
     probabilities, scaled = torch.rand(rows, 30, generator=draw).bfloat16(), torch.randn(rows, 8, generator=draw).bfloat16()
     stratum = torch.bucketize(torch.arange(rows), torch.tensor(borders[1:-1]), right=True)
     sink = torch.zeros(4, 31, 8)
-    table = softmax._BySegment(Segments(borders, stratum, {}), sink, rows)
+    table = softmax._BySegment(rows, Segments(borders, stratum, {}), sink)
     for block in softmax.blocks(rows, 50):
         table.add(probabilities[block], scaled, block)
     for run, (start, stop) in enumerate(pairwise(borders)):
