@@ -157,8 +157,8 @@ bench-etl: install ## CPU seconds and peak memory of ltrec prepare against a bar
 	$(BIN)/python benchmarks/etl.py
 
 .PHONY: bench-stream
-bench-stream: install ## The stream from a folder, a cache and a store, at N and 10 N users: rows/s, first batch, memory; last line JSON
-	$(BIN)/python benchmarks/stream.py
+bench-stream: install ## What an event of the stream costs at 10^5 to 10^7 events, from a folder, a cache and a store; last line JSON
+	$(BIN)/python -m benchmarks.stream
 
 .PHONY: bench-columns
 bench-columns: install ## Rows per second of the loader with four columns against none; last line JSON

@@ -1,4 +1,4 @@
-"""benchmarks/columns.py, prepare_columns.py and columns_help.py at smoke size: they have their figures. No time is looked at."""
+"""benchmarks/columns.py, stream.py, prepare_columns.py, columns_help.py at smoke size: figures are there. No time is looked at."""
 
 import json
 import subprocess
@@ -13,8 +13,9 @@ pytestmark = pytest.mark.slow
 
 
 def run(name, *words):
-    """The last line of a benchmark."""
-    command = [sys.executable, str(ROOT / "benchmarks" / name), *map(str, words)]
+    """The last line of a benchmark, a file or a module."""
+    place = [str(ROOT / "benchmarks" / name)] if name.endswith(".py") else ["-m", name]
+    command = [sys.executable, *place, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=scaled(240), env=environment(), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
@@ -27,10 +28,15 @@ def test_the_loader_is_measured():
 
 
 def test_the_stream_from_a_store_is_measured():
-    found = run("stream.py", "--users", 1500)
-    for users in (1500, 15_000):
-        modes = found[f"{users} users"]
-        assert all(modes[mode]["rows_per_s"] > 0 and modes[mode]["peak_mib"] > 0 for mode in ("local", "cold", "cached", "small"))
+    words = ["--events", 10_000, 40_000, "--block-rows", 64, "--least-events", 80_000, "--remote-events", 10_000]
+    found = run("benchmarks.stream", *words)
+    assert found["flat"].keys() == found["cells"].keys() == {"local", "cached", "remote"}
+    assert found["cells"]["local"].keys() == found["cells"]["cached"].keys() == {"10000", "40000"}
+    assert found["cells"]["remote"].keys() == {"10000"}
+    for mode in found["cells"].values():
+        for size, cell in mode.items():
+            assert cell["events"] == pytest.approx(int(size), rel=0.1)
+            assert all(cell[name] > 0 for name in ("ns", "first_ns", "times", "peak_mib", "open_ms"))
 
 
 def test_memory_of_prepare_is_measured(tmp_path):

@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -71,41 +71,36 @@ class StreamJob:
     Attributes:
         table: folder of Parquet files with the column `items`, the training events of a user, ids from 1.
         data: the same users as `ltrec prepare` wrote them.
-        folder: an empty folder to work in.
-        parent: the process that waits; this one ends with it.
+        kept: folder for what a library writes of its own, and finds again in the next round.
         rows: users in a batch.
         columns: of a batch: the last events of a user, left-padded with 0.
-        passes: over all users that are clocked.
+        passes: over all users that are clocked after the first.
         seed: of the order.
     """
 
     table: str
     data: str
-    folder: str
-    parent: int
+    kept: str
     rows: int
     columns: int
     passes: int
     seed: int
 
 
-AnyJob = TypeVar("AnyJob", Job, StreamJob)
+Batches = Callable[[int], Iterable[Any]]
+"""Gives the batches of a pass by its number, [rows, columns], int64; pass 0 gives each user once, and is not clocked."""
 
 
 def begin() -> Job:
     """The training job that the command line names."""
-    return _begun(Job(**json.loads(Path(sys.argv[1]).read_text())))
-
-
-def begin_stream() -> StreamJob:
-    """The stream's job that the command line names."""
-    return _begun(StreamJob(**json.loads(Path(sys.argv[1]).read_text())))
-
-
-def _begun(job: AnyJob) -> AnyJob:
-    threading.Thread(target=_end_with, args=(job.parent,), daemon=True).start()
-    os.chdir(job.folder)
+    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
+    _begin(job.parent, job.folder)
     return job
+
+
+def _begin(parent: int, folder: str) -> None:
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    os.chdir(folder)
 
 
 def _end_with(parent: int) -> None:
@@ -114,22 +109,37 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def stream(job: StreamJob, system: str, batches: Callable[[int], Iterable[Any]], **more: Any) -> None:
-    """Go over all users once to see that they are there, then by the clock, and print the figures.
+def streams(system: str, opened: Callable[[StreamJob], Batches], prepared: Callable[[StreamJob], None] = lambda _: None) -> None:
+    """Measure the streams that the command line names, one after the other, and print the figures.
 
     Args:
-        job: what is to be measured.
         system: name and version of the library.
-        batches: those of a pass by its number, [rows, columns], int64.
-        more: figures to print beside.
+        opened: opens the data.
+        prepared: comes before that, and is not clocked.
     """
-    users = ids = 0
+    asked = json.loads(Path(sys.argv[1]).read_text())
+    _begin(asked["parent"], asked["folder"])
+    cells = []
+    for one in asked["jobs"]:
+        job = StreamJob(**one)
+        prepared(job)
+        cells.append(stream(job, opened))
+    end(system=system, cells=cells)
+
+
+def stream(job: StreamJob, opened: Callable[[StreamJob], Batches]) -> dict[str, Any]:
+    """Open the data and go over all users by the clock, then once more to see that they are there."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak of memory begins anew
+    with Stopwatch() as opening:
+        batches = opened(job)
+    clocked = [_pass(batches(number)) for number in range(1, 2 + job.passes)]
+    seconds, firsts = ([one[place] for one in clocked] for place in range(2))
+    peak, users, ids = peak_mib(), 0, 0
     for batch in batches(0):
         assert batch.shape[1] == job.columns, f"{batch.shape[1]} columns"
         users, ids = users + len(batch), ids + int(batch.sum())
-    clocked = [_pass(batches(number)) for number in range(1, 1 + job.passes)]
-    seconds, firsts = ([one[place] for one in clocked] for place in range(2))
-    end(system=system, seconds=seconds, firsts=firsts, users=users, ids=ids, **more)
+    first = opening.seconds + seconds[0]
+    return {"first": first, "seconds": seconds[1:], "firsts": firsts, "users": users, "ids": ids, "peak_mib": peak}
 
 
 def _pass(batches: Iterable[Any]) -> tuple[float, int]:

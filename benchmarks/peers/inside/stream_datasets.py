@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from datasets import load_dataset
-from measured import begin_stream, stream
+from measured import Batches, StreamJob, streams
 
 BUFFER = 1 << 16
 
@@ -24,9 +24,8 @@ def padded(table: pa.Table, columns: int) -> np.ndarray:
     return np.where(back <= lengths, values[np.maximum(ends - back, 0)], 0)
 
 
-def main() -> None:
-    """Print the figures."""
-    job = begin_stream()
+def opened(job: StreamJob) -> Batches:
+    """The table, streamed."""
     files = sorted(map(str, Path(job.table).glob("*.parquet")))
     data = load_dataset("parquet", data_files=files, split="train", streaming=True)
     shuffled = data.shuffle(seed=job.seed, buffer_size=BUFFER).with_format("arrow")
@@ -35,8 +34,8 @@ def main() -> None:
         shuffled.set_epoch(number)
         return (padded(table, job.columns) for table in shuffled.iter(batch_size=job.rows))
 
-    stream(job, f"datasets {version('datasets')}", batches)
+    return batches
 
 
 if __name__ == "__main__":
-    main()
+    streams(f"datasets {version('datasets')}", opened)

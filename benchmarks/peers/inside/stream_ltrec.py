@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import numpy as np
 import torch
-from measured import StreamJob, begin_stream, stream
+from measured import Batches, StreamJob, streams
 
 from ltrec.core.batch import SequenceBatch
 from ltrec.data.stream.config import StreamConfig
@@ -47,17 +47,21 @@ def all_rows(loader: StreamLoader, columns: int) -> Iterator[np.ndarray]:
         loader.advance(batch.step)
 
 
-def main(**options: int) -> None:
-    """Print the figures."""
-    job: StreamJob = begin_stream()
-    torch.set_num_threads(1)
+def opened(job: StreamJob, **options: int) -> Batches:
+    """The prepared data."""
     config = StreamConfig(batch_rows=job.rows, lanes=LANES, max_len=job.columns - 1, threads=1, **options)
     loader = open_stream(job.data, config, seed=job.seed)
 
     def batches(number: int) -> Iterable[np.ndarray]:
-        return all_rows(loader, job.columns) if number else once(loader, job.columns)
+        return all_rows(loader, job.columns) if number else once(open_stream(job.data, config, seed=job.seed), job.columns)
 
-    stream(job, f"ltrec {version('ltrec')}", batches)
+    return batches
+
+
+def main(**options: int) -> None:
+    """Print the figures."""
+    torch.set_num_threads(1)
+    streams(f"ltrec {version('ltrec')}", lambda job: opened(job, **options))
 
 
 if __name__ == "__main__":

@@ -22,16 +22,24 @@ class _Entry(Generic[V]):
 
 
 class LruCache(Generic[K, V]):
-    """`compute` with a cache of the `keep` most recently used keys *of each group*.
+    """`compute` with a cache of the `keep` most recently used keys *of each group*; where results weigh something, of so many that
+    together they weigh no more than `keep`, or of a single one.
 
     Threads that request the same key at the same time compute it once; an evicted key is computed again. An exception is raised in
     the computing thread, and nothing is cached.
     """
 
-    def __init__(self, compute: Callable[[K], V], keep: int, group: Callable[[K], Hashable] = lambda _: None) -> None:
+    def __init__(
+        self,
+        compute: Callable[[K], V],
+        keep: int,
+        group: Callable[[K], Hashable] = lambda _: None,
+        weigh: Callable[[V], int] | None = None,
+    ) -> None:
         self._compute = compute
         self._keep = keep
         self._group = group
+        self._weigh = weigh
         self._lock = Lock()
         self._entries: dict[Hashable, OrderedDict[K, _Entry[V]]] = {}
 
@@ -41,12 +49,21 @@ class LruCache(Generic[K, V]):
         with entry.lock:
             if not entry.held:
                 entry.held.append(self._compute(key))
+                if self._weigh is not None:
+                    self._lighten(self._group(key), self._weigh)
             return entry.held[0]
 
     def values(self) -> list[V]:
         """All results in the cache."""
         with self._lock:
             return [v for entries in self._entries.values() for entry in entries.values() for v in entry.held]
+
+    def _lighten(self, group: Hashable, weigh: Callable[[V], int]) -> None:
+        with self._lock:
+            entries = self._entries[group]
+            total = sum(weigh(value) for entry in entries.values() for value in entry.held)
+            while total > self._keep and len(entries) > 1:
+                total -= sum(map(weigh, entries.popitem(last=False)[1].held))
 
     def _entry(self, key: K) -> _Entry[V]:
         with self._lock:

@@ -33,6 +33,17 @@ def test_keeps_the_most_recently_used_of_each_group():
     assert len(recent.values()) == 3
 
 
+def test_keeps_what_weighs_no_more_than_it_may():
+    calls = []
+    recent = LruCache(lambda key: calls.append(key) or key, keep=10, weigh=int)
+    for key in [4, 5, 4, 1, 2, 5]:
+        recent(key)
+    assert calls == [4, 5, 1, 2, 5], "with 2 they would weigh 12: 5 goes, the longest unused"
+    assert sorted(recent.values()) == [1, 2, 5]
+    recent(50)
+    assert recent.values() == [50], "a single one stays whatever it weighs"
+
+
 def test_a_failure_is_raised_and_tried_again():
     answers = [ValueError("first"), 7]
 
