@@ -11,6 +11,9 @@ from pathlib import Path
 
 from ltrec.core.errors import UserError
 
+_BLOCK = 1 << 18
+"""Bytes read at a time, into the same memory: they stay in the processor's cache."""
+
 
 @contextmanager
 def atomic_path(final: Path) -> Iterator[Path]:
@@ -82,11 +85,11 @@ def fsync_folder(folder: Path) -> None:
 
 def sha256_file(path: Path, on_bytes: Callable[[int], None] = lambda _: None) -> str:
     """Hex sha256 of a file; `on_bytes` hears the size of every block read (for progress bars)."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-            on_bytes(len(block))
+    digest, block = hashlib.sha256(), memoryview(bytearray(_BLOCK))
+    with open(path, "rb", buffering=0) as handle:
+        while size := handle.readinto(block):
+            digest.update(block[:size])
+            on_bytes(size)
     return digest.hexdigest()
 
 

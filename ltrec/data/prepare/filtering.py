@@ -32,9 +32,7 @@ def refuse_equal_keys(engine: Engine) -> None:
     Raises:
         UserError: two do (expected only from 6 * 10^8 users on).
     """
-    users, keys = counted(
-        engine, "SELECT (SELECT count(*) FROM names), (SELECT count(*) FROM (SELECT DISTINCT user_key FROM names))"
-    )
+    users, keys = counted(engine, "SELECT count(*), count(DISTINCT user_key) FROM names")
     if users != keys:
         raise UserError(
             f"{users - keys} user ids have the same 64-bit hash as another one; add a prefix to the ids to change their hashes"
@@ -45,10 +43,12 @@ def drop_duplicates(engine: Engine, policy: str, columns: Sequence[Declared]) ->
     """Apply the policy to `events`; return how many events were dropped. Exact duplicates agree in all columns as well."""
     row = engine.packed(["seconds", "sub_second", "tie", *(column.field for column in columns)])
     which = {"keep_first": "min", "keep_last": "max"}
+    if policy == "keep":
+        return 0
     (before,) = counted(engine, "SELECT count(*) FROM events")
     if policy == "drop_exact":
-        _drop_exact(engine, before, columns)
-    elif policy in which:
+        return _drop_exact(engine, before, columns)
+    if policy in which:
         best = f"SELECT user_key, code, {which[policy]}({row}) AS best FROM events GROUP BY user_key, code"
         engine.replace("events", f"SELECT user_key, code, best.* FROM ({best}) AS single")
         engine.replace("tied", _tied(engine))
@@ -56,13 +56,14 @@ def drop_duplicates(engine: Engine, policy: str, columns: Sequence[Declared]) ->
     return before - after
 
 
-def _drop_exact(engine: Engine, before: int, columns: Sequence[Declared]) -> None:
+def _drop_exact(engine: Engine, before: int, columns: Sequence[Declared]) -> int:
     same = f"code, user_key, seconds, sub_second{also(columns)}"
     engine.make("first_of_same", f"SELECT min(tie) AS tie FROM tied GROUP BY {same}")
     engine.make("repeated", "SELECT tie FROM tied ANTI JOIN first_of_same USING (tie)")
     (rows,) = counted(engine, "SELECT count(*) FROM repeated")
     _take_out(engine, "tie IN (SELECT tie FROM repeated)", rows, before)
     engine.drop("first_of_same", "repeated")
+    return rows
 
 
 def _take_out(engine: Engine, condition: str, rows: int, total: int) -> None:
@@ -81,10 +82,12 @@ def count_repeats(engine: Engine, columns: Sequence[Declared]) -> int:
 def keep_frequent(engine: Engine, config: PrepareConfig) -> dict[str, int]:
     """Drop rare items and users with few events, once or until nothing changes; return what was dropped and the number of
     rounds."""
+    if max(config.min_user_events, config.min_item_events) <= 1:
+        return dict.fromkeys(("filtered_events", "filtered_users", "filtered_items", "filter_rounds"), 0)
     engine.make("dropped_users", "SELECT user_key FROM events WHERE false")
     engine.make("dropped_items", "SELECT code FROM events WHERE false")
     (before,) = counted(engine, "SELECT count(*) FROM events")
-    rounds, changed = 0, max(config.min_user_events, config.min_item_events) > 1
+    rounds, changed = 0, True
     both = min(config.min_user_events, config.min_item_events) > 1
     while changed:
         rounds += 1

@@ -15,7 +15,7 @@ from ltrec.core import columns as c
 from ltrec.core.ragged import I64
 from ltrec.data.prepare.append.day import Day
 from ltrec.data.prepare.append.parent import Parent
-from ltrec.data.prepare.append.rows import is_among
+from ltrec.data.prepare.append.rows import ParentUsers, is_among
 from ltrec.data.prepare.columns.codes import code_users
 from ltrec.data.prepare.columns.declared import Declared, also, event_columns
 from ltrec.data.prepare.columns.describe import DescribedColumns, describe_columns, tallies_of
@@ -92,11 +92,11 @@ class ColumnsOfDay:
         self.counts["item"] = found = add_new_items(run, codes) | {"known": rows}
         return found["new"]
 
-    def add_users(self, key_P: I64, day: Day) -> None:
-        """Gather the columns of all users whose rows are written: those whom the parent has (sorted keys) keep theirs."""
+    def add_users(self, parent: ParentUsers, day: Day) -> None:
+        """Gather the columns of all users whose rows are written: those whom the parent has keep theirs."""
         if not self.users:
             return
-        run = self.engine.catalogue
+        run, key_P = self.engine.catalogue, parent.keys()
         rows = run.sql(f"SELECT {user_key('user_id')} AS user_key FROM user_rows").to_arrow_table()
         key_R = rows["user_key"].to_numpy()
         known_R, mine_R = is_among(key_R, key_P), is_among(key_R, day.key_U)

@@ -94,10 +94,10 @@ def shift_places(engine: Engine, rows: int, columns: Sequence[Declared]) -> None
     engine.replace("events", f"SELECT user_key, code, seconds + {rows} AS seconds, sub_second, tie{also(columns)} FROM events")
 
 
-def users_of(engine: Engine) -> I64:
-    """Keys of all users with events, sorted."""
-    found = engine.catalogue.sql("SELECT DISTINCT user_key FROM events ORDER BY user_key").to_arrow_table()
-    return np.asarray(found["user_key"].to_numpy(), np.int64)
+def users_of(engine: Engine, rows: str = "SELECT DISTINCT user_key FROM events") -> I64:
+    """Keys of all users with events, or those in other rows, sorted."""
+    keys = engine.catalogue.sql(rows).to_arrow_table()["user_key"].to_numpy()
+    return np.sort(np.asarray(keys, np.int64))
 
 
 def add_moved(engine: Engine, users: ParentUsers, day: Day, key_M: I64) -> None:
@@ -112,14 +112,11 @@ def add_moved(engine: Engine, users: ParentUsers, day: Day, key_M: I64) -> None:
     engine.drop("users")
     engine.make("names", "SELECT * FROM names_of_day")
     engine.drop("names_of_day")
-    older, names = list[pa.Table](), list[pa.Table]()
+    engine.make("moved", "SELECT * FROM older WHERE false")
     for found in users.rows_of(key_M):
         day.old.add(found)
-        older.append(_events_of(found))
-        names.append(found.table.select([c.USER_KEY, c.USER_ID]))
-    engine.make("moved", "SELECT * FROM older WHERE false")
-    _insert(engine, "moved", older)
-    _insert(engine, "names", names)
+        _insert(engine, "moved", _events_of(found))
+        _insert(engine, "names", found.table.select([c.USER_KEY, c.USER_ID]))
     engine.append("older", "SELECT * FROM moved")
     engine.append("events", "SELECT * EXCLUDE trained FROM moved")
     engine.drop("moved")
@@ -134,25 +131,20 @@ def add_old_events(engine: Engine, rows: Iterable[OldRows], day: Day, columns: S
         " FROM events WHERE false;"
         "CREATE TABLE newest (user_key BIGINT, seconds BIGINT)"
     )
-    older, newest = list[pa.Table](), list[pa.Table]()
     for found in rows:
         day.old.add(found)
-        older.append(_events_of(found))
+        _insert(engine, "older", _events_of(found))
         key, times = found.table[c.USER_KEY], found.table[c.TIMES].combine_chunks()
         last = times.flatten().to_numpy()[np.cumsum(times.value_lengths().to_numpy()) - 1]
-        newest.append(pa.table({"user_key": key, "seconds": last}))
-        if sum(table.num_rows for table in older) >= INSERT_ROWS:
-            _insert(engine, "older", older)
-    _insert(engine, "older", older)
-    _insert(engine, "newest", newest)
+        _insert(engine, "newest", pa.table({"user_key": key, "seconds": last}))
 
 
 def old_training_counts(engine: Engine, items: int) -> I64:
     """Training events of every item code in the rows that are superseded, [items+1]; drops `older`."""
-    found = engine.catalogue.sql("SELECT code, count(*) AS events FROM older WHERE trained GROUP BY code").to_arrow_table()
-    engine.drop("older")
     total = np.zeros(items + 1, np.int64)
-    total[found["code"].to_numpy()] = found["events"].to_numpy()
+    for batch in engine.catalogue.sql("SELECT code FROM older WHERE trained").to_arrow_reader(INSERT_ROWS):
+        total += np.bincount(batch["code"].to_numpy(), minlength=items + 1)
+    engine.drop("older")
     return total
 
 
@@ -186,11 +178,9 @@ def _is_of_event(name: str) -> bool:
     return name.startswith(c.EVENT) or name == c.WEIGHT
 
 
-def _insert(engine: Engine, table: str, rows: list[pa.Table]) -> None:
-    """Move rows into a table of the engine."""
-    if rows:
-        engine.catalogue.register("batch", pa.concat_tables(rows))
-        names = ", ".join(identifier(name) for name in rows[0].column_names)
-        engine.catalogue.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM batch")
-        engine.catalogue.unregister("batch")
-        rows.clear()
+def _insert(engine: Engine, table: str, rows: pa.Table) -> None:
+    """Copy rows into a table of the engine."""
+    engine.catalogue.register("batch", rows)
+    names = ", ".join(identifier(name) for name in rows.column_names)
+    engine.catalogue.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM batch")
+    engine.catalogue.unregister("batch")

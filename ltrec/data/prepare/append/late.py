@@ -53,11 +53,11 @@ def drop_late(
         engine.take_out("tie IN (SELECT tie FROM known UNION ALL SELECT tie FROM late)", dropped, day.events)
         day.key_U = users_of(engine)
         day.events -= dropped
+        day.old = day.old.of(day.key_U)
+        engine.replace("older", "SELECT older.* FROM older SEMI JOIN (SELECT DISTINCT user_key FROM events) USING (user_key)")
     if not day.key_U.size:
         raise UserError(f"{place} has all of these events already; nothing was written")
-    engine.replace("older", "SELECT older.* FROM older SEMI JOIN (SELECT DISTINCT user_key FROM events) USING (user_key)")
     _add_older(engine, day, rule)
-    day.old = day.old.of(day.key_U)
     engine.drop("early", "known", "late", "newest")
 
 

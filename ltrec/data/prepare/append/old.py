@@ -29,16 +29,17 @@ class OldUsers:
     users: list[dict[str, npt.NDArray[Any]]] = field(default_factory=list)
 
     def add(self, found: OldRows) -> None:
-        """Add the rows of a row group."""
+        """Add rows."""
         own = {name: found.table[name].to_numpy() for name in _COLUMNS}
         own["length"] = found.table[c.ITEMS].combine_chunks().value_lengths().to_numpy().astype(np.int64)
         own |= {name: found.table[name].to_numpy() for name in found.table.schema.names if name.startswith(c.USER)}
-        own["count"], own["trainable"] = found.count_R, np.full(found.count_R.size, found.trainable)
+        own["count"], own["trainable"] = found.count_R, found.trainable_R
         self.users.append(own)
 
     def of(self, key_U: I64) -> OldUsers:
         """Those of these users (sorted keys) alone."""
-        return OldUsers([{name: column[is_among(part[c.USER_KEY], key_U)] for name, column in part.items()} for part in self.users])
+        which = [is_among(part[c.USER_KEY], key_U) for part in self.users]
+        return OldUsers([{name: column[own] for name, column in part.items()} for part, own in zip(self.users, which, strict=True)])
 
     def column(self, name: str) -> npt.NDArray[Any]:
         """A column of all rows."""

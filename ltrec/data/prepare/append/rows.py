@@ -1,7 +1,7 @@
 """Where the parent's users are, and the rows of those who got new events.
 
 Keys of all users are read (8 bytes each), and every row group once: users of a day are spread over all of them. Decoding is cheap:
-a hundredth of what it costs to sort and write the same events.
+a hundredth of what it costs to sort and write the same events. Rows of the users of a day are handled many row groups at a time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from ltrec.core import columns as c
 from ltrec.core.ragged import I64
 from ltrec.data.manifest import Layer, Manifest, Shard
+from ltrec.data.prepare.staging import INSERT_ROWS
 from ltrec.data.row_list import read_row_list
 
 _PLACES = [c.ACTIVITY, c.TRAIN_EVENTS, c.ITEMS]
@@ -50,6 +51,14 @@ class PartUsers:
     activity_R: I32
     count_R: I32
 
+    def among(self, key_U: I64) -> npt.NDArray[np.bool_]:
+        """Which of them are among sorted keys [R], which are few: these are looked up, not all users."""
+        place = np.searchsorted(self.key_R, key_U)
+        inside = place < self.key_R.size
+        found = np.zeros(self.key_R.size, np.bool_)
+        found[place[inside][self.key_R[place[inside]] == key_U[inside]]] = True
+        return found
+
     def take(self, which: npt.NDArray[np.bool_]) -> PartUsers:
         """Some of them."""
         columns: tuple[Any, ...] = (self.key_R, self.file_R, self.row_R, self.length_R, self.activity_R, self.count_R)
@@ -58,11 +67,18 @@ class PartUsers:
 
 @dataclass(frozen=True, slots=True)
 class OldRows:
-    """Rows of one row group whose users are looked for: the table in the schema of shards, and events before the cap of each."""
+    """Rows of users that are looked for: the table in the schema of shards, whether each is trained on, and its events before the
+    cap."""
 
     table: pa.Table
-    trainable: bool
+    trainable_R: npt.NDArray[np.bool_]
     count_R: I32
+
+    @staticmethod
+    def joined(found: list[OldRows]) -> OldRows:
+        """One after the other."""
+        table = pa.concat_tables([rows.table for rows in found]).combine_chunks()
+        return OldRows(table, *(np.concatenate([getattr(rows, name) for rows in found]) for name in ("trainable_R", "count_R")))
 
 
 class ParentUsers:
@@ -82,12 +98,21 @@ class ParentUsers:
             shards = [shard for shard in manifest.shards if (shard.stratum, shard.trainable) == part]
             self.parts[part] = self._located(part, shards, numbers)
 
-    def rows_of(self, key_U: I64) -> Iterator[OldRows]:
-        """Rows of these users (sorted keys), row group by row group; afterwards the parts know the lengths of all users."""
+    def rows_of(self, key_U: I64, *, names: bool = True) -> Iterator[OldRows]:
+        """Rows of these users (sorted keys), those of several row groups at a time, with or without the users' `names`; afterwards
+        the parts know the lengths of all users."""
+        found, events = list[OldRows](), 0
         for part in self.parts.values():
-            wanted_R = is_among(part.key_R, key_U)
-            for file in np.unique(part.file_R).tolist():
-                yield from self._of_file(part, file, wanted_R)
+            wanted_R = part.among(key_U)
+            for file in _numbers_in(part.file_R):
+                for rows in self._of_file(part, file, wanted_R, names=names):
+                    found.append(rows)
+                    events += int(rows.count_R.sum())
+                    if events >= INSERT_ROWS:
+                        yield OldRows.joined(found)
+                        found, events = [], 0
+        if found:
+            yield OldRows.joined(found)
 
     def keys(self) -> I64:
         """Keys of all users, sorted."""
@@ -95,17 +120,20 @@ class ParentUsers:
 
     def others(self, key_U: I64) -> list[PartUsers]:
         """All users but these (sorted keys)."""
-        return [part.take(~is_among(part.key_R, key_U)) for part in self.parts.values()]
+        return [part.take(~part.among(key_U)) for part in self.parts.values()]
 
     def _located(self, part: tuple[int, bool], shards: list[Shard], numbers: dict[str, int]) -> PartUsers:
         places = [self._places(shard, numbers) for shard in shards]
         file_R, row_R = (np.concatenate(column) for column in zip(*places, strict=True))
         key_R = np.empty(row_R.size, np.int64)
-        for file in np.unique(file_R).tolist():
+        for file in _numbers_in(file_R):
             with pq.ParquetFile(self._folder / self.files[file].path, pre_buffer=False) as opened:
                 keys = opened.read([c.USER_KEY], use_threads=False)[c.USER_KEY].to_numpy()
             own = file_R == file
             key_R[own] = keys[row_R[own]]
+        if (key_R[1:] < key_R[:-1]).any():  # the paths of 100,000 shards are not in the order of their numbers
+            order = np.argsort(key_R)
+            key_R, file_R, row_R = key_R[order], file_R[order], row_R[order]
         empty = [np.zeros(row_R.size, np.int32) for _ in range(3)]
         return PartUsers(*part, key_R, file_R.astype(np.int32), row_R, *empty)
 
@@ -124,21 +152,23 @@ class ParentUsers:
             self.files.append(file)
         return numbers[file.path]
 
-    def _of_file(self, part: PartUsers, file: int, wanted_R: npt.NDArray[np.bool_]) -> Iterator[OldRows]:
+    def _of_file(self, part: PartUsers, file: int, wanted_R: npt.NDArray[np.bool_], *, names: bool) -> Iterator[OldRows]:
         size, own = self.files[file].block_rows, np.flatnonzero(part.file_R == file)
         group_n = part.row_R[own] // size
         edges = np.searchsorted(group_n, np.arange(-(-self.files[file].rows // size) + 1))
         with pq.ParquetFile(self._folder / self.files[file].path, page_checksum_verification=True, pre_buffer=False) as opened:
+            fields = [name for name in opened.schema_arrow.names if names or name != c.USER_ID]
             for group, (low, high) in enumerate(pairwise(edges.tolist())):
                 if low == high:
                     continue
                 users = own[low:high]
                 some = wanted_R[users]
-                table = opened.read_row_group(group, columns=None if some.any() else _PLACES, use_threads=False)
+                table = opened.read_row_group(group, columns=fields if some.any() else _PLACES, use_threads=False)
                 rows = part.row_R[users] - group * size
                 self._note(part, users, rows, table)
                 if some.any():
-                    yield OldRows(table.take(pa.array(rows[some])).combine_chunks(), part.trainable, part.count_R[users[some]])
+                    trainable_R = np.full(int(some.sum()), part.trainable)
+                    yield OldRows(table.take(pa.array(rows[some])), trainable_R, part.count_R[users[some]])
 
     def _note(self, part: PartUsers, users: I64, rows: I64, table: pa.Table) -> None:
         length, activity, trained = (
@@ -152,6 +182,12 @@ class ParentUsers:
         part.length_R[users], part.activity_R[users] = length, activity
         removed = np.where(activity > 0, activity - trained, 0) if self._manifest.summary["capped_users"] else 0
         part.count_R[users] = length + removed
+
+
+def _numbers_in(file_R: npt.NDArray[np.integer[Any]]) -> list[int]:
+    """The numbers that occur, sorted."""
+    found: list[int] = np.flatnonzero(np.bincount(file_R)).tolist()
+    return found
 
 
 def is_among(key_R: I64, key_U: I64) -> npt.NDArray[np.bool_]:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from ltrec.core.ragged import I64
 from ltrec.core.storage.atomic import rename_by_hash
 from ltrec.data.manifest import Layer, Manifest, Shard
-from ltrec.data.prepare.append.rows import ParentUsers, PartUsers, is_among
+from ltrec.data.prepare.append.rows import ParentUsers, PartUsers
 from ltrec.data.prepare.engines.protocol import Engine
 from ltrec.data.prepare.output.rows import RowForm
 from ltrec.data.prepare.output.shards import ShardWriter, last_blocks, unnamed_shard
@@ -91,7 +91,7 @@ class ShardBuilder:
         shards = list[Shard]()
         for part in sorted({*self._parent.parts, *day}):
             old = self._parent.parts.get(part)
-            superseded = is_among(old.key_R, key_U) if old is not None else np.zeros(0, np.bool_)
+            superseded = old.among(key_U) if old is not None else np.zeros(0, np.bool_)
             if old is not None and part not in day and not superseded.any():
                 shards += self._kept(part)
             elif kept := [
@@ -125,11 +125,14 @@ class ShardBuilder:
             low = high
 
     def _shard(self, part: StratumPart, number: int, file_R: I64, row_R: I64, length_R: I64, live: I64) -> Shard:
-        files, layer_R = np.unique(file_R, return_inverse=True)
-        rows = RowList.of(layer_R.astype(np.int64), row_R)
+        rows_F = np.bincount(file_R, minlength=len(self._files))
+        files = np.flatnonzero(rows_F)
+        layer_F = np.zeros(rows_F.size, np.int64)
+        layer_F[files] = np.arange(files.size)
+        rows = RowList.of(layer_F[file_R], row_R)
         own = [self._files[file] for file in files.tolist()]
         dead = sum(self._files[file].rows - int(live[file]) for file in files.tolist())
-        if self._is_scattered(own, layer_R, dead):
+        if self._is_scattered(own, rows_F[files].tolist(), dead):
             return self._written(part, number, own, rows, length_R)
         path = unnamed_shard(self._work, part, number).with_suffix(".tmp")
         path.parent.mkdir(exist_ok=True)
@@ -149,10 +152,10 @@ class ShardBuilder:
             tuple(self._number(file.path) for file in own),
         )
 
-    def _is_scattered(self, files: Sequence[Layer], layer_R: I64, dead: int) -> bool:
-        """Whether a shard is better written anew: `dead` rows of its files are superseded."""
-        small = np.isin(layer_R, [n for n, file in enumerate(files) if file.block_rows < self._cut.block_rows]).sum()
-        return len(files) > MOST_LAYERS or bool(max(int(small), dead) > MOST_NEW * layer_R.size)
+    def _is_scattered(self, files: Sequence[Layer], rows: Sequence[int], dead: int) -> bool:
+        """Whether a shard is better written anew: it has so many `rows` in each file, and `dead` rows of these are superseded."""
+        small = sum(count for file, count in zip(files, rows, strict=True) if file.block_rows < self._cut.block_rows)
+        return len(files) > MOST_LAYERS or max(small, dead) > MOST_NEW * sum(rows)
 
     def _written(self, part: StratumPart, number: int, files: Sequence[Layer], rows: RowList, length_R: I64) -> Shard:
         """A plain shard of these rows."""

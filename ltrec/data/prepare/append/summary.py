@@ -56,11 +56,14 @@ def grown_summary(engine: Engine, parent: Parent, log: dict[str, Any], day: Day,
 
 def length_quantiles(engine: Engine, others: Iterable[PartUsers]) -> dict[str, int]:
     """Quantiles of the events of all users before the history cap: those of the day by `stored`, and the others."""
-    kept = [part.count_R for part in others]
-    new = engine.rows("SELECT count, count(*) FROM stored GROUP BY count")
-    lengths = [np.concatenate([np.zeros(0, np.int64), *kept]), np.repeat(*np.array(new, np.int64).T)]
-    length, users = np.unique(np.concatenate(lengths), return_counts=True)
-    return summary.quantiles(length, users)
+    length, users = np.array(engine.rows("SELECT count, count(*) FROM stored GROUP BY count"), np.int64).T
+    total = np.bincount(length, users).astype(np.int64)
+    for part in others:
+        own = np.bincount(part.count_R, minlength=total.size)
+        own[: total.size] += total
+        total = own
+    some = np.flatnonzero(total)
+    return summary.quantiles(some, total[some])
 
 
 def outsized(engine: Engine, before: dict[str, Any], grown: dict[str, Any], vocabulary: Path, count_I: I64) -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ from ltrec.data.prepare.engines import in_process
 from ltrec.data.prepare.engines.duck_staged import DuckStaged, stage
 from ltrec.data.prepare.engines.rows import REJECTED, judged, tie, when
 from ltrec.data.prepare.readers.sources import InputFile
+from ltrec.data.prepare.sorting.grouping import PIECE_EVENTS
+from ltrec.data.prepare.sorting.in_memory import sorted_events
 from ltrec.data.prepare.sorting.parts import Cut, Layout, StratumPart
 from ltrec.data.prepare.sorting.repeated import repeated
 from ltrec.data.prepare.staging import Counted
@@ -29,6 +31,8 @@ HASHES = 1 << 20
 FEW = 16
 """Rows are deleted where they are below one in so many; where they are more, the others are written anew."""
 ROW_GROUP = 1 << 16
+MOST_IN_MEMORY = PIECE_EVENTS
+"""Up to so many events are sorted in memory: as many as are read from a sorted file at a time."""
 
 
 @contextmanager
@@ -59,10 +63,13 @@ class DuckEngine:
         return stage(self.staged, self.catalogue, sources, config, columns, on_progress)
 
     def judge(self, chosen: TimeFormat) -> dict[str, int]:
-        """Make the view `judged`."""
+        """Make the view `judged`; where nothing is rejected it judges no row again."""
         self.catalogue.execute(f"CREATE VIEW judged AS {judged(chosen)}")
         query = "SELECT reason, count(*) FROM judged WHERE reason IS NOT NULL GROUP BY reason ORDER BY reason"
-        return {reason: int(count) for reason, count in self.rows(query)}
+        reasons = {reason: int(count) for reason, count in self.rows(query)}
+        if not reasons:
+            self.catalogue.execute("CREATE OR REPLACE VIEW judged AS SELECT * FROM staged")
+        return reasons
 
     def rejected(self) -> str:
         """They are in the view."""
@@ -159,20 +166,29 @@ class DuckEngine:
         """One small number for the keys of the sort."""
         self.make(name, f"SELECT *, (row_number() OVER (ORDER BY {order}) - 1)::UINTEGER AS place FROM ({query})")
 
-    def sort(self, users: str, events: str, parts: tuple[StratumPart, ...], cut: Cut) -> in_process.SortedFiles:
-        """One file of each, by an external sort."""
-        layout = Layout(self._work / "users.parquet", self._work / "events.parquet", parts)
-        self.catalogue.execute(_copy(f"{users} ORDER BY place", layout.users))
+    def sort(self, users: str, events: str, parts: tuple[StratumPart, ...], cut: Cut) -> in_process.SortedLog:
+        """Few in memory, more into one file of each, by an external sort."""
+        (rows,) = one_row(self.catalogue, "SELECT count(*) FROM events")
+        if rows <= MOST_IN_MEMORY:
+            ordered = self.catalogue.sql(f"{users} ORDER BY place").to_arrow_table()
+            layout = Layout(ordered, sorted_events(self.catalogue.sql(events).to_arrow_table()), parts)
+        else:
+            layout = self._sorted_files(users, events, parts)
+        self.drop("events")
+        return in_process.SortedLog(layout, cut, self._work)
+
+    def _sorted_files(self, users: str, events: str, parts: tuple[StratumPart, ...]) -> Layout:
+        of_users, of_events = self._work / "users.parquet", self._work / "events.parquet"
+        self.catalogue.execute(_copy(f"{users} ORDER BY place", of_users))
         (finest,) = one_row(self.catalogue, "SELECT max(sub_second) FROM events")
         order = "place, seconds, sub_second, tie" if finest else "place, seconds, tie"  # a key of zeros costs as much as any other
         self.catalogue.execute(
             _copy(
                 f"SELECT * EXCLUDE (sub_second, tie) REPLACE (seconds::BIGINT AS seconds) FROM ({events}) ORDER BY {order}",
-                layout.events,
+                of_events,
             )
         )
-        self.drop("events")
-        return in_process.SortedFiles(layout, cut, self._work)
+        return Layout(of_users, of_events, parts)
 
 
 def _copy(query: str, path: Path) -> str:

@@ -2,7 +2,8 @@
 
 plain_rows   rows with a time and without a reason: tie (see `rows.tie`), user_id, item_id, number, event columns; `fraction` and
              `iso` from the first row on that is not a whole number
-other_rows   rejects, and rows whose time is a text that is yet to be read: all columns of `staged`
+other_rows   rejects, and rows whose time is a text that is yet to be read: all columns of `staged`; the view leaves it out as long
+             as there are none
 
 Ids are whole numbers as long as all of them are, whatever the files store; the first other one turns the column into text. A row
 takes 32 bytes instead of a hundred, and is joined, counted and spilled for a third of the time.
@@ -46,7 +47,7 @@ class DuckStaged:
     def __init__(self, connection: Connection, columns: Sequence[Declared] = ()) -> None:
         self._connection, self._columns = connection, columns
         self.id_types = dict.fromkeys(IDS, "BIGINT")
-        self.fine = False
+        self.fine = self.others = False
         own = "".join(f", {identifier(column.field)} {column.sql_type}" for column in columns)
         ids = ", ".join(f"{name} {kind}" for name, kind in self.id_types.items())
         times = ", ".join(f"{name} {_TYPES[name]}" for name in ("number", *_FINE))
@@ -70,6 +71,7 @@ class DuckStaged:
             every = self._listed(*_EVERY)
             other = f"SELECT {every} FROM ({rows.query}) WHERE reason IS NOT NULL OR text IS NOT NULL"
             self._connection.execute(f"INSERT INTO {OTHER} ({every}) {other}")
+            self.see_others()
         self._connection.unregister("batch")
 
     def _with_ids(self, batch: pa.Table, name: str) -> pa.Table:
@@ -89,10 +91,16 @@ class DuckStaged:
             self._connection.execute(f"ALTER TABLE {PLAIN} ADD COLUMN {name} {_TYPES[name]} DEFAULT {missing}")
         self._see()
 
+    def see_others(self) -> None:
+        """Take the other rows into the view."""
+        if not self.others:
+            self.others = True
+            self._see()
+
     def _see(self) -> None:
         """Make the view of all rows."""
-        other = f"SELECT {self._listed(*_EVERY)} FROM {OTHER}"
-        self._connection.execute(f"CREATE OR REPLACE VIEW staged AS {self._plain()} UNION ALL {other}")
+        other = f" UNION ALL SELECT {self._listed(*_EVERY)} FROM {OTHER}" if self.others else ""
+        self._connection.execute(f"CREATE OR REPLACE VIEW staged AS {self._plain()}{other}")
 
     def _plain(self) -> str:
         """SQL: the plain rows with all columns of `staged`."""
@@ -155,9 +163,16 @@ def stage(
         for batch in large_batches(read(source, config, columns, where, bad_rows, counted.skip)):
             counted.note(batch, source)
             staged.insert(number, batch, config, counted.rows)
-            counted.rows += batch.num_rows + bad_rows.flush(connection, number)
+            counted.rows += batch.num_rows + _flushed(bad_rows, staged, connection, number)
             readable = readable or check_readable(staged, config)
             on_progress("read", counted.rows, 0)
-        counted.rows += bad_rows.flush(connection, number)
+        counted.rows += _flushed(bad_rows, staged, connection, number)
         counted.empty_files += counted.rows == before
     return counted
+
+
+def _flushed(bad_rows: BadRows, staged: DuckStaged, connection: Connection, file: int) -> int:
+    """How many bad rows were moved to the table."""
+    if count := bad_rows.flush(connection, file):
+        staged.see_others()
+    return count

@@ -1,4 +1,4 @@
-"""Sorted files that this process reads and writes block by block."""
+"""Sorted rows that this process reads and writes block by block."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ltrec.data.prepare.sorting.grouping import UserBlock, blocks
 from ltrec.data.prepare.sorting.parts import Cut, Layout
 
 
-class SortedFiles:
-    """See `Sorted`: one file of users and one of events."""
+class SortedLog:
+    """See `Sorted`: rows of users and of events, in a file each or in memory."""
 
     def __init__(self, layout: Layout, cut: Cut, work: Path) -> None:
         self.parts = layout.parts
         self._layout, self._cut, self._work = layout, cut, work
 
     def blocks(self, columns: Sequence[str] = ()) -> Iterator[UserBlock]:
-        """From both files."""
+        """From both."""
         return blocks(self._layout, self._cut.block_rows, columns)
 
     def count(self, codes: int, tallies: Sequence[Tally]) -> npt.NDArray[np.int64]:

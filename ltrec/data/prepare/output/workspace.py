@@ -75,7 +75,7 @@ def publish(work: Path, out: Path, manifest: Manifest, kept: Collection[str] = (
     Everything that needs space is written before.
     """
     manifest.save(work)
-    folders = {out}
+    folders, done = {out}, False
     try:
         for name in sorted(manifest.files().keys() - set(kept)):
             target = out / name
@@ -85,20 +85,26 @@ def publish(work: Path, out: Path, manifest: Manifest, kept: Collection[str] = (
         for folder in sorted(folders):
             fsync_folder(folder)
         (work / MANIFEST).replace(out / MANIFEST)
+        done = True
         fsync_folder(out)
     finally:
-        sweep(out)
+        sweep(out, manifest if done else None)
 
 
-def sweep(out: Path) -> None:
-    """Remove files of prepare in `out` that the manifest does not name; all of them if there is no manifest.
+def sweep(out: Path, manifest: Manifest | None = None) -> None:
+    """Remove files of prepare in `out` that its manifest does not name; all of them if there is no manifest.
 
     What cannot be removed stays until the next time; readers follow the manifest, so it does no harm.
+
+    Args:
+        out: the folder.
+        manifest: its manifest, if it was just written.
     """
     try:
-        named = set(Manifest.load(out).files()) if (out / MANIFEST).exists() else set()
+        found = manifest or existing(out)
     except UserError:
         return  # with a damaged manifest it is unknown which files belong to it
+    named = set(found.files()) if found is not None else set()
     with suppress(OSError):
         for path in (path for own in OWN_FILES for path in out.glob(own)):
             if path.relative_to(out).as_posix() not in named:

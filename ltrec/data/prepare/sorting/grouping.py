@@ -1,12 +1,13 @@
 """Groups the sorted events into blocks of users. Memory holds one block's events plus one batch, however long a user's history is.
 
-The users file says how many events each user has, and the events file must hold exactly those runs in that order. Every batch is
+The rows of users say how many events each has, and the rows of events must be exactly those runs in that order. Every batch is
 checked against it (the user's place with every event; times never decrease), so a wrong sort or count of the engine is detected.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,10 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ltrec.data.prepare.sorting.parts import Layout, StratumPart
+from ltrec.data.prepare.sorting.parts import Layout, SortedRows, StratumPart
 
 Ints = npt.NDArray[np.int64]
-PIECE_EVENTS = 1 << 20
+PIECE_USERS, PIECE_EVENTS = 1 << 14, 1 << 20
+Batches = Iterator[pa.RecordBatch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class UserBlock:
 
     Attributes:
         part: number of the part in the layout.
-        users: table of B users, as in the users file.
+        users: table of B users, as in the sorted rows.
         offsets: int64 [B+1]; user b owns events offsets[b]:offsets[b+1].
         codes: item codes [N].
         times: seconds [N].
@@ -52,15 +54,16 @@ def blocks(layout: Layout, block_rows: int, columns: Sequence[str] = ()) -> Iter
     """All blocks, part by part; every block but the last of a part has exactly `block_rows` users.
 
     Args:
-        layout: the sorted files.
+        layout: the sorted rows.
         block_rows: users of a block.
         columns: fields of event columns to read.
 
     Raises:
-        RuntimeError: the files are not sorted, or their users differ; a bug in the sort, never caused by the input.
+        RuntimeError: they are not sorted, or their users differ; a bug in the sort, never caused by the input.
     """
-    with pq.ParquetFile(layout.users, pre_buffer=False) as user_file, pq.ParquetFile(layout.events, pre_buffer=False) as event_file:
-        users, events = Users(user_file), EventReader(event_file, columns)
+    named = ("place", "code", "seconds", *columns)
+    with _batches(layout.users, PIECE_USERS) as user_batches, _batches(layout.events, PIECE_EVENTS, named) as event_batches:
+        users, events = Users(user_batches), EventReader(event_batches, named)
         place = layout.first_place
         for number, part in enumerate(layout.parts, layout.first_part):
             last_key = None
@@ -70,14 +73,24 @@ def blocks(layout: Layout, block_rows: int, columns: Sequence[str] = ()) -> Iter
                 yield _block(number, table, place, events)
                 place += table.num_rows
         if not (users.finished() and events.finished()):
-            raise RuntimeError("the sorted files hold more rows than were counted")
+            raise RuntimeError("there are more sorted rows than were counted")
+
+
+@contextmanager
+def _batches(rows: SortedRows, size: int, columns: Sequence[str] | None = None) -> Iterator[Batches]:
+    """Batches of at most `size` rows, of these columns or all."""
+    if isinstance(rows, pa.Table):
+        yield iter((rows if columns is None else rows.select(columns)).to_batches(size))
+        return
+    with pq.ParquetFile(rows, pre_buffer=False) as file:
+        yield file.iter_batches(size, columns=columns, use_threads=False)
 
 
 class Users:
-    """Reads the users file in slices of any size."""
+    """Users in slices of any size."""
 
-    def __init__(self, file: pq.ParquetFile) -> None:
-        self.batches = file.iter_batches(1 << 14, use_threads=False)
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
         self.waiting: list[pa.RecordBatch] = []
 
     def take(self, rows: int) -> pa.Table:
@@ -94,11 +107,10 @@ class Users:
 
 
 class EventReader:
-    """The events file as numpy pieces (place, code, time, columns) of bounded size."""
+    """Events as numpy pieces (place, code, time, columns) of bounded size."""
 
-    def __init__(self, file: pq.ParquetFile, columns: Sequence[str]) -> None:
-        self.columns = ["place", "code", "seconds", *columns]
-        self.batches = file.iter_batches(PIECE_EVENTS, columns=self.columns, use_threads=False)
+    def __init__(self, batches: Batches, columns: Sequence[str]) -> None:
+        self.batches, self.columns = batches, columns
         self.waiting = pa.RecordBatch.from_pydict({name: [] for name in self.columns})
 
     def take(self, count: int) -> Iterator[tuple[npt.NDArray[Any], ...]]:

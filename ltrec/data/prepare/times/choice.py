@@ -110,6 +110,8 @@ def check_readable(staged: Staged, config: PrepareConfig) -> bool:
         UserError: none can, and there are at least ENOUGH_ROWS.
     """
     fits = "number IS NOT NULL" if _is_auto(config) else _given(config).fits
+    if any(staged.count([fits], first=_SAMPLE)):
+        return True
     rows, found = staged.count(["true", fits])
     if not found and rows >= ENOUGH_ROWS and not (_is_auto(config) and any(_count_text_forms(staged, config).values())):
         _refuse_unreadable(staged, config)

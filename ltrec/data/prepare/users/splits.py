@@ -80,8 +80,10 @@ def make_users(engine: Engine, config: PrepareConfig, cuts: Cuts | None, codes: 
     train, valid_at, test_at   as in the shards, before the history cap
     activity, last_trained     what strata go by; position of the last training event that can be a target, -1 = none
     """
-    hashed = f"md5_number_upper(concat({quoted(f'{config.held_out_seed}:')}, user_id))::HUGEINT"
-    names = engine.computed("names", out=f"({hashed} < {int(config.held_out_users * 2**64)}::HUGEINT)::BIGINT")
+    names = "(SELECT *, 0 AS out FROM names) AS named"
+    if config.held_out_users:
+        hashed = f"md5_number_upper(concat({quoted(f'{config.held_out_seed}:')}, user_id))::HUGEINT"
+        names = engine.computed("names", out=f"({hashed} < {int(config.held_out_users * 2**64)}::HUGEINT)::BIGINT")
     counts = "count(*) AS count"
     if cuts:
         counts += f", count(*) FILTER (WHERE seconds < {cuts.valid}) AS before_valid"

@@ -16,6 +16,7 @@ from ltrec.core.world import World
 from ltrec.data.forget.pipeline import forget
 from ltrec.data.manifest import Manifest
 from ltrec.data.prepare.append.pipeline import append
+from ltrec.data.prepare.append.rows import ParentUsers
 from ltrec.data.prepare.pipeline import prepare
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader
@@ -111,6 +112,17 @@ def test_a_shard_without_the_days_users_is_kept_as_it_is(tmp_path):
     assert kept and len(kept) < len(after)
     for shard in kept:
         assert (made.grown / shard.path).samefile(made.parent / shard.path), "it takes space twice"
+
+
+def test_users_of_the_parent_are_in_the_order_of_their_keys_whatever_that_of_the_shards(tmp_path):
+    made = make_grown(tmp_path, full=False, block_rows=3, shard_events=60)
+    manifest = made.manifest("parent")
+    one, other = (ParentUsers(made.parent, replace(manifest, shards=shards)) for shards in (manifest.shards, manifest.shards[::-1]))
+    for part, users in one.parts.items():
+        assert np.array_equal(users.key_R, other.parts[part].key_R) and (np.diff(users.key_R) > 0).all()
+        found = np.isin(users.key_R, keys := np.append(users.key_R[1::3], 5))
+        assert np.array_equal(other.parts[part].among(np.sort(keys)), found) and not users.among(keys[:0]).any()
+    assert len({shard.path for shard in manifest.shards}) > 2 * len(one.parts)
 
 
 def test_without_hard_links_files_are_copied(grown, tmp_path, monkeypatch):

@@ -225,7 +225,11 @@ events = st.lists(
     min_size=1,
     max_size=12,
 )
-ALWAYS = [(user, item, 0, "view", 1.0, None, 1.0) for user in ("u1", "u2") for item in "aBc"]
+ALWAYS = [
+    *((user, item, 0, "view", 1.0, None, 1.0) for user in ("u1", "u2") for item in "aBc"),
+    ("u1", "a", 0, "buy", 1.0, None, 1.0),
+]
+"""Two of the four events of u1 are trained on, whatever else is in the log."""
 makes = st.sampled_from(["x", "y", "z"])
 
 
