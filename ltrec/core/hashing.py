@@ -56,7 +56,27 @@ def permutation(seed: int, count: int) -> npt.NDArray[np.int64]:
 
     A seed's hash never gives two numbers the same bits, so that it does not matter which sort is used: the fastest is.
     """
-    return np.argsort(mix_array(seed, np.arange(count))).astype(np.int64, copy=False)
+    return order_of(mix_array(seed, np.arange(count)))
+
+
+def order_of(values: U64) -> npt.NDArray[np.int64]:
+    """`np.argsort` of distinct values [n].
+
+    Where a place takes b bits, the upper 64 - b bits of a value and its place are one number, and sorting numbers is twice as fast
+    as sorting places. Values with the same upper bits, of which there are few, are sorted among themselves.
+    """
+    if not values.size:
+        return np.zeros(0, np.int64)
+    values = values << np.uint64(64 - int(values.max()).bit_length()) if values.size > 1 else values
+    low = np.uint64((1 << (values.size - 1).bit_length()) - 1)
+    placed = (values & ~low) | np.arange(values.size, dtype=np.uint64)
+    placed.sort()
+    order: npt.NDArray[np.int64] = (placed & low).view(np.int64)
+    tied = np.flatnonzero((placed[1:] ^ placed[:-1]) <= low)
+    if tied.size:
+        tied = np.union1d(tied, tied + 1)
+        order[tied] = order[tied][np.argsort(values[order[tied]])]
+    return order
 
 
 def _signed(value: int) -> int:

@@ -19,15 +19,15 @@ from torch import Tensor
 
 from ltrec.core import columns as c
 from ltrec.core.batch import SequenceBatch
-from ltrec.core.ragged import ragged
+from ltrec.core.hashing import order_of
 from ltrec.data.stream.batches import BatchForm, cut_batches
 from ltrec.data.stream.order.draws import Draws
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.quarantine.quarantine import Place
 from ltrec.data.stream.reading.blocks import I64
+from ltrec.data.stream.reading.loose_rows import LooseRows
 from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
-from ltrec.data.stream.reading.rows import UserRows, Values, taken
-from ltrec.data.stream.reading.runs import Runs
+from ltrec.data.stream.reading.rows import taken
 from ltrec.data.stream.reading.training_rows import Drawn, window_starts
 from ltrec.data.stream.recycled import Recycled
 from ltrec.data.stream.state import rows_digests
@@ -70,13 +70,17 @@ def assemble(
     draws = plan.draws_of(steps, lanes)
     drawn = [rows_of(draw) for draw in draws]
     step, slot = (np.concatenate([getattr(draw, name) for draw in draws]) for name in ("steps", "slots"))
-    runs, index, users = _one_source(drawn)
-    length = np.minimum(runs.lengths(index), plan.max_len + 1) - 1
+    rows = LooseRows.concatenate([one.rows for one in drawn])
+    held = rows.ends - rows.starts
+    length = np.minimum(held, plan.max_len + 1) - 1
     order = _order(step * accumulate + slot % accumulate, plan.max_len - length, slot)
-    index, length, users = index[order], length[order], taken(users, order)
+    starts, length, users = rows.starts[order], length[order], taken(rows.users, order)
     key, known = (users[name].reshape(len(steps), -1) for name in (c.USER_KEY, c.STRATUM))
-    events = _windows(plan, steps, runs, index, key) if plan.window == "random" else runs.take(index)
-    windows = Windows(events, length, np.array(plan.stratum_map)[users[c.STRATUM]], plan.unit, len(steps))
+    if plan.window == "random":
+        events_SB = held[order].reshape(key.shape)
+        starts = starts + window_starts(events_SB, key, max_len=plan.max_len, seed=plan.seed, steps=steps).ravel()
+    stratum = np.array(plan.stratum_map)[users[c.STRATUM]]
+    windows = Windows(rows.events, starts, length, stratum, plan.unit, len(steps))
     own = {name: users[stored] for name, stored in columns.users.items()}
     form = BatchForm(steps, accumulate, columns.events, plan.strata.count, columns.has_gaps, place, memory)
     batches = cut_batches(form, windows, users[c.USER_KEY], slot[order], own)
@@ -84,30 +88,12 @@ def assemble(
     return [Step(batches[at * accumulate : (at + 1) * accumulate], *rest) for at, rest in enumerate(each)]
 
 
-def _one_source(drawn: Sequence[Drawn]) -> tuple[Runs, I64, dict[str, Values]]:
-    """Runs that hold all events, which of them the rows are [R], and the rows' users. Several sources are put together, a resident
-    one is used as it is."""
-    first = drawn[0]
-    if first.runs is not None and all(one.runs is first.runs for one in drawn):
-        index = np.concatenate([one.index for one in drawn])
-        return first.runs, index, taken(first.rows.users, index)
-    rows = UserRows.concatenate([one.taken() for one in drawn])
-    return Runs.of(rows.offsets, rows.events), np.arange(rows.user_key.size), dict(rows.users)
-
-
 def _order(batch: I64, shorter: I64, slot: I64) -> I64:
     """The rows by batch, then longest first, then by slot: all batches' slots differ, so one number says it all."""
     shortest, slots = int(shorter.max(initial=0)) + 1, int(slot.max(initial=0)) + 1
     if (int(batch.max(initial=0)) + 1) * shortest * slots >= 1 << 63:
         return np.lexsort((slot, shorter, batch))
-    return np.argsort((batch * shortest + shorter) * slots + slot)
-
-
-def _windows(plan: Plan, steps: range, runs: Runs, index: I64, key: I64) -> dict[str, Values]:
-    """The events of random windows, one row's after the other."""
-    events = runs.lengths(index)
-    starts = window_starts(events.reshape(key.shape), key, max_len=plan.max_len, seed=plan.seed, steps=steps)
-    return taken(runs.arrays, ragged(runs.offsets[index] + starts.ravel(), np.minimum(events, plan.max_len + 1)))
+    return order_of(((batch * shortest + shorter) * slots + slot).view(np.uint64))
 
 
 def _replaced(draws: Sequence[Draws], drawn: Sequence[Drawn], steps: int) -> list[Counter[Place]]:

@@ -67,21 +67,29 @@ def cut_batches(form: BatchForm, windows: Windows, user_key: I64, slot: I64, use
     of_rows = {name: _in_rows(form, array, form.place) for name, array in keys.items()}
     own = {name: _in_rows(form, array, form.place) for name, array in users.items()}
     of_steps = _of_steps(form, windows, of_positions)
-    offsets_of = form.place(torch.from_numpy(offsets)).unbind()
+    of_parts = {"offsets": form.place(torch.from_numpy(offsets)).unbind(), **of_positions, **of_rows}
+    each = zip(*(_each(form.parts, named) for named in (of_parts, events, own)), map(HostRows, *host), strict=True)
+    steps = _each(len(form.steps), of_steps)
     return [
         SequenceBatch(
-            offsets=offsets_of[part],
             step=form.steps[part // form.accumulate],
             micro=part % form.accumulate,
-            events={name: tensors[part] for name, tensors in events.items()},
-            users={name: tensors[part] for name, tensors in own.items()},
+            events=of_events,
+            users=of_users,
             has_gaps=form.has_gaps,
-            host=HostRows(*(tensors[part] for tensors in host)),
-            **{name: tensors[part] for name, tensors in (of_positions | of_rows).items()},
-            **{name: tensors[part // form.accumulate] for name, tensors in of_steps.items()},
+            host=known,
+            **tensors,
+            **steps[part // form.accumulate],
         )
-        for part in range(form.parts)
+        for part, (tensors, of_events, of_users, known) in enumerate(each)
     ]
+
+
+def _each(count: int, named: Mapping[str, Sequence[Tensor]]) -> list[dict[str, Tensor]]:
+    """The tensors of each of so many parts by name, from the sequences of all parts."""
+    if not named:
+        return [{} for _ in range(count)]
+    return [dict(zip(named, tensors, strict=True)) for tensors in zip(*named.values(), strict=True)]
 
 
 def _of_positions(form: BatchForm, windows: Windows, positions: list[int]) -> dict[str, Sequence[Tensor]]:

@@ -27,6 +27,7 @@ from ltrec.core.errors import UserError
 from ltrec.core.world import World
 from ltrec.data.manifest import Manifest
 from ltrec.data.stream.assemble import Step, assemble
+from ltrec.data.stream.order.draws import Buffer
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.order.pools import ITEM_BYTES
 from ltrec.data.stream.quarantine.ledger import Gather, Ledger, alone, merged
@@ -39,7 +40,7 @@ from ltrec.data.stream.state import Span, StreamState, add_digests
 
 _RUN_ROWS, _RUN_BYTES = 1 << 13, 1 << 24  # of the steps that are put together at a time
 _POSITION_BYTES = 16  # input and target
-_RUNS_OF_A_BUFFER = 8  # at least, so that what is in progress needs two buffers of a lane, and no more
+_RUNS_OF_A_BUFFER = 4  # at least, so that what is in progress needs two buffers of a lane, and no more
 
 
 class StreamLoader:
@@ -92,6 +93,7 @@ class StreamLoader:
         self._own_digest = 0  # of this rank's rows since the state was created or loaded
         self._step_digests: dict[int, int] = {}  # of steps handed out but not yet trained on
         self._step_replaced: dict[int, Mapping[Place, int]] = {}
+        self._read_ahead: list[Buffer] = []  # what was asked for last
 
     def __len__(self) -> int:
         """Micro-batches of a whole epoch, also when a resumed iteration delivers only the rest of it."""
@@ -180,8 +182,9 @@ class StreamLoader:
         """The steps in order, with `prefetch` of them in progress; the threads end with the iterator, also when it is abandoned."""
         waiting: deque[tuple[range, Future[list[Step | UserError]]]] = deque()
         todo = runs_of(numbers, self._longest_run())
+        self._read_ahead = []
         downloads = Downloads(self._plan, self._lanes, self._rows, numbers.start)
-        with downloads, _threads(self._threads, "ltrec-steps") as workers, _threads(1, "ltrec-buffers") as reader:
+        with downloads, _threads(self._threads) as workers:
             try:
                 while True:
                     while self._wants_more([steps for steps, _ in waiting]) and (steps := next(todo, None)) is not None:
@@ -189,7 +192,7 @@ class StreamLoader:
                             downloads.before(number)
                         waiting.append((steps, workers.submit(self._build, steps)))
                         for number in steps:
-                            self._look_ahead(reader, number)
+                            self._look_ahead(workers, number)
                     if not waiting:
                         return
                     steps, future = waiting.popleft()
@@ -233,12 +236,15 @@ class StreamLoader:
                 return [UserError(f"step {steps.start}: {error}")]
             return [made for step in steps for made in self._build(range(step, step + 1))]
 
-    def _look_ahead(self, reader: ThreadPoolExecutor, step: int) -> None:
-        """Every few steps, start reading the buffers of a later step, so that they are ready in time."""
+    def _look_ahead(self, workers: ThreadPoolExecutor, step: int) -> None:
+        """Every few steps, have the buffers of a later step read, so that they are ready in time."""
         ahead = self._plan.ahead()
         if ahead and step % ahead == 0:
-            for draw in self._plan.draws(step + 2 * ahead, self._lanes):
-                reader.submit(self._rows.read_ahead, draw.buffer)
+            wanted = self._plan.buffers(step + 2 * ahead, self._lanes)
+            for buffer in wanted:
+                if buffer not in self._read_ahead:
+                    workers.submit(self._rows.read_ahead, buffer)
+            self._read_ahead = wanted
 
 
 def runs_of(numbers: range, longest: int) -> Iterator[range]:
@@ -254,9 +260,9 @@ def _as_it_is(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def _threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
     """A thread pool that cancels pending work on exit."""
-    pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+    pool = ThreadPoolExecutor(count, thread_name_prefix="ltrec-steps")
     try:
         yield pool
     finally:

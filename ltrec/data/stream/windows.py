@@ -9,25 +9,25 @@ import numpy as np
 from ltrec.core import columns as c
 from ltrec.core.ragged import I64, prefix_sums
 from ltrec.data.stream.reading.rows import Values
-from ltrec.data.stream.reading.runs import cut
+from ltrec.data.stream.reading.runs import Runs
 
 
 class Windows:
     """R rows of T positions, of several steps one after the other.
 
     Args:
-        events: arrays by their names on disk, the events of all rows' windows one after the other.
-        length: positions of each row [R]; it holds one event more.
+        events: arrays by their names on disk.
+        starts: where in them each row's window begins [R].
+        length: positions of each row [R]; its window holds one event more.
         stratum: of each row [R], 0..K-1.
         unit: what an example is, `target` or `user`.
         steps: how many steps; each has equally many rows.
     """
 
-    def __init__(self, events: Mapping[str, Values], length: I64, stratum: I64, unit: str, steps: int = 1) -> None:
+    def __init__(self, events: Mapping[str, Values], starts: I64, length: I64, stratum: I64, unit: str, steps: int = 1) -> None:
         self._events, self._unit, self._steps = events, unit, steps
         self.length, self.stratum = length, stratum
-        ends = np.cumsum(length + 1)
-        self._starts, self._ends = ends - length - 1, ends
+        self._runs = Runs(starts, starts + length, len(events[c.ITEMS]))
         self._counts = self._after(events[c.TARGET]) if c.TARGET in events else None
 
     @property
@@ -83,8 +83,8 @@ class Windows:
 
     def _own(self, values: Values) -> Values:
         """Of all positions' events."""
-        return cut(values, self._starts, self._ends - 1)
+        return self._runs.of(values)
 
     def _after(self, values: Values) -> Values:
         """Of the events after all positions."""
-        return cut(values, self._starts + 1, self._ends)
+        return self._runs.of(values, 1)

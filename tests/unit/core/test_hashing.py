@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltrec.core.hashing import mix, mix_array, mix_arrays, mix_tensor, permutation, uniform
+from ltrec.core.hashing import mix, mix_array, mix_arrays, mix_tensor, order_of, permutation, uniform
 
 int64 = st.integers(-(2**63), 2**63 - 1)
 
@@ -47,3 +47,17 @@ def test_uniform_is_uniform():
 
 def test_order_of_parts_matters():
     assert mix(1, 2) != mix(2, 1)
+
+
+@given(
+    st.sets(st.one_of(st.integers(0, 40), st.integers(0, 2**64 - 1), st.integers(2**64 - 40, 2**64 - 1)), max_size=40), st.randoms()
+)
+def test_the_fast_order_is_that_of_argsort(values, random):
+    """Neighbouring values share their upper bits, beside one of 64 bits, so that they are sorted among themselves."""
+    array = np.array(random.sample(sorted(values), len(values)), np.uint64)
+    assert order_of(array).tolist() == np.argsort(array).tolist()
+
+
+def test_the_fast_order_breaks_no_permutation_in_which_upper_bits_meet():
+    values = np.concatenate([np.arange(5_000, dtype=np.uint64), np.arange(5_000, dtype=np.uint64)[::-1] + np.uint64(1 << 63)])
+    assert order_of(values).tolist() == np.argsort(values).tolist()

@@ -65,6 +65,9 @@ class PoolOrder(Protocol):
         """The rows that these lanes draw from the pool in these steps; slots are counted from the first of these lanes. They are
         those of one step after the other, put together by buffer."""
 
+    def buffers(self, step: int, lanes: range) -> list[Buffer]:
+        """The buffers that these lanes draw from in a step."""
+
     def shuffled(self, buffer: Buffer) -> I64 | None:
         """The rows of a lane's buffer in the order of drawing; None for a resident pool, whose order is another in every epoch."""
 

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,14 +66,17 @@ class LaneOrder:
         counts = self._schedule.counts(numbers, self._pool)[:, lanes.start : lanes.stop].T
         slots = ragged(self._schedule.first_slots(numbers, self._pool, lanes).T.ravel(), counts.ravel())
         step = np.repeat(np.tile(numbers - steps.start, len(lanes)), counts.ravel())
-        draws = self._schedule.first_draws(steps.start, self._pool).tolist()
-        drawn = self._schedule.drawn_in_earlier_steps(steps.start, self._pool).tolist()
         found, at = [], 0
-        for lane, count in zip(lanes, counts.sum(axis=1).tolist(), strict=True):
-            for buffer, first, rows in self._draw(lane, draws[lane], count, drawn[lane]):
-                found.append(Draws(buffer, rows, slots[at : at + rows.size], buffer.epoch, step[at : at + rows.size], first))
-                at += rows.size
+        for buffer, first, last in self._parts(steps.start, lanes, counts.sum(axis=1).tolist()):
+            own = slice(at, at + last - first)
+            found.append(Draws(buffer, self._shuffled(buffer)[first:last], slots[own], buffer.epoch, step[own], first))
+            at = own.stop
         return found
+
+    def buffers(self, step: int, lanes: range) -> list[Buffer]:
+        """The buffers that these lanes draw from in a step."""
+        counts = self._schedule.counts(step, self._pool)[lanes.start : lanes.stop]
+        return [buffer for buffer, _, _ in self._parts(step, lanes, counts.tolist())]
 
     def shuffled(self, buffer: Buffer) -> I64:
         """A permutation of the buffer's rows."""
@@ -91,26 +94,32 @@ class LaneOrder:
         epoch = self._lane_epoch((buffer.lane, buffer.epoch))
         return epoch.pieces.part(epoch.edges[buffer.number], epoch.edges[buffer.number + 1])
 
-    def _draw(self, lane: int, draw: int, count: int, drawn: int) -> Iterator[tuple[Buffer, int, I64]]:
-        """Buffers, where in their order of drawing, and rows of `count` draws of a lane; `draw` is the first one's number, after
-        `drawn` draws of this lane."""
-        epoch = draw // self._total
-        at = drawn - self._shares(epoch).earlier[lane]
-        while count:
-            taken = min(count, self._shares(epoch).share[lane] - at)
-            yield from self._run(lane, epoch, at, at + taken)
-            count, epoch, at = count - taken, epoch + 1, 0
+    def _parts(self, step: int, lanes: range, counts: Sequence[int]) -> Iterator[tuple[Buffer, int, int]]:
+        """Buffers, and from where to where in their order of drawing: `counts` draws of each lane from a step on."""
+        draws = self._schedule.first_draws(step, self._pool).tolist()
+        drawn = self._schedule.drawn_in_earlier_steps(step, self._pool).tolist()
+        epoch = draws[lanes.start] // self._total
+        shares = self._shares(epoch)
+        for lane, count in zip(lanes, counts, strict=True):
+            if draws[lane] >= (epoch + 1) * self._total:
+                epoch = draws[lane] // self._total
+                shares = self._shares(epoch)
+            own, of_lane, at = epoch, shares, drawn[lane] - shares.earlier[lane]
+            while count:
+                taken = min(count, of_lane.share[lane] - at)
+                yield from self._run(lane, own, at, at + taken)
+                count, own, at = count - taken, own + 1, 0
+                of_lane = self._shares(own) if count else of_lane
 
-    def _run(self, lane: int, epoch: int, at: int, stop: int) -> Iterator[tuple[Buffer, int, I64]]:
+    def _run(self, lane: int, epoch: int, at: int, stop: int) -> Iterator[tuple[Buffer, int, int]]:
         """Rows at:stop of a lane's epoch, buffer by buffer."""
         if at == stop:
             return
         bounds = self._lane_epoch((lane, epoch)).bounds
         number = bisect_right(bounds, at) - 1
         while at < stop:
-            buffer = Buffer(self._pool, lane, epoch, number)
             low, high = bounds[number], min(stop, bounds[number + 1])
-            yield buffer, at - low, self._shuffled(buffer)[at - low : high - low]
+            yield Buffer(self._pool, lane, epoch, number), at - low, high - low
             at, number = high, number + 1
 
     def _divide(self, epoch: int) -> _LaneShares:

@@ -123,6 +123,10 @@ class Plan:
         """The rows of these lanes in consecutive steps, those of a buffer together."""
         return [draw for order in self._orders for draw in order.draws(steps, lanes)]
 
+    def buffers(self, step: int, lanes: range) -> list[Buffer]:
+        """The buffers that these lanes draw from in a step."""
+        return [buffer for order in self._orders for buffer in order.buffers(step, lanes)]
+
     def shuffled(self, buffer: Buffer) -> I64 | None:
         """The rows of a lane's buffer in the order of drawing; None for a resident pool."""
         return self._orders[buffer.pool].shuffled(buffer)

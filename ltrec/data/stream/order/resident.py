@@ -37,6 +37,10 @@ class ResidentOrder:
             done = stop
         return found
 
+    def buffers(self, step: int, lanes: range) -> list[Buffer]:  # noqa: ARG002 - the same for all
+        """All of the pool is one."""
+        return [Buffer(self._pool, ALL_LANES, 0, 0)]
+
     def shuffled(self, buffer: Buffer) -> None:
         """There is none."""
 

@@ -49,8 +49,8 @@ class Downloads:
             self._request(last)
 
     def _request(self, step: int) -> None:
-        for draw in self._plan.draws(step, self._lanes):
-            if draw.buffer not in self._requested:
-                self._requested.add(draw.buffer)
-                for shard in self._rows.shards_of(draw.buffer):
+        for buffer in self._plan.buffers(step, self._lanes):
+            if buffer not in self._requested:
+                self._requested.add(buffer)
+                for shard in self._rows.shards_of(buffer):
                     self._pool.submit(self._rows.get, shard)

@@ -15,10 +15,9 @@ import numpy as np
 from ltrec.core.ragged import ragged
 from ltrec.data.stream.order.draws import Buffer
 from ltrec.data.stream.order.plan import Plan
-from ltrec.data.stream.reading.blocks import I64
+from ltrec.data.stream.reading.blocks import I64, Blocks
 from ltrec.data.stream.reading.lru_cache import LruCache
 from ltrec.data.stream.reading.rows import UserRows
-from ltrec.data.stream.reading.runs import Runs
 
 _BUFFERS = 2  # of each lane, whose places are remembered
 
@@ -30,11 +29,11 @@ class KeptRows:
         plan: the order.
         pool: number of the pool.
         lanes: of the process.
-        block: reads a row group of a shard.
+        read: reads the rows of blocks.
     """
 
-    def __init__(self, plan: Plan, pool: int, lanes: range, block: Callable[[int, int], UserRows]) -> None:
-        self._plan, self._read, self._lock = plan, block, Lock()
+    def __init__(self, plan: Plan, pool: int, lanes: range, read: Callable[[Blocks], UserRows]) -> None:
+        self._plan, self._read, self._lock = plan, read, Lock()
         numbers = plan.blocks_of(pool, lanes)
         self._blocks = plan.pools[pool].blocks.take(np.arange(numbers.start, numbers.stop))
         starts = zip(self._blocks.shard.tolist(), self._blocks.group.tolist(), self._blocks.starts.tolist(), strict=False)
@@ -44,13 +43,7 @@ class KeptRows:
     @cached_property
     def rows(self) -> UserRows:
         """All of them, in the order of the plan's blocks."""
-        pairs = zip(self._blocks.shard.tolist(), self._blocks.group.tolist(), strict=True)
-        return UserRows.concatenate([self._read(shard, group) for shard, group in pairs])
-
-    @cached_property
-    def runs(self) -> Runs:
-        """Of these rows."""
-        return Runs.of(self.rows.offsets, self.rows.events)
+        return self._read(self._blocks)
 
     def _places(self, buffer: Buffer) -> I64 | None:
         """Where in `rows` a buffer's rows are, in the order of drawing; None if a block of it is not among them."""
@@ -59,5 +52,5 @@ class KeptRows:
         if order is None or None in found:
             return None
         with self._lock:
-            _ = self.runs
+            _ = self.rows
         return ragged(np.array(found, np.int64) + pieces.low, pieces.high - pieces.low)[order]

@@ -46,6 +46,8 @@ class LruCache(Generic[K, V]):
     def __call__(self, key: K) -> V:
         """The result for `key`."""
         entry = self._entry(key)
+        if entry.held:
+            return entry.held[0]
         with entry.lock:
             if not entry.held:
                 entry.held.append(self._compute(key))
@@ -66,10 +68,14 @@ class LruCache(Generic[K, V]):
                 total -= sum(map(weigh, entries.popitem(last=False)[1].held))
 
     def _entry(self, key: K) -> _Entry[V]:
+        group = self._group(key)
         with self._lock:
-            entries = self._entries.setdefault(self._group(key), OrderedDict())
-            entry = entries.setdefault(key, _Entry())
-            entries.move_to_end(key)
+            if (entries := self._entries.get(group)) is None:
+                entries = self._entries[group] = OrderedDict()
+            if (entry := entries.get(key)) is not None:
+                entries.move_to_end(key)
+                return entry
+            entry = entries[key] = _Entry()
             while len(entries) > self._keep:
                 entries.popitem(last=False)
             return entry

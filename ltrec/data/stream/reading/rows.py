@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ltrec.core import columns as c
-from ltrec.core.ragged import I64, prefix_sums
+from ltrec.core.ragged import I64
 
 I32 = npt.NDArray[np.int32]
 Values = npt.NDArray[Any]
@@ -49,25 +49,6 @@ class UserRows:
     def stratum(self) -> I64:
         """The data set's strata [R]."""
         return self.users[c.STRATUM]
-
-    @staticmethod
-    def concatenate(parts: Sequence[UserRows]) -> UserRows:
-        """The rows of all parts, in order."""
-        lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-        return UserRows(prefix_sums(lengths), joined([part.events for part in parts]), joined([part.users for part in parts]))
-
-    def slice(self, low: int, high: int) -> UserRows:
-        """Rows low:high, without a copy of the events."""
-        offsets = self.offsets[low : high + 1]
-        first, last = offsets[0], offsets[-1]
-        events = {name: values[first:last] for name, values in self.events.items()}
-        return UserRows(offsets - first, events, {name: values[low:high] for name, values in self.users.items()})
-
-    def absent(self, count: int) -> UserRows:
-        """So many rows without events, in the form of these: places of rows that cannot be had."""
-        events = {name: values[:0] for name, values in self.events.items()}
-        users = {name: np.zeros((count, *values.shape[1:]), values.dtype) for name, values in self.users.items()}
-        return UserRows(np.zeros(count + 1, np.int64), events, users)
 
 
 def joined(parts: Sequence[Mapping[str, Values]]) -> dict[str, Values]:

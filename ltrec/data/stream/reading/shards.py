@@ -1,8 +1,8 @@
 """Reading shards by row group, verified down to the page checksums.
 
-A shard is checked when it is first opened (size, sha256, schema, row groups), and its footer is kept. Every read opens the file
-again: a Parquet reader must not be shared by threads, and opening with a known footer takes a tenth of a millisecond. Every row
-group is read here. A shard in a store is downloaded when it is opened; damage of its copy on this node is mended by another one.
+A shard is checked when it is first opened (size, sha256, schema, row groups), and its footer is kept. Every row group is read here.
+Files of a folder stay open. A shard in a store is downloaded when it is opened, and opened again for every read, so that the cache
+may remove it; damage of its copy on this node is mended by another one.
 Damage that remains is an error, `DamagedRowGroup` where it lies in a row group; with a quarantine it is remembered, and not read
 again.
 
@@ -31,6 +31,7 @@ from ltrec.data.stream.quarantine.damage import DamagedRowGroup, Rule
 from ltrec.data.stream.quarantine.quarantine import Place, Quarantine
 from ltrec.data.stream.quarantine.whole_shard import damaged_groups, unreadable_groups
 from ltrec.data.stream.reading.lru_cache import LruCache
+from ltrec.data.stream.reading.open_files import OpenFiles, opened
 from ltrec.data.stream.reading.row_checks import UNREADABLE, rows_of_group
 
 _GROUPS_KEPT = 4096
@@ -59,6 +60,7 @@ class ShardReader:
         self._schema = shard_schema(manifest.columns)
         self._footers: LruCache[int, pq.FileMetaData] = LruCache(self._open, keep=_GROUPS_KEPT, weigh=_row_groups)
         self._lists: LruCache[int, RowList] = LruCache(self._row_list, keep=_LISTS_KEPT)
+        self._open_files = OpenFiles()
         self._hashed: set[int] = set()
         self._lock = Lock()
         self._row_files: tuple[Shard | Layer, ...] = manifest.row_files  # numbered: shards, then layers
@@ -83,14 +85,14 @@ class ShardReader:
             UserError: the bytes are not those that were written; the message names shard and row group.
         """
         if not (layers := self._layers(shard)):
-            return self._read_file(shard, group, columns, (shard, group)).combine_chunks()
+            return _in_single_chunks(self._read_file(shard, group, columns, (shard, group)))
         low = group * self._manifest.block_rows
         sizes = [self._manifest.layers[number].block_rows for number in self._manifest.shards[shard].layers]
         high = low + rows_of_group(self._manifest, shard, group)
         found = self._lists(shard).table(
             low, high, sizes, lambda layer, own: self._read_file(layers[layer], own, columns, (shard, group))
         )
-        return found.combine_chunks()
+        return _in_single_chunks(found)
 
     def damage(self, shard: int, group: int, what: str, rule: Rule, file: int | None = None) -> DamagedRowGroup:
         """The error to raise for a damaged row group; `file` is the one at fault, if it is not the shard's own."""
@@ -123,11 +125,15 @@ class ShardReader:
         footer = self._footers(file)
         if self._quarantine is not None and (rule := self._quarantine.rule(*wanted)) is not None:
             raise self.damage(*wanted, "in quarantine", rule)
-        with (
-            self._hold(file, check=False) as path,
-            pq.ParquetFile(path, metadata=footer, pre_buffer=False, page_checksum_verification=True) as opened,
-        ):
-            return opened.read_row_group(group, columns=columns, use_threads=False)
+        with self._hold(file, check=False) as path:
+            if self.downloads:
+                with opened(path, footer) as reader:
+                    return reader.read_row_group(group, columns=columns, use_threads=False)
+            try:
+                return self._open_files.of(path, footer).read_row_group(group, columns=columns, use_threads=False)
+            except UNREADABLE:
+                self._open_files.close(path)
+                raise
 
     def _hold(self, file: int, *, check: bool) -> AbstractContextManager[Path]:
         expected = self._row_files[file]
@@ -189,8 +195,8 @@ class ShardReader:
     def _footer(self, file: int, path: Path) -> pq.FileMetaData:
         expected, place = self._row_files[file], self._place(file)
         try:
-            with pq.ParquetFile(path, memory_map=True) as opened:
-                footer, schema = opened.metadata, opened.schema_arrow
+            with pq.ParquetFile(path, memory_map=True) as reader:
+                footer, schema = reader.metadata, reader.schema_arrow
         except UNREADABLE as error:
             raise UserError(f"{place} cannot be read: {first_line(error)}; the data set is damaged, {MEND}") from None
         groups = -(-expected.rows // self._block_rows(file))
@@ -202,3 +208,7 @@ class ShardReader:
 def _row_groups(footer: pq.FileMetaData) -> int:
     """What a footer weighs; one without row groups takes memory, too."""
     return 1 + int(footer.num_row_groups)
+
+
+def _in_single_chunks(table: pa.Table) -> pa.Table:
+    return table if all(column.num_chunks == 1 for column in table.columns) else table.combine_chunks()

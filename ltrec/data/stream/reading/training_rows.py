@@ -14,20 +14,20 @@ import numpy as np
 from ltrec.core import columns as c
 from ltrec.core.errors import UserError
 from ltrec.core.hashing import mix, mix_arrays
-from ltrec.core.ragged import prefix_sums
 from ltrec.data.manifest import MEND, Manifest
 from ltrec.data.stream.order.draws import ALL_LANES, Buffer, Draws
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.quarantine.damage import DamagedRowGroup
 from ltrec.data.stream.quarantine.quarantine import Place, Quarantine
 from ltrec.data.stream.quarantine.replacement import candidates, rows_instead
-from ltrec.data.stream.reading.blocks import I64
+from ltrec.data.stream.reading.blocks import I64, Blocks
 from ltrec.data.stream.reading.kept_rows import KeptRows
+from ltrec.data.stream.reading.loose_rows import LooseRows
 from ltrec.data.stream.reading.lru_cache import LruCache
+from ltrec.data.stream.reading.packing import Packing
 from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
-from ltrec.data.stream.reading.row_checks import fault_of_rows
+from ltrec.data.stream.reading.row_checks import fault_of_values
 from ltrec.data.stream.reading.rows import UserRows, int_column, key_columns, list_column
-from ltrec.data.stream.reading.runs import Runs, cut, take_rows
 from ltrec.data.stream.reading.shards import ShardReader
 
 COLUMNS = [c.USER_KEY, c.STRATUM, c.TRAIN_EVENTS, c.ITEMS]
@@ -59,13 +59,11 @@ class BufferRows:
     """The rows of a buffer, those of damaged row groups among them: in a lane's buffer others are in their places; a resident pool
     has empty rows there, and others of the pool are drawn instead, in every epoch others.
 
-    A lane's rows are in the order of drawing, but numbers in `lost` are of before; a resident pool's are in the order of the plan,
-    to be taken from `runs`.
+    A lane's rows are in the order of drawing, but numbers in `lost` are of before; a resident pool's are in the order of the plan.
     """
 
     rows: UserRows
     lost: tuple[_Lost, ...] = ()
-    runs: Runs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +71,12 @@ class Drawn:
     """The rows of a draw.
 
     Attributes:
-        rows: hold them.
-        index: which of `rows` they are [n].
-        runs: of `rows`, if they are a resident pool's; else they are neighbours.
+        rows: the rows, in the order of drawing.
         replaced: which of the draw replace rows of each damaged row group.
     """
 
-    rows: UserRows
-    index: I64
-    runs: Runs | None = None
+    rows: LooseRows
     replaced: Mapping[Place, I64] = field(default_factory=dict)
-
-    def taken(self) -> UserRows:
-        """These rows alone."""
-        if self.runs is None:
-            return self.rows.slice(int(self.index[0]), int(self.index[-1]) + 1)
-        return take_rows(self.rows, self.index, self.runs)
 
 
 class TrainingRows:
@@ -124,7 +112,7 @@ class TrainingRows:
         self.kept: dict[int, KeptRows] = {}
         if lanes is not None and quarantine is None:
             kept = [pool for pool in range(len(plan.pools)) if plan.keeps(pool, len(lanes))]
-            self.kept = {pool: KeptRows(plan, pool, lanes, self.block) for pool in kept}
+            self.kept = {pool: KeptRows(plan, pool, lanes, lambda blocks: self._packed(blocks).rows) for pool in kept}
         self._instead: LruCache[tuple[Buffer, int], I64] = LruCache(self._healthy, keep=2, group=lambda key: key[0])
 
     @property
@@ -154,13 +142,13 @@ class TrainingRows:
             UserError: a shard is missing or damaged.
         """
         if (kept := self.kept.get(draw.buffer.pool)) and (places := kept.places(draw.buffer)) is not None:
-            return Drawn(kept.rows, places[draw.first : draw.first + draw.rows.size], kept.runs)
+            return Drawn(LooseRows.chosen(kept.rows, places[draw.first : draw.first + draw.rows.size]))
         held = self.of(draw.buffer)
         replaced = {(lost.shard, lost.group): lost.among(draw.rows) for lost in held.lost}
         if draw.buffer.lane != ALL_LANES:
-            return Drawn(held.rows, np.arange(draw.first, draw.first + draw.rows.size), None, replaced)
+            return Drawn(LooseRows.neighbours(held.rows, draw.first, draw.first + draw.rows.size), replaced)
         rows = self._instead((draw.buffer, draw.epoch))[draw.rows] if held.lost else draw.rows
-        return Drawn(held.rows, rows, held.runs, replaced)
+        return Drawn(LooseRows.chosen(held.rows, rows), replaced)
 
     def block(self, shard: int, group: int) -> UserRows:
         """The rows of one row group, read again.
@@ -168,68 +156,75 @@ class TrainingRows:
         Raises:
             DamagedRowGroup: its bytes are not those that were written.
         """
+        return self._block(shard, group).packed()
+
+    def _block(self, shard: int, group: int) -> LooseRows:
+        """The rows of a row group among events that are not trained on."""
         table = self._files.read(shard, group, [*COLUMNS, *self._columns.names])
-        if fault := fault_of_rows(table, self._manifest, shard):
-            raise self._files.damage(shard, group, fault, "values")
         values, offsets = list_column(table, c.ITEMS)
-        train_events = int_column(table, c.TRAIN_EVENTS)
+        train_events, users = int_column(table, c.TRAIN_EVENTS), key_columns(table)
+        if fault := fault_of_values(values, offsets, users[c.STRATUM], train_events, self._manifest, shard):
+            raise self._files.damage(shard, group, fault, "values")
         try:
-            events, users = self._columns.decode(table, offsets)
+            events, own = self._columns.decode(table, offsets)
         except ValueError as error:
             raise self._files.damage(shard, group, str(error), "columns") from None
-        longest = self._plan.max_len + 1 if self._plan.window == "last" else np.iinfo(np.int64).max
-        lengths = np.minimum(train_events, longest)
         ends = offsets[:-1] + train_events
-        kept = {name: cut(array, ends - lengths, ends) for name, array in {c.ITEMS: values, **events}.items()}
-        return UserRows(prefix_sums(lengths), kept, {**key_columns(table), **users})
+        starts = np.maximum(ends - self._plan.max_len - 1, offsets[:-1]) if self._plan.window == "last" else offsets[:-1]
+        return LooseRows(starts, ends, {c.ITEMS: values, **events}, {**users, **own})
 
     def _decode(self, buffer: Buffer) -> BufferRows:
         pieces = self._plan.pieces(buffer)
+        if buffer.lane == ALL_LANES:
+            return self._packed(pieces.blocks)
         every = zip(*(a.tolist() for a in (pieces.blocks.shard, pieces.blocks.group, pieces.low, pieces.high)), strict=True)
-        parts: list[UserRows | None] = []
+        parts: list[LooseRows] = []
         lost, at = [], 0
         for shard, group, low, high in every:
-            part = self._block_or_none(shard, group, by_all=buffer.lane == ALL_LANES)
+            part = self._block_or_none(shard, group, by_all=False)
             if part is None:
                 lost.append(_Lost(at, at + high - low, shard, group, low))
-            parts.append(None if part is None else part.slice(low, high))
+                parts.append(self._other_rows(buffer, lost[-1]))
+            else:
+                part = part if high - low == part.starts.size else part.slice(low, high)
+                parts.append(part if pieces.low.size == 1 else part.trimmed())
             at += high - low
-        if lost:
-            parts = self._filled(buffer, parts, lost)
-        rows = UserRows.concatenate([part for part in parts if part is not None])
-        if (shuffled := self._plan.shuffled(buffer)) is None:
-            return BufferRows(rows, tuple(lost), Runs.of(rows.offsets, rows.events))
-        return BufferRows(take_rows(rows, shuffled), tuple(lost))
+        rows = LooseRows.concatenate(parts)
+        return BufferRows(rows.packed(self._plan.shuffled(buffer)), tuple(lost))
 
-    def _block_or_none(self, shard: int, group: int, *, by_all: bool) -> UserRows | None:
+    def _packed(self, blocks: Blocks) -> BufferRows:
+        """All rows of these blocks, without those of damaged row groups."""
+        rows, events = int(blocks.rows.sum()), sum(self._manifest.shards[n].events for n in set(blocks.shard.tolist()))
+        most = min(events, rows * (self._plan.max_len + 1)) if self._plan.window == "last" else events
+        packing, lost, at = Packing(rows, most), [], 0
+        for shard, group, count in zip(*(a.tolist() for a in (blocks.shard, blocks.group, blocks.rows)), strict=True):
+            if (part := self._block_or_none(shard, group, by_all=True)) is not None:
+                packing.add(part)
+            else:
+                packing.skip(count)
+                lost.append(_Lost(at, at + count, shard, group, 0))
+            at += count
+        if packing.is_empty:
+            raise self._none_left(lost[0])
+        return BufferRows(packing.rows(), tuple(lost))
+
+    def _block_or_none(self, shard: int, group: int, *, by_all: bool) -> LooseRows | None:
         """A row group, None if it is damaged and there is a quarantine."""
         try:
-            return self.block(shard, group)
+            return self._block(shard, group)
         except DamagedRowGroup as damage:
             if self._quarantine is None:
                 raise
             self._quarantine.add(damage, by_all=by_all)
             return None
 
-    def _filled(self, buffer: Buffer, parts: list[UserRows | None], lost: list[_Lost]) -> list[UserRows | None]:
-        """The parts with something in the place of what is lost."""
-        if buffer.lane == ALL_LANES:
-            form = next((part for part in parts if part is not None), None)
-            if form is None:
-                raise self._none_left(lost[0])
-            instead = [form.absent(one.high - one.low) for one in lost]
-        else:
-            instead = [self._other_rows(buffer, one) for one in lost]
-        rest = iter(instead)
-        return [next(rest) if part is None else part for part in parts]
-
-    def _other_rows(self, buffer: Buffer, lost: _Lost) -> UserRows:
+    def _other_rows(self, buffer: Buffer, lost: _Lost) -> LooseRows:
         """Rows for lost ones of a lane's buffer, read from the first row group that is healthy."""
         blocks = self._plan.pools[buffer.pool].blocks
         for number in self._candidates(buffer.pool, buffer.epoch, lost):
             rows = self._block_or_none(int(blocks.shard[number]), int(blocks.group[number]), by_all=False)
             if rows is not None:
-                return take_rows(rows, self._chosen(buffer.pool, buffer.epoch, lost, int(blocks.rows[number])))
+                return rows.taken(self._chosen(buffer.pool, buffer.epoch, lost, int(blocks.rows[number])))
         raise self._none_left(lost)
 
     def _healthy(self, key: tuple[Buffer, int]) -> I64:

@@ -7,16 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltrec.core.ragged import prefix_sums, ragged
+from ltrec.core.ragged import ragged
 from ltrec.data.stream.assemble import _order
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader, runs_of
 from ltrec.data.stream.order.plan import Plan
-from ltrec.data.stream.reading.rows import UserRows
-from ltrec.data.stream.reading.runs import Runs, cut, take_rows
+from ltrec.data.stream.reading.runs import Runs
 from tests.support.streaming import all_same, every_variant, make
-
-rows_of = st.lists(st.integers(0, 9), max_size=12)
 
 
 def columns(events):
@@ -38,26 +35,21 @@ def identical(a, b):
     return a.dtype == b.dtype and a.shape == b.shape and (a == b).all()
 
 
-@given(rows_of, st.data())
-def test_rows_are_taken_whole_in_any_order_and_more_than_once(lengths, data):
-    offsets = prefix_sums(np.array(lengths, np.int64))
-    arrays = columns(int(offsets[-1]))
-    wanted = np.array(data.draw(st.lists(st.integers(0, len(lengths) - 1), max_size=20) if lengths else st.just([])), np.int64)
-    runs = Runs.of(offsets, arrays)
-    taken, kept = runs.take(wanted), runs.lengths(wanted)
-    for name, values in arrays.items():
-        assert identical(taken[name], naive(values, offsets[wanted], kept)), name
-    users = {"user_key": np.arange(len(lengths)) + 5}
-    made = take_rows(UserRows(offsets, arrays, users), wanted)
-    assert made.offsets.tolist() == prefix_sums(kept).tolist() and made.user_key.tolist() == (wanted + 5).tolist()
+@given(st.integers(1, 30), st.data())
+def test_runs_anywhere_are_copied_whole_and_those_after_them(entries, data):
+    runs = data.draw(st.lists(st.tuples(st.integers(0, entries - 1), st.integers(0, entries - 1)).map(sorted), max_size=12))
+    starts, ends = (np.array([run[i] for run in runs], np.int64) for i in range(2))
+    for name, values in columns(entries).items():
+        made = Runs(starts, ends, entries)
+        assert identical(made.of(values), naive(values, starts, ends - starts)), name
+        assert identical(made.of(values, 1), naive(values, starts + 1, ends - starts)), name
+    assert identical(made.of_each({"vector": values})["vector"], made.of(values))
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), max_size=9))
-def test_ascending_runs_are_cut_out(gaps_and_lengths):
-    gaps, lengths = (np.array([pair[i] for pair in gaps_and_lengths], np.int64) for i in range(2))
-    starts = np.cumsum(gaps + lengths) - lengths
-    for name, values in columns(int((gaps + lengths).sum()) + 2).items():
-        assert identical(cut(values, starts, starts + lengths), naive(values, starts, lengths)), name
+def test_neighbouring_runs_are_not_copied():
+    values, starts = np.arange(20), np.array([3, 7, 7, 11])
+    assert np.shares_memory(Runs(starts, np.array([7, 7, 11, 12]), 20).of(values), values)
+    assert not np.shares_memory(Runs(starts, np.array([7, 7, 10, 12]), 20).of(values), values)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5)), min_size=1, max_size=30))
@@ -78,6 +70,7 @@ def test_draws_of_many_steps_are_those_of_each(tiny, config, lanes):
         for draw in plan.draws(step, lanes):
             for slot, row in zip(draw.slots.tolist(), draw.rows.tolist(), strict=True):
                 assert expected.setdefault((step, slot), (draw.buffer, row, draw.epoch)) == (draw.buffer, row, draw.epoch)
+        assert {*plan.buffers(step, lanes)} == {draw.buffer for draw in plan.draws(step, lanes)}
     for draw in plan.draws_of(range(4, 19), lanes):
         if (shuffled := plan.shuffled(draw.buffer)) is not None:
             assert shuffled[draw.first : draw.first + draw.rows.size].tolist() == draw.rows.tolist()
