@@ -3,6 +3,7 @@
 open.py      the stream of a prepared data set, in one call
 loader.py    plan + shards -> SequenceBatch, by threads, in order; state is one counter plus digests
 order/       (manifest, seed, config) -> which row goes to which slot of which step; pure functions, no files
+runs/        rows that lie anywhere in flat arrays, copied whole
 reading/     shards, row groups and rows; also every user once, in file order, for evaluation and prediction
 """
 

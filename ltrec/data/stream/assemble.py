@@ -25,11 +25,11 @@ from ltrec.data.stream.order.draws import Draws
 from ltrec.data.stream.order.plan import Plan
 from ltrec.data.stream.quarantine.quarantine import Place
 from ltrec.data.stream.reading.blocks import I64
-from ltrec.data.stream.reading.loose_rows import LooseRows
 from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
 from ltrec.data.stream.reading.rows import taken
 from ltrec.data.stream.reading.training_rows import Drawn, window_starts
 from ltrec.data.stream.recycled import Recycled
+from ltrec.data.stream.runs.loose_rows import LooseRows
 from ltrec.data.stream.state import rows_digests
 from ltrec.data.stream.windows import Windows
 

@@ -9,7 +9,7 @@ import numpy as np
 from ltrec.core import columns as c
 from ltrec.core.ragged import I64, prefix_sums
 from ltrec.data.stream.reading.rows import Values
-from ltrec.data.stream.reading.runs import Runs
+from ltrec.data.stream.runs.runs import Runs
 
 
 class Windows:

@@ -22,13 +22,13 @@ from ltrec.data.stream.quarantine.quarantine import Place, Quarantine
 from ltrec.data.stream.quarantine.replacement import candidates, rows_instead
 from ltrec.data.stream.reading.blocks import I64, Blocks
 from ltrec.data.stream.reading.kept_rows import KeptRows
-from ltrec.data.stream.reading.loose_rows import LooseRows
 from ltrec.data.stream.reading.lru_cache import LruCache
-from ltrec.data.stream.reading.packing import Packing
 from ltrec.data.stream.reading.projected import NO_COLUMNS, Projected
 from ltrec.data.stream.reading.row_checks import fault_of_values
 from ltrec.data.stream.reading.rows import UserRows, int_column, key_columns, list_column
 from ltrec.data.stream.reading.shards import ShardReader
+from ltrec.data.stream.runs.loose_rows import LooseRows
+from ltrec.data.stream.runs.packing import Packing
 
 COLUMNS = [c.USER_KEY, c.STRATUM, c.TRAIN_EVENTS, c.ITEMS]
 _BUFFERS_KEPT = 2  # per lane: the one in use and the next

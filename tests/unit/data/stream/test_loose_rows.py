@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltrec.data.stream.reading.loose_rows import LooseRows
-from ltrec.data.stream.reading.packing import Packing
+from ltrec.data.stream.runs.loose_rows import LooseRows
+from ltrec.data.stream.runs.packing import Packing
 
 runs_of = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted), max_size=8)
 

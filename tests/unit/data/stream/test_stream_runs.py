@@ -12,7 +12,7 @@ from ltrec.data.stream.assemble import _order
 from ltrec.data.stream.config import StreamConfig
 from ltrec.data.stream.loader import StreamLoader, runs_of
 from ltrec.data.stream.order.plan import Plan
-from ltrec.data.stream.reading.runs import Runs
+from ltrec.data.stream.runs.runs import Runs
 from tests.support.streaming import all_same, every_variant, make
 
 

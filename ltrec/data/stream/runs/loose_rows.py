@@ -12,7 +12,7 @@ import numpy as np
 from ltrec.core import columns as c
 from ltrec.core.ragged import I64, prefix_sums
 from ltrec.data.stream.reading.rows import UserRows, Values, joined, taken
-from ltrec.data.stream.reading.runs import Runs
+from ltrec.data.stream.runs.runs import Runs
 
 _LOOSE = 2  # times as many entries as are used: then these are copied before others join them
 

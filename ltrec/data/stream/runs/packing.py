@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ltrec.data.stream.reading.loose_rows import LooseRows
 from ltrec.data.stream.reading.rows import UserRows, Values
+from ltrec.data.stream.runs.loose_rows import LooseRows
 
 
 class Packing:

@@ -1,0 +1,1 @@
+"""Runs of events: rows that lie anywhere in flat arrays, copied whole."""
