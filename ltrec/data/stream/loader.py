@@ -93,7 +93,7 @@ class StreamLoader:
         self._own_digest = 0  # of this rank's rows since the state was created or loaded
         self._step_digests: dict[int, int] = {}  # of steps handed out but not yet trained on
         self._step_replaced: dict[int, Mapping[Place, int]] = {}
-        self._read_ahead: list[Buffer] = []  # what was asked for last
+        self._read_ahead: list[Buffer] = []  # what was wanted last
 
     def __len__(self) -> int:
         """Micro-batches of a whole epoch, also when a resumed iteration delivers only the rest of it."""

@@ -15,7 +15,7 @@ class Packing:
 
     Args:
         rows: how many.
-        entries: how many they are expected to own together, at most; memory is asked for, and not touched.
+        entries: how many they are expected to own together, at most; memory beyond what they own stays untouched.
     """
 
     def __init__(self, rows: int, entries: int) -> None:
