@@ -1,6 +1,8 @@
 """Stores: addresses without credentials, files there and back, retries with an end."""
 
+import pyarrow as pa
 import pytest
+from pyarrow import fs
 
 from ltrec.core.errors import UserError
 from ltrec.core.storage.remote import store as stores
@@ -66,6 +68,7 @@ def test_addresses():
         False
     ] * 4
     assert checked_url("s3://b/x//?region=eu-west-1") == "s3://b/x?region=eu-west-1"
+    assert checked_url("s3://b/") == checked_url("s3://b") == "s3://b"
     assert joined("s3://b/x?region=eu-west-1", "a/b") == "s3://b/x/a/b?region=eu-west-1"
     with pytest.raises(UserError, match="s3:// names no folder"):
         checked_url("s3://")
@@ -85,6 +88,21 @@ def test_an_s3_service_of_another_provider_is_found_in_the_environment(monkeypat
     RemoteStore("s3://b/x", ONCE)
     RemoteStore("s3://b/x?endpoint_override=store:1&scheme=https", ONCE)
     assert [(m["scheme"], m["endpoint_override"]) for m in made] == [("http", "127.0.0.1:9000"), ("https", "store:1")]
+
+
+@pytest.mark.parametrize("url", ["s3://b", "s3://b/", "s3://b/?region=eu-west-1"])
+def test_files_at_the_top_of_a_bucket_are_asked_for_by_their_names(monkeypatch, url):
+    """S3 knows no empty names, and `s3://b/log.csv` is a file of the store `s3://b/`."""
+    asked = []
+
+    class Files:
+        def get_file_info(self, path):
+            asked.append(path)
+            return fs.FileInfo("b/log.csv", fs.FileType.File, size=7)
+
+    monkeypatch.setattr(stores.fs, "S3FileSystem", lambda **_: Files())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9000")
+    assert RemoteStore(url, ONCE).size("log.csv") == 7 and asked == ["b/log.csv"]
 
 
 def failing(times, error):
@@ -117,7 +135,9 @@ def test_after_a_while_one_line_says_what_where_and_how_often(pauses):
     assert 30 < sum(pauses) <= 60
 
 
-@pytest.mark.parametrize("error", [PermissionError("no"), OSError("AWS Error ACCESS_DENIED during GetObject")])
+@pytest.mark.parametrize(
+    "error", [PermissionError("no"), pa.ArrowInvalid("Empty path component"), OSError("AWS Error ACCESS_DENIED during GetObject")]
+)
 def test_what_stays_is_not_repeated(pauses, error):
     with pytest.raises(UserError, match="1 try in 0 s"):
         Retry(60).call("s3://b/x", failing(9, error))

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import pyarrow as pa
+
 from ltrec.core.errors import UserError, first_line
 from ltrec.core.secrets import masked
 
@@ -54,7 +56,7 @@ class Retry:
 
 
 def _is_final(error: Exception) -> bool:
-    return isinstance(error, PermissionError | NotImplementedError) or any(word in str(error) for word in _FINAL)
+    return isinstance(error, PermissionError | NotImplementedError | pa.ArrowInvalid) or any(word in str(error) for word in _FINAL)
 
 
 def _given_up(place: str, tries: int, spent: float, error: Exception) -> UserError:

@@ -39,7 +39,7 @@ def checked_url(url: str) -> str:
         )
     if not parts.netloc and not parts.path.strip("/"):
         raise UserError(f"{shown} names no folder; an address is like s3://bucket/folder")
-    return parts._replace(path=parts.path.rstrip("/")).geturl() if parts.path.strip("/") else url
+    return parts._replace(path=parts.path.rstrip("/")).geturl()
 
 
 def joined(url: str, name: str) -> str:
