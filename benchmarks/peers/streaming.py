@@ -131,12 +131,14 @@ def compare(setups: list[str], users: int, rounds: int, names: list[str], proces
                 continue
             jobs = [_job(folders[setup], table, SETUPS[setup].columns, turn) for setup, table in asked]
             line = processes.figures(STREAMS[name].system, python, {"jobs": jobs}, f"round {turn}, {name}")
-            for (setup, kind), cell in zip(asked, line["cells"] if line else [], strict=False):
+            if line is None:
+                continue
+            for (setup, kind), cell in zip(asked, line["cells"], strict=True):
                 label = name if kind == PLAIN else f"{name}-{kind}"
                 if why := refusal(cell, *written[setup]):
                     say(f"FAILED {setup}, {label}: {why}")
                     processes.failed.append(f"{setup}, {label}")
-                elif line:
+                else:
                     own = {"round": turn, "system": line["system"], "machine": line["machine"]}
                     found[setup].setdefault(label, []).append({**own, **cell})
         cells = {

@@ -56,7 +56,7 @@ class Summary:
         shared = [(line, own[turn]) for turn, line in self.runs(log, length, system).items() if turn in own]
         if not shared:
             return None
-        return statistics.median(value(line, measure) / value(base, measure) for line, base in shared)
+        return statistics.median(value(line, measure) / value(ours, measure) for line, ours in shared)
 
     def reached(self, bar: Bar, base: str = OWN) -> float | None:
         """The ratio that a target is about: of its library, or of the one that needs least."""

@@ -43,8 +43,7 @@ class RemoteStore:
 
     def __init__(self, url: str, retry: Retry) -> None:
         self.url, self._retry = checked_url(url), retry
-        self._files, base = _open(self.url)
-        self._base = base.rstrip("/")
+        self._files, self._base = _open(self.url)
 
     def address(self, name: str) -> str:
         """The address of a file, for messages."""
@@ -63,7 +62,7 @@ class RemoteStore:
         """Sizes of all files below a folder, by their names from the store's folder on; empty if there is no such folder."""
 
         def look() -> dict[str, int]:
-            chosen = fs.FileSelector(self._path(folder) if folder else self._base or "/", allow_not_found=True, recursive=True)
+            chosen = fs.FileSelector(self._path(folder) if folder else self._base, allow_not_found=True, recursive=True)
             found = [info for info in self._files.get_file_info(chosen) if info.type == fs.FileType.File]
             return {info.path.removeprefix(self._base).lstrip("/"): int(info.size) for info in sorted(found, key=lambda i: i.path)}
 
