@@ -53,6 +53,8 @@ LATER: dict[str, Any] = {
     "plugin.content.neighbours": 50,
     "plugin.content.most_holders": 10_000,
     "plugin.content_shares": (0.0, 0.1),
+    "plugin.counting.ridge": 0.0,
+    "plugin.counting.sources": 100,
     "gradients.rows": "auto",
     "stream.shuffle_shards": 0,
     "stream.on_damage": "fail",

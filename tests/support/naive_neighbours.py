@@ -36,7 +36,8 @@ def expected_follows(history: History, config: NeighboursConfig) -> Counter[tupl
 
 
 def transitions(histories: Sequence[History], num_items: int, config: NeighboursConfig) -> np.ndarray:
-    """M, with rows and columns weighed, before the neighbours are chosen [V+1, V+1]."""
+    """M, or with `ridge` what the regression makes of it, with rows and columns weighed, before the neighbours are chosen
+    [V+1, V+1]."""
     F_VV = np.zeros((num_items + 1, num_items + 1))
     for history in histories:
         for pair, weight in expected_follows(history, config).items():
@@ -44,7 +45,29 @@ def transitions(histories: Sequence[History], num_items: int, config: Neighbours
     M_VV = F_VV + config.backward_share * F_VV.T
     np.fill_diagonal(M_VV, 0)
     rows, columns = M_VV.sum(1, keepdims=True), M_VV.sum(0, keepdims=True)
-    return M_VV / np.where(rows > 0, rows, 1) ** config.row_power / np.where(columns > 0, columns, 1) ** config.column_power
+    columns = np.where(columns > 0, columns, 1) ** config.column_power
+    if config.ridge:
+        events_V = Counter(item for history in histories if len(history) > 1 for item, _ in history)
+        return np.maximum(regressed(M_VV, np.array([events_V[i] for i in range(num_items + 1)]), config), 0) / columns
+    return M_VV / np.where(rows > 0, rows, 1) ** config.row_power / columns
+
+
+def regressed(M_VV: np.ndarray, events_V: np.ndarray, config: NeighboursConfig) -> np.ndarray:
+    """B, item by item: the weights of its strongest sources that solve the regression on them."""
+    own_V = events_V + config.ridge
+    sources_of = []
+    for j in range(len(M_VV)):
+        strongest = sorted(np.flatnonzero(M_VV[:, j]).tolist(), key=lambda i: (-M_VV[i, j] / own_V[i], i))
+        sources_of.append(strongest[: config.sources])
+    kept_VV = np.zeros_like(M_VV)
+    for j, sources in enumerate(sources_of):
+        kept_VV[sources, j] = M_VV[sources, j]
+    gram_VV = (kept_VV + kept_VV.T) / (1 + config.backward_share) + np.diag(own_V)
+    B_VV = np.zeros_like(M_VV)
+    for j, sources in enumerate(sources_of):
+        if sources:
+            B_VV[sources, j] = np.linalg.inv(gram_VV[np.ix_(sources, sources)]) @ M_VV[sources, j]
+    return B_VV
 
 
 def recalled(histories: Sequence[Sequence[int]], M_VV: np.ndarray, decay: float, last: int) -> np.ndarray:

@@ -9,16 +9,15 @@ pairs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from ltrec.core.ragged import distinct_pairs, ragged
 from ltrec.data.neighbours.config import CoOccurrenceConfig
 from ltrec.data.neighbours.events import UserEvents
 from ltrec.data.neighbours.ties import I64
-from ltrec.data.neighbours.transitions import Pairs
+from ltrec.data.neighbours.transitions import Pairs, Weighted
 
 
 class CoOccurrence:
@@ -49,9 +48,11 @@ class CoOccurrence:
             yield item[early], item[early + distance], one
             yield item[early + distance], item[early], one
 
-    def weights(self, item: I64, neighbour: I64, total: I64) -> npt.NDArray[np.float32]:
-        """The cosine of pairs that `total` users have; call it after all pairs have been counted."""
-        return np.asarray(total / np.sqrt(self._users[item].astype(np.float64) * self._users[neighbour]), np.float32)
+    def weighted(self, sums: Iterable[Pairs]) -> Iterator[Weighted]:
+        """The cosine of pairs, from the numbers of users who have them; call it after all pairs have been counted."""
+        for item, neighbour, total in sums:
+            both = self._users[item].astype(np.float64) * self._users[neighbour]
+            yield item, neighbour, np.asarray(total / np.sqrt(both), np.float32)
 
     def _sets(self, events: UserEvents) -> tuple[I64, I64]:
         """User numbers and distinct items of each, both sorted."""

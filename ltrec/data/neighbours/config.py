@@ -8,6 +8,8 @@ from typing import Annotated
 
 from ltrec.core.bounds import SHARE, Between, check_fields
 
+SOURCES = 100
+
 
 @dataclass(frozen=True, slots=True)
 class NeighboursConfig:
@@ -16,6 +18,7 @@ class NeighboursConfig:
         F[i, j] = sum over users and gaps g of gap_decay^(g-1), where j follows i by g <= max_gap events
         M       = F + backward_share F^T, without the diagonal
         weight  = M[i, j] / (rowsum_i^row_power colsum_j^column_power), with the sums of M
+        with ridge: B[i, j] / colsum_j^column_power, B the regression's weights
 
     Raises:
         ValueError: a value out of range.
@@ -39,8 +42,17 @@ class NeighboursConfig:
     neighbours: Annotated[int, Between(1, 1000)] = 20
     """Number of neighbours kept per item, those with the largest weights."""
 
+    ridge: Annotated[float, Between(0, 1e9)] = 0.0
+    """0 = the weights are counts. Above: they are those of a ridge regression of an item on those before it (`regression.py`), and
+    this is how many events every item has besides its own, which predict nothing. `row_power` has no effect then."""
+
+    sources: Annotated[int, Between(1, 1000)] = SOURCES
+    """With ridge: most items that an item is regressed on."""
+
     def __post_init__(self) -> None:
         check_fields(self)
+        if not self.ridge and self.sources != SOURCES:
+            raise ValueError(f"sources={self.sources} has no effect with ridge=0; leave it out, or set ridge")
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,8 @@ def count_neighbours(
             for pairs in counting.pairs(events):
                 sums.add(*pairs)
         strongest = Strongest(manifest.vocab.items, config.neighbours)
-        for item, neighbour, total in sums.portions():
-            strongest.take(item, neighbour, counting.weights(item, neighbour, total))
+        for weighted in counting.weighted(sums.portions()):
+            strongest.take(*weighted)
     return Neighbours(torch.from_numpy(strongest.item_VN), torch.from_numpy(strongest.weight_VN), made_of(manifest, config))
 
 
@@ -68,4 +68,6 @@ def _counting(config: Config, num_items: int) -> Transitions | CoOccurrence:
 def made_of(manifest: Manifest, config: Config | ContentConfig) -> dict[str, Any]:
     """What identifies neighbours: the data set and the options, as JSON."""
     options = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
+    if not options.get("ridge"):  # counts are what they were before there were regressions
+        options = {name: value for name, value in options.items() if name not in ("ridge", "sources")}
     return {"data": manifest.digest, **options}

@@ -6,7 +6,7 @@ visited by their distance q - e = 1, 2, ...; once a partner is too far away, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +14,16 @@ import numpy.typing as npt
 from ltrec.core.hashing import mix_array
 from ltrec.data.neighbours.config import NeighboursConfig
 from ltrec.data.neighbours.events import UserEvents
-from ltrec.data.neighbours.ties import I64, LARGEST_TIE, ONE, TieWeights
+from ltrec.data.neighbours.regression import Regression
+from ltrec.data.neighbours.ties import I64, LARGEST_TIE, ONE, Floats, TieWeights
 
 _ORDER = 0x54494553  # distinguishes these hashes from those for other purposes
 
 Pairs = tuple[I64, I64, I64]
 """Items, their neighbours, and the weight of each pair as an integer."""
+
+Weighted = tuple[I64, I64, npt.NDArray[np.float32]]
+"""Items, their neighbours, and the final weight of each pair, above 0."""
 
 
 class Transitions:
@@ -36,19 +40,39 @@ class Transitions:
         self._config = config
         self._ahead = TieWeights.of(config.gap_decay, config.max_gap)
         self._back = TieWeights.of(config.gap_decay, config.max_gap, config.backward_share)
-        self._row_sum, self._column_sum = (np.zeros(num_items + 1, np.int64) for _ in range(2))
+        self._row_sum, self._column_sum, self._events = (np.zeros(num_items + 1, np.int64) for _ in range(3))
 
     def pairs(self, events: UserEvents) -> Iterator[Pairs]:
         """Pairs of different items, in portions of at most E, without weights of 0."""
+        np.add.at(self._events, events.items, 1)
         for early, late, ahead, back in self._both_ways(events):
             yield from self._counted(early, late, ahead)
             yield from self._counted(late, early, back)
 
-    def weights(self, item: I64, neighbour: I64, total: I64) -> npt.NDArray[np.float32]:
-        """The weights of pairs whose terms sum to `total`; call it after all pairs have been counted."""
-        rows = (self._row_sum[item] / ONE) ** self._config.row_power
-        columns = (self._column_sum[neighbour] / ONE) ** self._config.column_power
-        return np.asarray(total / ONE / (rows * columns), np.float32)
+    def weighted(self, sums: Iterable[Pairs]) -> Iterator[Weighted]:
+        """The weights of pairs, from the sums of their terms, portions sorted by item, then neighbour, each with all pairs of its
+        items; call it after all pairs have been counted."""
+        if self._config.ridge:
+            yield self._regressed(sums)
+            return
+        for item, neighbour, total in sums:
+            rows = (self._row_sum[item] / ONE) ** self._config.row_power
+            yield item, neighbour, np.asarray(total / ONE / (rows * self._columns(neighbour)), np.float32)
+
+    def _regressed(self, sums: Iterable[Pairs]) -> Weighted:
+        """All pairs that the regression gives a weight."""
+        regression = Regression(self._events, self._config.ridge, self._config.sources, self._config.backward_share)
+        for pairs in sums:
+            regression.add(*pairs)
+        nothing = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
+        item, neighbour, weight = (np.concatenate(each) for each in zip(nothing, *regression.weights(), strict=True))
+        order = np.lexsort((neighbour, item))
+        item, neighbour, weight = item[order], neighbour[order], weight[order] / self._columns(neighbour[order])
+        return item, neighbour, weight.astype(np.float32)
+
+    def _columns(self, neighbour: I64) -> Floats:
+        powers: Floats = (self._column_sum[neighbour] / ONE) ** self._config.column_power
+        return powers
 
     def _both_ways(self, events: UserEvents) -> Iterator[tuple[I64, I64, I64, I64]]:
         """Items of an earlier and a later event, and the weights of the pair in both directions."""

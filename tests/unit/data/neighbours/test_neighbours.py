@@ -53,6 +53,9 @@ def assert_strongest(found, M_VV, n):
         NeighboursConfig(neighbours=3, max_gap=2),
         NeighboursConfig(neighbours=40, backward_share=0, row_power=1, column_power=0),
         NeighboursConfig(neighbours=5, gap_decay=1, column_power=1, row_power=0),
+        NeighboursConfig(ridge=3),
+        NeighboursConfig(ridge=20, sources=4, neighbours=3, backward_share=0.25),
+        NeighboursConfig(ridge=50, sources=11, neighbours=40, backward_share=0, column_power=0, max_gap=3),
     ],
 )
 def test_the_strongest_of_the_naive_matrix(users, tmp_path, config):
@@ -74,7 +77,7 @@ def test_files_and_blocks_do_not_change_the_result(users, tmp_path):
 
 
 @pytest.mark.parametrize("rows", [2, 30, 200, 10**6])
-@pytest.mark.parametrize("config", [NeighboursConfig(), CoOccurrenceConfig()])
+@pytest.mark.parametrize("config", [NeighboursConfig(), CoOccurrenceConfig(), NeighboursConfig(ridge=10, sources=6)])
 def test_memory_does_not_change_the_result(users, tmp_path, rows, config, monkeypatch):
     """Also with portions of single users, and with runs that are read a few pairs at a time."""
     manifest = write_dataset(tmp_path, users, num_items=V)

@@ -1,0 +1,130 @@
+"""Regression: the weights of an item's sources that together predict it best, instead of each source's own count.
+
+Counts weigh every source by itself, so of two items that always come together both are paid in full for what follows either, and
+popular sources are paid for what would have come anyway. A ridge regression of what comes next on what was there shares it out:
+
+    b_j     = argmin  b^T G b - 2 b^T M_j + ridge |b|^2   =  (G + ridge)^-1 M_j       weights of the sources of item j
+    M[i, j]   the counts of `NeighboursConfig`, without the diagonal
+    G[i, k]   = (M[i, k] + M[k, i]) / (1 + backward_share),  G[i, i] = n_i, the events of i
+
+G is the Gram matrix of the histories: of all pairs of a user's events, at a distance of g events gap_decay^g. It is the linear
+model of SLIM (Ning & Karypis, ICDM 2011) in closed form (EASE, Steck, WWW 2019) with an order of events (SLIST, Choi et al., WWW
+2021). An exact solution takes V^3 operations and V^2 numbers; here the sources of an item are the few with the largest
+M[i, j] / (n_i + ridge), what each would be given alone, and G is of the pairs that are such a source one way or the other. That
+takes V systems of `sources` equations, and 40 bytes a pair: 4 kB an item with 100 sources, less where items have fewer.
+
+Weights of 0 or less are left out: such a source says nothing for the item. They are float64 solutions, rounded to float32, which
+another library for linear algebra gives to rounding alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ltrec.core.errors import UserError
+from ltrec.core.ragged import I64
+from ltrec.data.neighbours.sums import added
+from ltrec.data.neighbours.ties import ONE, Floats
+
+_PAD = 8  # systems are of a multiple of this many equations, so that many have the same number
+_NUMBERS = 1 << 21  # of the systems that are solved together
+
+
+class Regression:
+    """Counted pairs, of which the strongest sources of every item are kept.
+
+    Args:
+        events: n, how many events each item has [V+1].
+        ridge: events that every source has besides its own, which predict nothing; above 0.
+        sources: most sources of an item.
+        backward_share: of the counts.
+    """
+
+    def __init__(self, events: I64, ridge: float, sources: int, backward_share: float) -> None:
+        self._own, self._ridge, self._sources, self._both = events + ridge, ridge, sources, 1 + backward_share
+        self._width, self._most = events.size, 2 * sources * events.size
+        self._key, self._total = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self._new: list[tuple[I64, I64]] = []
+        self._held = 0
+
+    def add(self, source: I64, item: I64, total: I64) -> None:
+        """Add pairs that were not added before, with their counts in units of 1 / ONE."""
+        self._new.append((item * self._width + source, total))
+        self._held += total.size
+        if self._held > self._most:
+            self._keep_strongest()
+
+    def weights(self) -> Iterator[tuple[I64, I64, Floats]]:
+        """Sources, their items and the weights above 0, in portions, in no order.
+
+        Raises:
+            UserError: `ridge` is so small that equations have no solution.
+        """
+        self._keep_strongest()
+        pairs = _Between(self._key, self._total, self._width)
+        item, source = np.divmod(self._key, self._width)
+        first = np.flatnonzero(np.diff(item, prepend=-1))
+        count = np.diff(first, append=item.size)
+        size = -(-count // _PAD) * _PAD
+        for equations in np.unique(size).tolist():
+            alike = np.flatnonzero(size == equations)
+            step = max(1, _NUMBERS // equations**2)
+            for low in range(0, alike.size, step):
+                some = alike[low : low + step]
+                place = first[some, None] + np.arange(equations)
+                there = np.arange(equations) < count[some, None]
+                place = np.where(there, place, 0)
+                system = np.where(there, source[place], 0), np.where(there, self._total[place] / ONE, 0.0)
+                found = self._solved(*system, pairs)
+                kept = there & (found > 0)
+                yield system[0][kept], np.broadcast_to(item[first[some], None], kept.shape)[kept], found[kept]
+
+    def _keep_strongest(self) -> None:
+        """Forget all but the strongest sources of every item."""
+        self._new.append((self._key, self._total))
+        key = np.concatenate([key for key, _ in self._new])
+        total = np.concatenate([total for _, total in self._new])
+        item, source = np.divmod(key, self._width)
+        order = np.lexsort((source, -total / self._own[source], item))
+        first = np.flatnonzero(np.diff(item[order], prepend=-1))
+        place = np.arange(order.size) - np.repeat(first, np.diff(first, append=order.size))
+        kept = np.sort(order[place < self._sources])
+        kept = kept[np.argsort(key[kept])]
+        self._key, self._total, self._new, self._held = key[kept], total[kept], [], kept.size
+
+    def _solved(self, source: I64, counts: Floats, pairs: _Between) -> Floats:
+        """(G + ridge)^-1 M_j of several items; sources 0 are places that none needs.
+
+        Args:
+            source: [B, n], ascending in every row but for the zeros at its end.
+            counts: M_j [B, n].
+            pairs: counts between sources.
+        """
+        one, other = np.triu_indices(source.shape[1], 1)
+        system = np.zeros((*source.shape, source.shape[1]))
+        system[:, one, other] = system[:, other, one] = pairs.of(source[:, one], source[:, other]) / self._both
+        every = np.arange(source.shape[1])
+        system[:, every, every] = np.where(source > 0, self._own[source], 1.0)
+        try:
+            solved: Floats = np.linalg.solve(system, counts[..., None])[..., 0]
+        except np.linalg.LinAlgError:
+            raise UserError(f"`ridge`={self._ridge:g} leaves a regression without a solution; set a larger one") from None
+        return solved
+
+
+class _Between:
+    """M[i, k] + M[k, i] of the pairs with these keys."""
+
+    def __init__(self, key: I64, total: I64, width: int) -> None:
+        item, source = np.divmod(key, width)
+        self._width = width
+        self._key, self._total = added([(np.minimum(item, source) * width + np.maximum(item, source), total)])
+
+    def of(self, one: I64, other: I64) -> Floats:
+        """For pairs of items, the first the smaller one; sought in the order of keys, row by row, which a cache likes."""
+        wanted = one * self._width + other
+        place = np.minimum(np.searchsorted(self._key, wanted), max(0, self._key.size - 1))
+        found: Floats = np.where(self._key[place] == wanted, self._total[place] / ONE, 0.0)
+        return found
