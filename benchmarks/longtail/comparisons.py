@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from benchmarks.longtail import tables
 from benchmarks.longtail.judge import Scorer
 
-EMA, MIX = Scorer(tables.BASE, "ema"), Scorer(tables.BASE, "mix")
+EMA, MIX, RIDGE = (Scorer(tables.BASE, variant) for variant in ("ema", "mix", "ridge"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ SECTIONS: tuple[Section, ...] = (
         "A memory beside joint training",
         "`mix`, which is recommended: counts of which items follow which, mixed with the network's probabilities by one weight.",
         (RECOMMENDED,),
+    ),
+    Section(
+        "The memory from a regression",
+        "`ridge`: the weights of a regression of every item on those before it instead of counts, otherwise as `mix`.",
+        (Comparison(EMA, RIDGE), Comparison(MIX, RIDGE)),
     ),
     Section(
         "Other forms of it",

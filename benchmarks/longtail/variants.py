@@ -4,6 +4,7 @@
     ema       the averaged weights: the method as it is trained and validated
     mix, log  a memory of which items follow which beside ema, in the forms of `ltrec.models.memory`
     strata    mix, its weight chosen for every stratum, drawn towards the common one
+    ridge     mix, the memory's weights from a regression instead of counts (`ltrec.data.neighbours.regression`)
     tail      mix where the history is of a tail stratum, the network alone where it is of a head one
     permuted  mix with neighbours of another item: a control that should choose a small weight and gain nothing
     two       the mean of two seeds' softmaxes, each of averaged weights
@@ -25,6 +26,8 @@ import torch
 from torch import Tensor
 
 from ltrec.config.tree import RunConfig
+from ltrec.data.neighbours.config import NeighboursConfig
+from ltrec.data.neighbours.count import count_neighbours
 from ltrec.data.neighbours.table import Neighbours
 from ltrec.data.stream.reading.histories import HistoryChunk, Score
 from ltrec.evaluation.memory.config import MemoryConfig
@@ -37,6 +40,7 @@ from ltrec.run.scoring.memory import choose_weights, neighbours_of
 from ltrec.run.scoring.scorer import load_network, make_memory, score_with
 
 MIX, LOG, STRATA = MemoryConfig(form="mix"), MemoryConfig(form="log"), MemoryConfig(form="mix", per_stratum=True)
+RIDGE = MemoryConfig(form="mix", counting=NeighboursConfig(ridge=100, neighbours=50))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,11 @@ class Trunk:
     def neighbours(self) -> Neighbours:
         """Which items follow which."""
         return neighbours_of(folder_of(self.config), MIX, self.data)
+
+    @cached_property
+    def regressed(self) -> Neighbours:
+        """Which items follow which, by a regression."""
+        return count_neighbours(self.data.folder, self.data.manifest, RIDGE.counting)
 
     def beside(self, network: Score, settings: MemoryConfig, neighbours: Neighbours | None = None) -> Variant:
         """A network with a memory whose weight is chosen on validation."""
@@ -172,6 +181,7 @@ OF_ONE: dict[str, Callable[[Trunk], Variant]] = {
     "mix": lambda trunk: trunk.weighed(trunk.ema, MIX, trunk.neighbours, trunk.mix),
     "log": lambda trunk: trunk.beside(trunk.ema, LOG),
     "strata": lambda trunk: trunk.beside(trunk.ema, STRATA),
+    "ridge": lambda trunk: trunk.beside(trunk.ema, RIDGE, trunk.regressed),
     "tail": lambda trunk: trunk.beside_tail(),
     "permuted": lambda trunk: trunk.beside(trunk.ema, MIX, permuted(trunk.neighbours)),
 }
