@@ -10,8 +10,8 @@ popular sources are paid for what would have come anyway. A ridge regression of 
 G is the Gram matrix of the histories: of all pairs of a user's events, at a distance of g events gap_decay^g. It is the linear
 model of SLIM (Ning & Karypis, ICDM 2011) in closed form (EASE, Steck, WWW 2019) with an order of events (SLIST, Choi et al., WWW
 2021). An exact solution takes V^3 operations and V^2 numbers; here the sources of an item are the few with the largest
-M[i, j] / (n_i + ridge), what each would be given alone, and G is of the pairs that are such a source one way or the other. That
-takes V systems of `sources` equations, and 40 bytes a pair: 4 kB an item with 100 sources, less where items have fewer.
+M[i, j] / (n_i + ridge), what each would be given alone, and G is of the pairs that are such a source one way or the other. So it
+takes V systems of `sources` equations, and about 100 bytes for each of these pairs while they are sorted.
 
 Weights of 0 or less are left out: such a source says nothing for the item. They are float64 solutions, rounded to float32, which
 another library for linear algebra gives to rounding alone.
@@ -30,6 +30,7 @@ from ltrec.data.neighbours.ties import ONE, Floats
 
 _PAD = 8  # systems are of a multiple of this many equations, so that many have the same number
 _NUMBERS = 1 << 21  # of the systems that are solved together
+_LEAST_HELD = 1 << 22  # pairs that are held before the first are forgotten; later as many again as are kept
 
 
 class Regression:
@@ -44,7 +45,7 @@ class Regression:
 
     def __init__(self, events: I64, ridge: float, sources: int, backward_share: float) -> None:
         self._own, self._ridge, self._sources, self._both = events + ridge, ridge, sources, 1 + backward_share
-        self._width, self._most = events.size, 2 * sources * events.size
+        self._width = events.size
         self._key, self._total = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._new: list[tuple[I64, I64]] = []
         self._held = 0
@@ -53,7 +54,7 @@ class Regression:
         """Add pairs that were not added before, with their counts in units of 1 / ONE."""
         self._new.append((item * self._width + source, total))
         self._held += total.size
-        if self._held > self._most:
+        if self._held > max(_LEAST_HELD, 2 * self._key.size):
             self._keep_strongest()
 
     def weights(self) -> Iterator[tuple[I64, I64, Floats]]:

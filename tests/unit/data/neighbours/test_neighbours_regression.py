@@ -57,8 +57,8 @@ def test_small_portions_change_nothing(monkeypatch):
     whole = weights_of(M_VV, events_V, config)
     monkeypatch.setattr("ltrec.data.neighbours.regression._NUMBERS", 1)
     assert np.array_equal(weights_of(M_VV, events_V, config), whole)
+    monkeypatch.setattr("ltrec.data.neighbours.regression._LEAST_HELD", 3)
     kept = Regression(events_V, config.ridge, 1, 0.5)
-    kept._most = 0  # forgets after every portion
     for i in range(1, 40):
         found = np.flatnonzero(M_VV[i])
         kept.add(np.full(found.size, i), found, np.rint(M_VV[i, found] * ONE).astype(np.int64))
