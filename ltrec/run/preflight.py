@@ -45,7 +45,7 @@ from ltrec.run.process.agreement import code_facts, data_facts, setting_facts
 from ltrec.run.process.detect import detect
 from ltrec.run.process.rendezvous import Rendezvous, join_ranks
 from ltrec.run.process.rendezvous_env import Processes
-from ltrec.run.progress.announcements import say_untrained, say_visits
+from ltrec.run.progress.announcements import note_slow_products, say_untrained, say_visits
 from ltrec.strategy import Stratified
 from ltrec.terminal.screen import note
 from ltrec.tracking.provenance import provenance
@@ -207,6 +207,7 @@ def _announce(config: RunConfig, built: _Built, limit: int | None) -> None:
     """Notes at the start of a run."""
     say_visits(built.plan)
     say_untrained(built.plan, heirs_of(config, built.data.manifest))
+    note_slow_products(config, accelerator_of(config))
     if limit is None and (line := not_validated(config, built.plan)):
         note(line)
 

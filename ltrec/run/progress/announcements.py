@@ -1,11 +1,15 @@
-"""Notes at the start of a run: users that training leaves out, and strata without a plugin of their own."""
+"""Notes at the start of a run: users that training leaves out, strata without a plugin of their own, slow products."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
+from ltrec.config.tree import RunConfig
 from ltrec.data.stream.order.plan import Plan
-from ltrec.terminal.screen import say
+from ltrec.objectives.config import SoftmaxConfig
+from ltrec.terminal.screen import note, say
 
 
 def say_visits(plan: Plan) -> None:
@@ -34,3 +38,24 @@ def say_untrained(plan: Plan, heirs: Sequence[int]) -> None:
     for z, heir in enumerate(heirs):
         if heir != z:
             say(f"stratum {z} trains no plugin: that of stratum {heir} serves it")
+
+
+def note_slow_products(config: RunConfig, accelerator: str) -> None:
+    """Name an option that asks for bfloat16 products of a CPU that has no instructions for them.
+
+    Args:
+        config: of the run.
+        accelerator: `cpu` or `gpu`.
+    """
+    has_instructions = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)  # absent where oneDNN is
+    if accelerator != "cpu" or has_instructions():
+        return
+    matmul = config.objective.matmul if isinstance(config.objective, SoftmaxConfig) else ""
+    asked = {
+        "objective.matmul=bfloat16": matmul == "bfloat16",
+        "trainer.precision=bf16-mixed": config.trainer.precision == "bf16-mixed",
+    }
+    for words in [words for words, wanted in asked.items() if wanted]:
+        key = words.partition("=")[0]
+        faster = "32-true" if key == "trainer.precision" else "float32"
+        note(f"{words}: this processor has no bfloat16 instructions, so products take ten times as long; set {key}={faster}")
