@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.longtail import tables
-from benchmarks.longtail.comparisons import RECOMMENDED, Comparison
+from benchmarks.longtail.comparisons import COUNTED, Comparison
 from benchmarks.longtail.judge import Judge
 from ltrec.core.storage.atomic import atomic_path
 from ltrec.evaluation.comparison.compare import Difference
@@ -24,7 +24,7 @@ Changes = Mapping[str, Mapping[str, Difference]]
 """Log -> group -> change."""
 
 
-def write_figure(path: Path, judge: Judge, comparison: Comparison = RECOMMENDED) -> str:
+def write_figure(path: Path, judge: Judge, comparison: Comparison = COUNTED) -> str:
     """Draw a comparison; its caption, or nothing, and no file, where there is nothing to draw."""
     panels = {model: found for model in tables.MODELS if (found := _changes(judge, model, comparison))}
     if not panels:

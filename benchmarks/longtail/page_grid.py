@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from benchmarks.longtail.comparisons import RECOMMENDED
+from benchmarks.longtail.comparisons import COUNTED
 from benchmarks.longtail.judge import Judge
 from benchmarks.longtail.markdown import table
 
 
 def grid(judge: Judge, log: str, model: str) -> Iterable[str]:
-    """NDCG@10 of base and recommended method in every cell of strata and classes of items, if both are there."""
-    paired = judge.paired(log, model, RECOMMENDED.base, RECOMMENDED.other)
+    """NDCG@10 of base and memory by counts in every cell of strata and classes of items, if both are there."""
+    paired = judge.paired(log, model, COUNTED.base, COUNTED.other)
     if paired is None:
         return
     one = paired.base[0]
@@ -23,5 +23,5 @@ def grid(judge: Judge, log: str, model: str) -> Iterable[str]:
         keys = [f"stratum={number},items={name}" for name in classes]
         cells = [f"{before[key]:.4f} to {after[key]:.4f} ({parts[key].users:,})" if key in parts else "" for key in keys]
         rows.append([f"{stratum} events", *cells])
-    yield f"{RECOMMENDED.title}, by activity of the user and training events of the target (users)"
+    yield f"{COUNTED.title}, by activity of the user and training events of the target (users)"
     yield table(["user", *(f"items with {name}" for name in classes)], rows)

@@ -130,7 +130,7 @@ def settings(model: str, method: str) -> dict[str, Words]:
 
 def variants(method: str) -> Words:
     """What is ranked from a single run of a method."""
-    return ("raw", "ema", "mix", "ridge", "log", "strata", "tail", "permuted") if method == BASE else ("ema", "mix")
+    return ("raw", "ema", "mix", "ridge", "log", "strata", "tail", "permuted") if method == BASE else ("ema", "ridge")
 
 
 def variants_of_two(method: str) -> Words:

@@ -53,20 +53,21 @@ def transitions(histories: Sequence[History], num_items: int, config: Neighbours
 
 
 def regressed(M_VV: np.ndarray, events_V: np.ndarray, config: NeighboursConfig) -> np.ndarray:
-    """B, item by item: the weights of its strongest sources that solve the regression on them."""
+    """B, item by item: the weights that solve the regression on as many of its strongest sources as it has events; the other ones
+    have what each would have alone."""
     own_V = events_V + config.ridge
     sources_of = []
     for j in range(len(M_VV)):
-        strongest = sorted(np.flatnonzero(M_VV[:, j]).tolist(), key=lambda i: (-M_VV[i, j] / own_V[i], i))
+        strongest = sorted(np.flatnonzero(M_VV[:, j]).tolist(), key=lambda i: (-np.float32(M_VV[i, j] / own_V[i]), i))
         sources_of.append(strongest[: config.sources])
     kept_VV = np.zeros_like(M_VV)
     for j, sources in enumerate(sources_of):
         kept_VV[sources, j] = M_VV[sources, j]
     gram_VV = (kept_VV + kept_VV.T) / (1 + config.backward_share) + np.diag(own_V)
-    B_VV = np.zeros_like(M_VV)
+    B_VV = kept_VV / np.maximum(own_V, 1)[:, None]
     for j, sources in enumerate(sources_of):
-        if sources:
-            B_VV[sources, j] = np.linalg.inv(gram_VV[np.ix_(sources, sources)]) @ M_VV[sources, j]
+        if together := sources[: events_V[j]]:
+            B_VV[together, j] = np.linalg.inv(gram_VV[np.ix_(together, together)]) @ M_VV[together, j]
     return B_VV
 
 

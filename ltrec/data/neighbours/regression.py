@@ -9,9 +9,13 @@ popular sources are paid for what would have come anyway. A ridge regression of 
 
 G is the Gram matrix of the histories: of all pairs of a user's events, at a distance of g events gap_decay^g. It is the linear
 model of SLIM (Ning & Karypis, ICDM 2011) in closed form (EASE, Steck, WWW 2019) with an order of events (SLIST, Choi et al., WWW
-2021). An exact solution takes V^3 operations and V^2 numbers; here the sources of an item are the few with the largest
-M[i, j] / (n_i + ridge), what each would be given alone, and G is of the pairs that are such a source one way or the other. So it
-takes V systems of `sources` equations, and about 100 bytes for each of these pairs while they are sorted.
+2021). An exact solution takes V^3 operations and V^2 numbers. Here it is cut to what the data can tell:
+
+    sources   those with the largest M[i, j] / (n_i + ridge), what each would be given alone; G is of such pairs, either way
+    together  as many of them, the strongest, as item j has events: a regression has no more coefficients than observations; the
+              other sources keep what each is given alone
+
+That takes systems of min(sources, n_j) equations, and about 100 bytes for every pair while they are sorted.
 
 Weights of 0 or less are left out: such a source says nothing for the item. They are float64 solutions, rounded to float32, which
 another library for linear algebra gives to rounding alone.
@@ -22,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from ltrec.core.errors import UserError
 from ltrec.core.ragged import I64
@@ -45,7 +50,7 @@ class Regression:
 
     def __init__(self, events: I64, ridge: float, sources: int, backward_share: float) -> None:
         self._own, self._ridge, self._sources, self._both = events + ridge, ridge, sources, 1 + backward_share
-        self._width = events.size
+        self._events, self._width = events, events.size
         self._key, self._total = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._new: list[tuple[I64, I64]] = []
         self._held = 0
@@ -54,7 +59,7 @@ class Regression:
         """Add pairs that were not added before, with their counts in units of 1 / ONE."""
         self._new.append((item * self._width + source, total))
         self._held += total.size
-        if self._held > max(_LEAST_HELD, 2 * self._key.size):
+        if self._held > max(_LEAST_HELD, self._key.size):
             self._keep_strongest()
 
     def weights(self) -> Iterator[tuple[I64, I64, Floats]]:
@@ -63,37 +68,39 @@ class Regression:
         Raises:
             UserError: `ridge` is so small that equations have no solution.
         """
-        self._keep_strongest()
-        pairs = _Between(self._key, self._total, self._width)
+        together = self._keep_strongest()
         item, source = np.divmod(self._key, self._width)
+        counts = self._total / ONE
+        yield source[~together], item[~together], counts[~together] / self._own[source[~together]]
+        pairs = _Between(self._key, self._total, self._width)
+        item, source, counts = item[together], source[together], counts[together]
         first = np.flatnonzero(np.diff(item, prepend=-1))
-        count = np.diff(first, append=item.size)
-        size = -(-count // _PAD) * _PAD
-        for equations in np.unique(size).tolist():
-            alike = np.flatnonzero(size == equations)
-            step = max(1, _NUMBERS // equations**2)
-            for low in range(0, alike.size, step):
-                some = alike[low : low + step]
-                place = first[some, None] + np.arange(equations)
-                there = np.arange(equations) < count[some, None]
-                place = np.where(there, place, 0)
-                system = np.where(there, source[place], 0), np.where(there, self._total[place] / ONE, 0.0)
-                found = self._solved(*system, pairs)
-                kept = there & (found > 0)
-                yield system[0][kept], np.broadcast_to(item[first[some], None], kept.shape)[kept], found[kept]
+        for some, equations in _systems(np.diff(first, append=item.size)):
+            place = first[some, None] + np.arange(equations)
+            there = place < np.append(first, item.size)[some + 1, None]
+            place = np.where(there, place, 0)
+            sources = np.where(there, source[place], 0)
+            found = self._solved(sources, np.where(there, counts[place], 0.0), pairs)
+            kept = there & (found > 0)
+            yield sources[kept], np.broadcast_to(item[first[some], None], kept.shape)[kept], found[kept]
 
-    def _keep_strongest(self) -> None:
-        """Forget all but the strongest sources of every item."""
-        self._new.append((self._key, self._total))
-        key = np.concatenate([key for key, _ in self._new])
-        total = np.concatenate([total for _, total in self._new])
+    def _keep_strongest(self) -> npt.NDArray[np.bool_]:
+        """Forget all but the strongest sources of every item; of those that are kept, which ones are regressed together."""
+        key = np.concatenate([self._key, *(key for key, _ in self._new)])
+        total = np.concatenate([self._total, *(total for _, total in self._new)])
+        order = np.argsort(key)
+        key, total = key[order], total[order]
         item, source = np.divmod(key, self._width)
-        order = np.lexsort((source, -total / self._own[source], item))
-        first = np.flatnonzero(np.diff(item[order], prepend=-1))
-        place = np.arange(order.size) - np.repeat(first, np.diff(first, append=order.size))
-        kept = np.sort(order[place < self._sources])
-        kept = kept[np.argsort(key[kept])]
-        self._key, self._total, self._new, self._held = key[kept], total[kept], [], kept.size
+        alone = (total / self._own[source]).astype(np.float32)
+        # The bit patterns of positive floats are ordered like the floats; sources of equal strength stay in order.
+        order = np.argsort(item << 32 | ((1 << 32) - 1 - alone.view(np.uint32).astype(np.int64)), kind="stable")
+        first = np.flatnonzero(np.diff(item, prepend=-1))
+        rank = np.empty_like(order)
+        rank[order] = np.arange(order.size) - np.repeat(first, np.diff(first, append=order.size))
+        kept = rank < self._sources
+        self._key, self._total, self._new, self._held = key[kept], total[kept], [], 0
+        together: npt.NDArray[np.bool_] = (rank < self._events[item])[kept]
+        return together
 
     def _solved(self, source: I64, counts: Floats, pairs: _Between) -> Floats:
         """(G + ridge)^-1 M_j of several items; sources 0 are places that none needs.
@@ -113,6 +120,16 @@ class Regression:
         except np.linalg.LinAlgError:
             raise UserError(f"`ridge`={self._ridge:g} leaves a regression without a solution; set a larger one") from None
         return solved
+
+
+def _systems(count: I64) -> Iterator[tuple[I64, int]]:
+    """Numbers of items with so many sources, in portions, and how many equations those of a portion have."""
+    size = -(-count // _PAD) * _PAD
+    for equations in np.unique(size).tolist():
+        alike = np.flatnonzero(size == equations)
+        step = max(1, _NUMBERS // equations**2)
+        for low in range(0, alike.size, step):
+            yield alike[low : low + step], equations
 
 
 class _Between:
