@@ -40,7 +40,7 @@ from ltrec.run.scoring.memory import choose_weights, neighbours_of
 from ltrec.run.scoring.scorer import load_network, make_memory, score_with
 
 MIX, LOG, STRATA = MemoryConfig(form="mix"), MemoryConfig(form="log"), MemoryConfig(form="mix", per_stratum=True)
-RIDGE = MemoryConfig(form="mix", counting=NeighboursConfig(ridge=100))
+RIDGE = MemoryConfig(form="mix", counting=NeighboursConfig(ridge=100, neighbours=50))
 
 
 @dataclass(frozen=True, slots=True)
