@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 
-def recall(items_T: Tensor, offsets: Tensor, item_VN: Tensor, weight_VN: Tensor, *, decay: float, last: int) -> Tensor:
+def recall(
+    items_T: Tensor, offsets: Tensor, item_VN: Tensor, weight_VN: Tensor, *, decay: float, last: int, out: Tensor | None = None
+) -> Tensor:
     """The memory's scores of all items for every history [B, V+1], at least 0; column 0 is 0.
 
     A row's numbers are added in one order, newest item first, and the neighbours of one item are distinct, so the result depends
@@ -26,12 +28,14 @@ def recall(items_T: Tensor, offsets: Tensor, item_VN: Tensor, weight_VN: Tensor,
         weight_VN: float32 [V+1, N], their weights, 0 where there is none.
         decay: what every step back in the history multiplies a weight with.
         last: how many of a history's last items count.
+        out: [>= B, V+1], of `weight_VN`'s type, whose first rows become the result; None = new memory.
     """
     ends_B, lengths_B = offsets[1:], offsets.diff()
-    memory_BV = weight_VN.new_zeros(lengths_B.numel(), item_VN.shape[0])
+    rows = lengths_B.numel()
+    memory_BV = weight_VN.new_zeros(rows, item_VN.shape[0]) if out is None else out[:rows].zero_()
     longest = min(last, int(lengths_B.max())) if items_T.numel() else 0
     for back in range(longest):
         there_B = lengths_B > back
         item_B = torch.where(there_B, items_T[(ends_B - 1 - back).clamp(min=0)], 0)
-        memory_BV.scatter_add_(1, item_VN[item_B].long(), weight_VN[item_B] * decay**back)
+        memory_BV.scatter_add_(1, item_VN.index_select(0, item_B).long(), weight_VN.index_select(0, item_B) * decay**back)
     return memory_BV

@@ -45,21 +45,25 @@ class Memory:
         seen_T, offsets = (tensor.to(scores_BV.device) for tensor in (chunk.seen_T, chunk.seen_offsets))
         rows = len(scores_BV) if scores_BV.is_cuda else max(1, _BLOCK // scores_BV.shape[1])
         starts = range(0, len(scores_BV), rows)
-        parts = [self._about_rows(seen_T, offsets[start : start + rows + 1], scores_BV[start : start + rows]) for start in starts]
-        return Remembered.joined(parts, starts)
+        spare_BV = self.neighbours.weight_VN.new_empty(min(rows, len(scores_BV)), scores_BV.shape[1])
+        parts = [
+            self._about_rows(seen_T, offsets[start : start + rows + 1], scores_BV[start : start + rows], spare_BV)
+            for start in starts
+        ]
+        return Remembered.joined(parts, starts, scores_BV.shape[1])
 
-    def _about_rows(self, seen_T: Tensor, offsets: Tensor, scores_BV: Tensor) -> Remembered:
-        """The same for some of the rows, whose offsets need not begin at 0."""
+    def _about_rows(self, seen_T: Tensor, offsets: Tensor, scores_BV: Tensor, spare_BV: Tensor) -> Remembered:
+        """The same for some of the rows, whose offsets need not begin at 0; `spare_BV` is overwritten."""
         seen_S, offsets = seen_T[offsets[0] : offsets[-1]], offsets - offsets[0]
-        memory_BV = self._recalled(self.neighbours, seen_S, offsets)
+        memory_BV = self._recalled(self.neighbours, seen_S, offsets, spare_BV)
         if self.similar is not None and self.share:
             memory_BV.add_(self._recalled(self.similar, seen_S, offsets), alpha=self.share)
         rows = torch.arange(len(scores_BV), device=scores_BV.device)
         row_S = torch.repeat_interleave(rows, offsets.diff(), output_size=seen_S.numel())
         return remember(scores_BV, memory_BV, self.form, (row_S, seen_S) if self.filter_seen else None)
 
-    def _recalled(self, table: Neighbours, seen_T: Tensor, offsets: Tensor) -> Tensor:
-        return recall(seen_T, offsets, table.item_VN, table.weight_VN, decay=self.decay, last=self.last)
+    def _recalled(self, table: Neighbours, seen_T: Tensor, offsets: Tensor, out: Tensor | None = None) -> Tensor:
+        return recall(seen_T, offsets, table.item_VN, table.weight_VN, decay=self.decay, last=self.last, out=out)
 
     def beside(self, network: Score, weights: Sequence[float]) -> Score:
         """A network's scores combined with this memory.
@@ -80,8 +84,8 @@ class Memory:
 
 
 def plain_scores(network: Score, chunk: HistoryChunk) -> Tensor:
-    """A network's scores [B, V+1], at least float32, padding -inf."""
+    """A network's scores [B, V+1], at least float32 and contiguous, padding -inf."""
     scores_BV = network(chunk)
-    scores_BV = scores_BV.to(torch.promote_types(scores_BV.dtype, torch.float32))
+    scores_BV = scores_BV.to(torch.promote_types(scores_BV.dtype, torch.float32)).contiguous()
     scores_BV[:, 0] = -torch.inf
     return scores_BV

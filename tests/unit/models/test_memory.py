@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltrec.models.memory import EPSILON, blend, remember
+from ltrec.models.memory import EPSILON, Remembered, blend, nonzero, remember
 from ltrec.models.memory_forms import FORMS
 
 WEIGHTS = {"mix": (0.0, 0.3, 0.95), "log": (0.0, 0.7, 4.0)}
@@ -162,3 +164,44 @@ def test_what_was_given_is_as_it_was():
     scores, memory = scores_BV.clone(), memory_BV.clone()
     remember(scores, memory, "mix", seen)
     assert torch.equal(scores, scores_BV) and torch.equal(memory, memory_BV)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**31), st.sampled_from([0.0, 0.1, 1.0]))
+def test_neighbours_are_found_as_torch_finds_them(seed, known):
+    memory_BV = case(seed, known=known)[1]
+    row_P, place_P, lengths_B = nonzero(memory_BV)
+    rows, items = memory_BV.nonzero(as_tuple=True)
+    assert torch.equal(row_P, rows) and torch.equal(place_P, rows * memory_BV.shape[1] + items)
+    assert torch.equal(lengths_B, (memory_BV != 0).sum(dim=1))
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**31), st.integers(1, 5))
+def test_the_equally_remembered_are_the_pairs_that_have_a_twin(seed, values):
+    scores_BV, memory_BV, seen = case(seed)
+    memory_BV = (memory_BV * values).ceil()
+    scores_BV[:, 1:] = scores_BV[:, 1:].round()
+    r = remember(scores_BV, memory_BV, "mix", seen)
+    pairs = list(zip(r.row_P.tolist(), memory_BV.view(-1)[r.place_P].tolist(), r.score_P.tolist(), strict=True))
+    twins = [p for p, (row, m, _) in enumerate(pairs) if sum(other[:2] == (row, m) for other in pairs) > 1]
+    assert sorted(r.equal_Q.tolist()) == twins
+    assert [pairs[p] for p in r.equal_Q.tolist()] == sorted(pairs[p] for p in twins)
+    told = [pairs[p][:2] for p in r.equal_Q.tolist()]
+    assert (r.group_Q.diff() != 0).tolist() == [a != b for a, b in itertools.pairwise(told)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_blocks_of_rows_that_are_joined_are_the_whole(form):
+    scores_BV, memory_BV, (row_S, item_S) = case(5)
+    memory_BV = memory_BV.mul(3).ceil()
+    starts = [0, 2, 4]
+    parts = []
+    for start in starts:
+        mine = (row_S >= start) & (row_S < start + 2)
+        block = slice(start, start + 2)
+        parts.append(remember(scores_BV[block], memory_BV[block], form, (row_S[mine] - start, item_S[mine])))
+    whole = remember(scores_BV, memory_BV, form, (row_S, item_S))
+    joined = Remembered.joined(parts, starts, scores_BV.shape[1])
+    for field in fields(Remembered)[1:]:
+        assert torch.equal(getattr(joined, field.name), getattr(whole, field.name)), field.name

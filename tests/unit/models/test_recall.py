@@ -51,6 +51,14 @@ def test_a_row_has_the_same_bits_whoever_is_beside_it(histories, seed):
     assert torch.equal(together, torch.cat(alone))
 
 
+@given(histories_, st.integers(0, 99))
+def test_memory_that_was_used_before_changes_nothing(histories, seed):
+    item_VN, weight_VN = table(seed)
+    used_BV = torch.full((len(histories) + 2, V + 1), 7.0)
+    fresh = recall(*packed(histories), item_VN, weight_VN, decay=0.85, last=50)
+    assert torch.equal(recall(*packed(histories), item_VN, weight_VN, decay=0.85, last=50, out=used_BV), fresh)
+
+
 @pytest.mark.parametrize("histories", [[[]], [[], []], [[], [3], []]])
 def test_histories_may_be_empty(histories):
     item_VN, weight_VN = table(0)
