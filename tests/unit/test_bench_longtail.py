@@ -18,7 +18,7 @@ from benchmarks.longtail.page import RESULTS, write_page
 from benchmarks.longtail.ranks import DEEPEST, Column, add_column, clipped, read_users, users_digest, write_users
 from benchmarks.longtail.results import Results
 from benchmarks.longtail.slots import Slots
-from benchmarks.longtail.variants import mean_softmax, once, permuted
+from benchmarks.longtail.variants import RIDGE, mean_softmax, once, permuted
 from ltrec.config.load import dump, load
 from ltrec.core.errors import UserError
 from ltrec.data.neighbours.table import Neighbours
@@ -210,6 +210,12 @@ def test_every_committed_rank_has_its_users_and_its_line():
 def test_no_results_are_a_page_without_a_figure(tmp_path):
     write_page(tmp_path / "nothing", tmp_path / "longtail.md", FAST)
     assert not (tmp_path / "longtail.png").exists() and "png" not in (tmp_path / "longtail.md").read_text()
+
+
+def test_the_recommended_variant_is_that_of_the_config():
+    config = load([ROOT / "conf" / "method" / "recommended.yaml"], ["data.path=d"])
+    assert config.memory is not None
+    assert (RIDGE.form, RIDGE.counting) == (config.memory.form, config.memory.counting)
 
 
 @pytest.mark.parametrize("model", tables.MODELS)

@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from ltrec.core.errors import UserError
 from ltrec.core.ragged import I64
+from ltrec.data.neighbours.strongest import places_by_weight
 from ltrec.data.neighbours.sums import added
 from ltrec.data.neighbours.ties import ONE, Floats
 
@@ -91,12 +92,7 @@ class Regression:
         order = np.argsort(key)
         key, total = key[order], total[order]
         item, source = np.divmod(key, self._width)
-        alone = (total / self._own[source]).astype(np.float32)
-        # The bit patterns of positive floats are ordered like the floats; sources of equal strength stay in order.
-        order = np.argsort(item << 32 | ((1 << 32) - 1 - alone.view(np.uint32).astype(np.int64)), kind="stable")
-        first = np.flatnonzero(np.diff(item, prepend=-1))
-        rank = np.empty_like(order)
-        rank[order] = np.arange(order.size) - np.repeat(first, np.diff(first, append=order.size))
+        rank = places_by_weight(item, (total / self._own[source]).astype(np.float32))
         kept = rank < self._sources
         self._key, self._total, self._new, self._held = key[kept], total[kept], [], 0
         together: npt.NDArray[np.bool_] = (rank < self._events[item])[kept]

@@ -17,11 +17,22 @@ class Strongest:
 
     def take(self, item: I64, neighbour: I64, weight: npt.NDArray[np.float32]) -> None:
         """Add all pairs of some items, sorted by item, then neighbour."""
-        # The bit patterns of positive floats are ordered like the floats: one stable sort instead of three.
-        order = np.argsort(item << 32 | ((1 << 32) - 1 - weight.view(np.uint32).astype(np.int64)), kind="stable")
-        neighbour, weight = neighbour[order], weight[order]
-        first = np.flatnonzero(np.diff(item, prepend=-1))
-        place = np.arange(item.size) - np.repeat(first, np.diff(first, append=item.size))
+        place = places_by_weight(item, weight)
         kept = place < self.item_VN.shape[1]
         self.item_VN[item[kept], place[kept]] = neighbour[kept]
         self.weight_VN[item[kept], place[kept]] = weight[kept]
+
+
+def places_by_weight(item: I64, weight: npt.NDArray[np.float32]) -> I64:
+    """The place of every pair among those of its item, 0 for the largest weight; equal weights keep their order.
+
+    Args:
+        item: ascending.
+        weight: positive.
+    """
+    # The bit patterns of positive floats are ordered like the floats: one stable sort instead of three.
+    order = np.argsort(item << 32 | ((1 << 32) - 1 - weight.view(np.uint32).astype(np.int64)), kind="stable")
+    first = np.flatnonzero(np.diff(item, prepend=-1))
+    places = np.empty_like(order)
+    places[order] = np.arange(order.size) - np.repeat(first, np.diff(first, append=order.size))
+    return places

@@ -51,11 +51,8 @@ def note_slow_products(config: RunConfig, accelerator: str) -> None:
     if accelerator != "cpu" or has_instructions():
         return
     matmul = config.objective.matmul if isinstance(config.objective, SoftmaxConfig) else ""
-    asked = {
-        "objective.matmul=bfloat16": matmul == "bfloat16",
-        "trainer.precision=bf16-mixed": config.trainer.precision == "bf16-mixed",
-    }
-    for words in [words for words, wanted in asked.items() if wanted]:
-        key = words.partition("=")[0]
-        faster = "32-true" if key == "trainer.precision" else "float32"
-        note(f"{words}: this processor has no bfloat16 instructions, so products take ten times as long; set {key}={faster}")
+    precision = config.trainer.precision
+    asked = (("objective.matmul", matmul, "bfloat16", "float32"), ("trainer.precision", precision, "bf16-mixed", "32-true"))
+    for key, value, slow, fast in asked:
+        if value == slow:
+            note(f"{key}={slow}: this processor has no bfloat16 instructions, so products take ten times as long; set {key}={fast}")
