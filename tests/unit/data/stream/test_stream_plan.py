@@ -100,6 +100,33 @@ def test_small_strata_wrap_within_a_step():
     assert plan.visits_per_epoch == {"stratum 0": 10 * 6 / 3, "stratum 1": 10 * 6 / 100}
 
 
+def drawn(plan, steps, lanes):
+    """Step, lane and slot -> buffer, row in it and epoch of every draw, all steps put together or one at a time."""
+    found = {}
+    for draw in plan.draws_of(steps, lanes):
+        for step, slot, row in zip(draw.steps.tolist(), draw.slots.tolist(), draw.rows.tolist(), strict=True):
+            assert found.setdefault((steps[step], slot), (draw.buffer, row, draw.epoch)) == (draw.buffer, row, draw.epoch)
+    return found
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 5).flatmap(plans), st.integers(0, 30), st.integers(1, 9))
+def test_steps_put_together_draw_what_each_draws(case, first, count):
+    _, config, plan = case
+    steps, lanes = range(first, first + count), range(config.lanes // 2, config.lanes)
+    each = {key: draw for step in steps for key, draw in drawn(plan, range(step, step + 1), lanes).items()}
+    assert drawn(plan, steps, lanes) == each and len(each) == count * len(lanes) * config.batch_rows // config.lanes
+
+
+def test_a_small_streamed_pool_ends_many_times_within_steps_put_together():
+    manifest = fake_manifest([[3], [100]], block_rows=1)
+    config = StreamConfig(batch_rows=20, lanes=2, composition="quota", quotas=(10, 10), resident_mib=0)
+    plan = Plan.of(manifest, 1, config)
+    epochs = [draw.epoch for draw in plan.draws_of(range(7), range(2)) if draw.buffer.pool == 0]
+    assert {*epochs} == {*range(24)}, "70 draws of 3 rows"
+    test_steps_put_together_draw_what_each_draws.hypothesis.inner_test((manifest, config, plan), 0, 7)
+
+
 def test_epoch_is_rounded_up():
     assert Plan.of(fake_manifest([[100]], 8), 0, StreamConfig(batch_rows=48)).steps_per_epoch == 3
     assert Plan.of(fake_manifest([[96]], 8), 0, StreamConfig(batch_rows=48)).steps_per_epoch == 2
